@@ -20,7 +20,9 @@ MAX_HOSTNAME_LENGTH = 253  # RFC 1035 §2.3.4: 255 octets on the wire, less the 
 MAX_LABELS = 32  # per agent; each label adds DNS names, so the count is bounded
 
 _DNS_LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
-_LABEL_KEY = re.compile(r"(?:[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
+_LABEL_KEY = re.compile(
+    r"(?:[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
+)
 _LABEL_VALUE = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?")
 
 
@@ -110,9 +112,13 @@ def check_labels(labels: Mapping[str, str]) -> None:
         raise InvalidName(f"{len(labels)} labels are too many: at most {MAX_LABELS}")
     for key, value in labels.items():
         if not _LABEL_KEY.fullmatch(key):
-            raise InvalidName(f"{key!r} is not a label key: letters, digits, '-', '_' or '.', at most 63, are expected")
+            raise InvalidName(
+                f"{key!r} is not a label key: letters, digits, '-', '_' or '.', at most 63, are expected"
+            )
         if not _LABEL_VALUE.fullmatch(value):
-            raise InvalidName(f"{value!r} is not a value for label {key}: at most 63 letters, digits, '-', '_' or '.'")
+            raise InvalidName(
+                f"{value!r} is not a value for label {key}: at most 63 letters, digits, '-', '_' or '.'"
+            )
 
 
 class Operator(Enum):
