@@ -1,5 +1,89 @@
-# Targets: demo, test, check, bench (see README). Everything is installed into .venv by the first target that needs it.
-PY := .venv/bin/python
-export PYTHONPATH := .:dns:warp_twisted/_dropins
-test:
-	$(PY) -m twisted.trial -j2 tests
+# make demo [ARGS=--check]   one process with everything in it, on loopback
+# make test [ARGS=tests.wire] every test; the last line reads `N passed, N failed, N skipped`
+# make check | fmt | bench | clean
+#
+# Each target installs what it needs by itself: Python packages into .venv, for tests also Debian packages when run as
+# root. The stamps in .venv make the second run instant.
+
+VENV := .venv
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip --disable-pip-version-check --quiet --quiet
+CODE := warp_twisted dns tests benchmarks setup.py
+# The first Python on the PATH that is new enough; `make PYTHON=/path/to/python` overrides it.
+PYTHON ?= $(firstword $(foreach python,python3 python3.14 python3.13 python3.12 python3.11,\
+	$(shell $(python) -c 'import sys; sys.version_info < (3, 11) or print("$(python)")' 2>/dev/null)))
+
+# Absolute, for programs that tests start in other directories. The checkout wins over what is installed.
+export PYTHONPATH := $(CURDIR):$(CURDIR)/dns:$(CURDIR)/warp_twisted/_dropins
+export PYTHONUNBUFFERED := 1
+
+.PHONY: help demo test check fmt bench clean distclean
+.DELETE_ON_ERROR:
+
+help:
+	@sed -n 's/^# //p' Makefile | head -3
+
+demo: $(VENV)/.run
+	@$(PY) -m warp_twisted.cli demo $(ARGS)
+
+test: $(VENV)/.test $(VENV)/.debian
+	@$(PY) tests/run.py $(or $(ARGS),-j2 tests)
+
+check: $(VENV)/.check
+	$(PY) -m ruff format --check $(CODE)
+	$(PY) -m ruff check $(CODE)
+	$(PY) -m mypy
+	$(PY) -m twisted.trial --reporter=summary tests.test_layers tests.docs
+	@if ls roles/*/tasks >/dev/null 2>&1; then set -x; \
+		PATH="$(CURDIR)/$(VENV)/bin:$$PATH" ansible-lint --offline -q && $(VENV)/bin/yamllint --strict roles playbooks; fi
+	@echo 'check: all good'
+
+fmt: $(VENV)/.check
+	$(PY) -m ruff check --fix $(CODE)
+	$(PY) -m ruff format $(CODE)
+
+bench: $(VENV)/.benchmark
+	@if [ -e benchmarks/debian-packages.txt ]; then tests/install-debian-packages benchmarks/debian-packages.txt; fi
+	@$(PY) -m benchmarks $(ARGS)
+
+clean:
+	rm -rf build dist *.egg-info _trial_temp* .mypy_cache .ruff_cache .hypothesis
+	find warp_twisted dns tests benchmarks \( -name __pycache__ -o -name dropin.cache \) -prune -exec rm -rf {} +
+
+distclean: clean
+	rm -rf $(VENV)
+
+$(PY):
+	@test -n '$(PYTHON)' || { echo 'make: Python 3.11 or newer is needed and none is on the PATH; install it, or name it: make PYTHON=/path/to/python3.11' >&2; exit 1; }
+	@if ! $(PYTHON) -c 'import ensurepip' 2>/dev/null; then \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+			apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes python3-venv; \
+		else \
+			echo 'make: $(PYTHON) cannot make virtual environments; as root: apt-get install python3-venv' >&2; exit 1; \
+		fi; \
+	fi
+	@echo 'Making $(VENV) with $(PYTHON)'
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
+
+# The .pth file puts the checkout itself before the editable install's tree of links, so that .venv/bin/warp sees new files.
+define install
+	@echo 'Installing Python packages into $(VENV)'
+	@$(PIP) install -e '.$(1)'
+	@printf '%s\n' '$(CURDIR)' '$(CURDIR)/dns' '$(CURDIR)/warp_twisted/_dropins' \
+		>"$$($(PY) -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/0-warp-checkout.pth"
+	@touch $@
+endef
+
+$(VENV)/.run: pyproject.toml setup.py | $(PY)
+	$(call install)
+$(VENV)/.test: pyproject.toml setup.py | $(PY)
+	$(call install,[test])
+$(VENV)/.check: pyproject.toml setup.py | $(PY)
+	$(call install,[test$(comma)check])
+$(VENV)/.benchmark: pyproject.toml setup.py | $(PY)
+	$(call install,[benchmark])
+comma := ,
+
+$(VENV)/.debian: tests/debian-packages.txt tests/install-debian-packages | $(PY)
+	@tests/install-debian-packages tests/debian-packages.txt
+	@if [ "$$(id -u)" = 0 ]; then touch $@; fi
