@@ -1,0 +1,1 @@
+"""The edge: visitors in front, tunnels behind, and what is published about them."""

@@ -1,0 +1,166 @@
+"""
+edge.yaml as values: which keys exist, their bounds and their defaults.
+
+This module decides nothing about the running edge; `edge.node` is handed one `EdgeSettings` and compares a
+newer one with it. `needs_restart` says which keys cannot change while the edge runs.
+"""
+
+from ipaddress import ip_address
+from typing import Annotated, Literal
+
+import msgspec
+
+from warp_twisted.configuration import read_file
+from warp_twisted.errors import InvalidName
+from warp_twisted.names import parse_hostname
+
+Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
+Count = Annotated[int, msgspec.Meta(ge=1)]
+Seconds = Annotated[float, msgspec.Meta(gt=0, le=86400)]
+Text = Annotated[str, msgspec.Meta(min_length=1)]
+
+
+def _check_addresses(addresses: tuple[str, ...]) -> None:
+    for index, address in enumerate(addresses):
+        try:
+            ip_address(address)
+        except ValueError as error:
+            raise ValueError(
+                f"addresses[{index}]: expected an IPv4 or IPv6 address, got {address!r}"
+            ) from error
+
+
+class EdgeIdentity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Who this edge is, and at which public addresses and ports visitors and agents find it."""
+
+    name: Annotated[str, msgspec.Meta(pattern="^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
+    addresses: Annotated[tuple[Text, ...], msgspec.Meta(min_length=1, max_length=16)]
+    weight: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 10
+    http_port: Port | None = None  # public ports, where they differ from those listened on (NAT)
+    https_port: Port | None = None
+    tunnel_port: Port | None = None
+
+    def __post_init__(self) -> None:
+        _check_addresses(self.addresses)
+
+
+class Listen(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Twisted endpoint strings; an empty list or null switches a listener off."""
+
+    http: tuple[Text, ...] | None = ("tcp:80",)
+    https: tuple[Text, ...] | None = ("tcp:443",)
+    tunnel: tuple[Text, ...] | None = ("tcp:7844",)
+    dns: tuple[Text, ...] | None = ()
+    admin: Text | None = "/run/warp-edge/admin.sock"
+    metrics: Text | None = None
+
+
+class CertificateAuthority(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The root that agents trust and this edge's own intermediate, which issues certificates."""
+
+    root: Text
+    certificate: Text
+    key: Text
+    agent_lifetime: Annotated[float, msgspec.Meta(ge=60, le=31 * 86400)] = 86400
+    edge_lifetime: Annotated[float, msgspec.Meta(ge=60, le=90 * 86400)] = 7 * 86400
+
+
+class Nameserver(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One name server of the zone: its label under the zone, and where it is."""
+
+    name: Annotated[str, msgspec.Meta(pattern="^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
+    addresses: tuple[Text, ...]
+
+    def __post_init__(self) -> None:
+        _check_addresses(self.addresses)
+
+
+class Dns(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What is published in the zone; `nameservers` empty means one `ns1` at this edge's addresses."""
+
+    ttl: Annotated[int, msgspec.Meta(ge=0, le=86400)] = 5
+    nameservers: Annotated[tuple[Nameserver, ...], msgspec.Meta(max_length=13)] = ()
+    https_records: bool = True
+
+
+class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Every table, buffer and rate of the edge has its bound here."""
+
+    head_bytes: Annotated[int, msgspec.Meta(ge=1024, le=1 << 20)] = 16384
+    header_count: Annotated[int, msgspec.Meta(ge=8, le=10000)] = 100
+    connections: Count = 20000
+    connections_per_address: Count = 1000
+    tunnels: Count = 10000
+    tunnels_per_agent: Count = 16
+    handshakes: Count = 1000  # TLS connections on the tunnel port that are no tunnel yet
+    streams_per_tunnel: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 1024
+    routes_per_tunnel: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 100
+    idle_streams_per_route: Annotated[int, msgspec.Meta(ge=0)] = 64
+    enrollments_per_second: Annotated[float, msgspec.Meta(gt=0)] = 1.0  # per address
+    enrollment_burst: Count = 10
+
+
+class Timeouts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Every wait of the edge, in seconds."""
+
+    header: Seconds = 10
+    idle: Seconds = 75
+    origin_connect: Seconds = 10
+    origin_response: Seconds = 60
+    drain: Seconds = 30
+    hello: Seconds = 10  # from a tunnel's TCP accept to its hello
+    lease: Annotated[float, msgspec.Meta(ge=3, le=3600)] = 30
+
+
+class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How the edge writes its log, and where the access log goes: `-` is standard output, null is nowhere."""
+
+    format: Literal["json", "text"] = "json"
+    level: Literal["debug", "info", "warn", "error"] = "info"
+    access: Text | None = "-"
+
+
+class EdgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The whole of edge.yaml."""
+
+    zone: Text
+    edge: EdgeIdentity
+    ca: CertificateAuthority
+    listen: Listen = Listen()
+    state: Text = "/var/lib/warp-edge"
+    certificates: Text | None = "/etc/warp/certificates"
+    dns: Dns = Dns()
+    limits: Limits = Limits()
+    timeouts: Timeouts = Timeouts()
+    log: Log = Log()
+
+    def __post_init__(self) -> None:
+        try:
+            normal = parse_hostname(self.zone)
+        except InvalidName as error:
+            raise ValueError(f"zone: {error}") from error
+        if normal != self.zone:
+            raise ValueError(f"zone: expected {normal!r}, got {self.zone!r}")
+
+
+# What is read once at start. Everything else is applied by a reload.
+_FIXED = ("zone", "edge", "ca", "listen", "state", "dns")
+
+
+def read_edge_settings(path: str) -> EdgeSettings:
+    """
+    Read edge.yaml.
+
+    :raises InvalidSettings: naming the file, the key's path and what was expected.
+    """
+    return read_file(path, EdgeSettings)
+
+
+def needs_restart(running: EdgeSettings, wanted: EdgeSettings) -> list[str]:
+    """Name the sections that differ and that only a restart applies, such as `listen`."""
+    return [name for name in _FIXED if getattr(running, name) != getattr(wanted, name)]
+
+
+def merge_reloaded(running: EdgeSettings, wanted: EdgeSettings) -> EdgeSettings:
+    """Return the wanted settings with the sections that need a restart left as they run."""
+    return msgspec.structs.replace(wanted, **{name: getattr(running, name) for name in _FIXED})
