@@ -1,8 +1,9 @@
 """
-Tests, room by room: `tests/<room>/test_<module>.py` mirrors the code, `tests/system/` opens sockets, `tests/fleet/` boots hosts.
+Tests, room by room: `tests/<room>/test_<module>.py` mirrors the code, `tests/system/` opens sockets.
 
-Code and tests must come from one place. With a wheel installed, a run from the checkout's root would test the
-checkout's `warp_twisted` beside the installed `warp_dns`; nothing good can be read from that, so it is refused.
+`tests/fleet/` boots hosts. Code and tests must come from one place: with a wheel installed, a run from the
+checkout's root would test the checkout's `warp_twisted` beside the installed `warp_dns`. Nothing good can be
+read from that, so it is refused.
 """
 
 import importlib.util

@@ -1,9 +1,9 @@
 """
 Run trial, show what it prints, and end with one line: `N passed, N failed, N skipped`.
 
-This is what `make test` calls. Errors, unexpected successes and a trial that dies without a summary count as failed.
-Every skip is listed with its reason before the last line; where `CI` is set a skip fails the run, because there
-everything that the tests need must be there. Arguments are trial's own; without any, the whole suite runs on two workers.
+This is what `make test` calls. Errors, unexpected successes and a trial that dies without a summary count as
+failed. Every skip is listed with its reason before the last line; where `CI` is set a skip fails the run,
+because everything that the tests need must be there. Arguments are trial's own.
 """
 
 import os
@@ -52,7 +52,7 @@ def read_outcome(lines: Iterable[str]) -> Outcome:
 
 
 def _skips(text: list[str]) -> Iterable[tuple[str, str]]:
-    # A group: the rule, "[SKIPPED]", the reason's lines, an empty line, one test id a line, then a rule or the totals.
+    # A group: a rule, "[SKIPPED]", the reason, an empty line, one test id a line, then a rule or the totals.
     for at, line in enumerate(text):
         if line != "[SKIPPED]" or at == 0 or text[at - 1] != _RULE:
             continue
