@@ -1,0 +1,147 @@
+"""
+Which module may know which: the table of docs/architecture.md as code, and the check of one module against it.
+
+Pure: source text in, sentences out. `tests.test_layers` applies it to the tree and to samples of each offence.
+"""
+
+import ast
+import sys
+from collections.abc import Collection, Iterator
+from fnmatch import fnmatchcase
+
+# The first pattern that fits a module's name decides. A new room, or a new shell in warp_dns, is one more line.
+LAYER_OF = (
+    ("*.tap", 4),
+    ("*.__main__", 4),
+    ("warp_twisted.cli*", 4),
+    ("warp_twisted.testing", 4),
+    ("warp_twisted", 0),
+    ("warp_twisted.errors", 0),
+    ("warp_twisted.names", 0),
+    ("warp_twisted.configuration", 1),
+    ("warp_twisted.wire*", 1),
+    ("warp_twisted.http1*", 1),
+    ("warp_twisted.policy*", 1),
+    ("warp_twisted.registry.model", 1),
+    ("warp_twisted.registry.publish", 1),
+    ("warp_twisted.ca.issue", 1),
+    ("warp_twisted.registry*", 2),
+    ("warp_twisted.ca*", 2),
+    ("warp_twisted.tunnel*", 2),
+    ("warp_twisted.edge*", 3),
+    ("warp_twisted.agent*", 3),
+    ("warp_dns.server", 2),
+    ("warp_dns*", 1),
+)
+# What the pure layers may take from outside, besides the standard library; the rest may use what pyproject declares.
+PURE_LIBRARIES = {"msgspec", "cryptography", "re2"}
+PURE_LIBRARIES_OF = {
+    "warp_twisted.configuration": {"yaml"},
+    "warp_twisted.http1*": {"httptools"},
+    "warp_dns*": {"dns"},
+    "warp_dns.wire": {"dnslib"},
+}
+# Clocks, logs, sockets, threads: nothing that a function of its arguments needs.
+IMPURE_STANDARD_LIBRARY = {
+    "asyncio", "concurrent", "logging", "multiprocessing", "sched", "select", "selectors", "signal", "socket",
+    "socketserver", "subprocess", "threading", "time",
+}  # fmt: skip
+CLOCK_CALLS = {"now", "utcnow", "today"}  # of datetime and date
+
+
+def layer_of(module: str) -> int | None:
+    """Return the layer of one of our modules, or None when the table does not know it."""
+    return next((layer for pattern, layer in LAYER_OF if fnmatchcase(module, pattern)), None)
+
+
+def room_of(module: str) -> str:
+    """Return the room, which is the package below the top: `edge` for `warp_twisted.edge.routing`."""
+    parts = module.split(".")
+    return parts[1] if parts[0] == "warp_twisted" and len(parts) > 1 else parts[0]
+
+
+def imports_of(
+    module: str, is_package: bool, tree: ast.AST, known: Collection[str]
+) -> Iterator[tuple[int, str]]:
+    """
+    Yield line and absolute name of everything a module imports, wherever in the file the import stands.
+
+    Imports for type checking count as well: to name a thing is to know it.
+
+    :param known: our modules, to tell `from package import module` from `from module import name`.
+    """
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield node.lineno, alias.name
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                above = module.split(".")[
+                    : None if is_package and node.level == 1 else -(node.level - is_package)
+                ]
+                base = ".".join([*above, base] if base else above)
+            for alias in node.names:
+                full = f"{base}.{alias.name}"
+                yield node.lineno, full if full in known or full == "twisted.internet.reactor" else base
+
+
+def complaints(module: str, source: str, known: Collection[str], *, is_package: bool = False) -> list[str]:
+    """
+    Return a sentence for each import or use in one module that its layer does not allow.
+
+    :param module: its dotted name.
+    :param known: the names of all our modules.
+    """
+    layer = layer_of(module)
+    if layer is None:
+        return [f"{module}: no line of LAYER_OF in tests/layers.py says which layer it is in"]
+    tree = ast.parse(source)
+    found = []
+    for line, target in imports_of(module, is_package, tree, known):
+        reason = _refusal(module, layer, target)
+        if reason:
+            found.append(f"{module}:{line}: imports {target}, but {reason}")
+    found += [f"{module}:{line}: {what}" for line, what in _uses(layer, tree)]
+    return found
+
+
+def _refusal(module: str, layer: int, target: str) -> str | None:
+    top = target.split(".")[0]
+    if module.startswith("warp_dns") and top == "warp_twisted":
+        return "warp_dns never imports warp_twisted"
+    if top == "dnslib" and module != "warp_dns.wire":
+        return "only warp_dns.wire knows dnslib"
+    if top in ("warp_twisted", "warp_dns"):
+        target_layer = layer_of(target)
+        if target_layer is None or target_layer > layer:
+            return f"{module} is in layer {layer} and {target} in layer {target_layer}"
+        if {room_of(module), room_of(target)} == {"edge", "agent"} and layer == 3:
+            return "edge and agent never import each other"
+        return None
+    if target == "twisted.internet.reactor" and layer < 4:
+        return "only tap and cli name the reactor; pass it in"
+    if layer >= 2:
+        return None
+    if top in sys.stdlib_module_names:
+        return (
+            "layers 0 and 1 have no clock, log, socket or thread" if top in IMPURE_STANDARD_LIBRARY else None
+        )
+    if layer == 0:
+        return "layer 0 uses the standard library only"
+    allowed = set(PURE_LIBRARIES)
+    for pattern, libraries in PURE_LIBRARIES_OF.items():
+        if fnmatchcase(module, pattern):
+            allowed |= libraries
+    return None if top in allowed else f"layer 1 uses only {', '.join(sorted(allowed))}"
+
+
+def _uses(layer: int, tree: ast.AST) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Attribute):
+            continue
+        owner = node.value.id if isinstance(node.value, ast.Name) else ""
+        if layer < 4 and (owner, node.attr) in {("os", "environ"), ("os", "getenv"), ("sys", "argv")}:
+            yield node.lineno, f"reads {owner}.{node.attr}; only tap and cli read options and environment"
+        if layer < 2 and owner in ("datetime", "date") and node.attr in CLOCK_CALLS:
+            yield node.lineno, f"asks {owner}.{node.attr}; layers 0 and 1 are handed the time"

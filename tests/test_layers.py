@@ -1,0 +1,257 @@
+"""Tests that hold the whole tree to docs/architecture.md and the house style; see tests.layers for the table."""
+
+import ast
+import importlib.metadata
+import re
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.layers import complaints, imports_of, layer_of
+
+ROOT = Path(__file__).resolve().parent.parent
+MAX_LINES = 400
+# Modules that are longer, each with the reason why it is one idea all the same.
+LONGER: dict[str, str] = {}
+# Imported by name, and brought along by a declared dependency as part of its interface.
+COMES_WITH = {"zope": "twisted", "hyperlink": "twisted", "constantly": "twisted"}
+
+
+def sources() -> Iterator[tuple[str, bool, Path]]:
+    """Yield name, whether it is a package, and path of each of our modules."""
+    for base, package in ((ROOT, "warp_twisted"), (ROOT / "dns", "warp_dns")):
+        for path in sorted((base / package).rglob("*.py")):
+            if "_dropins" in path.parts:
+                continue
+            parts = path.relative_to(base).with_suffix("").parts
+            is_package = parts[-1] == "__init__"
+            yield ".".join(parts[:-1] if is_package else parts), is_package, path
+
+
+def files_of_tests() -> Iterator[Path]:
+    """Yield each file of tests."""
+    yield from sorted((ROOT / "tests").rglob("*.py"))
+
+
+class TreeTests(SynchronousTestCase):
+    """Every module of the product."""
+
+    def setUp(self) -> None:
+        self.modules = list(sources())
+        self.known = {name for name, _, _ in self.modules}
+
+    def test_no_import_goes_the_wrong_way(self) -> None:
+        """Each module imports only what its layer may know."""
+        found = [
+            sentence
+            for name, is_package, path in self.modules
+            for sentence in complaints(name, path.read_text(), self.known, is_package=is_package)
+        ]
+        self.assertEqual(found, [], "\n".join(found))
+
+    def test_each_third_party_import_is_declared(self) -> None:
+        """What is imported stands in pyproject.toml, so that a plain install has it."""
+        project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+        declared = {_normal(re.split(r"[\[<>=~! ]", line)[0]) for line in project["dependencies"]}
+        optional = {
+            _normal(re.split(r"[\[<>=~! ]", line)[0])
+            for extra in ("deploy", "geo")
+            for line in project["optional-dependencies"].get(extra, ())
+        }
+        distributions = importlib.metadata.packages_distributions()
+        missing = set()
+        for name, is_package, path in self.modules:
+            for line, target in imports_of(name, is_package, ast.parse(path.read_text()), self.known):
+                top = target.split(".")[0]
+                if top in sys.stdlib_module_names or top in ("warp_twisted", "warp_dns"):
+                    continue
+                owners = {_normal(owner) for owner in distributions.get(top, [top])} | {
+                    COMES_WITH.get(top, top)
+                }
+                if not owners & (declared | optional):
+                    missing.add(f"{name}:{line}: {top} is not among the dependencies")
+        self.assertEqual(missing, set())
+
+    def test_dns_directory_is_no_package(self) -> None:
+        """`dns/__init__.py` must not exist: it would shadow dnspython's package of that name."""
+        self.assertFalse((ROOT / "dns" / "__init__.py").exists())
+        self.assertFalse((ROOT / "warp_twisted" / "_dropins" / "twisted" / "__init__.py").exists())
+        self.assertFalse(
+            (ROOT / "warp_twisted" / "_dropins" / "twisted" / "plugins" / "__init__.py").exists()
+        )
+
+    def test_modules_stay_small(self) -> None:
+        """A module over 400 lines needs a reason in LONGER, and a reason outlived is removed."""
+        lengths = {name: len(path.read_text().splitlines()) for name, _, path in self.modules}
+        long = {name for name, length in lengths.items() if length > MAX_LINES}
+        self.assertEqual(long, set(LONGER), f"{ ({name: lengths[name] for name in long}) }")
+
+    def test_each_module_says_which_room_it_is(self) -> None:
+        """Each module opens with a docstring."""
+        mute = [name for name, _, path in self.modules if not ast.get_docstring(ast.parse(path.read_text()))]
+        self.assertEqual(mute, [])
+
+    def test_nothing_is_left_to_do(self) -> None:
+        """The product holds no marker of unfinished work."""
+        marker = re.compile(r"\b(?:TODO|FIXME|XXX|HACK)\b")
+        left = [name for name, _, path in self.modules if marker.search(path.read_text())]
+        self.assertEqual(left, [])
+
+
+class TestStyleTests(SynchronousTestCase):
+    """Every test."""
+
+    def test_no_coroutine_on_a_synchronous_case(self) -> None:
+        """`async def test_` on a SynchronousTestCase is never awaited and passes; it is refused."""
+        trees = {path: ast.parse(path.read_text()) for path in files_of_tests()}
+        found = [f"{path.relative_to(ROOT)}: {name}" for path, name in unawaited_tests(trees)]
+        self.assertEqual(found, [])
+
+    def test_each_test_says_what_it_shows(self) -> None:
+        """Each test has a docstring, and each directory of tests is a package."""
+        mute = []
+        for path in files_of_tests():
+            for node in ast.walk(ast.parse(path.read_text())):
+                if (
+                    isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+                    and node.name.startswith("test_")
+                    and node.args.args[:1]
+                    and not ast.get_docstring(node)
+                ):
+                    mute.append(f"{path.relative_to(ROOT)}:{node.lineno}: {node.name}")
+            if not (path.parent / "__init__.py").exists():
+                mute.append(f"{path.parent.relative_to(ROOT)} has no __init__.py")
+        self.assertEqual(mute, [])
+
+
+class ComplaintTests(SynchronousTestCase):
+    """The check itself: one sample of each offence, and one of what is allowed."""
+
+    known = {
+        "warp_twisted",
+        "warp_twisted.names",
+        "warp_twisted.wire",
+        "warp_twisted.wire.frames",
+        "warp_twisted.registry",
+        "warp_twisted.registry.model",
+        "warp_twisted.edge",
+        "warp_twisted.edge.routing",
+        "warp_twisted.agent",
+        "warp_twisted.agent.service",
+        "warp_dns.wire",
+        "warp_dns.answer",
+    }
+
+    def assert_refused(self, module: str, source: str, reason: str) -> None:
+        """Assert that one line of source is refused for a reason."""
+        found = complaints(module, source, self.known)
+        self.assertEqual(len(found), 1, found)
+        self.assertIn(reason, found[0])
+
+    def assert_allowed(self, module: str, source: str) -> None:
+        """Assert that nothing is said against a source."""
+        self.assertEqual(complaints(module, source, self.known), [])
+
+    def test_higher_layer(self) -> None:
+        """A lower layer importing a higher one is refused, also relatively and inside a function."""
+        for source in (
+            "import warp_twisted.edge.routing",
+            "from warp_twisted.edge import routing",
+            "from ..edge.routing import RouteTable",
+            "def f():\n    from warp_twisted.edge.routing import RouteTable",
+        ):
+            self.assert_refused("warp_twisted.wire.frames", source, "warp_twisted.edge.routing in layer 3")
+
+    def test_lower_layer(self) -> None:
+        """A higher layer may import any lower one."""
+        self.assert_allowed(
+            "warp_twisted.edge.routing", "from warp_twisted.registry import model\nimport klein"
+        )
+
+    def test_pure_layer(self) -> None:
+        """Layer 1 takes no Twisted, no clock, no log and no unlisted library."""
+        for source in ("from twisted.internet import defer", "import klein"):
+            self.assert_refused("warp_twisted.wire.frames", source, "layer 1 uses only")
+        for source in ("import time", "from logging import getLogger", "import socket"):
+            self.assert_refused("warp_twisted.wire.frames", source, "no clock, log, socket or thread")
+        self.assert_refused("warp_twisted.ca.issue", "x = datetime.now()", "handed the time")
+        self.assert_allowed(
+            "warp_twisted.ca.issue", "from datetime import datetime\nfrom cryptography import x509"
+        )
+
+    def test_bottom_layer(self) -> None:
+        """Layer 0 takes the standard library only."""
+        self.assert_refused("warp_twisted.names", "import msgspec", "standard library only")
+
+    def test_edge_and_agent(self) -> None:
+        """Edge and agent never import each other; the command may import both."""
+        self.assert_refused(
+            "warp_twisted.edge.routing", "import warp_twisted.agent.service", "never import each other"
+        )
+        self.assert_refused(
+            "warp_twisted.agent.service", "from ..edge import routing", "never import each other"
+        )
+        self.assert_allowed(
+            "warp_twisted.cli.demo", "import warp_twisted.agent.service, warp_twisted.edge.routing"
+        )
+
+    def test_dns_stands_alone(self) -> None:
+        """warp_dns never imports warp_twisted, and only its codec knows dnslib."""
+        self.assert_refused("warp_dns.answer", "import warp_twisted.names", "never imports warp_twisted")
+        self.assert_refused("warp_dns.answer", "import dnslib", "only warp_dns.wire knows dnslib")
+        self.assert_allowed("warp_dns.wire", "import dnslib")
+
+    def test_reactor(self) -> None:
+        """Only layer 4 names the reactor."""
+        source = "def f():\n    from twisted.internet import reactor"
+        self.assert_refused("warp_twisted.edge.routing", source, "only tap and cli name the reactor")
+        self.assert_allowed("warp_twisted.edge.tap", source)
+
+    def test_environment(self) -> None:
+        """Only layer 4 reads the environment."""
+        self.assert_refused(
+            "warp_twisted.edge.routing", "import os\nos.environ['A']", "only tap and cli read"
+        )
+
+    def test_unknown_module(self) -> None:
+        """A module that the table does not know is refused until it is placed."""
+        self.assertIsNone(layer_of("warp_twisted.attic"))
+        self.assert_refused("warp_twisted.attic", "", "which layer")
+
+
+class UnawaitedTests(SynchronousTestCase):
+    """The search for coroutines that trial would never await."""
+
+    def test_found_through_a_subclass(self) -> None:
+        """A class that inherits from a synchronous case by way of another file counts too."""
+        trees = {
+            Path("a.py"): ast.parse("class Case(SynchronousTestCase): pass"),
+            Path("b.py"): ast.parse("class ThingTests(a.Case):\n    async def test_x(self): pass"),
+            Path("c.py"): ast.parse("class FineTests(TestCase):\n    async def test_y(self): pass"),
+        }
+        self.assertEqual(list(unawaited_tests(trees)), [(Path("b.py"), "ThingTests.test_x")])
+
+
+def unawaited_tests(trees: dict[Path, ast.Module]) -> Iterator[tuple[Path, str]]:
+    """Yield file and name of each `async def test_` in a class that descends from SynchronousTestCase, by name."""
+    classes = [
+        (path, node, {ast.unparse(base).split(".")[-1] for base in node.bases})
+        for path, tree in trees.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef)
+    ]
+    synchronous = {"SynchronousTestCase"}
+    while more := {node.name for _, node, bases in classes if bases & synchronous} - synchronous:
+        synchronous |= more
+    for path, node, _ in classes:
+        if node.name in synchronous:
+            for item in node.body:
+                if isinstance(item, ast.AsyncFunctionDef) and item.name.startswith("test_"):
+                    yield path, f"{node.name}.{item.name}"
+
+
+def _normal(distribution: str) -> str:
+    return re.sub(r"[-_.]+", "-", distribution).lower()
