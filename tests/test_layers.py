@@ -1,4 +1,4 @@
-"""Tests that hold the whole tree to docs/architecture.md and the house style; see tests.layers for the table."""
+"""Tests that hold the whole tree to docs/architecture.md and the house style; the table is in tests.layers."""
 
 import ast
 import importlib.metadata
@@ -236,7 +236,7 @@ class UnawaitedTests(SynchronousTestCase):
 
 
 def unawaited_tests(trees: dict[Path, ast.Module]) -> Iterator[tuple[Path, str]]:
-    """Yield file and name of each `async def test_` in a class that descends from SynchronousTestCase, by name."""
+    """Yield file and name of each `async def test_` in a class that descends from SynchronousTestCase."""
     classes = [
         (path, node, {ast.unparse(base).split(".")[-1] for base in node.bases})
         for path, tree in trees.items()
