@@ -1,0 +1,116 @@
+"""
+What hosts are made of: a Debian tree that all of them share, and an archive of packages they may install.
+
+Both come from the archives that this machine itself uses, are kept under a name made from what is in them,
+and appear under that name only when whole. A host reads the archive as a directory: no route, no proxy.
+"""
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from tests.fleet.place import FleetError, Place, run
+
+# What a server has from the start, as a provider's minimal Debian image does.
+BASE_PACKAGES = (
+    "systemd", "systemd-sysv", "libpam-systemd", "libnss-systemd", "dbus", "openssh-server", "sudo",
+    "python3", "python3-apt", "apt-utils", "iproute2", "procps", "netbase", "ca-certificates",
+)  # fmt: skip
+# What a deployment may install: the roles' own needs.
+PACKAGES = ("knot", "nftables", "python3-venv")
+
+_NO_NOISE = ("--dpkgopt=path-exclude=/usr/share/man/*", "--dpkgopt=path-exclude=/usr/share/locale/*")
+_CLEAN = 'rm -f "$1"/etc/ssh/ssh_host_* "$1"/etc/apt/sources.list.d/* "$1"/etc/resolv.conf'
+_SOURCES = 'echo "deb [trusted=yes] file:/srv/packages ./" >"$1"/etc/apt/sources.list'
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
+
+
+def _codename() -> str:
+    found = re.search(r"^VERSION_CODENAME=(\w+)$", Path("/etc/os-release").read_text(), re.MULTILINE)
+    if found is None:
+        raise FleetError("/etc/os-release names no Debian release, so there are no packages to build hosts from")
+    return found[1]
+
+
+def _archives() -> Path:
+    for name in ("sources.list.d/debian.sources", "sources.list"):
+        path = Path("/etc/apt") / name
+        if path.is_file() and path.stat().st_size:
+            return path
+    raise FleetError("there is no list of Debian archives in /etc/apt")
+
+
+def once(target: Path, build: Callable[[Path], None]) -> Path:
+    """
+    Make a directory by a function that fills it, unless it is there already.
+
+    :param build: fills a scratch directory, which takes the target's name only if that worked.
+    """
+    if not target.is_dir():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=".scratch-", dir=target.parent))
+        scratch.chmod(0o755)
+        try:
+            build(scratch)
+            scratch.rename(target)
+        except BaseException:
+            shutil.rmtree(scratch, ignore_errors=True)
+            raise
+    return target
+
+
+def base_tree(place: Place) -> Path:
+    """The tree that every host's root is laid over: half a minute the first time."""
+    suite, packages = _codename(), ",".join(BASE_PACKAGES)
+
+    def build(scratch: Path) -> None:
+        run(
+            "mmdebstrap", "--quiet", "--format=directory", "--variant=minbase", f"--include={packages}",
+            *_NO_NOISE, f"--customize-hook={_CLEAN}", f"--customize-hook={_SOURCES}",
+            suite, scratch, _archives(),
+        )  # fmt: skip
+        # A role with `cache_valid_time` must not take the lists for fresh.
+        os.utime(scratch / "var/lib/apt/lists", (0, 0))
+
+    return once(place.directory / f"base-{_digest(suite, packages, _CLEAN, _SOURCES)}", build)
+
+
+def package_archive(place: Place, base: Path, packages: Sequence[str] = PACKAGES) -> Path:
+    """A directory that apt reads as an archive: packages, and what they need on top of the base tree."""
+
+    def build(scratch: Path) -> None:
+        state = scratch / "state"
+        state.mkdir()
+        settings = {
+            "Dir::State::lists": state,
+            "Dir::Etc::SourceList": _archives(),
+            "Dir::Etc::SourceParts": "/dev/null",
+            "Dir::State::status": base / "var/lib/dpkg/status",
+            "Dir::Cache": state,
+            "Dir::Cache::archives": scratch,
+            "APT::Sandbox::User": "root",
+        }
+        apt = [
+            "apt-get",
+            "-q",
+            "-y",
+            *(word for item in settings.items() for word in ("-o", f"{item[0]}={item[1]}")),
+        ]
+        run(*apt, "update")
+        run(*apt, "install", "--download-only", *packages)
+        shutil.rmtree(state)
+        shutil.rmtree(scratch / "partial", ignore_errors=True)
+        (scratch / "lock").unlink(missing_ok=True)
+        for what, name in (("packages", "Packages"), ("release", "Release")):
+            with (scratch / name).open("wb") as into:
+                subprocess.run(["apt-ftparchive", what, "."], cwd=scratch, stdout=into, check=True)
+
+    return once(place.directory / f"packages-{_digest(base.name, *packages)}", build)

@@ -1,0 +1,114 @@
+"""
+Where a fleet of test hosts lives: its directory, its namespaces' prefix, its addresses, its control group.
+
+Everything that the harness makes is under one of these four, so that taking it down needs no memory of
+what was made, and cannot touch anything else. Two places with different names are two fleets.
+"""
+
+import os
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class FleetError(Exception):
+    """Test hosts cannot be made or used; the message says why, for the person who ran the tests."""
+
+
+def run(*command: str | Path, quiet: bool = False, **options: object) -> str:
+    """
+    Run a program to its end and return what it printed.
+
+    :raises FleetError: with the end of its output, if it failed.
+    """
+    done = subprocess.run(  # type: ignore[call-overload]
+        [str(word) for word in command],
+        text=True,
+        capture_output=True,
+        **{"stdin": subprocess.DEVNULL, **options},
+    )
+    if done.returncode and not quiet:
+        said = (done.stderr + done.stdout).strip()[-2000:]
+        raise FleetError(f"{' '.join(str(word) for word in command)} exited {done.returncode}: {said}")
+    return str(done.stdout)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """
+    One fleet's corner of this machine.
+
+    :ivar name: prefix of its network namespaces, and name of its control group.
+    :ivar directory: disks, caches, keys; deleted by hand when it is wanted no more.
+    :ivar network: first three octets of the hosts' IPv4 addresses.
+    :ivar network6: first four groups of their IPv6 addresses.
+    """
+
+    name: str = os.environ.get("WARP_FLEET_NAME", "warpfleet")
+    directory: Path = Path(os.environ.get("WARP_FLEET_DIR", "/var/tmp/warp-fleet"))
+    network: str = "10.78.0"
+    network6: str = "fd78:0:0:0"
+
+    @property
+    def namespace(self) -> Path:
+        """The network namespace that holds the bridge, and this machine's foothold beside the hosts."""
+        return Path("/run/netns") / self.name
+
+    def host(self, name: str) -> Path:
+        """The directory that is a host's disk, and what this machine knows of it."""
+        return self.directory / "hosts" / name
+
+
+def unified_hierarchy() -> Path:
+    """
+    Where control groups of version 2 are mounted: one hierarchy, wherever it shows.
+
+    :raises FleetError: if it is mounted nowhere.
+    """
+    for line in Path("/proc/mounts").read_text().splitlines():
+        _, target, kind, *_ = line.split(" ")
+        if kind == "cgroup2":
+            return Path(target)
+    raise FleetError("no hierarchy of control groups version 2 is mounted (a kernel or container of today has one)")
+
+
+@dataclass(frozen=True)
+class Group:
+    """A control group: processes that were started together and end together."""
+
+    path: Path
+
+    def joining(self, *command: str | Path) -> list[str]:
+        """The command line that runs a command as a member of this group."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        member = 'echo $$ >"$0/cgroup.procs" && exec "$@"'
+        return ["sh", "-c", member, str(self.path), *(str(word) for word in command)]
+
+    @property
+    def is_populated(self) -> bool:
+        try:
+            return "populated 1" in (self.path / "cgroup.events").read_text()
+        except FileNotFoundError:
+            return False
+
+    def end(self) -> None:
+        """
+        Kill every process in the group and below it, and remove it.
+
+        :raises FleetError: if that is not done within ten seconds.
+        """
+        if not self.path.is_dir():
+            return
+        (self.path / "cgroup.kill").write_text("1")
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            try:
+                for directory in sorted(self.path.rglob("*/"), key=lambda path: -len(path.parts)):
+                    directory.rmdir()
+                self.path.rmdir()
+            except OSError:
+                time.sleep(0.05)
+            else:
+                return
+        raise FleetError(f"processes in {self.path} do not end")
