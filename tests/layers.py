@@ -61,9 +61,7 @@ def room_of(module: str) -> str:
     return parts[1] if parts[0] == "warp_twisted" and len(parts) > 1 else parts[0]
 
 
-def imports_of(
-    module: str, is_package: bool, tree: ast.AST, known: Collection[str]
-) -> Iterator[tuple[int, str]]:
+def imports_of(module: str, is_package: bool, tree: ast.AST, known: Collection[str]) -> Iterator[tuple[int, str]]:
     """
     Yield line and absolute name of everything a module imports, wherever in the file the import stands.
 
@@ -78,9 +76,8 @@ def imports_of(
         elif isinstance(node, ast.ImportFrom):
             base = node.module or ""
             if node.level:
-                above = module.split(".")[
-                    : None if is_package and node.level == 1 else -(node.level - is_package)
-                ]
+                parents = module.split(".")[: None if is_package else -1]
+                above = parents[: len(parents) - node.level + 1]
                 base = ".".join([*above, base] if base else above)
             for alias in node.names:
                 full = f"{base}.{alias.name}"
@@ -125,9 +122,7 @@ def _refusal(module: str, layer: int, target: str) -> str | None:
     if layer >= 2:
         return None
     if top in sys.stdlib_module_names:
-        return (
-            "layers 0 and 1 have no clock, log, socket or thread" if top in IMPURE_STANDARD_LIBRARY else None
-        )
+        return "layers 0 and 1 have no clock, log, socket or thread" if top in IMPURE_STANDARD_LIBRARY else None
     if layer == 0:
         return "layer 0 uses the standard library only"
     allowed = set(PURE_LIBRARIES)

@@ -1,4 +1,4 @@
-"""Tests that hold the whole tree to docs/architecture.md and the house style; the table is in tests.layers."""
+"""Tests that hold the tree to docs/architecture.md and the house style; the table is in tests.layers."""
 
 import ast
 import importlib.metadata
@@ -68,9 +68,7 @@ class TreeTests(SynchronousTestCase):
                 top = target.split(".")[0]
                 if top in sys.stdlib_module_names or top in ("warp_twisted", "warp_dns"):
                     continue
-                owners = {_normal(owner) for owner in distributions.get(top, [top])} | {
-                    COMES_WITH.get(top, top)
-                }
+                owners = {_normal(owner) for owner in distributions.get(top, [top])} | {COMES_WITH.get(top, top)}
                 if not owners & (declared | optional):
                     missing.add(f"{name}:{line}: {top} is not among the dependencies")
         self.assertEqual(missing, set())
@@ -79,9 +77,7 @@ class TreeTests(SynchronousTestCase):
         """`dns/__init__.py` must not exist: it would shadow dnspython's package of that name."""
         self.assertFalse((ROOT / "dns" / "__init__.py").exists())
         self.assertFalse((ROOT / "warp_twisted" / "_dropins" / "twisted" / "__init__.py").exists())
-        self.assertFalse(
-            (ROOT / "warp_twisted" / "_dropins" / "twisted" / "plugins" / "__init__.py").exists()
-        )
+        self.assertFalse((ROOT / "warp_twisted" / "_dropins" / "twisted" / "plugins" / "__init__.py").exists())
 
     def test_modules_stay_small(self) -> None:
         """A module over 400 lines needs a reason in LONGER, and a reason outlived is removed."""
@@ -167,9 +163,7 @@ class ComplaintTests(SynchronousTestCase):
 
     def test_lower_layer(self) -> None:
         """A higher layer may import any lower one."""
-        self.assert_allowed(
-            "warp_twisted.edge.routing", "from warp_twisted.registry import model\nimport klein"
-        )
+        self.assert_allowed("warp_twisted.edge.routing", "from warp_twisted.registry import model\nimport klein")
 
     def test_pure_layer(self) -> None:
         """Layer 1 takes no Twisted, no clock, no log and no unlisted library."""
@@ -178,9 +172,7 @@ class ComplaintTests(SynchronousTestCase):
         for source in ("import time", "from logging import getLogger", "import socket"):
             self.assert_refused("warp_twisted.wire.frames", source, "no clock, log, socket or thread")
         self.assert_refused("warp_twisted.ca.issue", "x = datetime.now()", "handed the time")
-        self.assert_allowed(
-            "warp_twisted.ca.issue", "from datetime import datetime\nfrom cryptography import x509"
-        )
+        self.assert_allowed("warp_twisted.ca.issue", "from datetime import datetime\nfrom cryptography import x509")
 
     def test_bottom_layer(self) -> None:
         """Layer 0 takes the standard library only."""
@@ -188,15 +180,9 @@ class ComplaintTests(SynchronousTestCase):
 
     def test_edge_and_agent(self) -> None:
         """Edge and agent never import each other; the command may import both."""
-        self.assert_refused(
-            "warp_twisted.edge.routing", "import warp_twisted.agent.service", "never import each other"
-        )
-        self.assert_refused(
-            "warp_twisted.agent.service", "from ..edge import routing", "never import each other"
-        )
-        self.assert_allowed(
-            "warp_twisted.cli.demo", "import warp_twisted.agent.service, warp_twisted.edge.routing"
-        )
+        self.assert_refused("warp_twisted.edge.routing", "import warp_twisted.agent.service", "never import each other")
+        self.assert_refused("warp_twisted.agent.service", "from ..edge import routing", "never import each other")
+        self.assert_allowed("warp_twisted.cli.demo", "import warp_twisted.agent.service, warp_twisted.edge.routing")
 
     def test_dns_stands_alone(self) -> None:
         """warp_dns never imports warp_twisted, and only its codec knows dnslib."""
@@ -212,9 +198,7 @@ class ComplaintTests(SynchronousTestCase):
 
     def test_environment(self) -> None:
         """Only layer 4 reads the environment."""
-        self.assert_refused(
-            "warp_twisted.edge.routing", "import os\nos.environ['A']", "only tap and cli read"
-        )
+        self.assert_refused("warp_twisted.edge.routing", "import os\nos.environ['A']", "only tap and cli read")
 
     def test_unknown_module(self) -> None:
         """A module that the table does not know is refused until it is placed."""
