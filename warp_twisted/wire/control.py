@@ -1,0 +1,248 @@
+"""
+What edge and agent tell each other on the control stream, and the two messages of enrollment.
+
+Each message is a JSON object whose `type` names it, after its length in 4 bytes, big endian (spec.md §6). What is
+read is checked against these structs: an unknown key, a missing one, or a value out of bounds is a protocol error.
+"""
+
+from collections.abc import Iterator
+from struct import Struct as Layout
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from warp_twisted.wire.errors import BadControlMessage, ControlMessageTooLarge, MessageTooLarge
+
+MAX_MESSAGE_BYTES = 1024 * 1024
+MAX_ROUTES = 4096
+_LENGTH = Layout(">L")
+
+Text = Annotated[str, Meta(max_length=1024)]
+Name = Annotated[str, Meta(max_length=255)]
+Pem = Annotated[str, Meta(max_length=64 * 1024)]
+RouteId = Annotated[int, Meta(ge=0, lt=2**32)]
+
+
+class RouteOffer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """
+    One route that an agent serves.
+
+    :ivar id: the agent's number for it; the preamble of each stream names it.
+    :ivar hostname: what it serves; empty asks the edge for a name of its choice.
+    :ivar path: a regular expression that the path must match, or empty for every path.
+    :ivar service: the origin as the agent's settings name it; for people to read, the edge does not use it.
+    :ivar protocol: `http` if the edge parses requests, `tcp` if it splices bytes.
+    """
+
+    id: RouteId
+    hostname: Name
+    path: Text = ""
+    service: Text = ""
+    protocol: Literal["http", "tcp"] = "http"
+
+
+class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="type"):
+    """A control message; the JSON key `type` says which."""
+
+
+class Hello(Message, frozen=True, tag="hello"):
+    """
+    The agent's first message on a tunnel.
+
+    :ivar version: of the control protocol, 1.
+    :ivar software: name and version of the program, for logs.
+    :ivar agent_id: as in the certificate.
+    :ivar session: random for each start of the agent process; a new one replaces the tunnels of the old.
+    :ivar slot: which of the agent's parallel tunnels this is; the newest in a slot wins.
+    """
+
+    version: int
+    software: Name
+    agent_id: Name
+    session: Name
+    slot: Annotated[int, Meta(ge=0, lt=1024)]
+    labels: Annotated[dict[Name, Name], Meta(max_length=64)] = {}
+    routes: Annotated[list[RouteOffer], Meta(max_length=MAX_ROUTES)] = []
+
+
+class Accepted(Message, frozen=True, tag="accepted"):
+    """
+    The edge's answer to `Hello` or `RoutesChanged`: the tunnel is registered.
+
+    :ivar hostnames: route id → the hostname it is published under.
+    :ivar urls: route id → the URL to show people.
+    :ivar lease_seconds: how long the names stay published if the edge vanishes.
+    :ivar edges: `host:port` of the fleet's tunnel listeners, for the agent's other tunnels.
+    """
+
+    edge: Name
+    tunnel_id: Name
+    hostnames: dict[RouteId, Name] = {}
+    urls: dict[RouteId, Text] = {}
+    lease_seconds: Annotated[float, Meta(ge=0)] = 30.0
+    edges: Annotated[list[Name], Meta(max_length=1024)] = []
+
+
+class Refused(Message, frozen=True, tag="refused"):
+    """
+    The edge's answer to `Hello` or `RoutesChanged` that it does not serve.
+
+    :ivar code: a word for programs: `version`, `not_allowed`, `revoked`, `overloaded`, `draining`, `conflict`.
+    :ivar reason: a sentence for people.
+    :ivar retry: whether the same offer may succeed later.
+    """
+
+    code: Name
+    reason: Text
+    retry: bool
+
+
+class RoutesChanged(Message, frozen=True, tag="routes_changed"):
+    """The agent's routes from now on; replaces the whole earlier offer."""
+
+    routes: Annotated[list[RouteOffer], Meta(max_length=MAX_ROUTES)]
+
+
+class OriginHealth(Message, frozen=True, tag="origin_health"):
+    """Whether a route's origin answers, as the agent sees it."""
+
+    route_id: RouteId
+    healthy: bool
+    detail: Text = ""
+
+
+class Drain(Message, frozen=True, tag="drain"):
+    """The sender takes no new streams and closes the tunnel when those it has are done, or at the deadline."""
+
+    reason: Text = ""
+    deadline_seconds: Annotated[float, Meta(ge=0)] = 30.0
+
+
+class RenewRequest(Message, frozen=True, tag="renew_request"):
+    """The agent asks for a new certificate for its key."""
+
+    csr_pem: Pem
+
+
+class Renewed(Message, frozen=True, tag="renewed"):
+    """The agent's new certificate, followed by its issuers up to the root, without the root."""
+
+    chain_pem: Pem
+
+
+class RenewRefused(Message, frozen=True, tag="renew_refused"):
+    """The edge does not renew the certificate."""
+
+    code: Name
+    reason: Text
+
+
+class EnrollRequest(Message, frozen=True, tag="enroll_request"):
+    """A new agent asks for its first certificate; `secret` is the join token's and is masked in the repr."""
+
+    token_id: Name
+    secret: Name
+    csr_pem: Pem
+    software: Name = ""
+    labels: Annotated[dict[Name, Name], Meta(max_length=64)] = {}
+
+    def __repr__(self) -> str:
+        return f"EnrollRequest(token_id={self.token_id!r}, secret=****)"
+
+    def __rich_repr__(self) -> Iterator[tuple[str, str]]:
+        yield "token_id", self.token_id
+
+
+class Enrolled(Message, frozen=True, tag="enrolled"):
+    """
+    The new agent's identity.
+
+    :ivar hostnames: the patterns it may serve.
+    """
+
+    agent_id: Name
+    chain_pem: Pem
+    root_pem: Pem
+    hostnames: Annotated[list[Name], Meta(max_length=MAX_ROUTES)] = []
+
+
+class EnrollRefused(Message, frozen=True, tag="enroll_refused"):
+    """The join token or the request is not good; `code` for programs, `reason` for people."""
+
+    code: Name
+    reason: Text
+
+
+ControlMessage = (
+    Hello
+    | Accepted
+    | Refused
+    | RoutesChanged
+    | OriginHealth
+    | Drain
+    | RenewRequest
+    | Renewed
+    | RenewRefused
+    | EnrollRequest
+    | Enrolled
+    | EnrollRefused
+)
+
+_encoder = msgspec.json.Encoder()
+_decoder: msgspec.json.Decoder[ControlMessage] = msgspec.json.Decoder(ControlMessage)
+
+
+def encode_message(message: ControlMessage) -> bytes:
+    """
+    Build a message with its length before it.
+
+    :raises MessageTooLarge: if it is above `MAX_MESSAGE_BYTES`.
+    """
+    body = _encoder.encode(message)
+    if len(body) > MAX_MESSAGE_BYTES:
+        raise MessageTooLarge(f"a control message of {len(body)} bytes; {MAX_MESSAGE_BYTES} is most")
+    return _LENGTH.pack(len(body)) + body
+
+
+class MessageReader:
+    """
+    Cuts a byte stream into control messages, whatever the chunks.
+
+    :param max_bytes: the largest message accepted; at most that and one read are held.
+    """
+
+    __slots__ = ("_buffer", "_max_bytes")
+
+    def __init__(self, max_bytes: int = MAX_MESSAGE_BYTES) -> None:
+        self._buffer = bytearray()
+        self._max_bytes = max_bytes
+
+    @property
+    def is_between_messages(self) -> bool:
+        """Whether no message has been received in part."""
+        return not self._buffer
+
+    def receive_data(self, data: bytes) -> Iterator[ControlMessage]:
+        """
+        Take bytes and yield each message that is now complete.
+
+        :raises BadControlMessage: if one cannot be read or breaks its schema.
+        :raises ControlMessageTooLarge: as soon as a length above the limit is seen.
+        """
+        buffer = self._buffer
+        buffer += data
+        while len(buffer) >= _LENGTH.size:
+            (length,) = _LENGTH.unpack_from(buffer)
+            if length > self._max_bytes:
+                raise ControlMessageTooLarge(f"a control message of {length} bytes; {self._max_bytes} is most")
+            end = _LENGTH.size + length
+            if len(buffer) < end:
+                return
+            body = bytes(buffer[_LENGTH.size : end])
+            del buffer[:end]
+            try:
+                message = _decoder.decode(body)
+            except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+                raise BadControlMessage(f"a control message cannot be read: {error}") from error
+            yield message

@@ -1,0 +1,190 @@
+"""
+The first bytes of a stream that the edge opens, and the agent's one answer to them.
+
+The preamble says which route the stream is for; the opening reply says whether the origin was reached, and if not,
+why. Layouts: spec.md §7.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import IntEnum
+from struct import Struct
+
+from warp_twisted.wire.errors import BadOpeningReply, BadPreamble, MessageTooLarge, WireError
+from warp_twisted.wire.streams import DISCARD, Stream, StreamReceiver
+
+PREAMBLE_VERSION = 1
+MAX_OPTIONS_BYTES = 1024
+MAX_DETAIL_BYTES = 255
+
+# 8 bytes, big endian: version (1), reserved (1, zero), length of the options (2), route id (4).
+_PREAMBLE = Struct(">BBHL")
+_REPLY_BYTES = 2  # code (1), length of the detail (1)
+
+
+class OpeningCode(IntEnum):
+    """Whether the agent reached the origin, and if not, why."""
+
+    OPENED = 0
+    ORIGIN_REFUSED = 1
+    ORIGIN_TIMED_OUT = 2
+    TLS_FAILED = 3
+    NAME_NOT_FOUND = 4
+    ORIGIN_UNREACHABLE = 5
+    NO_SUCH_ROUTE = 6
+    DRAINING = 7
+    OVERLOADED = 8
+    INTERNAL_ERROR = 9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """
+    The agent's answer.
+
+    :ivar detail: a short text for logs and error pages, such as `connect to localhost:4000: refused`.
+    """
+
+    code: OpeningCode
+    detail: str = ""
+
+    @property
+    def is_opened(self) -> bool:
+        """Whether the stream now leads to the origin."""
+        return self.code is OpeningCode.OPENED
+
+
+def encode_preamble(route_id: int) -> bytes:
+    """
+    Build the preamble of a stream for one of the agent's routes.
+
+    :param route_id: the `id` of the route in the agent's offer, 0 to 2**32-1.
+    """
+    return _PREAMBLE.pack(PREAMBLE_VERSION, 0, 0, route_id)
+
+
+def encode_opening(code: OpeningCode, detail: str = "") -> bytes:
+    """Build the opening reply; a detail over 255 bytes of UTF-8 is cut."""
+    text = detail.encode("utf-8", "replace")[:MAX_DETAIL_BYTES].decode("utf-8", "ignore").encode()
+    return bytes((code, len(text))) + text
+
+
+class PreambleReader:
+    """
+    Receiver of a stream that the peer just opened, until its preamble is complete.
+
+    :param stream: the stream; this reader makes itself its receiver.
+    :param arrived: called with the stream and its route id. It sets the stream's `receiver`, which then hears the
+        bytes that came with the preamble.
+    :param failed: called when there will be no preamble; the stream is closed.
+    """
+
+    __slots__ = ("_arrived", "_buffer", "_failed", "_stream")
+
+    def __init__(
+        self,
+        stream: Stream,
+        arrived: Callable[[Stream, int], None],
+        failed: Callable[[Stream, WireError], None],
+    ) -> None:
+        self._stream = stream
+        self._arrived = arrived
+        self._failed = failed
+        self._buffer = b""
+        stream.receiver = self
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes until the preamble is complete; at most its own 1,032 bytes and one read are held."""
+        self._buffer += data
+        buffer = self._buffer
+        if len(buffer) < _PREAMBLE.size:
+            return
+        version, _reserved, options_bytes, route_id = _PREAMBLE.unpack_from(buffer)
+        if version != PREAMBLE_VERSION or options_bytes > MAX_OPTIONS_BYTES:
+            self._stream.reset()
+            self._failed(
+                self._stream, BadPreamble(f"a preamble of version {version} with {options_bytes} bytes of options")
+            )
+            return
+        length = _PREAMBLE.size + options_bytes
+        if len(buffer) < length:
+            return
+        self._buffer = b""
+        self._stream.receiver = DISCARD
+        self._stream.consumed(length)
+        self._arrived(self._stream, route_id)
+        if len(buffer) > length:
+            self._stream.receiver.data_received(buffer[length:])
+
+    def end_received(self) -> None:
+        """The peer ended before it said what it wants."""
+        self._stream.reset()
+        self._failed(self._stream, BadPreamble("the stream ended inside its preamble"))
+
+    def credit_received(self) -> None:
+        """Nothing is written before the preamble has arrived."""
+
+    def stream_lost(self, error: WireError) -> None:
+        """The peer changed its mind."""
+        self._failed(self._stream, error)
+
+
+class OpeningReceiver(StreamReceiver):
+    """Whoever opened a stream to a route: hears the opening reply first."""
+
+    def opening_received(self, opening: Opening) -> None:
+        """The agent answered; data follows only if `opening.is_opened`."""
+
+
+class OpeningReader:
+    """
+    Receiver of a stream that we opened, until the opening reply is complete; then it makes way for its receiver.
+
+    If the reply is a refusal, the stream is ended as soon as the receiver has heard of it. If it cannot be read, the
+    stream is reset and the receiver hears `stream_lost` with `BadOpeningReply`.
+    """
+
+    __slots__ = ("_buffer", "_receiver", "stream")
+
+    def __init__(self, receiver: OpeningReceiver) -> None:
+        self._receiver = receiver
+        self._buffer = b""
+        self.stream: Stream | None = None
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes until the reply is complete; at most its own 257 bytes and one read are held."""
+        stream = self.stream
+        if stream is None:
+            raise MessageTooLarge("an opening reply came before its stream was known")
+        buffer = self._buffer = self._buffer + data if self._buffer else data
+        length = _REPLY_BYTES + buffer[1] if len(buffer) >= _REPLY_BYTES else _REPLY_BYTES + 1
+        if len(buffer) < length:
+            return
+        try:
+            opening = Opening(
+                code=OpeningCode(buffer[0]), detail=buffer[_REPLY_BYTES:length].decode("utf-8", "replace")
+            )
+        except ValueError:
+            stream.reset_with(BadOpeningReply(f"the opening reply has the unknown code {buffer[0]}"))
+            return
+        self._buffer = b""
+        receiver = stream.receiver = self._receiver
+        stream.consumed(length)
+        receiver.opening_received(opening)
+        if not opening.is_opened:
+            stream.reset()
+        elif len(buffer) > length:
+            stream.receiver.data_received(buffer[length:])
+
+    def end_received(self) -> None:
+        """The agent ended the stream without an answer."""
+        if self.stream is not None:
+            self.stream.reset_with(BadOpeningReply("the stream ended before its opening reply"))
+
+    def credit_received(self) -> None:
+        """Pass on: request bytes may be written before the reply."""
+        self._receiver.credit_received()
+
+    def stream_lost(self, error: WireError) -> None:
+        """Pass on."""
+        self._receiver.stream_lost(error)

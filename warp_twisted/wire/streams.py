@@ -1,0 +1,353 @@
+"""
+One stream: what it may still send, what the peer may still send, and who uses it.
+
+`Connection` owns every stream, feeds it the peer's frames and forgets it when it is closed. `write` and `consumed`
+are the hot path: they touch the outbox directly and make no call in the common case. Rules: spec.md §3 and §4.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+from warp_twisted.wire.errors import QueueOverflow, StreamEnded, StreamReset, TooMuchConsumed, WindowOverflow, WireError
+from warp_twisted.wire.frames import (
+    HEADER,
+    HEADER_BYTES,
+    INITIAL_WINDOW_BYTES,
+    MAX_CREDIT,
+    WINDOW_UPDATE_WORD,
+    Flag,
+)
+from warp_twisted.wire.outbox import Outbox
+from warp_twisted.wire.states import TRANSITIONS, StreamEvent, StreamState
+
+_ENDED = -1  # a credit that allows nothing, not even a frame of no bytes
+
+_pack = HEADER.pack
+
+
+class StreamReceiver(Protocol):
+    """Whoever uses a stream; each method is called synchronously while the connection receives data."""
+
+    def data_received(self, data: bytes) -> None:
+        """
+        Take bytes from the peer, never empty.
+
+        When they are passed on, call `Stream.consumed` with their count; until then the peer's credit shrinks.
+        """
+
+    def end_received(self) -> None:
+        """The peer half-closed: no data follows."""
+
+    def credit_received(self) -> None:
+        """`Stream.write` had returned False, and now everything queued went out."""
+
+    def stream_lost(self, error: WireError) -> None:
+        """The peer reset the stream or the tunnel is gone. The last call, made once."""
+
+
+class Discard:
+    """The receiver of a stream that nobody uses: bytes are dropped, and their credit with them."""
+
+    def data_received(self, data: bytes) -> None:
+        """Drop the bytes."""
+
+    def end_received(self) -> None:
+        """Nobody needs to know."""
+
+    def credit_received(self) -> None:
+        """Nobody writes."""
+
+    def stream_lost(self, error: WireError) -> None:
+        """Nobody needs to know."""
+
+
+DISCARD = Discard()
+
+
+class StreamOwner(Protocol):
+    """What a stream needs of its connection."""
+
+    def stream_closed(self, stream: "Stream") -> None:
+        """The stream is over; forget it."""
+
+    def credit_returned(self, stream: "Stream") -> None:
+        """The stream just returned half a window or more of credit."""
+
+
+class Stream:
+    """
+    One logical byte pipe inside a tunnel; made by `Connection` only.
+
+    :ivar id: odd if the agent opened it, even if the edge did.
+    :ivar receiver: who hears of the peer's bytes; may be replaced at any time.
+    :ivar state: see `wire.states`.
+    :ivar receive_credit: bytes the peer may still send; -1 after its end.
+    :ivar window: the size of the receive window, 256 KiB or grown.
+    :ivar returned: bytes of credit returned over the stream's life, growth not counted.
+    :ivar is_acknowledged: whether the peer acknowledged the stream that we opened.
+    """
+
+    __slots__ = (
+        "_credit",
+        "_flags",
+        "_has_ended",
+        "_is_blocked",
+        "_outbox",
+        "_owed",
+        "_owner",
+        "_queue",
+        "_queue_limit",
+        "_queued",
+        "_update_at",
+        "id",
+        "is_acknowledged",
+        "receive_credit",
+        "receiver",
+        "returned",
+        "state",
+        "window",
+    )
+
+    def __init__(self, stream_id: int, owner: StreamOwner, outbox: Outbox, queue_limit: int, flag: Flag) -> None:
+        self.id = stream_id
+        self.receiver: StreamReceiver = DISCARD
+        self.state = StreamState.OPEN
+        self.receive_credit = self.window = INITIAL_WINDOW_BYTES
+        self.returned = 0
+        self.is_acknowledged = False
+        self._owner = owner
+        self._outbox = outbox
+        self._credit = INITIAL_WINDOW_BYTES
+        self._flags = int(flag)  # SYN or ACK, until the first frame has carried it
+        self._has_ended = False
+        self._is_blocked = False
+        self._owed = 0
+        self._update_at = INITIAL_WINDOW_BYTES // 2
+        self._queue: deque[bytes | memoryview] | None = None
+        self._queue_limit = queue_limit
+        self._queued = 0
+
+    def __repr__(self) -> str:
+        return f"<Stream {self.id} {self.state.value}>"
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether `write` returned False and `credit_received` has not followed yet."""
+        return self._is_blocked
+
+    @property
+    def unread_bytes(self) -> int:
+        """Bytes delivered and not yet consumed."""
+        return 0 if self.receive_credit < 0 else self.window - self.receive_credit - self._owed
+
+    @property
+    def queued_bytes(self) -> int:
+        """Bytes written that wait for the peer's credit."""
+        return self._queued
+
+    def write(self, data: bytes) -> bool:
+        """
+        Send bytes, or queue what is over the peer's credit.
+
+        :returns: False if the writer must stop until `credit_received`. A further write is still queued, until the
+            stream's or the connection's limit is reached: then the stream is cut and its receiver hears
+            `QueueOverflow`. Writing to a closed stream does nothing and returns False.
+        :raises StreamEnded: after `end`.
+        """
+        size = len(data)
+        if 0 < size <= self._credit:
+            self._credit -= size
+            outbox = self._outbox
+            frames = outbox.frames
+            if not frames:
+                outbox.wake()
+            frames.append(_pack(self._flags, self.id, size))
+            frames.append(data)
+            self._flags = 0
+            outbox.size = waiting = outbox.size + size + HEADER_BYTES
+            if waiting < outbox.high_water:
+                return True
+            return self._block()
+        return self._write_slowly(data)
+
+    def _write_slowly(self, data: bytes) -> bool:
+        if self.state is StreamState.CLOSED:
+            return False
+        if self._has_ended:
+            raise StreamEnded(f"stream {self.id} was ended; nothing more can be written")
+        if not data:
+            return not self._is_blocked
+        if self._queued >= self._queue_limit:
+            self._overflow(f"stream {self.id} was cut: {self._queued} bytes wait for credit")
+            return False
+        if self._queue is None:
+            self._queue = deque()
+        self._queue.append(data)
+        self._queued += len(data)
+        self._outbox.queued += len(data)
+        self._drain()
+        return self._block() if self._queued or self._outbox.size >= self._outbox.high_water else True
+
+    def _block(self) -> bool:
+        outbox = self._outbox
+        if outbox.size + outbox.queued > outbox.limit:
+            self._overflow(f"stream {self.id} was cut: the tunnel holds {outbox.size + outbox.queued} unsent bytes")
+            return False
+        self._is_blocked = True
+        if not self._queued:
+            outbox.waiting[self] = None
+        return False
+
+    def _overflow(self, reason: str) -> None:
+        self.reset_with(QueueOverflow(reason))
+
+    def reset_with(self, error: WireError) -> None:
+        """Send RST and tell the receiver why; for limits that the local writer or the peer's bytes broke."""
+        receiver = self.receiver
+        self.reset()
+        receiver.stream_lost(error)
+
+    def end(self) -> None:
+        """Half-close: send FIN after what is queued. Does nothing the second time or on a closed stream."""
+        if self._has_ended or self.state is StreamState.CLOSED:
+            return
+        self._has_ended = True
+        if not self._queued:
+            self._send_end()
+
+    def _send_end(self) -> None:
+        self._credit = _ENDED
+        self._outbox.put(_pack(self._flags | Flag.FIN, self.id, 0))
+        self._flags = 0
+        self._advance(StreamEvent.LOCAL_END)
+
+    def reset(self) -> None:
+        """Cut the stream now: queued bytes are dropped, RST is sent, the receiver hears nothing more."""
+        if self.state is StreamState.CLOSED:
+            return
+        self._outbox.put(_pack(WINDOW_UPDATE_WORD | self._flags | Flag.RST, self.id, 0))
+        self._flags = 0
+        self._advance(StreamEvent.CUT)
+
+    def consumed(self, count: int) -> None:
+        """
+        Return credit for bytes that were passed on.
+
+        Credit goes back in lumps of half a window, so small reads do not cost a frame each (spec.md §4).
+
+        :param count: bytes of `data_received` passed on since the last call.
+        :raises TooMuchConsumed: at the next lump, if more was returned than received.
+        """
+        self._owed = owed = self._owed + count
+        if owed >= self._update_at:
+            self._return_credit()
+
+    def _return_credit(self) -> None:
+        owed, self._owed = self._owed, 0
+        if self.receive_credit < 0:
+            return
+        if owed > self.window - self.receive_credit:
+            raise TooMuchConsumed(f"stream {self.id}: {owed} bytes returned are more than it delivered")
+        self._grant(owed)
+        self.returned += owed
+        self._owner.credit_returned(self)
+
+    def grow(self, extra: int) -> None:
+        """Enlarge the receive window, for `wire.windows`."""
+        if self.receive_credit >= 0:
+            self.window += extra
+            self._update_at = self.window // 2
+            self._grant(extra)
+
+    def _grant(self, credit: int) -> None:
+        self.receive_credit += credit
+        self._outbox.put(_pack(WINDOW_UPDATE_WORD | self._flags, self.id, credit))
+        self._flags = 0
+
+    def announce(self) -> None:
+        """Send SYN or ACK in a frame of its own, unless a frame has carried it."""
+        if self._flags:
+            self._outbox.put(_pack(WINDOW_UPDATE_WORD | self._flags, self.id, 0))
+            self._flags = 0
+
+    def credit_granted(self, credit: int) -> None:
+        """
+        Note the peer's window update.
+
+        :raises WindowOverflow: if the sum is more than the protocol can count.
+        """
+        if self._credit == _ENDED:
+            return
+        self._credit += credit
+        if self._credit > MAX_CREDIT:
+            raise WindowOverflow(f"stream {self.id}: {self._credit} bytes of credit are too many")
+        if self._queued:
+            self._drain()
+            if not self._queued and self._is_blocked:
+                if self._outbox.size < self._outbox.high_water:
+                    self.room_made()
+                else:
+                    self._outbox.waiting[self] = None
+
+    def room_made(self) -> None:
+        """Tell the receiver that it may write again, unless bytes still wait for credit."""
+        if self._is_blocked and not self._queued:
+            self._is_blocked = False
+            self.receiver.credit_received()
+
+    def _drain(self) -> None:
+        queue = self._queue
+        outbox = self._outbox
+        while queue and self._credit > 0:
+            piece = queue.popleft()
+            size = len(piece)
+            if size > self._credit:
+                view = memoryview(piece)
+                queue.appendleft(view[self._credit :])
+                piece = view[: self._credit]
+                size = self._credit
+            self._credit -= size
+            self._queued -= size
+            outbox.queued -= size
+            if not outbox.frames:
+                outbox.wake()
+            outbox.frames.append(_pack(self._flags, self.id, size))
+            outbox.frames.append(piece)
+            outbox.size += size + HEADER_BYTES
+            self._flags = 0
+        if not self._queued:
+            self._queue = None
+            if self._has_ended and self.state is not StreamState.CLOSED:
+                self._send_end()
+
+    def peer_ended(self) -> None:
+        """Note the peer's FIN."""
+        self.receive_credit = _ENDED
+        receiver = self.receiver
+        self._advance(StreamEvent.REMOTE_END)
+        receiver.end_received()
+
+    def peer_reset(self) -> None:
+        """Note the peer's RST."""
+        self.lose(StreamReset(f"stream {self.id} was reset by the peer"))
+
+    def lose(self, error: WireError) -> None:
+        """Close without a word to the peer, and tell the receiver why."""
+        receiver = self.receiver
+        self._advance(StreamEvent.CUT)
+        receiver.stream_lost(error)
+
+    def _advance(self, event: StreamEvent) -> None:
+        self.state = TRANSITIONS[self.state, event]
+        if self.state is StreamState.CLOSED:
+            self.receiver = DISCARD
+            self._credit = self.receive_credit = _ENDED
+            self._outbox.queued -= self._queued
+            self._queued = 0
+            self._queue = None
+            self._outbox.waiting.pop(self, None)
+            self._owner.stream_closed(self)
+
+
+StreamOpened = Callable[[Stream], None]
