@@ -1,0 +1,1 @@
+"""Tests of the agent, room by room, without sockets."""

@@ -1,0 +1,171 @@
+"""Tests of `warp_twisted.agent.settings`."""
+
+import contextlib
+import json
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from warp_twisted.agent.settings import (
+    ALIASES,
+    MAX_RULES,
+    MAX_TUNNELS,
+    REFUSED,
+    AgentSettings,
+    parse_duration,
+    parse_edge,
+    parse_settings,
+)
+from warp_twisted.errors import InvalidSettings
+
+EXAMPLE = """
+state: /var/lib/warp-agent
+token_file: /etc/warp/join-token
+labels: {release: stable}
+tunnels: 4
+ingress:
+  - {hostname: app.warp.example, path: "^/static/", service: "http://localhost:4001"}
+  - {hostname: app.warp.example, service: "https://localhost:4443", originRequest: {no_tls_verify: true}}
+  - {service: "http_status:404"}
+"""
+
+MINIMAL = "ingress: [{service: 'http://localhost:3000'}]\n"
+
+
+class ParseSettingsTests(SynchronousTestCase):
+    """What an agent.yaml may hold."""
+
+    def refusal(self, text: str) -> str:
+        """Return the words with which a text is refused."""
+        return str(self.assertRaises(InvalidSettings, parse_settings, text))
+
+    def test_the_documented_example_is_accepted(self) -> None:
+        """The file shown in docs/architecture.md parses, and its values arrive."""
+        parsed = parse_settings(EXAMPLE)
+        self.assertEqual(parsed.token_file, "/etc/warp/join-token")
+        self.assertEqual(parsed.labels, {"release": "stable"})
+        self.assertEqual(
+            [rule.origin.text for rule in parsed.ingress.rules],
+            ["http://localhost:4001", "https://localhost:4443", "http_status:404"],
+        )
+
+    def test_only_ingress_is_required(self) -> None:
+        """Every key but ingress has a default."""
+        self.assertEqual(parse_settings(MINIMAL), AgentSettings(ingress=parse_settings(MINIMAL).ingress))
+
+    def test_ingress_is_required(self) -> None:
+        """A file without ingress is refused by that name."""
+        self.assertEqual(self.refusal("tunnels: 2"), "agent.yaml: ingress: missing; expected a list of a mapping")
+
+    def test_unknown_key_is_named_with_its_path(self) -> None:
+        """A misspelt key is refused with its path and the nearest known key."""
+        text = "ingress: [{service: 'https://x', originRequest: {no_tls_verfy: true}}]"
+        self.assertEqual(
+            self.refusal(text),
+            "agent.yaml: ingress[0].originRequest.no_tls_verfy: unknown key; did you mean no_tls_verify?",
+        )
+
+    def test_cloudflared_spelling_is_accepted(self) -> None:
+        """Each alias sets the same value as our own spelling."""
+        ours = {"connect_timeout": 2.5, "no_tls_verify": True, "ca": "/ca.pem", "server_name": "a.example"}
+        theirs = {alias: ours[name] for alias, name in ALIASES.items()}
+        for request in (ours, theirs):
+            text = json.dumps({"ingress": [{"service": "https://x", "originRequest": request}]})
+            origin = parse_settings(text).ingress.rules[0].origin
+            self.assertEqual({name: getattr(origin.request, name) for name in ours}, ours)
+
+    def test_a_key_in_both_spellings_is_refused(self) -> None:
+        """It would be a guess which of the two was meant."""
+        text = "ingress: [{service: 'https://x', originRequest: {ca: /a, caPool: /b}}]"
+        self.assertIn("originRequest.caPool: ca is given twice", self.refusal(text))
+
+    def test_what_a_byte_pipe_cannot_do_is_refused_with_the_reason(self) -> None:
+        """Keys of cloudflared that need a parser are refused with what to do instead."""
+        for key, reason in REFUSED.items():
+            text = json.dumps({"ingress": [{"service": "http://x", "originRequest": {key: "x"}}]})
+            self.assertIn(f"ingress[0].originRequest.{key}: not possible: {reason}", self.refusal(text))
+
+    def test_default_origin_request_is_under_each_rules_own(self) -> None:
+        """The file's originRequest fills what a rule does not set itself."""
+        parsed = parse_settings(
+            "originRequest: {connectTimeout: 1m30s, no_tls_verify: true}\n"
+            "ingress: [{path: a, service: 'https://x', originRequest: {noTLSVerify: false}}, {service: 'https://y'}]"
+        )
+        first, second = (rule.origin.request for rule in parsed.ingress.rules)
+        self.assertEqual((first.connect_timeout, first.no_tls_verify), (90.0, False))
+        self.assertEqual((second.connect_timeout, second.no_tls_verify), (90.0, True))
+
+    def test_default_origin_request_is_checked_itself(self) -> None:
+        """A mistake in the defaults is named there, not in the rules that inherit it."""
+        self.assertIn("agent.yaml: originRequest.x: unknown key", self.refusal("originRequest: {x: 1}\n" + MINIMAL))
+
+    def test_limits(self) -> None:
+        """Numbers of tunnels and rules are bounded, and a larger one is named."""
+        self.assertIn("tunnels: expected int", self.refusal(f"tunnels: {MAX_TUNNELS + 1}\n{MINIMAL}"))
+        self.assertIn("tunnels: expected int", self.refusal(f"tunnels: 0\n{MINIMAL}"))
+        rules = [{"path": "a", "service": "http://x"}] * MAX_RULES + [{"service": "http://x"}]
+        self.assertIn("ingress: expected", self.refusal(json.dumps({"ingress": rules})))
+
+    def test_labels_and_zone_are_names(self) -> None:
+        """Bad labels and a bad zone are refused by key."""
+        self.assertIn("agent.yaml: labels: 'a b'", self.refusal("labels: {'a b': c}\n" + MINIMAL))
+        self.assertIn("agent.yaml: zone: ", self.refusal("zone: 'a..b'\n" + MINIMAL))
+
+    def test_key_given_twice_is_refused(self) -> None:
+        """YAML's silent "last one wins" is an error here."""
+        self.assertIn("given twice", self.refusal(MINIMAL + MINIMAL))
+
+    @settings(deadline=None, max_examples=200)
+    @given(
+        st.recursive(
+            st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
+            lambda inner: (
+                st.lists(inner, max_size=3)
+                | st.dictionaries(
+                    st.sampled_from(
+                        ["ingress", "hostname", "path", "service", "originRequest", "edges", "connectTimeout"]
+                    )
+                    | st.text(max_size=5),
+                    inner,
+                    max_size=4,
+                )
+            ),
+            max_leaves=12,
+        )
+    )
+    def test_any_value_is_taken_or_refused(self, value: object) -> None:
+        """Whatever a file holds, it becomes settings or `InvalidSettings`, nothing else."""
+        for document in (value, {"ingress": value}, {"ingress": [value]}):
+            try:
+                parse_settings(json.dumps(document, ensure_ascii=False))
+            except InvalidSettings as error:
+                self.assertTrue(str(error).startswith("agent.yaml: "))
+
+    @settings(deadline=None, max_examples=200)
+    @given(st.binary(max_size=200))
+    def test_any_bytes_are_taken_or_refused(self, content: bytes) -> None:
+        """A file that is not text or not YAML is refused, not a crash."""
+        with contextlib.suppress(InvalidSettings):
+            parse_settings(content)
+
+
+class SmallValueTests(SynchronousTestCase):
+    """Lengths of time and edge addresses."""
+
+    def test_durations_as_go_writes_them(self) -> None:
+        """Hours to milliseconds, alone or joined."""
+        for text, seconds in {"30s": 30, "1m30s": 90, "500ms": 0.5, "1.5h": 5400, "2m": 120}.items():
+            self.assertEqual(parse_duration(text, "x"), seconds)
+        for text in ("", "10", "s", "-1s", "1 s", "1d", "³s"):
+            self.assertRaises(InvalidSettings, parse_duration, text, "x")
+
+    def test_edges(self) -> None:
+        """A host, a host and port, an IPv6 address with and without a port."""
+        self.assertEqual(parse_edge("edge1.example", "x"), ("edge1.example", 7844))
+        self.assertEqual(parse_edge("edge1.example:1", "x"), ("edge1.example", 1))
+        self.assertEqual(parse_edge("[2001:db8::1]:443", "x"), ("2001:db8::1", 443))
+        self.assertEqual(parse_edge("[2001:db8::1]", "x"), ("2001:db8::1", 7844))
+        self.assertEqual(parse_edge("2001:db8::1", "x"), ("2001:db8::1", 7844))
+        for text in ("", ":1", "a:", "a:0", "a:65536", "a:x", "[::1", "[::1]x", "a b:1", "http://a:1", "a:²"):
+            self.assertRaises(InvalidSettings, parse_edge, text, "x")

@@ -1,0 +1,156 @@
+r"""
+Ingress rules: which origin serves which hostname and path.
+
+The rules have cloudflared's shape and order: the first that matches wins, and the last must match
+everything. The edge does the matching, so a list of rules is compiled into *offers*, each one hostname and
+one path rule of one origin, in the order in which the edge must try them:
+
+- every hostname (or `*.` pattern) that any rule names gets the rules that cover it, up to the first without
+  a path;
+- rules without a hostname cover every hostname that the others name; when none names any, they are offered
+  without one and the edge hands out a random name;
+- a last rule `http_status:404` is not offered for hostnames that others name: the edge says 404 itself, and a
+  second agent that serves the rest of that hostname must not be shadowed by the refusal of the first.
+
+A path is an RE2 expression that is searched, not anchored, as in cloudflared: `^/static/`, `\.(jpg|png)$`.
+Pure: no files, no clock, no network.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import re2
+
+from warp_twisted.agent.origins import Origin, OriginRequest, parse_service
+from warp_twisted.errors import InvalidName, InvalidSettings
+from warp_twisted.names import HostnamePattern, parse_hostname
+
+MAX_PATH_CHARACTERS = 1024
+MAX_OFFERS = 4096  # a hello message is bounded too
+
+_NOT_FOUND = "http_status:404"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """One ingress rule; without `hostname` it matches any, with an empty `path` every path."""
+
+    hostname: HostnamePattern | None
+    path: str
+    origin: Origin
+
+    @property
+    def is_catch_all(self) -> bool:
+        """Whether the rule matches every request."""
+        return self.hostname is None and not self.path
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """
+    What the edge is told: requests for `hostname` ("": hand out a name) and `path` go to rule number
+    `rule`.
+    """
+
+    hostname: str
+    path: str
+    rule: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ingress:
+    """A checked list of rules and the offers that follow from it."""
+
+    rules: tuple[Rule, ...]
+    offers: tuple[Offer, ...]
+
+
+def compile_ingress(rules: Sequence[tuple[str, str, str, OriginRequest]]) -> Ingress:
+    """
+    Check rules and work out the offers.
+
+    :param rules: hostname, path, service and originRequest of each, as written; empty text for what is not.
+    :raises InvalidSettings: naming the key, `ingress[2].service` for one.
+    """
+    if not rules:
+        raise InvalidSettings("ingress: at least one rule is expected")
+    compiled = tuple(_rule(index, *rule) for index, rule in enumerate(rules))
+    for index, rule in enumerate(compiled[:-1]):
+        if rule.is_catch_all:
+            raise InvalidSettings(
+                f"ingress[{index}]: this rule matches everything, so the rules after it are never reached;"
+                " give it a hostname or a path, or make it the last"
+            )
+    if not compiled[-1].is_catch_all:
+        raise InvalidSettings(
+            f"ingress[{len(compiled) - 1}]: the last rule must match everything: no hostname and no path,"
+            " for example {service: http_status:404}"
+        )
+    offers = _offers(compiled)
+    if len(offers) > MAX_OFFERS:
+        raise InvalidSettings(f"ingress: the rules make {len(offers)} routes, at most {MAX_OFFERS} are expected")
+    return Ingress(compiled, offers)
+
+
+def single_origin(service: str, request: OriginRequest, hostnames: Sequence[str] = (), path: str = "") -> Ingress:
+    """
+    Make the ingress of one origin, as `warp up` asks for it.
+
+    :param hostnames: where it is to be reached; empty: the edge hands out a name.
+    :param path: an RE2 expression that limits it; every other path is answered with 404.
+    :raises InvalidSettings: naming a key of the rules that stand for it.
+    """
+    rules = [(hostname, path, service, request) for hostname in hostnames or ("",)]
+    if hostnames or path:
+        rules.append(("", "", _NOT_FOUND, request))
+    return compile_ingress(rules)
+
+
+def _rule(index: int, hostname: str, path: str, service: str, request: OriginRequest) -> Rule:
+    place = f"ingress[{index}]"
+    pattern = None
+    if hostname and hostname != "*":
+        try:
+            pattern = HostnamePattern.parse(hostname)
+        except InvalidName as error:
+            raise InvalidSettings(f"{place}.hostname: {error}") from error
+    if len(path) > MAX_PATH_CHARACTERS:
+        raise InvalidSettings(f"{place}.path: expected at most {MAX_PATH_CHARACTERS} characters")
+    options = re2.Options()
+    options.log_errors = False
+    try:
+        re2.compile(path, options=options)
+    except re2.error as error:
+        reason = error.args[0].decode("utf-8", "replace") if isinstance(error.args[0], bytes) else error
+        raise InvalidSettings(f"{place}.path: {path!r} is not an RE2 expression: {reason}") from error
+    try:
+        origin = parse_service(service, request)
+    except InvalidSettings as error:
+        raise InvalidSettings(f"{place}.service: {error}") from error
+    return Rule(hostname=pattern, path=path, origin=origin)
+
+
+def _offers(rules: Sequence[Rule]) -> tuple[Offer, ...]:
+    named = list(dict.fromkeys(rule.hostname for rule in rules if rule.hostname is not None))
+    if not named:
+        return tuple(Offer("", rule.path, index) for index, rule in enumerate(rules))
+    offers = []
+    for pattern in named:
+        for index, rule in enumerate(rules):
+            if not _covers(rule.hostname, pattern):
+                continue
+            if rule.is_catch_all and rule.origin.text == _NOT_FOUND:
+                continue
+            offers.append(Offer(pattern.text, rule.path, index))
+            if not rule.path:
+                break
+    return tuple(offers)
+
+
+def _covers(rule: HostnamePattern | None, pattern: HostnamePattern) -> bool:
+    """Whether a rule's hostname matches every hostname of a pattern that some rule names."""
+    if rule is None or rule == pattern:
+        return True
+    if not rule.is_wildcard:
+        return False
+    return rule.allows(parse_hostname(pattern.text.removeprefix("*.")))

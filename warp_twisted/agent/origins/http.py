@@ -1,0 +1,47 @@
+"""
+Origins that speak HTTP/1.1 on a TCP port: `http://host:port` and `https://host:port`.
+
+The bytes are the edge's business; here only the connection, and for https the certificate, matter.
+"""
+
+from dataclasses import dataclass
+
+from twisted.internet.endpoints import wrapClientTLS
+from twisted.internet.interfaces import IReactorCore
+
+from warp_twisted.agent.origins.addresses import split_address, tcp_endpoint
+from warp_twisted.agent.origins.interface import Dial, OriginRequest
+from warp_twisted.agent.origins.tls import origin_tls
+
+_PORTS = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True, slots=True)
+class HttpOrigin:
+    """An HTTP server; with `scheme` https its certificate is verified unless the request says otherwise."""
+
+    scheme: str
+    host: str
+    port: int
+    request: OriginRequest
+
+    @property
+    def text(self) -> str:
+        """The service in its normal form."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}://{host}:{self.port}"
+
+    def access(self, reactor: IReactorCore) -> Dial:
+        """Dial TCP, and TLS for https."""
+        timeout = self.request.connect_timeout
+        endpoint = tcp_endpoint(reactor, self.host, self.port, timeout)
+        if self.scheme == "http":
+            return Dial(endpoint, tls=False, timeout=timeout)
+        return Dial(wrapClientTLS(origin_tls(self.host, self.request), endpoint), tls=True, timeout=timeout)
+
+
+def parse(service: str, request: OriginRequest) -> HttpOrigin:
+    """Read `http://host[:80]` or `https://host[:443]`."""
+    scheme = service.partition(":")[0]
+    scheme, host, port = split_address(service, _PORTS[scheme])
+    return HttpOrigin(scheme, host, port, request)

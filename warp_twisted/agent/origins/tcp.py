@@ -1,0 +1,34 @@
+"""Origins that are bytes on a TCP port and nothing more: `tcp://host:port`."""
+
+from dataclasses import dataclass
+
+from twisted.internet.interfaces import IReactorCore
+
+from warp_twisted.agent.origins.addresses import split_address, tcp_endpoint
+from warp_twisted.agent.origins.interface import Dial, OriginRequest
+
+
+@dataclass(frozen=True, slots=True)
+class TcpOrigin:
+    """Any TCP service."""
+
+    host: str
+    port: int
+    request: OriginRequest
+
+    @property
+    def text(self) -> str:
+        """The service in its normal form."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"tcp://{host}:{self.port}"
+
+    def access(self, reactor: IReactorCore) -> Dial:
+        """Dial TCP."""
+        timeout = self.request.connect_timeout
+        return Dial(tcp_endpoint(reactor, self.host, self.port, timeout), tls=False, timeout=timeout)
+
+
+def parse(service: str, request: OriginRequest) -> TcpOrigin:
+    """Read `tcp://host:port`."""
+    _, host, port = split_address(service, None)
+    return TcpOrigin(host, port, request)

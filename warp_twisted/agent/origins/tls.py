@@ -1,0 +1,146 @@
+"""
+TLS towards origins: whom to trust, which name to ask for, and why a handshake failed.
+
+An origin is verified by default, as a browser would: chain to the platform's trust store (or `ca`), name by
+service-identity. OpenSSL only says "certificate verify failed"; a visitor's 502 is of no use without the
+reason, so the verification callback notes it.
+"""
+
+from pathlib import Path
+
+from OpenSSL import SSL, crypto
+from service_identity import CertificateError, VerificationError
+from service_identity.cryptography import extract_patterns
+from service_identity.hazmat import DNS_ID, IPAddress_ID, verify_service_identity
+from twisted.internet.abstract import isIPAddress, isIPv6Address
+from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
+from twisted.internet.ssl import Certificate, CertificateOptions, platformTrust, trustRootFromCertificates
+from twisted.protocols.tls import TLSMemoryBIOProtocol
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from warp_twisted.agent.origins.interface import OriginRequest
+from warp_twisted.errors import InvalidName, InvalidSettings, WarpError
+from warp_twisted.names import parse_hostname
+
+# openssl/x509_vfy.h; the rest is rare enough for a number
+_REASONS = {
+    9: "the certificate is not valid yet",
+    10: "the certificate has expired",
+    18: "the certificate is self-signed",
+    19: "the certificate's chain ends in a root that is not trusted",
+    20: "the certificate is not signed by a trusted authority",
+    21: "the certificate is not signed by a trusted authority",
+    23: "the certificate is revoked",
+    24: "a certificate of the chain is not an authority",
+    26: "the certificate is not meant for servers",
+    66: "the certificate's key is too weak",
+    67: "an authority's key is too weak",
+    68: "the certificate's digest is too weak",
+}
+ADVICE = "set originRequest.ca, server_name or no_tls_verify"
+
+
+class OriginNotVerified(WarpError):
+    """The origin's certificate is not one that the agent may trust."""
+
+
+def origin_tls(host: str, request: OriginRequest) -> IOpenSSLClientConnectionCreator:
+    """
+    Return the maker of TLS connections to one origin.
+
+    :param host: the name or address that is dialled; `request.server_name` replaces it towards TLS.
+    :raises InvalidSettings: if `request.ca` cannot be read, or `request.server_name` is no name.
+    """
+    name = host
+    if request.server_name is not None:
+        name = _server_name(request.server_name)
+    if request.no_tls_verify:
+        return _Unverified(CertificateOptions(), name)
+    if request.ca is None:
+        return _Verified(CertificateOptions(trustRoot=platformTrust()), name)
+    return _Verified(CertificateOptions(trustRoot=trustRootFromCertificates(_read_ca(request.ca))), name)
+
+
+def _server_name(text: str) -> str:
+    if isIPAddress(text) or isIPv6Address(text):
+        return text
+    try:
+        return parse_hostname(text)
+    except InvalidName as error:
+        raise InvalidSettings(f"originRequest.server_name: {error}") from error
+
+
+def _read_ca(path: str) -> list[Certificate]:
+    try:
+        pem = Path(path).read_bytes()
+    except OSError as error:
+        raise InvalidSettings(f"originRequest.ca: {path} cannot be read: {error.strerror}") from error
+    begin = b"-----BEGIN CERTIFICATE-----"
+    try:
+        found = [Certificate.loadPEM(begin + part) for part in pem.split(begin)[1:]]
+    except crypto.Error as error:
+        raise InvalidSettings(f"originRequest.ca: {path} holds a broken certificate") from error
+    if not found:
+        raise InvalidSettings(f"originRequest.ca: {path} holds no certificate in PEM form")
+    return found
+
+
+@implementer(IOpenSSLClientConnectionCreator)
+class _Unverified:
+    """Makes connections that accept any certificate; the name is still asked for."""
+
+    def __init__(self, options: CertificateOptions, name: str) -> None:
+        self._context: SSL.Context = options.getContext()
+        self._name = name
+        self._is_address = isIPAddress(name) or isIPv6Address(name)
+
+    def clientConnectionForTLS(self, protocol: TLSMemoryBIOProtocol) -> SSL.Connection:
+        """Make one connection."""
+        connection = SSL.Connection(self._context, None)
+        connection.set_app_data(protocol)
+        if not self._is_address:  # RFC 6066 §3: "Literal IPv4 and IPv6 addresses are not permitted"
+            connection.set_tlsext_host_name(self._name.encode("ascii"))
+        return connection
+
+
+@implementer(IOpenSSLClientConnectionCreator)
+class _Verified(_Unverified):
+    """
+    Makes connections whose handshake fails unless chain and name are right.
+
+    Not `optionsForClientTLS`: it keeps the reason to itself, and its callback lets a certificate without any
+    subjectAltName pass (`CertificateError` is no `VerificationError`; Twisted 26.10, tested in `test_tls`).
+    """
+
+    def __init__(self, options: CertificateOptions, name: str) -> None:
+        super().__init__(options, name)
+        self._expected = IPAddress_ID(name) if self._is_address else DNS_ID(name)
+
+    def clientConnectionForTLS(self, protocol: TLSMemoryBIOProtocol) -> SSL.Connection:
+        """Make one connection."""
+        connection = super().clientConnectionForTLS(protocol)
+        connection.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, self._certificate_checked)
+        return connection
+
+    def _certificate_checked(
+        self, connection: SSL.Connection, certificate: crypto.X509, number: int, depth: int, is_trusted: int
+    ) -> bool:
+        # An exception that leaves an OpenSSL callback is lost, so everything becomes a reason.
+        try:
+            reason = self._why_refused(certificate, number, depth, is_trusted)
+        except Exception as error:
+            reason = f"the certificate cannot be understood: {error}"
+        if reason:
+            connection.get_app_data().failVerification(Failure(OriginNotVerified(f"{reason}; {ADVICE}")))
+        return not reason
+
+    def _why_refused(self, certificate: crypto.X509, number: int, depth: int, is_trusted: int) -> str:
+        if not is_trusted:
+            return _REASONS.get(number, f"OpenSSL refuses its chain with code {number}")
+        if depth == 0:
+            try:
+                verify_service_identity(extract_patterns(certificate.to_cryptography()), [self._expected], [])
+            except (VerificationError, CertificateError):
+                return f"the certificate is not for {self._name}"
+        return ""

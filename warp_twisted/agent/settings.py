@@ -1,0 +1,216 @@
+"""
+agent.yaml as values: which keys exist, their bounds and their defaults.
+
+Which rule serves which hostname is `agent.ingress`; what a service text means is `agent.origins`. Keys are
+written in snake case. In `originRequest` cloudflared's spelling of the same idea is accepted too, so that
+an `ingress:` block can be moved over as it stands (`ALIASES`), and what cannot work in a byte pipe is
+refused with the reason (`REFUSED`). Nothing here dials, and no file but the settings themselves is opened.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+import msgspec
+
+from warp_twisted.agent.ingress import Ingress, compile_ingress
+from warp_twisted.agent.origins import OriginRequest
+from warp_twisted.configuration import convert, parse
+from warp_twisted.errors import InvalidName, InvalidSettings
+from warp_twisted.names import check_labels, parse_hostname
+
+DEFAULT_STATE = "/var/lib/warp-agent"
+DEFAULT_TUNNELS = 4  # cloudflared's count: two edges, two tunnels each
+MAX_TUNNELS = 32
+MAX_RULES = 1000
+TUNNEL_PORT = 7844  # where edges listen unless told otherwise; cloudflared's port
+
+ALIASES = {
+    "connectTimeout": "connect_timeout",
+    "noTLSVerify": "no_tls_verify",
+    "caPool": "ca",
+    "originServerName": "server_name",
+}
+
+_BYTE_PIPE = "the agent passes bytes on unread; "
+_POOL = "idle connections are kept by the edge, see timeouts in edge.yaml"
+REFUSED = {
+    "httpHostHeader": _BYTE_PIPE + "rewrite the Host header with a rule at the edge",
+    "http_host_header": _BYTE_PIPE + "rewrite the Host header with a rule at the edge",
+    "disableChunkedEncoding": _BYTE_PIPE + "it never changes the coding of a body",
+    "http2Origin": _BYTE_PIPE + "the edge speaks HTTP/1.1 to origins",
+    "keepAliveConnections": _POOL,
+    "keepAliveTimeout": _POOL,
+    "tcpKeepAlive": _POOL,
+    "tlsTimeout": "connect_timeout covers the TLS handshake too",
+    "noHappyEyeballs": "both address families are always tried",
+    "access": "visitors are authenticated by the edge's policy",
+    "ipRules": "visitors' addresses are judged by the edge's policy",
+}
+
+Text = Annotated[str, msgspec.Meta(min_length=1)]
+
+_DURATION = re.compile(
+    r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?(?:(\d+(?:\.\d+)?)ms)?", re.ASCII
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentSettings:
+    """
+    Everything the agent was told, checked.
+
+    `edges` are host and port pairs that replace those of the token; with `zone` the agent looks edges up by
+    `SRV _warp-edge._tcp.<zone>` at each dial; with neither it uses those that enrollment gave.
+    """
+
+    ingress: Ingress
+    state: str = DEFAULT_STATE
+    token_file: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    tunnels: int = DEFAULT_TUNNELS
+    edges: tuple[tuple[str, int], ...] = ()
+    zone: str = ""
+    metrics: str | None = None
+    drain_seconds: float = 30.0
+    log_format: Literal["json", "text"] = "text"
+
+
+class _Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    service: Text
+    hostname: str = ""
+    path: str = ""
+    originRequest: OriginRequest = OriginRequest()
+
+
+class _Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    format: Literal["json", "text"] = "text"
+
+
+class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    ingress: Annotated[list[_Rule], msgspec.Meta(min_length=1, max_length=MAX_RULES)]
+    state: Text = DEFAULT_STATE
+    token_file: Text | None = None
+    labels: dict[str, str] = {}
+    tunnels: Annotated[int, msgspec.Meta(ge=1, le=MAX_TUNNELS)] = DEFAULT_TUNNELS
+    edges: Annotated[list[Text], msgspec.Meta(max_length=256)] = []
+    zone: str = ""
+    metrics: Text | None = None
+    drain: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 30.0
+    log: _Log = _Log()
+    originRequest: OriginRequest = OriginRequest()
+
+
+def parse_settings(content: str | bytes, source: str = "agent.yaml") -> AgentSettings:
+    """
+    Read the text of an agent.yaml.
+
+    :param source: what errors call this text, usually the file's name.
+    :raises InvalidSettings: naming source, key path and what was expected there; nothing is half taken.
+    """
+    raw = parse(content, dict[str, object], source)
+    try:
+        _spell(raw)
+        file = convert(raw, _File, "")
+        return AgentSettings(
+            ingress=compile_ingress(
+                [(rule.hostname, rule.path, rule.service, rule.originRequest) for rule in file.ingress]
+            ),
+            state=file.state,
+            token_file=file.token_file,
+            labels=parse_labels(file.labels),
+            tunnels=file.tunnels,
+            edges=tuple(parse_edge(edge, f"edges[{index}]") for index, edge in enumerate(file.edges)),
+            zone=_zone(file.zone),
+            metrics=file.metrics,
+            drain_seconds=file.drain,
+            log_format=file.log.format,
+        )
+    except InvalidSettings as error:
+        raise InvalidSettings(f"{source}: {str(error).removeprefix(': ')}") from error
+
+
+def parse_duration(text: str, place: str) -> float:
+    """
+    Read a length of time such as `30s`, `1m30s` or `500ms`, as Go programs write it.
+
+    :returns: seconds.
+    :raises InvalidSettings: naming `place`.
+    """
+    match = _DURATION.fullmatch(text.strip())
+    if match is None or not any(match.groups()):
+        raise InvalidSettings(f"{place}: expected a length of time such as 30s, 1m30s or 500ms, got {text!r}")
+    hours, minutes, seconds, thousandths = (float(part or 0) for part in match.groups())
+    return hours * 3600 + minutes * 60 + seconds + thousandths / 1000
+
+
+def parse_edge(text: str, place: str) -> tuple[str, int]:
+    """
+    Read `host`, `host:port` or `[address]:port`; the port is 7844 unless given.
+
+    :raises InvalidSettings: naming `place`.
+    """
+    host, colon, port = text, "", ""
+    if text.startswith("["):
+        host, bracket, rest = text[1:].partition("]")
+        colon, port = rest[:1] or (":" if not bracket else ""), rest[1:]
+    elif text.count(":") == 1:
+        host, colon, port = text.partition(":")
+    is_port = port.isascii() and port.isdigit() and 0 < int(port) < 65536
+    if not re.fullmatch(r"[\w.:-]+", host) or colon not in ("", ":") or (colon and not is_port):
+        raise InvalidSettings(f"{place}: expected host:port, got {text!r}")
+    return host, int(port) if colon else TUNNEL_PORT
+
+
+def parse_labels(labels: Mapping[str, str], place: str = "labels") -> Mapping[str, str]:
+    """
+    Check an agent's labels.
+
+    :raises InvalidSettings: naming `place`.
+    """
+    try:
+        check_labels(labels)
+    except InvalidName as error:
+        raise InvalidSettings(f"{place}: {error}") from error
+    return dict(labels)
+
+
+def _zone(text: str) -> str:
+    try:
+        return parse_hostname(text) if text else ""
+    except InvalidName as error:
+        raise InvalidSettings(f"zone: {error}") from error
+
+
+def _spell(raw: dict[str, object]) -> None:
+    """Bring every `originRequest` to our spelling and put the file's defaults under each rule's own."""
+    defaults: Mapping[str, object] = {}
+    if isinstance(found := raw.get("originRequest"), dict):
+        defaults = raw["originRequest"] = spell_origin_request(found, "originRequest")
+    rules = raw.get("ingress")
+    for index, rule in enumerate(rules if isinstance(rules, list) else []):
+        if isinstance(rule, dict) and isinstance(own := rule.get("originRequest", {}), dict):
+            rule["originRequest"] = {
+                **defaults,
+                **spell_origin_request(own, f"ingress[{index}].originRequest"),
+            }
+
+
+def spell_origin_request(values: Mapping[str, object], place: str) -> dict[str, object]:
+    """
+    Return an `originRequest` mapping in our spelling, lengths of time as seconds.
+
+    :raises InvalidSettings: naming the key under `place`, if it is one that a byte pipe cannot follow.
+    """
+    spelled: dict[str, object] = {}
+    for key, value in values.items():
+        if key in REFUSED:
+            raise InvalidSettings(f"{place}.{key}: not possible: {REFUSED[key]}")
+        ours = ALIASES.get(key, key)
+        if ours in spelled:
+            raise InvalidSettings(f"{place}.{key}: {ours} is given twice, in two spellings")
+        if ours == "connect_timeout" and isinstance(value, str):
+            value = parse_duration(value, f"{place}.{key}")
+        spelled[ours] = value
+    return spelled
