@@ -1,0 +1,1 @@
+"""Tests of identity: certificates, join tokens, enrollment."""

@@ -1,0 +1,1 @@
+"""Tests of the control path over real sockets and processes."""

@@ -1,0 +1,189 @@
+"""
+The registry's content in this process: read once, kept current by a watch, and told to whoever asks for changes.
+
+Whatever decides by what the registry knows reads the mirror, never the store, so nothing on the data path waits.
+When the store is away the last content stays, and `is_current` says that it may be old.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+
+from warp_twisted.registry.errors import BadValue, RegistryError
+from warp_twisted.registry.model import (
+    ROOT,
+    Agent,
+    Change,
+    Edge,
+    GivenName,
+    JoinToken,
+    Revocation,
+    Snapshot,
+    Tunnel,
+    Value,
+    decode,
+)
+from warp_twisted.registry.store import Event, Listing, Store, Watch
+
+RETRY_SECONDS = 1.0
+
+V = TypeVar("V", bound=Value)
+
+
+class Mirror:
+    """
+    A live copy of a registry.
+
+    :param store: what is mirrored.
+    :param clock: times the retries when the store is away.
+    """
+
+    _log = Logger()
+
+    def __init__(self, store: Store, clock: IReactorTime) -> None:
+        self._store = store
+        self._clock = clock
+        self._values: dict[str, Value] = {}
+        self._revision = 0
+        self._watch: Watch | None = None
+        self._reading: Deferred[None] | None = None
+        self._retry: IDelayedCall | None = None
+        self._subscribers: list[Callable[[Sequence[Change]], None]] = []
+        self.edges: dict[str, Edge] = {}
+        self.tunnels: dict[str, Tunnel] = {}
+        self.agents: dict[str, Agent] = {}
+        self.tokens: dict[str, JoinToken] = {}
+        self.revocations: dict[str, Revocation] = {}
+        self.given_names: dict[str, GivenName] = {}
+
+    @property
+    def is_current(self) -> bool:
+        """Whether changes arrive, rather than what is here being the last that was known."""
+        return self._watch is not None
+
+    def snapshot(self) -> Snapshot:
+        """Return everything as it is now; later changes do not touch it."""
+        return Snapshot(
+            revision=self._revision,
+            edges=dict(self.edges),
+            tunnels=dict(self.tunnels),
+            agents=dict(self.agents),
+            tokens=dict(self.tokens),
+            revocations=dict(self.revocations),
+        )
+
+    def subscribe(self, changed: Callable[[Sequence[Change]], None]) -> Callable[[], None]:
+        """
+        Call a function with all changes of one moment at a time.
+
+        :returns: call it to hear no more.
+        """
+        self._subscribers.append(changed)
+        return lambda: self._subscribers.remove(changed)
+
+    async def start(self) -> None:
+        """
+        Read everything, then follow.
+
+        :raises RegistryError: if the store cannot be read; nothing is followed then.
+        """
+        self._follow(await self._store.range(ROOT))
+
+    def stop(self) -> None:
+        """Follow no more; the content stays."""
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
+        if self._retry is not None:
+            self._retry.cancel()
+            self._retry = None
+        if self._reading is not None:
+            self._reading.cancel()
+
+    def _follow(self, listing: Listing) -> None:
+        found = {item.key: item.value for item in listing.items}
+        gone = [self._change(key, None) for key in self._values.keys() - found.keys()]
+        self._announce(gone + [self._change(key, text) for key, text in found.items()])
+        self._revision = listing.revision
+        self._watch = self._store.watch(ROOT, listing.revision, self._changed, self._lost)
+
+    def _changed(self, events: Sequence[Event]) -> None:
+        self._revision = events[-1].revision
+        self._announce([self._change(event.key, event.item.value if event.item else None) for event in events])
+
+    def _lost(self, error: RegistryError) -> None:
+        self._log.warn("the registry is not followed for now: {error}", error=error)
+        self._watch = None
+        self._read_again_later()
+
+    def _read_again_later(self) -> None:
+        self._retry = self._clock.callLater(RETRY_SECONDS, self._read_again)
+
+    def _read_again(self) -> None:
+        self._retry = None
+        self._reading = Deferred.fromCoroutine(self._attempt())
+
+    async def _attempt(self) -> None:
+        try:
+            await self.start()
+        except CancelledError:
+            return
+        except RegistryError as error:
+            self._log.warn("the registry cannot be read: {error}", error=error)
+            self._read_again_later()
+        finally:
+            self._reading = None
+
+    def _change(self, key: str, text: bytes | None) -> Change | None:
+        """Apply one key, and say what changed; None when nothing did, or it cannot be read."""
+        before = self._values.get(key)
+        after = None
+        if text is not None:
+            try:
+                after = decode(key, text)
+            except BadValue as error:
+                self._log.warn("the registry holds what cannot be read: {error}", error=error)
+        if before == after:
+            return None
+        if before is not None:
+            self._put(before, present=False)
+            del self._values[key]
+        if after is not None:
+            self._put(after, present=True)
+            self._values[key] = after
+        return Change(key=key, before=before, after=after)
+
+    def _put(self, value: Value, present: bool) -> None:
+        match value:
+            case Edge():
+                _set(self.edges, value.name, value, present)
+            case Tunnel():
+                _set(self.tunnels, value.id, value, present)
+            case Agent():
+                _set(self.agents, value.id, value, present)
+            case JoinToken():
+                _set(self.tokens, value.id, value, present)
+            case Revocation():
+                _set(self.revocations, value.agent, value, present)
+            case GivenName():
+                _set(self.given_names, value.hostname, value, present)
+
+    def _announce(self, changes: Sequence[Change | None]) -> None:
+        real = [change for change in changes if change is not None]
+        if not real:
+            return
+        for subscriber in tuple(self._subscribers):
+            try:
+                subscriber(real)
+            except Exception:
+                self._log.failure("a subscriber to the registry failed")
+
+
+def _set(table: dict[str, V], key: str, value: V, present: bool) -> None:
+    if present:
+        table[key] = value
+    else:
+        table.pop(key, None)

@@ -1,0 +1,215 @@
+"""
+What the registry knows, as frozen values, and how each is written down.
+
+A value lives under a key that starts with its kind's prefix and ends with its id; the text is JSON. Nothing
+here reads a clock or a store: instants are seconds since the epoch, handed in. Unknown fields in stored text
+are ignored, so that a newer edge may add one while an older edge still runs beside it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import msgspec
+
+from warp_twisted.errors import InvalidName
+from warp_twisted.names import Hostname, HostnamePattern
+from warp_twisted.registry.errors import BadValue
+
+EDGES = "warp/edges/"
+TUNNELS = "warp/tunnels/"
+AGENTS = "warp/agents/"
+TOKENS = "warp/tokens/"
+REVOCATIONS = "warp/revocations/"
+NAMES = "warp/names/"  # hostname handed out → the agent it was handed to
+ROOT = "warp/"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edge:
+    """
+    A node that faces the internet, under a lease of its own.
+
+    :param name: a DNS label; the edge's hostname is `name` under the zone.
+    :param ports: as visitors and agents see them; None when the edge does not offer that service.
+    """
+
+    name: str
+    addresses: tuple[str, ...]
+    http_port: int | None = None
+    https_port: int | None = None
+    tunnel_port: int | None = None
+    weight: int = 10
+    draining: bool = False
+    started_at: float = 0.0
+
+    @property
+    def key(self) -> str:
+        """Where this value is stored."""
+        return EDGES + self.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tunnel:
+    """
+    One live tunnel, under a lease that ends with it.
+
+    :param slot: which of the agent's tunnels this is; a newer one of the same agent and slot replaces it.
+    :param hostnames: what it serves, without repeats.
+    :param draining: it takes nothing new, so nothing is published for it.
+    """
+
+    id: str
+    agent: str
+    slot: int
+    edge: str
+    hostnames: tuple[Hostname, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    draining: bool = False
+    registered_at: float = 0.0
+    address: str = ""
+
+    @property
+    def key(self) -> str:
+        """Where this value is stored."""
+        return f"{TUNNELS}{self.edge}/{self.id}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agent:
+    """
+    An enrolled agent.
+
+    :param hostnames: the patterns its certificates allow, in normal form.
+    :param labels: set by its join token; they win over what the agent says of itself.
+    :param token: id of the join token that let it in.
+    """
+
+    id: str
+    hostnames: tuple[str, ...]
+    labels: Mapping[str, str] = field(default_factory=dict)
+    token: str = ""
+    enrolled_at: float = 0.0
+
+    @property
+    def key(self) -> str:
+        """Where this value is stored."""
+        return AGENTS + self.id
+
+    @property
+    def patterns(self) -> tuple[HostnamePattern, ...]:
+        """The hostnames it may serve."""
+        return tuple(HostnamePattern.parse(text) for text in self.hostnames)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JoinToken:
+    """
+    What is kept of a join token: never its secret, only the secret's hash.
+
+    :param secret_sha256: hexadecimal; the secret has 256 random bits, so a fast hash is enough.
+    :param uses_left: how many agents it may still let in.
+    """
+
+    id: str
+    secret_sha256: str
+    hostnames: tuple[str, ...]
+    labels: Mapping[str, str] = field(default_factory=dict)
+    uses_left: int = 1
+    created_at: float = 0.0
+    expires_at: float = 0.0
+
+    @property
+    def key(self) -> str:
+        """Where this value is stored."""
+        return TOKENS + self.id
+
+    def __repr__(self) -> str:
+        return f"JoinToken(id={self.id!r}, hostnames={self.hostnames!r}, uses_left={self.uses_left})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revocation:
+    """An agent that must not come back: its tunnels are cut, its certificates are refused."""
+
+    agent: str
+    revoked_at: float = 0.0
+    reason: str = ""
+
+    @property
+    def key(self) -> str:
+        """Where this value is stored."""
+        return REVOCATIONS + self.agent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GivenName:
+    """A hostname that an edge made up for an agent, kept so that the agent finds it again."""
+
+    hostname: Hostname
+    agent: str
+
+    @property
+    def key(self) -> str:
+        """Where this value is stored."""
+        return NAMES + self.hostname
+
+
+Value = Edge | Tunnel | Agent | JoinToken | Revocation | GivenName
+
+_KINDS: dict[str, type[Value]] = {
+    EDGES: Edge,
+    TUNNELS: Tunnel,
+    AGENTS: Agent,
+    TOKENS: JoinToken,
+    REVOCATIONS: Revocation,
+    NAMES: GivenName,
+}
+_ENCODER = msgspec.json.Encoder()
+_DECODERS = {prefix: msgspec.json.Decoder(kind) for prefix, kind in _KINDS.items()}
+
+
+def encode(value: Value) -> bytes:
+    """Write a value down as the JSON text that its key holds."""
+    return _ENCODER.encode(value)
+
+
+def decode(key: str, text: bytes) -> Value:
+    """
+    Read the value that a key holds.
+
+    :raises BadValue: if the key is of no known kind, or the text does not fit the key.
+    """
+    prefix = key[: key.find("/", len(ROOT)) + 1]
+    decoder = _DECODERS.get(prefix)
+    if decoder is None:
+        raise BadValue(f"{key}: no known kind of value")
+    try:
+        value = decoder.decode(text)
+        if isinstance(value, Agent):
+            _ = value.patterns
+    except (msgspec.DecodeError, InvalidName) as error:
+        raise BadValue(f"{key}: {error}") from error
+    if value.key != key:
+        raise BadValue(f"{key}: the value belongs under {value.key}")
+    return value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One value that came (`before` is None), changed, or went (`after` is None)."""
+
+    key: str
+    before: Value | None
+    after: Value | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """Everything the registry knew at one revision, by id (edges by name)."""
+
+    revision: int = 0
+    edges: Mapping[str, Edge] = field(default_factory=dict)
+    tunnels: Mapping[str, Tunnel] = field(default_factory=dict)
+    agents: Mapping[str, Agent] = field(default_factory=dict)
+    tokens: Mapping[str, JoinToken] = field(default_factory=dict)
+    revocations: Mapping[str, Revocation] = field(default_factory=dict)
