@@ -150,8 +150,8 @@ class EnrollRequest(Message, frozen=True, tag="enroll_request"):
     def __repr__(self) -> str:
         return f"EnrollRequest(token_id={self.token_id!r}, secret=****)"
 
-    def __rich_repr__(self) -> Iterator[tuple[str, str]]:
-        yield "token_id", self.token_id
+    def __rich_repr__(self) -> list[tuple[str, str]]:
+        return [("token_id", self.token_id)]
 
 
 class Enrolled(Message, frozen=True, tag="enrolled"):
