@@ -1,0 +1,47 @@
+"""One self-signed certificate (ECDSA P-256) for visitors over TLS, so that every peer does the same arithmetic."""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+
+def write_certificate(directory: Path, name: str, hostnames: list[str]) -> Path:
+    """
+    Make a key and a certificate for some hostnames and for 127.0.0.1.
+
+    :returns: NAME.both, the PEM file with key and certificate; NAME.pem and NAME.key lie beside it.
+    """
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, hostnames[0])])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(
+            x509.SubjectAlternativeName(
+                [*map(x509.DNSName, hostnames), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+            ),
+            critical=False,
+        )
+        .sign(key, hashes.SHA256())
+    )
+    certificate_text = certificate.public_bytes(serialization.Encoding.PEM)
+    key_text = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    (directory / f"{name}.pem").write_bytes(certificate_text)
+    for path, text in ((f"{name}.key", key_text), (f"{name}.both", key_text + certificate_text)):
+        (directory / path).touch(mode=0o600)
+        (directory / path).write_bytes(text)
+    return directory / f"{name}.both"

@@ -1,0 +1,98 @@
+"""The run as one picture: throughput and latency by connections, transfer rates, CPU per request."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks import results as names
+from benchmarks.results import Figure, Results, unique
+from benchmarks.targets import HAPROXY, NGINX, SSH, WARP, connections
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_COLOURS = {NGINX: "#9aa5b1", HAPROXY: "#4c78a8", SSH: "#e0a030", WARP: "#c8385a"}
+
+
+def draw(results: Results, target: Path) -> bool:
+    """
+    Draw what was measured into a file whose name says the format (.svg, .png).
+
+    :returns: False when the keep-alive case, which the picture is about, was not measured or matplotlib is missing.
+    """
+    try:
+        import matplotlib
+    except ModuleNotFoundError:
+        return False
+    matplotlib.use("agg")
+    from matplotlib import pyplot
+
+    figures = results.of_case("keepalive")
+    if not figures:
+        return False
+    drawing, axes = pyplot.subplots(2, 2, figsize=(11, 7.5), layout="constrained")
+    _bars(axes[0, 0], figures, names.REQUESTS, "1 KiB keep-alive, requests/s (more is better)")
+    _bars(axes[0, 1], figures, names.P99, "1 KiB keep-alive, p99 ms (less is better)", logarithmic=True)
+    _transfers(axes[1, 0], results.of_case("transfer"))
+    _cpu(axes[1, 1], [figure for figure in figures if figure.variant == connections(128)])
+    drawing.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
+    drawing.savefig(target)
+    pyplot.close(drawing)
+    return True
+
+
+def _bars(axes: Axes, figures: Sequence[Figure], metric: str, title: str, *, logarithmic: bool = False) -> None:
+    """Draw a group of bars for each variant, a bar for each peer."""
+    chosen = [figure for figure in figures if figure.metric == metric]
+    variants = unique(figure.variant for figure in chosen)
+    peers = unique(figure.peer for figure in chosen)
+    width = 0.8 / max(1, len(peers))
+    for index, peer in enumerate(peers):
+        bars = axes.bar(
+            [variants.index(each.variant) + index * width for each in chosen if each.peer == peer],
+            [each.value for each in chosen if each.peer == peer],
+            width,
+            label=peer,
+            color=_COLOURS.get(peer),
+        )
+        axes.bar_label(bars, fmt=lambda value: f"{value:,.3g}" if value < 1000 else f"{value / 1000:,.3g}k", size=7)
+    axes.set_xticks([number + 0.4 - width / 2 for number in range(len(variants))], variants)
+    axes.set_title(title, size=10)
+    if logarithmic:
+        axes.set_yscale("log")
+    _tidy(axes)
+
+
+def _transfers(axes: Axes, figures: Sequence[Figure]) -> None:
+    """Draw the rates of a download and an upload as two groups; nginx alone, ten times as fast, is left out."""
+    directions = [
+        Figure(
+            case=each.case,
+            variant=each.metric.removesuffix(" MB/s"),
+            peer=each.peer,
+            metric="MB/s",
+            value=each.value,
+        )
+        for metric in (names.DOWN, names.UP)
+        for each in figures
+        if each.metric == metric and each.peer != NGINX
+    ]
+    _bars(axes, directions, "MB/s", "100 MB through each peer, MB/s (more is better)")
+
+
+def _cpu(axes: Axes, figures: Sequence[Figure]) -> None:
+    """Draw the CPU time of each program; the origin's own is left out."""
+    suffix = names.cpu_per_request("")
+    chosen = [figure for figure in figures if figure.metric.endswith(suffix) and not figure.metric.startswith("nginx")]
+    labels = [figure.metric.removesuffix(suffix) for figure in chosen]
+    bars = axes.bar(labels, [figure.value for figure in chosen], color=[_COLOURS.get(figure.peer) for figure in chosen])
+    axes.bar_label(bars, fmt="%.1f", size=8)
+    axes.set_title("CPU µs per request at 128 connections (less is better)", size=10)
+    _tidy(axes)
+
+
+def _tidy(axes: Axes) -> None:
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(labelsize=8)

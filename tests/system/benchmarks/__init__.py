@@ -1,0 +1,1 @@
+"""Benchmarks: the programs that they start, and their visitors, on real sockets."""
