@@ -1,0 +1,1 @@
+"""Identity: the offline root, an intermediate for each edge, agents' short-lived certificates, and join tokens."""
