@@ -1,0 +1,47 @@
+"""
+Warp's authoritative DNS server.
+
+In another program's process (the edge's, or a test's):
+
+    from warp_dns import DnsServer, ServedZone, ServerSettings, ZoneSettings
+
+    zone = ZoneSettings(name="warp.example", nameservers={"ns1.warp.example": ["192.0.2.1"]})
+    server = DnsServer(reactor, [ServedZone(zone, source)], ServerSettings())   # source: a RecordSource, or None
+    bound = server.start(["192.0.2.1:53", "[2001:db8::1]:53"])                  # [(host, port), …]; UDP and TCP
+    server.is_ready; server.serial("warp.example"); server.counters.totals()
+    registry.register(server.collector)                                         # Prometheus
+    await server.stop()
+
+`InvalidZone` and `InvalidSettings` are raised before anything is bound, `ListenFailed` when an address is taken.
+A name server whose addresses the source publishes itself is listed without any: `{"edge1.warp.example": []}`.
+
+As a program of its own: `twistd warp-dns --config dns.yaml` (module `tap`).
+
+Rooms, from the inside out: `names`, `records`, `zone`, `answer`, `wire`, `cache`, `query`, `responder`, `live`,
+`master` are pure (no Twisted, no clock, no log); `udp`, `tcp`, `server` put them on sockets.
+This package never imports warp_twisted.
+"""
+
+from warp_dns.errors import DnsError, InvalidRecord, InvalidSettings, InvalidZone, ListenFailed
+from warp_dns.server import DnsServer, ServedZone
+from warp_dns.settings import IdentitySettings, ServerSettings, TcpSettings, ZoneSettings
+from warp_dns.source import FixedSource, Record, RecordLike, Records, RecordSource
+
+__all__ = [
+    "DnsError",
+    "DnsServer",
+    "FixedSource",
+    "IdentitySettings",
+    "InvalidRecord",
+    "InvalidSettings",
+    "InvalidZone",
+    "ListenFailed",
+    "Record",
+    "RecordLike",
+    "RecordSource",
+    "Records",
+    "ServedZone",
+    "ServerSettings",
+    "TcpSettings",
+    "ZoneSettings",
+]

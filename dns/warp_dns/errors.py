@@ -1,0 +1,29 @@
+"""
+What can go wrong in the DNS rooms, as the operator reads it.
+
+One family, `DnsError`; each leaf's docstring is the sentence shown when no better message is given. Faults of a
+peer's message are not here: they become response codes and never leave `query` and `responder` as exceptions.
+"""
+
+
+class DnsError(Exception):
+    """The DNS server could not do what was asked."""
+
+    def __str__(self) -> str:
+        return super().__str__() or (self.__doc__ or "").strip()
+
+
+class InvalidRecord(DnsError, ValueError):
+    """The record is not valid in presentation format."""
+
+
+class InvalidZone(DnsError, ValueError):
+    """The zone was refused; the one that was served stays."""
+
+
+class InvalidSettings(DnsError, ValueError):
+    """The configuration was refused; the one that was running stays."""
+
+
+class ListenFailed(DnsError):
+    """An address to serve DNS on could not be bound."""

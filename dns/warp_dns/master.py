@@ -1,0 +1,195 @@
+"""
+A zone's own records: from a master file (RFC 1035 §5), and from the few settings that stand in for one.
+
+Either way the result is `StaticRecords`: RRsets by owner and the place each came from, so that a later clash can
+name both sides. dnspython does the tokens, names and record data; what makes a file wrong for this zone is decided
+here, and is always said with its line.
+"""
+
+import io
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import dns.exception
+import dns.name
+import dns.rdata
+import dns.rdataclass
+import dns.tokenizer
+import dns.zonefile
+
+from warp_dns import names, records
+from warp_dns.errors import InvalidRecord, InvalidZone
+from warp_dns.records import RRset
+from warp_dns.settings import ZoneSettings
+
+MAX_FILE_BYTES = 64 << 20  # a larger zone is not what this server is for, and would stop it for minutes
+
+
+@dataclass(slots=True)
+class StaticRecords:
+    """
+    Records that do not come from a source.
+
+    :ivar owners: folded owner → type → RRset.
+    :ivar places: (folded owner, type) → where it was written: file and line, or the setting's name.
+    """
+
+    apex: bytes
+    owners: dict[bytes, dict[int, RRset]] = field(default_factory=dict)
+    places: dict[tuple[bytes, int], str] = field(default_factory=dict)
+
+    def add(self, owner: bytes, rtype: int, ttl: int, rdata: bytes, place: str) -> None:
+        """
+        Add one record; a second mention of the same record is no error (RFC 2181 §5).
+
+        :raises InvalidZone: if it is outside the zone, or may not stand beside what is there.
+        """
+        folded = owner.lower()
+        if not names.is_at_or_below(folded, self.apex):
+            raise InvalidZone(f"{place}: {names.to_text(owner)} is outside the zone {names.to_text(self.apex)}")
+        rrsets = self.owners.setdefault(folded, {})
+        present = rrsets.get(rtype)
+        if present is None:
+            added = RRset(owner, rtype, ttl, (rdata,))
+        elif rdata in present.rdatas:
+            return
+        else:
+            added = replace(present, ttl=min(ttl, present.ttl), rdatas=(*present.rdatas, rdata))
+        try:
+            records.check_together(owner, [*(r for r in rrsets.values() if r.type != rtype), added])
+        except InvalidRecord as error:
+            others = {self.places[folded, other] for other in rrsets}
+            raise InvalidZone(f"{place}: {error}; compare {', '.join(sorted(others))}") from error
+        rrsets[rtype] = added
+        self.places.setdefault((folded, rtype), place)
+
+    def cuts(self) -> dict[bytes, str]:
+        """Return the owners at or below which nobody else may publish (delegations and DNAMEs), and their places."""
+        found: dict[bytes, str] = {}
+        for owner, rrsets in self.owners.items():
+            for rtype in (records.NS, records.DNAME):
+                if rtype in rrsets and owner != self.apex:
+                    found[owner] = self.places[owner, rtype]
+        return found
+
+
+def static_records(settings: ZoneSettings) -> StaticRecords:
+    """
+    Return what a zone's settings and its master file say.
+
+    :raises InvalidZone: naming the line or setting that is wrong.
+    """
+    try:
+        apex = names.from_text(settings.name).lower()
+    except InvalidRecord as error:
+        raise InvalidZone(f"zone name: {error}") from error
+    static = StaticRecords(apex)
+    if settings.nameservers or settings.primary:
+        _add_apex(static, settings)
+    if settings.master_file:
+        try:
+            with Path(settings.master_file).open("rb") as file:
+                content = file.read(MAX_FILE_BYTES + 1)
+        except OSError as error:
+            raise InvalidZone(f"{settings.master_file}: {error.strerror or error}") from error
+        if len(content) > MAX_FILE_BYTES:
+            raise InvalidZone(f"{settings.master_file}: larger than {MAX_FILE_BYTES} bytes")
+        read_master_file(static, content, settings.master_file, settings.ttl)
+    at_apex = static.owners.get(apex, {})
+    for rtype in (records.SOA, records.NS):
+        if rtype not in at_apex:
+            where = settings.master_file or "its settings (nameservers)"
+            raise InvalidZone(
+                f"zone {names.to_text(apex)}: no {records.type_text(rtype)} record at the apex in {where}"
+            )
+    return static
+
+
+def read_master_file(static: StaticRecords, content: bytes, path: str, default_ttl: int) -> None:
+    """
+    Read a master file's records.
+
+    :param default_ttl: for records before any `$TTL` in a file whose SOA is elsewhere.
+    :raises InvalidZone: naming the line.
+    """
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise InvalidZone(f"{path}:{line}: not UTF-8 text") from error
+    sink = _Sink(static, dns.name.from_wire(static.apex, 0)[0])
+    tokenizer = dns.tokenizer.Tokenizer(io.StringIO(text), filename=path)
+    has_soa = records.SOA in static.owners.get(static.apex, {})
+    reader = dns.zonefile.Reader(
+        tokenizer,
+        dns.rdataclass.IN,
+        sink,  # type: ignore[arg-type]  # the four methods of a Transaction that the reader calls
+        default_ttl=default_ttl if has_soa else None,
+    )
+    sink.tokenizer = tokenizer
+    reader.zone_origin = dns.name.root  # else the reader drops what is outside the zone, silently
+    try:
+        reader.read()
+    except dns.exception.SyntaxError as error:
+        raise InvalidZone(str(error)) from error
+    except (dns.exception.DNSException, ValueError) as error:
+        raise InvalidZone(f"{path}:{tokenizer.where()[1]}: {error}") from error
+
+
+class _Sink:
+    """What dnspython's reader takes for the transaction that it fills."""
+
+    def __init__(self, static: StaticRecords, origin: dns.name.Name) -> None:
+        self._static = static
+        self._origin = origin
+        self.manager = self
+        self.tokenizer: dns.tokenizer.Tokenizer
+
+    def origin_information(self) -> tuple[dns.name.Name, bool, dns.name.Name]:
+        return self._origin, False, self._origin
+
+    def check_put_rdataset(self, check: Any) -> None:
+        """Leave dnspython's check of CNAMEs aside: ours names both lines."""
+
+    def _set_origin(self, origin: dns.name.Name) -> None:
+        """Take note of `$ORIGIN`; the reader itself keeps it."""
+
+    def add(self, name: dns.name.Name, ttl: int, rdata: dns.rdata.Rdata) -> None:
+        path, line = self.tokenizer.where()
+        place = f"{path}:{line}"
+        records.type_number(dns.rdatatype.to_text(rdata.rdtype))
+        if ttl > records.MAX_TTL:
+            raise InvalidZone(f"{place}: ttl {ttl} is more than {records.MAX_TTL}")
+        self._static.add(names.wire_of(name), int(rdata.rdtype), ttl, rdata.to_wire() or b"", place)
+
+
+def _add_apex(static: StaticRecords, settings: ZoneSettings) -> None:
+    apex, ttl = static.apex, settings.ttl
+    primary = settings.primary or next(iter(settings.nameservers))
+    hostmaster = settings.hostmaster or f"hostmaster.{settings.name}"
+    try:
+        soa = records.soa_rdata(
+            names.from_text(primary),
+            names.from_text(hostmaster),
+            0,
+            settings.refresh,
+            settings.retry,
+            settings.expire,
+            settings.negative_ttl,
+        )
+        static.add(apex, records.SOA, ttl, soa, "primary")
+        for target, addresses in (settings.nameservers or {primary: []}).items():
+            place = f"nameservers.{target}"
+            name = names.from_text(target)
+            static.add(apex, records.NS, ttl, name, place)
+            _add_addresses(static, name, addresses, ttl, place)
+    except InvalidRecord as error:
+        raise InvalidZone(f"zone {settings.name}: {error}") from error
+
+
+def _add_addresses(static: StaticRecords, name: bytes, addresses: Iterable[str], ttl: int, place: str) -> None:
+    for address in addresses:
+        rtype = records.AAAA if ":" in address else records.A
+        static.add(name, rtype, ttl, records.read_rdata(rtype, address), place)

@@ -1,0 +1,72 @@
+"""
+Domain names as this package holds them: uncompressed wire format in `bytes`, root label included.
+
+Wire format needs no escaping, compares and hashes at C speed, and its length octets (0 to 63) are left alone by
+`bytes.lower()`, which folds ASCII letters only: so `name.lower()` is the folded form of RFC 4343 §3. Text is for
+files, logs and people, and is read and written here alone.
+"""
+
+from collections.abc import Iterator
+from functools import lru_cache
+
+import dns.exception
+import dns.name
+
+from warp_dns.errors import InvalidRecord
+
+ROOT = b"\0"
+MAX_NAME_BYTES = 255  # RFC 1035 §2.3.4
+
+
+@lru_cache(maxsize=32768)
+def from_text(text: str) -> bytes:
+    """
+    Return a name in wire format.
+
+    :param text: absolute, with or without the trailing dot; escapes as in RFC 1035 §5.1; case is kept.
+    :raises InvalidRecord: if it is empty, too long, or badly escaped.
+    """
+    if not text:
+        raise InvalidRecord("an empty name is not a domain name; the root is written '.'")
+    try:
+        return wire_of(dns.name.from_text(text))
+    except (dns.exception.DNSException, UnicodeError) as error:
+        raise InvalidRecord(f"{text!r} is not a domain name: {error}") from error
+
+
+def wire_of(name: dns.name.Name) -> bytes:
+    """Return one of dnspython's names in wire format, its case kept."""
+    return b"".join(bytes([len(label)]) + label for label in name.labels)
+
+
+@lru_cache(maxsize=32768)
+def to_text(name: bytes) -> str:
+    """Return a name as an operator writes it, without the trailing dot; the root is `.`."""
+    return dns.name.from_wire(name, 0)[0].to_text(omit_final_dot=True)
+
+
+def suffixes(name: bytes) -> Iterator[bytes]:
+    """Yield a name, its parent, and so on up to and including the root."""
+    at = 0
+    while name[at]:
+        yield name[at:]
+        at += name[at] + 1
+    yield ROOT
+
+
+def parent(name: bytes) -> bytes:
+    """Return the name one label up; the root has none and must not be asked for."""
+    return name[name[0] + 1 :]
+
+
+def is_at_or_below(name: bytes, apex: bytes) -> bool:
+    """Whether a folded name is a folded apex or beneath it, label by label."""
+    at = 0
+    while len(name) - at > len(apex):
+        at += name[at] + 1
+    return name[at:] == apex
+
+
+def wildcard_of(name: bytes) -> bytes:
+    """Return the asterisk label beneath a name (RFC 4592 §2.1.1)."""
+    return b"\x01*" + name

@@ -1,0 +1,1 @@
+"""The DNS server on real sockets, and beside other DNS servers."""
