@@ -1,0 +1,34 @@
+"""Tests for cli.output: what people read."""
+
+import io
+from contextlib import redirect_stdout
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from warp_twisted.cli.output import instant, labels_text, print_table, span
+
+
+class OutputTests(SynchronousTestCase):
+    """Columns, times and labels."""
+
+    def test_columns_are_aligned_and_whole(self) -> None:
+        """Columns are as wide as their widest cell; no cell is cut, no line ends in spaces."""
+        output = io.StringIO()
+        with redirect_stdout(output):
+            print_table(["name", "state"], [["a" * 100, "ready"], ["b", ""]])
+        self.assertEqual(output.getvalue(), f"name{' ' * 96}  state\n{'a' * 100}  ready\nb\n")
+
+    def test_span(self) -> None:
+        """At most two units, the largest ones."""
+        cases = {0: "0 s", 59.9: "59 s", 60: "1 min", 3661: "1 h 1 min", 90000: "1 d 1 h", 86400: "1 d", -5: "0 s"}
+        self.assertEqual({seconds: span(seconds) for seconds in cases}, cases)
+
+    def test_instant(self) -> None:
+        """Instants are in UTC; none is a dash."""
+        self.assertEqual(instant(0), "-")
+        self.assertEqual(instant(1_767_225_600), "2026-01-01 00:00")
+
+    def test_labels(self) -> None:
+        """Labels are written as the selector that matches them."""
+        self.assertEqual(labels_text({"tier": "web", "release": "canary"}), "release=canary,tier=web")
+        self.assertEqual(labels_text({}), "-")

@@ -1,0 +1,135 @@
+"""
+`warp ca`: the offline root and the intermediates of edges, as files.
+
+What the certificates say is decided by `ca.issue`, how the files are written by `ca.store`; nothing here talks to an
+edge, so that it can run on a machine without a network.
+"""
+
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TextIO
+
+import click
+from cryptography import x509
+
+from warp_twisted.ca import store
+from warp_twisted.ca.issue import fingerprint, permitted_names, to_pem
+from warp_twisted.cli.output import JSON_OPTION, print_json
+from warp_twisted.errors import InvalidName
+from warp_twisted.names import parse_hostname
+
+_DIRECTORY = click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
+
+
+@click.group(
+    short_help="Make the fleet's certificate authority.",
+    epilog="\b\nExamples:\n"
+    "  warp ca init ca --name warp.example\n"
+    "  warp ca intermediate ca --edge edge1 --permit warp.example\n"
+    "  warp ca show ca/edge1.pem",
+)
+def ca() -> None:
+    """
+    Make the fleet's certificate authority.
+
+    A root, which belongs on a machine that is not on the network, signs one intermediate for each edge. The edge
+    issues the certificates of agents with it. Losing the root's key means enrolling every agent again.
+    """
+
+
+@ca.command(epilog="\b\nExample:\n  warp ca init ca --name warp.example")
+@_DIRECTORY
+@click.option("--name", default="this fleet", help="For people who read the certificate, such as the zone.")
+@JSON_OPTION
+def init(directory: Path, name: str, as_json: bool) -> None:
+    """Make a root in DIRECTORY: root.pem and root.key. An existing root is never overwritten."""
+    certificate = store.init_root(directory, name, _now())
+    if as_json:
+        print_json(_facts(certificate, directory / "root.pem", directory / "root.key"))
+        return
+    _tell(certificate, directory / "root.pem", directory / "root.key")
+    click.echo(f"Keep {directory / 'root.key'} offline; edges need {directory / 'root.pem'} only.")
+
+
+@ca.command(
+    epilog="\b\nExamples:\n"
+    "  warp ca intermediate ca --edge edge1 --permit warp.example\n"
+    "  warp ca intermediate ca --edge edge1 --request edge1.csr >edge1.pem"
+)
+@_DIRECTORY
+@click.option("--edge", required=True, metavar="NAME", help="The edge's name, as edge.name in its edge.yaml.")
+@click.option(
+    "--permit",
+    "permitted",
+    multiple=True,
+    metavar="NAME",
+    help="Names under which the edge may issue, such as the zone; may be repeated. Without it, every name.",
+)
+@click.option(
+    "--request",
+    type=click.File("r"),
+    help="Sign this certificate request (PEM, - for standard input) and print the certificate, so that the key "
+    "stays on the edge. Without it, key and certificate are made in DIRECTORY.",
+)
+@JSON_OPTION
+def intermediate(directory: Path, edge: str, permitted: tuple[str, ...], request: TextIO | None, as_json: bool) -> None:
+    """Make the intermediate of one edge, signed by the root in DIRECTORY: NAME.pem and NAME.key."""
+    try:
+        name = parse_hostname(edge)
+        names = [parse_hostname(each) for each in permitted]
+    except InvalidName as error:
+        raise click.UsageError(str(error)) from error
+    if "." in name or name == store.ROOT:
+        raise click.UsageError(f"--edge {edge}: one DNS label is expected, other than {store.ROOT}")
+    if request is not None:
+        certificate = store.sign_edge(directory, name, request.read(), _now(), names)
+        sys.stdout.write(to_pem(certificate))
+        return
+    certificate = store.add_edge(directory, name, _now(), names)
+    paths = directory / f"{name}.pem", directory / f"{name}.key"
+    if as_json:
+        print_json(_facts(certificate, *paths))
+        return
+    _tell(certificate, *paths)
+    click.echo(f"The edge needs {paths[0]}, {paths[1]} and {directory / 'root.pem'}: see ca: in edge.yaml.")
+
+
+@ca.command(epilog="\b\nExample:\n  warp ca show ca/root.pem ca/edge1.pem")
+@click.argument("files", nargs=-1, required=True, type=click.Path(dir_okay=False, path_type=Path))
+@JSON_OPTION
+def show(files: tuple[Path, ...], as_json: bool) -> None:
+    """Show what the certificates in FILES are, and until when they hold."""
+    found = [(path, certificate) for path in files for certificate in store.read_certificates(path)]
+    if as_json:
+        print_json([_facts(certificate, path) for path, certificate in found])
+        return
+    for path, certificate in found:
+        _tell(certificate, path)
+
+
+def _now() -> datetime:
+    return datetime.fromtimestamp(time.time(), UTC)
+
+
+def _facts(certificate: x509.Certificate, path: Path, key: Path | None = None) -> dict[str, object]:
+    facts: dict[str, object] = {
+        "certificate": str(path),
+        "subject": certificate.subject.rfc4514_string(),
+        "fingerprint_sha256": fingerprint(certificate).hex(),
+        "permitted": list(permitted_names(certificate)),
+        "expires_at": certificate.not_valid_after_utc.timestamp(),
+    }
+    return facts if key is None else {**facts, "key": str(key)}
+
+
+def _tell(certificate: x509.Certificate, path: Path, key: Path | None = None) -> None:
+    until = certificate.not_valid_after_utc
+    permitted = permitted_names(certificate)
+    click.echo(f"{path}: {certificate.subject.rfc4514_string().removeprefix('CN=')}, until {until:%Y-%m-%d}")
+    click.echo(f"  SHA-256 {fingerprint(certificate).hex()}")
+    if permitted:
+        click.echo(f"  issues under {', '.join(permitted)}")
+    if key is not None:
+        click.echo(f"  key in {key}")

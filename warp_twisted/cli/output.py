@@ -1,0 +1,45 @@
+"""How commands print: aligned columns for people, JSON for machines, times that can be read without arithmetic."""
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import click
+
+JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="Print JSON, for machines.")
+
+
+def print_json(value: object) -> None:
+    """Print one value as JSON, as it came."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print rows in aligned columns; nothing is cut, so that the output can be searched."""
+    widths = [max(len(row[at]) for row in [heads, *rows]) for at in range(len(heads))]
+    for index, row in enumerate([heads, *rows]):
+        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        click.echo(click.style(line, bold=True) if index == 0 else line)
+
+
+def instant(at: float) -> str:
+    """Write an instant (seconds since the epoch), in UTC to the minute."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M") if at else "-"
+
+
+def span(seconds: float) -> str:
+    """Write a length of time in its largest two units: `2 d 3 h`, `45 s`."""
+    left = max(0, int(seconds))
+    parts: list[str] = []
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min"), (1, "s")):
+        count, left = divmod(left, size)
+        if count or (unit == "s" and not parts):
+            parts.append(f"{count} {unit}")
+        elif parts:
+            break
+    return " ".join(parts[:2])
+
+
+def labels_text(labels: dict[str, str]) -> str:
+    """Write labels as a selector that they match: `release=canary,tier=web`."""
+    return ",".join(f"{key}={value}" if value else key for key, value in sorted(labels.items())) or "-"
