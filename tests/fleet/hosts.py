@@ -21,6 +21,7 @@ from pathlib import Path
 
 from tests.fleet import images, network
 from tests.fleet.place import FleetError, Group, Place, run, unified_hierarchy
+from tests.fleet.wheelhouse import wheelhouse
 
 BOOT_SECONDS = 60.0
 SHUTDOWN_SECONDS = 30.0
@@ -71,15 +72,10 @@ def require_machine() -> None:
 
 
 class Hosts:
-    """
-    The hosts of one place.
+    """The hosts of one place. Each sees a package archive in /srv/packages and a wheelhouse in /srv/wheels."""
 
-    :param binds: directories shown read-only in every host that boots: where they are here, where there.
-    """
-
-    def __init__(self, place: Place, binds: dict[Path, str] | None = None) -> None:
+    def __init__(self, place: Place) -> None:
         self.place = place
-        self._binds = dict(binds or {})
 
     @property
     def ssh_config(self) -> Path:
@@ -111,7 +107,10 @@ class Hosts:
         require_machine()
         with self._alone():
             base = images.base_tree(self.place)
-            archive = images.package_archive(self.place, base)
+            binds = {
+                images.package_archive(self.place, base): "/srv/packages",
+                wheelhouse(self.place, base): "/srv/wheels",
+            }
             key = self.place.directory / "key"
             if not key.exists():
                 run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", self.place.name, "-f", key)
@@ -122,7 +121,7 @@ class Hosts:
             self._write_ssh_config()
             starting = [name for name in names if not self.is_running(name)]
             for name in starting:
-                self._start(name, base, archive)
+                self._start(name, base, binds)
             for name in starting:
                 self._await(name)
             self._introduce()
@@ -280,11 +279,10 @@ class Hosts:
         keys = {name: self.place.host(name) / "upper/etc/ssh/ssh_host_ed25519_key.pub" for name in self.names}
         known.write_text("".join(f"{name},{self.address(name)} {path.read_text()}" for name, path in keys.items()))
 
-    def _start(self, name: str, base: Path, archive: Path) -> None:
+    def _start(self, name: str, base: Path, binds: dict[Path, str]) -> None:
         home = self.place.host(name)
         (home / "ssh").unlink(missing_ok=True)
         network.plug_in(self.place, name, self._number(name))
-        binds = {archive: "/srv/packages"} | self._binds
         own = self._group(name).path
         group, namespace = f"{self.place.name}/{name}/machine", f"/run/netns/{self.place.name}-{name}"
         program: Sequence[str | Path] = (
