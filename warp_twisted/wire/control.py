@@ -138,6 +138,12 @@ class RenewRefused(Message, frozen=True, tag="renew_refused"):
     reason: Text
 
 
+class Authority(Message, frozen=True, tag="authority"):
+    """The edge's first message on an enrollment connection: the CA's root, for the agent to compare with its pin."""
+
+    root_pem: Pem
+
+
 class EnrollRequest(Message, frozen=True, tag="enroll_request"):
     """A new agent asks for its first certificate; `secret` is the join token's and is masked in the repr."""
 
@@ -184,6 +190,7 @@ ControlMessage = (
     | RenewRequest
     | Renewed
     | RenewRefused
+    | Authority
     | EnrollRequest
     | Enrolled
     | EnrollRefused

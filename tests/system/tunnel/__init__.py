@@ -1,0 +1,1 @@
+"""Tunnels over real sockets and real TLS."""

@@ -1,0 +1,66 @@
+"""
+The control stream: control messages over stream 1, in both directions.
+
+Decides nothing about their meaning; the delegate of the tunnel does. If the stream ends or breaks, so does the tunnel.
+"""
+
+from collections.abc import Callable
+
+from warp_twisted.wire.control import ControlMessage, MessageReader, encode_message
+from warp_twisted.wire.errors import CannotOpenStream, ConnectionLost, WireError
+from warp_twisted.wire.streams import Stream
+
+
+class ControlChannel:
+    """
+    Receiver of the control stream.
+
+    :param received: called with each message.
+    :param ended: called when the stream is over and the tunnel still there.
+    """
+
+    __slots__ = ("_ended", "_reader", "_received", "_stream")
+
+    def __init__(self, received: Callable[[ControlMessage], None], ended: Callable[[WireError], None]) -> None:
+        self._received = received
+        self._ended = ended
+        self._reader = MessageReader()
+        self._stream: Stream | None = None
+
+    def attach(self, stream: Stream) -> None:
+        """Use a stream, opened by either side, as the control stream."""
+        self._stream = stream
+        stream.receiver = self
+
+    @property
+    def is_attached(self) -> bool:
+        """Whether the control stream is known."""
+        return self._stream is not None
+
+    def send(self, message: ControlMessage) -> None:
+        """
+        Send a message; if the peer does not read and its credit and the queue are used up, the tunnel ends.
+
+        :raises CannotOpenStream: if the control stream has not been opened.
+        """
+        if self._stream is None:
+            raise CannotOpenStream("the control stream is not open")
+        self._stream.write(encode_message(message))
+
+    def data_received(self, data: bytes) -> None:
+        """Pass on every message that is complete."""
+        for message in self._reader.receive_data(data):
+            self._received(message)
+        if self._stream is not None:
+            self._stream.consumed(len(data))
+
+    def end_received(self) -> None:
+        """The peer has nothing more to say, so the tunnel is over."""
+        self._ended(ConnectionLost("the peer ended the control stream"))
+
+    def credit_received(self) -> None:
+        """Messages are queued by the stream; nobody waits."""
+
+    def stream_lost(self, error: WireError) -> None:
+        """The peer cut the control stream, or the tunnel is gone."""
+        self._ended(error)

@@ -1,0 +1,251 @@
+"""
+The two doors of a tunnel: the edge's listener factory, and what an agent calls to dial or to enroll.
+
+Decides which protocol a proven peer gets. The reactor comes in as an argument.
+"""
+
+import hashlib
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import connectProtocol
+from twisted.internet.interfaces import IAddress, IProtocol, IReactorTime, IStreamClientEndpoint
+from twisted.internet.protocol import Factory, Protocol
+from twisted.logger import Logger
+
+from warp_twisted.errors import WarpError
+from warp_twisted.tunnel.contexts import (
+    ENROLL_PROTOCOL,
+    TUNNEL_PROTOCOL,
+    enrollment_context,
+    server_name,
+    unverified_context,
+    verify_name,
+)
+from warp_twisted.tunnel.enrollment import Enroll, EnrollmentClient, EnrollmentServer
+from warp_twisted.tunnel.errors import EnrollmentFailed, NoCertificate, NoCommonProtocol, PeerNotTrusted
+from warp_twisted.tunnel.protocol import TunnelDelegate, TunnelProtocol, TunnelTimes
+from warp_twisted.tunnel.tls import TlsProtocol
+from warp_twisted.tunnel.turns import Turn
+from warp_twisted.wire.control import Authority, ControlMessage, Enrolled, EnrollRefused, EnrollRequest
+from warp_twisted.wire.frames import Role
+from warp_twisted.wire.limits import Limits
+
+P = TypeVar("P", bound=Protocol)
+
+MAX_HANDSHAKES = 1024  # unproven connections at once; OpenSSL holds about 40 KiB for each
+
+
+@dataclass(kw_only=True, eq=False)
+class TunnelListener(Factory):
+    """
+    The edge's side of the tunnel port: proves each agent, then joins it to the delegate.
+
+    :ivar context: `edge_context(...)`; may be replaced when certificates change, for connections to come.
+    :ivar delegate: hears of every tunnel.
+    :ivar reactor: for timers.
+    :ivar turn: shared by all tunnels of the process.
+    :ivar root_pem: the CA's root, told to agents that enroll.
+    :ivar enroll: judges enrollment requests; None refuses the enrollment protocol.
+    :ivar max_handshakes: connections that are not proven yet; one more is closed at once.
+    :ivar refused: called with the peer's address and the reason for each connection that did not become a tunnel.
+    """
+
+    context: ssl.SSLContext
+    delegate: TunnelDelegate
+    reactor: IReactorTime
+    turn: Turn
+    root_pem: str = ""
+    enroll: Enroll | None = None
+    limits: Limits | None = None
+    times: TunnelTimes | None = None
+    max_handshakes: int = MAX_HANDSHAKES
+    handshake_seconds: float = 10.0
+    refused: Callable[[IAddress | None, WarpError], None] | None = None
+    handshakes: int = field(default=0, init=False)
+
+    noisy = False
+    _log = Logger()
+
+    def buildProtocol(self, addr: IAddress | None) -> TlsProtocol | None:
+        """Begin a handshake, unless too many are under way."""
+        if self.handshakes >= self.max_handshakes:
+            self._refuse(addr, NoCommonProtocol(f"{self.handshakes} handshakes are under way"))
+            return None
+        self.handshakes += 1
+        return TlsProtocol(
+            self.context,
+            is_server=True,
+            secured=self._secured,
+            failed=lambda error: self._failed(addr, error),
+            clock=self.reactor,
+            handshake_seconds=self.handshake_seconds,
+        )
+
+    def _secured(self, transport: TlsProtocol) -> IProtocol:
+        protocol = self._protocol_for(transport)
+        self.handshakes -= 1
+        return protocol
+
+    def _protocol_for(self, transport: TlsProtocol) -> IProtocol:
+        spoken = transport.negotiated_protocol
+        if spoken == TUNNEL_PROTOCOL:
+            if not transport.has_peer_certificate:
+                raise NoCertificate("an agent without a certificate asked for a tunnel")
+            return TunnelProtocol(
+                Role.SERVER, self.delegate, clock=self.reactor, turn=self.turn, limits=self.limits, times=self.times
+            )
+        if spoken == ENROLL_PROTOCOL and self.enroll is not None:
+            return EnrollmentServer(self.root_pem, self.enroll, self.reactor)
+        raise NoCommonProtocol(f"the peer asked for protocol {spoken or 'none'}")
+
+    def _failed(self, address: IAddress | None, error: WarpError) -> None:
+        self.handshakes -= 1
+        self._refuse(address, error)
+
+    def _refuse(self, address: IAddress | None, error: WarpError) -> None:
+        self._log.debug("no tunnel with {address}: {error}", address=address, error=error)
+        if self.refused is not None:
+            self.refused(address, error)
+
+
+def dial(
+    endpoint: IStreamClientEndpoint,
+    name: str,
+    *,
+    context: ssl.SSLContext,
+    delegate: TunnelDelegate,
+    reactor: IReactorTime,
+    turn: Turn,
+    limits: Limits | None = None,
+    times: TunnelTimes | None = None,
+    handshake_seconds: float = 10.0,
+) -> Deferred[TunnelProtocol]:
+    """
+    Dial an edge and open a tunnel.
+
+    The edge proves itself first. It may still refuse our certificate: then the delegate hears `tunnel_lost` later.
+
+    :param endpoint: where the edge listens.
+    :param name: the hostname or address that its certificate must be for.
+    :param context: `agent_context(...)`.
+    :returns: fires with the tunnel after the delegate has heard `tunnel_opened`; fails with a `TunnelError` or
+        Twisted's `ConnectError`. Cancelling it hangs up.
+    """
+    tunnel = TunnelProtocol(Role.CLIENT, delegate, clock=reactor, turn=turn, limits=limits, times=times)
+    return _dial(endpoint, name, context, TUNNEL_PROTOCOL, tunnel, reactor, handshake_seconds)
+
+
+async def fetch_root(
+    endpoint: IStreamClientEndpoint, fingerprint: str, *, reactor: IReactorTime, timeout: float = 20.0
+) -> str:
+    """
+    Ask an edge for the CA's root certificate, and believe it only if it has the pinned fingerprint.
+
+    :param fingerprint: SHA-256 of the root's DER form in hexadecimal digits; colons and case do not matter.
+    :returns: the root as PEM.
+    :raises PeerNotTrusted: if the edge has another root.
+    :raises EnrollmentFailed: if it sends no root.
+    """
+    client = EnrollmentClient()
+    await _dial(endpoint, None, unverified_context(), ENROLL_PROTOCOL, client, reactor, timeout)
+    try:
+        authority = await client.next_message().addTimeout(timeout, reactor, _late)
+    finally:
+        await client.close()
+    if not isinstance(authority, Authority):
+        raise EnrollmentFailed(f"the edge sent {type(authority).__name__} instead of its root")
+    try:
+        root = x509.load_pem_x509_certificate(authority.root_pem.encode())
+    except ValueError as error:
+        raise EnrollmentFailed(f"the edge's root cannot be read: {error}") from error
+    der = root.public_bytes(Encoding.DER)
+    if hashlib.sha256(der).hexdigest() != fingerprint.replace(":", "").lower():
+        raise PeerNotTrusted("the edge's root is not the one that the join token names")
+    return ssl.DER_cert_to_PEM_cert(der)
+
+
+async def enroll(
+    endpoint: IStreamClientEndpoint,
+    name: str,
+    request: EnrollRequest,
+    *,
+    root_pem: str,
+    reactor: IReactorTime,
+    timeout: float = 20.0,
+) -> Enrolled | EnrollRefused:
+    """
+    Exchange a join token for a certificate, with an edge whose certificate is verified first.
+
+    :param name: the hostname or address that the edge's certificate must be for.
+    :param root_pem: from `fetch_root`.
+    :raises TunnelError: if the edge is not trusted or does not answer.
+    """
+    client = EnrollmentClient()
+    await _dial(endpoint, name, enrollment_context(root_pem=root_pem), ENROLL_PROTOCOL, client, reactor, timeout)
+    try:
+        client.send(request)
+        while True:
+            answer = await client.next_message().addTimeout(timeout, reactor, _late)
+            if isinstance(answer, Enrolled | EnrollRefused):
+                return answer
+            if not isinstance(answer, Authority):
+                raise EnrollmentFailed(f"the edge sent {type(answer).__name__} instead of an answer")
+    finally:
+        await client.close()
+
+
+def _late(result: object, timeout: float) -> ControlMessage:
+    raise EnrollmentFailed(f"the edge did not answer within {timeout:g} seconds")
+
+
+def _dial(
+    endpoint: IStreamClientEndpoint,
+    name: str | None,
+    context: ssl.SSLContext,
+    alpn: str,
+    protocol: P,
+    reactor: IReactorTime,
+    handshake_seconds: float,
+) -> Deferred[P]:
+    """Connect, secure, and run a protocol; `name` None leaves the certificate unchecked."""
+
+    def secured(transport: TlsProtocol) -> P:
+        if transport.negotiated_protocol != alpn:
+            raise NoCommonProtocol(f"the edge does not speak {alpn}")
+        if name is not None:
+            verify_name(transport.peer_certificate, name)
+        reactor.callLater(0, succeeded)
+        return protocol
+
+    def succeeded() -> None:
+        if not done.called:
+            done.callback(protocol)
+
+    def failed(error: WarpError) -> None:
+        if not done.called:
+            done.errback(error)
+
+    def cancelled(_: Deferred[P]) -> None:
+        connecting.cancel()
+        if tls.transport is not None:
+            tls.abortConnection()
+
+    done: Deferred[P] = Deferred(cancelled)
+    tls = TlsProtocol(
+        context,
+        is_server=False,
+        server_name=None if name is None else server_name(name),
+        secured=secured,
+        failed=failed,
+        clock=reactor,
+        handshake_seconds=handshake_seconds,
+    )
+    connecting: Deferred[TlsProtocol] = connectProtocol(endpoint, tls)
+    connecting.addErrback(lambda failure: None if done.called else done.errback(failure))
+    return done

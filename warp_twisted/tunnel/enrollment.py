@@ -1,0 +1,154 @@
+"""
+Enrollment on the wire: how a new agent, that has a join token only, exchanges messages with an edge.
+
+On a TLS connection of ALPN `warp-enroll/1` the edge speaks first and sends its root (`Authority`); the agent, which
+knows the root's fingerprint from its token, sends `EnrollRequest` and hears `Enrolled` or `EnrollRefused`. Whether a
+token is good is decided by the function that the edge passes in. Sequence: spec.md §8.
+"""
+
+from collections.abc import Awaitable, Callable
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from warp_twisted.tunnel.errors import EnrollmentFailed
+from warp_twisted.wire.control import (
+    Authority,
+    ControlMessage,
+    Enrolled,
+    EnrollRefused,
+    EnrollRequest,
+    MessageReader,
+    encode_message,
+)
+from warp_twisted.wire.errors import RemoteProtocolError
+
+Enroll = Callable[[EnrollRequest], Awaitable[Enrolled | EnrollRefused]]
+
+MAX_ENROLLMENT_BYTES = 64 * 1024  # a request is a key and a name; nothing unproven may make us hold more
+
+
+class EnrollmentServer(Protocol):
+    """
+    The edge's end of one enrollment.
+
+    :param root_pem: sent first.
+    :param enroll: judges the request and makes the certificate.
+    :param seconds: how long the whole exchange may take.
+    """
+
+    _log = Logger()
+
+    def __init__(self, root_pem: str, enroll: Enroll, clock: IReactorTime, seconds: float = 20.0) -> None:
+        self._root_pem = root_pem
+        self._enroll = enroll
+        self._clock = clock
+        self._seconds = seconds
+        self._reader = MessageReader(MAX_ENROLLMENT_BYTES)
+        self._deadline: IDelayedCall | None = None
+        self._answering: Deferred[None] | None = None
+
+    def connectionMade(self) -> None:
+        self._deadline = self._clock.callLater(self._seconds, self._timed_out)
+        self._write(Authority(root_pem=self._root_pem))
+
+    def dataReceived(self, data: bytes) -> None:
+        if self._answering is not None:
+            return
+        try:
+            for message in self._reader.receive_data(data):
+                if not isinstance(message, EnrollRequest):
+                    raise EnrollmentFailed(f"{type(message).__name__} is not an enrollment request")
+                self._answering = Deferred.fromCoroutine(self._answer(message))
+                return
+        except (RemoteProtocolError, EnrollmentFailed) as error:
+            self._finish(EnrollRefused(code="bad_request", reason=str(error)))
+
+    async def _answer(self, request: EnrollRequest) -> None:
+        try:
+            answer = await self._enroll(request)
+        except Exception:
+            self._log.failure("enrollment with token {token} failed", token=request.token_id)
+            answer = EnrollRefused(code="internal_error", reason="the edge could not answer; its log says why")
+        self._finish(answer)
+
+    def _finish(self, answer: ControlMessage) -> None:
+        self._write(answer)
+        if self.transport is not None:
+            self.transport.loseConnection()
+
+    def _write(self, message: ControlMessage) -> None:
+        if self.transport is not None:
+            self.transport.write(encode_message(message))
+
+    def _timed_out(self) -> None:
+        self._deadline = None
+        if self.transport is not None:
+            self.transport.loseConnection()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+        if self._answering is not None:
+            self._answering.addErrback(lambda failure: None)
+            self._answering.cancel()
+
+
+class EnrollmentClient(Protocol):
+    """The new agent's end: hears the root, and may then ask."""
+
+    def __init__(self) -> None:
+        self._reader = MessageReader()
+        self._waiting: list[Deferred[ControlMessage]] = []
+        self._heard: list[ControlMessage] = []
+        self._lost: EnrollmentFailed | None = None
+        self._disconnected: Deferred[None] = Deferred()
+
+    def next_message(self) -> "Deferred[ControlMessage]":
+        """
+        Wait for the edge's next message.
+
+        :raises EnrollmentFailed: if it cannot be read or the connection is lost first.
+        """
+        deferred: Deferred[ControlMessage] = Deferred()
+        if self._heard:
+            deferred.callback(self._heard.pop(0))
+        elif self._lost is not None:
+            deferred.errback(self._lost)
+        else:
+            self._waiting.append(deferred)
+        return deferred
+
+    def send(self, message: ControlMessage) -> None:
+        """Send a message."""
+        if self.transport is not None:
+            self.transport.write(encode_message(message))
+
+    def close(self) -> Deferred[None]:
+        """Hang up; fires when the connection is gone. To be called once."""
+        if self.transport is not None:
+            self.transport.loseConnection()
+        return self._disconnected
+
+    def dataReceived(self, data: bytes) -> None:
+        try:
+            for message in self._reader.receive_data(data):
+                if self._waiting:
+                    self._waiting.pop(0).callback(message)
+                elif len(self._heard) < 2:  # the edge sends two messages in all
+                    self._heard.append(message)
+        except RemoteProtocolError as error:
+            self._end(EnrollmentFailed(f"the edge's answer cannot be read: {error}"))
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self._end(EnrollmentFailed(f"the edge hung up: {reason.getErrorMessage()}"))
+        self._disconnected.callback(None)
+
+    def _end(self, error: EnrollmentFailed) -> None:
+        self._lost = self._lost or error
+        waiting, self._waiting = self._waiting, []
+        for deferred in waiting:
+            deferred.errback(error)

