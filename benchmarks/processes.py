@@ -11,6 +11,7 @@ import contextlib
 import os
 import random
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -62,6 +63,13 @@ def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
                 continue
             return port
     raise ProgramFailed("no free port on loopback")
+
+
+def raise_file_limit() -> int:
+    """Allow this process, and the programs that it starts, as many open files as the system grants."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard
 
 
 class Process:

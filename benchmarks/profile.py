@@ -1,0 +1,196 @@
+"""
+`python -m benchmarks.profile`: where edge and agent spend their time under the load of the keep-alive case.
+
+Samples both processes with py-spy while wrk loads them, and prints functions by own time in microseconds per
+request: the share of the samples times the CPU time per request from /proc. py-spy halts the process for each
+sample, so rates are lower than in the benchmark; the shares are what counts. With --calls both run under twistd's
+cProfile instead, which tells how often each function is called per request (and makes everything slower).
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import pstats
+import re
+import signal
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks import wrk
+from benchmarks.certificates import write_certificate
+from benchmarks.errors import BenchmarkError, ProgramMissing
+from benchmarks.peers.origins import open_origins
+from benchmarks.peers.peer import WEB_HOSTNAME, Peer
+from benchmarks.peers.warp import open_warp
+from benchmarks.processes import raise_file_limit, running
+from benchmarks.report import format_value, table
+
+_WARM_UP_SECONDS = 1.0
+_SAMPLES_PER_SECOND = 200
+
+_PYTHON_FRAME = re.compile(r"^(?P<function>.+) \((?P<file>[^()]*\.py):(?P<line>\d+)\)$")
+_SITE = re.compile(r"^.*/(?:site-packages|lib/python3\.\d+)/")
+
+_EXAMPLES = """\
+examples:
+  python -m benchmarks.profile                        functions by own time
+  python -m benchmarks.profile --lines --top 50       the same by line
+  python -m benchmarks.profile --native               time in C told apart: OpenSSL, system calls, the interpreter
+  python -m benchmarks.profile --calls                calls per request
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What one function takes: share of all samples in it, and in it or what it calls (0 to 1)."""
+
+    own: float
+    all: float
+
+
+def costs(folded: str, *, by_line: bool) -> dict[str, Cost]:
+    """
+    Condense folded stacks, "frame;frame;frame COUNT" a line, outermost first, as py-spy's raw format has them.
+
+    :param by_line: tell lines of one function apart.
+    """
+    own: Counter[str] = Counter()
+    everywhere: Counter[str] = Counter()
+    total = 0
+    for line in folded.splitlines():
+        stack, _, count_text = line.rpartition(" ")
+        count = int(count_text)
+        frames = [_frame(frame, by_line=by_line) for frame in stack.split(";")]
+        own[frames[-1]] += count
+        for frame in set(frames):
+            everywhere[frame] += count
+        total += count
+    return {frame: Cost(own=own[frame] / total, all=everywhere[frame] / total) for frame in everywhere}
+
+
+def _frame(text: str, *, by_line: bool) -> str:
+    match = _PYTHON_FRAME.match(text)
+    if match is None:
+        return re.sub(r"^0x[0-9a-f]+ ", "? ", text)
+    file = _SITE.sub("", match["file"])
+    return f"{match['function']} ({file}{':' + match['line'] if by_line else ''})"
+
+
+def costs_table(found: Mapping[str, Cost], cpu_microseconds: float, top: int) -> str:
+    """Lay out the most expensive functions, with what is left over in the last row."""
+    ordered = sorted(found.items(), key=lambda item: item[1].own, reverse=True)
+    rows = [["function", "own µs/request", "own %", "with callees µs"]]
+    for function, cost in ordered[:top]:
+        rows.append(
+            [
+                function,
+                format_value(cost.own * cpu_microseconds),
+                f"{100 * cost.own:.1f}",
+                format_value(cost.all * cpu_microseconds),
+            ]
+        )
+    rest = sum(cost.own for _, cost in ordered[top:])
+    rows.append(["everything else", format_value(rest * cpu_microseconds), f"{100 * rest:.1f}", ""])
+    return table(rows)
+
+
+def calls_table(stats: Path, requests: int, top: int) -> str:
+    """Lay out the most called functions of a cProfile file."""
+    rows = [["function", "calls/request", "own µs/request"]]
+    entries = pstats.Stats(str(stats)).stats  # type: ignore[attr-defined]  # missing in typeshed
+    for (file, line, name), (_, calls, own, _, _) in sorted(entries.items(), key=lambda item: item[1][2], reverse=True)[
+        :top
+    ]:
+        where = "" if file == "~" else f" ({_SITE.sub('', file)}:{line})"
+        rows.append([name + where, format_value(calls / requests), format_value(own / requests * 1e6)])
+    return table(rows)
+
+
+def _by_sampling(options: argparse.Namespace, directory: Path) -> None:
+    """Load Warp twice, once undisturbed for the CPU time per request and once sampled for the shares of it."""
+    py_spy = Path(sys.executable).parent / "py-spy"
+    if not py_spy.exists():
+        raise ProgramMissing("py-spy: try `pip install py-spy` in the virtual environment")
+    certificate = write_certificate(directory, WEB_HOSTNAME, [WEB_HOSTNAME])
+    with contextlib.ExitStack() as stack:
+        origins = stack.enter_context(open_origins(directory, raise_file_limit()))
+        warp = stack.enter_context(open_warp(origins, directory, certificate))
+        _load(warp, options.connections, _WARM_UP_SECONDS)
+        before = warp.cpu_seconds()
+        load = _load(warp, options.connections, options.seconds)
+        used = {name: (spent - before[name]) / load.requests * 1e6 for name, spent in warp.cpu_seconds().items()}
+        print(f"{options.connections} connections, {load.per_second:,.0f} requests/s undisturbed\n")
+        samplers = []
+        for name, process in warp.programs.items():
+            target = directory / f"{name}.folded"
+            command = [str(py_spy), "record", "--format", "raw", "--output", str(target), "--pid", str(process.pid)]
+            command += ["--duration", str(round(options.seconds)), "--rate", str(_SAMPLES_PER_SECOND)]
+            command += ["--native"] if options.native else []
+            samplers.append((name, target, stack.enter_context(running(f"py-spy-{name}", command, directory))))
+        # The load outlasts the samplers, which need a moment to find the interpreter's structures.
+        _load(warp, options.connections, options.seconds + 2)
+        for name, target, sampler in samplers:
+            sampler.wait_for_end(30)
+            print(f"{name}: {used[name]:.1f} µs CPU per request\n")
+            print(costs_table(costs(target.read_text(), by_line=options.lines), used[name], options.top), end="\n\n")
+
+
+def _by_counting(options: argparse.Namespace, directory: Path) -> None:
+    """Load Warp while both programs run under cProfile, end them, and read what they leave."""
+    certificate = write_certificate(directory, WEB_HOSTNAME, [WEB_HOSTNAME])
+    stats = {name: directory / f"{name}.profile" for name in ("edge", "agent")}
+    profiling = {
+        name: ["--savestats", "--profiler", "cprofile", "--profile", str(file)] for name, file in stats.items()
+    }
+    with (
+        open_origins(directory, raise_file_limit()) as origins,
+        open_warp(origins, directory, certificate, profiling["edge"], profiling["agent"]) as warp,
+    ):
+        load = _load(warp, options.connections, options.seconds)
+        print(f"{options.connections} connections, {load.per_second:,.0f} requests/s under cProfile\n")
+    for name, file in stats.items():
+        print(f"{name}\n\n{calls_table(file, load.requests, options.top)}\n")
+
+
+def _load(warp: Peer, connections: int, seconds: float) -> wrk.Load:
+    return wrk.run(f"http://{warp.web.host}:{warp.web.port}/1k", connections, seconds, warp.web.hostname)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """
+    Profile.
+
+    :returns: the exit code.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.profile",
+        description="Show where Warp's edge and agent spend their time.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--seconds", type=float, default=5.0, help="length of the load (default 5)")
+    parser.add_argument("--connections", type=int, default=128, help="connections of the load (default 128)")
+    parser.add_argument("--top", type=int, default=30, help="how many functions to show (default 30)")
+    parser.add_argument("--lines", action="store_true", help="tell the lines of a function apart")
+    parser.add_argument("--native", action="store_true", help="look into C code too")
+    parser.add_argument("--calls", action="store_true", help="count calls with cProfile instead of sampling")
+    options = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with tempfile.TemporaryDirectory(prefix="warp-profile-") as directory:
+        try:
+            (_by_counting if options.calls else _by_sampling)(options, Path(directory))
+        except BenchmarkError as error:
+            print(f"benchmarks.profile: {error}", file=sys.stderr)
+            return 1
+        except KeyboardInterrupt:
+            return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,165 @@
+"""
+A swarm of agents: thousands of tunnels to one edge from one process, each with its own mTLS handshake and hello.
+
+A program of its own: python -m benchmarks.swarm PLAN.json. The tunnels are the product's (`warp_twisted.tunnel`);
+behind them is no origin, so each stream is answered with "refused". It prints one line when all are registered and
+keeps them open until it is ended. The times printed are CLOCK_MONOTONIC, which is one clock for all processes.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import TCP4ClientEndpoint
+from twisted.internet.task import Cooperator
+from twisted.python.failure import Failure
+
+from benchmarks.processes import raise_file_limit
+from warp_twisted.tunnel.contexts import agent_context
+from warp_twisted.tunnel.endpoints import dial
+from warp_twisted.tunnel.protocol import TunnelProtocol
+from warp_twisted.tunnel.turns import Turn
+from warp_twisted.wire.control import Accepted, ControlMessage, Drain, Hello, Refused, RouteOffer
+from warp_twisted.wire.errors import WireError
+from warp_twisted.wire.preamble import OpeningCode, encode_opening
+from warp_twisted.wire.streams import Stream
+
+# How many tunnels are between their dial and their hello at once.
+_PARALLEL_DIALS = 32
+
+REGISTERED = r"registered (\d+) tunnels from ([0-9.]+) to ([0-9.]+)"
+FAILED = r"failed: (.*)"
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    What the swarm is to do; written as JSON by whoever starts it.
+
+    :ivar agents: for each agent, its id and the file with its certificate chain.
+    :ivar hostnames: for each agent, what it serves.
+    :ivar tunnels: how many each agent opens.
+    """
+
+    port: int
+    root_pem: str
+    key_file: str
+    agents: list[tuple[str, str]]
+    hostnames: list[list[str]]
+    tunnels: int
+
+
+class _Swarm:
+    """The delegate of every tunnel: counts those that are accepted, and tells when they all are."""
+
+    def __init__(self, plan: Plan, reactor: Any) -> None:
+        self._plan = plan
+        self._reactor = reactor
+        self._turn = Turn(reactor)
+        self._hellos: dict[TunnelProtocol, Hello] = {}
+        self._accepted = 0
+        self._began_at = 0.0
+
+    def start(self) -> None:
+        """Begin to dial, some at a time."""
+        self._began_at = time.monotonic()
+        cooperator = Cooperator(scheduler=lambda work: self._reactor.callLater(0, work))
+        work = self._dials()
+        for _ in range(_PARALLEL_DIALS):
+            cooperator.cooperate(work)
+
+    def _dials(self) -> Iterator[Deferred[None]]:
+        for (agent, chain_file), hostnames in zip(self._plan.agents, self._plan.hostnames, strict=True):
+            context = agent_context(
+                root_pem=self._plan.root_pem, chain_file=Path(chain_file), key_file=Path(self._plan.key_file)
+            )
+            routes = [RouteOffer(id=number, hostname=hostname) for number, hostname in enumerate(hostnames)]
+            for slot in range(self._plan.tunnels):
+                hello = Hello(
+                    version=1,
+                    software="warp-benchmark",
+                    agent_id=agent,
+                    session="swarm",
+                    slot=slot,
+                    routes=routes,
+                )
+                # Some addresses, so that no limit per address is reached.
+                source = f"127.0.2.{hash(agent) % 50 + 1}"
+                endpoint = TCP4ClientEndpoint(self._reactor, "127.0.0.1", self._plan.port, bindAddress=(source, 0))
+                dialled = dial(
+                    endpoint,
+                    "127.0.0.1",
+                    context=context,
+                    delegate=_Member(self, hello),
+                    reactor=self._reactor,
+                    turn=self._turn,
+                )
+                yield dialled.addCallbacks(_ignore, self._dial_failed)
+
+    def _dial_failed(self, failure: Failure) -> None:
+        self.fail(failure.getErrorMessage())
+
+    def accepted(self) -> None:
+        """Count a tunnel that the edge accepted."""
+        self._accepted += 1
+        if self._accepted == len(self._plan.agents) * self._plan.tunnels:
+            print(f"registered {self._accepted} tunnels from {self._began_at} to {time.monotonic()}", flush=True)
+
+    def fail(self, reason: str) -> None:
+        """Say what went wrong; whoever waits for the swarm reads it."""
+        print(f"failed: {reason}", flush=True)
+
+
+class _Member:
+    """The delegate of one tunnel."""
+
+    __slots__ = ("_hello", "_swarm")
+
+    def __init__(self, swarm: _Swarm, hello: Hello) -> None:
+        self._swarm = swarm
+        self._hello = hello
+
+    def tunnel_opened(self, tunnel: TunnelProtocol) -> None:
+        """Introduce the agent."""
+        tunnel.send_control(self._hello)
+
+    def control_received(self, tunnel: TunnelProtocol, message: ControlMessage) -> None:
+        """Note that the edge accepted, or complain."""
+        if isinstance(message, Accepted):
+            self._swarm.accepted()
+        elif isinstance(message, Refused):
+            self._swarm.fail(f"{message.code}: {message.reason}")
+
+    def stream_opened(self, tunnel: TunnelProtocol, stream: Stream, route_id: int) -> None:
+        """Answer a visitor: nothing is behind this agent."""
+        stream.write(encode_opening(OpeningCode.ORIGIN_REFUSED))
+
+    def drain_received(self, tunnel: TunnelProtocol, drain: Drain) -> None:
+        """The edge is being ended."""
+
+    def tunnel_lost(self, tunnel: TunnelProtocol, error: WireError) -> None:
+        """Complain; a swarm that shrinks is not what is measured."""
+        self._swarm.fail(f"a tunnel was lost: {error}")
+
+
+def _ignore(tunnel: TunnelProtocol) -> None:
+    """The delegate has heard of it."""
+
+
+def main(plan_file: str) -> None:
+    """Run the swarm until it is ended."""
+    raise_file_limit()
+    plan = msgspec.json.decode(Path(plan_file).read_bytes(), type=Plan)
+    swarm = _Swarm(plan, reactor)
+    reactor.callWhenRunning(swarm.start)
+    reactor.run()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
