@@ -75,7 +75,7 @@ class Publication:
 
     :param zone: the zone's name.
     :param ttl: of every record, in seconds.
-    :param nameservers: label under the zone → addresses, published as they are.
+    :param reserved: labels under the zone that no application may have, such as those of name servers.
     :param https: whether HTTPS records are published for edges that offer TLS. A browser that sees one never uses
         plain HTTP again, so it should be off while visitors' certificates are not in place.
     """
@@ -85,13 +85,13 @@ class Publication:
         zone: str,
         *,
         ttl: int = DEFAULT_TTL,
-        nameservers: Mapping[str, Sequence[str]] | None = None,
+        reserved: Iterable[str] = (),
         https: bool = True,
     ) -> None:
         self._zone = zone
         self._ttl = ttl
         self._https = https
-        self._nameservers = dict(nameservers or {})
+        self._reserved = tuple(reserved)
         self._edges: dict[str, Edge] = {}
         self._applications: dict[str, _Application] = {}
         self._browse: dict[str, Record] = {}
@@ -99,9 +99,6 @@ class Publication:
         self._records: dict[str, tuple[Record, ...]] = {}
         self._subscribers: list[Changed] = []
         self._touched: set[str] = set()
-        for name, addresses in self._nameservers.items():
-            self._contribute(f"{name}.{zone}", "nameserver", self._addresses(f"{name}.{zone}", addresses, ""))
-        self._flush()
 
     def snapshot(self) -> Mapping[str, Records]:
         """Return all records by owner as they are now."""
@@ -175,10 +172,13 @@ class Publication:
         if hostname != self._zone and not hostname.endswith("." + self._zone):
             return False
         # Edges come and go, so their names are not asked for here: what was counted must be counted off again.
-        return not is_reserved(hostname, self._zone, self._nameservers)
+        return not is_reserved(hostname, self._zone, self._reserved)
 
     def _publish(self, hostname: str, labels: set[str]) -> None:
         application = self._applications[hostname]
+        if hostname.startswith("*."):
+            # A wildcard answers for its names' addresses; no service or label can be beneath a "*".
+            labels = labels & {""}
         for label in labels - {""}:
             edges = self._live(application.labelled.get(label, {}))
             name = f"{label}._label.{hostname}"
@@ -186,18 +186,22 @@ class Publication:
         if "" not in labels:
             return
         edges = self._live(application.edges)
+        self._contribute(hostname, "application", self._application(hostname, edges, application.label_sets))
+        if not hostname.startswith("*."):
+            self._publish_service(hostname, edges)
+        if not application.edges:
+            del self._applications[hostname]
+
+    def _publish_service(self, hostname: str, edges: Sequence[Edge]) -> None:
         service = f"_http._tcp.{hostname}"
         browse = f"_http._tcp.{self._zone}"
         self._contribute(service, "service", self._services(service, edges))
-        self._contribute(hostname, "application", self._application(hostname, edges, application.label_sets))
         if edges and hostname not in self._browse:
             self._browse[hostname] = Record(browse, "PTR", self._ttl, f"{service}.")
             self._touched.add(browse)
         elif not edges and hostname in self._browse:
             del self._browse[hostname]
             self._touched.add(browse)
-        if not application.edges:
-            del self._applications[hostname]
 
     def _live(self, counts: Mapping[str, int]) -> list[Edge]:
         edges = [self._edges[name] for name in sorted(counts) if name in self._edges]
@@ -286,7 +290,7 @@ class Publication:
 
 
 def _merge(groups: Sequence[Sequence[Record]]) -> tuple[Record, ...]:
-    """Join what several contribute to one owner; data given twice (an edge that is a name server) appears once."""
+    """Join what several contribute to one owner; data given twice appears once."""
     merged: dict[tuple[str, str], Record] = {}
     for group in groups:
         for record in group:

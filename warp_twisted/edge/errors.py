@@ -1,0 +1,34 @@
+"""Why the edge does not do what an agent or an operator asks."""
+
+from warp_twisted.errors import WarpError
+
+
+class EdgeError(WarpError):
+    """The edge could not do what was asked."""
+
+
+class OfferRefused(EdgeError):
+    """
+    What an agent offers is not served.
+
+    :param code: as in `wire.control.Refused`.
+    :param retry: whether the same offer may succeed later.
+    """
+
+    def __init__(self, code: str, reason: str, retry: bool = False) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+        self.retry = retry
+
+
+class TooManyEnrollments(EdgeError):
+    """Too many enrollments from this address; try again later."""
+
+
+class AgentUnknown(EdgeError):
+    """No such agent is enrolled."""
+
+
+class TokenNotFound(EdgeError):
+    """No such join token exists."""

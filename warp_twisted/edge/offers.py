@@ -1,0 +1,117 @@
+"""
+Judging what an agent offers: may this certificate serve these hostnames, and what is each route called?
+
+Pure but for the names that are handed out, which the registry keeps; the caller does what follows from the answer.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from warp_twisted.ca.issue import AgentIdentity
+from warp_twisted.edge.errors import OfferRefused
+from warp_twisted.edge.settings import Limits
+from warp_twisted.errors import InvalidName
+from warp_twisted.names import Hostname, HostnamePattern, check_labels
+from warp_twisted.wire.control import Hello, RouteOffer
+
+CONTROL_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """
+    What an agent may serve on one tunnel.
+
+    :param routes: as offered, each with the hostname (or `*.` pattern) it is served under.
+    :param labels: the agent's own and those of its join token, which win.
+    """
+
+    routes: tuple[RouteOffer, ...]
+    labels: Mapping[str, str]
+
+    @property
+    def hostnames(self) -> tuple[Hostname, ...]:
+        """Every hostname once, in the order offered."""
+        return tuple(dict.fromkeys(Hostname(route.hostname) for route in self.routes))
+
+
+def check_hello(hello: Hello, identity: AgentIdentity, limits: Limits) -> None:
+    """
+    Refuse a hello that no answer can be given to.
+
+    :raises OfferRefused: if it speaks another version, is not of the agent whose certificate was shown, or is too long.
+    """
+    if hello.version != CONTROL_VERSION:
+        raise OfferRefused("version", f"this edge speaks version {CONTROL_VERSION}, not {hello.version}")
+    if hello.agent_id != identity.id:
+        raise OfferRefused("not_allowed", f"the certificate is for agent {identity.id}, not {hello.agent_id}")
+    check_count(hello.routes, limits)
+
+
+def check_count(routes: Sequence[RouteOffer], limits: Limits) -> None:
+    """
+    Refuse more routes than a tunnel may have, or two with one number.
+
+    :raises OfferRefused: saying so.
+    """
+    if len(routes) > limits.routes_per_tunnel:
+        raise OfferRefused("not_allowed", f"{len(routes)} routes; {limits.routes_per_tunnel} is most on one tunnel")
+    if len({route.id for route in routes}) != len(routes):
+        raise OfferRefused("not_allowed", "two routes have the same number")
+
+
+def merge_labels(own: Mapping[str, str], given: Mapping[str, str]) -> Mapping[str, str]:
+    """
+    Join the labels that an agent gives itself with those of its join token, which win.
+
+    :raises OfferRefused: if the agent's own are no labels.
+    """
+    merged = {**own, **given}
+    try:
+        check_labels(merged)
+    except InvalidName as error:
+        raise OfferRefused("not_allowed", str(error)) from error
+    return merged
+
+
+async def name_routes(
+    routes: Sequence[RouteOffer],
+    patterns: Sequence[HostnamePattern],
+    is_reserved: Callable[[str], bool],
+    give_name: Callable[[], Awaitable[Hostname]],
+) -> tuple[RouteOffer, ...]:
+    """
+    Return the routes with the hostnames they are served under.
+
+    :param patterns: what the agent's certificate allows.
+    :param is_reserved: whether a hostname belongs to the zone itself.
+    :param give_name: returns the agent's name, for routes that are offered without one.
+    :raises OfferRefused: naming the first hostname that is not allowed.
+    """
+    named = []
+    for route in routes:
+        hostname = _check_hostname(route.hostname, patterns, is_reserved) if route.hostname else await give_name()
+        named.append(route if route.hostname == hostname else msgspec.structs.replace(route, hostname=hostname))
+    return tuple(named)
+
+
+def _check_hostname(text: str, patterns: Sequence[HostnamePattern], is_reserved: Callable[[str], bool]) -> str:
+    try:
+        wanted = HostnamePattern.parse(text)
+    except InvalidName as error:
+        raise OfferRefused("not_allowed", str(error)) from error
+    if is_reserved(wanted.text):
+        raise OfferRefused("not_allowed", f"{wanted} is kept for the zone itself")
+    if not any(_covers(pattern, wanted) for pattern in patterns):
+        allowed = ", ".join(str(pattern) for pattern in patterns)
+        raise OfferRefused("not_allowed", f"{wanted} is not allowed by the agent's certificate, which allows {allowed}")
+    return wanted.text
+
+
+def _covers(pattern: HostnamePattern, wanted: HostnamePattern) -> bool:
+    """Whether everything that `wanted` stands for is allowed by `pattern`."""
+    if not wanted.is_wildcard:
+        return pattern.allows(Hostname(wanted.text))
+    return pattern.is_wildcard and wanted.text[1:].endswith(pattern.text[1:])
