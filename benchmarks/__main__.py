@@ -63,7 +63,7 @@ def _scale(options: argparse.Namespace) -> Scale:
 
 
 def _out_of_time(number: int, frame: FrameType | None) -> None:
-    raise OutOfTime("What was measured until then is reported; --limit allows more.")
+    raise OutOfTime("the run reached its time limit (--limit); what was measured until then is reported")
 
 
 def _terminated(number: int, frame: FrameType | None) -> None:
@@ -102,7 +102,9 @@ def main(arguments: list[str]) -> int:
     if file_limit < _LEAST_FILES:
         print(f"benchmarks: needs {_LEAST_FILES} open files, may have {file_limit} (ulimit -n)", file=sys.stderr)
         return 1
-    signal.signal(signal.SIGTERM, _terminated)
+    # Set for SIGINT as well: a shell that runs this in the background has it ignored.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _terminated)
     signal.signal(signal.SIGALRM, _out_of_time)
     wanted = options.only or [case.name for case in CASES]
     began = datetime.datetime.now().astimezone()

@@ -24,8 +24,8 @@ class UnexpectedAnswer(BenchmarkError):
     """A visitor was answered with something else than the case expects."""
 
 
-class OutOfTime(BenchmarkError):
-    """The run reached its overall time limit."""
+class OutOfTime(Exception):
+    """The run reached its overall time limit; no BenchmarkError, so that nobody takes it for something to retry."""
 
 
 class UnreadableOutput(BenchmarkError):

@@ -29,6 +29,9 @@ STOP_SECONDS = 5.0
 # Below Linux's range for outgoing connections (32768 and up): no visitor's port collides with a listener.
 _LISTENER_PORTS = range(20000, 32000)
 
+# Put before a command: the kernel sends it SIGTERM when the benchmark is gone, however that ended (prctl(2)).
+DIE_WITH_PARENT = ("/usr/bin/setpriv", "--pdeathsig", "TERM", "--")
+
 _PACKAGES = {
     "nginx": "nginx-light",
     "haproxy": "haproxy",
@@ -36,7 +39,6 @@ _PACKAGES = {
     "ssh": "openssh-client",
     "ssh-keygen": "openssh-client",
     "wrk": "wrk",
-    "setpriv": "util-linux",
 }
 
 
@@ -172,7 +174,7 @@ def running(
     log = directory / f"{name}.log"
     with log.open("wb") as output:
         popen = subprocess.Popen(
-            [find_program("setpriv"), "--pdeathsig", "TERM", "--", program, *command[1:]],
+            [*DIE_WITH_PARENT, program, *command[1:]],
             cwd=directory,
             env={**os.environ, **(environment or {})},
             stdin=subprocess.DEVNULL,

@@ -7,7 +7,7 @@ import subprocess
 from dataclasses import dataclass
 
 from benchmarks.errors import ProgramFailed, UnreadableOutput
-from benchmarks.processes import find_program
+from benchmarks.processes import DIE_WITH_PARENT, find_program
 
 _UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _PERCENTILE = re.compile(r"^\s+(50|75|90|99)%\s+([0-9.]+)(us|ms|s|m|h)$", re.MULTILINE)
@@ -62,6 +62,7 @@ def run(url: str, connections: int, seconds: float, host: str, *, keep_alive: bo
     # wrk counts in whole seconds.
     whole = max(1, round(seconds))
     command = [
+        *DIE_WITH_PARENT,
         find_program("wrk"),
         "-t1",
         f"-c{connections}",

@@ -58,7 +58,7 @@ def open_ssh(origins: Peer, directory: Path) -> Iterator[Peer]:
     with contextlib.ExitStack() as stack:
         if os.geteuid() == 0 and not _PRIVILEGE_SEPARATION.exists():
             _PRIVILEGE_SEPARATION.mkdir(mode=0o755)
-            stack.callback(_PRIVILEGE_SEPARATION.rmdir)
+            stack.callback(_remove_if_empty, _PRIVILEGE_SEPARATION)
         sshd = stack.enter_context(
             running("sshd", ["sshd", "-D", "-e", "-f", str(configuration)], directory),
         )
@@ -95,3 +95,8 @@ def open_ssh(origins: Peer, directory: Path) -> Iterator[Peer]:
             tools=Address(port=tools, hostname=origins.tools.hostname),
             programs={"sshd": sshd, "ssh": ssh},
         )
+
+
+def _remove_if_empty(directory: Path) -> None:
+    with contextlib.suppress(OSError):
+        directory.rmdir()
