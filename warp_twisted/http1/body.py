@@ -1,0 +1,229 @@
+"""
+Where a message body ends, and the chunked coding both ways.
+
+A reader takes bytes as they come and returns the payload among them at once; nothing is held back but an
+unfinished chunk-size line or trailer section, both bounded. What is passed on is coded anew, so no chunk
+extension, odd size or stray line end of one side is ever seen by the other. RFC 9112 §6 and §7.
+"""
+
+import re
+from typing import Protocol
+
+from warp_twisted.http1.grammar import FIELD_LINES, TOKEN, has_bad_byte
+from warp_twisted.http1.limits import BodyLimits
+from warp_twisted.http1.refusals import (
+    BAD_CHUNK,
+    BAD_EXTENSION,
+    BAD_TRAILER,
+    BODY_TOO_LARGE,
+    TRAILERS_TOO_LARGE,
+    MessageRefused,
+)
+
+LAST_CHUNK = b"0\r\n\r\n"
+
+_SIZE = re.compile(rb"[0-9A-Fa-f]{1,15}+")  # 15 digits stay below 2**60
+_EXTENSIONS = re.compile(
+    rb"(?:;"
+    + TOKEN
+    + rb"(?:=(?:"
+    + TOKEN
+    + rb'|"(?:[\t\x20\x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t\x20-\x7e\x80-\xff])*+"))?)*+'
+)
+_MAX_CHUNK_LINE = 1_024
+_TRAILERS = re.compile(FIELD_LINES)
+# Readers that merge trailers into the head would frame the message anew; nobody honest sends these.
+_NEVER_TRAILERS = frozenset({b"content-length", b"transfer-encoding"})
+# RFC 9110 §6.5.1: no trailer may speak of framing, routing, authentication or how the head was to be read.
+_NOT_IN_TRAILERS = frozenset(
+    {
+        b"host", b"connection", b"keep-alive", b"proxy-connection", b"te",
+        b"trailer", b"upgrade", b"expect", b"max-forwards", b"cache-control", b"pragma", b"range", b"authorization",
+        b"proxy-authorization", b"proxy-authenticate", b"www-authenticate", b"cookie", b"set-cookie", b"age", b"date",
+        b"expires", b"location", b"retry-after", b"vary", b"content-encoding", b"content-type", b"content-range",
+        b"forwarded", b"x-real-ip", b"x-request-id", b"via", b"proxy",
+    }
+)  # fmt: skip
+
+
+class BodyReader(Protocol):
+    """Reads one body; made for one message and not used again."""
+
+    complete: bool
+
+    def receive(self, data: bytes) -> tuple[bytes, bytes]:
+        """
+        Take bytes that arrived.
+
+        :returns: the payload among them, and what follows the body (empty until `complete`).
+        :raises MessageRefused: if they cannot be part of the body.
+        """
+        ...
+
+
+class LengthReader:
+    """A body of a known length, possibly 0."""
+
+    __slots__ = ("complete", "remaining")
+
+    def __init__(self, length: int, limits: BodyLimits):
+        if limits.body_bytes and length > limits.body_bytes:
+            raise MessageRefused(BODY_TOO_LARGE)
+        self.remaining = length
+        self.complete = length == 0
+
+    def receive(self, data: bytes) -> tuple[bytes, bytes]:
+        """See `BodyReader.receive`."""
+        remaining = self.remaining - len(data)
+        if remaining > 0:
+            self.remaining = remaining
+            return data, b""
+        end = self.remaining
+        self.remaining = 0
+        self.complete = True
+        return (data, b"") if remaining == 0 else (data[:end], data[end:])
+
+
+class UntilCloseReader:
+    """A response body that ends where its connection does; whoever sees the end sets `complete`."""
+
+    __slots__ = ("complete",)
+
+    def __init__(self) -> None:
+        self.complete = False
+
+    def receive(self, data: bytes) -> tuple[bytes, bytes]:
+        """See `BodyReader.receive`."""
+        return data, b""
+
+
+class ChunkedReader:
+    """A body in the chunked coding; `trailers` holds the lines that may be passed on once it is complete."""
+
+    __slots__ = ("_extension_bytes", "_held", "_in_trailers", "_limits", "_payload_bytes", "_remaining", "complete",
+                 "trailers")  # fmt: skip
+
+    def __init__(self, limits: BodyLimits):
+        self.complete = False
+        self.trailers = b""
+        self._limits = limits
+        self._held = b""  # an unfinished line, or chunk end, or trailer section
+        self._remaining = 0  # bytes of the current chunk still to come, its CR LF included
+        self._in_trailers = False
+        self._payload_bytes = 0
+        self._extension_bytes = 0
+
+    def receive(self, data: bytes) -> tuple[bytes, bytes]:
+        """See `BodyReader.receive`."""
+        if self._held:
+            data = self._held + data
+            self._held = b""
+        payload: list[bytes] = []
+        at = 0
+        while not self._in_trailers:
+            if self._remaining > 2:
+                piece = data[at : at + self._remaining - 2]
+                if piece:
+                    payload.append(piece)
+                at += len(piece)
+                self._remaining -= len(piece)
+            if self._remaining > 2:
+                break
+            if self._remaining and not self._chunk_ends(data, at):
+                self._held = data[at:]
+                break
+            at += self._remaining
+            self._remaining = 0
+            line_end = self._line_end(data, at)
+            if line_end < 0:
+                self._held = data[at:]
+                break
+            self._start_chunk(data[at:line_end])
+            at = line_end + 2
+        rest = self._receive_trailers(data[at:]) if self._in_trailers else b""
+        return b"".join(payload), rest
+
+    def _chunk_ends(self, data: bytes, at: int) -> bool:
+        """Check the CR LF after a chunk's payload; False while it is incomplete."""
+        end = data[at : at + 2]
+        if not b"\r\n".startswith(end):
+            raise MessageRefused(BAD_CHUNK)
+        return len(end) == 2
+
+    def _line_end(self, data: bytes, at: int) -> int:
+        """Find the end of a chunk-size line, refusing what can no longer become one."""
+        line_end = data.find(b"\r\n", at)
+        if line_end >= 0:
+            return line_end
+        partial = data[at : at + _MAX_CHUNK_LINE + 1]
+        if len(partial) > _MAX_CHUNK_LINE:
+            raise MessageRefused(BAD_EXTENSION)
+        size = _SIZE.match(partial)
+        if partial and (b"\n" in partial or size is None):
+            raise MessageRefused(BAD_CHUNK)
+        if size is not None and partial[size.end() : size.end() + 1] not in (b"", b";", b"\r"):
+            raise MessageRefused(BAD_CHUNK)
+        return -1
+
+    def _start_chunk(self, line: bytes) -> None:
+        """Read a chunk-size line without its CR LF."""
+        size_text = _SIZE.match(line)
+        if size_text is None:
+            raise MessageRefused(BAD_CHUNK)
+        extension = len(line) - size_text.end()
+        if extension:
+            self._extension_bytes += extension
+            if line[size_text.end()] != 0x3B:
+                raise MessageRefused(BAD_CHUNK)
+            if len(line) > _MAX_CHUNK_LINE or self._extension_bytes > self._limits.extension_bytes:
+                raise MessageRefused(BAD_EXTENSION)
+            if not _EXTENSIONS.fullmatch(line, size_text.end()):
+                raise MessageRefused(BAD_EXTENSION)
+        size = int(size_text[0], 16)
+        self._payload_bytes += size
+        if self._limits.body_bytes and self._payload_bytes > self._limits.body_bytes:
+            raise MessageRefused(BODY_TOO_LARGE)
+        if size:
+            self._remaining = size + 2
+        else:
+            self._in_trailers = True
+
+    def _receive_trailers(self, data: bytes) -> bytes:
+        """Take the trailer section; return what follows it."""
+        if data.startswith(b"\r\n"):
+            self.complete = True
+            return data[2:]
+        end = data.find(b"\r\n\r\n")
+        if (end if end >= 0 else len(data)) > self._limits.trailer_bytes:
+            raise MessageRefused(TRAILERS_TOO_LARGE)
+        if end < 0:
+            if has_bad_byte(data, 0):
+                raise MessageRefused(BAD_TRAILER)
+            self._held = data
+            return b""
+        section = data[: end + 2]
+        if not _TRAILERS.fullmatch(section):
+            raise MessageRefused(BAD_TRAILER)
+        lines = section.split(b"\r\n")[:-1]
+        if len(lines) > self._limits.trailer_count:
+            raise MessageRefused(TRAILERS_TOO_LARGE)
+        self.trailers = b"".join(line + b"\r\n" for line in lines if _may_trail(line))
+        self.complete = True
+        return data[end + 4 :]
+
+
+def _may_trail(line: bytes) -> bool:
+    name = line.partition(b":")[0].lower().replace(b"_", b"-")
+    if name in _NEVER_TRAILERS:
+        raise MessageRefused(BAD_TRAILER)
+    return name not in _NOT_IN_TRAILERS and not name.startswith(b"x-forwarded-")
+
+
+def encode_chunk(payload: bytes) -> bytes:
+    """Return one chunk; `payload` must not be empty, for an empty chunk ends the body."""
+    return b"%x\r\n%b\r\n" % (len(payload), payload)
+
+
+def encode_end(trailers: bytes) -> bytes:
+    """Return the last chunk with its trailer section, given as whole lines."""
+    return b"0\r\n%b\r\n" % trailers
