@@ -2,17 +2,34 @@
 TLS between a TCP transport and a protocol that is made only when the peer is proven.
 
 Decides how bytes are encrypted and moved, and when the handshake or the goodbye took too long. Who may speak what is
-decided by the `secured` function that it is given. It uses the standard library's `ssl` over memory BIOs instead of
+decided by the `secured` function that it is given.
+
+It uses the standard library's `ssl` over memory BIOs instead of
 Twisted's TLS (pyOpenSSL): measured on this path, a 1 KiB record costs 2.4 µs to write and read instead of 7.7 µs, and
 an idle connection 22 KiB instead of 33 KiB (no cffi call or exception per read, buffers released when idle).
+
+Bytes are offered to the socket at once, and only what it does not take goes through `transport.write`, which would
+cost a turn of the reactor and two `epoll_ctl` each time. To keep the order, everything goes that way while bytes are
+left there. We are a pull producer of the TCP transport, because it tells those, and only those, each time that its
+buffer has become empty.
 """
 
 import ssl
 from collections.abc import Callable, Iterable
 
 from cryptography import x509
-from twisted.internet.interfaces import IAddress, IDelayedCall, IProducer, IProtocol, IReactorTime, ITransport
+from twisted.internet.interfaces import (
+    IAddress,
+    IDelayedCall,
+    IProducer,
+    IProtocol,
+    IPullProducer,
+    IPushProducer,
+    IReactorTime,
+    ITransport,
+)
 from twisted.internet.protocol import Protocol, connectionDone
+from twisted.internet.tcp import Connection
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -22,7 +39,10 @@ from warp_twisted.tunnel.errors import HandshakeFailed, HandshakeTimedOut, PeerN
 RECORD_BYTES = 16 * 1024  # the most a TLS record carries (RFC 8446 §5.1), so one read empties one record
 
 
-@implementer(ITransport)
+HIGH_WATER_BYTES = 64 * 1024  # left in the transport's buffer before the protocol above is paused; Twisted's own size
+
+
+@implementer(ITransport, IPullProducer)
 class TlsProtocol(Protocol):
     """
     The protocol of the TCP transport, and the transport of the protocol above.
@@ -36,6 +56,8 @@ class TlsProtocol(Protocol):
     :param handshake_seconds: how long the handshake may take.
     :param close_seconds: how long the last bytes and the peer's goodbye may take.
     """
+
+    _below: Connection
 
     def __init__(
         self,
@@ -61,6 +83,9 @@ class TlsProtocol(Protocol):
         self._above: IProtocol | None = None
         self._is_closing = False
         self._reason: Failure | None = None
+        self._unsent = 0
+        self._producer: IPushProducer | None = None
+        self._is_producer_paused = False
 
     # What the protocol above may ask.
 
@@ -81,10 +106,10 @@ class TlsProtocol(Protocol):
         return self._tls.getpeercert(binary_form=True) is not None
 
     def getPeer(self) -> IAddress:
-        return self._below.getPeer()
+        return IAddress(self._below.getPeer())
 
     def getHost(self) -> IAddress:
-        return self._below.getHost()
+        return IAddress(self._below.getHost())
 
     def write(self, data: bytes) -> None:
         if self._is_closing:
@@ -93,7 +118,7 @@ class TlsProtocol(Protocol):
         try:
             if size <= RECORD_BYTES:
                 self._tls.write(data)
-                self._below.write(self._outgoing.read())
+                self._send(self._outgoing.read())
                 return
             view = memoryview(data)
             records = []
@@ -104,16 +129,18 @@ class TlsProtocol(Protocol):
         except ssl.SSLError as error:
             self._break(error)
             return
-        self._below.writeSequence(records)
+        self._send(b"".join(records))
 
     def writeSequence(self, data: Iterable[bytes]) -> None:
         self.write(b"".join(data))
 
     def registerProducer(self, producer: IProducer, streaming: bool) -> None:
-        self._below.registerProducer(producer, streaming)  # type: ignore[attr-defined]  # TCP is an IConsumer
+        """Take a push producer, to be paused while more than `HIGH_WATER_BYTES` wait for the socket."""
+        self._producer = IPushProducer(producer)
+        self._is_producer_paused = False
 
     def unregisterProducer(self) -> None:
-        self._below.unregisterProducer()  # type: ignore[attr-defined]
+        self._producer = None
 
     def loseConnection(self) -> None:
         """Say goodbye after what was written, and wait for the peer's, but not for long."""
@@ -129,22 +156,23 @@ class TlsProtocol(Protocol):
             self.abortConnection()
         else:
             self._flush()
-            self._below.loseConnection()
+            self._lose()
 
     def abortConnection(self) -> None:
         self._is_closing = True
-        self._below.abortConnection()  # type: ignore[attr-defined]
+        self._below.unregisterProducer()
+        self._below.abortConnection()
 
     # What TCP says.
 
-    @property
-    def _below(self) -> ITransport:
-        below = self.transport
-        if below is None:
-            raise HandshakeFailed("TLS was used before there was a transport")
-        return below
+    def makeConnection(self, transport: ITransport) -> None:
+        if not isinstance(transport, Connection):
+            raise TypeError(f"{transport!r} is not a TCP or unix connection")
+        self._below = transport
+        super().makeConnection(transport)
 
     def connectionMade(self) -> None:
+        self._below.registerProducer(self, False)
         self._set_deadline(self._handshake_seconds, self._timed_out)
         self._shake_hands()
 
@@ -158,6 +186,17 @@ class TlsProtocol(Protocol):
         for at in range(0, len(data), RECORD_BYTES):
             self._incoming.write(view[at : at + RECORD_BYTES])
             self._read()
+
+    def resumeProducing(self) -> None:
+        """The transport's buffer is empty."""
+        self._unsent = 0
+        if self._is_producer_paused:
+            self._is_producer_paused = False
+            if self._producer is not None:
+                self._producer.resumeProducing()
+
+    def stopProducing(self) -> None:
+        """The connection is gone; `connectionLost` follows."""
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._cancel_deadline()
@@ -228,7 +267,7 @@ class TlsProtocol(Protocol):
         self._is_closing = True
         self._flush()
         self._set_deadline(self._close_seconds, self.abortConnection)
-        self._below.loseConnection()
+        self._lose()
         self._fail(error)
 
     def _timed_out(self) -> None:
@@ -251,7 +290,7 @@ class TlsProtocol(Protocol):
                 self.abortConnection()
                 return
             self._flush()
-        self._below.loseConnection()
+        self._lose()
 
     def _break(self, error: ssl.SSLError) -> None:
         """Give up; an alert of the peer, such as its refusal of our certificate, arrives here as well."""
@@ -260,7 +299,28 @@ class TlsProtocol(Protocol):
 
     def _flush(self) -> None:
         if self._outgoing.pending:
-            self._below.write(self._outgoing.read())
+            self._send(self._outgoing.read())
+
+    def _send(self, data: bytes) -> None:
+        """Give encrypted bytes to the socket, and what it does not take to the transport."""
+        below = self._below
+        if not self._unsent:
+            sent = below.writeSomeData(data)
+            if sent == len(data):
+                return
+            if isinstance(sent, int):
+                data = data[sent:]
+            # Otherwise the connection is lost, as the transport will find out when it writes.
+        self._unsent += len(data)
+        below.write(data)
+        if self._unsent > HIGH_WATER_BYTES and self._producer is not None and not self._is_producer_paused:
+            self._is_producer_paused = True
+            self._producer.pauseProducing()
+
+    def _lose(self) -> None:
+        """Close TCP after what is left to send."""
+        self._below.unregisterProducer()
+        self._below.loseConnection()
 
     def _set_deadline(self, seconds: float, function: Callable[[], None]) -> None:
         self._cancel_deadline()
