@@ -38,6 +38,7 @@ class Rule:
     hostname: HostnamePattern | None
     path: str
     origin: Origin
+    request: OriginRequest
 
     @property
     def is_catch_all(self) -> bool:
@@ -127,7 +128,7 @@ def _rule(index: int, hostname: str, path: str, service: str, request: OriginReq
         origin = parse_service(service, request)
     except InvalidSettings as error:
         raise InvalidSettings(f"{place}.service: {error}") from error
-    return Rule(hostname=pattern, path=path, origin=origin)
+    return Rule(hostname=pattern, path=path, origin=origin, request=request)
 
 
 def _offers(rules: Sequence[Rule]) -> tuple[Offer, ...]:

@@ -12,7 +12,7 @@ from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import HostnameEndpoint, TCP4ClientEndpoint, TCP6ClientEndpoint
 from twisted.internet.error import ConnectError
-from twisted.internet.interfaces import IProtocol, IProtocolFactory, IReactorCore, IStreamClientEndpoint
+from twisted.internet.interfaces import IProtocol, IProtocolFactory, IReactorTime, IStreamClientEndpoint
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -47,7 +47,7 @@ def split_address(service: str, default_port: int | None) -> tuple[str, str, int
     return parts.scheme, host, port
 
 
-def tcp_endpoint(reactor: IReactorCore, host: str, port: int, timeout: float) -> IStreamClientEndpoint:
+def tcp_endpoint(reactor: IReactorTime, host: str, port: int, timeout: float) -> IStreamClientEndpoint:
     """Return the endpoint that connects to a host and port the quickest safe way."""
     if isIPAddress(host):
         return TCP4ClientEndpoint(reactor, host, port, timeout)

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from html import escape
 from http import HTTPStatus
+from typing import Literal
 
-from twisted.internet.interfaces import IReactorCore
+from twisted.internet.interfaces import IReactorTime
 from twisted.web.http import Request
 from twisted.web.resource import Resource
 from twisted.web.server import Site
@@ -105,7 +106,12 @@ class BuiltInOrigin:
     text: str
     resource: Callable[[], Resource]
 
-    def access(self, reactor: IReactorCore) -> BuiltIn:
+    @property
+    def protocol(self) -> Literal["http"]:
+        """The edge parses requests."""
+        return "http"
+
+    def access(self, reactor: IReactorTime) -> BuiltIn:
         """Run HTTP on the stream itself."""
         return BuiltIn(_QuietSite(self.resource(), timeout=_IDLE_SECONDS, reactor=reactor))
 

@@ -5,9 +5,10 @@ The bytes are the edge's business; here only the connection, and for https the c
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 from twisted.internet.endpoints import wrapClientTLS
-from twisted.internet.interfaces import IReactorCore
+from twisted.internet.interfaces import IReactorTime
 
 from warp_twisted.agent.origins.addresses import split_address, tcp_endpoint
 from warp_twisted.agent.origins.interface import Dial, OriginRequest
@@ -31,7 +32,12 @@ class HttpOrigin:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{self.scheme}://{host}:{self.port}"
 
-    def access(self, reactor: IReactorCore) -> Dial:
+    @property
+    def protocol(self) -> Literal["http"]:
+        """The edge parses requests."""
+        return "http"
+
+    def access(self, reactor: IReactorTime) -> Dial:
         """Dial TCP, and TLS for https."""
         timeout = self.request.connect_timeout
         endpoint = tcp_endpoint(reactor, self.host, self.port, timeout)

@@ -5,10 +5,10 @@ A kind decides only how a new connection to its origin is made. It must not know
 """
 
 from dataclasses import dataclass
-from typing import Annotated, Protocol
+from typing import Annotated, Literal, Protocol
 
 import msgspec
-from twisted.internet.interfaces import IProtocolFactory, IReactorCore, IStreamClientEndpoint
+from twisted.internet.interfaces import IProtocolFactory, IReactorTime, IStreamClientEndpoint
 
 DEFAULT_CONNECT_TIMEOUT = 10.0
 MAX_CONNECT_TIMEOUT = 300.0
@@ -55,7 +55,11 @@ class Origin(Protocol):
     def text(self) -> str:
         """The service in its normal form, for people: status lines, logs, metrics."""
 
-    def access(self, reactor: IReactorCore) -> Dial | BuiltIn:
+    @property
+    def protocol(self) -> Literal["http", "tcp"]:
+        """What the edge does with the bytes: parse requests, or splice."""
+
+    def access(self, reactor: IReactorTime) -> Dial | BuiltIn:
         """
         Say how to reach the origin; called once per configuration, used for every connection.
 

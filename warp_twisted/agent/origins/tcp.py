@@ -1,8 +1,9 @@
 """Origins that are bytes on a TCP port and nothing more: `tcp://host:port`."""
 
 from dataclasses import dataclass
+from typing import Literal
 
-from twisted.internet.interfaces import IReactorCore
+from twisted.internet.interfaces import IReactorTime
 
 from warp_twisted.agent.origins.addresses import split_address, tcp_endpoint
 from warp_twisted.agent.origins.interface import Dial, OriginRequest
@@ -22,7 +23,12 @@ class TcpOrigin:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"tcp://{host}:{self.port}"
 
-    def access(self, reactor: IReactorCore) -> Dial:
+    @property
+    def protocol(self) -> Literal["tcp"]:
+        """The edge splices bytes."""
+        return "tcp"
+
+    def access(self, reactor: IReactorTime) -> Dial:
         """Dial TCP."""
         timeout = self.request.connect_timeout
         return Dial(tcp_endpoint(reactor, self.host, self.port, timeout), tls=False, timeout=timeout)

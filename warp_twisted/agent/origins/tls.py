@@ -92,6 +92,9 @@ class _Unverified:
 
     def __init__(self, options: CertificateOptions, name: str) -> None:
         self._context: SSL.Context = options.getContext()
+        # Many small servers close without the close alert (Python's http.server for one). Whether a response is
+        # complete is judged by its HTTP framing, at the edge.
+        self._context.set_options(SSL.OP_IGNORE_UNEXPECTED_EOF)
         self._name = name
         self._is_address = isIPAddress(name) or isIPv6Address(name)
 

@@ -1,9 +1,10 @@
 """Origins that speak HTTP/1.1 on a unix socket: `unix:/path`, and with TLS on it `unix+tls:/path`."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from twisted.internet.endpoints import UNIXClientEndpoint, wrapClientTLS
-from twisted.internet.interfaces import IReactorCore, IStreamClientEndpoint
+from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
 
 from warp_twisted.agent.origins.interface import Dial, OriginRequest
 from warp_twisted.agent.origins.tls import origin_tls
@@ -25,7 +26,12 @@ class UnixOrigin:
         """The service in its normal form."""
         return f"unix+tls:{self.path}" if self.tls else f"unix:{self.path}"
 
-    def access(self, reactor: IReactorCore) -> Dial:
+    @property
+    def protocol(self) -> Literal["http"]:
+        """The edge parses requests."""
+        return "http"
+
+    def access(self, reactor: IReactorTime) -> Dial:
         """Dial the socket."""
         timeout = self.request.connect_timeout
         endpoint: IStreamClientEndpoint = UNIXClientEndpoint(reactor, self.path, timeout)

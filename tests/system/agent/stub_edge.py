@@ -1,0 +1,273 @@
+"""A small edge for the agent's tests: real sockets, real TLS, real certificates, and no HTTP."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IListeningPort
+
+from warp_twisted.ca.issue import (
+    Issuer,
+    agent_identity,
+    fingerprint,
+    issue_agent,
+    issue_edge,
+    issue_intermediate,
+    issue_root,
+    key_to_pem,
+    new_key,
+    read_request,
+    to_pem,
+)
+from warp_twisted.ca.tokens import JoinTokenText
+from warp_twisted.names import HostnamePattern
+from warp_twisted.testing import RecordingReceiver
+from warp_twisted.tunnel import TunnelListener, TunnelProtocol, Turn, edge_context
+from warp_twisted.wire.control import (
+    Accepted,
+    ControlMessage,
+    Drain,
+    Enrolled,
+    EnrollRefused,
+    EnrollRequest,
+    Hello,
+    Refused,
+    Renewed,
+    RenewRequest,
+    RoutesChanged,
+)
+from warp_twisted.wire.errors import WireError
+from warp_twisted.wire.preamble import Opening
+from warp_twisted.wire.streams import Stream
+
+SECRET = "ab" * 32
+
+
+class Fleet:
+    """
+    The CA of a fleet, and one join token.
+
+    :param directory: where the edges' files go.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        directory.mkdir(parents=True, exist_ok=True)
+        now = datetime.now(UTC)
+        key = new_key()
+        self.root = Issuer(issue_root(key, "warp.example", now), key)
+        self.root_pem = to_pem(self.root.certificate)
+        self.agent_lifetime = timedelta(hours=24)
+        self.enrolled = 0
+
+    def issuer(self, name: str) -> Issuer:
+        """Make an edge's intermediate."""
+        key = new_key()
+        certificate = issue_intermediate(self.root, key.public_key(), name, datetime.now(UTC))
+        return Issuer(certificate, key, (certificate,))
+
+    def token(self, *ports: int) -> JoinTokenText:
+        """Return a join token for edges on these ports of loopback."""
+        edges = tuple(f"127.0.0.1:{port}" for port in ports)
+        return JoinTokenText(edges, fingerprint(self.root.certificate), "t1", SECRET)
+
+
+@dataclass(eq=False)
+class Visit(RecordingReceiver):
+    """One stream to an origin, and what came of it."""
+
+    def __post_init__(self) -> None:
+        super().__init__()
+        self.opened: Deferred[Opening] = Deferred()
+        self.over: Deferred[bytes] = Deferred()
+        self._awaited: tuple[int, Deferred[bytes]] | None = None
+
+    def opening_received(self, opening: Opening) -> None:
+        """Say whether the origin was reached."""
+        super().opening_received(opening)
+        self.opened.callback(opening)
+
+    def data_received(self, data: bytes) -> None:
+        """Keep the bytes, and tell who waits for them."""
+        super().data_received(data)
+        if self._awaited is not None and len(self.data) >= self._awaited[0]:
+            (_, deferred), self._awaited = self._awaited, None
+            deferred.callback(self.data)
+
+    def end_received(self) -> None:
+        """The origin ended."""
+        super().end_received()
+        if not self.over.called:
+            self.over.callback(self.data)
+
+    def stream_lost(self, error: WireError) -> None:
+        """The stream was cut."""
+        super().stream_lost(error)
+        if not self.opened.called:
+            self.opened.errback(error)
+            self.opened.addErrback(lambda _: None)
+        if not self.over.called:
+            self.over.errback(error)
+            self.over.addErrback(lambda _: None)
+
+    def read(self, size: int) -> Deferred[bytes]:
+        """Wait until so many bytes have come in all."""
+        deferred: Deferred[bytes] = Deferred()
+        if len(self.data) >= size:
+            deferred.callback(self.data)
+        else:
+            self._awaited = (size, deferred)
+        return deferred
+
+
+@dataclass(eq=False)
+class StubEdge:
+    """
+    One edge on loopback. It accepts every hello, unless `answer` says otherwise.
+
+    :ivar answer: what to answer a hello or new routes with, None to accept.
+    :ivar tunnels: those that are registered, in order.
+    """
+
+    fleet: Fleet
+    name: str = "edge1"
+    answer: Callable[[ControlMessage], ControlMessage | None] = lambda message: None
+    tunnels: list[TunnelProtocol] = field(default_factory=list)
+    hellos: list[Hello] = field(default_factory=list)
+    messages: list[ControlMessage] = field(default_factory=list)
+    drains: list[Drain] = field(default_factory=list)
+    edges: list[str] = field(default_factory=list)
+    port: int = 0
+    _listening: IListeningPort | None = None
+    _waiters: list[tuple[Callable[[], bool], Deferred[None]]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._all: set[TunnelProtocol] = set()
+        self.issuer = self.fleet.issuer(self.name)
+        key = new_key()
+        certificate = issue_edge(
+            self.issuer, key.public_key(), ["localhost"], [ip_address("127.0.0.1")], datetime.now(UTC)
+        )
+        chain_file = self.fleet.directory / f"{self.name}.pem"
+        key_file = self.fleet.directory / f"{self.name}.key"
+        chain_file.write_text(to_pem(certificate, *self.issuer.chain))
+        key_file.write_bytes(key_to_pem(key))
+        self._listener = TunnelListener(
+            context=edge_context(root_pem=self.fleet.root_pem, chain_file=chain_file, key_file=key_file),
+            delegate=self,
+            reactor=reactor,
+            turn=Turn(reactor),
+            root_pem=self.fleet.root_pem,
+            enroll=self.enroll,
+        )
+
+    def listen(self) -> None:
+        """Take connections, on the same port as the last time."""
+        self._listening = reactor.listenTCP(self.port, self._listener, interface="127.0.0.1")
+        self.port = self._listening.getHost().port
+
+    async def stop(self) -> None:
+        """Go away as a killed process does: the port closes and every connection is reset."""
+        listening, self._listening = self._listening, None
+        if listening is not None:
+            await listening.stopListening()
+        gone = [tunnel.disconnected() for tunnel in self._all]
+        for tunnel in list(self._all):
+            tunnel.transport.abortConnection()
+        for deferred in gone:
+            await deferred
+
+    def until(self, condition: Callable[[], bool]) -> Deferred[None]:
+        """Wait for a condition, which is looked at whenever an agent does something."""
+        deferred: Deferred[None] = Deferred()
+        self._waiters.append((condition, deferred))
+        self.changed()
+        return deferred
+
+    def changed(self) -> None:
+        """Look at every condition."""
+        for waiter in list(self._waiters):
+            if waiter[0]():
+                self._waiters.remove(waiter)
+                waiter[1].callback(None)
+
+    def visit(self, route_id: int, data: bytes = b"", tunnel: int = -1) -> Visit:
+        """Open a stream to a route."""
+        visit = Visit()
+        visit.stream = self.tunnels[tunnel].open_route(route_id, visit, data)
+        return visit
+
+    async def enroll(self, request: EnrollRequest) -> Enrolled | EnrollRefused:
+        """Let in who has the token."""
+        if request.secret != SECRET:
+            return EnrollRefused(code="token_unknown", reason="the join token is not known")
+        self.fleet.enrolled += 1
+        return Enrolled(
+            agent_id="a-1",
+            chain_pem=self.issue("a-1", request.csr_pem),
+            root_pem=self.fleet.root_pem,
+            hostnames=["*.warp.example"],
+        )
+
+    def issue(self, agent: str, csr_pem: str) -> str:
+        """Issue an agent's certificate."""
+        certificate = issue_agent(
+            self.issuer,
+            read_request(csr_pem),
+            agent,
+            [HostnamePattern.parse("*.warp.example")],
+            datetime.now(UTC),
+            self.fleet.agent_lifetime,
+        )
+        return to_pem(certificate, *self.issuer.chain)
+
+    def tunnel_opened(self, tunnel: TunnelProtocol) -> None:
+        """Remember the connection."""
+        self._all.add(tunnel)
+
+    def control_received(self, tunnel: TunnelProtocol, message: ControlMessage) -> None:
+        """Answer as an edge would."""
+        self.messages.append(message)
+        if isinstance(message, Hello | RoutesChanged):
+            answer = self.answer(message)
+            if isinstance(message, Hello):
+                self.hellos.append(message)
+                if answer is None:
+                    self.tunnels.append(tunnel)
+            tunnel.send_control(answer or self.accepted(message))
+            if isinstance(answer, Refused) and isinstance(message, Hello):
+                tunnel.close(reason=answer.reason)
+        elif isinstance(message, RenewRequest) and tunnel.peer_certificate is not None:
+            agent = agent_identity(tunnel.peer_certificate).id
+            tunnel.send_control(Renewed(chain_pem=self.issue(agent, message.csr_pem)))
+        self.changed()
+
+    def accepted(self, message: Hello | RoutesChanged) -> Accepted:
+        """Publish every route."""
+        names = {route.id: route.hostname or "brave-otter.warp.example" for route in message.routes}
+        return Accepted(
+            edge=self.name,
+            tunnel_id=f"{self.name}/{len(self.hellos)}",
+            hostnames=names,
+            urls={number: f"https://{name}" for number, name in names.items()},
+            edges=self.edges,
+        )
+
+    def stream_opened(self, tunnel: TunnelProtocol, stream: Stream, route_id: int) -> None:
+        """Agents open no streams."""
+
+    def drain_received(self, tunnel: TunnelProtocol, drain: Drain) -> None:
+        """Remember."""
+        self.drains.append(drain)
+        self.changed()
+
+    def tunnel_lost(self, tunnel: TunnelProtocol, error: WireError) -> None:
+        """Forget."""
+        self._all.discard(tunnel)
+        if tunnel in self.tunnels:
+            self.tunnels.remove(tunnel)
+        self.changed()

@@ -1,0 +1,45 @@
+"""
+Why an agent cannot do its work: the sentences that whoever starts it reads.
+
+`exit_code` is what `warp up` exits with: 1 it failed, 3 no edge answers, 4 the fleet refuses this agent.
+"""
+
+from typing import ClassVar
+
+from warp_twisted.errors import WarpError
+
+
+class AgentError(WarpError):
+    """The agent cannot work."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class StateBroken(AgentError):
+    """The state directory cannot be used."""
+
+
+class StateInUse(AgentError):
+    """Another agent uses this state directory."""
+
+
+class NotEnrolled(AgentError):
+    """The agent has no certificate yet, and no join token to get one with."""
+
+
+class NoEdge(AgentError):
+    """No edge is known or none answers."""
+
+    exit_code = 3
+
+
+class EnrollmentRefused(AgentError):
+    """The fleet does not take this agent."""
+
+    exit_code = 4
+
+
+class AgentRefused(AgentError):
+    """The fleet does not serve this agent; trying again would not help."""
+
+    exit_code = 4

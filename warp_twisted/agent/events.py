@@ -1,0 +1,91 @@
+"""
+What happens to an agent, as values: for the live view of `warp up`, its plain lines and its JSON.
+
+The agent hands each to one observer. Nothing here is needed for the agent to work.
+"""
+
+from collections.abc import Callable
+
+import msgspec
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event"):
+    """Something happened; as JSON, the key `event` says what."""
+
+
+class Enrolled(Event, frozen=True, tag="enrolled"):
+    """The agent got its first certificate."""
+
+    agent_id: str
+    hostnames: list[str]
+
+
+class TunnelUp(Event, frozen=True, tag="tunnel_up"):
+    """An edge accepted a tunnel."""
+
+    tunnel: int
+    edge: str
+    address: str
+
+
+class TunnelDown(Event, frozen=True, tag="tunnel_down"):
+    """A tunnel ended or did not come about; without `retry_seconds` it is not tried again."""
+
+    tunnel: int
+    address: str
+    reason: str
+    retry_seconds: float | None
+
+
+class Published(Event, frozen=True, tag="published"):
+    """The hostnames under which visitors reach the origins now; URL → service."""
+
+    urls: dict[str, str]
+
+
+class OriginChanged(Event, frozen=True, tag="origin"):
+    """An origin began or ceased to answer."""
+
+    origin: str
+    healthy: bool
+    detail: str
+
+
+class CertificateRenewed(Event, frozen=True, tag="certificate_renewed"):
+    """The agent's certificate was renewed; `valid_until` is seconds since the epoch."""
+
+    valid_until: float
+
+
+class Reloaded(Event, frozen=True, tag="reloaded"):
+    """The settings were read again; `needs_restart` are the keys whose change waits for a restart."""
+
+    routes: int
+    needs_restart: list[str]
+
+
+class ReloadRefused(Event, frozen=True, tag="reload_refused"):
+    """New settings were not taken; the old ones stay."""
+
+    reason: str
+
+
+class Refused(Event, frozen=True, tag="refused"):
+    """The fleet refuses this agent for good."""
+
+    code: str
+    reason: str
+
+
+class Draining(Event, frozen=True, tag="draining"):
+    """The agent takes nothing new and finishes what is under way."""
+
+    streams: int
+    deadline_seconds: float
+
+
+class Stopped(Event, frozen=True, tag="stopped"):
+    """The agent has stopped."""
+
+
+Observer = Callable[[Event], None]

@@ -1,0 +1,467 @@
+"""
+The agent: its links to edges, its routes to origins, and what keeps both right while it runs.
+
+`AgentService` is one agent, ready to run in any process that has a reactor. It is handed everything: settings that
+were checked, an identity that was loaded, the clock. It decides when to renew the certificate, when to move a tunnel
+to another edge, and what new settings change; how a tunnel lives is `agent.link`, how a stream reaches its origin is
+`agent.routes`.
+"""
+
+import random
+import secrets
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from ssl import SSLContext
+
+from twisted.application.service import Service
+from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.endpoints import connectProtocol
+from twisted.internet.error import ConnectError
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.protocol import Protocol
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from warp_twisted.agent.edges import EdgeAddress, Edges
+from warp_twisted.agent.enrollment import CONNECT_SECONDS, SOFTWARE
+from warp_twisted.agent.errors import AgentRefused, NoEdge, StateBroken
+from warp_twisted.agent.events import (
+    CertificateRenewed,
+    Draining,
+    Event,
+    Observer,
+    OriginChanged,
+    Published,
+    Refused,
+    Reloaded,
+    ReloadRefused,
+    Stopped,
+    TunnelDown,
+    TunnelUp,
+)
+from warp_twisted.agent.ingress import Ingress
+from warp_twisted.agent.link import Link
+from warp_twisted.agent.origins.addresses import tcp_endpoint
+from warp_twisted.agent.routes import Route, Routes
+from warp_twisted.agent.settings import AgentSettings, parse_edge
+from warp_twisted.agent.state import Identity, StateDirectory
+from warp_twisted.ca.errors import BadCertificate
+from warp_twisted.ca.issue import new_request
+from warp_twisted.errors import InvalidSettings
+from warp_twisted.tunnel import TunnelDelegate, TunnelProtocol, TunnelTimes, Turn, agent_context, dial
+from warp_twisted.wire import control
+from warp_twisted.wire.limits import Limits
+from warp_twisted.wire.streams import Stream
+
+HOUSEKEEPING_SECONDS = 15.0
+RENEW_RETRY_SECONDS = 60.0
+CONTROL_VERSION = 1
+
+
+class AgentService(Service):
+    """
+    One agent.
+
+    :param reactor: the reactor, to dial with and as the clock.
+    :param settings: what it was told.
+    :param state: where its identity is kept; the service closes it when it has stopped.
+    :param identity: who it is.
+    :param observe: hears of every event; must not raise.
+    :param edges: where edges are; made from settings and identity unless given.
+    :param now: the time of day, seconds since the epoch, for certificates.
+    :param chance: for jitter and spreading.
+    :raises InvalidSettings: if a file that the rules name cannot be used.
+    """
+
+    name = "warp-agent"
+    _log = Logger()
+
+    def __init__(
+        self,
+        reactor: IReactorTime,
+        settings: AgentSettings,
+        state: StateDirectory,
+        identity: Identity,
+        *,
+        observe: Observer | None = None,
+        edges: Edges | None = None,
+        turn: Turn | None = None,
+        times: TunnelTimes | None = None,
+        limits: Limits | None = None,
+        now: Callable[[], float] = time.time,
+        chance: random.Random | None = None,
+    ) -> None:
+        self._reactor = reactor
+        self._settings = settings
+        self._state = state
+        self.identity = identity
+        self._observe = observe or _ignore
+        self._turn = turn or Turn(reactor)
+        self._times = times
+        self._limits = limits
+        self._now = now
+        self._random = chance or random.Random()  # noqa: S311 -- for jitter, not for secrets
+        self._edges = edges or Edges(
+            fixed=[EdgeAddress(*edge) for edge in settings.edges],
+            zone=settings.zone,
+            seen=_addresses(identity.seen_edges),
+            enrolled=_addresses(identity.edges),
+            random=self._random,
+        )
+        self._session = secrets.token_hex(8)
+        self._context = self._make_context()
+        self.routes = Routes(reactor, self._turn, self._health_changed)
+        self.routes.replace(settings.ingress)
+        self.links = [Link(place, settings.tunnels, self, reactor, self._random) for place in range(settings.tunnels)]
+        self.urls: dict[int, str] = {}
+        self._housekeeping = LoopingCall(self._keep_house)
+        self._housekeeping.clock = reactor
+        self._rebalancing: Deferred[None] | None = None
+        self._renew_after = 0.0
+        self._replaced: Ingress | None = None
+        self._is_stopping = False
+        self._is_over = False
+        self._transports: set[TunnelProtocol] = set()
+        self._stopped: list[Deferred[None]] = []
+        self._refused: list[Deferred[None]] = []
+
+    # What whoever runs the agent may ask.
+
+    @property
+    def tunnels_up(self) -> int:
+        """Tunnels that an edge has accepted."""
+        return sum(link.is_up for link in self.links)
+
+    @property
+    def settings(self) -> AgentSettings:
+        """The settings that are in force."""
+        return self._settings
+
+    def startService(self) -> None:
+        """Dial."""
+        super().startService()
+        self.routes.probe_all()
+        for link in self.links:
+            link.start()
+        self._housekeeping.start(HOUSEKEEPING_SECONDS, now=False)
+
+    def stopService(self) -> Deferred[None]:
+        """
+        Drain: take nothing new, finish what is under way, then stop; at `settings.drain_seconds` stop in any case.
+
+        :returns: fires when everything is closed.
+        """
+        if self.running:
+            super().stopService()
+            self._stop_housekeeping()
+            self._is_stopping = True
+            deadline = self._settings.drain_seconds
+            streams = sum(route.traffic.open for route in self.routes.offered)
+            self._observe(Draining(streams=streams, deadline_seconds=deadline))
+            for link in self.links:
+                link.drain("the agent stops", deadline)
+            self._check_stopped()
+        return self.when_stopped()
+
+    def stop_now(self) -> None:
+        """Stop without waiting for what is under way; a drain that was begun ends at once."""
+        self._stop_housekeeping()
+        self._is_stopping = True
+        for link in self.links:
+            link.stop()
+        self._check_stopped()
+
+    def when_stopped(self) -> Deferred[None]:
+        """Return a Deferred that fires when the agent was stopped and everything is closed."""
+        deferred: Deferred[None] = Deferred()
+        if self._is_over:
+            return succeed(None)
+        self._stopped.append(deferred)
+        return deferred
+
+    def when_refused(self) -> Deferred[None]:
+        """Return a Deferred that fails with `AgentRefused` if the fleet refuses this agent for good."""
+        deferred: Deferred[None] = Deferred()
+        self._refused.append(deferred)
+        return deferred
+
+    def reload(self, settings: AgentSettings) -> Sequence[str]:
+        """
+        Take new settings without dropping a tunnel.
+
+        :returns: the keys whose change waits for a restart.
+        :raises InvalidSettings: if a file that the rules name cannot be used; then nothing has changed.
+        """
+        before = self._settings
+        is_offer_new = self.routes.replace(settings.ingress)
+        waits = [
+            key
+            for key in ("state", "labels", "tunnels", "edges", "zone", "metrics", "log_format")
+            if getattr(settings, key) != getattr(before, key)
+        ]
+        self._settings = settings
+        if is_offer_new:
+            self._replaced = before.ingress
+            self._offer_routes()
+        self._observe(Reloaded(routes=len(self.routes.offered), needs_restart=waits))
+        return waits
+
+    def refuse_reload(self, reason: str) -> None:
+        """Tell observers that new settings could not be taken."""
+        self._log.warn("the new settings are refused, the old ones stay: {reason}", reason=reason)
+        self._observe(ReloadRefused(reason=reason))
+
+    # What links ask (agent.link.Home).
+
+    def dial(self, link: Link, delegate: TunnelDelegate) -> Deferred[TunnelProtocol]:
+        """Choose an edge for a link and dial it."""
+        return Deferred.fromCoroutine(self._dial(link, delegate))
+
+    async def _dial(self, link: Link, delegate: TunnelDelegate) -> TunnelProtocol:
+        if self._now() >= self.identity.valid_until:
+            reason = "the agent's certificate has run out; enroll again with a new join token"
+            self._give_up("certificate_expired", reason)
+            raise AgentRefused(reason)
+        found = await self._edges.find()
+        in_use = [other.edge for other in self.links if other is not link and other.edge is not None]
+        edge = link.edge = self._edges.choose(found, in_use, self._reactor.seconds())
+        try:
+            tunnel = await dial(
+                tcp_endpoint(self._reactor, edge.host, edge.port, CONNECT_SECONDS),
+                edge.host,
+                context=self._context,
+                delegate=delegate,
+                reactor=self._reactor,
+                turn=self._turn,
+                limits=self._limits,
+                times=self._times,
+            )
+        except Exception:
+            self._edges.failed(edge, self._reactor.seconds())
+            raise
+        self._transports.add(tunnel)
+        tunnel.disconnected().addCallback(self._disconnected, tunnel)
+        return tunnel
+
+    def _disconnected(self, _: None, tunnel: TunnelProtocol) -> None:
+        self._transports.discard(tunnel)
+        self._check_stopped()
+
+    def hello(self, link: Link) -> control.Hello:
+        """Introduce the agent as it is now."""
+        return control.Hello(
+            version=CONTROL_VERSION,
+            software=SOFTWARE,
+            agent_id=self.identity.agent_id,
+            session=self._session,
+            slot=link.slot,
+            labels=dict(self._settings.labels),
+            routes=[route.offer for route in self.routes.offered],
+        )
+
+    def stream_opened(self, stream: Stream, route_id: int) -> None:
+        """Connect a stream to its origin."""
+        self.routes.stream_opened(stream, route_id)
+
+    def control_received(self, link: Link, message: control.ControlMessage) -> None:
+        """Act on what the edge of a tunnel says."""
+        if isinstance(message, control.Accepted):
+            self._replaced = None
+            self._accepted(message)
+        elif isinstance(message, control.Refused):
+            self._routes_refused(message)
+        elif isinstance(message, control.Renewed):
+            self._renewed(message.chain_pem)
+        elif isinstance(message, control.RenewRefused):
+            self._log.warn(
+                "edge {edge} does not renew our certificate: {reason}", edge=link.edge_name, reason=message.reason
+            )
+        else:
+            self._log.warn("edge {edge} sent {message}", edge=link.edge_name, message=type(message).__name__)
+
+    def link_up(self, link: Link, accepted: control.Accepted) -> None:
+        """Note that a tunnel works."""
+        link.edge_name = accepted.edge
+        if link.edge is not None:
+            self._edges.answered(link.edge)
+        self._log.info(
+            "tunnel {tunnel} to {edge} at {address} is up",
+            tunnel=link.place,
+            edge=accepted.edge,
+            address=str(link.edge),
+        )
+        self._observe(TunnelUp(tunnel=link.place, edge=accepted.edge, address=str(link.edge)))
+        self._accepted(accepted)
+        for route in self.routes.offered:
+            if not route.origin.is_healthy:
+                link.send(_health(route))
+        for other in self.links:
+            other.hasten()
+
+    def link_down(self, link: Link, reason: str, retry_seconds: float | None) -> None:
+        """Note that a tunnel is gone."""
+        if retry_seconds is not None:
+            self._log.info(
+                "tunnel {tunnel} to {address} is down: {reason}; again in {seconds:.1f} s",
+                tunnel=link.place,
+                address=str(link.edge),
+                reason=reason,
+                seconds=retry_seconds,
+            )
+        self._observe(TunnelDown(tunnel=link.place, address=str(link.edge), reason=reason, retry_seconds=retry_seconds))
+        self._check_stopped()
+
+    def link_refused(self, link: Link, refused: control.Refused) -> None:
+        """Give up: what one edge refuses for good, all will."""
+        self._log.error("edge {edge} refuses this agent: {reason}", edge=str(link.edge), reason=refused.reason)
+        self._give_up(refused.code, refused.reason)
+
+    def left_tunnel_lost(self) -> None:
+        """Note that a tunnel that was left behind has ended."""
+        self._check_stopped()
+
+    # Within.
+
+    def _offer_routes(self) -> None:
+        message = control.RoutesChanged(routes=[route.offer for route in self.routes.offered])
+        for link in self.links:
+            link.send(message)
+
+    def _routes_refused(self, message: control.Refused) -> None:
+        """The edge does not take new routes: go back to those that it took before."""
+        replaced, self._replaced = self._replaced, None
+        if replaced is None:
+            self._log.warn("the edge refuses our routes: {reason}", reason=message.reason)
+            return
+        self.routes.replace(replaced)
+        self._settings = replace(self._settings, ingress=replaced)
+        self._offer_routes()
+        self.refuse_reload(f"the edge does not take the new routes: {message.reason}")
+
+    def _accepted(self, message: control.Accepted) -> None:
+        services = {route.offer.id: route.offer.service for route in self.routes.offered}
+        urls = {route_id: url for route_id, url in message.urls.items() if route_id in services}
+        if urls != self.urls:
+            self.urls = urls
+            self._observe(Published(urls={url: services[route_id] for route_id, url in urls.items()}))
+        if message.edges:
+            self._edges.seen = _addresses(message.edges)
+            try:
+                self.identity = self._state.remember_edges(self.identity, message.edges)
+            except StateBroken as error:
+                self._log.warn("{error}", error=str(error))
+
+    def _health_changed(self, route: Route) -> None:
+        last = route.origin.last
+        detail = last.detail if last is not None else ""
+        for link in self.links:
+            link.send(_health(route))
+        self._observe(OriginChanged(origin=route.origin.text, healthy=route.origin.is_healthy, detail=detail))
+
+    def _keep_house(self) -> None:
+        now = self._now()
+        if now >= self.identity.renew_at and now >= self._renew_after:
+            self._renew(now)
+        if self._rebalancing is None:
+            self._rebalancing = Deferred.fromCoroutine(self._rebalance())
+            self._rebalancing.addErrback(self._rebalance_failed).addCallback(self._rebalanced)
+
+    def _renew(self, now: float) -> None:
+        link = next((link for link in self.links if link.is_up), None)
+        if link is not None:
+            self._renew_after = now + RENEW_RETRY_SECONDS
+            link.send(control.RenewRequest(csr_pem=new_request(self._state.request_key())))
+
+    def _renewed(self, chain_pem: str) -> None:
+        try:
+            self.identity = self._state.renew(self.identity, chain_pem)
+            self._context = self._make_context()
+        except (BadCertificate, StateBroken, InvalidSettings) as error:
+            self._log.error("the renewed certificate cannot be used: {error}", error=str(error))
+            return
+        self._log.info("the certificate was renewed")
+        self._observe(CertificateRenewed(valid_until=self.identity.valid_until))
+
+    async def _rebalance(self) -> None:
+        """Move one tunnel to an edge that has fewer, if that edge answers."""
+        up = [link for link in self.links if link.is_up and link.edge is not None]
+        if len(up) < len(self.links):
+            return
+        in_use = [link.edge for link in up if link.edge is not None]
+        edge = self._edges.better(await self._edges.find(), in_use, self._reactor.seconds())
+        if edge is None:
+            return
+        endpoint = tcp_endpoint(self._reactor, edge.host, edge.port, CONNECT_SECONDS)
+        try:
+            probe = await connectProtocol(endpoint, Protocol())
+        except ConnectError:
+            self._edges.failed(edge, self._reactor.seconds())
+            return
+        probe.transport.loseConnection()
+        crowded = Counter(in_use).most_common(1)[0][0]
+        next(link for link in reversed(up) if link.edge == crowded).move()
+
+    def _rebalance_failed(self, failure: Failure) -> None:
+        if not failure.check(NoEdge, CancelledError):
+            self._log.failure("looking for a better edge failed", failure)
+
+    def _rebalanced(self, _: None) -> None:
+        self._rebalancing = None
+
+    def _stop_housekeeping(self) -> None:
+        if self._housekeeping.running:
+            self._housekeeping.stop()
+        if self._rebalancing is not None:
+            self._rebalancing.cancel()
+
+    def _give_up(self, code: str, reason: str) -> None:
+        if self._is_stopping:
+            return
+        self._observe(Refused(code=code, reason=reason))
+        self.stop_now()
+        refused, self._refused = self._refused, []
+        for deferred in refused:
+            deferred.errback(AgentRefused(f"{reason} ({code})"))
+
+    def _is_idle(self) -> bool:
+        return not self._transports and all(link.is_over for link in self.links)
+
+    def _check_stopped(self) -> None:
+        if self._is_stopping and not self._is_over and self._is_idle():
+            self._is_over = True
+            self.routes.stop()
+            self._state.close()
+            self._observe(Stopped())
+            stopped, self._stopped = self._stopped, []
+            for deferred in stopped:
+                deferred.callback(None)
+
+    def _make_context(self) -> SSLContext:
+        return agent_context(
+            root_pem=self.identity.root_pem, chain_file=self._state.chain_file, key_file=self._state.key_file
+        )
+
+
+def _ignore(event: Event) -> None:
+    """Nobody observes the agent."""
+
+
+def _health(route: Route) -> control.OriginHealth:
+    last = route.origin.last
+    return control.OriginHealth(
+        route_id=route.offer.id, healthy=route.origin.is_healthy, detail=last.detail if last is not None else ""
+    )
+
+
+def _addresses(texts: Sequence[str]) -> Sequence[EdgeAddress]:
+    """Read what edges and tokens name, leaving out what is no address."""
+    found = []
+    for text in texts:
+        try:
+            found.append(EdgeAddress(*parse_edge(text, "edge")))
+        except InvalidSettings:
+            AgentService._log.warn("{text} is no address of an edge", text=text)
+    return found

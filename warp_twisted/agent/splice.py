@@ -1,0 +1,320 @@
+"""
+The byte pipe between one stream of a tunnel and one connection to an origin. This is the agent's hot path.
+
+It decides nothing but when to pause whom, and parses nothing. One object is both ends at once: the protocol of the
+origin's connection (camel case, called by Twisted) and the receiver of the stream (snake case, called by `wire`),
+so that a chunk costs one method call in each direction.
+
+Towards the origin, a chunk is offered to the socket at once, and only what the socket does not take goes through
+`transport.write`; `write` alone would cost a turn of the reactor and two `epoll_ctl` for every chunk. What keeps
+the order right: while `_unsent` is not zero, everything goes through `transport.write`.
+
+Backpressure. Towards the edge: `Stream.write` returned False → the origin is not read until `credit_received`.
+Towards the origin: bytes that the socket did not take are not returned as credit until they are gone, so one stream
+can hold no more than its window here. Half-closes are passed on both ways.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import IHalfCloseableProtocol, IHandshakeListener, IPullProducer, IPushProducer
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.internet.tcp import Connection
+from twisted.protocols.tls import TLSMemoryBIOProtocol
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from warp_twisted.wire.errors import WireError
+from warp_twisted.wire.streams import Stream
+
+READ_BYTES = 64 * 1024  # Twisted's own size
+BULK_READ_BYTES = 256 * 1024  # one window: the most that one read can pass on
+SMALL_READ_BYTES = 16 * 1024  # a read below this says that the bulk is over
+
+
+@dataclass(slots=True)
+class Traffic:
+    """
+    What passed through the streams of one route, as plain counts.
+
+    :ivar open: streams that lead to the origin now; `opened` counts all there were, `failed` those refused.
+    :ivar to_origin: bytes from visitors to the origin; `from_origin`: bytes back.
+    """
+
+    open: int = 0
+    opened: int = 0
+    failed: int = 0
+    to_origin: int = 0
+    from_origin: int = 0
+
+
+class _OriginGone:
+    """Receives a stream whose origin has ended: what still comes is dropped, and its credit returned."""
+
+    __slots__ = ("_stream",)
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+
+    def data_received(self, data: bytes) -> None:
+        """Nobody is there to take the bytes."""
+        self._stream.consumed(len(data))
+
+    def end_received(self) -> None:
+        """The edge is done as well; the stream is closed."""
+
+    def credit_received(self) -> None:
+        """The rest of the origin's bytes went out."""
+
+    def stream_lost(self, error: WireError) -> None:
+        """Nobody needs to know."""
+
+
+class _Splice(Protocol):
+    """What both kinds of pipe share; `transport` is set by Twisted before `start` is called."""
+
+    _stream: Stream
+
+    def __init__(self, traffic: Traffic) -> None:
+        self._traffic = traffic
+        self._unsent = 0
+        self._edge_ended = False
+        self._is_over = True
+
+    def start(self, stream: Stream) -> None:
+        """Begin to pipe: become the receiver of a stream, now that the origin is connected."""
+        self._stream = stream
+        self._is_over = False
+        self._traffic.open += 1
+        self._traffic.opened += 1
+        stream.receiver = self
+
+    def data_received(self, data: bytes) -> None:
+        """Pass bytes of the edge on to the origin."""
+        raise NotImplementedError
+
+    def end_received(self) -> None:
+        """The edge half-closed."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Close the connection to the origin, the stream is over."""
+        raise NotImplementedError
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """The origin is gone: end the stream if it went in order, cut it if not."""
+        if self._is_over:
+            return
+        self._over()
+        stream = self._stream
+        if self._edge_ended or reason.check(ConnectionDone):
+            stream.receiver = _OriginGone(stream)
+            stream.end()
+        else:
+            stream.reset()
+
+    def credit_received(self) -> None:
+        """The stream takes bytes again."""
+        raise NotImplementedError
+
+    def stream_lost(self, error: WireError) -> None:
+        """The visitor, the edge or the tunnel is gone, and with it the reason for this connection."""
+        if self._is_over:
+            return
+        self._over()
+        self.close()
+
+    def resumeProducing(self) -> None:
+        """Everything that waited for the origin is gone; so its credit goes back to the edge."""
+        unsent, self._unsent = self._unsent, 0
+        if unsent:
+            self._stream.consumed(unsent)
+
+    def stopProducing(self) -> None:
+        """The origin is gone; `connectionLost` follows."""
+
+    def _over(self) -> None:
+        self._is_over = True
+        self._traffic.open -= 1
+
+
+@implementer(IHalfCloseableProtocol, IPullProducer)
+class PlainSplice(_Splice):
+    """
+    The pipe to an origin on a TCP or unix socket.
+
+    It is registered with the transport as a pull producer, because Twisted then calls `resumeProducing` whenever the
+    transport's buffer has become empty. (A push producer is told only after the buffer was over its limit.)
+    """
+
+    transport: Connection
+    _send: Callable[[bytes], int | BaseException]
+
+    def __init__(self, traffic: Traffic) -> None:
+        super().__init__(traffic)
+        self._origin_ended = False
+        self._read_bytes = READ_BYTES
+
+    def start(self, stream: Stream) -> None:
+        """Begin to pipe."""
+        super().start(stream)
+        self._send = self.transport.writeSomeData
+        self.transport.registerProducer(self, False)
+
+    def data_received(self, data: bytes) -> None:
+        """Pass bytes of the edge on to the origin."""
+        size = len(data)
+        self._traffic.to_origin += size
+        if self._unsent:
+            self._unsent += size
+            self.transport.write(data)
+            return
+        sent = self._send(data)
+        if sent == size:
+            self._stream.consumed(size)
+        elif isinstance(sent, int):
+            if sent:
+                self._stream.consumed(sent)
+            self._unsent = size - sent
+            self.transport.write(data[sent:])
+        else:
+            # The origin takes nothing more, but what it answered before may still be waiting to be read.
+            self._stream.consumed(size)
+
+    def dataReceived(self, data: bytes) -> None:
+        """Pass bytes of the origin on to the edge, and read more at once while a lot is coming."""
+        size = len(data)
+        self._traffic.from_origin += size
+        if size >= self._read_bytes:
+            self._read_bytes = self.transport.bufferSize = BULK_READ_BYTES
+        elif size < SMALL_READ_BYTES and self._read_bytes > READ_BYTES:
+            self._read_bytes = self.transport.bufferSize = READ_BYTES
+        if not self._stream.write(data):
+            self.transport.pauseProducing()
+
+    def end_received(self) -> None:
+        """The edge half-closed: so do we, after what still waits."""
+        self._edge_ended = True
+        if self._origin_ended:
+            self._finish()
+        else:
+            self.transport.unregisterProducer()
+            self.transport.loseWriteConnection()
+
+    def credit_received(self) -> None:
+        """The stream takes bytes again; but a connection that the origin ended must not be read again."""
+        if not self._origin_ended:
+            self.transport.resumeProducing()
+
+    def readConnectionLost(self) -> None:
+        """The origin half-closed."""
+        self._origin_ended = True
+        self._stream.end()
+        if self._edge_ended:
+            self._finish()
+
+    def writeConnectionLost(self) -> None:
+        """Our own half-close went out."""
+
+    def close(self) -> None:
+        """Close in order, unless the origin does not even take what it was sent."""
+        self.transport.unregisterProducer()
+        if self._unsent:
+            self.transport.abortConnection()
+        else:
+            self.transport.loseConnection()
+
+    def _finish(self) -> None:
+        self._over()
+        self.transport.unregisterProducer()
+        self.transport.loseConnection()
+
+
+@implementer(IHandshakeListener, IPushProducer)
+class TlsSplice(_Splice):
+    """
+    The pipe to an origin over TLS.
+
+    :param connected: called when the handshake is complete, before any byte of the origin is delivered.
+    :param failed: called with the reason if the connection is lost before that.
+    """
+
+    transport: TLSMemoryBIOProtocol
+
+    def __init__(
+        self, traffic: Traffic, connected: Callable[["TlsSplice"], None], failed: Callable[[Failure], None]
+    ) -> None:
+        super().__init__(traffic)
+        self._connected: Callable[[TlsSplice], None] | None = connected
+        self._failed = failed
+        self._is_paused = False
+
+    def handshakeCompleted(self) -> None:
+        """The origin is who it should be."""
+        connected, self._connected = self._connected, None
+        if connected is not None:
+            connected(self)
+
+    def start(self, stream: Stream) -> None:
+        """Begin to pipe."""
+        super().start(stream)
+        self.transport.registerProducer(self, True)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """The origin is gone, perhaps before it was there."""
+        if self._connected is not None:
+            self._connected = None
+            self._failed(reason)
+            return
+        super().connectionLost(reason)
+
+    def data_received(self, data: bytes) -> None:
+        """Pass bytes of the edge on to the origin."""
+        size = len(data)
+        self._traffic.to_origin += size
+        self.transport.write(data)
+        if self._is_paused:
+            self._unsent += size
+        else:
+            self._stream.consumed(size)
+
+    def dataReceived(self, data: bytes) -> None:
+        """Pass bytes of the origin on to the edge."""
+        self._traffic.from_origin += len(data)
+        if not self._stream.write(data):
+            self.transport.pauseProducing()
+
+    def end_received(self) -> None:
+        """
+        The edge half-closed: so do we.
+
+        Twisted's TLS sends its close alert on `loseConnection` and goes on to deliver what the origin sends until
+        that closes too, so this is the half-close of RFC 8446 §6.1.
+        """
+        self._edge_ended = True
+        self.transport.unregisterProducer()
+        self.transport.loseConnection()
+
+    def credit_received(self) -> None:
+        """The stream takes bytes again."""
+        self.transport.resumeProducing()
+
+    def pauseProducing(self) -> None:
+        """The transport's buffer is full; from now on credit is held back."""
+        self._is_paused = True
+
+    def resumeProducing(self) -> None:
+        """The transport's buffer is empty again."""
+        self._is_paused = False
+        super().resumeProducing()
+
+    def close(self) -> None:
+        """Close without waiting for the origin's own close alert."""
+        self.transport.unregisterProducer()
+        if self._is_paused:
+            self.transport.abortConnection()
+        else:
+            self.transport.loseConnection()
+            if self.transport.transport is not None:
+                self.transport.transport.loseConnection()

@@ -1,0 +1,219 @@
+"""
+The agent's state directory: its key, its certificates, who it is, and where edges were last seen.
+
+One process at a time uses a directory: it holds an OS lock, which the kernel drops with the process, so a killed agent
+stops nobody. Each file is written beside its place and renamed. `agent.json` is written last and removed first, so a
+crash in between leaves "not enrolled", never half an identity. Keys stay here: mode 0700 for the directory, 0600 for
+the files.
+"""
+
+import fcntl
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import msgspec
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from warp_twisted.agent.errors import NotEnrolled, StateBroken, StateInUse
+from warp_twisted.ca.errors import BadCertificate
+from warp_twisted.ca.issue import agent_identity, key_to_pem
+
+MAX_SEEN_EDGES = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """
+    Who this agent is.
+
+    :ivar chain_pem: its certificate and the issuers, without the root.
+    :ivar hostnames: the patterns that its certificate allows.
+    :ivar edges: `host:port` of the edges that the join token named; `seen_edges`: those that edges named since.
+    :ivar valid_from: of the certificate, and `valid_until`: seconds since the epoch.
+    """
+
+    agent_id: str
+    chain_pem: str
+    root_pem: str
+    hostnames: tuple[str, ...]
+    edges: tuple[str, ...]
+    seen_edges: tuple[str, ...] = ()
+    valid_from: float
+    valid_until: float
+
+    @property
+    def renew_at(self) -> float:
+        """When half of the certificate's life is over."""
+        return (self.valid_from + self.valid_until) / 2
+
+
+class _Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    version: int
+    agent_id: str
+    edges: list[str]
+    seen_edges: list[str] = []
+
+
+def identity_of(chain_pem: str, root_pem: str, edges: Sequence[str], public_key: ec.EllipticCurvePublicKey) -> Identity:
+    """
+    Read a certificate that was issued to us.
+
+    :raises BadCertificate: if it is not an agent's, or not for our key.
+    """
+    try:
+        certificate = x509.load_pem_x509_certificates(chain_pem.encode())[0]
+        is_ours = certificate.public_key() == public_key
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise BadCertificate(f"the certificate cannot be read: {error}") from error
+    if not is_ours:
+        raise BadCertificate("the certificate is not for this agent's key")
+    found = agent_identity(certificate)
+    return Identity(
+        agent_id=found.id,
+        chain_pem=chain_pem,
+        root_pem=root_pem,
+        hostnames=tuple(pattern.text for pattern in found.patterns),
+        edges=tuple(edges),
+        valid_from=certificate.not_valid_before_utc.timestamp(),
+        valid_until=found.expires_at,
+    )
+
+
+class StateDirectory:
+    """
+    A state directory, made when it is missing.
+
+    :param path: the directory.
+    :raises StateInUse: if another process uses it.
+    :raises StateBroken: if it cannot be made or entered.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise StateBroken(f"state directory {path}: {error.strerror}") from error
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(self._lock)
+            raise StateInUse(f"state directory {path} is used by another agent; give this one its own") from error
+
+    @property
+    def chain_file(self) -> Path:
+        """The certificate and its issuers, leaf first."""
+        return self.path / "chain.pem"
+
+    @property
+    def key_file(self) -> Path:
+        """The private key."""
+        return self.path / "key.pem"
+
+    def close(self) -> None:
+        """Let another process use the directory."""
+        os.close(self._lock)
+
+    def load(self) -> Identity:
+        """
+        Read who this agent is.
+
+        :raises NotEnrolled: if it has not enrolled yet.
+        :raises StateBroken: if what is there cannot be used.
+        """
+        try:
+            record = msgspec.json.decode((self.path / "agent.json").read_bytes(), type=_Record)
+            root_pem = (self.path / "root.pem").read_text("ascii")
+            chain_pem = self.chain_file.read_text("ascii")
+            identity = identity_of(chain_pem, root_pem, record.edges, self._key().public_key())
+            return replace(identity, seen_edges=tuple(record.seen_edges))
+        except FileNotFoundError as error:
+            raise NotEnrolled(f"{self.path} holds no identity") from error
+        except OSError as error:
+            raise StateBroken(f"state directory {self.path}: {error.strerror}") from error
+        except (msgspec.MsgspecError, ValueError, TypeError, BadCertificate) as error:
+            raise StateBroken(f"{self.path} is damaged ({error}); remove it and enroll again") from error
+
+    def store(self, key: ec.EllipticCurvePrivateKey, identity: Identity) -> None:
+        """
+        Keep a new identity in place of any earlier one.
+
+        :raises StateBroken: if the directory cannot be written.
+        """
+        try:
+            (self.path / "agent.json").unlink(missing_ok=True)
+            self._write(self.key_file, key_to_pem(key))
+            self._write(self.path / "root.pem", identity.root_pem.encode("ascii"))
+            self._write(self.chain_file, identity.chain_pem.encode("ascii"))
+            self._write_record(identity)
+        except OSError as error:
+            raise StateBroken(f"state directory {self.path}: {error.strerror}") from error
+
+    def renew(self, identity: Identity, chain_pem: str) -> Identity:
+        """
+        Keep a new certificate for the same key.
+
+        :raises BadCertificate: if it is not for our key, or not for us.
+        :raises StateBroken: if the directory cannot be written.
+        """
+        renewed = identity_of(chain_pem, identity.root_pem, identity.edges, self._key().public_key())
+        renewed = replace(renewed, seen_edges=identity.seen_edges)
+        if renewed.agent_id != identity.agent_id:
+            raise BadCertificate(f"the certificate is for agent {renewed.agent_id}, not {identity.agent_id}")
+        try:
+            self._write(self.chain_file, chain_pem.encode("ascii"))
+        except OSError as error:
+            raise StateBroken(f"state directory {self.path}: {error.strerror}") from error
+        return renewed
+
+    def remember_edges(self, identity: Identity, edges: Sequence[str]) -> Identity:
+        """
+        Keep where edges are now, for the next start.
+
+        :raises StateBroken: if the directory cannot be written.
+        """
+        known = replace(identity, seen_edges=tuple(edges[:MAX_SEEN_EDGES]))
+        if known != identity:
+            try:
+                self._write_record(known)
+            except OSError as error:
+                raise StateBroken(f"state directory {self.path}: {error.strerror}") from error
+        return known
+
+    def request_key(self) -> ec.EllipticCurvePrivateKey:
+        """Return the private key, to sign a certificate request."""
+        return self._key()
+
+    def _key(self) -> ec.EllipticCurvePrivateKey:
+        key = load_pem_private_key(self.key_file.read_bytes(), password=None)
+        if not isinstance(key, ec.EllipticCurvePrivateKey):
+            raise ValueError("key.pem holds no ECDSA key")
+        return key
+
+    def _write_record(self, identity: Identity) -> None:
+        record = _Record(
+            version=1,
+            agent_id=identity.agent_id,
+            edges=list(identity.edges),
+            seen_edges=list(identity.seen_edges),
+        )
+        self._write(self.path / "agent.json", msgspec.json.encode(record))
+
+    def _write(self, path: Path, content: bytes) -> None:
+        temporary = path.with_name(f".{path.name}.new")
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
