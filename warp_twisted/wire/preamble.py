@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from struct import Struct
 
-from warp_twisted.wire.errors import BadOpeningReply, BadPreamble, MessageTooLarge, WireError
+from warp_twisted.wire.errors import BadOpeningReply, BadPreamble, WireError
 from warp_twisted.wire.streams import DISCARD, Stream, StreamReceiver
 
 PREAMBLE_VERSION = 1
@@ -140,22 +140,23 @@ class OpeningReader:
     """
     Receiver of a stream that we opened, until the opening reply is complete; then it makes way for its receiver.
 
-    If the reply is a refusal, the stream is ended as soon as the receiver has heard of it. If it cannot be read, the
+    If the reply is a refusal, the stream is reset as soon as the receiver has heard of it. If it cannot be read, the
     stream is reset and the receiver hears `stream_lost` with `BadOpeningReply`.
+
+    :ivar stream: to be set as soon as the stream was opened.
     """
 
     __slots__ = ("_buffer", "_receiver", "stream")
 
+    stream: Stream
+
     def __init__(self, receiver: OpeningReceiver) -> None:
         self._receiver = receiver
         self._buffer = b""
-        self.stream: Stream | None = None
 
     def data_received(self, data: bytes) -> None:
         """Take bytes until the reply is complete; at most its own 257 bytes and one read are held."""
         stream = self.stream
-        if stream is None:
-            raise MessageTooLarge("an opening reply came before its stream was known")
         buffer = self._buffer = self._buffer + data if self._buffer else data
         length = _REPLY_BYTES + buffer[1] if len(buffer) >= _REPLY_BYTES else _REPLY_BYTES + 1
         if len(buffer) < length:
@@ -165,7 +166,7 @@ class OpeningReader:
                 code=OpeningCode(buffer[0]), detail=buffer[_REPLY_BYTES:length].decode("utf-8", "replace")
             )
         except ValueError:
-            stream.reset_with(BadOpeningReply(f"the opening reply has the unknown code {buffer[0]}"))
+            self._fail(f"the opening reply has the unknown code {buffer[0]}")
             return
         self._buffer = b""
         receiver = stream.receiver = self._receiver
@@ -178,8 +179,11 @@ class OpeningReader:
 
     def end_received(self) -> None:
         """The agent ended the stream without an answer."""
-        if self.stream is not None:
-            self.stream.reset_with(BadOpeningReply("the stream ended before its opening reply"))
+        self._fail("the stream ended before its opening reply")
+
+    def _fail(self, reason: str) -> None:
+        self.stream.reset()
+        self._receiver.stream_lost(BadOpeningReply(reason))
 
     def credit_received(self) -> None:
         """Pass on: request bytes may be written before the reply."""

@@ -200,13 +200,9 @@ class Stream:
         return False
 
     def _overflow(self, reason: str) -> None:
-        self.reset_with(QueueOverflow(reason))
-
-    def reset_with(self, error: WireError) -> None:
-        """Send RST and tell the receiver why; for limits that the local writer or the peer's bytes broke."""
         receiver = self.receiver
         self.reset()
-        receiver.stream_lost(error)
+        receiver.stream_lost(QueueOverflow(reason))
 
     def end(self) -> None:
         """Half-close: send FIN after what is queued. Does nothing the second time or on a closed stream."""
