@@ -37,7 +37,8 @@ SMALL = Limits(
 
 def pieces(data: bytes, chunks: list[int]) -> list[bytes]:
     """Cut bytes into chunks of the given sizes, over and over."""
-    cut, at = [], 0
+    cut: list[bytes] = []
+    at = 0
     while at < len(data):
         size = chunks[len(cut) % len(chunks)]
         cut.append(data[at : at + size])

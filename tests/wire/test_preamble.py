@@ -32,7 +32,7 @@ class PreambleReaderTests(SynchronousTestCase):
         def failed(stream: Stream, error: WireError) -> None:
             self.failures.append(error)
 
-        pair.agent.stream_opened = lambda stream: PreambleReader(stream, arrived, failed)  # type: ignore[assignment,method-assign,return-value]
+        pair.agent.stream_opened = lambda stream: PreambleReader(stream, arrived, failed)  # type: ignore[assignment,method-assign]
         pair.agent.connection._stream_opened = pair.agent.stream_opened
         stream, self.opener = pair.edge.open(data)
         if ends:

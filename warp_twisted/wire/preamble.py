@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 from struct import Struct
+from typing import Protocol
 
 from warp_twisted.wire.errors import BadOpeningReply, BadPreamble, WireError
 from warp_twisted.wire.streams import DISCARD, Stream, StreamReceiver
@@ -129,7 +130,7 @@ class PreambleReader:
         self._failed(self._stream, error)
 
 
-class OpeningReceiver(StreamReceiver):
+class OpeningReceiver(StreamReceiver, Protocol):
     """Whoever opened a stream to a route: hears the opening reply first."""
 
     def opening_received(self, opening: Opening) -> None:
