@@ -171,14 +171,23 @@ def issue_agent(
     """
     if not 1 <= len(patterns) <= MAX_PATTERNS:
         raise BadRequest(f"an agent has 1 to {MAX_PATTERNS} hostname patterns")
+    check_permitted(issuer, patterns)
+    alternatives: list[x509.GeneralName] = [x509.UniformResourceIdentifier(AGENT_URI + agent)]
+    alternatives += [x509.DNSName(pattern.text) for pattern in patterns]
+    return _issue_leaf(issuer, public_key, agent, alternatives, ExtendedKeyUsageOID.CLIENT_AUTH, now, lifetime)
+
+
+def check_permitted(issuer: Issuer, patterns: Sequence[HostnamePattern]) -> None:
+    """
+    Refuse hostnames that the issuer's own certificate does not let it issue for.
+
+    :raises BadRequest: naming the first.
+    """
     permitted = permitted_names(issuer.certificate)
     for pattern in patterns:
         base = pattern.text.removeprefix("*.")
         if permitted and not any(base == name or base.endswith("." + name) for name in permitted):
             raise BadRequest(f"{pattern} is outside what this edge may issue for: {', '.join(permitted)}")
-    alternatives: list[x509.GeneralName] = [x509.UniformResourceIdentifier(AGENT_URI + agent)]
-    alternatives += [x509.DNSName(pattern.text) for pattern in patterns]
-    return _issue_leaf(issuer, public_key, agent, alternatives, ExtendedKeyUsageOID.CLIENT_AUTH, now, lifetime)
 
 
 def permitted_names(certificate: x509.Certificate) -> tuple[str, ...]:

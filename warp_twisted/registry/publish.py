@@ -104,6 +104,10 @@ class Publication:
         """Return all records by owner as they are now."""
         return dict(self._records)
 
+    def records_of(self, owner: str) -> Records:
+        """Return the records of one owner; none when it is not published."""
+        return self._records.get(owner, ())
+
     def subscribe(self, changed: Changed) -> Callable[[], None]:
         """
         Call a function with each change: owner → all its records now, empty when the name is gone.

@@ -1,0 +1,176 @@
+"""`twistd warp-edge`: options, the configuration file, the log, signals and systemd; the edge itself is `edge.node`."""
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from twisted.application.service import MultiService
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import serverFromString
+from twisted.logger import ILogObserver, Logger
+from twisted.python.failure import Failure
+from twisted.python.logfile import LogFile
+from twisted.python.usage import Options as BaseOptions
+from twisted.python.usage import UsageError
+
+from warp_twisted.ca.store import load_edge
+from warp_twisted.edge.node import EdgeNode
+from warp_twisted.edge.settings import EdgeSettings, read_edge_settings
+from warp_twisted.errors import InvalidSettings, WarpError
+from warp_twisted.log_output import LogOutput
+from warp_twisted.systemd import Systemd
+
+STOP_MARGIN_SECONDS = 15.0  # systemd is asked for so much more than a drain may take
+
+
+class Options(BaseOptions):
+    """Options of `twistd warp-edge`."""
+
+    synopsis = "[--config FILE] [--check]"
+    longdesc = """
+Run a Warp edge: it faces visitors, and hides the origins of the agents that dial it.
+
+Everything is in one YAML file; docs/configuration.md explains its keys. SIGHUP reads it again: certificates, limits,
+time-outs and log settings are applied, a file that is wrong is refused whole, and what needs a restart is logged.
+SIGTERM drains: names leave DNS, agents move, requests that are under way finish.
+
+Examples:
+  twistd -n warp-edge --config /etc/warp/edge.yaml
+  twistd -n warp-edge --config edge.yaml --check
+"""
+    optParameters = [
+        ["config", "c", "/etc/warp/edge.yaml", "The configuration file."],
+    ]
+    optFlags = [
+        ["check", None, "Say whether the configuration is good, and end: 0 if it is, 1 with the reason if not."],
+    ]
+
+    def postOptions(self) -> None:
+        """Read the configuration, and with `--check` do nothing else."""
+        try:
+            self.settings = read_edge_settings(self["config"])
+            if self["check"]:
+                check(self.settings, self["config"])
+        except WarpError as error:
+            raise UsageError(str(error)) from error
+        if self["check"]:
+            print(f"{self['config']}: good")
+            raise SystemExit(0)
+
+
+def check(settings: EdgeSettings, source: str) -> None:
+    """
+    Look at what the settings point to, without listening or writing.
+
+    :raises WarpError: naming what cannot be used.
+    """
+    load_edge(Path(settings.ca.root), Path(settings.ca.certificate), Path(settings.ca.key))
+    listen = settings.listen
+    from twisted.internet import reactor
+
+    for key, texts in (
+        ("http", listen.http),
+        ("https", listen.https),
+        ("tunnel", listen.tunnel),
+        ("metrics", (listen.metrics,) if listen.metrics else ()),
+    ):
+        for text in texts or ():
+            try:
+                serverFromString(reactor, text)
+            except Exception as error:  # each kind of endpoint raises as it likes
+                raise InvalidSettings(f"{source}: listen.{key}: {text!r} is no endpoint: {error}") from error
+
+
+class Program(MultiService):
+    """The edge as a program: one node, its log, signals, and systemd."""
+
+    _log = Logger()
+
+    def __init__(self, reactor: Any, node: EdgeNode, output: LogOutput | None, systemd: Systemd) -> None:
+        super().__init__()
+        self._reactor = reactor
+        self._node = node
+        self._output = output
+        self._systemd = systemd
+        node.setServiceParent(self)
+        node.on_reload(self._settings_changed)
+
+    def setServiceParent(self, parent: Any) -> None:
+        """Join the application, whose log goes where the settings say unless twistd was told otherwise."""
+        if self._output is not None:
+            parent.setComponent(ILogObserver, self._output)
+        super().setServiceParent(parent)
+
+    def startService(self) -> None:
+        """Start the node; a reason why it cannot is one sentence and exit code 1."""
+        try:
+            super().startService()
+        except WarpError as error:
+            raise SystemExit(f"warp-edge: {error}") from error
+        signal.signal(signal.SIGHUP, lambda number, frame: self._reactor.callFromThread(self._reload))
+        self._node.started.addCallbacks(self._started, self._not_started)
+
+    def stopService(self) -> Any:
+        """Drain and stop."""
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        self._systemd.stopping("draining")
+        self._systemd.extend_timeout(self._node.settings.timeouts.drain + STOP_MARGIN_SECONDS)
+        stopped: Deferred[Any] = super().stopService()
+        return stopped.addBoth(self._stopped)
+
+    def _started(self, result: None) -> None:
+        self._systemd.ready(f"serving {self._node.settings.zone}")
+        self._systemd.start_watchdog(self._reactor)
+
+    def _not_started(self, failure: Failure) -> None:
+        self._log.failure("the edge cannot start", failure=failure)
+        self._reactor.stop()
+
+    def _stopped(self, result: object) -> object:
+        self._systemd.stop_watchdog()
+        return result
+
+    def _reload(self) -> None:
+        self._systemd.reloading()
+        Deferred.fromCoroutine(self._node.reload()).addCallbacks(self._reloaded, self._not_reloaded)
+
+    def _reloaded(self, later: list[str]) -> None:
+        self._systemd.ready(f"reloaded; needs a restart: {', '.join(later)}" if later else "reloaded")
+
+    def _not_reloaded(self, failure: Failure) -> None:
+        if failure.check(WarpError):
+            self._log.error("the configuration is refused, the old one stays: {error}", error=failure.value)
+        else:
+            self._log.failure("the reload failed, the old configuration stays", failure=failure)
+        self._systemd.ready(f"configuration refused: {failure.getErrorMessage()}")
+
+    def _settings_changed(self, settings: EdgeSettings) -> None:
+        if self._output is not None:
+            self._output.configure(settings.log.format, settings.log.level)
+
+
+def makeService(options: Options) -> Program:
+    """Build the edge that the options describe."""
+    from twisted.internet import reactor
+
+    path = options["config"]
+    settings = options.settings
+    read: Callable[[], EdgeSettings] = lambda: read_edge_settings(path)  # noqa: E731 -- a name for its type
+    try:
+        node = EdgeNode(reactor, settings, read_settings=read)
+    except WarpError as error:
+        raise SystemExit(f"warp-edge: {error}") from error
+    systemd = Systemd(os.environ.get("NOTIFY_SOCKET"), os.environ.get("WATCHDOG_USEC"))
+    return Program(reactor, node, _log_output(options.parent or {}, settings), systemd)
+
+
+def _log_output(twistd: Any, settings: EdgeSettings) -> LogOutput | None:
+    """Return where the log goes, or None when twistd was told to write it another way."""
+    if twistd.get("logger") or twistd.get("syslog"):
+        return None
+    name = twistd.get("logfile") or ("-" if twistd.get("nodaemon") else "twistd.log")
+    file: Any = sys.stdout if name == "-" else LogFile.fromFullPath(name)
+    return LogOutput(file, settings.log.format, settings.log.level)

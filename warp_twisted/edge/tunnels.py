@@ -1,0 +1,502 @@
+"""
+The tunnels of this edge: from an agent's hello to the tunnel's end.
+
+Decides who may register, what is replaced, and what the registry and the route table hear of it. It is the
+`TunnelDelegate` of every tunnel; how bytes move is `tunnel`'s, where requests go is `routing`'s.
+
+The order at registration: the route table first, then the registry (so that no visitor comes before there is a
+route), then the tunnel that this one replaces is closed, and `Accepted` is sent last. When the registry is away the
+tunnel serves all the same; its names appear when the registry is back.
+"""
+
+import secrets
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from warp_twisted.ca.issue import AgentIdentity
+from warp_twisted.edge.errors import OfferRefused
+from warp_twisted.edge.offers import Offer, check_count, check_hello, merge_labels, name_routes
+from warp_twisted.edge.settings import EdgeSettings
+from warp_twisted.errors import NotAllowed, WarpError
+from warp_twisted.names import Hostname
+from warp_twisted.registry.claims import Claim, Claims
+from warp_twisted.registry.given_names import NameGiver
+from warp_twisted.registry.mirror import Mirror
+from warp_twisted.registry.model import Agent, Change, Revocation, Tunnel
+from warp_twisted.tunnel import TunnelProtocol
+from warp_twisted.wire.control import (
+    Accepted,
+    ControlMessage,
+    Drain,
+    Hello,
+    OriginHealth,
+    Refused,
+    Renewed,
+    RenewRefused,
+    RenewRequest,
+    RouteOffer,
+    RoutesChanged,
+)
+from warp_twisted.wire.errors import WireError
+from warp_twisted.wire.frames import GoAwayCode
+
+MAX_WAITING_MESSAGES = 16  # from one agent while its last message is being answered
+EXPIRY_CHECK_SECONDS = 30.0
+
+
+class Routes(Protocol):
+    """What the edge's route table does for tunnels; see `edge.routing`."""
+
+    def add(self, tunnel: "EdgeTunnel", offers: Sequence[RouteOffer]) -> None:
+        """Serve these routes through a tunnel, in place of those it served before."""
+
+    def remove(self, tunnel: "EdgeTunnel") -> None:
+        """Send nothing more through a tunnel."""
+
+    def drain(self, tunnel: "EdgeTunnel") -> None:
+        """Begin nothing new through a tunnel."""
+
+
+class Authority(Protocol):
+    """Who renews certificates; see `edge.enrollment`."""
+
+    def renew(self, agent: str, csr_pem: str) -> Renewed | RenewRefused:
+        """Issue the next certificate of an enrolled agent."""
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class EdgeTunnel:
+    """
+    A registered tunnel.
+
+    :ivar protocol: opens streams to the agent.
+    :ivar offer: what is served through it.
+    :ivar expires_at: when the agent's certificate ends, unless it renews.
+    """
+
+    id: str
+    agent: str
+    slot: int
+    session: str
+    software: str
+    address: str
+    protocol: TunnelProtocol
+    offer: Offer
+    registered_at: float
+    expires_at: float
+    is_draining: bool = False
+    claim: Claim | None = None
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """The agent's labels."""
+        return self.offer.labels
+
+    def __repr__(self) -> str:
+        return f"<EdgeTunnel {self.id} of {self.agent}/{self.slot}>"
+
+
+@dataclass(eq=False, slots=True)
+class _Peer:
+    """An agent's connection, before and after it registered."""
+
+    protocol: TunnelProtocol
+    identity: AgentIdentity | None = None
+    deadline: IDelayedCall | None = None
+    tunnel: EdgeTunnel | None = None
+    waiting: deque[ControlMessage] = field(default_factory=deque)
+    is_answering: bool = False
+    is_gone: bool = False
+
+
+@dataclass(slots=True)
+class TunnelCounts:
+    """What has happened since the start."""
+
+    registered: int = 0
+    replaced: int = 0
+    lost: int = 0
+    refused: dict[str, int] = field(default_factory=dict)
+
+
+class EdgeTunnels(Service):
+    """
+    Every tunnel of this edge.
+
+    :param settings: returns the settings as they are now.
+    :param identify: reads who the agent is from its verified certificate.
+    :param is_reserved: whether a hostname belongs to the zone itself.
+    :param edges: returns `host:port` of the fleet's tunnel listeners.
+    :param url: returns the URL of a hostname.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        settings: Callable[[], EdgeSettings],
+        *,
+        routes: Routes,
+        mirror: Mirror,
+        claims: Claims,
+        names: NameGiver,
+        authority: Authority,
+        identify: Callable[[TunnelProtocol], AgentIdentity],
+        is_reserved: Callable[[str], bool],
+        edges: Callable[[], list[str]],
+        url: Callable[[str], str],
+    ) -> None:
+        self._clock = clock
+        self._settings = settings
+        self._routes = routes
+        self._mirror = mirror
+        self._claims = claims
+        self._names = names
+        self._authority = authority
+        self._identify = identify
+        self._is_reserved = is_reserved
+        self._edges = edges
+        self._url = url
+        self._peers: dict[TunnelProtocol, _Peer] = {}
+        self._by_agent: dict[str, dict[int, EdgeTunnel]] = {}
+        self._expiry = LoopingCall(self._close_expired)
+        self._expiry.clock = clock
+        self._unsubscribe: Callable[[], None] | None = None
+        self.tunnels: dict[str, EdgeTunnel] = {}
+        self.counts = TunnelCounts()
+        self.is_draining = False
+
+    # What others ask.
+
+    @property
+    def stream_count(self) -> int:
+        """Streams open in all tunnels."""
+        return sum(tunnel.protocol.stream_count for tunnel in self.tunnels.values())
+
+    def startService(self) -> None:
+        """Follow revocations."""
+        super().startService()
+        self._unsubscribe = self._mirror.subscribe(self._registry_changed)
+        self._expiry.start(EXPIRY_CHECK_SECONDS, now=False)
+
+    async def stop(self, timeout: float) -> None:
+        """Close every tunnel, and wait until the transports are gone, but not for longer than the time-out."""
+        if self._unsubscribe is not None:
+            self._unsubscribe()
+            self._unsubscribe = None
+        if self._expiry.running:
+            self._expiry.stop()
+        self.is_draining = True
+        protocols = list(self._peers)
+        for protocol in protocols:
+            protocol.close(reason="the edge stops")
+        gone = DeferredList([protocol.disconnected() for protocol in protocols])
+        await gone.addTimeout(timeout, self._clock, onTimeoutCancel=lambda result, seconds: [])
+
+    def drain(self, deadline_seconds: float) -> None:
+        """Take no new tunnels, and tell every agent to move to another edge; requests still pass."""
+        self.is_draining = True
+        for tunnel in self.tunnels.values():
+            tunnel.protocol.send_control(Drain(reason="the edge stops", deadline_seconds=deadline_seconds))
+
+    def cut(self, agent: str, reason: str) -> None:
+        """Close all tunnels of an agent at once; its names are withdrawn with them."""
+        for peer in [peer for peer in self._peers.values() if peer.identity and peer.identity.id == agent]:
+            self._refuse(peer, OfferRefused("revoked", reason), GoAwayCode.REVOKED)
+        self._names.forget(agent)
+
+    # What tunnels say (`TunnelDelegate`).
+
+    def tunnel_proven(self, protocol: TunnelProtocol) -> None:
+        """An agent's certificate is good; its hello must follow in time."""
+        peer = self._peers[protocol] = _Peer(protocol)
+        peer.deadline = self._clock.callLater(self._settings().timeouts.hello, self._no_hello, peer)
+
+    def tunnel_opened(self, protocol: TunnelProtocol) -> None:
+        """The control stream is there."""
+        if protocol not in self._peers:
+            self.tunnel_proven(protocol)
+
+    def control_received(self, protocol: TunnelProtocol, message: ControlMessage) -> None:
+        """Answer a message after those before it."""
+        peer = self._peers[protocol]
+        if len(peer.waiting) >= MAX_WAITING_MESSAGES:
+            protocol.close(GoAwayCode.PROTOCOL_ERROR, "too many control messages at once")
+            return
+        peer.waiting.append(message)
+        if not peer.is_answering:
+            Deferred.fromCoroutine(self._answer_all(peer)).addErrback(self._not_answered, peer)
+
+    def stream_opened(self, protocol: TunnelProtocol, stream: object, route_id: int) -> None:
+        """Agents open no streams; `TunnelProtocol` has refused it already."""
+
+    def drain_received(self, protocol: TunnelProtocol, drain: Drain) -> None:
+        """The agent takes nothing new: no new streams, and its names go unless others serve them."""
+        peer = self._peers[protocol]
+        tunnel = peer.tunnel
+        if tunnel is None or tunnel.is_draining:
+            return
+        self._log.info("tunnel {tunnel} of {agent} drains: {reason}", **_about(tunnel), reason=drain.reason)
+        tunnel.is_draining = True
+        self._routes.drain(tunnel)
+        self._publish(tunnel)
+
+    def tunnel_lost(self, protocol: TunnelProtocol, error: WireError) -> None:
+        """Withdraw what the tunnel stood for, now."""
+        peer = self._peers.pop(protocol, None)
+        if peer is None:
+            return
+        peer.is_gone = True
+        _cancel(peer)
+        tunnel = peer.tunnel
+        if tunnel is None:
+            return
+        self.counts.lost += 1
+        del self.tunnels[tunnel.id]
+        slots = self._by_agent.get(tunnel.agent, {})
+        if slots.get(tunnel.slot) is tunnel:
+            del slots[tunnel.slot]
+        if not slots:
+            self._by_agent.pop(tunnel.agent, None)
+        self._routes.remove(tunnel)
+        if tunnel.claim is not None:
+            tunnel.claim.release()
+        self._log.info("tunnel {tunnel} of {agent} ended: {error}", **_about(tunnel), error=error)
+
+    # Control messages.
+
+    async def _answer_all(self, peer: _Peer) -> None:
+        peer.is_answering = True
+        try:
+            while peer.waiting and not peer.is_gone:
+                await self._answer(peer, peer.waiting.popleft())
+        finally:
+            peer.is_answering = False
+
+    def _not_answered(self, failure: Failure, peer: _Peer) -> None:
+        self._log.failure("a control message was not answered", failure=failure)
+        peer.protocol.close(GoAwayCode.INTERNAL_ERROR, "the edge failed to answer")
+
+    async def _answer(self, peer: _Peer, message: ControlMessage) -> None:
+        try:
+            match message:
+                case Hello() if peer.tunnel is None:
+                    await self._register(peer, message)
+                case RoutesChanged() if peer.tunnel is not None:
+                    await self._change_routes(peer, peer.tunnel, message)
+                case RenewRequest() if peer.tunnel is not None:
+                    self._renew(peer.tunnel, message)
+                case OriginHealth() if peer.tunnel is not None:
+                    self._health_changed(peer.tunnel, message)
+                case _:
+                    self._log.info("{message} is not expected", message=type(message).__name__)
+                    peer.protocol.close(GoAwayCode.PROTOCOL_ERROR, f"{type(message).__name__} is not expected here")
+        except OfferRefused as refusal:
+            self._refuse(peer, refusal)
+
+    async def _register(self, peer: _Peer, hello: Hello) -> None:
+        settings = self._settings()
+        identity = peer.identity = self._check_agent(peer.protocol)
+        check_hello(hello, identity, settings.limits)
+        self._check_room(hello, identity)
+        agent = self._mirror.agents.get(identity.id)
+        labels = merge_labels(hello.labels, agent.labels if agent else {})
+        offer = Offer(await self._name(hello.routes, identity), labels)
+        if peer.is_gone:
+            return
+        self._check_agent(peer.protocol)  # it may have been revoked while a name was looked for
+        tunnel = EdgeTunnel(
+            id=f"t-{secrets.token_hex(8)}",
+            agent=identity.id,
+            slot=hello.slot,
+            session=hello.session,
+            software=hello.software,
+            address=getattr(peer.protocol.peer, "host", ""),
+            protocol=peer.protocol,
+            offer=offer,
+            registered_at=self._clock.seconds(),
+            expires_at=identity.expires_at,
+        )
+        self._add_routes(tunnel, offer.routes)
+        _cancel(peer)
+        peer.tunnel = tunnel
+        slots = self._by_agent.setdefault(identity.id, {})
+        stale = [old for old in slots.values() if old.slot == hello.slot or old.session != hello.session]
+        slots[hello.slot] = tunnel
+        self.tunnels[tunnel.id] = tunnel
+        self.counts.registered += 1
+        tunnel.claim, settled = self._claims.put(self._value(tunnel))
+        for old in stale:
+            self.counts.replaced += 1
+            old.protocol.close(GoAwayCode.REPLACED, "a newer tunnel of the same agent took its place")
+        self._log.info(
+            "tunnel {tunnel} of {agent} from {address} serves {hostnames}",
+            **_about(tunnel), address=tunnel.address, hostnames=", ".join(offer.hostnames),
+        )  # fmt: skip
+        await settled
+        if not peer.is_gone:
+            self._accept(tunnel)
+
+    async def _change_routes(self, peer: _Peer, tunnel: EdgeTunnel, message: RoutesChanged) -> None:
+        if peer.identity is None:
+            return
+        try:
+            check_count(message.routes, self._settings().limits)
+            routes = await self._name(message.routes, peer.identity)
+            if peer.is_gone:
+                return
+            self._add_routes(tunnel, routes)
+        except OfferRefused as refusal:  # the tunnel goes on with the routes it has
+            self._count_refusal(refusal)
+            self._log.warn("new routes of {agent} are refused: {reason}", agent=tunnel.agent, reason=refusal.reason)
+            tunnel.protocol.send_control(Refused(code=refusal.code, reason=refusal.reason, retry=refusal.retry))
+            return
+        tunnel.offer = Offer(routes, tunnel.offer.labels)
+        if tunnel.is_draining:
+            self._routes.drain(tunnel)
+        await self._publish(tunnel)
+        if not peer.is_gone:
+            self._accept(tunnel)
+
+    def _renew(self, tunnel: EdgeTunnel, message: RenewRequest) -> None:
+        answer = self._authority.renew(tunnel.agent, message.csr_pem)
+        if isinstance(answer, Renewed):
+            until = self._clock.seconds() + self._settings().ca.agent_lifetime
+            for each in self._by_agent.get(tunnel.agent, {}).values():
+                each.expires_at = until
+        tunnel.protocol.send_control(answer)
+
+    def _health_changed(self, tunnel: EdgeTunnel, message: OriginHealth) -> None:
+        self._log.info(
+            "origin of route {route} of {agent} is {health}: {detail}",
+            route=message.route_id, agent=tunnel.agent, health="healthy" if message.healthy else "not healthy",
+            detail=message.detail,
+        )  # fmt: skip
+
+    # Judgement.
+
+    def _check_agent(self, protocol: TunnelProtocol) -> AgentIdentity:
+        if self.is_draining:
+            raise OfferRefused("draining", "this edge stops; use another", retry=True)
+        try:
+            identity = self._identify(protocol)
+        except WarpError as error:
+            raise OfferRefused("not_allowed", str(error)) from error
+        if identity.id in self._mirror.revocations:
+            raise OfferRefused("revoked", f"agent {identity.id} was revoked")
+        return identity
+
+    def _check_room(self, hello: Hello, identity: AgentIdentity) -> None:
+        limits = self._settings().limits
+        if len(self.tunnels) >= limits.tunnels:
+            raise OfferRefused("overloaded", f"this edge has its {limits.tunnels} tunnels already", retry=True)
+        own = self._by_agent.get(identity.id, {})
+        others = [tunnel for tunnel in own.values() if tunnel.slot != hello.slot and tunnel.session == hello.session]
+        if len(others) >= limits.tunnels_per_agent:
+            raise OfferRefused("overloaded", f"{limits.tunnels_per_agent} tunnels is most for one agent", retry=True)
+
+    async def _name(self, routes: Sequence[RouteOffer], identity: AgentIdentity) -> tuple[RouteOffer, ...]:
+        async def give_name() -> Hostname:
+            return await self._names.give(identity.id, identity.patterns)
+
+        try:
+            return await name_routes(routes, identity.patterns, self._is_reserved, give_name)
+        except NotAllowed as error:
+            raise OfferRefused("not_allowed", str(error)) from error
+        except WarpError as error:
+            if isinstance(error, OfferRefused):
+                raise
+            raise OfferRefused("overloaded", f"no name can be given now: {error}", retry=True) from error
+
+    def _add_routes(self, tunnel: EdgeTunnel, routes: Sequence[RouteOffer]) -> None:
+        try:
+            self._routes.add(tunnel, routes)
+        except WarpError as error:
+            raise OfferRefused("not_allowed", str(error)) from error
+
+    # Answers.
+
+    def _accept(self, tunnel: EdgeTunnel) -> None:
+        routes = tunnel.offer.routes
+        tunnel.protocol.send_control(
+            Accepted(
+                edge=self._settings().edge.name,
+                tunnel_id=tunnel.id,
+                hostnames={route.id: route.hostname for route in routes},
+                urls={route.id: self._url(route.hostname) for route in routes},
+                lease_seconds=self._claims.ttl_seconds,
+                edges=self._edges(),
+            )
+        )
+
+    def _refuse(self, peer: _Peer, refusal: OfferRefused, code: GoAwayCode = GoAwayCode.NORMAL) -> None:
+        self._count_refusal(refusal)
+        self._log.info(
+            "agent {agent} at {peer} is refused: {reason}",
+            agent=peer.identity.id if peer.identity else "?", peer=peer.protocol.peer, reason=refusal.reason,
+        )  # fmt: skip
+        peer.protocol.send_control(Refused(code=refusal.code, reason=refusal.reason, retry=refusal.retry))
+        peer.protocol.close(code, refusal.reason)
+
+    def _count_refusal(self, refusal: OfferRefused) -> None:
+        self.counts.refused[refusal.code] = self.counts.refused.get(refusal.code, 0) + 1
+
+    def _no_hello(self, peer: _Peer) -> None:
+        peer.deadline = None
+        self.counts.refused["no_hello"] = self.counts.refused.get("no_hello", 0) + 1
+        peer.protocol.close(GoAwayCode.TIMED_OUT, "no hello came in time")
+
+    # The registry.
+
+    def _value(self, tunnel: EdgeTunnel) -> Tunnel:
+        return Tunnel(
+            id=tunnel.id,
+            agent=tunnel.agent,
+            slot=tunnel.slot,
+            edge=self._settings().edge.name,
+            hostnames=tunnel.offer.hostnames,
+            labels=dict(tunnel.labels),
+            draining=tunnel.is_draining,
+            registered_at=tunnel.registered_at,
+            address=tunnel.address,
+        )
+
+    def _publish(self, tunnel: EdgeTunnel) -> Deferred[None]:
+        if tunnel.claim is None:
+            done: Deferred[None] = Deferred()
+            done.callback(None)
+            return done
+        return tunnel.claim.update(self._value(tunnel))
+
+    def _registry_changed(self, changes: Sequence[Change]) -> None:
+        for change in changes:
+            if isinstance(change.after, Revocation):
+                self.cut(change.after.agent, f"agent {change.after.agent} was revoked")
+            elif isinstance(change.before, Agent) and change.after is None:
+                self.cut(change.before.id, f"agent {change.before.id} is no longer enrolled")
+
+    def _close_expired(self) -> None:
+        now = self._clock.seconds()
+        for tunnel in [tunnel for tunnel in self.tunnels.values() if tunnel.expires_at <= now]:
+            self._log.warn("the certificate of {agent} ended without being renewed", agent=tunnel.agent)
+            tunnel.protocol.close(reason="the agent's certificate has ended")
+
+
+def _cancel(peer: _Peer) -> None:
+    if peer.deadline is not None and peer.deadline.active():
+        peer.deadline.cancel()
+    peer.deadline = None
+
+
+def _about(tunnel: EdgeTunnel) -> dict[str, str]:
+    return {"tunnel": tunnel.id, "agent": tunnel.agent}

@@ -1,0 +1,85 @@
+"""
+Where Twisted's log events go, and in which form: a line of JSON or of text for each.
+
+A JSON line holds `at`, `level`, `logger`, `message` and the event's own fields by name, so that a log collector need
+not take sentences apart. What has no plain JSON form is written as its `str`; secrets mask themselves there.
+"""
+
+import sys
+from datetime import UTC, datetime
+from typing import IO, Any
+
+import msgspec
+from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent
+from zope.interface import implementer
+
+LEVELS = {level.name: index for index, level in enumerate(LogLevel.iterconstants())}
+MAX_LINE = 32768  # of one message; a longer one is cut
+_ENCODER = msgspec.json.Encoder(enc_hook=str)
+_RESERVED = frozenset({"at", "level", "logger", "message", "traceback"})
+
+
+@implementer(ILogObserver)
+class LogOutput:
+    """
+    Writes events to a file.
+
+    :param file: of text; flushed after each line.
+    :param format: `json` or `text`.
+    :param level: the least severe level that is written: `debug`, `info`, `warn` or `error`.
+    """
+
+    def __init__(self, file: IO[str] | None = None, format: str = "json", level: str = "info") -> None:
+        self._file = file or sys.stdout
+        self.configure(format, level)
+
+    def configure(self, format: str, level: str) -> None:
+        """Change form and level from the next line on."""
+        self._write_event = _as_json if format == "json" else _as_text
+        self._least = LEVELS[level]
+
+    def __call__(self, event: LogEvent) -> None:
+        """Write one event."""
+        level = event.get("log_level")
+        if level is not None and LEVELS.get(level.name, 0) < self._least:
+            return
+        try:
+            self._file.write(self._write_event(event) + "\n")
+            self._file.flush()
+        except (OSError, ValueError):
+            pass  # the place for complaints is the one that is broken
+
+
+def _parts(event: LogEvent) -> tuple[str, str, str, str]:
+    at = datetime.fromtimestamp(event.get("log_time", 0.0), UTC).isoformat(timespec="milliseconds")
+    level = event.get("log_level")
+    name = level.name if level is not None else "info"
+    return at.replace("+00:00", "Z"), name, str(event.get("log_namespace", "-")), formatEvent(event)[:MAX_LINE]
+
+
+def _as_text(event: LogEvent) -> str:
+    at, level, logger, message = _parts(event)
+    text = f"{at} {level:5} {logger}: {message}".replace("\n", "\n\t")
+    trace = _traceback(event)
+    return f"{text}\n\t{trace}" if trace else text
+
+
+def _as_json(event: LogEvent) -> str:
+    at, level, logger, message = _parts(event)
+    line: dict[str, Any] = {"at": at, "level": level, "logger": logger, "message": message}
+    for name, value in event.items():
+        if name.startswith("log_") or name in _RESERVED or not isinstance(name, str):
+            continue
+        line[name] = value if isinstance(value, str | int | float | bool | None) else str(value)
+    trace = _traceback(event)
+    if trace:
+        line["traceback"] = trace
+    return _ENCODER.encode(line).decode("utf-8", "replace")
+
+
+def _traceback(event: LogEvent) -> str:
+    failure = event.get("log_failure")
+    if failure is None:
+        return ""
+    trace: str = failure.getTraceback()
+    return trace.strip()[:MAX_LINE].replace("\n", "\n\t")

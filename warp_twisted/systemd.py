@@ -1,0 +1,89 @@
+"""
+Telling systemd how the service is doing (`sd_notify`): ready, reloading, stopping, alive.
+
+The protocol is one datagram of `KEY=value` lines to the socket that systemd names in `NOTIFY_SOCKET`. Without one,
+nothing is sent, so a service says the same things wherever it runs. The environment is read by the taps.
+"""
+
+import socket
+import time
+from collections.abc import Callable
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+
+MAX_STATUS = 200
+
+
+class Systemd:
+    """
+    The service's line to systemd.
+
+    :param address: the value of `NOTIFY_SOCKET`; None or empty: nobody listens.
+    :param watchdog_usec: the value of `WATCHDOG_USEC`; systemd kills a service that is silent for so long.
+    """
+
+    _log = Logger()
+
+    def __init__(self, address: str | None, watchdog_usec: str | None = None) -> None:
+        # A leading @ is systemd's way to write an address in the abstract namespace (unix(7)).
+        self._address = "\0" + address[1:] if address and address.startswith("@") else address
+        self._watchdog_seconds = int(watchdog_usec) / 1e6 if watchdog_usec and watchdog_usec.isdigit() else 0.0
+        self._watchdog: LoopingCall | None = None
+
+    def ready(self, status: str = "") -> None:
+        """The service serves; after a reload, it serves again."""
+        self._send("READY=1", status)
+
+    def reloading(self) -> None:
+        """The configuration is being read; `ready` must follow."""
+        self._send("RELOADING=1", "reloading", f"MONOTONIC_USEC={int(time.monotonic() * 1e6)}")
+
+    def stopping(self, status: str = "stopping") -> None:
+        """The service finishes what it has and ends."""
+        self._send("STOPPING=1", status)
+
+    def status(self, status: str) -> None:
+        """Say in a few words how it goes; `systemctl status` shows it."""
+        self._send("", status)
+
+    def extend_timeout(self, seconds: float) -> None:
+        """Ask for so much more time before the start or stop is given up."""
+        self._send(f"EXTEND_TIMEOUT_USEC={int(seconds * 1e6)}")
+
+    def start_watchdog(self, clock: IReactorTime, is_well: Callable[[], bool] = lambda: True) -> None:
+        """
+        Say at half the watchdog's interval that the reactor turns, for as long as the service is well.
+
+        :param is_well: when it says False, nothing is sent and systemd restarts the service.
+        """
+        if not self._watchdog_seconds or self._address is None:
+            return
+
+        def beat() -> None:
+            if is_well():
+                self._send("WATCHDOG=1")
+
+        self._watchdog = LoopingCall(beat)
+        self._watchdog.clock = clock
+        self._watchdog.start(self._watchdog_seconds / 2)
+
+    def stop_watchdog(self) -> None:
+        """Send no more signs of life."""
+        if self._watchdog is not None and self._watchdog.running:
+            self._watchdog.stop()
+
+    def _send(self, state: str, status: str = "", *others: str) -> None:
+        if not self._address:
+            return
+        lines = [line for line in (state, f"STATUS={_one_line(status)}" if status else "", *others) if line]
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK) as line:
+                line.sendto("\n".join(lines).encode(), self._address)
+        except OSError as error:
+            self._log.warn("systemd was not told {state}: {error}", state=state, error=error)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())[:MAX_STATUS]
