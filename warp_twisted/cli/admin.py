@@ -13,6 +13,7 @@ from urllib.parse import quote
 import click
 
 from warp_twisted.cli.errors import EdgeRefused, EdgeUnreachable
+from warp_twisted.cli.local import find_demo
 
 DEFAULT_SOCKET = "/run/warp-edge/admin.sock"
 TIMEOUT_SECONDS = 10.0
@@ -42,9 +43,9 @@ class Admin:
         """Ask for something to be made or done."""
         return self._call("POST", target, body)
 
-    def delete(self, *target: str) -> object:
+    def delete(self, *target: str, body: object = None) -> object:
         """Take something away."""
-        return self._call("DELETE", target)
+        return self._call("DELETE", target, body)
 
     def _call(self, method: str, target: tuple[str, ...], body: object = None) -> object:
         """
@@ -90,8 +91,6 @@ def find_admin(option: str | None) -> Admin:
     """
     if option:
         return Admin(option)
-    from warp_twisted.cli.local import find_demo
-
     demo = find_demo()
     return Admin(demo.admin if demo is not None else DEFAULT_SOCKET)
 
