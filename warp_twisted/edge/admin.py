@@ -24,7 +24,6 @@ from twisted.python.failure import Failure
 from twisted.web.http import Request
 from twisted.web.resource import IResource
 from twisted.web.server import Site
-from werkzeug.exceptions import HTTPException, NotFound
 from zope.interface import implementer
 
 from warp_twisted.edge.errors import AgentUnknown, EdgeError, TokenNotFound
@@ -192,9 +191,9 @@ class Admin:
 
     def _failed(self, request: Request, failure: Any) -> bytes:
         error = failure.value
-        if isinstance(error, HTTPException):
-            reason = "no such call" if isinstance(error, NotFound) else str(error.name).lower()
-            return _answer(request, {"error": reason}, error.code or 500)
+        status = getattr(error, "code", None)  # of the errors by which klein says that it has no such route
+        if isinstance(status, int) and 400 <= status < 500:
+            return _answer(request, {"error": "no such call" if status == 404 else "no such method"}, status)
         if isinstance(error, AgentUnknown | TokenNotFound):
             return _answer(request, {"error": str(error)}, 404)
         if isinstance(error, RegistryError):

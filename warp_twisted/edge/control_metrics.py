@@ -47,9 +47,9 @@ class ControlCollector(Collector):
         tunnels = node.tunnels
         settings = node.settings
         yield InfoMetricFamily("warp", "This program.", value={"version": __version__, "edge": settings.edge.name})
-        yield GaugeMetricFamily("warp_edge_tunnels", "Registered tunnels.", value=len(tunnels.tunnels))
+        yield GaugeMetricFamily("warp_edge_tunnels", "Registered tunnels.", value=len(tunnels.registrations.by_id))
         yield GaugeMetricFamily("warp_edge_tunnels_limit", "Most tunnels at once.", value=settings.limits.tunnels)
-        counts = tunnels.counts
+        counts = tunnels.registrations.counts
         yield CounterMetricFamily("warp_edge_tunnels_registered", "Tunnels accepted.", value=counts.registered)
         yield CounterMetricFamily("warp_edge_tunnels_replaced", "Tunnels closed for newer ones.", value=counts.replaced)
         yield CounterMetricFamily("warp_edge_tunnels_lost", "Registered tunnels that ended.", value=counts.lost)

@@ -162,7 +162,7 @@ class EdgeNode(Service):
         listen = self.settings.listen
         await self.mirror.start()
         self.claims.start()
-        self.tunnels.startService()
+        self.tunnels.start()
         self._certificate.start()
         tunnel = [await self._listen(text, self._listener) for text in listen.tunnel or ()]
         http = [await self._listen(text, self.serving.http) for text in listen.http or () if self.serving.http]

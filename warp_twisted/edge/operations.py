@@ -13,8 +13,9 @@ from warp_twisted import __version__
 from warp_twisted.edge.admin import TokenWish
 from warp_twisted.edge.enrollment import Enrollment
 from warp_twisted.edge.errors import EdgeError
+from warp_twisted.edge.registrations import EdgeTunnel
 from warp_twisted.edge.settings import EdgeSettings
-from warp_twisted.edge.tunnels import EdgeTunnel, EdgeTunnels
+from warp_twisted.edge.tunnels import EdgeTunnels
 from warp_twisted.registry.claims import Claims
 from warp_twisted.registry.mirror import Mirror
 from warp_twisted.registry.model import Agent, JoinToken, Tunnel
@@ -76,8 +77,8 @@ class NodeOperations:
                 "ready": all(parts.values()),
                 "parts": dict(parts),
                 "draining": node.is_draining,
-                "tunnels": len(node.tunnels.tunnels),
-                "streams": node.tunnels.stream_count,
+                "tunnels": len(node.tunnels.registrations.by_id),
+                "streams": node.tunnels.registrations.stream_count,
             },
             "registry": {
                 "revision": snapshot.revision,
@@ -86,7 +87,7 @@ class NodeOperations:
             },
             "edges": list(snapshot.edges.values()),
             "tunnels": [
-                _tunnel(value, node.tunnels.tunnels.get(value.id))
+                _tunnel(value, node.tunnels.registrations.by_id.get(value.id))
                 for value in sorted(snapshot.tunnels.values(), key=lambda each: (each.agent, each.edge, each.slot))
             ],
             "routes": self._routes(),
@@ -144,7 +145,7 @@ class NodeOperations:
     def _routes(self) -> list[object]:
         """Describe what this edge serves: one entry for each hostname and path, with the tunnels that may serve it."""
         found: dict[tuple[str, str], dict[str, object]] = {}
-        for tunnel in self._node.tunnels.tunnels.values():
+        for tunnel in self._node.tunnels.registrations.by_id.values():
             for route in tunnel.offer.routes:
                 entry = found.setdefault(
                     (route.hostname, route.path),

@@ -11,11 +11,10 @@ tunnel serves all the same; its names appear when the registry is back.
 
 import secrets
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import LoopingCall
@@ -25,13 +24,14 @@ from twisted.python.failure import Failure
 from warp_twisted.ca.issue import AgentIdentity
 from warp_twisted.edge.errors import OfferRefused
 from warp_twisted.edge.offers import Offer, check_count, check_hello, merge_labels, name_routes
+from warp_twisted.edge.registrations import EdgeTunnel, Registrations
 from warp_twisted.edge.settings import EdgeSettings
 from warp_twisted.errors import NotAllowed, WarpError
 from warp_twisted.names import Hostname
-from warp_twisted.registry.claims import Claim, Claims
+from warp_twisted.registry.claims import Claims
 from warp_twisted.registry.given_names import NameGiver
 from warp_twisted.registry.mirror import Mirror
-from warp_twisted.registry.model import Agent, Change, Revocation, Tunnel
+from warp_twisted.registry.model import Agent, Change, Revocation
 from warp_twisted.tunnel import TunnelProtocol
 from warp_twisted.wire.control import (
     Accepted,
@@ -73,38 +73,6 @@ class Authority(Protocol):
         """Issue the next certificate of an enrolled agent."""
 
 
-@dataclass(eq=False, slots=True, kw_only=True)
-class EdgeTunnel:
-    """
-    A registered tunnel.
-
-    :ivar protocol: opens streams to the agent.
-    :ivar offer: what is served through it.
-    :ivar expires_at: when the agent's certificate ends, unless it renews.
-    """
-
-    id: str
-    agent: str
-    slot: int
-    session: str
-    software: str
-    address: str
-    protocol: TunnelProtocol
-    offer: Offer
-    registered_at: float
-    expires_at: float
-    is_draining: bool = False
-    claim: Claim | None = None
-
-    @property
-    def labels(self) -> Mapping[str, str]:
-        """The agent's labels."""
-        return self.offer.labels
-
-    def __repr__(self) -> str:
-        return f"<EdgeTunnel {self.id} of {self.agent}/{self.slot}>"
-
-
 @dataclass(eq=False, slots=True)
 class _Peer:
     """An agent's connection, before and after it registered."""
@@ -118,17 +86,7 @@ class _Peer:
     is_gone: bool = False
 
 
-@dataclass(slots=True)
-class TunnelCounts:
-    """What has happened since the start."""
-
-    registered: int = 0
-    replaced: int = 0
-    lost: int = 0
-    refused: dict[str, int] = field(default_factory=dict)
-
-
-class EdgeTunnels(Service):
+class EdgeTunnels:
     """
     Every tunnel of this edge.
 
@@ -168,24 +126,16 @@ class EdgeTunnels(Service):
         self._edges = edges
         self._url = url
         self._peers: dict[TunnelProtocol, _Peer] = {}
-        self._by_agent: dict[str, dict[int, EdgeTunnel]] = {}
         self._expiry = LoopingCall(self._close_expired)
         self._expiry.clock = clock
         self._unsubscribe: Callable[[], None] | None = None
-        self.tunnels: dict[str, EdgeTunnel] = {}
-        self.counts = TunnelCounts()
+        self.registrations = Registrations()
         self.is_draining = False
 
     # What others ask.
 
-    @property
-    def stream_count(self) -> int:
-        """Streams open in all tunnels."""
-        return sum(tunnel.protocol.stream_count for tunnel in self.tunnels.values())
-
-    def startService(self) -> None:
+    def start(self) -> None:
         """Follow revocations."""
-        super().startService()
         self._unsubscribe = self._mirror.subscribe(self._registry_changed)
         self._expiry.start(EXPIRY_CHECK_SECONDS, now=False)
 
@@ -206,7 +156,7 @@ class EdgeTunnels(Service):
     def drain(self, deadline_seconds: float) -> None:
         """Take no new tunnels, and tell every agent to move to another edge; requests still pass."""
         self.is_draining = True
-        for tunnel in self.tunnels.values():
+        for tunnel in self.registrations.by_id.values():
             tunnel.protocol.send_control(Drain(reason="the edge stops", deadline_seconds=deadline_seconds))
 
     def cut(self, agent: str, reason: str) -> None:
@@ -261,13 +211,7 @@ class EdgeTunnels(Service):
         tunnel = peer.tunnel
         if tunnel is None:
             return
-        self.counts.lost += 1
-        del self.tunnels[tunnel.id]
-        slots = self._by_agent.get(tunnel.agent, {})
-        if slots.get(tunnel.slot) is tunnel:
-            del slots[tunnel.slot]
-        if not slots:
-            self._by_agent.pop(tunnel.agent, None)
+        self.registrations.remove(tunnel)
         self._routes.remove(tunnel)
         if tunnel.claim is not None:
             tunnel.claim.release()
@@ -308,7 +252,7 @@ class EdgeTunnels(Service):
         settings = self._settings()
         identity = peer.identity = self._check_agent(peer.protocol)
         check_hello(hello, identity, settings.limits)
-        self._check_room(hello, identity)
+        self.registrations.check_room(identity.id, hello.slot, hello.session, settings.limits)
         agent = self._mirror.agents.get(identity.id)
         labels = merge_labels(hello.labels, agent.labels if agent else {})
         offer = Offer(await self._name(hello.routes, identity), labels)
@@ -330,14 +274,9 @@ class EdgeTunnels(Service):
         self._add_routes(tunnel, offer.routes)
         _cancel(peer)
         peer.tunnel = tunnel
-        slots = self._by_agent.setdefault(identity.id, {})
-        stale = [old for old in slots.values() if old.slot == hello.slot or old.session != hello.session]
-        slots[hello.slot] = tunnel
-        self.tunnels[tunnel.id] = tunnel
-        self.counts.registered += 1
-        tunnel.claim, settled = self._claims.put(self._value(tunnel))
+        stale = self.registrations.add(tunnel)
+        tunnel.claim, settled = self._claims.put(tunnel.value(settings.edge.name))
         for old in stale:
-            self.counts.replaced += 1
             old.protocol.close(GoAwayCode.REPLACED, "a newer tunnel of the same agent took its place")
         self._log.info(
             "tunnel {tunnel} of {agent} from {address} serves {hostnames}",
@@ -357,7 +296,7 @@ class EdgeTunnels(Service):
                 return
             self._add_routes(tunnel, routes)
         except OfferRefused as refusal:  # the tunnel goes on with the routes it has
-            self._count_refusal(refusal)
+            self.registrations.counts.count_refusal(refusal.code)
             self._log.warn("new routes of {agent} are refused: {reason}", agent=tunnel.agent, reason=refusal.reason)
             tunnel.protocol.send_control(Refused(code=refusal.code, reason=refusal.reason, retry=refusal.retry))
             return
@@ -372,7 +311,7 @@ class EdgeTunnels(Service):
         answer = self._authority.renew(tunnel.agent, message.csr_pem)
         if isinstance(answer, Renewed):
             until = self._clock.seconds() + self._settings().ca.agent_lifetime
-            for each in self._by_agent.get(tunnel.agent, {}).values():
+            for each in self.registrations.of_agent(tunnel.agent):
                 each.expires_at = until
         tunnel.protocol.send_control(answer)
 
@@ -395,15 +334,6 @@ class EdgeTunnels(Service):
         if identity.id in self._mirror.revocations:
             raise OfferRefused("revoked", f"agent {identity.id} was revoked")
         return identity
-
-    def _check_room(self, hello: Hello, identity: AgentIdentity) -> None:
-        limits = self._settings().limits
-        if len(self.tunnels) >= limits.tunnels:
-            raise OfferRefused("overloaded", f"this edge has its {limits.tunnels} tunnels already", retry=True)
-        own = self._by_agent.get(identity.id, {})
-        others = [tunnel for tunnel in own.values() if tunnel.slot != hello.slot and tunnel.session == hello.session]
-        if len(others) >= limits.tunnels_per_agent:
-            raise OfferRefused("overloaded", f"{limits.tunnels_per_agent} tunnels is most for one agent", retry=True)
 
     async def _name(self, routes: Sequence[RouteOffer], identity: AgentIdentity) -> tuple[RouteOffer, ...]:
         async def give_name() -> Hostname:
@@ -440,7 +370,7 @@ class EdgeTunnels(Service):
         )
 
     def _refuse(self, peer: _Peer, refusal: OfferRefused, code: GoAwayCode = GoAwayCode.NORMAL) -> None:
-        self._count_refusal(refusal)
+        self.registrations.counts.count_refusal(refusal.code)
         self._log.info(
             "agent {agent} at {peer} is refused: {reason}",
             agent=peer.identity.id if peer.identity else "?", peer=peer.protocol.peer, reason=refusal.reason,
@@ -448,35 +378,19 @@ class EdgeTunnels(Service):
         peer.protocol.send_control(Refused(code=refusal.code, reason=refusal.reason, retry=refusal.retry))
         peer.protocol.close(code, refusal.reason)
 
-    def _count_refusal(self, refusal: OfferRefused) -> None:
-        self.counts.refused[refusal.code] = self.counts.refused.get(refusal.code, 0) + 1
-
     def _no_hello(self, peer: _Peer) -> None:
         peer.deadline = None
-        self.counts.refused["no_hello"] = self.counts.refused.get("no_hello", 0) + 1
+        self.registrations.counts.count_refusal("no_hello")
         peer.protocol.close(GoAwayCode.TIMED_OUT, "no hello came in time")
 
     # The registry.
-
-    def _value(self, tunnel: EdgeTunnel) -> Tunnel:
-        return Tunnel(
-            id=tunnel.id,
-            agent=tunnel.agent,
-            slot=tunnel.slot,
-            edge=self._settings().edge.name,
-            hostnames=tunnel.offer.hostnames,
-            labels=dict(tunnel.labels),
-            draining=tunnel.is_draining,
-            registered_at=tunnel.registered_at,
-            address=tunnel.address,
-        )
 
     def _publish(self, tunnel: EdgeTunnel) -> Deferred[None]:
         if tunnel.claim is None:
             done: Deferred[None] = Deferred()
             done.callback(None)
             return done
-        return tunnel.claim.update(self._value(tunnel))
+        return tunnel.claim.update(tunnel.value(self._settings().edge.name))
 
     def _registry_changed(self, changes: Sequence[Change]) -> None:
         for change in changes:
@@ -487,7 +401,7 @@ class EdgeTunnels(Service):
 
     def _close_expired(self) -> None:
         now = self._clock.seconds()
-        for tunnel in [tunnel for tunnel in self.tunnels.values() if tunnel.expires_at <= now]:
+        for tunnel in [tunnel for tunnel in self.registrations.by_id.values() if tunnel.expires_at <= now]:
             self._log.warn("the certificate of {agent} ended without being renewed", agent=tunnel.agent)
             tunnel.protocol.close(reason="the agent's certificate has ended")
 
