@@ -24,24 +24,47 @@ This package never imports warp_twisted.
 
 from warp_dns.errors import DnsError, InvalidRecord, InvalidSettings, InvalidZone, ListenFailed
 from warp_dns.server import DnsServer, ServedZone
-from warp_dns.settings import IdentitySettings, ServerSettings, TcpSettings, ZoneSettings
+from warp_dns.settings import (
+    CookieSettings,
+    EdgeSettings,
+    IdentitySettings,
+    KeySettings,
+    NotifySettings,
+    PlacesSettings,
+    QueryLogSettings,
+    RateLimitSettings,
+    RegionSettings,
+    ServerSettings,
+    TcpSettings,
+    TransferSettings,
+    ZoneSettings,
+)
 from warp_dns.source import FixedSource, Record, RecordLike, Records, RecordSource
 
 __all__ = [
+    "CookieSettings",
     "DnsError",
     "DnsServer",
+    "EdgeSettings",
     "FixedSource",
     "IdentitySettings",
     "InvalidRecord",
     "InvalidSettings",
     "InvalidZone",
+    "KeySettings",
     "ListenFailed",
+    "NotifySettings",
+    "PlacesSettings",
+    "QueryLogSettings",
+    "RateLimitSettings",
     "Record",
     "RecordLike",
     "RecordSource",
     "Records",
+    "RegionSettings",
     "ServedZone",
     "ServerSettings",
     "TcpSettings",
+    "TransferSettings",
     "ZoneSettings",
 ]

@@ -6,28 +6,19 @@ and whether the asker may be told is not known here. An `Answer` also says which
 cache knows when it is stale, and how far it depends on the exact name that was asked.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from warp_dns import names
-from warp_dns.records import (
-    AAAA,
-    ANY,
-    CNAME,
-    DNAME,
-    DS,
-    NS,
-    SOA,
-    A,
-    RRset,
-    target_of,
-)
+from warp_dns.records import AAAA, ANY, CNAME, DNAME, DS, HTTPS, NS, SOA, SVCB, A, RRset, target_of
 from warp_dns.zone import Node, Zone
 
 NOERROR, FORMERR, SERVFAIL, NXDOMAIN, NOTIMP, REFUSED, YXDOMAIN, NOTAUTH = 0, 1, 2, 3, 4, 5, 6, 9
 
 MAX_CHAIN = 16  # CNAME and DNAME steps followed within the zone; BIND stops at 17 and Knot at 20
 MAX_ADDITIONAL = 64  # RRsets; keeps an NS or SRV set of absurd size from making an absurd answer
+
+_ARRANGED = frozenset([A, AAAA, SVCB, HTTPS])
 
 
 @dataclass(slots=True)
@@ -55,6 +46,27 @@ class Answer:
     tells_serial: bool = False
     encloser: bytes | None = None
     is_for_one_name: bool = False
+
+
+class Order(tuple[str, ...]):
+    """
+    Edges to name, best first, and which of them only when nobody else is left.
+
+    :ivar last_resort: edges that drain.
+    """
+
+    last_resort: frozenset[str]
+
+    def arrange(self, edges: Sequence[str]) -> list[int]:
+        """
+        Return the indexes of those edges to name, best first; never none of several.
+
+        An edge nobody knows, and "", which is no edge, come after those that are known, in their own order.
+        """
+        rank = {edge: index for index, edge in enumerate(self)}
+        indexes = sorted(range(len(edges)), key=lambda index: rank.get(edges[index], len(rank)))
+        healthy = [index for index in indexes if edges[index] not in self.last_resort]
+        return healthy or indexes
 
 
 def lookup(zone: Zone, qname: bytes, qtype: int) -> Answer:
@@ -183,3 +195,28 @@ def _add_additional(zone: Zone, answer: Answer) -> None:
                     return
                 present.add((target, rtype))
                 answer.additional.append(node.rrsets[rtype])
+
+
+def names_edges(rrset: RRset) -> bool:
+    """Whether an RRset holds addresses of several edges, so that it matters which come first."""
+    return rrset.type in _ARRANGED and len(set(rrset.edges) - {""}) > 1
+
+
+def arrange(answer: Answer, order: Order, most: int) -> Answer:
+    """
+    Return an answer with the edges that it names in an order; all else stays.
+
+    :param most: how many records of an RRset to keep; 0: all.
+    """
+
+    def arranged(rrset: RRset) -> RRset:
+        if not names_edges(rrset):
+            return rrset
+        indexes = order.arrange(rrset.edges)[: most or None]
+        return replace(
+            rrset,
+            rdatas=tuple(rrset.rdatas[index] for index in indexes),
+            edges=tuple(rrset.edges[index] for index in indexes),
+        )
+
+    return replace(answer, answer=[arranged(rrset) for rrset in answer.answer])

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from warp_dns import names
-from warp_dns.answer import Answer, lookup
+from warp_dns.answer import Answer, Order, arrange, lookup, names_edges
 from warp_dns.records import ANY, CNAME, DS
 from warp_dns.wire import Compiled, compile_answer
 from warp_dns.zone import Zone
@@ -61,7 +61,9 @@ class AnswerCache:
         if kept is not None:
             return kept.compiled
         answer = lookup(self.zone, qname, qtype)
-        compiled = compile_answer(answer, qname, topic=key[0])
+        compiled = compile_answer(answer, qname)
+        if any(names_edges(rrset) for rrset in answer.answer):
+            compiled.arranged, compiled.source = {}, (answer, qname)
         if not answer.is_for_one_name:
             self._keep(key, answer, compiled)
         return compiled
@@ -88,6 +90,30 @@ class AnswerCache:
                     del self._by_name[name]
         return keys
 
+    def arranged(self, compiled: Compiled, order: Order, most: int) -> Compiled:
+        """
+        Return an answer with its edges in an order.
+
+        :param compiled: what `find` returned, with edges to choose from.
+        :param most: how many edges to name; 0: all.
+        """
+        source = compiled.source
+        if compiled.arranged is None or source is None:
+            return compiled
+        found = compiled.arranged.get(order)
+        if found is None:
+            answer, qname = source
+            found = compile_answer(arrange(answer, order, most), qname)
+            compiled.arranged[order] = found
+        return found
+
+    def clear(self) -> None:
+        """Forget every answer, and say so."""
+        self._kept.clear()
+        self._by_name.clear()
+        self._telling_serial.clear()
+        self._emptied()
+
     def __len__(self) -> int:
         return len(self._kept)
 
@@ -106,10 +132,7 @@ class AnswerCache:
 
     def _keep(self, key: _Key, answer: Answer, compiled: Compiled) -> None:
         if len(self._kept) >= self._limit:
-            self._kept.clear()
-            self._by_name.clear()
-            self._telling_serial.clear()
-            self._emptied()
+            self.clear()
         compiled.keys = set()
         kept = _Kept(compiled, key, frozenset(answer.looked_at), answer.tells_serial)
         self._kept[key] = kept

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from warp_dns import names, records
 from warp_dns.errors import InvalidRecord, InvalidZone
+from warp_dns.journal import Journal
 from warp_dns.master import StaticRecords
 from warp_dns.records import NS, SOA, RRset, rrsets_from, soa_serial, soa_with_serial, type_text
 from warp_dns.source import Records
@@ -45,11 +46,12 @@ class Update:
 class LiveZone:
     """The merge of one zone's static and live records."""
 
-    def __init__(self, static: StaticRecords, serial: int | None = None) -> None:
+    def __init__(self, static: StaticRecords, serial: int | None = None, after: int | None = None) -> None:
         """
         Begin with the static records alone.
 
         :param serial: the first serial; None takes it from the static SOA.
+        :param after: a serial that the zone had before; the first one is made to come after it.
         :raises InvalidZone: if they make no zone.
         """
         self._static = static
@@ -58,7 +60,10 @@ class LiveZone:
         self._refused: dict[bytes, str] = {}
         soa = static.owners[static.apex][SOA]
         first = soa_serial(soa.rdatas[0]) if serial is None else serial
+        if after is not None and not is_newer(first, after):
+            first = serial_after(after)
         self.zone = _build(static, {}, first)
+        self.journal = Journal()
 
     def replace_live(self, live: Records) -> Update:
         """Take these for all live records there are."""
@@ -121,6 +126,7 @@ class LiveZone:
         if not changes:
             return Update(None, refused)
         change = self.zone.changed(changes, serial)
+        self.journal.note(self.zone, change)
         self.zone = change.zone
         return Update(change, refused)
 

@@ -9,7 +9,6 @@ here, and is always said with its line.
 import io
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import dns.exception
@@ -23,8 +22,6 @@ from warp_dns import names, records
 from warp_dns.errors import InvalidRecord, InvalidZone
 from warp_dns.records import RRset
 from warp_dns.settings import ZoneSettings
-
-MAX_FILE_BYTES = 64 << 20  # a larger zone is not what this server is for, and would stop it for minutes
 
 
 @dataclass(slots=True)
@@ -75,10 +72,11 @@ class StaticRecords:
         return found
 
 
-def static_records(settings: ZoneSettings) -> StaticRecords:
+def static_records(settings: ZoneSettings, content: bytes = b"") -> StaticRecords:
     """
     Return what a zone's settings and its master file say.
 
+    :param content: of the master file, when the settings name one.
     :raises InvalidZone: naming the line or setting that is wrong.
     """
     try:
@@ -89,13 +87,6 @@ def static_records(settings: ZoneSettings) -> StaticRecords:
     if settings.nameservers or settings.primary:
         _add_apex(static, settings)
     if settings.master_file:
-        try:
-            with Path(settings.master_file).open("rb") as file:
-                content = file.read(MAX_FILE_BYTES + 1)
-        except OSError as error:
-            raise InvalidZone(f"{settings.master_file}: {error.strerror or error}") from error
-        if len(content) > MAX_FILE_BYTES:
-            raise InvalidZone(f"{settings.master_file}: larger than {MAX_FILE_BYTES} bytes")
         read_master_file(static, content, settings.master_file, settings.ttl)
     at_apex = static.owners.get(apex, {})
     for rtype in (records.SOA, records.NS):
@@ -132,6 +123,8 @@ def read_master_file(static: StaticRecords, content: bytes, path: str, default_t
     reader.zone_origin = dns.name.root  # else the reader drops what is outside the zone, silently
     try:
         reader.read()
+    except InvalidZone:
+        raise
     except dns.exception.SyntaxError as error:
         raise InvalidZone(str(error)) from error
     except (dns.exception.DNSException, ValueError) as error:

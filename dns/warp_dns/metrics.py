@@ -7,6 +7,7 @@ nothing else. Types and codes that no zone uses share one label, so that a flood
 
 from collections.abc import Iterable
 
+import msgspec
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -27,11 +28,30 @@ RCODES = {
 }  # fmt: skip
 
 
+OTHERS = {
+    "hits": "Replies sent from the cache of whole replies.",
+    "dropped": "Replies not sent, by response rate limiting.",
+    "slipped": "Replies cut to TC, by response rate limiting.",
+    "ignored": "Messages that no reply may be sent to.",
+    "truncated": "Replies over UDP with TC because they were too large.",
+    "send_failures": "Replies that the system did not take.",
+}
+
+
+class Counted(msgspec.Struct, frozen=True, tag=True):
+    """A worker's counts since its start: queries by transport, type and code, and the `OTHERS`."""
+
+    queries: list[tuple[str, str, str, int]]
+    others: dict[str, int]
+
+
 class Counters:
     """Every count of one server."""
 
     def __init__(self) -> None:
         self._queries: dict[tuple[str, str, str], Cell] = {}
+        self._settled_queries: dict[tuple[str, str, str], int] = {}
+        self._workers: dict[object, Counted] = {}
         self.hits: Cell = [0]  # replies sent from the cache of whole replies
         self.dropped: Cell = [0]  # by response rate limiting
         self.slipped: Cell = [0]  # answered with TC by response rate limiting
@@ -57,8 +77,40 @@ class Counters:
         self.lag_seconds_max = max(self.lag_seconds_max, lag_seconds)
 
     def totals(self) -> dict[tuple[str, str, str], int]:
-        """Return the queries counted, by transport, type and code."""
-        return {key: cell[0] for key, cell in self._queries.items()}
+        """Return the queries counted, by transport, type and code, those of workers included."""
+        totals = dict(self._settled_queries)
+        for key, cell in self._queries.items():
+            totals[key] = totals.get(key, 0) + cell[0]
+        for counted in self._workers.values():
+            for transport, rtype, rcode, count in counted.queries:
+                totals[transport, rtype, rcode] = totals.get((transport, rtype, rcode), 0) + count
+        return totals
+
+    def other(self, name: str) -> int:
+        """Return one of the `OTHERS`, workers included."""
+        cell: Cell = getattr(self, name)
+        return cell[0] + sum(counted.others.get(name, 0) for counted in self._workers.values())
+
+    def counted(self) -> Counted:
+        """Return a worker's counts, for its parent."""
+        queries = [(*key, cell[0]) for key, cell in self._queries.items()]
+        return Counted(queries, {name: getattr(self, name)[0] for name in OTHERS})
+
+    def take(self, worker: object, counted: Counted) -> None:
+        """Take a worker's counts in place of those it told before."""
+        self._workers[worker] = counted
+
+    def settle(self, worker: object) -> None:
+        """Keep the counts of a worker that has ended; the next one begins at 0."""
+        counted = self._workers.pop(worker, None)
+        if counted is None:
+            return
+        for transport, rtype, rcode, count in counted.queries:
+            key = transport, rtype, rcode
+            self._settled_queries[key] = self._settled_queries.get(key, 0) + count
+        for name, count in counted.others.items():
+            if name in OTHERS:
+                getattr(self, name)[0] += count
 
 
 class DnsCollector(Collector):
@@ -74,16 +126,13 @@ class DnsCollector(Collector):
         for labels, count in counters.totals().items():
             queries.add_metric(list(labels), count)
         yield queries
-        for name, text, cell in (
-            ("cache_hits", "Replies sent from the cache of whole replies.", counters.hits),
-            ("rate_limit_dropped", "Replies not sent, by response rate limiting.", counters.dropped),
-            ("rate_limit_slipped", "Replies cut to TC, by response rate limiting.", counters.slipped),
-            ("ignored", "Messages that no reply may be sent to.", counters.ignored),
-            ("truncated", "Replies over UDP with the TC bit because they were too large.", counters.truncated),
-            ("send_failures", "Replies that the system did not take.", counters.send_failures),
-            ("refused_records", "Live owners refused because they clash with the zone.", counters.refused_records),
-        ):
-            yield CounterMetricFamily(f"warp_dns_{name}", text, value=cell[0])
+        for name, text in OTHERS.items():
+            yield CounterMetricFamily(f"warp_dns_{name}", text, value=counters.other(name))
+        yield CounterMetricFamily(
+            "warp_dns_refused_records",
+            "Live owners refused because they clash with the zone.",
+            value=counters.refused_records[0],
+        )
         serials = GaugeMetricFamily("warp_dns_zone_serial", "Serial served.", labels=["zone"])
         for zone, serial in counters.serials.items():
             serials.add_metric([zone], serial)

@@ -65,7 +65,7 @@ class Query:
     A query with one question.
 
     :ivar qname: folded.
-    :ivar question_end: where the question ends in `data`.
+    :ivar question_end: where the question ends in `data`; 12 when there is none, only a cookie.
     :ivar tsig_at: where a TSIG record begins, or 0.
     :ivar authority_at: where the authority section begins (IXFR's SOA is there, RFC 1995 §3).
     """
@@ -100,7 +100,7 @@ def read_query(data: bytes) -> Query:
     if len(data) < _HEADER_BYTES or data[2] & 0x80:
         raise Ignored
     if data[4:6] != b"\0\1":
-        raise Malformed  # RFC 9619: QDCOUNT of a query is 1
+        return _read_cookie_only(data)
     try:
         at = _HEADER_BYTES
         length = data[at]
@@ -124,6 +124,16 @@ def read_query(data: bytes) -> Query:
     )
     if len(data) > end or data[6:12] != b"\0\0\0\0\0\0":
         _read_records(query, data, end)
+    return query
+
+
+def _read_cookie_only(data: bytes) -> Query:
+    """RFC 9619: QDCOUNT of a query is 1, or 0 when it asks for nothing but a server cookie (RFC 7873 §5.4)."""
+    query = Query(data, b"", 0, 0, _HEADER_BYTES)
+    if data[4:6] == b"\0\0":
+        _read_records(query, data, _HEADER_BYTES)
+    if query.edns is None or query.edns.cookie is None:
+        raise Malformed
     return query
 
 

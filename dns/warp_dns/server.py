@@ -1,31 +1,36 @@
 """
 The server as a program uses it: zones and their sources in, sockets out.
 
-Owns the life of the sockets, follows each zone's source, and publishes at most one serial a reactor turn however
-many changes came in it. Answers are made in `responder`; options, files and which reactor is used are the caller's.
+Owns the life of the sockets, the zones and the workers. Answers are made in `responder`, a zone's changes are
+gathered in `followed`; options, and which reactor is used, are the caller's.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import Any
 
-from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 from twisted.internet.error import CannotListenError
+from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
-from warp_dns import names
-from warp_dns.errors import InvalidSettings, ListenFailed
-from warp_dns.live import LiveZone, Update
-from warp_dns.master import static_records
+from warp_dns import names, replica
+from warp_dns.addresses import parse_address, show_address
+from warp_dns.assembly import make_responder
+from warp_dns.errors import InvalidZone, ListenFailed
+from warp_dns.files import read_secrets
+from warp_dns.followed import FollowedZone
 from warp_dns.metrics import Counters, DnsCollector
-from warp_dns.responder import Identity, Responder
-from warp_dns.settings import ServerSettings, ZoneSettings
-from warp_dns.source import RecordLike, Records, RecordSource
+from warp_dns.querylog import QueryLog
+from warp_dns.settings import EdgeSettings, ServerSettings, ZoneSettings
+from warp_dns.source import RecordSource
 from warp_dns.tcp import TcpFactory
-from warp_dns.udp import UdpPort, bind_udp
+from warp_dns.tsig import KeyRing
+from warp_dns.udp import UdpPort, bind_udp, udp_port
+from warp_dns.workers import WorkerProcess
+from warp_dns.zone import Change
 
-DNS_PORT = 53
+FILE_SECONDS = 2.0  # how often master files are looked at
 _EPHEMERAL_TRIES = 16
 
 
@@ -43,71 +48,189 @@ class DnsServer:
 
     :ivar counters: what it counts.
     :ivar collector: the same, for a Prometheus registry.
+    :ivar is_ready: whether it is answering.
     """
 
     _log = Logger()
 
-    def __init__(self, reactor: Any, zones: Sequence[ServedZone], settings: ServerSettings | None = None) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        zones: Sequence[ServedZone],
+        settings: ServerSettings | None = None,
+        *,
+        workers: int = 1,
+    ) -> None:
         """
-        Read the zones.
+        Read zones and secrets.
 
-        :raises InvalidZone: if one of them is not valid.
+        :param workers: how many processes answer UDP, this one among them.
+        :raises InvalidZone: if a zone is not valid, or two have one name.
+        :raises InvalidSettings: if anything else is not.
         """
         self._reactor = reactor
         self._settings = settings or ServerSettings()
+        self._worker_count = workers
         self.counters = Counters()
         self.collector = DnsCollector(self.counters)
-        identity = self._settings.identity
-        self._responder = Responder(
-            self.counters,
-            identity=Identity(version=identity.version, id=identity.id),
-            udp_bytes=self._settings.udp_bytes,
-        )
-        self._tcp = TcpFactory(self._responder, self._settings.tcp)
-        self._zones = [_FollowedZone(self, zone) for zone in zones]
+        self.is_ready = False
+        self._secrets = read_secrets(self._settings)
+        self._responder = make_responder(self._settings, self._secrets, self.counters, reactor.seconds, workers=workers)
+        self._keys = KeyRing(self._secrets.keys)
+        self._query_log = QueryLog(self._settings.query_log.one_in)
+        self._tcp = TcpFactory(reactor, self._responder, self._settings.tcp, self._query_log)
+        self._edges: Mapping[str, EdgeSettings] = self._settings.places.edges
+        self._suspended: frozenset[bytes] = frozenset()
         self._udp_ports: list[UdpPort] = []
         self._tcp_ports: list[Any] = []
-        self.is_ready = False
+        self._workers: list[WorkerProcess] = []
+        self._hosts: list[str] = []
+        self._loops: list[LoopingCall] = []
+        self._zones: dict[bytes, FollowedZone] = {}
+        self.replace_zones(zones)
 
     def start(self, addresses: Sequence[str]) -> list[tuple[str, int]]:
         """
-        Bind every address for UDP and TCP, follow the sources, and answer.
+        Bind every address for UDP and TCP, follow the sources, and answer: `bind`, then `serve`.
+
+        :returns: host and port of each, in the same order.
+        :raises InvalidSettings: if one is not an address.
+        :raises ListenFailed: if one cannot be bound; none is then.
+        """
+        bound = self.bind(addresses)
+        self.serve()
+        return bound
+
+    def bind(self, addresses: Sequence[str]) -> list[tuple[str, int]]:
+        """
+        Bind every address for UDP and TCP: the part that may need privileges.
 
         :param addresses: such as `192.0.2.1:53`, `[2001:db8::1]:53` or `192.0.2.1`; port 0 picks a free one.
         :returns: host and port of each, in the same order.
+        :raises InvalidSettings: if one is not an address.
         :raises ListenFailed: if one cannot be bound; none is then.
         """
+        parsed = [parse_address(address) for address in addresses]
         bound: list[tuple[str, int]] = []
         try:
-            for address in addresses:
-                bound.append(self._listen(*parse_address(address)))
+            for host, port in parsed:
+                bound.append(self._listen(host, port))
         except ListenFailed:
             self._close_ports()
             raise
-        for zone in self._zones:
-            zone.follow()
-        for port in self._udp_ports:
-            port.start()
-        self.is_ready = True
+        self._hosts = [host for host, _ in bound]
+        for host, port in bound:
+            self._log.info("DNS on {address}, UDP and TCP", address=show_address(host, port))
         return bound
 
+    def serve(self) -> None:
+        """Follow the sources, and answer."""
+        for zone in self._zones.values():
+            zone.start(self._hosts)
+        for listening in self._udp_ports:
+            listening.start()
+        for worker in self._workers:
+            worker.start()
+        self._repeat(FILE_SECONDS, self._look_at_files)
+        if self._responder.limit is not None:
+            self._repeat(1.0, self._responder.limit.tick)
+        self.is_ready = True
+
     def stop(self) -> Deferred[None]:
-        """Stop answering; fires when every socket is closed."""
+        """Stop answering; fires when every socket is closed and every worker gone."""
         self.is_ready = False
-        for zone in self._zones:
-            zone.leave()
+        for loop in self._loops:
+            loop.stop()
+        self._loops = []
+        waits: list[Deferred[Any]] = [zone.stop() for zone in self._zones.values()]
         self._tcp.close_all()
-        return self._close_ports()
+        waits.append(self._close_ports())
+        return _all(waits)
 
     def serial(self, zone: str) -> int:
         """Return the serial at which a zone is served."""
         return self._responder.zones[names.from_text(zone).lower()].serial
 
+    def set_edges(self, edges: Mapping[str, EdgeSettings]) -> None:
+        """Take these for all edges there are: where each is, its load, whether it drains."""
+        self._edges = edges
+        self._responder.set_edges(edges)
+        self._tell_workers(replica.SetEdges(dict(edges)))
+
+    def suspend(self, zone: str) -> None:
+        """Answer SERVFAIL for a zone whose live records are not known, or not known to be true any more."""
+        self._set_suspended(self._suspended | {names.from_text(zone).lower()})
+
+    def resume(self, zone: str) -> None:
+        """Answer from a zone again."""
+        self._set_suspended(self._suspended - {names.from_text(zone).lower()})
+
+    def reload(self) -> None:
+        """Read every master file again, changed or not."""
+        for zone in self._zones.values():
+            zone.reload()
+
+    def replace_zones(self, zones: Sequence[ServedZone]) -> None:
+        """
+        Serve these zones and no others; those whose settings are the same go on undisturbed.
+
+        :raises InvalidZone: if one of them is not valid; nothing has changed then.
+        """
+        fresh: dict[bytes, FollowedZone] = {}
+        for served in zones:
+            zone = self._make(served)
+            if zone.live.zone.apex in fresh:
+                raise InvalidZone(f"zone {served.settings.name} is configured twice")
+            fresh[zone.live.zone.apex] = zone
+        for apex, zone in tuple(self._zones.items()):
+            if fresh.get(apex) is not zone:
+                self._drop(apex)
+        for apex, zone in fresh.items():
+            if apex not in self._zones:
+                self._take(zone)
+                if self.is_ready:
+                    zone.start(self._hosts)
+
+    def publish(self, change: Change, changed_at: float) -> None:
+        """Serve the next snapshot of a zone (`followed.Publisher`)."""
+        self._responder.advance(change)
+        self._tell_workers(replica.advance(change))
+        zone = change.zone
+        self.counters.changed(names.to_text(zone.apex), zone.serial, self._reactor.seconds() - changed_at)
+
+    def refuse(self, problem: str) -> None:
+        """Say that a live record was left out (`followed.Publisher`)."""
+        self.counters.refused_records[0] += 1
+        self._log.warn("live records refused: {problem}", problem=problem)
+
+    def _make(self, served: ServedZone) -> FollowedZone:
+        """Return a zone that is served already with these settings, or a new one that goes on from its serial."""
+        settings = served.settings
+        current = next((zone for zone in self._zones.values() if zone.has_name(settings.name)), None)
+        if current is not None and current.is_of(settings, served.source):
+            return current
+        after = current.live.zone.serial if current is not None else None
+        return FollowedZone(self._reactor, settings, served.source, self, self._keys, after)
+
+    def _take(self, zone: FollowedZone) -> None:
+        snapshot = zone.live.zone
+        self._zones[snapshot.apex] = zone
+        self._responder.serve(snapshot, zone.rule, zone.live.journal)
+        self._tell_workers(replica.serve(snapshot))
+        self.counters.serials[names.to_text(snapshot.apex)] = snapshot.serial
+
+    def _drop(self, apex: bytes) -> None:
+        self._zones.pop(apex).stop()
+        self._responder.withdraw(apex)
+        self._tell_workers(replica.Withdraw(apex))
+        self.counters.serials.pop(names.to_text(apex), None)
+
     def _listen(self, host: str, port: int) -> tuple[str, int]:
         tries = _EPHEMERAL_TRIES if port == 0 else 1
+        share = self._worker_count > 1
         while True:
             tries -= 1
-            udp = bind_udp(host, port)
+            udp = bind_udp(host, port, share=share)
             bound = udp.getsockname()[1]
             try:
                 listening = self._reactor.listenTCP(bound, self._tcp, interface=host)
@@ -116,91 +239,49 @@ class DnsServer:
                 if tries:
                     continue  # the port that UDP picked is in use for TCP
                 raise ListenFailed(f"cannot serve DNS on TCP {host} port {bound}: {error.socketError}") from error
-            self._tcp_ports.append(listening)
-            self._udp_ports.append(UdpPort(self._reactor, udp, self._responder, self.counters))
-            return host, bound
+            break
+        self._tcp_ports.append(listening)
+        self._udp_ports.append(udp_port(self._reactor, udp, self._responder, self.counters, self._query_log))
+        for _ in range(self._worker_count - 1):
+            lent = bind_udp(host, bound, share=True)
+            self._workers.append(WorkerProcess(self._reactor, lent, self.counters, self._first_orders))
+        return host, bound
 
     def _close_ports(self) -> Deferred[None]:
         for port in self._udp_ports:
             port.stop()
-        closing = [maybeDeferred(port.stopListening) for port in self._tcp_ports]
-        self._udp_ports, self._tcp_ports = [], []
-        done: Deferred[None] = gatherResults(closing).addCallback(lambda _: None)
-        return done
+        waits: list[Deferred[Any]] = [maybeDeferred(port.stopListening) for port in self._tcp_ports]
+        waits += [worker.stop() for worker in self._workers]
+        self._udp_ports, self._tcp_ports, self._workers = [], [], []
+        return _all(waits)
 
-    def _serve(self, zone: LiveZone) -> None:
-        self._responder.serve(zone.zone)
-        self.counters.serials[names.to_text(zone.zone.apex)] = zone.zone.serial
+    def _first_orders(self) -> Iterator[replica.Order]:
+        yield replica.Begin(self._settings, self._secrets, self._worker_count)
+        yield replica.SetEdges(dict(self._edges))
+        yield replica.SetSuspended(sorted(self._suspended))
+        for zone in self._responder.zones.values():
+            yield replica.serve(zone)
 
-    def _publish(self, zone: LiveZone, update: Update, since: float) -> None:
-        for problem in update.refused:
-            self.counters.refused_records[0] += 1
-            self._log.warn("live records refused: {problem}", problem=problem)
-        if update.change is not None:
-            self._responder.advance(update.change)
-            self.counters.changed(names.to_text(zone.zone.apex), zone.zone.serial, self._reactor.seconds() - since)
+    def _set_suspended(self, apexes: frozenset[bytes]) -> None:
+        self._suspended = apexes
+        self._responder.set_suspended(apexes)
+        self._tell_workers(replica.SetSuspended(sorted(apexes)))
 
+    def _tell_workers(self, order: replica.Order) -> None:
+        for worker in self._workers:
+            worker.send(order)
 
-class _FollowedZone:
-    """One zone and its subscription; changes of one reactor turn become one serial."""
+    def _look_at_files(self) -> None:
+        for zone in self._zones.values():
+            zone.look_at_file()
 
-    def __init__(self, server: DnsServer, served: ServedZone) -> None:
-        self._server = server
-        self._source = served.source
-        reactor = server._reactor
-        serial = int(reactor.seconds()) & 0xFFFFFFFF if self._source else None
-        self._zone = LiveZone(static_records(served.settings), serial)
-        self._pending: dict[str, Sequence[RecordLike]] = {}
-        self._pending_since = 0.0
-        self._call: Any = None
-        self._unsubscribe: Callable[[], None] | None = None
-        server._serve(self._zone)
-
-    def follow(self) -> None:
-        if self._source is None:
-            return
-        self._unsubscribe = self._source.subscribe(self._changed)
-        update = self._zone.replace_live(self._source.snapshot())
-        self._server._publish(self._zone, update, self._server._reactor.seconds())
-
-    def leave(self) -> None:
-        if self._unsubscribe is not None:
-            self._unsubscribe()
-            self._unsubscribe = None
-        if self._call is not None:
-            self._call.cancel()
-            self._call = None
-
-    def _changed(self, changes: Records) -> None:
-        reactor = self._server._reactor
-        if self._call is None:
-            self._pending_since = reactor.seconds()
-            self._call = reactor.callLater(0, self._apply)
-        self._pending.update(changes)
-
-    def _apply(self) -> None:
-        self._call = None
-        changes, self._pending = self._pending, {}
-        self._server._publish(self._zone, self._zone.update(changes), self._pending_since)
+    def _repeat(self, seconds: float, call: Any) -> None:
+        loop = LoopingCall(call)
+        loop.clock = self._reactor
+        loop.start(seconds, now=False)
+        self._loops.append(loop)
 
 
-def parse_address(text: str) -> tuple[str, int]:
-    """
-    Read an address to listen on.
-
-    :raises InvalidSettings: if it is not an IP address with an optional port.
-    """
-    host, port = text, str(DNS_PORT)
-    if text.startswith("["):
-        host, bracket, rest = text[1:].partition("]")
-        if not bracket or (rest and not rest.startswith(":")):
-            raise InvalidSettings(f"{text!r}: [IPv6 address]:port is expected")
-        port = rest[1:] or port
-    elif text.count(":") == 1:
-        host, _, port = text.partition(":")
-    if not port.isascii() or not port.isdigit() or int(port) > 65535:
-        raise InvalidSettings(f"{text!r}: {port!r} is not a port")
-    try:
-        return str(ip_address(host)), int(port)
-    except ValueError as error:
-        raise InvalidSettings(f"{text!r}: {host!r} is not an IP address") from error
+def _all(waits: Sequence[Deferred[Any]]) -> Deferred[None]:
+    done: Deferred[None] = DeferredList(waits, consumeErrors=True).addCallback(lambda _: None)
+    return done

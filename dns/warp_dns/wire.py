@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from dnslib import DNSBuffer
 
 from warp_dns import names
-from warp_dns.answer import Answer
+from warp_dns.answer import Answer, Order
 from warp_dns.records import RRset, names_within
 
 HEADER_BYTES = 12
@@ -33,9 +33,10 @@ class Compiled:
     :ivar body: the three sections, without OPT.
     :ivar additional_count: ARCOUNT as a number.
     :ivar required_bytes: how much of `body` must be sent; what follows is additional data that may be left out.
-    :ivar topic: what response rate limiting counts together (RRL: "identical responses").
     :ivar keys: the query bytes under which a whole reply made of this is cached, or None if nobody would say when
         this is stale.
+    :ivar arranged: the same answer for each order of edges, or None when it names no edges to choose from.
+    :ivar source: what it was made of, when there are edges to choose from.
     """
 
     flags: tuple[int, int]
@@ -43,8 +44,9 @@ class Compiled:
     body: bytes
     additional_count: int
     required_bytes: int
-    topic: bytes
     keys: set[bytes] | None = None
+    arranged: dict[Order, "Compiled"] | None = None
+    source: tuple[Answer, bytes] | None = None
 
 
 class MessageBuffer(DNSBuffer):  # type: ignore[misc]  # dnslib is untyped
@@ -91,12 +93,11 @@ class MessageBuffer(DNSBuffer):  # type: ignore[misc]  # dnslib is untyped
         self.update(start - 2, "!H", self.offset - start)
 
 
-def compile_answer(answer: Answer, qname: bytes, topic: bytes) -> Compiled:
+def compile_answer(answer: Answer, qname: bytes) -> Compiled:
     """
     Make the bytes for one name's question, or for all that share its closest encloser and its length.
 
     :param qname: folded.
-    :param topic: see `Compiled`.
     """
     buffer = MessageBuffer(bytes(HEADER_BYTES) + qname + bytes(QUESTION_TYPE_AND_CLASS_BYTES))
     start = buffer.offset = len(buffer.data)
@@ -115,7 +116,6 @@ def compile_answer(answer: Answer, qname: bytes, topic: bytes) -> Compiled:
         body=body,
         additional_count=counts[2],
         required_bytes=len(body) if answer.is_referral else additional_start - start,
-        topic=topic,
     )
 
 

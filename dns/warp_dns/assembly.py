@@ -1,0 +1,46 @@
+"""
+A `Responder` from settings: which parts it has, and with what limits. Shared by the server and its workers.
+"""
+
+from collections.abc import Callable
+
+from warp_dns.cookies import CookieJar
+from warp_dns.files import Secrets
+from warp_dns.limits import ResponseRateLimit
+from warp_dns.metrics import Counters
+from warp_dns.places import Places
+from warp_dns.responder import Responder
+from warp_dns.settings import ServerSettings
+from warp_dns.tsig import KeyRing
+
+
+def make_responder(
+    settings: ServerSettings, secrets: Secrets, counters: Counters, clock: Callable[[], float], *, workers: int = 1
+) -> Responder:
+    """
+    Return a responder without zones.
+
+    :param workers: how many processes share the queries; each allows its part of the rate.
+    :raises InvalidSettings: naming what is wrong.
+    """
+    rate = settings.rate_limit
+    limit = None
+    if rate.responses_per_second:
+        limit = ResponseRateLimit(
+            rate=-(-rate.responses_per_second // workers),
+            slip=rate.slip,
+            ipv4_prefix=rate.ipv4_prefix,
+            ipv6_prefix=rate.ipv6_prefix,
+            exempt=rate.exempt,
+        )
+    return Responder(
+        counters,
+        clock,
+        identity=settings.identity,
+        udp_bytes=settings.udp_bytes,
+        limit=limit,
+        cookies=CookieJar(secrets.cookies) if secrets.cookies else None,
+        keys=KeyRing(secrets.keys),
+        places=Places(settings.places),
+        idle_seconds=settings.tcp.idle_seconds,
+    )

@@ -1,0 +1,51 @@
+"""`twistd warp-dns`: options, and the service made of them."""
+
+import sys
+from typing import Any, ClassVar
+
+from twisted.application.service import IService
+from twisted.python.usage import Options as BaseOptions
+from twisted.python.usage import UsageError
+
+from warp_dns.configuration import read_configuration
+from warp_dns.errors import DnsError
+from warp_dns.service import DnsService
+
+
+class Options(BaseOptions):
+    """Options of `twistd warp-dns`."""
+
+    synopsis = "[--config FILE] [--check]"
+    longdesc = "Serve DNS zones from master files and from the records that a Warp edge publishes."
+    optParameters: ClassVar[list[list[Any]]] = [
+        ["config", "c", "/etc/warp/dns.yaml", "Configuration file."],
+        ["workers", "w", None, "Processes that answer UDP; overrides the file.", int],
+    ]
+    optFlags: ClassVar[list[list[Any]]] = [
+        ["check", None, "Check the configuration, and every file that it names, and exit."],
+    ]
+
+    def postOptions(self) -> None:
+        """Read the configuration; with `--check`, also what it names, and exit with 0 if all is well."""
+        try:
+            self["file"] = read_configuration(self["config"])
+            if self["check"]:
+                from twisted.internet import reactor
+
+                DnsService(reactor, self["config"], self["file"])
+        except DnsError as error:
+            raise UsageError(str(error)) from error
+        if self["check"]:
+            sys.stdout.write(f"{self['config']}: good\n")
+            raise SystemExit(0)
+
+
+def makeService(options: Options) -> IService:
+    """Return the service that the options describe."""
+    import msgspec
+    from twisted.internet import reactor
+
+    file = options["file"]
+    if options["workers"] is not None:
+        file = msgspec.structs.replace(file, workers=options["workers"])
+    return DnsService(reactor, options["config"], file)

@@ -1,0 +1,143 @@
+"""
+Zone transfers as messages: AXFR (RFC 5936) and IXFR (RFC 1995), and who may have them.
+
+Pure: a snapshot and a journal in, messages out one by one, so that a transfer of any size is made no faster than its
+client takes it. The snapshot is immutable, so a zone that changes meanwhile is transferred as it was at one serial.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+
+from warp_dns import names
+from warp_dns.errors import InvalidRecord, InvalidSettings
+from warp_dns.journal import Journal, Row, rows_of
+from warp_dns.live import is_newer
+from warp_dns.query import Query
+from warp_dns.records import IXFR, SOA
+from warp_dns.tsig import Signature
+from warp_dns.wire import HEADER_BYTES, MessageBuffer
+from warp_dns.zone import Zone
+
+_SMALL_TRANSFER = 1000  # records; below it the whole zone is not worth counting against the differences
+MESSAGE_BYTES = 16000  # where compression pointers end (RFC 1035 §4.1.4); larger messages only waste
+
+
+class TransferRule:
+    """Who may transfer a zone."""
+
+    def __init__(self, networks: Iterable[str] = (), keys: Iterable[str] = ()) -> None:
+        """
+        Allow what is named; with networks and keys, both must fit; with neither, nobody may.
+
+        :raises InvalidSettings: if a network or key name is not valid.
+        """
+        self._networks: list[IPv4Network | IPv6Network] = []
+        for text in networks:
+            try:
+                self._networks.append(ip_network(text))
+            except ValueError as error:
+                raise InvalidSettings(f"transfer.networks: {text!r} is not a network: {error}") from error
+        try:
+            self._keys = frozenset(names.from_text(key).lower() for key in keys)
+        except InvalidRecord as error:
+            raise InvalidSettings(f"transfer.keys: {error}") from error
+
+    def allows(self, host: str, signature: Signature | None) -> bool:
+        """Whether a client at an address, with that verified signature or none, may."""
+        if not self._networks and not self._keys:
+            return False
+        if self._networks:
+            address = ip_address(host.partition("%")[0])
+            if not any(address in network for network in self._networks):
+                return False
+        return not self._keys or (signature is not None and signature.key_name in self._keys)
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """A transfer that was asked for and allowed."""
+
+    query: Query
+    zone: Zone
+    journal: Journal
+    signature: Signature | None
+
+    def signed_messages(self, clock: Callable[[], float]) -> Iterator[bytes]:
+        """Yield the messages; each is signed if the query was (RFC 8945 §5.3.1)."""
+        for message in _pack(self.query, self._rows(), self.signature.size if self.signature else 0):
+            if self.signature is None:
+                yield message
+            else:
+                yield self.signature.sign(message, int(clock()), is_one_of_several=True)
+
+    def _rows(self) -> Iterator[Row]:
+        [soa] = rows_of(self.zone.soa)
+        if self.query.qtype == IXFR:
+            have = read_ixfr_serial(self.query)
+            if have is None or not is_newer(self.zone.serial, have):
+                yield soa  # RFC 1995 §2: the client is up to date
+                return
+            differences = self.journal.since(have)
+            if differences is not None and sum(d.size for d in differences) <= max(_SMALL_TRANSFER, len(self.zone)):
+                yield soa
+                for difference in differences:
+                    yield difference.old_soa
+                    yield from difference.removed
+                    yield difference.new_soa
+                    yield from difference.added
+                yield soa
+                return
+        yield soa
+        for rrset in self.zone:
+            if rrset.type != SOA:
+                yield from rows_of(rrset)
+        yield soa
+
+
+def read_ixfr_serial(query: Query) -> int | None:
+    """Return the serial that an IXFR client has, from the SOA in the authority section (RFC 1995 §3)."""
+    data, at = query.data, query.authority_at
+    if not at:
+        return None
+    while at < len(data) and data[at] and data[at] < 0xC0:
+        at += data[at] + 1
+    at += 2 if at < len(data) and data[at] else 1
+    if data[at : at + 2] != SOA.to_bytes(2, "big") or len(data) < at + 10:
+        return None
+    end = at + 10 + int.from_bytes(data[at + 8 : at + 10], "big")
+    return int.from_bytes(data[end - 20 : end - 16], "big") if end - 20 >= at + 10 else None
+
+
+def _pack(query: Query, rows: Iterable[Row], reserve: int) -> Iterator[bytes]:
+    """Put rows into messages; the question is in the first one only (RFC 5936 §2.2.1)."""
+    limit = MESSAGE_BYTES - reserve
+    question = query.data[HEADER_BYTES : query.question_end]
+    buffer, count = _start(question), 0
+    for owner, rtype, ttl, rdata in rows:
+        if count and buffer.offset + len(owner) + 10 + len(rdata) > limit:
+            yield _finish(query, buffer, count, bool(question))
+            question = b""
+            buffer, count = _start(question), 0
+        buffer.put_record(owner, rtype, ttl, rdata)
+        count += 1
+    yield _finish(query, buffer, count, bool(question))
+
+
+def _start(question: bytes) -> MessageBuffer:
+    buffer = MessageBuffer(bytes(HEADER_BYTES) + question)
+    buffer.offset = len(buffer.data)
+    if question:
+        at = 0
+        while question[at]:
+            buffer.names[question[at:-4]] = HEADER_BYTES + at
+            at += question[at] + 1
+    return buffer
+
+
+def _finish(query: Query, buffer: MessageBuffer, count: int, has_question: bool) -> bytes:
+    header = query.data[:2] + b"\x84\0" + (b"\0\1" if has_question else b"\0\0") + count.to_bytes(2, "big") + bytes(4)
+    return header + bytes(buffer.data[HEADER_BYTES:])
+
+
+__all__ = ["Transfer", "TransferRule", "read_ixfr_serial"]
