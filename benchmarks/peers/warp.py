@@ -134,15 +134,14 @@ def open_edge(directory: Path, certificate: Path, twistd_options: Sequence[str] 
                     "key": str(directory / "edge1.key"),
                 },
                 "certificates": str(certificates),
-                # The crowd of idle visitors stays longer than the 75 seconds of the default.
-                "timeouts": {"idle": 300},
+                # Idle visitors may have to stay longer than the default of 75 seconds; nobody waits for a drain.
+                "timeouts": {"idle": 300, "drain": 1},
                 "log": {"format": "json", "access": str(directory / "access.log")},
             }
         )
     )
     command = _twistd("warp-edge", configuration, twistd_options)
     with running("warp-edge", command, directory, ENVIRONMENT) as process:
-        process.wait_for_port(http_port)
         process.wait_for_port(tunnel_port)
         yield Edge(
             process=process,
@@ -179,6 +178,7 @@ def open_warp(
                     "token_file": str(token_file),
                     "edges": [f"127.0.0.1:{edge.tunnel_port}"],
                     "tunnels": 4,
+                    "drain": 1,
                     "ingress": [
                         {"hostname": WEB_HOSTNAME, "service": f"http://127.0.0.1:{origins.web.port}"},
                         {"hostname": TOOLS_HOSTNAME, "service": f"http://127.0.0.1:{origins.tools.port}"},
