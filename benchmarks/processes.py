@@ -119,6 +119,13 @@ class Process:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
                 return
 
+    def wait_for_socket(self, path: Path, timeout: float = READY_SECONDS) -> None:
+        """Wait until the program accepts connections on a unix socket."""
+        for _ in self._attempts(timeout, f"does not accept connections on {path}"):
+            with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as attempt:
+                attempt.connect(str(path))
+                return
+
     def wait_for_line(self, pattern: str, timeout: float = READY_SECONDS) -> re.Match[str]:
         """Wait until the program has printed something that the regular expression finds."""
         for _ in self._attempts(timeout, f"did not print {pattern!r}"):

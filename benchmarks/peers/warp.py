@@ -143,6 +143,7 @@ def open_edge(directory: Path, certificate: Path, twistd_options: Sequence[str] 
     command = _twistd("warp-edge", configuration, twistd_options)
     with running("warp-edge", command, directory, ENVIRONMENT) as process:
         process.wait_for_port(tunnel_port)
+        process.wait_for_socket(admin)
         yield Edge(
             process=process,
             web=Address(port=http_port, hostname=WEB_HOSTNAME),
