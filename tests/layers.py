@@ -34,10 +34,17 @@ LAYER_OF = (
     ("warp_twisted.edge*", 3),
     ("warp_twisted.agent*", 3),
     ("warp_dns", 2),
-    ("warp_dns.places", 2),
-    ("warp_dns.server", 2),
+    ("warp_dns.assembly", 2),
+    ("warp_dns.files", 2),
+    ("warp_dns.follow*", 2),
+    ("warp_dns.maxmind", 2),
+    ("warp_dns.notify", 2),
+    ("warp_dns.querylog", 2),
+    ("warp_dns.serv*", 2),
     ("warp_dns.tcp", 2),
     ("warp_dns.udp", 2),
+    ("warp_dns.web", 2),
+    ("warp_dns.worker*", 2),
     ("warp_dns.*", 1),
 )
 # What layer 1 may take besides the standard library; higher ones may use what pyproject declares.
@@ -46,6 +53,7 @@ PURE_LIBRARIES_OF = {
     "warp_twisted.configuration": {"yaml"},
     "warp_twisted.http1*": {"httptools"},
     "warp_dns*": {"dns"},
+    "warp_dns.configuration": {"yaml"},
     "warp_dns.cookies": {"siphash24"},
     "warp_dns.limits": {"socket"},  # inet_pton and its like: arithmetic on addresses, nothing is opened
     "warp_dns.metrics": {"prometheus_client"},  # counters; reading them is the shells' work

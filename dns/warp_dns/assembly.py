@@ -5,12 +5,12 @@ A `Responder` from settings: which parts it has, and with what limits. Shared by
 from collections.abc import Callable
 
 from warp_dns.cookies import CookieJar
-from warp_dns.files import Secrets
 from warp_dns.limits import ResponseRateLimit
+from warp_dns.maxmind import MaxMindTable
 from warp_dns.metrics import Counters
 from warp_dns.places import Places
 from warp_dns.responder import Responder
-from warp_dns.settings import ServerSettings
+from warp_dns.settings import PlacesSettings, Secrets, ServerSettings
 from warp_dns.tsig import KeyRing
 
 
@@ -41,6 +41,14 @@ def make_responder(
         limit=limit,
         cookies=CookieJar(secrets.cookies) if secrets.cookies else None,
         keys=KeyRing(secrets.keys),
-        places=Places(settings.places),
+        places=_places(settings.places),
         idle_seconds=settings.tcp.idle_seconds,
     )
+
+
+def _places(settings: PlacesSettings) -> Places:
+    database = None
+    if settings.database:
+        regions = {name: region.coordinates for name, region in settings.regions.items()}
+        database = MaxMindTable(settings.database, regions)
+    return Places(settings, database)

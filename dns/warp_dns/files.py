@@ -8,13 +8,11 @@ import os
 import secrets as random_secrets
 from pathlib import Path
 
-import msgspec
-
 from warp_dns.cookies import SECRET_BYTES, parse_secrets
 from warp_dns.errors import DnsError, InvalidSettings, InvalidZone
 from warp_dns.live import is_newer, serial_after
 from warp_dns.master import StaticRecords, static_records
-from warp_dns.settings import ServerSettings, ZoneSettings
+from warp_dns.settings import Secrets, ServerSettings, ZoneSettings
 from warp_dns.tsig import parse_secret
 
 MAX_MASTER_BYTES = 64 << 20  # a larger zone is not what this server is for, and would stop it for minutes
@@ -22,16 +20,6 @@ _MAX_SMALL_BYTES = 65536
 _SERIALS_AHEAD = 1000  # one write for so many serials
 
 FileState = tuple[int, int, int]  # modification time in ns, size, inode
-
-
-class Secrets(msgspec.Struct, frozen=True):
-    """What must not be seen: cookie secrets, and the name, algorithm and secret of each TSIG key."""
-
-    cookies: list[bytes]
-    keys: list[tuple[str, str, bytes]]
-
-    def __repr__(self) -> str:
-        return f"Secrets({len(self.cookies)} cookie secrets, {len(self.keys)} keys)"
 
 
 def read_secrets(settings: ServerSettings) -> Secrets:

@@ -19,6 +19,7 @@ from warp_dns.errors import InvalidSettings
 
 MAX_NETWORKS = 65536
 _SHARED_COUNTS = 1024
+_MAX_EXEMPT_HOSTS = 4096
 _MAX_CARRIED = 8  # times the rate: a network that stops flooding is free again within four windows
 
 
@@ -56,6 +57,7 @@ class ResponseRateLimit:
                 self._exempt.append(ip_network(text))
             except ValueError as error:
                 raise InvalidSettings(f"{text!r} is not a network: {error}") from error
+        self._exempt_hosts: dict[str, bool] = {}
         self._max_networks = max_networks
         self._counts: dict[bytes | int, int] = {}
         self._over: set[bytes | int] = set()
@@ -84,10 +86,14 @@ class ResponseRateLimit:
 
     def is_exempt(self, host: str) -> bool:
         """Whether a peer is never limited; asked only about one that is over."""
-        if not self._exempt:
-            return False
-        address = ip_address(host.partition("%")[0])
-        return any(address in network for network in self._exempt)
+        known = self._exempt_hosts.get(host)
+        if known is None:
+            address = ip_address(host.partition("%")[0])
+            known = any(address in network for network in self._exempt)
+            if len(self._exempt_hosts) >= _MAX_EXEMPT_HOSTS:
+                self._exempt_hosts.clear()
+            self._exempt_hosts[host] = known
+        return known
 
     def slips(self) -> bool:
         """Whether this limited query is one that gets TC."""

@@ -4,16 +4,14 @@ Where a client is, and in which order it should be told of the edges.
 A place is found for the client's subnet (ECS) or its resolver, by a MaxMind-format database or by the networks of
 the configuration. All an answer depends on is the order of the edges that follows from the place, so that order is
 what answers are cached by. An edge that drains is left out while another is not; one under full load comes last; and
-what is asked to be ordered never comes out empty. Pure but for the database, which is read through its own library.
+what is asked to be ordered never comes out empty. Pure: a database is handed in as a `Locator` (see `maxmind`).
 """
 
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from ipaddress import ip_address, ip_network
-from typing import Any, Protocol
-
-import maxminddb
+from ipaddress import ip_network
+from typing import Protocol
 
 from warp_dns.answer import Order
 from warp_dns.errors import InvalidSettings
@@ -96,57 +94,20 @@ class NetworkTable:
         return place, depth
 
 
-class MaxMindTable:
-    """A database in MaxMind's format: coordinates, or a country or continent named as a region."""
-
-    def __init__(self, path: str, regions: Mapping[str, Coordinates]) -> None:
-        """
-        Open the database.
-
-        :raises InvalidSettings: if it cannot be read.
-        """
-        try:
-            self._reader = maxminddb.open_database(path)
-        except (OSError, maxminddb.InvalidDatabaseError, ValueError) as error:
-            raise InvalidSettings(f"places.database: {path}: {error}") from error
-        self._regions = regions
-
-    def find(self, address: bytes) -> tuple[Coordinates | None, int]:
-        """Return the place of an address; the database's networks do not overlap."""
-        try:
-            record, prefix = self._reader.get_with_prefix_len(ip_address(address))
-        except (ValueError, maxminddb.InvalidDatabaseError):  # IPv6 in a database of IPv4, or a damaged one
-            return None, 0
-        return self._place(record), prefix
-
-    def _place(self, record: Any) -> Coordinates | None:
-        if not isinstance(record, dict):
-            return None
-        location = record.get("location") or {}
-        if "latitude" in location and "longitude" in location:
-            return float(location["latitude"]), float(location["longitude"])
-        for kind, code in (("country", "iso_code"), ("continent", "code")):
-            found = self._regions.get((record.get(kind) or {}).get(code, ""))
-            if found is not None:
-                return found
-        return None
-
-
 class Places:
     """Orders edges for clients."""
 
-    def __init__(self, settings: PlacesSettings | None = None) -> None:
+    def __init__(self, settings: PlacesSettings | None = None, database: Locator | None = None) -> None:
         """
         Read the configuration.
 
+        :param database: finds clients in place of the regions' networks.
         :raises InvalidSettings: naming what is wrong.
         """
         settings = settings or PlacesSettings()
         regions = {name: region.coordinates for name, region in settings.regions.items()}
-        self._locator: Locator | None = None
-        if settings.database:
-            self._locator = MaxMindTable(settings.database, regions)
-        elif settings.regions:
+        self._locator = database
+        if database is None and settings.regions:
             self._locator = NetworkTable(
                 (network, region.coordinates) for region in settings.regions.values() for network in region.networks
             )

@@ -9,10 +9,9 @@ from collections.abc import Iterator
 
 import msgspec
 
-from warp_dns.files import Secrets
 from warp_dns.metrics import Counted
 from warp_dns.records import RRset
-from warp_dns.settings import EdgeSettings, ServerSettings
+from warp_dns.settings import EdgeSettings, Secrets, ServerSettings
 from warp_dns.zone import NO_RRSETS, Change, Zone
 
 SOCKET_DESCRIPTOR = 3  # where a worker finds its bound socket

@@ -87,13 +87,17 @@ class TcpSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class RateLimitSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Response rate limiting over UDP; see `limits`."""
+    """
+    Response rate limiting over UDP; see `limits`.
+
+    :ivar exempt: networks that are never limited; by default loopback, which nobody can forge from outside.
+    """
 
     responses_per_second: Annotated[int, msgspec.Meta(ge=0)] = 500
     slip: Annotated[int, msgspec.Meta(ge=0, le=100)] = 2
     ipv4_prefix: int = 24
     ipv6_prefix: int = 56
-    exempt: list[str] = []
+    exempt: list[str] = msgspec.field(default_factory=lambda: ["127.0.0.0/8", "::1/128"])
 
 
 class CookieSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -161,3 +165,13 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     keys: list[KeySettings] = []
     places: PlacesSettings = PlacesSettings()
     query_log: QueryLogSettings = QueryLogSettings()
+
+
+class Secrets(msgspec.Struct, frozen=True):
+    """What must not be seen: cookie secrets, and the name, algorithm and secret of each TSIG key."""
+
+    cookies: list[bytes]
+    keys: list[tuple[str, str, bytes]]
+
+    def __repr__(self) -> str:
+        return f"Secrets({len(self.cookies)} cookie secrets, {len(self.keys)} keys)"

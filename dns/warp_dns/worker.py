@@ -1,19 +1,18 @@
 """
 A worker process: answers UDP queries on a socket that it was given, from the zones that its parent sends.
 
-Started by `workers` as `python -m warp_dns.worker`, never by hand. Standard input carries the parent's values
+Started by `workers` through `__main__`, never by hand. Standard input carries the parent's values
 (`replica`), standard output the counts, descriptor 3 is the bound socket. It ends when standard input does.
 """
 
 import os
 import socket
-import sys
 from typing import Any
 
 import msgspec
 from twisted.internet.interfaces import IReadDescriptor
 from twisted.internet.task import LoopingCall
-from twisted.logger import FileLogObserver, Logger, formatEventAsClassicLogText, globalLogBeginner
+from twisted.logger import Logger
 from zope.interface import implementer
 
 from warp_dns import replica
@@ -103,22 +102,3 @@ class Worker:
         LoopingCall(self.report).start(REPORT_SECONDS, now=False)
         log = QueryLog(order.settings.query_log.one_in)
         udp_port(self._reactor, self._socket, responder, self._counters, log).start()
-
-
-def main() -> None:
-    """Run a worker until its parent is gone."""
-    from twisted.internet import reactor as installed
-
-    reactor: Any = installed
-
-    globalLogBeginner.beginLoggingTo(
-        [FileLogObserver(sys.stderr, formatEventAsClassicLogText)], redirectStandardIO=False
-    )
-    sock = socket.socket(fileno=replica.SOCKET_DESCRIPTOR)
-    sock.setblocking(False)
-    reactor.addReader(Worker(reactor, sock))
-    reactor.run()
-
-
-if __name__ == "__main__":
-    main()

@@ -5,7 +5,6 @@ The kernel spreads queries over the sockets (SO_REUSEPORT). The sockets are boun
 worker needs no privileges, and one that died is replaced with its socket and the queries that wait in it.
 """
 
-import os
 import socket
 import sys
 from collections.abc import Callable, Iterable
@@ -22,6 +21,7 @@ from warp_dns import replica
 from warp_dns.metrics import Counters
 
 RESTART_SECONDS = 1.0
+_PROGRAM = "import sys; sys.path[:] = {path!r}; from warp_dns.__main__ import main; main()"  # wherever we were found
 MAX_UNREAD_BYTES = 64 << 20  # beyond the first snapshot; a worker that far behind is replaced
 
 
@@ -68,12 +68,11 @@ class WorkerProcess(ProcessProtocol):
     def start(self) -> None:
         """Start a worker."""
         self._restart = None
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
         self._reactor.spawnProcess(
             self,
             sys.executable,
-            [sys.executable, "-m", "warp_dns.worker"],
-            env=environment,
+            [sys.executable, "-c", _PROGRAM.format(path=sys.path)],
+            env=None,  # ours
             childFDs={0: "w", 1: "r", 2: 2, replica.SOCKET_DESCRIPTOR: self._socket.fileno()},
         )
 

@@ -1,0 +1,35 @@
+"""
+A worker process of the DNS server; `workers` starts it, with its socket and its orders on inherited descriptors.
+
+Who runs `python -m warp_dns` by hand is told what to run instead.
+"""
+
+import socket
+import sys
+from typing import Any
+
+from twisted.logger import FileLogObserver, formatEventAsClassicLogText, globalLogBeginner
+
+from warp_dns.replica import SOCKET_DESCRIPTOR
+from warp_dns.worker import Worker
+
+
+def main() -> None:
+    """Run a worker until its parent is gone."""
+    from twisted.internet import reactor as installed
+
+    reactor: Any = installed
+    try:
+        sock = socket.socket(fileno=SOCKET_DESCRIPTOR)
+    except OSError:
+        sys.exit("this starts a worker process of the DNS server; run `twistd warp-dns` instead")
+    sock.setblocking(False)
+    globalLogBeginner.beginLoggingTo(
+        [FileLogObserver(sys.stderr, formatEventAsClassicLogText)], redirectStandardIO=False
+    )
+    reactor.addReader(Worker(reactor, sock))
+    reactor.run()
+
+
+if __name__ == "__main__":
+    main()
