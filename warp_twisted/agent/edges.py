@@ -20,6 +20,9 @@ from twisted.names.dns import Record_SRV, RRHeader
 from twisted.names.error import DNSQueryTimeoutError, DomainError, ResolverError
 
 from warp_twisted.agent.errors import NoEdge
+from warp_twisted.agent.settings import AgentSettings, parse_edge
+from warp_twisted.agent.state import Identity
+from warp_twisted.errors import InvalidSettings
 
 MAX_EDGES = 256
 FAILED_SECONDS = 60.0  # how long a failed dial counts against an edge
@@ -146,3 +149,24 @@ class Edges:
             if record.target.name.strip(b".")  # RFC 2782: a target of "." means that there is no service
         ]
         return list(dict.fromkeys(found))
+
+
+def edges_of(settings: AgentSettings, identity: Identity) -> Edges:
+    """Return where the edges are, by what the agent was told and what it remembers."""
+    return Edges(
+        fixed=[EdgeAddress(*edge) for edge in settings.edges],
+        zone=settings.zone,
+        seen=read_addresses(identity.seen_edges),
+        enrolled=read_addresses(identity.edges),
+    )
+
+
+def read_addresses(texts: Sequence[str]) -> Sequence[EdgeAddress]:
+    """Read what edges and tokens name, leaving out what is no address."""
+    found = []
+    for text in texts:
+        try:
+            found.append(EdgeAddress(*parse_edge(text, "edge")))
+        except InvalidSettings:
+            Edges._log.warn("{text} is no address of an edge", text=text)
+    return found

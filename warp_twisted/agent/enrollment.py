@@ -12,6 +12,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from warp_twisted import __version__
+from warp_twisted.agent.dialler import CONNECT_SECONDS
 from warp_twisted.agent.edges import EdgeAddress
 from warp_twisted.agent.errors import EnrollmentRefused, NoEdge
 from warp_twisted.agent.origins.addresses import tcp_endpoint
@@ -22,7 +23,6 @@ from warp_twisted.tunnel import enroll, fetch_root
 from warp_twisted.tunnel.errors import PeerNotTrusted, TunnelError
 from warp_twisted.wire.control import EnrollRefused, EnrollRequest
 
-CONNECT_SECONDS = 10.0
 SOFTWARE = f"warp-twisted/{__version__}"
 
 _log = Logger()

@@ -4,19 +4,16 @@ The life of one of the agent's tunnels: dial, register, work, and begin again un
 The states read as prose in `_make_machine`. Twisted's `ClientService` does not fit: a tunnel is up only when the edge
 has accepted its hello, and `ClientService` has no transition for a connection that is lost before that.
 
-Retrying. The delay doubles from half a second. For `PATIENCE_SECONDS` after the tunnel was last up it stays under
-`QUICK_SECONDS`, so an edge that restarts has its agents back within five seconds; after that it grows to
-`SLOW_SECONDS`. When another link of the agent comes up, the waiting ones try at once (`hasten`), because the network
-is back. Every delay is cut by up to a half, by chance, so that a fleet does not come back in step.
+When any other link of the agent comes up, the waiting ones try at once (`hasten`), because then the network is back.
 
 Leaving. When the edge drains, this link dials anew at once and the old tunnel finishes beside it. The new one then
 uses the other of the link's two slot numbers, so that its registration does not replace the old while requests are
 on it.
 """
 
-import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from random import Random
 from typing import Protocol
 
 from automat import TypeMachineBuilder, pep614
@@ -24,18 +21,14 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
+from warp_twisted.agent.backoff import Backoff
 from warp_twisted.agent.edges import EdgeAddress
 from warp_twisted.tunnel import TunnelDelegate, TunnelProtocol
 from warp_twisted.wire.control import Accepted, ControlMessage, Drain, Hello, Refused
 from warp_twisted.wire.errors import WireError
 from warp_twisted.wire.streams import Stream
 
-FIRST_DELAY_SECONDS = 0.5
-QUICK_SECONDS = 3.0
-SLOW_SECONDS = 30.0
-PATIENCE_SECONDS = 300.0
 REGISTER_SECONDS = 10.0
-HASTEN_SECONDS = 0.5
 SETTLE_SECONDS = 0.2  # between telling the edge that we leave and taking no more streams
 LEAVE_SECONDS = 60.0  # for the last streams of a tunnel whose edge drains; the edge's own deadline is shorter
 
@@ -109,12 +102,10 @@ class _Core:
     link: "Link"
     home: Home
     clock: IReactorTime
-    random: random.Random
-    last_up_at: float
+    backoff: Backoff
     tunnel: TunnelProtocol | None = None
     dialling: Deferred[None] | None = None
     timer: IDelayedCall | None = None
-    attempts: int = 0
     is_up: bool = False
 
     def set_timer(self, seconds: float, function: Callable[..., None], *arguments: object) -> None:
@@ -125,12 +116,6 @@ class _Core:
         timer, self.timer = self.timer, None
         if timer is not None and timer.active():
             timer.cancel()
-
-    def delay(self) -> float:
-        """Return how long to wait before the next attempt."""
-        is_patient = self.clock.seconds() - self.last_up_at < PATIENCE_SECONDS
-        doubled = FIRST_DELAY_SECONDS * 2.0 ** min(self.attempts, 16)
-        return min(QUICK_SECONDS if is_patient else SLOW_SECONDS, doubled) * self.random.uniform(0.5, 1.0)
 
     def close(self, reason: str) -> None:
         """Give up the tunnel or the attempt at one; its end is nobody's news any more."""
@@ -162,8 +147,7 @@ def _make_machine() -> Callable[[_Core], _Life]:
 
     def wait(life: _Life, core: _Core, reason: str) -> None:
         core.close(reason)
-        delay = core.delay()
-        core.attempts += 1
+        delay = core.backoff.next_delay(core.clock.seconds())
         core.set_timer(delay, life.retry)
         core.home.link_down(core.link, reason, delay)
 
@@ -209,7 +193,7 @@ def _make_machine() -> Callable[[_Core], _Life]:
     @pep614(registering.upon(_Life.accepted).to(up))
     def work(life: _Life, core: _Core, message: Accepted) -> None:
         core.clear_timer()
-        core.attempts = 0
+        core.backoff.succeeded()
         core.is_up = True
         core.home.link_up(core.link, message)
 
@@ -229,12 +213,12 @@ def _make_machine() -> Callable[[_Core], _Life]:
 
     @pep614(up.upon(_Life.failed).to(waiting))
     def lose_the_tunnel(life: _Life, core: _Core, reason: str) -> None:
-        core.last_up_at = core.clock.seconds()
+        core.backoff.lost(core.clock.seconds())
         wait(life, core, reason)
 
     @pep614(up.upon(_Life.edge_drained).to(dialling))
     def leave_the_edge(life: _Life, core: _Core) -> None:
-        core.last_up_at = core.clock.seconds()
+        core.backoff.lost(core.clock.seconds())
         core.is_up = False
         tunnel, core.tunnel = core.tunnel, None
         if tunnel is not None:
@@ -244,7 +228,7 @@ def _make_machine() -> Callable[[_Core], _Life]:
 
     @pep614(waiting.upon(_Life.hasten).loop())
     def try_soon(life: _Life, core: _Core) -> None:
-        core.set_timer(HASTEN_SECONDS * core.random.random(), life.retry)
+        core.set_timer(core.backoff.hasty_delay(), life.retry)
 
     @pep614(up.upon(_Life.drain).to(draining))
     def finish(life: _Life, core: _Core, reason: str, deadline_seconds: float) -> None:
@@ -338,7 +322,7 @@ class Link:
     :ivar edge_name: what the edge calls itself, once it has accepted the tunnel.
     """
 
-    def __init__(self, place: int, places: int, home: Home, clock: IReactorTime, chance: random.Random) -> None:
+    def __init__(self, place: int, places: int, home: Home, clock: IReactorTime, chance: Random) -> None:
         self.place = place
         self.slot = place
         self.edge: EdgeAddress | None = None
@@ -346,7 +330,7 @@ class Link:
         self._places = places
         self._home = home
         self._left: set[TunnelProtocol] = set()
-        self._core = _Core(link=self, home=home, clock=clock, random=chance, last_up_at=clock.seconds())
+        self._core = _Core(link=self, home=home, clock=clock, backoff=Backoff(chance, clock.seconds()))
         self._life = _machine(self._core)
 
     @property

@@ -10,24 +10,19 @@ to another edge, and what new settings change; how a tunnel lives is `agent.link
 import random
 import secrets
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from ssl import SSLContext
+from dataclasses import dataclass, replace
 
 from twisted.application.service import Service
-from twisted.internet.defer import CancelledError, Deferred, succeed
-from twisted.internet.endpoints import connectProtocol
-from twisted.internet.error import ConnectError
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.protocol import Protocol
-from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
-from warp_twisted.agent.edges import EdgeAddress, Edges
-from warp_twisted.agent.enrollment import CONNECT_SECONDS, SOFTWARE
-from warp_twisted.agent.errors import AgentRefused, NoEdge, StateBroken
+from warp_twisted.agent.credentials import Credentials
+from warp_twisted.agent.dialler import Dialler
+from warp_twisted.agent.edges import Edges, edges_of, read_addresses
+from warp_twisted.agent.enrollment import SOFTWARE
+from warp_twisted.agent.errors import AgentRefused, StateBroken
 from warp_twisted.agent.events import (
     CertificateRenewed,
     Draining,
@@ -44,21 +39,30 @@ from warp_twisted.agent.events import (
 )
 from warp_twisted.agent.ingress import Ingress
 from warp_twisted.agent.link import Link
-from warp_twisted.agent.origins.addresses import tcp_endpoint
 from warp_twisted.agent.routes import Route, Routes
-from warp_twisted.agent.settings import AgentSettings, parse_edge
+from warp_twisted.agent.settings import AgentSettings
 from warp_twisted.agent.state import Identity, StateDirectory
+from warp_twisted.agent.upkeep import Upkeep
 from warp_twisted.ca.errors import BadCertificate
-from warp_twisted.ca.issue import new_request
 from warp_twisted.errors import InvalidSettings
-from warp_twisted.tunnel import TunnelDelegate, TunnelProtocol, TunnelTimes, Turn, agent_context, dial
+from warp_twisted.tunnel import TunnelDelegate, TunnelProtocol, TunnelTimes, Turn
 from warp_twisted.wire import control
 from warp_twisted.wire.limits import Limits
 from warp_twisted.wire.streams import Stream
 
-HOUSEKEEPING_SECONDS = 15.0
-RENEW_RETRY_SECONDS = 60.0
 CONTROL_VERSION = 1
+
+
+@dataclass(slots=True)
+class LinkCounts:
+    """
+    What happened to tunnels since the start.
+
+    :ivar registered: tunnels that an edge accepted; `lost`: tunnels and dials that failed.
+    """
+
+    registered: int = 0
+    lost: int = 0
 
 
 class AgentService(Service):
@@ -96,39 +100,35 @@ class AgentService(Service):
     ) -> None:
         self._reactor = reactor
         self._settings = settings
-        self._state = state
-        self.identity = identity
         self._observe = observe or _ignore
-        self._turn = turn or Turn(reactor)
-        self._times = times
-        self._limits = limits
+        turn = turn or Turn(reactor)
         self._now = now
-        self._random = chance or random.Random()  # noqa: S311 -- for jitter, not for secrets
-        self._edges = edges or Edges(
-            fixed=[EdgeAddress(*edge) for edge in settings.edges],
-            zone=settings.zone,
-            seen=_addresses(identity.seen_edges),
-            enrolled=_addresses(identity.edges),
-            random=self._random,
-        )
+        chance = chance or random.Random()  # noqa: S311 -- for jitter, not for secrets
+        self._edges = edges or edges_of(settings, identity)
         self._session = secrets.token_hex(8)
-        self._context = self._make_context()
-        self.routes = Routes(reactor, self._turn, self._health_changed)
+        self._credentials = Credentials(state, identity)
+        self._dialler = Dialler(
+            reactor, self._edges, self._credentials, turn, times=times, limits=limits, closed=self._check_stopped
+        )
+        self.routes = Routes(reactor, turn, self._health_changed)
         self.routes.replace(settings.ingress)
-        self.links = [Link(place, settings.tunnels, self, reactor, self._random) for place in range(settings.tunnels)]
+        self.links = [Link(place, settings.tunnels, self, reactor, chance) for place in range(settings.tunnels)]
         self.urls: dict[int, str] = {}
-        self._housekeeping = LoopingCall(self._keep_house)
-        self._housekeeping.clock = reactor
-        self._rebalancing: Deferred[None] | None = None
-        self._renew_after = 0.0
+        self.counts = LinkCounts()
+        self._hostnames: dict[int, str] = {}
+        self._upkeep = Upkeep(reactor, self.links, self._edges, self._credentials, now)
         self._replaced: Ingress | None = None
-        self._is_stopping = False
+        self.is_stopping = False
         self._is_over = False
-        self._transports: set[TunnelProtocol] = set()
         self._stopped: list[Deferred[None]] = []
         self._refused: list[Deferred[None]] = []
 
     # What whoever runs the agent may ask.
+
+    @property
+    def identity(self) -> Identity:
+        """Who the agent is."""
+        return self._credentials.identity
 
     @property
     def tunnels_up(self) -> int:
@@ -140,13 +140,17 @@ class AgentService(Service):
         """The settings that are in force."""
         return self._settings
 
+    def hostname(self, route: Route) -> str:
+        """Return the hostname under which a route is published, empty while it is not."""
+        return self._hostnames.get(route.offer.id, route.offer.hostname)
+
     def startService(self) -> None:
         """Dial."""
         super().startService()
         self.routes.probe_all()
         for link in self.links:
             link.start()
-        self._housekeeping.start(HOUSEKEEPING_SECONDS, now=False)
+        self._upkeep.start()
 
     def stopService(self) -> Deferred[None]:
         """
@@ -156,8 +160,8 @@ class AgentService(Service):
         """
         if self.running:
             super().stopService()
-            self._stop_housekeeping()
-            self._is_stopping = True
+            self._upkeep.stop()
+            self.is_stopping = True
             deadline = self._settings.drain_seconds
             streams = sum(route.traffic.open for route in self.routes.offered)
             self._observe(Draining(streams=streams, deadline_seconds=deadline))
@@ -168,8 +172,8 @@ class AgentService(Service):
 
     def stop_now(self) -> None:
         """Stop without waiting for what is under way; a drain that was begun ends at once."""
-        self._stop_housekeeping()
-        self._is_stopping = True
+        self._upkeep.stop()
+        self.is_stopping = True
         for link in self.links:
             link.stop()
         self._check_stopped()
@@ -199,7 +203,7 @@ class AgentService(Service):
         is_offer_new = self.routes.replace(settings.ingress)
         waits = [
             key
-            for key in ("state", "labels", "tunnels", "edges", "zone", "metrics", "log_format")
+            for key in ("state", "labels", "tunnels", "edges", "zone", "metrics")
             if getattr(settings, key) != getattr(before, key)
         ]
         self._settings = settings
@@ -221,34 +225,13 @@ class AgentService(Service):
         return Deferred.fromCoroutine(self._dial(link, delegate))
 
     async def _dial(self, link: Link, delegate: TunnelDelegate) -> TunnelProtocol:
-        if self._now() >= self.identity.valid_until:
+        if self._credentials.has_expired(self._now()):
             reason = "the agent's certificate has run out; enroll again with a new join token"
             self._give_up("certificate_expired", reason)
             raise AgentRefused(reason)
-        found = await self._edges.find()
         in_use = [other.edge for other in self.links if other is not link and other.edge is not None]
-        edge = link.edge = self._edges.choose(found, in_use, self._reactor.seconds())
-        try:
-            tunnel = await dial(
-                tcp_endpoint(self._reactor, edge.host, edge.port, CONNECT_SECONDS),
-                edge.host,
-                context=self._context,
-                delegate=delegate,
-                reactor=self._reactor,
-                turn=self._turn,
-                limits=self._limits,
-                times=self._times,
-            )
-        except Exception:
-            self._edges.failed(edge, self._reactor.seconds())
-            raise
-        self._transports.add(tunnel)
-        tunnel.disconnected().addCallback(self._disconnected, tunnel)
-        return tunnel
-
-    def _disconnected(self, _: None, tunnel: TunnelProtocol) -> None:
-        self._transports.discard(tunnel)
-        self._check_stopped()
+        link.edge = await self._dialler.choose(in_use)
+        return await self._dialler.dial(link.edge, delegate)
 
     def hello(self, link: Link) -> control.Hello:
         """Introduce the agent as it is now."""
@@ -284,6 +267,7 @@ class AgentService(Service):
 
     def link_up(self, link: Link, accepted: control.Accepted) -> None:
         """Note that a tunnel works."""
+        self.counts.registered += 1
         link.edge_name = accepted.edge
         if link.edge is not None:
             self._edges.answered(link.edge)
@@ -304,6 +288,7 @@ class AgentService(Service):
     def link_down(self, link: Link, reason: str, retry_seconds: float | None) -> None:
         """Note that a tunnel is gone."""
         if retry_seconds is not None:
+            self.counts.lost += 1
             self._log.info(
                 "tunnel {tunnel} to {address} is down: {reason}; again in {seconds:.1f} s",
                 tunnel=link.place,
@@ -342,15 +327,16 @@ class AgentService(Service):
         self.refuse_reload(f"the edge does not take the new routes: {message.reason}")
 
     def _accepted(self, message: control.Accepted) -> None:
+        self._hostnames = dict(message.hostnames)
         services = {route.offer.id: route.offer.service for route in self.routes.offered}
         urls = {route_id: url for route_id, url in message.urls.items() if route_id in services}
         if urls != self.urls:
             self.urls = urls
             self._observe(Published(urls={url: services[route_id] for route_id, url in urls.items()}))
         if message.edges:
-            self._edges.seen = _addresses(message.edges)
+            self._edges.seen = read_addresses(message.edges)
             try:
-                self.identity = self._state.remember_edges(self.identity, message.edges)
+                self._credentials.remember_edges(message.edges)
             except StateBroken as error:
                 self._log.warn("{error}", error=str(error))
 
@@ -361,64 +347,17 @@ class AgentService(Service):
             link.send(_health(route))
         self._observe(OriginChanged(origin=route.origin.text, healthy=route.origin.is_healthy, detail=detail))
 
-    def _keep_house(self) -> None:
-        now = self._now()
-        if now >= self.identity.renew_at and now >= self._renew_after:
-            self._renew(now)
-        if self._rebalancing is None:
-            self._rebalancing = Deferred.fromCoroutine(self._rebalance())
-            self._rebalancing.addErrback(self._rebalance_failed).addCallback(self._rebalanced)
-
-    def _renew(self, now: float) -> None:
-        link = next((link for link in self.links if link.is_up), None)
-        if link is not None:
-            self._renew_after = now + RENEW_RETRY_SECONDS
-            link.send(control.RenewRequest(csr_pem=new_request(self._state.request_key())))
-
     def _renewed(self, chain_pem: str) -> None:
         try:
-            self.identity = self._state.renew(self.identity, chain_pem)
-            self._context = self._make_context()
+            self._credentials.renew(chain_pem)
         except (BadCertificate, StateBroken, InvalidSettings) as error:
             self._log.error("the renewed certificate cannot be used: {error}", error=str(error))
             return
         self._log.info("the certificate was renewed")
         self._observe(CertificateRenewed(valid_until=self.identity.valid_until))
 
-    async def _rebalance(self) -> None:
-        """Move one tunnel to an edge that has fewer, if that edge answers."""
-        up = [link for link in self.links if link.is_up and link.edge is not None]
-        if len(up) < len(self.links):
-            return
-        in_use = [link.edge for link in up if link.edge is not None]
-        edge = self._edges.better(await self._edges.find(), in_use, self._reactor.seconds())
-        if edge is None:
-            return
-        endpoint = tcp_endpoint(self._reactor, edge.host, edge.port, CONNECT_SECONDS)
-        try:
-            probe = await connectProtocol(endpoint, Protocol())
-        except ConnectError:
-            self._edges.failed(edge, self._reactor.seconds())
-            return
-        probe.transport.loseConnection()
-        crowded = Counter(in_use).most_common(1)[0][0]
-        next(link for link in reversed(up) if link.edge == crowded).move()
-
-    def _rebalance_failed(self, failure: Failure) -> None:
-        if not failure.check(NoEdge, CancelledError):
-            self._log.failure("looking for a better edge failed", failure)
-
-    def _rebalanced(self, _: None) -> None:
-        self._rebalancing = None
-
-    def _stop_housekeeping(self) -> None:
-        if self._housekeeping.running:
-            self._housekeeping.stop()
-        if self._rebalancing is not None:
-            self._rebalancing.cancel()
-
     def _give_up(self, code: str, reason: str) -> None:
-        if self._is_stopping:
+        if self.is_stopping:
             return
         self._observe(Refused(code=code, reason=reason))
         self.stop_now()
@@ -427,22 +366,17 @@ class AgentService(Service):
             deferred.errback(AgentRefused(f"{reason} ({code})"))
 
     def _is_idle(self) -> bool:
-        return not self._transports and all(link.is_over for link in self.links)
+        return not self._dialler.has_connections and all(link.is_over for link in self.links)
 
     def _check_stopped(self) -> None:
-        if self._is_stopping and not self._is_over and self._is_idle():
+        if self.is_stopping and not self._is_over and self._is_idle():
             self._is_over = True
             self.routes.stop()
-            self._state.close()
+            self._credentials.close()
             self._observe(Stopped())
             stopped, self._stopped = self._stopped, []
             for deferred in stopped:
                 deferred.callback(None)
-
-    def _make_context(self) -> SSLContext:
-        return agent_context(
-            root_pem=self.identity.root_pem, chain_file=self._state.chain_file, key_file=self._state.key_file
-        )
 
 
 def _ignore(event: Event) -> None:
@@ -454,14 +388,3 @@ def _health(route: Route) -> control.OriginHealth:
     return control.OriginHealth(
         route_id=route.offer.id, healthy=route.origin.is_healthy, detail=last.detail if last is not None else ""
     )
-
-
-def _addresses(texts: Sequence[str]) -> Sequence[EdgeAddress]:
-    """Read what edges and tokens name, leaving out what is no address."""
-    found = []
-    for text in texts:
-        try:
-            found.append(EdgeAddress(*parse_edge(text, "edge")))
-        except InvalidSettings:
-            AgentService._log.warn("{text} is no address of an edge", text=text)
-    return found

@@ -16,7 +16,7 @@ import msgspec
 
 from warp_twisted.agent.ingress import Ingress, compile_ingress
 from warp_twisted.agent.origins import OriginRequest
-from warp_twisted.configuration import convert, parse
+from warp_twisted.configuration import convert, parse, read_file
 from warp_twisted.errors import InvalidName, InvalidSettings
 from warp_twisted.names import check_labels, parse_hostname
 
@@ -49,6 +49,7 @@ REFUSED = {
     "ipRules": "visitors' addresses are judged by the edge's policy",
 }
 
+LogLevelName = Literal["debug", "info", "warn", "error"]
 Text = Annotated[str, msgspec.Meta(min_length=1)]
 
 _DURATION = re.compile(
@@ -75,6 +76,7 @@ class AgentSettings:
     metrics: str | None = None
     drain_seconds: float = 30.0
     log_format: Literal["json", "text"] = "text"
+    log_level: LogLevelName = "info"
 
 
 class _Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -86,6 +88,7 @@ class _Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
 class _Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     format: Literal["json", "text"] = "text"
+    level: LogLevelName = "info"
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -109,7 +112,10 @@ def parse_settings(content: str | bytes, source: str = "agent.yaml") -> AgentSet
     :param source: what errors call this text, usually the file's name.
     :raises InvalidSettings: naming source, key path and what was expected there; nothing is half taken.
     """
-    raw = parse(content, dict[str, object], source)
+    return _checked(parse(content, dict[str, object], source), source)
+
+
+def _checked(raw: dict[str, object], source: str) -> AgentSettings:
     try:
         _spell(raw)
         file = convert(raw, _File, "")
@@ -126,9 +132,19 @@ def parse_settings(content: str | bytes, source: str = "agent.yaml") -> AgentSet
             metrics=file.metrics,
             drain_seconds=file.drain,
             log_format=file.log.format,
+            log_level=file.log.level,
         )
     except InvalidSettings as error:
         raise InvalidSettings(f"{source}: {str(error).removeprefix(': ')}") from error
+
+
+def read_agent_settings(path: str) -> AgentSettings:
+    """
+    Read an agent.yaml.
+
+    :raises InvalidSettings: if the file cannot be read or is refused.
+    """
+    return _checked(read_file(path, dict[str, object]), path)
 
 
 def parse_duration(text: str, place: str) -> float:

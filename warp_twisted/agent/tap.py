@@ -1,0 +1,237 @@
+"""`twistd warp-agent`: options, the configuration file, the log, signals and systemd; the rest is `agent.program`."""
+
+import atexit
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from twisted.application.service import MultiService
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import serverFromString
+from twisted.internet.task import LoopingCall
+from twisted.logger import ILogObserver, Logger
+from twisted.names.client import lookupService
+from twisted.python.failure import Failure
+from twisted.python.logfile import LogFile
+from twisted.python.usage import Options as BaseOptions
+from twisted.python.usage import UsageError
+
+from warp_twisted.agent.events import Event, TunnelDown, TunnelUp
+from warp_twisted.agent.program import AgentProgram
+from warp_twisted.agent.routes import Routes
+from warp_twisted.agent.settings import AgentSettings, read_agent_settings
+from warp_twisted.ca.tokens import JoinTokenText, parse_token
+from warp_twisted.errors import InvalidSettings, WarpError
+from warp_twisted.log_output import LogOutput
+from warp_twisted.systemd import Systemd
+from warp_twisted.tunnel import Turn
+
+WATCH_SECONDS = 2.0
+READY_SECONDS = 60.0  # systemd hears that we are ready when a tunnel is up, or after this long without any edge
+STOP_MARGIN_SECONDS = 15.0  # systemd is asked for so much more than a drain may take
+
+
+class Options(BaseOptions):
+    """Options of `twistd warp-agent`."""
+
+    synopsis = "[--config FILE] [--check]"
+    longdesc = """
+Run a Warp agent beside an origin: it dials the edges, and listens on no network port.
+
+Everything is in one YAML file; docs/configuration.md explains its keys. A change of the file, or SIGHUP, is taken
+without dropping a tunnel; a file that is wrong is refused whole, and what needs a restart is logged. SIGTERM drains:
+requests that are under way finish. The join token comes from token_file or $WARP_TOKEN, and is needed once.
+
+Examples:
+  twistd -n warp-agent --config /etc/warp/agent.yaml
+  twistd -n warp-agent --config agent.yaml --check
+"""
+    optParameters = [
+        ["config", "c", "/etc/warp/agent.yaml", "The configuration file."],
+    ]
+    optFlags = [
+        ["check", None, "Say whether the configuration is good, and end: 0 if it is, 1 with the reason if not."],
+    ]
+
+    def postOptions(self) -> None:
+        """Read the configuration, and with `--check` do nothing else."""
+        try:
+            self.settings = read_agent_settings(self["config"])
+            if self["check"]:
+                check(self.settings, self["config"])
+        except WarpError as error:
+            raise UsageError(str(error)) from error
+        if self["check"]:
+            print(f"{self['config']}: good")
+            raise SystemExit(0)
+
+
+def check(settings: AgentSettings, source: str) -> None:
+    """
+    Look at what the settings point to, without dialling, listening or writing.
+
+    :raises InvalidSettings: naming what cannot be used.
+    """
+    from twisted.internet import reactor
+
+    routes = Routes(reactor, Turn(reactor), lambda route: None)
+    try:
+        routes.replace(settings.ingress)
+    except InvalidSettings as error:
+        raise InvalidSettings(f"{source}: {error}") from error
+    if settings.metrics is not None:
+        try:
+            serverFromString(reactor, settings.metrics)
+        except Exception as error:  # each kind of endpoint raises as it likes
+            raise InvalidSettings(f"{source}: metrics: {settings.metrics!r} is no endpoint: {error}") from error
+
+
+class Program(MultiService):
+    """The agent as a program: its log, signals, its settings file, and systemd."""
+
+    _log = Logger()
+
+    def __init__(self, reactor: Any, path: str, settings: AgentSettings, output: LogOutput | None) -> None:
+        super().__init__()
+        self._reactor = reactor
+        self._path = Path(path)
+        self._settings = settings
+        self._output = output
+        self._systemd = Systemd(os.environ.get("NOTIFY_SOCKET"), os.environ.get("WATCHDOG_USEC"))
+        self._program = AgentProgram(
+            reactor,
+            settings,
+            read_token=self._read_token,
+            read_settings=self._read_settings,
+            observe=self._observe,
+            lookup_service=lambda name: lookupService(name, timeout=(1, 2, 4)),
+            is_patient=True,
+        )
+        self._program.setServiceParent(self)
+        self._seen = _signature(self._path)
+        self._watch = LoopingCall(self._look_at_file)
+        self._watch.clock = reactor
+        self._is_ready = False
+        self._is_stopping = False
+
+    def setServiceParent(self, parent: Any) -> None:
+        """Join the application, whose log goes where the settings say unless twistd was told otherwise."""
+        if self._output is not None:
+            parent.setComponent(ILogObserver, self._output)
+        super().setServiceParent(parent)
+
+    def startService(self) -> None:
+        """Start the agent, and follow its settings file."""
+        signal.signal(signal.SIGHUP, lambda number, frame: self._reactor.callFromThread(self._reload))
+        self._systemd.extend_timeout(READY_SECONDS + STOP_MARGIN_SECONDS)
+        self._reactor.callLater(READY_SECONDS, self._ready, "no edge answers yet")
+        super().startService()
+        self._program.ended.addErrback(self._ended)
+        self._systemd.start_watchdog(self._reactor)
+        self._watch.start(WATCH_SECONDS, now=False)
+
+    def stopService(self) -> Any:
+        """Drain and stop."""
+        self._is_stopping = True
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        if self._watch.running:
+            self._watch.stop()
+        self._systemd.stopping("draining")
+        self._systemd.extend_timeout(self._settings.drain_seconds + STOP_MARGIN_SECONDS)
+        stopped: Deferred[Any] = super().stopService()
+        return stopped.addBoth(self._stopped)
+
+    def _stopped(self, result: object) -> object:
+        self._systemd.stop_watchdog()
+        return result
+
+    def _ended(self, failure: Failure) -> None:
+        """Say why the agent cannot work, and end with a status that tells it too."""
+        if failure.check(WarpError):
+            self._log.critical("the agent cannot work: {error}", error=str(failure.value))
+        else:
+            self._log.failure("the agent failed", failure=failure)
+        self._systemd.status(f"cannot work: {failure.getErrorMessage()}")
+        # twistd itself always exits with 0; the handler runs when it has removed its pid file.
+        atexit.register(_exit, getattr(failure.value, "exit_code", 1))
+        if not self._is_stopping:
+            self._reactor.stop()
+
+    def _read_token(self) -> JoinTokenText | None:
+        text = os.environ.get("WARP_TOKEN", "")
+        if self._settings.token_file is not None:
+            try:
+                text = Path(self._settings.token_file).read_text("ascii")
+            except FileNotFoundError:
+                pass  # removed after the agent enrolled, as it should be
+            except (OSError, UnicodeDecodeError) as error:
+                raise InvalidSettings(f"token_file: {self._settings.token_file}: {error}") from error
+        return parse_token(text) if text.strip() else None
+
+    def _read_settings(self) -> AgentSettings:
+        return read_agent_settings(str(self._path))
+
+    def _look_at_file(self) -> None:
+        signature = _signature(self._path)
+        if signature is not None and signature != self._seen:
+            self._reload()
+
+    def _reload(self) -> None:
+        self._seen = _signature(self._path)
+        self._systemd.reloading()
+        is_good = self._program.reload()
+        agent = self._program.agent
+        if is_good and agent is not None:
+            self._settings = agent.settings
+            if self._output is not None:
+                self._output.configure(self._settings.log_format, self._settings.log_level)
+        self._systemd.ready(self._status() if is_good else "the configuration was refused, the old one stays")
+
+    def _observe(self, event: Event) -> None:
+        if isinstance(event, TunnelUp):
+            self._ready(self._status())
+        if isinstance(event, TunnelUp | TunnelDown):
+            self._systemd.status(self._status())
+
+    def _ready(self, status: str) -> None:
+        if not self._is_ready and not self._is_stopping:
+            self._is_ready = True
+            self._systemd.ready(status)
+
+    def _status(self) -> str:
+        agent = self._program.agent
+        return "starting" if agent is None else f"{agent.tunnels_up} of {len(agent.links)} tunnels are up"
+
+
+def makeService(options: Options) -> Program:
+    """Build the agent that the options describe."""
+    from twisted.internet import reactor
+
+    settings = options.settings
+    return Program(reactor, options["config"], settings, _log_output(options.parent or {}, settings))
+
+
+def _log_output(twistd: Any, settings: AgentSettings) -> LogOutput | None:
+    """Return where the log goes, or None when twistd was told to write it another way."""
+    if twistd.get("logger") or twistd.get("syslog"):
+        return None
+    name = twistd.get("logfile") or ("-" if twistd.get("nodaemon") else "twistd.log")
+    file: Any = sys.stdout if name == "-" else LogFile.fromFullPath(name)
+    return LogOutput(file, settings.log_format, settings.log_level)
+
+
+def _signature(path: Path) -> tuple[int, int, int] | None:
+    """Return what changes when a file is edited or replaced, None if it is not there."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns, status.st_size
+
+
+def _exit(status: int) -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
