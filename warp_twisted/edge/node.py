@@ -162,6 +162,7 @@ class EdgeNode(Service):
         listen = self.settings.listen
         await self.mirror.start()
         self.claims.start()
+        self.serving.start()
         self.tunnels.start()
         self._certificate.start()
         tunnel = [await self._listen(text, self._listener) for text in listen.tunnel or ()]
@@ -289,7 +290,8 @@ class EdgeNode(Service):
     def _make_dns(self) -> DnsServer:
         zone = self.settings.zone
         servers = {f"{name}.{zone}": addresses for name, addresses in self._nameservers().items()}
-        served = ServedZone(ZoneSettings(name=zone, nameservers=servers), self.publication)
+        master = self.settings.dns.master_file or ""
+        served = ServedZone(ZoneSettings(name=zone, nameservers=servers, master_file=master), self.publication)
         return DnsServer(self._reactor, [served])
 
     # Reloading.
@@ -364,7 +366,7 @@ class EdgeNode(Service):
 
     async def _stop_parts(self) -> None:
         await self._close_listeners()
-        await self.serving.stop()
+        self.serving.stop()
         self._certificate.stop()
         await self.tunnels.stop(CLOSE_SECONDS)
         await self.claims.stop()

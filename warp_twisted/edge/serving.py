@@ -1,43 +1,122 @@
 """
-The visitors' side of one edge, put together from its settings.
+The visitors' side of one edge, put together from its settings: routes, listeners, metrics and the access log.
 
 It translates edge.yaml into the data path's own values; what is done with them is decided there.
 """
 
+import os
 from typing import Any
 
 from prometheus_client.registry import Collector
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IProtocolFactory
+from twisted.logger import Logger
 
-from warp_twisted.edge.limits import VisitorLimits
+from warp_twisted.edge.access_log import AccessLog
+from warp_twisted.edge.limits import VisitorLimits, VisitorTimeouts
 from warp_twisted.edge.metrics import DataPathCollector, DataPathMetrics
 from warp_twisted.edge.routing import RouteTable
 from warp_twisted.edge.settings import EdgeSettings
-from warp_twisted.http1.limits import HeadLimits
+from warp_twisted.edge.visitors import VisitorFactory, Visitors
+from warp_twisted.errors import InvalidSettings
+from warp_twisted.http1.limits import BodyLimits, HeadLimits
+
+STANDARD_OUTPUT = 1
 
 
 class Serving:
-    """What visitors meet."""
+    """
+    What visitors meet.
+
+    :ivar http: what plain listeners run.
+    :ivar https: what TLS listeners run; None while there is no certificate to show.
+    """
+
+    _log = Logger()
 
     def __init__(self, reactor: Any, settings: EdgeSettings) -> None:
-        self._metrics = DataPathMetrics()
-        self.routes = RouteTable(self._metrics, visitor_limits(settings))
-        self.http: IProtocolFactory | None = None
+        self._clock = reactor
+        self._settings = settings
+        metrics = DataPathMetrics()
+        limits = visitor_limits(settings)
+        self._file = AccessFile(settings.log.access)
+        self.routes = RouteTable(metrics, limits)
+        self.visitors = Visitors(
+            self.routes,
+            metrics,
+            reactor,
+            access_log=AccessLog(self._file.write) if settings.log.access is not None else None,
+            limits=limits,
+            timeouts=visitor_timeouts(settings),
+        )
+        self.http: IProtocolFactory | None = VisitorFactory(self.visitors)
         self.https: IProtocolFactory | None = None
-        self.collector: Collector = DataPathCollector(self._metrics, lambda: 0, lambda: self.routes.stream_counts)
+        self.collector: Collector = DataPathCollector(
+            metrics, lambda: len(self.visitors.connections), lambda: self.routes.stream_counts
+        )
+
+    def start(self) -> None:
+        """Begin to watch the time-outs."""
+        self.visitors.start()
 
     def reload(self, settings: EdgeSettings) -> None:
-        """Apply new settings."""
-        self.routes.limits = visitor_limits(settings)
+        """
+        Apply new settings, and open the access log again, as it may have been moved away.
 
-    def drain(self, timeout: float) -> Deferred[None]:
-        """Finish the requests there are."""
-        return succeed(None)
+        :raises InvalidSettings: if something cannot be applied; nothing is then.
+        """
+        file = AccessFile(settings.log.access)
+        log = self.visitors.access_log
+        if log is not None:
+            log.flush()
+        self._file.close()
+        self._file = file
+        self.visitors.access_log = AccessLog(file.write) if settings.log.access is not None else None
+        self.visitors.apply(visitor_limits(settings), visitor_timeouts(settings))
+        self._settings = settings
 
-    def stop(self) -> Deferred[None]:
-        """Hang up on everybody."""
-        return succeed(None)
+    async def drain(self, timeout: float) -> None:
+        """Finish the requests there are, for at most the time given."""
+        drained: Deferred[None] = self.visitors.drain()
+        await drained.addTimeout(timeout, self._clock, onTimeoutCancel=lambda result, seconds: None)
+
+    def stop(self) -> None:
+        """Hang up on everybody, and write the rest of the access log."""
+        self.visitors.stop()
+        self._file.close()
+
+
+class AccessFile:
+    """
+    Where access lines go: a file that is appended to, `-` for standard output, or None for nowhere.
+
+    :raises InvalidSettings: if the file cannot be opened.
+    """
+
+    def __init__(self, name: str | None) -> None:
+        self._descriptor: int | None = None
+        if name == "-":
+            self._descriptor = os.dup(STANDARD_OUTPUT)  # not sys.stdout, which the log may have taken over
+        elif name is not None:
+            try:
+                self._descriptor = os.open(name, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+            except OSError as error:
+                raise InvalidSettings(f"log.access: {name}: {error.strerror}") from error
+
+    def write(self, lines: bytes) -> None:
+        """Append whole lines; a full disk loses lines, never a request."""
+        if self._descriptor is None:
+            return
+        try:
+            os.write(self._descriptor, lines)
+        except OSError:
+            return
+
+    def close(self) -> None:
+        """Write no more."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
 
 
 def visitor_limits(settings: EdgeSettings) -> VisitorLimits:
@@ -45,7 +124,23 @@ def visitor_limits(settings: EdgeSettings) -> VisitorLimits:
     limits = settings.limits
     return VisitorLimits(
         head=HeadLimits(head_bytes=limits.head_bytes, header_count=limits.header_count),
+        body=BodyLimits(body_bytes=limits.body_bytes),
         idle_streams=limits.idle_streams_per_route,
         connections=limits.connections,
         connections_per_address=limits.connections_per_address,
+    )
+
+
+def visitor_timeouts(settings: EdgeSettings) -> VisitorTimeouts:
+    """Return the data path's time-outs as the settings have them."""
+    timeouts = settings.timeouts
+    return VisitorTimeouts(
+        header=timeouts.header,
+        idle=timeouts.idle,
+        visitor_stall=timeouts.visitor_stall,
+        origin_connect=timeouts.origin_connect,
+        origin_response=timeouts.origin_response,
+        origin_stall=timeouts.origin_stall,
+        upgraded=timeouts.upgraded,
+        idle_stream=timeouts.idle_stream,
     )

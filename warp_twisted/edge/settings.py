@@ -25,9 +25,7 @@ def _check_addresses(addresses: tuple[str, ...]) -> None:
         try:
             ip_address(address)
         except ValueError as error:
-            raise ValueError(
-                f"addresses[{index}]: expected an IPv4 or IPv6 address, got {address!r}"
-            ) from error
+            raise ValueError(f"addresses[{index}]: expected an IPv4 or IPv6 address, got {address!r}") from error
 
 
 class EdgeIdentity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -81,6 +79,7 @@ class Dns(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     ttl: Annotated[int, msgspec.Meta(ge=0, le=86400)] = 5
     nameservers: Annotated[tuple[Nameserver, ...], msgspec.Meta(max_length=13)] = ()
     https_records: bool = True
+    master_file: Text | None = None  # records beside the live ones, RFC 1035 §5
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -88,6 +87,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     head_bytes: Annotated[int, msgspec.Meta(ge=1024, le=1 << 20)] = 16384
     header_count: Annotated[int, msgspec.Meta(ge=8, le=10000)] = 100
+    body_bytes: Annotated[int, msgspec.Meta(ge=0)] = 0  # of one request; 0 sets no bound
     connections: Count = 20000
     connections_per_address: Count = 1000
     tunnels: Count = 10000
@@ -105,8 +105,12 @@ class Timeouts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     header: Seconds = 10
     idle: Seconds = 75
+    visitor_stall: Seconds = 60
     origin_connect: Seconds = 10
     origin_response: Seconds = 60
+    origin_stall: Seconds = 3600
+    upgraded: Seconds = 3600
+    idle_stream: Seconds = 55
     drain: Seconds = 30
     hello: Seconds = 10  # from a tunnel's TCP accept to its hello
     lease: Annotated[float, msgspec.Meta(ge=3, le=3600)] = 30
