@@ -1,0 +1,39 @@
+"""Filters of the role warp_agent: hostnames, and the patterns that certificates allow."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+
+def _is_allowed(hostname: str, patterns: Iterable[str]) -> bool:
+    """Say whether a pattern covers a hostname; `*.` stands for one label or more, as in certificates of agents."""
+    return any(
+        hostname == pattern or (pattern.startswith("*.") and hostname.removeprefix("*.").endswith(pattern[1:]))
+        for pattern in patterns
+    )
+
+
+def warp_not_allowed(hostnames: Iterable[str], patterns: Sequence[str]) -> list[str]:
+    """Return the hostnames that no pattern covers."""
+    return [hostname for hostname in hostnames if not _is_allowed(hostname, patterns)]
+
+
+def warp_hostnames(instance: Mapping[str, Any]) -> list[str]:
+    """Return the hostnames that an instance is to serve: those it names, else those of its rules."""
+    found = instance.get("hostnames") or [rule.get("hostname") for rule in instance.get("ingress") or ()]
+    return list(dict.fromkeys(filter(None, found)))
+
+
+def warp_changed(registered: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
+    """Return the names of the instances for which a looped task changed something."""
+    return [result["item"]["name"] for result in registered["results"] if result.get("changed")]
+
+
+class FilterModule:
+    """What Ansible asks for the filters."""
+
+    def filters(self) -> dict[str, Callable[..., object]]:
+        return {
+            "warp_changed": warp_changed,
+            "warp_hostnames": warp_hostnames,
+            "warp_not_allowed": warp_not_allowed,
+        }

@@ -1,0 +1,162 @@
+"""
+The fleet that tests look at: a copy of the checkout and of the example inventory, deployed on fresh hosts once.
+
+Whoever asks first has it made: hosts up, a check on the fresh hosts, the deployment, and the same run again. What
+those runs printed and took is kept, so that tests of them cost no further run. Every later test finds the fleet
+deployed, and leaves it so.
+"""
+
+import functools
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from tests.fleet.certificates import make_authority, make_certificate
+from tests.fleet.hosts import Hosts
+from tests.fleet.place import FleetError, Place
+
+ROOT = Path(__file__).parents[2]
+ZONE = "warp.test"
+EDGES, SECONDARIES, ORIGINS = ("edge1",), ("ns1",), ("origin1", "origin2")
+PLAY_SECONDS = 600.0
+_COPIED = (
+    *("ansible.cfg", "site.yml", "pyproject.toml", "setup.py", "README.md", "LICENSE"),
+    *("roles", "playbooks", "warp_twisted", "dns", "inventory.example"),
+)
+_RECAP = re.compile(r"^(?P<host>\S+)\s+: (?P<counts>(?:\w+=\d+\s*)+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """
+    One run of ansible-playbook.
+
+    :ivar counts: of each host, such as `counts["edge1"]["changed"]`.
+    """
+
+    returncode: int
+    output: str
+    seconds: float
+    counts: Mapping[str, Mapping[str, int]]
+
+    def check(self) -> "Run":
+        """
+        Return the run, if it went well.
+
+        :raises FleetError: with the end of what it printed, if not.
+        """
+        if self.returncode:
+            raise FleetError(f"ansible-playbook exited {self.returncode}:\n{self.output[-6000:]}")
+        return self
+
+
+class Deployment:
+    """The hosts, the checkout and the inventory that they are deployed from."""
+
+    def __init__(self, place: Place) -> None:
+        self.hosts = Hosts(place)
+        self.checkout = place.directory / "checkout"
+        self.inventory = self.checkout / "inventory"
+        self.authority = place.directory / "visitors.pem"
+        self.runs: dict[str, Run] = {}
+
+    def make(self) -> None:
+        """Bring up fresh hosts and deploy the fleet, noting each run by name: check, first, second."""
+        self.hosts.down()
+        self.hosts.up(*EDGES, *SECONDARIES, *ORIGINS)
+        self._copy_checkout()
+        self._write_inventory()
+        self.runs["check"] = self.play("site.yml", "--check", "--diff")
+        self.runs["first"] = self.play("site.yml", "--diff").check()
+        self.runs["second"] = self.play("site.yml", "--diff").check()
+
+    def play(self, playbook: str, *arguments: str, variables: Mapping[str, object] | None = None) -> Run:
+        """Run a playbook as an operator does, in the checkout."""
+        program = Path(sys.executable).with_name("ansible-playbook")
+        extra = ("--extra-vars", json.dumps(dict(variables))) if variables else ()
+        environment = {key: value for key, value in os.environ.items() if not key.startswith(("ANSIBLE_", "PYTHON"))}
+        begun = time.monotonic()
+        done = subprocess.run(
+            [str(program), playbook, *arguments, *extra],
+            cwd=self.checkout,
+            env=environment | {"ANSIBLE_NOCOLOR": "1", "LC_ALL": "C.UTF-8"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=PLAY_SECONDS,
+        )
+        output = done.stdout + done.stderr
+        counts = {
+            match["host"]: {key: int(value) for key, value in re.findall(r"(\w+)=(\d+)", match["counts"])}
+            for match in _RECAP.finditer(output)
+        }
+        seconds = time.monotonic() - begun
+        return Run(returncode=done.returncode, output=output, seconds=seconds, counts=counts)
+
+    def _copy_checkout(self) -> None:
+        """Copy what a clone has: a run writes into its checkout, and must not depend on what lies there."""
+        shutil.rmtree(self.checkout, ignore_errors=True)
+        self.checkout.mkdir(parents=True)
+        left_out = shutil.ignore_patterns("__pycache__", "*.egg-info", "dropin.cache")
+        for name in _COPIED:
+            if (ROOT / name).is_dir():
+                shutil.copytree(ROOT / name, self.checkout / name, ignore=left_out)
+            else:
+                shutil.copy(ROOT / name, self.checkout / name)
+
+    def _write_inventory(self) -> None:
+        """The example, with the zone and the addresses filled in; the rest is what this test bench needs."""
+        shutil.copytree(self.checkout / "inventory.example", self.inventory)
+        every = self.inventory / "group_vars/all.yml"
+        every.write_text(every.read_text().replace("warp_zone: warp.example", f"warp_zone: {ZONE}"))
+        groups = {"edges": EDGES, "secondaries": SECONDARIES, "origins": ORIGINS}
+        children = {
+            group: {"hosts": {name: {"ansible_host": self.hosts.address(name)} for name in names}}
+            for group, names in groups.items()
+        }
+        (self.inventory / "hosts.yml").write_text(yaml.safe_dump({"all": {"children": children}}))
+        certificates = self.inventory / "secrets/certificates"
+        certificates.mkdir(parents=True, mode=0o700)
+        signer = make_authority(self.authority)
+        make_certificate(signer, [ZONE, f"*.{ZONE}"], certificates / f"{ZONE}.pem", certificates / f"{ZONE}.key")
+        bench = {
+            "warp_common_wheelhouse": "/srv/wheels",
+            "warp_edge_certificates": [
+                {
+                    "name": ZONE,
+                    "certificate": "{{ inventory_dir }}/secrets/certificates/" + f"{ZONE}.pem",
+                    "key": "{{ inventory_dir }}/secrets/certificates/" + f"{ZONE}.key",
+                }
+            ],
+        }
+        for name in self.hosts.names:
+            own = self.hosts.connection(name)
+            if name in EDGES + SECONDARIES:
+                own["warp_addresses"] = [self.hosts.address(name), self.hosts.address6(name)]
+            path = self.inventory / f"host_vars/{name}.yml"
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(yaml.safe_dump(own))
+        (self.inventory / "group_vars/all").mkdir()
+        every.rename(self.inventory / "group_vars/all/fleet.yml")
+        (self.inventory / "group_vars/all/bench.yml").write_text(yaml.safe_dump(bench))
+
+
+@functools.cache
+def deployment() -> Deployment:
+    """
+    Return the fleet, deployed.
+
+    :raises FleetError: if hosts cannot be made here, or the deployment failed.
+    """
+    made = Deployment(Place())
+    made.make()
+    return made
