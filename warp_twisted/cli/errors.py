@@ -11,3 +11,7 @@ class EdgeUnreachable(WarpError):
 
 class EdgeRefused(WarpError):
     """The edge refused what was asked."""
+
+
+class DemoFailed(WarpError):
+    """The demo could not start."""
