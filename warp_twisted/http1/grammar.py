@@ -20,6 +20,8 @@ _LENGTH = re.compile(rb"[0-9]{1,18}+")  # 10**18 - 1 fits every signed 64-bit co
 # CR at the very end of what has arrived may still be followed by its LF.
 _BAD_BYTE = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|(?<!\r)\n|\r(?!\n|\Z)")
 
+_COMMON_OPTIONS = {b" keep-alive": b"keep-alive", b" Keep-Alive": b"keep-alive", b" close": b"close"}
+
 OPTIONAL_WHITESPACE = b" \t"
 
 
@@ -50,6 +52,10 @@ def parse_options(values: Iterable[bytes]) -> frozenset[bytes]:
     """
     options = set()
     for value in values:
+        common = _COMMON_OPTIONS.get(value)
+        if common is not None:
+            options.add(common)
+            continue
         for part in value.split(b","):
             option = part.strip(OPTIONAL_WHITESPACE)
             if not option:
@@ -58,3 +64,8 @@ def parse_options(values: Iterable[bytes]) -> frozenset[bytes]:
                 raise MessageRefused(BAD_CONNECTION)
             options.add(option.lower())
     return frozenset(options)
+
+
+def spellings(*names: bytes) -> frozenset[bytes]:
+    """Return field names in the spellings that are in use: as given, in title case, and in lower case."""
+    return frozenset(spelling for name in names for spelling in (name, name.title(), name.lower()))

@@ -10,12 +10,18 @@ for a field the edge speaks for: such a twin of a framing field is refused, a tw
 """
 
 import re
-from enum import IntEnum
 
 import msgspec
 
 from warp_twisted.http1.forwarding import Forwarding
-from warp_twisted.http1.grammar import FIELD_LINES, OPTIONAL_WHITESPACE, has_bad_byte, parse_length, parse_options
+from warp_twisted.http1.grammar import (
+    FIELD_LINES,
+    OPTIONAL_WHITESPACE,
+    has_bad_byte,
+    parse_length,
+    parse_options,
+    spellings,
+)
 from warp_twisted.http1.limits import HeadLimits
 from warp_twisted.http1.refusals import (
     BAD_CODING,
@@ -53,27 +59,40 @@ _MAX_REMEMBERED = 4_096  # a longer section is read anew each time, so an idle c
 _MAX_AGENT = 512  # of User-Agent, for the access log
 
 
-class _Use(IntEnum):
-    """What becomes of a field with a meaning of its own; all others are passed on untouched."""
-
-    READ = 1  # read here, and written again in its canonical form if at all
-    NOTE = 2  # passed on, and its value noted
-    DROP = 3  # hop-by-hop, or the edge's own to say
-
+# What becomes of a field with a meaning of its own; all others are passed on untouched.
+_READ = 1  # read here, and written again in its canonical form if at all
+_NOTE = 2  # passed on, and its value noted
+_DROP = 3  # hop-by-hop, or the edge's own to say
 
 _USES = {
     **dict.fromkeys(
-        (b"host", b"content-length", b"transfer-encoding", b"connection", b"upgrade", b"expect", b"te"), _Use.READ
+        (b"host", b"content-length", b"transfer-encoding", b"connection", b"upgrade", b"expect", b"te"), _READ
     ),
-    b"max-forwards": _Use.READ,
-    b"user-agent": _Use.NOTE,
-    b"accept": _Use.NOTE,
-    **dict.fromkeys((b"keep-alive", b"proxy-connection", b"proxy-authorization", b"proxy"), _Use.DROP),
-    **dict.fromkeys((b"forwarded", b"x-real-ip", b"x-request-id"), _Use.DROP),
+    b"max-forwards": _READ,
+    b"user-agent": _NOTE,
+    b"accept": _NOTE,
+    **dict.fromkeys((b"keep-alive", b"proxy-connection", b"proxy-authorization", b"proxy"), _DROP),
+    **dict.fromkeys((b"forwarded", b"x-real-ip", b"x-request-id"), _DROP),
 }
+# Names with no meaning here, as browsers and tools write them: a look-up that spares most lines the rest.
+_PLAIN = spellings(
+    *(b"Accept-Encoding", b"Accept-Language", b"Authorization", b"Cache-Control", b"Content-Type", b"Cookie", b"DNT"),
+    *(b"If-Modified-Since", b"If-None-Match", b"Origin", b"Pragma", b"Priority", b"Range", b"Referer", b"Sec-CH-UA"),
+    *(b"Sec-CH-UA-Mobile", b"Sec-CH-UA-Platform", b"Sec-Fetch-Dest", b"Sec-Fetch-Mode", b"Sec-Fetch-Site"),
+    *(b"Sec-Fetch-User", b"Upgrade-Insecure-Requests", b"X-Requested-With"),
+)
 _FORWARDED = b"x-forwarded-"
 _OWN_OPTIONS = frozenset({b"close", b"keep-alive", b"upgrade", b"te"})
+_NO_OPTIONS: frozenset[bytes] = frozenset()
 _MUST_STAY = frozenset({b"host", b"content-length", b"transfer-encoding", b"cache-control"})
+
+
+class _Place(msgspec.Struct, frozen=True):
+    """Where one Host value leads: its normal form, and what is told to the origin about it."""
+
+    authority: bytes
+    host: str
+    lines: bytes
 
 
 class RequestFields(msgspec.Struct, frozen=True):
@@ -135,7 +154,7 @@ class RequestHead(msgspec.Struct, frozen=True):
 class RequestReader:
     """Reads the request heads of one visitor connection."""
 
-    __slots__ = ("_checked", "_forwarding", "_last", "_limits", "_upgrades")
+    __slots__ = ("_checked", "_forwarding", "_last", "_limits", "_place", "_upgrades")
 
     def __init__(
         self, limits: HeadLimits, forwarding: Forwarding, upgrades: frozenset[bytes] = frozenset({b"websocket"})
@@ -149,6 +168,7 @@ class RequestReader:
         self._forwarding = forwarding
         self._upgrades = upgrades
         self._last: RequestFields | None = None
+        self._place: _Place | None = None
         self._checked = 0  # bytes of an incomplete head that were searched already
 
     def read(self, data: bytes) -> RequestHead | None:
@@ -221,78 +241,83 @@ class RequestReader:
             raise MessageRefused(BAD_LINE_END if has_bad_byte(raw, 0) else BAD_FIELD)
         if raw.count(b"\r\n") - 2 > self._limits.header_count:
             raise MessageRefused(TOO_MANY_FIELDS)
-        minor = int(match[1])
+        minor = 1 if match[1] == b"1" else 0
         found, kept = _sort_fields(raw[_SECTION_PREFIX:-4])
-        authority, host = self._host(found, named)
+        place = self._read_host(found, named)
         length, framing = _framing(found, minor)
-        options = parse_options(found.get(b"connection", ()))
-        if not options.isdisjoint(_MUST_STAY):
-            raise MessageRefused(BAD_CONNECTION)
+        options = parse_options(found["connection"]) if "connection" in found else _NO_OPTIONS
         if not options <= _OWN_OPTIONS:
+            if not options.isdisjoint(_MUST_STAY):
+                raise MessageRefused(BAD_CONNECTION)
             kept = [line for line in kept if line.partition(b":")[0].lower() not in options]
-        upgrade = self._upgrade(found, options) if minor and not length else b""
-        expects = _expects_continue(found) and bool(minor) and length != 0
-        hop_by_hop = _hop_by_hop(found, upgrade)
-        expectation = b"Expect: 100-continue\r\n" if expects else b""
-        lines = [
-            b"Host: %b\r\n" % authority,
-            *[line + b"\r\n" for line in kept],
-            framing,
-            hop_by_hop,
-            expectation,
-            self._forwarding.lines(authority),
-        ]
+        upgrade = self._upgrade(found, options) if minor and not length and "upgrade" in found else b""
+        hop_by_hop = _hop_by_hop(found, upgrade) if upgrade or "te" in found else b""
+        expects = "expect" in found and _expects_continue(found["expect"]) and minor == 1 and length != 0
+        if expects:
+            framing += b"Expect: 100-continue\r\n"
+        kept.insert(0, b"Host: " + place.authority)
         return RequestFields(
-            raw=raw,
-            minor=minor,
-            host=host,
-            authority=authority,
-            length=length,
-            persistent=b"close" not in options and (minor == 1 or b"keep-alive" in options),
-            upgrade=upgrade,
-            expects_continue=expects,
-            max_forwards=_max_forwards(found),
-            accept=_noted(found, b"accept"),
-            user_agent=_noted(found, b"user-agent")[:_MAX_AGENT].decode("latin-1"),
-            lines=b"".join(lines),
+            raw,
+            minor,
+            place.host,
+            place.authority,
+            length,
+            b"close" not in options and (minor == 1 or b"keep-alive" in options),
+            upgrade,
+            expects,
+            _max_forwards(found["max-forwards"]) if "max-forwards" in found else -1,
+            found["accept"][0].strip(OPTIONAL_WHITESPACE) if "accept" in found else b"",
+            found["user-agent"][0][:_MAX_AGENT].decode("latin-1").strip() if "user-agent" in found else "",
+            b"%b\r\n%b%b%b" % (b"\r\n".join(kept), framing, hop_by_hop, place.lines),
         )
 
-    def _host(self, found: dict[bytes, list[bytes]], named: Authority | None) -> tuple[bytes, str]:
-        values = found.get(b"host")
+    def _read_host(self, found: dict[str, list[bytes]], named: Authority | None) -> _Place:
+        values = found.get("host")
         if values is None:
             raise MessageRefused(HOST_MISSING)
         if len(values) > 1:
             raise MessageRefused(HOST_REPEATED)
         value = values[0].strip(OPTIONAL_WHITESPACE)
+        place = self._place
+        if place is not None and value == place.authority and named is None:
+            return place
         authority = parse_authority(value)
         if named is not None:
             check_same_authority(named, authority, self._forwarding.scheme)
-        return value, authority.host
+        place = self._place = _Place(value, authority.host, self._forwarding.lines(value))
+        return place
 
-    def _upgrade(self, found: dict[bytes, list[bytes]], options: frozenset[bytes]) -> bytes:
+    def _upgrade(self, found: dict[str, list[bytes]], options: frozenset[bytes]) -> bytes:
         """Return the protocol to ask the origin for: only one that is on the list, asked for alone and properly."""
-        values = found.get(b"upgrade", ())
+        values = found["upgrade"]
         if len(values) != 1 or b"upgrade" not in options:
             return b""
         protocol = values[0].strip(OPTIONAL_WHITESPACE).lower()
         return protocol if protocol in self._upgrades else b""
 
 
-def _sort_fields(section: bytes) -> tuple[dict[bytes, list[bytes]], list[bytes]]:
+def _sort_fields(section: bytes) -> tuple[dict[str, list[bytes]], list[bytes]]:
     """Part the lines into those read here (by lower-case name) and those passed on."""
-    found: dict[bytes, list[bytes]] = {}
+    found: dict[str, list[bytes]] = {}
     kept: list[bytes] = []
     for line in section.split(b"\r\n"):
         name, _, value = line.partition(b":")
+        if name in _PLAIN:
+            kept.append(line)
+            continue
         name = name.lower()
         use = _USES.get(name)
         if use is None:
             if name.startswith(_FORWARDED) or (b"_" in name and _is_dropped_shadow(name)):
                 continue
             kept.append(line)
-        elif use is not _Use.DROP:
-            found.setdefault(name, []).append(value)
-            if use is _Use.NOTE:
+        elif use != _DROP:
+            key = name.decode()
+            if key in found:
+                found[key].append(value)
+            else:
+                found[key] = [value]
+            if use == _NOTE:
                 kept.append(line)
     return found, kept
 
@@ -301,15 +326,15 @@ def _is_dropped_shadow(name: bytes) -> bool:
     """Whether an underscore twin is dropped like the field it would be taken for; raises for those of framing."""
     twin = name.replace(b"_", b"-")
     use = _USES.get(twin)
-    if use is _Use.READ:
+    if use == _READ:
         raise MessageRefused(SHADOW_FIELD)
-    return use is _Use.DROP or twin.startswith(_FORWARDED)
+    return use == _DROP or twin.startswith(_FORWARDED)
 
 
-def _framing(found: dict[bytes, list[bytes]], minor: int) -> tuple[int, bytes]:
+def _framing(found: dict[str, list[bytes]], minor: int) -> tuple[int, bytes]:
     """Return the body's length or CHUNKED, and the one line that says so to the origin."""
-    codings = found.get(b"transfer-encoding")
-    lengths = found.get(b"content-length")
+    codings = found.get("transfer-encoding")
+    lengths = found.get("content-length")
     if codings is not None:
         if minor == 0:
             raise MessageRefused(CODING_TOO_EARLY)
@@ -326,34 +351,24 @@ def _framing(found: dict[bytes, list[bytes]], minor: int) -> tuple[int, bytes]:
     return length, b"Content-Length: %d\r\n" % length
 
 
-def _expects_continue(found: dict[bytes, list[bytes]]) -> bool:
-    values = found.get(b"expect")
-    if values is None:
-        return False
+def _expects_continue(values: list[bytes]) -> bool:
     if len(values) > 1 or values[0].strip(OPTIONAL_WHITESPACE).lower() != b"100-continue":
         raise MessageRefused(BAD_EXPECTATION)
     return True
 
 
-def _noted(found: dict[bytes, list[bytes]], name: bytes) -> bytes:
-    return found[name][0].strip(OPTIONAL_WHITESPACE) if name in found else b""
-
-
-def _max_forwards(found: dict[bytes, list[bytes]]) -> int:
-    values = found.get(b"max-forwards")
-    if values is None:
-        return -1
+def _max_forwards(values: list[bytes]) -> int:
     value = values[0].strip(OPTIONAL_WHITESPACE)
     if len(values) > 1 or not value.isdigit() or len(value) > 9:
         raise MessageRefused(BAD_MAX_FORWARDS)
     return int(value)
 
 
-def _hop_by_hop(found: dict[bytes, list[bytes]], upgrade: bytes) -> bytes:
+def _hop_by_hop(found: dict[str, list[bytes]], upgrade: bytes) -> bytes:
     """Return the connection options that we pass on as our own: an upgrade, and TE where it is 'trailers'."""
     options: list[bytes] = []
     lines = b""
-    codings = b",".join(found.get(b"te", ())).lower()
+    codings = b",".join(found.get("te", ())).lower()
     if any(coding.strip(OPTIONAL_WHITESPACE) == b"trailers" for coding in codings.split(b",")):
         options.append(b"TE")
         lines += b"TE: trailers\r\n"

@@ -17,6 +17,7 @@ from warp_twisted.http1.grammar import (
     has_bad_byte,
     parse_length,
     parse_options,
+    spellings,
 )
 from warp_twisted.http1.limits import HeadLimits
 from warp_twisted.http1.refusals import (
@@ -44,7 +45,16 @@ _PARTIAL_LINE = re.compile(rb"H(?:T(?:T(?:P(?:/(?:1(?:\.(?:[01](?: .*+)?)?)?)?)?
 _MAX_REMEMBERED = 4_096
 
 _DROPPED = frozenset({b"keep-alive", b"proxy-connection", b"proxy-authenticate", b"te", b"x-request-id"})
-_READ = frozenset({b"content-length", b"transfer-encoding", b"connection", b"upgrade"})
+_READ = frozenset({b"content-length", b"transfer-encoding", b"connection", b"upgrade", b"date"})
+_OURS = _DROPPED | _READ
+# Names with no meaning here, as origins write them: a look-up that spares most lines the rest.
+_PLAIN = spellings(
+    *(b"Accept-Ranges", b"Access-Control-Allow-Origin", b"Age", b"Cache-Control", b"Content-Disposition"),
+    *(b"Content-Encoding", b"Content-Security-Policy", b"Content-Type", b"ETag", b"Expires", b"Last-Modified"),
+    *(b"Link", b"Location", b"Server", b"Set-Cookie", b"Strict-Transport-Security", b"Vary", b"X-Frame-Options"),
+    *(b"X-Content-Type-Options", b"X-Powered-By"),
+)
+_NO_OPTIONS: frozenset[bytes] = frozenset()
 _OWN_OPTIONS = frozenset({b"close", b"keep-alive", b"upgrade"})
 _MUST_STAY = frozenset({b"content-length", b"transfer-encoding", b"content-type"})
 
@@ -123,22 +133,24 @@ class ResponseReader:
             raise MessageRefused(TOO_MANY_FIELDS)
         minor, status = int(line[1]), int(line[2])
         found, kept = _sort_fields(raw[line.end() : -2])
-        options = parse_options(found.get(b"connection", ()))
-        if not options.isdisjoint(_MUST_STAY):
-            raise MessageRefused(BAD_CONNECTION)
+        options = parse_options(found[b"connection"]) if b"connection" in found else _NO_OPTIONS
         if not options <= _OWN_OPTIONS:
+            if not options.isdisjoint(_MUST_STAY):
+                raise MessageRefused(BAD_CONNECTION)
             kept = [item for item in kept if item.partition(b":")[0].lower() not in options]
         length, framing = _framing(found, minor, status)
         upgrades = found.get(b"upgrade", ()) if status == 101 and b"upgrade" in options else ()
+        kept.append(b"")
+        fields = b"\r\n".join(kept)
         return ResponseHead(
-            raw=raw,
-            status=status,
-            length=length,
-            persistent=minor == 1 and b"close" not in options,
-            upgrade=upgrades[0].strip(OPTIONAL_WHITESPACE).lower() if len(upgrades) == 1 else b"",
-            has_date=any(item[:5].lower() == b"date:" for item in kept),
-            start=b"HTTP/1.1 %b %b\r\n%b" % (line[2], line[3] or b"", b"".join(item + b"\r\n" for item in kept)),
-            framing=framing,
+            raw,
+            status,
+            length,
+            minor == 1 and b"close" not in options,
+            upgrades[0].strip(OPTIONAL_WHITESPACE).lower() if len(upgrades) == 1 else b"",
+            b"date" in found,
+            b"HTTP/1.1 %b %b\r\n%b" % (line[2], line[3] or b"", fields),
+            framing,
         )
 
 
@@ -148,11 +160,16 @@ def _sort_fields(section: bytes) -> tuple[dict[bytes, list[bytes]], list[bytes]]
     kept: list[bytes] = []
     for line in section.split(b"\r\n")[:-1]:
         name, _, value = line.partition(b":")
-        name = name.lower()
-        if name in _READ:
-            found.setdefault(name, []).append(value)
-        elif name not in _DROPPED:
+        if name in _PLAIN:
             kept.append(line)
+            continue
+        name = name.lower()
+        if name not in _OURS:
+            kept.append(line)
+        elif name in _READ:
+            found.setdefault(name, []).append(value)
+            if name == b"date":
+                kept.append(line)
     return found, kept
 
 
