@@ -13,9 +13,9 @@ from pathlib import Path
 _PROC = Path("/proc")
 
 
-def parse_cpu_seconds(stat: str, ticks_per_second: int) -> float:
+def parse_cpu_times(stat: str, ticks_per_second: int) -> tuple[float, float]:
     """
-    Read user plus system time from the text of /proc/PID/stat.
+    Read user and system time, in seconds, from the text of /proc/PID/stat.
 
     The second field is the program's name in brackets and may itself hold spaces and brackets, so fields are
     counted from the last closing one (proc(5)): utime and stime are fields 14 and 15.
@@ -23,7 +23,7 @@ def parse_cpu_seconds(stat: str, ticks_per_second: int) -> float:
     :param ticks_per_second: `sysconf(_SC_CLK_TCK)`, 100 on every Linux in use.
     """
     fields = stat[stat.rindex(")") + 2 :].split()
-    return (int(fields[11]) + int(fields[12])) / ticks_per_second
+    return int(fields[11]) / ticks_per_second, int(fields[12]) / ticks_per_second
 
 
 def parse_parent(stat: str) -> int:
@@ -76,16 +76,23 @@ def started_at(pid: int) -> int | None:
         return None
 
 
-def cpu_seconds(pid: int) -> float:
-    """Add up the CPU time that `pid` and its descendants have used since they began."""
+def cpu_times(pid: int) -> tuple[float, float]:
+    """Add up the user and the system time that `pid` and its descendants have used since they began, in seconds."""
     ticks = os.sysconf("SC_CLK_TCK")
-    total = 0.0
+    user = system = 0.0
     for each in descendants(pid):
         try:
-            total += parse_cpu_seconds((_PROC / str(each) / "stat").read_text(), ticks)
+            times = parse_cpu_times((_PROC / str(each) / "stat").read_text(), ticks)
         except (FileNotFoundError, ProcessLookupError):
             continue
-    return total
+        user += times[0]
+        system += times[1]
+    return user, system
+
+
+def cpu_seconds(pid: int) -> float:
+    """Add up all CPU time that `pid` and its descendants have used since they began."""
+    return sum(cpu_times(pid))
 
 
 def resident_bytes(pid: int) -> int:

@@ -1,10 +1,10 @@
 """
 `python -m benchmarks.profile`: where edge and agent spend their time under the load of the keep-alive case.
 
-Samples both processes with py-spy while wrk loads them, and prints functions by own time in microseconds per
-request: the share of the samples times the CPU time per request from /proc. py-spy halts the process for each
-sample, so rates are lower than in the benchmark; the shares are what counts. With --calls both run under twistd's
-cProfile instead, which tells how often each function is called per request (and makes everything slower).
+The CPU time per request, in user code and in the kernel, is measured undisturbed. Then py-spy samples both programs
+under the same load whenever they hold the interpreter's lock, and the shares of the samples are applied to the user
+time. (Sampled at any time instead, most stacks would end in send and recv, where a process is stopped most easily.)
+With --calls both run under twistd's cProfile, which tells how often each function is called per request.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import wrk
+from benchmarks import proc, wrk
 from benchmarks.certificates import write_certificate
 from benchmarks.errors import BenchmarkError, ProgramMissing
 from benchmarks.peers.origins import open_origins
@@ -34,7 +34,7 @@ _WARM_UP_SECONDS = 1.0
 _SAMPLES_PER_SECOND = 200
 
 _PYTHON_FRAME = re.compile(r"^(?P<function>.+) \((?P<file>[^()]*\.py):(?P<line>\d+)\)$")
-_SITE = re.compile(r"^.*/(?:site-packages|lib/python3\.\d+)/")
+_DIRECTORY = re.compile(r"^.*/(?:site-packages/|lib/python3\.\d+/|(?=warp_twisted/|warp_dns/))")
 
 _EXAMPLES = """\
 examples:
@@ -77,25 +77,27 @@ def _frame(text: str, *, by_line: bool) -> str:
     match = _PYTHON_FRAME.match(text)
     if match is None:
         return re.sub(r"^0x[0-9a-f]+ ", "? ", text)
-    file = _SITE.sub("", match["file"])
+    file = _DIRECTORY.sub("", match["file"])
     return f"{match['function']} ({file}{':' + match['line'] if by_line else ''})"
 
 
-def costs_table(found: Mapping[str, Cost], cpu_microseconds: float, top: int) -> str:
+def costs_table(found: Mapping[str, Cost], microseconds: float, top: int) -> str:
     """Lay out the most expensive functions, with what is left over in the last row."""
     ordered = sorted(found.items(), key=lambda item: item[1].own, reverse=True)
     rows = [["function", "own µs/request", "own %", "with callees µs"]]
     for function, cost in ordered[:top]:
+        if not cost.own:
+            break
         rows.append(
             [
                 function,
-                format_value(cost.own * cpu_microseconds),
+                format_value(cost.own * microseconds),
                 f"{100 * cost.own:.1f}",
-                format_value(cost.all * cpu_microseconds),
+                format_value(cost.all * microseconds),
             ]
         )
     rest = sum(cost.own for _, cost in ordered[top:])
-    rows.append(["everything else", format_value(rest * cpu_microseconds), f"{100 * rest:.1f}", ""])
+    rows.append(["everything else", format_value(rest * microseconds), f"{100 * rest:.1f}", ""])
     return table(rows)
 
 
@@ -106,7 +108,7 @@ def calls_table(stats: Path, requests: int, top: int) -> str:
     for (file, line, name), (_, calls, own, _, _) in sorted(entries.items(), key=lambda item: item[1][2], reverse=True)[
         :top
     ]:
-        where = "" if file == "~" else f" ({_SITE.sub('', file)}:{line})"
+        where = "" if file == "~" else f" ({_DIRECTORY.sub('', file)}:{line})"
         rows.append([name + where, format_value(calls / requests), format_value(own / requests * 1e6)])
     return table(rows)
 
@@ -121,23 +123,31 @@ def _by_sampling(options: argparse.Namespace, directory: Path) -> None:
         origins = stack.enter_context(open_origins(directory, raise_file_limit()))
         warp = stack.enter_context(open_warp(origins, directory, certificate))
         _load(warp, options.connections, _WARM_UP_SECONDS)
-        before = warp.cpu_seconds()
+        before = {name: proc.cpu_times(process.pid) for name, process in warp.programs.items()}
         load = _load(warp, options.connections, options.seconds)
-        used = {name: (spent - before[name]) / load.requests * 1e6 for name, spent in warp.cpu_seconds().items()}
+        used = {
+            name: [
+                1e6 * (now - then) / load.requests
+                for now, then in zip(proc.cpu_times(process.pid), before[name], strict=True)
+            ]
+            for name, process in warp.programs.items()
+        }
         print(f"{options.connections} connections, {load.per_second:,.0f} requests/s undisturbed\n")
         samplers = []
         for name, process in warp.programs.items():
             target = directory / f"{name}.folded"
             command = [str(py_spy), "record", "--format", "raw", "--output", str(target), "--pid", str(process.pid)]
             command += ["--duration", str(round(options.seconds)), "--rate", str(_SAMPLES_PER_SECOND)]
-            command += ["--native"] if options.native else []
+            command += ["--native"] if options.native else ["--gil"]
             samplers.append((name, target, stack.enter_context(running(f"py-spy-{name}", command, directory))))
         # The load outlasts the samplers, which need a moment to find the interpreter's structures.
         _load(warp, options.connections, options.seconds + 2)
         for name, target, sampler in samplers:
             sampler.wait_for_end(30)
-            print(f"{name}: {used[name]:.1f} µs CPU per request\n")
-            print(costs_table(costs(target.read_text(), by_line=options.lines), used[name], options.top), end="\n\n")
+            user, system = used[name]
+            print(f"{name}: {user:.1f} µs in user code and {system:.1f} µs in the kernel per request\n")
+            shared = user + system if options.native else user
+            print(costs_table(costs(target.read_text(), by_line=options.lines), shared, options.top), end="\n\n")
 
 
 def _by_counting(options: argparse.Namespace, directory: Path) -> None:
@@ -177,7 +187,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--connections", type=int, default=128, help="connections of the load (default 128)")
     parser.add_argument("--top", type=int, default=30, help="how many functions to show (default 30)")
     parser.add_argument("--lines", action="store_true", help="tell the lines of a function apart")
-    parser.add_argument("--native", action="store_true", help="look into C code too")
+    parser.add_argument("--native", action="store_true", help="sample at any time, and look into C code too")
     parser.add_argument("--calls", action="store_true", help="count calls with cProfile instead of sampling")
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -19,8 +19,8 @@ class ParseTests(SynchronousTestCase):
     """What the kernel's text means."""
 
     def test_cpu(self) -> None:
-        """User and system time are added and counted in seconds; those of waited-for children are not."""
-        self.assertEqual(proc.parse_cpu_seconds(_STAT, 100), 18.01)
+        """User and system time are counted in seconds; those of waited-for children are left out."""
+        self.assertEqual(proc.parse_cpu_times(_STAT, 100), (12.34, 5.67))
 
     def test_parent(self) -> None:
         """The parent is the field after the state."""

@@ -19,14 +19,14 @@ class CostsTests(SynchronousTestCase):
     def test_functions(self) -> None:
         """Samples of a function's lines are added; a caller has its own and those of its callees."""
         found = costs(_FOLDED, by_line=False)
-        self.assertEqual(found["forward (/w/warp_twisted/edge/proxy.py)"], Cost(own=0.8, all=0.8))
+        self.assertEqual(found["forward (warp_twisted/edge/proxy.py)"], Cost(own=0.8, all=0.8))
         self.assertEqual(found[_RUN], Cost(own=0.1, all=1.0))
         self.assertEqual(found["? (libc.so.6)"], Cost(own=0.1, all=0.1))
 
     def test_lines(self) -> None:
         """Lines can be told apart."""
         found = costs(_FOLDED, by_line=True)
-        self.assertEqual(found["forward (/w/warp_twisted/edge/proxy.py:12)"].own, 0.2)
+        self.assertEqual(found["forward (warp_twisted/edge/proxy.py:12)"].own, 0.2)
 
     def test_recursion(self) -> None:
         """A function that calls itself counts once in a sample."""
