@@ -28,7 +28,7 @@ from warp_twisted.tunnel.contexts import (
     verify_name,
 )
 from warp_twisted.tunnel.enrollment import Enroll, EnrollmentClient, EnrollmentServer
-from warp_twisted.tunnel.errors import EnrollmentFailed, NoCertificate, NoCommonProtocol, PeerNotTrusted
+from warp_twisted.tunnel.errors import EnrollmentFailed, NoCertificate, NoCommonProtocol, PeerNotTrusted, TooBusy
 from warp_twisted.tunnel.protocol import TunnelDelegate, TunnelProtocol, TunnelTimes
 from warp_twisted.tunnel.tls import TlsProtocol
 from warp_twisted.tunnel.turns import Turn
@@ -39,6 +39,7 @@ from warp_twisted.wire.limits import Limits
 P = TypeVar("P", bound=Protocol)
 
 MAX_HANDSHAKES = 1024  # unproven connections at once; OpenSSL holds about 40 KiB for each
+MAX_ENROLLMENTS = 64  # peers without a certificate that we listen to at once
 
 
 @dataclass(kw_only=True, eq=False)
@@ -53,6 +54,7 @@ class TunnelListener(Factory):
     :ivar root_pem: the CA's root, told to agents that enroll.
     :ivar enroll: judges enrollment requests; None refuses the enrollment protocol.
     :ivar max_handshakes: connections that are not proven yet; one more is closed at once.
+    :ivar max_enrollments: enrollments under way; one more is closed after its handshake.
     :ivar refused: called with the peer's address and the reason for each connection that did not become a tunnel.
     """
 
@@ -65,9 +67,11 @@ class TunnelListener(Factory):
     limits: Limits | None = None
     times: TunnelTimes | None = None
     max_handshakes: int = MAX_HANDSHAKES
+    max_enrollments: int = MAX_ENROLLMENTS
     handshake_seconds: float = 10.0
     refused: Callable[[IAddress | None, WarpError], None] | None = None
     handshakes: int = field(default=0, init=False)
+    enrollments: int = field(default=0, init=False)
 
     noisy = False
     _log = Logger()
@@ -75,7 +79,7 @@ class TunnelListener(Factory):
     def buildProtocol(self, addr: IAddress | None) -> TlsProtocol | None:
         """Begin a handshake, unless too many are under way."""
         if self.handshakes >= self.max_handshakes:
-            self._refuse(addr, NoCommonProtocol(f"{self.handshakes} handshakes are under way"))
+            self._refuse(addr, TooBusy(f"{self.handshakes} handshakes are under way"))
             return None
         self.handshakes += 1
         return TlsProtocol(
@@ -101,8 +105,14 @@ class TunnelListener(Factory):
                 Role.SERVER, self.delegate, clock=self.reactor, turn=self.turn, limits=self.limits, times=self.times
             )
         if spoken == ENROLL_PROTOCOL and self.enroll is not None:
-            return EnrollmentServer(self.root_pem, self.enroll, self.reactor)
+            if self.enrollments >= self.max_enrollments:
+                raise TooBusy(f"{self.enrollments} enrollments are under way")
+            self.enrollments += 1
+            return EnrollmentServer(self.root_pem, self.enroll, clock=self.reactor, ended=self._enrollment_ended)
         raise NoCommonProtocol(f"the peer asked for protocol {spoken or 'none'}")
+
+    def _enrollment_ended(self) -> None:
+        self.enrollments -= 1
 
     def _failed(self, address: IAddress | None, error: WarpError) -> None:
         self.handshakes -= 1

@@ -8,7 +8,7 @@ token is good is decided by the function that the edge passes in. Sequence: spec
 
 from collections.abc import Awaitable, Callable
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
@@ -37,15 +37,19 @@ class EnrollmentServer(Protocol):
 
     :param root_pem: sent first.
     :param enroll: judges the request and makes the certificate.
+    :param ended: called when the connection is gone.
     :param seconds: how long the whole exchange may take.
     """
 
     _log = Logger()
 
-    def __init__(self, root_pem: str, enroll: Enroll, clock: IReactorTime, seconds: float = 20.0) -> None:
+    def __init__(
+        self, root_pem: str, enroll: Enroll, *, clock: IReactorTime, ended: Callable[[], None], seconds: float = 20.0
+    ) -> None:
         self._root_pem = root_pem
         self._enroll = enroll
         self._clock = clock
+        self._ended = ended
         self._seconds = seconds
         self._reader = MessageReader(MAX_ENROLLMENT_BYTES)
         self._deadline: IDelayedCall | None = None
@@ -70,6 +74,8 @@ class EnrollmentServer(Protocol):
     async def _answer(self, request: EnrollRequest) -> None:
         try:
             answer = await self._enroll(request)
+        except CancelledError:
+            return
         except Exception:
             self._log.failure("enrollment with token {token} failed", token=request.token_id)
             answer = EnrollRefused(code="internal_error", reason="the edge could not answer; its log says why")
@@ -93,8 +99,8 @@ class EnrollmentServer(Protocol):
         if self._deadline is not None:
             self._deadline.cancel()
         if self._answering is not None:
-            self._answering.addErrback(lambda failure: None)
             self._answering.cancel()
+        self._ended()
 
 
 class EnrollmentClient(Protocol):

@@ -27,5 +27,9 @@ class NoCommonProtocol(TunnelError):
     """The peers speak no common protocol version."""
 
 
+class TooBusy(TunnelError):
+    """Too many connections are being set up."""
+
+
 class EnrollmentFailed(TunnelError):
     """The edge did not answer the enrollment as the protocol asks."""

@@ -76,7 +76,7 @@ class TunnelDelegate(Interface):
         """The peer takes no new streams: end those that are idle. Called once; `can_open_stream` is False."""
 
     def tunnel_lost(self, tunnel: "TunnelProtocol", error: WireError) -> None:
-        """The tunnel is over; its streams have heard `stream_lost`. The last call, made once."""
+        """The tunnel that was opened is over; its streams have heard `stream_lost`. The last call, made once."""
 
 
 @implementer(IPushProducer)
@@ -215,8 +215,7 @@ class TunnelProtocol(Protocol):
         self.transport.registerProducer(self, True)  # type: ignore[union-attr]
         self._ping_call = self._clock.callLater(self._times.ping_seconds, self._ping)
         if self._role is Role.CLIENT:
-            self._control.attach(self._connection.open_stream(DISCARD))
-            self._tell(self._delegate.tunnel_opened, self)
+            self._control_opened(self._connection.open_stream(DISCARD))
 
     def dataReceived(self, data: bytes) -> None:
         self._heard_at = self._clock.seconds()
@@ -278,10 +277,13 @@ class TunnelProtocol(Protocol):
             self._preambles[stream] = self._clock.seconds()
             PreambleReader(stream, self._preamble_received, self._preamble_failed)
         elif stream.id == CONTROL_STREAM_ID:
-            self._control.attach(stream)
-            self._tell(self._delegate.tunnel_opened, self)
+            self._control_opened(stream)
         else:
             raise BadStreamId(f"an agent may open stream {CONTROL_STREAM_ID} only, not {stream.id}")
+
+    def _control_opened(self, stream: Stream) -> None:
+        self._control.attach(stream)
+        self._tell(self._delegate.tunnel_opened, self)
 
     def _preamble_received(self, stream: Stream, route_id: int) -> None:
         del self._preambles[stream]
@@ -321,6 +323,9 @@ class TunnelProtocol(Protocol):
         silent = now - self._heard_at
         if silent >= self._times.silence_seconds:
             self._fail(GoAwayCode.TIMED_OUT, TunnelSilent(f"the peer was silent for {silent:.0f} seconds"))
+            return
+        if not self._control.is_attached:
+            self._fail(GoAwayCode.TIMED_OUT, TunnelSilent("the peer opened no control stream"))
             return
         try:
             self._pinged_at[self._connection.ping()] = now
@@ -363,7 +368,8 @@ class TunnelProtocol(Protocol):
         self._cancel_calls()
         self._preambles.clear()
         self._tell(self._connection.lost, error)
-        self._tell(self._delegate.tunnel_lost, self, error)
+        if self._control.is_attached:
+            self._tell(self._delegate.tunnel_lost, self, error)
 
     def _tell(self, function: Callable[..., None], *arguments: object) -> None:
         """Call someone else's code at a point where its exception must not stop ours."""

@@ -230,6 +230,9 @@ class TlsProtocol(Protocol):
                     above.dataReceived(data)
         except ssl.SSLWantReadError:
             pass
+        except ssl.SSLZeroReturnError:
+            self._goodbye_received()
+            return
         except ssl.SSLError as error:
             self._break(error)
             return

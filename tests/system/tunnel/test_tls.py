@@ -1,0 +1,243 @@
+"""`tunnel.tls` over loopback: bytes, backpressure, goodbyes, and peers that do not behave."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import HostnameEndpoint, connectProtocol
+from twisted.internet.interfaces import IProtocol, IPushProducer, ITransport
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.python.failure import Failure
+from twisted.trial.unittest import TestCase
+from zope.interface import implementer
+from zope.interface.verify import verifyObject
+
+from tests.system.tunnel.authority import Authority
+from warp_twisted.errors import WarpError
+from warp_twisted.tunnel.contexts import agent_context, edge_context
+from warp_twisted.tunnel.tls import HIGH_WATER_BYTES, TlsProtocol
+
+
+@implementer(IPushProducer)
+class Above(Protocol):
+    """A protocol on TLS that counts, and writes as a producer while it may."""
+
+    def __init__(self) -> None:
+        self.chunks: list[bytes] = []
+        self.count = 0
+        self.awaited = 0
+        self.has_awaited: Deferred[None] = Deferred()
+        self.is_connected: Deferred[None] = Deferred()
+        self.is_lost: Deferred[str] = Deferred()
+        self.is_paused = False
+        self.pauses = 0
+
+    def connectionMade(self) -> None:
+        self.is_connected.callback(None)
+
+    def dataReceived(self, data: bytes) -> None:
+        self.chunks.append(data)
+        self.count += len(data)
+        if self.awaited and self.count >= self.awaited:
+            self.awaited = 0
+            self.has_awaited.callback(None)
+
+    def wait_for(self, count: int) -> Deferred[None]:
+        self.awaited = count
+        return self.has_awaited
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.is_lost.callback(reason.getErrorMessage())
+
+    def pauseProducing(self) -> None:
+        self.is_paused = True
+        self.pauses += 1
+
+    def resumeProducing(self) -> None:
+        self.is_paused = False
+
+    def stopProducing(self) -> None:
+        self.is_paused = True
+
+
+def turn(seconds: float = 0.0) -> Deferred[None]:
+    """Let the reactor turn."""
+    deferred: Deferred[None] = Deferred()
+    reactor.callLater(seconds, deferred.callback, None)
+    return deferred
+
+
+class TlsTests(TestCase):
+    """`TlsProtocol` on both sides of a TCP connection."""
+
+    timeout = 20
+
+    def setUp(self) -> None:
+        directory = Path(self.mktemp())
+        directory.mkdir()
+        authority = Authority(directory)
+        edge, agent = authority.leaf("edge1", is_server=True), authority.leaf("agent1")
+        self.contexts = (
+            edge_context(root_pem=authority.root_pem, chain_file=edge.chain_file, key_file=edge.key_file),
+            agent_context(root_pem=authority.root_pem, chain_file=agent.chain_file, key_file=agent.key_file),
+        )
+        self.failures: list[WarpError] = []
+        self.server, self.client = Above(), Above()
+
+    def tls(self, above: IProtocol, is_server: bool, **arguments: Any) -> TlsProtocol:
+        return TlsProtocol(
+            self.contexts[0 if is_server else 1],
+            is_server=is_server,
+            secured=lambda transport: above,
+            failed=self.failures.append,
+            clock=reactor,
+            close_seconds=0.2,
+            **arguments,
+        )
+
+    async def connect(self) -> None:
+        self.server_tls = self.tls(self.server, True)
+        self.client_tls = self.tls(self.client, False)
+        endpoint = self.listen(lambda: self.server_tls)
+        await connectProtocol(endpoint, self.client_tls)
+        await self.server.is_connected
+        await self.client.is_connected
+
+    def listen(self, build: Callable[[], Protocol]) -> HostnameEndpoint:
+        port: Any = reactor.listenTCP(0, Factory.forProtocol(build), interface="127.0.0.1")  # type: ignore[arg-type]
+        self.addCleanup(port.stopListening)
+        return HostnameEndpoint(reactor, "127.0.0.1", port.getHost().port)
+
+    async def close(self) -> None:
+        self.client_tls.loseConnection()
+        await self.client.is_lost
+        await self.server.is_lost
+
+    async def test_what_it_offers(self) -> None:
+        """The protocol above sees addresses, the ALPN protocol and the peer's certificate."""
+        await self.connect()
+        verifyObject(ITransport, self.client_tls)
+        self.assertEqual(self.client_tls.negotiated_protocol, "warp/1")
+        self.assertTrue(self.server_tls.has_peer_certificate)
+        self.assertIn("agent1", str(self.server_tls.peer_certificate))
+        self.assertEqual(self.client_tls.getPeer(), self.server_tls.getHost())
+        self.assertEqual(self.failures, [])
+        await self.close()
+
+    async def test_bytes_of_every_size(self) -> None:
+        """What is written arrives, from one byte to many records, in order."""
+        await self.connect()
+        data = b""
+        for size in (1, 100, 16384, 16385, 100_000, 1_000_000):
+            piece = bytes([size % 251]) * size
+            self.client_tls.write(piece)
+            data += piece
+        self.client_tls.writeSequence([b"the ", b"end"])
+        await self.server.wait_for(len(data) + 7)
+        self.assertEqual(b"".join(self.server.chunks), data + b"the end")
+        self.assertLessEqual(max(map(len, self.server.chunks)), 16384)
+        await self.close()
+
+    async def test_backpressure(self) -> None:
+        """A peer that does not read pauses the producer; when it reads again the producer goes on."""
+        await self.connect()
+        self.client_tls.registerProducer(self.client, True)
+        self.server_tls.transport.pauseProducing()  # type: ignore[union-attr]
+        written = 0
+        while not self.client.is_paused:
+            self.client_tls.write(b"x" * 50_000)
+            written += 50_000
+            await turn()
+        self.assertLess(self.client_tls._unsent, HIGH_WATER_BYTES + 60_000)
+        self.client_tls.write(b"y" * 50_000)
+        written += 50_000
+        self.assertEqual(self.client.pauses, 1)
+        self.server_tls.transport.resumeProducing()  # type: ignore[union-attr]
+        await self.server.wait_for(written)
+        while self.client.is_paused:
+            await turn()
+        self.client_tls.unregisterProducer()
+        await self.close()
+
+    async def test_goodbye_after_what_was_written(self) -> None:
+        """Everything written before `loseConnection` arrives, and nothing after it is sent."""
+        await self.connect()
+        self.client_tls.write(b"x" * 5_000_000)
+        self.client_tls.loseConnection()
+        self.client_tls.loseConnection()
+        self.client_tls.write(b"lost")
+        self.server_tls.write(b"ignored")
+        await self.server.is_lost
+        await self.client.is_lost
+        self.assertEqual((self.server.count, self.client.count), (5_000_000, 0))
+
+    async def test_peer_that_reads_nothing_is_cut(self) -> None:
+        """A goodbye that the peer does not take in time ends in an abort."""
+        await self.connect()
+        self.server_tls.transport.pauseProducing()  # type: ignore[union-attr]
+        self.client_tls.write(b"x" * 20_000_000)
+        self.client_tls.loseConnection()
+        await self.client.is_lost
+        self.server_tls.transport.resumeProducing()  # type: ignore[union-attr]
+        await self.server.is_lost
+
+    async def test_end_without_goodbye(self) -> None:
+        """A TCP connection that just ends is lost for the protocol above."""
+        await self.connect()
+        self.client_tls._lose()
+        await self.client.is_lost
+        await self.server.is_lost
+
+    async def test_abort(self) -> None:
+        """Aborting ends it on both sides at once."""
+        await self.connect()
+        self.client_tls.abortConnection()
+        self.client_tls.write(b"lost")
+        await self.client.is_lost
+        await self.server.is_lost
+
+    async def test_broken_record(self) -> None:
+        """A record that was changed on the way ends the connection, and none of it is passed on."""
+        await self.connect()
+        self.client_tls.transport.write(b"\x17\x03\x03\x00\x20" + b"x" * 32)  # type: ignore[union-attr]
+        self.assertIn("TLS failed", await self.server.is_lost)
+        self.assertEqual(self.server.count, 0)
+        await self.client.is_lost
+
+    async def test_split_records(self) -> None:
+        """Records that arrive byte by byte are read all the same."""
+        await self.connect()
+        whole = self.server_tls.dataReceived
+
+        def piecemeal(data: bytes) -> None:
+            for byte in data:
+                whole(bytes([byte]))
+
+        self.server_tls.dataReceived = piecemeal  # type: ignore[method-assign]
+        self.client_tls.write(b"x" * 20_000)
+        await self.server.wait_for(20_000)
+        await self.close()
+
+    async def test_refused_peer_hears_the_end(self) -> None:
+        """If `secured` refuses the peer, no protocol is made, the reason is told, and the connection ends."""
+
+        def refuse(transport: TlsProtocol) -> IProtocol:
+            raise WarpError("not you")
+
+        self.server_tls = self.tls(self.server, True)
+        self.server_tls._secured = refuse
+        self.client_tls = self.tls(self.client, False)
+        await connectProtocol(self.listen(lambda: self.server_tls), self.client_tls)
+        await self.client.is_lost
+        while not self.failures:
+            await turn()
+        self.assertEqual(str(self.failures[0]), "not you")
+        self.assertFalse(self.server.is_connected.called)
+
+    async def test_only_sockets(self) -> None:
+        """It offers bytes to a socket directly, so another kind of transport is a mistake."""
+        await self.connect()
+        self.assertRaises(TypeError, self.tls(self.client, False).makeConnection, self.client_tls)
+        await self.close()

@@ -1,0 +1,426 @@
+"""`tunnel.protocol`: when bytes move, when a tunnel is lost, and how it drains."""
+
+from twisted.internet.address import IPv4Address
+from twisted.internet.interfaces import IPushProducer
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface.verify import verifyObject
+
+from warp_twisted.testing import MemoryTransport, RecordingDelegate, RecordingReceiver, TunnelPair, tunnel_pair
+from warp_twisted.tunnel.protocol import TunnelProtocol, TunnelTimes
+from warp_twisted.tunnel.turns import Turn
+from warp_twisted.wire.control import ControlMessage, Drain, Hello, OriginHealth
+from warp_twisted.wire.errors import (
+    BadControlMessage,
+    CannotOpenStream,
+    ConnectionLost,
+    PeerWentAway,
+    StreamReset,
+    TunnelClosed,
+    TunnelSilent,
+    WindowExceeded,
+    WireError,
+)
+from warp_twisted.wire.frames import FrameType, GoAwayCode, Role, encode_header
+from warp_twisted.wire.limits import Limits
+from warp_twisted.wire.preamble import OpeningCode, encode_opening
+from warp_twisted.wire.streams import Stream
+
+ADDRESS = IPv4Address("TCP", "192.0.2.2", 40000)
+HELLO = Hello(version=1, software="test", agent_id="a1", session="s", slot=0)
+
+
+class TunnelTestCase(SynchronousTestCase):
+    """A tunnel in memory."""
+
+    def setUp(self) -> None:
+        self.edge = RecordingDelegate()
+        self.agent = RecordingDelegate()
+        self.pair = self.join()
+
+    def join(
+        self, times: TunnelTimes | None = None, capacity: int = 64 * 1024, limits: Limits | None = None
+    ) -> TunnelPair:
+        return tunnel_pair(self.edge, self.agent, times=times, capacity=capacity, agent_limits=limits)
+
+    def open(self, data: bytes = b"") -> tuple[RecordingReceiver, Stream]:
+        """Open a stream, let the agent answer, and return the edge's receiver and the agent's stream."""
+        receiver = RecordingReceiver()
+        receiver.stream = self.pair.edge.open_route(7, receiver, data)
+        self.pair.pump()
+        stream = self.agent.streams[-1][0]
+        stream.write(encode_opening(OpeningCode.OPENED))
+        self.pair.pump()
+        return receiver, stream
+
+    def edge_alone(self) -> tuple[TunnelProtocol, MemoryTransport, RecordingDelegate]:
+        """An edge's end whose peer has said nothing."""
+        edge = RecordingDelegate()
+        protocol = TunnelProtocol(Role.SERVER, edge, clock=self.pair.clock, turn=Turn(self.pair.clock))
+        transport = MemoryTransport(protocol, ADDRESS, ADDRESS, 1000, None)
+        protocol.makeConnection(transport)
+        return protocol, transport, edge
+
+
+class OpeningTests(TunnelTestCase):
+    """What happens at first."""
+
+    def test_both_hear_of_the_tunnel(self) -> None:
+        """Each delegate hears of its end once, before any message."""
+        self.assertEqual((self.edge.opened, self.agent.opened), ([self.pair.edge], [self.pair.agent]))
+        self.assertEqual(self.pair.edge.peer, ADDRESS)
+        self.assertIsNone(self.pair.edge.peer_certificate)
+        self.assertEqual(self.pair.edge.stream_count, 0)
+        self.assertIn("SERVER", repr(self.pair.edge))
+
+    def test_messages_both_ways(self) -> None:
+        """Control messages arrive in order, in both directions."""
+        self.pair.agent.send_control(HELLO)
+        self.pair.agent.send_control(OriginHealth(route_id=1, healthy=True))
+        self.pair.edge.send_control(OriginHealth(route_id=2, healthy=False))
+        self.pair.pump()
+        self.assertEqual(self.edge.messages, [HELLO, OriginHealth(route_id=1, healthy=True)])
+        self.assertEqual(self.agent.messages, [OriginHealth(route_id=2, healthy=False)])
+
+    def test_message_before_the_control_stream(self) -> None:
+        """An edge cannot speak before the agent opened the control stream."""
+        edge = TunnelProtocol(self.pair.edge._role, self.edge, clock=self.pair.clock, turn=self.pair.edge._turn)
+        self.assertRaises(CannotOpenStream, edge.send_control, HELLO)
+
+    def test_interface(self) -> None:
+        """The protocol is a push producer, because it registers itself with its transport."""
+        verifyObject(IPushProducer, self.pair.edge)
+
+
+class StreamTests(TunnelTestCase):
+    """Streams to a route."""
+
+    def test_request_and_answer(self) -> None:
+        """Request bytes travel with the preamble, the opening reply comes first, then the answer."""
+        receiver, stream = self.open(b"GET /")
+        self.assertEqual((self.agent.streams[0][1], self.agent.receivers[0].data), (7, b"GET /"))
+        self.assertTrue(receiver.openings[0].is_opened)
+        stream.write(b"200 OK")
+        self.pair.pump()
+        self.assertEqual(receiver.data, b"200 OK")
+        self.assertEqual((self.pair.edge.stream_count, self.pair.agent.stream_count), (1, 1))
+
+    def test_one_write_a_turn(self) -> None:
+        """Whatever is written in one turn goes to the transport in one write, at the turn's end."""
+        receivers = [RecordingReceiver() for _ in range(3)]
+        for receiver in receivers:
+            stream = self.pair.edge.open_route(1, receiver, b"x")
+            stream.write(b"y")
+        self.assertEqual(len(self.pair.edge_transport.in_flight), 0)
+        self.assertEqual(len(self.pair.clock.getDelayedCalls()), 3)  # two pings, one end of turn
+        self.pair.clock.advance(0)
+        self.assertEqual(len(self.pair.edge_transport.in_flight), 3 * (12 + 8 + 1 + 12 + 1))
+
+    def test_agent_cannot_open_streams(self) -> None:
+        """A second stream that an agent opens is refused."""
+        receiver = RecordingReceiver()
+        self.pair.agent._connection.open_stream(receiver)
+        self.pair.pump()
+        self.assertEqual([type(error) for error in receiver.errors], [StreamReset])
+        self.assertEqual(self.edge.losses, [])
+
+    def test_wrong_first_stream(self) -> None:
+        """An agent whose first stream is not stream 1 loses the tunnel."""
+        protocol, transport, edge = self.edge_alone()
+        protocol.dataReceived(encode_header(FrameType.WINDOW_UPDATE, 1, 3, 0))
+        self.assertEqual((protocol.is_over, transport.disconnecting, edge.losses), (True, True, []))
+
+    def test_silent_opener_is_cut(self) -> None:
+        """A stream that does not say what it is for is cut after a while."""
+        receiver = RecordingReceiver()
+        self.pair.edge._connection.open_stream(receiver, b"\x01")
+        self.pair.pump()
+        for _ in range(3):
+            self.pair.clock.advance(10)
+            self.pair.pump()
+        self.assertEqual([type(error) for error in receiver.errors], [StreamReset])
+        self.assertEqual((self.agent.streams, self.agent.losses), ([], []))
+
+    def test_bad_preamble_costs_its_stream_only(self) -> None:
+        """A stream with a preamble of another version is cut, and the tunnel goes on."""
+        receiver = RecordingReceiver()
+        self.pair.edge._connection.open_stream(receiver, b"\xff" * 8)
+        self.pair.pump()
+        self.assertEqual([type(error) for error in receiver.errors], [StreamReset])
+        self.open()
+
+    def test_too_many(self) -> None:
+        """A stream above the agent's limit is refused before its opening reply."""
+        self.pair = self.join(limits=Limits(max_streams=2))
+        self.open()
+        receiver = RecordingReceiver()
+        self.pair.edge.open_route(1, receiver)
+        self.pair.pump()
+        self.assertEqual(([type(error) for error in receiver.errors], receiver.openings), ([StreamReset], []))
+
+
+class BackpressureTests(TunnelTestCase):
+    """A transport that does not take bytes holds back every writer, and nothing grows."""
+
+    def test_paused_transport(self) -> None:
+        """While the transport is paused nothing is written to it, and writers are told to stop."""
+        receiver, _ = self.open()
+        assert receiver.stream is not None
+        self.pair.agent_transport.pauseProducing()
+        writes = 0
+        while receiver.stream.write(b"x" * 10_000):
+            self.pair.clock.advance(0)
+            writes += 1
+            self.assertLess(writes, 100)
+        self.pair.clock.advance(0)
+        in_flight = len(self.pair.edge_transport.in_flight)
+        self.assertLess(in_flight, 64 * 1024 + 10_100)
+        self.assertLess(self.pair.edge.unsent_bytes, 256 * 1024 + 10_100)
+        self.pair.agent_transport.resumeProducing()
+        self.pair.pump()
+        self.assertEqual(len(self.agent.receivers[0].data), (writes + 1) * 10_000)
+        self.assertEqual((receiver.credits, self.pair.edge.unsent_bytes), (1, 0))
+
+    def test_peer_that_does_not_read_its_answers(self) -> None:
+        """A peer that pings and never reads is cut off, before its answers fill the memory."""
+        self.pair = self.join(capacity=1000)
+        self.pair.agent_transport.pauseProducing()
+        ping = encode_header(FrameType.PING, 1, 0, 5)
+        for _ in range(100):
+            if self.edge.losses:
+                break
+            self.pair.edge.dataReceived(ping * 100)
+            self.pair.clock.advance(0)
+        self.assertIn("Flood", [type(error).__name__ for error in self.edge.losses])
+        self.assertTrue(self.pair.edge_transport.disconnecting)
+
+    def test_control_messages_are_bounded(self) -> None:
+        """A peer that never reads its control messages loses the tunnel when the queue is full."""
+        self.agent.control_received = _raise_nothing  # type: ignore[method-assign]
+        self.pair.agent._control._stream = None  # the agent returns no credit
+        for number in range(2000):
+            self.pair.edge.send_control(OriginHealth(route_id=number, healthy=True, detail="x" * 1000))
+            self.pair.pump()
+            self.pair.agent._control._reader._buffer.clear()
+            if self.edge.losses:
+                break
+        self.assertEqual(len(self.edge.losses), 1)
+
+
+class EndTests(TunnelTestCase):
+    """How tunnels end, and who hears what."""
+
+    def test_close(self) -> None:
+        """Closing tells the peer, cuts the streams, and is heard once on each side."""
+        receiver, _ = self.open()
+        gone = self.pair.edge.disconnected()
+        self.pair.edge.close(GoAwayCode.REPLACED, "a newer tunnel came")
+        self.pair.edge.close()
+        self.assertNoResult(gone)
+        self.pair.pump()
+        self.successResultOf(gone)
+        self.successResultOf(self.pair.edge.disconnected())
+        self.assertEqual([type(error) for error in self.edge.losses], [TunnelClosed])
+        self.assertEqual(str(self.edge.losses[0]), "a newer tunnel came")
+        self.assertEqual([type(error) for error in self.agent.losses], [PeerWentAway])
+        self.assertIn("REPLACED", str(self.agent.losses[0]))
+        self.assertEqual(([type(e) for e in receiver.errors], len(self.agent.receivers[0].errors)), ([TunnelClosed], 1))
+        self.assertTrue(self.pair.edge.is_over)
+        self.assertEqual(self.pair.clock.getDelayedCalls(), [])
+        self.pair.edge.send_control(HELLO)
+        self.pair.edge.drain()
+        self.assertRaises(CannotOpenStream, self.pair.edge.open_route, 1, RecordingReceiver())
+
+    def test_connection_lost(self) -> None:
+        """When the transport is lost everybody hears it and no timer is left."""
+        receiver, _ = self.open()
+        self.pair.agent_transport.abortConnection()
+        self.pair.pump()
+        self.assertEqual([type(error) for error in self.edge.losses], [ConnectionLost])
+        self.assertEqual(len(receiver.errors), 1)
+        self.assertEqual(self.pair.clock.getDelayedCalls(), [])
+
+    def test_silence(self) -> None:
+        """A peer that says nothing for thirty seconds is lost, not sooner and not ten seconds later."""
+        self.pair.clock.advance(5)
+        self.pair.edge.dataReceived(encode_header(FrameType.PING, 1, 0, 5))
+        self.pair.clock.pump([1] * 29)
+        self.assertEqual(self.edge.losses, [])
+        self.pair.clock.advance(1.5)
+        self.assertEqual([type(error) for error in self.edge.losses], [TunnelSilent])
+
+    def test_pings_keep_it(self) -> None:
+        """Two ends that answer each other's pings stay, and know the round trip."""
+        for _ in range(20):
+            self.pair.clock.advance(10)
+            self.pair.pump()
+        self.assertEqual((self.edge.losses, self.agent.losses), ([], []))
+        self.assertEqual(self.pair.edge.round_trip_seconds, 0.0)
+
+    def test_pings_without_answers(self) -> None:
+        """A peer that talks but answers no ping is lost in the end."""
+        for _ in range(20):
+            self.pair.clock.advance(10)
+            self.pair.edge.dataReceived(encode_header(FrameType.WINDOW_UPDATE, 0, 1, 0))
+        self.assertEqual([type(error) for error in self.edge.losses], [TunnelSilent])
+
+    def test_breach(self) -> None:
+        """A peer that breaks the protocol hears the code, and the delegate the error."""
+        flood = encode_header(FrameType.DATA, 0, 1, 300_000)
+        self.pair.edge.dataReceived(flood)
+        self.assertEqual([type(error) for error in self.edge.losses], [WindowExceeded])
+        self.pair.pump()
+        self.assertIn("FLOW_CONTROL_ERROR", str(self.agent.losses[0]))
+
+    def test_bad_message(self) -> None:
+        """A control message that cannot be read ends the tunnel with CONTROL_ERROR."""
+        self.pair.agent._control._stream.write(b"\0\0\0\x02{}")  # type: ignore[union-attr]
+        self.pair.pump()
+        self.assertEqual([type(error) for error in self.edge.losses], [BadControlMessage])
+        self.assertIn("CONTROL_ERROR", str(self.agent.losses[0]))
+
+    def test_unknown_code(self) -> None:
+        """A go-away with a code that we do not know ends the tunnel as well."""
+        self.pair.edge.dataReceived(encode_header(FrameType.GO_AWAY, 0, 0, 0xDEAD))
+        self.assertIn("57005", str(self.edge.losses[0]))
+
+    def test_no_control_stream(self) -> None:
+        """A peer that opens no control stream is lost, and the delegate, which never heard of it, hears nothing."""
+        protocol, transport, edge = self.edge_alone()
+        self.pair.clock.advance(9.9)
+        protocol.dataReceived(encode_header(FrameType.PING, 1, 0, 5))
+        self.assertFalse(protocol.is_over)
+        self.pair.clock.advance(0.2)
+        self.assertTrue(protocol.is_over)
+        self.assertTrue(transport.disconnecting)
+        self.assertEqual((edge.opened, edge.losses), ([], []))
+
+    def test_control_stream_ends(self) -> None:
+        """The end of the control stream is the end of the tunnel."""
+        self.pair.agent._control._stream.end()  # type: ignore[union-attr]
+        self.pair.pump()
+        self.assertEqual(len(self.edge.losses), 1)
+        self.assertIn("CONTROL_ERROR", str(self.agent.losses[0]))
+
+    def test_control_stream_reset(self) -> None:
+        """So is its reset."""
+        self.pair.agent._control._stream.reset()  # type: ignore[union-attr]
+        self.pair.pump()
+        self.assertEqual([type(error) for error in self.edge.losses], [StreamReset])
+
+    def test_receiver_that_fails(self) -> None:
+        """An error in a stream's receiver ends its tunnel, is logged, and everybody hears it."""
+
+        class Failing(RecordingReceiver):
+            def data_received(self, data: bytes) -> None:
+                raise ZeroDivisionError
+
+        receiver, stream = self.open()
+        assert receiver.stream is not None
+        receiver.stream.receiver = Failing()
+        stream.write(b"x")
+        self.pair.pump()
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertEqual([type(error) for error in self.edge.losses], [TunnelClosed])
+        self.assertIn("INTERNAL_ERROR", str(self.agent.losses[0]))
+
+    def test_writer_that_fails(self) -> None:
+        """An error in a writer that hears of room ends its tunnel and is logged."""
+
+        class Failing(RecordingReceiver):
+            def credit_received(self) -> None:
+                raise ZeroDivisionError
+
+        limits = Limits(max_peer_streams=1, high_water_bytes=1000)
+        self.pair = tunnel_pair(self.edge, self.agent, edge_limits=limits)
+        receiver, _ = self.open()
+        assert receiver.stream is not None
+        receiver.stream.receiver = Failing()
+        receiver.stream.write(b"x" * 2000)
+        self.pair.pump()
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertEqual(len(self.edge.losses), 1)
+
+    def test_delegate_that_fails(self) -> None:
+        """A delegate that fails when it hears of the loss is logged, and the streams have heard it."""
+
+        class Failing(RecordingDelegate):
+            def tunnel_lost(self, tunnel: TunnelProtocol, error: WireError) -> None:
+                raise ZeroDivisionError
+
+        self.edge = Failing()
+        self.pair = self.join()
+        receiver, _ = self.open()
+        self.pair.edge.close()
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertEqual(len(receiver.errors), 1)
+
+
+class DrainTests(TunnelTestCase):
+    """A planned stop."""
+
+    def test_idle_tunnel_closes_at_once(self) -> None:
+        """A tunnel without streams closes as soon as the peer was told."""
+        self.pair.agent.drain("upgrade", 12.0)
+        self.pair.agent.drain("twice")
+        self.pair.pump()
+        self.assertEqual(self.edge.drains, [Drain(reason="upgrade", deadline_seconds=12.0)])
+        self.assertEqual((len(self.edge.losses), len(self.agent.losses)), (1, 1))
+
+    def test_streams_finish_first(self) -> None:
+        """Open streams go on to their end; no new ones are opened; then the tunnel closes."""
+        for drains in ("agent", "edge"):
+            self.setUp()
+            receiver, stream = self.open()
+            assert receiver.stream is not None
+            getattr(self.pair, drains).drain()
+            self.pair.pump()
+            self.assertFalse(self.pair.edge.can_open_stream)
+            stream.write(b"the rest")
+            stream.end()
+            self.pair.pump()
+            self.assertEqual(self.edge.losses, [])
+            receiver.stream.end()
+            self.pair.pump()
+            self.assertEqual((receiver.data, receiver.errors), (b"the rest", []))
+            self.assertEqual((len(self.edge.losses), len(self.agent.losses)), (1, 1))
+            self.assertEqual(self.pair.clock.getDelayedCalls(), [])
+
+    def test_stream_that_is_cut_counts_as_done(self) -> None:
+        """A reset by the peer, which needs no answer, lets the drained tunnel close as well."""
+        receiver, _ = self.open()
+        assert receiver.stream is not None
+        self.pair.agent.drain()
+        self.pair.pump()
+        receiver.stream.reset()
+        self.pair.pump()
+        self.assertEqual(len(self.agent.losses), 1)
+
+    def test_deadline(self) -> None:
+        """At the deadline the tunnel closes with whatever is left."""
+        self.open()
+        self.pair.agent.drain(deadline_seconds=8.0)
+        self.pair.pump()
+        self.pair.clock.advance(7.9)
+        self.assertEqual(self.agent.losses, [])
+        self.pair.clock.advance(0.2)
+        self.assertEqual([type(error) for error in self.agent.losses], [TunnelClosed])
+
+    def test_stream_that_crosses(self) -> None:
+        """A stream opened before the edge heard of the drain is refused before its opening reply."""
+        self.open()
+        receiver = RecordingReceiver()
+        self.pair.agent.drain()
+        self.pair.edge.open_route(1, receiver)
+        self.pair.pump()
+        self.assertEqual(([type(e) for e in receiver.errors], receiver.openings), ([StreamReset], []))
+
+    def test_bare_go_away(self) -> None:
+        """A peer that sends only yamux's go-away drains too, and the delegate hears it once."""
+        self.pair.agent._connection.go_away(GoAwayCode.NORMAL)
+        self.pair.agent._connection.go_away(GoAwayCode.NORMAL)
+        self.pair.pump()
+        self.assertEqual(self.edge.drains, [Drain()])
+
+
+def _raise_nothing(tunnel: TunnelProtocol, message: ControlMessage) -> None:
+    """Take the message."""
