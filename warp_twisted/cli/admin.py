@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import click
 
-from warp_twisted.cli.errors import EdgeRefused, EdgeUnreachable
+from warp_twisted.cli.errors import EdgeRefused, EdgeUnreachable, sentence
 from warp_twisted.cli.local import find_demo
 
 DEFAULT_SOCKET = "/run/warp-edge/admin.sock"
@@ -71,9 +71,8 @@ class Admin:
                 f"{self.path}: permission denied; run as root or as a member of the socket's group"
             ) from error
         except (OSError, http.client.HTTPException) as error:
-            reason = getattr(error, "strerror", None) or str(error)
             raise EdgeUnreachable(
-                f"no edge answers at {self.path}: {reason}; start one, or name its socket with --admin"
+                f"no edge answers at {self.path}: {sentence(error)}; start one, or name its socket with --admin"
             ) from error
         finally:
             connection.close()

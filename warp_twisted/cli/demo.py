@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from warp_twisted.cli.errors import sentence
 from warp_twisted.errors import WarpError
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ class _Run:
     def _failed(self, failure: Any) -> None:
         self._status = getattr(failure.value, "exit_code", 1)
         if failure.check(WarpError, OSError):
-            click.echo(f"warp: {failure.getErrorMessage()}", err=True)
+            click.echo(f"warp: {sentence(failure.value)}", err=True)
         else:
             click.echo(f"warp: the demo failed, which is a defect of Warp\n{failure.getTraceback()}", err=True)
         self._end()

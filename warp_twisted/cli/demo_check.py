@@ -18,7 +18,7 @@ from twisted.internet.task import deferLater
 from warp_twisted.cli.demo_fleet import HOSTNAME, DemoFleet
 from warp_twisted.cli.demo_ports import ADDRESS
 from warp_twisted.cli.demo_visitor import Answer, Visitor
-from warp_twisted.cli.errors import DemoFailed
+from warp_twisted.cli.errors import DemoFailed, sentence
 
 STEP_SECONDS = 20.0
 BODY_BYTES = 10_000_000
@@ -50,8 +50,7 @@ async def run_steps(steps: list[Step], clock: IReactorTime, say: Callable[[str],
             say(f"FAIL {_time(clock, began)}  {step.sentence}: not done in {STEP_SECONDS:g} s")
             return False
         except Exception as error:  # whatever it was, the check says so and ends
-            reason = " ".join(str(error).split()) or type(error).__name__
-            say(f"FAIL {_time(clock, began)}  {step.sentence}: {reason}")
+            say(f"FAIL {_time(clock, began)}  {step.sentence}: {sentence(error)}")
             return False
         say(f"ok   {_time(clock, began)}  {step.sentence}")
     return True

@@ -17,6 +17,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from warp_twisted import __version__
+from warp_twisted.cli.errors import sentence
 from warp_twisted.errors import WarpError
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
@@ -114,17 +115,17 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except click.Abort:
         return INTERRUPTED
     except WarpError as error:
-        return _fail(str(error), "", getattr(error, "exit_code", 1))
+        return _fail(sentence(error), "", getattr(error, "exit_code", 1))
     except BrokenPipeError:
         # The reader, such as `head`, has seen enough; the interpreter must not complain when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
-        return _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error), "", 1)
+        return _fail(sentence(error), "", 1)
     return status if isinstance(status, int) else 0
 
 
 def _fail(what: str, remedy: str, code: int) -> int:
     line = " ".join(what.split()).rstrip(".")
-    click.echo(f"warp: {line}" + (f"; {remedy}" if remedy else ""), err=True)
+    click.echo(f"warp: {line}; {remedy}" if remedy else f"warp: {line}", err=True)
     return code
