@@ -13,7 +13,7 @@ from warp_twisted.errors import NotAllowed
 from warp_twisted.names import Hostname, HostnamePattern
 from warp_twisted.registry.errors import RegistryError
 from warp_twisted.registry.mirror import Mirror
-from warp_twisted.registry.model import GivenName, encode
+from warp_twisted.registry.model import GivenName, decode, encode
 from warp_twisted.registry.store import Expect, Put, Store
 
 ATTEMPTS = 20  # that many names taken in a row do not happen among millions of combinations
@@ -101,7 +101,8 @@ class NameGiver:
             return True
         if await self._store.transact([Expect(name.key)], [Put(name.key, encode(name))]):
             return True
-        return self._is_held(hostname, agent)  # another tunnel of the same agent was quicker
+        item = await self._store.get(name.key)  # another tunnel of the same agent may have been quicker
+        return item is not None and decode(item.key, item.value) == name
 
     def _is_held(self, hostname: Hostname, agent: str) -> bool:
         held = self._mirror.given_names.get(hostname)

@@ -1,0 +1,73 @@
+"""A store that can be out of reach."""
+
+from collections.abc import Callable, Sequence
+
+from twisted.internet.defer import Deferred, fail
+from twisted.internet.interfaces import IReactorTime
+
+from warp_twisted.registry.errors import RegistryError, StoreClosed
+from warp_twisted.registry.memory import MemoryStore
+from warp_twisted.registry.store import NO_LEASE, Event, Item, LeaseId, Listing, Watch
+
+
+class FlakyStore(MemoryStore):
+    """
+    A `MemoryStore` that fails while it is away, as one over a network does.
+
+    :ivar is_away: whether every call fails.
+    :ivar lose: loses every running watch.
+    """
+
+    def __init__(self, clock: IReactorTime) -> None:
+        super().__init__(clock)
+        self.is_away = False
+        self.keep_alives = 0
+        self._lost_calls: list[Callable[[RegistryError], None]] = []
+        self._running: list[Watch] = []
+
+    def range(self, prefix: str) -> Deferred[Listing]:
+        """Read, or fail."""
+        return fail(StoreClosed("away")) if self.is_away else super().range(prefix)
+
+    def get(self, key: str) -> Deferred[Item | None]:
+        """Read, or fail."""
+        return fail(StoreClosed("away")) if self.is_away else super().get(key)
+
+    def put(self, key: str, value: bytes, lease: LeaseId = NO_LEASE) -> Deferred[int]:
+        """Write, or fail."""
+        return fail(StoreClosed("away")) if self.is_away else super().put(key, value, lease)
+
+    def grant(self, ttl_seconds: float) -> Deferred[LeaseId]:
+        """Grant, or fail."""
+        return fail(StoreClosed("away")) if self.is_away else super().grant(ttl_seconds)
+
+    def keep_alive(self, lease: LeaseId) -> Deferred[None]:
+        """Keep alive, or fail."""
+        self.keep_alives += 1
+        return fail(StoreClosed("away")) if self.is_away else super().keep_alive(lease)
+
+    def revoke(self, lease: LeaseId) -> Deferred[None]:
+        """Revoke, or fail."""
+        return fail(StoreClosed("away")) if self.is_away else super().revoke(lease)
+
+    def watch(  # type: ignore[override]  # any watch will do
+        self,
+        prefix: str,
+        after_revision: int,
+        changed: Callable[[Sequence[Event]], None],
+        lost: Callable[[RegistryError], None],
+    ) -> Watch:
+        """Watch, and remember how to say that the watch is lost."""
+        self._lost_calls.append(lost)
+        watch = super().watch(prefix, after_revision, changed, lost)
+        self._running.append(watch)
+        return watch
+
+    def lose_watches(self) -> None:
+        """Break every running watch."""
+        calls, self._lost_calls = self._lost_calls, []
+        running, self._running = self._running, []
+        for watch in running:
+            watch.cancel()
+        for lost in calls:
+            lost(StoreClosed("the connection is gone"))

@@ -1,0 +1,128 @@
+"""Tests of the live copy of a registry."""
+
+from collections.abc import Sequence
+
+from twisted.internet.task import Clock
+from twisted.trial.unittest import TestCase
+
+from tests.registry.fakes import FlakyStore
+from warp_twisted.registry.errors import StoreClosed
+from warp_twisted.registry.mirror import RETRY_SECONDS, Mirror
+from warp_twisted.registry.model import Agent, Change, Edge, JoinToken, Revocation, encode
+from warp_twisted.registry.store import Delete, Put
+
+AGENT = Agent(id="a-1", hostnames=("*.example",))
+EDGE = Edge(name="edge1", addresses=("192.0.2.1",))
+
+
+class MirrorTests(TestCase):
+    """Reading once, then following."""
+
+    def setUp(self) -> None:
+        """Begin with a store that holds one agent."""
+        self.clock = Clock()
+        self.store = FlakyStore(self.clock)
+        self.store.put(AGENT.key, encode(AGENT))
+        self.mirror = Mirror(self.store, self.clock)
+        self.changes: list[Change] = []
+        self.calls: list[int] = []
+        self.unsubscribe = self.mirror.subscribe(self.hear)
+
+    def hear(self, changes: Sequence[Change]) -> None:
+        """Note changes."""
+        self.calls.append(len(changes))
+        self.changes += changes
+
+    async def test_start_reads_what_is_there(self) -> None:
+        """What the store holds at the start is told as having come."""
+        await self.mirror.start()
+        self.assertEqual(self.changes, [Change(key=AGENT.key, before=None, after=AGENT)])
+        self.assertEqual(self.mirror.agents, {"a-1": AGENT})
+        self.assertTrue(self.mirror.is_current)
+
+    async def test_changes_are_followed(self) -> None:
+        """Puts and deletes reach the mirror and its subscribers, those of one moment together."""
+        await self.mirror.start()
+        await self.store.transact([], [Put(EDGE.key, encode(EDGE)), Delete(AGENT.key)])
+        self.assertEqual((self.mirror.edges, self.mirror.agents), ({"edge1": EDGE}, {}))
+        self.assertEqual(self.calls, [1, 2])
+        self.assertEqual(self.changes[-1], Change(key=AGENT.key, before=AGENT, after=None))
+
+    async def test_equal_value_is_no_change(self) -> None:
+        """Putting the same value again is not told."""
+        await self.mirror.start()
+        await self.store.put(AGENT.key, encode(AGENT))
+        self.assertEqual(self.calls, [1])
+
+    async def test_snapshot_does_not_change(self) -> None:
+        """A snapshot stays as it was taken."""
+        await self.mirror.start()
+        snapshot = self.mirror.snapshot()
+        await self.store.delete(AGENT.key)
+        self.assertEqual(snapshot.agents, {"a-1": AGENT})
+
+    async def test_each_kind_has_its_table(self) -> None:
+        """Tokens and revocations are found by id."""
+        await self.mirror.start()
+        token = JoinToken(id="x", secret_sha256="00", hostnames=("*.example",))
+        revocation = Revocation(agent="a-2")
+        await self.store.put(token.key, encode(token))
+        await self.store.put(revocation.key, encode(revocation))
+        self.assertEqual((self.mirror.tokens, self.mirror.revocations), ({"x": token}, {"a-2": revocation}))
+
+    async def test_unreadable_value_is_passed_over(self) -> None:
+        """What cannot be read is as absent, and the rest is followed."""
+        await self.mirror.start()
+        await self.store.put(AGENT.key, b"{broken")
+        await self.store.put(EDGE.key, encode(EDGE))
+        self.assertEqual((self.mirror.agents, self.mirror.edges), ({}, {"edge1": EDGE}))
+
+    async def test_failing_subscriber_harms_nobody(self) -> None:
+        """An exception in one subscriber is logged, and the others still hear."""
+        self.unsubscribe()
+        self.mirror.subscribe(lambda changes: 1 / 0)  # type: ignore[arg-type, return-value]
+        self.mirror.subscribe(self.hear)
+        await self.mirror.start()
+        self.assertEqual(self.calls, [1])
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    async def test_lost_watch_is_taken_up_again(self) -> None:
+        """After a lost watch everything is read again, and only what differs is told."""
+        await self.mirror.start()
+        self.store.lose_watches()
+        self.assertFalse(self.mirror.is_current)
+        await self.store.transact([], [Put(EDGE.key, encode(EDGE)), Delete(AGENT.key)])
+        self.assertEqual(self.mirror.agents, {"a-1": AGENT})
+        self.clock.advance(RETRY_SECONDS)
+        self.assertTrue(self.mirror.is_current)
+        self.assertEqual((self.mirror.edges, self.mirror.agents), ({"edge1": EDGE}, {}))
+        self.assertEqual(self.calls, [1, 2])
+
+    async def test_store_that_stays_away(self) -> None:
+        """The last content stays while the store is away, and the mirror tries until it is back."""
+        await self.mirror.start()
+        self.store.is_away = True
+        self.store.lose_watches()
+        self.clock.pump([RETRY_SECONDS] * 3)
+        self.assertEqual((self.mirror.agents, self.mirror.is_current), ({"a-1": AGENT}, False))
+        self.store.is_away = False
+        self.clock.advance(RETRY_SECONDS)
+        self.assertTrue(self.mirror.is_current)
+        self.assertEqual(self.calls, [1])
+
+    async def test_start_fails_with_the_store(self) -> None:
+        """A store that cannot be read at the start fails the start."""
+        self.store.is_away = True
+        with self.assertRaises(StoreClosed):
+            await self.mirror.start()
+
+    async def test_stop(self) -> None:
+        """After stop nothing is followed and no call is left."""
+        await self.mirror.start()
+        self.store.lose_watches()
+        self.mirror.stop()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        await self.mirror.start()
+        self.mirror.stop()
+        await self.store.delete(AGENT.key)
+        self.assertEqual(self.mirror.agents, {"a-1": AGENT})

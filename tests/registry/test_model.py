@@ -1,0 +1,70 @@
+"""Tests of the registry's values and how they are written down."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from warp_twisted.names import Hostname
+from warp_twisted.registry.errors import BadValue
+from warp_twisted.registry.model import (
+    Agent,
+    Edge,
+    GivenName,
+    JoinToken,
+    Revocation,
+    Tunnel,
+    Value,
+    decode,
+    encode,
+)
+
+VALUES: list[Value] = [
+    Edge(name="edge1", addresses=("192.0.2.1", "2001:db8::1"), http_port=80, draining=True),
+    Tunnel(id="t-1", agent="a-1", slot=2, edge="edge1", hostnames=(Hostname("a.example"),), labels={"k": "v"}),
+    Agent(id="a-1", hostnames=("*.team.example", "app.example"), labels={"release": "stable"}, token="x"),
+    JoinToken(id="x", secret_sha256="00" * 32, hostnames=("*.example",), uses_left=3, expires_at=5.5),
+    Revocation(agent="a-1", revoked_at=7.0, reason="lost laptop"),
+    GivenName(hostname=Hostname("calm-otter-481.example"), agent="a-1"),
+]
+
+
+class CodecTests(SynchronousTestCase):
+    """Writing values down and reading them again."""
+
+    def test_each_kind_is_read_back(self) -> None:
+        """A value of each kind is equal to itself after writing and reading, under a key of its own."""
+        for value in VALUES:
+            self.assertEqual(decode(value.key, encode(value)), value)
+        self.assertEqual(len({value.key for value in VALUES}), len(VALUES))
+
+    def test_unknown_fields_are_ignored(self) -> None:
+        """A field that a newer edge wrote does not stop an older one from reading the rest."""
+        self.assertEqual(
+            decode("warp/revocations/a-1", b'{"agent":"a-1","newer":1}'), Revocation(agent="a-1", revoked_at=0.0)
+        )
+
+    def test_value_under_a_foreign_key(self) -> None:
+        """A value that belongs under another key is refused."""
+        self.assertRaises(BadValue, decode, "warp/agents/a-2", encode(VALUES[2]))
+
+    def test_unknown_kind(self) -> None:
+        """A key of no known kind is refused."""
+        for key in ("warp/nothing/x", "warp/", "", "else/agents/x"):
+            self.assertRaises(BadValue, decode, key, b"{}")
+
+    def test_bad_pattern(self) -> None:
+        """An agent whose patterns cannot be read is refused at the door, not at its use."""
+        self.assertRaises(BadValue, decode, "warp/agents/a", b'{"id":"a","hostnames":["a.*.example"]}')
+
+    def test_secret_hash_is_not_shown(self) -> None:
+        """The repr of a join token does not hold the hash of its secret."""
+        self.assertNotIn("00" * 32, repr(VALUES[3]))
+
+    @settings(deadline=None, derandomize=True, max_examples=200)
+    @given(st.sampled_from([value.key for value in VALUES]), st.binary(max_size=80))
+    def test_any_text_is_read_or_refused(self, key: str, text: bytes) -> None:
+        """Whatever the store holds, reading it raises nothing but BadValue."""
+        try:
+            decode(key, text)
+        except BadValue as error:
+            self.assertIn(key, str(error))

@@ -1,0 +1,306 @@
+"""Tests of what DNS publishes: each name of the design, and that a change touches its own names only."""
+
+import time
+from collections.abc import Iterable
+from dataclasses import replace
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from warp_twisted.names import Hostname
+from warp_twisted.registry.model import Change, Edge, Tunnel, Value
+from warp_twisted.registry.publish import Publication, Records, is_reserved
+
+ZONE = "warp.example"
+EDGE1 = Edge(
+    name="edge1", addresses=("192.0.2.1", "2001:db8::1"), http_port=80, https_port=443, tunnel_port=7844, weight=10
+)
+EDGE2 = Edge(name="edge2", addresses=("192.0.2.2",), http_port=8080, https_port=443, tunnel_port=7844, weight=20)
+
+
+def tunnel(number: int = 1, *hostnames: str, edge: str = "edge1", **labels: str) -> Tunnel:
+    """Make a tunnel that serves some hostnames."""
+    names = tuple(Hostname(name) for name in hostnames or ("app.warp.example",))
+    return Tunnel(id=f"t-{number}", agent=f"a-{number}", slot=0, edge=edge, hostnames=names, labels=labels)
+
+
+def came(*values: Value) -> list[Change]:
+    """Return changes that bring values."""
+    return [Change(key=value.key, before=None, after=value) for value in values]
+
+
+def went(*values: Value) -> list[Change]:
+    """Return changes that take values away."""
+    return [Change(key=value.key, before=value, after=None) for value in values]
+
+
+def changed(before: Value, after: Value) -> list[Change]:
+    """Return the change of one value."""
+    return [Change(key=before.key, before=before, after=after)]
+
+
+def written(records: Iterable[object]) -> list[str]:
+    """Return records as `TYPE RDATA`, in order."""
+    return [f"{record.type} {record.rdata}" for record in records]  # type: ignore[attr-defined]
+
+
+class NamesTests(SynchronousTestCase):
+    """The names of DESIGN §7."""
+
+    def setUp(self) -> None:
+        """Publish two edges."""
+        self.publication = Publication(ZONE, reserved=["ns1"])
+        self.publication.apply(came(EDGE1, EDGE2))
+
+    def at(self, owner: str) -> list[str]:
+        """Return what is published at a name."""
+        return written(self.publication.snapshot().get(owner, ()))
+
+    def test_edges(self) -> None:
+        """Each edge has its addresses under its own name."""
+        self.assertEqual(self.at("edge1.warp.example"), ["A 192.0.2.1", "AAAA 2001:db8::1"])
+        self.assertEqual(self.at("edge2.warp.example"), ["A 192.0.2.2"])
+
+    def test_tunnel_ports_for_agents(self) -> None:
+        """Agents find every edge that takes tunnels by SRV."""
+        self.assertEqual(
+            self.at("_warp-edge._tcp.warp.example"),
+            ["SRV 0 10 7844 edge1.warp.example.", "SRV 0 20 7844 edge2.warp.example."],
+        )
+
+    def test_application(self) -> None:
+        """A hostname has the addresses of the edges that hold it, one HTTPS record, and its label sets as TXT."""
+        self.publication.apply(came(tunnel(release="stable", tier="web")))
+        self.assertEqual(
+            self.at("app.warp.example"),
+            ["A 192.0.2.1", "AAAA 2001:db8::1", "HTTPS 1 . alpn=http/1.1", 'TXT "release=stable,tier=web"'],
+        )
+
+    def test_records_name_their_edge(self) -> None:
+        """Records that point at an edge say which, so that DNS can order them by distance."""
+        self.publication.apply(came(tunnel(1), tunnel(2, edge="edge2")))
+        edges = {record.rdata: record.edge for record in self.publication.records_of("app.warp.example")}
+        self.assertEqual(edges["192.0.2.2"], "edge2")
+        self.assertEqual(edges["1 . alpn=http/1.1"], "")
+
+    def test_service(self) -> None:
+        """`_http._tcp` under a hostname gives the edges with their ports and weights."""
+        self.publication.apply(came(tunnel(1), tunnel(2, edge="edge2")))
+        self.assertEqual(
+            self.at("_http._tcp.app.warp.example"),
+            ["SRV 0 10 80 edge1.warp.example.", "SRV 0 20 8080 edge2.warp.example."],
+        )
+
+    def test_browse(self) -> None:
+        """`_http._tcp` under the zone lists every published application."""
+        self.publication.apply(came(tunnel(1), tunnel(2, "b.warp.example"), tunnel(3, "b.warp.example")))
+        self.assertEqual(
+            self.at("_http._tcp.warp.example"),
+            ["PTR _http._tcp.app.warp.example.", "PTR _http._tcp.b.warp.example."],
+        )
+
+    def test_label(self) -> None:
+        """A label's name gives only the edges that hold a tunnel with that label."""
+        self.publication.apply(came(tunnel(1, release="stable"), tunnel(2, edge="edge2", release="canary")))
+        self.assertEqual(
+            self.at("canary.release._label.app.warp.example"), ["A 192.0.2.2", "SRV 0 20 8080 edge2.warp.example."]
+        )
+
+    def test_label_that_is_no_dns_label(self) -> None:
+        """Characters that a DNS label cannot hold become hyphens, case is folded, an empty value is left out."""
+        labels = {"app.kubernetes.io/Version": "v1.2", "empty": "", "k" * 64 + "/x": "long"}
+        self.publication.apply(came(replace(tunnel(), labels=labels)))
+        names = [name for name in self.publication.snapshot() if "._label." in name]
+        self.assertEqual(names, ["v1-2.app-kubernetes-io-version._label.app.warp.example"])
+
+    def test_label_set_longer_than_a_string(self) -> None:
+        """A label set of more than 255 octets is one record of several strings."""
+        labels = {f"key{number}": "v" * 60 for number in range(5)}
+        self.publication.apply(came(replace(tunnel(), labels=labels)))
+        (text,) = [line for line in self.at("app.warp.example") if line.startswith("TXT")]
+        strings = text.removeprefix("TXT ").split(" ")
+        self.assertEqual([len(part) - 2 for part in strings], [255, 329 - 255])
+
+    def test_https_ports_that_differ(self) -> None:
+        """Edges with different HTTPS ports get an HTTPS record each, with the edge as target."""
+        self.publication.apply(changed(EDGE2, replace(EDGE2, https_port=8443)))
+        self.publication.apply(came(tunnel(1), tunnel(2, edge="edge2")))
+        lines = [line for line in self.at("app.warp.example") if line.startswith("HTTPS")]
+        self.assertEqual(
+            lines,
+            ["HTTPS 1 edge1.warp.example. alpn=http/1.1", "HTTPS 1 edge2.warp.example. alpn=http/1.1 port=8443"],
+        )
+
+    def test_https_switched_off(self) -> None:
+        """Without `https_records` nothing tells browsers to use TLS."""
+        publication = Publication(ZONE, https=False)
+        publication.apply(came(EDGE1, tunnel()))
+        self.assertNotIn("HTTPS", [record.type for record in publication.records_of("app.warp.example")])
+
+    def test_wildcard(self) -> None:
+        """A wildcard route publishes its addresses at the wildcard, and no service or label beneath it."""
+        self.publication.apply(came(tunnel(1, "*.team.warp.example", release="stable")))
+        self.assertEqual(self.at("*.team.warp.example")[0], "A 192.0.2.1")
+        self.assertEqual([name for name in self.publication.snapshot() if "team" in name], ["*.team.warp.example"])
+
+    def test_apex(self) -> None:
+        """The zone itself may be an application; its SRV records share a name with the browse list."""
+        self.publication.apply(came(tunnel(1, "warp.example")))
+        self.assertEqual(self.at("warp.example")[0], "A 192.0.2.1")
+        self.assertEqual(
+            self.at("_http._tcp.warp.example"),
+            ["SRV 0 10 80 edge1.warp.example.", "PTR _http._tcp.warp.example."],
+        )
+
+    def test_hostname_outside_the_zone(self) -> None:
+        """A hostname of another domain is served but not published here."""
+        before = self.publication.snapshot()
+        self.publication.apply(came(tunnel(1, "app.elsewhere.example", "notwarp.example")))
+        self.assertEqual(self.publication.snapshot(), before)
+
+    def test_reserved_hostname(self) -> None:
+        """A name server's name and service names are never an application's."""
+        before = self.publication.snapshot()
+        self.publication.apply(came(tunnel(1, "ns1.warp.example", "_acme-challenge.app.warp.example")))
+        self.assertEqual(self.publication.snapshot(), before)
+
+    def test_names_too_long(self) -> None:
+        """A service name that would exceed 253 characters is left out, the hostname itself is not."""
+        long = ".".join(["a" * 60] * 3) + ".abcdefghijklmnopqrstuvwxyz-abcdefghijklmnopqrstuvw.warp.example"
+        self.publication.apply(came(tunnel(1, long)))
+        self.assertEqual(len(long), 246)
+        self.assertEqual(self.at(long)[0], "A 192.0.2.1")
+        self.assertEqual(self.at("_http._tcp." + long), [])
+
+
+class LifeTests(SynchronousTestCase):
+    """Records come and go with tunnels and edges."""
+
+    def setUp(self) -> None:
+        """Publish two edges and note every change."""
+        self.publication = Publication(ZONE)
+        self.publication.apply(came(EDGE1, EDGE2))
+        self.told: list[dict[str, list[str]]] = []
+        self.unsubscribe = self.publication.subscribe(self.hear)
+
+    def hear(self, records: "dict[str, Records]") -> None:  # type: ignore[override]
+        """Note a change."""
+        self.told.append({owner: written(found) for owner, found in records.items()})
+
+    def test_last_tunnel_takes_the_names(self) -> None:
+        """When the last tunnel goes, every name of the hostname goes, and nothing else."""
+        before = self.publication.snapshot()
+        self.publication.apply(came(tunnel(release="stable")))
+        self.publication.apply(went(tunnel(release="stable")))
+        self.assertEqual(self.publication.snapshot(), before)
+        self.assertEqual(
+            self.told[-1],
+            {
+                "app.warp.example": [],
+                "_http._tcp.app.warp.example": [],
+                "stable.release._label.app.warp.example": [],
+                "_http._tcp.warp.example": [],
+            },
+        )
+
+    def test_second_tunnel_to_the_same_edge_changes_nothing(self) -> None:
+        """The agent's other tunnels to an edge cost nothing in DNS, when they come and when they go."""
+        self.publication.apply(came(tunnel(1, release="stable")))
+        self.publication.apply(came(tunnel(2, release="stable")))
+        self.publication.apply(went(tunnel(1, release="stable")))
+        self.assertEqual(len(self.told), 1)
+
+    def test_change_touches_its_own_names(self) -> None:
+        """A second label set changes the hostname's TXT and its own label name only."""
+        self.publication.apply(came(tunnel(1, release="stable"), tunnel(9, "other.warp.example")))
+        self.publication.apply(came(tunnel(2, release="canary")))
+        self.assertEqual(sorted(self.told[-1]), ["app.warp.example", "canary.release._label.app.warp.example"])
+
+    def test_drained_tunnel(self) -> None:
+        """A draining tunnel counts as gone; its end changes nothing more."""
+        live = tunnel()
+        self.publication.apply(came(live))
+        self.publication.apply(changed(live, replace(live, draining=True)))
+        self.assertEqual(self.told[-1]["app.warp.example"], [])
+        told = len(self.told)
+        self.publication.apply(went(replace(live, draining=True)))
+        self.assertEqual(len(self.told), told)
+
+    def test_drained_edge(self) -> None:
+        """A draining edge leaves every answer; with the last edge the names go."""
+        self.publication.apply(came(tunnel(1), tunnel(2, edge="edge2")))
+        self.publication.apply(changed(EDGE1, replace(EDGE1, draining=True)))
+        self.assertEqual(self.told[-1]["app.warp.example"][0], "A 192.0.2.2")
+        self.assertEqual(self.told[-1]["_warp-edge._tcp.warp.example"], ["SRV 0 20 7844 edge2.warp.example."])
+        self.publication.apply(changed(EDGE2, replace(EDGE2, draining=True)))
+        self.assertEqual(self.publication.records_of("app.warp.example"), ())
+
+    def test_edge_that_is_gone(self) -> None:
+        """A tunnel whose edge is not in the registry is not published; it is when the edge comes back."""
+        self.publication.apply(came(tunnel(release="stable")))
+        self.publication.apply(went(EDGE1))
+        self.assertEqual(self.publication.records_of("app.warp.example"), ())
+        self.publication.apply(came(EDGE1))
+        self.assertEqual(written(self.publication.records_of("app.warp.example"))[0], "A 192.0.2.1")
+        self.assertTrue(self.publication.records_of("stable.release._label.app.warp.example"))
+
+    def test_routes_changed(self) -> None:
+        """When a tunnel's hostnames change, only those that differ change in DNS."""
+        before = tunnel(1, "a.warp.example", "b.warp.example")
+        self.publication.apply(came(before))
+        after = replace(before, hostnames=(Hostname("b.warp.example"), Hostname("c.warp.example")))
+        self.publication.apply(changed(before, after))
+        self.assertNotIn("b.warp.example", self.told[-1])
+        self.assertEqual(self.told[-1]["a.warp.example"], [])
+        self.assertEqual(self.told[-1]["c.warp.example"][0], "A 192.0.2.1")
+
+    def test_edge_named_like_an_application(self) -> None:
+        """An edge that takes the name of a published application later does not leave records behind."""
+        self.publication.apply(came(tunnel(1, "edge3.warp.example")))
+        edge3 = replace(EDGE1, name="edge3", addresses=("192.0.2.3",))
+        self.publication.apply(came(edge3))
+        self.publication.apply(went(tunnel(1, "edge3.warp.example")))
+        self.assertEqual(written(self.publication.records_of("edge3.warp.example")), ["A 192.0.2.3"])
+
+    def test_unsubscribed(self) -> None:
+        """Who has unsubscribed hears nothing."""
+        self.unsubscribe()
+        self.publication.apply(came(tunnel()))
+        self.assertEqual(self.told, [])
+
+    def test_incremental_equals_from_scratch(self) -> None:
+        """After any history the records are those of a publication that is told the end state only."""
+        tunnels = [tunnel(n, f"h{n % 7}.warp.example", edge=f"edge{n % 2 + 1}", release=f"r{n % 3}") for n in range(60)]
+        for each in tunnels:
+            self.publication.apply(came(each))
+        for each in tunnels[::3]:
+            self.publication.apply(went(each))
+        for each in tunnels[1::6]:
+            self.publication.apply(changed(each, replace(each, draining=True)))
+        fresh = Publication(ZONE)
+        gone = tunnels[::3]
+        kept = [replace(each, draining=each in tunnels[1::6]) for each in tunnels if each not in gone]
+        fresh.apply(came(EDGE1, EDGE2, *kept))
+        self.assertEqual(
+            {owner: sorted(written(found)) for owner, found in self.publication.snapshot().items()},
+            {owner: sorted(written(found)) for owner, found in fresh.snapshot().items()},
+        )
+
+    def test_a_fleet_is_published_in_seconds(self) -> None:
+        """4,000 tunnels of 1,500 hostnames take far less than the minute they may, and one more is cheap."""
+        tunnels = [tunnel(n, f"h{n % 1500}.warp.example", edge=f"edge{n % 2 + 1}", release="r") for n in range(4000)]
+        began = time.monotonic()
+        for each in tunnels:
+            self.publication.apply(came(each))
+        self.assertLess(time.monotonic() - began, 10)
+        self.assertEqual(len(self.publication.records_of("_http._tcp.warp.example")), 1500)
+
+
+class ReservedTests(SynchronousTestCase):
+    """Which hostnames agents may never have."""
+
+    def test_reserved(self) -> None:
+        """Names of edges and name servers directly under the zone, and underscore names, are reserved."""
+        for name in ("ns1.warp.example", "edge1.warp.example", "_dmarc.x.example", "a._label.b.example"):
+            self.assertTrue(is_reserved(name, ZONE, ["ns1", "edge1"]), name)
+        for name in ("a.ns1.warp.example", "ns1.other.example", "warp.example", "*.warp.example", "a_b.example"):
+            self.assertFalse(is_reserved(name, ZONE, ["ns1", "edge1"]), name)
