@@ -33,6 +33,17 @@ AGENT_URI = "warp://agent/"
 
 Address = IPv4Address | IPv6Address
 
+# What `cryptography` raises at bytes that are not what they should be; it has no common base.
+_UNREADABLE = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    InvalidSignature,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Issuer:
@@ -88,7 +99,7 @@ def read_request(pem: str) -> ec.EllipticCurvePublicKey:
         key = request.public_key()
         is_signed = request.is_signature_valid
         wishes = len(request.extensions)
-    except (ValueError, TypeError, UnsupportedAlgorithm, InvalidSignature, x509.DuplicateExtension) as error:
+    except _UNREADABLE as error:
         raise BadRequest(f"the certificate request cannot be read: {error}") from error
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
         raise BadRequest("the certificate request must be for an ECDSA P-256 key")
@@ -210,7 +221,7 @@ def agent_identity(certificate: x509.Certificate) -> AgentIdentity:
         usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
         uris = alternatives.get_values_for_type(x509.UniformResourceIdentifier)
         patterns = tuple(HostnamePattern.parse(name) for name in alternatives.get_values_for_type(x509.DNSName))
-    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError, InvalidName) as error:
+    except (x509.ExtensionNotFound, InvalidName, *_UNREADABLE) as error:
         raise BadCertificate(f"not an agent's certificate: {error}") from error
     if list(usage) != [ExtendedKeyUsageOID.CLIENT_AUTH]:
         raise BadCertificate("not an agent's certificate: it is not for clients")
