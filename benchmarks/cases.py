@@ -126,17 +126,25 @@ def tls(bench: Bench) -> None:
 def transfer(bench: Bench) -> None:
     """One visitor downloads 100 MB, then uploads 100 MB, several times."""
     with bench.open_peers(NGINX, HAPROXY, SSH, WARP) as peers:
+        directions = {
+            names.DOWN: lambda peer: visitors.download(peer.web, "/100m"),
+            names.UP: lambda peer: visitors.upload(peer.tools, "/sink", DOWNLOAD_BYTES),
+        }
         rates: dict[tuple[str, str], list[float]] = {}
         for number in range(bench.scale.transfers + 1):
             for peer in peers:
-                down = visitors.download(peer.web, "/100m") / 1e6
-                up = visitors.upload(peer.tools, "/sink", DOWNLOAD_BYTES) / 1e6
-                if number:  # the first turn fills the page cache and the peers' buffers
-                    rates.setdefault((peer.name, names.DOWN), []).append(down)
-                    rates.setdefault((peer.name, names.UP), []).append(up)
-                    bench.progress(f"transfer {number}: {peer.name} down {down:,.0f} MB/s, up {up:,.0f} MB/s")
+                for metric, move in directions.items():
+                    before = peer.cpu_seconds()
+                    rate = move(peer) / 1e6
+                    if not number:  # the first turn fills the page cache and the peers' buffers
+                        continue
+                    rates.setdefault((peer.name, metric), []).append(rate)
+                    for program, seconds in peer.cpu_seconds().items():
+                        used = names.cpu_per_transfer(program, metric)
+                        rates.setdefault((peer.name, used), []).append(1000 * (seconds - before[program]))
+                    bench.progress(f"transfer {number} of {bench.scale.transfers}: {peer.name} {metric} {rate:,.0f}")
         for peer in peers:
-            row = {metric: statistics.median(rates[peer.name, metric]) for metric in (names.DOWN, names.UP)}
+            row = {metric: statistics.median(values) for (name, metric), values in rates.items() if name == peer.name}
             bench.results.add("transfer", "100 MB", peer.name, row)
 
 

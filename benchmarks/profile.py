@@ -16,15 +16,16 @@ import re
 import signal
 import sys
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import proc, wrk
+from benchmarks import proc, visitors, wrk
 from benchmarks.certificates import write_certificate
 from benchmarks.errors import BenchmarkError, ProgramMissing
-from benchmarks.peers.origins import open_origins
+from benchmarks.peers.origins import DOWNLOAD_BYTES, open_origins
 from benchmarks.peers.peer import WEB_HOSTNAME, Peer
 from benchmarks.peers.warp import open_warp
 from benchmarks.processes import raise_file_limit, running
@@ -42,7 +43,20 @@ examples:
   python -m benchmarks.profile --lines --top 50       the same by line
   python -m benchmarks.profile --native               time in C told apart: OpenSSL, system calls, the interpreter
   python -m benchmarks.profile --calls                calls per request
+  python -m benchmarks.profile --load download --native
 """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """What Warp did under a load: so many requests, or so many megabytes in one direction."""
+
+    unit: str
+    count: float
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"{self.count / self.seconds:,.0f} {self.unit}s/s"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,10 +95,10 @@ def _frame(text: str, *, by_line: bool) -> str:
     return f"{match['function']} ({file}{':' + match['line'] if by_line else ''})"
 
 
-def costs_table(found: Mapping[str, Cost], microseconds: float, top: int) -> str:
+def costs_table(found: Mapping[str, Cost], microseconds: float, unit: str, top: int) -> str:
     """Lay out the most expensive functions, with what is left over in the last row."""
     ordered = sorted(found.items(), key=lambda item: item[1].own, reverse=True)
-    rows = [["function", "own µs/request", "own %", "with callees µs"]]
+    rows = [["function", f"own µs/{unit}", "own %", "with callees µs"]]
     for function, cost in ordered[:top]:
         if not cost.own:
             break
@@ -101,15 +115,15 @@ def costs_table(found: Mapping[str, Cost], microseconds: float, top: int) -> str
     return table(rows)
 
 
-def calls_table(stats: Path, requests: int, top: int) -> str:
+def calls_table(stats: Path, work: Work, top: int) -> str:
     """Lay out the most called functions of a cProfile file."""
-    rows = [["function", "calls/request", "own µs/request"]]
+    rows = [["function", f"calls/{work.unit}", f"own µs/{work.unit}"]]
     entries = pstats.Stats(str(stats)).stats  # type: ignore[attr-defined]  # missing in typeshed
     for (file, line, name), (_, calls, own, _, _) in sorted(entries.items(), key=lambda item: item[1][2], reverse=True)[
         :top
     ]:
         where = "" if file == "~" else f" ({_DIRECTORY.sub('', file)}:{line})"
-        rows.append([name + where, format_value(calls / requests), format_value(own / requests * 1e6)])
+        rows.append([name + where, format_value(calls / work.count), format_value(own / work.count * 1e6)])
     return table(rows)
 
 
@@ -122,17 +136,17 @@ def _by_sampling(options: argparse.Namespace, directory: Path) -> None:
     with contextlib.ExitStack() as stack:
         origins = stack.enter_context(open_origins(directory, raise_file_limit()))
         warp = stack.enter_context(open_warp(origins, directory, certificate))
-        _load(warp, options.connections, _WARM_UP_SECONDS)
+        _load(warp, options, _WARM_UP_SECONDS)
         before = {name: proc.cpu_times(process.pid) for name, process in warp.programs.items()}
-        load = _load(warp, options.connections, options.seconds)
+        work = _load(warp, options, options.seconds)
         used = {
             name: [
-                1e6 * (now - then) / load.requests
+                1e6 * (now - then) / work.count
                 for now, then in zip(proc.cpu_times(process.pid), before[name], strict=True)
             ]
             for name, process in warp.programs.items()
         }
-        print(f"{options.connections} connections, {load.per_second:,.0f} requests/s undisturbed\n")
+        print(f"{options.load}: {work} undisturbed\n")
         samplers = []
         for name, process in warp.programs.items():
             target = directory / f"{name}.folded"
@@ -141,13 +155,16 @@ def _by_sampling(options: argparse.Namespace, directory: Path) -> None:
             command += ["--native"] if options.native else ["--gil"]
             samplers.append((name, target, stack.enter_context(running(f"py-spy-{name}", command, directory))))
         # The load outlasts the samplers, which need a moment to find the interpreter's structures.
-        _load(warp, options.connections, options.seconds + 2)
+        _load(warp, options, options.seconds + 2)
         for name, target, sampler in samplers:
             sampler.wait_for_end(30)
             user, system = used[name]
-            print(f"{name}: {user:.1f} µs in user code and {system:.1f} µs in the kernel per request\n")
+            print(f"{name}: {user:.1f} µs in user code and {system:.1f} µs in the kernel per {work.unit}\n")
             shared = user + system if options.native else user
-            print(costs_table(costs(target.read_text(), by_line=options.lines), shared, options.top), end="\n\n")
+            print(
+                costs_table(costs(target.read_text(), by_line=options.lines), shared, work.unit, options.top),
+                end="\n\n",
+            )
 
 
 def _by_counting(options: argparse.Namespace, directory: Path) -> None:
@@ -161,14 +178,27 @@ def _by_counting(options: argparse.Namespace, directory: Path) -> None:
         open_origins(directory, raise_file_limit()) as origins,
         open_warp(origins, directory, certificate, profiling["edge"], profiling["agent"]) as warp,
     ):
-        load = _load(warp, options.connections, options.seconds)
-        print(f"{options.connections} connections, {load.per_second:,.0f} requests/s under cProfile\n")
+        work = _load(warp, options, options.seconds)
+        print(f"{options.load}: {work} under cProfile\n")
     for name, file in stats.items():
-        print(f"{name}\n\n{calls_table(file, load.requests, options.top)}\n")
+        print(f"{name}\n\n{calls_table(file, work, options.top)}\n")
 
 
-def _load(warp: Peer, connections: int, seconds: float) -> wrk.Load:
-    return wrk.run(f"http://{warp.web.host}:{warp.web.port}/1k", connections, seconds, warp.web.hostname)
+def _load(warp: Peer, options: argparse.Namespace, seconds: float) -> Work:
+    """Put the chosen load on Warp."""
+    if options.load == "requests":
+        url = f"http://{warp.web.host}:{warp.web.port}/1k"
+        load = wrk.run(url, options.connections, seconds, warp.web.hostname)
+        return Work(unit="request", count=load.requests, seconds=load.seconds)
+    began = time.monotonic()
+    turns = 0
+    while time.monotonic() - began < seconds:
+        if options.load == "download":
+            visitors.download(warp.web, "/100m")
+        else:
+            visitors.upload(warp.tools, "/sink", DOWNLOAD_BYTES)
+        turns += 1
+    return Work(unit="MB", count=turns * DOWNLOAD_BYTES / 1e6, seconds=time.monotonic() - began)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -184,6 +214,7 @@ def main(arguments: Sequence[str]) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--seconds", type=float, default=5.0, help="length of the load (default 5)")
+    parser.add_argument("--load", choices=("requests", "download", "upload"), default="requests", help="what to do")
     parser.add_argument("--connections", type=int, default=128, help="connections of the load (default 128)")
     parser.add_argument("--top", type=int, default=30, help="how many functions to show (default 30)")
     parser.add_argument("--lines", action="store_true", help="tell the lines of a function apart")

@@ -31,6 +31,11 @@ def cpu_per_request(program: str) -> str:
     return f"{program} µs/request"
 
 
+def cpu_per_transfer(program: str, metric: str) -> str:
+    """Name the metric of a program's CPU time for moving 100 MB; `metric` is DOWN or UP."""
+    return f"{program} ms {metric.removesuffix(' MB/s')}"
+
+
 def kib_per_visitor(program: str) -> str:
     """Name the metric of a program's memory for an idle visitor."""
     return f"{program} KiB/visitor"

@@ -34,6 +34,6 @@ class CostsTests(SynchronousTestCase):
 
     def test_table(self) -> None:
         """Shares become microseconds, and what is left out is told."""
-        lines = costs_table(costs(_FOLDED, by_line=False), 20.0, 1).splitlines()
+        lines = costs_table(costs(_FOLDED, by_line=False), 20.0, "request", 1).splitlines()
         self.assertIn("|             16 |  80.0 |", lines[2])
         self.assertIn("everything else", lines[3])
