@@ -6,12 +6,14 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from warp_twisted.http1 import refusals
 from warp_twisted.http1.body import (
+    CHUNKED,
+    UNTIL_CLOSE,
     BodyReader,
     ChunkedReader,
     LengthReader,
     UntilCloseReader,
-    encode_chunk,
-    encode_end,
+    encode_piece,
+    make_reader,
 )
 from warp_twisted.http1.limits import BodyLimits
 from warp_twisted.http1.refusals import MessageRefused, Refusal
@@ -58,6 +60,12 @@ class LengthTests(SynchronousTestCase):
         reader = UntilCloseReader()
         self.assertEqual(reader.receive(b"abc"), (b"abc", b""))
         self.assertFalse(reader.complete)
+
+    def test_reader_of_a_length(self) -> None:
+        """Each kind of length has its reader."""
+        self.assertIsInstance(make_reader(CHUNKED, LIMITS), ChunkedReader)
+        self.assertIsInstance(make_reader(UNTIL_CLOSE, LIMITS), UntilCloseReader)
+        self.assertIsInstance(make_reader(5, LIMITS), LengthReader)
 
 
 class ChunkedTests(SynchronousTestCase):
@@ -155,7 +163,10 @@ class ChunkedTests(SynchronousTestCase):
     @settings(deadline=None, max_examples=150)
     def test_what_is_encoded_is_read_back(self, pieces: list[bytes], size: int) -> None:
         """Coding a payload and reading it gives the payload, whatever the pieces on the way."""
-        data = b"".join(encode_chunk(piece) for piece in pieces) + encode_end(b"A: b\r\n")
+        source = ChunkedReader(LIMITS)
+        data = b"".join(encode_piece(piece, source) for piece in pieces)
+        source.receive(b"0\r\nA: b\r\n\r\n")
+        data += encode_piece(b"", source)
         reader = ChunkedReader(LIMITS)
         self.assertEqual(read_in(reader, data + b"rest", size), (b"".join(pieces), b"rest"))
         self.assertEqual(reader.trailers, b"A: b\r\n")

@@ -13,11 +13,10 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.http1.samples import request_reader
-from warp_twisted.http1.body import BodyReader, ChunkedReader, LengthReader
+from warp_twisted.http1.body import UNTIL_CLOSE, make_reader
 from warp_twisted.http1.limits import BodyLimits, HeadLimits
 from warp_twisted.http1.refusals import MessageRefused
-from warp_twisted.http1.request import CHUNKED
-from warp_twisted.http1.response import UNTIL_CLOSE, ResponseReader
+from warp_twisted.http1.response import ResponseReader
 
 # Methods that llhttp knows; it refuses others, which a proxy must not.
 METHODS = (b"GET", b"POST", b"PUT", b"DELETE", b"OPTIONS", b"HEAD", b"PATCH", b"PROPFIND", b"QUERY")
@@ -98,10 +97,7 @@ class RequestTests(SynchronousTestCase):
             head = request_reader(HeadLimits()).read(data)
             if head is None or not head.method.startswith(METHODS):
                 return
-            length = head.fields.length
-            reader: BodyReader = (
-                ChunkedReader(BodyLimits()) if length == CHUNKED else LengthReader(length, BodyLimits())
-            )
+            reader = make_reader(head.fields.length, BodyLimits())
             payload, rest = (b"", data[head.size :]) if reader.complete else reader.receive(data[head.size :])
         except MessageRefused:
             return
@@ -160,9 +156,7 @@ class ResponseTests(SynchronousTestCase):
             head = ResponseReader(HeadLimits()).read(data)
             if head is None or head.length == UNTIL_CLOSE:
                 return
-            reader: BodyReader = (
-                ChunkedReader(BodyLimits()) if head.length == CHUNKED else LengthReader(head.length, BodyLimits())
-            )
+            reader = make_reader(head.length, BodyLimits())
             rest = data[len(head.raw) :]
             payload, rest = (b"", rest) if reader.complete else reader.receive(rest)
         except MessageRefused:

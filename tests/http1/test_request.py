@@ -4,10 +4,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.http1.samples import LIMITS, read_request, refusal_of_request, request, request_reader
 from warp_twisted.http1 import refusals
+from warp_twisted.http1.body import CHUNKED
 from warp_twisted.http1.forwarding import Forwarding
 from warp_twisted.http1.limits import HeadLimits
 from warp_twisted.http1.refusals import MessageRefused
-from warp_twisted.http1.request import CHUNKED
 
 FORWARDED = (
     b"X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: app.example\r\n"

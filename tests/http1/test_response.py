@@ -4,8 +4,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.http1.samples import LIMITS, read_response, refusal_of_response
 from warp_twisted.http1 import refusals
+from warp_twisted.http1.body import CHUNKED, UNTIL_CLOSE
 from warp_twisted.http1.refusals import MessageRefused
-from warp_twisted.http1.response import CHUNKED, UNTIL_CLOSE, ResponseReader
+from warp_twisted.http1.response import ResponseReader
 
 
 def response(*lines: bytes, line: bytes = b"HTTP/1.1 200 OK") -> bytes:

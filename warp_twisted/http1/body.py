@@ -20,7 +20,8 @@ from warp_twisted.http1.refusals import (
     MessageRefused,
 )
 
-LAST_CHUNK = b"0\r\n\r\n"
+CHUNKED = -1  # in place of a length
+UNTIL_CLOSE = -2
 
 _SIZE = re.compile(rb"[0-9A-Fa-f]{1,15}+")  # 15 digits stay below 2**60
 _EXTENSIONS = re.compile(
@@ -47,9 +48,15 @@ _NOT_IN_TRAILERS = frozenset(
 
 
 class BodyReader(Protocol):
-    """Reads one body; made for one message and not used again."""
+    """
+    Reads one body; made for one message and not used again.
+
+    :ivar complete: whether the body has ended.
+    :ivar trailers: the lines after a complete body that may be passed on.
+    """
 
     complete: bool
+    trailers: bytes
 
     def receive(self, data: bytes) -> tuple[bytes, bytes]:
         """
@@ -64,9 +71,10 @@ class BodyReader(Protocol):
 class LengthReader:
     """A body of a known length, possibly 0."""
 
-    __slots__ = ("complete", "remaining")
+    __slots__ = ("complete", "remaining", "trailers")
 
     def __init__(self, length: int, limits: BodyLimits):
+        self.trailers = b""
         if limits.body_bytes and length > limits.body_bytes:
             raise MessageRefused(BODY_TOO_LARGE)
         self.remaining = length
@@ -87,10 +95,11 @@ class LengthReader:
 class UntilCloseReader:
     """A response body that ends where its connection does; whoever sees the end sets `complete`."""
 
-    __slots__ = ("complete",)
+    __slots__ = ("complete", "trailers")
 
     def __init__(self) -> None:
         self.complete = False
+        self.trailers = b""
 
     def receive(self, data: bytes) -> tuple[bytes, bytes]:
         """See `BodyReader.receive`."""
@@ -98,7 +107,7 @@ class UntilCloseReader:
 
 
 class ChunkedReader:
-    """A body in the chunked coding; `trailers` holds the lines that may be passed on once it is complete."""
+    """A body in the chunked coding."""
 
     __slots__ = ("_extension_bytes", "_held", "_in_trailers", "_limits", "_payload_bytes", "_remaining", "complete",
                  "trailers")  # fmt: skip
@@ -219,11 +228,26 @@ def _may_trail(line: bytes) -> bool:
     return name not in _NOT_IN_TRAILERS and not name.startswith(b"x-forwarded-")
 
 
-def encode_chunk(payload: bytes) -> bytes:
-    """Return one chunk; `payload` must not be empty, for an empty chunk ends the body."""
-    return b"%x\r\n%b\r\n" % (len(payload), payload)
+def make_reader(length: int, limits: BodyLimits) -> BodyReader:
+    """
+    Return the reader of a body.
+
+    :param length: in bytes, or `CHUNKED` or `UNTIL_CLOSE`.
+    :raises MessageRefused: if it is known to be too large.
+    """
+    if length == CHUNKED:
+        return ChunkedReader(limits)
+    if length == UNTIL_CLOSE:
+        return UntilCloseReader()
+    return LengthReader(length, limits)
 
 
-def encode_end(trailers: bytes) -> bytes:
-    """Return the last chunk with its trailer section, given as whole lines."""
-    return b"0\r\n%b\r\n" % trailers
+def encode_piece(payload: bytes, reader: BodyReader) -> bytes:
+    """
+    Return a piece of a body in the chunked coding, with the body's end if it is complete.
+
+    :param payload: may be empty, and then is no chunk, for an empty chunk would end the body.
+    :param reader: of the body that the piece came from.
+    """
+    coded = b"%x\r\n%b\r\n" % (len(payload), payload) if payload else b""
+    return b"%b0\r\n%b\r\n" % (coded, reader.trailers) if reader.complete else coded

@@ -13,6 +13,7 @@ import re
 
 import msgspec
 
+from warp_twisted.http1.body import CHUNKED
 from warp_twisted.http1.forwarding import Forwarding
 from warp_twisted.http1.grammar import (
     FIELD_LINES,
@@ -49,8 +50,6 @@ from warp_twisted.http1.target import (
     parse_authority,
     parse_request_line,
 )
-
-CHUNKED = -1  # in place of a length
 
 _COMMON_LINE = re.compile(rb"(?!CONNECT |TRACE )(" + METHOD + rb") (/" + TARGET_BYTES + rb"*+)(?= HTTP/1\.[01]\r\n)")
 _SECTION = re.compile(rb" HTTP/1\.([01])\r\n" + FIELD_LINES + rb"\r\n")

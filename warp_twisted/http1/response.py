@@ -10,6 +10,7 @@ import re
 
 import msgspec
 
+from warp_twisted.http1.body import CHUNKED, UNTIL_CLOSE
 from warp_twisted.http1.grammar import (
     FIELD_LINES,
     OPTIONAL_WHITESPACE,
@@ -34,9 +35,6 @@ from warp_twisted.http1.refusals import (
     UNEXPECTED_BODY,
     MessageRefused,
 )
-
-CHUNKED = -1  # in place of a length
-UNTIL_CLOSE = -2
 
 # The space before an empty reason is often left out; it is put back.
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: (" + VALUE + rb"))?\r\n")

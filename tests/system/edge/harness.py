@@ -1,0 +1,467 @@
+"""
+A whole data path on loopback: a visitor's socket, the edge, a tunnel, a byte-pipe agent and a raw origin.
+
+Everything runs in the test's reactor and on real TCP connections; only the tunnel's TLS is left out, and the agent is
+a stub that connects each stream to the origin and parses nothing. The origin records every byte that reaches it.
+
+`python -m tests.system.edge.harness VISITOR_PORT ORIGIN_PORT [HOSTNAME]` runs it for programs from outside.
+"""
+
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint, connectProtocol
+from twisted.internet.interfaces import IListeningPort
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.python.failure import Failure
+
+from warp_twisted.edge.access_log import AccessLog
+from warp_twisted.edge.limits import VisitorLimits, VisitorTimeouts
+from warp_twisted.edge.metrics import DataPathMetrics
+from warp_twisted.edge.routing import RouteTable
+from warp_twisted.edge.visitors import VisitorFactory, Visitors
+from warp_twisted.tunnel.protocol import TunnelProtocol
+from warp_twisted.tunnel.turns import Turn
+from warp_twisted.wire.control import ControlMessage, Drain, RouteOffer
+from warp_twisted.wire.errors import WireError
+from warp_twisted.wire.frames import Role
+from warp_twisted.wire.preamble import OpeningCode, encode_opening
+from warp_twisted.wire.streams import Stream
+
+HOSTNAME = "app.example"
+LOOPBACK = "127.0.0.1"
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+class RawConnection(Protocol):
+    """One end of a TCP connection that a test drives by hand."""
+
+    def __init__(self) -> None:
+        self.received = b""
+        self.is_lost = False
+        self.loss: Failure | None = None
+        self._waiting: list[tuple[Callable[[], bool], Deferred[None]]] = []
+
+    def dataReceived(self, data: bytes) -> None:
+        self.received += data
+        self._check()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.is_lost = True
+        self.loss = reason
+        self._check()
+
+    def send(self, data: bytes) -> None:
+        """Write bytes."""
+        self.transport.write(data)
+
+    def close(self) -> None:
+        """Close after what was written."""
+        self.transport.loseConnection()
+
+    def abort(self) -> None:
+        """Reset the connection."""
+        self.transport.abortConnection()
+
+    def pause(self) -> None:
+        """Read nothing more."""
+        self.transport.pauseProducing()
+
+    def resume(self) -> None:
+        """Read again."""
+        self.transport.resumeProducing()
+
+    def when(self, condition: Callable[[], bool]) -> "Deferred[None]":
+        """Return a Deferred that fires when a condition holds after something arrived."""
+        deferred: Deferred[None] = Deferred()
+        self._waiting.append((condition, deferred))
+        self._check()
+        return deferred
+
+    def until(self, part: bytes) -> "Deferred[None]":
+        """Wait until bytes have arrived."""
+        return self.when(lambda: part in self.received)
+
+    def lost(self) -> "Deferred[None]":
+        """Wait for the end of the connection."""
+        return self.when(lambda: self.is_lost)
+
+    def take(self) -> bytes:
+        """Return and forget what has arrived."""
+        received, self.received = self.received, b""
+        return received
+
+    def _check(self) -> None:
+        due = [deferred for condition, deferred in self._waiting if condition()]
+        self._waiting = [each for each in self._waiting if each[1] not in due]
+        for deferred in due:
+            deferred.callback(None)
+
+
+class OriginConnection(RawConnection):
+    """One connection that reached the origin."""
+
+    def __init__(self, origin: "RawOrigin") -> None:
+        super().__init__()
+        self._origin = origin
+
+    def connectionMade(self) -> None:
+        self._origin.connections.append(self)
+        self._origin.check()
+
+    def dataReceived(self, data: bytes) -> None:
+        super().dataReceived(data)
+        answer = self._origin.answer
+        if answer is not None:
+            answer(self)
+        self._origin.check()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        super().connectionLost(reason)
+        self._origin.check()
+
+
+class RawOrigin(Factory):
+    """
+    An origin that records, and answers as the test says.
+
+    :ivar answer: called with the connection after each arrival; None leaves answering to the test.
+    :ivar connections: all there were.
+    """
+
+    noisy = False
+
+    def __init__(self) -> None:
+        self.answer: Callable[[OriginConnection], None] | None = None
+        self.connections: list[OriginConnection] = []
+        self._waiting: list[tuple[Callable[[], bool], Deferred[None]]] = []
+
+    def buildProtocol(self, addr: object) -> OriginConnection:
+        return OriginConnection(self)
+
+    @property
+    def seen(self) -> bytes:
+        """Every byte that reached the origin."""
+        return b"".join(connection.received for connection in self.connections)
+
+    def when(self, condition: Callable[[], bool]) -> "Deferred[None]":
+        """Wait until a condition holds after something happened at the origin."""
+        deferred: Deferred[None] = Deferred()
+        self._waiting.append((condition, deferred))
+        self.check()
+        return deferred
+
+    def until(self, part: bytes) -> "Deferred[None]":
+        """Wait until bytes have reached the origin."""
+        return self.when(lambda: part in self.seen)
+
+    def check(self) -> None:
+        """Look whether anybody has waited long enough."""
+        due = [deferred for condition, deferred in self._waiting if condition()]
+        self._waiting = [each for each in self._waiting if each[1] not in due]
+        for deferred in due:
+            deferred.callback(None)
+
+
+def answer_each(response: bytes = OK) -> Callable[[OriginConnection], None]:
+    """Return an answer that gives the same response to every request without a body, as often as one arrives."""
+    answered: dict[OriginConnection, int] = {}
+
+    def answer(connection: OriginConnection) -> None:
+        done = answered.get(connection, 0)
+        complete = connection.received.count(b"\r\n\r\n")
+        answered[connection] = complete
+        for _ in range(complete - done):
+            connection.send(response)
+
+    return answer
+
+
+class _Pipe(Protocol):
+    """The stub agent's connection to the origin for one stream."""
+
+    def __init__(self, stream: Stream) -> None:
+        self.stream = stream
+
+    def connectionMade(self) -> None:
+        self.transport.setTcpNoDelay(True)
+        self.stream.receiver = self
+
+    def dataReceived(self, data: bytes) -> None:
+        if not self.stream.write(data):
+            self.transport.pauseProducing()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        if "non-clean" in reason.getErrorMessage():
+            self.stream.reset()
+        else:
+            self.stream.end()
+
+    def data_received(self, data: bytes) -> None:
+        self.transport.write(data)
+        self.stream.consumed(len(data))
+
+    def end_received(self) -> None:
+        self.transport.loseWriteConnection()
+
+    def credit_received(self) -> None:
+        self.transport.resumeProducing()
+
+    def stream_lost(self, error: WireError) -> None:
+        self.transport.loseConnection()
+
+
+@dataclass(eq=False)
+class StubAgent:
+    """
+    A byte pipe from streams to the origin.
+
+    :ivar refuse: route id → the opening code to refuse with.
+    :ivar silent: leave streams without an opening reply.
+    """
+
+    reactor: Any
+    origin_port: int
+    refuse: dict[int, OpeningCode] = field(default_factory=dict)
+    silent: bool = False
+    opened: list[int] = field(default_factory=list)
+
+    def tunnel_opened(self, tunnel: TunnelProtocol) -> None:
+        """Nothing to say."""
+
+    def control_received(self, tunnel: TunnelProtocol, message: ControlMessage) -> None:
+        """Nothing to hear."""
+
+    def drain_received(self, tunnel: TunnelProtocol, drain: Drain) -> None:
+        """Streams go on."""
+
+    def tunnel_lost(self, tunnel: TunnelProtocol, error: WireError) -> None:
+        """The streams have heard of it."""
+
+    def stream_opened(self, tunnel: TunnelProtocol, stream: Stream, route_id: int) -> None:
+        """Connect to the origin."""
+        self.opened.append(route_id)
+        if self.silent:
+            return
+        code = self.refuse.get(route_id)
+        if code is not None:
+            stream.write(encode_opening(code, "as the test says"))
+            stream.end()
+            return
+        early = _Early()
+        stream.receiver = early
+        pipe = _Pipe(stream)
+        connecting = connectProtocol(TCP4ClientEndpoint(self.reactor, LOOPBACK, self.origin_port), pipe)
+
+        def connected(_: object) -> None:
+            if early.is_lost:
+                pipe.transport.abortConnection()
+                return
+            stream.write(encode_opening(OpeningCode.OPENED))
+            if early.data:
+                pipe.data_received(early.data)
+
+        def failed(_: object) -> None:
+            stream.write(encode_opening(OpeningCode.ORIGIN_REFUSED, "connection refused"))
+            stream.end()
+
+        connecting.addCallbacks(connected, failed)
+
+
+class _Early:
+    """Keeps what arrives before the origin is connected."""
+
+    def __init__(self) -> None:
+        self.data = b""
+        self.is_lost = False
+
+    def data_received(self, data: bytes) -> None:
+        self.data += data
+
+    def end_received(self) -> None:
+        """The stub ignores half-closes here."""
+
+    def credit_received(self) -> None:
+        """Nothing was written."""
+
+    def stream_lost(self, error: WireError) -> None:
+        self.is_lost = True
+
+
+class _EdgeDelegate:
+    """The edge's end of tunnels: nothing but the route table matters."""
+
+    def __init__(self) -> None:
+        self.opened: list[Deferred[TunnelProtocol]] = []
+
+    def tunnel_opened(self, tunnel: TunnelProtocol) -> None:
+        self.opened.pop(0).callback(tunnel)
+
+    def control_received(self, tunnel: TunnelProtocol, message: ControlMessage) -> None:
+        """No control messages here."""
+
+    def stream_opened(self, tunnel: TunnelProtocol, stream: Stream, route_id: int) -> None:
+        """Agents open no routes."""
+
+    def drain_received(self, tunnel: TunnelProtocol, drain: Drain) -> None:
+        """Tests drain by hand."""
+
+    def tunnel_lost(self, tunnel: TunnelProtocol, error: WireError) -> None:
+        """Tests remove by hand."""
+
+
+@dataclass(eq=False)
+class Tunnel:
+    """A registered tunnel, as the route table sees it, and the stub at its other end."""
+
+    id: str
+    agent: str
+    protocol: TunnelProtocol
+    stub: StubAgent
+    far_end: TunnelProtocol
+
+
+class EdgeHarness:
+    """
+    The edge's data path with tunnels to one raw origin.
+
+    :ivar visitors: the edge's side; its table, metrics and log lines are at hand too.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        *,
+        limits: VisitorLimits | None = None,
+        timeouts: VisitorTimeouts | None = None,
+        via: str = "",
+    ) -> None:
+        self.reactor = reactor
+        self.origin = RawOrigin()
+        self.lines: list[bytes] = []
+        self.metrics = DataPathMetrics()
+        self.table = RouteTable(self.metrics, limits)
+        self.log = AccessLog(self.lines.append)
+        self.visitors = Visitors(
+            self.table,
+            self.metrics,
+            reactor,
+            access_log=self.log,
+            limits=limits,
+            timeouts=timeouts or VisitorTimeouts(tick=0.05),
+            via=via,
+        )
+        self.tunnels: list[Tunnel] = []
+        self._turn = Turn(reactor)
+        self._delegate = _EdgeDelegate()
+        self._ports: list[IListeningPort] = []
+        self._clients: list[RawConnection] = []
+        self.visitor_port = 0
+        self.origin_port = 0
+
+    async def start(self, *, visitor_port: int = 0, origin_port: int | None = None, hostname: str = HOSTNAME) -> None:
+        """Listen, and register one tunnel of agent `agent-1` that serves the hostname."""
+        self.visitors.start()
+        self.visitor_port = await self._listen(VisitorFactory(self.visitors), visitor_port)
+        self.origin_port = origin_port or await self._listen(self.origin, 0)
+        self._tunnel_port = await self._listen(
+            Factory.forProtocol(
+                lambda: TunnelProtocol(Role.SERVER, self._delegate, clock=self.reactor, turn=self._turn)
+            ),
+            0,
+        )
+        await self.add_tunnel([RouteOffer(id=0, hostname=hostname)])
+
+    async def stop(self) -> None:
+        """Close everything."""
+        for client in self._clients:
+            if not client.is_lost:
+                client.abort()
+        self.visitors.stop()
+        for tunnel in self.tunnels:
+            tunnel.protocol.close()
+            tunnel.far_end.close()
+            await tunnel.protocol.disconnected()
+            await tunnel.far_end.disconnected()
+        for connection in self.origin.connections:
+            if not connection.is_lost:
+                connection.abort()
+                await connection.lost()
+        for client in self._clients:
+            await client.lost()
+        for port in self._ports:
+            await port.stopListening()
+
+    async def _listen(self, factory: Factory, port: int) -> int:
+        listening = await TCP4ServerEndpoint(self.reactor, port, interface=LOOPBACK, backlog=1024).listen(factory)
+        self._ports.append(listening)
+        number: int = listening.getHost().port
+        return number
+
+    async def listen(self, factory: Factory) -> int:
+        """Listen with one more factory on a free port; closed by `stop`."""
+        return await self._listen(factory, 0)
+
+    async def add_tunnel(self, offers: list[RouteOffer], agent: str = "agent-1") -> Tunnel:
+        """Dial one more tunnel and register it."""
+        stub = StubAgent(self.reactor, self.origin_port)
+        opened: Deferred[TunnelProtocol] = Deferred()
+        self._delegate.opened.append(opened)
+        far_end = TunnelProtocol(Role.CLIENT, stub, clock=self.reactor, turn=self._turn)
+        await connectProtocol(TCP4ClientEndpoint(self.reactor, LOOPBACK, self._tunnel_port), far_end)
+        protocol = await opened
+        tunnel = Tunnel(f"t-{len(self.tunnels) + 1}", agent, protocol, stub, far_end)
+        self.tunnels.append(tunnel)
+        self.table.add(tunnel, offers)
+        return tunnel
+
+    async def visitor(self, port: int = 0) -> RawConnection:
+        """Connect as a visitor."""
+        client = RawConnection()
+        await connectProtocol(TCP4ClientEndpoint(self.reactor, LOOPBACK, port or self.visitor_port), client)
+        self._clients.append(client)
+        return client
+
+    async def ask(self, request: bytes) -> bytes:
+        """Send bytes on a new connection and return all that comes until the edge closes."""
+        client = await self.visitor()
+        client.send(request)
+        await client.lost()
+        return client.received
+
+    def access_lines(self) -> list[bytes]:
+        """Return the lines of the access log so far."""
+        self.log.flush()
+        return b"".join(self.lines).splitlines()
+
+
+def get(path: bytes = b"/", *lines: bytes, host: bytes = HOSTNAME.encode()) -> bytes:
+    """Build a GET request."""
+    return b"\r\n".join([b"GET " + path + b" HTTP/1.1", b"Host: " + host, *lines, b"", b""])
+
+
+def status_of(response: bytes) -> int:
+    """Return the status of the first response in some bytes."""
+    match = re.match(rb"HTTP/1\.1 (\d{3}) ", response)
+    assert match is not None, response
+    return int(match[1])
+
+
+def _main(arguments: list[str]) -> None:
+    from twisted.internet import reactor
+
+    visitor_port, origin_port = map(int, arguments[:2])
+    hostname = arguments[2] if len(arguments) > 2 else HOSTNAME
+    harness = EdgeHarness(reactor, timeouts=VisitorTimeouts())
+    Deferred.fromCoroutine(
+        harness.start(visitor_port=visitor_port, origin_port=origin_port, hostname=hostname)
+    ).addErrback(lambda failure: failure.printTraceback())
+    reactor.run()  # type: ignore[attr-defined]
+
+
+if __name__ == "__main__":
+    _main(sys.argv[1:])

@@ -1,0 +1,89 @@
+"""
+The access log: one JSON object a line for each request, and for each connection that was refused.
+
+Lines are encoded into a buffer at once and written when it is large or old enough, so a request costs no system
+call and no logging call. What a line holds is fixed here; where lines go is the caller's.
+"""
+
+import time
+from collections.abc import Callable
+
+import msgspec
+
+FLUSH_BYTES = 65_536
+_MAX_TARGET = 2_048  # of a target in a line; the head's own limit may be larger
+
+
+class AccessEntry(msgspec.Struct, omit_defaults=True):
+    """
+    One line.
+
+    :param time: when the answer was complete, UTC, RFC 3339 with milliseconds.
+    :param host: the hostname asked for, empty where no head was read.
+    :param path: the request target with its query, cut at 2,048 characters.
+    :param status: what the visitor was answered; 499 if it left before.
+    :param bytes_in: head and body of the request as read; `bytes_out`: of the response as written.
+    :param route: hostname pattern and path rule that matched.
+    :param reason: the refusal's slug, if there was one; `detail`: the agent's words about it.
+    """
+
+    time: str
+    id: str
+    visitor: str
+    scheme: str
+    method: str
+    host: str
+    path: str
+    status: int
+    bytes_in: int
+    bytes_out: int
+    duration_ms: float
+    tunnel: str = ""
+    agent: str = ""
+    route: str = ""
+    user_agent: str = ""
+    reason: str = ""
+    detail: str = ""
+
+
+class AccessLog:
+    """
+    A buffered writer of access lines.
+
+    :param write: takes whole lines; called by `flush` and when the buffer is full.
+    :param now: wall-clock time, seconds since the epoch.
+    """
+
+    def __init__(self, write: Callable[[bytes], object], now: Callable[[], float] = time.time) -> None:
+        self._write = write
+        self._now = now
+        self._buffer = bytearray()
+        self._encode_into = msgspec.json.Encoder().encode_into
+        self._second = -1
+        self._second_text = ""
+
+    def timestamp(self) -> str:
+        """Return the time as lines state it; the date is formatted once a second."""
+        now = self._now()
+        second = int(now)
+        if second != self._second:
+            self._second = second
+            self._second_text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+        return f"{self._second_text}.{int((now - second) * 1000):03d}Z"
+
+    def record(self, entry: AccessEntry) -> None:
+        """Add a line."""
+        if len(entry.path) > _MAX_TARGET:
+            entry.path = entry.path[:_MAX_TARGET]
+        buffer = self._buffer
+        self._encode_into(entry, buffer, -1)
+        buffer += b"\n"
+        if len(buffer) >= FLUSH_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is buffered."""
+        if self._buffer:
+            data = bytes(self._buffer)
+            self._buffer.clear()
+            self._write(data)

@@ -1,0 +1,368 @@
+"""
+One visitor's connection: bytes in, requests one after the other, bytes out.
+
+Decides which bytes belong to which request, when the visitor is read and when the connection ends. One machine on
+two transports: `PlainVisitor` on TCP and `SecureVisitor` on TLS differ only in how bytes leave.
+
+A head that arrived whole is served within the same call, with no state kept but the exchange. Requests that are
+pipelined wait in a bounded buffer. Time-outs are one number, `deadline`, that `visitors.Visitors` compares with its
+clock every second; no request sets a timer of its own.
+"""
+
+from typing import TYPE_CHECKING
+from typing import Protocol as Interface
+
+from twisted.internet.interfaces import IPullProducer, IPushProducer
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.internet.tcp import Connection
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from warp_twisted.edge import refusals
+from warp_twisted.edge.exchange import Exchange
+from warp_twisted.http1.forwarding import Forwarding
+from warp_twisted.http1.refusals import MessageRefused, Refusal
+from warp_twisted.http1.request import RequestReader
+
+if TYPE_CHECKING:
+    from warp_twisted.edge.secure import VisitorTls
+    from warp_twisted.edge.visitors import Visitors
+
+
+class Conversation(Interface):
+    """Who a connection's bytes are for: an `Exchange`, or the `Splice` that follows it."""
+
+    @property
+    def wants_data(self) -> bool:
+        """Whether the next bytes belong to it, rather than to the next request."""
+
+    def request_received(self, data: bytes) -> None:
+        """Bytes of the visitor came."""
+
+    def visitor_clogged(self) -> None:
+        """The transport holds bytes that the visitor does not read; no credit is returned until they are gone."""
+
+    def visitor_drained(self) -> None:
+        """The transport is empty again."""
+
+    def visitor_lost(self) -> None:
+        """The connection is gone."""
+
+    def timed_out(self) -> None:
+        """The deadline has passed."""
+
+
+class VisitorConnection(Protocol):
+    """
+    What both kinds of connection share.
+
+    :ivar visitors: what all connections share.
+    :ivar address: the visitor's, for logs and for the origin.
+    :ivar exchange: the request being served, or None between two.
+    :ivar is_clogged: whether the transport holds bytes that the visitor has not read.
+    :ivar is_paused: whether the visitor is not read.
+    :ivar deadline: an instant of the visitors' clock.
+    """
+
+    scheme = "http"
+
+    def __init__(self, visitors: "Visitors", address: str) -> None:
+        self.visitors = visitors
+        self.address = address
+        self.exchange: Conversation | None = None
+        self.is_clogged = False
+        self.is_paused = False
+        self.deadline = visitors.now + visitors.timeouts.header
+        self._reader = RequestReader(
+            visitors.limits.head, Forwarding(address, self.scheme, visitors.via), visitors.upgrades
+        )
+        self._held = b""
+        self._has_begun = True  # a new connection owes a request at once; later ones may rest first
+        self._is_serving = False
+        self._is_closing = False
+
+    # Bytes in.
+
+    def dataReceived(self, data: bytes) -> None:
+        exchange = self.exchange
+        if exchange is not None:
+            if exchange.wants_data:
+                exchange.request_received(data)
+            else:
+                self.hold(data)
+            return
+        if self._is_closing:
+            return
+        self._held = self._held + data if self._held else data
+        self._serve()
+
+    def hold(self, data: bytes) -> None:
+        """Keep bytes that follow the request being served; too many stop the visitor."""
+        self._held += data
+        if len(self._held) >= self.visitors.limits.held_bytes:
+            self.pause_reading()
+
+    def take_held(self) -> bytes:
+        """Give away the bytes that followed the request."""
+        held, self._held = self._held, b""
+        return held
+
+    def _serve(self) -> None:
+        """Serve the requests that have arrived, as long as each is answered at once; never nested."""
+        if self._is_serving:
+            return
+        self._is_serving = True
+        try:
+            while self._held and self.exchange is None and not self.is_clogged and not self._is_closing:
+                data = self._held
+                head = self._reader.read(data)
+                if head is None:
+                    self._wait_for_head()
+                    return
+                self._held = b""
+                exchange = self.exchange = Exchange(self, head)
+                self._held = exchange.begin(data[head.size :])
+        except MessageRefused as error:
+            self._refuse(error.refusal)
+        finally:
+            self._is_serving = False
+
+    def _wait_for_head(self) -> None:
+        if not self._has_begun:
+            self._has_begun = True
+            self.wait(self.visitors.timeouts.header)
+
+    def _refuse(self, refusal: Refusal) -> None:
+        """Answer what is no request."""
+        self._held = b""
+        self.write(self.visitors.refuse_connection(self, refusal))
+        self.linger()
+
+    # What an exchange asks.
+
+    def exchange_finished(self, *, keeps: bool, is_read: bool) -> None:
+        """
+        The answer is written.
+
+        :param keeps: whether the connection stays for another request.
+        :param is_read: whether the request was read to its end; otherwise the visitor may still be sending it.
+        """
+        self.exchange = None
+        if self._is_closing:
+            return
+        if not keeps:
+            if is_read and not self._held:
+                self.close()
+            else:
+                self.linger()
+            return
+        self._has_begun = False
+        self.wait(self.visitors.timeouts.idle)
+        if self.is_paused:
+            self.resume_reading()
+        if self._held:
+            self._serve()
+
+    def exchange_failed(self, *, must_abort: bool) -> None:
+        """The answer cannot be completed, or an upgraded connection is over."""
+        self.exchange = None
+        if must_abort:
+            self.abort()
+        else:
+            self.close()
+
+    # Time.
+
+    def wait(self, seconds: float) -> None:
+        """Set the deadline."""
+        self.deadline = self.visitors.now + seconds
+
+    def timed_out(self) -> None:
+        """The deadline has passed."""
+        if self._is_closing:
+            self.abort()
+        elif self.exchange is not None:
+            self.exchange.timed_out()
+        elif self.is_clogged:
+            self.abort()
+        elif self._held:
+            self._refuse(refusals.HEAD_TOO_SLOW)
+        else:
+            self.close()
+
+    def close_if_idle(self) -> None:
+        """The edge drains: a connection that waits for a request is of no use."""
+        if self.exchange is None and not self._held and not self._is_closing:
+            self.close()
+
+    # The transport.
+
+    def connectionMade(self) -> None:
+        self.visitors.connected(self)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self._is_closing = True
+        exchange, self.exchange = self.exchange, None
+        self.visitors.disconnected(self)
+        if exchange is not None:
+            exchange.visitor_lost()
+
+    def _clogged(self) -> None:
+        self.is_clogged = True
+        if self.exchange is not None:
+            self.exchange.visitor_clogged()
+
+    def _drained(self) -> None:
+        self.is_clogged = False
+        if self.exchange is not None:
+            self.exchange.visitor_drained()
+        elif self._held and not self._is_closing:
+            self._serve()
+
+    def _begin_closing(self) -> None:
+        self._is_closing = True
+        self._held = b""
+        self.wait(self.visitors.timeouts.linger)
+
+    def write(self, data: bytes) -> None:
+        """Send bytes now, or when the visitor reads."""
+        raise NotImplementedError
+
+    def pause_reading(self) -> None:
+        """Read the visitor no more."""
+        raise NotImplementedError
+
+    def resume_reading(self) -> None:
+        """Read the visitor again."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Close after what was written."""
+        raise NotImplementedError
+
+    def linger(self) -> None:
+        """
+        Close after what was written, but let the visitor read it: bytes that it still sends are dropped for a while.
+
+        RFC 9112 §9.6: closing a socket with unread bytes resets the connection, and our last words would be lost.
+        """
+        raise NotImplementedError
+
+    def abort(self) -> None:
+        """Close now."""
+        raise NotImplementedError
+
+
+@implementer(IPullProducer)
+class PlainVisitor(VisitorConnection):
+    """
+    A visitor on TCP.
+
+    Bytes are offered to the socket at once, and only what it does not take goes through `transport.write`, which
+    would cost a turn of the reactor and two `epoll_ctl` for each answer. It is a pull producer of its transport,
+    because Twisted tells those each time that its buffer has become empty.
+    """
+
+    transport: Connection
+
+    def connectionMade(self) -> None:
+        transport = self.transport
+        transport.setTcpNoDelay(True)
+        transport.setTcpKeepAlive(True)
+        self._send = transport.writeSomeData
+        transport.registerProducer(self, False)
+        super().connectionMade()
+
+    def write(self, data: bytes) -> None:
+        if not self.is_clogged:
+            sent = self._send(data)
+            if sent == len(data):
+                return
+            if isinstance(sent, int):
+                data = data[sent:]
+            # Otherwise the connection is lost, as the transport will find out when it writes.
+            self._clogged()
+        self.transport.write(data)
+
+    def resumeProducing(self) -> None:
+        """The transport's buffer is empty."""
+        if self.is_clogged:
+            self._drained()
+
+    def stopProducing(self) -> None:
+        """The connection is gone; `connectionLost` follows."""
+
+    def pause_reading(self) -> None:
+        if not self.is_paused:
+            self.is_paused = True
+            self.transport.pauseProducing()
+
+    def resume_reading(self) -> None:
+        if self.is_paused:
+            self.is_paused = False
+            self.transport.resumeProducing()
+
+    def close(self) -> None:
+        self._begin_closing()
+        self.transport.unregisterProducer()
+        self.transport.loseConnection()
+
+    def linger(self) -> None:
+        self._begin_closing()
+        self.resume_reading()
+        self.transport.unregisterProducer()
+        self.transport.loseWriteConnection()
+
+    def abort(self) -> None:
+        self._begin_closing()
+        self.transport.unregisterProducer()
+        self.transport.abortConnection()
+
+
+@implementer(IPushProducer)
+class SecureVisitor(VisitorConnection):
+    """A visitor on TLS; its transport holds back what the socket does not take, and says so."""
+
+    scheme = "https"
+    transport: "VisitorTls"
+
+    def connectionMade(self) -> None:
+        self.transport.registerProducer(self, True)
+        super().connectionMade()
+
+    def write(self, data: bytes) -> None:
+        self.transport.write(data)
+
+    def pauseProducing(self) -> None:
+        """The transport's buffer is full."""
+        self._clogged()
+
+    def resumeProducing(self) -> None:
+        """The transport's buffer is empty."""
+        self._drained()
+
+    def stopProducing(self) -> None:
+        """The connection is gone; `connectionLost` follows."""
+
+    def pause_reading(self) -> None:
+        if not self.is_paused:
+            self.is_paused = True
+            self.transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        if self.is_paused:
+            self.is_paused = False
+            self.transport.resume_reading()
+
+    def close(self) -> None:
+        self._begin_closing()
+        self.resume_reading()
+        self.transport.loseConnection()
+
+    def linger(self) -> None:
+        """TLS drops what comes after its goodbye, and waits for the visitor's."""
+        self.close()
+
+    def abort(self) -> None:
+        self._begin_closing()
+        self.transport.abortConnection()
