@@ -2,8 +2,8 @@
 Examples in documents: fenced blocks named `console`, whose lines with `$ ` are commands and the rest what they print.
 
 `...` stands for any text, also over several lines. A command without expected lines must only succeed; one whose
-expected output holds a line `warp: …` must fail. A block after a line `<!-- demo -->` needs a running `warp demo`.
-Blocks of any other name (`sh`, `yaml`, `text`) are not run.
+expected output holds a line `warp: …` must fail. Lines with `> ` straight after a command continue it. A block after
+a line `<!-- demo -->` needs a running `warp demo`. Blocks of any other name (`sh`, `yaml`, `text`) are not run.
 """
 
 import re
@@ -49,18 +49,20 @@ def examples(text: str) -> Iterator[Example]:
 
 
 def _commands(block: list[tuple[int, str]], needs_demo: bool) -> Iterator[Example]:
-    rows = iter([*block, (0, "$ ")])
-    number, command, output = 0, "", [""][:0]
-    for at, line in rows:
-        if not line.startswith("$ "):
+    number, command = 0, ""
+    output: list[str] = []
+    for at, line in [*block, (0, "$ ")]:
+        if command.endswith("\\"):
+            command = command[:-1] + line.lstrip()
+        elif line.startswith("> ") and command and not output:
+            command += "\n" + line[2:]
+        elif not line.startswith("$ "):
             output.append(line)
-            continue
-        if command:
-            expected = "\n".join(output).strip()
-            yield Example(line=number, command=command, expected=expected, needs_demo=needs_demo)
-        number, command, output = at, line[2:], []
-        while command.endswith("\\"):
-            command = command[:-1] + next(rows)[1].lstrip()
+        else:
+            if command:
+                expected = "\n".join(output).strip()
+                yield Example(line=number, command=command, expected=expected, needs_demo=needs_demo)
+            number, command, output = at, line[2:], []
 
 
 def matches(expected: str, actual: str) -> bool:

@@ -25,6 +25,10 @@ $ not run
 ```
 
 ```console
+$ cat <<END
+> text
+> END
+text
 $ warp nope
 warp: No such command
 ```
@@ -47,13 +51,14 @@ class ExamplesTests(SynchronousTestCase):
                     expected="...works...",
                     needs_demo=True,
                 ),
-                Example(line=21, command="warp nope", expected="warp: No such command", needs_demo=False),
+                Example(line=21, command="cat <<END\ntext\nEND", expected="text", needs_demo=False),
+                Example(line=25, command="warp nope", expected="warp: No such command", needs_demo=False),
             ],
         )
 
     def test_refusals_must_fail(self) -> None:
         """A command shown with `warp: …` is one that fails."""
-        self.assertEqual([example.must_fail for example in examples(_DOCUMENT)], [False, False, False, True])
+        self.assertEqual([example.must_fail for example in examples(_DOCUMENT)], [False, False, False, False, True])
 
 
 class MatchesTests(SynchronousTestCase):
