@@ -17,6 +17,7 @@ from twisted.internet.endpoints import connectProtocol
 from twisted.internet.interfaces import IAddress, IProtocol, IReactorTime, IStreamClientEndpoint
 from twisted.internet.protocol import Factory, Protocol
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from warp_twisted.errors import WarpError
 from warp_twisted.tunnel.contexts import (
@@ -241,11 +242,18 @@ def _dial(
         if not done.called:
             done.errback(error)
 
+    def not_connected(failure: Failure) -> None:
+        if not (done.called or is_cancelled):
+            done.errback(failure)
+
     def cancelled(_: Deferred[P]) -> None:
+        nonlocal is_cancelled
+        is_cancelled = True  # the Deferred then fails with CancelledError, whatever the endpoint makes of it
         connecting.cancel()
         if tls.transport is not None:
             tls.abortConnection()
 
+    is_cancelled = False
     done: Deferred[P] = Deferred(cancelled)
     tls = TlsProtocol(
         context,
@@ -257,5 +265,5 @@ def _dial(
         handshake_seconds=handshake_seconds,
     )
     connecting: Deferred[TlsProtocol] = connectProtocol(endpoint, tls)
-    connecting.addErrback(lambda failure: None if done.called else done.errback(failure))
+    connecting.addErrback(not_connected)
     return done

@@ -18,6 +18,7 @@ import ssl
 from collections.abc import Callable, Iterable
 
 from cryptography import x509
+from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import (
     IAddress,
     IDelayedCall,
@@ -172,6 +173,8 @@ class TlsProtocol(Protocol):
         super().makeConnection(transport)
 
     def connectionMade(self) -> None:
+        if isinstance(self._below.getHost(), IPv4Address | IPv6Address):
+            self._below.setTcpNoDelay(True)  # bytes are joined already; Nagle would only hold them back
         self._below.registerProducer(self, False)
         self._set_deadline(self._handshake_seconds, self._timed_out)
         self._shake_hands()

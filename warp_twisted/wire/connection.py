@@ -7,6 +7,7 @@ owns a `Connection` moves its bytes, pings when it likes, and calls `lost` when 
 `receive_data` is the hot path. The common frame, whole DATA without flags for an open stream within its window, costs
 one `unpack_from`, one dict look-up, one slice and one call. Everything else goes through `_frame`. A DATA frame is
 never gathered: what has arrived of it is passed on at once, so the only bytes kept are those of a header cut in two.
+(The module is long because the rules of all frames share the tables of one object; splitting it would cost calls.)
 """
 
 from collections.abc import Callable

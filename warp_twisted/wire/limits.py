@@ -20,7 +20,8 @@ class Limits:
     :ivar max_refusals: refusals in a row, without a stream accepted between, before the tunnel ends.
     :ivar accept_backlog: own streams that the peer has not acknowledged yet; hashicorp/yamux refuses the 257th.
     :ivar max_window_bytes: how far a stream's receive window may grow from yamux's 256 KiB when the window is what
-        limits its speed. 256 KiB switches growth off.
+        limits its speed. 256 KiB switches growth off. More is faster on long paths (a window a round trip), and is
+        what a reader that suddenly stands still costs; the default keeps that, edge and agent together, below 2 MiB.
     :ivar max_growth_bytes: growth of all receive windows of the connection together.
     :ivar max_frame_bytes: the largest DATA frame accepted, for streams that are no longer known too.
     :ivar high_water_bytes: unsent bytes from which on every `write` returns False.
@@ -34,7 +35,7 @@ class Limits:
     max_peer_streams: int = 4096
     max_refusals: int = 1000
     accept_backlog: int = 256
-    max_window_bytes: int = 4 * INITIAL_WINDOW_BYTES
+    max_window_bytes: int = 2 * INITIAL_WINDOW_BYTES
     max_growth_bytes: int = 64 * INITIAL_WINDOW_BYTES
     max_frame_bytes: int = 4 * INITIAL_WINDOW_BYTES
     high_water_bytes: int = 256 * 1024

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import HostnameEndpoint
+from twisted.internet.error import ConnectError
 from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
@@ -25,11 +26,13 @@ from warp_twisted.tunnel import (
 )
 from warp_twisted.tunnel.contexts import enrollment_context
 from warp_twisted.tunnel.errors import (
+    EnrollmentFailed,
     HandshakeFailed,
     HandshakeTimedOut,
     NoCertificate,
     NoCommonProtocol,
     PeerNotTrusted,
+    TooBusy,
 )
 from warp_twisted.tunnel.tls import TlsProtocol
 from warp_twisted.wire.control import Enrolled, EnrollRefused, EnrollRequest
@@ -130,13 +133,25 @@ class EndpointTests(TestCase):
         self.endpoint = HostnameEndpoint(reactor, "127.0.0.1", self.port.getHost().port)
 
     def dial(
-        self, name: str = "edge1.example.org", leaf: Leaf | None = None, root_pem: str = ""
+        self,
+        name: str = "edge1.example.org",
+        leaf: Leaf | None = None,
+        root_pem: str = "",
+        handshake_seconds: float = 10.0,
     ) -> Deferred[TunnelProtocol]:
         leaf = leaf or self.authority.leaf("agent1")
         context = agent_context(
             root_pem=root_pem or self.authority.root_pem, chain_file=leaf.chain_file, key_file=leaf.key_file
         )
-        return dial(self.endpoint, name, context=context, delegate=self.agent, reactor=reactor, turn=self.turn)
+        return dial(
+            self.endpoint,
+            name,
+            context=context,
+            delegate=self.agent,
+            reactor=reactor,
+            turn=self.turn,
+            handshake_seconds=handshake_seconds,
+        )
 
     async def close(self, tunnel: TunnelProtocol) -> None:
         tunnel.close()
@@ -270,6 +285,53 @@ class EndpointTests(TestCase):
         await first.is_lost
         await self.is_refused
 
+    async def test_nobody_listens(self) -> None:
+        """Dialling a port where nobody listens fails with Twisted's error."""
+        self.listen()
+        await self.port.stopListening()
+        await self.assertFailure(self.dial(), ConnectError)
+
+    async def test_edge_that_says_nothing(self) -> None:
+        """An edge that does not shake hands in time is given up; so is one whose dialling is cancelled."""
+        self.listen()
+        silence = _Silence()
+        port = reactor.listenTCP(0, Factory.forProtocol(lambda: silence), interface="127.0.0.1")
+        self.addCleanup(port.stopListening)
+        self.endpoint = HostnameEndpoint(reactor, "127.0.0.1", port.getHost().port)
+        await self.assertFailure(self.dial(handshake_seconds=0.05), HandshakeTimedOut)
+        await silence.is_lost
+        silence = _Silence()
+        dialling = self.dial()
+        await silence.has_heard
+        dialling.cancel()
+        await self.assertFailure(dialling, CancelledError)
+        await silence.is_lost
+        self.assertEqual(self.agent.opened, [])
+
+    async def test_cancelled_at_once(self) -> None:
+        """Dialling that is cancelled before it is connected leaves nothing behind."""
+        self.listen()
+        dialling = self.dial()
+        dialling.cancel()
+        await self.assertFailure(dialling, CancelledError)
+
+    async def test_enrollments_are_limited(self) -> None:
+        """A peer above the number of enrollments allowed is hung up on, and one that ends makes room."""
+        self.listen()
+        self.listener.max_enrollments = 0
+        await self.assertFailure(
+            Deferred.fromCoroutine(fetch_root(self.endpoint, self.authority.fingerprint, reactor=reactor)),
+            EnrollmentFailed,
+        )
+        self.assertIsInstance(await self.is_refused, TooBusy)
+        self.listener.max_enrollments = 1
+        for _ in range(2):
+            await fetch_root(self.endpoint, self.authority.fingerprint, reactor=reactor)
+            while self.listener.enrollments:
+                turn: Deferred[None] = Deferred()
+                reactor.callLater(0, turn.callback, None)
+                await turn
+
     async def test_enrollment(self) -> None:
         """An agent that knows the root's fingerprint gets the root, then a certificate."""
         self.listen()
@@ -324,6 +386,11 @@ class _Silence(Protocol):
 
     def __init__(self) -> None:
         self.is_lost: Deferred[None] = Deferred()
+        self.has_heard: Deferred[None] = Deferred()
+
+    def dataReceived(self, data: bytes) -> None:
+        if not self.has_heard.called:
+            self.has_heard.callback(None)
 
     @classmethod
     def factory(cls) -> Factory:

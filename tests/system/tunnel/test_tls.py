@@ -6,7 +6,7 @@ from typing import Any
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import HostnameEndpoint, connectProtocol
+from twisted.internet.endpoints import HostnameEndpoint, UNIXClientEndpoint, UNIXServerEndpoint, connectProtocol
 from twisted.internet.interfaces import IProtocol, IPushProducer, ITransport
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
@@ -123,6 +123,7 @@ class TlsTests(TestCase):
         self.assertTrue(self.server_tls.has_peer_certificate)
         self.assertIn("agent1", str(self.server_tls.peer_certificate))
         self.assertEqual(self.client_tls.getPeer(), self.server_tls.getHost())
+        self.assertTrue(self.client_tls._below.getTcpNoDelay())
         self.assertEqual(self.failures, [])
         await self.close()
 
@@ -235,6 +236,18 @@ class TlsTests(TestCase):
             await turn()
         self.assertEqual(str(self.failures[0]), "not you")
         self.assertFalse(self.server.is_connected.called)
+
+    async def test_unix_sockets(self) -> None:
+        """A unix socket carries TLS as well."""
+        path = Path(self.mktemp()).absolute()
+        self.server_tls = self.tls(self.server, True)
+        self.client_tls = self.tls(self.client, False)
+        port = await UNIXServerEndpoint(reactor, str(path)).listen(Factory.forProtocol(lambda: self.server_tls))  # type: ignore[arg-type]
+        self.addCleanup(port.stopListening)
+        await connectProtocol(UNIXClientEndpoint(reactor, str(path)), self.client_tls)
+        await self.client.is_connected
+        await self.server.is_connected
+        await self.close()
 
     async def test_only_sockets(self) -> None:
         """It offers bytes to a socket directly, so another kind of transport is a mistake."""

@@ -26,6 +26,13 @@ def pattern(size: int) -> bytes:
     return (bytes(range(251)) * (size // 251 + 1))[:size]
 
 
+def turn() -> Deferred[None]:
+    """Let the reactor turn."""
+    deferred: Deferred[None] = Deferred()
+    reactor.callLater(0.001, deferred.callback, None)
+    return deferred
+
+
 class Shell(Protocol):
     """The least transport for a connection: everything is written at the end of each turn."""
 
@@ -211,12 +218,12 @@ class YamuxTests(TestCase):
         self.assertEqual(self.shell.connection.stream_count, 0)
         value = self.shell.connection.ping()
         self.assertEqual(await self.peer.ask("ping"), "pong")
+        while not self.shell.pongs:  # theirs come from a thread of their own
+            await turn()
         self.assertEqual(self.shell.pongs, [value])
         self.assertEqual(await self.peer.ask("goaway"), "gone")
         while not self.shell.codes:
-            turn: Deferred[None] = Deferred()
-            reactor.callLater(0.001, turn.callback, None)
-            await turn
+            await turn()
         self.assertEqual(self.shell.codes, [GoAwayCode.NORMAL])
         self.assertRaises(CannotOpenStream, self.shell.connection.open_stream, RecordingReceiver())
 
