@@ -225,6 +225,7 @@ def _dial(
     handshake_seconds: float,
 ) -> Deferred[P]:
     """Connect, secure, and run a protocol; `name` None leaves the certificate unchecked."""
+    is_cancelled = False
 
     def secured(transport: TlsProtocol) -> P:
         if transport.negotiated_protocol != alpn:
@@ -253,7 +254,6 @@ def _dial(
         if tls.transport is not None:
             tls.abortConnection()
 
-    is_cancelled = False
     done: Deferred[P] = Deferred(cancelled)
     tls = TlsProtocol(
         context,
