@@ -217,26 +217,33 @@ class UnawaitedTests(SynchronousTestCase):
             Path("a.py"): ast.parse("class Case(SynchronousTestCase): pass"),
             Path("b.py"): ast.parse("class ThingTests(a.Case):\n    async def test_x(self): pass"),
             Path("c.py"): ast.parse("class FineTests(TestCase):\n    async def test_y(self): pass"),
+            Path("d.py"): ast.parse("class FineTests(SynchronousTestCase):\n    def test_z(self): pass"),
         }
         self.assertEqual(list(unawaited_tests(trees)), [(Path("b.py"), "ThingTests.test_x")])
 
 
 def unawaited_tests(trees: dict[Path, ast.Module]) -> Iterator[tuple[Path, str]]:
     """Yield file and name of each `async def test_` in a class that descends from SynchronousTestCase."""
-    classes = [
-        (path, node, {ast.unparse(base).split(".")[-1] for base in node.bases})
+    classes = {
+        (path, node.name): (node, [ast.unparse(base).split(".")[-1] for base in node.bases])
         for path, tree in trees.items()
         for node in ast.walk(tree)
         if isinstance(node, ast.ClassDef)
-    ]
-    synchronous = {"SynchronousTestCase"}
-    while more := {node.name for _, node, bases in classes if bases & synchronous} - synchronous:
-        synchronous |= more
-    for path, node, _ in classes:
-        if node.name in synchronous:
+    }
+
+    def is_synchronous(key: tuple[Path, str]) -> bool:
+        for base in classes[key][1]:
+            # A name means the class of the same file, and if there is none, any of that name.
+            owners = {(key[0], base)} & classes.keys() or {other for other in classes if other[1] == base}
+            if base == "SynchronousTestCase" or any(is_synchronous(other) for other in owners - {key}):
+                return True
+        return False
+
+    for (path, name), (node, _) in classes.items():
+        if is_synchronous((path, name)):
             for item in node.body:
                 if isinstance(item, ast.AsyncFunctionDef) and item.name.startswith("test_"):
-                    yield path, f"{node.name}.{item.name}"
+                    yield path, f"{name}.{item.name}"
 
 
 def _normal(distribution: str) -> str:
