@@ -150,12 +150,15 @@ class Screen:
     """Redraws the picture in place, below what was said."""
 
     def __init__(self, console: Console) -> None:
-        self._live = Live(draw(Picture()), console=console, auto_refresh=False, redirect_stdout=False)
+        self._shown = Picture()
+        self._live = Live(draw(self._shown), console=console, auto_refresh=False, redirect_stdout=False)
         self._live.start()
 
     def show(self, picture: Picture) -> None:
-        """Draw."""
-        self._live.update(draw(picture), refresh=True)
+        """Draw, if there is anything new."""
+        if picture != self._shown:
+            self._shown = picture
+            self._live.update(draw(picture), refresh=True)
 
     def say(self, line: str) -> None:
         """Print a line above the picture."""
