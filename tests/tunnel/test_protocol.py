@@ -340,6 +340,19 @@ class EndTests(TunnelTestCase):
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
         self.assertEqual(len(self.edge.losses), 1)
 
+    def test_delegate_that_fails_at_first(self) -> None:
+        """A tunnel whose delegate fails to take it is closed on either side, and the error is logged."""
+
+        class Failing(RecordingDelegate):
+            def tunnel_opened(self, tunnel: TunnelProtocol) -> None:
+                raise ZeroDivisionError
+
+        for ends in ((Failing(), RecordingDelegate()), (RecordingDelegate(), Failing())):
+            pair = tunnel_pair(*ends)
+            self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+            self.assertTrue(pair.edge.is_over and pair.agent.is_over)
+            self.assertEqual([len(end.losses) for end in ends if isinstance(end, Failing)], [1])
+
     def test_delegate_that_fails(self) -> None:
         """A delegate that fails when it hears of the loss is logged, and the streams have heard it."""
 

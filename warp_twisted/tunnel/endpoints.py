@@ -13,7 +13,6 @@ from typing import TypeVar
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import connectProtocol
 from twisted.internet.interfaces import IAddress, IProtocol, IReactorTime, IStreamClientEndpoint
 from twisted.internet.protocol import Factory, Protocol
 from twisted.logger import Logger
@@ -211,6 +210,12 @@ async def enroll(
         await client.close()
 
 
+class _QuietFactory(Factory):
+    """Does not log the start and stop of each dialling, as `connectProtocol` would."""
+
+    noisy = False
+
+
 def _late(result: object, timeout: float) -> ControlMessage:
     raise EnrollmentFailed(f"the edge did not answer within {timeout:g} seconds")
 
@@ -264,6 +269,6 @@ def _dial(
         clock=reactor,
         handshake_seconds=handshake_seconds,
     )
-    connecting: Deferred[TlsProtocol] = connectProtocol(endpoint, tls)
+    connecting = endpoint.connect(_QuietFactory.forProtocol(lambda: tls))
     connecting.addErrback(not_connected)
     return done

@@ -283,7 +283,11 @@ class TunnelProtocol(Protocol):
 
     def _control_opened(self, stream: Stream) -> None:
         self._control.attach(stream)
-        self._tell(self._delegate.tunnel_opened, self)
+        try:
+            self._delegate.tunnel_opened(self)
+        except Exception as exception:
+            self._log.failure("a delegate failed; its tunnel with {peer} ends", peer=self.peer)
+            self._fail_by_ours(exception)
 
     def _preamble_received(self, stream: Stream, route_id: int) -> None:
         del self._preambles[stream]
