@@ -112,8 +112,8 @@ def welcome(
 def draw(picture: Picture) -> RenderableType:
     """Draw a picture for a terminal."""
     routes = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for head in ("URL", "SERVICE"):
-        routes.add_column(head, overflow="fold")
+    routes.add_column("URL", no_wrap=True)
+    routes.add_column("SERVICE", no_wrap=True, overflow="ellipsis")
     for head in ("TUNNELS", "REQUESTS", "ERRORS"):
         routes.add_column(head, justify="right", no_wrap=True)
     for route in picture.routes:
