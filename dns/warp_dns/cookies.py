@@ -53,8 +53,8 @@ class CookieJar:
         :param cookie: the client cookie and, if the client has one, the server cookie.
         :param address: of the client, packed: 4 or 16 bytes.
         """
-        if len(cookie) != CLIENT_BYTES + SERVER_BYTES or cookie[8:12] != _VERSION_AND_RESERVED:
-            return CookieState.UNPROVEN
+        if len(cookie) != CLIENT_BYTES + SERVER_BYTES or cookie[8] != _VERSION_AND_RESERVED[0]:
+            return CookieState.UNPROVEN  # the reserved octets are hashed, not judged (RFC 9018 §4.2)
         made_at = int.from_bytes(cookie[12:16], "big")
         age = ((now - made_at + 0x80000000) & 0xFFFFFFFF) - 0x80000000  # RFC 1982, as RFC 9018 §4.3 asks
         if age > VALID_SECONDS or age < -AHEAD_SECONDS:

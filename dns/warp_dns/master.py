@@ -7,6 +7,7 @@ here, and is always said with its line.
 """
 
 import io
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -111,12 +112,13 @@ def read_master_file(static: StaticRecords, content: bytes, path: str, default_t
         line = content.count(b"\n", 0, error.start) + 1
         raise InvalidZone(f"{path}:{line}: not UTF-8 text") from error
     sink = _Sink(static, dns.name.from_wire(static.apex, 0)[0])
-    tokenizer = dns.tokenizer.Tokenizer(io.StringIO(text), filename=path)
+    tokenizer = _Tokenizer(io.StringIO(text), filename=path)
     has_soa = records.SOA in static.owners.get(static.apex, {})
     reader = dns.zonefile.Reader(
         tokenizer,
         dns.rdataclass.IN,
         sink,  # type: ignore[arg-type]  # the four methods of a Transaction that the reader calls
+        allow_directives=["$ORIGIN", "$TTL"],
         default_ttl=default_ttl if has_soa else None,
     )
     sink.tokenizer = tokenizer
@@ -125,10 +127,20 @@ def read_master_file(static: StaticRecords, content: bytes, path: str, default_t
         reader.read()
     except InvalidZone:
         raise
-    except dns.exception.SyntaxError as error:
-        raise InvalidZone(str(error)) from error
     except (dns.exception.DNSException, ValueError) as error:
-        raise InvalidZone(f"{path}:{tokenizer.where()[1]}: {error}") from error
+        detail = re.sub(rf"^{re.escape(path)}:\d+: ", "", str(error))  # the reader's line is where it stopped reading
+        raise InvalidZone(f"{path}:{tokenizer.began_at}: {detail}") from error
+
+
+class _Tokenizer(dns.tokenizer.Tokenizer):
+    """dnspython's tokenizer, which also knows where a record began; its own line is past the record's end."""
+
+    began_at = 1
+
+    def get(self, want_leading: bool = False, want_comment: bool = False) -> dns.tokenizer.Token:
+        if want_leading and want_comment:  # as the reader asks for the first token of a record, and for no other
+            self.began_at = self.where()[1]
+        return super().get(want_leading, want_comment)
 
 
 class _Sink:
@@ -138,7 +150,7 @@ class _Sink:
         self._static = static
         self._origin = origin
         self.manager = self
-        self.tokenizer: dns.tokenizer.Tokenizer
+        self.tokenizer: _Tokenizer
 
     def origin_information(self) -> tuple[dns.name.Name, bool, dns.name.Name]:
         return self._origin, False, self._origin
@@ -150,8 +162,7 @@ class _Sink:
         """Take note of `$ORIGIN`; the reader itself keeps it."""
 
     def add(self, name: dns.name.Name, ttl: int, rdata: dns.rdata.Rdata) -> None:
-        path, line = self.tokenizer.where()
-        place = f"{path}:{line}"
+        place = f"{self.tokenizer.where()[0]}:{self.tokenizer.began_at}"
         records.type_number(dns.rdatatype.to_text(rdata.rdtype))
         if ttl > records.MAX_TTL:
             raise InvalidZone(f"{place}: ttl {ttl} is more than {records.MAX_TTL}")

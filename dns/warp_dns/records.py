@@ -15,7 +15,6 @@ import dns.name
 import dns.rdata
 import dns.rdataclass
 import dns.rdatatype
-from dnslib import QTYPE
 
 from warp_dns import names
 from warp_dns.errors import InvalidRecord
@@ -67,7 +66,7 @@ def type_number(text: str) -> int:
 
 def type_text(number: int) -> str:
     """Return the mnemonic of a type, or TYPE and its number (RFC 3597 §5)."""
-    return str(QTYPE.get(number))
+    return dns.rdatatype.to_text(dns.rdatatype.RdataType(number))
 
 
 @lru_cache(maxsize=65536)

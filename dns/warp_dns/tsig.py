@@ -143,6 +143,8 @@ class KeyRing:
             at = tsig_at + used
             if data[at : at + 8] != b"\0\xfa\0\xff\0\0\0\0":
                 raise Unreadable  # RFC 8945 §4.2: class ANY, TTL 0
+            if int.from_bytes(data[at + 8 : at + 10], "big") != len(data) - at - 10:
+                raise Unreadable
             rdata = dns.rdata.from_wire(dns.rdataclass.ANY, dns.rdatatype.TSIG, data, at + 10, len(data) - at - 10)
         except (dns.exception.DNSException, ValueError, IndexError) as error:
             raise Unreadable from error
