@@ -33,6 +33,7 @@ from benchmarks.report import format_value, table
 
 _WARM_UP_SECONDS = 1.0
 _SAMPLES_PER_SECOND = 200
+_FILES = 15
 
 _PYTHON_FRAME = re.compile(r"^(?P<function>.+) \((?P<file>[^()]*\.py):(?P<line>\d+)\)$")
 _DIRECTORY = re.compile(r"^.*/(?:site-packages/|lib/python3\.\d+/|(?=warp_twisted/|warp_dns/))")
@@ -95,6 +96,15 @@ def _frame(text: str, *, by_line: bool) -> str:
     return f"{match['function']} ({file}{':' + match['line'] if by_line else ''})"
 
 
+def by_file(found: Mapping[str, Cost]) -> dict[str, Cost]:
+    """Add up own time by source file; time in callees has no meaning for a file and is left at 0."""
+    own: dict[str, float] = {}
+    for frame, cost in found.items():
+        file = frame[frame.rindex("(") + 1 : -1].partition(":")[0] if frame.endswith(")") else frame
+        own[file] = own.get(file, 0) + cost.own
+    return {file: Cost(own=share, all=0) for file, share in own.items()}
+
+
 def costs_table(found: Mapping[str, Cost], microseconds: float, unit: str, top: int) -> str:
     """Lay out the most expensive functions, with what is left over in the last row."""
     ordered = sorted(found.items(), key=lambda item: item[1].own, reverse=True)
@@ -107,7 +117,7 @@ def costs_table(found: Mapping[str, Cost], microseconds: float, unit: str, top: 
                 function,
                 format_value(cost.own * microseconds),
                 f"{100 * cost.own:.1f}",
-                format_value(cost.all * microseconds),
+                format_value(cost.all * microseconds) if cost.all else "",
             ]
         )
     rest = sum(cost.own for _, cost in ordered[top:])
@@ -161,10 +171,9 @@ def _by_sampling(options: argparse.Namespace, directory: Path) -> None:
             user, system = used[name]
             print(f"{name}: {user:.1f} µs in user code and {system:.1f} µs in the kernel per {work.unit}\n")
             shared = user + system if options.native else user
-            print(
-                costs_table(costs(target.read_text(), by_line=options.lines), shared, work.unit, options.top),
-                end="\n\n",
-            )
+            found = costs(target.read_text(), by_line=options.lines)
+            print(costs_table(found, shared, work.unit, options.top), end="\n\n")
+            print(costs_table(by_file(found), shared, work.unit, _FILES), end="\n\n")
 
 
 def _by_counting(options: argparse.Namespace, directory: Path) -> None:

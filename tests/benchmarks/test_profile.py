@@ -2,7 +2,7 @@
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from benchmarks.profile import Cost, costs, costs_table
+from benchmarks.profile import Cost, by_file, costs, costs_table
 
 _FOLDED = """\
 run (/v/lib/python3.11/site-packages/twisted/internet/base.py:700);forward (/w/warp_twisted/edge/proxy.py:10) 6
@@ -31,6 +31,13 @@ class CostsTests(SynchronousTestCase):
     def test_recursion(self) -> None:
         """A function that calls itself counts once in a sample."""
         self.assertEqual(costs("f (a.py:1);f (a.py:2) 5\n", by_line=False), {"f (a.py)": Cost(own=1.0, all=1.0)})
+
+    def test_files(self) -> None:
+        """Own time is added up by file, whether lines are told apart or not."""
+        for by_line in (False, True):
+            found = by_file(costs(_FOLDED, by_line=by_line))
+            self.assertAlmostEqual(found["warp_twisted/edge/proxy.py"].own, 0.8)
+            self.assertAlmostEqual(found["libc.so.6"].own, 0.1)
 
     def test_table(self) -> None:
         """Shares become microseconds, and what is left out is told."""
