@@ -1,9 +1,10 @@
 """
 Live records from an edge beside us: a client of the admin interface's `GET /v1/records?watch=1`.
 
-The stream is one JSON object a line: first `{"snapshot": {name: [record, …]}}`, then `{"changed": {…}}`. When it
-breaks, the records stay as they were while we try again, until they are too old to be true; who serves them is told
-then, and told again when a new snapshot has come.
+The stream is one JSON object a line, `{name: [record, …]}`: first every name, then each change with all records of the
+names that changed; now and then an empty one, to show that the edge is there. When it breaks, the records stay as they
+were while we try again, until they are too old to be true; who serves them is told then, and told again when a new
+snapshot has come.
 """
 
 import random
@@ -34,9 +35,7 @@ class EdgeNotUnderstood(DnsError):
     """The edge's admin interface sent something that is not a stream of records."""
 
 
-class _Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    snapshot: dict[str, list[Record]] | None = None
-    changed: dict[str, list[Record]] | None = None
+_Line = dict[str, list[Record]]
 
 
 class EdgeRecords:
@@ -60,6 +59,7 @@ class EdgeRecords:
         self._running: Deferred[None] | None = None
         self._stale_call: Any = None
         self._wait_seconds = FIRST_WAIT_SECONDS
+        self._has_snapshot = False
         self.is_current = False
 
     def snapshot(self) -> Records:
@@ -101,6 +101,7 @@ class EdgeRecords:
             response = await agent.request(b"GET", b"http://edge/v1/records?watch=1")
             if response.code != 200:
                 return f"status {response.code}"
+            self._has_snapshot = False
             lines = _Lines(self._line_received)
             response.deliverBody(lines)
             await lines.ended
@@ -114,13 +115,14 @@ class EdgeRecords:
 
     def _line_received(self, line: bytes) -> None:
         try:
-            message = msgspec.json.decode(line, type=_Line)
+            records = msgspec.json.decode(line, type=_Line)
         except msgspec.MsgspecError as error:
             raise EdgeNotUnderstood(str(error)) from error
-        if message.snapshot is not None:
-            self._take_snapshot(message.snapshot)
-        elif message.changed is not None:
-            self._take_change(message.changed)
+        if not self._has_snapshot:
+            self._has_snapshot = True
+            self._take_snapshot(records)
+        elif records:
+            self._take_change(records)
 
     def _take_snapshot(self, records: dict[str, list[Record]]) -> None:
         changed: dict[str, Sequence[RecordLike]] = {name: () for name in self._records if name not in records}

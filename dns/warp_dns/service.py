@@ -16,6 +16,7 @@ from warp_dns.configuration import DnsFile, read_configuration
 from warp_dns.errors import DnsError
 from warp_dns.follow import EdgeRecords
 from warp_dns.server import DnsServer, ServedZone
+from warp_dns.service_notify import SystemdNotifier
 from warp_dns.settings import ZoneSettings
 from warp_dns.web import watch_site
 
@@ -26,11 +27,14 @@ class DnsService(Service):
     _log = Logger()
     name = "warp-dns"
 
-    def __init__(self, reactor: Any, path: str, file: DnsFile) -> None:
+    def __init__(
+        self, reactor: Any, path: str, file: DnsFile, *, notify_socket: str = "", watchdog_usec: str = ""
+    ) -> None:
         """
         Read zones and secrets.
 
         :param path: where the configuration came from, for reading it again.
+        :param notify_socket: systemd's `NOTIFY_SOCKET`, and `watchdog_usec` its `WATCHDOG_USEC`.
         :raises DnsError: if something in it is not valid.
         """
         self._reactor = reactor
@@ -42,6 +46,7 @@ class DnsService(Service):
         for zone in file.zones:
             if zone.follow:
                 self.server.suspend(zone.name)
+        self._systemd = SystemdNotifier(reactor, notify_socket, watchdog_usec, lambda: self.is_ready)
 
     @property
     def is_ready(self) -> bool:
@@ -64,8 +69,10 @@ class DnsService(Service):
             self._web = endpoint.listen(watch_site(self.server.collector, lambda: self.is_ready))
             self._web.addErrback(self._log_web_failure)
         signal.signal(signal.SIGHUP, lambda *_: self._reactor.callFromThread(self.reload))
+        self._systemd.start()
 
     async def _stop(self) -> None:
+        self._systemd.stop()
         for edge in self._edges.values():
             edge.stop()
         if self._web is not None:

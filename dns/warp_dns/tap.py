@@ -1,5 +1,6 @@
 """`twistd warp-dns`: options, and the service made of them."""
 
+import os
 import sys
 from typing import Any, ClassVar
 
@@ -48,4 +49,10 @@ def makeService(options: Options) -> IService:
     file = options["file"]
     if options["workers"] is not None:
         file = msgspec.structs.replace(file, workers=options["workers"])
-    return DnsService(reactor, options["config"], file)
+    return DnsService(
+        reactor,
+        options["config"],
+        file,
+        notify_socket=os.environ.get("NOTIFY_SOCKET", ""),
+        watchdog_usec=os.environ.get("WATCHDOG_USEC", ""),
+    )
