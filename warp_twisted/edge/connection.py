@@ -2,21 +2,19 @@
 One visitor's connection: bytes in, requests one after the other, bytes out.
 
 Decides which bytes belong to which request, when the visitor is read and when the connection ends. One machine on
-two transports: `PlainVisitor` on TCP and `SecureVisitor` on TLS differ only in how bytes leave.
+two transports: `plain.PlainVisitor` and `secure.SecureVisitor` differ only in how bytes leave.
 
 A head that arrived whole is served within the same call, with no state kept but the exchange. Requests that are
 pipelined wait in a bounded buffer. Time-outs are one number, `deadline`, that `visitors.Visitors` compares with its
 clock every second; no request sets a timer of its own.
 """
 
+from collections import deque
 from typing import TYPE_CHECKING
 from typing import Protocol as Interface
 
-from twisted.internet.interfaces import IPullProducer, IPushProducer
 from twisted.internet.protocol import Protocol, connectionDone
-from twisted.internet.tcp import Connection
 from twisted.python.failure import Failure
-from zope.interface import implementer
 
 from warp_twisted.edge import refusals
 from warp_twisted.edge.exchange import Exchange
@@ -25,8 +23,10 @@ from warp_twisted.http1.refusals import MessageRefused, Refusal
 from warp_twisted.http1.request import RequestReader
 
 if TYPE_CHECKING:
-    from warp_twisted.edge.secure import VisitorTls
     from warp_twisted.edge.visitors import Visitors
+
+
+PIECE_BYTES = 65_536  # of what waits, given to the transport at once
 
 
 class Conversation(Interface):
@@ -39,11 +39,8 @@ class Conversation(Interface):
     def request_received(self, data: bytes) -> None:
         """Bytes of the visitor came."""
 
-    def visitor_clogged(self) -> None:
-        """The transport holds bytes that the visitor does not read; no credit is returned until they are gone."""
-
     def visitor_drained(self) -> None:
-        """The transport is empty again."""
+        """Everything written has gone out, after `is_clogged` was set; now credit may be returned."""
 
     def visitor_lost(self) -> None:
         """The connection is gone."""
@@ -59,7 +56,7 @@ class VisitorConnection(Protocol):
     :ivar visitors: what all connections share.
     :ivar address: the visitor's, for logs and for the origin.
     :ivar exchange: the request being served, or None between two.
-    :ivar is_clogged: whether the transport holds bytes that the visitor has not read.
+    :ivar is_clogged: whether bytes wait here because the visitor does not read them.
     :ivar is_paused: whether the visitor is not read.
     :ivar deadline: an instant of the visitors' clock.
     """
@@ -76,10 +73,12 @@ class VisitorConnection(Protocol):
         self._reader = RequestReader(
             visitors.limits.head, Forwarding(address, self.scheme, visitors.via), visitors.upgrades
         )
+        self._queue: deque[bytes] = deque()
         self._held = b""
         self._has_begun = True  # a new connection owes a request at once; later ones may rest first
         self._is_serving = False
         self._is_closing = False
+        self._lingers = False
 
     # Bytes in.
 
@@ -207,22 +206,77 @@ class VisitorConnection(Protocol):
         if exchange is not None:
             exchange.visitor_lost()
 
-    def _clogged(self) -> None:
+    def _clog(self) -> None:
+        """The transport takes no more: from here on the visitor has its time to read."""
         self.is_clogged = True
-        if self.exchange is not None:
-            self.exchange.visitor_clogged()
+        self.wait(self.visitors.timeouts.visitor_stall)
 
-    def _drained(self) -> None:
+    def _make_progress(self) -> None:
+        """The transport takes more: it is given the next piece, so that a slow visitor is told from a stalled one."""
+        if self._queue:
+            self.wait(self.visitors.timeouts.visitor_stall)
+            self._put(self._queue.popleft())
+            return
         self.is_clogged = False
-        if self.exchange is not None:
+        if self._is_closing:
+            self._say_goodbye()
+        elif self.exchange is not None:
             self.exchange.visitor_drained()
-        elif self._held and not self._is_closing:
+        else:
+            self.wait(self.visitors.timeouts.idle)
             self._serve()
 
-    def _begin_closing(self) -> None:
+    def _enqueue(self, data: bytes) -> None:
+        for at in range(0, len(data), PIECE_BYTES):
+            self._queue.append(data[at : at + PIECE_BYTES])
+
+    def _put(self, piece: bytes) -> None:
+        """Give the transport a piece that had to wait."""
+        raise NotImplementedError
+
+    # The end.
+
+    def close(self) -> None:
+        """Close after what was written."""
+        self._end(lingers=False)
+
+    def linger(self) -> None:
+        """
+        Close after what was written, but let the visitor read it: bytes that it still sends are dropped for a while.
+
+        RFC 9112 §9.6: closing a socket with unread bytes resets the connection, and our last words would be lost.
+        """
+        self._end(lingers=True)
+
+    def abort(self) -> None:
+        """Close now."""
         self._is_closing = True
         self._held = b""
+        self._queue.clear()
+        self._cut()
+
+    def _end(self, *, lingers: bool) -> None:
+        if self._is_closing:
+            return
+        self._is_closing = True
+        self._lingers = lingers
+        self._held = b""
+        self.resume_reading()
+        if not self.is_clogged:
+            self._say_goodbye()
+
+    def _say_goodbye(self) -> None:
+        """Everything was written: close, and let go of a visitor that does not."""
         self.wait(self.visitors.timeouts.linger)
+        self._lose()
+
+    def _lose(self) -> None:
+        """Close the transport in the way that `_lingers` says."""
+        raise NotImplementedError
+
+    def _cut(self) -> None:
+        """Reset the transport."""
+        raise NotImplementedError
 
     def write(self, data: bytes) -> None:
         """Send bytes now, or when the visitor reads."""
@@ -235,134 +289,3 @@ class VisitorConnection(Protocol):
     def resume_reading(self) -> None:
         """Read the visitor again."""
         raise NotImplementedError
-
-    def close(self) -> None:
-        """Close after what was written."""
-        raise NotImplementedError
-
-    def linger(self) -> None:
-        """
-        Close after what was written, but let the visitor read it: bytes that it still sends are dropped for a while.
-
-        RFC 9112 §9.6: closing a socket with unread bytes resets the connection, and our last words would be lost.
-        """
-        raise NotImplementedError
-
-    def abort(self) -> None:
-        """Close now."""
-        raise NotImplementedError
-
-
-@implementer(IPullProducer)
-class PlainVisitor(VisitorConnection):
-    """
-    A visitor on TCP.
-
-    Bytes are offered to the socket at once, and only what it does not take goes through `transport.write`, which
-    would cost a turn of the reactor and two `epoll_ctl` for each answer. It is a pull producer of its transport,
-    because Twisted tells those each time that its buffer has become empty.
-    """
-
-    transport: Connection
-
-    def connectionMade(self) -> None:
-        transport = self.transport
-        transport.setTcpNoDelay(True)
-        transport.setTcpKeepAlive(True)
-        self._send = transport.writeSomeData
-        transport.registerProducer(self, False)
-        super().connectionMade()
-
-    def write(self, data: bytes) -> None:
-        if not self.is_clogged:
-            sent = self._send(data)
-            if sent == len(data):
-                return
-            if isinstance(sent, int):
-                data = data[sent:]
-            # Otherwise the connection is lost, as the transport will find out when it writes.
-            self._clogged()
-        self.transport.write(data)
-
-    def resumeProducing(self) -> None:
-        """The transport's buffer is empty."""
-        if self.is_clogged:
-            self._drained()
-
-    def stopProducing(self) -> None:
-        """The connection is gone; `connectionLost` follows."""
-
-    def pause_reading(self) -> None:
-        if not self.is_paused:
-            self.is_paused = True
-            self.transport.pauseProducing()
-
-    def resume_reading(self) -> None:
-        if self.is_paused:
-            self.is_paused = False
-            self.transport.resumeProducing()
-
-    def close(self) -> None:
-        self._begin_closing()
-        self.transport.unregisterProducer()
-        self.transport.loseConnection()
-
-    def linger(self) -> None:
-        self._begin_closing()
-        self.resume_reading()
-        self.transport.unregisterProducer()
-        self.transport.loseWriteConnection()
-
-    def abort(self) -> None:
-        self._begin_closing()
-        self.transport.unregisterProducer()
-        self.transport.abortConnection()
-
-
-@implementer(IPushProducer)
-class SecureVisitor(VisitorConnection):
-    """A visitor on TLS; its transport holds back what the socket does not take, and says so."""
-
-    scheme = "https"
-    transport: "VisitorTls"
-
-    def connectionMade(self) -> None:
-        self.transport.registerProducer(self, True)
-        super().connectionMade()
-
-    def write(self, data: bytes) -> None:
-        self.transport.write(data)
-
-    def pauseProducing(self) -> None:
-        """The transport's buffer is full."""
-        self._clogged()
-
-    def resumeProducing(self) -> None:
-        """The transport's buffer is empty."""
-        self._drained()
-
-    def stopProducing(self) -> None:
-        """The connection is gone; `connectionLost` follows."""
-
-    def pause_reading(self) -> None:
-        if not self.is_paused:
-            self.is_paused = True
-            self.transport.pause_reading()
-
-    def resume_reading(self) -> None:
-        if self.is_paused:
-            self.is_paused = False
-            self.transport.resume_reading()
-
-    def close(self) -> None:
-        self._begin_closing()
-        self.resume_reading()
-        self.transport.loseConnection()
-
-    def linger(self) -> None:
-        """TLS drops what comes after its goodbye, and waits for the visitor's."""
-        self.close()
-
-    def abort(self) -> None:
-        self._begin_closing()
-        self.transport.abortConnection()

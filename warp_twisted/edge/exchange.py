@@ -129,7 +129,7 @@ class Exchange(Borrower):
             self._wait()
         else:
             self._visitor.wait(self._visitors.timeouts.origin_connect)
-        if not origin.stream.write(request):
+        if not origin.stream.write(request) and self._origin is origin:
             self._visitor.pause_reading()
 
     def _wait(self) -> None:
@@ -157,7 +157,7 @@ class Exchange(Borrower):
             if self._replay is not None:
                 fits = len(self._replay) + len(piece) <= self._visitors.limits.replay_bytes
                 self._replay = self._replay + piece if fits else None
-            if not origin.stream.write(piece):
+            if not origin.stream.write(piece) and self._origin is origin:
                 visitor.pause_reading()
 
     # The stream.
@@ -245,11 +245,6 @@ class Exchange(Borrower):
         if self._origin is not None:
             self._answer.drained(self._origin)
 
-    def visitor_clogged(self) -> None:
-        """The visitor's transport is full; from now on the visitor has its time to read."""
-        if self._answer.status:
-            self._visitor.wait(self._visitors.timeouts.visitor_stall)
-
     def visitor_lost(self) -> None:
         """The visitor is gone: so is the reason to bother the origin."""
         self._drop_origin()
@@ -324,7 +319,9 @@ class Exchange(Borrower):
     def _over(self, refusal: Refusal | None) -> None:
         self._is_over = True
         self._record(refusal)
-        self._visitor.exchange_finished(keeps=self._answer.keeps, is_read=not self.wants_data)
+        # Whatever the visitor was told: what is left of a body must never be read as a request.
+        is_read = not self.wants_data
+        self._visitor.exchange_finished(keeps=self._answer.keeps and is_read, is_read=is_read)
 
     def _record(self, refusal: Refusal | None) -> None:
         """Count the request and log it."""

@@ -43,14 +43,15 @@ class VisitorTimeouts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     """
     Waits, in seconds; each ends up to `tick` late, because one sweep looks at all connections.
 
-    :param header: from a connection's or a request's first byte to the end of its head.
+    :param header: from a connection's or a request's first byte to the end of its head; for the TLS handshake; and
+        for the end of a TLS connection.
     :param idle: between two requests.
-    :param visitor_stall: without a byte of the body from the visitor, or without the visitor reading.
+    :param visitor_stall: without a byte of the body from the visitor, or until it has read another 64 KiB.
     :param origin_connect: until the agent has reached the origin; the agent has a limit of its own.
     :param origin_response: from the end of the request to the response head.
     :param origin_stall: between two pieces of a response; long, for event streams are quiet.
     :param upgraded: without a byte in either direction after an upgrade.
-    :param linger: for the visitor to read our last words.
+    :param linger: for the visitor to close after our last words.
     :param idle_stream: an unused stream to an origin; below nginx's 75 seconds, so that we close first.
     :param tick: between two sweeps.
     """

@@ -66,10 +66,6 @@ class Splice:
             self._stream.consumed(owed)
         self._touch()
 
-    def visitor_clogged(self) -> None:
-        """The visitor's transport is full; now the visitor has its time to read."""
-        self._visitor.wait(self._visitors.timeouts.visitor_stall)
-
     def visitor_lost(self) -> None:
         """The visitor left: let what it sent last reach the origin, then end."""
         if not self._is_over:

@@ -20,13 +20,14 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from warp_twisted.edge.access_log import AccessEntry, AccessLog
-from warp_twisted.edge.connection import PlainVisitor, SecureVisitor, VisitorConnection
+from warp_twisted.edge.connection import VisitorConnection
 from warp_twisted.edge.limits import ConnectionCounts, VisitorLimits, VisitorTimeouts, plain_address
 from warp_twisted.edge.metrics import DataPathMetrics
 from warp_twisted.edge.pages import response as error_response
+from warp_twisted.edge.plain import PlainVisitor
 from warp_twisted.edge.pool import OriginStream
 from warp_twisted.edge.routing import RouteTable
-from warp_twisted.edge.secure import VisitorTls
+from warp_twisted.edge.secure import SecureVisitor, VisitorTls
 from warp_twisted.errors import WarpError
 from warp_twisted.http1.refusals import Refusal
 from warp_twisted.tunnel.tls import TlsProtocol
@@ -276,5 +277,5 @@ class SecureVisitorFactory(Factory):
             failed=failed,
             clock=visitors.clock,
             handshake_seconds=visitors.timeouts.header,
-            close_seconds=visitors.timeouts.linger,
+            close_seconds=visitors.timeouts.header,
         )
