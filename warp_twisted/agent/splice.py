@@ -16,6 +16,7 @@ can hold no more than its window here. Half-closes are passed on both ways.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from time import monotonic
 
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IHalfCloseableProtocol, IHandshakeListener, IPullProducer, IPushProducer
@@ -40,6 +41,9 @@ class Traffic:
 
     :ivar open: streams that lead to the origin now; `opened` counts all there were, `failed` those refused.
     :ivar to_origin: bytes from visitors to the origin; `from_origin`: bytes back.
+    :ivar requests: how often bytes went to the origin after it had answered, or for the first time: for HTTP, the
+        number of requests, since the edge sends the next one only after a response.
+    :ivar response_seconds: from the first byte of a request to the first byte back, summed over `requests`.
     """
 
     open: int = 0
@@ -47,6 +51,8 @@ class Traffic:
     failed: int = 0
     to_origin: int = 0
     from_origin: int = 0
+    requests: int = 0
+    response_seconds: float = 0.0
 
 
 class _OriginGone:
@@ -81,6 +87,8 @@ class _Splice(Protocol):
         self._unsent = 0
         self._edge_ended = False
         self._is_over = True
+        self._is_answered = True
+        self._asked_at = 0.0
 
     def start(self, stream: Stream) -> None:
         """Begin to pipe: become the receiver of a stream, now that the origin is connected."""
@@ -165,7 +173,12 @@ class PlainSplice(_Splice):
     def data_received(self, data: bytes) -> None:
         """Pass bytes of the edge on to the origin."""
         size = len(data)
-        self._traffic.to_origin += size
+        traffic = self._traffic
+        traffic.to_origin += size
+        if self._is_answered:
+            self._is_answered = False
+            self._asked_at = monotonic()
+            traffic.requests += 1
         if self._unsent:
             self._unsent += size
             self.transport.write(data)
@@ -185,7 +198,11 @@ class PlainSplice(_Splice):
     def dataReceived(self, data: bytes) -> None:
         """Pass bytes of the origin on to the edge, and read more at once while a lot is coming."""
         size = len(data)
-        self._traffic.from_origin += size
+        traffic = self._traffic
+        traffic.from_origin += size
+        if not self._is_answered:
+            self._is_answered = True
+            traffic.response_seconds += monotonic() - self._asked_at
         if size >= self._read_bytes:
             self._read_bytes = self.transport.bufferSize = BULK_READ_BYTES
         elif size < SMALL_READ_BYTES and self._read_bytes > READ_BYTES:
@@ -272,7 +289,12 @@ class TlsSplice(_Splice):
     def data_received(self, data: bytes) -> None:
         """Pass bytes of the edge on to the origin."""
         size = len(data)
-        self._traffic.to_origin += size
+        traffic = self._traffic
+        traffic.to_origin += size
+        if self._is_answered:
+            self._is_answered = False
+            self._asked_at = monotonic()
+            traffic.requests += 1
         self.transport.write(data)
         if self._is_paused:
             self._unsent += size
@@ -281,7 +303,11 @@ class TlsSplice(_Splice):
 
     def dataReceived(self, data: bytes) -> None:
         """Pass bytes of the origin on to the edge."""
-        self._traffic.from_origin += len(data)
+        traffic = self._traffic
+        traffic.from_origin += len(data)
+        if not self._is_answered:
+            self._is_answered = True
+            traffic.response_seconds += monotonic() - self._asked_at
         if not self._stream.write(data):
             self.transport.pauseProducing()
 
