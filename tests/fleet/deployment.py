@@ -139,15 +139,14 @@ class Deployment:
             ],
         }
         for name in self.hosts.names:
-            own = self.hosts.connection(name)
+            own: dict[str, object] = dict(self.hosts.connection(name))
             if name in EDGES + SECONDARIES:
                 own["warp_addresses"] = [self.hosts.address(name), self.hosts.address6(name)]
             path = self.inventory / f"host_vars/{name}.yml"
             path.parent.mkdir(exist_ok=True)
             path.write_text(yaml.safe_dump(own))
-        (self.inventory / "group_vars/all").mkdir()
-        every.rename(self.inventory / "group_vars/all/fleet.yml")
-        (self.inventory / "group_vars/all/bench.yml").write_text(yaml.safe_dump(bench))
+        with every.open("a") as file:
+            file.write("\n" + yaml.safe_dump(bench))
 
 
 @functools.cache
