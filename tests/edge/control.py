@@ -1,0 +1,208 @@
+"""The control side of an edge in memory: registry, tunnels and agents, on one clock."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import msgspec
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+
+from warp_twisted.ca.issue import (
+    AgentIdentity,
+    Issuer,
+    agent_identity,
+    issue_agent,
+    issue_intermediate,
+    issue_root,
+    new_key,
+    utc,
+)
+from warp_twisted.ca.store import EdgeAuthority
+from warp_twisted.configuration import convert
+from warp_twisted.edge.enrollment import Enrollment
+from warp_twisted.edge.errors import EdgeError
+from warp_twisted.edge.registrations import EdgeTunnel
+from warp_twisted.edge.settings import EdgeSettings
+from warp_twisted.edge.tunnels import EdgeTunnels
+from warp_twisted.names import HostnamePattern
+from warp_twisted.registry.claims import Claims
+from warp_twisted.registry.given_names import NameGiver
+from warp_twisted.registry.memory import MemoryStore
+from warp_twisted.registry.mirror import Mirror
+from warp_twisted.registry.model import Agent, Edge, encode
+from warp_twisted.registry.publish import Publication, is_reserved
+from warp_twisted.testing import RecordingDelegate, TunnelPair, tunnel_pair
+from warp_twisted.tunnel import TunnelProtocol
+from warp_twisted.wire.control import ControlMessage, Hello, RouteOffer
+
+ZONE = "warp.example"
+NOW = 1_800_000_000.0
+
+
+def make_settings(**sections: object) -> EdgeSettings:
+    """Return settings of an edge that points to nothing on disk."""
+    raw: dict[str, object] = {
+        "zone": ZONE,
+        "edge": {"name": "edge1", "addresses": ["192.0.2.1"]},
+        "ca": {"root": "root.pem", "certificate": "edge1.pem", "key": "edge1.key"},
+        "log": {"access": None},
+    }
+    return convert({**raw, **sections}, EdgeSettings, "edge.yaml")
+
+
+def make_authority(now: float = NOW, permitted: Sequence[str] = ()) -> EdgeAuthority:
+    """Return an edge's intermediate under a root of its own."""
+    root_key, edge_key = new_key(), new_key()
+    root = Issuer(issue_root(root_key, ZONE, utc(now)), root_key)
+    certificate = issue_intermediate(root, edge_key.public_key(), "edge1", utc(now), permitted)
+    return EdgeAuthority(Issuer(certificate, edge_key, (certificate,)), (root.certificate,))
+
+
+class RecordingRoutes:
+    """A route table that remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.served: dict[EdgeTunnel, list[RouteOffer]] = {}
+        self.draining: set[EdgeTunnel] = set()
+
+    def add(self, tunnel: EdgeTunnel, offers: Sequence[RouteOffer]) -> None:
+        """Remember, or refuse a path that says so."""
+        if any(offer.path == "bad(" for offer in offers):
+            raise EdgeError("path 'bad(' cannot be used")
+        self.served[tunnel] = list(offers)
+
+    def remove(self, tunnel: EdgeTunnel) -> None:
+        """Forget."""
+        self.served.pop(tunnel, None)
+
+    def drain(self, tunnel: EdgeTunnel) -> None:
+        """Remember."""
+        self.draining.add(tunnel)
+
+    @property
+    def hostnames(self) -> list[str]:
+        """Every hostname that is served, once for each tunnel."""
+        return sorted(offer.hostname for offers in self.served.values() for offer in offers)
+
+
+class AgentEnd:
+    """An agent with one tunnel."""
+
+    def __init__(self, pair: TunnelPair, delegate: RecordingDelegate, agent: str) -> None:
+        self.pair = pair
+        self.delegate = delegate
+        self.agent = agent
+
+    @property
+    def messages(self) -> list[ControlMessage]:
+        """What the edge said."""
+        return self.delegate.messages
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the tunnel is over."""
+        return bool(self.delegate.losses)
+
+    def send(self, message: ControlMessage) -> None:
+        """Say something, and let it be answered."""
+        self.pair.agent.send_control(message)
+        self.pair.pump()
+
+    def hello(self, *hostnames: str, slot: int = 0, session: str = "s", **changes: object) -> None:
+        """Introduce the agent, offering some hostnames."""
+        routes = [RouteOffer(id=number, hostname=name) for number, name in enumerate(hostnames)]
+        hello = Hello(
+            version=1, software="test", agent_id=self.agent, session=session, slot=slot, routes=routes, labels={}
+        )
+        self.send(msgspec.structs.replace(hello, **changes))
+
+
+class Control:
+    """An edge without sockets."""
+
+    def __init__(self, **sections: object) -> None:
+        self.clock = Clock()
+        self.clock.rightNow = NOW
+        self.settings = make_settings(**sections)
+        self.store = MemoryStore(self.clock)
+        self.mirror = Mirror(self.store, self.clock)
+        self.publication = Publication(ZONE)
+        self.mirror.subscribe(lambda changes: self.publication.apply(changes) and None)
+        self.claims = Claims(self.store, self.clock, self.settings.timeouts.lease)
+        self.routes = RecordingRoutes()
+        self.pairs: list[TunnelPair] = []
+        self.authority = make_authority()
+        self.enrollment = Enrollment(
+            self.store, self.mirror, self.authority, self.clock, lambda: self.settings.ca.agent_lifetime
+        )
+        self.tunnels = EdgeTunnels(
+            self.clock,
+            lambda: self.settings,
+            routes=self.routes,
+            mirror=self.mirror,
+            claims=self.claims,
+            names=NameGiver(self.store, self.mirror, ZONE, self.is_reserved),
+            authority=self.enrollment,
+            identify=identify,
+            is_reserved=self.is_reserved,
+            edges=lambda: ["192.0.2.1:7844"],
+            url=lambda hostname: f"https://{hostname}",
+        )
+
+    async def start(self) -> None:
+        """Begin, as one edge of the fleet."""
+        await self.mirror.start()
+        self.claims.start()
+        self.tunnels.start()
+        await self.claims.put(Edge(name="edge1", addresses=("192.0.2.1",), http_port=80, tunnel_port=7844))[1]
+
+    async def stop(self) -> None:
+        """End, leaving no call behind."""
+        await self.close_tunnels()
+        await self.claims.stop()
+        self.mirror.stop()
+        await self.store.close()
+
+    async def close_tunnels(self) -> None:
+        """Stop as an edge does, letting the goodbyes pass."""
+        stopping = Deferred.fromCoroutine(self.tunnels.stop(1))
+        for pair in self.pairs:
+            pair.pump()
+        self.clock.advance(1)
+        await stopping
+
+    def is_reserved(self, hostname: str) -> bool:
+        """Whether the zone keeps a hostname."""
+        return is_reserved(hostname, ZONE, ["ns1", *self.mirror.edges])
+
+    async def enrolled(self, agent: str = "a-1", *patterns: str, **labels: str) -> None:
+        """Make an agent known."""
+        record = Agent(id=agent, hostnames=patterns or ("*.warp.example",), labels=labels)
+        await self.store.put(record.key, encode(record))
+
+    def connect(self, agent: str = "a-1", *patterns: str, lifetime: timedelta = timedelta(hours=24)) -> AgentEnd:
+        """Dial as an agent whose certificate allows some patterns; nothing is said yet."""
+        allowed = [HostnamePattern.parse(text) for text in patterns or ("*.warp.example",)]
+        certificate = issue_agent(
+            self.authority.issuer, new_key().public_key(), agent, allowed, utc(self.clock.seconds()), lifetime
+        )
+        delegate = RecordingDelegate()
+        pair = tunnel_pair(self.tunnels, delegate, clock=self.clock, certificate=certificate)
+        self.pairs.append(pair)
+        return AgentEnd(pair, delegate, agent)
+
+    def names(self) -> list[str]:
+        """Return the hostnames with addresses that DNS publishes, edges left out."""
+        return sorted(
+            owner
+            for owner, records in self.publication.snapshot().items()
+            if records[0].type == "A" and owner != f"edge1.{ZONE}" and "._label." not in owner
+        )
+
+
+def identify(protocol: TunnelProtocol) -> AgentIdentity:
+    """Read the certificate of a tunnel in memory."""
+    certificate = protocol.peer_certificate
+    if certificate is None:
+        raise EdgeError("no certificate")
+    return agent_identity(certificate)
