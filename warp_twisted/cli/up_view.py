@@ -1,0 +1,293 @@
+"""
+What `warp up` shows: a live table on a terminal, plain lines elsewhere, or one JSON object for each event.
+
+`picture_of` looks at an agent; the rest is pure: events and pictures in, text out.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from time import time
+from typing import TYPE_CHECKING, Protocol
+
+import click
+import msgspec
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from warp_twisted.agent.events import (
+    CertificateRenewed,
+    Draining,
+    Enrolled,
+    Event,
+    OriginChanged,
+    Published,
+    Refused,
+    Reloaded,
+    ReloadRefused,
+    Stopped,
+    TunnelDown,
+    TunnelUp,
+)
+from warp_twisted.cli.output import span
+
+if TYPE_CHECKING:
+    from warp_twisted.agent.service import AgentService
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TunnelRow:
+    """One tunnel: `state` is `up`, or why it is not."""
+
+    number: int
+    edge: str
+    address: str
+    state: str
+    is_up: bool
+    ping_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteRow:
+    """One route, with what has passed through it; `response_seconds` is the mean time to the first byte, or None."""
+
+    url: str
+    path: str
+    origin: str
+    requests: int
+    errors: int
+    open: int
+    bytes_in: int
+    bytes_out: int
+    response_seconds: float | None
+    problem: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """What there is to see at one moment."""
+
+    tunnels: Sequence[TunnelRow] = ()
+    routes: Sequence[RouteRow] = ()
+    is_draining: bool = False
+
+
+def picture_of(agent: "AgentService", reasons: Mapping[int, str]) -> Picture:
+    """
+    Look at an agent.
+
+    :param reasons: tunnel → why it is not up, as events told.
+    """
+    tunnels = [
+        TunnelRow(
+            number=link.place,
+            edge=link.edge_name,
+            address=str(link.edge or ""),
+            state="up" if link.is_up else reasons.get(link.place, "dialling"),
+            is_up=link.is_up,
+            ping_seconds=link.tunnel.round_trip_seconds if link.tunnel is not None and link.is_up else None,
+        )
+        for link in agent.links
+    ]
+    routes = []
+    for route in agent.routes.offered:
+        traffic, last = route.traffic, route.origin.last
+        routes.append(
+            RouteRow(
+                url=agent.urls.get(route.offer.id, route.offer.hostname or "(a name from the edge)"),
+                path=route.offer.path,
+                origin=route.offer.service,
+                requests=traffic.requests,
+                errors=traffic.failed,
+                open=traffic.open,
+                bytes_in=traffic.to_origin,
+                bytes_out=traffic.from_origin,
+                response_seconds=traffic.response_seconds / traffic.requests if traffic.requests else None,
+                problem="" if last is None else last.detail,
+            )
+        )
+    return Picture(tunnels=tunnels, routes=routes, is_draining=agent.is_stopping)
+
+
+def draw(picture: Picture) -> RenderableType:
+    """Draw a picture for a terminal."""
+    routes = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    routes.add_column("URL", overflow="fold")
+    routes.add_column("ORIGIN", overflow="fold")
+    for head in ("REQUESTS", "ERRORS", "OPEN", "IN", "OUT", "RESPONSE"):
+        routes.add_column(head, justify="right", no_wrap=True)
+    problems: dict[str, Text] = {}
+    for route in picture.routes:
+        routes.add_row(
+            Text(f"{route.url} {route.path}".rstrip(), "cyan"),
+            Text(route.origin),
+            str(route.requests),
+            Text(str(route.errors), "red" if route.errors else "dim"),
+            str(route.open),
+            size(route.bytes_in),
+            size(route.bytes_out),
+            milliseconds(route.response_seconds),
+        )
+        if route.problem:
+            problems[route.origin] = Text(f"{route.origin} does not answer: {route.problem}", "red")
+    tunnels = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for head in ("TUNNEL", "EDGE", "ADDRESS"):
+        tunnels.add_column(head, no_wrap=True)
+    tunnels.add_column("PING", justify="right", no_wrap=True)
+    tunnels.add_column("STATE", overflow="fold")
+    for row in picture.tunnels:
+        state = Text(row.state, "green" if row.is_up else "yellow")
+        tunnels.add_row(str(row.number), row.edge, row.address, milliseconds(row.ping_seconds), state)
+    hint = "finishing what is under way; Ctrl-C again stops at once" if picture.is_draining else "Ctrl-C stops"
+    return Group(Text(), routes, *problems.values(), Text(), tunnels, Text(), Text(hint, "dim"))
+
+
+def sentence(event: Event) -> list[str]:
+    """Say what happened, in no line, one, or several."""
+    match event:
+        case Enrolled():
+            return [f"enrolled as agent {event.agent_id}, for {', '.join(event.hostnames)}"]
+        case TunnelUp():
+            return [f"tunnel {event.tunnel} is up: {event.edge} at {event.address}"]
+        case TunnelDown(retry_seconds=None):
+            return []
+        case TunnelDown():
+            return [f"tunnel {event.tunnel} is down: {event.reason}; again in {event.retry_seconds:.1f} s"]
+        case Published():
+            return [f"{url} -> {service}" for url, service in event.urls.items()]
+        case OriginChanged(healthy=True):
+            return [f"{event.origin} answers again"]
+        case OriginChanged():
+            return [f"{event.origin} does not answer: {event.detail}; visitors see 502 until it does"]
+        case CertificateRenewed():
+            return [f"the certificate was renewed, for {span(event.valid_until - time())}"]
+        case Reloaded():
+            later = f"; needs a restart: {', '.join(event.needs_restart)}" if event.needs_restart else ""
+            return [f"settings taken: {event.routes} routes{later}"]
+        case ReloadRefused():
+            return [f"settings refused, the old ones stay: {event.reason}"]
+        case Refused():
+            return []  # told as the error that ends the command
+        case Draining():
+            return [f"draining: {event.streams} streams, at most {event.deadline_seconds:g} s"]
+        case Stopped():
+            return ["stopped"]
+    return [type(event).__name__]
+
+
+class View(Protocol):
+    """Shows events, pictures, and lines that stay."""
+
+    def tell(self, event: Event) -> None:
+        """Show an event."""
+
+    def draw(self, agent: "AgentService") -> None:
+        """Show how an agent is doing now."""
+
+    def say(self, line: str) -> None:
+        """Show a line of the log."""
+
+    def close(self) -> None:
+        """Show nothing more."""
+
+
+class Screen:
+    """Redraws the picture in place, below the events that matter later too."""
+
+    def __init__(self, console: Console) -> None:
+        self._reasons: dict[int, str] = {}
+        self._agent: AgentService | None = None
+        self._live = Live(Text("dialling…", "dim"), console=console, auto_refresh=False, redirect_stdout=False)
+        self._live.start()
+
+    def tell(self, event: Event) -> None:
+        """Note why tunnels are down, and print what the picture does not show."""
+        if isinstance(event, TunnelDown):
+            self._reasons[event.tunnel] = event.reason
+        elif not isinstance(event, TunnelUp | Published | Draining | Stopped | OriginChanged):
+            for line in sentence(event):
+                self.say(line)
+        if self._agent is not None:
+            self.draw(self._agent)
+
+    def draw(self, agent: "AgentService") -> None:
+        """Draw."""
+        self._agent = agent
+        self._live.update(draw(picture_of(agent, self._reasons)), refresh=True)
+
+    def say(self, line: str) -> None:
+        """Print a line above the picture."""
+        self._live.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def close(self) -> None:
+        """Leave the last picture where it is."""
+        self._live.stop()
+
+
+class Lines:
+    """
+    Prints a line for each event.
+
+    :param write: prints a line; `complain` prints one where errors go.
+    """
+
+    def __init__(self, write: Callable[[str], None], complain: Callable[[str], None]) -> None:
+        self._write = write
+        self._complain = complain
+
+    def tell(self, event: Event) -> None:
+        """Print what happened."""
+        for line in sentence(event):
+            self._write(line)
+
+    def draw(self, agent: "AgentService") -> None:
+        """Only changes are printed."""
+
+    def say(self, line: str) -> None:
+        """Print a line of the log."""
+        self._complain(line)
+
+    def close(self) -> None:
+        """There is nothing to put back."""
+
+
+class Objects(Lines):
+    """Prints each event as a JSON object, with `at`, the time of day in UTC."""
+
+    def tell(self, event: Event) -> None:
+        """Print the event."""
+        at = datetime.fromtimestamp(time(), UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        self._write(msgspec.json.encode({"at": at, **msgspec.to_builtins(event)}).decode())
+
+
+def open_view(as_json: bool) -> View:
+    """Return the view for where standard output goes."""
+    if as_json:
+        return Objects(_print, _complain)
+    console = Console()
+    return Screen(console) if console.is_terminal else Lines(_print, _complain)
+
+
+def size(count: int) -> str:
+    """Write a number of bytes in the unit that suits it: `1.2 MB`."""
+    value = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} TB"
+
+
+def milliseconds(seconds: float | None) -> str:
+    """Write a short time, or a dash if it is not known."""
+    return "-" if seconds is None else f"{seconds * 1000:.1f} ms"
+
+
+def _print(line: str) -> None:
+    click.echo(line)  # it flushes
+
+
+def _complain(line: str) -> None:
+    click.echo(line, err=True)
