@@ -19,10 +19,11 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory
+from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -32,6 +33,7 @@ from warp_twisted.ca.errors import BadCertificate
 from warp_twisted.ca.issue import AgentIdentity, agent_identity, to_pem
 from warp_twisted.ca.store import load_edge
 from warp_twisted.edge.admin import SOCKET_MODE, Admin, AdminSite, Observation, clear_stale_socket, observation_site
+from warp_twisted.edge.comeback import Comeback
 from warp_twisted.edge.control_metrics import ControlCollector
 from warp_twisted.edge.enrollment import Enrollment, EnrollmentRate
 from warp_twisted.edge.errors import EdgeError
@@ -52,6 +54,7 @@ from warp_twisted.tunnel import TunnelProtocol, Turn
 from warp_twisted.tunnel.protocol import EDGE_LIMITS
 
 CLOSE_SECONDS = 5.0  # for the last bytes of tunnels when the edge stops
+CHECK_SECONDS = 5.0  # between two looks at what this edge can show to visitors
 MAX_ADDRESSES = 32  # of edges, told to agents
 
 
@@ -64,6 +67,19 @@ class BoundPorts:
     tunnel: tuple[int, ...] = ()
     dns: tuple[tuple[str, int], ...] = ()
     metrics: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reloaded:
+    """
+    What came of a reload.
+
+    :param needs_restart: sections that differ and that only a restart applies.
+    :param complaints: a sentence for each certificate that is not used.
+    """
+
+    needs_restart: tuple[str, ...]
+    complaints: tuple[str, ...]
 
 
 class EdgeNode(Service):
@@ -123,8 +139,11 @@ class EdgeNode(Service):
             edges=self.tunnel_addresses,
             url=self.url,
         )
+        self._comeback = Comeback(Path(settings.state) / "served.json", self.mirror, settings.edge.name, reactor)
         self._rate = EnrollmentRate(reactor)
         self._listener: EdgeListener | None = None
+        self._checking = LoopingCall(self._edge_may_have_changed)  # certificates come and go with their files
+        self._checking.clock = reactor
         self._certificate = TunnelCertificate(
             self.authority, settings, Path(settings.state), reactor, self._certificate_changed
         )
@@ -166,6 +185,7 @@ class EdgeNode(Service):
         self.tunnels.start()
         self._certificate.start()
         tunnel = [await self._listen(text, self._listener) for text in listen.tunnel or ()]
+        await self._comeback.wait(self.settings.timeouts.settle)
         http = [await self._listen(text, self.serving.http) for text in listen.http or () if self.serving.http]
         https = [await self._listen(text, self.serving.https) for text in listen.https or () if self.serving.https]
         dns = self.dns.start(listen.dns or ()) if self.dns is not None else []
@@ -177,10 +197,12 @@ class EdgeNode(Service):
         )
         self._edge_claim, settled = self.claims.put(self._describe_edge())
         await settled
+        self._checking.start(CHECK_SECONDS, now=False)
         if listen.admin is not None:
             clear_stale_socket(listen.admin)
             site = self._site(self._admin.site())
             self._listening.append(self._reactor.listenUNIX(listen.admin, site, mode=SOCKET_MODE))
+        self._comeback.start_keeping()
 
     async def _listen(self, text: str, factory: IProtocolFactory | None) -> int:
         try:
@@ -241,7 +263,7 @@ class EdgeNode(Service):
     def url(self, hostname: str) -> str:
         """Return the URL at which visitors find a hostname."""
         edge = self._describe_edge()
-        if edge.https_port:
+        if edge.https_port and self.serving.has_certificate(hostname):
             return f"https://{hostname}" + ("" if edge.https_port == 443 else f":{edge.https_port}")
         return f"http://{hostname}" + ("" if edge.http_port in (80, None) else f":{edge.http_port}")
 
@@ -264,6 +286,7 @@ class EdgeNode(Service):
             "root": self.authority.roots[0].not_valid_after_utc.timestamp(),
             "intermediate": self.authority.issuer.certificate.not_valid_after_utc.timestamp(),
             "tunnel": self._certificate.expires_at,
+            **self.serving.certificate_expiry(),
         }
 
     def _publish(self, changes: Sequence[Change]) -> None:
@@ -276,11 +299,19 @@ class EdgeNode(Service):
             addresses=edge.addresses,
             http_port=edge.http_port or _first(self.ports.http),
             https_port=edge.https_port or _first(self.ports.https),
+            https_names=self.serving.certificate_names(),
             tunnel_port=edge.tunnel_port or _first(self.ports.tunnel),
             weight=edge.weight,
             draining=self.is_draining,
             started_at=self._started_at,
         )
+
+    def _edge_may_have_changed(self) -> Deferred[None]:
+        """Put what this edge is into the registry, if that is not what is there."""
+        claim, now = self._edge_claim, self._describe_edge()
+        if claim is None or claim.value is None or claim.value == now:
+            return succeed(None)
+        return claim.update(now)
 
     def _nameservers(self) -> dict[str, list[str]]:
         """Return label → addresses; without any in the settings, this edge is `ns1`."""
@@ -300,11 +331,10 @@ class EdgeNode(Service):
         """Call a function with the settings of each reload that succeeds."""
         self._reloaded.append(applied)
 
-    async def reload(self) -> list[str]:
+    async def reload(self) -> Reloaded:
         """
         Read the configuration again and apply what can be applied.
 
-        :returns: the sections that differ and that only a restart applies.
         :raises InvalidSettings: if it is refused; nothing of it is applied.
         """
         if self._read_settings is None:
@@ -312,8 +342,9 @@ class EdgeNode(Service):
         wanted = self._read_settings()
         later = needs_restart(self.settings, wanted)
         settings = merge_reloaded(self.settings, wanted)
-        self.serving.reload(settings)
+        complaints = self.serving.reload(settings)
         self.settings = settings
+        self._edge_may_have_changed()
         self.claims.ttl_seconds = settings.timeouts.lease
         if self._listener is not None:
             self._listener.max_handshakes = settings.limits.handshakes
@@ -322,7 +353,9 @@ class EdgeNode(Service):
         for applied in self._reloaded:
             applied(settings)
         self._log.info("the configuration was reloaded; after a restart: {later}", later=", ".join(later) or "nothing")
-        return later
+        for complaint in complaints:
+            self._log.warn("a certificate is not used: {complaint}", complaint=complaint)
+        return Reloaded(needs_restart=tuple(later), complaints=tuple(complaints))
 
     # Stopping.
 
@@ -342,8 +375,7 @@ class EdgeNode(Service):
         timeout = self.settings.timeouts.drain
         self._log.info("draining, for at most {seconds} s", seconds=timeout)
         self.is_draining = True
-        if self._edge_claim is not None:
-            await self._edge_claim.update(self._describe_edge())
+        await self._edge_may_have_changed()
         self.tunnels.drain(timeout)
         await self.serving.drain(timeout)
         self._log.info("drained")
@@ -354,6 +386,7 @@ class EdgeNode(Service):
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
+        self._comeback.stop_keeping()
         if self._edge_claim is not None:
             await self._close_listeners()
             await self.drain()
@@ -366,6 +399,8 @@ class EdgeNode(Service):
 
     async def _stop_parts(self) -> None:
         await self._close_listeners()
+        if self._checking.running:
+            self._checking.stop()
         self.serving.stop()
         self._certificate.stop()
         await self.tunnels.stop(CLOSE_SECONDS)

@@ -114,6 +114,7 @@ class Timeouts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     drain: Seconds = 30
     hello: Seconds = 10  # from a tunnel's TCP accept to its hello
     lease: Annotated[float, msgspec.Meta(ge=3, le=3600)] = 30
+    settle: Annotated[float, msgspec.Meta(ge=0, le=300)] = 5
 
 
 class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
