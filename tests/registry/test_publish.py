@@ -12,9 +12,14 @@ from warp_twisted.registry.publish import Publication, Records, is_reserved
 
 ZONE = "warp.example"
 EDGE1 = Edge(
-    name="edge1", addresses=("192.0.2.1", "2001:db8::1"), http_port=80, https_port=443, tunnel_port=7844, weight=10
+    name="edge1",
+    addresses=("192.0.2.1", "2001:db8::1"),
+    http_port=80,
+    https_port=443,
+    https_names=("*.warp.example",),
+    tunnel_port=7844,
 )
-EDGE2 = Edge(name="edge2", addresses=("192.0.2.2",), http_port=8080, https_port=443, tunnel_port=7844, weight=20)
+EDGE2 = replace(EDGE1, name="edge2", addresses=("192.0.2.2",), http_port=8080, weight=20)
 
 
 def tunnel(number: int = 1, *hostnames: str, edge: str = "edge1", **labels: str) -> Tunnel:
@@ -129,6 +134,13 @@ class NamesTests(SynchronousTestCase):
             lines,
             ["HTTPS 1 edge1.warp.example. alpn=http/1.1", "HTTPS 1 edge2.warp.example. alpn=http/1.1 port=8443"],
         )
+
+    def test_https_without_a_certificate(self) -> None:
+        """A hostname has an HTTPS record only at edges that can show a certificate for it."""
+        self.publication.apply(came(tunnel(1, "a.b.warp.example"), tunnel(2), tunnel(3, edge="edge2")))
+        self.publication.apply(changed(EDGE2, replace(EDGE2, https_names=("a.b.warp.example",))))
+        self.assertEqual([line for line in self.at("a.b.warp.example") if line.startswith("HTTPS")], [])
+        self.assertIn("HTTPS 1 edge1.warp.example. alpn=http/1.1", self.at("app.warp.example"))
 
     def test_https_switched_off(self) -> None:
         """Without `https_records` nothing tells browsers to use TLS."""

@@ -45,7 +45,7 @@ class Node(Protocol):
     def drain(self) -> Deferred[None]:
         """Take nothing new."""
 
-    async def reload(self) -> list[str]:
+    async def reload(self) -> object:
         """Read the configuration again."""
 
 
@@ -140,7 +140,7 @@ class NodeOperations:
 
     async def reload(self) -> object:
         """Read the configuration again."""
-        return {"needs_restart": await self._node.reload()}
+        return await self._node.reload()
 
     def _routes(self) -> list[object]:
         """Describe what this edge serves: one entry for each hostname and path, with the tunnels that may serve it."""

@@ -13,11 +13,12 @@ from twisted.internet.interfaces import IProtocolFactory
 from twisted.logger import Logger
 
 from warp_twisted.edge.access_log import AccessLog
+from warp_twisted.edge.certificates import CertificateDirectory
 from warp_twisted.edge.limits import VisitorLimits, VisitorTimeouts
 from warp_twisted.edge.metrics import DataPathCollector, DataPathMetrics
 from warp_twisted.edge.routing import RouteTable
 from warp_twisted.edge.settings import EdgeSettings
-from warp_twisted.edge.visitors import VisitorFactory, Visitors
+from warp_twisted.edge.visitors import SecureVisitorFactory, VisitorFactory, Visitors
 from warp_twisted.errors import InvalidSettings
 from warp_twisted.http1.limits import BodyLimits, HeadLimits
 
@@ -29,14 +30,14 @@ class Serving:
     What visitors meet.
 
     :ivar http: what plain listeners run.
-    :ivar https: what TLS listeners run; None while there is no certificate to show.
+    :ivar https: what TLS listeners run, if there are any.
+    :raises InvalidSettings: if the access log or the certificates cannot be used.
     """
 
     _log = Logger()
 
     def __init__(self, reactor: Any, settings: EdgeSettings) -> None:
         self._clock = reactor
-        self._settings = settings
         metrics = DataPathMetrics()
         limits = visitor_limits(settings)
         self._file = AccessFile(settings.log.access)
@@ -51,21 +52,49 @@ class Serving:
         )
         self.http: IProtocolFactory | None = VisitorFactory(self.visitors)
         self.https: IProtocolFactory | None = None
+        self._certificates: CertificateDirectory | None = None
+        if settings.listen.https:
+            self._certificates = open_certificates(settings, reactor)
+            self.https = SecureVisitorFactory(self.visitors, self._certificates.context)
         self.collector: Collector = DataPathCollector(
             metrics, lambda: len(self.visitors.connections), lambda: self.routes.stream_counts
         )
 
     def start(self) -> None:
-        """Begin to watch the time-outs."""
+        """Begin to watch the time-outs and the certificates' files."""
         self.visitors.start()
+        if self._certificates is not None:
+            for complaint in self._certificates.refresh():
+                self._log.warn("a certificate is not used: {complaint}", complaint=complaint)
+            self._certificates.start()
 
-    def reload(self, settings: EdgeSettings) -> None:
+    def has_certificate(self, hostname: str) -> bool:
+        """Whether a visitor of a hostname is shown a certificate."""
+        return self._certificates is not None and self._certificates.context_for(hostname) is not None
+
+    def certificate_names(self) -> tuple[str, ...]:
+        """Return the hostnames and `*.` patterns that there are certificates for."""
+        certificates = self._certificates.certificates if self._certificates is not None else []
+        return tuple(sorted({name for certificate in certificates for name in certificate.hostnames}))
+
+    def certificate_expiry(self) -> dict[str, float]:
+        """Say when each visitors' certificate ends, by file."""
+        certificates = self._certificates.certificates if self._certificates is not None else []
+        return {f"visitors/{certificate.name}": certificate.expires_at for certificate in certificates}
+
+    def reload(self, settings: EdgeSettings) -> list[str]:
         """
-        Apply new settings, and open the access log again, as it may have been moved away.
+        Apply new settings, read the certificates, and open the access log again, as it may have been moved away.
 
+        :returns: a sentence for each certificate that cannot be used; what it was before stays in use.
         :raises InvalidSettings: if something cannot be applied; nothing is then.
         """
         file = AccessFile(settings.log.access)
+        try:
+            complaints = self._certificates.refresh() if self._certificates is not None else []
+        except InvalidSettings:
+            file.close()
+            raise
         log = self.visitors.access_log
         if log is not None:
             log.flush()
@@ -73,7 +102,7 @@ class Serving:
         self._file = file
         self.visitors.access_log = AccessLog(file.write) if settings.log.access is not None else None
         self.visitors.apply(visitor_limits(settings), visitor_timeouts(settings))
-        self._settings = settings
+        return complaints
 
     async def drain(self, timeout: float) -> None:
         """Finish the requests there are, for at most the time given."""
@@ -82,6 +111,8 @@ class Serving:
 
     def stop(self) -> None:
         """Hang up on everybody, and write the rest of the access log."""
+        if self._certificates is not None:
+            self._certificates.stop()
         self.visitors.stop()
         self._file.close()
 
@@ -117,6 +148,17 @@ class AccessFile:
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
             os.close(descriptor)
+
+
+def open_certificates(settings: EdgeSettings, reactor: Any) -> CertificateDirectory:
+    """
+    Read the certificates that visitors are shown.
+
+    :raises InvalidSettings: if there is no directory of them.
+    """
+    if settings.certificates is None:
+        raise InvalidSettings("certificates: a directory is needed for listen.https; or set listen.https to []")
+    return CertificateDirectory(settings.certificates, reactor)
 
 
 def visitor_limits(settings: EdgeSettings) -> VisitorLimits:

@@ -17,7 +17,8 @@ from twisted.python.usage import Options as BaseOptions
 from twisted.python.usage import UsageError
 
 from warp_twisted.ca.store import load_edge
-from warp_twisted.edge.node import EdgeNode
+from warp_twisted.edge.node import EdgeNode, Reloaded
+from warp_twisted.edge.serving import open_certificates
 from warp_twisted.edge.settings import EdgeSettings, read_edge_settings
 from warp_twisted.errors import InvalidSettings, WarpError
 from warp_twisted.log_output import LogOutput
@@ -71,6 +72,9 @@ def check(settings: EdgeSettings, source: str) -> None:
     listen = settings.listen
     from twisted.internet import reactor
 
+    if listen.https:
+        for complaint in open_certificates(settings, reactor).refresh():
+            raise InvalidSettings(f"{source}: {complaint}")
     for key, texts in (
         ("http", listen.http),
         ("https", listen.https),
@@ -137,8 +141,9 @@ class Program(MultiService):
         self._systemd.reloading()
         Deferred.fromCoroutine(self._node.reload()).addCallbacks(self._reloaded, self._not_reloaded)
 
-    def _reloaded(self, later: list[str]) -> None:
-        self._systemd.ready(f"reloaded; needs a restart: {', '.join(later)}" if later else "reloaded")
+    def _reloaded(self, reloaded: Reloaded) -> None:
+        later = ", ".join(reloaded.needs_restart)
+        self._systemd.ready(f"reloaded; needs a restart: {later}" if later else "reloaded")
 
     def _not_reloaded(self, failure: Failure) -> None:
         if failure.check(WarpError):

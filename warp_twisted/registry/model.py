@@ -30,7 +30,8 @@ class Edge:
     A node that faces the internet, under a lease of its own.
 
     :param name: a DNS label; the edge's hostname is `name` under the zone.
-    :param ports: as visitors and agents see them; None when the edge does not offer that service.
+    :param http_port: this and the other ports as visitors and agents see them; None: the edge does not offer that.
+    :param https_names: hostnames and `*.` patterns for which it has a certificate; `*` covers one label here.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Edge:
     http_port: int | None = None
     https_port: int | None = None
     tunnel_port: int | None = None
+    https_names: tuple[str, ...] = ()
     weight: int = 10
     draining: bool = False
     started_at: float = 0.0
@@ -46,6 +48,10 @@ class Edge:
     def key(self) -> str:
         """Where this value is stored."""
         return EDGES + self.name
+
+    def has_certificate(self, hostname: str) -> bool:
+        """Whether a visitor of a hostname (or `*.` pattern) is shown a certificate for it here."""
+        return hostname in self.https_names or "*." + hostname.partition(".")[2] in self.https_names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -76,8 +76,8 @@ class Publication:
     :param zone: the zone's name.
     :param ttl: of every record, in seconds.
     :param reserved: labels under the zone that no application may have, such as those of name servers.
-    :param https: whether HTTPS records are published for edges that offer TLS. A browser that sees one never uses
-        plain HTTP again, so it should be off while visitors' certificates are not in place.
+    :param https: whether HTTPS records are published, for hostnames that an edge has a certificate for. A browser that
+        sees one does not use plain HTTP.
     """
 
     def __init__(
@@ -226,17 +226,17 @@ class Publication:
 
     def _bindings(self, hostname: str, edges: Sequence[Edge]) -> tuple[Record, ...]:
         """HTTPS records (RFC 9460): one for all edges when they share a port, else one for each edge."""
-        ports = {edge.https_port for edge in edges if edge.https_port}
+        secure = [edge for edge in edges if edge.https_port and edge.has_certificate(hostname)]
+        ports = {edge.https_port for edge in secure}
         if not self._https or not ports:
             return ()
-        if len(ports) == 1 and all(edge.https_port for edge in edges):
+        if len(ports) == 1 and len(secure) == len(edges):
             return (Record(hostname, "HTTPS", self._ttl, f"1 . {_parameters(ports.pop())}"),)
         return tuple(
             Record(
                 hostname, "HTTPS", self._ttl, f"1 {self._hostname_of(edge)}. {_parameters(edge.https_port)}", edge.name
             )
-            for edge in edges
-            if edge.https_port
+            for edge in secure
         )
 
     def _services(self, name: str, edges: Sequence[Edge]) -> tuple[Record, ...]:
