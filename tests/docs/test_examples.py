@@ -1,6 +1,5 @@
 """Tests that the examples in our documents do what the documents show; see tests.docs.console for their form."""
 
-import json
 import os
 import re
 import shutil
@@ -71,9 +70,9 @@ class ExamplesTests(TestCase):
         """Run a demo, and note which ports it took instead of those that documents name."""
         program = self.demos.start()
         await program.printed(SERVING)
-        info = json.loads(next(self.demos.runtime.iterdir()).read_text())
+        info = self.demos.info()
         for name in ("http", "https", "dns", "tunnel"):
-            self.ports[str(getattr(WANTED, name))] = str(info[f"{name}_port"])
+            self.ports[str(getattr(WANTED, name))] = str(getattr(info, f"{name}_port"))
 
     async def run_example(self, path: Path, example: Example, directory: Path) -> None:
         """Run one command, and compare what it prints."""

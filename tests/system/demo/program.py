@@ -7,12 +7,15 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ProcessDone, ProcessTerminated
 from twisted.internet.protocol import ProcessProtocol
 from twisted.internet.utils import getProcessOutputAndValue
 from twisted.python.failure import Failure
+
+from warp_twisted.cli.local import DemoInfo
 
 SERVING = "connected: "  # what a demo prints once its application is served
 
@@ -74,8 +77,12 @@ class DemoPrograms:
 
     def start(self, *arguments: str) -> Program:
         """Start `warp demo`."""
+        return self.run("demo", *arguments)
+
+    def run(self, *arguments: str) -> Program:
+        """Start the command with any arguments."""
         program = Program()
-        command = [sys.executable, "-m", "warp_twisted.cli", "demo", *arguments]
+        command = [sys.executable, "-m", "warp_twisted.cli", *arguments]
         reactor.spawnProcess(program, command[0], command, env=self.environment, path=str(self.directory))
         self._started.append(program)
         return program
@@ -86,6 +93,11 @@ class DemoPrograms:
             sys.executable, ["-m", "warp_twisted.cli", *arguments], env=self.environment, path=str(self.directory)
         )
         return output.decode(), errors.decode(), status
+
+    def info(self) -> DemoInfo:
+        """Read what the running demo says of itself."""
+        (file,) = self.runtime.iterdir()
+        return msgspec.json.decode(file.read_bytes(), type=DemoInfo)
 
     def left_behind(self) -> list[str]:
         """Return what is in the directories that a demo uses."""

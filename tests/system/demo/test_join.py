@@ -1,0 +1,79 @@
+"""Tests of `warp up` beside a demo: it joins with no options, serves, and goes without a trace."""
+
+import json
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
+from twisted.trial.unittest import TestCase
+
+from tests.system.demo.program import SERVING, DemoPrograms, Program
+from warp_twisted.cli.demo_application import DemoApplication
+from warp_twisted.cli.demo_visitor import Visitor
+
+WAIT_SECONDS = 0.02
+
+
+class JoinTests(TestCase):
+    """A demo, an application of somebody's own, and `warp up` in another process."""
+
+    timeout = 60
+
+    async def setUp(self) -> None:
+        self.demos = DemoPrograms()
+        self.addCleanup(lambda: Deferred.fromCoroutine(self.demos.close()))
+        self.application = DemoApplication(reactor, reactor)
+        await self.application.start()
+        self.addCleanup(lambda: Deferred.fromCoroutine(self.application.stop()))
+        await self.demos.start().printed(SERVING)
+        info = self.demos.info()
+        self.http_port = info.http_port
+        root = Path(info.admin).parent / "ca" / "root.pem"
+        self.visitor = Visitor(reactor, info.dns_port, root.read_text())
+
+    async def published(self, *arguments: str) -> tuple[Program, str]:
+        """Start `warp up`, and return it with the hostname that it was given."""
+        program = self.demos.run("up", "--json", *arguments, f"http://127.0.0.1:{self.application.port}")
+        await program.printed('"published"')
+        events = [json.loads(line) for line in program.output.splitlines() if line.startswith("{")]
+        (url,) = next(event["urls"] for event in events if event["event"] == "published")
+        hostname = urlsplit(url).hostname
+        assert hostname is not None
+        return program, hostname
+
+    async def gone(self, hostname: str) -> None:
+        """Wait until DNS has the name no longer."""
+        while await self.visitor.lookup(hostname):
+            await deferLater(reactor, WAIT_SECONDS)
+
+    async def test_up_needs_no_options(self) -> None:
+        """`warp up ORIGIN` gets a name of the demo's zone, visitors reach it, DNS has it; Ctrl-C takes it away."""
+        program, hostname = await self.published()
+        self.assertTrue(hostname.endswith(".warp.localhost"), hostname)
+        self.assertEqual(await self.visitor.lookup(hostname), ["127.0.0.1"])
+        answer = await self.visitor.get(f"http://{hostname}:{self.http_port}/echo")
+        self.assertEqual((answer.status, json.loads(answer.body)["target"]), (200, "/echo"))
+        program.signal("INT")
+        self.assertEqual(await program.ended, 0, program.output)
+        await self.gone(hostname)
+        answer = await self.visitor.get(f"http://{hostname}:{self.http_port}/echo")
+        self.assertIn(answer.status, (404, 503))
+
+    async def test_hostname_of_ones_own(self) -> None:
+        """With --hostname the application has that name."""
+        _, hostname = await self.published("--hostname", "mine.warp.localhost")
+        self.assertEqual(hostname, "mine.warp.localhost")
+        self.assertEqual((await self.visitor.get(f"http://{hostname}:{self.http_port}/")).status, 200)
+
+    async def test_revoked_agent_is_gone_at_once(self) -> None:
+        """`warp agent revoke` ends the agent and its name; it is told why and does not come back."""
+        program, hostname = await self.published("--label", "who=me")
+        output, _, _ = await self.demos.warp("agent", "list", "--selector", "who=me", "--json")
+        (agent,) = json.loads(output)
+        output, errors, status = await self.demos.warp("agent", "revoke", agent["id"])
+        self.assertEqual((output, status), (f"Agent {agent['id']} is revoked.\n", 0), errors)
+        self.assertNotEqual(await program.ended, 0)
+        await self.gone(hostname)
+        self.assertIn("revoked", program.output)
