@@ -7,6 +7,7 @@ Ctrl-C, SIGTERM and a closed terminal all stop the fleet in order and remove wha
 import shlex
 import signal
 import sys
+from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from warp_twisted.cli.demo_view import Picture, Tail, View
 
 REDRAW_SECONDS = 0.5
+KEPT_LINES = 50  # of the log, while a check runs
 
 
 @click.command(
@@ -56,6 +58,7 @@ class _Run:
         self._view: View | None = None
         self._status = 1
         self._is_stopping = False
+        self._kept: deque[str] | None = None
 
     def run(self, check: bool) -> int:
         """
@@ -67,6 +70,7 @@ class _Run:
         from twisted.logger import globalLogBeginner
 
         observer: Any = self._log  # an observer is any callable; the type says more
+        self._kept = deque(maxlen=KEPT_LINES) if check else None
         globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False, discardBuffer=True)
         reactor = self._reactor
         working = Deferred.fromCoroutine(self._check() if check else self._show())
@@ -84,6 +88,9 @@ class _Run:
             click.echo(f"Note: {note}")
         began = self._reactor.seconds()
         is_good = await run_steps(steps_of(self._fleet, self._reactor), self._reactor, click.echo)
+        if not is_good:
+            for line in self._kept or ():
+                click.echo(line, err=True)
         self._status = 0 if is_good else 1
         verdict = "The whole path works" if is_good else "The path does not work"
         click.echo(f"{verdict}: {self._reactor.seconds() - began:.1f} s")
@@ -144,7 +151,11 @@ class _Run:
         await self._fleet.stop()
 
     def _log(self, event: Any) -> None:
-        """Show what is a warning or worse; a running demo has nothing else to say in a log."""
+        """
+        Show what is a warning or worse; a running demo has nothing else to say in a log.
+
+        A check provokes warnings by stopping things, so it keeps them for the case that it fails.
+        """
         from twisted.logger import LogLevel, formatEvent
 
         if event.get("log_level", LogLevel.info) < LogLevel.warn:
@@ -152,7 +163,9 @@ class _Run:
         failure = event.get("log_failure")
         text = f"{event['log_level'].name}: {formatEvent(event)}"
         text += f"\n{failure.getTraceback()}" if failure is not None else ""
-        if self._view is not None:
+        if self._kept is not None:
+            self._kept.append(text)
+        elif self._view is not None:
             self._view.say(text)
         else:
             click.echo(text, err=True)
