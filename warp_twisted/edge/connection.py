@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 
 PIECE_BYTES = 65_536  # of what waits, given to the transport at once
+BULK_BYTES = 49_152  # a piece of a body from which on we expect more of the kind
 
 
 class Conversation(Interface):
@@ -78,6 +79,7 @@ class VisitorConnection(Protocol):
         self._has_begun = True  # a new connection owes a request at once; later ones may rest first
         self._is_serving = False
         self._is_closing = False
+        self._is_bulk = False
         self._lingers = False
 
     # Bytes in.
@@ -86,6 +88,9 @@ class VisitorConnection(Protocol):
         exchange = self.exchange
         if exchange is not None:
             if exchange.wants_data:
+                if (len(data) >= BULK_BYTES) != self._is_bulk:
+                    self._is_bulk = not self._is_bulk
+                    self._expect_bulk(self._is_bulk)
                 exchange.request_received(data)
             else:
                 self.hold(data)
@@ -280,6 +285,10 @@ class VisitorConnection(Protocol):
 
     def write(self, data: bytes) -> None:
         """Send bytes now, or when the visitor reads."""
+        raise NotImplementedError
+
+    def _expect_bulk(self, is_bulk: bool) -> None:
+        """Read more at once while a large body is coming, and the usual again."""
         raise NotImplementedError
 
     def pause_reading(self) -> None:

@@ -7,6 +7,7 @@ from twisted.internet.tcp import Connection
 from zope.interface import implementer
 
 from warp_twisted.edge.connection import VisitorConnection
+from warp_twisted.tunnel.tls import BULK_READ_BYTES
 
 
 @implementer(IPullProducer)
@@ -51,6 +52,10 @@ class PlainVisitor(VisitorConnection):
 
     def stopProducing(self) -> None:
         """The connection is gone; `connectionLost` follows."""
+
+    def _expect_bulk(self, is_bulk: bool) -> None:
+        # Not always, for each read allocates what it may take: from 128 KiB on that is a system call.
+        self.transport.bufferSize = BULK_READ_BYTES if is_bulk else Connection.bufferSize
 
     def pause_reading(self) -> None:
         if not self.is_paused:

@@ -13,7 +13,7 @@ class VisitorTls(TlsProtocol):
     """The transport of a `SecureVisitor`."""
 
     def pause_reading(self) -> None:
-        """Read the visitor no more; what TLS holds already, at most one record, is still delivered."""
+        """Read the visitor no more; what came in the same read, at most `BULK_READ_BYTES`, is still delivered."""
         self._below.pauseProducing()
 
     def resume_reading(self) -> None:
@@ -62,6 +62,9 @@ class SecureVisitor(VisitorConnection):
 
     def stopProducing(self) -> None:
         """The connection is gone; `connectionLost` follows."""
+
+    def _expect_bulk(self, is_bulk: bool) -> None:
+        """TLS sees for itself how much comes."""
 
     def pause_reading(self) -> None:
         if not self.is_paused:
