@@ -57,11 +57,12 @@ class Journal:
         ):
             self._records -= self._differences.popleft().size
 
-    def since(self, serial: int) -> list[Difference] | None:
-        """Return the differences that lead from a serial to the latest one, or None if they are not all here."""
+    def since(self, serial: int, until: int) -> list[Difference] | None:
+        """Return the differences that lead from one serial to another, or None if they are not all here."""
         found: list[Difference] = []
         for difference in reversed(self._differences):
-            found.append(difference)
+            if found or difference.new_serial == until:
+                found.append(difference)
             if difference.old_serial == serial:
                 return found[::-1]
         return None

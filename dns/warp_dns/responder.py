@@ -81,7 +81,7 @@ class Responder:
         self._clock = clock
         self._udp_bytes = udp_bytes
         self._cookies = cookies
-        self._keys = keys or KeyRing()
+        self._keys = KeyRing() if keys is None else keys
         self._places = places or Places()
         self._idle_seconds = idle_seconds
         self._max_replies = max_replies
@@ -100,7 +100,7 @@ class Responder:
     def serve(self, zone: Zone, rule: TransferRule | None = None, journal: Journal | None = None) -> None:
         """Begin to serve a zone, or put a snapshot that shares nothing with the last in its place."""
         self._zones[zone.apex] = AnswerCache(zone, self.replies.clear)
-        self._transfers[zone.apex] = (rule or TransferRule(), journal or Journal())
+        self._transfers[zone.apex] = (rule or TransferRule(), Journal() if journal is None else journal)
         self.replies.clear()
 
     def withdraw(self, apex: bytes) -> None:

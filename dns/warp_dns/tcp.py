@@ -17,6 +17,7 @@ from twisted.logger import Logger
 from twisted.protocols.policies import TimeoutMixin
 from zope.interface import implementer
 
+from warp_dns import names
 from warp_dns.querylog import QueryLog
 from warp_dns.responder import Responder
 from warp_dns.settings import TcpSettings
@@ -137,6 +138,13 @@ class TcpConnection(Protocol, TimeoutMixin):
             self._transport().loseConnection()
             return False
         factory.transfers += 1
+        self._log.info(
+            "{kind} of {zone} at {serial} to {host}",
+            kind=transfer.kind,
+            zone=names.to_text(transfer.zone.apex),
+            serial=transfer.zone.serial,
+            host=self._host,
+        )
         self._transfers.append(transfer.signed_messages(factory.clock))
         self._pump()
         return True

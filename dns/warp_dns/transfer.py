@@ -11,7 +11,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from warp_dns import names
 from warp_dns.errors import InvalidRecord, InvalidSettings
-from warp_dns.journal import Journal, Row, rows_of
+from warp_dns.journal import Difference, Journal, Row, rows_of
 from warp_dns.live import is_newer
 from warp_dns.query import Query
 from warp_dns.records import IXFR, SOA
@@ -63,6 +63,14 @@ class Transfer:
     journal: Journal
     signature: Signature | None
 
+    @property
+    def kind(self) -> str:
+        """What is sent: `AXFR`, `IXFR`, `IXFR as AXFR`, or `SOA` to who is up to date."""
+        if self.query.qtype != IXFR:
+            return "AXFR"
+        differences = self._differences()
+        return "SOA" if differences == [] else "IXFR" if differences else "IXFR as AXFR"
+
     def signed_messages(self, clock: Callable[[], float]) -> Iterator[bytes]:
         """Yield the messages; each is signed if the query was (RFC 8945 §5.3.1)."""
         for message in _pack(self.query, self._rows(), self.signature.size if self.signature else 0):
@@ -73,26 +81,31 @@ class Transfer:
 
     def _rows(self) -> Iterator[Row]:
         [soa] = rows_of(self.zone.soa)
-        if self.query.qtype == IXFR:
-            have = read_ixfr_serial(self.query)
-            if have is None or not is_newer(self.zone.serial, have):
-                yield soa  # RFC 1995 §2: the client is up to date
-                return
-            differences = self.journal.since(have)
-            if differences is not None and sum(d.size for d in differences) <= max(_SMALL_TRANSFER, len(self.zone)):
-                yield soa
-                for difference in differences:
-                    yield difference.old_soa
-                    yield from difference.removed
-                    yield difference.new_soa
-                    yield from difference.added
-                yield soa
-                return
+        differences = self._differences() if self.query.qtype == IXFR else None
         yield soa
-        for rrset in self.zone:
-            if rrset.type != SOA:
-                yield from rows_of(rrset)
+        if differences == []:
+            return  # RFC 1995 §2: the client is up to date
+        if differences is None:
+            for rrset in self.zone:
+                if rrset.type != SOA:
+                    yield from rows_of(rrset)
+        else:
+            for difference in differences:
+                yield difference.old_soa
+                yield from difference.removed
+                yield difference.new_soa
+                yield from difference.added
         yield soa
+
+    def _differences(self) -> list[Difference] | None:
+        """Return what leads from the client's serial to the snapshot's; None when the whole zone is the better way."""
+        have = read_ixfr_serial(self.query)
+        if have is None or not is_newer(self.zone.serial, have):
+            return []
+        found = self.journal.since(have, self.zone.serial)
+        if found is None or sum(each.size for each in found) > max(_SMALL_TRANSFER, len(self.zone)):
+            return None
+        return found
 
 
 def read_ixfr_serial(query: Query) -> int | None:

@@ -160,6 +160,6 @@ class LiveZoneTests(SynchronousTestCase):
         """Every change is in the journal."""
         self.live.update({"a.example.org": [address("a.example.org")]})
         self.live.update({"a.example.org": []})
-        differences = self.live.journal.since(100)
+        differences = self.live.journal.since(100, 102)
         assert differences is not None
         self.assertEqual([(len(d.removed), len(d.added)) for d in differences], [(0, 1), (1, 0)])

@@ -1,0 +1,165 @@
+"""
+Other name servers, started for a test: Knot, NSD and BIND as secondaries of a zone of ours.
+
+Each runs in the foreground in a directory of its own, on a free port of 127.0.0.1, and is ended by its process id.
+"""
+
+import base64
+import shutil
+import socket
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.protocol import ProcessProtocol
+from twisted.trial.unittest import SkipTest
+
+KEY_NAME = "transfer"
+SECRET = bytes(range(32))
+SECRET_TEXT = base64.b64encode(SECRET).decode()
+
+KNOT = """
+server:
+  listen: 127.0.0.1@{port}
+  rundir: {directory}
+  udp-workers: 1
+  tcp-workers: 1
+  background-workers: 1
+log:
+  - target: stderr
+    any: notice
+database:
+  storage: {directory}
+key:
+  - id: {key}
+    algorithm: hmac-sha256
+    secret: {secret}
+remote:
+  - id: primary
+    address: 127.0.0.1@{primary}
+    key: {key}
+acl:
+  - id: notify
+    address: 127.0.0.1
+    key: {key}
+    action: notify
+  - id: look
+    address: 127.0.0.1
+    action: transfer
+zone:
+  - domain: {zone}
+    master: primary
+    acl: [notify, look]
+    storage: {directory}
+"""
+
+NSD = """
+server:
+  ip-address: 127.0.0.1@{port}
+  server-count: 1
+  username: ""
+  zonesdir: "{directory}"
+  pidfile: "{directory}/nsd.pid"
+  xfrdir: "{directory}"
+  xfrdfile: "{directory}/xfrd.state"
+  zonelistfile: "{directory}/zone.list"
+  database: ""
+  rrl-ratelimit: 0
+remote-control:
+  control-enable: no
+key:
+  name: {key}
+  algorithm: hmac-sha256
+  secret: "{secret}"
+zone:
+  name: {zone}
+  zonefile: "zone"
+  request-xfr: 127.0.0.1@{primary} {key}
+  allow-notify: 127.0.0.1 {key}
+  provide-xfr: 127.0.0.1 NOKEY
+"""
+
+BIND = """
+options {{
+  directory "{directory}"; pid-file "{directory}/pid"; session-keyfile "{directory}/session.key";
+  listen-on port {port} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }};
+  recursion no; notify no; dnssec-validation no; allow-transfer {{ any; }}; ixfr-from-differences no;
+}};
+controls {{ }};
+key {key} {{ algorithm hmac-sha256; secret "{secret}"; }};
+zone "{zone}" {{
+  type secondary; file "zone"; primaries port {primary} {{ 127.0.0.1 key {key}; }}; allow-notify {{ key {key}; }};
+}};
+"""
+
+PROGRAMS: dict[str, tuple[str, list[str], str]] = {
+    "knot": ("knotd", ["-c", "{configuration}"], KNOT),
+    "nsd": ("nsd", ["-d", "-c", "{configuration}"], NSD),
+    "bind": ("named", ["-f", "-4", "-n", "1", "-c", "{configuration}"], BIND),
+}
+
+
+def free_port() -> int:
+    """Return a port of 127.0.0.1 that is free for UDP and TCP now."""
+    while True:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, socket.socket() as tcp:
+            udp.bind(("127.0.0.1", 0))
+            port: int = udp.getsockname()[1]
+            try:
+                tcp.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+
+
+class Peer(ProcessProtocol):
+    """A running server, and what it wrote."""
+
+    def __init__(self, kind: str) -> None:
+        """
+        Choose the server.
+
+        :raises SkipTest: if it is not installed.
+        """
+        program, self._arguments, self._template = PROGRAMS[kind]
+        path = shutil.which(program, path="/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin")
+        if path is None:
+            raise SkipTest(f"{program} is not installed")
+        self._path = path
+        self.port = free_port()
+        self.output = b""
+        self.ended: Deferred[None] = Deferred()
+
+    def start(self, reactor: Any, directory: Path, zone: str, primary: int) -> None:
+        """Run the server as a secondary of a zone on a port of 127.0.0.1."""
+        directory.mkdir(parents=True)
+        configuration = directory / "configuration"
+        configuration.write_text(
+            self._template.format(
+                port=self.port,
+                directory=directory.resolve(),
+                zone=zone,
+                primary=primary,
+                key=KEY_NAME,
+                secret=SECRET_TEXT,
+            )
+        )
+        arguments = [argument.format(configuration=configuration.resolve()) for argument in self._arguments]
+        reactor.spawnProcess(self, self._path, [self._path, *arguments], env={}, path=str(directory))
+
+    def stop(self) -> Deferred[None]:
+        """End the server; fires when it is gone."""
+        transport: Any = self.transport
+        if transport is not None and transport.pid is not None:
+            transport.signalProcess("TERM")
+        return self.ended
+
+    def outReceived(self, data: bytes) -> None:
+        """Keep what it says, for when a test fails."""
+        self.output += data
+
+    errReceived = outReceived
+
+    def processEnded(self, reason: object) -> None:
+        """It is gone."""
+        self.ended.callback(None)
