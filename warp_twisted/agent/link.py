@@ -6,9 +6,9 @@ has accepted its hello, and `ClientService` has no transition for a connection t
 
 When any other link of the agent comes up, the waiting ones try at once (`hasten`), because then the network is back.
 
-Leaving. When the edge drains, this link dials anew at once and the old tunnel finishes beside it. The new one then
-uses the other of the link's two slot numbers, so that its registration does not replace the old while requests are
-on it.
+When the edge drains, or the agent moves a tunnel, the link dials anew and the old tunnel serves on until the new one is
+up (`agent.leaving`). The new one then has the other of the link's two slot numbers, so that its registration does not
+replace the old while requests are on it.
 """
 
 from collections.abc import Callable
@@ -23,14 +23,13 @@ from twisted.python.failure import Failure
 
 from warp_twisted.agent.backoff import Backoff
 from warp_twisted.agent.edges import EdgeAddress
+from warp_twisted.agent.leaving import LeftTunnels, finish_tunnel
 from warp_twisted.tunnel import TunnelDelegate, TunnelProtocol
 from warp_twisted.wire.control import Accepted, ControlMessage, Drain, Hello, Refused
 from warp_twisted.wire.errors import WireError
 from warp_twisted.wire.streams import Stream
 
 REGISTER_SECONDS = 10.0
-SETTLE_SECONDS = 0.2  # between telling the edge that we leave and taking no more streams
-LEAVE_SECONDS = 60.0  # for the last streams of a tunnel whose edge drains; the edge's own deadline is shorter
 
 
 class Home(Protocol):
@@ -80,7 +79,10 @@ class _Life(Protocol):
         """The dial failed, the edge did not accept us, or the tunnel was lost."""
 
     def edge_drained(self) -> None:
-        """The edge takes no new streams on this tunnel."""
+        """The edge asks us to move."""
+
+    def move(self) -> None:
+        """We want to move to another edge."""
 
     def retry(self) -> None:
         """The time to wait is over."""
@@ -103,6 +105,7 @@ class _Core:
     home: Home
     clock: IReactorTime
     backoff: Backoff
+    left: LeftTunnels
     tunnel: TunnelProtocol | None = None
     dialling: Deferred[None] | None = None
     timer: IDelayedCall | None = None
@@ -127,6 +130,15 @@ class _Core:
         tunnel, self.tunnel = self.tunnel, None
         if tunnel is not None:
             tunnel.close(reason=reason)
+
+    def leave(self, is_edge_draining: bool) -> None:
+        """Let the tunnel serve on its own, and use the other slot number for the next."""
+        self.backoff.lost(self.clock.seconds())
+        self.is_up = False
+        self.link.use_other_slot()
+        tunnel, self.tunnel = self.tunnel, None
+        if tunnel is not None:
+            self.left.add(tunnel, is_edge_draining)
 
 
 def _make_machine() -> Callable[[_Core], _Life]:
@@ -164,6 +176,8 @@ def _make_machine() -> Callable[[_Core], _Life]:
         state.upon(_Life.hasten).loop().returns(None)
     for state in (idle, dialling, waiting, draining, stopped):
         state.upon(_Life.edge_drained).loop().returns(None)
+    for state in (idle, dialling, registering, waiting, draining, stopped):
+        state.upon(_Life.move).loop().returns(None)
     for state in (waiting, stopped):
         state.upon(_Life.failed).loop().returns(None)
     for state in (draining, stopped):
@@ -195,6 +209,7 @@ def _make_machine() -> Callable[[_Core], _Life]:
         core.clear_timer()
         core.backoff.succeeded()
         core.is_up = True
+        core.left.finish_moved()
         core.home.link_up(core.link, message)
 
     @pep614(registering.upon(_Life.refused).to(stopped))
@@ -218,12 +233,14 @@ def _make_machine() -> Callable[[_Core], _Life]:
 
     @pep614(up.upon(_Life.edge_drained).to(dialling))
     def leave_the_edge(life: _Life, core: _Core) -> None:
-        core.backoff.lost(core.clock.seconds())
-        core.is_up = False
-        tunnel, core.tunnel = core.tunnel, None
-        if tunnel is not None:
-            core.link.leave(tunnel)
+        core.leave(is_edge_draining=True)
         core.home.link_down(core.link, "the edge is draining", 0.0)
+        dial(life, core)
+
+    @pep614(up.upon(_Life.move).to(dialling))
+    def move_elsewhere(life: _Life, core: _Core) -> None:
+        core.leave(is_edge_draining=False)
+        core.home.link_down(core.link, "moving to another edge", 0.0)
         dial(life, core)
 
     @pep614(waiting.upon(_Life.hasten).loop())
@@ -232,12 +249,9 @@ def _make_machine() -> Callable[[_Core], _Life]:
 
     @pep614(up.upon(_Life.drain).to(draining))
     def finish(life: _Life, core: _Core, reason: str, deadline_seconds: float) -> None:
-        tunnel = core.tunnel
-        if tunnel is not None:
-            # The edge may have opened streams that are still on their way; they must not be refused.
-            tunnel.send_control(Drain(reason=reason, deadline_seconds=deadline_seconds))
-            grace = min(SETTLE_SECONDS + 2 * (tunnel.round_trip_seconds or 0.0), deadline_seconds)
-            core.set_timer(grace, tunnel.drain, reason, deadline_seconds - grace)
+        if core.tunnel is not None:
+            core.timer = finish_tunnel(core.clock, core.tunnel, reason, deadline_seconds)
+        core.left.finish_all(reason, deadline_seconds)
 
     @pep614(draining.upon(_Life.failed).to(stopped))
     def finished(life: _Life, core: _Core, reason: str) -> None:
@@ -249,6 +263,7 @@ def _make_machine() -> Callable[[_Core], _Life]:
     @pep614(waiting.upon(_Life.drain).to(stopped))
     def stop_at_once(life: _Life, core: _Core, reason: str, deadline_seconds: float) -> None:
         core.close(reason)
+        core.left.finish_all(reason, deadline_seconds)
         core.home.link_down(core.link, reason, None)
 
     @pep614(dialling.upon(_Life.stop).to(stopped))
@@ -258,6 +273,7 @@ def _make_machine() -> Callable[[_Core], _Life]:
     @pep614(draining.upon(_Life.stop).to(stopped))
     def cut(life: _Life, core: _Core) -> None:
         core.close("the agent stops")
+        core.left.close_all("the agent stops")
         core.home.link_down(core.link, "the agent stops", None)
 
     return machine.build()
@@ -309,7 +325,7 @@ class _Delegate:
         if self._is_current(tunnel):
             self._life.failed(str(error))
         else:
-            self._core.link.left_tunnel_lost(tunnel)
+            self._core.left.lost(tunnel)
 
 
 class Link:
@@ -328,9 +344,13 @@ class Link:
         self.edge: EdgeAddress | None = None
         self.edge_name = ""
         self._places = places
-        self._home = home
-        self._left: set[TunnelProtocol] = set()
-        self._core = _Core(link=self, home=home, clock=clock, backoff=Backoff(chance, clock.seconds()))
+        self._core = _Core(
+            link=self,
+            home=home,
+            clock=clock,
+            backoff=Backoff(chance, clock.seconds()),
+            left=LeftTunnels(clock, home.left_tunnel_lost),
+        )
         self._life = _machine(self._core)
 
     @property
@@ -342,7 +362,7 @@ class Link:
     def is_over(self) -> bool:
         """Whether the link was told to stop and nothing is left of it, tunnels that it had to leave included."""
         core = self._core
-        return core.tunnel is None and core.dialling is None and core.timer is None and not self._left
+        return core.tunnel is None and core.dialling is None and core.timer is None and not core.left
 
     @property
     def tunnel(self) -> TunnelProtocol | None:
@@ -369,22 +389,11 @@ class Link:
     def stop(self) -> None:
         """Stop now, whatever is under way."""
         self._life.stop()
-        for tunnel in list(self._left):
-            tunnel.close(reason="the agent stops")
 
     def move(self) -> None:
-        """Dial another edge and let the tunnel finish beside the new one."""
-        if self._core.is_up:
-            self._life.edge_drained()
+        """Dial another edge, and let the tunnel finish when the new one is up."""
+        self._life.move()
 
-    def leave(self, tunnel: TunnelProtocol) -> None:
-        """Let a tunnel finish on its own, and use the other slot number for the next."""
+    def use_other_slot(self) -> None:
+        """Use the link's other slot number for the next tunnel."""
         self.slot = self.place + self._places if self.slot == self.place else self.place
-        self._left.add(tunnel)
-        tunnel.drain("moving to another edge", LEAVE_SECONDS)
-
-    def left_tunnel_lost(self, tunnel: TunnelProtocol) -> None:
-        """Note that a tunnel that was left has ended."""
-        if tunnel in self._left:
-            self._left.discard(tunnel)
-            self._home.left_tunnel_lost()

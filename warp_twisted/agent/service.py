@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 from warp_twisted.agent.credentials import Credentials
@@ -51,6 +51,7 @@ from warp_twisted.wire.limits import Limits
 from warp_twisted.wire.streams import Stream
 
 CONTROL_VERSION = 1
+OVERTIME_SECONDS = 1.0  # for the last bytes after the deadline of a drain
 
 
 @dataclass(slots=True)
@@ -120,6 +121,7 @@ class AgentService(Service):
         self._replaced: Ingress | None = None
         self.is_stopping = False
         self._is_over = False
+        self._deadline: IDelayedCall | None = None
         self._stopped: list[Deferred[None]] = []
         self._refused: list[Deferred[None]] = []
 
@@ -165,6 +167,7 @@ class AgentService(Service):
             deadline = self._settings.drain_seconds
             streams = sum(route.traffic.open for route in self.routes.offered)
             self._observe(Draining(streams=streams, deadline_seconds=deadline))
+            self._deadline = self._reactor.callLater(deadline + OVERTIME_SECONDS, self.stop_now)
             for link in self.links:
                 link.drain("the agent stops", deadline)
             self._check_stopped()
@@ -371,6 +374,8 @@ class AgentService(Service):
     def _check_stopped(self) -> None:
         if self.is_stopping and not self._is_over and self._is_idle():
             self._is_over = True
+            if self._deadline is not None and self._deadline.active():
+                self._deadline.cancel()
             self.routes.stop()
             self._credentials.close()
             self._observe(Stopped())
