@@ -12,6 +12,7 @@ from prometheus_client.registry import Collector
 
 from warp_twisted import __version__
 from warp_twisted.edge.enrollment import Enrollment
+from warp_twisted.edge.presence import Presence
 from warp_twisted.edge.settings import EdgeSettings
 from warp_twisted.edge.tunnels import EdgeTunnels
 from warp_twisted.registry.claims import Claims
@@ -26,7 +27,7 @@ class Observed(Protocol):
     enrollment: Enrollment
     mirror: Mirror
     claims: Claims
-    is_draining: bool
+    presence: Presence
 
     def readiness(self) -> Mapping[str, bool]:
         """Say of each part whether it serves."""
@@ -56,7 +57,9 @@ class ControlCollector(Collector):
         yield _by_code("warp_edge_tunnels_refused", "Agents refused a tunnel.", counts.refused)
         yield CounterMetricFamily("warp_edge_enrollments", "Agents enrolled.", value=node.enrollment.enrolled)
         yield _by_code("warp_edge_enrollments_refused", "Enrollments refused.", node.enrollment.refused)
-        yield GaugeMetricFamily("warp_edge_draining", "Whether the edge takes nothing new.", value=node.is_draining)
+        yield GaugeMetricFamily(
+            "warp_edge_draining", "Whether the edge takes nothing new.", value=node.presence.is_draining
+        )
         yield GaugeMetricFamily(
             "warp_edge_registry_current", "Whether changes of the registry arrive.", value=node.mirror.is_current
         )

@@ -19,11 +19,10 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, maybeDeferred, succeed
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory
-from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -39,34 +38,22 @@ from warp_twisted.edge.enrollment import Enrollment, EnrollmentRate
 from warp_twisted.edge.errors import EdgeError
 from warp_twisted.edge.listening import EdgeListener
 from warp_twisted.edge.operations import NodeOperations
+from warp_twisted.edge.presence import BoundPorts, Presence, nameservers
 from warp_twisted.edge.serving import Serving
 from warp_twisted.edge.settings import EdgeSettings, merge_reloaded, needs_restart
 from warp_twisted.edge.tunnel_certificate import TunnelCertificate
 from warp_twisted.edge.tunnels import EdgeTunnels
 from warp_twisted.errors import InvalidSettings
-from warp_twisted.registry.claims import Claim, Claims
+from warp_twisted.registry.claims import Claims
 from warp_twisted.registry.given_names import NameGiver
 from warp_twisted.registry.mirror import Mirror
-from warp_twisted.registry.model import Change, Edge
-from warp_twisted.registry.publish import Publication, is_reserved
+from warp_twisted.registry.model import Change
+from warp_twisted.registry.publish import Publication
 from warp_twisted.registry.sqlite import ThreadedSqliteStore
 from warp_twisted.tunnel import TunnelProtocol, Turn
 from warp_twisted.tunnel.protocol import EDGE_LIMITS
 
 CLOSE_SECONDS = 5.0  # for the last bytes of tunnels when the edge stops
-CHECK_SECONDS = 5.0  # between two looks at what this edge can show to visitors
-MAX_ADDRESSES = 32  # of edges, told to agents
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BoundPorts:
-    """Where the node listens, port 0 resolved."""
-
-    http: tuple[int, ...] = ()
-    https: tuple[int, ...] = ()
-    tunnel: tuple[int, ...] = ()
-    dns: tuple[tuple[str, int], ...] = ()
-    metrics: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,13 +92,12 @@ class EdgeNode(Service):
         self._read_settings = read_settings
         self.settings = settings
         self.started: Deferred[None] = Deferred()
-        self.ports = BoundPorts()
-        self.is_draining = False
-        self._started_at = reactor.seconds()
         self.metrics = CollectorRegistry()
-        self._listening: list[IListeningPort] = []
+        self._listening: list[IListeningPort] = []  # to visitors and agents; closed when the edge drains
+        self._doors: list[IListeningPort] = []  # to operators, until the end
         self._sites: list[AdminSite] = []
-        self._edge_claim: Claim | None = None
+        self._has_settled = False
+        self._starting: Deferred[None] | None = None
         self._drained: Deferred[None] | None = None
         self._reloaded: list[Callable[[EdgeSettings], None]] = []
         self.authority = load_edge(Path(settings.ca.root), Path(settings.ca.certificate), Path(settings.ca.key))
@@ -119,31 +105,30 @@ class EdgeNode(Service):
         self.mirror = Mirror(self.store, reactor)
         self.claims = Claims(self.store, reactor, settings.timeouts.lease)
         self.publication = Publication(
-            settings.zone, ttl=settings.dns.ttl, reserved=self._nameservers(), https=settings.dns.https_records
+            settings.zone, ttl=settings.dns.ttl, reserved=nameservers(settings), https=settings.dns.https_records
         )
         self.mirror.subscribe(self._publish)
         self.enrollment = Enrollment(
             self.store, self.mirror, self.authority, reactor, lambda: self.settings.ca.agent_lifetime
         )
         self.serving = Serving(reactor, settings)
+        self.presence = Presence(reactor, lambda: self.settings, self.mirror, self.claims, self.serving)
         self.tunnels = EdgeTunnels(
             reactor,
             lambda: self.settings,
             routes=self.serving.routes,
             mirror=self.mirror,
             claims=self.claims,
-            names=NameGiver(self.store, self.mirror, settings.zone, self.is_reserved),
+            names=NameGiver(self.store, self.mirror, settings.zone, self.presence.is_reserved),
             authority=self.enrollment,
             identify=_identify,
-            is_reserved=self.is_reserved,
-            edges=self.tunnel_addresses,
-            url=self.url,
+            is_reserved=self.presence.is_reserved,
+            edges=self.presence.tunnel_addresses,
+            url=self.presence.url,
         )
         self._comeback = Comeback(Path(settings.state) / "served.json", self.mirror, settings.edge.name, reactor)
         self._rate = EnrollmentRate(reactor)
         self._listener: EdgeListener | None = None
-        self._checking = LoopingCall(self._edge_may_have_changed)  # certificates come and go with their files
-        self._checking.clock = reactor
         self._certificate = TunnelCertificate(
             self.authority, settings, Path(settings.state), reactor, self._certificate_changed
         )
@@ -158,16 +143,36 @@ class EdgeNode(Service):
 
     # Starting.
 
+    @property
+    def ports(self) -> BoundPorts:
+        """Where the node listens, once it does."""
+        return self.presence.ports
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether the node takes nothing new."""
+        return self.presence.is_draining
+
     def startService(self) -> None:
-        """Begin; `started` says how it went. What fails at once is raised as well."""
+        """Begin; `started` says how it went. What fails at once is raised instead."""
         super().startService()
-        starting = Deferred.fromCoroutine(self._start())
-        starting.chainDeferred(self.started)
-        if isinstance(self.started.result if self.started.called else None, Failure):
-            failure: Any = self.started.result
-            self.started.addErrback(lambda _: None)
+        starting = self._starting = Deferred.fromCoroutine(self._start())
+        failures: list[Failure] = []
+        starting.addErrback(failures.append)
+        if failures:
             self.running = False
-            raise failure.value
+            failures[0].raiseException()
+        starting.addCallback(self._start_ended, failures)
+
+    def _start_ended(self, result: None, failures: list[Failure]) -> None:
+        if not failures:
+            self.started.callback(None)
+        elif not failures[0].check(CancelledError):  # a stop in the middle of the start
+            self.started.errback(failures[0])
+
+    def tunnel_addresses(self) -> list[str]:
+        """Return `host:port` of every edge that takes tunnels; this one first."""
+        return self.presence.tunnel_addresses()
 
     async def _start(self) -> None:
         try:
@@ -184,32 +189,44 @@ class EdgeNode(Service):
         self.serving.start()
         self.tunnels.start()
         self._certificate.start()
+        await self._open_doors()
         tunnel = [await self._listen(text, self._listener) for text in listen.tunnel or ()]
+        http = [await self._listen(text, self.serving.http) for text in listen.http or ()]
+        https = [await self._listen(text, self.serving.https) for text in listen.https or ()]
+        visitors: list[Any] = self._listening[len(tunnel) :]
+        for port in visitors:  # they wait in the queue of the socket, rather than being refused
+            port.stopReading()
+        self.presence.ports = replace(self.ports, http=tuple(http), https=tuple(https), tunnel=tuple(tunnel))
+        await self.presence.announce()
         await self._comeback.wait(self.settings.timeouts.settle)
-        http = [await self._listen(text, self.serving.http) for text in listen.http or () if self.serving.http]
-        https = [await self._listen(text, self.serving.https) for text in listen.https or () if self.serving.https]
-        dns = self.dns.start(listen.dns or ()) if self.dns is not None else []
-        metrics = None
+        if self.dns is not None:
+            self.presence.ports = replace(self.ports, dns=tuple(self.dns.start(listen.dns or ())))
+        for port in visitors:
+            port.startReading()
+        self._has_settled = True
+        self._comeback.start_keeping()
+
+    async def _open_doors(self) -> None:
+        listen = self.settings.listen
         if listen.metrics is not None:
-            metrics = await self._listen(listen.metrics, self._site(observation_site(self._observation)))
-        self.ports = BoundPorts(
-            http=tuple(http), https=tuple(https), tunnel=tuple(tunnel), dns=tuple(dns), metrics=metrics
-        )
-        self._edge_claim, settled = self.claims.put(self._describe_edge())
-        await settled
-        self._checking.start(CHECK_SECONDS, now=False)
+            site = self._site(observation_site(self._observation))
+            self.presence.ports = replace(self.ports, metrics=await self._listen(listen.metrics, site, self._doors))
         if listen.admin is not None:
             clear_stale_socket(listen.admin)
             site = self._site(self._admin.site())
-            self._listening.append(self._reactor.listenUNIX(listen.admin, site, mode=SOCKET_MODE))
-        self._comeback.start_keeping()
+            try:
+                self._doors.append(self._reactor.listenUNIX(listen.admin, site, mode=SOCKET_MODE))
+            except CannotListenError as error:
+                raise InvalidSettings(f"listen.admin: {listen.admin}: {error.socketError}") from error
 
-    async def _listen(self, text: str, factory: IProtocolFactory | None) -> int:
+    async def _listen(
+        self, text: str, factory: IProtocolFactory | None, ports: list[IListeningPort] | None = None
+    ) -> int:
         try:
             port = await serverFromString(self._reactor, text).listen(factory)
         except (ValueError, CannotListenError) as error:
             raise InvalidSettings(f"listen: {text}: {error}") from error
-        self._listening.append(port)
+        (self._listening if ports is None else ports).append(port)
         return int(getattr(port.getHost(), "port", 0))
 
     def _site(self, site: AdminSite) -> AdminSite:
@@ -246,34 +263,12 @@ class EdgeNode(Service):
 
     # What the parts ask.
 
-    def is_reserved(self, hostname: str) -> bool:
-        """Whether a hostname belongs to the zone itself: an edge's, a name server's, or a service's name."""
-        return is_reserved(hostname, self.settings.zone, (*self._nameservers(), *self.mirror.edges))
-
-    def tunnel_addresses(self) -> list[str]:
-        """Return `host:port` of every edge that takes tunnels; this one first."""
-        edges = sorted(self.mirror.edges.values(), key=lambda edge: (edge.name != self.settings.edge.name, edge.name))
-        return [
-            f"[{address}]:{edge.tunnel_port}" if ":" in address else f"{address}:{edge.tunnel_port}"
-            for edge in edges
-            if edge.tunnel_port and not edge.draining
-            for address in edge.addresses
-        ][:MAX_ADDRESSES]
-
-    def url(self, hostname: str) -> str:
-        """Return the URL at which visitors find a hostname."""
-        edge = self._describe_edge()
-        if edge.https_port and self.serving.has_certificate(hostname):
-            return f"https://{hostname}" + ("" if edge.https_port == 443 else f":{edge.https_port}")
-        return f"http://{hostname}" + ("" if edge.http_port in (80, None) else f":{edge.http_port}")
-
     def readiness(self) -> Mapping[str, bool]:
         """Say of each part whether it serves."""
-        own = f"{self.settings.edge.name}.{self.settings.zone}"
         parts = {
-            "listeners": bool(self._listening),
+            "listeners": bool(self._listening) and self._has_settled,
             "registry": self.mirror.is_current and not self.claims.is_failing,
-            "records": bool(self.publication.records_of(own)),
+            "records": bool(self.publication.records_of(self.presence.hostname)),
             "accepting": not self.is_draining,
         }
         if self.dns is not None:
@@ -292,35 +287,9 @@ class EdgeNode(Service):
     def _publish(self, changes: Sequence[Change]) -> None:
         self.publication.apply(changes)
 
-    def _describe_edge(self) -> Edge:
-        edge = self.settings.edge
-        return Edge(
-            name=edge.name,
-            addresses=edge.addresses,
-            http_port=edge.http_port or _first(self.ports.http),
-            https_port=edge.https_port or _first(self.ports.https),
-            https_names=self.serving.certificate_names(),
-            tunnel_port=edge.tunnel_port or _first(self.ports.tunnel),
-            weight=edge.weight,
-            draining=self.is_draining,
-            started_at=self._started_at,
-        )
-
-    def _edge_may_have_changed(self) -> Deferred[None]:
-        """Put what this edge is into the registry, if that is not what is there."""
-        claim, now = self._edge_claim, self._describe_edge()
-        if claim is None or claim.value is None or claim.value == now:
-            return succeed(None)
-        return claim.update(now)
-
-    def _nameservers(self) -> dict[str, list[str]]:
-        """Return label → addresses; without any in the settings, this edge is `ns1`."""
-        named = {server.name: list(server.addresses) for server in self.settings.dns.nameservers}
-        return named or {"ns1": list(self.settings.edge.addresses)}
-
     def _make_dns(self) -> DnsServer:
         zone = self.settings.zone
-        servers = {f"{name}.{zone}": addresses for name, addresses in self._nameservers().items()}
+        servers = {f"{name}.{zone}": addresses for name, addresses in nameservers(self.settings).items()}
         master = self.settings.dns.master_file or ""
         served = ServedZone(ZoneSettings(name=zone, nameservers=servers, master_file=master), self.publication)
         return DnsServer(self._reactor, [served])
@@ -344,7 +313,7 @@ class EdgeNode(Service):
         settings = merge_reloaded(self.settings, wanted)
         complaints = self.serving.reload(settings)
         self.settings = settings
-        self._edge_may_have_changed()
+        self.presence.refresh()
         self.claims.ttl_seconds = settings.timeouts.lease
         if self._listener is not None:
             self._listener.max_handshakes = settings.limits.handshakes
@@ -374,8 +343,9 @@ class EdgeNode(Service):
     async def _drain(self) -> None:
         timeout = self.settings.timeouts.drain
         self._log.info("draining, for at most {seconds} s", seconds=timeout)
-        self.is_draining = True
-        await self._edge_may_have_changed()
+        self.presence.is_draining = True
+        await self.presence.refresh()
+        await _close(self._listening)
         self.tunnels.drain(timeout)
         await self.serving.drain(timeout)
         self._log.info("drained")
@@ -387,20 +357,16 @@ class EdgeNode(Service):
 
     async def _stop(self) -> None:
         self._comeback.stop_keeping()
-        if self._edge_claim is not None:
-            await self._close_listeners()
-            await self.drain()
+        if self._starting is not None and not self._starting.called:
+            self._starting.cancel()  # `_start` takes down what is up
+            await self._starting
+            return
+        await self.drain()
         await self._stop_parts()
 
-    async def _close_listeners(self) -> None:
-        listening, self._listening = self._listening, []
-        for port in listening:
-            await maybeDeferred(port.stopListening)
-
     async def _stop_parts(self) -> None:
-        await self._close_listeners()
-        if self._checking.running:
-            self._checking.stop()
+        await _close(self._listening)
+        self.presence.stop()
         self.serving.stop()
         self._certificate.stop()
         await self.tunnels.stop(CLOSE_SECONDS)
@@ -408,6 +374,7 @@ class EdgeNode(Service):
         if self.dns is not None:
             await self.dns.stop()
         self._admin.close()
+        await _close(self._doors)
         for site in self._sites:
             site.disconnect()
         self.mirror.stop()
@@ -427,5 +394,6 @@ def _also(result: object, done: Deferred[None]) -> object:
     return result
 
 
-def _first(ports: tuple[int, ...]) -> int | None:
-    return ports[0] if ports else None
+async def _close(ports: list[IListeningPort]) -> None:
+    while ports:
+        await maybeDeferred(ports.pop().stopListening)

@@ -13,6 +13,7 @@ from warp_twisted import __version__
 from warp_twisted.edge.admin import TokenWish
 from warp_twisted.edge.enrollment import Enrollment
 from warp_twisted.edge.errors import EdgeError
+from warp_twisted.edge.presence import Presence
 from warp_twisted.edge.registrations import EdgeTunnel
 from warp_twisted.edge.settings import EdgeSettings
 from warp_twisted.edge.tunnels import EdgeTunnels
@@ -31,16 +32,10 @@ class Node(Protocol):
     mirror: Mirror
     claims: Claims
     publication: Publication
-    is_draining: bool
+    presence: Presence
 
     def readiness(self) -> Mapping[str, bool]:
         """Say of each part whether it serves."""
-
-    def tunnel_addresses(self) -> list[str]:
-        """Return `host:port` of every edge that takes tunnels."""
-
-    def url(self, hostname: str) -> str:
-        """Return the URL of a hostname."""
 
     def drain(self) -> Deferred[None]:
         """Take nothing new."""
@@ -76,7 +71,7 @@ class NodeOperations:
                 "version": __version__,
                 "ready": all(parts.values()),
                 "parts": dict(parts),
-                "draining": node.is_draining,
+                "draining": node.presence.is_draining,
                 "tunnels": len(node.tunnels.registrations.by_id),
                 "streams": node.tunnels.registrations.stream_count,
             },
@@ -113,7 +108,7 @@ class NodeOperations:
 
     async def create_token(self, wish: TokenWish) -> object:
         """Make a join token."""
-        edges = self._node.tunnel_addresses()
+        edges = self._node.presence.tunnel_addresses()
         if not edges:
             raise EdgeError("no edge takes tunnels now, so a join token could not say where to enroll")
         kept, text = await self._node.enrollment.create_token(
@@ -154,7 +149,7 @@ class NodeOperations:
                         "path": route.path,
                         "protocol": route.protocol,
                         "services": {},
-                        "url": self._node.url(route.hostname),
+                        "url": self._node.presence.url(route.hostname),
                         "tunnels": 0,
                     },
                 )
