@@ -17,7 +17,7 @@ from zope.interface.verify import verifyObject
 from tests.system.tunnel.authority import Authority
 from warp_twisted.errors import WarpError
 from warp_twisted.tunnel.contexts import agent_context, edge_context
-from warp_twisted.tunnel.tls import PIECE_BYTES, RECORD_BYTES, TlsProtocol
+from warp_twisted.tunnel.tls import HIGH_WATER_BYTES, PIECE_BYTES, RECORD_BYTES, TlsProtocol
 
 
 @implementer(IPushProducer)
