@@ -6,6 +6,7 @@ import msgspec
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.docs.settings_keys import keys_in, keys_of
+from warp_dns.configuration import DnsFile
 from warp_twisted.agent import settings as agent
 from warp_twisted.edge.settings import EdgeSettings
 
@@ -28,3 +29,7 @@ class ConfigurationTests(SynchronousTestCase):
     def test_agent(self) -> None:
         """agent.yaml."""
         self.check("agent.yaml", agent._File)
+
+    def test_dns(self) -> None:
+        """dns.yaml."""
+        self.check("dns.yaml", DnsFile)

@@ -17,6 +17,7 @@ from warp_twisted.cli.errors import sentence
 from warp_twisted.errors import WarpError
 
 if TYPE_CHECKING:
+    from warp_twisted.cli.demo_admin import DemoAdmin
     from warp_twisted.cli.demo_fleet import DemoFleet
     from warp_twisted.cli.demo_view import Picture, Tail, View
 
@@ -97,6 +98,7 @@ class _Run:
         self._end()
 
     async def _show(self) -> None:
+        from twisted.internet.defer import Deferred
         from twisted.internet.task import LoopingCall
 
         from warp_twisted.cli.demo_fleet import HOSTNAME
@@ -122,14 +124,19 @@ class _Run:
         sys.stdout.flush()
         view = self._view = _open_view()
         tail = Tail(fleet.access_file)
-        redraw = LoopingCall(lambda: self._draw(view, tail))
+        redraw = LoopingCall(lambda: Deferred.fromCoroutine(self._draw(view, tail)))
         redraw.clock = self._reactor
         redraw.start(REDRAW_SECONDS).addErrback(self._failed)
 
-    def _draw(self, view: "View", tail: "Tail") -> None:
-        if self._fleet.node is not None and not self._is_stopping:
+    async def _draw(self, view: "View", tail: "Tail") -> None:
+        if not self._is_stopping:
             tail.look()
-            view.show(picture_of(self._fleet.node, tail))
+            try:
+                picture = await _look(self._fleet.admin, tail)
+            except WarpError:
+                return  # the edge is busy, or stops; there will be another look
+            if not self._is_stopping:
+                view.show(picture)
 
     def _failed(self, failure: Any) -> None:
         self._status = getattr(failure.value, "exit_code", 1)
@@ -171,35 +178,29 @@ class _Run:
             click.echo(text, err=True)
 
 
-def picture_of(node: Any, tail: "Tail") -> "Picture":
-    """Look at an edge, through the doors that operators have: status and metrics."""
-    import msgspec
-
+async def _look(admin: "DemoAdmin", tail: "Tail") -> "Picture":
+    """Look at the edge through the doors that operators have: status, metrics and access log."""
     from warp_twisted.cli.answers import Status, read
     from warp_twisted.cli.demo_view import Picture, RouteLine
-    from warp_twisted.edge.operations import NodeOperations
 
-    requests: dict[str, int] = {}
-    errors: dict[str, int] = {}
+    counts: dict[tuple[str, str], int] = {}
     totals: dict[str, float] = {}
-    for family in node.metrics.collect():
+    for family in await admin.metrics():
         for sample in family.samples:
             if sample.name == "warp_edge_requests_total":
-                host, count = sample.labels["hostname"], int(sample.value)
-                requests[host] = requests.get(host, 0) + count
-                if sample.labels["code"] == "5xx":
-                    errors[host] = errors.get(host, 0) + count
+                place = sample.labels["hostname"], sample.labels["code"]
+                counts[place] = counts.get(place, 0) + int(sample.value)
             else:
                 totals[sample.name] = totals.get(sample.name, 0) + sample.value
-    status = read(msgspec.to_builtins(NodeOperations(node).status()), Status)
+    status = read(await admin.status(), Status)
     return Picture(
         routes=[
             RouteLine(
                 url=route.url,
                 service=", ".join(sorted(set(route.services.values()))),
                 tunnels=route.tunnels,
-                requests=requests.get(route.hostname, 0),
-                errors=errors.get(route.hostname, 0),
+                requests=sum(count for (host, _), count in counts.items() if host == route.hostname),
+                errors=counts.get((route.hostname, "5xx"), 0),
             )
             for route in status.routes
         ],

@@ -28,6 +28,8 @@ from warp_twisted.agent.state import Identity, StateDirectory
 from warp_twisted.ca.issue import issue_edge, key_to_pem, new_key, to_pem
 from warp_twisted.ca.store import add_edge, init_root, load_edge, write_file
 from warp_twisted.ca.tokens import parse_token
+from warp_twisted.cli.answers import NewToken, read
+from warp_twisted.cli.demo_admin import DemoAdmin
 from warp_twisted.cli.demo_application import DemoApplication
 from warp_twisted.cli.demo_ports import ADDRESS, Ports
 from warp_twisted.cli.errors import DemoFailed
@@ -56,7 +58,8 @@ class DemoFleet:
     The demo's parts.
 
     :ivar directory: the temporary directory with everything in it.
-    :ivar node: the edge, once `start_edge` has returned; `agent` likewise after `connect_agent`.
+    :ivar admin: asks the edge, once `start_edge` has returned.
+    :ivar node: the edge; `agent`: the agent; None while they do not run.
     """
 
     _log = Logger()
@@ -66,6 +69,7 @@ class DemoFleet:
         self.ports = ports
         self.directory = Path(tempfile.mkdtemp(prefix="warp-demo-"))
         self.application = DemoApplication(reactor, reactor)
+        self.admin = DemoAdmin(reactor, str(self.admin_file))
         self.node: EdgeNode | None = None
         self.agent: AgentService | None = None
         self._enrolled: tuple[StateDirectory, Identity] | None = None
@@ -76,6 +80,11 @@ class DemoFleet:
     def root_file(self) -> Path:
         """The certificate that visitors' HTTPS is verified against."""
         return self.directory / "ca" / "root.pem"
+
+    @property
+    def admin_file(self) -> Path:
+        """The edge's admin socket."""
+        return self.directory / "admin.sock"
 
     @property
     def access_file(self) -> Path:
@@ -100,18 +109,11 @@ class DemoFleet:
 
     async def enroll_agent(self) -> None:
         """Make a join token, and exchange it for the agent's identity."""
-        if self.node is None:
-            raise DemoFailed("the edge was not started")
-        _, text = await self.node.enrollment.create_token(
-            edges=self.node.tunnel_addresses(),
-            hostnames=[HOSTNAME],
-            labels={"app": "hello"},
-            uses=1,
-            ttl_seconds=TOKEN_SECONDS,
-        )
+        wish = {"hostnames": [HOSTNAME], "labels": {"app": "hello"}, "ttl_seconds": TOKEN_SECONDS, "uses": 1}
+        made = read(await self.admin.create_token(wish), NewToken)
         state = StateDirectory(self.directory / "agent")
         try:
-            self._enrolled = state, await enroll_agent(self._reactor, state, parse_token(text))
+            self._enrolled = state, await enroll_agent(self._reactor, state, parse_token(made.token))
         except BaseException:
             state.close()
             raise
@@ -141,7 +143,7 @@ class DemoFleet:
         """Let `warp up` and `warp status` in other terminals find the demo."""
         self._announced = announce_demo(
             DemoInfo(
-                admin=str(self.directory / "admin.sock"),
+                admin=str(self.admin_file),
                 zone=ZONE,
                 http_port=self.ports.http,
                 https_port=self.ports.https,
@@ -209,7 +211,7 @@ class DemoFleet:
                 https=(_loopback(self.ports.https),),
                 tunnel=(_loopback(self.ports.tunnel),),
                 dns=(f"{ADDRESS}:{self.ports.dns}",),
-                admin=str(self.directory / "admin.sock"),
+                admin=str(self.admin_file),
             ),
             state=str(self.directory / "edge"),
             certificates=str(certificates),

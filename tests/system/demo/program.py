@@ -4,13 +4,14 @@ import os
 import shutil
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
-from twisted.internet.error import ProcessDone, ProcessTerminated
+from twisted.internet.error import ProcessDone, ProcessExitedAlready, ProcessTerminated
 from twisted.internet.protocol import ProcessProtocol
 from twisted.internet.utils import getProcessOutputAndValue
 from twisted.python.failure import Failure
@@ -107,6 +108,7 @@ class DemoPrograms:
         """Kill what still runs, and remove the directories."""
         for program in self._started:
             if not program.ended.called:
-                program.signal("KILL")
+                with suppress(ProcessExitedAlready):
+                    program.signal("KILL")
                 await program.ended
         shutil.rmtree(self.directory)

@@ -1,0 +1,58 @@
+"""Tests for cli.demo_admin: what the demo asks of its edge, and what it is told when there is no answer."""
+
+import json
+
+from twisted.internet import reactor
+from twisted.internet.endpoints import UNIXServerEndpoint
+from twisted.trial.unittest import TestCase
+from twisted.web.resource import Resource
+from twisted.web.server import Request, Site
+
+from warp_twisted.cli.demo_admin import DemoAdmin
+from warp_twisted.cli.errors import EdgeRefused, EdgeUnreachable
+
+
+class _Edge(Resource):
+    isLeaf = True
+    status = 200
+
+    def render(self, request: Request) -> bytes:
+        request.setResponseCode(self.status)
+        if request.path == b"/metrics":
+            return b"# TYPE warp_edge_visitors gauge\nwarp_edge_visitors 3.0\n"
+        body = request.content.read()
+        return json.dumps([f"{request.method.decode()} {request.path.decode()}", body.decode()]).encode()
+
+
+class DemoAdminTests(TestCase):
+    """Over a unix socket, from inside the reactor."""
+
+    async def setUp(self) -> None:
+        self.edge = _Edge()
+        self.path = self.mktemp() + ".s"
+        self.listener = await UNIXServerEndpoint(reactor, self.path).listen(Site(self.edge))
+        self.addCleanup(self.listener.stopListening)
+        self.admin = DemoAdmin(reactor, self.path)
+
+    async def test_calls(self) -> None:
+        """The calls go where architecture.md says, with what was wished for."""
+        self.assertEqual(await self.admin.status(), ["GET /v1/status", ""])
+        call, body = await self.admin.create_token({"uses": 1})
+        self.assertEqual((call, json.loads(body)), ("POST /v1/tokens", {"uses": 1}))
+
+    async def test_metrics(self) -> None:
+        """Metrics are read as Prometheus reads them."""
+        (family,) = await self.admin.metrics()
+        self.assertEqual([(sample.name, sample.value) for sample in family.samples], [("warp_edge_visitors", 3.0)])
+
+    async def test_refusal(self) -> None:
+        """An answer that is no success is an error."""
+        self.edge.status = 409
+        with self.assertRaises(EdgeRefused):
+            await self.admin.create_token({})
+
+    async def test_nobody_answers(self) -> None:
+        """An edge that is gone is an error of Warp's, which whoever looks again and again can wait out."""
+        await self.listener.stopListening()
+        with self.assertRaises(EdgeUnreachable):
+            await self.admin.status()
