@@ -88,7 +88,7 @@ class Bench:
     def open_peers(self, *wanted: str) -> Iterator[list[Peer]]:
         """Run the origins and those peers of `wanted` that the user wants too, and yield the peers in that order."""
         directory = Path(tempfile.mkdtemp(dir=self.directory))
-        certificate = write_certificate(directory, WEB_HOSTNAME, [WEB_HOSTNAME])
+        certificate = write_certificate(directory, [WEB_HOSTNAME])
         openers: dict[str, Callable[[Peer], contextlib.AbstractContextManager[Peer]]] = {
             NGINX: contextlib.nullcontext,
             HAPROXY: lambda origins: open_haproxy(origins, directory, certificate),

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from benchmarks import results as names
 from benchmarks import tunnels, visitors, wrk
 from benchmarks.bench import Bench
+from benchmarks.errors import UnexpectedAnswer
 from benchmarks.peers.origins import DOWNLOAD_BYTES
 from benchmarks.peers.peer import Peer
 from benchmarks.targets import HAPROXY, NGINX, SSH, WARP, connections
@@ -55,6 +56,8 @@ def _load(
         address.hostname,
         keep_alive=keep_alive,
     )
+    if load.errors > load.requests / 100:
+        raise UnexpectedAnswer(f"{peer.name} at {connections(count)}: {load.errors} errors, {load.requests} answers")
     used = {
         names.cpu_per_request(program): (seconds - before[program]) / max(1, load.requests) * 1e6
         for program, seconds in peer.cpu_seconds().items()

@@ -10,12 +10,16 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+# The file name of the certificate that Warp's edge shows whatever name a visitor asks for: wrk asks for 127.0.0.1.
+_NAME = "default"
 
-def write_certificate(directory: Path, name: str, hostnames: list[str]) -> Path:
+
+def write_certificate(directory: Path, hostnames: list[str]) -> Path:
     """
     Make a key and a certificate for some hostnames and for 127.0.0.1.
 
-    :returns: NAME.both, the PEM file with key and certificate; NAME.pem and NAME.key lie beside it.
+    :returns: the PEM file with key and certificate, for HAProxy; beside it, with the suffixes .pem and .key, lie the
+        two for Warp.
     """
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, hostnames[0])])
@@ -40,8 +44,8 @@ def write_certificate(directory: Path, name: str, hostnames: list[str]) -> Path:
     key_text = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    (directory / f"{name}.pem").write_bytes(certificate_text)
-    for path, text in ((f"{name}.key", key_text), (f"{name}.both", key_text + certificate_text)):
+    (directory / f"{_NAME}.pem").write_bytes(certificate_text)
+    for path, text in ((f"{_NAME}.key", key_text), (f"{_NAME}.both", key_text + certificate_text)):
         (directory / path).touch(mode=0o600)
         (directory / path).write_bytes(text)
-    return directory / f"{name}.both"
+    return directory / f"{_NAME}.both"

@@ -142,7 +142,7 @@ def _by_sampling(options: argparse.Namespace, directory: Path) -> None:
     py_spy = Path(sys.executable).parent / "py-spy"
     if not py_spy.exists():
         raise ProgramMissing("py-spy: try `pip install py-spy` in the virtual environment")
-    certificate = write_certificate(directory, WEB_HOSTNAME, [WEB_HOSTNAME])
+    certificate = write_certificate(directory, [WEB_HOSTNAME])
     with contextlib.ExitStack() as stack:
         origins = stack.enter_context(open_origins(directory, raise_file_limit()))
         warp = stack.enter_context(open_warp(origins, directory, certificate))
@@ -178,7 +178,7 @@ def _by_sampling(options: argparse.Namespace, directory: Path) -> None:
 
 def _by_counting(options: argparse.Namespace, directory: Path) -> None:
     """Load Warp while both programs run under cProfile, end them, and read what they leave."""
-    certificate = write_certificate(directory, WEB_HOSTNAME, [WEB_HOSTNAME])
+    certificate = write_certificate(directory, [WEB_HOSTNAME])
     stats = {name: directory / f"{name}.profile" for name in ("edge", "agent")}
     profiling = {
         name: ["--savestats", "--profiler", "cprofile", "--profile", str(file)] for name, file in stats.items()

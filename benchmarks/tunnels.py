@@ -35,7 +35,7 @@ def measure(bench: Bench) -> None:
     agents = bench.scale.tunnels // TUNNELS_PER_AGENT
     hostnames = [f"app{number}.{ZONE}" for number in range(bench.scale.hostnames)]
     directory = Path(tempfile.mkdtemp(dir=bench.directory))
-    certificate = write_certificate(directory, WEB_HOSTNAME, [WEB_HOSTNAME])
+    certificate = write_certificate(directory, [WEB_HOSTNAME])
     with open_edge(directory, certificate) as edge:
         plan = directory / "plan.json"
         plan.write_bytes(msgspec.json.encode(_plan(edge, directory, agents, hostnames)))
