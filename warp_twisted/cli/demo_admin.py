@@ -67,7 +67,8 @@ class DemoAdmin:
         :raises EdgeRefused: if it is not what was asked for.
         """
         try:
-            response = await self._http.request(method, f"http://edge{path}", json=body, timeout=TIMEOUT_SECONDS)
+            sent = {} if body is None else {"json": body}
+            response = await self._http.request(method, f"http://edge{path}", timeout=TIMEOUT_SECONDS, **sent)
             text = await treq.text_content(response)
         except (ResponseFailed, ConnectError, CancelledError) as error:
             raise EdgeUnreachable(f"the edge does not answer: {sentence(error)}") from error
