@@ -67,8 +67,8 @@ class DemoAdmin:
         :raises EdgeRefused: if it is not what was asked for.
         """
         try:
-            sent = {} if body is None else {"json": body}
-            response = await self._http.request(method, f"http://edge{path}", timeout=TIMEOUT_SECONDS, **sent)
+            data = None if body is None else json.dumps(body).encode()
+            response = await self._http.request(method, f"http://edge{path}", data=data, timeout=TIMEOUT_SECONDS)
             text = await treq.text_content(response)
         except (ResponseFailed, ConnectError, CancelledError) as error:
             raise EdgeUnreachable(f"the edge does not answer: {sentence(error)}") from error
