@@ -13,9 +13,7 @@ from pathlib import Path
 def _origin(package: str) -> Path:
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
-        raise ImportError(
-            f"{package} is not importable; run `make test`, or see CONTRIBUTING.md for the PYTHONPATH"
-        )
+        raise ImportError(f"{package} is not importable; run `make test`, or see CONTRIBUTING.md for the PYTHONPATH")
     # `py.typed` is a file in every install mode, also in the link tree of an editable install.
     return (Path(next(iter(spec.submodule_search_locations))) / "py.typed").resolve().parent
 

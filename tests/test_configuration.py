@@ -74,9 +74,7 @@ class ParseTests(SynchronousTestCase):
 
     def test_mapping_value(self) -> None:
         """A wrong value in a free mapping names the mapping."""
-        self.assertEqual(
-            self.refusal("limits: {}\ncounts: {a: b}"), "edge.yaml: counts: expected int as every value"
-        )
+        self.assertEqual(self.refusal("limits: {}\ncounts: {a: b}"), "edge.yaml: counts: expected int as every value")
 
     def test_unknown_key_offers_the_near_one(self) -> None:
         """A misspelt key is refused with the key that was probably meant."""
@@ -98,9 +96,7 @@ class ParseTests(SynchronousTestCase):
 
     def test_duplicate_key_names_the_line(self) -> None:
         """A key given twice is refused, because one of the two would be ignored."""
-        self.assertEqual(
-            self.refusal("limits: {}\nlimits: {}"), "edge.yaml: line 2: key 'limits' is given twice"
-        )
+        self.assertEqual(self.refusal("limits: {}\nlimits: {}"), "edge.yaml: line 2: key 'limits' is given twice")
 
     def test_alias_is_refused(self) -> None:
         """Aliases are refused, because nested ones expand without bound."""

@@ -46,13 +46,9 @@ class _Loader(yaml.SafeLoader):
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
             if not isinstance(key, str):
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"key {key!r} is not text", key_node.start_mark
-                )
+                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is not text", key_node.start_mark)
             if key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"key {key!r} is given twice", key_node.start_mark
-                )
+                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is given twice", key_node.start_mark)
             seen.add(key)
         return super().construct_mapping(node, deep)
 
@@ -171,17 +167,9 @@ def _describe(shape: inspect.Type) -> str:
     if isinstance(shape, inspect.IntType | inspect.FloatType):
         name = "int" if isinstance(shape, inspect.IntType) else "number"
         bounds = ((">", shape.gt), ("≥", shape.ge), ("<", shape.lt), ("≤", shape.le))
-        return " ".join(
-            [name, " and ".join(f"{sign} {bound}" for sign, bound in bounds if bound is not None)]
-        ).strip()
+        return " ".join([name, " and ".join(f"{sign} {bound}" for sign, bound in bounds if bound is not None)]).strip()
     if isinstance(shape, inspect.StrType):
-        return (
-            f"text matching {shape.pattern}"
-            if shape.pattern
-            else "non-empty text"
-            if shape.min_length
-            else "text"
-        )
+        return f"text matching {shape.pattern}" if shape.pattern else "non-empty text" if shape.min_length else "text"
     if isinstance(shape, inspect.LiteralType):
         return " or ".join(repr(value) for value in shape.values)
     if isinstance(shape, inspect.ListType | inspect.VarTupleType):

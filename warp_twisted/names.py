@@ -20,9 +20,7 @@ MAX_HOSTNAME_LENGTH = 253  # RFC 1035 §2.3.4: 255 octets on the wire, less the 
 MAX_LABELS = 32  # per agent; each label adds DNS names, so the count is bounded
 
 _DNS_LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
-_LABEL_KEY = re.compile(
-    r"(?:[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
-)
+_LABEL_KEY = re.compile(r"(?:[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
 _LABEL_VALUE = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?")
 
 
@@ -44,9 +42,7 @@ def parse_hostname(text: str) -> Hostname:
     labels = name.split(".")
     for label in labels:
         if not _DNS_LABEL.fullmatch(label):
-            raise InvalidName(
-                f"{text!r} is not a hostname: {label!r} must be 1 to 63 letters, digits or inner hyphens"
-            )
+            raise InvalidName(f"{text!r} is not a hostname: {label!r} must be 1 to 63 letters, digits or inner hyphens")
     if labels[-1].isdigit():
         raise InvalidName(f"{text!r} is not a hostname: it looks like an address")
     return Hostname(name)
@@ -112,13 +108,9 @@ def check_labels(labels: Mapping[str, str]) -> None:
         raise InvalidName(f"{len(labels)} labels are too many: at most {MAX_LABELS}")
     for key, value in labels.items():
         if not _LABEL_KEY.fullmatch(key):
-            raise InvalidName(
-                f"{key!r} is not a label key: letters, digits, '-', '_' or '.', at most 63, are expected"
-            )
+            raise InvalidName(f"{key!r} is not a label key: letters, digits, '-', '_' or '.', at most 63, are expected")
         if not _LABEL_VALUE.fullmatch(value):
-            raise InvalidName(
-                f"{value!r} is not a value for label {key}: at most 63 letters, digits, '-', '_' or '.'"
-            )
+            raise InvalidName(f"{value!r} is not a value for label {key}: at most 63 letters, digits, '-', '_' or '.'")
 
 
 class Operator(Enum):
