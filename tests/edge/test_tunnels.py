@@ -223,6 +223,17 @@ class RefusalTests(TunnelsTestCase):
         answer = self.refused("app.warp.example")
         self.assertEqual((answer.code, answer.retry), ("draining", True))
 
+    def test_messages_after_the_end(self) -> None:
+        """What an agent said before it heard that its tunnel is closed does nothing."""
+        end = self.control.connect()
+        end.hello("app.warp.example")
+        end.pair.agent.send_control(Drain())
+        end.pair.agent.send_control(RoutesChanged(routes=[]))
+        self.control.tunnels.cut("a-1", "for the test")
+        end.pair.pump()
+        self.assertTrue(end.is_lost)
+        self.assertEqual(self.flushLoggedErrors(), [])
+
     def test_second_hello(self) -> None:
         """A second hello on one tunnel ends it."""
         end = self.control.connect()

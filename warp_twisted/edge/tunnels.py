@@ -179,7 +179,9 @@ class EdgeTunnels:
 
     def control_received(self, protocol: TunnelProtocol, message: ControlMessage) -> None:
         """Answer a message after those before it."""
-        peer = self._peers[protocol]
+        peer = self._peers.get(protocol)
+        if peer is None:  # it is closed already; these bytes were on their way
+            return
         if len(peer.waiting) >= MAX_WAITING_MESSAGES:
             protocol.close(GoAwayCode.PROTOCOL_ERROR, "too many control messages at once")
             return
@@ -192,8 +194,8 @@ class EdgeTunnels:
 
     def drain_received(self, protocol: TunnelProtocol, drain: Drain) -> None:
         """The agent takes nothing new: no new streams, and its names go unless others serve them."""
-        peer = self._peers[protocol]
-        tunnel = peer.tunnel
+        peer = self._peers.get(protocol)
+        tunnel = peer.tunnel if peer is not None else None
         if tunnel is None or tunnel.is_draining:
             return
         self._log.info("tunnel {tunnel} of {agent} drains: {reason}", **_about(tunnel), reason=drain.reason)
