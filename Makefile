@@ -35,7 +35,7 @@ check: $(VENV)/.check
 	$(PY) -m mypy
 	$(PY) -m twisted.trial --reporter=text tests.test_layers tests.docs
 	@if ls roles/*/tasks >/dev/null 2>&1; then set -x; \
-		PATH="$(CURDIR)/$(VENV)/bin:$$PATH" ansible-lint --offline -q && $(VENV)/bin/yamllint --strict roles playbooks; fi
+		PATH="$(CURDIR)/$(VENV)/bin:$$PATH" ansible-lint --offline -q && $(VENV)/bin/yamllint --strict roles playbooks inventory.example site.yml; fi
 	@echo 'check: all good'
 
 fmt: $(VENV)/.check
