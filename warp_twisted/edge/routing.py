@@ -142,7 +142,7 @@ class RouteTable:
         self._exact: dict[str, list[Route]] = {}
         self._wild: dict[str, list[Route]] = {}  # "*.a.example" under ".a.example"
         self._loads: dict[ServingTunnel, TunnelLoad] = {}
-        self._routes_of: dict[ServingTunnel, list[Route]] = {}
+        self._routes_of: dict[ServingTunnel, Sequence[Route]] = {}
         self._now = 0.0
 
     # For the control side.
@@ -157,27 +157,24 @@ class RouteTable:
             if offer.path:
                 _compile(offer.path)
         load = self._loads.setdefault(tunnel, TunnelLoad(tunnel))
-        before = self._routes_of.pop(tunnel, [])
+        before = self._routes_of.pop(tunnel, ())
         kept = {(member.route_id, route.hostname, route.path): member for route in before for member in route.members
                 if member.load is load}  # fmt: skip
-        now_served: list[Route] = []
-        complete: set[str] = set()
+        now_served: dict[Route, None] = {}  # an ordered set
+        seen: set[tuple[str, str]] = set()
         for offer in offers:
-            if offer.hostname in complete or any(
-                (route.hostname, route.path) == (offer.hostname, offer.path) for route in now_served
-            ):
+            if (offer.hostname, offer.path) in seen or (offer.hostname, "") in seen:
                 continue  # never reached: an earlier rule takes everything it could match
-            if not offer.path:
-                complete.add(offer.hostname)
+            seen.add((offer.hostname, offer.path))
             route = self._route(offer.hostname, offer.path)
-            now_served.append(route)
+            now_served[route] = None
             if kept.pop((offer.id, offer.hostname, offer.path), None) is None:
                 route.leave(load, self._now)
                 route.join(Member(load, offer.id, self.limits.head, self.limits.idle_streams))
         for route in before:
             if route not in now_served:
                 route.leave(load, self._now)
-        self._routes_of[tunnel] = now_served
+        self._routes_of[tunnel] = list(now_served)
 
     def remove(self, tunnel: ServingTunnel) -> None:
         """Send nothing more through a tunnel."""

@@ -115,6 +115,7 @@ class OriginConnection(RawConnection):
 
     def dataReceived(self, data: bytes) -> None:
         super().dataReceived(data)
+        self._origin.last = self
         answer = self._origin.answer
         if answer is not None:
             answer(self)
@@ -130,7 +131,7 @@ class RawOrigin(Factory):
     An origin that records, and answers as the test says.
 
     :ivar answer: called with the connection after each arrival; None leaves answering to the test.
-    :ivar connections: all there were.
+    :ivar connections: all there were; `last` is the one that got the latest bytes.
     """
 
     noisy = False
@@ -138,6 +139,7 @@ class RawOrigin(Factory):
     def __init__(self) -> None:
         self.answer: Callable[[OriginConnection], None] | None = None
         self.connections: list[OriginConnection] = []
+        self.last: OriginConnection | None = None
         self._waiting: list[tuple[Callable[[], bool], Deferred[None]]] = []
 
     def buildProtocol(self, addr: object) -> OriginConnection:
@@ -186,10 +188,24 @@ class _Pipe(Protocol):
 
     def __init__(self, stream: Stream) -> None:
         self.stream = stream
+        self._is_full = False
+        self._owed = 0
 
     def connectionMade(self) -> None:
         self.transport.setTcpNoDelay(True)
+        self.transport.registerProducer(self, True)
         self.stream.receiver = self
+
+    def pauseProducing(self) -> None:
+        self._is_full = True
+
+    def resumeProducing(self) -> None:
+        self._is_full = False
+        owed, self._owed = self._owed, 0
+        self.stream.consumed(owed)
+
+    def stopProducing(self) -> None:
+        self._is_full = True
 
     def dataReceived(self, data: bytes) -> None:
         if not self.stream.write(data):
@@ -203,15 +219,20 @@ class _Pipe(Protocol):
 
     def data_received(self, data: bytes) -> None:
         self.transport.write(data)
-        self.stream.consumed(len(data))
+        if self._is_full:
+            self._owed += len(data)
+        else:
+            self.stream.consumed(len(data))
 
     def end_received(self) -> None:
+        self.transport.unregisterProducer()
         self.transport.loseWriteConnection()
 
     def credit_received(self) -> None:
         self.transport.resumeProducing()
 
     def stream_lost(self, error: WireError) -> None:
+        self.transport.unregisterProducer()
         self.transport.loseConnection()
 
 
@@ -221,7 +242,7 @@ class StubAgent:
     A byte pipe from streams to the origin.
 
     :ivar refuse: route id → the opening code to refuse with.
-    :ivar silent: leave streams without an opening reply.
+    :ivar silent: leave streams without an opening reply, in `unanswered`.
     """
 
     reactor: Any
@@ -229,6 +250,7 @@ class StubAgent:
     refuse: dict[int, OpeningCode] = field(default_factory=dict)
     silent: bool = False
     opened: list[int] = field(default_factory=list)
+    unanswered: list[Stream] = field(default_factory=list)
 
     def tunnel_opened(self, tunnel: TunnelProtocol) -> None:
         """Nothing to say."""
@@ -246,6 +268,8 @@ class StubAgent:
         """Connect to the origin."""
         self.opened.append(route_id)
         if self.silent:
+            stream.receiver = _Early()
+            self.unanswered.append(stream)
             return
         code = self.refuse.get(route_id)
         if code is not None:
@@ -359,7 +383,7 @@ class EdgeHarness:
         self._turn = Turn(reactor)
         self._delegate = _EdgeDelegate()
         self._ports: list[IListeningPort] = []
-        self._clients: list[RawConnection] = []
+        self.clients: list[RawConnection] = []
         self.visitor_port = 0
         self.origin_port = 0
 
@@ -378,7 +402,7 @@ class EdgeHarness:
 
     async def stop(self) -> None:
         """Close everything."""
-        for client in self._clients:
+        for client in self.clients:
             if not client.is_lost:
                 client.abort()
         self.visitors.stop()
@@ -391,7 +415,7 @@ class EdgeHarness:
             if not connection.is_lost:
                 connection.abort()
                 await connection.lost()
-        for client in self._clients:
+        for client in self.clients:
             await client.lost()
         for port in self._ports:
             await port.stopListening()
@@ -423,7 +447,7 @@ class EdgeHarness:
         """Connect as a visitor."""
         client = RawConnection()
         await connectProtocol(TCP4ClientEndpoint(self.reactor, LOOPBACK, port or self.visitor_port), client)
-        self._clients.append(client)
+        self.clients.append(client)
         return client
 
     async def ask(self, request: bytes) -> bytes:

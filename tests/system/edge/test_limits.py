@@ -1,0 +1,296 @@
+"""Tests of time-outs, connection limits and buffers, each reached on real sockets."""
+
+import json
+from socket import SO_RCVBUF, SOL_SOCKET
+
+from twisted.internet import reactor
+from twisted.internet.task import deferLater
+
+from tests.system.edge.harness import OK, answer_each, get, status_of
+from tests.system.edge.test_proxying import POST, EdgeTestCase
+from warp_twisted.edge.limits import VisitorLimits, VisitorTimeouts
+
+
+class TimeoutTests(EdgeTestCase):
+    """Each wait ends."""
+
+    timeouts = VisitorTimeouts(
+        header=0.3,
+        idle=0.3,
+        visitor_stall=0.3,
+        origin_connect=0.3,
+        origin_response=0.3,
+        origin_stall=0.3,
+        upgraded=0.3,
+        linger=0.3,
+        idle_stream=0.3,
+        tick=0.02,
+    )
+
+    def reason(self) -> object:
+        """Return the reason in the last line of the access log."""
+        return json.loads(self.edge.access_lines()[-1]).get("reason")
+
+    async def test_nothing_sent(self) -> None:
+        """A visitor that connects and says nothing is closed without a word."""
+        client = await self.edge.visitor()
+        await client.lost()
+        self.assertEqual(client.received, b"")
+
+    async def test_slow_head(self) -> None:
+        """A head that comes byte by byte has the same time as any other: slow visitors get 408."""
+        client = await self.edge.visitor()
+        began = reactor.seconds()
+        for byte in get(b"/", b"X: " + b"x" * 1000):
+            if client.is_lost:
+                break
+            client.send(bytes([byte]))
+            await deferLater(reactor, 0.005)
+        await client.lost()
+        self.assertEqual(status_of(client.received), 408)
+        self.assertLess(reactor.seconds() - began, 2.0)
+        self.assertEqual(self.reason(), "head-too-slow")
+        self.assertEqual(self.origin.seen, b"")
+
+    async def test_idle(self) -> None:
+        """Between two requests a visitor may rest, but not for ever; nothing is said at the end."""
+        self.origin.answer = answer_each()
+        client = await self.edge.visitor()
+        client.send(get())
+        await client.lost()
+        self.assertTrue(client.received.endswith(b"\r\n\r\nok"))
+
+    async def test_slow_second_head(self) -> None:
+        """The next request's head has its time from its first byte."""
+        self.origin.answer = answer_each()
+        client = await self.edge.visitor()
+        client.send(get() + b"GET / HT")
+        await client.lost()
+        self.assertIn(b"HTTP/1.1 408 ", client.received)
+
+    async def test_slow_body(self) -> None:
+        """A body that stops coming ends with 408, and the origin's connection with it."""
+        origin = await self.at_origin(POST + b"Content-Length: 10\r\n\r\nhello")
+        await self.client.lost()
+        self.assertEqual(status_of(self.client.received), 408)
+        self.assertEqual(self.reason(), "body-too-slow")
+        await origin.lost()
+
+    async def test_slow_connect(self) -> None:
+        """An agent that does not say whether it reached the origin makes 504."""
+        self.edge.tunnels[0].stub.silent = True
+        answer = await self.edge.ask(get(b"/", b"Connection: close"))
+        self.assertEqual((status_of(answer), self.reason()), (504, "connect-too-slow"))
+
+    async def test_slow_origin(self) -> None:
+        """An origin that does not answer makes 504, and loses the request."""
+        origin = await self.at_origin(get(b"/", b"Connection: close"))
+        await self.client.lost()
+        self.assertEqual((status_of(self.client.received), self.reason()), (504, "origin-too-slow"))
+        await origin.lost()
+
+    async def test_no_continue(self) -> None:
+        """An origin that neither takes nor refuses an expected body is the slow one, not the visitor."""
+        await self.at_origin(POST + b"Content-Length: 5\r\nExpect: 100-continue\r\n\r\n")
+        await self.client.lost()
+        self.assertEqual((status_of(self.client.received), self.reason()), (504, "origin-too-slow"))
+
+    async def test_stalled_answer(self) -> None:
+        """An answer that stops halfway is cut."""
+        origin = await self.at_origin(get())
+        origin.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello")
+        await self.client.lost()
+        self.assertTrue(self.client.received.endswith(b"hello"))
+        self.assertEqual(self.reason(), "stalled")
+
+    async def test_visitor_that_does_not_read(self) -> None:
+        """A visitor that reads nothing of a long answer is cut, and so is its origin."""
+        origin = await self.at_origin(get())
+        self.client.pause()
+        origin.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n" + b"x" * 20_000_000)
+        await origin.lost()
+        self.assertEqual(self.reason(), "visitor-too-slow")
+
+    async def test_quiet_upgrade(self) -> None:
+        """An upgraded connection on which nothing moves is closed."""
+        origin = await self.at_origin(get(b"/", b"Connection: Upgrade", b"Upgrade: websocket"))
+        origin.send(b"HTTP/1.1 101 x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+        await self.client.lost()
+        await origin.lost()
+
+    async def test_visitor_that_does_not_close(self) -> None:
+        """After a refusal the visitor may read it, but is not waited for longer than it takes."""
+        client = await self.edge.visitor()
+        client.send(b"GET / HTTP/9.9\r\n\r\n")
+        await client.until(b"reason: version")
+        for _ in range(200):
+            if client.is_lost:
+                return
+            client.send(b"x" * 1000)
+            await deferLater(reactor, 0.01)
+        self.fail("the edge still reads")
+
+    async def test_idle_stream(self) -> None:
+        """A connection to the origin that is not used for a while is closed."""
+        origin = await self.at_origin(get())
+        origin.send(OK)
+        await self.client.until(b"ok")
+        await origin.lost()
+        self.assertEqual(self.edge.table.stream_counts, (0, 0))
+
+
+class SlowReaderTests(EdgeTestCase):
+    """Visitors that read slowly, but read."""
+
+    timeouts = VisitorTimeouts(visitor_stall=0.6, idle=0.6, linger=0.1, tick=0.02)
+
+    async def read_slowly(self, total: int) -> None:
+        """Read in steps that are far apart, but never as far as the time-out."""
+        while len(self.client.received) < total and not self.client.is_lost:
+            self.client.resume()
+            await deferLater(reactor, 0.01)
+            self.client.pause()
+            await deferLater(reactor, 0.05)
+
+    async def test_answer_and_close(self) -> None:
+        """A slow reader gets all of an answer, although the edge closes after it and lingers shortly."""
+        origin = await self.at_origin(get(b"/", b"Connection: close"))
+        self.client.transport.socket.setsockopt(SOL_SOCKET, SO_RCVBUF, 32768)
+        self.client.pause()
+        size = 6_000_000
+        origin.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + b"x" * size)
+        await self.read_slowly(size)
+        self.client.resume()
+        await self.client.lost()
+        self.assertEqual(len(self.client.received.partition(b"\r\n\r\n")[2]), size)
+
+
+class ConnectionLimitTests(EdgeTestCase):
+    """How many connections there may be."""
+
+    limits = VisitorLimits(connections=3, connections_per_address=2)
+
+    async def test_per_address(self) -> None:
+        """One more connection of an address is told so and closed; when one has left, there is room again."""
+        first, _ = await self.edge.visitor(), await self.edge.visitor()
+        answer = await self.edge.ask(b"")
+        self.assertEqual(status_of(answer), 429)
+        self.assertIn(b"\nreason: connections-per-address\n", answer)
+        first.close()
+        await first.lost()
+        while self.edge.visitors.counts.total > 1:
+            await deferLater(reactor, 0.01)
+        self.origin.answer = answer_each()
+        self.assertEqual(status_of(await self.edge.ask(get(b"/", b"Connection: close"))), 200)
+
+    async def test_in_all(self) -> None:
+        """One more connection than the edge holds is told so and closed."""
+        self.edge.visitors.apply(VisitorLimits(connections=2, connections_per_address=100), self.timeouts)
+        for _ in range(2):
+            await self.edge.visitor()
+        answer = await self.edge.ask(b"")
+        self.assertEqual(status_of(answer), 503)
+        self.assertIn(b"\nreason: connections\n", answer)
+
+
+class BufferTests(EdgeTestCase):
+    """Nothing is kept without bound."""
+
+    limits = VisitorLimits(held_bytes=50_000)
+
+    async def test_pipelined_bytes(self) -> None:
+        """A visitor that sends on while its request is served is not read beyond the limit."""
+        origin = await self.at_origin(get())
+        self.client.send(get(b"/next") * 400_000)
+        connection = next(iter(self.edge.visitors.connections))
+        while not connection.is_paused:
+            await deferLater(reactor, 0.01)
+        self.assertLess(len(connection._held), 50_000 + 65_536)
+        origin.send(OK)
+        await self.client.until(b"ok")
+
+    async def test_slow_visitor(self) -> None:
+        """What waits for a visitor that does not read is bounded by the stream's window; the origin is held back."""
+        origin = await self.at_origin(get())
+        self.client.pause()
+        origin.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n")
+        origin.transport.registerProducer(_Counting(origin, b"x" * 1_000_000), True)
+        for _ in range(100):
+            await deferLater(reactor, 0.01)
+        connection = next(iter(self.edge.visitors.connections))
+        self.assertTrue(connection.is_clogged)
+        waiting = sum(map(len, connection._queue))
+        self.assertLess(waiting, 1024 * 1024)
+        self.assertLess(origin.transport.producer.written, 40_000_000)
+        origin.transport.unregisterProducer()
+
+    async def test_slow_origin(self) -> None:
+        """A visitor that uploads to an origin that does not read is not read either."""
+        origin = await self.at_origin(POST + b"Content-Length: 1000000000\r\n\r\n")
+        origin.pause()
+        connection = next(iter(self.edge.visitors.connections))
+        for _ in range(100):
+            self.client.send(b"x" * 500_000)
+            if connection.is_paused:
+                break
+            await deferLater(reactor, 0.01)
+        self.assertTrue(connection.is_paused)
+        self.assertLess(self.edge.tunnels[0].protocol.unsent_bytes, 2 * 1024 * 1024)
+
+
+class _Counting:
+    """Writes to the edge as fast as it is read."""
+
+    def __init__(self, origin: object, chunk: bytes) -> None:
+        self.origin = origin
+        self.chunk = chunk
+        self.written = 0
+        self.is_paused = False
+        reactor.callLater(0, self.write)
+
+    def write(self) -> None:
+        while not self.is_paused and self.written < 200_000_000:
+            self.written += len(self.chunk)
+            self.origin.send(self.chunk)
+
+    def pauseProducing(self) -> None:
+        self.is_paused = True
+
+    def resumeProducing(self) -> None:
+        self.is_paused = False
+        self.write()
+
+    def stopProducing(self) -> None:
+        self.is_paused = True
+
+
+class DrainTests(EdgeTestCase):
+    """A planned stop loses no request."""
+
+    async def test_drain(self) -> None:
+        """Idle visitors are closed, the others after their answer, and then the edge is drained."""
+        self.origin.answer = answer_each()
+        idle = await self.edge.visitor()
+        idle.send(get())
+        await idle.until(b"ok")
+        self.origin.answer = None
+        origin = await self.at_origin(get(b"/slow"))
+        drained = self.edge.visitors.drain()
+        await idle.lost()
+        self.assertFalse(drained.called)
+        origin.send(OK)
+        await self.client.lost()
+        self.assertTrue(self.client.received.endswith(b"\r\n\r\nok"))
+        self.assertIn(b"\r\nConnection: close\r\n", self.client.received)
+        await drained
+
+
+class StopTests(EdgeTestCase):
+    """The end of the edge."""
+
+    async def test_stop(self) -> None:
+        """Stopping cuts every connection, and the requests on them."""
+        origin = await self.at_origin(get())
+        self.edge.visitors.stop()
+        await self.client.lost()
+        await origin.lost()

@@ -1,0 +1,186 @@
+"""Tests of requests that are sent again, and of those that must not be."""
+
+import json
+
+from twisted.internet import reactor
+from twisted.internet.task import deferLater
+
+from tests.system.edge.harness import OK, OriginConnection, answer_each, get, status_of
+from tests.system.edge.test_proxying import POST, EdgeTestCase
+from warp_twisted.wire.control import RouteOffer
+from warp_twisted.wire.preamble import OpeningCode, encode_opening
+
+CLOSE = b"Connection: close"
+
+
+class RetryTests(EdgeTestCase):
+    """A second agent stands by."""
+
+    async def setUp(self) -> None:
+        await super().setUp()
+        self.first = self.edge.tunnels[0]
+        self.second = await self.edge.add_tunnel([RouteOffer(id=0, hostname="app.example")], agent="agent-2")
+
+    def fail_first(self, count: int, cut: str = "abort") -> None:
+        """Let the origin cut its first connections without an answer, after reading a request."""
+        answer = answer_each()
+
+        def fail(connection: OriginConnection) -> None:
+            if len(self.origin.connections) <= count:
+                getattr(connection, cut)()
+            else:
+                answer(connection)
+
+        self.origin.answer = fail
+
+    async def test_refused_by_one_agent(self) -> None:
+        """A request that one agent cannot deliver goes to the other agent, whatever its method."""
+        self.first.stub.refuse[0] = OpeningCode.ORIGIN_REFUSED
+        self.origin.answer = answer_each()
+        for _ in range(4):
+            answer = await self.edge.ask(POST + CLOSE + b"\r\nContent-Length: 5\r\n\r\nhello")
+            self.assertEqual(status_of(answer), 200)
+        self.assertEqual(self.origin.seen.count(b"hello"), 4)
+        self.assertGreater(self.edge.metrics.retries, 0)
+
+    async def test_refused_by_all(self) -> None:
+        """If no agent reaches its origin, the visitor hears why; each agent was asked once."""
+        for code, status, slug in (
+            (OpeningCode.ORIGIN_REFUSED, 502, "origin-refused"),
+            (OpeningCode.ORIGIN_TIMED_OUT, 504, "connect-too-slow"),
+            (OpeningCode.TLS_FAILED, 502, "origin-tls"),
+            (OpeningCode.NAME_NOT_FOUND, 502, "origin-name"),
+            (OpeningCode.ORIGIN_UNREACHABLE, 502, "origin-unreachable"),
+            (OpeningCode.NO_SUCH_ROUTE, 503, "no-tunnel"),
+            (OpeningCode.DRAINING, 503, "no-tunnel"),
+            (OpeningCode.OVERLOADED, 503, "agent-busy"),
+            (OpeningCode.INTERNAL_ERROR, 502, "agent-failed"),
+        ):
+            for tunnel in (self.first, self.second):
+                tunnel.stub.refuse[0] = code
+                tunnel.stub.opened.clear()
+            answer = await self.edge.ask(get(b"/", CLOSE))
+            self.assertEqual(status_of(answer), status)
+            self.assertIn(b"\nreason: %b\n" % slug.encode(), answer)
+            self.assertEqual([len(tunnel.stub.opened) for tunnel in (self.first, self.second)], [1, 1])
+            line = json.loads(self.edge.access_lines()[-1])
+            self.assertEqual((line["reason"], line["detail"]), (slug, "as the test says"))
+        self.assertEqual(self.origin.connections, [])
+
+    async def test_stream_dies(self) -> None:
+        """An idempotent request whose stream died without an answer is sent again, with its body."""
+        for cut in ("abort", "close"):
+            self.fail_first(len(self.origin.connections) + 1, cut)
+            answer = await self.edge.ask(
+                b"PUT / HTTP/1.1\r\nHost: app.example\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello"
+            )
+            self.assertEqual(status_of(answer), 200)
+        self.assertEqual(self.origin.seen.count(b"\r\n\r\nhello"), 4)
+
+    async def test_not_idempotent(self) -> None:
+        """A POST that may have been seen is not sent again."""
+        self.fail_first(1)
+        answer = await self.edge.ask(POST + CLOSE + b"\r\nContent-Length: 5\r\n\r\nhello")
+        self.assertEqual(status_of(answer), 502)
+        self.assertIn(b"\nreason: origin-closed\n", answer)
+        self.assertEqual(self.origin.seen.count(b"POST"), 1)
+
+    async def test_not_for_ever(self) -> None:
+        """After three attempts the visitor hears of it."""
+        await self.edge.add_tunnel([RouteOffer(id=0, hostname="app.example")], agent="agent-3")
+        await self.edge.add_tunnel([RouteOffer(id=0, hostname="app.example")], agent="agent-4")
+        self.fail_first(100)
+        answer = await self.edge.ask(get(b"/", CLOSE))
+        self.assertEqual(status_of(answer), 502)
+        self.assertEqual(self.origin.seen.count(b"GET"), 3)
+
+    async def test_after_the_first_byte(self) -> None:
+        """Once a byte of an answer has come, nothing is sent again."""
+
+        def answer(connection: OriginConnection) -> None:
+            connection.send(b"HTTP/1.1 200")
+            reactor.callLater(0.02, connection.abort)
+
+        self.origin.answer = answer
+        response = await self.edge.ask(get(b"/", CLOSE))
+        self.assertEqual(status_of(response), 502)
+        self.assertEqual(self.origin.seen.count(b"GET"), 1)
+
+    async def test_tunnel_dies(self) -> None:
+        """A request under way on a tunnel that breaks is served by another one."""
+        await self.at_origin(get())
+        busy = self.first if self.first.stub.opened else self.second
+        self.origin.answer = answer_each()
+        busy.far_end.transport.abortConnection()
+        await self.client.until(b"ok")
+
+    async def test_body_too_large_to_keep(self) -> None:
+        """A request of which more was sent than is kept cannot be sent again."""
+        for tunnel in (self.first, self.second):
+            tunnel.stub.silent = True
+        self.origin.answer = answer_each()
+        client = await self.edge.visitor()
+        size = self.edge.visitors.limits.replay_bytes
+        client.send(POST + CLOSE + b"\r\nContent-Length: %d\r\n\r\n" % size)
+        asked = [self.first.stub.unanswered, self.second.stub.unanswered]
+        while not any(asked):
+            await deferLater(reactor, 0.01)
+        client.send(b"x" * size)
+        stream = (asked[0] or asked[1])[0]
+        early = stream.receiver
+        while len(early.data) < size:
+            await deferLater(reactor, 0.01)
+        stream.write(encode_opening(OpeningCode.ORIGIN_REFUSED))
+        await client.lost()
+        self.assertEqual(status_of(client.received), 502)
+        self.assertEqual([len(each) for each in asked if each], [1])
+
+
+class IdleStreamTests(EdgeTestCase):
+    """Connections that an origin closes while nobody uses them."""
+
+    async def keep_one(self) -> OriginConnection:
+        """Leave one idle connection to the origin."""
+        origin = await self.at_origin(get())
+        origin.send(OK)
+        await self.client.until(b"ok")
+        self.client.take()
+        return origin
+
+    async def test_closed_in_time(self) -> None:
+        """If the close arrives first, a new connection is made and nobody notices."""
+        origin = await self.keep_one()
+        origin.close()
+        await origin.lost()
+        while self.edge.table.stream_counts[1]:
+            await deferLater(reactor, 0.01)
+        self.origin.answer = answer_each()
+        self.client.send(POST + b"Content-Length: 2\r\n\r\nhi")
+        await self.client.until(b"ok")
+
+    async def test_closed_by_the_request(self) -> None:
+        """If the request and the close cross, an idempotent request gets a new connection of the same tunnel."""
+        await self.keep_one()
+        answer = answer_each()
+
+        def close_first(connection: OriginConnection) -> None:
+            if connection is self.origin.connections[0]:
+                connection.abort()
+            else:
+                answer(connection)
+
+        self.origin.answer = close_first
+        self.client.send(get(b"/again"))
+        await self.client.until(b"ok")
+        self.assertEqual(len(self.origin.connections), 2)
+
+    async def test_post_takes_only_what_was_just_used(self) -> None:
+        """A POST does not take a connection that has been idle for long, because it could not be sent again."""
+        await self.keep_one()
+        self.edge.visitors.sweep()
+        await deferLater(reactor, 0.1)
+        self.edge.visitors.sweep()
+        self.origin.answer = answer_each()
+        self.client.send(POST + b"Content-Length: 2\r\n\r\nhi")
+        await self.client.until(b"ok")
+        self.assertEqual(len(self.origin.connections), 2)

@@ -1,0 +1,167 @@
+"""Tests of visitors on TLS, on real sockets."""
+
+from pathlib import Path
+
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
+from twisted.internet.task import deferLater
+
+from tests.edge.certificate_files import write_certificate
+from tests.edge.test_certificates import visitor_context
+from tests.system.edge.harness import LOOPBACK, RawConnection, answer_each, get, status_of
+from tests.system.edge.test_proxying import POST, EdgeTestCase
+from warp_twisted.edge.certificates import CertificateDirectory
+from warp_twisted.edge.limits import VisitorLimits, VisitorTimeouts
+from warp_twisted.edge.visitors import SecureVisitorFactory
+from warp_twisted.errors import WarpError
+from warp_twisted.tunnel.tls import TlsProtocol
+
+
+class TlsTestCase(EdgeTestCase):
+    """The edge with a TLS listener as well."""
+
+    async def setUp(self) -> None:
+        await super().setUp()
+        directory = Path(self.mktemp())
+        directory.mkdir()
+        self.certificate = write_certificate(directory, "app", ["app.example"])
+        self.certificates = CertificateDirectory(str(directory), reactor)
+        self.port = await self.edge.listen(SecureVisitorFactory(self.edge.visitors, self.certificates.context))
+
+    async def secure_visitor(self, name: str | None = "app.example") -> RawConnection:
+        """Connect as a visitor on TLS; fails with a `WarpError` if the handshake does."""
+        client = RawConnection()
+        ready: Deferred[None] = Deferred()
+
+        def secured(transport: TlsProtocol) -> RawConnection:
+            reactor.callLater(0, ready.callback, None)
+            return client
+
+        def failed(error: WarpError) -> None:
+            ready.errback(error)
+
+        tls = TlsProtocol(
+            visitor_context(), is_server=False, server_name=name, secured=secured, failed=failed, clock=reactor
+        )
+        await connectProtocol(TCP4ClientEndpoint(reactor, LOOPBACK, self.port), tls)
+        await ready
+        self.edge.clients.append(client)
+        return client
+
+
+class TlsTests(TlsTestCase):
+    """Requests over TLS."""
+
+    limits = VisitorLimits(connections_per_address=5)
+
+    async def test_request(self) -> None:
+        """A request over TLS reaches the origin as one, and the connection is kept."""
+        self.origin.answer = answer_each()
+        client = await self.secure_visitor()
+        for number in (1, 2):
+            client.send(get())
+            await client.when(lambda n=number: client.received.count(b"\r\n\r\nok") == n)
+        self.assertIn(b"\r\nX-Forwarded-Proto: https\r\n", self.origin.seen)
+        self.assertIn(b";proto=https;", self.origin.seen)
+        self.assertIn(b'"scheme":"https"', self.edge.access_lines()[-1])
+
+    async def test_absolute_form(self) -> None:
+        """An absolute target must say https here."""
+        self.origin.answer = answer_each()
+        for scheme, status in ((b"https", 200), (b"http", 421)):
+            client = await self.secure_visitor()
+            client.send(b"GET %b://app.example/ HTTP/1.1\r\nHost: app.example\r\nConnection: close\r\n\r\n" % scheme)
+            await client.lost()
+            self.assertEqual(status_of(client.received), status)
+
+    async def test_unknown_name(self) -> None:
+        """A name without a certificate ends in an alert, and leaves nothing behind."""
+        with self.assertRaises(WarpError):
+            await self.secure_visitor("other.example")
+        while self.edge.visitors.counts.total:
+            await deferLater(reactor, 0.01)
+        self.assertEqual(self.edge.metrics.failed_handshakes, 1)
+
+    async def test_plain_http(self) -> None:
+        """Plain HTTP on the TLS port is closed, and the origin sees nothing."""
+        client = await self.edge.visitor(self.port)
+        client.send(get())
+        await client.lost()
+        self.assertEqual(self.origin.connections, [])
+
+    async def test_large_bodies(self) -> None:
+        """Bodies of many records pass both ways unharmed."""
+        size = 3_000_000
+        body = bytes(range(256)) * (size // 256)
+        client = await self.secure_visitor()
+        client.send(POST + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+        await self.origin.when(lambda: self.origin.seen.endswith(body))
+        origin = self.origin.connections[0]
+        origin.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        await client.when(lambda: client.received.endswith(body))
+
+    async def test_limits(self) -> None:
+        """Over the limit a connection is closed before the handshake."""
+        for _ in range(5):
+            await self.secure_visitor()
+        with self.assertRaises(Exception):  # noqa: B017  the connection is lost in one way or another
+            await self.secure_visitor()
+
+    async def test_refusal_is_read(self) -> None:
+        """A refusal arrives whole, followed by the end of TLS."""
+        client = await self.secure_visitor()
+        client.send(b"GET / HTTP/9.9\r\n\r\n" + b"x" * 100_000)
+        await client.lost()
+        self.assertEqual(status_of(client.received), 505)
+        self.assertTrue(client.received.endswith(b"\n"))
+
+
+class TlsBackpressureTests(TlsTestCase):
+    """Slow ends of TLS connections."""
+
+    async def test_slow_origin(self) -> None:
+        """A visitor on TLS that uploads to an origin that does not read is not read either; then all arrives."""
+        size = 30_000_000
+        client = await self.secure_visitor()
+        client.send(POST + b"Content-Length: %d\r\n\r\n" % size)
+        await self.origin.until(b"\r\n\r\n")
+        origin = self.origin.connections[0]
+        origin.pause()
+        client.send(b"x" * size)
+        connection = next(iter(self.edge.visitors.connections))
+        while not connection.is_paused:
+            await deferLater(reactor, 0.01)
+        self.assertLess(self.edge.tunnels[0].protocol.unsent_bytes, 2 * 1024 * 1024)
+        origin.take()
+        origin.resume()
+        await self.origin.when(lambda: len(origin.received) == size)
+
+    async def test_slow_visitor(self) -> None:
+        """What waits for a TLS visitor that does not read is bounded; then it gets everything."""
+        size = 30_000_000
+        client = await self.secure_visitor()
+        client.send(get(b"/", b"Connection: close"))
+        await self.origin.until(b"\r\n\r\n")
+        client.transport._below.pauseProducing()
+        self.origin.connections[0].send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + b"x" * size)
+        connection = next(iter(self.edge.visitors.connections))
+        while not connection.is_clogged:
+            await deferLater(reactor, 0.01)
+        await deferLater(reactor, 0.2)
+        self.assertLess(sum(map(len, connection._queue)), 1024 * 1024)
+        client.transport._below.resumeProducing()
+        await client.lost()
+        self.assertEqual(len(client.received.partition(b"\r\n\r\n")[2]), size)
+
+
+class HandshakeTimeTests(TlsTestCase):
+    """Handshakes that take too long."""
+
+    timeouts = VisitorTimeouts(header=0.2, tick=0.02)
+
+    async def test_silent(self) -> None:
+        """A connection without a handshake is closed and no longer counted."""
+        client = await self.edge.visitor(self.port)
+        await client.lost()
+        self.assertEqual(self.edge.visitors.counts.total, 0)
