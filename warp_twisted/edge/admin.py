@@ -11,18 +11,17 @@ import socket
 import stat
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Annotated, Any, Protocol
-from weakref import WeakSet
 
 import msgspec
 from klein import Klein
 from prometheus_client import CollectorRegistry, generate_latest
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IAddress, IPushProducer, IReactorTime
+from twisted.internet.interfaces import IPushProducer, IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
+from twisted.protocols.policies import WrappingFactory
 from twisted.python.failure import Failure
 from twisted.web.http import Request
-from twisted.web.resource import IResource
 from twisted.web.server import Site
 from zope.interface import implementer
 
@@ -150,9 +149,9 @@ class Admin:
         failed: Any = self._failed
         app.handle_errors(Exception)(failed)
 
-    def site(self) -> "AdminSite":
+    def site(self) -> "AdminFactory":
         """Return the factory to listen with."""
-        return AdminSite(self._app.resource())
+        return _factory(self._app)
 
     def close(self) -> None:
         """End the answers that go on for ever."""
@@ -274,33 +273,32 @@ class _RecordWatcher:
         """The connection is gone; `hung_up` says so too."""
 
 
-class AdminSite(Site):
-    """A `Site` that shows no tracebacks, and whose connections can be ended."""
+class _QuietSite(Site):
+    """A `Site` that shows no tracebacks and logs no requests."""
 
     displayTracebacks = False
     noisy = False
 
-    def __init__(self, resource: IResource) -> None:
-        super().__init__(resource)
-        self._channels: WeakSet[Any] = WeakSet()
+    def log(self, request: Request) -> None:
+        """Monitoring asks every few seconds; nobody wants to read that."""
 
-    def buildProtocol(self, addr: IAddress | None) -> Any:
-        channel = super().buildProtocol(addr)
-        self._channels.add(channel)
-        return channel
+
+class AdminFactory(WrappingFactory):
+    """Serves a site, and can end its connections."""
+
+    noisy = False
 
     def disconnect(self) -> None:
         """Hang up on everybody."""
-        for channel in tuple(self._channels):
-            if channel.transport is not None:
-                channel.transport.abortConnection()
+        for protocol in tuple(self.protocols):
+            protocol.abortConnection()
 
 
-def observation_site(observation: Observation) -> AdminSite:
+def observation_factory(observation: Observation) -> AdminFactory:
     """Return a factory that serves monitoring only."""
     app = Klein()
     observation.add_to(app)
-    return AdminSite(app.resource())
+    return _factory(app)
 
 
 def clear_stale_socket(path: str) -> None:
@@ -325,6 +323,10 @@ def clear_stale_socket(path: str) -> None:
         except OSError as error:
             raise InvalidSettings(f"listen.admin: {path}: {error.strerror or error}") from error
     raise InvalidSettings(f"listen.admin: another edge answers on {path}")
+
+
+def _factory(app: Klein) -> AdminFactory:
+    return AdminFactory(_QuietSite(app.resource()))
 
 
 def _body(request: Request, kind: type[Any]) -> Any:

@@ -24,14 +24,20 @@ from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 from warp_dns.server import DnsServer, ServedZone
 from warp_dns.settings import ZoneSettings
 from warp_twisted.ca.errors import BadCertificate
 from warp_twisted.ca.issue import AgentIdentity, agent_identity, to_pem
 from warp_twisted.ca.store import load_edge
-from warp_twisted.edge.admin import SOCKET_MODE, Admin, AdminSite, Observation, clear_stale_socket, observation_site
+from warp_twisted.edge.admin import (
+    SOCKET_MODE,
+    Admin,
+    AdminFactory,
+    Observation,
+    clear_stale_socket,
+    observation_factory,
+)
 from warp_twisted.edge.comeback import Comeback
 from warp_twisted.edge.control_metrics import ControlCollector
 from warp_twisted.edge.enrollment import Enrollment, EnrollmentRate
@@ -95,9 +101,10 @@ class EdgeNode(Service):
         self.metrics = CollectorRegistry()
         self._listening: list[IListeningPort] = []  # to visitors and agents; closed when the edge drains
         self._doors: list[IListeningPort] = []  # to operators, until the end
-        self._sites: list[AdminSite] = []
+        self._sites: list[AdminFactory] = []
         self._has_settled = False
         self._starting: Deferred[None] | None = None
+        self._start_error: Exception | None = None
         self._drained: Deferred[None] | None = None
         self._reloaded: list[Callable[[EdgeSettings], None]] = []
         self.authority = load_edge(Path(settings.ca.root), Path(settings.ca.certificate), Path(settings.ca.key))
@@ -154,21 +161,12 @@ class EdgeNode(Service):
         return self.presence.is_draining
 
     def startService(self) -> None:
-        """Begin; `started` says how it went. What fails at once is raised instead."""
+        """Begin; `started` says how it went. What is wrong at once is raised instead, and then taken down."""
         super().startService()
-        starting = self._starting = Deferred.fromCoroutine(self._start())
-        failures: list[Failure] = []
-        starting.addErrback(failures.append)
-        if failures:
+        self._starting = Deferred.fromCoroutine(self._start())
+        if self._start_error is not None:
             self.running = False
-            failures[0].raiseException()
-        starting.addCallback(self._start_ended, failures)
-
-    def _start_ended(self, result: None, failures: list[Failure]) -> None:
-        if not failures:
-            self.started.callback(None)
-        elif not failures[0].check(CancelledError):  # a stop in the middle of the start
-            self.started.errback(failures[0])
+            raise self._start_error
 
     def tunnel_addresses(self) -> list[str]:
         """Return `host:port` of every edge that takes tunnels; this one first."""
@@ -177,10 +175,14 @@ class EdgeNode(Service):
     async def _start(self) -> None:
         try:
             await self._start_parts()
-        except BaseException:
+        except Exception as error:
+            self._start_error = error
             await self._stop_parts()
-            raise
+            if self.running and not isinstance(error, CancelledError):  # else it was raised, or nobody waits
+                self.started.errback(error)
+            return
         self._log.info("edge {edge} of {zone} serves", edge=self.settings.edge.name, zone=self.settings.zone)
+        self.started.callback(None)
 
     async def _start_parts(self) -> None:
         listen = self.settings.listen
@@ -209,7 +211,7 @@ class EdgeNode(Service):
     async def _open_doors(self) -> None:
         listen = self.settings.listen
         if listen.metrics is not None:
-            site = self._site(observation_site(self._observation))
+            site = self._site(observation_factory(self._observation))
             self.presence.ports = replace(self.ports, metrics=await self._listen(listen.metrics, site, self._doors))
         if listen.admin is not None:
             clear_stale_socket(listen.admin)
@@ -229,7 +231,7 @@ class EdgeNode(Service):
         (self._listening if ports is None else ports).append(port)
         return int(getattr(port.getHost(), "port", 0))
 
-    def _site(self, site: AdminSite) -> AdminSite:
+    def _site(self, site: AdminFactory) -> AdminFactory:
         self._sites.append(site)
         return site
 
@@ -336,9 +338,7 @@ class EdgeNode(Service):
         """
         if self._drained is None:
             self._drained = Deferred.fromCoroutine(self._drain())
-        done: Deferred[None] = Deferred()
-        self._drained.addBoth(_also, done)
-        return done
+        return self._drained
 
     async def _drain(self) -> None:
         timeout = self.settings.timeouts.drain
@@ -357,9 +357,11 @@ class EdgeNode(Service):
 
     async def _stop(self) -> None:
         self._comeback.stop_keeping()
-        if self._starting is not None and not self._starting.called:
-            self._starting.cancel()  # `_start` takes down what is up
-            await self._starting
+        starting, self._starting = self._starting, None
+        if starting is not None and not self._has_settled:
+            if self._start_error is None:
+                starting.cancel()
+            await starting  # it takes down what is up
             return
         await self.drain()
         await self._stop_parts()
@@ -382,16 +384,10 @@ class EdgeNode(Service):
 
 
 def _identify(protocol: TunnelProtocol) -> AgentIdentity:
-    transport = protocol.transport
-    certificate = getattr(transport, "peer_certificate", None)
+    certificate = protocol.peer_certificate
     if certificate is None:
         raise BadCertificate("the agent showed no certificate")
     return agent_identity(certificate)
-
-
-def _also(result: object, done: Deferred[None]) -> object:
-    done.callback(None)
-    return result
 
 
 async def _close(ports: list[IListeningPort]) -> None:
