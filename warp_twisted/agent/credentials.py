@@ -5,6 +5,7 @@ It knows when the certificate should be renewed, not who is asked to.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from ssl import SSLContext
 
 from warp_twisted.agent.state import Identity, StateDirectory
@@ -25,14 +26,15 @@ class Credentials:
         self._state = state
         self.identity = identity
         self.context = self._make_context(identity)
+        self._is_due = False
 
     def has_expired(self, now: float) -> bool:
         """Whether no edge will accept the certificate any more."""
         return now >= self.identity.valid_until
 
     def should_renew(self, now: float) -> bool:
-        """Whether half of the certificate's life is over."""
-        return now >= self.identity.renew_at
+        """Whether half of the certificate's life is over, or the roots were changed since it was issued."""
+        return self._is_due or now >= self.identity.renew_at
 
     def request(self) -> str:
         """Return a certificate request for our key, as PEM."""
@@ -47,6 +49,26 @@ class Credentials:
         """
         self.identity = self._state.renew(self.identity, chain_pem)
         self.context = self._make_context(self.identity)
+        self._is_due = False
+
+    def reread_roots(self) -> bool:
+        """
+        Trust the roots that are in the state directory now, for dials to come.
+
+        Other roots mean that the CA changes, so a new certificate is due at once: the edges issue it under theirs.
+
+        :returns: whether they are others than before.
+        :raises StateBroken: if they cannot be read; then nothing changes.
+        :raises InvalidSettings: if they cannot be used; nothing changes either.
+        """
+        root_pem = self._state.read_roots()
+        if root_pem == self.identity.root_pem:
+            return False
+        identity = replace(self.identity, root_pem=root_pem)
+        self.context = self._make_context(identity)
+        self.identity = identity
+        self._is_due = True
+        return True
 
     def remember_edges(self, edges: Sequence[str]) -> None:
         """

@@ -197,12 +197,16 @@ class AgentService(Service):
 
     def reload(self, settings: AgentSettings) -> Sequence[str]:
         """
-        Take new settings without dropping a tunnel.
+        Take new settings without dropping a tunnel, and the roots that the state directory has now.
 
         :returns: the keys whose change waits for a restart.
         :raises InvalidSettings: if a file that the rules name cannot be used; then nothing has changed.
+        :raises StateBroken: if the roots cannot be read; nothing has changed either.
         """
         before = self._settings
+        if self._credentials.reread_roots():
+            self._log.info("the roots have changed: asking for a new certificate")
+            self._upkeep.renew_now()
         is_offer_new = self.routes.replace(settings.ingress)
         waits = [
             key

@@ -140,6 +140,22 @@ class StateDirectory:
         except (msgspec.MsgspecError, ValueError, TypeError, BadCertificate) as error:
             raise StateBroken(f"{self.path} is damaged ({error}); remove it and enroll again") from error
 
+    def read_roots(self) -> str:
+        """
+        Read which roots to trust now: an operator who changes the CA's root writes `root.pem`.
+
+        :raises StateBroken: if it cannot be read, or holds no certificate.
+        """
+        path = self.path / "root.pem"
+        try:
+            root_pem = path.read_text("ascii")
+            x509.load_pem_x509_certificates(root_pem.encode("ascii"))
+        except OSError as error:
+            raise StateBroken(f"{path}: {error.strerror}") from error
+        except ValueError as error:
+            raise StateBroken(f"{path} holds no certificate: {error}") from error
+        return root_pem
+
     def store(self, key: ec.EllipticCurvePrivateKey, identity: Identity) -> None:
         """
         Keep a new identity in place of any earlier one.

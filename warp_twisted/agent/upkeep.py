@@ -77,6 +77,11 @@ class Upkeep:
             self._spreading = Deferred.fromCoroutine(self._spread())
             self._spreading.addErrback(self._spread_failed).addCallback(self._spread_ended)
 
+    def renew_now(self) -> None:
+        """Ask for a new certificate, or as soon as a tunnel is up."""
+        self._renew_after = 0.0
+        self._renew(self._now())
+
     def _renew(self, now: float) -> None:
         link = next((link for link in self._links if link.is_up), None)
         if link is not None:
