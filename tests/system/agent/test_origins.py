@@ -1,0 +1,315 @@
+"""Every kind of origin through a real tunnel: reached, refused, silent, wrong, and slow."""
+
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import IListeningPort
+from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.ssl import CertificateOptions
+
+from tests.system.agent.base import AgentTestCase
+from tests.system.agent.origins import Echo, Origin, OriginConnection, black_hole, self_signed, unused_port
+from tests.system.agent.stub_edge import Visit
+from warp_twisted.agent.events import OriginChanged
+from warp_twisted.wire.errors import StreamReset
+from warp_twisted.wire.preamble import OpeningCode
+
+ECHO = Factory.forProtocol(Echo)
+ECHO.noisy = False
+BUFFERS = 16 << 20  # more than the kernel, both tunnel ends and all windows hold between an origin and a visitor
+
+
+class BadRequest(Protocol):
+    """Answers anything as an HTTP server answers what is no HTTP."""
+
+    def dataReceived(self, data: bytes) -> None:
+        self.transport.write(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
+
+
+class OriginTestCase(AgentTestCase):
+    """Origins on loopback."""
+
+    def listen(self, factory: Factory = ECHO, tls: CertificateOptions | None = None) -> int:
+        """Start an origin and return its port."""
+        if tls is None:
+            port: IListeningPort = reactor.listenTCP(0, factory, interface="127.0.0.1")
+        else:
+            port = reactor.listenSSL(0, factory, tls, interface="127.0.0.1")
+        self.addCleanup(port.stopListening)
+        number: int = port.getHost().port
+        return number
+
+    async def assert_echoes(self, settings: str) -> None:
+        """Check that bytes reach the origin and come back, early ones and later ones."""
+        await self.start(settings)
+        visit = self.edge.visit(0, b"early ")
+        opening = await visit.opened
+        self.assertEqual((opening.code, opening.detail), (OpeningCode.OPENED, ""))
+        visit.stream.write(b"later")
+        self.assertEqual(await visit.read(11), b"early later")
+
+    async def assert_refused(self, settings: str, code: OpeningCode, detail: str) -> None:
+        """Check the code with which a stream is refused, and that the reason is told."""
+        await self.start(settings)
+        opening = await self.edge.visit(0, b"early").opened
+        self.assertIs(opening.code, code)
+        self.assertIn(detail, opening.detail)
+
+
+class ReachTests(OriginTestCase):
+    """How origins are reached, and why not."""
+
+    async def test_tcp(self) -> None:
+        """Bytes pass both ways."""
+        await self.assert_echoes(f"tcp://127.0.0.1:{self.listen()}")
+
+    async def test_localhost(self) -> None:
+        """`localhost` finds an origin that listens on IPv4 only."""
+        await self.assert_echoes(f"http://localhost:{self.listen()}")
+
+    async def test_unix(self) -> None:
+        """A unix socket is reached."""
+        path = (self.directory / "a").absolute()
+        self.addCleanup(reactor.listenUNIX(str(path), ECHO).stopListening)
+        await self.assert_echoes(f"unix:{path}")
+
+    async def test_unix_missing(self) -> None:
+        """A unix socket that is not there is said to be missing."""
+        path = (self.directory / "b").absolute()
+        await self.assert_refused(f"unix:{path}", OpeningCode.ORIGIN_UNREACHABLE, "No such file")
+
+    async def test_refused(self) -> None:
+        """A port on which nobody listens refuses, and the edge hears that the origin is not healthy."""
+        port = unused_port()
+        await self.assert_refused(f"tcp://127.0.0.1:{port}", OpeningCode.ORIGIN_REFUSED, "connection refused")
+        self.assertEqual(
+            self.events_of(OriginChanged),
+            [OriginChanged(origin=f"tcp://127.0.0.1:{port}", healthy=False, detail="connection refused")],
+        )
+
+    async def test_black_hole(self) -> None:
+        """An origin that never answers the connection is given up after the rule's time-out."""
+        sockets, port = black_hole()
+        for each in sockets:
+            self.addCleanup(each.close)
+        await self.assert_refused(
+            f"ingress: [{{service: 'http://127.0.0.1:{port}', originRequest: {{connect_timeout: 0.2}}}}]",
+            OpeningCode.ORIGIN_TIMED_OUT,
+            "",
+        )
+
+    async def test_built_in(self) -> None:
+        """hello-world answers requests in the agent itself, http_status with its status."""
+        await self.start("ingress: [{path: '^/hello', service: hello-world}, {service: 'http_status:418'}]")
+        hello = self.edge.visit(
+            0, b"GET /hello?<x> HTTP/1.1\r\nHost: a\r\nAccept: text/html\r\nConnection: close\r\n\r\n"
+        )
+        answer = await hello.over
+        self.assertTrue(answer.startswith(b"HTTP/1.1 200 OK\r\n"), answer)
+        self.assertIn(b"<code>/hello?&lt;x&gt;</code>", answer)
+        teapot = self.edge.visit(1, b"GET / HTTP/1.0\r\n\r\n")
+        answer = await teapot.over
+        self.assertTrue(answer.startswith(b"HTTP/1.0 418 I'm a teapot\r\n"), answer)
+        self.assertTrue(answer.endswith(b"\r\n\r\n418 I'm a Teapot\n"), answer)
+
+    async def test_no_such_route(self) -> None:
+        """A route that the agent never offered is refused by that name."""
+        await self.start("hello-world")
+        self.assertIs((await self.edge.visit(7).opened).code, OpeningCode.NO_SUCH_ROUTE)
+
+
+class TlsTests(OriginTestCase):
+    """Origins with TLS: verified by default."""
+
+    def rule(self, port: int, **request: object) -> str:
+        """Return an agent.yaml with one https origin on loopback."""
+        return f"ingress: [{{service: 'https://127.0.0.1:{port}', originRequest: {request}}}]"
+
+    async def test_trusted(self) -> None:
+        """An origin whose certificate is of the given ca and for its address is reached."""
+        options, ca = self_signed(self.directory, "127.0.0.1")
+        await self.assert_echoes(self.rule(self.listen(tls=options), ca=str(ca)))
+
+    async def test_server_name(self) -> None:
+        """With server_name, the certificate is expected to be for that name."""
+        options, ca = self_signed(self.directory, "app.internal")
+        await self.assert_echoes(self.rule(self.listen(tls=options), ca=str(ca), server_name="app.internal"))
+
+    async def test_not_trusted(self) -> None:
+        """A self-signed certificate is refused, and the reason says what can be done."""
+        options, _ = self_signed(self.directory, "127.0.0.1")
+        detail = "self-signed; set originRequest.ca"
+        await self.assert_refused(self.rule(self.listen(tls=options)), OpeningCode.TLS_FAILED, detail)
+
+    async def test_wrong_name(self) -> None:
+        """A trusted certificate for another name is refused."""
+        options, ca = self_signed(self.directory, "other.internal")
+        settings = self.rule(self.listen(tls=options), ca=str(ca))
+        await self.assert_refused(settings, OpeningCode.TLS_FAILED, "not for 127.0.0.1")
+
+    async def test_no_names(self) -> None:
+        """A trusted certificate without subjectAltName is refused; its common name counts for nothing."""
+        options, ca = self_signed(self.directory, "127.0.0.1", has_names=False)
+        settings = self.rule(self.listen(tls=options), ca=str(ca))
+        await self.assert_refused(settings, OpeningCode.TLS_FAILED, "not for 127.0.0.1")
+
+    async def test_not_verified(self) -> None:
+        """With no_tls_verify any certificate will do."""
+        options, _ = self_signed(self.directory, "other.internal")
+        await self.assert_echoes(self.rule(self.listen(tls=options), no_tls_verify=True))
+
+    async def test_no_tls(self) -> None:
+        """An origin that speaks plain HTTP is told apart."""
+        settings = self.rule(self.listen(Factory.forProtocol(BadRequest)), no_tls_verify=True)
+        await self.assert_refused(settings, OpeningCode.TLS_FAILED, "does not speak TLS")
+
+    async def test_silent(self) -> None:
+        """An origin that accepts and says nothing is given up after the rule's time-out, and hung up on."""
+        origin = Origin()
+        port = self.listen(origin)
+        await self.assert_refused(self.rule(port, connect_timeout=0.2), OpeningCode.ORIGIN_TIMED_OUT, "within 0.2 s")
+        for connection in origin.connections:
+            await connection.lost
+
+    async def test_ends(self) -> None:
+        """The end passes through TLS in both directions, whoever ends first."""
+        options, ca = self_signed(self.directory, "127.0.0.1")
+        origin = Origin()
+        port = self.listen(origin, options)
+        await self.start(self.rule(port, ca=str(ca)))
+        for edge_first in (True, False):
+            coming = origin.next_connection()
+            visit = self.edge.visit(0, b"hello")
+            connection = await coming
+            await connection.read(5)
+            if edge_first:
+                visit.stream.end()
+                await connection.lost
+            else:
+                connection.transport.write(b"bye")
+                connection.transport.loseConnection()
+            data = await visit.over
+            self.assertEqual(data, b"" if edge_first else b"bye")
+
+    async def test_ends_without_a_close_alert(self) -> None:
+        """A small server that closes TCP without the TLS close alert ends the stream, it does not cut it."""
+        options, ca = self_signed(self.directory, "127.0.0.1")
+        origin = Origin()
+        port = self.listen(origin, options)
+        await self.start(self.rule(port, ca=str(ca)))
+        coming = origin.next_connection()
+        visit = self.edge.visit(0, b"hello")
+        connection = await coming
+        await connection.read(5)
+        connection.transport.write(b"bye")
+        await self.flushed()
+        connection.transport.transport.loseConnection()
+        self.assertEqual(await visit.over, b"bye")
+
+
+class FlowTests(OriginTestCase):
+    """Ends, cuts and backpressure on a plain connection."""
+
+    async def connect(self, mute: bool = False) -> tuple[Visit, OriginConnection]:
+        """Open a stream and return it with the origin's end."""
+        origin = Origin(mute)
+        await self.start(f"tcp://127.0.0.1:{self.listen(origin)}")
+        coming = origin.next_connection()
+        visit = self.edge.visit(0)
+        await visit.opened
+        return visit, await coming
+
+    async def test_half_close_by_the_edge(self) -> None:
+        """The origin hears the edge's end and can still answer."""
+        visit, connection = await self.connect()
+        visit.stream.write(b"question")
+        visit.stream.end()
+        await connection.lost  # Twisted's own protocols close when the peer half-closes
+        self.assertEqual(connection.data, b"question")
+        self.assertEqual(await visit.over, b"")
+
+    async def test_end_by_the_origin(self) -> None:
+        """What the origin sent before it closed arrives, then the end."""
+        visit, connection = await self.connect()
+        connection.transport.write(b"x" * 1_000_000)
+        connection.transport.loseConnection()
+        self.assertEqual(len(await visit.over), 1_000_000)
+        visit.stream.end()
+        await connection.lost
+
+    async def test_cut_by_the_origin(self) -> None:
+        """A connection that the origin resets cuts the stream."""
+        visit, connection = await self.connect()
+        connection.transport.abortConnection()
+        await self.assertFailure(visit.over, StreamReset)
+
+    async def test_cut_by_the_edge(self) -> None:
+        """A visitor that leaves ends the connection to the origin."""
+        visit, connection = await self.connect()
+        visit.stream.reset()
+        self.assertIs(await connection.lost, ConnectionDone)
+
+    async def test_tunnel_lost(self) -> None:
+        """A tunnel that is lost takes its connections to origins with it."""
+        _, connection = await self.connect()
+        self.edge.tunnels[0].transport.abortConnection()
+        await connection.lost
+
+    async def test_slow_visitor_holds_the_origin_back(self) -> None:
+        """When the visitor does not read, the origin cannot write for long; when it reads, everything comes."""
+        visit, connection = await self.connect()
+        visit.consumes = False
+        size = 2 * BUFFERS
+        held = HeldBack(connection.transport, size)
+        await held.paused
+        await self.flushed()
+        self.assertLess(held.written, BUFFERS)
+        visit.consumes = True
+        visit.stream.consumed(len(visit.data))
+        await visit.read(size)
+
+    async def test_slow_origin_holds_the_visitor_back(self) -> None:
+        """When the origin does not read, the edge's stream is blocked, and nothing is lost when it reads again."""
+        visit, connection = await self.connect(mute=True)
+        written = 0
+        while written < BUFFERS and visit.stream.write(b"x" * 65536):
+            written += 65536
+            await self.flushed()
+        self.assertTrue(visit.stream.is_blocked)
+        self.assertLess(written, BUFFERS)
+        connection.transport.resumeProducing()
+        self.assertEqual(len(await connection.read(written + 65536)), written + 65536)
+
+
+class HeldBack:
+    """A producer that writes to a transport until it is paused, and goes on when it may."""
+
+    def __init__(self, transport: Any, size: int) -> None:
+        self.written = 0
+        self.paused: Deferred[None] = Deferred()
+        self._transport = transport
+        self._size = size
+        self._is_paused = False
+        transport.registerProducer(self, True)
+        self.resumeProducing()
+
+    def resumeProducing(self) -> None:
+        """Write until paused."""
+        self._is_paused = False
+        while not self._is_paused and self.written < self._size:
+            self.written += 65536
+            self._transport.write(b"x" * 65536)
+
+    def pauseProducing(self) -> None:
+        """Stop writing; the first time that this lasts is told after a moment."""
+        self._is_paused = True
+        reactor.callLater(0.3, self._still)
+
+    def _still(self) -> None:
+        if self._is_paused and not self.paused.called:
+            self.paused.callback(None)
+
+    def stopProducing(self) -> None:
+        """The connection is gone."""
