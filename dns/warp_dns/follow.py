@@ -9,7 +9,7 @@ snapshot has come.
 
 import random
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 import msgspec
 from twisted.internet.defer import CancelledError, Deferred
@@ -17,6 +17,7 @@ from twisted.internet.endpoints import UNIXClientEndpoint
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
+from twisted.protocols.policies import TimeoutMixin
 from twisted.python.failure import Failure
 from twisted.web.client import Agent, ResponseFailed
 from twisted.web.iweb import IAgentEndpointFactory
@@ -27,6 +28,7 @@ from warp_dns.source import Record, RecordLike, Records
 
 MAX_LINE_BYTES = 64 << 20  # a snapshot of some 300,000 records
 CONNECT_SECONDS = 5.0
+SILENCE_SECONDS = 35.0  # an edge shows every 10 s that it is there
 FIRST_WAIT_SECONDS = 0.1
 LONGEST_WAIT_SECONDS = 5.0
 
@@ -60,6 +62,7 @@ class EdgeRecords:
         self._stale_call: Any = None
         self._wait_seconds = FIRST_WAIT_SECONDS
         self._has_snapshot = False
+        self._is_wanted = False
         self.is_current = False
 
     def snapshot(self) -> Records:
@@ -73,21 +76,25 @@ class EdgeRecords:
 
     def start(self) -> None:
         """Begin to follow."""
+        self._is_wanted = True
         self._running = Deferred.fromCoroutine(self._run())
         self._running.addErrback(lambda failure: failure.trap(CancelledError))
 
     def stop(self) -> None:
         """Follow no longer."""
         if self._running is not None:
+            self._is_wanted = False
             self._running.cancel()
             self._running = None
         if self._stale_call is not None:
             self._stale_call.cancel()
             self._stale_call = None
 
-    async def _run(self) -> NoReturn:
-        while True:
+    async def _run(self) -> None:
+        while self._is_wanted:
             problem = await self._follow_once()
+            if not self._is_wanted:
+                return  # what was cancelled may end in an error of its own
             self._expire_later()
             self._log.warn("the edge at {path} is away: {problem}", path=self._path, problem=problem)
             wait = self._wait_seconds * random.uniform(0.5, 1.0)  # noqa: S311  # jitter
@@ -98,11 +105,12 @@ class EdgeRecords:
         """Follow one connection to its end, and say how it ended."""
         agent = Agent.usingEndpointFactory(self._reactor, _UnixEndpoint(self._reactor, self._path))
         try:
-            response = await agent.request(b"GET", b"http://edge/v1/records?watch=1")
+            asking = agent.request(b"GET", b"http://edge/v1/records?watch=1")
+            response = await asking.addTimeout(SILENCE_SECONDS, self._reactor)
             if response.code != 200:
                 return f"status {response.code}"
             self._has_snapshot = False
-            lines = _Lines(self._line_received)
+            lines = _Lines(self._reactor, self._line_received)
             response.deliverBody(lines)
             await lines.ended
         except CancelledError:
@@ -172,15 +180,23 @@ class _UnixEndpoint:
         return UNIXClientEndpoint(self._reactor, self._path, timeout=CONNECT_SECONDS)
 
 
-class _Lines(Protocol):
+class _Lines(Protocol, TimeoutMixin):
     """Cuts a response's body into lines; `ended` fires with its end, or fails with what was wrong with it."""
 
-    def __init__(self, line_received: Callable[[bytes], None]) -> None:
+    def __init__(self, reactor: Any, line_received: Callable[[bytes], None]) -> None:
+        self._reactor = reactor
         self._line_received = line_received
         self._unread = bytearray()
         self.ended: Deferred[None] = Deferred(self._cancel)
 
+    def callLater(self, seconds: float, call: Callable[[], None]) -> Any:
+        return self._reactor.callLater(seconds, call)
+
+    def connectionMade(self) -> None:
+        self.setTimeout(SILENCE_SECONDS)
+
     def dataReceived(self, data: bytes) -> None:
+        self.resetTimeout()
         self._unread += data
         if b"\n" in data:
             *lines, rest = bytes(self._unread).split(b"\n")
@@ -190,7 +206,11 @@ class _Lines(Protocol):
         if len(self._unread) > MAX_LINE_BYTES:
             self._fail(EdgeNotUnderstood(f"a line of more than {MAX_LINE_BYTES} bytes"))
 
+    def timeoutConnection(self) -> None:
+        self._fail(EdgeNotUnderstood(f"nothing was heard for {SILENCE_SECONDS} s"))
+
     def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.setTimeout(None)
         if not self.ended.called:
             self.ended.callback(None)
 
@@ -203,12 +223,14 @@ class _Lines(Protocol):
             self._fail(error)
 
     def _fail(self, error: EdgeNotUnderstood) -> None:
+        self.setTimeout(None)
         self._unread.clear()
         self._abort()
         if not self.ended.called:
             self.ended.errback(error)
 
     def _cancel(self, deferred: object) -> None:
+        self.setTimeout(None)
         self._abort()
 
     def _abort(self) -> None:

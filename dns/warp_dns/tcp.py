@@ -124,19 +124,18 @@ class TcpConnection(Protocol, TimeoutMixin):
             self._transport().loseConnection()
             return False
         if isinstance(made, Transfer):
-            return self._begin(made)
-        self._send(made)
+            self._begin(made)
+        else:
+            self._send(made)
         return True
 
-    def _begin(self, transfer: Transfer) -> bool:
-        """Start a transfer; over the limit the connection is closed, and the secondary tries again (RFC 5936 §4.1)."""
+    def _begin(self, transfer: Transfer) -> None:
+        """Start a transfer, or refuse it while the limit is reached."""
         factory = self.factory
         if factory.transfers >= factory.settings.transfers:
-            self._log.warn(
-                "transfer to {host} not begun: {limit} are running", host=self._host, limit=factory.transfers
-            )
-            self._transport().loseConnection()
-            return False
+            self._log.warn("no transfer to {host}: {count} are running", host=self._host, count=factory.transfers)
+            self._send(transfer.refusal(int(factory.clock())))
+            return
         factory.transfers += 1
         self._log.info(
             "{kind} of {zone} at {serial} to {host}",
@@ -147,7 +146,6 @@ class TcpConnection(Protocol, TimeoutMixin):
         )
         self._transfers.append(transfer.signed_messages(factory.clock))
         self._pump()
-        return True
 
     def _pump(self) -> None:
         """Send some of the transfer at hand, then let the reactor turn."""

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from warp_dns import names
+from warp_dns.answer import SERVFAIL
 from warp_dns.errors import InvalidRecord, InvalidSettings
 from warp_dns.journal import Difference, Journal, Row, rows_of
 from warp_dns.live import is_newer
 from warp_dns.query import Query
 from warp_dns.records import IXFR, SOA
+from warp_dns.reply import without_records
 from warp_dns.tsig import Signature
 from warp_dns.wire import HEADER_BYTES, MessageBuffer
 from warp_dns.zone import Zone
@@ -70,6 +72,11 @@ class Transfer:
             return "AXFR"
         differences = self._differences()
         return "SOA" if differences == [] else "IXFR" if differences else "IXFR as AXFR"
+
+    def refusal(self, now: int) -> bytes:
+        """Return the reply when it cannot be begun now: SERVFAIL, so that a secondary tries again."""
+        reply = without_records(self.query, SERVFAIL, b"")
+        return reply if self.signature is None else self.signature.sign(reply, now)
 
     def signed_messages(self, clock: Callable[[], float]) -> Iterator[bytes]:
         """Yield the messages; each is signed if the query was (RFC 8945 §5.3.1)."""

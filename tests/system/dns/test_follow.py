@@ -1,0 +1,194 @@
+"""Tests of `warp_dns.follow` against an edge on a unix socket that the test plays."""
+
+import json
+import os
+import tempfile
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred, DeferredQueue
+from twisted.internet.protocol import Factory, Protocol
+from twisted.logger import Logger
+from twisted.trial.unittest import TestCase
+
+from warp_dns import follow
+from warp_dns.follow import EdgeRecords
+from warp_dns.source import Records
+
+HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+def record(name: str, rdata: str = "192.0.2.1") -> dict[str, object]:
+    """Return a record as the edge writes it."""
+    return {"name": name, "type": "A", "ttl": 5, "rdata": rdata, "edge": "edge1"}
+
+
+class Edge(Protocol):
+    """One connection to the edge that the test plays."""
+
+    transport: Any
+
+    def connectionMade(self) -> None:
+        """Tell the test."""
+        self.request = b""
+        self.gone: Deferred[None] = Deferred()
+        self.factory.connections.put(self)  # type: ignore[union-attr]
+
+    def dataReceived(self, data: bytes) -> None:
+        """Keep the request."""
+        self.request += data
+
+    def say(self, *lines: object) -> None:
+        """Send lines, each a chunk."""
+        for line in lines:
+            content = (line if isinstance(line, bytes) else json.dumps(line).encode()) + b"\n"
+            self.transport.write(b"%x\r\n%s\r\n" % (len(content), content))
+
+    def connectionLost(self, reason: object = None) -> None:
+        """Tell the test."""
+        self.gone.callback(None)
+
+
+class EdgeRecordsTests(TestCase):
+    """Following an edge."""
+
+    timeout = 20
+
+    def setUp(self) -> None:
+        """Listen where the edge's admin interface would, and follow it."""
+        self.patch(follow, "FIRST_WAIT_SECONDS", 0.01)
+        self.patch(follow, "LONGEST_WAIT_SECONDS", 0.02)
+        self.warnings: list[dict[str, object]] = []
+        self.patch(EdgeRecords, "_log", Logger(observer=self.warnings.append))
+        directory = tempfile.mkdtemp()  # short: a unix socket's path has 107 octets at most
+        self.path = os.path.join(directory, "admin.sock")
+        self.addCleanup(os.rmdir, directory)
+        self.connections: DeferredQueue[Edge] = DeferredQueue()
+        self.changes: DeferredQueue[Records] = DeferredQueue()
+        self.currency: DeferredQueue[bool] = DeferredQueue()
+        self.records = self.make(stale_seconds=1000.0)
+        self.listen()
+
+    def make(self, stale_seconds: float) -> EdgeRecords:
+        """Return a follower whose changes and currency the test hears."""
+        records = EdgeRecords(reactor, self.path, stale_seconds, self.currency.put)
+        records.subscribe(self.changes.put)
+        self.addCleanup(records.stop)
+        return records
+
+    def listen(self) -> None:
+        """Begin to accept connections."""
+        factory = Factory.forProtocol(Edge)
+        factory.noisy = False
+        factory.connections = self.connections  # type: ignore[attr-defined]
+        self.port: Any = reactor.listenUNIX(self.path, factory)  # type: ignore[attr-defined]
+        self.addCleanup(lambda: self.port.stopListening())
+
+    async def connected(self, *lines: object) -> Edge:
+        """Accept a connection and say something on it."""
+        edge = await self.connections.get()
+        edge.transport.write(HEAD)
+        edge.say(*lines)
+        return edge
+
+    def names(self) -> list[str]:
+        """Return the names that are held."""
+        return sorted(self.records.snapshot())
+
+    async def test_a_snapshot_and_changes_are_taken(self) -> None:
+        """The first line is all there is, further ones what changed; an empty one changes nothing."""
+        self.records.start()
+        edge = await self.connected({"a.x": [record("a.x")]}, {}, {"b.x": [record("b.x")], "a.x": []})
+        self.assertEqual(sorted(await self.changes.get()), ["a.x"])
+        self.assertTrue(await self.currency.get())
+        self.assertEqual(sorted(await self.changes.get()), ["a.x", "b.x"])
+        self.assertEqual(self.names(), ["b.x"])
+        self.assertTrue(edge.request.startswith(b"GET /v1/records?watch=1 HTTP/1.1\r\n"))
+
+    async def test_records_stay_while_the_edge_is_away(self) -> None:
+        """A broken stream leaves the records; the next snapshot brings the difference and nothing else."""
+        self.records.start()
+        edge = await self.connected({"a.x": [record("a.x")], "b.x": [record("b.x")]})
+        await self.changes.get()
+        edge.transport.abortConnection()
+        edge = await self.connections.get()
+        self.assertEqual(self.names(), ["a.x", "b.x"])
+        edge.transport.write(HEAD)
+        edge.say({"b.x": [record("b.x")], "c.x": [record("c.x")]})
+        self.assertEqual(dict(await self.changes.get())["a.x"], ())
+        self.assertEqual(self.names(), ["b.x", "c.x"])
+        self.assertTrue(self.records.is_current)
+
+    async def test_an_edge_that_is_not_there_is_tried_again(self) -> None:
+        """Without a socket there is a warning, and as soon as there is one it is used."""
+        await self.port.stopListening()
+        self.records.start()
+        while not self.warnings:
+            await self.wait()
+        self.listen()
+        await self.connected({})
+        self.assertTrue(await self.currency.get())
+
+    async def wait(self) -> None:
+        """Let the reactor turn."""
+        turned: Deferred[None] = Deferred()
+        reactor.callLater(0.01, turned.callback, None)  # type: ignore[attr-defined]
+        await turned
+
+    async def test_old_records_are_not_current(self) -> None:
+        """After the edge has been away for so long, who serves the records is told, and again when it is back."""
+        self.records = self.make(stale_seconds=0.05)
+        self.records.start()
+        edge = await self.connected({"a.x": [record("a.x")]})
+        self.assertTrue(await self.currency.get())
+        edge.transport.abortConnection()
+        self.assertFalse(await self.currency.get())
+        await self.connected({"a.x": [record("a.x")]})
+        self.assertTrue(await self.currency.get())
+
+    async def test_what_is_not_understood_ends_the_connection(self) -> None:
+        """Lines of another shape, and answers that are no success, are warned of and tried again."""
+        self.records.start()
+        for line in (b"banana", [1], {"a.x": [{"name": "a.x"}]}, {"a.x": [{**record("a.x"), "unknown": 1}]}):
+            edge = await self.connected(line)
+            await edge.gone
+        edge = await self.connections.get()
+        edge.transport.write(b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n")
+        await self.connections.get()
+        self.assertEqual(len(self.warnings), 5)
+        self.assertEqual(self.names(), [])
+
+    async def test_a_line_has_a_limit(self) -> None:
+        """A line that never ends is not kept beyond the limit."""
+        self.patch(follow, "MAX_LINE_BYTES", 100000)
+        self.records.start()
+        edge = await self.connected()
+        for _ in range(4):
+            edge.transport.write(b"8000\r\n" + b"x" * 0x8000 + b"\r\n")
+        await edge.gone
+
+    async def test_silence_is_an_end(self) -> None:
+        """An edge that says nothing for longer than its heartbeat is given up, before the answer and after."""
+        self.patch(follow, "SILENCE_SECONDS", 0.1)
+        self.records.start()
+        silent = await self.connections.get()
+        await silent.gone
+        edge = await self.connected({})
+        await edge.gone
+        await self.connections.get()
+
+    async def test_it_can_be_stopped_at_any_time(self) -> None:
+        """While connecting, while waiting for the answer, and while following; nothing is left behind."""
+        for stage in range(3):
+            records = self.make(stale_seconds=1.0)
+            records.start()
+            if stage:
+                edge = await self.connections.get()
+                if stage == 2:
+                    edge.transport.write(HEAD)
+                    edge.say({})
+                    await self.currency.get()
+                records.stop()
+                await edge.gone
+            else:
+                records.stop()

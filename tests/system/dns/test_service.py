@@ -1,0 +1,247 @@
+"""`twistd warp-dns` as a program: checking, serving, reloading, following an edge, being watched."""
+
+import json
+import os
+import signal
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import dns.message
+import dns.query
+import dns.rcode
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.protocol import Factory, ProcessProtocol, Protocol
+from twisted.internet.task import deferLater
+from twisted.internet.threads import deferToThread
+from twisted.internet.utils import getProcessOutputAndValue
+from twisted.trial.unittest import TestCase
+from twisted.web.client import Agent, readBody
+
+from tests.system.dns.peers import free_port
+
+ROOT = Path(__file__).resolve().parents[3]
+ENVIRONMENT = {
+    **os.environ,
+    "PYTHONPATH": os.pathsep.join(str(ROOT / part) for part in (".", "dns", "warp_twisted/_dropins")),
+    "PYTHONDONTWRITEBYTECODE": "1",
+}
+CONFIGURATION = """
+listen: ["127.0.0.1:{port}"]
+metrics: "tcp:{web}:interface=127.0.0.1"
+identity: {{version: "warp", id: ns1}}
+zones:
+  - name: warp.example
+    nameservers: {{ns1.warp.example: [127.0.0.1]}}
+    master_file: {directory}/warp.zone
+    follow: {directory}/admin.sock
+    stale_seconds: 0.5
+  - name: other.example
+    master_file: {directory}/other.zone
+"""
+OTHER = "$TTL 60\n@ SOA ns h 7 3600 600 86400 60\n@ NS ns\nns A 192.0.2.53\n"
+
+
+class Program(ProcessProtocol):
+    """A running twistd, and what it wrote."""
+
+    def __init__(self) -> None:
+        self.output = ""
+        self.ended: Deferred[None] = Deferred()
+
+    def outReceived(self, data: bytes) -> None:
+        """Keep it."""
+        self.output += data.decode(errors="replace")
+
+    errReceived = outReceived
+
+    def processEnded(self, reason: object) -> None:
+        """It is gone."""
+        self.ended.callback(None)
+
+
+class EdgeStream(Protocol):
+    """An edge that publishes one application, and then whatever the test says."""
+
+    transport: Any
+
+    def connectionMade(self) -> None:
+        """Begin the stream at once; the request is not looked at."""
+        self.factory.streams.append(self)  # type: ignore[union-attr]
+        self.transport.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        self.say(app="192.0.2.1")
+
+    def say(self, **names: str) -> None:
+        """Publish an address for each name, none for an empty one."""
+        line = {
+            f"{name}.warp.example": (
+                [{"name": f"{name}.warp.example", "type": "A", "ttl": 5, "rdata": rdata, "edge": "edge1"}]
+                if rdata
+                else []
+            )
+            for name, rdata in names.items()
+        }
+        content = json.dumps(line).encode() + b"\n"
+        self.transport.write(b"%x\r\n%s\r\n" % (len(content), content))
+
+
+class ServiceTests(TestCase):
+    """The program, beside an edge that the test plays."""
+
+    timeout = 60
+
+    def setUp(self) -> None:
+        """Write a configuration."""
+        self.directory = Path(tempfile.mkdtemp())  # short: a unix socket's path has 107 octets at most
+        self.addCleanup(self.clean)
+        self.port, self.web = free_port(), free_port()
+        self.configuration = self.directory / "dns.yaml"
+        self.configuration.write_text(CONFIGURATION.format(port=self.port, web=self.web, directory=self.directory))
+        (self.directory / "warp.zone").write_text("www 60 A 192.0.2.80\n")
+        (self.directory / "other.zone").write_text(OTHER)
+
+    def clean(self) -> None:
+        """Remove the directory."""
+        for path in self.directory.iterdir():
+            path.unlink()
+        self.directory.rmdir()
+
+    def edge(self) -> list[EdgeStream]:
+        """Listen as an edge does; returns the streams that are opened."""
+        factory = Factory.forProtocol(EdgeStream)
+        factory.noisy = False
+        streams: list[EdgeStream] = []
+        factory.streams = streams  # type: ignore[attr-defined]
+        port = reactor.listenUNIX(str(self.directory / "admin.sock"), factory)  # type: ignore[attr-defined]
+        self.addCleanup(port.stopListening)
+        self.addCleanup(lambda: [stream.transport.abortConnection() for stream in streams])
+        self.stop_edge = port.stopListening
+        return streams
+
+    def run_program(self, *arguments: str) -> Program:
+        """Start `twistd warp-dns`."""
+        program = Program()
+        command = [sys.executable, str(Path(sys.executable).parent / "twistd"), "-n", "--pidfile=", "warp-dns"]
+        command += ["--config", str(self.configuration), *arguments]
+        process: Any = reactor.spawnProcess(  # type: ignore[attr-defined]
+            program, sys.executable, command, env=ENVIRONMENT, path=str(self.directory)
+        )
+
+        def end() -> Deferred[None]:
+            if process.pid is not None:
+                process.signalProcess("TERM")
+            return program.ended
+
+        self.addCleanup(end)
+        self.signal = process.signalProcess
+        return program
+
+    async def ask(self, name: str, rdtype: str = "A", rdclass: str = "IN") -> dns.message.Message:
+        """Ask the program."""
+        query = dns.message.make_query(name, rdtype, rdclass)
+        reply: dns.message.Message = await deferToThread(dns.query.udp, query, "127.0.0.1", timeout=1, port=self.port)
+        return reply
+
+    async def until(self, name: str, code: dns.rcode.Rcode, program: Program) -> None:
+        """Ask until the answer has a code."""
+        for _ in range(100):
+            try:
+                if (await self.ask(name)).rcode() == code:
+                    return
+            except (dns.exception.Timeout, OSError):
+                pass
+            await deferLater(reactor, 0.1)
+        self.fail(program.output)
+
+    async def get(self, path: str) -> tuple[int, str]:
+        """Fetch a page of the watching site."""
+        response = await Agent(reactor).request(b"GET", f"http://127.0.0.1:{self.web}{path}".encode())
+        return response.code, (await readBody(response)).decode()
+
+    async def check(self, *arguments: str) -> tuple[int, str]:
+        """Run the program to its end; returns its exit code and what it wrote."""
+        out, err, code = await getProcessOutputAndValue(
+            str(Path(sys.executable).parent / "twistd"),
+            ["warp-dns", "--config", str(self.configuration), *arguments],
+            env=ENVIRONMENT,
+            path=str(self.directory),
+        )
+        return code, (out + err).decode()
+
+    async def test_a_configuration_is_checked(self) -> None:
+        """`--check` exits with 0 for a good one; with 1, and what is wrong, for bad keys, zones and secrets."""
+        code, output = await self.check("--check")
+        self.assertEqual((code, output), (0, f"{self.configuration}: good\n"))
+        good = self.configuration.read_text()
+        (self.directory / "short").write_text("c2hvcnQ=")
+        for text, problem in (
+            (good.replace("stale_seconds: 0.5", "stale_seconds: -1"), "zones[0].stale_seconds"),
+            (good.replace("identity:", "identidy:"), "identidy"),
+            (good + f"keys: [{{name: k, secret_file: {self.directory}/short}}]\n", "key k: the secret has 5 bytes"),
+            (good.replace("other.zone", "missing.zone"), "missing.zone: No such file"),
+        ):
+            self.configuration.write_text(text)
+            code, output = await self.check("--check")
+            self.assertEqual(code, 1, output)
+            self.assertIn(problem, output)
+        self.configuration.write_text(good)
+        (self.directory / "warp.zone").write_text("www 60 A 192.0.2.80\nx 60 A banana\n")
+        code, output = await self.check("--check")
+        self.assertEqual(code, 1)
+        self.assertIn("warp.zone:2: ", output)
+
+    async def test_it_serves_and_follows(self) -> None:
+        """Its own records at once, an edge's as they come; SERVFAIL before the first snapshot and when they are old."""
+        program = self.run_program("--workers", "2")
+        await self.until("www.warp.example", dns.rcode.SERVFAIL, program)
+        await self.until("ns.other.example", dns.rcode.NOERROR, program)
+        self.assertEqual((await self.get("/ready"))[0], 503)
+        streams = self.edge()
+        await self.until("app.warp.example", dns.rcode.NOERROR, program)
+        self.assertEqual(await self.get("/ready"), (200, "ready\n"))
+        self.assertEqual(await self.get("/live"), (200, "live\n"))
+        streams[-1].say(new="192.0.2.2", app="")
+        await self.until("new.warp.example", dns.rcode.NOERROR, program)
+        await self.until("app.warp.example", dns.rcode.NXDOMAIN, program)
+        self.assertEqual(str((await self.ask("version.bind", "TXT", "CH")).answer[0][0]), '"warp"')
+        _, metrics = await self.get("/metrics")
+        self.assertIn('warp_dns_zone_serial{zone="other.example"} 7.0', metrics)
+        await self.stop_edge()
+        streams[-1].transport.abortConnection()
+        await self.until("new.warp.example", dns.rcode.SERVFAIL, program)
+        await self.until("ns.other.example", dns.rcode.NOERROR, program)
+
+    async def test_files_are_read_again(self) -> None:
+        """A changed zone file is served by itself; SIGHUP brings zones and takes them; what is bad changes nothing."""
+        self.edge()
+        program = self.run_program()
+        await self.until("app.warp.example", dns.rcode.NOERROR, program)
+        zone = self.directory / "warp.zone"
+        zone.write_text("www 60 A 192.0.2.80\nfresh 60 A 192.0.2.81\n")
+        await self.until("fresh.warp.example", dns.rcode.NOERROR, program)
+        zone.write_text("www 60 A 192.0.2.80\nwww 60 CNAME x\n")
+        while "CNAME beside other data" not in program.output:
+            await deferLater(reactor, 0.1)
+        self.assertEqual((await self.ask("fresh.warp.example")).rcode(), dns.rcode.NOERROR)
+        zone.write_text("www 60 A 192.0.2.80\n")
+        text = self.configuration.read_text()
+        self.configuration.write_text(text.replace("other", "third").replace("third.zone", "other.zone"))
+        self.signal(signal.SIGHUP)
+        await self.until("ns.third.example", dns.rcode.NOERROR, program)
+        await self.until("ns.other.example", dns.rcode.REFUSED, program)
+        self.assertEqual((await self.ask("app.warp.example")).rcode(), dns.rcode.NOERROR)
+        self.configuration.write_text("listen: banana")
+        self.signal(signal.SIGHUP)
+        while "reload refused" not in program.output:
+            await deferLater(reactor, 0.1)
+        self.assertEqual((await self.ask("ns.third.example")).rcode(), dns.rcode.NOERROR)
+
+    async def test_a_port_in_use_is_named(self) -> None:
+        """The second one on a port says which address it could not have, and ends."""
+        first = self.run_program()
+        await self.until("ns.other.example", dns.rcode.NOERROR, first)
+        second = self.run_program()
+        await second.ended
+        self.assertIn(f"cannot serve DNS on UDP 127.0.0.1 port {self.port}", second.output)

@@ -1,0 +1,146 @@
+"""DNS over UDP on loopback: batches, floods, addresses."""
+
+import socket
+from pathlib import Path
+
+import dns.message
+from twisted.internet import reactor
+from twisted.internet.task import deferLater
+from twisted.trial.unittest import SkipTest, TestCase
+
+from tests.dns.helpers import question
+from tests.system.dns.asking import UdpClient
+from warp_dns import DnsServer, FixedSource, RateLimitSettings, Record, ServedZone, ServerSettings, ZoneSettings
+
+ZONE = "warp.example"
+NETWORKS = 1000
+RATE = 5
+
+
+class UdpTests(TestCase):
+    """A server of ours on UDP."""
+
+    timeout = 30
+
+    def serve(self, *addresses: str, **options: object) -> None:
+        """Serve a name at addresses."""
+        source = FixedSource({f"app.{ZONE}": [Record(f"app.{ZONE}", "A", 5, "192.0.2.1", "edge1")]})
+        zone = ZoneSettings(name=ZONE, nameservers={f"ns1.{ZONE}": ["127.0.0.1"]})
+        settings = ServerSettings(**options)  # type: ignore[arg-type]
+        self.server = DnsServer(reactor, [ServedZone(zone, source)], settings)
+        self.addCleanup(self.server.stop)
+        self.bound = self.server.start(addresses or ["127.0.0.1:0"])
+
+    def client(self, host: str = "127.0.0.1") -> UdpClient:
+        """Return a client at an address."""
+        client = UdpClient()
+        port = reactor.listenUDP(0, client, interface=host)  # type: ignore[attr-defined]
+        self.addCleanup(port.stopListening)
+        return client
+
+    async def test_a_burst_is_answered(self) -> None:
+        """More datagrams at once than one turn takes are all answered, hits and misses alike."""
+        self.serve()
+        client = self.client()
+        queries = [
+            number.to_bytes(2, "big") + question(f"{name}.{ZONE}", "A")[2:]
+            for number, name in enumerate(["app", "nothing", f"x{1}"] * 200)
+        ]
+        replies = [client.ask(query, self.bound[0]) for query in queries]
+        codes = [(await reply)[3] & 15 for reply in replies]
+        self.assertEqual(codes, [0, 3, 3] * 200)
+        self.assertGreater(self.server.counters.hits[0], 150)
+        self.assertEqual(sum(self.server.counters.totals().values()), 600)
+
+    async def test_both_families_are_served(self) -> None:
+        """IPv4 and IPv6 beside each other."""
+        if not Path("/proc/net/if_inet6").exists():
+            raise SkipTest("no IPv6 here")
+        self.serve("127.0.0.1:0", "[::1]:0")
+        for host, address in (("127.0.0.1", self.bound[0]), ("::1", self.bound[1])):
+            reply = dns.message.from_wire(await self.client(host).ask(question(f"app.{ZONE}", "A"), address))
+            self.assertEqual(len(reply.answer), 1)
+
+    async def test_a_wildcard_answers_from_the_address_that_was_asked(self) -> None:
+        """Bound to every address, replies come from the one that the query went to, or the client drops them."""
+        self.serve("0.0.0.0:0", "[::]:0")
+        for family, asked, port in (
+            (socket.AF_INET, "127.0.0.53", self.bound[0][1]),
+            (socket.AF_INET6, "::1", self.bound[1][1]),
+        ):
+            for name in ("app", "nothing", "app"):
+                with socket.socket(family, socket.SOCK_DGRAM) as sock:
+                    sock.setblocking(False)
+                    sock.connect((asked, port))
+                    sock.send(question(f"{name}.{ZONE}", "A"))
+                    for _ in range(200):
+                        await deferLater(reactor, 0.005)
+                        try:
+                            reply = sock.recv(4096)
+                            break
+                        except BlockingIOError:
+                            continue
+                    else:
+                        self.fail(f"no reply from {asked}")
+                    self.assertEqual(reply[:2], b"\0\1")
+
+    async def test_a_flood_is_held_while_others_are_answered(self) -> None:
+        """A thousand networks asking for more than their rate get their rate; one that asks little gets everything."""
+        self.serve(rate_limit=RateLimitSettings(responses_per_second=RATE, slip=0, exempt=[]))
+        sockets = []
+        for number in range(NETWORKS):
+            sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            sock.setblocking(False)
+            sock.bind((f"127.{1 + number // 250}.{number % 250}.1", 0))
+            self.addCleanup(sock.close)
+            sockets.append(sock)
+        honest = self.client("127.200.0.1")
+        # Within one window: what the flood was sent is then exactly the rate.
+        asked = answered = good = 0
+        for turn in range(4 * RATE):
+            for number, sock in enumerate(sockets):
+                sock.sendto(question(f"{'app' if number % 2 else f'r{turn}x{number}'}.{ZONE}", "A"), self.bound[0])
+                asked += 1
+                if number % 100 == 0:
+                    await deferLater(reactor, 0)
+            if turn % 5 == 0:
+                reply = await honest.ask(turn.to_bytes(2, "big") + question(f"app.{ZONE}", "A")[2:], self.bound[0])
+                good += reply[3] & 15 == 0
+        await deferLater(reactor, 0.1)
+        for sock in sockets:
+            while True:
+                try:
+                    sock.recv(4096)
+                except BlockingIOError:
+                    break
+                answered += 1
+        self.assertEqual(good, 4)
+        dropped = self.server.counters.dropped[0]
+        self.assertEqual(answered + dropped, asked)
+        # Where the run spans windows, each adds a rate at most.
+        self.assertLessEqual(answered, 3 * NETWORKS * RATE)
+        self.assertGreaterEqual(answered, NETWORKS * RATE)
+
+    async def test_loopback_is_not_limited_by_default(self) -> None:
+        """A client on the machine itself is answered at any rate."""
+        self.serve()
+        client = self.client()
+        for number in range(1200):
+            await client.ask(number.to_bytes(2, "big") + question(f"app.{ZONE}", "A")[2:], self.bound[0])
+        self.assertEqual(self.server.counters.dropped[0], 0)
+
+    async def test_a_fault_of_ours_is_logged_and_passed_over(self) -> None:
+        """If answering ever fails, the query goes unanswered, the log says so, and the next one is answered."""
+        self.serve()
+        client = self.client()
+
+        def fail(data: bytes, host: str) -> bytes:
+            raise RuntimeError("a fault")
+
+        respond = self.server._responder.respond
+        self.server._responder.respond = fail  # type: ignore[method-assign]
+        client.ask(question(f"nothing.{ZONE}", "A"), self.bound[0]).addErrback(lambda _: None)
+        await deferLater(reactor, 0.1)
+        self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
+        self.server._responder.respond = respond  # type: ignore[method-assign]
+        await client.ask(question(f"nothing.{ZONE}", "A"), self.bound[0])

@@ -1,0 +1,108 @@
+"""Worker processes: the same zone at the same serial from each, and a new one for one that died."""
+
+import os
+import signal
+
+import dns.message
+from twisted.internet import reactor
+from twisted.internet.task import deferLater
+from twisted.trial.unittest import TestCase
+
+from tests.dns.helpers import question
+from tests.system.dns.asking import UdpClient
+from warp_dns import DnsServer, EdgeSettings, FixedSource, Record, ServedZone, ZoneSettings
+
+ZONE = "warp.example"
+
+
+class WorkersTests(TestCase):
+    """Three processes at one address."""
+
+    timeout = 60
+
+    async def setUp(self) -> None:
+        """Serve with two workers beside the test's process, and wait until they answer."""
+        self.source = FixedSource({f"app.{ZONE}": [Record(f"app.{ZONE}", "A", 5, "192.0.2.1", "edge1")]})
+        zone = ZoneSettings(name=ZONE, nameservers={f"ns1.{ZONE}": ["127.0.0.1"]})
+        self.server = DnsServer(reactor, [ServedZone(zone, self.source)], workers=3)
+        self.addCleanup(self.server.stop)
+        [self.address] = self.server.start(["127.0.0.1:0"])
+        # The kernel picks a process by the client's port, so that many clients meet all of them.
+        self.clients = []
+        for _ in range(24):
+            client = UdpClient()
+            port = reactor.listenUDP(0, client, interface="127.0.0.1")  # type: ignore[attr-defined]
+            self.addCleanup(port.stopListening)
+            self.clients.append(client)
+        self.asked = 0
+        await self.ask_all(f"app.{ZONE}")
+
+    async def ask_all(self, name: str, rdtype: str = "A") -> list[dns.message.Message]:
+        """Ask from every client."""
+        self.asked += len(self.clients)
+        replies = [client.ask(question(name, rdtype), self.address) for client in self.clients]
+        return [dns.message.from_wire(await reply) for reply in replies]
+
+    async def test_all_answer_alike_through_changes(self) -> None:
+        """Each process answers with each change, at one serial."""
+        for number in range(20):
+            self.source.change({f"app.{ZONE}": [Record(f"app.{ZONE}", "A", 5, f"192.0.2.{number + 2}", "edge1")]})
+            await deferLater(reactor, 0.02)
+        replies = await self.ask_all(f"app.{ZONE}")
+        self.assertEqual({str(reply.answer[0][0]) for reply in replies}, {"192.0.2.21"})
+        serials = {reply.answer[0][0].serial for reply in await self.ask_all(ZONE, "SOA")}
+        self.assertEqual(serials, {self.server.serial(ZONE)})
+
+    async def test_their_counts_are_the_servers(self) -> None:
+        """After a report the totals are all queries that were asked, and every process had a part."""
+        while sum(self.server.counters.totals().values()) < self.asked:
+            await deferLater(reactor, 0.1)
+        self.assertEqual(sum(self.server.counters.totals().values()), self.asked)
+        parts = [sum(count for *_, count in counted.queries) for counted in self.server.counters._workers.values()]
+        self.assertEqual(len(parts), 2)
+        self.assertTrue(all(parts) and sum(parts) < self.asked)
+
+    async def test_one_that_died_is_replaced(self) -> None:
+        """Queries wait in the socket until its successor answers them, with what has changed meanwhile."""
+        victim = self.server._workers[0]
+        pid = victim.pid
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        self.source.change({f"app.{ZONE}": [Record(f"app.{ZONE}", "A", 5, "192.0.2.99", "edge1")]})
+        await deferLater(reactor, 0.1)
+        replies = await self.ask_all(f"app.{ZONE}")
+        self.assertEqual({str(reply.answer[0][0]) for reply in replies}, {"192.0.2.99"})
+        self.assertNotEqual(victim.pid, pid)
+        self.assertEqual(len(self.flushLoggedErrors()), 0)
+
+    async def test_all_is_told_to_all(self) -> None:
+        """Suspension, edges and zones that come and go hold for every process."""
+        self.server.suspend(ZONE)
+        await deferLater(reactor, 0.1)
+        self.assertEqual({reply.rcode() for reply in await self.ask_all(f"app.{ZONE}")}, {2})
+        self.server.resume(ZONE)
+        self.server.set_edges({"edge1": EdgeSettings(draining=True)})
+        other = ZoneSettings(name="other.example", nameservers={"ns1.other.example": ["127.0.0.1"]})
+        self.server.replace_zones([ServedZone(other)])
+        await deferLater(reactor, 0.2)
+        self.assertEqual({reply.rcode() for reply in await self.ask_all(f"app.{ZONE}")}, {5})
+        self.assertEqual({reply.rcode() for reply in await self.ask_all("ns1.other.example")}, {0})
+
+    async def test_one_that_does_not_read_is_replaced(self) -> None:
+        """Changes do not pile up for a worker that is stopped."""
+        victim = self.server._workers[0]
+        victim._max_unread = 100_000
+        pid = victim.pid
+        assert pid is not None
+        os.kill(pid, signal.SIGSTOP)
+        texts = [Record(f"app.{ZONE}", "TXT", 5, '"' + "x" * 250 + f'{n:04}"') for n in range(400)]
+        for number in range(400):
+            if victim.pid != pid:
+                break
+            self.source.change({f"app.{ZONE}": texts[number % 2 :]})
+            await deferLater(reactor, 0.005)
+        self.assertLess(len(victim._waiting), 1 << 20)
+        while victim.pid in (None, pid):
+            await deferLater(reactor, 0.1)
+        replies = await self.ask_all(f"app.{ZONE}", "TXT")
+        self.assertEqual(len(replies), len(self.clients))
