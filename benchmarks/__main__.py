@@ -25,8 +25,8 @@ _LEAST_FILES = 4096
 
 _EXAMPLES = """\
 examples:
-  python -m benchmarks                          everything, about ten minutes, into benchmarks/results/
-  python -m benchmarks --quick                  a look in about two minutes; nothing is written
+  python -m benchmarks                          everything, about six minutes, into benchmarks/results/
+  python -m benchmarks --quick                  a look in a minute; nothing is written
   python -m benchmarks --only keepalive --only transfer
   python -m benchmarks --only keepalive --peer Warp --peer HAProxy --connections 128 --seconds 5
   python -m benchmarks --only idle-tunnels --output /tmp/tunnels
