@@ -2,11 +2,14 @@
 
 from dataclasses import dataclass, field
 
+from twisted.internet.interfaces import IConsumer, IPullProducer, ITransport
+from zope.interface import implementer
+
 from warp_twisted.edge.pool import OriginStream
 from warp_twisted.testing import RecordingReceiver
 from warp_twisted.wire.connection import Connection
 from warp_twisted.wire.errors import CannotOpenStream
-from warp_twisted.wire.frames import Role
+from warp_twisted.wire.frames import HEADER, Role
 from warp_twisted.wire.limits import Limits
 from warp_twisted.wire.preamble import Opening, OpeningReader, OpeningReceiver, encode_opening, encode_preamble
 from warp_twisted.wire.preamble import OpeningCode as Code
@@ -37,6 +40,19 @@ class FakeOpener:
         reader.stream = stream
         self.opened.append((route_id, stream))
         return stream
+
+    def sent(self) -> dict[int, bytes]:
+        """Return what was written to each stream since the last call, as far as its credit went."""
+        data = self.connection.data_to_send()
+        written: dict[int, bytes] = {}
+        at = 0
+        while at < len(data):
+            word, stream_id, length = HEADER.unpack_from(data, at)
+            at += HEADER.size
+            if word >> 16 == 0:
+                written[stream_id] = written.get(stream_id, b"") + data[at : at + length]
+                at += length
+        return written
 
     def arrive(self, stream: Stream, data: bytes) -> None:
         """Deliver bytes of the agent on a stream."""
@@ -79,3 +95,69 @@ def opened(origin: OriginStream) -> OriginStream:
     assert isinstance(opener, FakeOpener)
     opener.answer(origin.stream)
     return origin
+
+
+@implementer(ITransport, IConsumer)
+class FakeTransport:
+    """
+    A visitor's socket: takes as many bytes as there is room for, as Twisted's TCP connection does.
+
+    :ivar room: bytes the socket takes before it is full.
+    :ivar taken: what the visitor got.
+    """
+
+    def __init__(self) -> None:
+        self.room = 1 << 30
+        self.taken = b""
+        self.waiting = b""
+        self.is_reading = True
+        self.is_closing = False
+        self.is_aborted = False
+        self.producer: IPullProducer | None = None
+
+    def setTcpNoDelay(self, enabled: bool) -> None:
+        """As TCP has it."""
+
+    def setTcpKeepAlive(self, enabled: bool) -> None:
+        """As TCP has it."""
+
+    def writeSomeData(self, data: bytes) -> int:
+        count = min(len(data), self.room)
+        self.taken += data[:count]
+        self.room -= count
+        return count
+
+    def write(self, data: bytes) -> None:
+        if not self.is_closing:
+            self.waiting += data
+
+    def registerProducer(self, producer: IPullProducer, streaming: bool) -> None:
+        self.producer = producer
+        producer.resumeProducing()
+
+    def unregisterProducer(self) -> None:
+        self.producer = None
+
+    def read(self, count: int) -> None:
+        """The visitor reads: there is room again, and what waits goes out."""
+        self.room += count
+        while self.waiting and self.room:
+            sent = self.writeSomeData(self.waiting)
+            self.waiting = self.waiting[sent:]
+            if not self.waiting and self.producer is not None:
+                self.producer.resumeProducing()
+
+    def pauseProducing(self) -> None:
+        self.is_reading = False
+
+    def resumeProducing(self) -> None:
+        self.is_reading = True
+
+    def loseConnection(self) -> None:
+        self.is_closing = True
+
+    def loseWriteConnection(self) -> None:
+        self.is_closing = True
+
+    def abortConnection(self) -> None:
+        self.is_closing = self.is_aborted = True
