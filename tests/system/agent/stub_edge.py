@@ -45,6 +45,7 @@ from warp_twisted.wire.preamble import Opening
 from warp_twisted.wire.streams import Stream
 
 SECRET = "ab" * 32
+KEPT_BYTES = 2 << 20
 
 
 class Fleet:
@@ -78,10 +79,15 @@ class Fleet:
 
 @dataclass(eq=False)
 class Visit(RecordingReceiver):
-    """One stream to an origin, and what came of it."""
+    """
+    One stream to an origin, and what came of it.
+
+    :ivar count: bytes that came; they are kept in `data` only while there are few.
+    """
 
     def __post_init__(self) -> None:
         super().__init__()
+        self.count = 0
         self.opened: Deferred[Opening] = Deferred()
         self.over: Deferred[bytes] = Deferred()
         self._awaited: tuple[int, Deferred[bytes]] | None = None
@@ -93,8 +99,12 @@ class Visit(RecordingReceiver):
 
     def data_received(self, data: bytes) -> None:
         """Keep the bytes, and tell who waits for them."""
-        super().data_received(data)
-        if self._awaited is not None and len(self.data) >= self._awaited[0]:
+        self.count += len(data)
+        if self.count <= KEPT_BYTES:
+            self.data += data
+        if self.consumes:
+            self.stream.consumed(len(data))
+        if self._awaited is not None and self.count >= self._awaited[0]:
             (_, deferred), self._awaited = self._awaited, None
             deferred.callback(self.data)
 
@@ -117,7 +127,7 @@ class Visit(RecordingReceiver):
     def read(self, size: int) -> Deferred[bytes]:
         """Wait until so many bytes have come in all."""
         deferred: Deferred[bytes] = Deferred()
-        if len(self.data) >= size:
+        if self.count >= size:
             deferred.callback(self.data)
         else:
             self._awaited = (size, deferred)

@@ -5,9 +5,10 @@ from typing import Any
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import IListeningPort
+from twisted.internet.interfaces import IDelayedCall, IListeningPort
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.ssl import CertificateOptions
+from twisted.internet.task import deferLater
 
 from tests.system.agent.base import AgentTestCase
 from tests.system.agent.origins import Echo, Origin, OriginConnection, black_hole, self_signed, unused_port
@@ -267,7 +268,7 @@ class FlowTests(OriginTestCase):
         await self.flushed()
         self.assertLess(held.written, BUFFERS)
         visit.consumes = True
-        visit.stream.consumed(len(visit.data))
+        visit.stream.consumed(visit.count)
         await visit.read(size)
 
     async def test_slow_origin_holds_the_visitor_back(self) -> None:
@@ -276,7 +277,7 @@ class FlowTests(OriginTestCase):
         written = 0
         while written < BUFFERS and visit.stream.write(b"x" * 65536):
             written += 65536
-            await self.flushed()
+            await deferLater(reactor, 0)
         self.assertTrue(visit.stream.is_blocked)
         self.assertLess(written, BUFFERS)
         connection.transport.resumeProducing()
@@ -292,12 +293,15 @@ class HeldBack:
         self._transport = transport
         self._size = size
         self._is_paused = False
+        self._call: IDelayedCall | None = None
         transport.registerProducer(self, True)
         self.resumeProducing()
 
     def resumeProducing(self) -> None:
         """Write until paused."""
         self._is_paused = False
+        if self._call is not None and self._call.active():
+            self._call.cancel()
         while not self._is_paused and self.written < self._size:
             self.written += 65536
             self._transport.write(b"x" * 65536)
@@ -305,11 +309,8 @@ class HeldBack:
     def pauseProducing(self) -> None:
         """Stop writing; the first time that this lasts is told after a moment."""
         self._is_paused = True
-        reactor.callLater(0.3, self._still)
-
-    def _still(self) -> None:
-        if self._is_paused and not self.paused.called:
-            self.paused.callback(None)
+        if not self.paused.called:
+            self._call = reactor.callLater(0.3, self.paused.callback, None)
 
     def stopProducing(self) -> None:
         """The connection is gone."""
