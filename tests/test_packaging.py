@@ -51,14 +51,15 @@ def _build(source: Path, hook: str, out: Path) -> Path:
 
 
 @cache
-def _distributions() -> tuple[Path, Path]:
-    """Build the sdist from a copy of the tree, and the wheel from the unpacked sdist, once for all tests."""
-    work = Path(tempfile.mkdtemp(dir="."))
-    sdist = _build(_copy(work.resolve() / "tree"), "build_sdist", work.resolve() / "dist")
+def _distributions() -> tuple[Path, Path, Path]:
+    """Copy the tree, build the sdist from the copy and the wheel from the unpacked sdist, once for all tests."""
+    work = Path(tempfile.mkdtemp(dir=".")).resolve()
+    tree = _copy(work / "tree")
+    sdist = _build(tree, "build_sdist", work / "dist")
     with tarfile.open(sdist) as archive:
         archive.extractall(work / "unpacked", filter="data")
-    (source,) = (work / "unpacked").resolve().iterdir()
-    return sdist, _build(source, "build_wheel", work.resolve() / "dist")
+    (source,) = (work / "unpacked").iterdir()
+    return tree, sdist, _build(source, "build_wheel", work / "dist")
 
 
 def _environment(directory: Path, *install: str | Path) -> Path:
@@ -82,7 +83,7 @@ class DistributionTests(SynchronousTestCase):
 
     def test_wheel_holds_the_packages_and_nothing_else(self) -> None:
         """The wheel has our two packages and the plugin file: no tests, no top-level dns, no roles."""
-        _, wheel = _distributions()
+        _, _, wheel = _distributions()
         names = zipfile.ZipFile(wheel).namelist()
         tops = {name.split("/")[0] for name in names if ".dist-info/" not in name}
         self.assertEqual(tops, {"warp_twisted", "warp_dns", "twisted"})
@@ -91,10 +92,10 @@ class DistributionTests(SynchronousTestCase):
 
     def test_wheel_holds_every_module_and_data_file(self) -> None:
         """Each module, schema, specification and type marker of the tree is in the wheel."""
-        _, wheel = _distributions()
+        tree, _, wheel = _distributions()
         names = set(zipfile.ZipFile(wheel).namelist())
         wanted = set()
-        for base, package in ((ROOT, "warp_twisted"), (ROOT / "dns", "warp_dns")):
+        for base, package in ((tree, "warp_twisted"), (tree / "dns", "warp_dns")):
             for path in (base / package).rglob("*"):
                 if path.suffix in (".py", ".sql", ".md", ".txt", ".typed") and "_dropins" not in path.parts:
                     wanted.add(path.relative_to(base).as_posix())
@@ -102,7 +103,7 @@ class DistributionTests(SynchronousTestCase):
 
     def test_wheel_carries_licence_and_readme(self) -> None:
         """The licence's text travels with the wheel, and its description is the README."""
-        _, wheel = _distributions()
+        _, _, wheel = _distributions()
         archive = zipfile.ZipFile(wheel)
         names = archive.namelist()
         licence = next(name for name in names if name.endswith("licenses/LICENSE"))
@@ -113,13 +114,16 @@ class DistributionTests(SynchronousTestCase):
 
     def test_sdist_holds_roles_playbooks_and_tests(self) -> None:
         """The sdist is enough to test and to deploy from."""
-        sdist, _ = _distributions()
+        tree, sdist, _ = _distributions()
         with tarfile.open(sdist) as archive:
             names = {name.partition("/")[2] for name in archive.getnames()}
-        for directory in ("roles", "playbooks", "tests", "docs", "warp_twisted", "dns"):
-            for path in (ROOT / directory).rglob("*"):
-                if path.suffix in (".py", ".yml", ".md", ".j2") and "__pycache__" not in path.parts:
-                    self.assertIn(path.relative_to(ROOT).as_posix(), names)
+        wanted = {
+            path.relative_to(tree).as_posix()
+            for directory in ("roles", "playbooks", "tests", "docs", "warp_twisted", "dns", "inventory.example")
+            for path in (tree / directory).rglob("*")
+            if path.suffix in (".py", ".yml", ".md", ".j2", ".go") and "__pycache__" not in path.parts
+        }
+        self.assertEqual(wanted - names, set())
         self.assertLessEqual({"LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", "Makefile", "tests/__init__.py"}, names)
 
 
@@ -141,7 +145,7 @@ class InstalledTests(SynchronousTestCase):
 
     def test_wheel(self) -> None:
         """A wheel built from the sdist has the services, the command, and leaves dnspython alone."""
-        _, wheel = _distributions()
+        _, _, wheel = _distributions()
         self.check(_environment(Path(self.mktemp()), wheel))
 
     def test_editable(self) -> None:
