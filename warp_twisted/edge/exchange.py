@@ -13,7 +13,8 @@ A request is sent again, on a new stream, if its stream died before the first by
 (RFC 9110 §9.2.2), or if the agent said that the origin never saw it.
 """
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, ParamSpec
 
 from twisted.logger import Logger
 
@@ -31,6 +32,8 @@ from warp_twisted.wire.preamble import Opening
 
 if TYPE_CHECKING:
     from warp_twisted.edge.connection import VisitorConnection
+
+P = ParamSpec("P")
 
 _MAX_ATTEMPTS = 3
 _IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE", b"PROPFIND", b"REPORT", b"SEARCH", b"QUERY"})
@@ -172,7 +175,7 @@ class Exchange(Borrower):
         self._detail = opening.detail
         if origin is not None:
             self._avoid |= {origin.member.load.tunnel.agent}
-        self._send_again(refusals.OPENINGS[opening.code])
+        self._guard(self._send_again, refusals.OPENINGS[opening.code])
 
     def credit_received(self) -> None:
         """The stream takes bytes again."""
@@ -189,24 +192,42 @@ class Exchange(Borrower):
                 self._answered(origin)
         except MessageRefused as error:
             self._detail = error.refusal.slug
-            self._fail(refusals.BAD_RESPONSE)
+            self._guard(self._fail, refusals.BAD_RESPONSE)
         except Exception:
-            # An exception that passed on would end the tunnel, and with it everybody else's requests.
-            self._log.failure("request {id} failed", id=self._request_id.decode())
-            self._fail(refusals.INTERNAL)
+            self._broke()
 
     def end_received(self) -> None:
         """The origin closed its connection in order."""
+        self._guard(self._ended)
+
+    def stream_lost(self, error: WireError) -> None:
+        """The stream died: the origin cut its connection, or the tunnel is gone."""
+        self._detail = str(error)
+        self._guard(self._lost)
+
+    def _guard(self, function: Callable[P, None], *arguments: P.args, **named: P.kwargs) -> None:
+        """Call a function for the stream: an exception would end the tunnel, and with it everybody's requests."""
+        try:
+            function(*arguments, **named)
+        except Exception:
+            self._broke()
+
+    def _broke(self) -> None:
+        """A mistake of ours came to light: log it, and let it cost no more than this request."""
+        self._log.failure("request {id} failed", id=self._request_id.decode())
+        self._drop_origin()
+        if self._answer.bytes_out or self._is_over:
+            self._is_over = True
+            self._visitor.abort()
+        else:
+            self._refuse(refusals.INTERNAL)
+
+    def _ended(self) -> None:
         origin = self._origin
         if origin is not None and self._answer.end():
             self._answered(origin)
         else:
             self._lost()
-
-    def stream_lost(self, error: WireError) -> None:
-        """The stream died: the origin cut its connection, or the tunnel is gone."""
-        self._detail = str(error)
-        self._lost()
 
     def _lost(self) -> None:
         origin, self._origin = self._origin, None
