@@ -1,6 +1,8 @@
 """Filters of the playbooks: what one host's roles must know of the others, from the inventory."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 Addresses = Mapping[str, Sequence[str]]
@@ -41,13 +43,69 @@ def warp_tunnel_ports(
     return found
 
 
+def warp_file(path: str) -> str:
+    """Return the text of a file on the controller."""
+    return Path(path).read_text()
+
+
+def _units(shown: str) -> Iterator[dict[str, str]]:
+    """Yield what `systemctl show` said of each unit that is there."""
+    for block in shown.split("\n\n"):
+        unit = dict(line.partition("=")[::2] for line in block.splitlines())
+        if unit.get("LoadState") == "loaded":
+            yield unit
+
+
+def warp_status_table(hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]]) -> str:
+    """
+    Return a table of what runs where.
+
+    :param hosts: those that were asked; each has the answers in `warp_status_units` and `warp_status_edge`.
+    """
+    rows = [("HOST", "UNIT", "STATE", "SINCE", "MEMORY", "RELEASE")]
+    edges = []
+    for host in hosts:
+        answers = hostvars[host]
+        shown = answers.get("warp_status_units", {}).get("stdout")
+        if shown is None:
+            rows.append((host, "-", "not reachable", "", "", ""))
+            continue
+        for unit in _units(shown):
+            memory = unit.get("MemoryCurrent", "")
+            release = re.search(r"/releases/([^/]+)/", unit.get("ExecStart", ""))
+            rows.append(
+                (
+                    host,
+                    unit["Id"].removesuffix(".service"),
+                    f"{unit['ActiveState']} ({unit['SubState']})",
+                    unit.get("ActiveEnterTimestamp", ""),
+                    f"{int(memory) >> 20} MiB" if memory.isdigit() else "-",
+                    release[1] if release else "-",
+                )
+            )
+        if status := answers.get("warp_status_edge", {}).get("status"):
+            edges.append(_edge(status))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    return "\n".join([*lines, "", *edges])
+
+
+def _edge(status: Mapping[str, Any]) -> str:
+    edge = status["edge"]
+    lines = [f"{edge['name']}: {'ready' if edge['ready'] else 'not ready'}, {edge['tunnels']} tunnels"]
+    lines += [f"  {route['url']}{route['path']} on {route['tunnels']} tunnels" for route in status["routes"]]
+    return "\n".join(lines)
+
+
 class FilterModule:
     """What Ansible asks for the filters."""
 
     def filters(self) -> dict[str, Callable[..., object]]:
         return {
             "warp_addresses": warp_addresses,
+            "warp_file": warp_file,
             "warp_nameservers": warp_nameservers,
             "warp_peers": warp_peers,
+            "warp_status_table": warp_status_table,
             "warp_tunnel_ports": warp_tunnel_ports,
         }

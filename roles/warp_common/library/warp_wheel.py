@@ -7,7 +7,7 @@ module: warp_wheel
 short_description: Have Warp's wheel on the controller, and name its release
 description:
   - Builds the wheel from a checkout, unless the wheel of exactly these sources was built before.
-  - The name of the release says the version and a digest of what is installed, so equal names are equal installations.
+  - The release's name has the version and a digest of what is installed, so equal names are equal installations.
   - Runs on the controller, with C(delegate_to=localhost).
 options:
   source:
