@@ -43,19 +43,16 @@ def demo(check: bool) -> int:
     from twisted.internet import reactor
 
     from warp_twisted.cli.demo_fleet import DemoFleet
-    from warp_twisted.cli.demo_ports import WANTED, choose_ports, moved
 
-    ports = choose_ports()
-    return _Run(reactor, DemoFleet(reactor, ports), moved(WANTED, ports)).run(check)
+    return _Run(reactor, DemoFleet(reactor)).run(check)
 
 
 class _Run:
     """One run of the reactor, from start to an empty temporary directory."""
 
-    def __init__(self, reactor: Any, fleet: "DemoFleet", moved: list[str]) -> None:
+    def __init__(self, reactor: Any, fleet: "DemoFleet") -> None:
         self._reactor = reactor
         self._fleet = fleet
-        self._moved = moved
         self._view: View | None = None
         self._status = 1
         self._is_stopping = False
@@ -84,11 +81,16 @@ class _Run:
 
     async def _check(self) -> None:
         from warp_twisted.cli.demo_check import run_steps, steps_of
+        from warp_twisted.cli.demo_ports import moved
 
-        for note in self._moved:
-            click.echo(f"Note: {note}")
         began = self._reactor.seconds()
-        is_good = await run_steps(steps_of(self._fleet, self._reactor), self._reactor, click.echo)
+        start, *_ = steps_of(self._fleet, self._reactor)
+        is_good = await run_steps([start], self._reactor, click.echo)
+        for note in moved(self._fleet.ports):
+            click.echo(f"Note: {note}")
+        if is_good:
+            _, *others = steps_of(self._fleet, self._reactor)  # again, for now the ports are known
+            is_good = await run_steps(others, self._reactor, click.echo)
         if not is_good:
             for line in self._kept or ():
                 click.echo(line, err=True)
@@ -102,6 +104,7 @@ class _Run:
         from twisted.internet.task import LoopingCall
 
         from warp_twisted.cli.demo_fleet import HOSTNAME
+        from warp_twisted.cli.demo_ports import moved
         from warp_twisted.cli.demo_view import Tail, welcome
 
         fleet = self._fleet
@@ -118,7 +121,7 @@ class _Run:
             hostname=HOSTNAME,
             dns_port=fleet.ports.dns,
             command=_command(),
-            moved=self._moved,
+            moved=moved(fleet.ports),
         ):
             click.echo(line)
         sys.stdout.flush()

@@ -57,7 +57,7 @@ async def run_steps(steps: list[Step], clock: IReactorTime, say: Callable[[str],
 
 
 def steps_of(fleet: DemoFleet, reactor: Any) -> list[Step]:
-    """Return the steps for a fleet that was made and not started."""
+    """Return the steps for a fleet; their sentences name its ports, which it chooses in the first step."""
     path = _Path(fleet, reactor)
     return [
         Step("the edge, its DNS and its certificate authority start", fleet.start_edge),

@@ -15,9 +15,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
+from warp_dns.errors import ListenFailed
 from warp_twisted.agent.enrollment import enroll_agent
 from warp_twisted.agent.events import Event, Published, Refused, TunnelUp
 from warp_twisted.agent.ingress import compile_ingress
@@ -31,7 +33,7 @@ from warp_twisted.ca.tokens import parse_token
 from warp_twisted.cli.answers import NewToken, read
 from warp_twisted.cli.demo_admin import DemoAdmin
 from warp_twisted.cli.demo_application import DemoApplication
-from warp_twisted.cli.demo_ports import ADDRESS, Ports
+from warp_twisted.cli.demo_ports import ADDRESS, WANTED, choose_ports
 from warp_twisted.cli.errors import DemoFailed
 from warp_twisted.cli.local import DemoInfo, announce_demo, find_demo
 from warp_twisted.edge.node import EdgeNode
@@ -44,11 +46,13 @@ from warp_twisted.edge.settings import (
     Log,
     Timeouts,
 )
+from warp_twisted.errors import InvalidSettings
 
 ZONE = "warp.localhost"
 HOSTNAME = f"hello.{ZONE}"
 EDGE = "edge1"
 TUNNELS = 4
+ATTEMPTS = 5
 DRAIN_SECONDS = 2.0
 TOKEN_SECONDS = 600.0
 
@@ -57,6 +61,7 @@ class DemoFleet:
     """
     The demo's parts.
 
+    :ivar ports: those that were chosen, once `start_edge` has returned.
     :ivar directory: the temporary directory with everything in it.
     :ivar admin: asks the edge, once `start_edge` has returned.
     :ivar node: the edge; `agent`: the agent; None while they do not run.
@@ -64,9 +69,9 @@ class DemoFleet:
 
     _log = Logger()
 
-    def __init__(self, reactor: Any, ports: Ports) -> None:
+    def __init__(self, reactor: Any) -> None:
         self._reactor = reactor
-        self.ports = ports
+        self.ports = WANTED
         self.directory = Path(tempfile.mkdtemp(prefix="warp-demo-"))
         self.application = DemoApplication(reactor, reactor)
         self.admin = DemoAdmin(reactor, str(self.admin_file))
@@ -97,11 +102,24 @@ class DemoFleet:
         return f"{scheme}://{HOSTNAME}:{port}{path}"
 
     async def start_edge(self) -> None:
-        """Make a certificate authority, and start the edge with its DNS server."""
+        """
+        Make a certificate authority, choose ports, and start the edge with its DNS server.
+
+        A port may be taken by somebody else between the choice and the start, as when two demos start at once.
+        """
         settings = self._prepare()
-        self.node = EdgeNode(self._reactor, settings)
-        self.node.startService()
-        await self.node.started
+        for attempt in range(1, ATTEMPTS + 1):
+            self.ports = choose_ports()
+            node = EdgeNode(self._reactor, replace(settings, listen=self._listen()))
+            try:
+                node.startService()
+                await node.started
+            except (InvalidSettings, ListenFailed) as error:
+                if attempt == ATTEMPTS or choose_ports() == self.ports:
+                    raise DemoFailed(f"the edge cannot start: {error}") from error
+            else:
+                self.node = node
+                return
 
     async def start_application(self) -> None:
         """Start the application that is exposed."""
@@ -206,18 +224,20 @@ class DemoFleet:
             zone=ZONE,
             edge=EdgeIdentity(name=EDGE, addresses=(ADDRESS,)),
             ca=CertificateAuthority(root=str(paths[0]), certificate=str(paths[1]), key=str(paths[2])),
-            listen=Listen(
-                http=(_loopback(self.ports.http),),
-                https=(_loopback(self.ports.https),),
-                tunnel=(_loopback(self.ports.tunnel),),
-                dns=(f"{ADDRESS}:{self.ports.dns}",),
-                admin=str(self.admin_file),
-            ),
             state=str(self.directory / "edge"),
             certificates=str(certificates),
             limits=Limits(enrollment_burst=100),
             timeouts=Timeouts(drain=DRAIN_SECONDS),
             log=Log(format="text", access=str(self.access_file)),
+        )
+
+    def _listen(self) -> Listen:
+        return Listen(
+            http=(_loopback(self.ports.http),),
+            https=(_loopback(self.ports.https),),
+            tunnel=(_loopback(self.ports.tunnel),),
+            dns=(f"{ADDRESS}:{self.ports.dns}",),
+            admin=str(self.admin_file),
         )
 
 

@@ -30,8 +30,8 @@ def choose_ports(wanted: Ports = WANTED) -> Ports:
     )
 
 
-def moved(wanted: Ports, chosen: Ports) -> list[str]:
-    """Say of each port that is not the wanted one where it went: `HTTP 8080 is taken: using 40001`."""
+def moved(chosen: Ports, wanted: Ports = WANTED) -> list[str]:
+    """Say of each port that is not the wanted one where it went: `HTTP port 8080 is taken: using 40001`."""
     names = {"http": "HTTP", "https": "HTTPS", "dns": "DNS", "tunnel": "tunnel"}
     return [
         f"{name} port {getattr(wanted, field)} is taken: using {getattr(chosen, field)}"

@@ -12,7 +12,7 @@ from twisted.trial.unittest import TestCase
 from tests.system.demo.program import SERVING, DemoPrograms
 from warp_twisted.cli.demo_check import steps_of
 from warp_twisted.cli.demo_fleet import DemoFleet
-from warp_twisted.cli.demo_ports import ADDRESS, WANTED, Ports
+from warp_twisted.cli.demo_ports import ADDRESS, WANTED
 
 
 class DemoTests(TestCase):
@@ -30,7 +30,7 @@ class DemoTests(TestCase):
         status = await program.ended
         self.assertEqual(status, 0, program.output)
         lines = [line for line in program.output.splitlines() if not line.startswith("Note: ")]
-        fleet = DemoFleet(reactor, Ports())
+        fleet = DemoFleet(reactor)
         self.addCleanup(shutil.rmtree, fleet.directory)
         sentences = [step.sentence.split(":")[0] for step in steps_of(fleet, reactor)]
         self.assertEqual(len(lines), len(sentences) + 1)
@@ -76,7 +76,7 @@ class DemoTests(TestCase):
         self.assertEqual(self.demos.left_behind(), [])
 
     async def test_taken_port_is_told(self) -> None:
-        """When a port is taken the demo uses another, says so first, and works."""
+        """When a port is taken the demo uses another, says so, and works."""
         with socket.socket() as taken:
             taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -87,7 +87,13 @@ class DemoTests(TestCase):
                 taken.listen()
             program = self.demos.start("--check")
             self.assertEqual(await program.ended, 0, program.output)
-        self.assertRegex(program.output.splitlines()[0], rf"^Note: HTTP port {WANTED.http} is taken: using \d+$")
+        self.assertRegex(program.output, rf"(?m)^Note: HTTP port {WANTED.http} is taken: using \d+$")
+
+    async def test_demos_that_start_at_once(self) -> None:
+        """Demos that want the same ports in the same moment all work, each with ports of its own."""
+        programs = [self.demos.start("--check") for _ in range(3)]
+        for program in programs:
+            self.assertEqual(await program.ended, 0, program.output)
 
     async def test_directory_that_is_open_to_others(self) -> None:
         """A directory in which others could put a demo's file is refused in one line, and nothing is left."""

@@ -36,7 +36,7 @@ class ChooseTests(SynchronousTestCase):
         chosen = choose_ports(wanted)
         self.assertEqual((chosen.https, chosen.dns, chosen.tunnel), (wanted.https, wanted.dns, wanted.tunnel))
         self.assertNotEqual(chosen.http, wanted.http)
-        self.assertEqual(moved(wanted, chosen), [f"HTTP port {wanted.http} is taken: using {chosen.http}"])
+        self.assertEqual(moved(chosen, wanted), [f"HTTP port {wanted.http} is taken: using {chosen.http}"])
 
     def test_dns_needs_udp_as_well(self) -> None:
         """A port whose UDP half is taken is no port for DNS."""
