@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
@@ -123,6 +123,7 @@ class AgentService(Service):
         self._is_over = False
         self._deadline: IDelayedCall | None = None
         self._stopped: list[Deferred[None]] = []
+        self._refusal: AgentRefused | None = None
         self._refused: list[Deferred[None]] = []
 
     # What whoever runs the agent may ask.
@@ -191,6 +192,8 @@ class AgentService(Service):
 
     def when_refused(self) -> Deferred[None]:
         """Return a Deferred that fails with `AgentRefused` if the fleet refuses this agent for good."""
+        if self._refusal is not None:
+            return fail(self._refusal)
         deferred: Deferred[None] = Deferred()
         self._refused.append(deferred)
         return deferred
@@ -334,18 +337,18 @@ class AgentService(Service):
         self.refuse_reload(f"the edge does not take the new routes: {message.reason}")
 
     def _accepted(self, message: control.Accepted) -> None:
-        self._hostnames = dict(message.hostnames)
-        services = {route.offer.id: route.offer.service for route in self.routes.offered}
-        urls = {route_id: url for route_id, url in message.urls.items() if route_id in services}
-        if urls != self.urls:
-            self.urls = urls
-            self._observe(Published(urls={url: services[route_id] for route_id, url in urls.items()}))
         if message.edges:
             self._edges.seen = read_addresses(message.edges)
             try:
                 self._credentials.remember_edges(message.edges)
             except StateBroken as error:
                 self._log.warn("{error}", error=str(error))
+        self._hostnames = dict(message.hostnames)
+        services = {route.offer.id: route.offer.service for route in self.routes.offered}
+        urls = {route_id: url for route_id, url in message.urls.items() if route_id in services}
+        if urls != self.urls:
+            self.urls = urls
+            self._observe(Published(urls={url: services[route_id] for route_id, url in urls.items()}))
 
     def _health_changed(self, route: Route) -> None:
         last = route.origin.last
@@ -367,10 +370,11 @@ class AgentService(Service):
         if self.is_stopping:
             return
         self._observe(Refused(code=code, reason=reason))
+        self._refusal = AgentRefused(f"{reason} ({code})")
         self.stop_now()
         refused, self._refused = self._refused, []
         for deferred in refused:
-            deferred.errback(AgentRefused(f"{reason} ({code})"))
+            deferred.errback(self._refusal)
 
     def _is_idle(self) -> bool:
         return not self._dialler.has_connections and all(link.is_over for link in self.links)

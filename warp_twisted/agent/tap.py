@@ -25,6 +25,7 @@ from warp_twisted.agent.settings import AgentSettings, read_agent_settings
 from warp_twisted.ca.tokens import JoinTokenText, parse_token
 from warp_twisted.errors import InvalidSettings, WarpError
 from warp_twisted.log_output import LogOutput
+from warp_twisted.process import prepare
 from warp_twisted.systemd import Systemd
 from warp_twisted.tunnel import Turn
 
@@ -209,6 +210,7 @@ def makeService(options: Options) -> Program:
     """Build the agent that the options describe."""
     from twisted.internet import reactor
 
+    prepare(reactor)
     settings = options.settings
     return Program(reactor, options["config"], settings, _log_output(options.parent or {}, settings))
 

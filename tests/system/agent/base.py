@@ -1,5 +1,6 @@
 """What the tests of a whole agent share: a fleet's CA, an edge, and a way to start an agent."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from twisted.internet import reactor
@@ -27,10 +28,12 @@ class AgentTestCase(TestCase):
         self.edge.listen()
         self.addCleanup(self.edge.stop)
         self.events: list[Event] = []
+        self._waiters: list[tuple[Callable[[], bool], Deferred[None]]] = []
+        self.agent_now = 0.0  # the time of day for agents, the real one unless set
 
-    async def start(self, settings: str, *edges: StubEdge, tunnels: int = 1) -> AgentService:
+    async def begin(self, settings: str, *edges: StubEdge, tunnels: int = 1) -> AgentService:
         """
-        Enroll an agent, start it, and wait until its tunnels are up.
+        Enroll an agent and start it.
 
         :param settings: an agent.yaml, or a service.
         :param edges: where it enrolls and dials, `self.edge` unless given.
@@ -41,13 +44,39 @@ class AgentTestCase(TestCase):
         token = self.fleet.token(*[edge.port for edge in edges or [self.edge]])
         identity = await enroll_agent(reactor, state, token)
         agent = AgentService(
-            reactor, parse_settings(f"tunnels: {tunnels}\n{settings}"), state, identity, observe=self.events.append
+            reactor,
+            parse_settings(f"tunnels: {tunnels}\n{settings}"),
+            state,
+            identity,
+            observe=self.observe,
+            now=lambda: self.agent_now or reactor.seconds(),
         )
         self.addCleanup(self.stop, agent)
         agent.startService()
-        for edge in edges or [self.edge]:
-            await edge.until(lambda: sum(len(edge.tunnels) for edge in edges or [self.edge]) == tunnels)
         return agent
+
+    async def start(self, settings: str, *edges: StubEdge, tunnels: int = 1) -> AgentService:
+        """As `begin`, and wait until all tunnels are up."""
+        agent = await self.begin(settings, *edges, tunnels=tunnels)
+        await self.until(lambda: agent.tunnels_up == tunnels)
+        return agent
+
+    def observe(self, event: Event) -> None:
+        """Note an event, and look at every condition."""
+        self.events.append(event)
+        for waiter in list(self._waiters):
+            if waiter[0]():
+                self._waiters.remove(waiter)
+                waiter[1].callback(None)
+
+    def until(self, condition: Callable[[], bool]) -> Deferred[None]:
+        """Wait for a condition, which is looked at whenever an agent tells an event."""
+        deferred: Deferred[None] = Deferred()
+        if condition():
+            deferred.callback(None)
+        else:
+            self._waiters.append((condition, deferred))
+        return deferred
 
     def stop(self, agent: AgentService) -> Deferred[None]:
         """Stop an agent without waiting for its streams."""

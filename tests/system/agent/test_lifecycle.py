@@ -1,0 +1,331 @@
+"""A whole agent over time: edges that restart, drain and refuse, reloads, renewals, and its own drain."""
+
+from twisted.internet import reactor
+from twisted.internet.defer import gatherResults
+from twisted.internet.interfaces import IListeningPort
+from twisted.internet.protocol import Factory
+
+from tests.system.agent.base import AgentTestCase
+from tests.system.agent.origins import Echo, Origin, unused_port
+from tests.system.agent.stub_edge import StubEdge
+from warp_twisted.agent.errors import AgentRefused
+from warp_twisted.agent.events import (
+    CertificateRenewed,
+    Published,
+    Refused,
+    Reloaded,
+    ReloadRefused,
+    Stopped,
+    TunnelDown,
+    TunnelUp,
+)
+from warp_twisted.agent.settings import parse_settings
+from warp_twisted.errors import InvalidSettings
+from warp_twisted.wire import control
+from warp_twisted.wire.control import ControlMessage, OriginHealth, RoutesChanged
+from warp_twisted.wire.preamble import OpeningCode
+
+ECHO = Factory.forProtocol(Echo)
+ECHO.noisy = False
+
+
+class LifecycleTestCase(AgentTestCase):
+    """An echo on loopback, and a second edge when asked for."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.echo = self.listen(ECHO)
+
+    def listen(self, factory: Factory, port: int = 0) -> str:
+        """Start an origin and return its service."""
+        listening: IListeningPort = reactor.listenTCP(port, factory, interface="127.0.0.1")
+        self.addCleanup(listening.stopListening)
+        return f"tcp://127.0.0.1:{listening.getHost().port}"
+
+    def second_edge(self) -> StubEdge:
+        """Start another edge of the fleet."""
+        edge = StubEdge(self.fleet, name="edge2")
+        edge.listen()
+        self.addCleanup(edge.stop)
+        return edge
+
+    async def assert_serves(self, edge: StubEdge, route: int = 0) -> None:
+        """Check that a route answers through an edge's newest tunnel."""
+        visit = edge.visit(route, b"hello")
+        self.assertEqual(await visit.read(5), b"hello")
+        visit.stream.end()
+
+
+class TunnelTests(LifecycleTestCase):
+    """Tunnels come, go and come back."""
+
+    async def test_registers(self) -> None:
+        """Every tunnel has a slot of its own, one session, and the same routes; what is published is told."""
+        agent = await self.start(self.echo, tunnels=4)
+        hellos = self.edge.hellos
+        self.assertEqual(sorted(hello.slot for hello in hellos), [0, 1, 2, 3])
+        self.assertEqual(len({hello.session for hello in hellos}), 1)
+        self.assertEqual({hello.agent_id for hello in hellos}, {agent.identity.agent_id})
+        self.assertEqual([route.service for route in hellos[0].routes], [self.echo])
+        self.assertEqual(self.events_of(Published), [Published(urls={"https://brave-otter.warp.example": self.echo})])
+        await self.assert_serves(self.edge)
+
+    async def test_edge_is_killed_and_returns(self) -> None:
+        """All tunnels are back within five seconds of the edge's return, with the same slots."""
+        await self.start(self.echo, tunnels=4)
+        await self.edge.stop()
+        await self.until(lambda: len(self.events_of(TunnelDown)) == 4)
+        self.edge.hellos.clear()
+        self.edge.listen()
+        began = reactor.seconds()
+        await self.edge.until(lambda: len(self.edge.tunnels) == 4)
+        self.assertLess(reactor.seconds() - began, 5.0)
+        self.assertEqual(sorted(hello.slot for hello in self.edge.hellos), [0, 1, 2, 3])
+        await self.assert_serves(self.edge)
+
+    async def test_spread_over_two_edges(self) -> None:
+        """With two edges, each has half of the tunnels; when one is gone, the other has all."""
+        other = self.second_edge()
+        await self.start(self.echo, self.edge, other, tunnels=4)
+        self.assertEqual((len(self.edge.tunnels), len(other.tunnels)), (2, 2))
+        await other.stop()
+        await self.edge.until(lambda: len(self.edge.tunnels) == 4)
+        await self.assert_serves(self.edge)
+
+    async def test_moves_back_to_an_edge_that_returns(self) -> None:
+        """When an edge is there again, one tunnel after the other moves to it until both have the same."""
+        other = self.second_edge()
+        agent = await self.start(self.echo, self.edge, other, tunnels=2)
+        await other.stop()
+        await self.until(lambda: len(self.events_of(TunnelUp)) == 3)
+        other.listen()
+        agent._edges.answered(agent._edges.enrolled[1])  # as after FAILED_SECONDS
+        agent._upkeep.look()
+        await other.until(lambda: len(other.tunnels) == 1)
+        await self.edge.until(lambda: len(self.edge.tunnels) == 1)
+        await self.until(lambda: agent.tunnels_up == 2)
+
+    async def test_follows_what_edges_say(self) -> None:
+        """Edges that an edge names are dialled too, and remembered for the next start."""
+        other = self.second_edge()
+        self.edge.edges = [f"127.0.0.1:{self.edge.port}", f"127.0.0.1:{other.port}", "no address"]
+        agent = await self.start(self.echo, tunnels=1)
+        await self.until(lambda: bool(self.events_of(Published)))
+        self.assertEqual(agent.identity.seen_edges, tuple(self.edge.edges))
+        await self.edge.stop()
+        await other.until(lambda: len(other.tunnels) == 1)
+        self.flushLoggedErrors()
+
+    async def test_edge_drains(self) -> None:
+        """The agent moves to another edge; what is under way on the old tunnel goes on until the edge closes it."""
+        other = self.second_edge()
+        agent = await self.start(self.echo, self.edge, other, tunnels=1)
+        old, new = (self.edge, other) if self.edge.tunnels else (other, self.edge)
+        visit = old.visit(0, b"one ")
+        await visit.read(4)
+        old.tunnels[0].send_control(control.Drain(reason="the edge stops", deadline_seconds=5))
+        old.answer = lambda message: control.Refused(code="draining", reason="use another", retry=True)
+        await new.until(lambda: len(new.tunnels) == 1)
+        await self.assert_serves(new)
+        visit.stream.write(b"two")
+        self.assertEqual(await visit.read(7), b"one two")
+        late = old.visit(0, b"late")
+        self.assertEqual(await late.read(4), b"late")
+        self.assertNotEqual(new.hellos[0].slot, old.hellos[0].slot)
+        await self.until(lambda: agent.tunnels_up == 1)
+
+    async def test_refused_for_good(self) -> None:
+        """An agent that is refused without hope stops, says why, and lets its state directory go."""
+        self.edge.answer = lambda message: control.Refused(code="not_allowed", reason="not yours", retry=False)
+        agent = await self.begin(self.echo, tunnels=2)
+        error = await self.assertFailure(agent.when_refused(), AgentRefused)
+        self.assertEqual(str(error), "not yours (not_allowed)")
+        await agent.when_stopped()
+        self.assertEqual(self.events_of(Refused), [Refused(code="not_allowed", reason="not yours")])
+        self.assertEqual(len(self.events_of(Stopped)), 1)
+
+    async def test_refused_for_now(self) -> None:
+        """An agent that may try again later does, and then serves."""
+        answers = [control.Refused(code="overloaded", reason="full", retry=True), None]
+        self.edge.answer = lambda message: answers.pop(0) if answers else None
+        await self.start(self.echo)
+        self.assertEqual(self.events_of(TunnelDown)[0].reason, "full (overloaded)")
+        await self.assert_serves(self.edge)
+
+    async def test_certificate_has_run_out(self) -> None:
+        """An agent whose certificate has ended says what to do, instead of dialling for ever."""
+        self.agent_now = 4e9
+        agent = await self.begin(self.echo)
+        error = await self.assertFailure(agent.when_refused(), AgentRefused)
+        self.assertIn("run out; enroll again", str(error))
+        await agent.when_stopped()
+
+    async def test_renews(self) -> None:
+        """At half life the certificate is renewed over a tunnel, stored, and used for the next dial."""
+        agent = await self.start(self.echo)
+        before = agent.identity
+        self.agent_now = before.renew_at + 1
+        agent._upkeep.look()
+        await self.until(lambda: len(self.events_of(CertificateRenewed)) == 1)
+        self.assertNotEqual(agent.identity.chain_pem, before.chain_pem)
+        self.assertEqual((self.directory / "state" / "chain.pem").read_text(), agent.identity.chain_pem)
+        agent._upkeep.look()
+        await self.flushed()
+        requests = [each for each in self.edge.messages if isinstance(each, control.RenewRequest)]
+        self.assertEqual(len(requests), 1)
+        self.edge.tunnels[0].transport.abortConnection()
+        await self.edge.until(lambda: len(self.edge.hellos) == 2)
+        await self.assert_serves(self.edge)
+
+
+class HealthTests(LifecycleTestCase):
+    """What the edge hears of origins."""
+
+    async def test_health(self) -> None:
+        """An origin that does not answer is reported, also to a tunnel that comes later, and so is its return."""
+        port = unused_port()
+        await self.start(f"tcp://127.0.0.1:{port}", tunnels=2)
+        await self.edge.until(lambda: len(self.health()) == 2)
+        self.assertEqual({(each.healthy, each.detail) for each in self.health()}, {(False, "connection refused")})
+        self.listen(ECHO, port)
+        await self.assert_serves(self.edge)
+        await self.edge.until(lambda: len(self.health()) == 4)
+        self.assertEqual({each.healthy for each in self.health()[2:]}, {True})
+
+    def health(self) -> list[OriginHealth]:
+        """Return what the edge heard so far."""
+        return [each for each in self.edge.messages if isinstance(each, OriginHealth)]
+
+
+class ReloadTests(LifecycleTestCase):
+    """New settings while tunnels are up."""
+
+    async def test_reload(self) -> None:
+        """New routes are served through the same tunnels; a stream of an old route goes on."""
+        agent = await self.start(self.echo, tunnels=2)
+        tunnels = list(self.edge.tunnels)
+        visit = self.edge.visit(0, b"one ")
+        await visit.read(4)
+        waits = agent.reload(
+            parse_settings("tunnels: 3\ningress: [{hostname: b.warp.example, service: hello-world}, "
+                           "{service: 'http_status:404'}]")
+        )  # fmt: skip
+        self.assertEqual(waits, ["tunnels"])
+        self.assertEqual(self.events_of(Reloaded), [Reloaded(routes=1, needs_restart=["tunnels"])])
+        await self.edge.until(lambda: len(self.changes()) == 2)
+        (route,) = self.changes()[0].routes
+        self.assertEqual((route.id, route.hostname, route.service), (1, "b.warp.example", "hello-world"))
+        self.assertEqual(self.edge.tunnels, tunnels)
+        visit.stream.write(b"two")
+        self.assertEqual(await visit.read(7), b"one two")
+        await self.assert_serves(self.edge, 0)  # a request that was on its way when the route went
+        page = self.edge.visit(1, b"GET / HTTP/1.0\r\n\r\n")
+        self.assertIn(b"Hello from Warp", await page.over)
+        await self.until(lambda: agent.urls == {1: "https://b.warp.example"})
+
+    async def test_nothing_changed(self) -> None:
+        """A reload of the same settings tells the edge nothing."""
+        agent = await self.start(self.echo)
+        self.assertEqual(agent.reload(parse_settings(f"tunnels: 1\ningress: [{{service: '{self.echo}'}}]")), [])
+        await self.flushed()
+        self.assertEqual(self.changes(), [])
+
+    async def test_bad_file_is_refused_whole(self) -> None:
+        """Rules that name a file that is not there change nothing, not even the rules before them."""
+        agent = await self.start(self.echo)
+        bad = parse_settings(
+            "ingress: [{path: a, service: hello-world}, {service: 'https://x', originRequest: {ca: /nowhere}}]"
+        )
+        error = self.assertRaises(InvalidSettings, agent.reload, bad)
+        self.assertIn("ingress[1].originRequest.ca: /nowhere", str(error))
+        await self.flushed()
+        self.assertEqual(self.changes(), [])
+        await self.assert_serves(self.edge)
+
+    async def test_edge_refuses_new_routes(self) -> None:
+        """Routes that the edge does not take are taken back, and those before them are offered again."""
+        agent = await self.start(self.echo)
+
+        def answer(message: ControlMessage) -> ControlMessage | None:
+            is_bad = isinstance(message, RoutesChanged) and message.routes[0].hostname == "not.allowed"
+            return control.Refused(code="not_allowed", reason="not yours", retry=False) if is_bad else None
+
+        self.edge.answer = answer
+        agent.reload(parse_settings(f"ingress: [{{hostname: not.allowed, service: '{self.echo}'}}, "
+                                    "{service: 'http_status:404'}]"))  # fmt: skip
+        await self.edge.until(lambda: len(self.changes()) == 2)
+        self.assertEqual(self.changes()[1].routes[0].hostname, "")
+        (event,) = self.events_of(ReloadRefused)
+        self.assertIn("not yours", event.reason)
+        await self.assert_serves(self.edge, self.changes()[1].routes[0].id)
+
+    def changes(self) -> list[RoutesChanged]:
+        """Return the changes of routes that the edge heard of."""
+        return [each for each in self.edge.messages if isinstance(each, RoutesChanged)]
+
+
+class DrainTests(LifecycleTestCase):
+    """The agent stops: nothing is lost."""
+
+    async def test_requests_under_way_finish(self) -> None:
+        """Each stream that was open gets its whole answer, then the tunnels close and the agent is gone."""
+        origin = Origin()
+        agent = await self.start(self.listen(origin), tunnels=2)
+        visits = []
+        for tunnel in (0, 0, 1):
+            coming = origin.next_connection()
+            visits.append((self.edge.visit(0, b"question", tunnel), await coming))
+        stopped = agent.stopService()
+        await self.edge.until(lambda: len(self.edge.drains) == 2)
+        for visit, connection in visits:
+            await connection.read(8)
+            connection.transport.write(b"answer" * 100_000)
+            connection.transport.loseConnection()
+            visit.stream.end()
+        await gatherResults([visit.over for visit, _ in visits])
+        self.assertEqual([visit.count for visit, _ in visits], [600_000] * 3)
+        await stopped
+        self.assertEqual(self.edge.tunnels, [])
+
+    async def test_streams_on_their_way_are_served(self) -> None:
+        """A stream that the edge opened before it heard of the drain is not refused."""
+        agent = await self.start(self.echo)
+        tunnel = self.edge.tunnels[0]
+        stopped = agent.stopService()
+        visit = self.edge.visit(0, b"hello")
+        self.assertIs((await visit.opened).code, OpeningCode.OPENED)
+        self.assertEqual(await visit.read(5), b"hello")
+        visit.stream.end()
+        await visit.over
+        await stopped
+        self.assertTrue(tunnel.is_over)
+
+    async def test_deadline(self) -> None:
+        """A stream that never ends holds the agent up until the deadline and no longer."""
+        agent = await self.start(f"drain: 0.3\ningress: [{{service: '{self.echo}'}}]")
+        visit = self.edge.visit(0, b"hello")
+        await visit.read(5)
+        began = reactor.seconds()
+        await agent.stopService()
+        self.assertLess(reactor.seconds() - began, 2.0)
+        self.assertEqual(len(visit.errors), 1)
+
+    async def test_stop_now(self) -> None:
+        """A second request to stop ends the drain at once."""
+        agent = await self.start(self.echo)
+        visit = self.edge.visit(0, b"hello")
+        await visit.read(5)
+        stopped = agent.stopService()
+        await self.edge.until(lambda: len(self.edge.drains) == 1)
+        agent.stop_now()
+        await stopped
+        self.assertEqual(len(visit.errors), 1)
+
+    async def test_stop_while_the_edge_is_away(self) -> None:
+        """An agent that waits for its edge stops without waiting."""
+        agent = await self.start(self.echo, tunnels=2)
+        await self.edge.stop()
+        await self.until(lambda: len(self.events_of(TunnelDown)) == 2)
+        await agent.stopService()
+        self.assertEqual(agent.tunnels_up, 0)
+        self.assertEqual(len(self.events_of(TunnelUp)), 2)
