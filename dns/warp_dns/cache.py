@@ -133,7 +133,8 @@ class AnswerCache:
     def _keep(self, key: _Key, answer: Answer, compiled: Compiled) -> None:
         if len(self._kept) >= self._limit:
             self.clear()
-        compiled.keys = set()
+        if not key[2]:
+            compiled.keys = set()
         kept = _Kept(compiled, key, frozenset(answer.looked_at), answer.tells_serial)
         self._kept[key] = kept
         for name in kept.looked_at:

@@ -50,6 +50,7 @@ class Counters:
 
     def __init__(self) -> None:
         self._queries: dict[tuple[str, str, str], Cell] = {}
+        self._cells: dict[tuple[str, int, int], Cell] = {}  # the same, by numbers
         self._settled_queries: dict[tuple[str, str, str], int] = {}
         self._workers: dict[object, Counted] = {}
         self.hits: Cell = [0]  # replies sent from the cache of whole replies
@@ -66,8 +67,14 @@ class Counters:
 
     def queries(self, transport: str, qtype: int, rcode: int) -> Cell:
         """Return the count of queries of one transport ("udp", "tcp"), type and response code."""
-        type_label = records.type_text(qtype) if qtype in _COMMON_TYPES else "other"
-        return self._queries.setdefault((transport, type_label, RCODES.get(rcode, "other")), [0])
+        cell = self._cells.get((transport, qtype, rcode))
+        if cell is None:
+            is_common = qtype in _COMMON_TYPES
+            labels = (transport, records.type_text(qtype) if is_common else "other", RCODES.get(rcode, "other"))
+            cell = self._queries.setdefault(labels, [0])
+            if is_common:
+                self._cells[transport, qtype, rcode] = cell
+        return cell
 
     def changed(self, zone: str, serial: int, lag_seconds: float) -> None:
         """Note that a zone is served at another serial, and how long ago the source said so."""

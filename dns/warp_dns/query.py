@@ -57,6 +57,7 @@ class Edns:
     subnet: ClientSubnet | None = None
     wants_nsid: bool = False
     wants_keepalive: bool = False
+    has_options: bool = False
 
 
 @dataclass(slots=True)
@@ -188,6 +189,7 @@ def _read_opt(data: bytes, at: int, rdata_at: int, rdata_end: int, end: int) -> 
     if edns.version:
         return edns  # options of a version that is not ours are not ours to judge
     at = rdata_at
+    edns.has_options = at < rdata_end
     while at < rdata_end:
         if rdata_end - at < 4:
             raise Malformed(end)

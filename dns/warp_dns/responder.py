@@ -90,6 +90,7 @@ class Responder:
         self._suspended: frozenset[bytes] = frozenset()
         identity = identity or IdentitySettings()
         self._nsid = identity.id.encode()
+        self._plain_opts = [reply.opt_record(udp_bytes, Edns(0, 0, wants), 0, b"") for wants in (False, True)]
         self._chaos = _chaos_texts(identity)
 
     @property
@@ -254,7 +255,7 @@ class Responder:
         opt = self._opt(edns, NOERROR, asking, scope) if edns is not None else b""
         tail = self._fit(query, compiled, opt, self._space(query, asking) - len(opt))
         count = self._count(query, compiled.flags[1], asking)
-        if base.keys is not None and self._may_come_again(query, cache.zone, asking):
+        if base.keys is not None and _may_come_again(query, asking):
             self._keep(query.data[2:], base.keys, count, order, tail)
         return query.data[:2] + tail
 
@@ -272,19 +273,6 @@ class Responder:
         if opt:
             counts = counts[:4] + (additional + 1).to_bytes(2, "big")
         return reply.assemble(query, flags, rcode, counts, body, opt)
-
-    def _may_come_again(self, query: Query, zone: Zone, asking: _Asking) -> bool:
-        """
-        Whether the same bytes are likely to come again, and would get the same reply.
-
-        Names that do not exist and names in mixed case (0x20) mostly come once; they would drive out the rest.
-        """
-        edns = query.edns
-        if asking.is_stream or asking.signature is not None:
-            return False
-        if edns is not None and (edns.cookie or edns.subnet or edns.wants_nsid):
-            return False
-        return query.data[HEADER_BYTES : query.question_end - 4] == query.qname and zone.get(query.qname) is not None
 
     def _keep(self, key: bytes, keys: set[bytes], count: Cell, order: Order | None, tail: bytes) -> None:
         if order is None:
@@ -351,6 +339,8 @@ class Responder:
         return limit - query.question_end - signature
 
     def _opt(self, edns: Edns, rcode: int, asking: _Asking, scope: int = 0) -> bytes:
+        if not (edns.has_options or rcode >> 4):
+            return self._plain_opts[edns.wants_dnssec]
         options = b""
         if asking.cookie:
             options += reply.cookie_option(asking.cookie)
@@ -361,6 +351,20 @@ class Responder:
         if edns.wants_keepalive and asking.is_stream:
             options += reply.keepalive_option(self._idle_seconds)
         return reply.opt_record(self._udp_bytes, edns, rcode, options)
+
+
+def _may_come_again(query: Query, asking: _Asking) -> bool:
+    """
+    Whether the same bytes are likely to come again, and would get the same reply.
+
+    Names in mixed case (0x20) mostly come once; they would drive out the rest.
+    """
+    edns = query.edns
+    if asking.is_stream or asking.signature is not None:
+        return False
+    if edns is not None and (edns.cookie or edns.subnet or edns.wants_nsid):
+        return False
+    return query.data[HEADER_BYTES : query.question_end - 4] == query.qname
 
 
 def _place_address(edns: Edns | None, host: str) -> bytes:

@@ -33,8 +33,8 @@ class Compiled:
     :ivar body: the three sections, without OPT.
     :ivar additional_count: ARCOUNT as a number.
     :ivar required_bytes: how much of `body` must be sent; what follows is additional data that may be left out.
-    :ivar keys: the query bytes under which a whole reply made of this is cached, or None if nobody would say when
-        this is stale.
+    :ivar keys: the query bytes under which a whole reply made of this is cached, or None if such are not to be: the
+        name does not exist, and the next query will be for another one; or nobody would say when this is stale.
     :ivar arranged: the same answer for each order of edges, or None when it names no edges to choose from.
     :ivar source: what it was made of, when there are edges to choose from.
     """

@@ -82,7 +82,7 @@ class AnswerCacheTests(SynchronousTestCase):
             ("a.example.org", records.A, b"a"),
             ("b.example.org", records.A, b"b"),
             ("m.example.org", records.MX, b"m"),
-            ("y.w.example.org", records.A, b"w"),
+            ("ns1.example.org", records.A, b"k"),
         ):
             self.keep(name, rtype, key)
         self.assertEqual(
@@ -92,10 +92,15 @@ class AnswerCacheTests(SynchronousTestCase):
 
     def test_a_new_serial_makes_negative_answers_stale(self) -> None:
         """Whatever holds the SOA goes at each serial."""
-        self.keep("nothing.example.org", records.A, b"n")
+        self.keep("a.example.org", records.TXT, b"n")
         self.keep("example.org", records.SOA, b"s")
         self.keep("example.org", records.NS, b"k")
         self.assertEqual(sorted(self.change("new.example.org", data(wire("new.example.org"), records.A))), [b"n", b"s"])
+
+    def test_replies_of_shared_answers_are_not_kept(self) -> None:
+        """A name that does not exist comes once; whole replies are for those that do."""
+        self.assertIsNone(self.cache.find(wire("nothing.example.org"), records.A).keys)
+        self.assertIsNone(self.cache.find(wire("x.w.example.org"), records.A).keys)
 
     def test_a_substitution_is_not_kept(self) -> None:
         """What a DNAME makes depends on the very name, and is made each time."""
