@@ -121,6 +121,12 @@ class FakeTransport:
     def setTcpKeepAlive(self, enabled: bool) -> None:
         """As TCP has it."""
 
+    def getHandle(self) -> "FakeTransport":
+        return self
+
+    def setsockopt(self, level: int, option: int, value: int) -> None:
+        """As a socket has it."""
+
     def writeSomeData(self, data: bytes) -> int:
         count = min(len(data), self.room)
         self.taken += data[:count]

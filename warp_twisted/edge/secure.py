@@ -5,7 +5,7 @@ A visitor on TLS: `tunnel.tls` with the one thing a tunnel never needs, to stop 
 from twisted.internet.interfaces import IPushProducer
 from zope.interface import implementer
 
-from warp_twisted.edge.connection import VisitorConnection
+from warp_twisted.edge.connection import VisitorConnection, prepare_socket
 from warp_twisted.tunnel.tls import TlsProtocol
 
 
@@ -21,8 +21,7 @@ class VisitorTls(TlsProtocol):
         self._below.resumeProducing()
 
     def connectionMade(self) -> None:
-        self._below.setTcpNoDelay(True)
-        self._below.setTcpKeepAlive(True)
+        prepare_socket(self._below)
         super().connectionMade()
 
 
