@@ -56,8 +56,7 @@ def _distributions() -> tuple[Path, Path, Path]:
     work = Path(tempfile.mkdtemp(dir=".")).resolve()
     tree = _copy(work / "tree")
     sdist = _build(tree, "build_sdist", work / "dist")
-    with tarfile.open(sdist) as archive:
-        archive.extractall(work / "unpacked", filter="data")
+    shutil.unpack_archive(sdist, work / "unpacked")
     (source,) = (work / "unpacked").iterdir()
     return tree, sdist, _build(source, "build_wheel", work / "dist")
 

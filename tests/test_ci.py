@@ -1,0 +1,54 @@
+"""Tests for .ci/run: every step is taken, and the last line adds up what they came to."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class CiTests(SynchronousTestCase):
+    """The script, in a directory whose Makefile does what the test says."""
+
+    def run_ci(self, **targets: str) -> tuple[int, list[str]]:
+        """
+        Run CI.
+
+        :param targets: make target → its recipe.
+        :returns: exit status and lines.
+        """
+        directory = Path(self.mktemp())
+        (directory / ".ci").mkdir(parents=True)
+        shutil.copy(ROOT / ".ci" / "run", directory / ".ci" / "run")
+        recipes = "".join(f"{name.replace('_', '-')}:\n\t@{recipe}\n" for name, recipe in targets.items())
+        (directory / "Makefile").write_text(f".PHONY: {' '.join(targets).replace('_', '-')}\n{recipes}")
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("MAKE")}
+        done = subprocess.run([directory / ".ci" / "run"], env=environment, capture_output=True, text=True)
+        return done.returncode, done.stdout.splitlines()
+
+    def test_all_is_well(self) -> None:
+        """The last line is that of the tests, with CI set for them, and the status is 0."""
+        status, lines = self.run_ci(test='echo "CI=$$CI"; echo "5 passed, 0 failed, 0 skipped"', check="echo fine")
+        self.assertEqual((status, lines[-1]), (0, "5 passed, 0 failed, 0 skipped"))
+        self.assertIn("CI=true", lines)
+        self.assertIn("fine", lines)
+
+    def test_fleet_is_added(self) -> None:
+        """The counts of the tests on hosts are added to those of the tests."""
+        status, lines = self.run_ci(
+            test='echo "5 passed, 0 failed, 1 skipped"; exit 1',
+            check="true",
+            test_fleet='echo "2 passed, 3 failed, 0 skipped"; exit 1',
+        )
+        self.assertEqual((status, lines[-1]), (1, "7 passed, 3 failed, 1 skipped"))
+
+    def test_failure_does_not_hide_the_rest(self) -> None:
+        """A step that fails without counts is one failure, and the steps after it are taken all the same."""
+        status, lines = self.run_ci(
+            test="exit 2", check="echo checked; exit 1", test_fleet='echo "1 passed, 0 failed, 0 skipped"'
+        )
+        self.assertEqual((status, lines[-1]), (1, "1 passed, 2 failed, 0 skipped"))
+        self.assertIn("checked", lines)
