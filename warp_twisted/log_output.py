@@ -54,7 +54,8 @@ def _parts(event: LogEvent) -> tuple[str, str, str, str]:
     at = datetime.fromtimestamp(event.get("log_time", 0.0), UTC).isoformat(timespec="milliseconds")
     level = event.get("log_level")
     name = level.name if level is not None else "info"
-    return at.replace("+00:00", "Z"), name, str(event.get("log_namespace", "-")), formatEvent(event)[:MAX_LINE]
+    message = _clean(formatEvent(event)[:MAX_LINE])
+    return at.replace("+00:00", "Z"), name, str(event.get("log_namespace", "-")), message
 
 
 def _as_text(event: LogEvent) -> str:
@@ -70,11 +71,11 @@ def _as_json(event: LogEvent) -> str:
     for name, value in event.items():
         if name.startswith("log_") or name in _RESERVED or not isinstance(name, str):
             continue
-        line[name] = value if isinstance(value, str | int | float | bool | None) else str(value)
+        line[name] = value if isinstance(value, int | float | bool | None) else _clean(str(value))
     trace = _traceback(event)
     if trace:
         line["traceback"] = trace
-    return _ENCODER.encode(line).decode("utf-8", "replace")
+    return _ENCODER.encode(line).decode("utf-8")
 
 
 def _traceback(event: LogEvent) -> str:
@@ -82,4 +83,9 @@ def _traceback(event: LogEvent) -> str:
     if failure is None:
         return ""
     trace: str = failure.getTraceback()
-    return trace.strip()[:MAX_LINE].replace("\n", "\n\t")
+    return _clean(trace.strip()[:MAX_LINE].replace("\n", "\n\t"))
+
+
+def _clean(text: str) -> str:
+    """Write what is no Unicode (lone surrogates) as escapes, so that it can be encoded."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -11,7 +11,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from ipaddress import ip_address, ip_network
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -21,7 +20,7 @@ from warp_twisted.ca.issue import check_permitted, issue_agent, read_request, to
 from warp_twisted.ca.store import EdgeAuthority
 from warp_twisted.ca.tokens import check_token, format_token, new_token
 from warp_twisted.edge.errors import AgentUnknown, TokenNotFound, TooManyEnrollments
-from warp_twisted.edge.offers import merge_labels
+from warp_twisted.edge.limits import network_of, plain_address
 from warp_twisted.errors import InvalidName, WarpError
 from warp_twisted.names import HostnamePattern
 from warp_twisted.registry.errors import RegistryError
@@ -52,7 +51,7 @@ class EnrollmentRate:
 
         :raises TooManyEnrollments: if there is none left for this address.
         """
-        key = _network_of(address)
+        key = network_of(plain_address(address))
         now = self._clock.seconds()
         left, seen_at = self._buckets.pop(key, (float(burst), now))
         left = min(float(burst), left + (now - seen_at) * per_second)
@@ -189,7 +188,7 @@ class Enrollment:
             agent = Agent(
                 id=f"a-{secrets.token_hex(8)}",
                 hostnames=token.hostnames,
-                labels=merge_labels(request.labels, token.labels),
+                labels=token.labels,
                 token=token.id,
                 enrolled_at=now,
             )
@@ -218,11 +217,3 @@ class Enrollment:
         self.refused[code] = self.refused.get(code, 0) + 1
         self._log.warn("an enrollment is refused: {error}", error=error)
         return EnrollRefused(code=code, reason=str(error))
-
-
-def _network_of(address: str) -> str:
-    try:
-        parsed = ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    return str(ip_network((parsed, 64), strict=False)) if parsed.version == 6 else address

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from twisted.application.service import MultiService
+from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import serverFromString
 from twisted.logger import ILogObserver, Logger
@@ -22,6 +22,7 @@ from warp_twisted.edge.serving import open_certificates
 from warp_twisted.edge.settings import EdgeSettings, read_edge_settings
 from warp_twisted.errors import InvalidSettings, WarpError
 from warp_twisted.log_output import LogOutput
+from warp_twisted.process import prepare
 from warp_twisted.systemd import Systemd
 
 STOP_MARGIN_SECONDS = 15.0  # systemd is asked for so much more than a drain may take
@@ -88,19 +89,22 @@ def check(settings: EdgeSettings, source: str) -> None:
                 raise InvalidSettings(f"{source}: listen.{key}: {text!r} is no endpoint: {error}") from error
 
 
-class Program(MultiService):
-    """The edge as a program: one node, its log, signals, and systemd."""
+class Program(Service):
+    """
+    The edge as a program: one node, its log, signals, and systemd.
+
+    :param build: makes the node; called when the process is the one that stays, as files and threads of a process
+        that forks itself into the background do not go with it.
+    """
 
     _log = Logger()
 
-    def __init__(self, reactor: Any, node: EdgeNode, output: LogOutput | None, systemd: Systemd) -> None:
-        super().__init__()
+    def __init__(self, reactor: Any, build: Callable[[], EdgeNode], output: LogOutput | None, systemd: Systemd) -> None:
         self._reactor = reactor
-        self._node = node
+        self._build = build
         self._output = output
         self._systemd = systemd
-        node.setServiceParent(self)
-        node.on_reload(self._settings_changed)
+        self._node: EdgeNode | None = None
 
     def setServiceParent(self, parent: Any) -> None:
         """Join the application, whose log goes where the settings say unless twistd was told otherwise."""
@@ -109,37 +113,52 @@ class Program(MultiService):
         super().setServiceParent(parent)
 
     def startService(self) -> None:
-        """Start the node; a reason why it cannot is one sentence and exit code 1."""
+        """Start the node; a reason why it cannot is one line of the log and exit code 1."""
+        super().startService()
         try:
-            super().startService()
+            node = self._build()
+            node.startService()
         except WarpError as error:
-            raise SystemExit(f"warp-edge: {error}") from error
-        signal.signal(signal.SIGHUP, lambda number, frame: self._reactor.callFromThread(self._reload))
-        self._node.started.addCallbacks(self._started, self._not_started)
+            self._log.critical("the edge cannot start: {error}", error=error)
+            raise SystemExit(1) from error
+        self._node = node
+        node.on_reload(self._settings_changed)
+        node.started.addCallbacks(
+            lambda _: self._reactor.callWhenRunning(self._started, node),  # before that, signals would kill us
+            self._not_started,
+        )
+        signal.signal(signal.SIGHUP, lambda number, frame: self._reactor.callFromThread(self._reload, node))
 
     def stopService(self) -> Any:
         """Drain and stop."""
+        super().stopService()
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        if self._node is None:
+            return None
         self._systemd.stopping("draining")
         self._systemd.extend_timeout(self._node.settings.timeouts.drain + STOP_MARGIN_SECONDS)
-        stopped: Deferred[Any] = super().stopService()
-        return stopped.addBoth(self._stopped)
+        return self._node.stopService().addBoth(self._stopped)
 
-    def _started(self, result: None) -> None:
-        self._systemd.ready(f"serving {self._node.settings.zone}")
+    def _started(self, node: EdgeNode) -> None:
+        self._systemd.ready(f"serving {node.settings.zone}")
         self._systemd.start_watchdog(self._reactor)
 
     def _not_started(self, failure: Failure) -> None:
-        self._log.failure("the edge cannot start", failure=failure)
+        if failure.check(WarpError):
+            self._log.critical("the edge cannot start: {error}", error=failure.value)
+        else:
+            self._log.failure("the edge cannot start", failure=failure)
+        # Nothing else makes twistd exit with another code than 0; by then everything has stopped in order.
+        self._reactor.addSystemEventTrigger("after", "shutdown", os._exit, 1)
         self._reactor.stop()
 
     def _stopped(self, result: object) -> object:
         self._systemd.stop_watchdog()
         return result
 
-    def _reload(self) -> None:
+    def _reload(self, node: EdgeNode) -> None:
         self._systemd.reloading()
-        Deferred.fromCoroutine(self._node.reload()).addCallbacks(self._reloaded, self._not_reloaded)
+        Deferred.fromCoroutine(node.reload()).addCallbacks(self._reloaded, self._not_reloaded)
 
     def _reloaded(self, reloaded: Reloaded) -> None:
         later = ", ".join(reloaded.needs_restart)
@@ -161,15 +180,15 @@ def makeService(options: Options) -> Program:
     """Build the edge that the options describe."""
     from twisted.internet import reactor
 
+    prepare(reactor)
     path = options["config"]
     settings = options.settings
-    read: Callable[[], EdgeSettings] = lambda: read_edge_settings(path)  # noqa: E731 -- a name for its type
-    try:
-        node = EdgeNode(reactor, settings, read_settings=read)
-    except WarpError as error:
-        raise SystemExit(f"warp-edge: {error}") from error
+
+    def build() -> EdgeNode:
+        return EdgeNode(reactor, settings, read_settings=lambda: read_edge_settings(path))
+
     systemd = Systemd(os.environ.get("NOTIFY_SOCKET"), os.environ.get("WATCHDOG_USEC"))
-    return Program(reactor, node, _log_output(options.parent or {}, settings), systemd)
+    return Program(reactor, build, _log_output(options.parent or {}, settings), systemd)
 
 
 def _log_output(twistd: Any, settings: EdgeSettings) -> LogOutput | None:

@@ -1,0 +1,229 @@
+"""`twistd warp-edge` as a process: options, signals, systemd, and being killed."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.system.control.live import edge_files
+from tests.system.control.test_admin import UnixConnection
+
+ROOT = Path(__file__).resolve().parents[3]
+PATIENCE = 15.0
+
+
+class ProgramTestCase(SynchronousTestCase):
+    """One configuration, and edges started with it."""
+
+    def setUp(self) -> None:
+        """Write edge.yaml."""
+        self.directory = Path(tempfile.mkdtemp(prefix="warp-test-"))  # short: a socket's path has 108 bytes at most
+        self.addCleanup(shutil.rmtree, self.directory)
+        self.configuration = self.directory / "edge.yaml"
+        self.notified = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.notify = str(self.directory / "notify")
+        self.notified.bind(self.notify)
+        self.notified.settimeout(PATIENCE)
+        self.addCleanup(self.notified.close)
+        self.configure()
+
+    def configure(self, **sections: Any) -> None:
+        """Write the configuration, with some sections changed."""
+        raw = edge_files(self.directory, **sections)
+        self.configuration.write_text(yaml.safe_dump(raw))
+
+    def command(self, *options: str) -> list[str]:
+        """Return the command line."""
+        program = [str(Path(sys.executable).with_name("twistd")), "-n", "--pidfile=", "warp-edge"]
+        return [*program, "--config", str(self.configuration), *options]
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment as systemd would set it."""
+        path = os.pathsep.join(str(ROOT / part) for part in ("", "dns", "warp_twisted/_dropins"))
+        return {**os.environ, "PYTHONPATH": path, "NOTIFY_SOCKET": self.notify, "WATCHDOG_USEC": "400000"}
+
+    def run_once(self, *options: str) -> "subprocess.CompletedProcess[str]":
+        """Run the program to its end."""
+        return subprocess.run(
+            self.command(*options),
+            env=self.environment(),
+            cwd=self.directory,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+
+    @contextmanager
+    def running(self) -> Iterator["subprocess.Popen[bytes]"]:
+        """Run an edge until it is ready; it is killed at the end if it still runs."""
+        with (self.directory / "log").open("ab") as log:
+            process = subprocess.Popen(
+                self.command(), env=self.environment(), cwd=self.directory, stdout=log, stderr=log
+            )
+        try:
+            self.wait_for("READY=1")
+            yield process
+        finally:
+            if process.poll() is None:
+                process.kill()
+            process.wait(PATIENCE)
+
+    def wait_for(self, line: str) -> str:
+        """Wait for a message to systemd that holds a line, and return it."""
+        while True:
+            message = self.notified.recv(4096).decode()
+            if line in message.splitlines():
+                return message
+
+    def get(self, target: str, method: str = "GET") -> tuple[int, Any]:
+        """Call the admin interface."""
+        connection = UnixConnection(str(self.directory / "admin.sock"))
+        connection.request(method, target)
+        answer = connection.getresponse()
+        return answer.status, json.loads(answer.read())
+
+    def log(self) -> list[dict[str, Any]]:
+        """Return the log's lines."""
+        return [json.loads(line) for line in (self.directory / "log").read_text().splitlines() if line.startswith("{")]
+
+
+class CheckTests(ProgramTestCase):
+    """`--check`."""
+
+    def test_good(self) -> None:
+        """A good configuration exits 0, and nothing was written or listened on."""
+        result = self.run_once("--check")
+        self.assertEqual((result.returncode, result.stdout.strip()), (0, f"{self.configuration}: good"))
+        self.assertFalse((self.directory / "state").exists())
+
+    def test_bad(self) -> None:
+        """A bad one exits 1 and names the key and what was expected."""
+        self.configure(limits={"head_bytes": "x"})
+        result = self.run_once("--check")
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("limits.head_bytes: expected int ≥ 1024", result.stderr + result.stdout)
+
+
+class LifeTests(ProgramTestCase):
+    """Starting, reloading, stopping, dying."""
+
+    def test_kill_9_and_start_again(self) -> None:
+        """After kill -9 the edge starts again on the same files, and knows its tokens."""
+        with self.running() as process:
+            token = self.make_token()
+            process.kill()
+            process.wait(PATIENCE)
+        self.assertTrue((self.directory / "admin.sock").exists())
+        with self.running():
+            self.assertEqual([each["id"] for each in self.get("/v1/tokens")[1]], [token])
+
+    def make_token(self) -> str:
+        """Make a join token and return its id."""
+        connection = UnixConnection(str(self.directory / "admin.sock"))
+        connection.request("POST", "/v1/tokens", json.dumps({"hostnames": ["*.warp.test"]}))
+        made: dict[str, str] = json.loads(connection.getresponse().read())
+        return made["id"]
+
+    def test_second_edge_on_the_same_state(self) -> None:
+        """A second edge on the same state directory is refused with exit code 1 and a sentence; the first goes on."""
+        with self.running():
+            result = self.run_once()
+            self.assertEqual(result.returncode, 1)
+            self.assertIn("in use by another process", result.stdout)
+            self.assertEqual(self.get("/live")[0], 200)
+
+    def test_port_in_use(self) -> None:
+        """A port that is taken is named, with exit code 1."""
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+            self.configure(listen={"tunnel": [f"tcp:{port}:interface=127.0.0.1"]})
+            result = self.run_once()
+        self.assertEqual(result.returncode, 1)
+        self.assertIn(f"tcp:{port}", result.stdout)
+
+    def test_term_stops_in_order(self) -> None:
+        """SIGTERM tells systemd, asks for the time of a drain, and leaves no socket behind."""
+        with self.running() as process:
+            process.terminate()
+            self.wait_for("STOPPING=1")
+            self.assertIn(self.wait_for("EXTEND_TIMEOUT_USEC=16000000"), "EXTEND_TIMEOUT_USEC=16000000")
+            process.wait(PATIENCE)
+        self.assertFalse((self.directory / "admin.sock").exists())
+        self.assertIn("drained", [line["message"] for line in self.log()])
+
+    def test_watchdog(self) -> None:
+        """The watchdog is told several times in its interval that the reactor turns."""
+        with self.running():
+            began = time.monotonic()
+            for _ in range(3):
+                self.wait_for("WATCHDOG=1")
+            self.assertLess(time.monotonic() - began, 1.2)
+
+    def test_reload(self) -> None:
+        """SIGHUP applies what can be applied and says what needs a restart."""
+        with self.running() as process:
+            self.configure(limits={"tunnels": 7}, zone="other.test", log={"access": None, "format": "text"})
+            process.send_signal(signal.SIGHUP)
+            self.wait_for("RELOADING=1")
+            self.assertIn("STATUS=reloaded; needs a restart: zone", self.wait_for("READY=1"))
+            self.assertEqual(self.get("/v1/status")[1]["edge"]["zone"], "warp.test")
+            connection = UnixConnection(str(self.directory / "admin.sock"))
+            connection.request("GET", "/metrics")
+            self.assertIn(b"warp_edge_tunnels_limit 7.0", connection.getresponse().read())
+
+    def test_bad_reload(self) -> None:
+        """A configuration that is wrong is refused whole: nothing of it is applied, and systemd hears why."""
+        with self.running() as process:
+            self.configure(limits={"tunnels": 7, "head_bytes": 1})
+            process.send_signal(signal.SIGHUP)
+            self.wait_for("RELOADING=1")
+            self.assertIn("limits.head_bytes: expected int ≥ 1024", self.wait_for("READY=1"))
+            self.assertEqual(self.get("/v1/reload", "POST")[0], 409)
+            self.assertEqual(self.get("/live")[0], 200)
+            self.configure(limits={"tunnels": 7})
+            self.assertEqual(self.get("/v1/reload", "POST"), (200, {"needs_restart": [], "complaints": []}))
+
+    def test_log_is_json(self) -> None:
+        """Each line of the log is an object with time, level, logger and message."""
+        with self.running():
+            pass
+        lines = (self.directory / "log").read_text().splitlines()
+        for line in lines:
+            self.assertLessEqual({"at", "level", "logger", "message"}, set(json.loads(line)))
+        self.assertIn("edge edge1 of warp.test serves", [json.loads(line)["message"] for line in lines])
+
+    def test_background(self) -> None:
+        """twistd's own way into the background works: files and threads are those of the process that stays."""
+        pidfile, log = self.directory / "pid", self.directory / "log"
+        command = [
+            str(Path(sys.executable).with_name("twistd")),
+            f"--pidfile={pidfile}",
+            f"--logfile={log}",
+            "warp-edge",
+            f"--config={self.configuration}",
+        ]
+        subprocess.run(command, env=self.environment(), cwd=self.directory, timeout=PATIENCE, check=True)
+        self.wait_for("READY=1")
+        try:
+            self.make_token()
+            self.assertEqual(len(self.get("/v1/tokens")[1]), 1)
+        finally:
+            os.kill(int(pidfile.read_text()), signal.SIGTERM)
+            self.wait_for("STOPPING=1")
+        deadline = time.monotonic() + PATIENCE
+        while pidfile.exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        self.assertFalse(pidfile.exists())
