@@ -55,7 +55,7 @@ class EnrollmentRate:
         now = self._clock.seconds()
         left, seen_at = self._buckets.pop(key, (float(burst), now))
         left = min(float(burst), left + (now - seen_at) * per_second)
-        self._buckets[key] = (max(0.0, left - 1), now)
+        self._buckets[key] = (left - 1 if left >= 1 else left, now)
         if len(self._buckets) > self._remembered:
             self._buckets.popitem(last=False)
         if left < 1:

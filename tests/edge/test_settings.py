@@ -1,0 +1,122 @@
+"""Tests of edge.yaml as values."""
+
+from typing import Any
+
+import msgspec
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from warp_twisted.configuration import parse
+from warp_twisted.edge.settings import EdgeSettings, merge_reloaded, needs_restart
+from warp_twisted.errors import InvalidSettings
+
+MINIMAL: dict[str, Any] = {
+    "zone": "warp.example",
+    "edge": {"name": "edge1", "addresses": ["192.0.2.1", "2001:db8::1"]},
+    "ca": {"root": "root.pem", "certificate": "edge1.pem", "key": "edge1.key"},
+}
+
+
+def read(**sections: Any) -> EdgeSettings:
+    """Read settings with some sections changed."""
+    return parse(yaml.safe_dump({**MINIMAL, **sections}), EdgeSettings, "edge.yaml")
+
+
+class EdgeSettingsTests(SynchronousTestCase):
+    """What is accepted, and how the rest is refused."""
+
+    def refusal(self, **sections: Any) -> str:
+        """Return the words in which settings are refused."""
+        return str(self.assertRaises(InvalidSettings, read, **sections)).removeprefix("edge.yaml: ")
+
+    def test_minimal(self) -> None:
+        """Zone, edge and CA are enough; everything else has a sane default."""
+        found = read()
+        self.assertEqual(
+            (found.listen.http, found.listen.tunnel, found.timeouts.lease, found.limits.head_bytes),
+            (("tcp:80",), ("tcp:7844",), 30, 16384),
+        )
+
+    def test_the_example_of_the_architecture(self) -> None:
+        """The file that architecture.md shows is good."""
+        text = """
+zone: warp.example
+edge: {name: edge1, addresses: [192.0.2.1, "2001:db8::1"]}
+listen:
+  http: ["tcp:80"]
+  https: ["tcp:443"]
+  tunnel: ["tcp:7844"]
+  dns: ["192.0.2.1:53"]
+  admin: /run/warp-edge/admin.sock
+  metrics: null
+state: /var/lib/warp-edge
+ca: {root: /etc/warp/ca/root.pem, certificate: /etc/warp/ca/edge1.pem, key: /etc/warp/ca/edge1.key}
+certificates: /etc/warp/certificates
+limits: {head_bytes: 16384, header_count: 100, connections: 20000, connections_per_address: 1000}
+timeouts: {header: 10, idle: 75, origin_connect: 10, origin_response: 60, drain: 30}
+log: {format: json, access: "-"}
+"""
+        self.assertEqual(parse(text, EdgeSettings, "edge.yaml").listen.dns, ("192.0.2.1:53",))
+
+    def test_listeners_switched_off(self) -> None:
+        """An empty list and null both switch a listener off."""
+        found = read(listen={"http": [], "https": None, "admin": None})
+        self.assertFalse(found.listen.http or found.listen.https or found.listen.admin)
+
+    def test_refusals(self) -> None:
+        """Each refusal names the key's path and what was expected."""
+        for sections, words in (
+            ({"zone": "Warp.Example"}, "zone: expected 'warp.example', got 'Warp.Example'"),
+            ({"zone": "a..b"}, "zone: 'a..b' is not a hostname: '' must be 1 to 63 letters, digits or inner hyphens"),
+            ({"edge": {"name": "edge1", "addresses": []}}, "edge.addresses: expected a list of non-empty text, got []"),
+            (
+                {"edge": {"name": "edge1", "addresses": ["192.0.2.256"]}},
+                "edge.addresses[0]: expected an IPv4 or IPv6 address, got '192.0.2.256'",
+            ),
+            ({"limits": {"head_bytes": 12}}, "limits.head_bytes: expected int ≥ 1024 and ≤ 1048576, got 12"),
+            ({"limits": {"tunnel": 1}}, "limits.tunnel: unknown key; did you mean tunnels?"),
+            ({"timeouts": {"lease": 1}}, "timeouts.lease: expected number ≥ 3 and ≤ 3600, got 1"),
+            ({"timeouts": {"idle": "75s"}}, "timeouts.idle: expected number > 0 and ≤ 86400, got '75s'"),
+            ({"listen": {"http": "tcp:80"}}, "listen.http: expected a list of non-empty text or null, got 'tcp:80'"),
+            ({"log": {"format": "xml"}}, "log.format: expected 'json' or 'text', got 'xml'"),
+            (
+                {"dns": {"nameservers": [{"name": "ns1", "addresses": ["x"]}]}},
+                "dns.nameservers[0].addresses[0]: expected an IPv4 or IPv6 address, got 'x'",
+            ),
+            ({"nonsense": 1}, "nonsense: unknown key; expected one of "),
+        ):
+            self.assertIn(words, self.refusal(**sections))
+
+    def test_what_needs_a_restart(self) -> None:
+        """A reload tells which sections it cannot apply, and keeps those as they run."""
+        running = read()
+        wanted = read(zone="other.example", limits={"tunnels": 5}, listen={"http": []})
+        self.assertEqual(needs_restart(running, wanted), ["zone", "listen"])
+        merged = merge_reloaded(running, wanted)
+        self.assertEqual((merged.zone, merged.listen, merged.limits.tunnels), (running.zone, running.listen, 5))
+        self.assertEqual(needs_restart(running, running), [])
+
+    @settings(deadline=None, derandomize=True, max_examples=150)
+    @given(
+        st.sampled_from(list(EdgeSettings.__struct_fields__)),
+        st.recursive(
+            st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+            lambda inner: (
+                st.lists(inner, max_size=3)
+                | st.dictionaries(
+                    st.sampled_from(["name", "addresses", "http", "tunnels", "idle", "x"]), inner, max_size=3
+                )
+            ),
+            max_leaves=6,
+        ),
+    )
+    def test_any_value_anywhere(self, section: str, value: object) -> None:
+        """Any value in place of any section is taken or refused in words, never by another exception."""
+        try:
+            found = read(**{section: value})
+        except InvalidSettings as error:
+            self.assertTrue(str(error).startswith("edge.yaml: "))
+        else:
+            msgspec.json.encode(found)
