@@ -21,7 +21,7 @@ from time import monotonic
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IHalfCloseableProtocol, IHandshakeListener, IPullProducer, IPushProducer
 from twisted.internet.protocol import Protocol, connectionDone
-from twisted.internet.tcp import Connection
+from twisted.internet.tcp import Client, Connection
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -164,6 +164,11 @@ class PlainSplice(_Splice):
         self._origin_ended = False
         self._read_bytes = READ_BYTES
 
+    def connectionMade(self) -> None:
+        """Send at once what is sent: a request must not wait for the origin's acknowledgement of the last one."""
+        if isinstance(self.transport, Client):  # not a unix socket
+            self.transport.setTcpNoDelay(True)
+
     def start(self, stream: Stream) -> None:
         """Begin to pipe."""
         super().start(stream)
@@ -266,6 +271,10 @@ class TlsSplice(_Splice):
         self._connected: Callable[[TlsSplice], None] | None = connected
         self._failed = failed
         self._is_paused = False
+
+    def connectionMade(self) -> None:
+        """Send at once what is sent, as `PlainSplice` does."""
+        self.transport.setTcpNoDelay(True)
 
     def handshakeCompleted(self) -> None:
         """The origin is who it should be."""

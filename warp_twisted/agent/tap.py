@@ -158,7 +158,7 @@ class Program(MultiService):
         # twistd itself always exits with 0; the handler runs when it has removed its pid file.
         atexit.register(_exit, getattr(failure.value, "exit_code", 1))
         if not self._is_stopping:
-            self._reactor.stop()
+            self._reactor.callWhenRunning(self._reactor.stop)
 
     def _read_token(self) -> JoinTokenText | None:
         text = os.environ.get("WARP_TOKEN", "")

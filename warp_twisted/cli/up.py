@@ -240,7 +240,9 @@ class _Run:
 
         from warp_twisted.agent.program import AgentProgram
         from warp_twisted.cli.up_view import open_view
+        from warp_twisted.process import prepare
 
+        prepare(reactor)
         self._reactor: Any = reactor
         self._settings = settings
         self._labels = settings.labels

@@ -34,7 +34,7 @@ class VisitorLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     held_bytes: int = 65_536
     replay_bytes: int = 65_536
     interim_responses: int = 16
-    idle_streams: int = 64
+    idle_streams: int = 256
     connections: int = 20_000
     connections_per_address: int = 1_000
 

@@ -95,7 +95,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     handshakes: Count = 1000  # TLS connections on the tunnel port that are no tunnel yet
     streams_per_tunnel: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 1024
     routes_per_tunnel: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 100
-    idle_streams_per_route: Annotated[int, msgspec.Meta(ge=0)] = 64
+    idle_streams_per_route: Annotated[int, msgspec.Meta(ge=0)] = 256
     enrollments_per_second: Annotated[float, msgspec.Meta(gt=0)] = 1.0  # per address
     enrollment_burst: Count = 10
 

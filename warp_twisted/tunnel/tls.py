@@ -15,7 +15,7 @@ buffer has become empty.
 """
 
 import ssl
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from cryptography import x509
 from twisted.internet.address import IPv4Address, IPv6Address
@@ -38,7 +38,7 @@ from warp_twisted.errors import WarpError
 from warp_twisted.tunnel.errors import HandshakeFailed, HandshakeTimedOut, PeerNotTrusted
 
 RECORD_BYTES = 16 * 1024  # the most a TLS record carries (RFC 8446 §5.1), so one read empties one record
-PIECE_BYTES = 64 * 1024  # of what came at once, decrypted and handed on together
+PIECE_BYTES = 32 * 1024  # of what came at once, given to OpenSSL at once
 BULK_READ_BYTES = 256 * 1024  # read from the socket at once while a lot is coming
 
 HIGH_WATER_BYTES = 64 * 1024  # left in the transport's buffer before the protocol above is paused; Twisted's own size
@@ -186,16 +186,13 @@ class TlsProtocol(Protocol):
         if size <= RECORD_BYTES:
             if self._is_bulk:
                 self._expect(False)
-            self._incoming.write(data)
-            self._read()
+            self._read((data,))
             return
         if not self._is_bulk and size >= self._below.bufferSize:
             self._expect(True)
         # In pieces, so that the BIO, which never shrinks, stays small: an idle tunnel keeps its memory.
         view = memoryview(data)
-        for at in range(0, size, PIECE_BYTES):
-            self._incoming.write(view[at : at + PIECE_BYTES])
-            self._read()
+        self._read([view[at : at + PIECE_BYTES] for at in range(0, size, PIECE_BYTES)])
 
     def _expect(self, is_bulk: bool) -> None:
         """
@@ -229,28 +226,34 @@ class TlsProtocol(Protocol):
 
     # TLS.
 
-    def _read(self) -> None:
+    def _read(self, pieces: Sequence[bytes | memoryview]) -> None:
+        incoming = self._incoming
         above = self._above
         if above is None:
+            for piece in pieces:
+                incoming.write(piece)
             if self._secured is None:
                 return
             self._shake_hands()
             above = self._above
             if above is None:
                 return
-        incoming = self._incoming
+            pieces = (b"",)  # what came behind the handshake is in the BIO
         read = self._tls.read
         records: list[bytes] = []
         is_over = False
         try:
-            while incoming.pending:
-                data = read(RECORD_BYTES)
-                if not data:
-                    is_over = True
-                    break
-                records.append(data)
-        except ssl.SSLWantReadError:
-            pass
+            for piece in pieces:
+                incoming.write(piece)
+                try:
+                    while incoming.pending:
+                        data = read(RECORD_BYTES)
+                        if not data:
+                            is_over = True
+                            break
+                        records.append(data)
+                except ssl.SSLWantReadError:
+                    pass
         except ssl.SSLError as error:
             self._deliver(above, records)
             self._break(error)
@@ -262,7 +265,7 @@ class TlsProtocol(Protocol):
             self._flush()
 
     def _deliver(self, above: IProtocol, records: list[bytes]) -> None:
-        """Hand on what was read, in one piece: each costs the protocol above a write of its own."""
+        """Hand on what one read brought, in one piece: each piece costs the protocol above a write of its own."""
         if records and not self._is_closing:
             above.dataReceived(records[0] if len(records) == 1 else b"".join(records))
 

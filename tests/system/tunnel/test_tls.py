@@ -17,7 +17,7 @@ from zope.interface.verify import verifyObject
 from tests.system.tunnel.authority import Authority
 from warp_twisted.errors import WarpError
 from warp_twisted.tunnel.contexts import agent_context, edge_context
-from warp_twisted.tunnel.tls import HIGH_WATER_BYTES, PIECE_BYTES, RECORD_BYTES, TlsProtocol
+from warp_twisted.tunnel.tls import BULK_READ_BYTES, HIGH_WATER_BYTES, RECORD_BYTES, TlsProtocol
 
 
 @implementer(IPushProducer)
@@ -138,7 +138,7 @@ class TlsTests(TestCase):
         self.client_tls.writeSequence([b"the ", b"end"])
         await self.server.wait_for(len(data) + 7)
         self.assertEqual(b"".join(self.server.chunks), data + b"the end")
-        self.assertLessEqual(max(map(len, self.server.chunks)), PIECE_BYTES + RECORD_BYTES)
+        self.assertLessEqual(max(map(len, self.server.chunks)), BULK_READ_BYTES + RECORD_BYTES)
         await self.close()
 
     async def test_backpressure(self) -> None:
