@@ -1,0 +1,109 @@
+"""Starting the agent's programs as a user would, and waiting for what they print."""
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ProcessExitedAlready
+from twisted.internet.protocol import ProcessProtocol
+from twisted.python.failure import Failure
+
+REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+PATH = os.pathsep.join(os.path.join(REPOSITORY, part) for part in ("", "dns", "warp_twisted/_dropins"))
+
+
+class Program(ProcessProtocol):
+    """
+    A program that runs beside the test.
+
+    :param arguments: after `python`.
+    :param environment: added to a bare one.
+    """
+
+    def __init__(self, *arguments: str, environment: dict[str, str] | None = None, given: str = "") -> None:
+        self.output = ""
+        self.errors = ""
+        self._status: int | None = None
+        self._ending: list[Deferred[int]] = []
+        self._given = given
+        self._waiting: list[tuple[Callable[[], bool], Deferred[None]]] = []
+        inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+        reactor.spawnProcess(
+            self,
+            sys.executable,
+            [sys.executable, *arguments],
+            env={**inherited, "PYTHONPATH": PATH, "PYTHONUNBUFFERED": "1", **(environment or {})},
+        )
+
+    def connectionMade(self) -> None:
+        self.transport.write(self._given.encode())
+        self.transport.closeStdin()
+
+    def outReceived(self, data: bytes) -> None:
+        self.output += data.decode()
+        self._look()
+
+    def errReceived(self, data: bytes) -> None:
+        self.errors += data.decode()
+        self._look()
+
+    def processEnded(self, reason: Failure) -> None:
+        status = reason.value.exitCode
+        self._status = -reason.value.signal if status is None else status
+        for ending in self._ending:
+            ending.callback(self._status)
+        for _, deferred in self._waiting:
+            deferred.errback(AssertionError(f"the program ended:\n{self.output}\n{self.errors}"))
+
+    @property
+    def exited(self) -> Deferred[int]:
+        """A Deferred that fires with the exit status, or minus the number of the signal."""
+        deferred: Deferred[int] = Deferred()
+        if self._status is not None:
+            deferred.callback(self._status)
+        else:
+            self._ending.append(deferred)
+        return deferred
+
+    def says(self, text: str, times: int = 1) -> Deferred[None]:
+        """Wait until the program has printed a text so many times."""
+        deferred: Deferred[None] = Deferred()
+        self._waiting.append((lambda: (self.output + self.errors).count(text) >= times, deferred))
+        self._look()
+        return deferred
+
+    def signal(self, number: int) -> None:
+        """Send a signal."""
+        self.transport.signalProcess(number)
+
+    async def end(self) -> None:
+        """Kill the program if it still runs, and wait until it is gone."""
+        with contextlib.suppress(ProcessExitedAlready):
+            self.transport.signalProcess("KILL")
+        await self.exited
+
+    def _look(self) -> None:
+        for waiter in list(self._waiting):
+            if waiter[0]():
+                self._waiting.remove(waiter)
+                waiter[1].callback(None)
+
+
+def twistd_agent(config: str, *options: str, environment: dict[str, str] | None = None) -> Program:
+    """Start `twistd -n warp-agent`."""
+    twistd = "import sys; from twisted.scripts.twistd import run; sys.argv[0] = 'twistd'; run()"
+    arguments = ("-c", twistd, "-n", "--pidfile=", "warp-agent", "--config", config, *options)
+    return Program(*arguments, environment=environment)
+
+
+def warp_up(*options: str, environment: dict[str, str] | None = None, given: str = "") -> Program:
+    """Start `warp up`."""
+    return Program("-m", "warp_twisted.cli", "up", *options, environment=environment, given=given)
+
+
+def lines(text: str) -> Sequence[str]:
+    """Return the lines of a text that are not empty."""
+    return [line for line in text.splitlines() if line.strip()]
