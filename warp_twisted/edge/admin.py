@@ -60,6 +60,10 @@ class Operations(Protocol):
     def publication(self) -> Publication:
         """What DNS publishes."""
 
+    @property
+    def has_settled(self) -> bool:
+        """Whether the agents of before a restart are back, or have been waited for long enough."""
+
     def status(self) -> object:
         """Describe edges, tunnels, routes and agents, as JSON can hold it."""
 
@@ -179,6 +183,8 @@ class Admin:
 
     def _records(self, request: Request) -> Any:
         publication = self._operations.publication
+        if not self._operations.has_settled:  # who follows would withdraw the names of agents that are about to come
+            return _answer(request, {"error": "the edge has just started, and waits for its agents"}, 503)
         if request.args.get(b"watch", [b"0"])[-1] in (b"", b"0"):
             return _answer(request, publication.snapshot())
         if len(self._watchers) >= MAX_WATCHERS:

@@ -25,8 +25,6 @@ from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 from twisted.logger import Logger
 
-from warp_dns.server import DnsServer, ServedZone
-from warp_dns.settings import ZoneSettings
 from warp_twisted.ca.errors import BadCertificate
 from warp_twisted.ca.issue import AgentIdentity, agent_identity, to_pem
 from warp_twisted.ca.store import load_edge
@@ -43,6 +41,7 @@ from warp_twisted.edge.control_metrics import ControlCollector
 from warp_twisted.edge.enrollment import Enrollment, EnrollmentRate
 from warp_twisted.edge.errors import EdgeError
 from warp_twisted.edge.listening import EdgeListener
+from warp_twisted.edge.nameserver import make_nameserver, start_nameserver
 from warp_twisted.edge.operations import NodeOperations
 from warp_twisted.edge.presence import BoundPorts, Presence, nameservers
 from warp_twisted.edge.serving import Serving
@@ -81,6 +80,7 @@ class EdgeNode(Service):
 
     :param reactor: to listen and to tell the time.
     :param read_settings: reads the configuration again for a reload; without it there is no reload.
+    :ivar has_settled: whether visitors are let in.
     :ivar started: fires when everything listens and is published; fails if it cannot, and nothing is left then.
     :ivar ports: where it listens, once started.
     """
@@ -102,23 +102,25 @@ class EdgeNode(Service):
         self._listening: list[IListeningPort] = []  # to visitors and agents; closed when the edge drains
         self._doors: list[IListeningPort] = []  # to operators, until the end
         self._sites: list[AdminFactory] = []
-        self._has_settled = False
+        self.has_settled = False
         self._starting: Deferred[None] | None = None
         self._start_error: Exception | None = None
         self._drained: Deferred[None] | None = None
         self._reloaded: list[Callable[[EdgeSettings], None]] = []
         self.authority = load_edge(Path(settings.ca.root), Path(settings.ca.certificate), Path(settings.ca.key))
-        self.store = ThreadedSqliteStore(Path(settings.state), reactor)
-        self.mirror = Mirror(self.store, reactor)
-        self.claims = Claims(self.store, reactor, settings.timeouts.lease)
+        self.serving = Serving(reactor, settings)
         self.publication = Publication(
             settings.zone, ttl=settings.dns.ttl, reserved=nameservers(settings), https=settings.dns.https_records
         )
+        state = _make_directory(settings.state)
+        self.dns = make_nameserver(reactor, settings, self.publication)
+        self.store = ThreadedSqliteStore(state, reactor)  # last of what may fail, as it locks its file
+        self.mirror = Mirror(self.store, reactor)
         self.mirror.subscribe(self._publish)
+        self.claims = Claims(self.store, reactor, settings.timeouts.lease)
         self.enrollment = Enrollment(
             self.store, self.mirror, self.authority, reactor, lambda: self.settings.ca.agent_lifetime
         )
-        self.serving = Serving(reactor, settings)
         self.presence = Presence(reactor, lambda: self.settings, self.mirror, self.claims, self.serving)
         self.tunnels = EdgeTunnels(
             reactor,
@@ -133,13 +135,10 @@ class EdgeNode(Service):
             edges=self.presence.tunnel_addresses,
             url=self.presence.url,
         )
-        self._comeback = Comeback(Path(settings.state) / "served.json", self.mirror, settings.edge.name, reactor)
+        self._comeback = Comeback(state / "served.json", self.mirror, settings.edge.name, reactor)
         self._rate = EnrollmentRate(reactor)
         self._listener: EdgeListener | None = None
-        self._certificate = TunnelCertificate(
-            self.authority, settings, Path(settings.state), reactor, self._certificate_changed
-        )
-        self.dns: DnsServer | None = self._make_dns() if settings.listen.dns else None
+        self._certificate = TunnelCertificate(self.authority, settings, state, reactor, self._certificate_changed)
         observation = Observation(self.readiness, self.metrics)
         self._admin = Admin(NodeOperations(self), observation, reactor)
         self._observation = observation
@@ -202,10 +201,10 @@ class EdgeNode(Service):
         await self.presence.announce()
         await self._comeback.wait(self.settings.timeouts.settle)
         if self.dns is not None:
-            self.presence.ports = replace(self.ports, dns=tuple(self.dns.start(listen.dns or ())))
+            self.presence.ports = replace(self.ports, dns=start_nameserver(self.dns, self.settings))
         for port in visitors:
             port.startReading()
-        self._has_settled = True
+        self.has_settled = True
         self._comeback.start_keeping()
 
     async def _open_doors(self) -> None:
@@ -219,6 +218,7 @@ class EdgeNode(Service):
             try:
                 self._doors.append(self._reactor.listenUNIX(listen.admin, site, mode=SOCKET_MODE))
             except CannotListenError as error:
+                site.doStop()  # Twisted starts the factory of a unix socket before it binds
                 raise InvalidSettings(f"listen.admin: {listen.admin}: {error.socketError}") from error
 
     async def _listen(
@@ -268,7 +268,7 @@ class EdgeNode(Service):
     def readiness(self) -> Mapping[str, bool]:
         """Say of each part whether it serves."""
         parts = {
-            "listeners": bool(self._listening) and self._has_settled,
+            "listeners": bool(self._listening) and self.has_settled,
             "registry": self.mirror.is_current and not self.claims.is_failing,
             "records": bool(self.publication.records_of(self.presence.hostname)),
             "accepting": not self.is_draining,
@@ -288,13 +288,6 @@ class EdgeNode(Service):
 
     def _publish(self, changes: Sequence[Change]) -> None:
         self.publication.apply(changes)
-
-    def _make_dns(self) -> DnsServer:
-        zone = self.settings.zone
-        servers = {f"{name}.{zone}": addresses for name, addresses in nameservers(self.settings).items()}
-        master = self.settings.dns.master_file or ""
-        served = ServedZone(ZoneSettings(name=zone, nameservers=servers, master_file=master), self.publication)
-        return DnsServer(self._reactor, [served])
 
     # Reloading.
 
@@ -358,7 +351,7 @@ class EdgeNode(Service):
     async def _stop(self) -> None:
         self._comeback.stop_keeping()
         starting, self._starting = self._starting, None
-        if starting is not None and not self._has_settled:
+        if starting is not None and not self.has_settled:
             if self._start_error is None:
                 starting.cancel()
             await starting  # it takes down what is up
@@ -381,6 +374,15 @@ class EdgeNode(Service):
             site.disconnect()
         self.mirror.stop()
         await self.store.close()
+
+
+def _make_directory(name: str) -> Path:
+    directory = Path(name)
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidSettings(f"state: {name}: {error.strerror}") from error
+    return directory
 
 
 def _identify(protocol: TunnelProtocol) -> AgentIdentity:

@@ -32,6 +32,7 @@ class Node(Protocol):
     mirror: Mirror
     claims: Claims
     publication: Publication
+    has_settled: bool
     presence: Presence
 
     def readiness(self) -> Mapping[str, bool]:
@@ -54,6 +55,11 @@ class NodeOperations:
     def publication(self) -> Publication:
         """What DNS publishes."""
         return self._node.publication
+
+    @property
+    def has_settled(self) -> bool:
+        """Whether the agents of before a restart are back, or have been waited for long enough."""
+        return self._node.has_settled
 
     def readiness(self) -> Mapping[str, bool]:
         """Say of each part whether it serves."""

@@ -1,0 +1,137 @@
+"""How an edge starts and stops: what is open when, and what is left when it does not come up."""
+
+import json
+import socket
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.threads import deferToThread
+
+from tests.system.control.live import HOST, ZONE, make_node, until
+from tests.system.control.test_admin import AdminTestCase
+from warp_twisted.errors import InvalidSettings
+from warp_twisted.registry.errors import StoreInUse
+from warp_twisted.wire.control import Accepted
+
+
+class RestartTests(AdminTestCase):
+    """An edge that was restarted waits for its agents before it lets visitors in."""
+
+    sections: dict[str, object] = {"timeouts": {"drain": 1, "settle": 5}}
+
+    async def test_visitors_wait_for_agents(self) -> None:
+        """After a restart visitors wait in the socket's queue, and records are not shown, until the agents are back."""
+        agent = await self.agent()
+        await agent.register(f"app.{ZONE}")
+        await self.node.stopService()
+        self.node = make_node(self.directory, **self.sections)
+        self.node.startService()
+        self.addCleanup(self.stop, self.node)
+        await until(lambda: bool(self.node.ports.tunnel))
+        self.assertFalse(self.node.started.called)
+        self.assertEqual((await self.call("GET", "/v1/records"))[0], 503)
+        self.assertEqual((await self.call("GET", "/ready"))[1]["parts"]["listeners"], False)
+
+        def visit() -> bytes:
+            with socket.create_connection((HOST, self.node.ports.http[0]), timeout=5) as visitor:
+                visitor.sendall(b"GET / HTTP/1.1\r\nHost: other.warp.test\r\nConnection: close\r\n\r\n")
+                return visitor.recv(100)
+
+        visiting = deferToThread(visit)
+        agent.port = self.port
+        agent.delegate.messages.clear()
+        agent.delegate.losses.clear()
+        self.assertIsInstance(await agent.register(f"app.{ZONE}"), Accepted)
+        await self.node.started
+        self.assertIn(b" 404 ", await visiting)
+        self.assertEqual((await self.call("GET", "/v1/records"))[0], 200)
+
+    async def test_stop_in_the_middle_of_the_start(self) -> None:
+        """A stop while agents are waited for takes everything down again, and the next start finds the same state."""
+        await self.node.stopService()
+        (self.directory / "state" / "served.json").write_text(json.dumps([f"app.{ZONE}"]))
+        node = make_node(self.directory, **self.sections)
+        node.startService()
+        await until(lambda: bool(node.ports.tunnel))
+        await node.stopService()
+        self.assertEqual((node._listening, node._doors, node.started.called), ([], [], False))
+        self.assertEqual(json.loads((self.directory / "state" / "served.json").read_text()), [f"app.{ZONE}"])
+        with self.assertRaises(OSError):
+            socket.create_connection((HOST, node.ports.tunnel[0]), timeout=1)
+
+
+class FailureTests(AdminTestCase):
+    """What stops an edge from starting, and that nothing of it stays."""
+
+    async def refused(self, **sections: Any) -> str:
+        """Return the reason why an edge of other files does not start."""
+        directory = Path(self.mktemp())
+        directory.mkdir()
+        listen = {"admin": None, "metrics": None} | sections.pop("listen", {})
+        node = make_node(directory, listen=listen, **sections)
+        error = self.assertRaises(InvalidSettings, node.startService)
+        await node.stopService()
+        self.assertEqual((node._listening, node._doors, node.running), ([], [], False))
+        make_node(directory, listen=listen).store.close()  # its state is free again
+        return str(error)
+
+    async def test_port_in_use(self) -> None:
+        """A port that is taken is named."""
+        taken = f"tcp:{self.port}:interface=127.0.0.1"
+        self.assertIn(taken, await self.refused(listen={"tunnel": [taken]}))
+        self.assertIn(taken, await self.refused(listen={"http": [taken]}))
+
+    async def test_not_an_endpoint(self) -> None:
+        """Text that is no endpoint is named."""
+        self.assertIn("nonsense:x", await self.refused(listen={"http": ["nonsense:x"]}))
+
+    async def test_admin_socket_that_cannot_be(self) -> None:
+        """A socket that cannot be made is named, with the reason."""
+        path = str(self.directory / ("x" * 120))
+        self.assertIn("too long", await self.refused(listen={"admin": path}))
+
+    async def test_state_in_use(self) -> None:
+        """A second edge on the same state directory is refused before it touches anything."""
+        self.assertRaises(StoreInUse, make_node, self.directory)
+
+    async def test_access_log_that_cannot_be_written(self) -> None:
+        """An access log in a directory that is not there is named, and the state stays free."""
+        directory = Path(self.mktemp())
+        directory.mkdir()
+        error = self.assertRaises(InvalidSettings, make_node, directory, log={"access": "/nonexistent/access.log"})
+        self.assertIn("log.access: /nonexistent/access.log", str(error))
+        await make_node(directory).store.close()
+
+    async def test_zone_file_that_is_wrong(self) -> None:
+        """Records beside the live ones that are wrong are named with their line."""
+        records = self.directory / "records.zone"
+        records.write_text("www IN A 192.0.2.256\n")
+        directory = Path(self.mktemp())
+        directory.mkdir()
+        error = self.assertRaises(InvalidSettings, make_node, directory, dns={"master_file": str(records)})
+        self.assertIn("records.zone", str(error))
+
+    async def test_dns_port_in_use(self) -> None:
+        """A port that DNS cannot have is named, though it is asked for last."""
+        host, port = self.node.ports.dns[0]
+        self.assertIn(str(port), await self.refused(listen={"dns": [f"{host}:{port}"]}))
+
+
+class DrainTests(AdminTestCase):
+    """A planned stop."""
+
+    async def test_order(self) -> None:
+        """Agents are told, names go, listeners close, and operators still see it until it is over."""
+        agent = await self.agent()
+        await agent.register(f"app.{ZONE}")
+        draining: Deferred[None] = self.node.drain()
+        await until(lambda: bool(agent.delegate.drains))
+        self.assertFalse(self.published(f"app.{ZONE}"))
+        await draining
+        with self.assertRaises(OSError):
+            socket.create_connection((HOST, self.port), timeout=1)
+        self.assertEqual((await self.call("GET", "/live"))[0], 200)
+        self.assertFalse(agent.tunnels[0].is_over)
+        await self.node.stopService()
+        await until(lambda: agent.tunnels[0].is_over)
