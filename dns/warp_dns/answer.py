@@ -114,7 +114,8 @@ def _step(zone: Zone, name: bytes, qtype: int, answer: Answer) -> bytes | None:
             _refer(node, answer)  # RFC 4035 §3.1.4.1: DS is the parent's data
             return None
         if suffix != name and DNAME in node.rrsets:
-            return _substitute(name, suffix, node.rrsets[DNAME], answer)
+            target = _substitute(name, suffix, node.rrsets[DNAME], answer)
+            return None if qtype in (CNAME, ANY) else target  # the CNAME just made is what was asked for
     if encloser == name:
         return _match(zone, name, node, qtype, answer, owner=None)
     if not answer.answer:

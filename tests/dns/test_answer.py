@@ -186,6 +186,11 @@ class AliasTests(LookupCase):
         self.assertEqual({rrset.ttl for rrset in answer.answer}, {30})
         self.check("a.b.out", "A", "out DNAME example.com.", "a.b.out CNAME a.b.example.com.")
 
+    def test_dname_answers_cname_questions(self) -> None:
+        """The CNAME that a DNAME makes is the answer to a question for one, wherever it leads."""
+        self.check("x.old", "CNAME", "old DNAME new", "x.old CNAME x.new")
+        self.check("nothing.old", "CNAME", "old DNAME new", "nothing.old CNAME nothing.new")
+
     def test_dname_does_not_cover_its_owner(self) -> None:
         """The owner of a DNAME answers for its own data (RFC 6672 §2.3)."""
         self.check("old", "TXT", 'old TXT "beside"')

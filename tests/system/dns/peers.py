@@ -1,5 +1,5 @@
 """
-Other name servers, started for a test: Knot, NSD and BIND as secondaries of a zone of ours.
+Other name servers, started for a test: Knot, NSD and BIND, as secondaries of a zone of ours or with a file of theirs.
 
 Each runs in the foreground in a directory of its own, on a free port of 127.0.0.1, and is ended by its process id.
 """
@@ -7,6 +7,7 @@ Each runs in the foreground in a directory of its own, on a free port of 127.0.0
 import base64
 import shutil
 import socket
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ KEY_NAME = "transfer"
 SECRET = bytes(range(32))
 SECRET_TEXT = base64.b64encode(SECRET).decode()
 
-KNOT = """
+_KNOT_SERVER = """
 server:
   listen: 127.0.0.1@{port}
   rundir: {directory}
@@ -30,6 +31,10 @@ log:
     any: notice
 database:
   storage: {directory}
+"""
+_KNOT_SECONDARY = (
+    _KNOT_SERVER
+    + """
 key:
   - id: {key}
     algorithm: hmac-sha256
@@ -52,8 +57,18 @@ zone:
     acl: [notify, look]
     storage: {directory}
 """
+)
+_KNOT_PRIMARY = (
+    _KNOT_SERVER
+    + """
+zone:
+  - domain: {zone}
+    file: {zone_file}
+    zonefile-sync: -1
+"""
+)
 
-NSD = """
+_NSD_SERVER = """
 server:
   ip-address: 127.0.0.1@{port}
   server-count: 1
@@ -65,8 +80,13 @@ server:
   zonelistfile: "{directory}/zone.list"
   database: ""
   rrl-ratelimit: 0
+  minimal-responses: yes
 remote-control:
   control-enable: no
+"""
+_NSD_SECONDARY = (
+    _NSD_SERVER
+    + """
 key:
   name: {key}
   algorithm: hmac-sha256
@@ -78,25 +98,48 @@ zone:
   allow-notify: 127.0.0.1 {key}
   provide-xfr: 127.0.0.1 NOKEY
 """
+)
+_NSD_PRIMARY = (
+    _NSD_SERVER
+    + """
+zone:
+  name: {zone}
+  zonefile: {zone_file}
+"""
+)
 
-BIND = """
+_BIND_SERVER = """
 options {{
   directory "{directory}"; pid-file "{directory}/pid"; session-keyfile "{directory}/session.key";
   listen-on port {port} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }};
-  recursion no; notify no; dnssec-validation no; allow-transfer {{ any; }}; ixfr-from-differences no;
+  recursion no; notify no; dnssec-validation no; allow-transfer {{ any; }}; minimal-responses yes;
 }};
 controls {{ }};
+"""
+_BIND_SECONDARY = (
+    _BIND_SERVER
+    + """
 key {key} {{ algorithm hmac-sha256; secret "{secret}"; }};
 zone "{zone}" {{
   type secondary; file "zone"; primaries port {primary} {{ 127.0.0.1 key {key}; }}; allow-notify {{ key {key}; }};
 }};
 """
+)
+_BIND_PRIMARY = (
+    _BIND_SERVER
+    + """
+zone "{zone}" {{ type primary; file "{zone_file}"; check-names ignore; }};
+"""
+)
 
-PROGRAMS: dict[str, tuple[str, list[str], str]] = {
-    "knot": ("knotd", ["-c", "{configuration}"], KNOT),
-    "nsd": ("nsd", ["-d", "-c", "{configuration}"], NSD),
-    "bind": ("named", ["-f", "-4", "-n", "1", "-c", "{configuration}"], BIND),
+KINDS = ("knot", "nsd", "bind")
+_PROGRAMS = {
+    "knot": ("knotd", ["-c", "{configuration}"]),
+    "nsd": ("nsd", ["-d", "-c", "{configuration}"]),
+    "bind": ("named", ["-f", "-4", "-n", "1", "-c", "{configuration}"]),
 }
+_SECONDARY = {"knot": _KNOT_SECONDARY, "nsd": _NSD_SECONDARY, "bind": _BIND_SECONDARY}
+_PRIMARY = {"knot": _KNOT_PRIMARY, "nsd": _NSD_PRIMARY, "bind": _BIND_PRIMARY}
 
 
 def free_port() -> int:
@@ -121,7 +164,8 @@ class Peer(ProcessProtocol):
 
         :raises SkipTest: if it is not installed.
         """
-        program, self._arguments, self._template = PROGRAMS[kind]
+        program, self._arguments = _PROGRAMS[kind]
+        self.kind = kind
         path = shutil.which(program, path="/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin")
         if path is None:
             raise SkipTest(f"{program} is not installed")
@@ -130,21 +174,20 @@ class Peer(ProcessProtocol):
         self.output = b""
         self.ended: Deferred[None] = Deferred()
 
-    def start(self, reactor: Any, directory: Path, zone: str, primary: int) -> None:
+    def follow(self, reactor: Any, zone: str, primary: int) -> None:
         """Run the server as a secondary of a zone on a port of 127.0.0.1."""
-        directory.mkdir(parents=True)
+        values = {"zone": zone, "primary": primary, "key": KEY_NAME, "secret": SECRET_TEXT}
+        self._start(reactor, _SECONDARY[self.kind], values)
+
+    def serve(self, reactor: Any, zone: str, zone_file: Path) -> None:
+        """Run the server with a zone file."""
+        self._start(reactor, _PRIMARY[self.kind], {"zone": zone, "zone_file": zone_file.resolve()})
+
+    def _start(self, reactor: Any, template: str, values: dict[str, object]) -> None:
+        directory = self._directory = Path(tempfile.mkdtemp(prefix="peer-"))  # short, for Knot's control socket
         configuration = directory / "configuration"
-        configuration.write_text(
-            self._template.format(
-                port=self.port,
-                directory=directory.resolve(),
-                zone=zone,
-                primary=primary,
-                key=KEY_NAME,
-                secret=SECRET_TEXT,
-            )
-        )
-        arguments = [argument.format(configuration=configuration.resolve()) for argument in self._arguments]
+        configuration.write_text(template.format(port=self.port, directory=directory, **values))
+        arguments = [argument.format(configuration=configuration) for argument in self._arguments]
         reactor.spawnProcess(self, self._path, [self._path, *arguments], env={}, path=str(directory))
 
     def stop(self) -> Deferred[None]:
@@ -162,4 +205,5 @@ class Peer(ProcessProtocol):
 
     def processEnded(self, reason: object) -> None:
         """It is gone."""
+        shutil.rmtree(self._directory, ignore_errors=True)
         self.ended.callback(None)

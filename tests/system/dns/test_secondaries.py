@@ -79,7 +79,7 @@ class SecondaryCase(TestCase):
         self.addCleanup(self.server.stop)
         [(_, self.port)] = self.server.start(["127.0.0.1:0"])
         self.addCleanup(self.peer.stop)
-        self.peer.start(reactor, directory / "peer", ZONE, self.port)
+        self.peer.follow(reactor, ZONE, self.port)
 
     def browse(self) -> None:
         """Publish the list of applications, as the registry does."""
