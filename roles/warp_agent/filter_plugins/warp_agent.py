@@ -23,6 +23,23 @@ def warp_hostnames(instance: Mapping[str, Any]) -> list[str]:
     return list(dict.fromkeys(filter(None, found)))
 
 
+def warp_agent_config(instance: Mapping[str, Any], edges: Sequence[str]) -> dict[str, Any]:
+    """Return the agent.yaml of an instance."""
+    name = instance["name"]
+    return {
+        "state": f"/var/lib/warp-agent/{name}",
+        "token_file": f"/etc/warp/agents/{name}.token",
+        "edges": edges,
+        "labels": instance.get("labels") or {},
+        "ingress": instance["ingress"],
+        "originRequest": instance.get("origin_request") or {},
+        "tunnels": instance.get("tunnels") or 4,
+        "metrics": instance.get("metrics"),
+        "drain": instance.get("drain") or 30,
+        "log": {"format": "json"},
+    }
+
+
 def warp_changed(registered: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
     """Return the names of the instances for which a looped task changed something."""
     return [result["item"]["name"] for result in registered["results"] if result.get("changed")]
@@ -33,6 +50,7 @@ class FilterModule:
 
     def filters(self) -> dict[str, Callable[..., object]]:
         return {
+            "warp_agent_config": warp_agent_config,
             "warp_changed": warp_changed,
             "warp_hostnames": warp_hostnames,
             "warp_not_allowed": warp_not_allowed,
