@@ -16,6 +16,7 @@ _M_MMAP_THRESHOLD = -3
 
 KEPT_HEAP_BYTES = 32 * 1024 * 1024  # free memory at the top of the heap that stays ours
 MAPPED_BYTES = 4 * 1024 * 1024  # an allocation from this size on gets pages of its own
+EVENTS_PER_TURN = 64  # tunnels send at the end of a turn: the other side should not wait for hundreds of visitors
 
 
 def prepare(reactor: object) -> None:
@@ -61,7 +62,7 @@ def _replace_iteration(reactor: Any) -> None:
 
     def iterate(timeout: float | None) -> None:
         try:
-            events = reactor._poller.poll(-1 if timeout is None else timeout, len(selectables))
+            events = reactor._poller.poll(-1 if timeout is None else timeout, EVENTS_PER_TURN)
         except InterruptedError:
             return
         for descriptor, event in events:
