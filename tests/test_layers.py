@@ -16,7 +16,6 @@ ROOT = Path(__file__).resolve().parent.parent
 MAX_LINES = 400
 # Modules that are longer, each with the reason why it is one idea all the same.
 LONGER = {
-    "warp_twisted.edge.tunnels": "one order of events: what registers, replaces and drains a tunnel sees them all",
     "warp_twisted.wire.connection": "one state: streams, their credit and the goodbye decide about each frame together",
 }
 # Imported by name, and brought along by a declared dependency as part of its interface.

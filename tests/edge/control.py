@@ -19,6 +19,7 @@ from warp_twisted.ca.issue import (
 )
 from warp_twisted.ca.store import EdgeAuthority
 from warp_twisted.configuration import convert
+from warp_twisted.edge.admission import Admission
 from warp_twisted.edge.enrollment import Enrollment
 from warp_twisted.edge.errors import EdgeError
 from warp_twisted.edge.registrations import EdgeTunnel
@@ -135,16 +136,15 @@ class Control:
         self.enrollment = Enrollment(
             self.store, self.mirror, self.authority, self.clock, lambda: self.settings.ca.agent_lifetime
         )
+        names = NameGiver(self.store, self.mirror, ZONE, self.is_reserved)
         self.tunnels = EdgeTunnels(
             self.clock,
             lambda: self.settings,
             routes=self.routes,
             mirror=self.mirror,
             claims=self.claims,
-            names=NameGiver(self.store, self.mirror, ZONE, self.is_reserved),
+            admission=Admission(self.mirror, names, identify, self.is_reserved),
             authority=self.enrollment,
-            identify=identify,
-            is_reserved=self.is_reserved,
             edges=lambda: ["192.0.2.1:7844"],
             url=lambda hostname: f"https://{hostname}",
         )

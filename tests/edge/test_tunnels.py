@@ -380,11 +380,18 @@ class LifeTests(TunnelsTestCase):
         self.assertEqual(self.control.names(), [])
 
     def test_origin_health(self) -> None:
-        """News of an origin's health is taken without an answer."""
+        """News of an origin's health is kept, without an answer; what is said of other routes is passed over."""
         agent = self.control.connect()
-        agent.hello("a.warp.example")
+        agent.hello("a.warp.example", "b.warp.example")
+        (tunnel,) = self.control.tunnels.registrations.by_id.values()
         agent.send(OriginHealth(route_id=0, healthy=False, detail="connection refused"))
-        self.assertEqual((len(agent.messages), agent.is_lost), (1, False))
+        agent.send(OriginHealth(route_id=1, healthy=False))
+        agent.send(OriginHealth(route_id=7, healthy=False))
+        self.assertEqual(tunnel.unhealthy, {0: "connection refused", 1: ""})
+        agent.send(OriginHealth(route_id=1, healthy=True))
+        agent.send(RoutesChanged(routes=[RouteOffer(id=2, hostname="b.warp.example")]))
+        self.assertEqual(tunnel.unhealthy, {})
+        self.assertEqual((len(agent.messages), agent.is_lost), (2, False))
 
 
 class RevocationTests(TunnelsTestCase):

@@ -14,7 +14,7 @@ from warp_twisted.tunnel.protocol import TunnelProtocol
 from warp_twisted.tunnel.tls import TlsProtocol
 
 
-class Admission(Protocol):
+class ProvenPeers(Protocol):
     """What the edge says of peers whose handshake is done."""
 
     def tunnel_proven(self, protocol: TunnelProtocol) -> None:
@@ -31,12 +31,12 @@ class Admission(Protocol):
 class EdgeListener(TunnelListener):
     """The factory of the tunnel port."""
 
-    admission: Admission
+    proven: ProvenPeers
 
     def _protocol_for(self, transport: TlsProtocol) -> IProtocol:
         if transport.negotiated_protocol == ENROLL_PROTOCOL:
-            self.admission.enrollment_begun(getattr(transport.getPeer(), "host", ""))
+            self.proven.enrollment_begun(getattr(transport.getPeer(), "host", ""))
         protocol = super()._protocol_for(transport)
         if isinstance(protocol, TunnelProtocol):
-            self.admission.tunnel_proven(protocol)
+            self.proven.tunnel_proven(protocol)
         return protocol

@@ -36,6 +36,7 @@ from warp_twisted.edge.admin import (
     clear_stale_socket,
     observation_factory,
 )
+from warp_twisted.edge.admission import Admission
 from warp_twisted.edge.comeback import Comeback
 from warp_twisted.edge.control_metrics import ControlCollector
 from warp_twisted.edge.enrollment import Enrollment, EnrollmentRate
@@ -122,16 +123,15 @@ class EdgeNode(Service):
             self.store, self.mirror, self.authority, reactor, lambda: self.settings.ca.agent_lifetime
         )
         self.presence = Presence(reactor, lambda: self.settings, self.mirror, self.claims, self.serving)
+        names = NameGiver(self.store, self.mirror, settings.zone, self.presence.is_reserved)
         self.tunnels = EdgeTunnels(
             reactor,
             lambda: self.settings,
             routes=self.serving.routes,
             mirror=self.mirror,
             claims=self.claims,
-            names=NameGiver(self.store, self.mirror, settings.zone, self.presence.is_reserved),
+            admission=Admission(self.mirror, names, _identify, self.presence.is_reserved),
             authority=self.enrollment,
-            identify=_identify,
-            is_reserved=self.presence.is_reserved,
             edges=self.presence.tunnel_addresses,
             url=self.presence.url,
         )
@@ -250,9 +250,9 @@ class EdgeNode(Service):
             max_handshakes=self.settings.limits.handshakes,
             handshake_seconds=self.settings.timeouts.hello,
         )
-        self._listener.admission = self
+        self._listener.proven = self
 
-    # What the tunnel port asks (`Admission`).
+    # What the tunnel port asks (`ProvenPeers`).
 
     def tunnel_proven(self, protocol: TunnelProtocol) -> None:
         """Expect a hello."""

@@ -5,6 +5,7 @@ Nothing secret is ever in a status; the text of a join token is in the answer th
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from twisted.internet.defer import Deferred
@@ -43,6 +44,24 @@ class Node(Protocol):
 
     async def reload(self) -> object:
         """Read the configuration again."""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Route:
+    """
+    One hostname and path that this edge serves.
+
+    :ivar services: agent → what it leads to there.
+    :ivar unhealthy: agent → why its origin does not answer.
+    """
+
+    hostname: str
+    path: str
+    protocol: str
+    url: str
+    tunnels: int = 0
+    services: dict[str, str] = field(default_factory=dict)
+    unhealthy: dict[str, str] = field(default_factory=dict)
 
 
 class NodeOperations:
@@ -145,24 +164,18 @@ class NodeOperations:
 
     def _routes(self) -> list[object]:
         """Describe what this edge serves: one entry for each hostname and path, with the tunnels that may serve it."""
-        found: dict[tuple[str, str], dict[str, object]] = {}
+        found: dict[tuple[str, str], _Route] = {}
         for tunnel in self._node.tunnels.registrations.by_id.values():
             for route in tunnel.offer.routes:
-                entry = found.setdefault(
-                    (route.hostname, route.path),
-                    {
-                        "hostname": route.hostname,
-                        "path": route.path,
-                        "protocol": route.protocol,
-                        "services": {},
-                        "url": self._node.presence.url(route.hostname),
-                        "tunnels": 0,
-                    },
-                )
-                services = entry["services"]
-                if isinstance(services, dict):
-                    services[tunnel.agent] = route.service
-                entry["tunnels"] = _int(entry["tunnels"]) + 1
+                key = (route.hostname, route.path)
+                if key not in found:
+                    url = self._node.presence.url(route.hostname)
+                    found[key] = _Route(hostname=route.hostname, path=route.path, protocol=route.protocol, url=url)
+                entry = found[key]
+                entry.tunnels += 1
+                entry.services[tunnel.agent] = route.service
+                if route.id in tunnel.unhealthy:
+                    entry.unhealthy[tunnel.agent] = tunnel.unhealthy[route.id]
         return [found[key] for key in sorted(found)]
 
 
@@ -206,7 +219,3 @@ def _agent(agent: Agent, tunnels: int) -> dict[str, object]:
         "enrolled_at": agent.enrolled_at,
         "tunnels": tunnels,
     }
-
-
-def _int(value: object) -> int:
-    return value if isinstance(value, int) else 0

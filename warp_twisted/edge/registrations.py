@@ -23,6 +23,7 @@ class EdgeTunnel:
     :ivar protocol: opens streams to the agent.
     :ivar offer: what is served through it.
     :ivar expires_at: when the agent's certificate ends, unless it renews.
+    :ivar unhealthy: routes whose origin does not answer, by number, and what the agent says of it.
     :ivar claim: its entry in the registry.
     """
 
@@ -37,6 +38,7 @@ class EdgeTunnel:
     registered_at: float
     expires_at: float
     is_draining: bool = False
+    unhealthy: dict[int, str] = field(default_factory=dict)
     claim: Claim | None = None
 
     @property

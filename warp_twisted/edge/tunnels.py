@@ -22,14 +22,13 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from warp_twisted.ca.issue import AgentIdentity
+from warp_twisted.edge.admission import Admission
 from warp_twisted.edge.errors import OfferRefused
-from warp_twisted.edge.offers import Offer, check_count, check_hello, merge_labels, name_routes
+from warp_twisted.edge.offers import Offer, check_hello
 from warp_twisted.edge.registrations import EdgeTunnel, Registrations
 from warp_twisted.edge.settings import EdgeSettings
-from warp_twisted.errors import NotAllowed, WarpError
-from warp_twisted.names import Hostname
+from warp_twisted.errors import WarpError
 from warp_twisted.registry.claims import Claims
-from warp_twisted.registry.given_names import NameGiver
 from warp_twisted.registry.mirror import Mirror
 from warp_twisted.registry.model import Agent, Change, Revocation
 from warp_twisted.tunnel import TunnelProtocol
@@ -91,8 +90,6 @@ class EdgeTunnels:
     Every tunnel of this edge.
 
     :param settings: returns the settings as they are now.
-    :param identify: reads who the agent is from its verified certificate.
-    :param is_reserved: whether a hostname belongs to the zone itself.
     :param edges: returns `host:port` of the fleet's tunnel listeners.
     :param url: returns the URL of a hostname.
     """
@@ -107,10 +104,8 @@ class EdgeTunnels:
         routes: Routes,
         mirror: Mirror,
         claims: Claims,
-        names: NameGiver,
+        admission: Admission,
         authority: Authority,
-        identify: Callable[[TunnelProtocol], AgentIdentity],
-        is_reserved: Callable[[str], bool],
         edges: Callable[[], list[str]],
         url: Callable[[str], str],
     ) -> None:
@@ -119,10 +114,8 @@ class EdgeTunnels:
         self._routes = routes
         self._mirror = mirror
         self._claims = claims
-        self._names = names
+        self._admission = admission
         self._authority = authority
-        self._identify = identify
-        self._is_reserved = is_reserved
         self._edges = edges
         self._url = url
         self._peers: dict[TunnelProtocol, _Peer] = {}
@@ -163,7 +156,7 @@ class EdgeTunnels:
         """Close all tunnels of an agent at once; its names are withdrawn with them."""
         for peer in [peer for peer in self._peers.values() if peer.identity and peer.identity.id == agent]:
             self._refuse(peer, OfferRefused("revoked", reason), GoAwayCode.REVOKED)
-        self._names.forget(agent)
+        self._admission.forget(agent)
 
     # What tunnels say (`TunnelDelegate`).
 
@@ -252,15 +245,13 @@ class EdgeTunnels:
 
     async def _register(self, peer: _Peer, hello: Hello) -> None:
         settings = self._settings()
-        identity = peer.identity = self._check_agent(peer.protocol)
+        identity = peer.identity = self._identify(peer.protocol)
         check_hello(hello, identity, settings.limits)
         self.registrations.check_room(identity.id, hello.slot, hello.session, settings.limits)
-        agent = self._mirror.agents.get(identity.id)
-        labels = merge_labels(hello.labels, agent.labels if agent else {})
-        offer = Offer(await self._name(hello.routes, identity), labels)
+        offer = await self._admission.judge(hello, identity)
         if peer.is_gone:
             return
-        self._check_agent(peer.protocol)  # it may have been revoked while a name was looked for
+        self._identify(peer.protocol)  # it may have been revoked while a name was looked for
         tunnel = EdgeTunnel(
             id=f"t-{secrets.token_hex(8)}",
             agent=identity.id,
@@ -292,8 +283,7 @@ class EdgeTunnels:
         if peer.identity is None:
             return
         try:
-            check_count(message.routes, self._settings().limits)
-            routes = await self._name(message.routes, peer.identity)
+            routes = await self._admission.judge_routes(message.routes, peer.identity, self._settings().limits)
             if peer.is_gone:
                 return
             self._add_routes(tunnel, routes)
@@ -302,7 +292,9 @@ class EdgeTunnels:
             self._log.warn("new routes of {agent} are refused: {reason}", agent=tunnel.agent, reason=refusal.reason)
             tunnel.protocol.send_control(Refused(code=refusal.code, reason=refusal.reason, retry=refusal.retry))
             return
-        tunnel.offer = Offer(routes, tunnel.offer.labels)
+        tunnel.offer = Offer(tuple(routes), tunnel.offer.labels)
+        numbers = {route.id for route in routes}
+        tunnel.unhealthy = {number: detail for number, detail in tunnel.unhealthy.items() if number in numbers}
         if tunnel.is_draining:
             self._routes.drain(tunnel)
         await self._publish(tunnel)
@@ -318,37 +310,25 @@ class EdgeTunnels:
         tunnel.protocol.send_control(answer)
 
     def _health_changed(self, tunnel: EdgeTunnel, message: OriginHealth) -> None:
+        route = next((route for route in tunnel.offer.routes if route.id == message.route_id), None)
+        if route is None or message.healthy is (message.route_id not in tunnel.unhealthy):
+            return
+        if message.healthy:
+            del tunnel.unhealthy[route.id]
+        else:
+            tunnel.unhealthy[route.id] = message.detail
         self._log.info(
-            "origin of route {route} of {agent} is {health}: {detail}",
-            route=message.route_id, agent=tunnel.agent, health="healthy" if message.healthy else "not healthy",
-            detail=message.detail,
+            "the origin of {hostname} at {agent} {health}: {detail}",
+            hostname=route.hostname, agent=tunnel.agent, detail=message.detail or "-",
+            health="answers" if message.healthy else "does not answer",
         )  # fmt: skip
 
     # Judgement.
 
-    def _check_agent(self, protocol: TunnelProtocol) -> AgentIdentity:
+    def _identify(self, protocol: TunnelProtocol) -> AgentIdentity:
         if self.is_draining:
             raise OfferRefused("draining", "this edge stops; use another", retry=True)
-        try:
-            identity = self._identify(protocol)
-        except WarpError as error:
-            raise OfferRefused("not_allowed", str(error)) from error
-        if identity.id in self._mirror.revocations:
-            raise OfferRefused("revoked", f"agent {identity.id} was revoked")
-        return identity
-
-    async def _name(self, routes: Sequence[RouteOffer], identity: AgentIdentity) -> tuple[RouteOffer, ...]:
-        async def give_name() -> Hostname:
-            return await self._names.give(identity.id, identity.patterns)
-
-        try:
-            return await name_routes(routes, identity.patterns, self._is_reserved, give_name)
-        except NotAllowed as error:
-            raise OfferRefused("not_allowed", str(error)) from error
-        except WarpError as error:
-            if isinstance(error, OfferRefused):
-                raise
-            raise OfferRefused("overloaded", f"no name can be given now: {error}", retry=True) from error
+        return self._admission.identify(protocol)
 
     def _add_routes(self, tunnel: EdgeTunnel, routes: Sequence[RouteOffer]) -> None:
         try:

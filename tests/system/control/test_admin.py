@@ -14,6 +14,7 @@ from tests.system.control.live import ZONE, make_node, until
 from tests.system.control.test_identity import LiveEdgeTestCase
 from warp_twisted.edge.admin import MAX_BODY_BYTES, MAX_WATCHERS
 from warp_twisted.errors import InvalidSettings
+from warp_twisted.wire.control import OriginHealth
 
 
 class UnixConnection(http.client.HTTPConnection):
@@ -122,6 +123,10 @@ class CallsTests(AdminTestCase):
         )
         self.assertEqual([(route["hostname"], route["tunnels"]) for route in shown["routes"]], [(f"app.{ZONE}", 1)])
         self.assertEqual([each["id"] for each in shown["agents"]], [agent.id])
+        agent.tunnels[0].send_control(OriginHealth(route_id=0, healthy=False, detail="connection refused"))
+        await until(lambda: bool(next(iter(self.node.tunnels.registrations.by_id.values())).unhealthy))
+        _, shown = await self.call("GET", "/v1/status")
+        self.assertEqual(shown["routes"][0]["unhealthy"], {agent.id: "connection refused"})
 
     async def test_records(self) -> None:
         """The records are those that DNS publishes."""
