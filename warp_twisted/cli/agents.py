@@ -24,7 +24,11 @@ def agent() -> None:
 @ADMIN_OPTION
 @JSON_OPTION
 def list_(selector: LabelSelector | None, admin: str | None, as_json: bool) -> None:
-    """List the agents that are enrolled, and those that were revoked."""
+    """
+    List the agents that are enrolled, and those that were revoked.
+
+    The labels are those that join tokens gave; what agents call themselves is in `warp status`.
+    """
     answer = find_admin(admin).get("v1", "agents")
     agents = [each for each in read(answer, list[Agent]) if selector is None or selector.matches(each.labels)]
     if as_json:

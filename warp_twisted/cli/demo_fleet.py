@@ -115,6 +115,7 @@ class DemoFleet:
                 node.startService()
                 await node.started
             except (InvalidSettings, ListenFailed) as error:
+                await node.stopService()
                 if attempt == ATTEMPTS or choose_ports() == self.ports:
                     raise DemoFailed(f"the edge cannot start: {error}") from error
             else:

@@ -70,8 +70,8 @@ class JoinTests(TestCase):
     async def test_revoked_agent_is_gone_at_once(self) -> None:
         """`warp agent revoke` ends the agent and its name; it is told why and does not come back."""
         program, hostname = await self.published("--label", "who=me")
-        output, _, _ = await self.demos.warp("agent", "list", "--selector", "who=me", "--json")
-        (agent,) = json.loads(output)
+        output, _, _ = await self.demos.warp("status", "--selector", "who=me", "--json")
+        (agent,) = json.loads(output)["agents"]
         output, errors, status = await self.demos.warp("agent", "revoke", agent["id"])
         self.assertEqual((output, status), (f"Agent {agent['id']} is revoked.\n", 0), errors)
         self.assertNotEqual(await program.ended, 0)
