@@ -6,7 +6,7 @@ what a reload or a change of the settings file does. Options, environment and fi
 in functions.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from random import random
 from time import time
@@ -144,7 +144,7 @@ class AgentProgram(Service):
                 why = f"the certificate in {state.path} has run out"
             else:
                 token = self._read_token()
-                if token is None or token.fingerprint == _root_of(identity):
+                if token is None or token.fingerprint in _roots_of(identity):
                     return identity
                 self._log.info("the join token is of another fleet: enrolling again")
                 return await self._enroll(state, token)
@@ -183,8 +183,8 @@ class AgentProgram(Service):
             self.ended.errback(failure)
 
 
-def _root_of(identity: Identity) -> bytes:
-    return fingerprint(x509.load_pem_x509_certificate(identity.root_pem.encode()))
+def _roots_of(identity: Identity) -> Collection[bytes]:
+    return [fingerprint(root) for root in x509.load_pem_x509_certificates(identity.root_pem.encode())]
 
 
 def _ignore(event: Event) -> None:

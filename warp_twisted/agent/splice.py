@@ -274,7 +274,8 @@ class TlsSplice(_Splice):
 
     def connectionMade(self) -> None:
         """Send at once what is sent, as `PlainSplice` does."""
-        self.transport.setTcpNoDelay(True)
+        if isinstance(self.transport.transport, Client):
+            self.transport.setTcpNoDelay(True)
 
     def handshakeCompleted(self) -> None:
         """The origin is who it should be."""

@@ -9,6 +9,7 @@ from twisted.internet.interfaces import IDelayedCall, IListeningPort
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.ssl import CertificateOptions
 from twisted.internet.task import deferLater
+from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from tests.system.agent.base import AgentTestCase
 from tests.system.agent.origins import Echo, Origin, OriginConnection, black_hole, self_signed, unused_port
@@ -165,6 +166,14 @@ class TlsTests(OriginTestCase):
         """An origin that speaks plain HTTP is told apart."""
         settings = self.rule(self.listen(Factory.forProtocol(BadRequest)), no_tls_verify=True)
         await self.assert_refused(settings, OpeningCode.TLS_FAILED, "does not speak TLS")
+
+    async def test_unix(self) -> None:
+        """TLS on a unix socket is verified for localhost."""
+        options, ca = self_signed(self.directory, "localhost")
+        path = (self.directory / "c").absolute()
+        factory = TLSMemoryBIOFactory(options, False, ECHO)
+        self.addCleanup(reactor.listenUNIX(str(path), factory).stopListening)
+        await self.assert_echoes(f"ingress: [{{service: 'unix+tls:{path}', originRequest: {{ca: {ca}}}}}]")
 
     async def test_silent(self) -> None:
         """An origin that accepts and says nothing is given up after the rule's time-out, and hung up on."""
