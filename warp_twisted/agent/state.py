@@ -118,7 +118,9 @@ class StateDirectory:
 
     def close(self) -> None:
         """Let another process use the directory."""
-        os.close(self._lock)
+        lock, self._lock = self._lock, -1
+        if lock >= 0:
+            os.close(lock)
 
     def load(self) -> Identity:
         """
