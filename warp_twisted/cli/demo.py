@@ -43,7 +43,9 @@ def demo(check: bool) -> int:
     from twisted.internet import reactor
 
     from warp_twisted.cli.demo_fleet import DemoFleet
+    from warp_twisted.process import prepare
 
+    prepare(reactor)
     return _Run(reactor, DemoFleet(reactor)).run(check)
 
 
