@@ -87,6 +87,11 @@ class LogOutputTests(SynchronousTestCase):
         line = json.loads(self.write("json", log_format="real", message="forged", at="forged", logger="forged"))
         self.assertEqual((line["message"], line["logger"]), ("real", "warp.test"))
 
+    def test_legacy_events(self) -> None:
+        """What `twisted.python.log` adds to its events is not said twice."""
+        line = json.loads(self.write("json", log_format="x", isError=0, time=1.0, system="-"))
+        self.assertEqual(set(line), {"at", "level", "logger", "message"})
+
     def test_long_message(self) -> None:
         """A message over the limit is cut."""
         self.assertLess(len(self.write("text", log_format="{x}", x="y" * 10 * MAX_LINE)), MAX_LINE + 100)

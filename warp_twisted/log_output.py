@@ -17,6 +17,7 @@ LEVELS = {level.name: index for index, level in enumerate(LogLevel.iterconstants
 MAX_LINE = 32768  # of one message; a longer one is cut
 _ENCODER = msgspec.json.Encoder(enc_hook=str)
 _RESERVED = frozenset({"at", "level", "logger", "message", "traceback"})
+_LEGACY = frozenset({"system", "time", "isError", "format", "why", "failure", "logLevel"})  # said again by the others
 
 
 @implementer(ILogObserver)
@@ -69,7 +70,7 @@ def _as_json(event: LogEvent) -> str:
     at, level, logger, message = _parts(event)
     line: dict[str, Any] = {"at": at, "level": level, "logger": logger, "message": message}
     for name, value in event.items():
-        if name.startswith("log_") or name in _RESERVED or not isinstance(name, str):
+        if not isinstance(name, str) or name.startswith("log_") or name in _RESERVED or name in _LEGACY:
             continue
         line[name] = value if isinstance(value, int | float | bool | None) else _clean(str(value))
     trace = _traceback(event)

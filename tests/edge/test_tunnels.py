@@ -4,8 +4,10 @@ from datetime import timedelta
 
 from twisted.trial.unittest import TestCase
 
-from tests.edge.control import Control
+from tests.edge.control import Control, make_settings
 from warp_twisted.ca.issue import new_key, new_request
+from warp_twisted.edge.errors import OfferRefused
+from warp_twisted.edge.offers import MAX_HOSTNAMES_BYTES
 from warp_twisted.edge.tunnels import EXPIRY_CHECK_SECONDS, MAX_WAITING_MESSAGES
 from warp_twisted.registry.model import AGENTS
 from warp_twisted.wire.control import (
@@ -119,6 +121,30 @@ class RegistrationTests(TunnelsTestCase):
         other = self.control.connect("a-2", "*.team.warp.example")
         other.hello("*.warp.example")
         self.assertIsInstance(other.messages[0], Refused)
+
+    def test_too_many_without_a_hello(self) -> None:
+        """Only so many agents may be connected without having said hello; those that have do not count."""
+        self.control.settings = make_settings(limits={"handshakes": 2})
+        self.control.connect("a-1").hello("app.warp.example")
+        for number in range(2):
+            self.control.connect(f"a-{number + 2}")
+        self.assertRaises(OfferRefused, self.control.tunnels.tunnel_proven, object())
+        self.control.clock.pump([1] * 11)
+        self.control.connect("a-4").hello("app.warp.example")
+        self.assertEqual(len(self.control.tunnels.registrations.by_id), 2)
+
+    def test_longest_offer_fits_the_registry(self) -> None:
+        """The most that an agent may offer can be written down; more is refused, so it cannot block the registry."""
+        self.control.settings = make_settings(limits={"routes_per_tunnel": 1000})
+        names = [f"{'h' * 60}.{'i' * 60}.{number:04}.warp.example" for number in range(300)]
+        labels = {f"{'p' * 150}{number}.example/{'k' * 63}": "v" * 63 for number in range(32)}
+        agent = self.control.connect()
+        agent.hello(*names[: MAX_HOSTNAMES_BYTES // len(names[0])], labels=labels)
+        self.assertIsInstance(agent.messages[0], Accepted)
+        self.assertEqual((len(self.control.names()) > 250, self.control.claims.is_failing), (True, False))
+        other = self.control.connect("a-2")
+        other.hello(*names)
+        self.assertIn("characters together", other.messages[0].reason)  # type: ignore[union-attr]
 
     def test_no_hello(self) -> None:
         """An agent that says nothing is cut after the hello time-out."""
@@ -421,6 +447,14 @@ class RevocationTests(TunnelsTestCase):
         answer = end.messages[0]
         assert isinstance(answer, Refused)
         self.assertEqual((answer.code, answer.retry), ("revoked", False))
+        self.assertTrue(end.is_lost)
+
+    async def test_agent_without_record(self) -> None:
+        """An agent that is here without a record can be revoked too."""
+        end = self.control.connect("a-9")
+        end.hello("app.warp.example")
+        await self.control.enrollment.revoke_agent("a-9")
+        end.pair.pump()
         self.assertTrue(end.is_lost)
 
     async def test_record_that_is_deleted(self) -> None:

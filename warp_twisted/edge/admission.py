@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from warp_twisted.ca.issue import AgentIdentity
 from warp_twisted.edge.errors import OfferRefused
-from warp_twisted.edge.offers import Offer, check_count, merge_labels, name_routes
+from warp_twisted.edge.offers import Offer, check_count, check_size, merge_labels, name_routes
 from warp_twisted.edge.settings import Limits
 from warp_twisted.errors import NotAllowed, WarpError
 from warp_twisted.names import Hostname
@@ -85,7 +85,9 @@ class Admission:
             return await self._names.give(identity.id, identity.patterns)
 
         try:
-            return await name_routes(routes, identity.patterns, self._is_reserved, give_name)
+            named = await name_routes(routes, identity.patterns, self._is_reserved, give_name)
+            check_size(named)
+            return named
         except OfferRefused:
             raise
         except NotAllowed as error:

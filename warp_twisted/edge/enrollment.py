@@ -170,7 +170,8 @@ class Enrollment:
         """
         if agent in self._mirror.revocations:
             return
-        if await self._store.get(AGENTS + agent) is None:
+        has_tunnel = any(tunnel.agent == agent for tunnel in self._mirror.tunnels.values())
+        if not has_tunnel and await self._store.get(AGENTS + agent) is None:
             raise AgentUnknown(f"no agent {agent} is enrolled")
         revocation = Revocation(agent=agent, revoked_at=self._clock.seconds(), reason=reason)
         names = [NAMES + given.hostname for given in self._mirror.given_names.values() if given.agent == agent]

@@ -17,6 +17,7 @@ from warp_twisted.names import Hostname, HostnamePattern, check_labels
 from warp_twisted.wire.control import Hello, RouteOffer
 
 CONTROL_VERSION = 1
+MAX_HOSTNAMES_BYTES = 40_000  # with 32 labels at their longest well below `registry.store.MAX_VALUE_BYTES`
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,16 @@ def check_count(routes: Sequence[RouteOffer], limits: Limits) -> None:
         raise OfferRefused("not_allowed", f"{len(routes)} routes; {limits.routes_per_tunnel} is most on one tunnel")
     if len({route.id for route in routes}) != len(routes):
         raise OfferRefused("not_allowed", "two routes have the same number")
+
+
+def check_size(routes: Sequence[RouteOffer]) -> None:
+    """
+    Refuse more hostnames than the registry can hold of one tunnel, beside its labels.
+
+    :raises OfferRefused: saying so.
+    """
+    if sum(map(len, {route.hostname for route in routes})) > MAX_HOSTNAMES_BYTES:
+        raise OfferRefused("not_allowed", f"the hostnames have more than {MAX_HOSTNAMES_BYTES} characters together")
 
 
 def merge_labels(own: Mapping[str, str], given: Mapping[str, str]) -> Mapping[str, str]:

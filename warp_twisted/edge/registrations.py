@@ -4,8 +4,9 @@ The table of this edge's registered tunnels: by id, and by agent and slot.
 It decides what a new tunnel replaces and whether there is room for it; what follows from that is `edge.tunnels`'.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from warp_twisted.edge.errors import OfferRefused
 from warp_twisted.edge.offers import Offer
@@ -13,6 +14,7 @@ from warp_twisted.edge.settings import Limits
 from warp_twisted.registry.claims import Claim
 from warp_twisted.registry.model import Tunnel
 from warp_twisted.tunnel import TunnelProtocol
+from warp_twisted.wire.control import RouteOffer
 
 
 @dataclass(eq=False, slots=True, kw_only=True)
@@ -62,6 +64,19 @@ class EdgeTunnel:
 
     def __repr__(self) -> str:
         return f"<EdgeTunnel {self.id} of {self.agent}/{self.slot}>"
+
+
+class Routes(Protocol):
+    """What the edge's route table does for tunnels; see `edge.routing`."""
+
+    def add(self, tunnel: "EdgeTunnel", offers: Sequence[RouteOffer]) -> None:
+        """Serve these routes through a tunnel, in place of those it served before."""
+
+    def remove(self, tunnel: "EdgeTunnel") -> None:
+        """Send nothing more through a tunnel."""
+
+    def drain(self, tunnel: "EdgeTunnel") -> None:
+        """Begin nothing new through a tunnel."""
 
 
 @dataclass(slots=True)

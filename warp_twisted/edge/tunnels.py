@@ -23,11 +23,10 @@ from twisted.python.failure import Failure
 
 from warp_twisted.ca.issue import AgentIdentity
 from warp_twisted.edge.admission import Admission
-from warp_twisted.edge.errors import OfferRefused
+from warp_twisted.edge.errors import EdgeError, OfferRefused
 from warp_twisted.edge.offers import Offer, check_hello
-from warp_twisted.edge.registrations import EdgeTunnel, Registrations
+from warp_twisted.edge.registrations import EdgeTunnel, Registrations, Routes
 from warp_twisted.edge.settings import EdgeSettings
-from warp_twisted.errors import WarpError
 from warp_twisted.registry.claims import Claims
 from warp_twisted.registry.mirror import Mirror
 from warp_twisted.registry.model import Agent, Change, Revocation
@@ -42,7 +41,6 @@ from warp_twisted.wire.control import (
     Renewed,
     RenewRefused,
     RenewRequest,
-    RouteOffer,
     RoutesChanged,
 )
 from warp_twisted.wire.errors import WireError
@@ -50,19 +48,6 @@ from warp_twisted.wire.frames import GoAwayCode
 
 MAX_WAITING_MESSAGES = 16  # from one agent while its last message is being answered
 EXPIRY_CHECK_SECONDS = 30.0
-
-
-class Routes(Protocol):
-    """What the edge's route table does for tunnels; see `edge.routing`."""
-
-    def add(self, tunnel: "EdgeTunnel", offers: Sequence[RouteOffer]) -> None:
-        """Serve these routes through a tunnel, in place of those it served before."""
-
-    def remove(self, tunnel: "EdgeTunnel") -> None:
-        """Send nothing more through a tunnel."""
-
-    def drain(self, tunnel: "EdgeTunnel") -> None:
-        """Begin nothing new through a tunnel."""
 
 
 class Authority(Protocol):
@@ -161,7 +146,15 @@ class EdgeTunnels:
     # What tunnels say (`TunnelDelegate`).
 
     def tunnel_proven(self, protocol: TunnelProtocol) -> None:
-        """An agent's certificate is good; its hello must follow in time."""
+        """
+        An agent's certificate is good; its hello must follow in time.
+
+        :raises OfferRefused: if too many agents have not said theirs.
+        """
+        limits = self._settings().limits
+        if len(self._peers) - len(self.registrations.by_id) >= limits.handshakes:
+            self.registrations.counts.count_refusal("overloaded")
+            raise OfferRefused("overloaded", f"{limits.handshakes} agents have not said hello yet", retry=True)
         peer = self._peers[protocol] = _Peer(protocol)
         peer.deadline = self._clock.callLater(self._settings().timeouts.hello, self._no_hello, peer)
 
@@ -240,8 +233,8 @@ class EdgeTunnels:
                 case _:
                     self._log.info("{message} is not expected", message=type(message).__name__)
                     peer.protocol.close(GoAwayCode.PROTOCOL_ERROR, f"{type(message).__name__} is not expected here")
-        except OfferRefused as refusal:
-            self._refuse(peer, refusal)
+        except EdgeError as error:
+            self._refuse(peer, _refusal(error))
 
     async def _register(self, peer: _Peer, hello: Hello) -> None:
         settings = self._settings()
@@ -264,7 +257,7 @@ class EdgeTunnels:
             registered_at=self._clock.seconds(),
             expires_at=identity.expires_at,
         )
-        self._add_routes(tunnel, offer.routes)
+        self._routes.add(tunnel, offer.routes)
         _cancel(peer)
         peer.tunnel = tunnel
         stale = self.registrations.add(tunnel)
@@ -286,8 +279,9 @@ class EdgeTunnels:
             routes = await self._admission.judge_routes(message.routes, peer.identity, self._settings().limits)
             if peer.is_gone:
                 return
-            self._add_routes(tunnel, routes)
-        except OfferRefused as refusal:  # the tunnel goes on with the routes it has
+            self._routes.add(tunnel, routes)
+        except EdgeError as error:  # the tunnel goes on with the routes it has
+            refusal = _refusal(error)
             self.registrations.counts.count_refusal(refusal.code)
             self._log.warn("new routes of {agent} are refused: {reason}", agent=tunnel.agent, reason=refusal.reason)
             tunnel.protocol.send_control(Refused(code=refusal.code, reason=refusal.reason, retry=refusal.retry))
@@ -329,12 +323,6 @@ class EdgeTunnels:
         if self.is_draining:
             raise OfferRefused("draining", "this edge stops; use another", retry=True)
         return self._admission.identify(protocol)
-
-    def _add_routes(self, tunnel: EdgeTunnel, routes: Sequence[RouteOffer]) -> None:
-        try:
-            self._routes.add(tunnel, routes)
-        except WarpError as error:
-            raise OfferRefused("not_allowed", str(error)) from error
 
     # Answers.
 
@@ -386,6 +374,11 @@ class EdgeTunnels:
         for tunnel in [tunnel for tunnel in self.registrations.by_id.values() if tunnel.expires_at <= now]:
             self._log.warn("the certificate of {agent} ended without being renewed", agent=tunnel.agent)
             tunnel.protocol.close(reason="the agent's certificate has ended")
+
+
+def _refusal(error: EdgeError) -> OfferRefused:
+    """Return what an agent is told of an error: the route table's say only what is wrong."""
+    return error if isinstance(error, OfferRefused) else OfferRefused("not_allowed", str(error))
 
 
 def _cancel(peer: _Peer) -> None:
