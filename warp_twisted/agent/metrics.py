@@ -67,6 +67,12 @@ class AgentCollector(Collector):
         opened = CounterMetricFamily("warp_agent_streams", "Streams that reached their origin.", labels=names)
         failed = CounterMetricFamily("warp_agent_origin_failures", "Streams whose origin failed.", labels=names)
         is_open = GaugeMetricFamily("warp_agent_streams_open", "Streams that lead to an origin now.", labels=names)
+        requests = CounterMetricFamily(
+            "warp_agent_requests", "Times that bytes went to the origin after it had answered.", labels=names
+        )
+        waited = CounterMetricFamily(
+            "warp_agent_response_seconds", "Time to the first byte of the answer, summed over requests.", labels=names
+        )
         sizes = CounterMetricFamily("warp_agent_bytes", "Bytes passed on.", labels=[*names, "direction"])
         for route in self._agent.routes.offered:
             traffic = route.traffic
@@ -74,9 +80,11 @@ class AgentCollector(Collector):
             opened.add_metric(labels, traffic.opened)
             failed.add_metric(labels, traffic.failed)
             is_open.add_metric(labels, traffic.open)
+            requests.add_metric(labels, traffic.requests)
+            waited.add_metric(labels, traffic.response_seconds)
             sizes.add_metric([*labels, "to_origin"], traffic.to_origin)
             sizes.add_metric([*labels, "from_origin"], traffic.from_origin)
-        yield from (opened, failed, is_open, sizes)
+        yield from (opened, failed, is_open, requests, waited, sizes)
 
 
 class _Readiness(Resource):

@@ -33,7 +33,7 @@ REDRAW_SECONDS = 0.5
 DEMO_TOKEN_SECONDS = 600.0
 
 _PORT = re.compile(r":?([0-9]{1,5})")
-_HOST_AND_PORT = re.compile(r"(?:[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}")
+_HOST_AND_PORT = re.compile(r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}")
 
 
 @click.command(

@@ -1,0 +1,83 @@
+"""Tests of `warp_twisted.agent.metrics`."""
+
+from types import SimpleNamespace
+
+from prometheus_client import CollectorRegistry, generate_latest
+from twisted.trial.unittest import SynchronousTestCase
+from twisted.web.test.requesthelper import DummyRequest
+
+from warp_twisted.agent.edges import EdgeAddress
+from warp_twisted.agent.metrics import AgentCollector, observation_site
+from warp_twisted.agent.service import LinkCounts
+from warp_twisted.agent.splice import Traffic
+
+
+def agent(up: int = 1) -> SimpleNamespace:
+    """Return what looks like an agent with two links and one route."""
+    links = [
+        SimpleNamespace(
+            place=place,
+            edge_name="edge1",
+            edge=EdgeAddress("192.0.2.1", 7844),
+            is_up=place < up,
+            tunnel=SimpleNamespace(round_trip_seconds=0.25),
+        )
+        for place in range(2)
+    ]
+    origin = SimpleNamespace(text="http://localhost:3000", is_healthy=False)
+    route = SimpleNamespace(
+        offer=SimpleNamespace(id=1, path="^/x", service="http://localhost:3000"),
+        traffic=Traffic(open=1, opened=2, failed=3, to_origin=4, from_origin=5, requests=6, response_seconds=7.5),
+        origin=origin,
+    )
+    return SimpleNamespace(
+        links=links,
+        tunnels_up=up,
+        is_stopping=False,
+        counts=LinkCounts(registered=8, lost=9),
+        routes=SimpleNamespace(offered=[route], origins=[origin]),
+        identity=SimpleNamespace(valid_until=1e9),
+        hostname=lambda route: "app.warp.example",
+    )
+
+
+class MetricsTests(SynchronousTestCase):
+    """What monitoring sees."""
+
+    def test_every_number(self) -> None:
+        """Each count of the agent is there, with the route's labels."""
+        registry = CollectorRegistry()
+        registry.register(AgentCollector(agent()))
+        text = generate_latest(registry).decode()
+        route = 'hostname="app.warp.example",origin="http://localhost:3000",path="^/x"'
+        for line in (
+            "warp_agent_tunnels_wanted 2.0",
+            'warp_agent_tunnel_up{edge="edge1",tunnel="0"} 1.0',
+            'warp_agent_tunnel_up{edge="edge1",tunnel="1"} 0.0',
+            'warp_agent_tunnel_round_trip_seconds{edge="edge1",tunnel="0"} 0.25',
+            "warp_agent_tunnels_registered_total 8.0",
+            "warp_agent_tunnels_lost_total 9.0",
+            f"warp_agent_streams_total{{{route}}} 2.0",
+            f"warp_agent_origin_failures_total{{{route}}} 3.0",
+            f"warp_agent_streams_open{{{route}}} 1.0",
+            f"warp_agent_requests_total{{{route}}} 6.0",
+            f"warp_agent_response_seconds_total{{{route}}} 7.5",
+            'warp_agent_origin_healthy{origin="http://localhost:3000"} 0.0',
+            "warp_agent_certificate_expiry_timestamp_seconds 1e+09",
+        ):
+            self.assertIn(line + "\n", text)
+        self.assertNotIn('round_trip_seconds{edge="edge1",tunnel="1"}', text)
+
+    def test_ready(self) -> None:
+        """The agent is ready while a tunnel is up and it is not stopping; it lives as long as it answers."""
+        for up, is_stopping, code in ((1, False, None), (0, False, 503), (2, True, 503)):
+            fake = agent(up)
+            fake.is_stopping = is_stopping
+            request = DummyRequest([b"ready"])
+            resource = observation_site(fake).resource.getChildWithDefault(b"ready", request)
+            self.assertEqual(resource.render(request), b"%d of 2 tunnels are up\n" % up)
+            self.assertEqual(request.responseCode, code)
+        request = DummyRequest([b"live"])
+        self.assertEqual(
+            observation_site(agent(0)).resource.getChildWithDefault(b"live", request).render(request), b"alive\n"
+        )
