@@ -85,9 +85,13 @@ def difference_of(before: Zone, change: Change) -> Difference:
             was, now = old_sets.get(rtype), new_sets.get(rtype)
             if rtype == SOA or was is now or was == now:
                 continue
-            keep = frozenset(was.rdatas).intersection(now.rdatas) if was and now and was.ttl == now.ttl else frozenset()
-            removed += (row for row in rows_of(was) if row[3] not in keep) if was else ()
-            added += (row for row in rows_of(now) if row[3] not in keep) if now else ()
+            is_same_set = was is not None and now is not None and was.ttl == now.ttl
+            if was is not None:
+                gone = set(was.rdatas).difference(now.rdatas if is_same_set and now else ())
+                removed += [(was.owner, rtype, was.ttl, rdata) for rdata in gone]
+            if now is not None:
+                came = set(now.rdatas).difference(was.rdatas if is_same_set and was else ())
+                added += [(now.owner, rtype, now.ttl, rdata) for rdata in came]
     return Difference(
         next(iter(rows_of(before.soa))),
         next(iter(rows_of(after.soa))),

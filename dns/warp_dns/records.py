@@ -49,6 +49,7 @@ class RRset:
     edges: tuple[str, ...] = ()
 
 
+@lru_cache(maxsize=512)
 def type_number(text: str) -> int:
     """
     Return the number of a record type.
@@ -100,18 +101,25 @@ def rrsets_from(owner: bytes, records: Iterable[RecordLike]) -> dict[int, RRset]
 
     :raises InvalidRecord: if a type, TTL or data is not valid, or types may not stand together.
     """
-    grouped: dict[int, tuple[int, dict[bytes, str]]] = {}
+    # The list of all applications is one RRset of thousands that comes again with each of them: this loop is hot.
+    ttls: dict[int, int] = {}
+    grouped: dict[int, dict[bytes, str]] = {}
     for record in records:
-        rtype = type_number(record.type)
-        if not 0 <= record.ttl <= MAX_TTL:
-            raise InvalidRecord(f"{names.to_text(owner)} {record.type}: ttl {record.ttl} is not within 0..{MAX_TTL}")
-        rdata = read_rdata(rtype, record.rdata)
-        ttl, members = grouped.get(rtype, (record.ttl, {}))
-        members.setdefault(rdata, record.edge)
-        grouped[rtype] = (min(ttl, record.ttl), members)
+        rtype, ttl = type_number(record.type), record.ttl
+        if not 0 <= ttl <= MAX_TTL:
+            raise InvalidRecord(f"{names.to_text(owner)} {record.type}: ttl {ttl} is not within 0..{MAX_TTL}")
+        members = grouped.get(rtype)
+        if members is None:
+            members = grouped[rtype] = {}
+            ttls[rtype] = ttl
+        elif ttl < ttls[rtype]:
+            ttls[rtype] = ttl
+        members.setdefault(read_rdata(rtype, record.rdata), record.edge)
     rrsets = {
-        rtype: RRset(owner, rtype, ttl, tuple(members), tuple(members.values()) if any(members.values()) else ())
-        for rtype, (ttl, members) in grouped.items()
+        rtype: RRset(
+            owner, rtype, ttls[rtype], tuple(members), tuple(members.values()) if any(members.values()) else ()
+        )
+        for rtype, members in grouped.items()
     }
     check_together(owner, rrsets.values())
     return rrsets
