@@ -20,6 +20,7 @@ HEADER_BYTES = 12
 QUESTION_TYPE_AND_CLASS_BYTES = 4
 MAX_MESSAGE_BYTES = 65535
 _CLASS_IN = 1
+_QUESTION_NAME = b"\xc0\x0c"  # a pointer to it
 _MAX_POINTER = 0x3FFF  # RFC 1035 §4.1.4: 14 bits
 
 
@@ -69,14 +70,17 @@ class MessageBuffer(DNSBuffer):  # type: ignore[misc]  # dnslib is untyped
             at += length
         self.append(b"\0")
 
-    def put_rrset(self, rrset: RRset, owner: bytes) -> None:
-        """Append every record of an RRset."""
+    def put_rrset(self, rrset: RRset, owner: bytes | None) -> None:
+        """Append every record of an RRset; without an owner its owner is the question's name."""
         for rdata in rrset.rdatas:
             self.put_record(owner, rrset.type, rrset.ttl, rdata)
 
-    def put_record(self, owner: bytes, rtype: int, ttl: int, rdata: bytes) -> None:
+    def put_record(self, owner: bytes | None, rtype: int, ttl: int, rdata: bytes) -> None:
         """Append one record, its data's names compressed where RFC 3597 §4 allows."""
-        self.put_name(owner)
+        if owner is None:
+            self.append(_QUESTION_NAME)
+        else:
+            self.put_name(owner)
         within = names_within(rtype, rdata)
         if not within:
             self.pack("!HHIH", rtype, _CLASS_IN, ttl, len(rdata))
@@ -107,7 +111,8 @@ def compile_answer(answer: Answer, qname: bytes) -> Compiled:
         additional_start = buffer.offset
         for rrset in section:
             owner = rrset.owner.lower()
-            buffer.put_rrset(rrset, owner if owner in buffer.names else rrset.owner)
+            known = owner if owner in buffer.names else rrset.owner
+            buffer.put_rrset(rrset, None if owner == qname else known)
     counts = [_count(section) for section in (answer.answer, answer.authority, answer.additional)]
     body = bytes(buffer.data[start:])
     return Compiled(
@@ -120,10 +125,15 @@ def compile_answer(answer: Answer, qname: bytes) -> Compiled:
 
 
 def _know_question(buffer: MessageBuffer, qname: bytes, encloser: bytes | None) -> None:
+    """
+    Let names point into the question: into all of it, or only into what every name below the encloser shares.
+
+    Record data may hold the very name that was asked for (a wildcard NS or MX); for the next name that is another one.
+    """
     at = 0
     while qname[at]:
         suffix = qname[at:]
-        if at == 0 or encloser is None or len(suffix) <= len(encloser):
+        if encloser is None or len(suffix) <= len(encloser):
             buffer.names[suffix] = HEADER_BYTES + at
         at += qname[at] + 1
 

@@ -73,6 +73,14 @@ class CompileTests(SynchronousTestCase):
         reply = message(compiled, wire("xyz.w.example.org"), records.TXT)
         self.assertEqual(show(reply.answer), ['xyz.w.example.org. 30 IN TXT "wild"'])
 
+    def test_shared_data_does_not_point_at_the_name_asked_for(self) -> None:
+        """A wildcard whose data holds the name that was asked for says so to the next name as well."""
+        zone = zone_of("*.m 30 MX 10 abc.m")
+        compiled = compile_answer(lookup(zone, wire("abc.m.example.org"), records.MX), wire("abc.m.example.org"))
+        for name in ("abc", "xyz"):
+            reply = message(compiled, wire(f"{name}.m.example.org"), records.MX)
+            self.assertEqual(show(reply.answer), [f"{name}.m.example.org. 30 IN MX 10 abc.m.example.org."])
+
     def test_glue_is_required_and_other_additional_data_is_not(self) -> None:
         """A referral is whole only with its glue; an answer is without additional data."""
         referral = compiled_for(wire("x.sub.example.org"), records.A)
