@@ -6,7 +6,15 @@ from tests.edge.fakes import FakeBorrower, FakeTunnel, opened
 from warp_twisted.edge.limits import VisitorLimits
 from warp_twisted.edge.metrics import DataPathMetrics
 from warp_twisted.edge.pool import OriginStream
-from warp_twisted.edge.routing import MAX_REMEMBERED, REMEMBERED_SECONDS, BadPathRule, NoTunnel, Route, RouteTable
+from warp_twisted.edge.routing import (
+    MAX_REMEMBERED,
+    REMEMBERED_SECONDS,
+    TUNNEL_INSTRUCTIONS,
+    BadPathRule,
+    NoTunnel,
+    Route,
+    RouteTable,
+)
 from warp_twisted.wire.control import RouteOffer
 from warp_twisted.wire.states import StreamState
 
@@ -104,6 +112,21 @@ class FindTests(TableTestCase):
                 self.table.add(tunnel, [offer("b.example"), offer("c.example", path)])
         self.assertEqual(self.name("a.example"), "a.example")
         self.assertIsNone(self.name("b.example"))
+
+    def test_bytes_that_are_no_text(self) -> None:
+        """`.` takes bytes that are not UTF-8, as in cloudflared, so nobody gets around a rule with one."""
+        self.table.add(FakeTunnel("t"), [offer("a.example", "^/admin/.*$"), offer("a.example")])
+        for path in (b"/admin/%ff", b"/%61dmin/x%c3", b"/admin/%e2%82%ac"):
+            self.assertEqual(self.name("a.example", path), "a.example ^/admin/.*$", path)
+
+    def test_costly_rules(self) -> None:
+        """Expressions that are slow to match are refused, one by itself and many together."""
+        tunnel = FakeTunnel("t")
+        many = [f"^/{number}/[a-z]{{400}}" for number in range(TUNNEL_INSTRUCTIONS // 400)]
+        for paths in (["(?:.{30}){30}"], [r"\pL{3}"], many):
+            with self.assertRaises(BadPathRule):
+                self.table.add(tunnel, [offer("a.example", path, at) for at, path in enumerate(paths)])
+        self.table.add(tunnel, [offer("a.example", path, at) for at, path in enumerate(many[:-1])])
 
 
 class BorrowTests(TableTestCase):

@@ -4,15 +4,17 @@ Which route a request belongs to, and which tunnel serves it.
 The most specific hostname decides first: the name itself, then `*.` patterns from the longest suffix to the
 shortest. Under one hostname path rules are tried in the order in which agents offered them, then the rule without
 a path; if none matches, the next less specific hostname is tried, as in cloudflared's ingress. Paths are matched
-as the agent's expression says (RE2: linear time, so an agent cannot slow the edge), on the decoded path without
-its query. A hostname whose last tunnel went away is remembered for a while and answered 503 rather than 404.
+as the agent's expression says, on the decoded path without its query. RE2 takes time in proportion to the length of
+the path and to the size of the compiled expression, so that size is bounded, for one rule and for a tunnel's rules
+together: an agent cannot slow the edge. A hostname whose last tunnel went away is remembered for a while and
+answered 503 rather than 404.
 
 Of a route's tunnels the least busy is chosen, among four at most, and in turn when they are equally busy.
 """
 
-import re
 from collections.abc import Collection, Sequence
 from contextlib import suppress
+from typing import Any
 from urllib.parse import unquote_to_bytes
 
 import re2
@@ -26,7 +28,9 @@ from warp_twisted.wire.errors import CannotOpenStream
 
 REMEMBERED_SECONDS = 3_600.0
 MAX_REMEMBERED = 10_000
-_MAX_PATTERN_MEMORY = 1 << 20  # of RE2 for one expression; larger ones are refused
+RULE_INSTRUCTIONS = 2_000  # of one compiled expression; `^/static/` has 4, `\pL` 1,200
+TUNNEL_INSTRUCTIONS = 4_000  # of all rules of a tunnel; measured at worst 40 ms for the longest path
+_MAX_PATTERN_MEMORY = 1 << 18  # of RE2 for one expression; larger ones are refused
 _CHOICES = 4
 _DESPERATE = float("-inf")
 
@@ -36,7 +40,7 @@ class NoTunnel(EdgeError):
 
 
 class BadPathRule(EdgeError):
-    """The path rule is not a regular expression that RE2 accepts."""
+    """The path rule is not a regular expression that RE2 accepts, or it is too large."""
 
 
 class Route:
@@ -151,11 +155,9 @@ class RouteTable:
         """
         Serve these offers through a tunnel, in place of those it served before.
 
-        :raises BadPathRule: if a path is no expression that RE2 accepts; then nothing has changed.
+        :raises BadPathRule: if a path is no expression that RE2 accepts, or too large; then nothing has changed.
         """
-        for offer in offers:
-            if offer.path:
-                _compile(offer.path)
+        _check_rules({offer.path for offer in offers if offer.path})
         load = self._loads.setdefault(tunnel, TunnelLoad(tunnel))
         before = self._routes_of.pop(tunnel, ())
         kept = {(member.route_id, route.hostname, route.path): member for route in before for member in route.members
@@ -287,19 +289,32 @@ def _gone_at(route: Route) -> float:
 
 def _first_match(routes: Sequence[Route], target: bytes) -> Route | None:
     path = unquote_to_bytes(target.partition(b"?")[0])
+    if not path.isascii():  # RE2's `.` takes no byte that is not UTF-8; as in Go, a rule must not be evaded by one
+        path = path.decode("utf-8", "replace").encode()
     for route in routes:
         if route.matches(path):
             return route
     return None
 
 
-def _compile(path: str) -> "re.Pattern[bytes]":
+def _check_rules(paths: Collection[str]) -> None:
+    """Refuse path rules that would take too long to match; raises `BadPathRule`."""
+    total = 0
+    for path in paths:
+        total += _compile(path).programsize
+        if total > TUNNEL_INSTRUCTIONS:
+            raise BadPathRule("the path rules together are too large for this edge")
+
+
+def _compile(path: str) -> Any:
     """Compile an agent's expression; raises `BadPathRule`."""
     options = re2.Options()
     options.max_mem = _MAX_PATTERN_MEMORY
     options.log_errors = False
     try:
-        pattern: re.Pattern[bytes] = re2.compile(path.encode(), options)
+        pattern = re2.compile(path.encode(), options)
     except re2.error as error:
         raise BadPathRule(f"path {path!r} cannot be used: {error.args[0]!r}") from error
+    if pattern.programsize > RULE_INSTRUCTIONS:
+        raise BadPathRule(f"path {path!r} cannot be used: it is too large for this edge")
     return pattern
