@@ -13,10 +13,12 @@ from typing import Any
 import dns.exception
 import dns.message
 import dns.tsig
+from twisted.internet.error import CannotListenError
 from twisted.internet.protocol import DatagramProtocol
 from twisted.logger import Logger
 
 from warp_dns import names
+from warp_dns.errors import ListenFailed
 from warp_dns.records import SOA, RRset
 from warp_dns.wire import HEADER_BYTES, MessageBuffer, question_bytes
 
@@ -46,10 +48,17 @@ class Notifier(DatagramProtocol):
         self._timer: Any = None
 
     def start(self, local_hosts: Sequence[str]) -> None:
-        """Open a socket, at the first of our addresses of the secondary's family: the one it knows us by."""
+        """
+        Open a socket, at the first of our addresses of the secondary's family: the one it knows us by.
+
+        :raises ListenFailed: naming the address.
+        """
         is_ipv6 = ":" in self._peer[0]
         local = next((host for host in local_hosts if (":" in host) == is_ipv6), "::" if is_ipv6 else "")
-        self._port = self._reactor.listenUDP(0, self, interface=local)
+        try:
+            self._port = self._reactor.listenUDP(0, self, interface=local)
+        except CannotListenError as error:
+            raise ListenFailed(f"cannot send notices from {local}: {error.socketError}") from error
 
     def stop(self) -> Any:
         """Close the socket; returns a Deferred, or None."""

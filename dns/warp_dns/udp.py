@@ -64,7 +64,14 @@ class UdpPort:
         self._socket.close()
 
     def doRead(self) -> None:
-        """Answer what has arrived, up to `BATCH` datagrams."""
+        """Answer what has arrived; whatever goes wrong, the socket stays open."""
+        try:
+            self._drain()
+        except Exception:
+            self._log.failure("reading queries failed")
+
+    def _drain(self) -> None:
+        """Answer up to `BATCH` datagrams."""
         receive, send = self._socket.recvfrom, self._socket.sendto
         replies, limit = self._responder.replies, self._responder.limit
         hits = queries = 0
@@ -120,8 +127,8 @@ class WildcardUdpPort(UdpPort):
         else:
             sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
 
-    def doRead(self) -> None:
-        """Answer what has arrived, up to `BATCH` datagrams."""
+    def _drain(self) -> None:
+        """Answer up to `BATCH` datagrams."""
         queries = 0
         for queries in range(1, BATCH + 1):  # counts what was received
             try:

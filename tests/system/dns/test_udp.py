@@ -129,6 +129,22 @@ class UdpTests(TestCase):
             await client.ask(number.to_bytes(2, "big") + question(f"app.{ZONE}", "A")[2:], self.bound[0])
         self.assertEqual(self.server.counters.dropped[0], 0)
 
+    async def test_a_fault_outside_of_answering_keeps_the_socket(self) -> None:
+        """If counting or logging ever fails, the socket stays open and the next query is answered."""
+        self.serve()
+        client = self.client()
+
+        def fail(queries: int) -> bool:
+            raise RuntimeError("a fault")
+
+        log = self.server._query_log
+        is_due = log.is_due
+        log.is_due = fail  # type: ignore[method-assign]
+        await client.ask(question(f"app.{ZONE}", "A"), self.bound[0])
+        self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
+        log.is_due = is_due  # type: ignore[method-assign]
+        await client.ask(question(f"app.{ZONE}", "A"), self.bound[0])
+
     async def test_a_fault_of_ours_is_logged_and_passed_over(self) -> None:
         """If answering ever fails, the query goes unanswered, the log says so, and the next one is answered."""
         self.serve()
