@@ -216,6 +216,44 @@ class ChangeTests(TableTestCase):
         self.assertRaises(NoTunnel, self.found("b.example").borrow, FakeBorrower())
         self.assertEqual(self.found("c.example").members[0].route_id, 3)
 
+    def test_rule_taken_back(self) -> None:
+        """The paths of a rule that an agent no longer offers are served by its other rules at once."""
+        tunnel = FakeTunnel("t")
+        self.table.add(tunnel, [offer("a.example", "^/static/"), offer("a.example", number=1)])
+        self.table.add(tunnel, [offer("a.example", number=1)])
+        self.assertEqual(self.name("a.example", b"/static/x"), "a.example")
+
+    def test_rule_taken_back_by_a_new_run(self) -> None:
+        """The same holds when the agent starts anew, whether its old tunnels end before or after."""
+        for ends_first in (True, False):
+            old, new = FakeTunnel("old"), FakeTunnel("new")
+            self.table.add(old, [offer("a.example", "^/static/"), offer("a.example", number=1)])
+            if ends_first:
+                self.table.remove(old)
+                self.assertRaises(NoTunnel, self.found("a.example", b"/static/x").borrow, FakeBorrower())
+            self.table.add(new, [offer("a.example")])
+            self.table.remove(old)
+            self.assertEqual(self.name("a.example", b"/static/x"), "a.example")
+            self.table.remove(new)
+
+    def test_rule_of_an_agent_that_is_gone(self) -> None:
+        """The paths of a rule whose agent is gone are not given to another agent's rule."""
+        first, second = FakeTunnel("1"), FakeTunnel("2", "agent-2")
+        self.table.add(first, [offer("a.example", "^/admin/")])
+        self.table.add(second, [offer("a.example")])
+        self.table.remove(first)
+        self.assertRaises(NoTunnel, self.found("a.example", b"/admin/").borrow, FakeBorrower())
+
+    def test_new_order(self) -> None:
+        """Rules are tried in the order in which they were offered last."""
+        tunnel = FakeTunnel("t")
+        general, special = offer("a.example", "^/api/", 1), offer("a.example", "^/api/admin/", 2)
+        self.table.add(FakeTunnel("other", "agent-2"), [offer("a.example", "^/other/"), offer("a.example")])
+        for offers in ([general, special], [special, general], [special, general, offer("a.example", number=3)]):
+            self.table.add(tunnel, offers)
+            self.assertEqual(self.name("a.example", b"/api/admin/"), f"a.example {offers[0].path}")
+        self.assertEqual(self.name("a.example"), "a.example")
+
     def test_new_number(self) -> None:
         """A route that the agent numbers anew is asked for by its new number."""
         tunnel = FakeTunnel("t")

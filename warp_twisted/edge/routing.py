@@ -7,7 +7,7 @@ a path; if none matches, the next less specific hostname is tried, as in cloudfl
 as the agent's expression says, on the decoded path without its query. RE2 takes time in proportion to the length of
 the path and to the size of the compiled expression, so that size is bounded, for one rule and for a tunnel's rules
 together: an agent cannot slow the edge. A hostname whose last tunnel went away is remembered for a while and
-answered 503 rather than 404.
+answered 503 rather than 404; a path rule that an agent takes back is forgotten at once.
 
 Of a route's tunnels the least busy is chosen, among four at most, and in turn when they are equally busy.
 """
@@ -50,9 +50,10 @@ class Route:
     :ivar name: for logs: the hostname, and the path rule after it.
     :ivar counters: of the hostname.
     :ivar gone_at: when the last tunnel went away, or None while there is one.
+    :ivar left_by: the agent whose tunnel went last.
     """
 
-    __slots__ = ("_members", "_pattern", "_turn", "counters", "gone_at", "hostname", "name", "path")
+    __slots__ = ("_members", "_pattern", "_turn", "counters", "gone_at", "hostname", "left_by", "name", "path")
 
     def __init__(self, hostname: str, path: str, counters: HostCounters) -> None:
         self.hostname = hostname
@@ -60,6 +61,7 @@ class Route:
         self.name = f"{hostname} {path}" if path else hostname
         self.counters = counters
         self.gone_at: float | None = None
+        self.left_by = ""
         self._pattern = _compile(path) if path else None
         self._members: list[Member] = []
         self._turn = 0
@@ -128,6 +130,7 @@ class Route:
         for member in [member for member in self._members if member.load is load]:
             self._members.remove(member)
             member.retire()
+            self.left_by = load.tunnel.agent
         if not self._members and self.gone_at is None:
             self.gone_at = now
 
@@ -177,6 +180,8 @@ class RouteTable:
             if route not in now_served:
                 route.leave(load, self._now)
         self._routes_of[tunnel] = list(now_served)
+        self._arrange(now_served)
+        self._forget_withdrawn([*before, *now_served])
 
     def remove(self, tunnel: ServingTunnel) -> None:
         """Send nothing more through a tunnel."""
@@ -184,8 +189,10 @@ class RouteTable:
         if load is None:
             return
         load.is_draining = True
-        for route in self._routes_of.pop(tunnel):
+        routes = self._routes_of.pop(tunnel)
+        for route in routes:
             route.leave(load, self._now)
+        self._forget_withdrawn(routes)
 
     def drain(self, tunnel: ServingTunnel) -> None:
         """Begin nothing new through a tunnel; its streams in use go on, each until its exchange is over."""
@@ -193,8 +200,10 @@ class RouteTable:
         if load is None:
             return
         load.is_draining = True
-        for route in self._routes_of[tunnel]:
+        routes = self._routes_of[tunnel]
+        for route in routes:
             route.leave(load, self._now)
+        self._forget_withdrawn(routes)
 
     @property
     def routes(self) -> list[Route]:
@@ -269,13 +278,38 @@ class RouteTable:
         routes.insert(len(routes) if not path else catch_all, route)
         return route
 
+    def _rules(self, hostname: str) -> list[Route]:
+        """Return a hostname's routes, for changes."""
+        table, key = self._place(hostname)
+        return table.get(key, [])
+
+    def _arrange(self, routes: Collection[Route]) -> None:
+        """Bring routes into the order in which they are offered now, within the places that they have."""
+        offered: dict[str, list[Route]] = {}
+        for route in routes:
+            offered.setdefault(route.hostname, []).append(route)
+        for hostname, wanted in offered.items():
+            rules = self._rules(hostname)
+            for place, route in zip(sorted(map(rules.index, wanted)), wanted, strict=True):
+                rules[place] = route
+
+    def _forget_withdrawn(self, routes: Collection[Route]) -> None:
+        """
+        Forget the rules without a tunnel that were last served by an agent which still serves their hostname.
+
+        That agent took them back, so their paths belong to its other rules. A rule of an agent that is gone stays.
+        """
+        for hostname in {route.hostname for route in routes}:
+            rules = self._rules(hostname)
+            serving = {member.load.tunnel.agent for route in rules for member in route.members}
+            for route in [route for route in rules if route.gone_at is not None and route.left_by in serving]:
+                self._forget(route)
+
     def _place(self, hostname: str) -> tuple[dict[str, list[Route]], str]:
         return (self._wild, hostname[1:]) if hostname.startswith("*.") else (self._exact, hostname)
 
     def _forget(self, route: Route) -> None:
-        table, key = (
-            (self._wild, route.hostname[1:]) if route.hostname.startswith("*.") else (self._exact, route.hostname)
-        )
+        table, key = self._place(route.hostname)
         routes = table[key]
         routes.remove(route)
         if not routes:
