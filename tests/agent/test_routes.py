@@ -143,6 +143,21 @@ class ServeTests(RoutesTestCase):
         traffic = self.routes.offered[0].traffic
         self.assertEqual((traffic.failed, traffic.opened, traffic.open), (1, 0, 0))
 
+    def test_built_in_keeps_no_body(self) -> None:
+        """A body of any size and kind costs a built-in origin nothing, and does not keep it from answering."""
+        self.routes.replace(ingress(("a", "", parse_hello("hello-world", PLAIN))))
+        visit = self.open(0)
+        visit.stream.write(
+            b"POST /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 8000000\r\n"
+            b"Content-Type: multipart/form-data; boundary=x\r\n\r\n"
+        )
+        for _ in range(80):
+            visit.stream.write(b"x" * 100_000)
+            self.pair.pump()
+        self.pair.pump()
+        self.assertTrue(visit.data.startswith(b"HTTP/1.1 200 OK\r\n"), visit.data)
+        self.assertIn(b"Content-Type: multipart/form-data; boundary=x\n", visit.data)
+
     def test_built_in(self) -> None:
         """A built-in origin answers on the stream itself, text for those who do not ask for HTML."""
         hello = parse_hello("hello-world", PLAIN)

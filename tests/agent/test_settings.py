@@ -160,6 +160,14 @@ class SmallValueTests(SynchronousTestCase):
         for text in ("", "10", "s", "-1s", "1 s", "1d", "³s"):
             self.assertRaises(InvalidSettings, parse_duration, text, "x")
 
+    @settings(deadline=None, max_examples=300)
+    @given(st.text(max_size=30) | st.from_regex(r"\A[\[\]a-z:.0-9]{0,12}:[0-9]*\Z"))
+    def test_any_edge_is_taken_or_refused(self, text: str) -> None:
+        """Whatever a list of edges holds, it is an address or `InvalidSettings`."""
+        with contextlib.suppress(InvalidSettings):
+            host, port = parse_edge(text, "x")
+            self.assertTrue(host and 0 < port < 65536)
+
     def test_edges(self) -> None:
         """A host, a host and port, an IPv6 address with and without a port."""
         self.assertEqual(parse_edge("edge1.example", "x"), ("edge1.example", 7844))
@@ -167,5 +175,18 @@ class SmallValueTests(SynchronousTestCase):
         self.assertEqual(parse_edge("[2001:db8::1]:443", "x"), ("2001:db8::1", 443))
         self.assertEqual(parse_edge("[2001:db8::1]", "x"), ("2001:db8::1", 7844))
         self.assertEqual(parse_edge("2001:db8::1", "x"), ("2001:db8::1", 7844))
-        for text in ("", ":1", "a:", "a:0", "a:65536", "a:x", "[::1", "[::1]x", "a b:1", "http://a:1", "a:²"):
+        for text in (
+            "",
+            ":1",
+            "a:",
+            "a:0",
+            "a:65536",
+            "a:x",
+            "[::1",
+            "[::1]x",
+            "a b:1",
+            "http://a:1",
+            "a:²",
+            "a:" + "1" * 9999,
+        ):
             self.assertRaises(InvalidSettings, parse_edge, text, "x")

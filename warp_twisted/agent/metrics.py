@@ -16,6 +16,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import Site
 
 from warp_twisted import __version__
+from warp_twisted.agent.origins.builtin import BodilessRequest
 from warp_twisted.agent.service import AgentService
 
 
@@ -124,6 +125,6 @@ def observation_site(agent: AgentService) -> Site:
     root.putChild(b"metrics", MetricsResource(registry=registry))
     root.putChild(b"ready", _Readiness(agent))
     root.putChild(b"live", _Life())
-    site = Site(root)
+    site = Site(root, requestFactory=BodilessRequest)
     site.noisy = False
     return site

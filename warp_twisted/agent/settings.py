@@ -173,7 +173,7 @@ def parse_edge(text: str, place: str) -> tuple[str, int]:
         colon, port = rest[:1] or (":" if not bracket else ""), rest[1:]
     elif text.count(":") == 1:
         host, colon, port = text.partition(":")
-    is_port = port.isascii() and port.isdigit() and 0 < int(port) < 65536
+    is_port = port.isascii() and port.isdigit() and len(port) <= 5 and 0 < int(port) < 65536
     if not re.fullmatch(r"[\w.:-]+", host) or colon not in ("", ":") or (colon and not is_port):
         raise InvalidSettings(f"{place}: expected host:port, got {text!r}")
     return host, int(port) if colon else TUNNEL_PORT

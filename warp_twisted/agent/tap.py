@@ -181,6 +181,8 @@ class Program(MultiService):
 
     def _reload(self) -> None:
         self._seen = _signature(self._path)
+        if self._program.agent is None:
+            return  # still enrolling
         self._systemd.reloading()
         is_good = self._program.reload()
         agent = self._program.agent

@@ -1,5 +1,7 @@
 """Tests of reading a rule's service text in `warp_twisted.agent.origins`."""
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -59,6 +61,16 @@ class ParseServiceTests(SynchronousTestCase):
         ):
             error = self.assertRaises(InvalidSettings, parse_service, service, PLAIN)
             self.assertNotIn("secret", str(error))
+
+    @settings(deadline=None, max_examples=300)
+    @given(st.sampled_from(["", *(f"{kind}:" for kind in KINDS), "http://", "https://"]), st.text(max_size=40))
+    def test_any_text_is_taken_or_refused(self, kind: str, text: str) -> None:
+        """Whatever a rule holds becomes an origin or `InvalidSettings`, and an origin's text is read as the same."""
+        try:
+            origin = parse_service(kind + text, PLAIN)
+        except InvalidSettings:
+            return
+        self.assertEqual(parse_service(origin.text, PLAIN).text, origin.text)
 
     def test_every_kind_says_how_it_is_reached(self) -> None:
         """Access is an endpoint with the rule's time-out and TLS where the scheme says so, or a built-in site."""

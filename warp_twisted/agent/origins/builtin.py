@@ -4,16 +4,17 @@ Origins inside the agent, served by `twisted.web`: `hello-world` and `http_statu
 `hello-world` shows that the whole path works and which headers arrive; `http_status` ends a list of rules.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 from http import HTTPStatus
+from io import BytesIO
 from typing import Literal
 
 from twisted.internet.interfaces import IReactorTime
-from twisted.web.http import Request
+from twisted.web.http import Request as HttpRequest
 from twisted.web.resource import Resource
-from twisted.web.server import Site
+from twisted.web.server import Request, Site
 
 from warp_twisted.agent.origins.interface import BuiltIn, OriginRequest
 from warp_twisted.errors import InvalidSettings
@@ -38,6 +39,27 @@ to an agent that listens on no port.</p>
 </table>
 </html>
 """
+
+
+class BodilessRequest(Request):
+    """A request whose body is thrown away as it comes; twisted.web would keep it, in a file if it is large."""
+
+    _content_type: Sequence[bytes] | None = None
+
+    def gotLength(self, length: int | None) -> None:
+        """Keep nothing, and do not let a body that is not there be parsed as a form."""
+        self.content = BytesIO()
+        self._content_type = self.requestHeaders.getRawHeaders(b"content-type")
+        self.requestHeaders.removeHeader(b"content-type")
+
+    def handleContentChunk(self, data: bytes) -> None:
+        """Throw a piece away."""
+
+    def process(self) -> None:
+        """Answer, with the headers as they came."""
+        if self._content_type is not None:
+            self.requestHeaders.setRawHeaders(b"content-type", self._content_type)
+        super().process()
 
 
 class _Hello(Resource):
@@ -94,8 +116,9 @@ class _QuietSite(Site):
     """A site that writes no access log; the edge writes it."""
 
     noisy = False
+    requestFactory = BodilessRequest
 
-    def log(self, request: Request) -> None:
+    def log(self, request: HttpRequest) -> None:
         """Write nothing."""
 
 
