@@ -1,5 +1,7 @@
 """Short ways to make zones, questions and responders for tests."""
 
+from collections.abc import Sequence
+
 import dns.message
 import dns.name
 
@@ -52,6 +54,6 @@ def question(name: str, rdtype: str, **options: object) -> bytes:
     return wire_format
 
 
-def show(sections: list[object]) -> list[str]:
+def show(sections: Sequence[object]) -> list[str]:
     """Return a section of dnspython's as sorted lines."""
     return sorted(line for rrset in sections for line in str(rrset).splitlines())

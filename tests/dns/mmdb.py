@@ -6,7 +6,7 @@ from ipaddress import IPv4Network, ip_network
 METADATA_MARK = b"\xab\xcd\xefMaxMind.com"
 _SEPARATOR = bytes(16)
 
-Value = str | float | bytes | dict[str, "Value"]  # type: ignore[misc]  # recursive; bytes are encoded already
+Value = str | float | bytes | dict[str, "Value"]
 
 
 def encode(value: Value) -> bytes:

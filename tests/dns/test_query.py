@@ -64,7 +64,7 @@ class ReadTests(SynchronousTestCase):
     def test_signature_and_authority_are_found(self) -> None:
         """TSIG and the section that IXFR uses are told by where they begin."""
         message = dns.message.make_query("example.org", "IXFR")
-        message.use_tsig({"k.": b"x" * 32}, algorithm="hmac-sha256.")  # type: ignore[no-untyped-call]
+        message.use_tsig({"k.": b"x" * 32}, algorithm="hmac-sha256.")
         rrset = dns.rrset.from_text("example.org.", 0, "IN", "SOA", "a. b. 5 1 1 1 1")
         message.authority.append(rrset)
         data = message.to_wire()

@@ -275,7 +275,7 @@ class PlaceTests(ResponderCase):
         """Ask from an address; return the first address of the answer and the scope told, if any."""
         options = [dns.edns.ECSOption(*subnet)] if subnet else []
         reply = self.reply(question("app.example.org", "A", use_edns=0, options=options), host)
-        scope = reply.options[0].scopelen if reply.options else None  # type: ignore[attr-defined]
+        scope = reply.options[0].scopelen if reply.options else None
         return str(reply.answer[0][0]), scope
 
     def test_the_resolver_is_the_client(self) -> None:

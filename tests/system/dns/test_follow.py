@@ -32,7 +32,7 @@ class Edge(Protocol):
         """Tell the test."""
         self.request = b""
         self.gone: Deferred[None] = Deferred()
-        self.factory.connections.put(self)  # type: ignore[union-attr]
+        self.factory.connections.put(self)
 
     def dataReceived(self, data: bytes) -> None:
         """Keep the request."""
@@ -132,7 +132,7 @@ class EdgeRecordsTests(TestCase):
     async def wait(self) -> None:
         """Let the reactor turn."""
         turned: Deferred[None] = Deferred()
-        reactor.callLater(0.01, turned.callback, None)  # type: ignore[attr-defined]
+        reactor.callLater(0.01, turned.callback, None)
         await turned
 
     async def test_old_records_are_not_current(self) -> None:

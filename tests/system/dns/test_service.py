@@ -69,7 +69,7 @@ class EdgeStream(Protocol):
 
     def connectionMade(self) -> None:
         """Begin the stream at once; the request is not looked at."""
-        self.factory.streams.append(self)  # type: ignore[union-attr]
+        self.factory.streams.append(self)
         self.transport.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
         self.say(app="192.0.2.1")
 
@@ -125,9 +125,7 @@ class ServiceTests(TestCase):
         program = Program()
         command = [sys.executable, str(Path(sys.executable).parent / "twistd"), "-n", "--pidfile=", "warp-dns"]
         command += ["--config", str(self.configuration), *arguments]
-        process: Any = reactor.spawnProcess(  # type: ignore[attr-defined]
-            program, sys.executable, command, env=ENVIRONMENT, path=str(self.directory)
-        )
+        process: Any = reactor.spawnProcess(program, sys.executable, command, env=ENVIRONMENT, path=str(self.directory))
 
         def end() -> Deferred[None]:
             if process.pid is not None:
