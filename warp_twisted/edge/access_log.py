@@ -61,15 +61,20 @@ class AccessLog:
         self._encode_into = msgspec.json.Encoder().encode_into
         self._second = -1
         self._second_text = ""
+        self._millisecond = -1
+        self._text = ""
 
     def timestamp(self) -> str:
-        """Return the time as lines state it; the date is formatted once a second."""
-        now = self._now()
-        second = int(now)
-        if second != self._second:
-            self._second = second
-            self._second_text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
-        return f"{self._second_text}.{int((now - second) * 1000):03d}Z"
+        """Return the time as lines state it; each part is formatted only when it has changed."""
+        millisecond = int(self._now() * 1000)
+        if millisecond != self._millisecond:
+            self._millisecond = millisecond
+            second, rest = divmod(millisecond, 1000)
+            if second != self._second:
+                self._second = second
+                self._second_text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+            self._text = f"{self._second_text}.{rest:03d}Z"
+        return self._text
 
     def record(self, entry: AccessEntry) -> None:
         """Add a line."""
