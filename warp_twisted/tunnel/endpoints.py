@@ -39,6 +39,7 @@ from warp_twisted.wire.limits import Limits
 P = TypeVar("P", bound=Protocol)
 
 MAX_HANDSHAKES = 1024  # unproven connections at once; OpenSSL holds about 40 KiB for each
+PROBE_SECONDS = 4  # how soon an agent hears that its edge has lost its power and is back
 MAX_ENROLLMENTS = 64  # peers without a certificate that we listen to at once
 
 
@@ -237,6 +238,7 @@ def _dial(
             raise NoCommonProtocol(f"the edge does not speak {alpn}")
         if name is not None:
             verify_name(transport.peer_certificate, name)
+        transport.probe_when_idle(PROBE_SECONDS)
         reactor.callLater(0, succeeded)
         return protocol
 

@@ -14,6 +14,7 @@ left there. We are a pull producer of the TCP transport, because it tells those,
 buffer has become empty.
 """
 
+import socket
 import ssl
 from collections.abc import Callable, Iterable, Sequence
 
@@ -165,6 +166,20 @@ class TlsProtocol(Protocol):
         self._is_closing = True
         self._below.unregisterProducer()
         self._below.abortConnection()
+
+    def probe_when_idle(self, seconds: int) -> None:
+        """
+        Have the kernel ask an idle peer for a sign of life (TCP keep-alive).
+
+        A peer that lost its power cannot say goodbye. When it is back it does not know the connection, and says so to
+        the first segment that reaches it, which a ping might send only much later.
+        """
+        if isinstance(self._below.getHost(), IPv4Address | IPv6Address):
+            handle: socket.socket = self._below.getHandle()
+            handle.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            for option in ("TCP_KEEPIDLE", "TCP_KEEPINTVL"):
+                if hasattr(socket, option):
+                    handle.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), seconds)
 
     # What TCP says.
 

@@ -1,5 +1,6 @@
 """Dialling an edge on loopback, with certificates that are good and with every kind that is not."""
 
+import socket
 from pathlib import Path
 
 from twisted.internet import reactor
@@ -25,6 +26,7 @@ from warp_twisted.tunnel import (
     fetch_root,
 )
 from warp_twisted.tunnel.contexts import enrollment_context
+from warp_twisted.tunnel.endpoints import PROBE_SECONDS
 from warp_twisted.tunnel.errors import (
     EnrollmentFailed,
     HandshakeFailed,
@@ -183,6 +185,15 @@ class EndpointTests(TestCase):
         """An edge that is dialled by IP address is checked against the address in its certificate."""
         self.listen()
         await self.close(await self.dial(name="127.0.0.1"))
+
+    async def test_idle_edge_is_probed(self) -> None:
+        """The kernel asks an idle edge for signs of life: one that lost its power is noticed as soon as it is back."""
+        self.listen()
+        tunnel = await self.dial()
+        handle = tunnel.transport._below.getHandle()
+        self.assertEqual(handle.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE), 1)
+        self.assertEqual(handle.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE), PROBE_SECONDS)
+        await self.close(tunnel)
 
     async def test_wrong_name_is_refused(self) -> None:
         """An edge whose certificate is for another name is not trusted."""
