@@ -6,6 +6,7 @@ those runs printed and took is kept, so that tests of them cost no further run. 
 deployed, and leaves it so.
 """
 
+import contextlib
 import functools
 import json
 import os
@@ -14,15 +15,17 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import yaml
 
 from tests.fleet.certificates import make_authority, make_certificate
 from tests.fleet.hosts import Hosts
-from tests.fleet.place import FleetError, Place
+from tests.fleet.place import FleetError, Place, run
 
 ROOT = Path(__file__).parents[2]
 ZONE = "warp.test"
@@ -75,6 +78,8 @@ class Deployment:
         self.hosts.up(*EDGES, *SECONDARIES, *ORIGINS)
         self._copy_checkout()
         self._write_inventory()
+        for name in ORIGINS:
+            self.start_application(name)
         self.runs["check"] = self.play("site.yml", "--check", "--diff")
         self.runs["first"] = self.play("site.yml", "--diff").check()
         self.runs["second"] = self.play("site.yml", "--diff").check()
@@ -101,6 +106,51 @@ class Deployment:
         }
         seconds = time.monotonic() - begun
         return Run(returncode=done.returncode, output=output, seconds=seconds, counts=counts)
+
+    def start_application(self, name: str) -> None:
+        """Run the application on an origin, now and after each boot."""
+        program = "/usr/local/lib/application.py"
+        unit = f"[Service]\nExecStart=/usr/bin/python3 {program} 4000\n[Install]\nWantedBy=multi-user.target\n"
+        self.hosts.install(name, program, Path(__file__).with_name("application.py").read_text())
+        self.hosts.install(name, "/etc/systemd/system/application.service", unit)
+        self.hosts.execute(name, "systemctl", "enable", "--quiet", "--now", "application.service")
+
+    def visit(self, url: str, *options: str, edge: str = "edge1") -> str:
+        """
+        Return what a visitor gets for a URL at an edge, verified against the tests' authority.
+
+        :param options: of curl.
+        :raises FleetError: if curl fails.
+        """
+        address = self.hosts.address(edge)
+        resolve = f"{urlsplit(url).hostname}:{urlsplit(url).port or (443 if url.startswith('https') else 80)}:{address}"
+        curl = ("curl", "--silent", "--show-error", "--max-time", "10", "--cacert", str(self.authority))
+        return run(*self.hosts.beside(*curl, "--resolve", resolve, *options, url))
+
+    def dig(self, server: str, name: str, kind: str, *options: str) -> list[str]:
+        """Return the short form of a name server's answer, in order of the alphabet."""
+        dig = ("dig", "+short", "+norecurse", "+tries=1", "+time=3", f"@{server}", name, kind, *options)
+        return sorted(run(*self.hosts.beside(*dig)).split("\n")[:-1])
+
+    def wait(self, what: str, is_so: Callable[[], bool], seconds: float = 30.0) -> float:
+        """
+        Wait until something is so; what raises FleetError is not so yet.
+
+        :returns: after how many seconds.
+        :raises FleetError: naming what did not come.
+        """
+        begun = time.monotonic()
+        while time.monotonic() - begun < seconds:
+            with contextlib.suppress(FleetError):
+                if is_so():
+                    return time.monotonic() - begun
+            time.sleep(0.05)
+        raise FleetError(f"not in {seconds:.0f} s: {what}")
+
+    def status(self) -> Mapping[str, Any]:
+        """Return what edge1 says of the fleet."""
+        found: Mapping[str, Any] = json.loads(self.hosts.execute("edge1", "warp", "status", "--json"))
+        return found
 
     def _copy_checkout(self) -> None:
         """Copy what a clone has: a run writes into its checkout, and must not depend on what lies there."""
@@ -138,6 +188,12 @@ class Deployment:
                 }
             ],
         }
+        origins = self.inventory / "group_vars/origins.yml"
+        app = '- {hostname: "app.{{ warp_zone }}", service: "http://localhost:4000"}'
+        example = origins.read_text()
+        if f"# {app}" not in example:
+            raise FleetError(f"{origins} has no example any more that reads {app}")
+        origins.write_text(example.replace(f"# {app}", app))
         for name in self.hosts.names:
             own: dict[str, object] = dict(self.hosts.connection(name))
             if name in EDGES + SECONDARIES:

@@ -183,6 +183,11 @@ class Hosts:
         """
         return run(*self.inside(name, *command))
 
+    def install(self, name: str, path: str, content: str) -> None:
+        """Write a file of mode 0644 in a host."""
+        command = self.inside(name, "sh", "-c", 'umask 022; mkdir -p "${0%/*}" && cat >"$0"', path)
+        subprocess.run(command, input=content, text=True, check=True)
+
     def beside(self, *command: str) -> list[str]:
         """The command line that runs a command in the hosts' network, as a neighbour of theirs."""
         entered = ["nsenter", f"--net={self.place.namespace}", "--", *command]

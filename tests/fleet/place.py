@@ -25,6 +25,7 @@ def run(*command: str | Path, quiet: bool = False, **options: object) -> str:
     done = subprocess.run(  # type: ignore[call-overload]
         [str(word) for word in command],
         text=True,
+        errors="replace",
         capture_output=True,
         **{"stdin": subprocess.DEVNULL, **options},
     )

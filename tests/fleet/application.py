@@ -1,0 +1,48 @@
+"""
+An application behind an agent, to be run on an origin with the host's own Python: `application.py PORT`.
+
+`/` says which host answers and repeats the query, `/slow?seconds=N` writes a line each tenth of a second. It listens on
+every address, so that only the firewall keeps visitors from it.
+"""
+
+import socket
+import sys
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, urlsplit
+
+
+class Application(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        asked = urlsplit(self.path)
+        if asked.path != "/slow":
+            self.answer(f"{socket.gethostname()} {asked.query}\n".encode())
+            return
+        self.send_response(200)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        for number in range(int(float(parse_qs(asked.query)["seconds"][0]) * 10)):
+            line = b"%d\n" % number
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(line), line))
+            self.wfile.flush()
+            time.sleep(0.1)
+        self.wfile.write(b"0\r\n\r\n")
+
+    def do_POST(self) -> None:
+        self.answer(self.rfile.read(int(self.headers["Content-Length"])))
+
+    def answer(self, body: bytes) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        pass
+
+
+if __name__ == "__main__":
+    ThreadingHTTPServer.address_family = socket.AF_INET6
+    ThreadingHTTPServer(("::", int(sys.argv[1])), Application).serve_forever()

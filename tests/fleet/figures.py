@@ -1,0 +1,13 @@
+"""Figures that the tests measure on their way, kept for docs/deploy.md: one JSON object in the place's directory."""
+
+import json
+
+from tests.fleet.place import Place
+
+
+def note(what: str, seconds: float) -> None:
+    """Keep a figure; the last run's is the one that counts."""
+    path = Place().directory / "figures.json"
+    figures = json.loads(path.read_text()) if path.exists() else {}
+    figures[what] = round(seconds, 2)
+    path.write_text(json.dumps(figures, indent=2, sort_keys=True))

@@ -1,0 +1,99 @@
+"""`ansible-playbook site.yml` from nothing, again, on fresh hosts in check mode, and with variables that are wrong."""
+
+import json
+import re
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.fleet.deployment import EDGES, ORIGINS, SECONDARIES, deployment
+
+EVERYBODY = (*EDGES, *SECONDARIES, *ORIGINS)
+UNITS = {
+    "edge1": ("warp-edge.service", "warp-dns.service", "warp-firewall.service"),
+    "ns1": ("knot.service", "warp-firewall.service"),
+    "origin1": ("warp-agent@main.service", "warp-firewall.service"),
+}
+SERVICES = {"edge1": ("warp-edge", "warp-dns"), "origin1": ("warp-agent@main",)}
+CAP_NET_BIND_SERVICE = 1 << 10
+# What is wrong, and what the refusal must say: the variable, and what was expected.
+WRONG = (
+    ({"warp_zone": "Not A Zone"}, r"warp_edge_zone: expected a name such as warp\.example"),
+    ({"warp_edge_http_port": "eighty"}, r"warp_edge_http_port.*unable to convert to\s+int"),
+    ({"warp_edge_limits": {"head_bytes": 5}}, r"warp_edge_limits\.head_bytes: expected int ≥ 1024"),
+    ({"warp_edge_timeouts": {"drian": 5}}, r"warp_edge_timeouts\.drian: unknown key; did you mean drain"),
+    ({"warp_firewall_ssh_ports": [2222]}, r"warp_firewall_ssh_ports.*expected to cover\s+this very login"),
+)
+
+
+class DeployTests(SynchronousTestCase):
+    """Tests for `site.yml`."""
+
+    def setUp(self) -> None:
+        self.fleet = deployment()
+        self.hosts = self.fleet.hosts
+
+    def test_check_on_fresh_hosts(self) -> None:
+        """`--check --diff` on hosts that have nothing ends without a failure."""
+        run = self.fleet.runs["check"]
+        self.assertEqual(run.returncode, 0, run.output)
+        self.assertEqual({host: run.counts[host]["failed"] for host in EVERYBODY}, dict.fromkeys(EVERYBODY, 0))
+
+    def test_first_run(self) -> None:
+        """One command deploys every host."""
+        for host in EVERYBODY:
+            counts = self.fleet.runs["first"].counts[host]
+            self.assertGreater(counts["changed"], 0, host)
+            self.assertEqual((counts["failed"], counts["unreachable"]), (0, 0), host)
+
+    def test_second_run_changes_nothing(self) -> None:
+        """The same command again reports no change on any host."""
+        run = self.fleet.runs["second"]
+        changed = {host: run.counts[host]["changed"] for host in EVERYBODY}
+        self.assertEqual(changed, dict.fromkeys(EVERYBODY, 0), run.output)
+
+    def test_wrong_variables(self) -> None:
+        """A variable that is wrong is named, with what was expected, before any host changes."""
+        for variables, expected in WRONG:
+            run = self.fleet.play("site.yml", variables=variables)
+            text = re.sub(r"\s+", " ", run.output)
+            self.assertNotEqual(run.returncode, 0, variables)
+            self.assertRegex(text, expected.replace(r"\s+", " "))
+            self.assertEqual({counts["changed"] for counts in run.counts.values()}, {0}, variables)
+
+    def test_units_are_hardened(self) -> None:
+        """`systemd-analyze security` gives every unit 2.0 or less."""
+        for host, units in UNITS.items():
+            for unit in units:
+                text = self.hosts.execute(host, "systemd-analyze", "security", "--no-pager", unit)
+                found = re.search(r"Overall exposure level for \S+: ([\d.]+)", text)
+                assert found is not None, text
+                self.assertLessEqual(float(found[1]), 2.0, unit)
+
+    def test_services_have_users_of_their_own(self) -> None:
+        """Each service runs as a user without a shell, notifies systemd, is watched, and may at most bind low ports."""
+        for host, services in SERVICES.items():
+            for service in services:
+                shown = self.hosts.execute(
+                    host, "systemctl", "show", "--property=Type,User,WatchdogUSec,MainPID,NotifyAccess", service
+                )
+                unit = dict(line.split("=", 1) for line in shown.splitlines())
+                self.assertEqual((unit["Type"], unit["WatchdogUSec"]), ("notify", "30s"), service)
+                shell = self.hosts.execute(host, "getent", "passwd", unit["User"]).strip().rsplit(":", 1)[1]
+                self.assertEqual(shell, "/usr/sbin/nologin")
+                status = self.hosts.execute(host, "cat", f"/proc/{unit['MainPID']}/status")
+                for line in re.findall(r"^Cap(?:Inh|Prm|Eff|Bnd|Amb):\s+(\w+)$", status, re.MULTILINE):
+                    self.assertEqual(int(line, 16) & ~CAP_NET_BIND_SERVICE, 0, f"{service}: {status}")
+
+    def test_logs_are_json(self) -> None:
+        """What a service writes to the journal is a line of JSON each, with time, level and message."""
+        for host, services in SERVICES.items():
+            for service in services:
+                text = self.hosts.execute(
+                    host, "journalctl", "--no-pager", "--output=cat", f"--unit={service}", "_COMM=twistd"
+                )
+                lines = [json.loads(line) for line in text.splitlines()]
+                self.assertTrue(any("starting up" in line.get("message", "") for line in lines), service)
+                log = [line for line in lines if "level" in line]
+                self.assertEqual([line for line in log if not {"at", "level", "message"} <= line.keys()], [])
+                bad = [line for line in log if line["level"] in ("error", "critical")]
+                self.assertEqual(bad, [], service)

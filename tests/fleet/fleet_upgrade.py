@@ -1,0 +1,78 @@
+"""A new release under load: nobody who is being served notices, and whoever comes waits."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.fleet.deployment import ZONE, deployment
+from tests.fleet.figures import note
+
+RATE = 200
+LOAD = Path(__file__).with_name("load.py")
+
+
+class UpgradeTests(SynchronousTestCase):
+    """Tests for `upgrade.yml`."""
+
+    def setUp(self) -> None:
+        self.fleet = deployment()
+
+    def release(self, host: str, unit: str) -> str:
+        """Return the release that a unit runs."""
+        return self.fleet.hosts.execute(host, "systemctl", "show", "--property=ExecStart", "--value", unit).split()[1]
+
+    def begin_load(self, seconds: int) -> "subprocess.Popen[str]":
+        """Begin to send visitors to the edge."""
+        address = self.fleet.hosts.address("edge1")
+        command = (sys.executable, str(LOAD), address, f"app.{ZONE}", str(RATE), str(seconds))
+        return subprocess.Popen(self.fleet.hosts.beside(*command), stdout=subprocess.PIPE, text=True)
+
+    def end_load(self, load: "subprocess.Popen[str]") -> dict[str, float]:
+        """Return what became of the visitors, of whom none may have been answered wrongly or cut off."""
+        text, _ = load.communicate(timeout=120)
+        found: dict[str, float] = json.loads(text)
+        for outcome in ("wrong", "cut", "unanswered"):
+            for kind in ("quick", "slow"):
+                self.assertEqual(found.get(f"{kind}_{outcome}", 0), 0, found)
+        return found
+
+    def test_upgrade_of_the_edge(self) -> None:
+        """At 200 requests a second the edge gets a new release; every visitor is answered, if a moment later."""
+        before = self.release("edge1", "warp-edge")
+        project = self.fleet.checkout / "pyproject.toml"
+        project.write_text(project.read_text().replace('version = "0.1.0"', 'version = "0.1.1"'))
+        load = self.begin_load(50)
+        run = self.fleet.play("playbooks/upgrade.yml", "--limit=edges")
+        found = self.end_load(load)
+        run.check()
+        self.assertNotEqual(self.release("edge1", "warp-edge"), before)
+        self.assertIn("0.1.1", self.release("edge1", "warp-edge"))
+        self.assertEqual(found["quick_answered"] + found.get("quick_refused", 0), 50 * RATE)
+        self.assertEqual(found.get("quick_refused", 0), 0)
+        self.assertGreater(found["slow_answered"], 50)
+        note("upgrade of the edge", run.seconds)
+        note(f"slowest of {50 * RATE} visitors during an upgrade", found["slowest_seconds"])
+        everybody = self.fleet.play("playbooks/upgrade.yml").check()
+        self.assertIn("0.1.1", self.release("origin1", "warp-agent@main"))
+        note("upgrade of the fleet", everybody.seconds)
+        again = self.fleet.play("playbooks/upgrade.yml").check()
+        self.assertEqual({counts["changed"] for counts in again.counts.values()}, {0})
+
+    def test_restart_of_an_agent(self) -> None:
+        """An agent that restarts drains: its visitors finish, and the others go to the other agent."""
+        load = self.begin_load(10)
+        self.fleet.hosts.execute("origin1", "systemctl", "restart", "warp-agent@main")
+        found = self.end_load(load)
+        self.assertEqual(found["quick_answered"], 10 * RATE)
+
+    def test_reload_drops_nothing(self) -> None:
+        """`systemctl reload` of edge, DNS and agent keeps processes, tunnels and visitors."""
+        tunnels = {tunnel["id"] for tunnel in self.fleet.status()["tunnels"]}
+        load = self.begin_load(5)
+        for host, unit in (("edge1", "warp-edge"), ("edge1", "warp-dns"), ("origin1", "warp-agent@main")):
+            self.fleet.hosts.execute(host, "systemctl", "reload", unit)
+        self.assertEqual(self.end_load(load)["quick_answered"], 5 * RATE)
+        self.assertEqual({tunnel["id"] for tunnel in self.fleet.status()["tunnels"]}, tunnels)
