@@ -1,7 +1,9 @@
 """Tests of an edge's tunnels: who may register, what is published, what replaces what, and what ends it."""
 
 from datetime import timedelta
+from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
 from tests.edge.control import Control, make_settings
@@ -13,6 +15,7 @@ from warp_twisted.registry.model import AGENTS
 from warp_twisted.wire.control import (
     Accepted,
     Drain,
+    Hello,
     OriginHealth,
     Refused,
     Renewed,
@@ -233,6 +236,39 @@ class RefusalTests(TunnelsTestCase):
         again = self.control.connect()
         again.hello("app.warp.example", slot=1)
         self.assertIsInstance(again.messages[0], Accepted)
+
+    def test_too_many_tunnels_at_once(self) -> None:
+        """Tunnels that wait for the same answer of the registry do not get past the limit together."""
+        ends = [self.control.connect() for _ in range(4)]
+        for slot, end in enumerate(ends):  # all hellos are under way before the first is answered
+            routes = [RouteOffer(id=0, hostname="")]
+            end.pair.agent.send_control(
+                Hello(version=1, software="", agent_id="a-1", session="s", slot=slot, routes=routes)
+            )
+        waiting: list[Deferred[bool]] = []
+        transact = self.control.store.transact
+
+        async def slowly(*arguments: Any) -> bool:
+            turn: Deferred[bool] = Deferred()
+            waiting.append(turn)
+            await turn
+            return await transact(*arguments)
+
+        self.patch(self.control.store, "transact", slowly)
+        for end in ends:
+            end.pair.pump()
+        while waiting:
+            waiting.pop(0).callback(True)
+        for end in ends:
+            end.pair.pump()
+        self.assertEqual(len(self.control.tunnels.registrations.by_id), 2)
+
+    def test_name_given_to_another(self) -> None:
+        """The readable name of one agent is not served by another, whatever its certificate allows."""
+        first = self.control.connect()
+        first.hello("")
+        (name,) = self.control.names()
+        self.assertEqual(self.refused(name, agent="a-2").code, "conflict")
 
     def test_too_many_tunnels(self) -> None:
         """A tunnel over the edge's limit is refused, to be tried again; a replacement is not."""

@@ -87,6 +87,7 @@ class Admission:
         try:
             named = await name_routes(routes, identity.patterns, self._is_reserved, give_name)
             check_size(named)
+            self._check_given(named, identity)
             return named
         except OfferRefused:
             raise
@@ -94,3 +95,10 @@ class Admission:
             raise OfferRefused("not_allowed", str(error)) from error
         except WarpError as error:
             raise OfferRefused("overloaded", f"no name can be given now: {error}", retry=True) from error
+
+    def _check_given(self, routes: Sequence[RouteOffer], identity: AgentIdentity) -> None:
+        """Refuse the readable name that was made up for another agent: who was given one shares it with nobody."""
+        for route in routes:
+            given = self._mirror.given_names.get(route.hostname)
+            if given is not None and given.agent != identity.id:
+                raise OfferRefused("conflict", f"{route.hostname} was given to another agent")

@@ -240,11 +240,11 @@ class EdgeTunnels:
         settings = self._settings()
         identity = peer.identity = self._identify(peer.protocol)
         check_hello(hello, identity, settings.limits)
-        self.registrations.check_room(identity.id, hello.slot, hello.session, settings.limits)
         offer = await self._admission.judge(hello, identity)
         if peer.is_gone:
             return
         self._identify(peer.protocol)  # it may have been revoked while a name was looked for
+        self.registrations.check_room(identity.id, hello.slot, hello.session, settings.limits)
         tunnel = EdgeTunnel(
             id=f"t-{secrets.token_hex(8)}",
             agent=identity.id,
