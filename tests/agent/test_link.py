@@ -30,6 +30,7 @@ class FakeHome:
         self.dials: list[tuple[TunnelDelegate, Deferred[TunnelProtocol]]] = []
         self.told: list[tuple[str, object]] = []
         self.cancelled = 0
+        self.is_served = False
         self.streams: list[Stream] = []
         self.downs: list[tuple[str, float | None]] = []
 
@@ -65,6 +66,10 @@ class FakeHome:
     def link_down(self, link: Link, reason: str, retry_seconds: float | None) -> None:
         """Remember."""
         self.downs.append((reason, retry_seconds))
+
+    def is_served_elsewhere(self, link: Link) -> bool:
+        """As the test says."""
+        return self.is_served
 
     def link_refused(self, link: Link, refused: Refused) -> None:
         """Remember."""
@@ -201,6 +206,18 @@ class RetryTests(LinkTestCase):
         self.clock.advance(3600)
         self.assertEqual(len(self.home.dials), 1)
         self.assertTrue(self.link.is_over)
+
+    def test_refused_by_one_edge(self) -> None:
+        """While another link is served, a refusal without hope is only this edge's, and tried again."""
+        self.home.is_served = True
+        self.open()
+        self.answer(NEVER)
+        self.assertEqual(self.home.downs[0][0], "no (not_allowed)")
+        self.home.is_served = False
+        self.clock.advance(self.home.downs[0][1])
+        self.open()
+        self.answer(NEVER)
+        self.assertEqual(self.home.told, [("refused", "not_allowed")])
 
     def test_hasten(self) -> None:
         """A link that waits tries at once when told that the network is back; others do not care."""

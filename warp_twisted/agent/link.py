@@ -23,41 +23,14 @@ from twisted.python.failure import Failure
 
 from warp_twisted.agent.backoff import Backoff
 from warp_twisted.agent.edges import EdgeAddress
+from warp_twisted.agent.home import Home
 from warp_twisted.agent.leaving import LeftTunnels, finish_tunnel
-from warp_twisted.tunnel import TunnelDelegate, TunnelProtocol
-from warp_twisted.wire.control import Accepted, ControlMessage, Drain, Hello, Refused
+from warp_twisted.tunnel import TunnelProtocol
+from warp_twisted.wire.control import Accepted, ControlMessage, Drain, Refused
 from warp_twisted.wire.errors import WireError
 from warp_twisted.wire.streams import Stream
 
 REGISTER_SECONDS = 10.0
-
-
-class Home(Protocol):
-    """What a link needs of the agent that it belongs to."""
-
-    def dial(self, link: "Link", delegate: TunnelDelegate) -> "Deferred[TunnelProtocol]":
-        """Choose an edge, set `link.edge`, and dial it."""
-
-    def hello(self, link: "Link") -> Hello:
-        """The message that opens a tunnel now."""
-
-    def stream_opened(self, stream: Stream, route_id: int) -> None:
-        """The edge asks for an origin."""
-
-    def control_received(self, link: "Link", message: ControlMessage) -> None:
-        """The edge said something on a tunnel that is up."""
-
-    def link_up(self, link: "Link", accepted: Accepted) -> None:
-        """The edge took the tunnel."""
-
-    def link_down(self, link: "Link", reason: str, retry_seconds: float | None) -> None:
-        """The tunnel is gone or did not come about; the next attempt is in so many seconds, or never."""
-
-    def link_refused(self, link: "Link", refused: Refused) -> None:
-        """The edge will not take this agent, now or later."""
-
-    def left_tunnel_lost(self) -> None:
-        """A tunnel that a link had left has ended."""
 
 
 class _Life(Protocol):
@@ -304,9 +277,10 @@ class _Delegate:
             self._core.home.control_received(self._core.link, message)
         elif isinstance(message, Accepted):
             self._life.accepted(message)
-        elif isinstance(message, Refused) and not message.retry:
-            self._life.refused(message)
         elif isinstance(message, Refused):
+            if not message.retry and not self._core.home.is_served_elsewhere(self._core.link):
+                self._life.refused(message)
+                return
             self._life.failed(f"{message.reason} ({message.code})")
         else:
             self._life.failed(f"the edge answered our hello with {type(message).__name__}")
@@ -336,6 +310,7 @@ class Link:
     :param places: how many there are; `place` and `place + places` are this link's slot numbers.
     :ivar edge: the edge of the tunnel, or the one being dialled.
     :ivar edge_name: what the edge calls itself, once it has accepted the tunnel.
+    :ivar offer_number: which of the agent's offers the tunnel's edge has; the agent's to set and compare.
     """
 
     def __init__(self, place: int, places: int, home: Home, clock: IReactorTime, chance: Random) -> None:
@@ -343,6 +318,7 @@ class Link:
         self.slot = place
         self.edge: EdgeAddress | None = None
         self.edge_name = ""
+        self.offer_number = 0
         self._places = places
         self._core = _Core(
             link=self,
@@ -357,6 +333,11 @@ class Link:
     def is_up(self) -> bool:
         """Whether an edge has accepted the tunnel and it is still there."""
         return self._core.is_up
+
+    @property
+    def edge_in_use(self) -> EdgeAddress | None:
+        """The edge of a tunnel, up or about to be; None while the link waits."""
+        return self.edge if self._core.tunnel is not None or self._core.dialling is not None else None
 
     @property
     def is_over(self) -> bool:

@@ -23,7 +23,7 @@ from warp_twisted.agent.splice import Traffic
 from warp_twisted.errors import InvalidSettings
 from warp_twisted.tunnel import Turn
 from warp_twisted.tunnel.stream_transport import StreamTransport
-from warp_twisted.wire.control import RouteOffer
+from warp_twisted.wire.control import OriginHealth, RouteOffer
 from warp_twisted.wire.preamble import OpeningCode, encode_opening
 from warp_twisted.wire.streams import Stream
 
@@ -67,6 +67,12 @@ class Route:
         self.origin = origin
         self.traffic = Traffic()
         self._dialled = dialled
+
+    def health(self) -> OriginHealth:
+        """Return what the edge is told of the origin."""
+        last = self.origin.last
+        detail = last.detail if last is not None else ""
+        return OriginHealth(route_id=self.offer.id, healthy=self.origin.is_healthy, detail=detail)
 
     def dialled(self, result: DialResult) -> None:
         """Note how connecting to the origin for one stream went."""

@@ -37,8 +37,8 @@ from warp_twisted.agent.events import (
     TunnelDown,
     TunnelUp,
 )
-from warp_twisted.agent.ingress import Ingress
 from warp_twisted.agent.link import Link
+from warp_twisted.agent.offering import Offering
 from warp_twisted.agent.routes import Route, Routes
 from warp_twisted.agent.settings import AgentSettings
 from warp_twisted.agent.state import Identity, StateDirectory
@@ -112,13 +112,12 @@ class AgentService(Service):
             reactor, self._edges, self._credentials, turn, times=times, limits=limits, closed=self._check_stopped
         )
         self.routes = Routes(reactor, turn, self._health_changed)
-        self.routes.replace(settings.ingress)
+        self._offering = Offering(self.routes, settings.ingress)
         self.links = [Link(place, settings.tunnels, self, reactor, chance) for place in range(settings.tunnels)]
         self.urls: dict[int, str] = {}
         self.counts = LinkCounts()
         self._hostnames: dict[int, str] = {}
         self._upkeep = Upkeep(reactor, self.links, self._edges, self._credentials, now)
-        self._replaced: Ingress | None = None
         self.is_stopping = False
         self._is_over = False
         self._deadline: IDelayedCall | None = None
@@ -203,23 +202,20 @@ class AgentService(Service):
         Take new settings without dropping a tunnel, and the roots that the state directory has now.
 
         :returns: the keys whose change waits for a restart.
-        :raises InvalidSettings: if a file that the rules name cannot be used; then nothing has changed.
-        :raises StateBroken: if the roots cannot be read; nothing has changed either.
+        :raises InvalidSettings: if a file that the rules name cannot be used; then the settings have not changed.
+        :raises StateBroken: if the roots cannot be read; then nothing has changed.
         """
         before = self._settings
         if self._credentials.reread_roots():
             self._log.info("the roots have changed: asking for a new certificate")
             self._upkeep.renew_now()
-        is_offer_new = self.routes.replace(settings.ingress)
+        self._offering.change(settings.ingress, self.links)
         waits = [
             key
             for key in ("state", "labels", "tunnels", "edges", "zone", "metrics")
             if getattr(settings, key) != getattr(before, key)
         ]
         self._settings = settings
-        if is_offer_new:
-            self._replaced = before.ingress
-            self._offer_routes()
         self._observe(Reloaded(routes=len(self.routes.offered), needs_restart=waits))
         return waits
 
@@ -239,7 +235,7 @@ class AgentService(Service):
             reason = "the agent's certificate has run out; enroll again with a new join token"
             self._give_up("certificate_expired", reason)
             raise AgentRefused(reason)
-        in_use = [other.edge for other in self.links if other is not link and other.edge is not None]
+        in_use = [edge for other in self.links if other is not link and (edge := other.edge_in_use) is not None]
         link.edge = await self._dialler.choose(in_use)
         return await self._dialler.dial(link.edge, delegate)
 
@@ -252,7 +248,7 @@ class AgentService(Service):
             session=self._session,
             slot=link.slot,
             labels=dict(self._settings.labels),
-            routes=[route.offer for route in self.routes.offered],
+            routes=self._offering.introduce(link),
         )
 
     def stream_opened(self, stream: Stream, route_id: int) -> None:
@@ -262,7 +258,7 @@ class AgentService(Service):
     def control_received(self, link: Link, message: control.ControlMessage) -> None:
         """Act on what the edge of a tunnel says."""
         if isinstance(message, control.Accepted):
-            self._replaced = None
+            self._offering.accepted()
             self._accepted(message)
         elif isinstance(message, control.Refused):
             self._routes_refused(message)
@@ -289,9 +285,10 @@ class AgentService(Service):
         )
         self._observe(TunnelUp(tunnel=link.place, edge=accepted.edge, address=str(link.edge)))
         self._accepted(accepted)
+        self._offering.link_up(link)
         for route in self.routes.offered:
             if not route.origin.is_healthy:
-                link.send(_health(route))
+                link.send(route.health())
         for other in self.links:
             other.hasten()
 
@@ -309,8 +306,12 @@ class AgentService(Service):
         self._observe(TunnelDown(tunnel=link.place, address=str(link.edge), reason=reason, retry_seconds=retry_seconds))
         self._check_stopped()
 
+    def is_served_elsewhere(self, link: Link) -> bool:
+        """Whether another tunnel is up; then one edge's refusal, as of a version, is not the end of the agent."""
+        return any(other.is_up for other in self.links if other is not link)
+
     def link_refused(self, link: Link, refused: control.Refused) -> None:
-        """Give up: what one edge refuses for good, all will."""
+        """Give up: no edge takes this agent."""
         self._log.error("edge {edge} refuses this agent: {reason}", edge=str(link.edge), reason=refused.reason)
         self._give_up(refused.code, refused.reason)
 
@@ -320,21 +321,12 @@ class AgentService(Service):
 
     # Within.
 
-    def _offer_routes(self) -> None:
-        message = control.RoutesChanged(routes=[route.offer for route in self.routes.offered])
-        for link in self.links:
-            link.send(message)
-
     def _routes_refused(self, message: control.Refused) -> None:
-        """The edge does not take new routes: go back to those that it took before."""
-        replaced, self._replaced = self._replaced, None
-        if replaced is None:
-            self._log.warn("the edge refuses our routes: {reason}", reason=message.reason)
-            return
-        self.routes.replace(replaced)
-        self._settings = replace(self._settings, ingress=replaced)
-        self._offer_routes()
-        self.refuse_reload(f"the edge does not take the new routes: {message.reason}")
+        """The edge does not take new routes: those that it took before are offered again."""
+        before = self._offering.refused(message.reason, self.links)
+        if before is not None:
+            self._settings = replace(self._settings, ingress=before)
+            self.refuse_reload(f"the edge does not take the new routes: {message.reason}")
 
     def _accepted(self, message: control.Accepted) -> None:
         if message.edges:
@@ -354,7 +346,7 @@ class AgentService(Service):
         last = route.origin.last
         detail = last.detail if last is not None else ""
         for link in self.links:
-            link.send(_health(route))
+            link.send(route.health())
         self._observe(OriginChanged(origin=route.origin.text, healthy=route.origin.is_healthy, detail=detail))
 
     def _renewed(self, chain_pem: str) -> None:
@@ -394,10 +386,3 @@ class AgentService(Service):
 
 def _ignore(event: Event) -> None:
     """Nobody observes the agent."""
-
-
-def _health(route: Route) -> control.OriginHealth:
-    last = route.origin.last
-    return control.OriginHealth(
-        route_id=route.offer.id, healthy=route.origin.is_healthy, detail=last.detail if last is not None else ""
-    )

@@ -14,9 +14,6 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import ILogObserver, Logger
 from twisted.names.client import lookupService
 from twisted.python.failure import Failure
-from twisted.python.logfile import LogFile
-from twisted.python.usage import Options as BaseOptions
-from twisted.python.usage import UsageError
 
 from warp_twisted.agent.events import Event, TunnelDown, TunnelUp
 from warp_twisted.agent.program import AgentProgram
@@ -26,6 +23,7 @@ from warp_twisted.ca.tokens import JoinTokenText, parse_token
 from warp_twisted.errors import InvalidSettings, WarpError
 from warp_twisted.log_output import LogOutput
 from warp_twisted.process import prepare
+from warp_twisted.service_options import ServiceOptions, open_log
 from warp_twisted.systemd import Systemd
 from warp_twisted.tunnel import Turn
 
@@ -34,10 +32,9 @@ READY_SECONDS = 60.0  # systemd hears that we are ready when a tunnel is up, or 
 STOP_MARGIN_SECONDS = 15.0  # systemd is asked for so much more than a drain may take
 
 
-class Options(BaseOptions):
+class Options(ServiceOptions):
     """Options of `twistd warp-agent`."""
 
-    synopsis = "[--config FILE] [--check]"
     longdesc = """
 Run a Warp agent beside an origin: it dials the edges, and listens on no network port.
 
@@ -52,21 +49,14 @@ Examples:
     optParameters = [
         ["config", "c", "/etc/warp/agent.yaml", "The configuration file."],
     ]
-    optFlags = [
-        ["check", None, "Say whether the configuration is good, and end: 0 if it is, 1 with the reason if not."],
-    ]
 
-    def postOptions(self) -> None:
-        """Read the configuration, and with `--check` do nothing else."""
-        try:
-            self.settings = read_agent_settings(self["config"])
-            if self["check"]:
-                check(self.settings, self["config"])
-        except WarpError as error:
-            raise UsageError(str(error)) from error
-        if self["check"]:
-            print(f"{self['config']}: good")
-            raise SystemExit(0)
+    def read_settings(self, path: str) -> AgentSettings:
+        """Read agent.yaml."""
+        return read_agent_settings(path)
+
+    def check_settings(self, settings: AgentSettings, source: str) -> None:
+        """See `check`."""
+        check(settings, source)
 
 
 def check(settings: AgentSettings, source: str) -> None:
@@ -214,16 +204,9 @@ def makeService(options: Options) -> Program:
 
     prepare(reactor)
     settings = options.settings
-    return Program(reactor, options["config"], settings, _log_output(options.parent or {}, settings))
-
-
-def _log_output(twistd: Any, settings: AgentSettings) -> LogOutput | None:
-    """Return where the log goes, or None when twistd was told to write it another way."""
-    if twistd.get("logger") or twistd.get("syslog"):
-        return None
-    name = twistd.get("logfile") or ("-" if twistd.get("nodaemon") else "twistd.log")
-    file: Any = sys.stdout if name == "-" else LogFile.fromFullPath(name)
-    return LogOutput(file, settings.log_format, settings.log_level)
+    return Program(
+        reactor, options["config"], settings, open_log(options.parent or {}, settings.log_format, settings.log_level)
+    )
 
 
 def _signature(path: Path) -> tuple[int, int, int] | None:

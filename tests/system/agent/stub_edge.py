@@ -140,6 +140,7 @@ class StubEdge:
     One edge on loopback. It accepts every hello, unless `answer` says otherwise.
 
     :ivar answer: what to answer a hello or new routes with, None to accept.
+    :ivar holds_answers: whether answers wait for `release`.
     :ivar tunnels: those that are registered, in order.
     """
 
@@ -151,12 +152,14 @@ class StubEdge:
     messages: list[ControlMessage] = field(default_factory=list)
     drains: list[Drain] = field(default_factory=list)
     edges: list[str] = field(default_factory=list)
+    holds_answers: bool = False
     port: int = 0
     _listening: IListeningPort | None = None
     _waiters: list[tuple[Callable[[], bool], Deferred[None]]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._all: set[TunnelProtocol] = set()
+        self._answers: list[tuple[TunnelProtocol, ControlMessage]] = []
         self.issuer = self.fleet.issuer(self.name)
         key = new_key()
         certificate = issue_edge(
@@ -248,13 +251,22 @@ class StubEdge:
                 self.hellos.append(message)
                 if answer is None:
                     self.tunnels.append(tunnel)
-            tunnel.send_control(answer or self.accepted(message))
+            self._answers.append((tunnel, answer or self.accepted(message)))
+            if not self.holds_answers:
+                self.release()
             if isinstance(answer, Refused) and isinstance(message, Hello):
                 tunnel.close(reason=answer.reason)
         elif isinstance(message, RenewRequest) and tunnel.peer_certificate is not None:
             agent = agent_identity(tunnel.peer_certificate).id
             tunnel.send_control(Renewed(chain_pem=self.issue(agent, message.csr_pem)))
         self.changed()
+
+    def release(self) -> None:
+        """Send the answers that were held, and those to come at once."""
+        self.holds_answers = False
+        answers, self._answers = self._answers, []
+        for tunnel, answer in answers:
+            tunnel.send_control(answer)
 
     def accepted(self, message: Hello | RoutesChanged) -> Accepted:
         """Publish every route."""

@@ -223,6 +223,18 @@ class ReloadTests(LifecycleTestCase):
         self.assertIn(b"Hello from Warp", await page.over)
         await self.until(lambda: agent.urls == {1: "https://b.warp.example"})
 
+    async def test_reload_while_a_tunnel_registers(self) -> None:
+        """A tunnel whose hello spoke of the old routes hears of the new ones when it is up."""
+        agent = await self.start(self.echo, tunnels=2)
+        self.edge.holds_answers = True
+        self.edge.tunnels[0].transport.abortConnection()
+        await self.edge.until(lambda: len(self.edge.hellos) == 3)
+        agent.reload(parse_settings("ingress: [{service: hello-world}]"))
+        await self.edge.until(lambda: len(self.changes()) == 1)
+        self.edge.release()
+        await self.edge.until(lambda: len(self.changes()) == 2)
+        self.assertEqual([change.routes[0].service for change in self.changes()], ["hello-world"] * 2)
+
     async def test_nothing_changed(self) -> None:
         """A reload of the same settings tells the edge nothing."""
         agent = await self.start(self.echo)
