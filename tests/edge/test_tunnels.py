@@ -319,6 +319,16 @@ class RefusalTests(TunnelsTestCase):
             end.send(OriginHealth(route_id=0, healthy=True))
         self.assertTrue(end.is_lost)
 
+    def test_flood_of_answered_messages(self) -> None:
+        """Messages that are answered at once end the tunnel too, when they come without an end."""
+        end = self.control.connect()
+        end.hello("app.warp.example")
+        request = RenewRequest(csr_pem="nonsense")
+        for _ in range(100):
+            end.pair.agent.send_control(request)
+        end.pair.pump()
+        self.assertTrue(end.is_lost)
+
 
 class ReplacementTests(TunnelsTestCase):
     """The newest wins."""

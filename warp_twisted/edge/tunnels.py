@@ -23,6 +23,7 @@ from twisted.python.failure import Failure
 
 from warp_twisted.ca.issue import AgentIdentity
 from warp_twisted.edge.admission import Admission
+from warp_twisted.edge.control_rate import ControlRate
 from warp_twisted.edge.errors import EdgeError, OfferRefused
 from warp_twisted.edge.offers import Offer, check_hello
 from warp_twisted.edge.registrations import EdgeTunnel, Registrations, Routes
@@ -62,6 +63,7 @@ class _Peer:
     """An agent's connection, before and after it registered."""
 
     protocol: TunnelProtocol
+    rate: ControlRate
     identity: AgentIdentity | None = None
     deadline: IDelayedCall | None = None
     tunnel: EdgeTunnel | None = None
@@ -155,7 +157,7 @@ class EdgeTunnels:
         if len(self._peers) - len(self.registrations.by_id) >= limits.handshakes:
             self.registrations.counts.count_refusal("overloaded")
             raise OfferRefused("overloaded", f"{limits.handshakes} agents have not said hello yet", retry=True)
-        peer = self._peers[protocol] = _Peer(protocol)
+        peer = self._peers[protocol] = _Peer(protocol, ControlRate(self._clock.seconds()))
         peer.deadline = self._clock.callLater(self._settings().timeouts.hello, self._no_hello, peer)
 
     def tunnel_opened(self, protocol: TunnelProtocol) -> None:
@@ -168,7 +170,7 @@ class EdgeTunnels:
         peer = self._peers.get(protocol)
         if peer is None:  # it is closed already; these bytes were on their way
             return
-        if len(peer.waiting) >= MAX_WAITING_MESSAGES:
+        if len(peer.waiting) >= MAX_WAITING_MESSAGES or not peer.rate.allows(message, self._clock.seconds()):
             protocol.close(GoAwayCode.PROTOCOL_ERROR, "too many control messages at once")
             return
         peer.waiting.append(message)
