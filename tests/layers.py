@@ -14,6 +14,7 @@ LAYER_OF = (
     ("*.tap", 4),
     ("*.__main__", 4),
     ("warp_twisted.cli*", 4),
+    ("warp_twisted.service_options", 4),
     ("warp_twisted.testing", 4),
     ("warp_twisted", 0),
     ("warp_twisted.errors", 0),

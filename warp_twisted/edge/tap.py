@@ -2,7 +2,6 @@
 
 import os
 import signal
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,6 @@ from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import serverFromString
 from twisted.logger import ILogObserver, Logger
 from twisted.python.failure import Failure
-from twisted.python.logfile import LogFile
-from twisted.python.usage import Options as BaseOptions
-from twisted.python.usage import UsageError
 
 from warp_twisted.ca.store import load_edge
 from warp_twisted.edge.node import EdgeNode, Reloaded
@@ -23,15 +19,15 @@ from warp_twisted.edge.settings import EdgeSettings, read_edge_settings
 from warp_twisted.errors import InvalidSettings, WarpError
 from warp_twisted.log_output import LogOutput
 from warp_twisted.process import prepare
+from warp_twisted.service_options import ServiceOptions, open_log
 from warp_twisted.systemd import Systemd
 
 STOP_MARGIN_SECONDS = 15.0  # systemd is asked for so much more than a drain may take
 
 
-class Options(BaseOptions):
+class Options(ServiceOptions):
     """Options of `twistd warp-edge`."""
 
-    synopsis = "[--config FILE] [--check]"
     longdesc = """
 Run a Warp edge: it faces visitors, and hides the origins of the agents that dial it.
 
@@ -46,21 +42,14 @@ Examples:
     optParameters = [
         ["config", "c", "/etc/warp/edge.yaml", "The configuration file."],
     ]
-    optFlags = [
-        ["check", None, "Say whether the configuration is good, and end: 0 if it is, 1 with the reason if not."],
-    ]
 
-    def postOptions(self) -> None:
-        """Read the configuration, and with `--check` do nothing else."""
-        try:
-            self.settings = read_edge_settings(self["config"])
-            if self["check"]:
-                check(self.settings, self["config"])
-        except WarpError as error:
-            raise UsageError(str(error)) from error
-        if self["check"]:
-            print(f"{self['config']}: good")
-            raise SystemExit(0)
+    def read_settings(self, path: str) -> EdgeSettings:
+        """Read edge.yaml."""
+        return read_edge_settings(path)
+
+    def check_settings(self, settings: EdgeSettings, source: str) -> None:
+        """See `check`."""
+        check(settings, source)
 
 
 def check(settings: EdgeSettings, source: str) -> None:
@@ -188,13 +177,4 @@ def makeService(options: Options) -> Program:
         return EdgeNode(reactor, settings, read_settings=lambda: read_edge_settings(path))
 
     systemd = Systemd(os.environ.get("NOTIFY_SOCKET"), os.environ.get("WATCHDOG_USEC"))
-    return Program(reactor, build, _log_output(options.parent or {}, settings), systemd)
-
-
-def _log_output(twistd: Any, settings: EdgeSettings) -> LogOutput | None:
-    """Return where the log goes, or None when twistd was told to write it another way."""
-    if twistd.get("logger") or twistd.get("syslog"):
-        return None
-    name = twistd.get("logfile") or ("-" if twistd.get("nodaemon") else "twistd.log")
-    file: Any = sys.stdout if name == "-" else LogFile.fromFullPath(name)
-    return LogOutput(file, settings.log.format, settings.log.level)
+    return Program(reactor, build, open_log(options.parent or {}, settings.log.format, settings.log.level), systemd)
