@@ -21,6 +21,7 @@ from tests.system.control.live import (
 )
 from warp_twisted.ca.issue import Issuer, issue_agent, issue_root, key_to_pem, new_key, new_request, to_pem, utc
 from warp_twisted.ca.tokens import JoinTokenText, parse_token
+from warp_twisted.edge.listening import HANDSHAKE_PARTS
 from warp_twisted.edge.node import EdgeNode
 from warp_twisted.names import HostnamePattern
 from warp_twisted.tunnel.endpoints import fetch_root
@@ -191,6 +192,22 @@ class HandshakeTests(LiveEdgeTestCase):
         tunnel = await agent.dial()
         await tunnel.disconnected()
         self.assertEqual(self.node.tunnels.registrations.by_id, {})
+
+    async def test_silent_peers_of_one_address(self) -> None:
+        """Silent connections of one address leave room for other addresses; when they end there is room again."""
+        listener = self.node._listener
+        assert listener is not None
+        listener.max_handshakes = 2 * HANDSHAKE_PARTS
+        silent = [socket.create_connection((HOST, self.port), timeout=5) for _ in range(3)]
+        try:
+            self.assertEqual(await deferToThread(silent[2].recv, 1), b"")
+            self.assertEqual(listener.handshakes, 2)
+        finally:
+            for connection in silent:
+                connection.close()
+        await until(lambda: not listener.handshakes)
+        await (await self.agent()).register("app.warp.test")
+        self.assertEqual((listener.handshakes, listener._by_network), (0, {}))
 
     async def test_silent_peer(self) -> None:
         """A connection that never says anything counts as a handshake only, and is cut in time."""
