@@ -53,6 +53,10 @@ class LogOutputTests(SynchronousTestCase):
         self.file = io.StringIO()
         self.assertEqual(self.write("json", log_format="{what}", what="a\nb").count("\n"), 1)
 
+    def test_control_characters(self) -> None:
+        """What an agent says cannot write over a line of text."""
+        self.assertIn(r"a\x1b[2K\x0db\x9b	c", self.write("text", log_format="{what}", what="a\x1b[2K\rb\x9b\tc"))
+
     def test_levels(self) -> None:
         """Events below the level are left out; the level can change while it runs."""
         output = LogOutput(self.file, "text", "warn")

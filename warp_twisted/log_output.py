@@ -5,6 +5,7 @@ A JSON line holds `at`, `level`, `logger`, `message` and the event's own fields 
 not take sentences apart. What has no plain JSON form is written as its `str`; secrets mask themselves there.
 """
 
+import re
 import sys
 from datetime import UTC, datetime
 from typing import IO, Any
@@ -16,6 +17,7 @@ from zope.interface import implementer
 LEVELS = {level.name: index for index, level in enumerate(LogLevel.iterconstants())}
 MAX_LINE = 32768  # of one message; a longer one is cut
 _ENCODER = msgspec.json.Encoder(enc_hook=str)
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _RESERVED = frozenset({"at", "level", "logger", "message", "traceback"})
 _LEGACY = frozenset({"system", "time", "isError", "format", "why", "failure", "logLevel"})  # said again by the others
 
@@ -63,7 +65,12 @@ def _as_text(event: LogEvent) -> str:
     at, level, logger, message = _parts(event)
     text = f"{at} {level:5} {logger}: {message}".replace("\n", "\n\t")
     trace = _traceback(event)
-    return f"{text}\n\t{trace}" if trace else text
+    return _CONTROL.sub(_escape, f"{text}\n\t{trace}" if trace else text)
+
+
+def _escape(match: re.Match[str]) -> str:
+    """Write a control character in letters: what agents say must not move the cursor of who reads the log."""
+    return f"\\x{ord(match[0]):02x}"
 
 
 def _as_json(event: LogEvent) -> str:

@@ -18,6 +18,13 @@ class OutputTests(SynchronousTestCase):
             print_table(["name", "state"], [["a" * 100, "ready"], ["b", ""]])
         self.assertEqual(output.getvalue(), f"name{' ' * 96}  state\n{'a' * 100}  ready\nb\n")
 
+    def test_control_characters(self) -> None:
+        """What an agent says cannot move the cursor, colour the terminal or begin a row."""
+        output = io.StringIO()
+        with redirect_stdout(output):
+            print_table(["name"], [["a\x1b[2J\nb\r\x9b1m"]])
+        self.assertEqual(output.getvalue(), "name\na?[2J?b??1m\n")
+
     def test_span(self) -> None:
         """At most two units, the largest ones."""
         cases = {0: "0 s", 59.9: "59 s", 60: "1 min", 3661: "1 h 1 min", 90000: "1 d 1 h", 86400: "1 d", -5: "0 s"}

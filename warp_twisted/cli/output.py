@@ -1,10 +1,13 @@
 """How commands print: aligned columns for people, JSON for machines, times that can be read without arithmetic."""
 
 import json
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import click
+
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 
 JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="Print JSON, for machines.")
 
@@ -15,7 +18,12 @@ def print_json(value: object) -> None:
 
 
 def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print rows in aligned columns; nothing is cut, so that the output can be searched."""
+    """
+    Print rows in aligned columns; nothing is cut, so that the output can be searched.
+
+    Much of it is what agents call things, so control characters, which could rewrite the terminal, are printed as `?`.
+    """
+    rows = [[_CONTROL.sub("?", cell) for cell in row] for row in rows]
     widths = [max(len(row[at]) for row in [heads, *rows]) for at in range(len(heads))]
     for index, row in enumerate([heads, *rows]):
         line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
