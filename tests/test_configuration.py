@@ -114,6 +114,10 @@ class ParseTests(SynchronousTestCase):
         """A text over the limit is refused before it is parsed."""
         self.assertIn("larger than", self.refusal(b"#" * (MAX_FILE_BYTES + 1)))
 
+    def test_half_a_character(self) -> None:
+        """An escape that is no character is a refusal too."""
+        self.assertEqual(self.refusal('"\\ud800": 1'), "edge.yaml: '\\ud800' is not valid Unicode")
+
     def test_depth_is_limited(self) -> None:
         """Nesting deeper than the parser's stack is a refusal, not a crash."""
         self.assertIn("not YAML", self.refusal("limits: " + "[" * 5000))

@@ -98,6 +98,8 @@ def convert(raw: object, kind: type[T], source: str) -> T:
         return msgspec.convert(raw, kind)
     except msgspec.ValidationError as error:
         raise InvalidSettings(f"{source}: {_explain(str(error), raw, kind)}") from error
+    except UnicodeEncodeError as error:  # YAML's "\ud800" makes half a character
+        raise InvalidSettings(f"{source}: {error.object!r} is not valid Unicode") from error
 
 
 def _explain(message: str, raw: object, kind: type) -> str:

@@ -14,7 +14,8 @@ from warp_dns import DnsServer, FixedSource, RateLimitSettings, Record, ServedZo
 
 ZONE = "warp.example"
 NETWORKS = 1000
-RATE = 5
+RATE = 2
+TURNS = 20  # questions of each network
 
 
 class UdpTests(TestCase):
@@ -95,17 +96,18 @@ class UdpTests(TestCase):
             self.addCleanup(sock.close)
             sockets.append(sock)
         honest = self.client("127.200.0.1")
-        # Within one window: what the flood was sent is then exactly the rate.
         asked = answered = good = 0
-        for turn in range(4 * RATE):
+        begun = int(reactor.seconds())  # type: ignore[attr-defined]
+        for turn in range(TURNS):
             for number, sock in enumerate(sockets):
                 sock.sendto(question(f"{'app' if number % 2 else f'r{turn}x{number}'}.{ZONE}", "A"), self.bound[0])
                 asked += 1
                 if number % 100 == 0:
                     await deferLater(reactor, 0)
-            if turn % 5 == 0:
+            if turn % (TURNS // RATE) == 0:
                 reply = await honest.ask(turn.to_bytes(2, "big") + question(f"app.{ZONE}", "A")[2:], self.bound[0])
                 good += reply[3] & 15 == 0
+        windows = int(reactor.seconds()) - begun + 1  # type: ignore[attr-defined]
         await deferLater(reactor, 0.1)
         for sock in sockets:
             while True:
@@ -114,11 +116,11 @@ class UdpTests(TestCase):
                 except BlockingIOError:
                     break
                 answered += 1
-        self.assertEqual(good, 4)
+        self.assertEqual(good, RATE)
         dropped = self.server.counters.dropped[0]
         self.assertEqual(answered + dropped, asked)
-        # Where the run spans windows, each adds a rate at most.
-        self.assertLessEqual(answered, 3 * NETWORKS * RATE)
+        self.assertLessEqual(answered, windows * NETWORKS * RATE)  # each window adds a rate at most
+        self.assertLess(answered, asked, "the machine is too slow for a flood")
         self.assertGreaterEqual(answered, NETWORKS * RATE)
 
     async def test_loopback_is_not_limited_by_default(self) -> None:
