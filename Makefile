@@ -45,6 +45,7 @@ fmt: $(VENV)/.check
 bench: $(VENV)/.benchmark
 	@if [ -e benchmarks/debian-packages.txt ]; then tests/install-debian-packages benchmarks/debian-packages.txt; fi
 	@$(PY) -m benchmarks $(ARGS)
+	@$(if $(ARGS),,$(PY) -m benchmarks.dns)
 
 clean:
 	rm -rf build dist *.egg-info _trial_temp* .mypy_cache .ruff_cache .hypothesis

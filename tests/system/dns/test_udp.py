@@ -97,7 +97,7 @@ class UdpTests(TestCase):
             sockets.append(sock)
         honest = self.client("127.200.0.1")
         asked = answered = good = 0
-        begun = int(reactor.seconds())  # type: ignore[attr-defined]
+        begun = int(reactor.seconds())
         for turn in range(TURNS):
             for number, sock in enumerate(sockets):
                 sock.sendto(question(f"{'app' if number % 2 else f'r{turn}x{number}'}.{ZONE}", "A"), self.bound[0])
@@ -107,7 +107,7 @@ class UdpTests(TestCase):
             if turn % (TURNS // RATE) == 0:
                 reply = await honest.ask(turn.to_bytes(2, "big") + question(f"app.{ZONE}", "A")[2:], self.bound[0])
                 good += reply[3] & 15 == 0
-        windows = int(reactor.seconds()) - begun + 1  # type: ignore[attr-defined]
+        windows = int(reactor.seconds()) - begun + 1
         await deferLater(reactor, 0.1)
         for sock in sockets:
             while True:
