@@ -129,7 +129,8 @@ class Answer:
         request = self._request
         fields = request.fields
         length = 0 if request.method == b"HEAD" else head.length
-        self.is_reusable = head.persistent
+        # Some origins answer HEAD with a body, which may come after the stream was lent to the next visitor.
+        self.is_reusable = head.persistent and length == head.length
         if length == len(data):
             payload, is_complete = data, True
         else:

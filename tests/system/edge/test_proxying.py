@@ -278,6 +278,15 @@ class ResponseTests(EdgeTestCase):
         await client.until(b"ok")
         self.assertEqual(client.received.count(b"ok"), 1)
 
+    async def test_head_that_could_bring_a_body(self) -> None:
+        """After HEAD the origin's connection is not lent again: a body may still come, for the next visitor."""
+        origin = await self.at_origin(b"HEAD / HTTP/1.1\r\nHost: app.example\r\n\r\n")
+        origin.send(b"HTTP/1.1 200 OK\r\nContent-Length: 44\r\n\r\n")
+        await self.client.until(b"\r\n\r\n")
+        self.client.send(get(b"/2"))
+        await self.origin.until(b"/2")
+        self.assertEqual(len(self.origin.connections), 2)
+
     async def test_interim(self) -> None:
         """1xx responses are passed on, but not to HTTP/1.0."""
         hints = b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n"
