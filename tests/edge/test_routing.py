@@ -67,6 +67,13 @@ class FindTests(TableTestCase):
         ):
             self.assertEqual(self.name(host), name, host)
 
+    def test_reserved_names(self) -> None:
+        """A pattern does not stand for names of the zone itself, for which its agent could get certificates."""
+        self.table.add(FakeTunnel("t"), [offer("*.example")])
+        self.table.is_reserved = {"ns1.example"}.__contains__
+        self.assertIsNone(self.name("ns1.example", b"/.well-known/acme-challenge/x"))
+        self.assertEqual(self.name("ns2.example"), "*.example")
+
     def test_path_rules_in_order(self) -> None:
         """The first rule that matches wins, in the order offered; the rule without a path comes last."""
         self.table.add(

@@ -12,7 +12,7 @@ answered 503 rather than 404; a path rule that an agent takes back is forgotten 
 Of a route's tunnels the least busy is chosen, among four at most, and in turn when they are equally busy.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -141,6 +141,7 @@ class RouteTable:
 
     :param metrics: holds each hostname's counters.
     :param limits: for streams to origins; replace `limits` to change them for members to come.
+    :ivar is_reserved: says of a hostname that no pattern stands for it: one that belongs to the zone itself.
     """
 
     def __init__(self, metrics: DataPathMetrics, limits: VisitorLimits | None = None) -> None:
@@ -151,6 +152,7 @@ class RouteTable:
         self._loads: dict[ServingTunnel, TunnelLoad] = {}
         self._routes_of: dict[ServingTunnel, Sequence[Route]] = {}
         self._now = 0.0
+        self.is_reserved: Callable[[str], bool] = _nothing_is_reserved
 
     # For the control side.
 
@@ -241,7 +243,7 @@ class RouteTable:
                 if routes is not None:
                     found = _first_match(routes, path)
                     if found is not None:
-                        return found
+                        return None if self.is_reserved(host) else found
                 at = host.find(".", at + 1)
         return None
 
@@ -315,6 +317,10 @@ class RouteTable:
         if not routes:
             del table[key]
             self._metrics.forget_hostname(route.hostname)
+
+
+def _nothing_is_reserved(hostname: str) -> bool:
+    return False
 
 
 def _gone_at(route: Route) -> float:
