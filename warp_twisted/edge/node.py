@@ -123,7 +123,7 @@ class EdgeNode(Service):
             self.store, self.mirror, self.authority, reactor, lambda: self.settings.ca.agent_lifetime
         )
         self.presence = Presence(reactor, lambda: self.settings, self.mirror, self.claims, self.serving)
-        self.serving.routes.is_reserved = self.presence.is_reserved
+        self.serving.routes.is_reserved = self.presence.has_owner
         names = NameGiver(self.store, self.mirror, settings.zone, self.presence.is_reserved)
         self.tunnels = EdgeTunnels(
             reactor,

@@ -105,6 +105,10 @@ class Presence:
         settings = self._settings()
         return is_reserved(hostname, settings.zone, (*nameservers(settings), *self._mirror.edges))
 
+    def has_owner(self, hostname: str) -> bool:
+        """Whether no pattern stands for a hostname: it belongs to the zone, or is the name given to one agent."""
+        return hostname in self._mirror.given_names or self.is_reserved(hostname)
+
     def tunnel_addresses(self) -> list[str]:
         """Return `host:port` of every edge that takes tunnels; this one first."""
         own = self._settings().edge.name

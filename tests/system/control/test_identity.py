@@ -23,7 +23,8 @@ from warp_twisted.ca.issue import Issuer, issue_agent, issue_root, key_to_pem, n
 from warp_twisted.ca.tokens import JoinTokenText, parse_token
 from warp_twisted.edge.listening import HANDSHAKE_PARTS
 from warp_twisted.edge.node import EdgeNode
-from warp_twisted.names import HostnamePattern
+from warp_twisted.names import HostnamePattern, parse_hostname
+from warp_twisted.registry.model import GivenName, encode
 from warp_twisted.tunnel.endpoints import fetch_root
 from warp_twisted.tunnel.errors import PeerNotTrusted, TunnelError
 from warp_twisted.wire.control import (
@@ -221,6 +222,22 @@ class HandshakeTests(LiveEdgeTestCase):
                     return b""
 
         self.assertEqual(await deferToThread(wait_for_the_end), b"")
+
+
+class PatternTests(LiveEdgeTestCase):
+    """What a wildcard does not stand for."""
+
+    async def test_names_with_an_owner(self) -> None:
+        """Visitors of the edge's own name, or of one given to another agent, do not reach an agent with a wildcard."""
+        agent = await self.agent()
+        await agent.register(f"*.{ZONE}")
+        given = GivenName(hostname=parse_hostname(f"calm-otter-481.{ZONE}"), agent="a-other")
+        await self.node.store.put(given.key, encode(given))
+        await until(lambda: given.hostname in self.node.mirror.given_names)
+        find = self.node.serving.routes.find
+        self.assertIsNotNone(find(f"app.{ZONE}", b"/"))
+        for hostname in (f"edge1.{ZONE}", f"ns1.{ZONE}", f"_x.app.{ZONE}", given.hostname):
+            self.assertIsNone(find(hostname, b"/"), hostname)
 
 
 class RenewalTests(LiveEdgeTestCase):
