@@ -215,6 +215,22 @@ class ForOriginTests(SynchronousTestCase):
         sent = head.for_origin(b"i")
         self.assertLess(sent.index(b"Via: 1.0 other\r\n"), sent.index(b"Via: 1.1 edge1\r\n"))
 
+    def test_loop(self) -> None:
+        """A request that has passed edges four times is refused; other proxies' hops and fewer of ours are not."""
+        reader = request_reader(forwarding=Forwarding("192.0.2.7", "http", "warp"))
+        for lines in (
+            [b"Via: 1.1 warp"] * 3,
+            [b"Via: 1.1 warp, 1.1 warp,1.1 warp"],
+            [b"Via: 1.1 other"] * 9,
+            [b"Via: warp, ,1.1 warped"] * 5,
+        ):
+            self.assertIsNotNone(reader.read(request(*lines)))
+        for lines in ([b"Via: 1.1 warp"] * 4, [b"via:1.1  warp (x),1.0 warp,1.1 cdn", b"Via: 1.1 warp, 1.1 warp"]):
+            with self.assertRaises(MessageRefused) as raised:
+                reader.read(request(*lines))
+            self.assertIs(raised.exception.refusal, refusals.LOOP)
+        self.assertIsNotNone(request_reader().read(request(*[b"Via: 1.1 "] * 9)))
+
     def test_max_forwards(self) -> None:
         """OPTIONS loses one hop; for other methods the field means nothing and passes (RFC 9110 §7.6.2)."""
         field = b"Max-Forwards: 5"

@@ -57,6 +57,7 @@ BAD_CONNECTION = Refusal(400, "connection", "The Connection field is malformed o
 SHADOW_FIELD = Refusal(400, "shadow-field", "A field name differs from a framing field only by an underscore.")
 BAD_EXPECTATION = Refusal(417, "expect", "Only the expectation 100-continue can be met.")
 BAD_MAX_FORWARDS = Refusal(400, "max-forwards", "Max-Forwards is not one plain decimal number.")
+LOOP = Refusal(508, "loop", "The request has passed this server too often: its origin seems to lead back here.")
 BAD_CHUNK = Refusal(400, "chunk", "The chunked body is malformed.")
 BAD_EXTENSION = Refusal(400, "chunk-extension", "A chunk extension is malformed or too long.")
 BAD_TRAILER = Refusal(400, "trailer", "The trailer section is malformed.")

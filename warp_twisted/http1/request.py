@@ -37,6 +37,7 @@ from warp_twisted.http1.refusals import (
     HOST_REPEATED,
     LENGTH_AND_CODING,
     LENGTH_REPEATED,
+    LOOP,
     SHADOW_FIELD,
     TARGET_TOO_LONG,
     TOO_MANY_FIELDS,
@@ -56,6 +57,7 @@ _SECTION = re.compile(rb" HTTP/1\.([01])\r\n" + FIELD_LINES + rb"\r\n")
 _SECTION_PREFIX = len(b" HTTP/1.1\r\n")
 _MAX_REMEMBERED = 4_096  # a longer section is read anew each time, so an idle connection stays small
 _MAX_AGENT = 512  # of User-Agent, for the access log
+_MAX_PASSES = 4  # through edges; some chains are meant, but an origin that leads back here has no end
 
 
 # What becomes of a field with a meaning of its own; all others are passed on untouched.
@@ -68,6 +70,7 @@ _USES = {
         (b"host", b"content-length", b"transfer-encoding", b"connection", b"upgrade", b"expect", b"te"), _READ
     ),
     b"max-forwards": _READ,
+    b"via": _NOTE,
     b"user-agent": _NOTE,
     b"accept": _NOTE,
     **dict.fromkeys((b"keep-alive", b"proxy-connection", b"proxy-authorization", b"proxy"), _DROP),
@@ -251,6 +254,8 @@ class RequestReader:
             kept = [line for line in kept if line.partition(b":")[0].lower() not in options]
         upgrade = self._upgrade(found, options) if minor and not length and "upgrade" in found else b""
         hop_by_hop = _hop_by_hop(found, upgrade) if upgrade or "te" in found else b""
+        if "via" in found:
+            _check_loop(found["via"], self._forwarding.via.encode("ascii"))
         expects = "expect" in found and _expects_continue(found["expect"]) and minor == 1 and length != 0
         if expects:
             framing += b"Expect: 100-continue\r\n"
@@ -354,6 +359,13 @@ def _expects_continue(values: list[bytes]) -> bool:
     if len(values) > 1 or values[0].strip(OPTIONAL_WHITESPACE).lower() != b"100-continue":
         raise MessageRefused(BAD_EXPECTATION)
     return True
+
+
+def _check_loop(values: list[bytes], pseudonym: bytes) -> None:
+    """Refuse a request that has passed edges too often, by what each of them wrote into Via (RFC 9110 §7.6.3)."""
+    passes = sum(hop.split()[1:2] == [pseudonym] for value in values for hop in value.split(b","))
+    if passes >= _MAX_PASSES:
+        raise MessageRefused(LOOP)
 
 
 def _max_forwards(values: list[bytes]) -> int:
