@@ -45,7 +45,8 @@ def plug_in(place: Place, host: str, number: int) -> None:
     _ip(place.name, "link", "add", "name", host, "type", "veth", "peer", "name", "eth0", "netns", own)
     _ip(place.name, "link", "set", "dev", host, "master", "br0", "up")
     _ip(own, "link", "set", "dev", "lo", "up")
-    _ip(own, "link", "set", "dev", "eth0", "up")
+    # As a real machine keeps its address, so that neighbours find it again at once.
+    _ip(own, "link", "set", "dev", "eth0", "address", f"02:77:61:72:70:{number:02x}", "up")
     _ip(own, "address", "add", f"{place.network}.{number}/24", "dev", "eth0")
     _ip(own, "address", "add", f"{place.network6}::{number}/64", "dev", "eth0", "nodad")
     _ip(own, "route", "add", "default", "via", f"{place.network}.1")
