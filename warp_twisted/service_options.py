@@ -8,7 +8,7 @@ import sys
 from typing import Any, ClassVar
 
 from twisted.python.logfile import LogFile
-from twisted.python.usage import Options, UsageError
+from twisted.python.usage import Options
 
 from warp_twisted.errors import WarpError
 from warp_twisted.log_output import LogOutput
@@ -45,13 +45,18 @@ class ServiceOptions(Options):
         raise NotImplementedError
 
     def postOptions(self) -> None:
-        """Read the configuration, and with `--check` do nothing else."""
+        """
+        Read the configuration, and with `--check` do nothing else.
+
+        A file that is wrong ends the process by itself: after a `UsageError` twistd prints all its options first, and
+        the one line that matters would stand below them.
+        """
         try:
             self.settings = self.read_settings(self["config"])
             if self["check"]:
                 self.check_settings(self.settings, self["config"])
         except WarpError as error:
-            raise UsageError(str(error)) from error
+            raise SystemExit(f"{error}") from error  # a line on stderr, status 1
         if self["check"]:
             print(f"{self['config']}: good")
             raise SystemExit(0)

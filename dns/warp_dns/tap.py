@@ -6,7 +6,6 @@ from typing import Any, ClassVar
 
 from twisted.application.service import IService
 from twisted.python.usage import Options as BaseOptions
-from twisted.python.usage import UsageError
 
 from warp_dns.configuration import read_configuration
 from warp_dns.errors import DnsError
@@ -35,7 +34,7 @@ class Options(BaseOptions):
 
                 DnsService(reactor, self["config"], self["file"])
         except DnsError as error:
-            raise UsageError(str(error)) from error
+            raise SystemExit(f"{error}") from error  # a line on stderr, status 1
         if self["check"]:
             sys.stdout.write(f"{self['config']}: good\n")
             raise SystemExit(0)

@@ -61,6 +61,18 @@ class DemoFileTests(SynchronousTestCase):
         announce_demo(INFO)
         self.assertEqual(find_demo(), INFO)
 
+    def test_the_newest_of_several(self) -> None:
+        """Of several demos the newest is found, and when it ends, the one before."""
+        older = announce_demo(INFO)
+        other = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+        self.addCleanup(other.communicate)
+        newer = msgspec.structs.replace(INFO, pid=other.pid, started_at=1.0)
+        path = announce_demo(newer)
+        self.assertEqual(find_demo(), newer)
+        path.unlink()
+        self.assertEqual(find_demo(), INFO)
+        self.assertTrue(older.exists())
+
     def test_files_of_others_are_not_believed(self) -> None:
         """A file or directory that others may write, a link, and anything that is no such file are ignored."""
         path = announce_demo(INFO)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from twisted.python.usage import UsageError
 from twisted.trial.unittest import SynchronousTestCase
 
 from warp_twisted.ca.issue import utc
@@ -73,12 +72,12 @@ class OptionsTests(SynchronousTestCase):
             ({"ca": {"key": str(self.directory / "ca" / "root.key")}}, "is not the key of"),
             ({"zone": "Warp.Test"}, "zone: expected 'warp.test', got 'Warp.Test'"),
         ):
-            error = self.assertRaises(UsageError, self.parse, *self.write(**sections), "--check")
+            error = self.assertRaises(SystemExit, self.parse, *self.write(**sections), "--check")
             self.assertIn(words, str(error))
 
     def test_refused_without_check(self) -> None:
         """A file that is wrong is refused in the same words when the edge is to be started."""
-        error = self.assertRaises(UsageError, self.parse, *self.write(zone=""))
+        error = self.assertRaises(SystemExit, self.parse, *self.write(zone=""))
         self.assertIn("edge.yaml: zone: expected non-empty text", str(error))
 
 

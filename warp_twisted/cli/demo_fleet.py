@@ -35,7 +35,7 @@ from warp_twisted.cli.demo_admin import DemoAdmin
 from warp_twisted.cli.demo_application import DemoApplication
 from warp_twisted.cli.demo_ports import ADDRESS, WANTED, choose_ports
 from warp_twisted.cli.errors import DemoFailed
-from warp_twisted.cli.local import DemoInfo, announce_demo, find_demo
+from warp_twisted.cli.local import DemoInfo, announce_demo
 from warp_twisted.edge.node import EdgeNode
 from warp_twisted.edge.settings import (
     CertificateAuthority,
@@ -169,6 +169,7 @@ class DemoFleet:
                 dns_port=self.ports.dns,
                 tunnel_port=self.ports.tunnel,
                 pid=os.getpid(),
+                started_at=time.time(),
             )
         )
 
@@ -193,9 +194,6 @@ class DemoFleet:
         if self._announced is None:
             return
         announced, self._announced = self._announced, None
-        found = find_demo()
-        if found is None or found.pid != os.getpid():
-            return  # another demo has taken the place
         announced.unlink(missing_ok=True)
         if announced.parent.name.startswith("warp-demo-"):
             with suppress(OSError):  # not empty: somebody else's

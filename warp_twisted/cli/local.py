@@ -1,8 +1,8 @@
 """
 How commands in other terminals find a demo that runs on this machine, as this user.
 
-The demo writes one small file in a directory that only its user can enter, and removes it when it ends. A file whose
-process is gone, or that somebody else wrote, is no demo.
+Each demo writes one small file in a directory that only its user can enter, and removes it when it ends. A file whose
+process is gone, or that somebody else wrote, is no demo. Of several demos the newest is found.
 """
 
 import os
@@ -12,7 +12,7 @@ from typing import Annotated
 
 import msgspec
 
-FILE_NAME = "warp-demo.json"
+FILE_NAMES = "warp-demo-*.json"
 MAX_FILE_BYTES = 4096
 
 
@@ -22,6 +22,7 @@ class DemoInfo(msgspec.Struct, frozen=True, kw_only=True):
 
     :ivar admin: the path of its edge's admin socket.
     :ivar pid: of the process that runs it.
+    :ivar started_at: seconds since the epoch.
     """
 
     admin: str
@@ -31,6 +32,7 @@ class DemoInfo(msgspec.Struct, frozen=True, kw_only=True):
     dns_port: int
     tunnel_port: int
     pid: Annotated[int, msgspec.Meta(ge=1)]
+    started_at: float = 0.0
 
 
 def demo_directory() -> Path:
@@ -52,8 +54,11 @@ def announce_demo(info: DemoInfo) -> Path:
     directory.mkdir(mode=0o700, exist_ok=True)
     if not _is_ours(directory):
         raise PermissionError(0, "belongs to another user or is open to others", str(directory))
-    path = directory / FILE_NAME
-    temporary = directory / f".{FILE_NAME}.{os.getpid()}"
+    for left in directory.glob(FILE_NAMES):  # by demos that were killed
+        if _read(left) is None:
+            left.unlink(missing_ok=True)
+    path = directory / FILE_NAMES.replace("*", str(info.pid))
+    temporary = directory / f".{path.name}"
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(msgspec.json.encode(info))
@@ -62,10 +67,20 @@ def announce_demo(info: DemoInfo) -> Path:
 
 
 def find_demo() -> DemoInfo | None:
-    """Return where this user's demo is, None when none runs."""
-    path = demo_directory() / FILE_NAME
+    """Return where this user's newest demo is, None when none runs."""
+    directory = demo_directory()
     try:
-        if not _is_ours(path.parent) or not _is_ours(path):
+        if not _is_ours(directory):
+            return None
+        found = [info for path in directory.glob(FILE_NAMES) if (info := _read(path)) is not None]
+    except OSError:
+        return None
+    return max(found, key=lambda info: info.started_at, default=None)
+
+
+def _read(path: Path) -> DemoInfo | None:
+    try:
+        if not _is_ours(path):
             return None
         with path.open("rb") as file:
             info = msgspec.json.decode(file.read(MAX_FILE_BYTES), type=DemoInfo)

@@ -10,6 +10,7 @@ import os
 import socket
 import stat
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any, Protocol
 
 import msgspec
@@ -307,12 +308,16 @@ def observation_factory(observation: Observation) -> AdminFactory:
     return _factory(app)
 
 
-def clear_stale_socket(path: str) -> None:
+def prepare_socket_path(path: str) -> None:
     """
-    Remove a socket that a killed edge left behind.
+    Make the socket's directory if there is none, and remove a socket that a killed edge left behind.
 
-    :raises InvalidSettings: if an edge answers on it, or something else is in its place.
+    :raises InvalidSettings: if an edge answers on it, something else is in its place, or the directory cannot be made.
     """
+    try:
+        Path(path).parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidSettings(f"listen.admin: {error.filename}: {error.strerror or error}") from error
     try:
         mode = os.stat(path).st_mode
     except FileNotFoundError:

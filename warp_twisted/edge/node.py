@@ -33,8 +33,8 @@ from warp_twisted.edge.admin import (
     Admin,
     AdminFactory,
     Observation,
-    clear_stale_socket,
     observation_factory,
+    prepare_socket_path,
 )
 from warp_twisted.edge.admission import Admission
 from warp_twisted.edge.comeback import Comeback
@@ -214,7 +214,7 @@ class EdgeNode(Service):
             site = self._site(observation_factory(self._observation))
             self.presence.ports = replace(self.ports, metrics=await self._listen(listen.metrics, site, self._doors))
         if listen.admin is not None:
-            clear_stale_socket(listen.admin)
+            prepare_socket_path(listen.admin)
             site = self._site(self._admin.site())
             try:
                 self._doors.append(self._reactor.listenUNIX(listen.admin, site, mode=SOCKET_MODE))

@@ -109,7 +109,7 @@ class DemoTests(TestCase):
         await program.printed(SERVING)
         program.signal("KILL")
         self.assertEqual(await program.ended, -signal.SIGKILL)
-        self.assertEqual([path.name for path in self.demos.runtime.iterdir()], ["warp-demo.json"])
+        self.assertEqual(len(list(self.demos.runtime.iterdir())), 1)
         self.assertEqual((await self.demos.warp("status"))[2], 3)
         program = self.demos.start()
         await program.printed(SERVING)
