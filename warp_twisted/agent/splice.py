@@ -30,7 +30,7 @@ from warp_twisted.wire.errors import WireError
 from warp_twisted.wire.streams import Stream
 
 READ_BYTES = 64 * 1024  # Twisted's own size
-BULK_READ_BYTES = 256 * 1024  # one window: the most that one read can pass on
+BULK_READ_BYTES = 128 * 1024  # half a window
 SMALL_READ_BYTES = 16 * 1024  # a read below this says that the bulk is over
 
 

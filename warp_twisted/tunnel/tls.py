@@ -40,7 +40,7 @@ from warp_twisted.tunnel.errors import HandshakeFailed, HandshakeTimedOut, PeerN
 
 RECORD_BYTES = 16 * 1024  # the most a TLS record carries (RFC 8446 §5.1), so one read empties one record
 PIECE_BYTES = 32 * 1024  # of what came at once, given to OpenSSL at once
-BULK_READ_BYTES = 256 * 1024  # read from the socket at once while a lot is coming
+BULK_READ_BYTES = 128 * 1024  # read from the socket at once while a lot is coming
 
 HIGH_WATER_BYTES = 64 * 1024  # left in the transport's buffer before the protocol above is paused; Twisted's own size
 
