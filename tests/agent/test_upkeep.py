@@ -85,6 +85,20 @@ class RenewTests(SynchronousTestCase):
         self.advance(3600)
         self.assertEqual(self.sent(), 1)
 
+    def test_short_life(self) -> None:
+        """A certificate that is due again soon is renewed then, however lately the one before was asked for."""
+        self.advance(105)
+        self.credentials.due_at = 105 + 2 * INTERVAL_SECONDS
+        self.advance(2 * INTERVAL_SECONDS)
+        self.assertEqual(self.sent(), 2)
+        self.assertLess(2 * INTERVAL_SECONDS, RENEW_RETRY_SECONDS)
+
+    def test_asked_at_once(self) -> None:
+        """A change of roots does not wait for the next look, nor for an answer that is out."""
+        self.advance(105)
+        self.upkeep.renew_now()
+        self.assertEqual(self.sent(), 2)
+
     def test_stop(self) -> None:
         """Nothing is left on the clock."""
         self.upkeep.stop()

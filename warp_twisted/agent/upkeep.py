@@ -71,7 +71,9 @@ class Upkeep:
     def look(self) -> None:
         """Do what is due now."""
         now = self._now()
-        if self._credentials.should_renew(now) and now >= self._renew_after:
+        if not self._credentials.should_renew(now):
+            self._renew_after = 0.0  # what was asked for has come; the next time is a new one
+        elif now >= self._renew_after:
             self._renew(now)
         if self._spreading is None:
             self._spreading = Deferred.fromCoroutine(self._spread())
