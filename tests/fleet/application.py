@@ -45,4 +45,5 @@ class Application(BaseHTTPRequestHandler):
 
 if __name__ == "__main__":
     ThreadingHTTPServer.address_family = socket.AF_INET6
+    ThreadingHTTPServer.request_queue_size = 4096  # everybody who waited while the edge restarted comes at once
     ThreadingHTTPServer(("::", int(sys.argv[1])), Application).serve_forever()

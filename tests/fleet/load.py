@@ -37,7 +37,9 @@ class Load:
 
     async def talk(self, path: str, expected: bytes) -> str:
         try:
-            reader, writer = await asyncio.open_connection(self.address, 80)
+            reader, writer = await asyncio.wait_for(asyncio.open_connection(self.address, 80), PATIENCE_SECONDS / 2)
+        except asyncio.TimeoutError:
+            return "unconnected"
         except OSError:
             return "refused"
         try:
