@@ -38,7 +38,7 @@ class Load:
     async def talk(self, path: str, expected: bytes) -> str:
         try:
             reader, writer = await asyncio.wait_for(asyncio.open_connection(self.address, 80), PATIENCE_SECONDS / 2)
-        except asyncio.TimeoutError:
+        except TimeoutError:
             return "unconnected"
         except OSError:
             return "refused"
