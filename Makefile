@@ -1,5 +1,6 @@
 # make demo [ARGS=--check]   one process with everything in it, on loopback
 # make test [ARGS=tests.wire] every test; the last line reads `N passed, N failed, N skipped`
+# make test-fleet            the deployment on systemd hosts that it boots here (root, Debian): about ten minutes
 # make check | fmt | bench | clean
 #
 # Each target installs what it needs by itself: Python packages into .venv, for tests also Debian packages when run as
@@ -8,7 +9,7 @@
 VENV := .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check --quiet --quiet
-CODE := warp_twisted dns tests benchmarks setup.py
+CODE := warp_twisted dns tests benchmarks roles setup.py
 # The first Python on the PATH that is new enough; `make PYTHON=/path/to/python` overrides it.
 PYTHON ?= $(firstword $(foreach python,python3 python3.14 python3.13 python3.12 python3.11,\
 	$(shell $(python) -c 'import sys; sys.version_info < (3, 11) or print("$(python)")' 2>/dev/null)))
@@ -17,17 +18,25 @@ PYTHON ?= $(firstword $(foreach python,python3 python3.14 python3.13 python3.12 
 export PYTHONPATH := $(CURDIR):$(CURDIR)/dns:$(CURDIR)/warp_twisted/_dropins
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help demo test check fmt bench clean distclean
+.PHONY: help demo test test-fleet check fmt bench clean distclean
 .DELETE_ON_ERROR:
 
 help:
-	@sed -n 's/^# //p' Makefile | head -3
+	@sed -n 's/^# //p' Makefile | head -4
 
 demo: $(VENV)/.run
 	@$(PY) -m warp_twisted.cli demo $(ARGS)
 
 test: $(VENV)/.test $(VENV)/.debian
 	@$(PY) tests/run.py $(or $(ARGS),-j2 tests)
+
+# WARP_FLEET_KEEP=1 leaves the hosts, to look at: python -m tests.fleet exec edge1 journalctl -b
+test-fleet: $(VENV)/.test
+	@tests/install-debian-packages tests/fleet/debian-packages.txt
+	@$(PY) -m tests.fleet check
+	@$(PY) -m tests.fleet down
+	@status=0; $(PY) tests/run.py $(or $(ARGS),$(sort $(subst /,.,$(basename $(wildcard tests/fleet/fleet_*.py))))) || status=1; \
+		if [ -z "$$WARP_FLEET_KEEP" ]; then $(PY) -m tests.fleet down || status=1; fi; exit $$status
 
 check: $(VENV)/.check
 	$(PY) -m ruff format --check $(CODE)

@@ -7,15 +7,17 @@ For looking at a host that a test left behind. `ssh -F /var/tmp/warp-fleet/ssh_c
 import os
 import sys
 
-from tests.fleet.hosts import Hosts
+from tests.fleet.hosts import Hosts, require_machine
 from tests.fleet.place import FleetError, Place
 
-USAGE = "usage: python -m tests.fleet up HOST… | halt HOST… | exec HOST COMMAND… | net COMMAND… | list | down"
+USAGE = "usage: python -m tests.fleet check | up HOST… | halt HOST… | exec HOST COMMAND… | net COMMAND… | list | down"
 
 
 def main(arguments: list[str]) -> int:
     hosts = Hosts(Place())
     match arguments:
+        case ["check"]:
+            require_machine()
         case ["up", *names] if names:
             hosts.up(*names)
         case ["halt", *names] if names:

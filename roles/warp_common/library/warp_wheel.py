@@ -18,7 +18,7 @@ options:
     description: A wheel that was built elsewhere; relative to O(source), or absolute.
     type: path
   constraints:
-    description: File with the versions of all dependencies; part of what the release's digest covers. Relative to O(source), or absolute.
+    description: File with the versions of all dependencies, relative to O(source) or absolute; in the release's digest.
     type: path
     required: true
   directory:
