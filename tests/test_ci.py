@@ -26,6 +26,7 @@ class CiTests(SynchronousTestCase):
         recipes = "".join(f"{name.replace('_', '-')}:\n\t@{recipe}\n" for name, recipe in targets.items())
         (directory / "Makefile").write_text(f".PHONY: {' '.join(targets).replace('_', '-')}\n{recipes}")
         environment = {key: value for key, value in os.environ.items() if not key.startswith("MAKE")}
+        environment["WARP_CI_FLEET"] = "1"
         done = subprocess.run([directory / ".ci" / "run"], env=environment, capture_output=True, text=True)
         return done.returncode, done.stdout.splitlines()
 
