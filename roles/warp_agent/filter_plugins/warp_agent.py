@@ -33,9 +33,9 @@ def warp_agent_config(instance: Mapping[str, Any], edges: Sequence[str]) -> dict
         "labels": instance.get("labels") or {},
         "ingress": instance["ingress"],
         "originRequest": instance.get("origin_request") or {},
-        "tunnels": instance.get("tunnels") or 4,
+        "tunnels": instance.get("tunnels", 4),
         "metrics": instance.get("metrics"),
-        "drain": instance.get("drain") or 30,
+        "drain": instance.get("drain", 30),
         "log": {"format": "json"},
     }
 

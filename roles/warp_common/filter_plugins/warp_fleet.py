@@ -1,5 +1,6 @@
 """Filters of the playbooks: what one host's roles must know of the others, from the inventory."""
 
+import ipaddress
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,10 +15,22 @@ def _label(host: str) -> str:
 
 def warp_addresses(hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
     """Return the public addresses of each host: what it says itself, or else where Ansible finds it."""
-    return {
-        host: list(hostvars[host].get("warp_addresses") or [hostvars[host].get("ansible_host") or host])
-        for host in hosts
-    }
+    found = {}
+    for host in hosts:
+        own = hostvars[host].get("warp_addresses") or hostvars[host].get("ansible_host") or host
+        found[host] = [own] if isinstance(own, str) else list(own)
+    return found
+
+
+def warp_not_addresses(texts: Iterable[object]) -> list[object]:
+    """Return what is no IP address."""
+    wrong = []
+    for text in texts:
+        try:
+            ipaddress.ip_address(str(text))
+        except ValueError:
+            wrong.append(text)
+    return wrong
 
 
 def warp_peers(hosts: Iterable[str], addresses: Addresses) -> list[dict[str, Any]]:
@@ -46,6 +59,18 @@ def warp_tunnel_ports(
 def warp_file(path: str) -> str:
     """Return the text of a file on the controller."""
     return Path(path).read_text()
+
+
+def warp_roots(directory: str) -> str:
+    """
+    Return the roots that are trusted, as PEM; nothing if there is none yet.
+
+    While the root is changed there are two: the next one at first, later the previous one.
+
+    :param directory: of the root, on the controller.
+    """
+    found = (Path(directory, place, "root.pem") for place in ("", "next", "previous"))
+    return "".join(path.read_text() for path in found if path.is_file())
 
 
 def _units(shown: str) -> Iterator[dict[str, str]]:
@@ -105,7 +130,9 @@ class FilterModule:
             "warp_addresses": warp_addresses,
             "warp_file": warp_file,
             "warp_nameservers": warp_nameservers,
+            "warp_not_addresses": warp_not_addresses,
             "warp_peers": warp_peers,
+            "warp_roots": warp_roots,
             "warp_status_table": warp_status_table,
             "warp_tunnel_ports": warp_tunnel_ports,
         }

@@ -15,7 +15,7 @@ options:
   directory:
     description: Where O(name)C(.key) and O(name)C(.pem) are; it must exist.
     type: path
-    required: true
+    default: /etc/warp/ca
   name:
     description: The edge's name.
     type: str
@@ -35,7 +35,6 @@ author:
 EXAMPLES = r"""
 - name: Have a key, and a request if a certificate is due
   warp_ca_request:
-    directory: /etc/warp/ca
     name: edge1
     root: "{{ lookup('ansible.builtin.file', 'secrets/ca/root.pem') }}"
   register: intermediate
@@ -43,7 +42,7 @@ EXAMPLES = r"""
 - name: Say why a certificate is due
   ansible.builtin.debug:
     msg: "{{ intermediate.reason }}"
-  when: intermediate.request
+  when: intermediate.request | length > 0
 """
 
 RETURN = r"""
@@ -144,7 +143,7 @@ def provide(directory: Path, name: str, root: str, days: int, is_check: bool) ->
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "directory": {"type": "path", "required": True},
+            "directory": {"type": "path", "default": "/etc/warp/ca"},
             "name": {"type": "str", "required": True},
             "root": {"type": "str", "required": True},
             "renew_before_days": {"type": "int", "default": 90},
