@@ -1,0 +1,1 @@
+"""The plugin by which `tests.roles.playing` hears what each task came to."""
