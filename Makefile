@@ -35,7 +35,7 @@ test-fleet: $(VENV)/.test
 	@tests/install-debian-packages tests/fleet/debian-packages.txt
 	@$(PY) -m tests.fleet check
 	@$(PY) -m tests.fleet down
-	@status=0; $(PY) tests/run.py $(or $(ARGS),$(sort $(subst /,.,$(basename $(wildcard tests/fleet/fleet_*.py))))) || status=1; \
+	@status=0; $(PY) tests/run.py --rterrors $(or $(ARGS),$(sort $(subst /,.,$(basename $(wildcard tests/fleet/fleet_*.py))))) || status=1; \
 		if [ -z "$$WARP_FLEET_KEEP" ]; then $(PY) -m tests.fleet down || status=1; fi; exit $$status
 
 check: $(VENV)/.check

@@ -75,7 +75,9 @@ class Deployment:
     def make(self) -> None:
         """Bring up fresh hosts and deploy the fleet, noting each run by name: check, first, second."""
         self.hosts.down()
+        begun = time.monotonic()
         self.hosts.up(*EDGES, *SECONDARIES, *ORIGINS)
+        self._tell(f"{len(self.hosts.names)} hosts: {time.monotonic() - begun:.0f} s")
         self._copy_checkout()
         self._write_inventory()
         for name in ORIGINS:
@@ -105,6 +107,7 @@ class Deployment:
             for match in _RECAP.finditer(output)
         }
         seconds = time.monotonic() - begun
+        self._tell(f"ansible-playbook {' '.join((playbook, *arguments))}: exit {done.returncode}, {seconds:.0f} s")
         return Run(returncode=done.returncode, output=output, seconds=seconds, counts=counts)
 
     def start_application(self, name: str) -> None:
@@ -151,6 +154,11 @@ class Deployment:
         """Return what edge1 says of the fleet."""
         found: Mapping[str, Any] = json.loads(self.hosts.execute("edge1", "warp", "status", "--json"))
         return found
+
+    def _tell(self, what: str) -> None:
+        """Show that something goes on: a whole run takes minutes."""
+        sys.stdout.write(f"\n    [{what}] ")
+        sys.stdout.flush()
 
     def _copy_checkout(self) -> None:
         """Copy what a clone has: a run writes into its checkout, and must not depend on what lies there."""

@@ -5,9 +5,9 @@ import json
 from tests.fleet.place import Place
 
 
-def note(what: str, seconds: float) -> None:
-    """Keep a figure; the last run's is the one that counts."""
+def note(what: str, value: float) -> None:
+    """Keep a figure, seconds unless its name says otherwise; the last run's is the one that counts."""
     path = Place().directory / "figures.json"
     figures = json.loads(path.read_text()) if path.exists() else {}
-    figures[what] = round(seconds, 2)
+    figures[what] = round(value, 2)
     path.write_text(json.dumps(figures, indent=2, sort_keys=True))

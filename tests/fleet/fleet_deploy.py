@@ -6,6 +6,7 @@ import re
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.fleet.deployment import EDGES, ORIGINS, SECONDARIES, deployment
+from tests.fleet.figures import note
 
 EVERYBODY = (*EDGES, *SECONDARIES, *ORIGINS)
 UNITS = {
@@ -14,6 +15,8 @@ UNITS = {
     "origin1": ("warp-agent@main.service", "warp-firewall.service"),
 }
 SERVICES = {"edge1": ("warp-edge", "warp-dns"), "origin1": ("warp-agent@main",)}
+ALL_SERVICES = {**SERVICES, "ns1": ("knot",)}
+MOST_MEMORY_MIB = 128
 CAP_NET_BIND_SERVICE = 1 << 10
 # What is wrong, and what the refusal must say: the variable, and what was expected.
 WRONG = (
@@ -40,6 +43,7 @@ class DeployTests(SynchronousTestCase):
 
     def test_first_run(self) -> None:
         """One command deploys every host."""
+        note("fresh deployment of four hosts", self.fleet.runs["first"].seconds)
         for host in EVERYBODY:
             counts = self.fleet.runs["first"].counts[host]
             self.assertGreater(counts["changed"], 0, host)
@@ -48,6 +52,7 @@ class DeployTests(SynchronousTestCase):
     def test_second_run_changes_nothing(self) -> None:
         """The same command again reports no change on any host."""
         run = self.fleet.runs["second"]
+        note("second run", run.seconds)
         changed = {host: run.counts[host]["changed"] for host in EVERYBODY}
         self.assertEqual(changed, dict.fromkeys(EVERYBODY, 0), run.output)
 
@@ -83,6 +88,18 @@ class DeployTests(SynchronousTestCase):
                 status = self.hosts.execute(host, "cat", f"/proc/{unit['MainPID']}/status")
                 for line in re.findall(r"^Cap(?:Inh|Prm|Eff|Bnd|Amb):\s+(\w+)$", status, re.MULTILINE):
                     self.assertEqual(int(line, 16) & ~CAP_NET_BIND_SERVICE, 0, f"{service}: {status}")
+
+    def test_memory(self) -> None:
+        """Each service is content with little memory; what it takes, its share of shared pages included, is kept."""
+        for host, services in ALL_SERVICES.items():
+            for service in services:
+                pid = self.hosts.execute(host, "systemctl", "show", "--value", "--property=MainPID", service).strip()
+                rollup = self.hosts.execute(host, "cat", f"/proc/{pid}/smaps_rollup")
+                found = re.search(r"^Pss:\s+(\d+) kB$", rollup, re.MULTILINE)
+                assert found is not None, rollup
+                mebibytes = int(found[1]) / 1024
+                note(f"MiB of {service} on {host}", mebibytes)
+                self.assertLess(mebibytes, MOST_MEMORY_MIB, service)
 
     def test_logs_are_json(self) -> None:
         """What a service writes to the journal is a line of JSON each, with time, level and message."""
