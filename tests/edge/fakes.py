@@ -55,7 +55,8 @@ class FakeOpener:
         return written
 
     def arrive(self, stream: Stream, data: bytes) -> None:
-        """Deliver bytes of the agent on a stream."""
+        """Deliver bytes of the agent on a stream, sent after it heard what was written before."""
+        stream.peer_heard = True
         stream.receive_credit -= len(data)
         stream.receiver.data_received(data)
 

@@ -53,6 +53,18 @@ class PoolTests(SynchronousTestCase):
         origin.discard()
         self.assertEqual(self.load.active, 0)
 
+    def test_agent_that_does_not_say_what_it_heard(self) -> None:
+        """Its streams are used once; those of others are asked again each time that they are lent."""
+        origin = opened(self.borrow()[0])
+        self.assertTrue(origin.stream.peer_heard)
+        origin.release(1.0)
+        self.assertIs(self.member.take_idle(EVER), origin)
+        origin.lend(FakeBorrower())
+        self.assertFalse(origin.stream.peer_heard)
+        origin.release(2.0)
+        self.assertEqual((self.load.active, self.member.idle_count), (0, 0))
+        self.assertIs(origin.stream.state, StreamState.CLOSED)
+
     def test_last_used_first(self) -> None:
         """The stream used last is lent first, at once open."""
         first, second = self.borrow()[0], self.borrow()[0]

@@ -48,6 +48,36 @@ class PreambleReaderTests(SynchronousTestCase):
             self.read(encode_preamble(7) + b"GET / HTTP/1.1", chunk)
             self.assertEqual((self.routes, self.receiver.data), ([7], b"GET / HTTP/1.1"))
 
+    def test_mark(self) -> None:
+        """What is sent after something was heard carries ACK if the edge wishes so, and nothing else does."""
+        for preamble, marks in ((encode_preamble(7), True), (bytes.fromhex("0100000000000007"), False)):
+            for chunk in (0, 1, 5, 13):
+                pair = Pair(chunk)
+                pair.agent.stream_opened = self.accept  # type: ignore[method-assign]
+                pair.agent.connection._stream_opened = self.accept
+                edge, heard = pair.edge.open(preamble)
+                pair.pump()
+                self.accepted.write(b"opened")
+                pair.pump()
+                self.assertEqual(edge.peer_heard, marks)
+                for answer in (b"answer", b"x" * 300_000):  # the second has to wait for credit
+                    edge.peer_heard = False
+                    self.accepted.write(b"surplus")
+                    pair.pump()
+                    self.assertFalse(edge.peer_heard)
+                    edge.write(b"request")
+                    pair.pump()
+                    self.assertFalse(edge.peer_heard)
+                    self.accepted.write(answer)
+                    pair.pump()
+                    self.assertEqual(edge.peer_heard, marks)
+                self.assertEqual(len(heard.data), len(b"opened" + b"surplus" * 2 + b"answer") + 300_000)
+
+    def accept(self, stream: Stream) -> None:
+        """Read the preamble of a stream, then whatever comes."""
+        self.accepted = stream
+        PreambleReader(stream, lambda stream, route: RecordingReceiver().attach(stream), lambda stream, error: None)
+
     def test_options_are_skipped(self) -> None:
         """Options that this version does not know are not passed on."""
         self.read(bytes.fromhex("0100000500000009") + b"later" + b"data", 1)

@@ -186,6 +186,10 @@ class Exchange(Borrower):
         origin = self._origin
         if origin is None:
             return
+        if not origin.stream.peer_heard and origin.was_used:
+            self._detail = "the origin spoke before it was asked"
+            self._guard(self._lost)
+            return
         self._replay = None
         try:
             if self._answer.receive(data, origin, is_request_read=not self.wants_data):

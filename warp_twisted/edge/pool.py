@@ -4,7 +4,8 @@ Streams to origins, kept for the next request.
 `Member` is one tunnel that may serve one route; it opens streams and keeps those that are idle, last used first.
 `OriginStream` is one stream with what outlives a request on it: the reader of its responses, and whether the
 origin was reached. It knows nothing of visitors; whoever borrows it is the receiver of the stream until giving it
-back with `release` or `discard`. An idle stream on which the origin speaks is cut: those bytes belong to nobody.
+back with `release` or `discard`. An idle stream on which the origin speaks is cut: those bytes belong to nobody. Nor
+do those of a used stream that left its agent before it had heard of the next request: `stream.peer_heard` is False.
 """
 
 from collections import deque
@@ -165,10 +166,15 @@ class OriginStream(OpeningReceiver):
         """Give the stream to who will use it for one exchange."""
         self.borrower = borrower
         if self.is_opened:
+            self.stream.peer_heard = False
             self.stream.receiver = borrower
 
     def release(self, now: float) -> None:
         """Take the stream back after a whole exchange, for the next one."""
+        if not self.stream.peer_heard:
+            # Of an agent that never says what it heard, an answer could not be told from what came before the request.
+            self.discard()
+            return
         self.borrower = None
         self.was_used = True
         self.idle_since = now

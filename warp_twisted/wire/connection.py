@@ -4,9 +4,10 @@ One end of a tunnel, without the tunnel: bytes in, calls to streams' receivers o
 Decides what each frame of the peer means and whether it was allowed. Knows no transport, no clock and no log: whoever
 owns a `Connection` moves its bytes, pings when it likes, and calls `lost` when the transport is gone. Rules: spec.md.
 
-`receive_data` is the hot path. The common frame, whole DATA without flags for an open stream within its window, costs
-one `unpack_from`, one dict look-up, one slice and one call. Everything else goes through `_frame`. A DATA frame is
-never gathered: what has arrived of it is passed on at once, so the only bytes kept are those of a header cut in two.
+`receive_data` is the hot path. The common frame, whole DATA without flags (or with ACK alone) for an open stream
+within its window, costs one `unpack_from`, one dict look-up, one slice and one call. Everything else goes through
+`_frame`. A DATA frame is never gathered: what has arrived of it is passed on at once, so the only bytes kept are those
+of a header cut in two.
 (The module is long because the rules of all frames share the tables of one object; splitting it would cost calls.)
 """
 
@@ -47,6 +48,8 @@ from warp_twisted.wire.limits import Limits
 from warp_twisted.wire.outbox import Outbox
 from warp_twisted.wire.streams import Stream, StreamReceiver
 from warp_twisted.wire.windows import WindowGrowth
+
+ACK = int(Flag.ACK)
 
 
 def _ignore(value: int) -> None:
@@ -266,11 +269,14 @@ class Connection:
         while at <= last:
             word, stream_id, length = unpack_from(data, at)
             at += HEADER_BYTES
-            if not word:
+            if not word or word == ACK:
                 stream = streams.get(stream_id)
                 end = at + length
                 if stream is not None and 0 < length <= stream.receive_credit and end <= size:
+                    if word:
+                        self._acknowledged(stream)
                     stream.receive_credit -= length
+                    stream.flags = stream.mark
                     stream.receiver.data_received(data[at:end])
                     at = end
                     continue
@@ -290,12 +296,14 @@ class Connection:
         if left > arrived:
             self._body_left = left - arrived
             if stream is not None and arrived:
+                stream.flags = stream.mark
                 stream.receiver.data_received(data[at:] if at else data)
             return len(data)
         self._body_left = 0
         self._body_stream = None
         if stream is not None:
             end = at + left
+            stream.flags = stream.mark
             stream.receiver.data_received(data[at:end] if at or end != len(data) else data)
             if self._body_ends:
                 self._peer_ended(stream)
@@ -367,7 +375,7 @@ class Connection:
             if stream_id == 0 or stream_id >= (self._highest_peer_id + 1 if is_peers else self._next_id):
                 raise StreamNeverOpened(f"the peer sent a frame for stream {stream_id}, which nobody opened")
             return None
-        if flags & Flag.ACK and not stream.is_acknowledged:
+        if flags & Flag.ACK:
             self._acknowledged(stream)
         if flags & Flag.RST:
             stream.peer_reset()
@@ -424,8 +432,12 @@ class Connection:
         self._outbox.put(frame)
 
     def _acknowledged(self, stream: Stream) -> None:
-        stream.is_acknowledged = True
-        self._unacknowledged -= 1
+        """Note an ACK: the first acknowledges the stream, the others say that the peer received bytes on it."""
+        if stream.is_acknowledged:
+            stream.peer_heard = True
+        else:
+            stream.is_acknowledged = True
+            self._unacknowledged -= 1
 
     def stream_closed(self, stream: Stream) -> None:
         """Forget a stream; called by the stream."""

@@ -12,13 +12,16 @@ from struct import Struct
 from typing import Protocol
 
 from warp_twisted.wire.errors import BadOpeningReply, BadPreamble, WireError
+from warp_twisted.wire.frames import Flag
 from warp_twisted.wire.streams import DISCARD, Stream, StreamReceiver
 
 PREAMBLE_VERSION = 1
 MAX_OPTIONS_BYTES = 1024
 MAX_DETAIL_BYTES = 255
 
-# 8 bytes, big endian: version (1), reserved (1, zero), length of the options (2), route id (4).
+MARK = 1  # "set ACK on what you send after you received something" (spec.md §7)
+
+# 8 bytes, big endian: version (1), wishes (1), length of the options (2), route id (4).
 _PREAMBLE = Struct(">BBHL")
 _REPLY_BYTES = 2  # code (1), length of the detail (1)
 
@@ -61,7 +64,7 @@ def encode_preamble(route_id: int) -> bytes:
 
     :param route_id: the `id` of the route in the agent's offer, 0 to 2**32-1.
     """
-    return _PREAMBLE.pack(PREAMBLE_VERSION, 0, 0, route_id)
+    return _PREAMBLE.pack(PREAMBLE_VERSION, MARK, 0, route_id)
 
 
 def encode_opening(code: OpeningCode, detail: str = "") -> bytes:
@@ -100,7 +103,7 @@ class PreambleReader:
         buffer = self._buffer
         if len(buffer) < _PREAMBLE.size:
             return
-        version, _reserved, options_bytes, route_id = _PREAMBLE.unpack_from(buffer)
+        version, wishes, options_bytes, route_id = _PREAMBLE.unpack_from(buffer)
         if version != PREAMBLE_VERSION or options_bytes > MAX_OPTIONS_BYTES:
             self._stream.reset()
             self._failed(
@@ -111,6 +114,8 @@ class PreambleReader:
         if len(buffer) < length:
             return
         self._buffer = b""
+        if wishes & MARK:
+            self._stream.flags = self._stream.mark = Flag.ACK.value
         self._stream.receiver = DISCARD
         self._stream.consumed(length)
         self._arrived(self._stream, route_id)

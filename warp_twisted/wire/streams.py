@@ -86,11 +86,14 @@ class Stream:
     :ivar window: the size of the receive window, 256 KiB or grown.
     :ivar returned: bytes of credit returned over the stream's life, growth not counted.
     :ivar is_acknowledged: whether the peer acknowledged the stream that we opened.
+    :ivar peer_heard: set when the peer says that it received bytes of ours before it sent what follows (spec.md §3);
+        whoever wants to know whether that is so of its own bytes sets it to False before it writes them.
+    :ivar flags: what the next frame carries.
+    :ivar mark: ACK if the peer asked to hear the same of us, else 0.
     """
 
     __slots__ = (
         "_credit",
-        "_flags",
         "_has_ended",
         "_is_blocked",
         "_outbox",
@@ -100,8 +103,11 @@ class Stream:
         "_queue_limit",
         "_queued",
         "_update_at",
+        "flags",
         "id",
         "is_acknowledged",
+        "mark",
+        "peer_heard",
         "receive_credit",
         "receiver",
         "returned",
@@ -116,10 +122,12 @@ class Stream:
         self.receive_credit = self.window = INITIAL_WINDOW_BYTES
         self.returned = 0
         self.is_acknowledged = False
+        self.peer_heard = False
+        self.mark = 0
         self._owner = owner
         self._outbox = outbox
         self._credit = INITIAL_WINDOW_BYTES
-        self._flags = int(flag)  # SYN or ACK, until the first frame has carried it
+        self.flags = int(flag)  # SYN, or ACK each time that bytes came, until a frame has carried it
         self._has_ended = False
         self._is_blocked = False
         self._owed = 0
@@ -162,9 +170,9 @@ class Stream:
             frames = outbox.frames
             if not frames:
                 outbox.wake()
-            frames.append(_pack(self._flags, self.id, size))
+            frames.append(_pack(self.flags, self.id, size))
             frames.append(data)
-            self._flags = 0
+            self.flags = 0
             outbox.size = waiting = outbox.size + size + HEADER_BYTES
             if waiting < outbox.high_water:
                 return True
@@ -214,16 +222,16 @@ class Stream:
 
     def _send_end(self) -> None:
         self._credit = _ENDED
-        self._outbox.put(_pack(self._flags | Flag.FIN, self.id, 0))
-        self._flags = 0
+        self._outbox.put(_pack(self.flags | Flag.FIN, self.id, 0))
+        self.flags = 0
         self._advance(StreamEvent.LOCAL_END)
 
     def reset(self) -> None:
         """Cut the stream now: queued bytes are dropped, RST is sent, the receiver hears nothing more."""
         if self.state is StreamState.CLOSED:
             return
-        self._outbox.put(_pack(WINDOW_UPDATE_WORD | self._flags | Flag.RST, self.id, 0))
-        self._flags = 0
+        self._outbox.put(_pack(WINDOW_UPDATE_WORD | self.flags | Flag.RST, self.id, 0))
+        self.flags = 0
         self._advance(StreamEvent.CUT)
 
     def consumed(self, count: int) -> None:
@@ -258,14 +266,14 @@ class Stream:
 
     def _grant(self, credit: int) -> None:
         self.receive_credit += credit
-        self._outbox.put(_pack(WINDOW_UPDATE_WORD | self._flags, self.id, credit))
-        self._flags = 0
+        self._outbox.put(_pack(WINDOW_UPDATE_WORD | self.flags, self.id, credit))
+        self.flags = 0
 
     def announce(self) -> None:
         """Send SYN or ACK in a frame of its own, unless a frame has carried it."""
-        if self._flags:
-            self._outbox.put(_pack(WINDOW_UPDATE_WORD | self._flags, self.id, 0))
-            self._flags = 0
+        if self.flags:
+            self._outbox.put(_pack(WINDOW_UPDATE_WORD | self.flags, self.id, 0))
+            self.flags = 0
 
     def credit_granted(self, credit: int) -> None:
         """
@@ -308,10 +316,10 @@ class Stream:
             outbox.queued -= size
             if not outbox.frames:
                 outbox.wake()
-            outbox.frames.append(_pack(self._flags, self.id, size))
+            outbox.frames.append(_pack(self.flags, self.id, size))
             outbox.frames.append(piece)
             outbox.size += size + HEADER_BYTES
-            self._flags = 0
+            self.flags = 0
         if not self._queued:
             self._queue = None
             if self._has_ended and self.state is not StreamState.CLOSED:

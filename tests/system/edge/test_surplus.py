@@ -1,0 +1,104 @@
+"""Tests of an origin that sends more than it was asked for: those bytes reach nobody, whenever they come."""
+
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.internet.task import deferLater
+
+from tests.system.edge.harness import OK, OriginConnection, RawConnection, answer_each, get
+from tests.system.edge.test_proxying import EdgeTestCase
+
+SURPLUS = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nstolen"
+SHORT_POST = b"POST / HTTP/1.1\r\nHost: app.example\r\nContent-Length: 2\r\n\r\nhi"
+
+
+class SurplusTests(EdgeTestCase):
+    """The next request, of another visitor, is answered by an answer of its own on a connection of its own."""
+
+    async def ask(self, request: bytes, path: bytes) -> RawConnection:
+        """Send a request as a new visitor, and return it as soon as the origin has got the request."""
+        client = await self.edge.visitor()
+        client.send(request)
+        await self.origin.until(b" " + path + b" ")
+        return client
+
+    async def answered(self, client: RawConnection) -> None:
+        """Wait for the answer that belongs to a visitor, and see that nothing else came."""
+        await client.until(b"\r\n\r\nok")
+        self.assertNotIn(b"stolen", client.received)
+        self.assertEqual(client.received.count(b"HTTP/1.1 "), 1)
+
+    async def first(self) -> OriginConnection:
+        """Let a visitor be served, and return the connection on which the origin has answered."""
+        client = await self.ask(get(b"/a"), b"/a")
+        connection = self.origin.connections[0]
+        connection.send(OK)
+        await self.answered(client)
+        self.assertEqual(self.edge.table.stream_counts, (0, 1))
+        return connection
+
+    async def second(self) -> None:
+        """Let the next visitor be served."""
+        self.origin.answer = answer_each()
+        client = await self.edge.visitor()
+        client.send(get(b"/b"))
+        await self.answered(client)
+        self.assertEqual(len(self.origin.connections), 2)
+
+    async def test_same_segment(self) -> None:
+        """Behind the answer: the connection is not used again."""
+        client = await self.ask(get(b"/a"), b"/a")
+        connection = self.origin.connections[0]
+        connection.send(OK + SURPLUS)
+        await self.answered(client)
+        await connection.lost()
+        await self.second()
+
+    async def test_idle(self) -> None:
+        """Some time after the answer: the idle connection is closed."""
+        connection = await self.first()
+        await deferLater(reactor, 0.05)
+        connection.send(SURPLUS)
+        await connection.lost()
+        await self.second()
+
+    async def test_next_request_is_under_way(self) -> None:
+        """After the next request was sent, but before the agent has it: it is sent again, elsewhere."""
+        connection = await self.first()
+        agent: Any = self.edge.tunnels[0].far_end.transport
+        agent.pauseProducing()
+        client = await self.edge.visitor()
+        client.send(get(b"/b"))
+        await self.edge_has_sent()
+        connection.send(SURPLUS)
+        self.origin.answer = answer_each()
+        await self.edge_has_cut_it()
+        agent.resumeProducing()
+        await self.answered(client)
+        await connection.lost()
+        self.assertEqual(len(self.origin.connections), 2)
+
+    async def test_request_that_cannot_be_sent_again(self) -> None:
+        """The same for a request that is not idempotent: it is answered 502, for the origin may have got it."""
+        connection = await self.first()
+        agent: Any = self.edge.tunnels[0].far_end.transport
+        agent.pauseProducing()
+        client = await self.edge.visitor()
+        client.send(SHORT_POST)
+        await self.edge_has_sent()
+        connection.send(SURPLUS)
+        await client.until(b"reason: origin-closed")
+        self.assertTrue(client.received.startswith(b"HTTP/1.1 502 "))
+        self.assertIn(b'"detail":"the origin spoke before it was asked"', self.edge.access_lines()[-1])
+        agent.resumeProducing()
+        await connection.lost()
+
+    async def edge_has_sent(self) -> None:
+        """Wait until a used stream was lent to the next request."""
+        while self.edge.table.stream_counts != (1, 0):
+            await deferLater(reactor, 0.001)
+
+    async def edge_has_cut_it(self) -> None:
+        """Wait until the request was sent again."""
+        while not self.edge.metrics.retries:
+            await deferLater(reactor, 0.001)
