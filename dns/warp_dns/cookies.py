@@ -7,6 +7,7 @@ forged cookies would make us pay each time. Pure: time is an argument.
 """
 
 import hmac
+import string
 from collections.abc import Sequence
 from enum import Enum
 
@@ -85,7 +86,11 @@ def parse_secrets(text: str) -> list[bytes]:
 
     :raises InvalidSettings: if a line is something else.
     """
-    try:
-        return [bytes.fromhex(line.strip()) for line in text.splitlines() if line.strip()]
-    except ValueError as error:
-        raise InvalidSettings("cookie secrets are lines of 32 hexadecimal digits") from error
+    found = []
+    for number, line in enumerate(text.splitlines(), 1):
+        if not (digits := line.strip()):
+            continue
+        if len(digits) != 2 * SECRET_BYTES or not set(digits) <= set(string.hexdigits):
+            raise InvalidSettings(f"line {number}: expected {2 * SECRET_BYTES} hexadecimal digits")
+        found.append(bytes.fromhex(digits))
+    return found

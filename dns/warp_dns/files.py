@@ -6,7 +6,9 @@ Bounded reads, whole writes; what the contents mean is decided elsewhere.
 
 import os
 import secrets as random_secrets
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from warp_dns.cookies import SECRET_BYTES, parse_secrets
 from warp_dns.errors import DnsError, InvalidSettings, InvalidZone
@@ -19,6 +21,7 @@ MAX_MASTER_BYTES = 64 << 20  # a larger zone is not what this server is for, and
 _MAX_SMALL_BYTES = 65536
 _SERIALS_AHEAD = 1000  # one write for so many serials
 
+T = TypeVar("T")
 FileState = tuple[int, int, int]  # modification time in ns, size, inode
 
 
@@ -26,19 +29,38 @@ def read_secrets(settings: ServerSettings) -> Secrets:
     """
     Read the secrets that the settings name; a cookie secret is made when they name none.
 
-    :raises InvalidSettings: naming the file.
+    :raises InvalidSettings: naming the key and the file.
     """
     cookies: list[bytes] = []
     if settings.cookies.enabled:
         path = settings.cookies.secrets_file
-        cookies = parse_secrets(_text(path)) if path else [random_secrets.token_bytes(SECRET_BYTES)]
-    keys = []
-    for key in settings.keys:
         try:
-            keys.append((key.name, key.algorithm, parse_secret(_text(key.secret_file))))
-        except InvalidSettings as error:
-            raise InvalidSettings(f"key {key.name}: {error}") from error
+            cookies = _cookie_secrets(path) if path else [random_secrets.token_bytes(SECRET_BYTES)]
+        except DnsError as error:
+            raise InvalidSettings(f"cookies.secrets_file: {error}") from error
+    keys = []
+    for index, key in enumerate(settings.keys):
+        try:
+            text = _text(key.secret_file)
+            keys.append((key.name, key.algorithm, _of_file(key.secret_file, parse_secret, text)))
+        except DnsError as error:
+            raise InvalidSettings(f"keys[{index}].secret_file: {error}") from error
     return Secrets(cookies, keys)
+
+
+def _cookie_secrets(path: str) -> list[bytes]:
+    found = _of_file(path, parse_secrets, _text(path))
+    if not found:
+        raise InvalidSettings(f"{path}: expected a secret of {2 * SECRET_BYTES} hexadecimal digits, found none")
+    return found
+
+
+def _of_file(path: str, parse: Callable[[str], T], text: str) -> T:
+    """Parse what a file holds; what is wrong with it is said with the file's name."""
+    try:
+        return parse(text)
+    except InvalidSettings as error:
+        raise InvalidSettings(f"{path}: {error}") from error
 
 
 def read_zone(settings: ZoneSettings) -> StaticRecords:
@@ -82,15 +104,23 @@ class SerialFile:
 
         :raises InvalidSettings: if the file holds something else.
         """
-        serial = at_least
-        if state_of(self._path) is not None:
-            text = _text(self._path).strip()
-            if not text.isascii() or not text.isdigit() or int(text) >= 2**32:
-                raise InvalidSettings(f"{self._path}: not a serial")
-            reserved = int(text)
-            serial = reserved if is_newer(reserved, at_least) else at_least
+        reserved = self.read()
+        serial = reserved if reserved is not None and is_newer(reserved, at_least) else at_least
         self.note(serial)
         return serial
+
+    def read(self) -> int | None:
+        """
+        Return the serial that was reserved, None if there is no file yet; nothing is written.
+
+        :raises InvalidSettings: if the file holds something else.
+        """
+        if state_of(self._path) is None:
+            return None
+        text = _text(self._path).strip()
+        if not text.isascii() or not text.isdigit() or int(text) >= 2**32:
+            raise InvalidSettings(f"{self._path}: not a serial")
+        return int(text)
 
     def note(self, serial: int) -> None:
         """

@@ -5,7 +5,8 @@ Changes of one reactor turn become one serial, however many there were. A master
 in a thread, and taken if it is good; if it is not, the zone goes on as it was.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
@@ -14,12 +15,13 @@ from twisted.logger import Logger
 
 from warp_dns import names
 from warp_dns.addresses import parse_address
-from warp_dns.errors import DnsError
+from warp_dns.errors import DnsError, InvalidSettings, InvalidZone
 from warp_dns.files import SerialFile, read_zone, state_of
 from warp_dns.live import LiveZone, Update
+from warp_dns.master import StaticRecords
 from warp_dns.notify import Notifier
 from warp_dns.records import SOA, soa_serial
-from warp_dns.settings import ZoneSettings
+from warp_dns.settings import NotifySettings, ZoneSettings
 from warp_dns.source import RecordLike, Records, RecordSource
 from warp_dns.transfer import TransferRule
 from warp_dns.tsig import KeyRing
@@ -57,28 +59,29 @@ class FollowedZone:
 
         :param keys: for signing notices.
         :param after: the serial at which the zone was served until now.
-        :raises InvalidZone: if they make no zone.
-        :raises InvalidSettings: if the serial's file is not one.
+        :raises DnsError: naming the key among the zone's settings, if they make no zone, or a file is not good.
         """
         self._reactor = reactor
         self._settings = settings
         self._source = source
         self._publisher = publisher
         self._file_state = state_of(settings.master_file) if settings.master_file else None
-        static = read_zone(settings)
+        static = _read_static(settings)
         self._serial_file = SerialFile(settings.serial_file) if settings.serial_file else None
         serial = None
         if source is not None or soa_serial(static.owners[static.apex][SOA].rdatas[0]) == 0:
             serial = int(reactor.seconds()) & 0xFFFFFFFF
             if self._serial_file is not None:
-                serial = self._serial_file.first(serial)
+                with _at("serial_file"):
+                    serial = self._serial_file.first(serial)
         self.live = LiveZone(static, serial, after)
         self.rule = TransferRule(settings.transfer.networks, settings.transfer.keys)
-        for name in settings.transfer.keys:
-            keys.key(name)
+        for index, name in enumerate(settings.transfer.keys):
+            with _at(f"transfer.keys[{index}]"):
+                keys.key(name)
         self._notifiers = [
-            Notifier(reactor, static.apex, *parse_address(target.address), keys.key(target.key) if target.key else None)
-            for target in settings.notify
+            self._notifier(static.apex, target, keys, f"notify[{index}]")
+            for index, target in enumerate(settings.notify)
         ]
         self._pending: dict[str, Sequence[RecordLike]] = {}
         self._pending_since = 0.0
@@ -138,6 +141,13 @@ class FollowedZone:
         reading.addErrback(self._keep_static)
         self._reading = reading.addBoth(self._reading_done)
 
+    def _notifier(self, apex: bytes, target: NotifySettings, keys: KeyRing, place: str) -> Notifier:
+        with _at(f"{place}.address"):
+            address = parse_address(target.address)
+        with _at(f"{place}.key"):
+            key = keys.key(target.key) if target.key else None
+        return Notifier(self._reactor, apex, *address, key)
+
     def _take_static(self, static: Any) -> None:
         self._publish(self.live.replace_static(static), self._reactor.seconds())
         self._log.info(
@@ -185,3 +195,20 @@ class FollowedZone:
     def _tell(self) -> None:
         for notifier in self._notifiers:
             notifier.tell(self.live.zone.soa)
+
+
+@contextmanager
+def _at(key: str) -> Iterator[None]:
+    """Put a key's path before what is said of its value."""
+    try:
+        yield
+    except DnsError as error:
+        raise InvalidSettings(f"{key}: {error}") from error
+
+
+def _read_static(settings: ZoneSettings) -> StaticRecords:
+    try:
+        return read_zone(settings)
+    except InvalidZone as error:
+        is_of_file = settings.master_file and str(error).startswith(settings.master_file)
+        raise InvalidZone(f"master_file: {error}" if is_of_file else f"{error}") from error

@@ -45,18 +45,23 @@ class ResponseRateLimit:
         :param exempt: networks that are never limited.
         :raises InvalidSettings: if a prefix or network is not valid.
         """
-        if ipv4_prefix not in range(8, 33, 8) or ipv6_prefix not in range(16, 129, 8):
-            raise InvalidSettings("rate limit prefixes are multiples of 8: 8 to 32 for IPv4, 16 to 128 for IPv6")
+        for key, prefix, least, most in (("ipv4_prefix", ipv4_prefix, 8, 32), ("ipv6_prefix", ipv6_prefix, 16, 128)):
+            if prefix not in range(least, most + 1, 8):
+                raise InvalidSettings(
+                    f"rate_limit.{key}: expected a multiple of 8 from {least} to {most}, got {prefix}"
+                )
         self.rate = rate
         self._slip = slip
         self._ipv4_bytes = ipv4_prefix // 8
         self._ipv6_bytes = ipv6_prefix // 8
         self._exempt: list[IPv4Network | IPv6Network] = []
-        for text in exempt:
+        for index, text in enumerate(exempt):
             try:
                 self._exempt.append(ip_network(text))
             except ValueError as error:
-                raise InvalidSettings(f"{text!r} is not a network: {error}") from error
+                raise InvalidSettings(
+                    f"rate_limit.exempt[{index}]: expected a network such as 192.0.2.0/24, got {text!r} ({error})"
+                ) from error
         self._exempt_hosts: dict[str, bool] = {}
         self._max_networks = max_networks
         self._counts: dict[bytes | int, int] = {}

@@ -83,7 +83,7 @@ def static_records(settings: ZoneSettings, content: bytes = b"") -> StaticRecord
     try:
         apex = names.from_text(settings.name).lower()
     except InvalidRecord as error:
-        raise InvalidZone(f"zone name: {error}") from error
+        raise InvalidZone(f"name: {error}") from error
     static = StaticRecords(apex)
     if settings.nameservers or settings.primary:
         _add_apex(static, settings)
@@ -92,10 +92,12 @@ def static_records(settings: ZoneSettings, content: bytes = b"") -> StaticRecord
     at_apex = static.owners.get(apex, {})
     for rtype in (records.SOA, records.NS):
         if rtype not in at_apex:
-            where = settings.master_file or "its settings (nameservers)"
-            raise InvalidZone(
-                f"zone {names.to_text(apex)}: no {records.type_text(rtype)} record at the apex in {where}"
-            )
+            kind, zone = records.type_text(rtype), names.to_text(apex)
+            if settings.master_file:
+                raise InvalidZone(
+                    f"{settings.master_file}: no {kind} record at the apex of {zone}; or give nameservers"
+                )
+            raise InvalidZone(f"nameservers: expected the name servers of {zone}, or a master_file with SOA and NS")
     return static
 
 
@@ -172,28 +174,35 @@ class _Sink:
 def _add_apex(static: StaticRecords, settings: ZoneSettings) -> None:
     apex, ttl = static.apex, settings.ttl
     primary = settings.primary or next(iter(settings.nameservers))
-    hostmaster = settings.hostmaster or f"hostmaster.{settings.name}"
+    soa = records.soa_rdata(
+        _name(primary, "primary" if settings.primary else f"nameservers.{primary}"),
+        _name(settings.hostmaster or f"hostmaster.{settings.name}", "hostmaster"),
+        0,
+        settings.refresh,
+        settings.retry,
+        settings.expire,
+        settings.negative_ttl,
+    )
+    static.add(apex, records.SOA, ttl, soa, "primary")
+    for target, addresses in (settings.nameservers or {primary: []}).items():
+        place = f"nameservers.{target}"
+        name = _name(target, place)
+        static.add(apex, records.NS, ttl, name, place)
+        _add_addresses(static, name, addresses, ttl, place)
+
+
+def _name(text: str, place: str) -> bytes:
     try:
-        soa = records.soa_rdata(
-            names.from_text(primary),
-            names.from_text(hostmaster),
-            0,
-            settings.refresh,
-            settings.retry,
-            settings.expire,
-            settings.negative_ttl,
-        )
-        static.add(apex, records.SOA, ttl, soa, "primary")
-        for target, addresses in (settings.nameservers or {primary: []}).items():
-            place = f"nameservers.{target}"
-            name = names.from_text(target)
-            static.add(apex, records.NS, ttl, name, place)
-            _add_addresses(static, name, addresses, ttl, place)
+        return names.from_text(text)
     except InvalidRecord as error:
-        raise InvalidZone(f"zone {settings.name}: {error}") from error
+        raise InvalidZone(f"{place}: {error}") from error
 
 
 def _add_addresses(static: StaticRecords, name: bytes, addresses: Iterable[str], ttl: int, place: str) -> None:
-    for address in addresses:
+    for index, address in enumerate(addresses):
         rtype = records.AAAA if ":" in address else records.A
-        static.add(name, rtype, ttl, records.read_rdata(rtype, address), place)
+        try:
+            rdata = records.read_rdata(rtype, address)
+        except InvalidRecord as error:
+            raise InvalidZone(f"{place}[{index}]: expected an IPv4 or IPv6 address, got {address!r}") from error
+        static.add(name, rtype, ttl, rdata, place)

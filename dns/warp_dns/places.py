@@ -49,18 +49,21 @@ class _Branch:
 class NetworkTable:
     """The networks of the configuration; the most specific one counts."""
 
-    def __init__(self, networks: Iterable[tuple[str, Coordinates]]) -> None:
+    def __init__(self, networks: Iterable[tuple[str, str, Coordinates]]) -> None:
         """
         Read the networks.
 
+        :param networks: the path of each one's key for errors, the network, and the place.
         :raises InvalidSettings: if one is not a network, or is given twice.
         """
         self._roots = {4: _Branch(), 16: _Branch()}
-        for text, place in networks:
+        for key, text, place in networks:
             try:
                 network = ip_network(text)
             except ValueError as error:
-                raise InvalidSettings(f"places: {text!r} is not a network: {error}") from error
+                raise InvalidSettings(
+                    f"{key}: expected a network such as 192.0.2.0/24, got {text!r} ({error})"
+                ) from error
             branch = self._roots[len(network.network_address.packed)]
             bits = int.from_bytes(network.network_address.packed, "big")
             width = network.max_prefixlen
@@ -70,7 +73,7 @@ class NetworkTable:
                 else:
                     branch.zero = branch = branch.zero or _Branch()
             if branch.ends_here:
-                raise InvalidSettings(f"places: {text} is given twice")
+                raise InvalidSettings(f"{key}: {text} is given twice")
             branch.place, branch.ends_here = place, True
 
     def find(self, address: bytes) -> tuple[Coordinates | None, int]:
@@ -109,11 +112,14 @@ class Places:
         self._locator = database
         if database is None and settings.regions:
             self._locator = NetworkTable(
-                (network, region.coordinates) for region in settings.regions.values() for network in region.networks
+                (f"places.regions.{name}.networks[{index}]", network, region.coordinates)
+                for name, region in settings.regions.items()
+                for index, network in enumerate(region.networks)
             )
         for name, edge in settings.edges.items():
             if edge.region and edge.region not in regions:
-                raise InvalidSettings(f"places.edges.{name}.region: no region {edge.region!r}")
+                known = ", ".join(regions) or "none"
+                raise InvalidSettings(f"places.edges.{name}.region: no region {edge.region!r}; known: {known}")
         self.addresses = settings.addresses
         self._regions = regions
         self._edges: dict[str, EdgeSettings] = {}

@@ -17,7 +17,7 @@ from twisted.logger import Logger
 from warp_dns import names, replica
 from warp_dns.addresses import parse_address, show_address
 from warp_dns.assembly import make_responder
-from warp_dns.errors import InvalidZone, ListenFailed
+from warp_dns.errors import DnsError, InvalidZone, ListenFailed
 from warp_dns.files import read_secrets
 from warp_dns.followed import FollowedZone
 from warp_dns.metrics import Counters, DnsCollector
@@ -36,10 +36,20 @@ _EPHEMERAL_TRIES = 16
 
 @dataclass(frozen=True, slots=True)
 class ServedZone:
-    """A zone to serve, and where its live records come from, if it has any."""
+    """
+    A zone to serve, and where its live records come from, if it has any.
+
+    :ivar key: where its settings stand, for errors: `zones[0]`; without one they name the zone.
+    """
 
     settings: ZoneSettings
     source: RecordSource | None = None
+    key: str = ""
+
+    @property
+    def place(self) -> str:
+        """How errors call it."""
+        return self.key or f"zone {self.settings.name}"
 
 
 class DnsServer:
@@ -180,7 +190,7 @@ class DnsServer:
         for served in zones:
             zone = self._make(served)
             if zone.live.zone.apex in fresh:
-                raise InvalidZone(f"zone {served.settings.name} is configured twice")
+                raise InvalidZone(f"{served.place}.name: zone {served.settings.name} is given twice")
             fresh[zone.live.zone.apex] = zone
         for apex, zone in tuple(self._zones.items()):
             if fresh.get(apex) is not zone:
@@ -206,11 +216,14 @@ class DnsServer:
     def _make(self, served: ServedZone) -> FollowedZone:
         """Return a zone that is served already with these settings, or a new one that goes on from its serial."""
         settings = served.settings
-        current = next((zone for zone in self._zones.values() if zone.has_name(settings.name)), None)
-        if current is not None and current.is_of(settings, served.source):
-            return current
-        after = current.live.zone.serial if current is not None else None
-        return FollowedZone(self._reactor, settings, served.source, self, self._keys, after)
+        try:
+            current = next((zone for zone in self._zones.values() if zone.has_name(settings.name)), None)
+            if current is not None and current.is_of(settings, served.source):
+                return current
+            after = current.live.zone.serial if current is not None else None
+            return FollowedZone(self._reactor, settings, served.source, self, self._keys, after)
+        except DnsError as error:
+            raise InvalidZone(f"{served.place}.{error}") from error
 
     def _take(self, zone: FollowedZone) -> None:
         snapshot = zone.live.zone

@@ -5,15 +5,19 @@ SIGHUP reads the configuration's zones and every master file again; what else is
 """
 
 import signal
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Never
 
+import msgspec
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import serverFromString
 from twisted.logger import Logger
 
+from warp_dns.addresses import check_addresses
 from warp_dns.configuration import DnsFile, read_configuration
-from warp_dns.errors import DnsError
+from warp_dns.errors import DnsError, InvalidSettings
+from warp_dns.files import SerialFile
 from warp_dns.follow import EdgeRecords
 from warp_dns.server import DnsServer, ServedZone
 from warp_dns.service_notify import SystemdNotifier
@@ -28,21 +32,33 @@ class DnsService(Service):
     name = "warp-dns"
 
     def __init__(
-        self, reactor: Any, path: str, file: DnsFile, *, notify_socket: str = "", watchdog_usec: str = ""
+        self,
+        reactor: Any,
+        path: str,
+        file: DnsFile,
+        *,
+        notify_socket: str = "",
+        watchdog_usec: str = "",
+        give_up: Callable[[], Never] | None = None,
     ) -> None:
         """
         Read zones and secrets.
 
         :param path: where the configuration came from, for reading it again.
         :param notify_socket: systemd's `NOTIFY_SOCKET`, and `watchdog_usec` its `WATCHDOG_USEC`.
+        :param give_up: ends the process when an address cannot be had; without it the error is raised.
         :raises DnsError: if something in it is not valid.
         """
         self._reactor = reactor
         self._path = path
         self._file = file
+        check_addresses(file.listen, "listen")
+        if file.metrics:
+            metrics_endpoint(reactor, file.metrics)
         self._edges: dict[tuple[str, str], EdgeRecords] = {}
         self._web: Any = None
-        self.server = DnsServer(reactor, [self._served(zone) for zone in file.zones], file.server, workers=file.workers)
+        self._give_up = give_up
+        self.server = DnsServer(reactor, self._all_served(file), file.server, workers=file.workers)
         for zone in file.zones:
             if zone.follow:
                 self.server.suspend(zone.name)
@@ -56,7 +72,13 @@ class DnsService(Service):
     def privilegedStartService(self) -> None:
         """Bind port 53 before twistd gives up its privileges."""
         super().privilegedStartService()
-        self.server.bind(self._file.listen)
+        try:
+            self.server.bind(self._file.listen)
+        except DnsError as error:
+            if self._give_up is None:
+                raise
+            self._log.critical("the DNS server cannot start: listen: {problem}", problem=str(error))
+            self._give_up()
 
     def startService(self) -> None:
         """Answer."""
@@ -65,7 +87,7 @@ class DnsService(Service):
         for edge in self._edges.values():
             edge.start()
         if self._file.metrics:
-            endpoint = serverFromString(self._reactor, self._file.metrics)
+            endpoint = metrics_endpoint(self._reactor, self._file.metrics)
             self._web = endpoint.listen(watch_site(self.server.collector, lambda: self.is_ready))
             self._web.addErrback(self._log_web_failure)
         signal.signal(signal.SIGHUP, lambda *_: self._reactor.callFromThread(self.reload))
@@ -91,10 +113,11 @@ class DnsService(Service):
         try:
             file = read_configuration(self._path)
             before = set(self._edges)
-            zones = [self._served(zone) for zone in file.zones]
+            zones = self._all_served(file)
             self.server.replace_zones(zones)
         except DnsError as error:
-            self._log.error("reload refused, all stays as it was: {problem}", problem=str(error))
+            problem = str(error).removeprefix(f"{self._path}: ")
+            self._log.error("reload refused, all stays as it was: {path}: {problem}", path=self._path, problem=problem)
             return
         wanted = {(zone.name, zone.follow) for zone in file.zones if zone.follow}
         for key in set(self._edges) - wanted:
@@ -105,15 +128,18 @@ class DnsService(Service):
         self.server.reload()
         self._log.info("configuration read again: {count} zones", count=len(zones))
 
-    def _served(self, zone: ZoneSettings) -> ServedZone:
+    def _all_served(self, file: DnsFile) -> list[ServedZone]:
+        return [self._served(zone, f"zones[{index}]") for index, zone in enumerate(file.zones)]
+
+    def _served(self, zone: ZoneSettings, key: str) -> ServedZone:
         if not zone.follow:
-            return ServedZone(zone)
-        key = (zone.name, zone.follow)
-        if key not in self._edges:
-            self._edges[key] = EdgeRecords(
+            return ServedZone(zone, key=key)
+        followed = (zone.name, zone.follow)
+        if followed not in self._edges:
+            self._edges[followed] = EdgeRecords(
                 self._reactor, zone.follow, zone.stale_seconds, lambda current: self._set_current(zone.name, current)
             )
-        return ServedZone(zone, self._edges[key])
+        return ServedZone(zone, self._edges[followed], key)
 
     def _set_current(self, zone: str, is_current: bool) -> None:
         if is_current:
@@ -123,3 +149,33 @@ class DnsService(Service):
 
     def _log_web_failure(self, failure: Any) -> None:
         self._log.failure("cannot serve metrics on {endpoint}", failure, endpoint=self._file.metrics)
+
+
+def check_file(reactor: Any, path: str, file: DnsFile) -> None:
+    """
+    Look at everything that a configuration names, without listening or writing.
+
+    :raises DnsError: naming the key, and what cannot be used.
+    """
+    for index, zone in enumerate(file.zones):
+        if zone.serial_file:
+            try:
+                SerialFile(zone.serial_file).read()
+            except DnsError as error:
+                raise InvalidSettings(f"zones[{index}].serial_file: {error}") from error
+    zones = [msgspec.structs.replace(zone, serial_file="") for zone in file.zones]
+    DnsService(reactor, path, msgspec.structs.replace(file, zones=zones))
+
+
+def metrics_endpoint(reactor: Any, text: str) -> Any:
+    """
+    Return where metrics are served.
+
+    :raises InvalidSettings: if the text is no endpoint.
+    """
+    try:
+        return serverFromString(reactor, text)
+    except Exception as error:  # each kind of endpoint raises as it likes
+        raise InvalidSettings(
+            f"metrics: expected an endpoint such as tcp:9153:interface=127.0.0.1, got {text!r} ({error})"
+        ) from error

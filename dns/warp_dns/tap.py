@@ -2,14 +2,15 @@
 
 import os
 import sys
-from typing import Any, ClassVar
+from pathlib import Path
+from typing import Any, ClassVar, Never
 
 from twisted.application.service import IService
 from twisted.python.usage import Options as BaseOptions
 
 from warp_dns.configuration import read_configuration
 from warp_dns.errors import DnsError
-from warp_dns.service import DnsService
+from warp_dns.service import DnsService, check_file
 
 
 class Options(BaseOptions):
@@ -32,9 +33,9 @@ class Options(BaseOptions):
             if self["check"]:
                 from twisted.internet import reactor
 
-                DnsService(reactor, self["config"], self["file"])
+                check_file(reactor, self["config"], self["file"])
         except DnsError as error:
-            raise SystemExit(f"{error}") from error  # a line on stderr, status 1
+            raise SystemExit(_with_file(error, self["config"])) from error  # a line on stderr, status 1
         if self["check"]:
             sys.stdout.write(f"{self['config']}: good\n")
             raise SystemExit(0)
@@ -48,10 +49,30 @@ def makeService(options: Options) -> IService:
     file = options["file"]
     if options["workers"] is not None:
         file = msgspec.structs.replace(file, workers=options["workers"])
-    return DnsService(
-        reactor,
-        options["config"],
-        file,
-        notify_socket=os.environ.get("NOTIFY_SOCKET", ""),
-        watchdog_usec=os.environ.get("WATCHDOG_USEC", ""),
-    )
+    try:
+        return DnsService(
+            reactor,
+            options["config"],
+            file,
+            notify_socket=os.environ.get("NOTIFY_SOCKET", ""),
+            watchdog_usec=os.environ.get("WATCHDOG_USEC", ""),
+            give_up=lambda: give_up(options.parent or {}),
+        )
+    except DnsError as error:
+        raise SystemExit(_with_file(error, options["config"])) from error
+
+
+def give_up(twistd: Any) -> Never:
+    """
+    End a process that cannot start, with status 1 and without its pid file, which twistd leaves at a `SystemExit`.
+
+    :param twistd: twistd's own options, a mapping.
+    """
+    if twistd.get("pidfile"):
+        Path(twistd["pidfile"]).unlink(missing_ok=True)
+    raise SystemExit(1)
+
+
+def _with_file(error: DnsError, path: str) -> str:
+    """Say which file an error is of; errors of its reading begin with it already."""
+    return f"{path}: {str(error).removeprefix(f'{path}: ')}"

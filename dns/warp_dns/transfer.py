@@ -35,15 +35,20 @@ class TransferRule:
         :raises InvalidSettings: if a network or key name is not valid.
         """
         self._networks: list[IPv4Network | IPv6Network] = []
-        for text in networks:
+        for index, text in enumerate(networks):
             try:
                 self._networks.append(ip_network(text))
             except ValueError as error:
-                raise InvalidSettings(f"transfer.networks: {text!r} is not a network: {error}") from error
-        try:
-            self._keys = frozenset(names.from_text(key).lower() for key in keys)
-        except InvalidRecord as error:
-            raise InvalidSettings(f"transfer.keys: {error}") from error
+                raise InvalidSettings(
+                    f"transfer.networks[{index}]: expected a network such as 192.0.2.0/24, got {text!r} ({error})"
+                ) from error
+        found = set()
+        for index, key in enumerate(keys):
+            try:
+                found.add(names.from_text(key).lower())
+            except InvalidRecord as error:
+                raise InvalidSettings(f"transfer.keys[{index}]: {error}") from error
+        self._keys = frozenset(found)
 
     def allows(self, host: str, signature: Signature | None) -> bool:
         """Whether a client at an address, with that verified signature or none, may."""

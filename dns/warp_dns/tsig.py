@@ -116,18 +116,23 @@ class KeyRing:
         :raises InvalidSettings: for an algorithm that is unknown or broken, or a secret of the wrong length.
         """
         self._keys: dict[dns.name.Name, dns.tsig.Key] = {}
-        for name, algorithm, secret in keys:
+        for index, (name, algorithm, secret) in enumerate(keys):
+            place = f"keys[{index}]"
             sizes = _SECRET_BYTES.get(algorithm.lower())
             if sizes is None:
                 known = ", ".join(_SECRET_BYTES)
-                raise InvalidSettings(f"key {name}: algorithm {algorithm!r} is not one of {known}")
+                raise InvalidSettings(f"{place}.algorithm: expected one of {known}, got {algorithm!r}")
             if not sizes[0] <= len(secret) <= sizes[1]:
                 raise InvalidSettings(
-                    f"key {name}: the secret has {len(secret)} bytes; {algorithm} needs {sizes[0]} to {sizes[1]}"
+                    f"{place}.secret_file: expected a secret of {sizes[0]} to {sizes[1]} bytes for {algorithm},"
+                    f" got {len(secret)}"
                 )
-            key = dns.tsig.Key(dns.name.from_text(name), secret, dns.name.from_text(algorithm.lower()))
+            try:
+                key = dns.tsig.Key(dns.name.from_text(name), secret, dns.name.from_text(algorithm.lower()))
+            except dns.exception.DNSException as error:
+                raise InvalidSettings(f"{place}.name: expected a name, got {name!r} ({error})") from error
             if key.name in self._keys:
-                raise InvalidSettings(f"key {name} is given twice")
+                raise InvalidSettings(f"{place}.name: {name!r} is given twice")
             self._keys[key.name] = key
 
     def verify(self, data: bytes, tsig_at: int, now: int) -> Signature:
@@ -172,7 +177,8 @@ class KeyRing:
         try:
             return self._keys[dns.name.from_text(name)]
         except (KeyError, dns.exception.DNSException) as error:
-            raise InvalidSettings(f"no key named {name!r}") from error
+            known = ", ".join(each.to_text(omit_final_dot=True) for each in self._keys) or "none"
+            raise InvalidSettings(f"there is no key {name!r} in keys; known: {known}") from error
 
     def __len__(self) -> int:
         return len(self._keys)

@@ -2,7 +2,7 @@
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from warp_dns.addresses import parse_address, show_address
+from warp_dns.addresses import check_addresses, parse_address, show_address
 from warp_dns.errors import InvalidSettings
 
 
@@ -35,3 +35,11 @@ class AddressTests(SynchronousTestCase):
             with self.assertRaises(InvalidSettings) as caught:
                 parse_address(text)
             self.assertIn(repr(text), str(caught.exception))
+
+    def test_lists_are_looked_at(self) -> None:
+        """The first that is wrong or given twice is named by its place; port 0 is another one each time."""
+        check_addresses(["127.0.0.1:0", "127.0.0.1:0", "127.0.0.1"], "listen")
+        with self.assertRaisesRegex(InvalidSettings, r"listen\[1\]: expected an IP address"):
+            check_addresses(["127.0.0.1", "ns1"], "listen")
+        with self.assertRaisesRegex(InvalidSettings, r"listen\[1\]: 127.0.0.1:53 is listen\[0\] already"):
+            check_addresses(["127.0.0.1", "127.0.0.1:53"], "listen")

@@ -73,7 +73,9 @@ class ResponseRateLimitTests(SynchronousTestCase):
         """Prefixes are whole octets, and networks are networks."""
         self.assertRaises(InvalidSettings, ResponseRateLimit, rate=1, ipv4_prefix=20)
         self.assertRaises(InvalidSettings, ResponseRateLimit, rate=1, ipv6_prefix=57)
-        with self.assertRaisesRegex(InvalidSettings, "'192.0.2.1/24' is not a network"):
+        with self.assertRaisesRegex(
+            InvalidSettings, r"rate_limit.exempt\[0\]: expected a network .*, got '192.0.2.1/24'"
+        ):
             ResponseRateLimit(rate=1, exempt=["192.0.2.1/24"])
 
     def test_addresses_are_packed(self) -> None:

@@ -34,9 +34,11 @@ class SettingsTests(SynchronousTestCase):
 
     def test_a_zone_without_servers_is_refused(self) -> None:
         """Without name servers in settings or file there is no zone, and the sentence says where to write them."""
-        with self.assertRaisesRegex(InvalidZone, r"zone example.org: no SOA .* its settings \(nameservers\)"):
+        with self.assertRaisesRegex(
+            InvalidZone, "nameservers: expected the name servers of example.org, or a master_file"
+        ):
             static_records(ZoneSettings(name="example.org"))
-        with self.assertRaisesRegex(InvalidZone, "no NS record at the apex in test.zone"):
+        with self.assertRaisesRegex(InvalidZone, "test.zone: no NS record at the apex of example.org"):
             static("www 5 A 192.0.2.1", head="@ 5 SOA a b 1 1 1 1 1\n")
 
     def test_soa_in_both_is_a_clash(self) -> None:
@@ -47,8 +49,11 @@ class SettingsTests(SynchronousTestCase):
     def test_bad_settings_are_named(self) -> None:
         """A name that is none, an address that is none, and a server's address outside the zone are refused."""
         for settings_, problem in (
-            (ZoneSettings(name="a..b"), "zone name: 'a..b'"),
-            (ZoneSettings(name="example.org", nameservers={"ns.example.org": ["192.0.2"]}), "'192.0.2' is not data"),
+            (ZoneSettings(name="a..b"), "^name: 'a..b'"),
+            (
+                ZoneSettings(name="example.org", nameservers={"ns.example.org": ["192.0.2"]}),
+                r"nameservers.ns.example.org.0.: expected an IPv4 or IPv6 address, got '192.0.2'",
+            ),
             (
                 ZoneSettings(name="example.org", nameservers={"ns.x.net": ["192.0.2.1"]}),
                 "nameservers.ns.x.net: .*outside",

@@ -158,5 +158,5 @@ class TransferRuleTests(SynchronousTestCase):
 
     def test_bad_rules_are_refused(self) -> None:
         """Networks that are none and key names that are none are named."""
-        self.assertRaisesRegex(InvalidSettings, "transfer.networks: 'x'", TransferRule, networks=["x"])
-        self.assertRaisesRegex(InvalidSettings, "transfer.keys", TransferRule, keys=["a..b"])
+        self.assertRaisesRegex(InvalidSettings, r"transfer.networks\[1\]: .*'x'", TransferRule, networks=["::/0", "x"])
+        self.assertRaisesRegex(InvalidSettings, r"transfer.keys\[0\]", TransferRule, keys=["a..b"])

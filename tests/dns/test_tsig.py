@@ -31,19 +31,25 @@ class KeyRingTests(SynchronousTestCase):
     def test_secrets_have_the_right_length(self) -> None:
         """A secret shorter than the digest, or longer than the hash's block, is refused with its length."""
         for algorithm, length in (("hmac-sha256", 31), ("hmac-sha256", 65), ("hmac-sha512", 63), ("hmac-sha1", 0)):
-            with self.assertRaisesRegex(InvalidSettings, f"key k: the secret has {length} bytes; {algorithm} needs"):
+            words = rf"keys\[0\].secret_file: expected a secret of .* for {algorithm}, got {length}"
+            with self.assertRaisesRegex(InvalidSettings, words):
                 KeyRing([("k", algorithm, bytes(length))])
 
     def test_broken_algorithms_are_refused(self) -> None:
         """MD5 and words that are no algorithm are refused with those that are."""
         for algorithm in ("hmac-md5", "hmac-md5.sig-alg.reg.int", "rot13"):
-            with self.assertRaisesRegex(InvalidSettings, "is not one of hmac-sha1"):
+            with self.assertRaisesRegex(InvalidSettings, r"keys\[0\].algorithm: expected one of hmac-sha1"):
                 KeyRing([("k", algorithm, SECRET)])
 
     def test_a_name_is_one_key(self) -> None:
         """Two keys of one name, in any case, are refused."""
-        with self.assertRaisesRegex(InvalidSettings, "given twice"):
+        with self.assertRaisesRegex(InvalidSettings, r"keys\[1\].name: 'K' is given twice"):
             KeyRing([("k", "hmac-sha256", SECRET), ("K", "hmac-sha512", bytes(64))])
+
+    def test_a_name_is_a_name(self) -> None:
+        """What is no domain name names no key."""
+        with self.assertRaisesRegex(InvalidSettings, r"keys\[0\].name: expected a name, got 'a..b'"):
+            KeyRing([("a..b", "hmac-sha256", SECRET)])
 
     def test_a_good_signature_is_known(self) -> None:
         """The key's folded name comes back; the ring finds the key by its configured name."""

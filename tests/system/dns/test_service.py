@@ -177,8 +177,14 @@ class ServiceTests(TestCase):
         for text, problem in (
             (good.replace("stale_seconds: 0.5", "stale_seconds: -1"), "zones[0].stale_seconds"),
             (good.replace("identity:", "identidy:"), "identidy"),
-            (good + f"keys: [{{name: k, secret_file: {self.directory}/short}}]\n", "key k: the secret has 5 bytes"),
-            (good.replace("other.zone", "missing.zone"), "missing.zone: No such file"),
+            (
+                good + f"keys: [{{name: k, secret_file: {self.directory}/short}}]\n",
+                "keys[0].secret_file: expected a secret of",
+            ),
+            (
+                good.replace("other.zone", "missing.zone"),
+                f"{self.configuration}: zones[1].master_file: {self.directory}/missing.zone: No such file",
+            ),
         ):
             self.configuration.write_text(text)
             code, output = await self.check("--check")
