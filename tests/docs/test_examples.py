@@ -23,7 +23,7 @@ _TOOLS = {"curl", "dig", "jq", "openssl"}
 _ADDRESS = re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d.])")
 _DOCUMENTATION = re.compile(r"127\.|192\.0\.2\.|198\.51\.100\.|203\.0\.113\.|0\.0\.0\.0")
 _NAME = re.compile(r"(?<![\w.@/-])(?:[a-z0-9-]+\.)+(?:example|com|net|org|io|dev|localhost)\b")
-_NAMES_ALLOWED = re.compile(r"(?:.*\.)?(?:warp\.example|example\.(?:com|net|org)|localhost)")
+_NAMES_ALLOWED = re.compile(r"(?:.*\.)?(?:warp\.example|example\.(?:com|net|org)|localhost)|inventory\.example")
 _LINK = re.compile(r"\]\((?!https?:|#)([^)#\s]+)[^)]*\)")
 
 
