@@ -29,6 +29,7 @@ LAYER_OF = (
     ("warp_twisted.ca.issue", 1),
     ("warp_twisted.systemd", 2),
     ("warp_twisted.process", 2),
+    ("warp_twisted.listen_text", 2),
     ("warp_twisted.log_output", 2),
     ("warp_twisted.registry*", 2),
     ("warp_twisted.ca*", 2),

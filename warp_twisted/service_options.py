@@ -4,14 +4,19 @@ What the taps of edge and agent have in common: the options of a service with on
 Each tap derives its `Options` from `ServiceOptions` and says how its file is read and checked.
 """
 
+import atexit
+import os
 import sys
-from typing import Any, ClassVar
+from pathlib import Path
+from typing import Any, ClassVar, Never
 
 from twisted.python.logfile import LogFile
 from twisted.python.usage import Options
 
 from warp_twisted.errors import WarpError
 from warp_twisted.log_output import LogOutput
+
+MAX_REASON_BYTES = 100  # what twistd reads of it
 
 
 class ServiceOptions(Options):
@@ -60,6 +65,33 @@ class ServiceOptions(Options):
         if self["check"]:
             print(f"{self['config']}: good")
             raise SystemExit(0)
+
+
+def give_up(twistd: Any, reason: str) -> Never:
+    """
+    End a process that cannot start, with status 1.
+
+    twistd removes its pid file after an exception, but not after this one, which prints no traceback.
+
+    :param twistd: twistd's own options, a mapping.
+    :param reason: told to who started a process that went into the background.
+    """
+    if twistd.get("statusPipe") is not None:
+        os.write(twistd["statusPipe"], f"1 {reason}".encode("ascii", "backslashreplace")[:MAX_REASON_BYTES])
+    if twistd.get("pidfile"):
+        Path(twistd["pidfile"]).unlink(missing_ok=True)
+    raise SystemExit(1)
+
+
+def exit_at_end(status: int) -> None:
+    """Let the process end with a status when twistd, which always says 0, has stopped and removed its pid file."""
+    atexit.register(_exit, status)
+
+
+def _exit(status: int) -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 def open_log(twistd: Any, log_format: str, level: str) -> LogOutput | None:

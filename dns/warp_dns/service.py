@@ -116,8 +116,8 @@ class DnsService(Service):
             zones = self._all_served(file)
             self.server.replace_zones(zones)
         except DnsError as error:
-            problem = str(error).removeprefix(f"{self._path}: ")
-            self._log.error("reload refused, all stays as it was: {path}: {problem}", path=self._path, problem=problem)
+            problem = f"{self._path}: {str(error).removeprefix(f'{self._path}: ')}"
+            self._log.error("reload refused, all stays as it was: {problem}", problem=problem)
             return
         wanted = {(zone.name, zone.follow) for zone in file.zones if zone.follow}
         for key in set(self._edges) - wanted:

@@ -3,14 +3,15 @@
 import io
 import sys
 import time
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import yaml
 from twisted.trial.unittest import SynchronousTestCase
 
-from warp_twisted.ca.issue import utc
-from warp_twisted.ca.store import add_edge, init_root
+from warp_twisted.ca.issue import issue_intermediate, key_to_pem, new_key, to_pem, utc
+from warp_twisted.ca.store import add_edge, init_root, load_root, write_file
 from warp_twisted.edge.tap import Options
 
 
@@ -22,7 +23,7 @@ class OptionsTests(SynchronousTestCase):
         self.directory = Path(self.mktemp())
         now = utc(time.time())
         init_root(self.directory / "ca", "warp.test", now)
-        add_edge(self.directory / "ca", "edge1", now)
+        add_edge(self.directory / "ca", "edge1", now, ["warp.test"])
         (self.directory / "certificates").mkdir()
 
     def write(self, **sections: Any) -> list[str]:
@@ -61,19 +62,47 @@ class OptionsTests(SynchronousTestCase):
         """What is wrong is named by key, whether it is in the file or in what the file points to."""
         (self.directory / "bad-certificates").mkdir()
         (self.directory / "bad-certificates" / "x.pem").write_text("nonsense")
+        zone = self.directory / "records.zone"
+        zone.write_text("www 60 A 192.0.2.1\nx 60 A banana\n")
         for sections, words in (
             ({"limits": {"head_bytes": "x"}}, "limits.head_bytes: expected int ≥ 1024 and ≤ 1048576, got 'x'"),
-            ({"listen": {"http": ["tcp:eighty"]}}, "listen.http: 'tcp:eighty' is no endpoint"),
-            ({"listen": {"metrics": "nonsense"}}, "listen.metrics: 'nonsense' is no endpoint"),
+            ({"listen": {"http": ["tcp:eighty"]}}, "listen.http[0]: expected an endpoint such as tcp:8080 or"),
+            ({"listen": {"http": ["tcp:80000"]}}, "listen.http[0]: expected a port from 0 to 65535, got 80000"),
+            ({"listen": {"http": ["tcp:80", "tcp:7844"]}}, "listen.tunnel[0]: 'tcp:7844' is listen.http[1] already"),
+            ({"listen": {"metrics": "nonsense"}}, "listen.metrics: expected an endpoint"),
+            ({"listen": {"dns": ["ns1.warp.test:53"]}}, "listen.dns[0]: expected an IP address with or without a port"),
+            ({"listen": {"dns": ["192.0.2.1:99999"]}}, "listen.dns[0]: expected a port from 0 to 65535, got '99999'"),
+            ({"listen": {"admin": "/" + "x" * 107}}, "too long; expected at most 107 bytes, got 108"),
+            ({"listen": {"admin": str(self.directory)}}, "is no socket"),
+            ({"dns": {"master_file": "absent.zone"}}, "dns.master_file: absent.zone: No such file"),
+            ({"dns": {"master_file": str(zone)}}, f"dns.master_file: {zone}:2: "),
+            ({"state": str(zone)}, f"state: {zone}: expected a directory"),
+            ({"log": {"access": "absent/access.log"}}, "log.access: absent/access.log: there is no directory absent"),
+            ({"zone": "other.test"}, "zone: edge1.other.test is outside what this edge may issue for: warp.test;"),
+            ({"ca": {"root": str(zone)}}, f"ca.root: {zone}: not a PEM certificate"),
             ({"certificates": "absent"}, "certificates: absent: No such file"),
             ({"certificates": None}, "certificates: a directory is needed"),
             ({"certificates": str(self.directory / "bad-certificates")}, "x.pem cannot be used"),
-            ({"ca": {"key": "absent.key"}}, "absent.key: No such file or directory"),
+            ({"ca": {"key": "absent.key"}}, "ca.key: absent.key: No such file or directory"),
             ({"ca": {"key": str(self.directory / "ca" / "root.key")}}, "is not the key of"),
             ({"zone": "Warp.Test"}, "zone: expected 'warp.test', got 'Warp.Test'"),
         ):
             error = self.assertRaises(SystemExit, self.parse, *self.write(**sections), "--check")
             self.assertIn(words, str(error))
+            self.assertTrue(str(error).startswith(str(self.directory / "edge.yaml")), str(error))
+        self.assertFalse((self.directory / "state").exists())
+
+    def test_certificate_that_has_ended(self) -> None:
+        """An intermediate whose time is over is refused: the edge could not issue its own certificate."""
+        for name in ("edge1.pem", "edge1.key"):
+            (self.directory / "ca" / name).unlink()
+        root = load_root(self.directory / "ca")
+        key = new_key()
+        ended = issue_intermediate(root, key.public_key(), "edge1", utc(time.time()), ["warp.test"], timedelta(0))
+        write_file(self.directory / "ca" / "edge1.pem", to_pem(ended).encode(), 0o644, overwrite=False)
+        write_file(self.directory / "ca" / "edge1.key", key_to_pem(key), 0o600, overwrite=False)
+        error = self.assertRaises(SystemExit, self.parse, *self.write(), "--check")
+        self.assertRegex(str(error), "ca.certificate: .*edge1.pem: .* is valid from .*; make a new one")
 
     def test_refused_without_check(self) -> None:
         """A file that is wrong is refused in the same words when the edge is to be started."""

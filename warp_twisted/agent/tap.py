@@ -1,9 +1,7 @@
 """`twistd warp-agent`: options, the configuration file, the log, signals and systemd; the rest is `agent.program`."""
 
-import atexit
 import os
 import signal
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +21,7 @@ from warp_twisted.ca.tokens import JoinTokenText, parse_token
 from warp_twisted.errors import InvalidSettings, WarpError
 from warp_twisted.log_output import LogOutput
 from warp_twisted.process import prepare
-from warp_twisted.service_options import ServiceOptions, open_log
+from warp_twisted.service_options import ServiceOptions, exit_at_end, open_log
 from warp_twisted.systemd import Systemd
 from warp_twisted.tunnel import Turn
 
@@ -145,8 +143,7 @@ class Program(MultiService):
         else:
             self._log.failure("the agent failed", failure=failure)
         self._systemd.status(f"cannot work: {failure.getErrorMessage()}")
-        # twistd itself always exits with 0; the handler runs when it has removed its pid file.
-        atexit.register(_exit, getattr(failure.value, "exit_code", 1))
+        exit_at_end(getattr(failure.value, "exit_code", 1))
         if not self._is_stopping:
             self._reactor.callWhenRunning(self._reactor.stop)
 
@@ -216,9 +213,3 @@ def _signature(path: Path) -> tuple[int, int, int] | None:
     except OSError:
         return None
     return status.st_ino, status.st_mtime_ns, status.st_size
-
-
-def _exit(status: int) -> None:
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(status)

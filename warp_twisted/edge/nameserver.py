@@ -7,7 +7,9 @@ It translates edge.yaml and errors; what is answered is decided there.
 from pathlib import Path
 from typing import Any
 
+from warp_dns.addresses import check_addresses
 from warp_dns.errors import DnsError
+from warp_dns.files import SerialFile
 from warp_dns.server import DnsServer, ServedZone
 from warp_dns.settings import ZoneSettings
 from warp_twisted.edge.presence import nameservers
@@ -24,17 +26,25 @@ def make_nameserver(reactor: Any, settings: EdgeSettings, publication: Publicati
     """
     if not settings.listen.dns:
         return None
-    zone = settings.zone
-    zone_settings = ZoneSettings(
-        name=zone,
-        nameservers={f"{name}.{zone}": addresses for name, addresses in nameservers(settings).items()},
-        master_file=settings.dns.master_file or "",
-        serial_file=str(Path(settings.state) / f"{zone}.serial"),
-    )
+    return _server(reactor, settings, publication, _serial_file(settings))
+
+
+def check_nameserver(reactor: Any, settings: EdgeSettings) -> None:
+    """
+    Look at what the settings say of DNS; nothing is written. The zone's file is read even where nobody serves it.
+
+    :raises InvalidSettings: naming the key.
+    """
     try:
-        return DnsServer(reactor, [ServedZone(zone_settings, publication)])
+        check_addresses(settings.listen.dns or (), "listen.dns")
     except DnsError as error:
-        raise InvalidSettings(f"dns: {error}") from error
+        raise InvalidSettings(f"{error}") from error
+    if settings.listen.dns:
+        try:
+            SerialFile(_serial_file(settings)).read()
+        except DnsError as error:
+            raise InvalidSettings(f"state: {error}") from error
+    _server(reactor, settings, None, "")
 
 
 def start_nameserver(server: DnsServer, settings: EdgeSettings) -> tuple[tuple[str, int], ...]:
@@ -48,3 +58,21 @@ def start_nameserver(server: DnsServer, settings: EdgeSettings) -> tuple[tuple[s
         return tuple(server.start(settings.listen.dns or ()))
     except DnsError as error:
         raise InvalidSettings(f"listen.dns: {error}") from error
+
+
+def _server(reactor: Any, settings: EdgeSettings, publication: Publication | None, serial_file: str) -> DnsServer:
+    zone = settings.zone
+    zone_settings = ZoneSettings(
+        name=zone,
+        nameservers={f"{name}.{zone}": addresses for name, addresses in nameservers(settings).items()},
+        master_file=settings.dns.master_file or "",
+        serial_file=serial_file,
+    )
+    try:
+        return DnsServer(reactor, [ServedZone(zone_settings, publication, key="dns")])
+    except DnsError as error:
+        raise InvalidSettings(f"{error}") from error
+
+
+def _serial_file(settings: EdgeSettings) -> str:
+    return str(Path(settings.state) / f"{settings.zone}.serial")

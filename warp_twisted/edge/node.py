@@ -20,14 +20,12 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
-from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IListeningPort, IProtocolFactory
+from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
 
 from warp_twisted.ca.errors import BadCertificate
 from warp_twisted.ca.issue import AgentIdentity, agent_identity, to_pem
-from warp_twisted.ca.store import load_edge
 from warp_twisted.edge.admin import (
     SOCKET_MODE,
     Admin,
@@ -37,6 +35,7 @@ from warp_twisted.edge.admin import (
     prepare_socket_path,
 )
 from warp_twisted.edge.admission import Admission
+from warp_twisted.edge.check import load_authority
 from warp_twisted.edge.comeback import Comeback
 from warp_twisted.edge.control_metrics import ControlCollector
 from warp_twisted.edge.enrollment import Enrollment, EnrollmentRate
@@ -50,6 +49,7 @@ from warp_twisted.edge.settings import EdgeSettings, merge_reloaded, needs_resta
 from warp_twisted.edge.tunnel_certificate import TunnelCertificate
 from warp_twisted.edge.tunnels import EdgeTunnels
 from warp_twisted.errors import InvalidSettings
+from warp_twisted.listen_text import server_endpoint
 from warp_twisted.registry.claims import Claims
 from warp_twisted.registry.given_names import NameGiver
 from warp_twisted.registry.mirror import Mirror
@@ -108,7 +108,7 @@ class EdgeNode(Service):
         self._start_error: Exception | None = None
         self._drained: Deferred[None] | None = None
         self._reloaded: list[Callable[[EdgeSettings], None]] = []
-        self.authority = load_edge(Path(settings.ca.root), Path(settings.ca.certificate), Path(settings.ca.key))
+        self.authority = load_authority(settings, reactor.seconds())
         self.serving = Serving(reactor, settings)
         self.publication = Publication(
             settings.zone, ttl=settings.dns.ttl, reserved=nameservers(settings), https=settings.dns.https_records
@@ -192,9 +192,9 @@ class EdgeNode(Service):
         self.tunnels.start()
         self._certificate.start()
         await self._open_doors()
-        tunnel = [await self._listen(text, self._listener) for text in listen.tunnel or ()]
-        http = [await self._listen(text, self.serving.http) for text in listen.http or ()]
-        https = [await self._listen(text, self.serving.https) for text in listen.https or ()]
+        tunnel = await self._listen_all("tunnel", listen.tunnel, self._listener)
+        http = await self._listen_all("http", listen.http, self.serving.http)
+        https = await self._listen_all("https", listen.https, self.serving.https)
         visitors: list[Any] = self._listening[len(tunnel) :]
         for port in visitors:  # they wait in the queue of the socket, rather than being refused
             port.stopReading()
@@ -212,7 +212,8 @@ class EdgeNode(Service):
         listen = self.settings.listen
         if listen.metrics is not None:
             site = self._site(observation_factory(self._observation))
-            self.presence.ports = replace(self.ports, metrics=await self._listen(listen.metrics, site, self._doors))
+            port = await self._listen("listen.metrics", listen.metrics, site, self._doors)
+            self.presence.ports = replace(self.ports, metrics=port)
         if listen.admin is not None:
             prepare_socket_path(listen.admin)
             site = self._site(self._admin.site())
@@ -222,13 +223,14 @@ class EdgeNode(Service):
                 site.doStop()  # Twisted starts the factory of a unix socket before it binds
                 raise InvalidSettings(f"listen.admin: {listen.admin}: {error.socketError}") from error
 
-    async def _listen(
-        self, text: str, factory: IProtocolFactory | None, ports: list[IListeningPort] | None = None
-    ) -> int:
+    async def _listen_all(self, key: str, texts: Sequence[str] | None, factory: Any) -> list[int]:
+        return [await self._listen(f"listen.{key}[{at}]", text, factory) for at, text in enumerate(texts or ())]
+
+    async def _listen(self, key: str, text: str, factory: Any, ports: list[IListeningPort] | None = None) -> int:
         try:
-            port = await serverFromString(self._reactor, text).listen(factory)
+            port = await server_endpoint(self._reactor, text, key).listen(factory)
         except (ValueError, CannotListenError) as error:
-            raise InvalidSettings(f"listen: {text}: {error}") from error
+            raise InvalidSettings(f"{key}: {text}: {getattr(error, 'socketError', error)}") from error
         (self._listening if ports is None else ports).append(port)
         return int(getattr(port.getHost(), "port", 0))
 

@@ -3,23 +3,20 @@
 import os
 import signal
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import serverFromString
 from twisted.logger import ILogObserver, Logger
 from twisted.python.failure import Failure
 
-from warp_twisted.ca.store import load_edge
+from warp_twisted.edge.check import check_edge
 from warp_twisted.edge.node import EdgeNode, Reloaded
-from warp_twisted.edge.serving import open_certificates
 from warp_twisted.edge.settings import EdgeSettings, read_edge_settings
 from warp_twisted.errors import InvalidSettings, WarpError
 from warp_twisted.log_output import LogOutput
 from warp_twisted.process import prepare
-from warp_twisted.service_options import ServiceOptions, open_log
+from warp_twisted.service_options import ServiceOptions, exit_at_end, give_up, open_log
 from warp_twisted.systemd import Systemd
 
 STOP_MARGIN_SECONDS = 15.0  # systemd is asked for so much more than a drain may take
@@ -48,34 +45,13 @@ Examples:
         return read_edge_settings(path)
 
     def check_settings(self, settings: EdgeSettings, source: str) -> None:
-        """See `check`."""
-        check(settings, source)
+        """Look at what the settings point to (`edge.check`)."""
+        from twisted.internet import reactor
 
-
-def check(settings: EdgeSettings, source: str) -> None:
-    """
-    Look at what the settings point to, without listening or writing.
-
-    :raises WarpError: naming what cannot be used.
-    """
-    load_edge(Path(settings.ca.root), Path(settings.ca.certificate), Path(settings.ca.key))
-    listen = settings.listen
-    from twisted.internet import reactor
-
-    if listen.https:
-        for complaint in open_certificates(settings, reactor).refresh():
-            raise InvalidSettings(f"{source}: {complaint}")
-    for key, texts in (
-        ("http", listen.http),
-        ("https", listen.https),
-        ("tunnel", listen.tunnel),
-        ("metrics", (listen.metrics,) if listen.metrics else ()),
-    ):
-        for text in texts or ():
-            try:
-                serverFromString(reactor, text)
-            except Exception as error:  # each kind of endpoint raises as it likes
-                raise InvalidSettings(f"{source}: listen.{key}: {text!r} is no endpoint: {error}") from error
+        try:
+            check_edge(reactor, settings, has_systemd_sockets="LISTEN_FDS" in os.environ)
+        except WarpError as error:
+            raise InvalidSettings(f"{source}: {error}") from error
 
 
 class Program(Service):
@@ -84,12 +60,16 @@ class Program(Service):
 
     :param build: makes the node; called when the process is the one that stays, as files and threads of a process
         that forks itself into the background do not go with it.
+    :param twistd: twistd's own options, a mapping.
     """
 
     _log = Logger()
 
-    def __init__(self, reactor: Any, build: Callable[[], EdgeNode], output: LogOutput | None, systemd: Systemd) -> None:
+    def __init__(
+        self, reactor: Any, build: Callable[[], EdgeNode], output: LogOutput | None, systemd: Systemd, twistd: Any
+    ) -> None:
         self._reactor = reactor
+        self._twistd = twistd
         self._build = build
         self._output = output
         self._systemd = systemd
@@ -109,7 +89,7 @@ class Program(Service):
             node.startService()
         except WarpError as error:
             self._log.critical("the edge cannot start: {error}", error=error)
-            raise SystemExit(1) from error
+            give_up(self._twistd, str(error))
         self._node = node
         node.on_reload(self._settings_changed)
         node.started.addCallbacks(
@@ -137,8 +117,7 @@ class Program(Service):
             self._log.critical("the edge cannot start: {error}", error=failure.value)
         else:
             self._log.failure("the edge cannot start", failure=failure)
-        # Nothing else makes twistd exit with another code than 0; by then everything has stopped in order.
-        self._reactor.addSystemEventTrigger("after", "shutdown", os._exit, 1)
+        exit_at_end(1)
         self._reactor.stop()
 
     def _stopped(self, result: object) -> object:
@@ -177,4 +156,5 @@ def makeService(options: Options) -> Program:
         return EdgeNode(reactor, settings, read_settings=lambda: read_edge_settings(path))
 
     systemd = Systemd(os.environ.get("NOTIFY_SOCKET"), os.environ.get("WATCHDOG_USEC"))
-    return Program(reactor, build, open_log(options.parent or {}, settings.log.format, settings.log.level), systemd)
+    twistd: Any = options.parent or {}
+    return Program(reactor, build, open_log(twistd, settings.log.format, settings.log.level), systemd, twistd)

@@ -1,0 +1,114 @@
+"""
+What can be known of an edge.yaml before the edge starts: the files and names that it points to, and its listeners.
+
+Nothing is listened on, dialled or written. The edge itself begins with the same looks, so a configuration that passes
+fails at the start only for what cannot be known before, such as a port that is taken.
+"""
+
+import os
+import stat
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+from warp_twisted.ca.errors import BadRequest, CaError
+from warp_twisted.ca.issue import check_permitted, issue_edge, new_key, utc
+from warp_twisted.ca.store import EdgeAuthority, load_edge
+from warp_twisted.edge.nameserver import check_nameserver
+from warp_twisted.edge.serving import open_certificates
+from warp_twisted.edge.settings import EdgeSettings
+from warp_twisted.errors import InvalidSettings
+from warp_twisted.listen_text import check_listeners
+from warp_twisted.names import HostnamePattern
+
+MAX_SOCKET_PATH = 107  # bytes; sockaddr_un of Linux has 108 with the zero at the end
+
+
+def check_edge(reactor: Any, settings: EdgeSettings, *, has_systemd_sockets: bool = False) -> None:
+    """
+    Look at what the settings point to.
+
+    :param reactor: to make endpoints with, and the clock.
+    :param has_systemd_sockets: whether systemd handed this process sockets that can be looked for.
+    :raises WarpError: naming the key, and what cannot be used.
+    """
+    load_authority(settings, reactor.seconds())
+    _check_state(settings.state)
+    listen = settings.listen
+    if listen.https:
+        for complaint in open_certificates(settings, reactor).refresh():
+            raise InvalidSettings(f"certificates: {complaint}")
+    listeners = {f"listen.{key}": getattr(listen, key) for key in ("http", "https", "tunnel", "metrics")}
+    check_listeners(reactor, listeners, has_systemd_sockets=has_systemd_sockets)
+    if listen.admin is not None:
+        check_socket_path(listen.admin)
+    check_nameserver(reactor, settings)
+    _check_access_log(settings.log.access)
+
+
+def load_authority(settings: EdgeSettings, now: float) -> EdgeAuthority:
+    """
+    Read what the edge issues with, and see that it may issue for the edge's own name, now.
+
+    :param now: seconds since the epoch.
+    :raises InvalidSettings: naming the key.
+    """
+    ca = settings.ca
+    try:
+        authority = load_edge(Path(ca.root), Path(ca.certificate), Path(ca.key))
+    except CaError as error:
+        keys = [key for key in ("root", "certificate", "key") if str(error).startswith(getattr(ca, key))]
+        raise InvalidSettings(f"{f'ca.{keys[0]}' if keys else 'ca'}: {error}") from error
+    hostname = f"{settings.edge.name}.{settings.zone}"
+    addresses = [ip_address(text) for text in settings.edge.addresses]
+    try:
+        check_permitted(authority.issuer, [HostnamePattern.parse(hostname)])
+        issue_edge(authority.issuer, new_key().public_key(), [hostname], addresses, utc(now))
+    except BadRequest as error:
+        raise InvalidSettings(
+            f"zone: {error}; agents would not trust this edge. Correct the zone, or make ca.certificate anew for it"
+        ) from error
+    except CaError as error:
+        raise InvalidSettings(f"ca.certificate: {ca.certificate}: {error}; make a new one") from error
+    return authority
+
+
+def check_socket_path(path: str) -> None:
+    """
+    Refuse a path at which there can be no admin socket.
+
+    :raises InvalidSettings: saying why.
+    """
+    length = len(os.fsencode(path))
+    if length > MAX_SOCKET_PATH:
+        raise InvalidSettings(f"listen.admin: {path}: too long; expected at most {MAX_SOCKET_PATH} bytes, got {length}")
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise InvalidSettings(f"listen.admin: {path}: {error.strerror or error}") from error
+    if not stat.S_ISSOCK(mode):
+        raise InvalidSettings(f"listen.admin: {path} exists and is no socket")
+
+
+def _check_state(name: str) -> None:
+    """Refuse a state directory that is there and cannot be used, or that can never be made."""
+    path = Path(name)
+    there = next(each for each in (path, *path.absolute().parents) if each.exists())
+    if not there.is_dir():
+        raise InvalidSettings(f"state: {there}: expected a directory, found something else")
+    if there == path and not os.access(path, os.R_OK | os.W_OK | os.X_OK):
+        raise InvalidSettings(f"state: {name}: this user may not write there")
+
+
+def _check_access_log(name: str | None) -> None:
+    if name is None or name == "-":
+        return
+    path = Path(name)
+    if path.is_dir():
+        raise InvalidSettings(f"log.access: {name}: expected a file, found a directory")
+    if not path.parent.is_dir():
+        raise InvalidSettings(f"log.access: {name}: there is no directory {path.parent}")
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise InvalidSettings(f"log.access: {name}: this user may not write there")

@@ -1,0 +1,91 @@
+"""
+Listeners as settings name them: Twisted endpoint strings, made into endpoints or refused with the key's path.
+
+Whoever listens and whoever only checks a file ask here, so that a text that passes the check can be listened on as
+far as its words go; whether the port is free is known only by trying.
+"""
+
+import re
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from ipaddress import ip_address
+
+from twisted.internet.endpoints import serverFromString
+from twisted.internet.interfaces import IReactorTime, IStreamServerEndpoint
+
+from warp_twisted.errors import InvalidSettings
+
+MAX_PORT = 65535
+
+_EXPECTED = "expected an endpoint such as tcp:8080 or tcp:8080:interface=192.0.2.1"
+_PORT = re.compile(r"(?:tcp6?|ssl):(?:port=)?(?P<port>-?\d+)(?=:|$)")
+_INTERFACE = re.compile(r":interface=(?P<interface>(?:\\.|[^:\\])+)")
+
+
+def server_endpoint(reactor: IReactorTime, text: str, key: str) -> IStreamServerEndpoint:
+    """
+    Return the endpoint that a text names.
+
+    :param key: the path of the text's key, `listen.http[0]` for one.
+    :raises InvalidSettings: naming the key, if it is none that could be listened on.
+    """
+    port, interface = _PORT.match(text), _INTERFACE.search(text)
+    if port and not 0 <= int(port["port"]) <= MAX_PORT:
+        raise InvalidSettings(f"{key}: expected a port from 0 to {MAX_PORT}, got {port['port']} in {text!r}")
+    if port and interface:
+        _check_interface(re.sub(r"\\(.)", r"\1", interface["interface"]), text, key)
+    try:
+        endpoint: IStreamServerEndpoint = serverFromString(reactor, text)
+    except Exception as error:  # each kind of endpoint raises as it likes
+        raise InvalidSettings(f"{key}: {_EXPECTED}, got {text!r} ({_reason(text, error)})") from error
+    return endpoint
+
+
+def check_listeners(
+    reactor: IReactorTime, listeners: Mapping[str, Sequence[str] | str | None], *, has_systemd_sockets: bool
+) -> None:
+    """
+    Look at listeners without opening them.
+
+    :param listeners: key → a text, a list of them, or None.
+    :param has_systemd_sockets: whether systemd handed this process any; where not, those that are named are believed.
+    :raises InvalidSettings: naming the key of the first that is wrong, or that another has taken.
+    """
+    taken: dict[str, str] = {}
+    for key, text in _items(listeners):
+        if text.startswith("systemd:") and not has_systemd_sockets:
+            continue
+        server_endpoint(reactor, text, key)
+        port = _PORT.match(text)
+        if port and int(port["port"]) == 0:
+            continue  # each gets a free one
+        if text in taken:
+            raise InvalidSettings(f"{key}: {text!r} is {taken[text]} already; give each listener its own port")
+        taken[text] = key
+
+
+def _items(listeners: Mapping[str, Sequence[str] | str | None]) -> Iterator[tuple[str, str]]:
+    for key, found in listeners.items():
+        if isinstance(found, str):
+            yield key, found
+        else:
+            yield from ((f"{key}[{index}]", text) for index, text in enumerate(found or ()))
+
+
+def _check_interface(interface: str, text: str, key: str) -> None:
+    """Refuse what is no address here, such as `eth0`: binding takes addresses, not names of devices."""
+    try:
+        ip_address(interface)
+    except ValueError:
+        try:
+            socket.getaddrinfo(interface, None)
+        except OSError as error:
+            raise InvalidSettings(
+                f"{key}: expected an address of this machine after interface=, got {interface!r} in {text!r}"
+            ) from error
+
+
+def _reason(text: str, error: Exception) -> str:
+    if text.startswith("systemd:") and isinstance(error, IndexError):
+        return "systemd handed this process no such socket"
+    return str(error) or type(error).__name__
