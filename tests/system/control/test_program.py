@@ -117,6 +117,50 @@ class CheckTests(ProgramTestCase):
         self.assertIn("limits.head_bytes: expected int ≥ 1024", result.stderr + result.stdout)
 
 
+class FailedStartTests(ProgramTestCase):
+    """An edge that cannot start leaves no pid file that would stop the next start."""
+
+    def start(self, *twistd: str) -> "subprocess.CompletedProcess[str]":
+        """Start one with a pid file, and wait for its end, or that of the process that stays in the foreground."""
+        program = [str(Path(sys.executable).with_name("twistd")), *twistd, "--pidfile", str(self.pid_file), "warp-edge"]
+        result = subprocess.run(
+            [*program, "--config", str(self.configuration)],
+            env=self.environment(),
+            cwd=self.directory,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+        self.assertEqual(result.returncode, 1, result.stdout + result.stderr)
+        self.assertNotIn("Traceback", result.stdout + result.stderr)
+        self.assertFalse(self.pid_file.exists())
+        return result
+
+    def setUp(self) -> None:
+        """Choose where the pid file would be."""
+        super().setUp()
+        self.pid_file = self.directory / "twistd.pid"
+
+    def test_what_is_wrong_at_once(self) -> None:
+        """A zone that the certificate does not allow is one line of the log and status 1."""
+        self.configure(zone="other.test")
+        self.assertIn("zone: edge1.other.test is outside", self.start("-n").stdout)
+
+    def test_what_is_wrong_later(self) -> None:
+        """So is a port that DNS cannot have, which is asked for last."""
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            self.configure(listen={"dns": [f"127.0.0.1:{taken.getsockname()[1]}"]})
+            self.assertIn("the edge cannot start: listen.dns: cannot serve DNS on", self.start("-n").stdout)
+
+    def test_in_the_background(self) -> None:
+        """Whoever starts it in the background is told the reason on the terminal."""
+        self.configure(zone="other.test")
+        self.assertIn("zone: edge1.other.test is outside", self.start().stderr)
+
+
 class LifeTests(ProgramTestCase):
     """Starting, reloading, stopping, dying."""
 
