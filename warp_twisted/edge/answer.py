@@ -155,7 +155,7 @@ class Answer:
             framing += b"Date: %b\r\n" % self._visitors.date()
         self.status = head.status
         self.write(b"%b%bX-Request-Id: %b\r\n\r\n%b" % (head.start, framing, self._request_id, payload))
-        if not is_complete:
+        if not is_complete and not self._visitor.is_clogged:
             self._visitor.wait(self._visitors.timeouts.origin_stall)
         return is_complete
 

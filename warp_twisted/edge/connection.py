@@ -74,11 +74,14 @@ class VisitorConnection(Protocol):
     :ivar address: the visitor's, for logs and for the origin.
     :ivar exchange: the request being served, or None between two.
     :ivar is_clogged: whether bytes wait here because the visitor does not read them.
+    :ivar unread_bytes: how many wait, those in the transport included as far as it says when they are gone.
     :ivar is_paused: whether the visitor is not read.
     :ivar deadline: an instant of the visitors' clock.
     """
 
     scheme = "http"
+    unread_bytes = 0
+    _given_bytes = 0  # of the piece that the transport has
 
     def __init__(self, visitors: "Visitors", address: str) -> None:
         self.visitors = visitors
@@ -222,6 +225,7 @@ class VisitorConnection(Protocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._is_closing = True
+        self._settle(self.unread_bytes)
         exchange, self.exchange = self.exchange, None
         self.visitors.disconnected(self)
         if exchange is not None:
@@ -234,9 +238,10 @@ class VisitorConnection(Protocol):
 
     def _make_progress(self) -> None:
         """The transport takes more: it is given the next piece, so that a slow visitor is told from a stalled one."""
+        self._settle(self._given_bytes)
         if self._queue:
             self.wait(self.visitors.timeouts.visitor_stall)
-            self._put(self._queue.popleft())
+            self._give()
             return
         self.is_clogged = False
         if self._is_closing:
@@ -250,6 +255,21 @@ class VisitorConnection(Protocol):
     def _enqueue(self, data: bytes) -> None:
         for at in range(0, len(data), PIECE_BYTES):
             self._queue.append(data[at : at + PIECE_BYTES])
+        self.unread_bytes += len(data)
+        self.visitors.count_unread(len(data))
+
+    def _give(self) -> None:
+        """Give the transport the next piece that waits."""
+        piece = self._queue.popleft()
+        self._given_bytes = len(piece)
+        self._put(piece)
+
+    def _settle(self, count: int) -> None:
+        """Note that bytes which waited are gone."""
+        self._given_bytes = 0
+        if count:
+            self.unread_bytes -= count
+            self.visitors.count_unread(-count)
 
     def _put(self, piece: bytes) -> None:
         """Give the transport a piece that had to wait."""
@@ -274,6 +294,7 @@ class VisitorConnection(Protocol):
         self._is_closing = True
         self._held = b""
         self._queue.clear()
+        self._settle(self.unread_bytes)
         self._cut()
 
     def _end(self, *, lingers: bool) -> None:

@@ -20,6 +20,7 @@ class VisitorLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     :param head: of requests and of responses alike.
     :param body: of requests.
     :param response_body: of responses; a body without bound by default, trailers and extensions bounded.
+    :param unread_bytes: of all answers together that wait for visitors to read them, before the slowest are cut.
     :param held_bytes: pipelined bytes kept while a request is served, before the visitor is no longer read.
     :param replay_bytes: of a request, kept until its answer begins, to send it again if its stream dies.
     :param interim_responses: of one request (103 and its like), before the origin is given up.
@@ -31,6 +32,7 @@ class VisitorLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     head: HeadLimits = HeadLimits()
     body: BodyLimits = BodyLimits()
     response_body: BodyLimits = BodyLimits()
+    unread_bytes: int = 512 * 1024 * 1024
     held_bytes: int = 65_536
     replay_bytes: int = 65_536
     interim_responses: int = 16

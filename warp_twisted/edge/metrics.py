@@ -38,7 +38,11 @@ class HostCounters:
 
 
 class DataPathMetrics:
-    """All counters of the data path."""
+    """
+    All counters of the data path.
+
+    :ivar unread_bytes: of answers that wait for visitors to read them, now.
+    """
 
     def __init__(self) -> None:
         self.unrouted = HostCounters()
@@ -47,6 +51,7 @@ class DataPathMetrics:
         self.connections = 0
         self.failed_handshakes = 0
         self.retries = 0
+        self.unread_bytes = 0
         self._buckets = [0] * (len(BUCKETS) + 1)
         self._seconds = 0.0
 
@@ -140,6 +145,9 @@ class DataPathCollector(Collector):
             "warp_edge_failed_handshakes", "Visitors that failed TLS.", value=metrics.failed_handshakes
         )
         yield GaugeMetricFamily("warp_edge_visitors", "Visitor connections open.", value=self._visitors_open())
+        yield GaugeMetricFamily(
+            "warp_edge_unread_bytes", "Bytes that wait for visitors to read them.", value=metrics.unread_bytes
+        )
         used, idle = self._streams()
         streams = GaugeMetricFamily("warp_edge_streams", "Streams to origins.", labels=("state",))
         streams.add_metric(("used",), used)

@@ -39,7 +39,7 @@ class PlainVisitor(VisitorConnection):
         # If it is no number, the connection is lost, as the transport will find out when it writes.
         self._enqueue(data[sent:] if isinstance(sent, int) else data)
         self._clog()
-        self._put(self._queue.popleft())
+        self._give()
 
     def _put(self, piece: bytes) -> None:
         self.transport.write(piece)

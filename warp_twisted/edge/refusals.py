@@ -31,6 +31,7 @@ ORIGIN_TOO_SLOW = Refusal(504, "origin-too-slow", "The application did not answe
 # Not answered, only logged: the answer had begun, or nobody was there to read one.
 VISITOR_GONE = Refusal(499, "visitor-gone", "The visitor left before the answer was complete.")
 VISITOR_TOO_SLOW = Refusal(499, "visitor-too-slow", "The visitor stopped reading the answer.")
+TOO_MUCH_UNREAD = Refusal(499, "unread-bytes", "Too many visitors read too slowly; this one was among the slowest.")
 CUT_SHORT = Refusal(502, "cut-short", "The application's answer ended early.")
 STALLED = Refusal(504, "stalled", "The application's answer stopped halfway.")
 

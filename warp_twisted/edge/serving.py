@@ -170,6 +170,7 @@ def visitor_limits(settings: EdgeSettings) -> VisitorLimits:
         idle_streams=limits.idle_streams_per_route,
         connections=limits.connections,
         connections_per_address=limits.connections_per_address,
+        unread_bytes=limits.unread_bytes,
     )
 
 

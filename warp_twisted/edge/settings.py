@@ -90,6 +90,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     body_bytes: Annotated[int, msgspec.Meta(ge=0)] = 0  # of one request; 0 sets no bound
     connections: Count = 20000
     connections_per_address: Count = 1000
+    unread_bytes: Annotated[int, msgspec.Meta(ge=1 << 20)] = 512 << 20  # of answers, in all
     tunnels: Count = 10000
     tunnels_per_agent: Count = 16
     handshakes: Count = 1000  # TLS connections on the tunnel port that are no tunnel yet

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from email.utils import formatdate
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IAddress, IReactorTime
+from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
 from twisted.internet.protocol import Factory, Protocol, ServerFactory, connectionDone
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
@@ -26,6 +26,7 @@ from warp_twisted.edge.metrics import DataPathMetrics
 from warp_twisted.edge.pages import response as error_response
 from warp_twisted.edge.plain import PlainVisitor
 from warp_twisted.edge.pool import OriginStream
+from warp_twisted.edge.refusals import TOO_MUCH_UNREAD
 from warp_twisted.edge.routing import RouteTable
 from warp_twisted.edge.secure import SecureVisitor, VisitorTls
 from warp_twisted.errors import WarpError
@@ -84,6 +85,7 @@ class Visitors:
         self._sweeping = LoopingCall(self.sweep)
         self._sweeping.clock = clock
         self._drained: Deferred[None] | None = None
+        self._making_room: IDelayedCall | None = None
         self._date = b""
 
     def start(self) -> None:
@@ -94,6 +96,9 @@ class Visitors:
         """Cut every connection and stop sweeping; what the access log holds is written."""
         if self._sweeping.running:
             self._sweeping.stop()
+        if self._making_room is not None:
+            self._making_room.cancel()
+            self._making_room = None
         for connection in list(self.connections):
             connection.abort()
         self.routes.close_idle()
@@ -130,17 +135,20 @@ class Visitors:
         self.now = present + self.timeouts.tick
         self._date = b""
         for connection in [connection for connection in self.connections if connection.deadline <= present]:
-            try:
-                connection.timed_out()
-            except Exception:
-                self._log.failure("a connection of {address} failed at its time-out", address=connection.address)
-                connection.abort()
+            self._time_out(connection)
         for stream in [stream for stream, deadline in self._ending.items() if deadline <= present]:
             del self._ending[stream]
             stream.reset()
         self.routes.sweep(present, self.timeouts.idle_stream)
         if self.access_log is not None:
             self.access_log.flush()
+
+    def _time_out(self, connection: VisitorConnection) -> None:
+        try:
+            connection.timed_out()
+        except Exception:
+            self._log.failure("a connection of {address} failed at its time-out", address=connection.address)
+            connection.abort()
 
     # For connections and exchanges.
 
@@ -153,6 +161,37 @@ class Visitors:
         if not self._date:
             self._date = formatdate(usegmt=True).encode()
         return self._date
+
+    def count_unread(self, count: int) -> None:
+        """
+        Note that bytes begin or cease to wait for a visitor to read them.
+
+        The credit for them was given before they came, so nothing but a whole tunnel could be told to wait; that would
+        hold everybody back. Above the limit the slowest visitors are cut instead, after this turn of the reactor, as
+        Envoy resets the streams that hold most memory.
+        """
+        metrics = self.metrics
+        metrics.unread_bytes += count
+        if metrics.unread_bytes > self.limits.unread_bytes and self._making_room is None and count > 0:
+            self._making_room = self.clock.callLater(0, self._make_room)
+
+    def _make_room(self) -> None:
+        """Cut the visitors that have not read for the longest time, until an eighth of the limit is free."""
+        self._making_room = None
+        metrics, limit = self.metrics, self.limits.unread_bytes
+        if metrics.unread_bytes <= limit:
+            return
+        waiting = [connection for connection in self.connections if connection.unread_bytes]
+        waiting.sort(key=_deadline)  # of a connection that is clogged: its last progress, and a constant more
+        unread, cut = metrics.unread_bytes, 0
+        for connection in waiting:
+            if metrics.unread_bytes <= limit - limit // 8:
+                break
+            metrics.count_refusal(TOO_MUCH_UNREAD)
+            cut += 1
+            self._time_out(connection)
+            connection.abort()
+        self._log.warn("{count} slow visitors were cut: {unread} bytes waited for visitors", count=cut, unread=unread)
 
     def let_end(self, origin: OriginStream) -> None:
         """End a stream in order, and cut it if the origin does not end as well."""
@@ -194,6 +233,10 @@ class Visitors:
     def _check_drained(self) -> None:
         if self._drained is not None and not self.connections and not self._drained.called:
             self._drained.callback(None)
+
+
+def _deadline(connection: VisitorConnection) -> float:
+    return connection.deadline
 
 
 class _TurnedAway(Protocol):

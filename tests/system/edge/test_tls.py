@@ -150,9 +150,12 @@ class TlsBackpressureTests(TlsTestCase):
             await deferLater(reactor, 0.01)
         await deferLater(reactor, 0.2)
         self.assertLess(sum(map(len, connection._queue)), 1024 * 1024)
+        self.assertEqual(self.edge.metrics.unread_bytes, connection.unread_bytes)
+        self.assertGreater(connection.unread_bytes, 0)
         client.transport._below.resumeProducing()
         await client.lost()
         self.assertEqual(len(client.received.partition(b"\r\n\r\n")[2]), size)
+        self.assertEqual(self.edge.metrics.unread_bytes, 0)
 
 
 class HandshakeTimeTests(TlsTestCase):
