@@ -1,0 +1,147 @@
+"""Tests of what the roles write for the example inventories: configurations, and units as systemd reads them."""
+
+import functools
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import yaml
+from twisted.trial.unittest import SkipTest, SynchronousTestCase
+
+from tests.roles.playing import PATIENCE
+from tests.roles.rendering import Rendering, copy_example, render, uncomment
+from warp_dns.configuration import read_configuration
+from warp_twisted.agent.settings import read_agent_settings
+from warp_twisted.edge.settings import read_edge_settings
+
+_MORE_EDGES = """
+        edge2: {ansible_host: "2001:db8::2", warp_edge_http_port: 0, warp_edge_https_port: "8443"}
+"""
+_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
+_SOCKET = re.compile(r"systemd:domain=(INET6?):index=(\d+)")
+
+
+@functools.cache
+def rendered(*, one_host: bool) -> Rendering:
+    """
+    Render an example inventory, once in a process.
+
+    :param one_host: as it is; else the other one, with all its variables set and one more edge.
+    """
+    directory = Path(tempfile.mkdtemp(prefix="rendered-", dir=Path.cwd()))
+    inventory = copy_example(directory / "inventory", one_host=one_host)
+    if not one_host:
+        uncomment(inventory)
+        hosts = inventory / "hosts.yml"
+        first = re.search(r"^ +edge1:.*\n", hosts.read_text(), re.MULTILINE)
+        assert first is not None
+        hosts.write_text(hosts.read_text().replace(first[0], first[0] + _MORE_EDGES.lstrip("\n")))
+    return render(directory, inventory)
+
+
+class ExampleTestCase(SynchronousTestCase):
+    """A directory for files of hosts."""
+
+    def setUp(self) -> None:
+        self.directory = Path(self.mktemp()).absolute()
+        self.directory.mkdir()
+
+    def write(self, host: str, name: str, *, one_host: bool = False) -> Path:
+        """Write a file of a host, and return where."""
+        path = self.directory / name
+        path.write_text(rendered(one_host=one_host).files[host][name])
+        return path
+
+
+class ExampleTests(ExampleTestCase):
+    """Both inventories."""
+
+    def test_taken(self) -> None:
+        """The roles take each inventory, and Ansible warns of nothing."""
+        for one_host in (True, False):
+            found = rendered(one_host=one_host)
+            self.assertEqual(found.refusals, {})
+            self.assertNotIn("[WARNING]", found.output)
+            self.assertNotIn("[DEPRECATION", found.output)
+
+    def test_settings(self) -> None:
+        """Warp takes each configuration, and finds in it what the inventory says."""
+        edge = read_edge_settings(str(self.write("edge1", "edge.yaml")))
+        self.assertEqual((edge.zone, edge.edge.name, edge.limits.connections), ("warp.example", "edge1", 20000))
+        self.assertEqual(edge.edge.addresses, ("192.0.2.1", "2001:db8::1"))
+        dns = read_configuration(str(self.write("edge1", "dns.yaml")))
+        self.assertEqual(dns.server.rate_limit.responses_per_second, 500)
+        agent = read_agent_settings(str(self.write("origin1", "main.yaml")))
+        self.assertEqual(agent.labels, {"release": "stable"})
+        for name, reader in (
+            ("edge.yaml", read_edge_settings),
+            ("dns.yaml", read_configuration),
+            ("main.yaml", read_agent_settings),
+        ):
+            reader(str(self.write("warp1", name, one_host=True)))
+
+    def test_sockets(self) -> None:
+        """Each listener of edge.yaml is the socket of its port in systemd's unit, whichever ports there are."""
+        for host, ports in (
+            ("edge1", {"http": 80, "https": 443, "tunnel": 7844}),
+            ("edge2", {"https": 8443, "tunnel": 7844}),
+        ):
+            files = rendered(one_host=False).files[host]
+            held = re.findall(r"^ListenStream=(.*)$", files["warp-edge.socket"], re.MULTILINE)
+            listen = yaml.safe_load(files["edge.yaml"])["listen"]
+            asked = {what: _SOCKET.findall(" ".join(listen[what])) for what in ("http", "https", "tunnel")}
+            found = {what: [(domain, held[int(index)]) for domain, index in asked[what]] for what in asked}
+            wanted = {what: [("INET", f"0.0.0.0:{port}"), ("INET6", f"[::]:{port}")] for what, port in ports.items()}
+            self.assertEqual(found, {"http": [], **wanted})
+            self.assertEqual(len(held), 2 * len(ports))
+
+
+class UnitTests(ExampleTestCase):
+    """The units, and Knot, as the programs that read them do."""
+
+    def run_program(self, *command: str | Path) -> "subprocess.CompletedProcess[str]":
+        """Run a program that must be there; what it prints comes as one text."""
+        if shutil.which(command[0], path=_PATH) is None:
+            raise SkipTest(f"{command[0]} is not installed")
+        return subprocess.run(
+            command,
+            env={"PATH": _PATH, "SYSTEMD_COLORS": "0"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=PATIENCE,
+        )
+
+    def check_unit(self, unit: Path) -> None:
+        """Assert that systemd finds nothing wrong with a unit, and that it is hardened."""
+        verified = self.run_program("systemd-analyze", "verify", "--man=no", unit)
+        # Nothing at all is said of it; of what else this machine has, something may be.
+        complaints = [line for line in verified.stdout.splitlines() if unit.parent.name in line or unit.name in line]
+        self.assertEqual((verified.returncode, complaints), (0, []))
+        if unit.suffix == ".service":
+            assessed = self.run_program("systemd-analyze", "security", "--offline=true", "--threshold=20", unit)
+            self.assertEqual(assessed.returncode, 0, assessed.stdout)
+
+    def test_own_units(self) -> None:
+        """systemd takes each unit, and its exposure is 2.0 at most, as `systemd-analyze security` counts."""
+        self.write("edge1", "warp-edge.socket")
+        self.check_unit(self.write("edge1", "warp-edge.service"))
+        self.check_unit(self.directory / "warp-edge.socket")
+        self.check_unit(self.write("edge1", "warp-dns.service"))
+        self.check_unit(self.write("edge1", "warp-firewall.service"))
+        self.check_unit(self.write("origin1", "warp-agent@.service").rename(self.directory / "warp-agent@main.service"))
+
+    def test_knot(self) -> None:
+        """Knot takes its configuration, and is hardened no less by what is added to Debian's unit."""
+        key = self.directory / "warp-key.conf"
+        key.write_text(f'key:\n  - id: warp-transfer\n    algorithm: hmac-sha256\n    secret: "{"A" * 43}="\n')
+        configuration = self.write("ns1", "knot.conf")
+        configuration.write_text(configuration.read_text().replace("/etc/knot/warp-key.conf", str(key)))
+        checked = self.run_program("knotc", "--config", configuration, "conf-check")
+        self.assertEqual(checked.returncode, 0, checked.stdout)
+        unit = Path(shutil.copy("/lib/systemd/system/knot.service", self.directory))
+        (self.directory / "knot.service.d").mkdir()
+        self.write("ns1", "hardening.conf").rename(self.directory / "knot.service.d/warp.conf")
+        self.check_unit(unit)
