@@ -40,11 +40,12 @@ class ServiceOptions(Options):
         """
         raise NotImplementedError
 
-    def check_settings(self, settings: Any, source: str) -> None:
+    def check_settings(self, settings: Any, source: str) -> str:
         """
         Look at what the settings point to, without dialling, listening or writing.
 
         :param source: the file's name, for messages.
+        :returns: what is still missing before the service can start, though nothing is wrong with the file.
         :raises WarpError: naming what cannot be used.
         """
         raise NotImplementedError
@@ -56,14 +57,15 @@ class ServiceOptions(Options):
         A file that is wrong ends the process by itself: after a `UsageError` twistd prints all its options first, and
         the one line that matters would stand below them.
         """
+        missing = ""
         try:
             self.settings = self.read_settings(self["config"])
             if self["check"]:
-                self.check_settings(self.settings, self["config"])
+                missing = self.check_settings(self.settings, self["config"])
         except WarpError as error:
             raise SystemExit(f"{error}") from error  # a line on stderr, status 1
         if self["check"]:
-            print(f"{self['config']}: good")
+            print(f"{self['config']}: good" + (f", but {missing}" if missing else ""))
             raise SystemExit(0)
 
 

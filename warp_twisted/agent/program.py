@@ -14,7 +14,7 @@ from time import time
 from cryptography import x509
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
-from twisted.internet.endpoints import serverFromString
+from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
@@ -30,7 +30,8 @@ from warp_twisted.agent.settings import AgentSettings
 from warp_twisted.agent.state import Identity, StateDirectory
 from warp_twisted.ca.issue import fingerprint
 from warp_twisted.ca.tokens import JoinTokenText
-from warp_twisted.errors import WarpError
+from warp_twisted.errors import InvalidSettings, WarpError
+from warp_twisted.listen_text import server_endpoint
 
 FIRST_ENROLL_DELAY_SECONDS = 1.0
 MAX_ENROLL_DELAY_SECONDS = 30.0
@@ -123,8 +124,11 @@ class AgentProgram(Service):
                 self._reactor, self._settings, state, identity, observe=self._observe, edges=edges, now=self._now
             )
             if self._settings.metrics is not None:
-                endpoint = serverFromString(self._reactor, self._settings.metrics)
-                self._metrics = await endpoint.listen(observation_site(agent))
+                endpoint = server_endpoint(self._reactor, self._settings.metrics, "metrics")
+                try:
+                    self._metrics = await endpoint.listen(observation_site(agent))
+                except CannotListenError as error:
+                    raise InvalidSettings(f"metrics: {self._settings.metrics}: {error.socketError}") from error
         except BaseException:
             state.close()
             raise

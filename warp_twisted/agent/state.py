@@ -24,6 +24,7 @@ from warp_twisted.ca.errors import BadCertificate
 from warp_twisted.ca.issue import agent_identity, key_to_pem
 
 MAX_SEEN_EDGES = 64
+_CHAIN, _KEY = "chain.pem", "key.pem"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +85,27 @@ def identity_of(chain_pem: str, root_pem: str, edges: Sequence[str], public_key:
     )
 
 
+def read_identity(path: Path) -> Identity:
+    """
+    Read who the agent of a state directory is, without taking the directory into use.
+
+    :raises NotEnrolled: if it has not enrolled yet.
+    :raises StateBroken: if what is there cannot be used.
+    """
+    try:
+        record = msgspec.json.decode((path / "agent.json").read_bytes(), type=_Record)
+        root_pem = (path / "root.pem").read_text("ascii")
+        chain_pem = (path / _CHAIN).read_text("ascii")
+        identity = identity_of(chain_pem, root_pem, record.edges, _read_key(path / _KEY).public_key())
+        return replace(identity, seen_edges=tuple(record.seen_edges))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise NotEnrolled(f"{path} holds no identity") from error
+    except OSError as error:
+        raise StateBroken(f"state directory {path}: {error.strerror}") from error
+    except (msgspec.MsgspecError, ValueError, TypeError, BadCertificate) as error:
+        raise StateBroken(f"{path} is damaged ({error}); remove it and enroll again") from error
+
+
 class StateDirectory:
     """
     A state directory, made when it is missing.
@@ -109,12 +131,12 @@ class StateDirectory:
     @property
     def chain_file(self) -> Path:
         """The certificate and its issuers, leaf first."""
-        return self.path / "chain.pem"
+        return self.path / _CHAIN
 
     @property
     def key_file(self) -> Path:
         """The private key."""
-        return self.path / "key.pem"
+        return self.path / _KEY
 
     def close(self) -> None:
         """Let another process use the directory."""
@@ -124,23 +146,12 @@ class StateDirectory:
 
     def load(self) -> Identity:
         """
-        Read who this agent is.
+        Read who this agent is; see `read_identity`.
 
         :raises NotEnrolled: if it has not enrolled yet.
         :raises StateBroken: if what is there cannot be used.
         """
-        try:
-            record = msgspec.json.decode((self.path / "agent.json").read_bytes(), type=_Record)
-            root_pem = (self.path / "root.pem").read_text("ascii")
-            chain_pem = self.chain_file.read_text("ascii")
-            identity = identity_of(chain_pem, root_pem, record.edges, self._key().public_key())
-            return replace(identity, seen_edges=tuple(record.seen_edges))
-        except FileNotFoundError as error:
-            raise NotEnrolled(f"{self.path} holds no identity") from error
-        except OSError as error:
-            raise StateBroken(f"state directory {self.path}: {error.strerror}") from error
-        except (msgspec.MsgspecError, ValueError, TypeError, BadCertificate) as error:
-            raise StateBroken(f"{self.path} is damaged ({error}); remove it and enroll again") from error
+        return read_identity(self.path)
 
     def read_roots(self) -> str:
         """
@@ -180,7 +191,7 @@ class StateDirectory:
         :raises BadCertificate: if it is not for our key, or not for us.
         :raises StateBroken: if the directory cannot be written.
         """
-        renewed = identity_of(chain_pem, identity.root_pem, identity.edges, self._key().public_key())
+        renewed = identity_of(chain_pem, identity.root_pem, identity.edges, _read_key(self.key_file).public_key())
         renewed = replace(renewed, seen_edges=identity.seen_edges)
         if renewed.agent_id != identity.agent_id:
             raise BadCertificate(f"the certificate is for agent {renewed.agent_id}, not {identity.agent_id}")
@@ -206,13 +217,7 @@ class StateDirectory:
 
     def request_key(self) -> ec.EllipticCurvePrivateKey:
         """Return the private key, to sign a certificate request."""
-        return self._key()
-
-    def _key(self) -> ec.EllipticCurvePrivateKey:
-        key = load_pem_private_key(self.key_file.read_bytes(), password=None)
-        if not isinstance(key, ec.EllipticCurvePrivateKey):
-            raise ValueError("key.pem holds no ECDSA key")
-        return key
+        return _read_key(self.key_file)
 
     def _write_record(self, identity: Identity) -> None:
         record = _Record(
@@ -235,3 +240,10 @@ class StateDirectory:
         except OSError:
             temporary.unlink(missing_ok=True)
             raise
+
+
+def _read_key(path: Path) -> ec.EllipticCurvePrivateKey:
+    key = load_pem_private_key(path.read_bytes(), password=None)
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise ValueError(f"{path.name} holds no ECDSA key")
+    return key

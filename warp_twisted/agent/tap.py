@@ -7,23 +7,21 @@ from typing import Any
 
 from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import serverFromString
 from twisted.internet.task import LoopingCall
 from twisted.logger import ILogObserver, Logger
 from twisted.names.client import lookupService
 from twisted.python.failure import Failure
 
+from warp_twisted.agent.check import check_agent, find_token
 from warp_twisted.agent.events import Event, TunnelDown, TunnelUp
 from warp_twisted.agent.program import AgentProgram
-from warp_twisted.agent.routes import Routes
 from warp_twisted.agent.settings import AgentSettings, read_agent_settings
-from warp_twisted.ca.tokens import JoinTokenText, parse_token
+from warp_twisted.ca.tokens import JoinTokenText
 from warp_twisted.errors import InvalidSettings, WarpError
 from warp_twisted.log_output import LogOutput
 from warp_twisted.process import prepare
 from warp_twisted.service_options import ServiceOptions, exit_at_end, open_log
 from warp_twisted.systemd import Systemd
-from warp_twisted.tunnel import Turn
 
 WATCH_SECONDS = 2.0
 READY_SECONDS = 60.0  # systemd hears that we are ready when a tunnel is up, or after this long without any edge
@@ -52,29 +50,20 @@ Examples:
         """Read agent.yaml."""
         return read_agent_settings(path)
 
-    def check_settings(self, settings: AgentSettings, source: str) -> None:
-        """See `check`."""
-        check(settings, source)
+    def check_settings(self, settings: AgentSettings, source: str) -> str:
+        """Look at what the settings point to (`agent.check`)."""
+        from twisted.internet import reactor
 
-
-def check(settings: AgentSettings, source: str) -> None:
-    """
-    Look at what the settings point to, without dialling, listening or writing.
-
-    :raises InvalidSettings: naming what cannot be used.
-    """
-    from twisted.internet import reactor
-
-    routes = Routes(reactor, Turn(reactor), lambda route: None)
-    try:
-        routes.replace(settings.ingress)
-    except InvalidSettings as error:
-        raise InvalidSettings(f"{source}: {error}") from error
-    if settings.metrics is not None:
+        environment = os.environ
         try:
-            serverFromString(reactor, settings.metrics)
-        except Exception as error:  # each kind of endpoint raises as it likes
-            raise InvalidSettings(f"{source}: metrics: {settings.metrics!r} is no endpoint: {error}") from error
+            return check_agent(
+                reactor,
+                settings,
+                environment.get("WARP_TOKEN", ""),
+                has_systemd_sockets="LISTEN_FDS" in environment,
+            )
+        except WarpError as error:
+            raise InvalidSettings(f"{source}: {error}") from error
 
 
 class Program(MultiService):
@@ -148,15 +137,7 @@ class Program(MultiService):
             self._reactor.callWhenRunning(self._reactor.stop)
 
     def _read_token(self) -> JoinTokenText | None:
-        text = os.environ.get("WARP_TOKEN", "")
-        if self._settings.token_file is not None:
-            try:
-                text = Path(self._settings.token_file).read_text("ascii")
-            except FileNotFoundError:
-                pass  # removed after the agent enrolled, as it should be
-            except (OSError, UnicodeDecodeError) as error:
-                raise InvalidSettings(f"token_file: {self._settings.token_file}: {error}") from error
-        return parse_token(text) if text.strip() else None
+        return find_token(self._settings.token_file, os.environ.get("WARP_TOKEN", ""))
 
     def _read_settings(self) -> AgentSettings:
         return read_agent_settings(str(self._path))

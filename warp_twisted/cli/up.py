@@ -102,6 +102,8 @@ def up(
     The agent dials the edges and listens on no network port. The first time it needs a join token, which an operator
     makes with `warp token create`; after that its certificate renews itself.
     """
+    from warp_twisted.agent.check import find_token
+
     if config is not None:
         if origin is not None or hostnames or path or no_tls_verify:
             raise click.UsageError("--config says what is served; ORIGIN and its options cannot be added to it")
@@ -117,7 +119,10 @@ def up(
         token_file=token_file or settings.token_file,
         state=state or (settings.state if config is not None else str(_default_state(settings))),
     )
-    token = read_token(settings.token_file, os.environ)
+    if config is not None and token_file is None:
+        token = find_token(settings.token_file, os.environ.get("WARP_TOKEN", ""))  # may be gone after it was used
+    else:
+        token = read_token(token_file, os.environ)
     temporary: Path | None = None
     if token is None and config is None and state is None and not (Path(settings.state) / "agent.json").exists():
         token, temporary = _join_demo(settings, hostnames)

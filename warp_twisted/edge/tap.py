@@ -44,7 +44,7 @@ Examples:
         """Read edge.yaml."""
         return read_edge_settings(path)
 
-    def check_settings(self, settings: EdgeSettings, source: str) -> None:
+    def check_settings(self, settings: EdgeSettings, source: str) -> str:
         """Look at what the settings point to (`edge.check`)."""
         from twisted.internet import reactor
 
@@ -52,6 +52,7 @@ Examples:
             check_edge(reactor, settings, has_systemd_sockets="LISTEN_FDS" in os.environ)
         except WarpError as error:
             raise InvalidSettings(f"{source}: {error}") from error
+        return ""
 
 
 class Program(Service):

@@ -225,7 +225,7 @@ class UpTests(ProgramTestCase):
     async def test_config(self) -> None:
         """An agent.yaml says what is served, and is followed."""
         path = self.directory / "agent.yaml"
-        path.write_text(f"tunnels: 1\nstate: {self.state}\ningress: [{{service: '{self.echo}'}}]")
+        path.write_text(f"tunnels: 1\nstate: {self.state}\ntoken_file: /nowhere\ningress: [{{service: '{self.echo}'}}]")
         up = self.up("--config", str(path), "--label", "a=b", WARP_TOKEN=self.token)
         await self.edge.until(lambda: len(self.edge.tunnels) == 1)
         self.assertEqual(self.edge.hellos[0].labels, {"a": "b"})

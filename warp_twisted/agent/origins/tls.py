@@ -59,7 +59,7 @@ def origin_tls(host: str, request: OriginRequest) -> IOpenSSLClientConnectionCre
         return _Unverified(CertificateOptions(), name)
     if request.ca is None:
         return _Verified(CertificateOptions(trustRoot=platformTrust()), name)
-    return _Verified(CertificateOptions(trustRoot=trustRootFromCertificates(_read_ca(request.ca))), name)
+    return _Verified(CertificateOptions(trustRoot=trustRootFromCertificates(read_ca(request.ca))), name)
 
 
 def _server_name(text: str) -> str:
@@ -71,7 +71,12 @@ def _server_name(text: str) -> str:
         raise InvalidSettings(f"originRequest.server_name: {error}") from error
 
 
-def _read_ca(path: str) -> list[Certificate]:
+def read_ca(path: str) -> list[Certificate]:
+    """
+    Read the authorities that an origin's certificate may descend from.
+
+    :raises InvalidSettings: if the file cannot be read, or holds none.
+    """
     try:
         pem = Path(path).read_bytes()
     except OSError as error:

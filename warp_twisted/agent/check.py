@@ -1,0 +1,91 @@
+"""
+What can be known of an agent.yaml before the agent starts: the files that it names, its identity, and its join token.
+
+Nothing is dialled, listened on or written. Tokens are read here for the start as well, so that both say the same.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from warp_twisted.agent.errors import NotEnrolled
+from warp_twisted.agent.origins.tls import read_ca
+from warp_twisted.agent.routes import Routes
+from warp_twisted.agent.settings import AgentSettings
+from warp_twisted.agent.state import read_identity
+from warp_twisted.ca.errors import BadJoinToken
+from warp_twisted.ca.tokens import MAX_TEXT, JoinTokenText, parse_token
+from warp_twisted.errors import InvalidSettings, WarpError
+from warp_twisted.listen_text import check_listeners
+from warp_twisted.tunnel import Turn
+
+
+def check_agent(
+    reactor: Any, settings: AgentSettings, environment_token: str = "", *, has_systemd_sockets: bool = False
+) -> str:
+    """
+    Look at what the settings point to.
+
+    :param environment_token: the value of `$WARP_TOKEN`.
+    :param has_systemd_sockets: whether systemd handed this process sockets that can be looked for.
+    :returns: what is still missing before the agent can start, empty if nothing is: a machine is configured first
+        and enrolled then, so a token that is not there yet is no mistake in the file.
+    :raises WarpError: naming the key, and what cannot be used.
+    """
+    Routes(reactor, Turn(reactor), lambda route: None).replace(settings.ingress)
+    for index, rule in enumerate(settings.ingress.rules):
+        if rule.request.ca is not None:  # also where no https origin reads it yet
+            try:
+                read_ca(rule.request.ca)
+            except InvalidSettings as error:
+                raise InvalidSettings(f"ingress[{index}].{error}") from error
+    check_listeners(reactor, {"metrics": settings.metrics}, has_systemd_sockets=has_systemd_sockets)
+    token = find_token(settings.token_file, environment_token)
+    why = _why_not_enrolled(settings, reactor.seconds())
+    if not why or token is not None:
+        return ""
+    where = f"there is no token_file {settings.token_file}" if settings.token_file else "no token_file is given"
+    return f"the agent cannot start yet: {why}, and {where}; make a token with: warp token create"
+
+
+def find_token(token_file: str | None, environment_token: str = "") -> JoinTokenText | None:
+    """
+    Read the join token that was given, None if none was: its file is removed after the agent enrolled, as it should be.
+
+    :raises InvalidSettings: if there is one that cannot be read, or is none.
+    """
+    if token_file is not None:
+        try:
+            with Path(token_file).open("rb") as file:
+                text = file.read(MAX_TEXT + 1).decode("ascii", "replace")
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise InvalidSettings(f"token_file: {token_file}: {error.strerror or error}") from error
+        else:
+            return _parse(text, f"token_file: {token_file}")
+    return _parse(environment_token, "$WARP_TOKEN") if environment_token.strip() else None
+
+
+def _parse(text: str, place: str) -> JoinTokenText:
+    """Read a token; what is wrong with it is told without repeating it."""
+    if not text.strip():
+        raise InvalidSettings(f"{place}: expected a join token, found nothing; remove it, or write the token there")
+    try:
+        return parse_token(text)
+    except BadJoinToken as error:
+        raise InvalidSettings(f"{place}: {error}") from error
+
+
+def _why_not_enrolled(settings: AgentSettings, now: float) -> str:
+    """Say why the identity that is there does not do, if it does not."""
+    path = Path(settings.state)
+    try:
+        identity = read_identity(path)
+    except NotEnrolled as error:
+        there = next(each for each in (path, *path.absolute().parents) if each.exists())
+        if not there.is_dir():
+            raise InvalidSettings(f"state: {there}: expected a directory, found something else") from error
+        return str(error)
+    except WarpError as error:
+        raise InvalidSettings(f"state: {error}") from error
+    return f"the certificate in {path} has run out" if now >= identity.valid_until else ""
