@@ -64,6 +64,13 @@ class HierarchyTests(SynchronousTestCase):
         self.assertEqual(days, [3650, 365, 7, 1])
         self.assertLess(agent.not_valid_before_utc, NOW)
 
+    def test_short_life_is_not_half_over_at_its_start(self) -> None:
+        """A certificate for a minute is renewed at half of its life, and not at once."""
+        agent = issue_agent(self.edge, new_key().public_key(), "a-1", PATTERNS, NOW, timedelta(minutes=1))
+        half = agent.not_valid_before_utc + (agent.not_valid_after_utc - agent.not_valid_before_utc) / 2
+        self.assertGreater(half, NOW + timedelta(seconds=20))
+        self.assertLess(agent.not_valid_before_utc, NOW)
+
     def test_edge_certificate_verifies(self) -> None:
         """A path validator accepts the edge's certificate for its names and addresses, through the intermediate."""
         leaf = issue_edge(self.edge, new_key().public_key(), ["edge1.warp.example"], [ip_address("192.0.2.1")], NOW)
