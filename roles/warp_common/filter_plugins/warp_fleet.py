@@ -23,14 +23,16 @@ def warp_addresses(hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, Any
 
 
 def warp_not_addresses(texts: Iterable[object]) -> list[object]:
-    """Return what is no IP address."""
-    wrong = []
-    for text in texts:
-        try:
-            ipaddress.ip_address(str(text))
-        except ValueError:
-            wrong.append(text)
-    return wrong
+    """Return what is no IP address, or one that means something on one link only (`fe80::1%eth0`)."""
+    return [text for text in texts if not _is_address(str(text))]
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return "%" not in text
 
 
 def warp_peers(hosts: Iterable[str], addresses: Addresses) -> list[dict[str, Any]]:

@@ -4,7 +4,10 @@ import ipaddress
 from collections.abc import Callable, Iterable
 
 
-def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+def _network(given: object) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    text = str(given)  # a number would be taken for the address of that number
+    if "%" in text:
+        raise ValueError("a zone of an address may be any text")
     return ipaddress.ip_network(text, strict=False)
 
 
