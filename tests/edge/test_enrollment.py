@@ -82,14 +82,15 @@ class EnrollmentTests(TestCase):
             await self.token()
 
     async def test_revoking_twice(self) -> None:
-        """Revoking an agent again changes nothing; revoking nobody is an error."""
+        """Revoking an agent again changes nothing; revoking what is no agent's id is an error."""
         answer = await self.enroll(await self.token())
         assert isinstance(answer, Enrolled)
         await self.enrollment.revoke_agent(answer.agent_id, "first")
         await self.enrollment.revoke_agent(answer.agent_id, "second")
         self.assertEqual(self.control.mirror.revocations[answer.agent_id].reason, "first")
-        with self.assertRaises(AgentUnknown):
-            await self.enrollment.revoke_agent("a-nobody")
+        for nobody in ("a-nobody", "a-0123456789abcde", "a-0123456789abcdef0", "a-0123456789abcdeF", ""):
+            with self.assertRaises(AgentUnknown):
+                await self.enrollment.revoke_agent(nobody)
         with self.assertRaises(TokenNotFound):
             await self.enrollment.revoke_token("nothing")
 

@@ -503,6 +503,16 @@ class RevocationTests(TunnelsTestCase):
         end.pair.pump()
         self.assertTrue(end.is_lost)
 
+    async def test_agent_that_nobody_knows(self) -> None:
+        """An agent without record and tunnel can be revoked by its id, and is refused when it comes."""
+        agent = "a-0123456789abcdef"
+        await self.control.enrollment.revoke_agent(agent, "from before the backup")
+        self.assertEqual(self.control.mirror.revocations[agent].reason, "from before the backup")
+        end = self.control.connect(agent)
+        end.hello("app.warp.example")
+        self.assertEqual(end.messages[0].code, "revoked")  # type: ignore[union-attr]
+        self.assertTrue(end.is_lost)
+
     async def test_record_that_is_deleted(self) -> None:
         """An agent whose record goes, without a revocation, is cut as well."""
         end = self.control.connect()

@@ -6,6 +6,7 @@ registry hears of it. A use of a token is counted by compare-and-set together wi
 that come at the same moment with a token for one do not both get in.
 """
 
+import re
 import secrets
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
@@ -31,6 +32,7 @@ from warp_twisted.wire.control import Enrolled, EnrollRefused, EnrollRequest, Re
 
 ATTEMPTS = 5  # at a token that others use in the same moment
 REMEMBERED_ADDRESSES = 10_000
+AGENT_ID = re.compile(r"a-[0-9a-f]{16}")  # as `_enroll` makes them
 
 
 class EnrollmentRate:
@@ -166,13 +168,16 @@ class Enrollment:
         """
         Cut an agent off: every edge that hears of it closes its tunnels, and nobody lets it in again.
 
-        :raises AgentUnknown: if there is none.
+        It need not be known here: a registry that was restored from a backup may have forgotten an agent that enrolled
+        later, and its certificate is good all the same.
+
+        :raises AgentUnknown: if there is none, and this is no agent's id.
         """
         if agent in self._mirror.revocations:
             return
-        has_tunnel = any(tunnel.agent == agent for tunnel in self._mirror.tunnels.values())
-        if not has_tunnel and await self._store.get(AGENTS + agent) is None:
-            raise AgentUnknown(f"no agent {agent} is enrolled")
+        is_id = AGENT_ID.fullmatch(agent) or any(tunnel.agent == agent for tunnel in self._mirror.tunnels.values())
+        if not is_id and await self._store.get(AGENTS + agent) is None:
+            raise AgentUnknown(f"no agent {agent} is enrolled, and an agent's id is a- with 16 hexadecimal digits")
         revocation = Revocation(agent=agent, revoked_at=self._clock.seconds(), reason=reason)
         names = [NAMES + given.hostname for given in self._mirror.given_names.values() if given.agent == agent]
         await self._store.transact(

@@ -27,7 +27,7 @@ class TooManyEnrollments(EdgeError):
 
 
 class AgentUnknown(EdgeError):
-    """No such agent is enrolled."""
+    """No such agent is enrolled, and there can be none."""
 
 
 class TokenNotFound(EdgeError):
