@@ -21,8 +21,9 @@ CAP_NET_BIND_SERVICE = 1 << 10
 # What is wrong, and what the refusal must say: the variable, and what was expected.
 WRONG = (
     ({"warp_zone": "Not A Zone"}, r"warp_edge_zone: expected a name such as warp\.example"),
+    ({"warp_fleet_edges": ["edge1", "ns1"]}, r"edges: expected one host, as each has a registry of its own"),
     ({"warp_edge_http_port": "eighty"}, r"warp_edge_http_port.*unable to convert to\s+int"),
-    ({"warp_edge_limits": {"head_bytes": 5}}, r"warp_edge_limits\.head_bytes: expected int ≥ 1024"),
+    ({"warp_edge_limits": {"head_bytes": 5}}, r"warp_edge_limits\.head_bytes: expected a whole number from 1024"),
     ({"warp_edge_timeouts": {"drian": 5}}, r"warp_edge_timeouts\.drian: unknown key; did you mean drain"),
     ({"warp_firewall_ssh_ports": [2222]}, r"warp_firewall_ssh_ports.*expected to cover\s+this very login"),
 )

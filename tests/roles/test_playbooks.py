@@ -54,6 +54,7 @@ class CheckTests(SynchronousTestCase):
         wrong = "expected IPv4 and IPv6 addresses, or else one as ansible_host, got ['edge1.two.example']"
         self.assertIn(f"warp_addresses: {wrong}", said)
         self.assertEqual(
-            sorted(text.split(":")[0] for text in said), ["names of hosts", "warp_addresses", "warp_other_names"]
+            sorted(text.split(":")[0] for text in said),
+            ["edges", "names of hosts", "warp_addresses", "warp_other_names"],
         )
         self.assertEqual(run.results[-len(last) :], tuple(last))
