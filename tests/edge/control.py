@@ -8,6 +8,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from warp_twisted.ca.issue import (
+    INTERMEDIATE_LIFETIME,
     AgentIdentity,
     Issuer,
     agent_identity,
@@ -51,11 +52,13 @@ def make_settings(**sections: object) -> EdgeSettings:
     return convert({**raw, **sections}, EdgeSettings, "edge.yaml")
 
 
-def make_authority(now: float = NOW, permitted: Sequence[str] = ()) -> EdgeAuthority:
+def make_authority(
+    now: float = NOW, permitted: Sequence[str] = (), lifetime: timedelta = INTERMEDIATE_LIFETIME
+) -> EdgeAuthority:
     """Return an edge's intermediate under a root of its own."""
     root_key, edge_key = new_key(), new_key()
     root = Issuer(issue_root(root_key, ZONE, utc(now)), root_key)
-    certificate = issue_intermediate(root, edge_key.public_key(), "edge1", utc(now), permitted)
+    certificate = issue_intermediate(root, edge_key.public_key(), "edge1", utc(now), permitted, lifetime)
     return EdgeAuthority(Issuer(certificate, edge_key, (certificate,)), (root.certificate,))
 
 
@@ -119,9 +122,13 @@ class AgentEnd:
 
 
 class Control:
-    """An edge without sockets."""
+    """
+    An edge without sockets.
 
-    def __init__(self, **sections: object) -> None:
+    :param issuer_lifetime: of its intermediate.
+    """
+
+    def __init__(self, issuer_lifetime: timedelta = INTERMEDIATE_LIFETIME, /, **sections: object) -> None:
         self.clock = Clock()
         self.clock.rightNow = NOW
         self.settings = make_settings(**sections)
@@ -132,7 +139,7 @@ class Control:
         self.claims = Claims(self.store, self.clock, self.settings.timeouts.lease)
         self.routes = RecordingRoutes()
         self.pairs: list[TunnelPair] = []
-        self.authority = make_authority()
+        self.authority = make_authority(lifetime=issuer_lifetime)
         self.enrollment = Enrollment(
             self.store, self.mirror, self.authority, self.clock, lambda: self.settings.ca.agent_lifetime
         )

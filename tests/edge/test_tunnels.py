@@ -6,7 +6,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
-from tests.edge.control import Control, make_settings
+from tests.edge.control import NOW, Control, make_settings
 from warp_twisted.ca.issue import new_key, new_request
 from warp_twisted.edge.errors import OfferRefused
 from warp_twisted.edge.offers import MAX_HOSTNAMES_BYTES
@@ -572,6 +572,20 @@ class RenewalTests(TunnelsTestCase):
         self.assertFalse(agent.is_lost)
         self.pass_time(agent, 20 + EXPIRY_CHECK_SECONDS)
         self.assertTrue(agent.is_lost)
+
+    async def test_issuer_that_ends_first(self) -> None:
+        """A renewed certificate lasts no longer than the edge's own, and the tunnel no longer than that."""
+        control = Control(timedelta(seconds=100))
+        await control.start()
+        self.addCleanup(control.stop)
+        await control.enrolled("a-1")
+        agent = control.connect(lifetime=timedelta(seconds=60))
+        agent.hello("app.warp.example")
+        (tunnel,) = control.tunnels.registrations.by_id.values()
+        self.assertEqual(tunnel.expires_at, NOW + 60)
+        agent.send(RenewRequest(csr_pem=new_request(new_key())))
+        self.assertIsInstance(agent.messages[-1], Renewed)
+        self.assertEqual(tunnel.expires_at, NOW + 100)
 
     def test_renewed_agent_keeps_its_tunnels(self) -> None:
         """A renewal holds for all tunnels of the agent."""

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
+from cryptography import x509
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
@@ -33,6 +34,11 @@ from warp_twisted.wire.control import Enrolled, EnrollRefused, EnrollRequest, Re
 ATTEMPTS = 5  # at a token that others use in the same moment
 REMEMBERED_ADDRESSES = 10_000
 AGENT_ID = re.compile(r"a-[0-9a-f]{16}")  # as `_enroll` makes them
+
+
+def issued_until(chain_pem: str) -> float:
+    """Return when the first certificate of a chain that was just issued ends."""
+    return x509.load_pem_x509_certificate(chain_pem.encode()).not_valid_after_utc.timestamp()
 
 
 class EnrollmentRate:

@@ -24,6 +24,7 @@ from twisted.python.failure import Failure
 from warp_twisted.ca.issue import AgentIdentity
 from warp_twisted.edge.admission import Admission
 from warp_twisted.edge.control_rate import ControlRate
+from warp_twisted.edge.enrollment import issued_until
 from warp_twisted.edge.errors import EdgeError, OfferRefused
 from warp_twisted.edge.offers import Offer, check_hello
 from warp_twisted.edge.registrations import EdgeTunnel, Registrations, Routes
@@ -300,7 +301,7 @@ class EdgeTunnels:
     def _renew(self, tunnel: EdgeTunnel, message: RenewRequest) -> None:
         answer = self._authority.renew(tunnel.agent, message.csr_pem)
         if isinstance(answer, Renewed):
-            until = self._clock.seconds() + self._settings().ca.agent_lifetime
+            until = issued_until(answer.chain_pem)  # which is not after its issuer's end
             for each in self.registrations.of_agent(tunnel.agent):
                 each.expires_at = until
         tunnel.protocol.send_control(answer)
