@@ -43,7 +43,11 @@ REFUSED: list[tuple[str, dict[str, Any], list[str]]] = [
         ],
     ),
     ("warp_edge", {"warp_edge_tunnel_port": 0}, ["warp_edge_tunnel_port: expected different ports"]),
-    ("warp_edge", {"warp_edge_limits": {"head_bytes": 1}}, ["^warp_edge_limits.head_bytes: expected int ≥ 1024"]),
+    (
+        "warp_edge",
+        {"warp_edge_limits": {"head_bytes": 1}},
+        ["^warp_edge_limits.head_bytes: expected a whole number from 1024"],
+    ),
     ("warp_edge", {"warp_edge_timeouts": {"drian": 1}}, ["^warp_edge_timeouts.*drian"]),
     ("warp_edge", {"warp_edge_dns_server": {"ports": 1}}, ["^warp_edge_dns_server.*ports"]),
     (
@@ -112,8 +116,8 @@ REFUSED: list[tuple[str, dict[str, Any], list[str]]] = [
         },
         [
             "warp_agent_instances, open: ingress",
-            "warp_agent_instances, none: tunnels: expected int ≥ 1",
-            "warp_agent_instances, hasty: drain: expected number > 0",
+            "warp_agent_instances, none: tunnels: expected a whole number from 1",
+            "warp_agent_instances, hasty: drain: expected a number above 0",
             "warp_agent_instances, labelled: .*label",
         ],
     ),

@@ -35,12 +35,11 @@ EXAMPLES = r"""
     source: "{{ playbook_dir }}"
     constraints: roles/warp_common/files/constraints.txt
   delegate_to: localhost
-  register: built
 
 - name: Name the release of a wheel that was built elsewhere
   warp_wheel:
     source: "{{ playbook_dir }}"
-    wheel: "{{ built.path }}"
+    wheel: dist/warp_twisted-0.1.0-py3-none-any.whl
     constraints: roles/warp_common/files/constraints.txt
   delegate_to: localhost
 """
