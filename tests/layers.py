@@ -53,10 +53,9 @@ LAYER_OF = (
 # What layer 1 may take besides the standard library; higher ones may use what pyproject declares.
 PURE_LIBRARIES = {"msgspec", "cryptography", "re2"}
 PURE_LIBRARIES_OF = {
-    "warp_twisted.configuration": {"yaml"},
     "warp_twisted.http1*": {"httptools"},
     "warp_dns*": {"dns"},
-    "warp_dns.configuration": {"yaml"},
+    "warp_dns.yaml_settings": {"yaml"},
     "warp_dns.cookies": {"siphash24"},
     "warp_dns.limits": {"socket"},  # inet_pton and its like: arithmetic on addresses, nothing is opened
     "warp_dns.metrics": {"prometheus_client"},  # counters; reading them is the shells' work

@@ -42,10 +42,22 @@ def parse_hostname(text: str) -> Hostname:
     labels = name.split(".")
     for label in labels:
         if not _DNS_LABEL.fullmatch(label):
-            raise InvalidName(f"{text!r} is not a hostname: {label!r} must be 1 to 63 letters, digits or inner hyphens")
+            raise InvalidName(f"{text!r} is not a hostname: {_why_no_label(text, label)}")
     if labels[-1].isdigit():
         raise InvalidName(f"{text!r} is not a hostname: it looks like an address")
     return Hostname(name)
+
+
+def _why_no_label(text: str, label: str) -> str:
+    if "://" in text:
+        return "write it without scheme and path"
+    if "*" in label:
+        return "* stands for the whole first label, as in *.team.example, and nowhere else"
+    if re.fullmatch(r"[^:]+:[0-9]+", text):
+        return "write it without the port"
+    if not label:
+        return "there is nothing between two dots"
+    return f"{label!r} must be 1 to 63 letters, digits or inner hyphens"
 
 
 @dataclass(frozen=True, slots=True)

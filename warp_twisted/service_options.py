@@ -78,10 +78,10 @@ def give_up(twistd: Any, reason: str) -> Never:
     :param twistd: twistd's own options, a mapping.
     :param reason: told to who started a process that went into the background.
     """
-    if twistd.get("statusPipe") is not None:
-        os.write(twistd["statusPipe"], f"1 {reason}".encode("ascii", "backslashreplace")[:MAX_REASON_BYTES])
     if twistd.get("pidfile"):
         Path(twistd["pidfile"]).unlink(missing_ok=True)
+    if twistd.get("statusPipe") is not None:
+        os.write(twistd["statusPipe"], f"1 {reason}".encode("ascii", "backslashreplace")[:MAX_REASON_BYTES])
     raise SystemExit(1)
 
 

@@ -12,6 +12,7 @@ from warp_twisted.agent.settings import (
     MAX_RULES,
     MAX_TUNNELS,
     REFUSED,
+    REFUSED_KEYS,
     AgentSettings,
     parse_duration,
     parse_edge,
@@ -56,7 +57,9 @@ class ParseSettingsTests(SynchronousTestCase):
 
     def test_ingress_is_required(self) -> None:
         """A file without ingress is refused by that name."""
-        self.assertEqual(self.refusal("tunnels: 2"), "agent.yaml: ingress: missing; expected a list of a mapping")
+        self.assertEqual(
+            self.refusal("tunnels: 2"), "agent.yaml: ingress: missing; expected a list of 1 to 1000 mappings"
+        )
 
     def test_unknown_key_is_named_with_its_path(self) -> None:
         """A misspelt key is refused with its path and the nearest known key."""
@@ -100,10 +103,17 @@ class ParseSettingsTests(SynchronousTestCase):
         """A mistake in the defaults is named there, not in the rules that inherit it."""
         self.assertIn("agent.yaml: originRequest.x: unknown key", self.refusal("originRequest: {x: 1}\n" + MINIMAL))
 
+    def test_keys_of_cloudflared_that_are_not_needed(self) -> None:
+        """The keys beside `ingress` that its files hold are refused with what stands for them here."""
+        for key, reason in REFUSED_KEYS.items():
+            self.assertEqual(self.refusal(f"{key}: x\n{MINIMAL}"), f"agent.yaml: {key}: {reason}")
+
     def test_limits(self) -> None:
         """Numbers of tunnels and rules are bounded, and a larger one is named."""
-        self.assertIn("tunnels: expected int", self.refusal(f"tunnels: {MAX_TUNNELS + 1}\n{MINIMAL}"))
-        self.assertIn("tunnels: expected int", self.refusal(f"tunnels: 0\n{MINIMAL}"))
+        self.assertIn(
+            "tunnels: expected a whole number from 1 to 32", self.refusal(f"tunnels: {MAX_TUNNELS + 1}\n{MINIMAL}")
+        )
+        self.assertIn("tunnels: expected a whole number from 1 to 32", self.refusal(f"tunnels: 0\n{MINIMAL}"))
         rules = [{"path": "a", "service": "http://x"}] * MAX_RULES + [{"service": "http://x"}]
         self.assertIn("ingress: expected", self.refusal(json.dumps({"ingress": rules})))
 

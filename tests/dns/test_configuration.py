@@ -54,10 +54,10 @@ class ConfigurationTests(SynchronousTestCase):
 
     def test_yaml_is_read_strictly(self) -> None:
         """Keys given twice, aliases, tags, and what is no mapping are refused with their line."""
-        self.refused("listen: [a]\nlisten: [b]", "dns.yaml:2: key 'listen' is given twice")
+        self.refused("listen: [a]\nlisten: [b]", "dns.yaml: line 2: key 'listen' is given twice")
         self.refused("listen: &a [x]\nzones: *a", "aliases are not supported")
-        self.refused("listen: !!python/object/apply:os.system [id]", "dns.yaml:1: ")
-        self.refused("listen: [", "dns.yaml:1: ")
+        self.refused("listen: !!python/object/apply:os.system [id]", "dns.yaml: line 1: ")
+        self.refused("listen: [", "dns.yaml: line 1: ")
         self.refused("- x", "dns.yaml: ")
         self.refused("", "dns.yaml: ")
         self.refused("1: 2", "key 1 is not text")

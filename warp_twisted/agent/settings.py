@@ -3,8 +3,9 @@ agent.yaml as values: which keys exist, their bounds and their defaults.
 
 Which rule serves which hostname is `agent.ingress`; what a service text means is `agent.origins`. Keys are
 written in snake case. In `originRequest` cloudflared's spelling of the same idea is accepted too, so that
-an `ingress:` block can be moved over as it stands (`ALIASES`), and what cannot work in a byte pipe is
-refused with the reason (`REFUSED`). Nothing here dials, and no file but the settings themselves is opened.
+an `ingress:` block can be moved over as it stands (`ALIASES`). What cannot work in a byte pipe, or is not needed here,
+is refused with the reason (`REFUSED`, `REFUSED_KEYS`). Nothing here dials, and no file but the settings themselves is
+opened.
 """
 
 import re
@@ -47,6 +48,16 @@ REFUSED = {
     "noHappyEyeballs": "both address families are always tried",
     "access": "visitors are authenticated by the edge's policy",
     "ipRules": "visitors' addresses are judged by the edge's policy",
+}
+
+_ENROLLS = "not needed: the agent is known by the certificate that it gets for its join token (token_file)"
+REFUSED_KEYS = {
+    "tunnel": _ENROLLS,
+    "credentials-file": _ENROLLS,
+    "warp-routing": "not possible: the agent serves only the origins that its ingress rules name",
+    "protocol": "not needed: tunnels are TLS on TCP",
+    "loglevel": "write log: {level: debug}",
+    "grace-period": "write drain, in seconds",
 }
 
 LogLevelName = Literal["debug", "info", "warn", "error"]
@@ -117,6 +128,8 @@ def parse_settings(content: str | bytes, source: str = "agent.yaml") -> AgentSet
 
 def _checked(raw: dict[str, object], source: str) -> AgentSettings:
     try:
+        for key in REFUSED_KEYS.keys() & raw.keys():
+            raise InvalidSettings(f"{key}: {REFUSED_KEYS[key]}")
         _spell(raw)
         file = convert(raw, _File, "")
         return AgentSettings(

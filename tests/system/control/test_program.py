@@ -114,7 +114,7 @@ class CheckTests(ProgramTestCase):
         self.configure(limits={"head_bytes": "x"})
         result = self.run_once("--check")
         self.assertEqual(result.returncode, 1)
-        self.assertIn("limits.head_bytes: expected int ≥ 1024", result.stderr + result.stdout)
+        self.assertIn("limits.head_bytes: expected a whole number from 1024", result.stderr + result.stdout)
 
 
 class FailedStartTests(ProgramTestCase):
@@ -234,7 +234,7 @@ class LifeTests(ProgramTestCase):
             self.configure(limits={"tunnels": 7, "head_bytes": 1})
             process.send_signal(signal.SIGHUP)
             self.wait_for("RELOADING=1")
-            self.assertIn("limits.head_bytes: expected int ≥ 1024", self.wait_for("READY=1"))
+            self.assertIn("limits.head_bytes: expected a whole number from 1024", self.wait_for("READY=1"))
             self.assertEqual(self.get("/v1/reload", "POST")[0], 409)
             self.assertEqual(self.get("/live")[0], 200)
             self.configure(limits={"tunnels": 7})
