@@ -14,8 +14,10 @@ from dataclasses import replace
 from datetime import timedelta
 
 from cryptography import x509
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from warp_twisted.ca.errors import CaError, TokenRefused
 from warp_twisted.ca.issue import check_permitted, issue_agent, read_request, to_pem, utc
@@ -125,10 +127,12 @@ class Enrollment:
         if agent in self._mirror.revocations or record is None:
             return RenewRefused(code="revoked", reason=f"agent {agent} is not enrolled any more")
         try:
-            return Renewed(chain_pem=self._issue(record, csr_pem))
+            chain = self._issue(record, csr_pem)
         except CaError as error:
             self._log.warn("no certificate for {agent}: {error}", agent=agent, error=error)
             return RenewRefused(code="bad_request", reason=str(error))
+        Deferred.fromCoroutine(self._note_end(record, issued_until(chain))).addErrback(self._not_noted)
+        return Renewed(chain_pem=chain)
 
     async def create_token(
         self,
@@ -205,6 +209,7 @@ class Enrollment:
                 enrolled_at=now,
             )
             chain = self._issue(agent, request.csr_pem)
+            agent = replace(agent, expires_at=issued_until(chain))
             used = replace(token, uses_left=token.uses_left - 1)
             if await self._store.transact(
                 [Expect(token.key, item.modified if item else 0), Expect(agent.key)],
@@ -212,6 +217,16 @@ class Enrollment:
             ):
                 return agent, chain
         raise RegistryError("too many agents use this join token at the same moment; try again")
+
+    async def _note_end(self, record: Agent, expires_at: float) -> None:
+        """Write down until when an agent may come back, for `retirement`; unless its record just changed or went."""
+        item = await self._store.get(record.key)
+        if item is not None and decode(item.key, item.value) == record:
+            renewed = replace(record, expires_at=expires_at)
+            await self._store.transact([Expect(record.key, item.modified)], [Put(record.key, encode(renewed))])
+
+    def _not_noted(self, failure: Failure) -> None:
+        failure.trap(RegistryError)  # that it is away is said by whoever holds leases in it; the next renewal notes it
 
     def _issue(self, agent: Agent, csr_pem: str) -> str:
         issuer = self._authority.issuer

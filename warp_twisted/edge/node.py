@@ -44,6 +44,7 @@ from warp_twisted.edge.listening import EdgeListener
 from warp_twisted.edge.nameserver import make_nameserver, start_nameserver
 from warp_twisted.edge.operations import NodeOperations
 from warp_twisted.edge.presence import BoundPorts, Presence, nameservers
+from warp_twisted.edge.retirement import Retirement
 from warp_twisted.edge.serving import Serving
 from warp_twisted.edge.settings import EdgeSettings, merge_reloaded, needs_restart
 from warp_twisted.edge.tunnel_certificate import TunnelCertificate
@@ -89,11 +90,7 @@ class EdgeNode(Service):
     _log = Logger()
 
     def __init__(
-        self,
-        reactor: Any,
-        settings: EdgeSettings,
-        *,
-        read_settings: Callable[[], EdgeSettings] | None = None,
+        self, reactor: Any, settings: EdgeSettings, *, read_settings: Callable[[], EdgeSettings] | None = None
     ) -> None:
         self._reactor = reactor
         self._read_settings = read_settings
@@ -122,6 +119,7 @@ class EdgeNode(Service):
         self.enrollment = Enrollment(
             self.store, self.mirror, self.authority, reactor, lambda: self.settings.ca.agent_lifetime
         )
+        self._retirement = Retirement(self.store, self.mirror, reactor, lambda: self.settings.ca.agent_lifetime)
         self.presence = Presence(reactor, lambda: self.settings, self.mirror, self.claims, self.serving)
         self.serving.routes.is_reserved = self.presence.has_owner
         names = NameGiver(self.store, self.mirror, settings.zone, self.presence.is_reserved)
@@ -190,6 +188,7 @@ class EdgeNode(Service):
         self.claims.start()
         self.serving.start()
         self.tunnels.start()
+        self._retirement.start()
         self._certificate.start()
         await self._open_doors()
         tunnel = await self._listen_all("tunnel", listen.tunnel, self._listener)
@@ -367,6 +366,7 @@ class EdgeNode(Service):
         self.presence.stop()
         self.serving.stop()
         self._certificate.stop()
+        self._retirement.stop()
         await self.tunnels.stop(CLOSE_SECONDS)
         await self.claims.stop()
         if self.dns is not None:

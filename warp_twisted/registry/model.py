@@ -88,6 +88,7 @@ class Agent:
     :param hostnames: the patterns its certificates allow, in normal form.
     :param labels: set by its join token; they win over what the agent says of itself.
     :param token: id of the join token that let it in.
+    :param expires_at: when its newest certificate ends; 0: not known.
     """
 
     id: str
@@ -95,6 +96,7 @@ class Agent:
     labels: Mapping[str, str] = field(default_factory=dict)
     token: str = ""
     enrolled_at: float = 0.0
+    expires_at: float = 0.0
 
     @property
     def key(self) -> str:
