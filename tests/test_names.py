@@ -10,6 +10,7 @@ from warp_twisted.names import (
     HostnamePattern,
     LabelSelector,
     check_labels,
+    one_line,
     parse_hostname,
     parse_label,
 )
@@ -131,3 +132,19 @@ class LabelSelectorTests(SynchronousTestCase):
         except InvalidName:
             return
         selector.matches({"a": "b"})
+
+
+class OneLineTests(SynchronousTestCase):
+    """What others write, for a log."""
+
+    def test_control_characters_and_length(self) -> None:
+        """Line breaks and escapes become spaces, and what is long is cut with a sign of it."""
+        for text, line in (
+            ("stolen", "stolen"),
+            (" a\n\tb\x1b[2Jc ", "a b [2Jc"),
+            ("", ""),
+            ("\n", ""),
+            ("0123456789", "0123456789"),
+            ("0123456789x", "012345678…"),
+        ):
+            self.assertEqual(one_line(text, 10), line)

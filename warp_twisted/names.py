@@ -1,5 +1,5 @@
 """
-Names that users choose: hostnames, hostname patterns, labels and label selectors.
+Names that users choose: hostnames, hostname patterns, labels, label selectors; and their sentences, as one line.
 
 Each has one parser and one normal form; past the parser, code compares plain values and never normalises
 again. A hostname is a `str` of lower-case A-labels without a trailing dot (RFC 1123 §2.1, RFC 5890 §2.3.2.1).
@@ -123,6 +123,16 @@ def check_labels(labels: Mapping[str, str]) -> None:
             raise InvalidName(f"{key!r} is not a label key: letters, digits, '-', '_' or '.', at most 63, are expected")
         if not _LABEL_VALUE.fullmatch(value):
             raise InvalidName(f"{value!r} is not a value for label {key}: at most 63 letters, digits, '-', '_' or '.'")
+
+
+def one_line(text: str, limit: int) -> str:
+    """
+    Return what somebody else wrote as one line that a log or terminal can show: no control characters, cut if long.
+
+    :param limit: characters that are left at most.
+    """
+    line = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+    return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
 class Operator(Enum):

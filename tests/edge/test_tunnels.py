@@ -481,18 +481,22 @@ class RevocationTests(TunnelsTestCase):
         for end in ends:
             end.pair.pump()
             self.assertTrue(end.is_lost)
-            self.assertEqual(end.messages[-1].code, "revoked")  # type: ignore[union-attr]
+            answer = end.messages[-1]
+            assert isinstance(answer, Refused)
+            self.assertEqual((answer.code, answer.reason), ("revoked", "agent a-1 was revoked: stolen"))
         other.pair.pump()
         self.assertFalse(other.is_lost)
 
     async def test_revoked_agent_comes_back(self) -> None:
         """A revoked agent whose certificate is still valid is refused for good."""
-        await self.control.enrollment.revoke_agent("a-1")
+        await self.control.enrollment.revoke_agent("a-1", "\x1b[31mstolen\n" + "x" * 1000)
         end = self.control.connect()
         end.hello("app.warp.example")
         answer = end.messages[0]
         assert isinstance(answer, Refused)
         self.assertEqual((answer.code, answer.retry), ("revoked", False))
+        self.assertTrue(answer.reason.startswith("agent a-1 was revoked: [31mstolen xxx"), answer.reason)
+        self.assertLess(len(answer.reason), 350)
         self.assertTrue(end.is_lost)
 
     async def test_agent_without_record(self) -> None:

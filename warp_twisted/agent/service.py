@@ -45,12 +45,14 @@ from warp_twisted.agent.state import Identity, StateDirectory
 from warp_twisted.agent.upkeep import Upkeep
 from warp_twisted.ca.errors import BadCertificate
 from warp_twisted.errors import InvalidSettings
+from warp_twisted.names import one_line
 from warp_twisted.tunnel import TunnelDelegate, TunnelProtocol, TunnelTimes, Turn
 from warp_twisted.wire import control
 from warp_twisted.wire.limits import Limits
 from warp_twisted.wire.streams import Stream
 
 CONTROL_VERSION = 1
+MAX_REASON_CHARACTERS = 300  # of what an edge says when it refuses the agent for good
 OVERTIME_SECONDS = 1.0  # for the last bytes after the deadline of a drain
 
 
@@ -261,7 +263,8 @@ class AgentService(Service):
             self._offering.accepted()
             self._accepted(message)
         elif isinstance(message, control.Refused):
-            self._routes_refused(message)
+            if message.code != "revoked":  # else the edge hangs up now, and says the same at the next dial
+                self._routes_refused(message)
         elif isinstance(message, control.Renewed):
             self._renewed(message.chain_pem)
         elif isinstance(message, control.RenewRefused):
@@ -312,8 +315,9 @@ class AgentService(Service):
 
     def link_refused(self, link: Link, refused: control.Refused) -> None:
         """Give up: no edge takes this agent."""
-        self._log.error("edge {edge} refuses this agent: {reason}", edge=str(link.edge), reason=refused.reason)
-        self._give_up(refused.code, refused.reason)
+        reason = one_line(refused.reason, MAX_REASON_CHARACTERS)
+        self._log.error("edge {edge} refuses this agent: {reason}", edge=str(link.edge), reason=reason)
+        self._give_up(refused.code, reason)
 
     def left_tunnel_lost(self) -> None:
         """Note that a tunnel that was left behind has ended."""

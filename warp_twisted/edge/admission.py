@@ -11,11 +11,14 @@ from warp_twisted.edge.errors import OfferRefused
 from warp_twisted.edge.offers import Offer, check_count, check_size, merge_labels, name_routes
 from warp_twisted.edge.settings import Limits
 from warp_twisted.errors import NotAllowed, WarpError
-from warp_twisted.names import Hostname
+from warp_twisted.names import Hostname, one_line
 from warp_twisted.registry.given_names import NameGiver
 from warp_twisted.registry.mirror import Mirror
+from warp_twisted.registry.model import Revocation
 from warp_twisted.tunnel import TunnelProtocol
 from warp_twisted.wire.control import Hello, RouteOffer
+
+MAX_REASON_CHARACTERS = 300  # of a revocation's reason, as the agent is told
 
 
 class Admission:
@@ -52,7 +55,7 @@ class Admission:
         except WarpError as error:
             raise OfferRefused("not_allowed", str(error)) from error
         if identity.id in self._mirror.revocations:
-            raise OfferRefused("revoked", f"agent {identity.id} was revoked")
+            raise OfferRefused("revoked", revocation_sentence(self._mirror.revocations[identity.id]))
         return identity
 
     async def judge(self, hello: Hello, identity: AgentIdentity) -> Offer:
@@ -102,3 +105,9 @@ class Admission:
             given = self._mirror.given_names.get(route.hostname)
             if given is not None and given.agent != identity.id:
                 raise OfferRefused("conflict", f"{route.hostname} was given to another agent")
+
+
+def revocation_sentence(revocation: Revocation) -> str:
+    """Say that an agent was revoked, and why, as much as fits a log line; the agent hears it."""
+    reason = one_line(revocation.reason, MAX_REASON_CHARACTERS)
+    return f"agent {revocation.agent} was revoked" + (f": {reason}" if reason else "")

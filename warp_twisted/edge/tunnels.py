@@ -22,7 +22,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from warp_twisted.ca.issue import AgentIdentity
-from warp_twisted.edge.admission import Admission
+from warp_twisted.edge.admission import Admission, revocation_sentence
 from warp_twisted.edge.control_rate import ControlRate
 from warp_twisted.edge.enrollment import issued_until
 from warp_twisted.edge.errors import EdgeError, OfferRefused
@@ -368,7 +368,7 @@ class EdgeTunnels:
     def _registry_changed(self, changes: Sequence[Change]) -> None:
         for change in changes:
             if isinstance(change.after, Revocation):
-                self.cut(change.after.agent, f"agent {change.after.agent} was revoked")
+                self.cut(change.after.agent, revocation_sentence(change.after))
             elif isinstance(change.before, Agent) and change.after is None:
                 self.cut(change.before.id, f"agent {change.before.id} is no longer enrolled")
 

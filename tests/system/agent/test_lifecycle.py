@@ -144,6 +144,21 @@ class TunnelTests(LifecycleTestCase):
         self.assertEqual(self.events_of(Refused), [Refused(code="not_allowed", reason="not yours")])
         self.assertEqual(len(self.events_of(Stopped)), 1)
 
+    async def test_revoked(self) -> None:
+        """A revocation is no refusal of routes; the agent ends with its reason, as one line of bounded length."""
+        agent = await self.begin(self.echo, tunnels=2)
+        await self.until(lambda: agent.tunnels_up == 2)
+        reason = "agent a-1 was revoked: \x1b[2Jstolen\nlaptop " + "x" * 900
+        self.edge.answer = lambda message: control.Refused(code="revoked", reason=reason, retry=False)
+        for tunnel in list(self.edge.tunnels):
+            tunnel.send_control(control.Refused(code="revoked", reason=reason, retry=False))
+            tunnel.close(reason="revoked")
+        error = await self.assertFailure(agent.when_refused(), AgentRefused)
+        await agent.when_stopped()
+        self.assertTrue(str(error).startswith("agent a-1 was revoked: [2Jstolen laptop xxx"), str(error))
+        self.assertLessEqual(len(str(error)), 300 + len(" (revoked)"))
+        self.assertEqual(self.events_of(ReloadRefused), [])
+
     async def test_refused_for_now(self) -> None:
         """An agent that may try again later does, and then serves."""
         answers = [control.Refused(code="overloaded", reason="full", retry=True), None]
