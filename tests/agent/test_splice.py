@@ -180,6 +180,25 @@ class PlainSpliceTests(SpliceTestCase):
         self.pair.pump()
         self.assertEqual(self.socket.calls, ["pauseProducing", "resumeProducing"])
 
+    def test_nothing_waits_for_a_slow_visitor(self) -> None:
+        """No more is read than there is credit for, so nothing of the origin's waits in the agent."""
+        self.visit.consumes = False
+        splice = self.plain()
+        total = 0
+        for consumed in (0, 200_000, 131_072, 140_000):
+            if consumed:
+                self.edge.consumed(consumed)
+                self.pair.pump()
+            while not self.stream.is_blocked:
+                size = min(self.socket.bufferSize, 50_000 if total < 150_000 else 1 << 20)
+                splice.dataReceived(b"x" * size)
+                total += size
+                self.assertEqual(self.stream.queued_bytes, 0)
+                self.pair.pump()
+            self.assertEqual(self.stream.credit, 0)
+        self.assertEqual(self.socket.calls, ["pauseProducing", "resumeProducing"] * 3 + ["pauseProducing"])
+        self.assertEqual(len(self.visit.data), total)
+
     def test_reads_grow_and_shrink(self) -> None:
         """Full reads ask for more at once, a small one for the usual size again."""
         splice = self.plain()

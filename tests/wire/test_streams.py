@@ -23,10 +23,24 @@ class WriteTests(SynchronousTestCase):
         self.end.connection.data_to_send()
 
     def test_within_credit(self) -> None:
-        """Bytes within the credit go out at once, down to the last."""
+        """Bytes within the credit go out at once, down to the last, after which the writer must wait for more."""
         self.assertTrue(self.stream.write(b"x" * (WINDOW - 1)))
-        self.assertTrue(self.stream.write(b"y"))
-        self.assertEqual(self.stream.queued_bytes, 0)
+        self.assertFalse(self.stream.write(b"y"))
+        self.assertEqual((self.stream.credit, self.stream.queued_bytes), (0, 0))
+        self.end.connection.data_to_send()
+        self.assertEqual((self.receiver.credits, self.stream.is_blocked), (0, True))
+        self.end.receive(frame(WINDOW_UPDATE, 0, 2, 4))
+        self.assertEqual((self.receiver.credits, self.stream.is_blocked), (1, False))
+
+    def test_queue_takes_the_last_credit(self) -> None:
+        """A writer whose queue went out with the last credit goes on waiting."""
+        self.stream.write(b"x" * WINDOW + b"abc")
+        self.end.connection.data_to_send()
+        self.end.receive(frame(WINDOW_UPDATE, 0, 2, 3))
+        self.end.connection.data_to_send()
+        self.assertEqual((self.stream.queued_bytes, self.receiver.credits), (0, 0))
+        self.end.receive(frame(WINDOW_UPDATE, 0, 2, 1))
+        self.assertEqual(self.receiver.credits, 1)
 
     def test_nothing(self) -> None:
         """Writing nothing sends nothing."""

@@ -9,7 +9,8 @@ Towards the origin, a chunk is offered to the socket at once, and only what the 
 `transport.write`; `write` alone would cost a turn of the reactor and two `epoll_ctl` for every chunk. What keeps
 the order right: while `_unsent` is not zero, everything goes through `transport.write`.
 
-Backpressure. Towards the edge: `Stream.write` returned False → the origin is not read until `credit_received`.
+Backpressure. Towards the edge: `Stream.write` returned False → the origin is not read until `credit_received`. No more
+is read from a plain origin than there is credit for, so nothing of it waits here, however slow its visitor.
 Towards the origin: bytes that the socket did not take are not returned as credit until they are gone, so one stream
 can hold no more than its window here. Half-closes are passed on both ways.
 """
@@ -208,12 +209,20 @@ class PlainSplice(_Splice):
         if not self._is_answered:
             self._is_answered = True
             traffic.response_seconds += monotonic() - self._asked_at
-        if size >= self._read_bytes:
-            self._read_bytes = self.transport.bufferSize = BULK_READ_BYTES
-        elif size < SMALL_READ_BYTES and self._read_bytes > READ_BYTES:
-            self._read_bytes = self.transport.bufferSize = READ_BYTES
-        if not self._stream.write(data):
+        stream = self._stream
+        if not stream.write(data):
             self.transport.pauseProducing()
+        read_bytes = self._read_bytes
+        if size >= read_bytes:
+            wanted = BULK_READ_BYTES
+        elif size < SMALL_READ_BYTES or read_bytes < READ_BYTES:
+            wanted = READ_BYTES
+        else:
+            wanted = read_bytes
+        if 0 < stream.credit < wanted:
+            wanted = stream.credit
+        if wanted != read_bytes:
+            self._read_bytes = self.transport.bufferSize = wanted
 
     def end_received(self) -> None:
         """The edge half-closed: so do we, after what still waits."""
@@ -227,6 +236,8 @@ class PlainSplice(_Splice):
     def credit_received(self) -> None:
         """The stream takes bytes again; but a connection that the origin ended must not be read again."""
         if not self._origin_ended:
+            if 0 < self._stream.credit < self._read_bytes:
+                self._read_bytes = self.transport.bufferSize = self._stream.credit
             self.transport.resumeProducing()
 
     def readConnectionLost(self) -> None:

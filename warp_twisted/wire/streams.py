@@ -82,6 +82,7 @@ class Stream:
     :ivar id: odd if the agent opened it, even if the edge did.
     :ivar receiver: who hears of the peer's bytes; may be replaced at any time.
     :ivar state: see `wire.states`.
+    :ivar credit: bytes that the peer still takes; -1 after our end.
     :ivar receive_credit: bytes the peer may still send; -1 after its end.
     :ivar window: the size of the receive window, 256 KiB or grown.
     :ivar returned: bytes of credit returned over the stream's life, growth not counted.
@@ -93,7 +94,6 @@ class Stream:
     """
 
     __slots__ = (
-        "_credit",
         "_has_ended",
         "_is_blocked",
         "_outbox",
@@ -103,6 +103,7 @@ class Stream:
         "_queue_limit",
         "_queued",
         "_update_at",
+        "credit",
         "flags",
         "id",
         "is_acknowledged",
@@ -126,7 +127,7 @@ class Stream:
         self.mark = 0
         self._owner = owner
         self._outbox = outbox
-        self._credit = INITIAL_WINDOW_BYTES
+        self.credit = INITIAL_WINDOW_BYTES
         self.flags = int(flag)  # SYN, or ACK each time that bytes came, until a frame has carried it
         self._has_ended = False
         self._is_blocked = False
@@ -158,14 +159,14 @@ class Stream:
         """
         Send bytes, or queue what is over the peer's credit.
 
-        :returns: False if the writer must stop until `credit_received`. A further write is still queued, until the
-            stream's or the connection's limit is reached: then the stream is cut and its receiver hears
-            `QueueOverflow`. Writing to a closed stream does nothing and returns False.
+        :returns: False if the writer must stop until `credit_received`, also when the credit was just enough. A further
+            write is still queued, until the stream's or the connection's limit is reached: then the stream is cut and
+            its receiver hears `QueueOverflow`. Writing to a closed stream does nothing and returns False.
         :raises StreamEnded: after `end`.
         """
         size = len(data)
-        if 0 < size <= self._credit:
-            self._credit -= size
+        if 0 < size <= self.credit:
+            self.credit = left = self.credit - size
             outbox = self._outbox
             frames = outbox.frames
             if not frames:
@@ -174,9 +175,12 @@ class Stream:
             frames.append(data)
             self.flags = 0
             outbox.size = waiting = outbox.size + size + HEADER_BYTES
-            if waiting < outbox.high_water:
+            if waiting >= outbox.high_water:
+                return self._block()
+            if left:
                 return True
-            return self._block()
+            self._is_blocked = True
+            return False
         return self._write_slowly(data)
 
     def _write_slowly(self, data: bytes) -> bool:
@@ -195,7 +199,10 @@ class Stream:
         self._queued += len(data)
         self._outbox.queued += len(data)
         self._drain()
-        return self._block() if self._queued or self._outbox.size >= self._outbox.high_water else True
+        if self._queued or self._outbox.size >= self._outbox.high_water:
+            return self._block()
+        self._is_blocked = not self.credit
+        return not self._is_blocked
 
     def _block(self) -> bool:
         outbox = self._outbox
@@ -221,7 +228,7 @@ class Stream:
             self._send_end()
 
     def _send_end(self) -> None:
-        self._credit = _ENDED
+        self.credit = _ENDED
         self._outbox.put(_pack(self.flags | Flag.FIN, self.id, 0))
         self.flags = 0
         self._advance(StreamEvent.LOCAL_END)
@@ -281,37 +288,37 @@ class Stream:
 
         :raises WindowOverflow: if the sum is more than the protocol can count.
         """
-        if self._credit == _ENDED:
+        if self.credit == _ENDED:
             return
-        self._credit += credit
-        if self._credit > MAX_CREDIT:
-            raise WindowOverflow(f"stream {self.id}: {self._credit} bytes of credit are too many")
+        self.credit += credit
+        if self.credit > MAX_CREDIT:
+            raise WindowOverflow(f"stream {self.id}: {self.credit} bytes of credit are too many")
         if self._queued:
             self._drain()
-            if not self._queued and self._is_blocked:
-                if self._outbox.size < self._outbox.high_water:
-                    self.room_made()
-                else:
-                    self._outbox.waiting[self] = None
+        if self._is_blocked and not self._queued:
+            if self._outbox.size < self._outbox.high_water:
+                self.room_made()
+            else:
+                self._outbox.waiting[self] = None
 
     def room_made(self) -> None:
-        """Tell the receiver that it may write again, unless bytes still wait for credit."""
-        if self._is_blocked and not self._queued:
+        """Tell the receiver that it may write again, unless bytes wait for credit or the next ones would."""
+        if self._is_blocked and not self._queued and self.credit:
             self._is_blocked = False
             self.receiver.credit_received()
 
     def _drain(self) -> None:
         queue = self._queue
         outbox = self._outbox
-        while queue and self._credit > 0:
+        while queue and self.credit > 0:
             piece = queue.popleft()
             size = len(piece)
-            if size > self._credit:
+            if size > self.credit:
                 view = memoryview(piece)
-                queue.appendleft(view[self._credit :])
-                piece = view[: self._credit]
-                size = self._credit
-            self._credit -= size
+                queue.appendleft(view[self.credit :])
+                piece = view[: self.credit]
+                size = self.credit
+            self.credit -= size
             self._queued -= size
             outbox.queued -= size
             if not outbox.frames:
@@ -346,7 +353,7 @@ class Stream:
         self.state = TRANSITIONS[self.state, event]
         if self.state is StreamState.CLOSED:
             self.receiver = DISCARD
-            self._credit = self.receive_credit = _ENDED
+            self.credit = self.receive_credit = _ENDED
             self._outbox.queued -= self._queued
             self._queued = 0
             self._queue = None
