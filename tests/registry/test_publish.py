@@ -4,6 +4,8 @@ import time
 from collections.abc import Iterable
 from dataclasses import replace
 
+import dns.message
+import dns.rrset
 from twisted.trial.unittest import SynchronousTestCase
 
 from warp_twisted.names import Hostname
@@ -94,6 +96,36 @@ class NamesTests(SynchronousTestCase):
             self.at("_http._tcp.app.warp.example"),
             ["SRV 0 10 80 edge1.warp.example.", "SRV 0 20 8080 edge2.warp.example."],
         )
+
+    def test_as_much_as_an_answer_carries(self) -> None:
+        """Of the list of all applications, and of any other name's, no more is published than fits into one answer."""
+        count = 5_000
+        names = [f"application-{number}.warp.example" for number in range(count)]
+        self.publication.apply(came(*(tunnel(number, name) for number, name in enumerate(names))))
+        browse = self.publication.records_of("_http._tcp.warp.example")
+        self.assertEqual([record.rdata for record in browse[:2]], [f"_http._tcp.{name}." for name in names[:2]])
+        self.assertTrue(1_000 < len(browse) < count)
+        last = browse[-1]
+        self.publication.apply(went(tunnel(0, names[0])))
+        after = self.publication.records_of("_http._tcp.warp.example")
+        self.assertEqual((after[0], after[-2], len(after)), (browse[1], last, len(browse)))
+
+        labels = {f"key-{number}": "x" * 63 for number in range(20)}
+        self.publication.apply(
+            came(*(tunnel(count + number, "app.warp.example", n=str(number), **labels) for number in range(100)))
+        )
+        edges = [replace(EDGE1, name=f"e-{number}", addresses=(f"2001:db8::{number:x}",)) for number in range(4_000)]
+        self.publication.apply(came(*edges))
+        self.publication.apply(came(*(tunnel(9_000 + number, edge=edge.name) for number, edge in enumerate(edges))))
+        for owner in ("_http._tcp.warp.example", "app.warp.example", "_http._tcp.app.warp.example",
+                      "_warp-edge._tcp.warp.example"):  # fmt: skip
+            for kind in {record.type for record in self.publication.records_of(owner)}:
+                data = [record.rdata for record in self.publication.records_of(owner) if record.type == kind]
+                reply = dns.message.make_response(dns.message.make_query(f"{owner}.", kind))
+                reply.answer.append(dns.rrset.from_text_list(f"{owner}.", 5, "IN", kind, data))
+                size = len(reply.to_wire(max_size=65_535))
+                self.assertLess(size, 65_000, f"{owner} {kind}")
+                self.assertGreater(size, 20 if kind in ("A", "HTTPS") else 20_000, f"{owner} {kind}")
 
     def test_browse(self) -> None:
         """`_http._tcp` under the zone lists every published application."""
@@ -304,7 +336,7 @@ class LifeTests(SynchronousTestCase):
         for each in tunnels:
             self.publication.apply(came(each))
         self.assertLess(time.monotonic() - began, 10)
-        self.assertEqual(len(self.publication.records_of("_http._tcp.warp.example")), 1500)
+        self.assertTrue(all(self.publication.records_of(f"h{n}.warp.example") for n in range(1500)))
 
 
 class ReservedTests(SynchronousTestCase):

@@ -8,7 +8,8 @@ edge costs nothing in DNS, and one registration touches the names of its own hos
 Not published: hostnames outside the zone, and those that `is_reserved` keeps for the zone itself. A label appears as
 `VALUE.KEY._label.HOSTNAME` in lower case with every character other than letters, digits, `-` and `_` written as `-`
 (`v1.2` is `v1-2`), because a dot would begin another DNS label; labels that become equal by that share one name, and
-an empty value, a key over 63 characters, or a name over 253 is left out.
+an empty value, a key over 63 characters, or a name over 253 is left out. So is what one answer cannot carry: of the
+records of one name and type, the list of all applications before all, those beyond `MAX_SET_BYTES`, the last to come.
 """
 
 import re
@@ -20,6 +21,9 @@ from warp_twisted.names import MAX_HOSTNAME_LENGTH, Hostname
 from warp_twisted.registry.model import Change, Edge, Tunnel
 
 DEFAULT_TTL = 5  # seconds a resolver may answer for us after a tunnel has gone
+MAX_SET_BYTES = 60_000  # of records of one name and type, uncompressed; with question and EDNS below DNS' 65,535
+_RECORD_BYTES = 12  # of a record without its rdata: a pointer to its name, type, class, ttl, length
+_ADDRESS_BYTES = 16
 MAX_STRING = 255  # octets in one character-string, RFC 1035 §3.3
 
 _NOT_IN_A_DNS_LABEL = re.compile(r"[^a-z0-9_-]")
@@ -281,7 +285,7 @@ class Publication:
             groups = list(self._parts.get(owner, {}).values())
             if owner == browse:
                 groups.append(tuple(self._browse.values()))
-            records = groups[0] if len(groups) == 1 else _merge(groups)
+            records = _fitting(groups[0] if len(groups) == 1 else _merge(groups))
             if records == self._records.get(owner, ()):
                 continue
             changed[owner] = records
@@ -300,6 +304,24 @@ def _merge(groups: Sequence[Sequence[Record]]) -> tuple[Record, ...]:
         for record in group:
             merged.setdefault((record.type, record.rdata), record)
     return tuple(merged.values())
+
+
+def _fitting(records: tuple[Record, ...]) -> tuple[Record, ...]:
+    """Leave out the last records of each type that is too large for one answer."""
+    if sum(map(_size, records)) <= MAX_SET_BYTES:
+        return records
+    sizes: dict[str, int] = {}
+    fitting = []
+    for record in records:
+        sizes[record.type] = size = sizes.get(record.type, 0) + _size(record)
+        if size <= MAX_SET_BYTES:
+            fitting.append(record)
+    return tuple(fitting)
+
+
+def _size(record: Record) -> int:
+    """Return at least what a record takes in a message: its text is as long as its data, but for short addresses."""
+    return _RECORD_BYTES + max(_ADDRESS_BYTES, len(record.rdata) + 1)
 
 
 def _add(counts: dict[str, int], key: str, step: int) -> bool:
