@@ -137,6 +137,13 @@ class OpeningReaderTests(SynchronousTestCase):
             self.assertEqual((self.receiver.data, self.receiver.errors), (b"", []))
             self.assertEqual(pair.edge.connection.stream_count, 0)
 
+    def test_unknown_code_at_once(self) -> None:
+        """A code that is not known costs the stream with its first byte, whatever detail it announces."""
+        for data in (bytes([99]), bytes([99, 255]) + b"x" * 3):
+            pair = self.read(data)
+            self.assertIsInstance(self.receiver.errors[0], BadOpeningReply)
+            self.assertEqual((len(self.receiver.errors), pair.edge.connection.stream_count), (1, 0))
+
     def test_unknown_code(self) -> None:
         """A code that does not exist costs the stream."""
         self.read(b"\xff\x00")

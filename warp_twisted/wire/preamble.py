@@ -164,16 +164,15 @@ class OpeningReader:
         """Take bytes until the reply is complete; at most its own 257 bytes and one read are held."""
         stream = self.stream
         buffer = self._buffer = self._buffer + data if self._buffer else data
-        length = _REPLY_BYTES + buffer[1] if len(buffer) >= _REPLY_BYTES else _REPLY_BYTES + 1
-        if len(buffer) < length:
-            return
         try:
-            opening = Opening(
-                code=OpeningCode(buffer[0]), detail=buffer[_REPLY_BYTES:length].decode("utf-8", "replace")
-            )
+            code = OpeningCode(buffer[0])
         except ValueError:
             self._fail(f"the opening reply has the unknown code {buffer[0]}")
             return
+        length = _REPLY_BYTES + buffer[1] if len(buffer) >= _REPLY_BYTES else _REPLY_BYTES + 1
+        if len(buffer) < length:
+            return
+        opening = Opening(code=code, detail=buffer[_REPLY_BYTES:length].decode("utf-8", "replace"))
         self._buffer = b""
         receiver = stream.receiver = self._receiver
         stream.consumed(length)
