@@ -50,6 +50,7 @@ REFUSED: list[tuple[str, dict[str, Any], list[str]]] = [
     ),
     ("warp_edge", {"warp_edge_timeouts": {"drian": 1}}, ["^warp_edge_timeouts.*drian"]),
     ("warp_edge", {"warp_edge_dns_server": {"ports": 1}}, ["^warp_edge_dns_server.*ports"]),
+    ("warp_edge", {"warp_edge_dns_records": "@ IN MX 10 mail\nmail IN A 192.0.2\n"}, ["^warp_edge_dns_records:2: "]),
     (
         "warp_firewall",
         {

@@ -1,23 +1,45 @@
 """
-Say whether this checkout's Warp would take a configuration: `check_settings.py edge|agent|dns <FILE`.
+Say whether this checkout's Warp would take a configuration: `check_settings.py edge|agent|dns|records <FILE`.
 
 Run on the controller before anything changes on a host. It looks at keys, types and bounds; files that the
-configuration names are looked at on the host, when they are there.
+configuration names are looked at on the host, when they are there. Records come with their zone: `{"zone": an item of
+zones in dns.yaml, "records": the master file's text}`.
 """
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
 
 from warp_dns.configuration import read_configuration
 from warp_dns.errors import DnsError
+from warp_dns.master import static_records
+from warp_dns.settings import ZoneSettings
 from warp_twisted.agent.settings import read_agent_settings
 from warp_twisted.edge.settings import read_edge_settings
 from warp_twisted.errors import WarpError
+
+
+class Records(msgspec.Struct):
+    """A zone and its own records."""
+
+    zone: ZoneSettings
+    records: str
+
+
+def read_records(path: str) -> object:
+    """Read the records; what is wrong with them is said with the name of the role's variable and the line."""
+    given = msgspec.json.decode(Path(path).read_bytes(), type=Records)
+    zone = msgspec.structs.replace(given.zone, master_file="warp_edge_dns_records")
+    return static_records(zone, given.records.encode())
+
 
 READERS: dict[str, Callable[[str], object]] = {
     "agent": read_agent_settings,
     "dns": read_configuration,
     "edge": read_edge_settings,
+    "records": read_records,
 }
 
 if __name__ == "__main__":
