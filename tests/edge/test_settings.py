@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from warp_twisted.agent.settings import MAX_TUNNELS
 from warp_twisted.configuration import parse
-from warp_twisted.edge.settings import EdgeSettings, merge_reloaded, needs_restart
+from warp_twisted.edge.settings import EdgeSettings, Limits, merge_reloaded, needs_restart
 from warp_twisted.errors import InvalidSettings
 
 MINIMAL: dict[str, Any] = {
@@ -69,6 +70,10 @@ log: {format: json, access: "-"}
         """Each refusal names the key's path and what was expected."""
         for sections, words in (
             ({"zone": "Warp.Example"}, "zone: expected 'warp.example', got 'Warp.Example'"),
+            (
+                {"edge": {"name": "Edge_1", "addresses": ["192.0.2.1"]}},
+                "edge.name: expected one DNS label of lower-case letters, digits and inner hyphens, got 'Edge_1'",
+            ),
             ({"zone": "a..b"}, "zone: 'a..b' is not a hostname: there is nothing between two dots"),
             ({"edge": {"name": "edge1", "addresses": []}}, "edge.addresses: expected a list of 1 to 16 texts, got []"),
             (
@@ -94,6 +99,10 @@ log: {format: json, access: "-"}
             ({"nonsense": 1}, "nonsense: unknown key; expected one of "),
         ):
             self.assertIn(words, self.refusal(**sections))
+
+    def test_agents_find_room_for_their_tunnels(self) -> None:
+        """Whatever `tunnels` an agent.yaml may hold, an edge takes them, also while all of them move."""
+        self.assertGreaterEqual(Limits().tunnels_per_agent, 2 * MAX_TUNNELS)
 
     def test_what_needs_a_restart(self) -> None:
         """A reload tells which sections it cannot apply, and keeps those as they run."""

@@ -53,6 +53,8 @@ from warp_twisted.wire.streams import Stream
 
 CONTROL_VERSION = 1
 MAX_REASON_CHARACTERS = 300  # of what an edge says when it refuses the agent for good
+_NEED_RESTART = ("state", "labels", "tunnels", "edges", "zone", "metrics")
+_RELOADED = {"ingress": "ingress", "drain_seconds": "drain", "log_format": "log.format", "log_level": "log.level"}
 OVERTIME_SECONDS = 1.0  # for the last bytes after the deadline of a drain
 
 
@@ -212,12 +214,10 @@ class AgentService(Service):
             self._log.info("the roots have changed: asking for a new certificate")
             self._upkeep.renew_now()
         self._offering.change(settings.ingress, self.links)
-        waits = [
-            key
-            for key in ("state", "labels", "tunnels", "edges", "zone", "metrics")
-            if getattr(settings, key) != getattr(before, key)
-        ]
+        waits = [key for key in _NEED_RESTART if getattr(settings, key) != getattr(before, key)]
         self._settings = settings
+        taken = [key for name, key in _RELOADED.items() if getattr(settings, name) != getattr(before, name)]
+        self._log.info("settings read again: {taken}", taken=", ".join(taken) or "nothing new")
         self._observe(Reloaded(routes=len(self.routes.offered), needs_restart=waits))
         return waits
 

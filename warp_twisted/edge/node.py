@@ -26,6 +26,7 @@ from twisted.logger import Logger
 
 from warp_twisted.ca.errors import BadCertificate
 from warp_twisted.ca.issue import AgentIdentity, agent_identity, to_pem
+from warp_twisted.configuration import changed_keys
 from warp_twisted.edge.admin import (
     SOCKET_MODE,
     Admin,
@@ -166,10 +167,6 @@ class EdgeNode(Service):
             self.running = False
             raise self._start_error
 
-    def tunnel_addresses(self) -> list[str]:
-        """Return `host:port` of every edge that takes tunnels; this one first."""
-        return self.presence.tunnel_addresses()
-
     async def _start(self) -> None:
         try:
             await self._start_parts()
@@ -309,7 +306,7 @@ class EdgeNode(Service):
         later = needs_restart(self.settings, wanted)
         settings = merge_reloaded(self.settings, wanted)
         complaints = self.serving.reload(settings)
-        self.settings = settings
+        taken, self.settings = changed_keys(self.settings, settings), settings
         self.presence.refresh()
         self.claims.ttl_seconds = settings.timeouts.lease
         if self._listener is not None:
@@ -318,7 +315,10 @@ class EdgeNode(Service):
             self._listener.limits = replace(EDGE_LIMITS, max_streams=settings.limits.streams_per_tunnel)
         for applied in self._reloaded:
             applied(settings)
-        self._log.info("the configuration was reloaded; after a restart: {later}", later=", ".join(later) or "nothing")
+        self._log.info(
+            "configuration read again: {taken}; after a restart: {later}",
+            taken=", ".join(taken) or "nothing new", later=", ".join(later) or "nothing",
+        )  # fmt: skip
         for complaint in complaints:
             self._log.warn("a certificate is not used: {complaint}", complaint=complaint)
         return Reloaded(needs_restart=tuple(later), complaints=tuple(complaints))

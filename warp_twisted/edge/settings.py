@@ -18,6 +18,13 @@ Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=86400)]
 Text = Annotated[str, msgspec.Meta(min_length=1)]
+Label = Annotated[
+    str,
+    msgspec.Meta(
+        pattern="^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$",
+        description="one DNS label of lower-case letters, digits and inner hyphens",
+    ),
+]
 
 
 def _check_addresses(addresses: tuple[str, ...]) -> None:
@@ -31,7 +38,7 @@ def _check_addresses(addresses: tuple[str, ...]) -> None:
 class EdgeIdentity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Who this edge is, and at which public addresses and ports visitors and agents find it."""
 
-    name: Annotated[str, msgspec.Meta(pattern="^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
+    name: Label
     addresses: Annotated[tuple[Text, ...], msgspec.Meta(min_length=1, max_length=16)]
     weight: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 10
     http_port: Port | None = None  # public ports, where they differ from those listened on (NAT)
@@ -66,7 +73,7 @@ class CertificateAuthority(msgspec.Struct, frozen=True, forbid_unknown_fields=Tr
 class Nameserver(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One name server of the zone: its label under the zone, and where it is."""
 
-    name: Annotated[str, msgspec.Meta(pattern="^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
+    name: Label
     addresses: tuple[Text, ...]
 
     def __post_init__(self) -> None:
@@ -92,7 +99,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     connections_per_address: Count = 1000
     unread_bytes: Annotated[int, msgspec.Meta(ge=1 << 20)] = 512 << 20  # of answers, in all
     tunnels: Count = 10000
-    tunnels_per_agent: Count = 16
+    tunnels_per_agent: Count = 64  # an agent keeps at most 32, and while it moves, each of them twice
     handshakes: Count = 1000  # TLS connections on the tunnel port that are no tunnel yet
     streams_per_tunnel: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 1024
     routes_per_tunnel: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 100

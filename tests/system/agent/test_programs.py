@@ -122,6 +122,13 @@ class TwistdTests(ProgramTestCase):
         agent.signal("HUP")
         await self.edge.until(lambda: len(self.changes()) == 4)
         self.assertEqual(self.edge.tunnels, tunnels)
+        self.assertIn("settings read again: ingress\n", agent.output)
+        self.write(
+            "[{hostname: b.warp.example, service: hello-world}, {service: 'http_status:404'}]", "drain: 3\nzone: x"
+        )
+        agent.signal("HUP")
+        await agent.says("settings read again: drain\n")
+        await agent.says("changed, but not before a restart: zone")
 
     def changes(self) -> list[RoutesChanged]:
         """Return the changes of routes that the edge heard of."""

@@ -137,7 +137,7 @@ async def enroll_agent(port: int, text: str, directory: Path) -> EnrolledAgent:
 async def new_token(node: EdgeNode, *hostnames: str, uses: int = 1, ttl_seconds: float = 60) -> str:
     """Make a join token at an edge of this process."""
     _, text = await node.enrollment.create_token(
-        edges=node.tunnel_addresses(),
+        edges=node.presence.tunnel_addresses(),
         hostnames=hostnames or [f"*.{ZONE}"],
         labels={},
         uses=uses,

@@ -227,6 +227,14 @@ class LifeTests(ProgramTestCase):
             connection = UnixConnection(str(self.directory / "admin.sock"))
             connection.request("GET", "/metrics")
             self.assertIn(b"warp_edge_tunnels_limit 7.0", connection.getresponse().read())
+            self.configure(log={"access": None, "format": "json"})
+            process.send_signal(signal.SIGHUP)
+            self.wait_for("RELOADING=1")
+            self.wait_for("READY=1")
+        log = (self.directory / "log").read_text()
+        self.assertIn("configuration read again: limits.tunnels, log.format; after a restart: zone\n", log)
+        said = [line["message"] for line in self.log()]
+        self.assertIn("configuration read again: limits.tunnels, log.format; after a restart: nothing", said)
 
     def test_bad_reload(self) -> None:
         """A configuration that is wrong is refused whole: nothing of it is applied, and systemd hears why."""

@@ -5,7 +5,7 @@ Origins inside the agent, served by `twisted.web`: `hello-world` and `http_statu
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 from http import HTTPStatus
 from io import BytesIO
@@ -127,7 +127,7 @@ class BuiltInOrigin:
     """A web resource that runs in the agent; `text` is the service that names it."""
 
     text: str
-    resource: Callable[[], Resource]
+    resource: Callable[[], Resource] = field(compare=False)
 
     @property
     def protocol(self) -> Literal["http"]:
