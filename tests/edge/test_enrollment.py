@@ -1,6 +1,8 @@
 """Tests of letting agents in: the order of things, and the rate."""
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase, TestCase
@@ -24,20 +26,31 @@ class EnrollmentTests(TestCase):
         self.enrollment = self.control.enrollment
         self.addCleanup(self.control.stop)
 
-    async def token(self, uses: int = 1, ttl_seconds: float = 60, **labels: str) -> JoinTokenText:
+    async def token(
+        self,
+        uses: int = 1,
+        ttl_seconds: float = 60,
+        hostnames: Sequence[str] = ("*.team.warp.example",),
+        **labels: str,
+    ) -> JoinTokenText:
         """Make a join token."""
         _, text = await self.enrollment.create_token(
             edges=["192.0.2.1:7844"],
-            hostnames=["*.team.warp.example"],
+            hostnames=hostnames,
             labels=labels,
             uses=uses,
             ttl_seconds=ttl_seconds,
         )
         return parse_token(text)
 
-    async def enroll(self, token: JoinTokenText, **changes: str) -> Enrolled | EnrollRefused:
+    async def enroll(self, token: JoinTokenText, **changes: Any) -> Enrolled | EnrollRefused:
         """Ask as an agent does."""
-        request = {"token_id": token.id, "secret": token.secret, "csr_pem": new_request(new_key()), **changes}
+        request: dict[str, Any] = {
+            "token_id": token.id,
+            "secret": token.secret,
+            "csr_pem": new_request(new_key()),
+            **changes,
+        }
         return await self.enrollment.enroll(EnrollRequest(**request))
 
     async def test_enrolled(self) -> None:
@@ -60,6 +73,38 @@ class EnrollmentTests(TestCase):
         self.assertEqual(self.enrollment.refused, {"token_unknown": 1, "bad_request": 1})
         self.assertIsInstance(await self.enroll(token), Enrolled)
         self.assertEqual(self.enrollment.enrolled, 1)
+
+    async def test_hostnames_that_the_token_does_not_permit(self) -> None:
+        """They are refused with those that it permits, and the token keeps its use."""
+        token = await self.token()
+        for wishes, words in (
+            (["a.team.warp.example", "shop.warp.example"], "shop.warp.example is not permitted by the join token"),
+            (["*.warp.example"], "which permits *.team.warp.example;"),
+            (["team.warp.example"], "team.warp.example is not permitted"),
+            (["no name"], "no name"),
+        ):
+            answer = await self.enroll(token, hostnames=wishes)
+            assert isinstance(answer, EnrollRefused), wishes
+            self.assertEqual(answer.code, "not_allowed")
+            self.assertIn(words, answer.reason)
+        self.assertEqual(self.control.mirror.tokens[token.id].uses_left, 1)
+        self.assertEqual(self.control.mirror.agents, {})
+        wishes = ["a.team.warp.example", "*.b.team.warp.example", ""]
+        self.assertIsInstance(await self.enroll(token, hostnames=wishes), Enrolled)
+
+    async def test_name_that_the_token_cannot_give(self) -> None:
+        """An agent that wants a name made up needs a token with a pattern."""
+        token = await self.token(hostnames=["app.warp.example"])
+        answer = await self.enroll(token, hostnames=[""])
+        assert isinstance(answer, EnrollRefused)
+        self.assertIn("a name of the edge's choice is not permitted", answer.reason)
+        self.assertIsInstance(await self.enroll(token, hostnames=["app.warp.example"]), Enrolled)
+
+    async def test_who_has_no_secret_learns_nothing(self) -> None:
+        """What a token permits is told only to who holds it."""
+        answer = await self.enroll(await self.token(), secret="00" * 32, hostnames=["x.example"])
+        assert isinstance(answer, EnrollRefused)
+        self.assertEqual(answer.code, "token_unknown")
 
     async def test_token_ends(self) -> None:
         """A token lets nobody in after its time, and is forgotten when the next one is made."""

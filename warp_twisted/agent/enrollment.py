@@ -5,7 +5,7 @@ The key is made here and never leaves. An edge's root certificate is believed on
 token names, and the token's secret is sent only to an edge that this root vouches for.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from twisted.internet.error import ConnectError
 from twisted.internet.interfaces import IReactorTime
@@ -21,7 +21,7 @@ from warp_twisted.ca.issue import new_key, new_request
 from warp_twisted.ca.tokens import JoinTokenText
 from warp_twisted.tunnel import enroll, fetch_root
 from warp_twisted.tunnel.errors import PeerNotTrusted, TunnelError
-from warp_twisted.wire.control import EnrollRefused, EnrollRequest
+from warp_twisted.wire.control import MAX_ASKED, EnrollRefused, EnrollRequest
 
 SOFTWARE = f"warp-twisted/{__version__}"
 
@@ -29,12 +29,18 @@ _log = Logger()
 
 
 async def enroll_agent(
-    reactor: IReactorTime, state: StateDirectory, token: JoinTokenText, labels: Mapping[str, str] | None = None
+    reactor: IReactorTime,
+    state: StateDirectory,
+    token: JoinTokenText,
+    labels: Mapping[str, str] | None = None,
+    hostnames: Iterable[str] = (),
 ) -> Identity:
     """
     Exchange a join token for an identity, at the first of its edges that answers.
 
     :param labels: what the agent calls itself by; those of the token win.
+    :param hostnames: what it is going to offer, "" for a name of the edge's choice; a token that does not permit all of
+        the first hundred is refused without being used up.
     :returns: the identity, already stored.
     :raises EnrollmentRefused: if the fleet does not take the token, or the edge is not the token's.
     :raises NoEdge: if none of the token's edges answers.
@@ -47,6 +53,7 @@ async def enroll_agent(
         csr_pem=new_request(key),
         software=SOFTWARE,
         labels=dict(labels or {}),
+        hostnames=list(dict.fromkeys(hostnames))[:MAX_ASKED],
     )
     reasons = []
     for text in token.edges:

@@ -159,9 +159,11 @@ class AgentProgram(Service):
 
     async def _enroll(self, state: StateDirectory, token: JoinTokenText) -> Identity:
         delay = FIRST_ENROLL_DELAY_SECONDS
+        settings = self._settings
+        hostnames = [offer.hostname for offer in settings.ingress.offers]
         while True:
             try:
-                identity = await enroll_agent(self._reactor, state, token, self._settings.labels)
+                identity = await enroll_agent(self._reactor, state, token, settings.labels, hostnames)
             except NoEdge as error:
                 if not self._is_patient:
                     raise

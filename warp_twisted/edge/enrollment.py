@@ -25,6 +25,7 @@ from warp_twisted.ca.store import EdgeAuthority
 from warp_twisted.ca.tokens import check_token, format_token, new_token
 from warp_twisted.edge.errors import AgentUnknown, TokenNotFound, TooManyEnrollments
 from warp_twisted.edge.limits import network_of, plain_address
+from warp_twisted.edge.offers import check_wishes
 from warp_twisted.errors import InvalidName, WarpError
 from warp_twisted.names import HostnamePattern
 from warp_twisted.registry.errors import RegistryError
@@ -201,6 +202,7 @@ class Enrollment:
             found = decode(item.key, item.value) if item else None
             now = self._clock.seconds()
             token = check_token(found if isinstance(found, JoinToken) else None, request.secret, now)
+            check_wishes(request.hostnames, [HostnamePattern.parse(text) for text in token.hostnames])
             agent = Agent(
                 id=f"a-{secrets.token_hex(8)}",
                 hostnames=token.hostnames,

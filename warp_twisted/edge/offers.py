@@ -73,6 +73,28 @@ def check_size(routes: Sequence[RouteOffer]) -> None:
         raise OfferRefused("not_allowed", f"the hostnames have more than {MAX_HOSTNAMES_BYTES} characters together")
 
 
+def check_wishes(hostnames: Sequence[str], patterns: Sequence[HostnamePattern]) -> None:
+    """
+    Refuse hostnames that an agent is going to offer if its join token does not permit them, or no names to be given.
+
+    :raises OfferRefused: naming the first, and what the token permits.
+    """
+    permitted = ", ".join(str(pattern) for pattern in patterns)
+    for text in dict.fromkeys(hostnames):
+        if not text:
+            is_permitted = any(pattern.is_wildcard for pattern in patterns)
+            wish = "a name of the edge's choice"
+        else:
+            wanted = _parse(text)
+            is_permitted = any(_covers(pattern, wanted) for pattern in patterns)
+            wish = wanted.text
+        if not is_permitted:
+            raise OfferRefused(
+                "not_allowed",
+                f"{wish} is not permitted by the join token, which permits {permitted}; it was not used up",
+            )
+
+
 def merge_labels(own: Mapping[str, str], given: Mapping[str, str]) -> Mapping[str, str]:
     """
     Join the labels that an agent gives itself with those of its join token, which win.
@@ -109,16 +131,20 @@ async def name_routes(
 
 
 def _check_hostname(text: str, patterns: Sequence[HostnamePattern], is_reserved: Callable[[str], bool]) -> str:
-    try:
-        wanted = HostnamePattern.parse(text)
-    except InvalidName as error:
-        raise OfferRefused("not_allowed", str(error)) from error
+    wanted = _parse(text)
     if is_reserved(wanted.text):
         raise OfferRefused("not_allowed", f"{wanted} is kept for the zone itself")
     if not any(_covers(pattern, wanted) for pattern in patterns):
         allowed = ", ".join(str(pattern) for pattern in patterns)
         raise OfferRefused("not_allowed", f"{wanted} is not allowed by the agent's certificate, which allows {allowed}")
     return wanted.text
+
+
+def _parse(text: str) -> HostnamePattern:
+    try:
+        return HostnamePattern.parse(text)
+    except InvalidName as error:
+        raise OfferRefused("not_allowed", str(error)) from error
 
 
 def _covers(pattern: HostnamePattern, wanted: HostnamePattern) -> bool:

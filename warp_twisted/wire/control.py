@@ -17,6 +17,7 @@ from warp_twisted.wire.errors import BadControlMessage, ControlMessageTooLarge, 
 MAX_MESSAGE_BYTES = 1024 * 1024
 MAX_ROUTES = 4096
 _LENGTH = Layout(">L")
+MAX_ASKED = 100  # hostnames at enrollment, at their longest well below the 64 KiB that an edge reads then
 
 Text = Annotated[str, Meta(max_length=1024)]
 Name = Annotated[str, Meta(max_length=255)]
@@ -145,13 +146,19 @@ class Authority(Message, frozen=True, tag="authority"):
 
 
 class EnrollRequest(Message, frozen=True, tag="enroll_request"):
-    """A new agent asks for its first certificate; `secret` is the join token's and is masked in the repr."""
+    """
+    A new agent asks for its first certificate; `secret` is the join token's and is masked in the repr.
+
+    :ivar hostnames: what it is going to offer, the empty one for a name of the edge's choice; so a token that does not
+        permit them is not used up in vain.
+    """
 
     token_id: Name
     secret: Name
     csr_pem: Pem
     software: Name = ""
     labels: Annotated[dict[Name, Name], Meta(max_length=64)] = {}
+    hostnames: Annotated[list[Name], Meta(max_length=MAX_ASKED)] = []
 
     def __repr__(self) -> str:
         return f"EnrollRequest(token_id={self.token_id!r}, secret=****)"

@@ -64,6 +64,7 @@ class Fleet:
         self.root_pem = to_pem(self.root.certificate)
         self.agent_lifetime = timedelta(hours=24)
         self.enrolled = 0
+        self.wishes: list[list[str]] = []
 
     def issuer(self, name: str) -> Issuer:
         """Make an edge's intermediate."""
@@ -219,6 +220,7 @@ class StubEdge:
         if request.secret != SECRET:
             return EnrollRefused(code="token_unknown", reason="the join token is not known")
         self.fleet.enrolled += 1
+        self.fleet.wishes.append(request.hostnames)
         return Enrolled(
             agent_id="a-1",
             chain_pem=self.issue("a-1", request.csr_pem),

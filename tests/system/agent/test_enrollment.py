@@ -39,6 +39,12 @@ class EnrollTests(TestCase):
         self.assertEqual(identity.root_pem, self.fleet.root_pem)
         self.assertEqual(self.state.load(), identity)
 
+    async def test_hostnames(self) -> None:
+        """The edge hears what is going to be offered, each once and a hundred at most, which it has room to read."""
+        hostnames = [f"{'x' * 63}.{'y' * 63}.{'z' * 63}.{number // 2}.warp.example" for number in range(300)]
+        await enroll_agent(reactor, self.state, self.fleet.token(self.edge.port), None, hostnames)
+        self.assertEqual(self.fleet.wishes, [hostnames[:200:2]])
+
     async def test_next_edge(self) -> None:
         """An edge that is away does not matter while another answers."""
         await enroll_agent(reactor, self.state, self.fleet.token(unused_port(), self.edge.port))
@@ -108,6 +114,7 @@ class ProgramTests(TestCase):
         for given in (token, token, None):
             await self.run_once(edge, given)
         self.assertEqual(self.enrolled(), 1)
+        self.assertEqual(edge.fleet.wishes, [[""]])
 
     async def test_other_fleet(self) -> None:
         """A token of another fleet replaces the identity."""
