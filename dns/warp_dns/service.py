@@ -5,7 +5,7 @@ SIGHUP reads the configuration's zones and every master file again; what else is
 """
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Never
 
 import msgspec
@@ -23,6 +23,7 @@ from warp_dns.server import DnsServer, ServedZone
 from warp_dns.service_notify import SystemdNotifier
 from warp_dns.settings import ZoneSettings
 from warp_dns.web import watch_site
+from warp_dns.yaml_settings import changed_keys
 
 
 class DnsService(Service):
@@ -56,6 +57,7 @@ class DnsService(Service):
         if file.metrics:
             metrics_endpoint(reactor, file.metrics)
         self._edges: dict[tuple[str, str], EdgeRecords] = {}
+        self._zones = file.zones
         self._web: Any = None
         self._give_up = give_up
         self.server = DnsServer(reactor, self._all_served(file), file.server, workers=file.workers)
@@ -126,7 +128,13 @@ class DnsService(Service):
             self.server.suspend(key[0])
             self._edges[key].start()
         self.server.reload()
-        self._log.info("configuration read again: {count} zones", count=len(zones))
+        self._log.info(
+            "configuration read again: {count} zones; {taken}; after a restart: {later}",
+            count=len(zones),
+            taken=_changes(self._zones, file.zones),
+            later=", ".join(key for key in changed_keys(self._file, file) if key != "zones") or "nothing",
+        )
+        self._zones = file.zones
 
     def _all_served(self, file: DnsFile) -> list[ServedZone]:
         return [self._served(zone, f"zones[{index}]") for index, zone in enumerate(file.zones)]
@@ -149,6 +157,17 @@ class DnsService(Service):
 
     def _log_web_failure(self, failure: Any) -> None:
         self._log.failure("cannot serve metrics on {endpoint}", failure, endpoint=self._file.metrics)
+
+
+def _changes(before: Sequence[ZoneSettings], after: Sequence[ZoneSettings]) -> str:
+    """Say which zones are new, set otherwise, or gone."""
+    old, new = ({zone.name: zone for zone in zones} for zones in (before, after))
+    groups = (
+        ("new", [name for name in new if name not in old]),
+        ("changed", [name for name in new if name in old and new[name] != old[name]]),
+        ("gone", [name for name in old if name not in new]),
+    )
+    return ", ".join(f"{word}: {' '.join(names)}" for word, names in groups if names) or "no settings changed"
 
 
 def check_file(reactor: Any, path: str, file: DnsFile) -> None:

@@ -231,11 +231,14 @@ class ServiceTests(TestCase):
         self.assertEqual((await self.ask("fresh.warp.example")).rcode(), dns.rcode.NOERROR)
         zone.write_text("www 60 A 192.0.2.80\n")
         text = self.configuration.read_text()
-        self.configuration.write_text(text.replace("other", "third").replace("third.zone", "other.zone"))
+        text = text.replace("other", "third").replace("third.zone", "other.zone")
+        self.configuration.write_text(text.replace("stale_seconds: 0.5", "stale_seconds: 60") + "udp_bytes: 512\n")
         self.signal(signal.SIGHUP)
         await self.until("ns.third.example", dns.rcode.NOERROR, program)
         await self.until("ns.other.example", dns.rcode.REFUSED, program)
         self.assertEqual((await self.ask("app.warp.example")).rcode(), dns.rcode.NOERROR)
+        said = "2 zones; new: third.example, changed: warp.example, gone: other.example; after a restart: udp_bytes"
+        self.assertIn(f"configuration read again: {said}", program.output)
         self.configuration.write_text("listen: banana")
         self.signal(signal.SIGHUP)
         while "reload refused" not in program.output:
