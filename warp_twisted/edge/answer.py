@@ -130,7 +130,8 @@ class Answer:
         fields = request.fields
         length = 0 if request.method == b"HEAD" else head.length
         # Some origins answer HEAD with a body, which may come after the stream was lent to the next visitor.
-        self.is_reusable = head.persistent and length == head.length
+        # And one that answers before it has the request leaves us in doubt which bytes it had heard of when it spoke.
+        self.is_reusable = head.persistent and length == head.length and is_request_read
         if length == len(data):
             payload, is_complete = data, True
         else:

@@ -93,6 +93,19 @@ class SurplusTests(EdgeTestCase):
         agent.resumeProducing()
         await connection.lost()
 
+    async def test_answer_before_the_request(self) -> None:
+        """A connection on which the answer began before the request was whole is not used again."""
+        client = await self.ask(b"POST /a HTTP/1.1\r\nHost: app.example\r\nContent-Length: 4\r\n\r\nha", b"/a")
+        connection = self.origin.connections[0]
+        connection.send(OK[:-1])
+        await client.until(b"\r\n\r\no")
+        client.send(b"lf")
+        await self.origin.until(b"half")
+        connection.send(OK[-1:])
+        await self.answered(client)
+        await connection.lost()
+        await self.second()
+
     async def edge_has_sent(self) -> None:
         """Wait until a used stream was lent to the next request."""
         while self.edge.table.stream_counts != (1, 0):
