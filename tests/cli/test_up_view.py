@@ -29,6 +29,7 @@ from warp_twisted.wire.preamble import OpeningCode
 TUNNEL = TunnelRow(number=0, edge="edge1", address="192.0.2.1:7844", state="up", is_up=True, ping_seconds=0.0042)
 ROUTE = RouteRow(
     url="https://app.warp.example",
+    plain_url="http://app.warp.example",
     path="^/api/",
     origin="http://localhost:3000",
     requests=12,
@@ -44,7 +45,10 @@ EVERY_EVENT = [
     events.TunnelUp(tunnel=0, edge="edge1", address="192.0.2.1:7844"),
     events.TunnelDown(tunnel=0, address="192.0.2.1:7844", reason="refused", retry_seconds=1.5),
     events.TunnelDown(tunnel=0, address="192.0.2.1:7844", reason="drained", retry_seconds=None),
-    events.Published(urls={"https://app.warp.example": "http://localhost:3000"}),
+    events.Published(
+        urls={"https://app.warp.example": "http://localhost:3000"},
+        plain_urls={"http://app.warp.example:8080": "http://localhost:3000"},
+    ),
     events.OriginChanged(origin="http://localhost:3000", healthy=False, detail="refused"),
     events.OriginChanged(origin="http://localhost:3000", healthy=True, detail=""),
     events.CertificateRenewed(valid_until=4e9),
@@ -76,6 +80,7 @@ def agent() -> SimpleNamespace:
             offered=[SimpleNamespace(offer=offer, traffic=traffic, origin=SimpleNamespace(last=last))]
         ),
         urls={},
+        plain_urls={1: "http://app.warp.example"},
         is_stopping=False,
     )
 
@@ -95,6 +100,7 @@ class DrawTests(SynchronousTestCase):
         text = rendered(Picture(tunnels=[TUNNEL], routes=[ROUTE]))
         for part in (
             "https://app.warp.example ^/api/",
+            "http://app.warp.example ^/api/",
             "http://localhost:3000",
             "12",
             "1.5 kB",
@@ -153,7 +159,13 @@ class EventTests(SynchronousTestCase):
         view.tell(EVERY_EVENT[4])
         view.say("warn: x")
         view.close()
-        self.assertEqual(written, ["https://app.warp.example -> http://localhost:3000"])
+        self.assertEqual(
+            written,
+            [
+                "https://app.warp.example -> http://localhost:3000",
+                "http://app.warp.example:8080 -> http://localhost:3000",
+            ],
+        )
         self.assertEqual(complained, ["warn: x"])
 
     def test_objects(self) -> None:

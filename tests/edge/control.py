@@ -153,7 +153,7 @@ class Control:
             admission=Admission(self.mirror, names, identify, self.is_reserved),
             authority=self.enrollment,
             edges=lambda: ["192.0.2.1:7844"],
-            url=lambda hostname: f"https://{hostname}",
+            urls=lambda hostname: [f"https://{hostname}", f"http://{hostname}"],
         )
 
     async def start(self) -> None:

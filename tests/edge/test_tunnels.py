@@ -56,6 +56,7 @@ class RegistrationTests(TunnelsTestCase):
             (answer.edge, answer.hostnames, answer.urls, answer.lease_seconds, answer.edges),
             ("edge1", {0: "app.warp.example"}, {0: "https://app.warp.example"}, 30.0, ["192.0.2.1:7844"]),
         )
+        self.assertEqual(answer.plain_urls, {0: "http://app.warp.example"})
         self.assertIn(answer.tunnel_id, self.control.tunnels.registrations.by_id)
 
     def test_published_at_once(self) -> None:

@@ -38,9 +38,14 @@ class TunnelDown(Event, frozen=True, tag="tunnel_down"):
 
 
 class Published(Event, frozen=True, tag="published"):
-    """The hostnames under which visitors reach the origins now; URL → service."""
+    """
+    The hostnames under which visitors reach the origins now; URL → service.
+
+    :ivar plain_urls: those without TLS, where the hostname has one with TLS in `urls` too.
+    """
 
     urls: dict[str, str]
+    plain_urls: dict[str, str] = {}
 
 
 class OriginChanged(Event, frozen=True, tag="origin"):

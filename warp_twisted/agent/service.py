@@ -119,6 +119,7 @@ class AgentService(Service):
         self._offering = Offering(self.routes, settings.ingress)
         self.links = [Link(place, settings.tunnels, self, reactor, chance) for place in range(settings.tunnels)]
         self.urls: dict[int, str] = {}
+        self.plain_urls: dict[int, str] = {}
         self.counts = LinkCounts()
         self._hostnames: dict[int, str] = {}
         self._upkeep = Upkeep(reactor, self.links, self._edges, self._credentials, now)
@@ -341,10 +342,13 @@ class AgentService(Service):
                 self._log.warn("{error}", error=str(error))
         self._hostnames = dict(message.hostnames)
         services = {route.offer.id: route.offer.service for route in self.routes.offered}
-        urls = {route_id: url for route_id, url in message.urls.items() if route_id in services}
-        if urls != self.urls:
-            self.urls = urls
-            self._observe(Published(urls={url: services[route_id] for route_id, url in urls.items()}))
+        urls, plain = (
+            {key: url for key, url in found.items() if key in services} for found in (message.urls, message.plain_urls)
+        )
+        if (urls, plain) != (self.urls, self.plain_urls):
+            self.urls, self.plain_urls = urls, plain
+            named, plain_named = ({url: services[key] for key, url in found.items()} for found in (urls, plain))
+            self._observe(Published(urls=named, plain_urls=plain_named))
 
     def _health_changed(self, route: Route) -> None:
         last = route.origin.last

@@ -51,9 +51,15 @@ class TunnelRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RouteRow:
-    """One route, with what has passed through it; `response_seconds` is the mean time to the first byte, or None."""
+    """
+    One route, with what has passed through it.
+
+    :ivar plain_url: the URL without TLS, where there is one beside `url`.
+    :ivar response_seconds: the mean time to the first byte, or None.
+    """
 
     url: str
+    plain_url: str = ""
     path: str
     origin: str
     requests: int
@@ -97,6 +103,7 @@ def picture_of(agent: "AgentService", reasons: Mapping[int, str]) -> Picture:
         routes.append(
             RouteRow(
                 url=agent.urls.get(route.offer.id, route.offer.hostname or "(a name from the edge)"),
+                plain_url=agent.plain_urls.get(route.offer.id, ""),
                 path=route.offer.path,
                 origin=route.offer.service,
                 requests=traffic.requests,
@@ -121,7 +128,7 @@ def draw(picture: Picture) -> RenderableType:
     problems: dict[str, Text] = {}
     for route in picture.routes:
         routes.add_row(
-            Text(f"{route.url} {route.path}".rstrip(), "cyan"),
+            Text("\n".join(f"{url} {route.path}".rstrip() for url in (route.url, route.plain_url) if url), "cyan"),
             Text(route.origin),
             str(route.requests),
             Text(str(route.errors), "red" if route.errors else "dim"),
@@ -156,7 +163,8 @@ def sentence(event: Event) -> list[str]:
         case TunnelDown():
             return [f"tunnel {event.tunnel} is down: {event.reason}; again in {event.retry_seconds:.1f} s"]
         case Published():
-            return [f"{url} -> {service}" for url, service in event.urls.items()]
+            named = [*event.urls.items(), *event.plain_urls.items()]
+            return [f"{url} -> {service}" for url, service in named]
         case OriginChanged(healthy=True):
             return [f"{event.origin} answers again"]
         case OriginChanged():

@@ -133,7 +133,7 @@ class EdgeNode(Service):
             admission=Admission(self.mirror, names, _identify, self.presence.is_reserved),
             authority=self.enrollment,
             edges=self.presence.tunnel_addresses,
-            url=self.presence.url,
+            urls=self.presence.urls,
         )
         self._comeback = Comeback(state / "served.json", self.mirror, settings.edge.name, reactor)
         self._rate = EnrollmentRate(reactor)

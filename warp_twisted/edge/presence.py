@@ -121,11 +121,18 @@ class Presence:
         ][:MAX_ADDRESSES]
 
     def url(self, hostname: str) -> str:
-        """Return the URL at which visitors find a hostname."""
+        """Return the URL to show people for a hostname."""
+        return self.urls(hostname)[0]
+
+    def urls(self, hostname: str) -> list[str]:
+        """Return the URLs at which visitors find a hostname, one or two; the one with TLS first."""
         edge = self.describe()
+        urls: list[str] = []
         if edge.https_port and self._serving.has_certificate(hostname):
-            return f"https://{hostname}" + ("" if edge.https_port == 443 else f":{edge.https_port}")
-        return f"http://{hostname}" + ("" if edge.http_port in (80, None) else f":{edge.http_port}")
+            urls.append(f"https://{hostname}" + ("" if edge.https_port == 443 else f":{edge.https_port}"))
+        if edge.http_port or not urls:
+            urls.append(f"http://{hostname}" + ("" if edge.http_port in (80, None) else f":{edge.http_port}"))
+        return urls
 
 
 def nameservers(settings: EdgeSettings) -> dict[str, list[str]]:

@@ -79,7 +79,7 @@ class EdgeTunnels:
 
     :param settings: returns the settings as they are now.
     :param edges: returns `host:port` of the fleet's tunnel listeners.
-    :param url: returns the URL of a hostname.
+    :param urls: returns the URLs of a hostname, the one to show people first.
     """
 
     _log = Logger()
@@ -95,7 +95,7 @@ class EdgeTunnels:
         admission: Admission,
         authority: Authority,
         edges: Callable[[], list[str]],
-        url: Callable[[str], str],
+        urls: Callable[[str], Sequence[str]],
     ) -> None:
         self._clock = clock
         self._settings = settings
@@ -105,7 +105,7 @@ class EdgeTunnels:
         self._admission = admission
         self._authority = authority
         self._edges = edges
-        self._url = url
+        self._urls = urls
         self._peers: dict[TunnelProtocol, _Peer] = {}
         self._expiry = LoopingCall(self._close_expired)
         self._expiry.clock = clock
@@ -331,12 +331,14 @@ class EdgeTunnels:
 
     def _accept(self, tunnel: EdgeTunnel) -> None:
         routes = tunnel.offer.routes
+        urls = {route.id: self._urls(route.hostname) for route in routes}
         tunnel.protocol.send_control(
             Accepted(
                 edge=self._settings().edge.name,
                 tunnel_id=tunnel.id,
                 hostnames={route.id: route.hostname for route in routes},
-                urls={route.id: self._url(route.hostname) for route in routes},
+                urls={route: found[0] for route, found in urls.items()},
+                plain_urls={route: found[1] for route, found in urls.items() if len(found) > 1},
                 lease_seconds=self._claims.ttl_seconds,
                 edges=self._edges(),
             )

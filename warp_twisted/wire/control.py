@@ -73,6 +73,7 @@ class Accepted(Message, frozen=True, tag="accepted"):
 
     :ivar hostnames: route id → the hostname it is published under.
     :ivar urls: route id → the URL to show people.
+    :ivar plain_urls: route id → the URL without TLS, where visitors reach the route at that too.
     :ivar lease_seconds: how long the names stay published if the edge vanishes.
     :ivar edges: `host:port` of the fleet's tunnel listeners, for the agent's other tunnels.
     """
@@ -81,6 +82,7 @@ class Accepted(Message, frozen=True, tag="accepted"):
     tunnel_id: Name
     hostnames: dict[RouteId, Name] = {}
     urls: dict[RouteId, Text] = {}
+    plain_urls: dict[RouteId, Text] = {}
     lease_seconds: Annotated[float, Meta(ge=0)] = 30.0
     edges: Annotated[list[Name], Meta(max_length=1024)] = []
 

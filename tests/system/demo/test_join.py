@@ -38,9 +38,12 @@ class JoinTests(TestCase):
         program = self.demos.run("up", "--json", *arguments, f"http://127.0.0.1:{self.application.port}")
         await program.printed('"published"')
         events = [json.loads(line) for line in program.output.splitlines() if line.startswith("{")]
-        (url,) = next(event["urls"] for event in events if event["event"] == "published")
+        found = next(event for event in events if event["event"] == "published")
+        (url,) = found["urls"]
         hostname = urlsplit(url).hostname
         assert hostname is not None
+        self.assertTrue(url.startswith("https://"))
+        self.assertEqual(list(found["plain_urls"]), [f"http://{hostname}:{self.http_port}"])
         return program, hostname
 
     async def gone(self, hostname: str) -> None:
