@@ -45,7 +45,7 @@ class Admin:
         Ask the edge for something.
 
         :param target: segments of the path, not yet quoted.
-        :returns: the answer's JSON, None if there is none.
+        :returns: the answer's JSON; every answer has some.
         :raises AdminError: if nobody answers, or for any status but 2xx, with the edge's reason.
         """
         connection = _UnixConnection(self._path)
@@ -54,16 +54,20 @@ class Admin:
             url = "/" + "/".join(quote(segment, safe="") for segment in target)
             connection.request(method, url, None if body is None else json.dumps(body).encode(), headers)
             response = connection.getresponse()
-            content = response.read(MAX_ANSWER_BYTES)
+            content = response.read(MAX_ANSWER_BYTES + 1)
         except (OSError, http.client.HTTPException) as error:
             raise AdminError(f"no edge answers at {self._path}: {error}") from error
         finally:
             connection.close()
+        if len(content) > MAX_ANSWER_BYTES:
+            raise AdminError(f"{self._path}: the answer is longer than {MAX_ANSWER_BYTES} bytes")
         try:
-            answer = json.loads(content) if content.strip() else None
-        except ValueError as error:
-            raise AdminError(f"{self._path}: the answer is no JSON; is this an edge's admin socket?") from error
+            answer = json.loads(content)
+        except ValueError:
+            answer = None
         if not 200 <= response.status < 300:
             reason = answer.get("error") if isinstance(answer, dict) else None
             raise AdminError(str(reason or f"the edge answered {response.status} {response.reason}"))
+        if answer is None:
+            raise AdminError(f"{self._path}: the answer is no JSON; is this an edge's admin socket?")
         return answer
