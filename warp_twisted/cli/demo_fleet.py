@@ -7,8 +7,6 @@ leaves nothing behind.
 """
 
 import os
-import shutil
-import tempfile
 import time
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -33,6 +31,7 @@ from warp_twisted.ca.tokens import parse_token
 from warp_twisted.cli.answers import NewToken, read
 from warp_twisted.cli.demo_admin import DemoAdmin
 from warp_twisted.cli.demo_application import DemoApplication
+from warp_twisted.cli.demo_directory import DemoDirectory, remove_left_behind
 from warp_twisted.cli.demo_ports import ADDRESS, WANTED, choose_ports
 from warp_twisted.cli.errors import DemoFailed
 from warp_twisted.cli.local import DemoInfo, announce_demo
@@ -72,7 +71,9 @@ class DemoFleet:
     def __init__(self, reactor: Any) -> None:
         self._reactor = reactor
         self.ports = WANTED
-        self.directory = Path(tempfile.mkdtemp(prefix="warp-demo-"))
+        remove_left_behind()
+        self._directory = DemoDirectory()
+        self.directory = self._directory.path
         self.application = DemoApplication(reactor, reactor)
         self.admin = DemoAdmin(reactor, str(self.admin_file))
         self.node: EdgeNode | None = None
@@ -183,7 +184,7 @@ class DemoFleet:
                 self._log.failure("the demo could not stop one of its parts")
         if self._enrolled is not None:
             self._enrolled[0].close()
-        shutil.rmtree(self.directory, ignore_errors=True)
+        self._directory.remove()
 
     async def _stop_edge(self) -> None:
         if self.node is not None:

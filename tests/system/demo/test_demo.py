@@ -104,7 +104,7 @@ class DemoTests(TestCase):
         self.assertEqual(self.demos.left_behind(), [])
 
     async def test_killed_demo_is_not_found(self) -> None:
-        """A demo that was killed leaves its file, which nobody believes, and which the next demo replaces."""
+        """A demo that was killed leaves files, which nobody believes, and which the next demo removes."""
         program = self.demos.start()
         await program.printed(SERVING)
         program.signal("KILL")
@@ -114,6 +114,7 @@ class DemoTests(TestCase):
         program = self.demos.start()
         await program.printed(SERVING)
         self.assertEqual((await self.demos.warp("status"))[2], 0)
+        self.assertEqual(len(list(self.demos.temporary.iterdir())), 1)
         program.signal("TERM")
         await program.ended
-        self.assertEqual(list(self.demos.runtime.iterdir()), [])
+        self.assertEqual(self.demos.left_behind(), [])
