@@ -1,6 +1,6 @@
 # make demo [ARGS=--check]   one process with everything in it, on loopback
 # make test [ARGS=tests.wire] every test; the last line reads `N passed, N failed, N skipped`
-# make test-fleet            the deployment on systemd hosts that it boots here (root, Debian): about ten minutes
+# make test-fleet            the deployment on systemd hosts that it boots here (root, Debian): about 15 minutes
 # make check | fmt | bench | clean
 #
 # Each target installs what it needs by itself: Python packages into .venv, for tests also Debian packages when run as

@@ -26,14 +26,17 @@ class CiTests(SynchronousTestCase):
         recipes = "".join(f"{name.replace('_', '-')}:\n\t@{recipe}\n" for name, recipe in targets.items())
         (directory / "Makefile").write_text(f".PHONY: {' '.join(targets).replace('_', '-')}\n{recipes}")
         environment = {key: value for key, value in os.environ.items() if not key.startswith("MAKE")}
-        environment["WARP_CI_FLEET"] = "1"
         done = subprocess.run([directory / ".ci" / "run"], env=environment, capture_output=True, text=True)
         return done.returncode, done.stdout.splitlines()
 
     def test_all_is_well(self) -> None:
         """The last line is that of the tests, with CI set for them, and the status is 0."""
-        status, lines = self.run_ci(test='echo "CI=$$CI"; echo "5 passed, 0 failed, 0 skipped"', check="echo fine")
-        self.assertEqual((status, lines[-1]), (0, "5 passed, 0 failed, 0 skipped"))
+        status, lines = self.run_ci(
+            test='echo "CI=$$CI"; echo "5 passed, 0 failed, 0 skipped"',
+            check="echo fine",
+            test_fleet='echo "2 passed, 0 failed, 0 skipped"',
+        )
+        self.assertEqual((status, lines[-1]), (0, "7 passed, 0 failed, 0 skipped"))
         self.assertIn("CI=true", lines)
         self.assertIn("fine", lines)
 
