@@ -83,14 +83,26 @@ class StatusTests(SynchronousTestCase):
         state = {"name": "edge1", "zone": "warp.example", "ready": False, "parts": {"dns": False, "accepting": True}}
         self.answer["edge"] = state
         self.assertIn(": not ready\nNot working: dns;", invoke("status").output)
-        self.answer["edge"] = {**state, "draining": True, "parts": {"accepting": False}}
-        output = invoke("status").output
-        self.assertIn(": draining\n", output)
-        self.assertNotIn("Not working", output)
+        self.answer["edge"] = {**state, "draining": True, "parts": {"dns": False}}
+        self.assertIn("Not working: dns;", invoke("status").output)
         self.answer["registry"] = {"current": False}
         self.assertIn("may be old", invoke("status").output)
         self.answer["registry"] = {"current": True, "writable": False}
         self.assertIn("takes no changes for now", invoke("status").output)
+
+    def test_drain(self) -> None:
+        """A drain says what is left; what it closed is not called broken."""
+        parts = {"accepting": False, "listeners": False, "records": False, "dns": True}
+        for tunnels, visitors, words in (
+            (2, 3, "Draining: the listeners are closed; 3 requests in flight, 2 tunnels left\n"),
+            (1, 0, "Draining: the listeners are closed; 0 requests in flight, 1 tunnel left\n"),
+            (0, 0, "Drained: the listeners are closed, and nothing is under way; the edge can be stopped\n"),
+        ):
+            state = {"name": "edge1", "zone": "warp.example", "ready": False, "parts": parts, "draining": True}
+            self.answer["edge"] = {**state, "tunnels": tunnels, "visitors": visitors}
+            output = invoke("status").output
+            self.assertIn(f": draining\n{words}", output)
+            self.assertNotIn("Not working", output)
 
     def test_answer_of_another_kind(self) -> None:
         """An answer that makes no sense is refused rather than half shown."""
@@ -147,7 +159,9 @@ class EdgeTests(SynchronousTestCase):
 
     def test_drain(self) -> None:
         """The edge is asked, and the answer told."""
-        self.assertEqual(invoke("drain").output, "The edge is draining.\n")
+        self.assertEqual(
+            invoke("drain").output, "The edge is draining: it takes nothing new; warp status shows what is left.\n"
+        )
         self.assertEqual(json.loads(invoke("drain", "--json").output), {"draining": True})
 
     def test_reload_names_what_waits(self) -> None:

@@ -82,7 +82,11 @@ class Route(msgspec.Struct, frozen=True):
 
 
 class EdgeState(msgspec.Struct, frozen=True):
-    """The edge that answers."""
+    """
+    The edge that answers.
+
+    :ivar visitors: their connections; while the edge drains, each has a request under way.
+    """
 
     name: str
     zone: str
@@ -90,7 +94,9 @@ class EdgeState(msgspec.Struct, frozen=True):
     parts: dict[str, bool] = {}
     version: str = ""
     draining: bool = False
+    tunnels: int = 0
     streams: int = 0
+    visitors: int = 0
 
 
 class RegistryState(msgspec.Struct, frozen=True):

@@ -24,7 +24,7 @@ def drain(admin: str | None, as_json: bool) -> None:
     if as_json:
         print_json(answer)
     else:
-        click.echo("The edge is draining.")
+        click.echo("The edge is draining: it takes nothing new; warp status shows what is left.")
 
 
 @click.command(

@@ -6,10 +6,12 @@ import click
 
 from warp_twisted.cli.admin import ADMIN_OPTION, find_admin
 from warp_twisted.cli.agents import print_agents
-from warp_twisted.cli.answers import Edge, Route, Status, Tunnel, read
+from warp_twisted.cli.answers import Edge, EdgeState, Route, Status, Tunnel, read
 from warp_twisted.cli.options import SELECTOR_OPTION
 from warp_twisted.cli.output import JSON_OPTION, labels_text, print_json, print_table, span
 from warp_twisted.names import LabelSelector
+
+_CLOSED_BY_DRAIN = frozenset({"accepting", "listeners", "records"})  # parts of an edge that stop because they should
 
 
 @click.command(
@@ -72,14 +74,28 @@ def select(answer: dict[str, object], selector: LabelSelector) -> dict[str, obje
 def _print_edge(found: Status) -> None:
     edge = found.edge
     state = "draining" if edge.draining else "ready" if edge.ready else "not ready"
-    failing = [part for part, works in edge.parts.items() if not works and not (edge.draining and part == "accepting")]
+    meant = _CLOSED_BY_DRAIN if edge.draining else frozenset()
+    failing = [part for part, works in edge.parts.items() if not works and part not in meant]
     click.echo(f"Edge {edge.name} of {edge.zone}, version {edge.version}: {state}")
+    if edge.draining:
+        click.echo(_drain(edge))
     if failing:
         click.echo(f"Not working: {', '.join(failing)}; the edge's log says why")
     if not found.registry.current:
         click.echo("The registry cannot be read for now: what follows may be old; existing tunnels go on")
     elif not found.registry.writable:
         click.echo("The registry takes no changes for now: new tunnels serve, but DNS does not know them yet")
+
+
+def _drain(edge: EdgeState) -> str:
+    if not edge.visitors and not edge.tunnels:
+        return "Drained: the listeners are closed, and nothing is under way; the edge can be stopped"
+    requests, tunnels = _count(edge.visitors, "request"), _count(edge.tunnels, "tunnel")
+    return f"Draining: the listeners are closed; {requests} in flight, {tunnels} left"
+
+
+def _count(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _edge(edge: Edge) -> list[str]:

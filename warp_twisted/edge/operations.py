@@ -16,6 +16,7 @@ from warp_twisted.edge.enrollment import Enrollment
 from warp_twisted.edge.errors import EdgeError
 from warp_twisted.edge.presence import Presence
 from warp_twisted.edge.registrations import EdgeTunnel
+from warp_twisted.edge.serving import Serving
 from warp_twisted.edge.settings import EdgeSettings
 from warp_twisted.edge.tunnels import EdgeTunnels
 from warp_twisted.registry.claims import Claims
@@ -32,6 +33,7 @@ class Node(Protocol):
     enrollment: Enrollment
     mirror: Mirror
     claims: Claims
+    serving: Serving
     publication: Publication
     has_settled: bool
     presence: Presence
@@ -99,6 +101,7 @@ class NodeOperations:
                 "draining": node.presence.is_draining,
                 "tunnels": len(node.tunnels.registrations.by_id),
                 "streams": node.tunnels.registrations.stream_count,
+                "visitors": len(node.serving.visitors.connections),
             },
             "registry": {
                 "revision": snapshot.revision,
