@@ -57,6 +57,16 @@ class LogOutputTests(SynchronousTestCase):
         """What an agent says cannot write over a line of text."""
         self.assertIn(r"a\x1b[2K\x0db\x9b	c", self.write("text", log_format="{what}", what="a\x1b[2K\rb\x9b\tc"))
 
+    def test_twisted_of_its_sockets(self) -> None:
+        """What Twisted says of its sockets in its old log is for its developers; its errors are for all."""
+        event = {"log_namespace": "log_legacy", "log_format": "VisitorFactory starting on 443"}
+        self.assertEqual(self.write("text", **event), "")
+        self.assertIn("starting on 443", self.write("text", "debug", **event))
+        self.file = io.StringIO()
+        self.assertIn(
+            "oh", self.write("text", log_namespace="log_legacy", log_level=LogLevel.critical, log_format="oh")
+        )
+
     def test_levels(self) -> None:
         """Events below the level are left out; the level can change while it runs."""
         output = LogOutput(self.file, "text", "warn")

@@ -43,14 +43,26 @@ class LogOutput:
 
     def __call__(self, event: LogEvent) -> None:
         """Write one event."""
-        level = event.get("log_level")
-        if level is not None and LEVELS.get(level.name, 0) < self._least:
+        if _severity(event) < self._least:
             return
         try:
             self._file.write(self._write_event(event) + "\n")
             self._file.flush()
         except (OSError, ValueError):
             pass  # the place for complaints is the one that is broken
+
+
+def _severity(event: LogEvent) -> int:
+    """
+    Return how severe an event is.
+
+    What Twisted says of its own sockets ("VisitorFactory starting on 443") is for its developers: of the old log, where
+    nobody else writes. Our parts say themselves where they listen, and for what.
+    """
+    level = event.get("log_level", LogLevel.critical)
+    if level is LogLevel.info and event.get("log_namespace") == "log_legacy":
+        level = LogLevel.debug
+    return LEVELS.get(level.name, 0)
 
 
 def _parts(event: LogEvent) -> tuple[str, str, str, str]:

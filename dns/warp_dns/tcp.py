@@ -188,6 +188,10 @@ class TcpFactory(Factory):
         self._open: dict[TcpConnection, str] = {}
         self._per_address: dict[str, int] = {}
 
+    def logPrefix(self) -> str:
+        """Say what it is for, where Twisted logs that it listens."""
+        return "DNS over TCP"
+
     def clock(self) -> float:
         """Return the time, for signatures."""
         seconds: float = self.reactor.seconds()

@@ -29,6 +29,10 @@ class _Answer(Resource):
 class _QuietSite(Site):
     noisy = False
 
+    def logPrefix(self) -> str:
+        """Say what it is for, where Twisted logs that it listens."""
+        return "metrics"
+
     def log(self, request: Any) -> None:
         """Leave out the access log: a probe every few seconds says nothing."""
 

@@ -127,6 +127,7 @@ class AgentProgram(Service):
                 endpoint = server_endpoint(self._reactor, self._settings.metrics, "metrics")
                 try:
                     self._metrics = await endpoint.listen(observation_site(agent))
+                    self._log.info("metrics is open: {text}", text=self._settings.metrics)
                 except CannotListenError as error:
                     raise InvalidSettings(f"metrics: {self._settings.metrics}: {error.socketError}") from error
         except BaseException:

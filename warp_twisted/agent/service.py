@@ -298,6 +298,7 @@ class AgentService(Service):
 
     def link_down(self, link: Link, reason: str, retry_seconds: float | None) -> None:
         """Note that a tunnel is gone."""
+        reason = reason.rstrip(".")  # Twisted's sentences have one
         if retry_seconds is not None:
             self.counts.lost += 1
             self._log.info(

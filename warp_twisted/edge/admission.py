@@ -6,7 +6,8 @@ It puts together what the certificate says, what the registry knows of the agent
 
 from collections.abc import Callable, Sequence
 
-from warp_twisted.ca.issue import AgentIdentity
+from warp_twisted.ca.errors import BadCertificate
+from warp_twisted.ca.issue import AgentIdentity, agent_identity
 from warp_twisted.edge.errors import OfferRefused
 from warp_twisted.edge.offers import Offer, check_count, check_size, merge_labels, name_routes
 from warp_twisted.edge.settings import Limits
@@ -111,3 +112,15 @@ def revocation_sentence(revocation: Revocation) -> str:
     """Say that an agent was revoked, and why, as much as fits a log line; the agent hears it."""
     reason = one_line(revocation.reason, MAX_REASON_CHARACTERS)
     return f"agent {revocation.agent} was revoked" + (f": {reason}" if reason else "")
+
+
+def identify_peer(protocol: TunnelProtocol) -> AgentIdentity:
+    """
+    Read who an agent is from the certificate of its connection.
+
+    :raises BadCertificate: if there is none, or it is not an agent's.
+    """
+    certificate = protocol.peer_certificate
+    if certificate is None:
+        raise BadCertificate("the agent showed no certificate")
+    return agent_identity(certificate)

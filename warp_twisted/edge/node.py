@@ -24,8 +24,7 @@ from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
 
-from warp_twisted.ca.errors import BadCertificate
-from warp_twisted.ca.issue import AgentIdentity, agent_identity, to_pem
+from warp_twisted.ca.issue import to_pem
 from warp_twisted.configuration import changed_keys
 from warp_twisted.edge.admin import (
     SOCKET_MODE,
@@ -35,7 +34,7 @@ from warp_twisted.edge.admin import (
     observation_factory,
     prepare_socket_path,
 )
-from warp_twisted.edge.admission import Admission
+from warp_twisted.edge.admission import Admission, identify_peer
 from warp_twisted.edge.check import load_authority
 from warp_twisted.edge.comeback import Comeback
 from warp_twisted.edge.control_metrics import ControlCollector
@@ -130,7 +129,7 @@ class EdgeNode(Service):
             routes=self.serving.routes,
             mirror=self.mirror,
             claims=self.claims,
-            admission=Admission(self.mirror, names, _identify, self.presence.is_reserved),
+            admission=Admission(self.mirror, names, identify_peer, self.presence.is_reserved),
             authority=self.enrollment,
             edges=self.presence.tunnel_addresses,
             urls=self.presence.urls,
@@ -228,7 +227,9 @@ class EdgeNode(Service):
         except (ValueError, CannotListenError) as error:
             raise InvalidSettings(f"{key}: {text}: {getattr(error, 'socketError', error)}") from error
         (self._listening if ports is None else ports).append(port)
-        return int(getattr(port.getHost(), "port", 0))
+        number = int(getattr(port.getHost(), "port", 0))
+        self._log.info("{key} is open: {text}, port {port}", key=key, text=text, port=number)
+        return number
 
     def _site(self, site: AdminFactory) -> AdminFactory:
         self._sites.append(site)
@@ -386,13 +387,6 @@ def _make_directory(name: str) -> Path:
     except OSError as error:
         raise InvalidSettings(f"state: {name}: {error.strerror}") from error
     return directory
-
-
-def _identify(protocol: TunnelProtocol) -> AgentIdentity:
-    certificate = protocol.peer_certificate
-    if certificate is None:
-        raise BadCertificate("the agent showed no certificate")
-    return agent_identity(certificate)
 
 
 async def _close(ports: list[IListeningPort]) -> None:
