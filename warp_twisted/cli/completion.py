@@ -21,4 +21,6 @@ def completion(ctx: click.Context, shell: str) -> None:
     kind = get_completion_class(shell)
     if kind is None:
         raise click.UsageError(f"this click cannot complete commands in {shell}", ctx)
-    click.echo(kind(ctx.find_root().command, {}, "warp", "_WARP_COMPLETE").source())
+    script = kind(ctx.find_root().command, {}, "warp", "_WARP_COMPLETE").source()
+    # In fish, click splits "plain,NAME<tab>help" at every comma, and drops what follows one in the help.
+    click.echo(script.replace('string split "," ', 'string split -m 1 "," '))
