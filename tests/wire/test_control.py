@@ -82,7 +82,6 @@ class MessageTests(SynchronousTestCase):
             b"\xff\xff",
             b'{"type":"unknown"}',
             b'{"type":"renewed"}',
-            b'{"type":"renewed","chain_pem":"x","more":1}',
             b'{"type":"renewed","chain_pem":7}',
             b'{"type":"origin_health","route_id":-1,"healthy":true}',
             b'{"type":"drain","deadline_seconds":-1}',
@@ -91,6 +90,13 @@ class MessageTests(SynchronousTestCase):
         ):
             error = self.assertRaises(BadControlMessage, list, MessageReader().receive_data(framed(body)))
             self.assertEqual(error.go_away_code, GoAwayCode.CONTROL_ERROR)
+
+    def test_fields_of_a_later_release(self) -> None:
+        """A field that is not known here is passed over, also within a route."""
+        route = b'{"id":1,"hostname":"a.example","weight":{"of":[3]}}'
+        body = b'{"type":"routes_changed","more":null,"routes":[' + route + b"]}"
+        expected = RoutesChanged(routes=[RouteOffer(id=1, hostname="a.example")])
+        self.assertEqual(list(MessageReader().receive_data(framed(body))), [expected])
 
     def test_too_many_routes(self) -> None:
         """An offer of more routes than the limit is refused."""

@@ -2,7 +2,8 @@
 What edge and agent tell each other on the control stream, and the two messages of enrollment.
 
 Each message is a JSON object whose `type` names it, after its length in 4 bytes, big endian (spec.md §6). What is
-read is checked against these structs: an unknown key, a missing one, or a value out of bounds is a protocol error.
+read is checked against these structs: a missing key or a value out of bounds is a protocol error. A key that is not
+known here is passed over: it is a newer peer's, in a fleet that is being upgraded.
 """
 
 from collections.abc import Iterator
@@ -25,7 +26,7 @@ Pem = Annotated[str, Meta(max_length=64 * 1024)]
 RouteId = Annotated[int, Meta(ge=0, lt=2**32)]
 
 
-class RouteOffer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class RouteOffer(msgspec.Struct, frozen=True, kw_only=True):
     """
     One route that an agent serves.
 
@@ -43,7 +44,7 @@ class RouteOffer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     protocol: Literal["http", "tcp"] = "http"
 
 
-class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="type"):
+class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
     """A control message; the JSON key `type` says which."""
 
 
