@@ -213,9 +213,10 @@ class VisitorConnection(Protocol):
         else:
             self.close()
 
-    def close_if_idle(self) -> None:
-        """The edge drains: a connection that waits for a request is of no use."""
-        if self.exchange is None and not self._held and not self._is_closing:
+    def close_if_idle(self, *, even_if_new: bool) -> None:
+        """The edge drains: a connection without a request is of no use, but one that is new may have sent its first."""
+        is_idle = self.exchange is None and not self._held and not self._is_closing
+        if is_idle and (even_if_new or not self._has_begun):
             self.close()
 
     # The transport.

@@ -35,6 +35,7 @@ from warp_twisted.tunnel.tls import TlsProtocol
 from warp_twisted.wire.streams import Stream
 
 UPGRADES = frozenset({b"websocket"})
+NEW_SECONDS = 1.0  # which the first request of a new connection, or its handshake, has when the edge drains
 
 
 class Visitors:
@@ -85,6 +86,7 @@ class Visitors:
         self._sweeping = LoopingCall(self.sweep)
         self._sweeping.clock = clock
         self._drained: Deferred[None] | None = None
+        self._welcoming: IDelayedCall | None = None  # those that are new, while the edge drains
         self._making_room: IDelayedCall | None = None
         self._date = b""
 
@@ -96,9 +98,10 @@ class Visitors:
         """Cut every connection and stop sweeping; what the access log holds is written."""
         if self._sweeping.running:
             self._sweeping.stop()
-        if self._making_room is not None:
-            self._making_room.cancel()
-            self._making_room = None
+        for call in (self._making_room, self._welcoming):
+            if call is not None:
+                call.cancel()
+        self._making_room = self._welcoming = None
         for connection in list(self.connections):
             connection.abort()
         self.routes.close_idle()
@@ -119,15 +122,24 @@ class Visitors:
         """
         Close idle connections now and the others after their answer.
 
+        One that was taken in a moment ago has not been heard of yet, though its request may be on the way.
+
         :returns: fires when the last connection is gone; the caller limits the wait.
         """
         self.is_draining = True
         if self._drained is None:
             self._drained = Deferred()
+            self._welcoming = self.clock.callLater(NEW_SECONDS, self._welcome_no_more)
             for connection in list(self.connections):
-                connection.close_if_idle()
+                connection.close_if_idle(even_if_new=False)
             self._check_drained()
         return self._drained
+
+    def _welcome_no_more(self) -> None:
+        self._welcoming = None
+        for connection in list(self.connections):
+            connection.close_if_idle(even_if_new=True)
+        self._check_drained()
 
     def sweep(self) -> None:
         """Move the clock on, end what took too long, and write the access log."""
@@ -201,13 +213,19 @@ class Visitors:
     def connected(self, connection: VisitorConnection) -> None:
         """A connection is ready for requests."""
         self.connections.add(connection)
-        if self.is_draining:
-            connection.close_if_idle()
+        if self.is_draining and self._welcoming is None:
+            connection.close_if_idle(even_if_new=True)
 
     def disconnected(self, connection: VisitorConnection) -> None:
         """A connection is gone."""
         self.connections.discard(connection)
         self.counts.release(connection.address)
+        self._check_drained()
+
+    def handshake_failed(self, address: str) -> None:
+        """A connection is gone before it was ready."""
+        self.counts.release(address)
+        self.metrics.failed_handshakes += 1
         self._check_drained()
 
     def refuse_connection(self, connection: VisitorConnection, refusal: Refusal) -> bytes:
@@ -231,8 +249,14 @@ class Visitors:
             )  # fmt: skip
 
     def _check_drained(self) -> None:
-        if self._drained is not None and not self.connections and not self._drained.called:
-            self._drained.callback(None)
+        if self._drained is None or self._drained.called or self.connections:
+            return
+        if self._welcoming is not None:
+            if self.counts.total:
+                return  # handshakes are under way
+            self._welcoming.cancel()
+            self._welcoming = None
+        self._drained.callback(None)
 
 
 def _deadline(connection: VisitorConnection) -> float:
@@ -310,8 +334,7 @@ class SecureVisitorFactory(Factory):
             return SecureVisitor(visitors, address)
 
         def failed(error: WarpError) -> None:
-            visitors.counts.release(address)
-            visitors.metrics.failed_handshakes += 1
+            visitors.handshake_failed(address)
 
         return VisitorTls(
             self._context,

@@ -6,8 +6,9 @@ from socket import SO_RCVBUF, SOL_SOCKET
 from twisted.internet import reactor
 from twisted.internet.task import deferLater
 
-from tests.system.edge.harness import OK, answer_each, get, status_of
+from tests.system.edge.harness import OK, RawConnection, answer_each, get, status_of
 from tests.system.edge.test_proxying import POST, EdgeTestCase
+from warp_twisted.edge import visitors
 from warp_twisted.edge.limits import VisitorLimits, VisitorTimeouts
 
 
@@ -283,6 +284,37 @@ class DrainTests(EdgeTestCase):
         self.assertTrue(self.client.received.endswith(b"\r\n\r\nok"))
         self.assertIn(b"\r\nConnection: close\r\n", self.client.received)
         await drained
+
+    async def new_visitor(self) -> RawConnection:
+        """Return a visitor whom the edge has taken in, and who has said nothing."""
+        known = set(self.edge.visitors.connections)
+        client = await self.edge.visitor()
+        while known == self.edge.visitors.connections:
+            await deferLater(reactor, 0)
+        return client
+
+    async def test_first_request_on_its_way(self) -> None:
+        """A visitor whom the edge took in just before is answered, and then closed."""
+        self.origin.answer = answer_each()
+        client = await self.new_visitor()
+        drained = self.edge.visitors.drain()
+        client.send(get())
+        await client.lost()
+        self.assertEqual(status_of(client.received), 200)
+        self.assertIn(b"\r\nConnection: close\r\n", client.received)
+        await drained
+
+    async def test_nothing_on_its_way(self) -> None:
+        """A new visitor who goes on saying nothing does not hold the end up for long."""
+        self.patch(visitors, "NEW_SECONDS", 0.05)
+        client = await self.new_visitor()
+        await self.edge.visitors.drain()
+        await client.lost()
+        self.assertEqual(client.received, b"")
+
+    async def test_nobody_there(self) -> None:
+        """Without a visitor the end is at once."""
+        self.assertTrue(self.edge.visitors.drain().called)
 
 
 class StopTests(EdgeTestCase):

@@ -101,6 +101,22 @@ class TlsTests(TlsTestCase):
         origin.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
         await client.when(lambda: client.received.endswith(body))
 
+    async def test_drain_during_handshake(self) -> None:
+        """A visitor whose handshake is under way when the edge drains is answered; one that never ends it is not."""
+        self.origin.answer = answer_each()
+        raw = await self.edge.visitor(self.port)
+        while not self.edge.visitors.counts.total:
+            await deferLater(reactor, 0)
+        secure = self.secure_visitor()
+        drained = self.edge.visitors.drain()
+        client = await secure
+        client.send(get())
+        await client.lost()
+        self.assertEqual(status_of(client.received), 200)
+        self.assertFalse(drained.called)
+        raw.transport.loseConnection()
+        await drained
+
     async def test_limits(self) -> None:
         """Over the limit a connection is closed before the handshake."""
         for _ in range(5):
