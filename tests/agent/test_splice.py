@@ -4,12 +4,15 @@ from dataclasses import dataclass, field
 
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IHalfCloseableProtocol, IHandshakeListener, IPullProducer, IPushProducer
+from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
+from warp_twisted.agent import splice as splice_module
 from warp_twisted.agent.splice import (
     BULK_READ_BYTES,
+    QUICK_SECONDS,
     READ_BYTES,
     SMALL_READ_BYTES,
     PlainSplice,
@@ -182,11 +185,14 @@ class PlainSpliceTests(SpliceTestCase):
 
     def test_nothing_waits_for_a_slow_visitor(self) -> None:
         """No more is read than there is credit for, so nothing of the origin's waits in the agent."""
+        clock = Clock()
+        self.patch(splice_module, "monotonic", clock.seconds)
         self.visit.consumes = False
         splice = self.plain()
         total = 0
         for consumed in (0, 200_000, 131_072, 140_000):
             if consumed:
+                clock.advance(2 * QUICK_SECONDS)
                 self.edge.consumed(consumed)
                 self.pair.pump()
             while not self.stream.is_blocked:
@@ -198,6 +204,25 @@ class PlainSpliceTests(SpliceTestCase):
             self.assertEqual(self.stream.credit, 0)
         self.assertEqual(self.socket.calls, ["pauseProducing", "resumeProducing"] * 3 + ["pauseProducing"])
         self.assertEqual(len(self.visit.data), total)
+
+    def test_a_read_waits_for_a_quick_visitor(self) -> None:
+        """After credit came at once, a whole read may wait for the next; when the visitor slows down, nothing again."""
+        clock = Clock()
+        self.patch(splice_module, "monotonic", clock.seconds)
+        self.visit.consumes = False
+        splice = self.plain()
+        for waited, most in ((0.0, 0), (QUICK_SECONDS / 2, BULK_READ_BYTES), (2 * QUICK_SECONDS, 0)):
+            clock.advance(waited)
+            self.edge.consumed(len(self.visit.data))
+            self.visit.data = b""
+            self.pair.pump()
+            queued = 0
+            while not self.stream.is_blocked:
+                splice.dataReceived(b"x" * min(self.socket.bufferSize, 100_000))
+                queued = max(queued, self.stream.queued_bytes)
+                self.pair.pump()
+            self.assertEqual(queued > 0, most > 0)
+            self.assertLessEqual(queued, most)
 
     def test_reads_grow_and_shrink(self) -> None:
         """Full reads ask for more at once, a small one for the usual size again."""
