@@ -138,7 +138,10 @@ def transfer(bench: Bench) -> None:
             for peer in peers:
                 for metric, move in directions.items():
                     before = peer.cpu_seconds()
-                    rate = move(peer) / 1e6
+                    try:
+                        rate = move(peer) / 1e6
+                    except OSError as error:
+                        raise UnexpectedAnswer(f"{peer.name}, {metric}: {error}") from error
                     if not number:  # the first turn fills the page cache and the peers' buffers
                         continue
                     rates.setdefault((peer.name, metric), []).append(rate)
