@@ -24,7 +24,8 @@ _ADDRESS = re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d.])")
 _DOCUMENTATION = re.compile(r"127\.|192\.0\.2\.|198\.51\.100\.|203\.0\.113\.|0\.0\.0\.0")
 _NAME = re.compile(r"(?<![\w.@/-])(?:[a-z0-9-]+\.)+(?:example|com|net|org|io|dev|localhost)\b")
 _NAMES_ALLOWED = re.compile(r"(?:.*\.)?(?:warp\.example|example\.(?:com|net|org)|localhost)|inventory\.example")
-_LINK = re.compile(r"\]\((?!https?:|#)([^)#\s]+)[^)]*\)")
+_LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)")
+_HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 
 
 def documents() -> list[Path]:
@@ -113,11 +114,19 @@ class ExamplesTests(TestCase):
         self.assertEqual(found, [])
 
     def test_links(self) -> None:
-        """Links between documents lead somewhere."""
+        """Links between documents lead somewhere, to a heading if they name one."""
         found = [
-            f"{path.relative_to(ROOT)}: {target}"
+            f"{path.relative_to(ROOT)}: {name}#{heading}"
             for path in documents()
-            for target in _LINK.findall(path.read_text())
-            if not (path.parent / target).exists()
+            for name, heading in _LINK.findall(path.read_text())
+            if not leads_somewhere(path.parent / name if name else path, heading)
         ]
         self.assertEqual(found, [])
+
+
+def leads_somewhere(path: Path, heading: str) -> bool:
+    """Whether there is such a file or directory, and in it such a heading, by the name that GitHub gives it."""
+    if not path.exists() or not heading:
+        return path.exists()
+    headings = _HEADING.findall(path.read_text())
+    return heading in {re.sub(r"[^\w -]", "", each.lower()).replace(" ", "-") for each in headings}
