@@ -41,6 +41,8 @@ from warp_twisted.tunnel.errors import HandshakeFailed, HandshakeTimedOut, PeerN
 RECORD_BYTES = 16 * 1024  # the most a TLS record carries (RFC 8446 §5.1), so one read empties one record
 PIECE_BYTES = 32 * 1024  # of what came at once, given to OpenSSL at once
 BULK_READ_BYTES = 128 * 1024  # read from the socket at once while a lot is coming
+# Offered to the socket at once. Twisted's 128 KiB would cut a bulk read's records, and send their end by the slow way.
+SEND_BYTES = 1024 * 1024
 
 HIGH_WATER_BYTES = 64 * 1024  # left in the transport's buffer before the protocol above is paused; Twisted's own size
 
@@ -192,6 +194,7 @@ class TlsProtocol(Protocol):
     def connectionMade(self) -> None:
         if isinstance(self._below.getHost(), IPv4Address | IPv6Address):
             self._below.setTcpNoDelay(True)  # bytes are joined already; Nagle would only hold them back
+        self._below.SEND_LIMIT = SEND_BYTES
         self._below.registerProducer(self, False)
         self._set_deadline(self._handshake_seconds, self._timed_out)
         self._shake_hands()

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from socket import SO_SNDBUF, SOL_SOCKET
 from typing import Any
 
 from twisted.internet import reactor
@@ -139,6 +140,15 @@ class TlsTests(TestCase):
         await self.server.wait_for(len(data) + 7)
         self.assertEqual(b"".join(self.server.chunks), data + b"the end")
         self.assertLessEqual(max(map(len, self.server.chunks)), BULK_READ_BYTES + RECORD_BYTES)
+        await self.close()
+
+    async def test_bulk_goes_out_at_once(self) -> None:
+        """The records of a bulk read are larger than the read; a socket with room for them takes them whole."""
+        await self.connect()
+        self.client_tls._below.getHandle().setsockopt(SOL_SOCKET, SO_SNDBUF, 8 * BULK_READ_BYTES)
+        self.client_tls.write(b"x" * BULK_READ_BYTES)
+        self.assertEqual(self.client_tls._unsent, 0)
+        await self.server.wait_for(BULK_READ_BYTES)
         await self.close()
 
     async def test_backpressure(self) -> None:
