@@ -32,6 +32,7 @@ from warp_twisted.registry.errors import RegistryError
 from warp_twisted.registry.publish import Publication, Record
 
 MAX_BODY_BYTES = 65536
+MAX_SOCKET_PATH = 107  # bytes; sockaddr_un of Linux has 108 with the zero at the end
 MAX_WATCHERS = 64
 HEARTBEAT_SECONDS = 10.0
 SOCKET_MODE = 0o660
@@ -308,6 +309,27 @@ def observation_factory(observation: Observation) -> AdminFactory:
     return _factory(app)
 
 
+def check_socket_path(path: str) -> bool:
+    """
+    Refuse a path at which there can be no admin socket.
+
+    :returns: whether there is a socket now.
+    :raises InvalidSettings: saying why.
+    """
+    length = len(os.fsencode(path))
+    if length > MAX_SOCKET_PATH:
+        raise InvalidSettings(f"listen.admin: {path}: too long; expected at most {MAX_SOCKET_PATH} bytes, got {length}")
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise InvalidSettings(f"listen.admin: {path}: {error.strerror or error}") from error
+    if not stat.S_ISSOCK(mode):
+        raise InvalidSettings(f"listen.admin: {path} exists and is no socket")
+    return True
+
+
 def prepare_socket_path(path: str) -> None:
     """
     Make the socket's directory if there is none, and remove a socket that a killed edge left behind.
@@ -318,12 +340,8 @@ def prepare_socket_path(path: str) -> None:
         Path(path).parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     except OSError as error:
         raise InvalidSettings(f"listen.admin: {error.filename}: {error.strerror or error}") from error
-    try:
-        mode = os.stat(path).st_mode
-    except FileNotFoundError:
+    if not check_socket_path(path):
         return
-    if not stat.S_ISSOCK(mode):
-        raise InvalidSettings(f"listen.admin: {path} exists and is no socket")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(1)
         try:

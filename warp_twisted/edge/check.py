@@ -6,7 +6,6 @@ fails at the start only for what cannot be known before, such as a port that is 
 """
 
 import os
-import stat
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -14,14 +13,13 @@ from typing import Any
 from warp_twisted.ca.errors import BadRequest, CaError
 from warp_twisted.ca.issue import check_permitted, issue_edge, new_key, utc
 from warp_twisted.ca.store import EdgeAuthority, load_edge
+from warp_twisted.edge.admin import check_socket_path
 from warp_twisted.edge.nameserver import check_nameserver
 from warp_twisted.edge.serving import open_certificates
 from warp_twisted.edge.settings import EdgeSettings
 from warp_twisted.errors import InvalidSettings
 from warp_twisted.listen_text import check_listeners
 from warp_twisted.names import HostnamePattern
-
-MAX_SOCKET_PATH = 107  # bytes; sockaddr_un of Linux has 108 with the zero at the end
 
 
 def check_edge(reactor: Any, settings: EdgeSettings, *, has_systemd_sockets: bool = False) -> None:
@@ -71,25 +69,6 @@ def load_authority(settings: EdgeSettings, now: float) -> EdgeAuthority:
     except CaError as error:
         raise InvalidSettings(f"ca.certificate: {ca.certificate}: {error}; make a new one") from error
     return authority
-
-
-def check_socket_path(path: str) -> None:
-    """
-    Refuse a path at which there can be no admin socket.
-
-    :raises InvalidSettings: saying why.
-    """
-    length = len(os.fsencode(path))
-    if length > MAX_SOCKET_PATH:
-        raise InvalidSettings(f"listen.admin: {path}: too long; expected at most {MAX_SOCKET_PATH} bytes, got {length}")
-    try:
-        mode = os.stat(path).st_mode
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise InvalidSettings(f"listen.admin: {path}: {error.strerror or error}") from error
-    if not stat.S_ISSOCK(mode):
-        raise InvalidSettings(f"listen.admin: {path} exists and is no socket")
 
 
 def _check_state(name: str) -> None:
