@@ -7,6 +7,7 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
+from tests.system.agent.base import AgentTestCase
 from tests.system.agent.origins import unused_port
 from tests.system.agent.stub_edge import Fleet, StubEdge
 from warp_twisted.agent.enrollment import enroll_agent
@@ -18,17 +19,11 @@ from warp_twisted.agent.state import Identity, StateDirectory
 from warp_twisted.ca.tokens import JoinTokenText
 
 
-class EnrollTests(TestCase):
+class EnrollTests(AgentTestCase):
     """From a join token to an identity."""
 
-    timeout = 20
-
     def setUp(self) -> None:
-        self.directory = Path(self.mktemp())
-        self.fleet = Fleet(self.directory / "fleet")
-        self.edge = StubEdge(self.fleet)
-        self.edge.listen()
-        self.addCleanup(self.edge.stop)
+        super().setUp()
         self.state = StateDirectory(self.directory / "state")
         self.addCleanup(self.state.close)
 

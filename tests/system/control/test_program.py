@@ -56,8 +56,12 @@ class ProgramTestCase(SynchronousTestCase):
 
     def run_once(self, *options: str) -> "subprocess.CompletedProcess[str]":
         """Run the program to its end."""
+        return self.run_command(self.command(*options))
+
+    def run_command(self, command: list[str]) -> "subprocess.CompletedProcess[str]":
+        """Run a command to its end, as systemd would."""
         return subprocess.run(
-            self.command(*options),
+            command,
             env=self.environment(),
             cwd=self.directory,
             capture_output=True,
@@ -123,15 +127,7 @@ class FailedStartTests(ProgramTestCase):
     def start(self, *twistd: str) -> "subprocess.CompletedProcess[str]":
         """Start one with a pid file, and wait for its end, or that of the process that stays in the foreground."""
         program = [str(Path(sys.executable).with_name("twistd")), *twistd, "--pidfile", str(self.pid_file), "warp-edge"]
-        result = subprocess.run(
-            [*program, "--config", str(self.configuration)],
-            env=self.environment(),
-            cwd=self.directory,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-            check=False,
-        )
+        result = self.run_command([*program, "--config", str(self.configuration)])
         self.assertEqual(result.returncode, 1, result.stdout + result.stderr)
         self.assertNotIn("Traceback", result.stdout + result.stderr)
         self.assertFalse(self.pid_file.exists())
