@@ -1,11 +1,13 @@
 """
 Reading a YAML file into settings, with errors that name the key's path, what was expected, and what was found.
 
-The reading and the wording are those of `dns.yaml` (`warp_dns.yaml_settings`); here they become errors of ours.
+The reading and the wording are those of `dns.yaml` (`warp_dns.yaml_settings`); here they become errors of ours. A
+directory that settings name may be one that is still to be made: `nearest_directory` judges that.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TypeVar
 
 from warp_dns import yaml_settings
@@ -13,7 +15,7 @@ from warp_dns.errors import InvalidSettings as InvalidYaml
 from warp_dns.yaml_settings import MAX_FILE_BYTES, changed_keys
 from warp_twisted.errors import InvalidSettings
 
-__all__ = ["MAX_FILE_BYTES", "changed_keys", "convert", "parse", "read_file"]
+__all__ = ["MAX_FILE_BYTES", "changed_keys", "convert", "nearest_directory", "parse", "read_file"]
 
 T = TypeVar("T")
 
@@ -49,6 +51,19 @@ def convert(raw: object, kind: type[T], source: str) -> T:
     """
     with _as_ours():
         return yaml_settings.convert(raw, kind, source)
+
+
+def nearest_directory(path: Path, key: str) -> Path:
+    """
+    Return a directory that a setting names, or the nearest one above it if it is still to be made.
+
+    :param key: the setting's, for the error.
+    :raises InvalidSettings: if something else is there, so that it can never be made.
+    """
+    there = next(each for each in (path, *path.absolute().parents) if each.exists())
+    if not there.is_dir():
+        raise InvalidSettings(f"{key}: {there}: expected a directory, found something else")
+    return there
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from warp_twisted.agent.settings import AgentSettings
 from warp_twisted.agent.state import read_identity
 from warp_twisted.ca.errors import BadJoinToken
 from warp_twisted.ca.tokens import MAX_TEXT, JoinTokenText, parse_token
+from warp_twisted.configuration import nearest_directory
 from warp_twisted.errors import InvalidSettings, WarpError
 from warp_twisted.listen_text import check_listeners
 from warp_twisted.tunnel import Turn
@@ -82,9 +83,7 @@ def _why_not_enrolled(settings: AgentSettings, now: float) -> str:
     try:
         identity = read_identity(path)
     except NotEnrolled as error:
-        there = next(each for each in (path, *path.absolute().parents) if each.exists())
-        if not there.is_dir():
-            raise InvalidSettings(f"state: {there}: expected a directory, found something else") from error
+        nearest_directory(path, "state")
         return str(error)
     except WarpError as error:
         raise InvalidSettings(f"state: {error}") from error

@@ -13,6 +13,7 @@ from typing import Any
 from warp_twisted.ca.errors import BadRequest, CaError
 from warp_twisted.ca.issue import check_permitted, issue_edge, new_key, utc
 from warp_twisted.ca.store import EdgeAuthority, load_edge
+from warp_twisted.configuration import nearest_directory
 from warp_twisted.edge.admin import check_socket_path
 from warp_twisted.edge.nameserver import check_nameserver
 from warp_twisted.edge.serving import open_certificates
@@ -74,10 +75,7 @@ def load_authority(settings: EdgeSettings, now: float) -> EdgeAuthority:
 def _check_state(name: str) -> None:
     """Refuse a state directory that is there and cannot be used, or that can never be made."""
     path = Path(name)
-    there = next(each for each in (path, *path.absolute().parents) if each.exists())
-    if not there.is_dir():
-        raise InvalidSettings(f"state: {there}: expected a directory, found something else")
-    if there == path and not os.access(path, os.R_OK | os.W_OK | os.X_OK):
+    if nearest_directory(path, "state") == path and not os.access(path, os.R_OK | os.W_OK | os.X_OK):
         raise InvalidSettings(f"state: {name}: this user may not write there")
 
 
