@@ -22,9 +22,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import proc, visitors, wrk
+from benchmarks import proc
 from benchmarks.certificates import write_certificate
 from benchmarks.errors import BenchmarkError, ProgramMissing
+from benchmarks.load import visitors, wrk
 from benchmarks.peers.origins import DOWNLOAD_BYTES, open_origins
 from benchmarks.peers.peer import WEB_HOSTNAME, Peer
 from benchmarks.peers.warp import open_warp

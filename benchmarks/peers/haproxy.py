@@ -6,9 +6,9 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from benchmarks.load.visitors import Address
 from benchmarks.peers.peer import Peer
 from benchmarks.processes import free_port, running
-from benchmarks.visitors import Address
 
 _CONFIGURATION = """\
 global

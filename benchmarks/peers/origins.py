@@ -8,9 +8,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from benchmarks.load.visitors import Address
 from benchmarks.peers.peer import TOOLS_HOSTNAME, WEB_HOSTNAME, Peer
 from benchmarks.processes import free_port, running
-from benchmarks.visitors import Address
 
 DOWNLOAD_BYTES = 100_000_000
 _ENDLESS_BYTES = 1_000_000_000
@@ -46,7 +46,7 @@ http {{
 
 @contextlib.contextmanager
 def open_origins(directory: Path, file_limit: int) -> Iterator[Peer]:
-    """Run nginx and `benchmarks.origin`, and yield them as the peer "nginx direct"."""
+    """Run nginx and `benchmarks.load.origin`, and yield them as the peer "nginx direct"."""
     content = directory / "www"
     content.mkdir()
     for name, size in (("100m", DOWNLOAD_BYTES), ("1g", _ENDLESS_BYTES)):
@@ -72,7 +72,7 @@ def open_origins(directory: Path, file_limit: int) -> Iterator[Peer]:
         running("nginx", ["nginx", "-p", str(directory), "-c", str(configuration)], directory) as nginx,
         running(
             "origin",
-            [sys.executable, "-m", "benchmarks.origin", str(tools_port)],
+            [sys.executable, "-m", "benchmarks.load.origin", str(tools_port)],
             directory,
             {"PYTHONPATH": str(package_parent)},
         ) as origin,

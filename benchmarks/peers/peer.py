@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from benchmarks.load.visitors import Address
 from benchmarks.processes import Process
-from benchmarks.visitors import Address
 
 WEB_HOSTNAME = "web.bench.example"
 TOOLS_HOSTNAME = "tools.bench.example"
@@ -18,7 +18,7 @@ class Peer:
     One way to the origins.
 
     :param web: leads to nginx: /1k, /100m, /1g.
-    :param tools: leads to `benchmarks.origin`.
+    :param tools: leads to `benchmarks.load.origin`.
     :param tls: leads to nginx too, by TLS; None when the peer has no TLS for visitors.
     :param programs: what each of its programs is called in the tables ("edge", "agent", "haproxy").
     """

@@ -15,9 +15,9 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+from benchmarks.load.visitors import Address
 from benchmarks.peers.peer import Peer
 from benchmarks.processes import find_program, free_port, running
-from benchmarks.visitors import Address
 
 # sshd started by root gives its unprivileged part this empty directory; Debian makes it in the boot scripts.
 _PRIVILEGE_SEPARATION = Path("/run/sshd")

@@ -22,11 +22,11 @@ from typing import Any
 
 import yaml
 
-from benchmarks import visitors
 from benchmarks.errors import BenchmarkError, ProgramFailed, UnexpectedAnswer
+from benchmarks.load import visitors
+from benchmarks.load.visitors import Address
 from benchmarks.peers.peer import TOOLS_HOSTNAME, WEB_HOSTNAME, Peer
 from benchmarks.processes import READY_SECONDS, Process, free_port, running
-from benchmarks.visitors import Address
 from warp_twisted.ca import issue
 
 ZONE = "bench.example"

@@ -1,7 +1,7 @@
 """
 A swarm of agents: thousands of tunnels to one edge from one process, each with its own mTLS handshake and hello.
 
-A program of its own: python -m benchmarks.swarm PLAN.json. The tunnels are the product's (`warp_twisted.tunnel`);
+A program of its own: python -m benchmarks.load.swarm PLAN.json. The tunnels are the product's (`warp_twisted.tunnel`);
 behind them is no origin, so each stream is answered with "refused". It prints one line when all are registered and
 keeps them open until it is ended. The times printed are CLOCK_MONOTONIC, which is one clock for all processes.
 """

@@ -1,9 +1,9 @@
-"""`benchmarks.wrk`: reading what wrk prints."""
+"""`benchmarks.load.wrk`: reading what wrk prints."""
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from benchmarks.errors import UnreadableOutput
-from benchmarks.wrk import parse
+from benchmarks.load.wrk import parse
 
 _PRINTED = """\
 Running 1s test @ http://127.0.0.1:20001/1k

@@ -1,16 +1,16 @@
-"""`benchmarks.visitors` and `benchmarks.origin`, one against the other."""
+"""`benchmarks.load.visitors` and `benchmarks.load.origin`, one against the other."""
 
 import sys
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from benchmarks import visitors
 from benchmarks.errors import UnexpectedAnswer
+from benchmarks.load import visitors
+from benchmarks.load.visitors import Address
 from benchmarks.processes import free_port, running
-from benchmarks.visitors import Address
 
-_ROOT = Path(__file__).resolve().parents[3]
+_ROOT = Path(__file__).resolve().parents[4]
 
 
 class OriginTests(SynchronousTestCase):
@@ -23,7 +23,7 @@ class OriginTests(SynchronousTestCase):
         self.address = Address(port=free_port(), hostname="tools.bench.example")
         program = running(
             "origin",
-            [sys.executable, "-m", "benchmarks.origin", str(self.address.port)],
+            [sys.executable, "-m", "benchmarks.load.origin", str(self.address.port)],
             directory,
             {"PYTHONPATH": str(_ROOT)},
         )

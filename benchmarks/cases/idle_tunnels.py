@@ -12,11 +12,11 @@ from pathlib import Path
 import msgspec
 
 from benchmarks import results as names
-from benchmarks import swarm
 from benchmarks.bench import Bench
 from benchmarks.certificates import write_certificate
 from benchmarks.errors import ProgramFailed
-from benchmarks.lookups import wait_until_answered
+from benchmarks.load import swarm
+from benchmarks.load.lookups import wait_until_answered
 from benchmarks.peers.peer import WEB_HOSTNAME
 from benchmarks.peers.warp import ENVIRONMENT, ZONE, Edge, open_edge
 from benchmarks.processes import running
@@ -32,6 +32,8 @@ _REST_SECONDS = 3.0
 
 def measure(bench: Bench) -> None:
     """Run an edge, let the swarm register, ask DNS for every hostname, and see what the edge then holds."""
+    if WARP not in bench.peers:
+        return
     agents = bench.scale.tunnels // TUNNELS_PER_AGENT
     hostnames = [f"app{number}.{ZONE}" for number in range(bench.scale.hostnames)]
     directory = Path(tempfile.mkdtemp(dir=bench.directory))
@@ -41,7 +43,7 @@ def measure(bench: Bench) -> None:
         plan.write_bytes(msgspec.json.encode(_plan(edge, directory, agents, hostnames)))
         before = edge.process.resident_bytes()
         used_before = edge.process.cpu_seconds()
-        command = [sys.executable, "-m", "benchmarks.swarm", str(plan)]
+        command = [sys.executable, "-m", "benchmarks.load.swarm", str(plan)]
         with running("swarm", command, directory, ENVIRONMENT) as members:
             found = members.wait_for_line(f"{swarm.REGISTERED}|{swarm.FAILED}", _REGISTER_SECONDS)
             if found[4] is not None:

@@ -1,7 +1,7 @@
 """
 The origin for what nginx cannot show: uploads swallowed, a gigabyte counted, events that tell their time.
 
-A program of its own, the same one behind every peer; a thread per connection: python -m benchmarks.origin PORT
+A program of its own, the same one behind every peer; a thread per connection: python -m benchmarks.load.origin PORT
 
     PUT /sink          reads the body (Content-Length or chunked) and answers 204
     GET /gigabyte      offers 1 GB as fast as it is taken

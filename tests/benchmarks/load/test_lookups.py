@@ -1,9 +1,9 @@
-"""`benchmarks.lookups`: the bytes of a question and of an answer."""
+"""`benchmarks.load.lookups`: the bytes of a question and of an answer."""
 
 import dnslib
 from twisted.trial.unittest import SynchronousTestCase
 
-from benchmarks.lookups import answered, question
+from benchmarks.load.lookups import answered, question
 
 
 class MessageTests(SynchronousTestCase):

@@ -1,0 +1,1 @@
+"""Benchmarks: what puts load on the peers, on real sockets."""
