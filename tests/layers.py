@@ -14,6 +14,7 @@ LAYER_OF = (
     ("*.tap", 4),
     ("*.__main__", 4),
     ("warp_twisted.cli*", 4),
+    ("warp_twisted.demo*", 4),
     ("warp_twisted.service_options", 4),
     ("warp_twisted.testing", 4),
     ("warp_twisted", 0),
@@ -37,17 +38,14 @@ LAYER_OF = (
     ("warp_twisted.edge*", 3),
     ("warp_twisted.agent*", 3),
     ("warp_dns", 2),
-    ("warp_dns.assembly", 2),
-    ("warp_dns.files", 2),
-    ("warp_dns.follow*", 2),
-    ("warp_dns.maxmind", 2),
-    ("warp_dns.notify", 2),
-    ("warp_dns.querylog", 2),
-    ("warp_dns.serv*", 2),
-    ("warp_dns.tcp", 2),
-    ("warp_dns.udp", 2),
-    ("warp_dns.web", 2),
-    ("warp_dns.worker*", 2),
+    ("warp_dns.serve.limits", 1),
+    ("warp_dns.serve.metrics", 1),
+    ("warp_dns.serve.replica", 1),
+    ("warp_dns.serve.responder", 1),
+    ("warp_dns.serve*", 2),
+    ("warp_dns.program.configuration", 1),
+    ("warp_dns.program.yaml_settings", 1),
+    ("warp_dns.program*", 2),
     ("warp_dns.*", 1),
 )
 # What layer 1 may take besides the standard library; higher ones may use what pyproject declares.
@@ -55,14 +53,14 @@ PURE_LIBRARIES = {"msgspec", "cryptography", "re2"}
 PURE_LIBRARIES_OF = {
     "warp_twisted.http1*": {"httptools"},
     "warp_dns*": {"dns"},
-    "warp_dns.yaml_settings": {"yaml"},
-    "warp_dns.cookies": {"siphash24"},
-    "warp_dns.limits": {"socket"},  # inet_pton and its like: arithmetic on addresses, nothing is opened
-    "warp_dns.metrics": {"prometheus_client"},  # counters; reading them is the shells' work
-    "warp_dns.records": {"dnslib"},
-    "warp_dns.wire": {"dnslib"},
+    "warp_dns.program.yaml_settings": {"yaml"},
+    "warp_dns.message.cookies": {"siphash24"},
+    "warp_dns.serve.limits": {"socket"},  # inet_pton and its like: arithmetic on addresses, nothing is opened
+    "warp_dns.serve.metrics": {"prometheus_client"},  # counters; reading them is the shells' work
+    "warp_dns.message.records": {"dnslib"},
+    "warp_dns.message.wire": {"dnslib"},
 }
-DNSLIB_USERS = {"warp_dns.wire", "warp_dns.records"}
+DNSLIB_USERS = {"warp_dns.message.wire", "warp_dns.message.records"}
 # Clocks, logs, sockets, threads: nothing that a function of its arguments needs.
 IMPURE_STANDARD_LIBRARY = {
     "asyncio", "concurrent", "logging", "multiprocessing", "sched", "select", "selectors", "signal", "socket",
@@ -77,7 +75,7 @@ def layer_of(module: str) -> int | None:
 
 
 def room_of(module: str) -> str:
-    """Return the room, which is the package below the top: `edge` for `warp_twisted.edge.routing`."""
+    """Return the room, which is the package below the top: `edge` for `warp_twisted.edge.routes.table`."""
     parts = module.split(".")
     return parts[1] if parts[0] == "warp_twisted" and len(parts) > 1 else parts[0]
 
@@ -130,7 +128,7 @@ def _refusal(module: str, layer: int, target: str) -> str | None:
     if module.startswith("warp_dns") and top == "warp_twisted":
         return "warp_dns never imports warp_twisted"
     if top == "dnslib" and module not in DNSLIB_USERS:
-        return "only warp_dns.wire and its table of types know dnslib"
+        return "only warp_dns.message.wire and its table of types know dnslib"
     if top in ("warp_twisted", "warp_dns"):
         target_layer = layer_of(target)
         if target_layer is None or target_layer > layer:

@@ -136,11 +136,11 @@ class ComplaintTests(SynchronousTestCase):
         "warp_twisted.registry",
         "warp_twisted.registry.model",
         "warp_twisted.edge",
-        "warp_twisted.edge.routing",
+        "warp_twisted.edge.routes.table",
         "warp_twisted.agent",
         "warp_twisted.agent.service",
-        "warp_dns.wire",
-        "warp_dns.answer",
+        "warp_dns.message.wire",
+        "warp_dns.zone.answer",
     }
 
     def assert_refused(self, module: str, source: str, reason: str) -> None:
@@ -156,16 +156,16 @@ class ComplaintTests(SynchronousTestCase):
     def test_higher_layer(self) -> None:
         """A lower layer importing a higher one is refused, also relatively and inside a function."""
         for source in (
-            "import warp_twisted.edge.routing",
-            "from warp_twisted.edge import routing",
-            "from ..edge.routing import RouteTable",
-            "def f():\n    from warp_twisted.edge.routing import RouteTable",
+            "import warp_twisted.edge.routes.table",
+            "from warp_twisted.edge.routes import table",
+            "from ..edge.routes.table import RouteTable",
+            "def f():\n    from warp_twisted.edge.routes.table import RouteTable",
         ):
-            self.assert_refused("warp_twisted.wire.frames", source, "warp_twisted.edge.routing in layer 3")
+            self.assert_refused("warp_twisted.wire.frames", source, "warp_twisted.edge.routes.table in layer 3")
 
     def test_lower_layer(self) -> None:
         """A higher layer may import any lower one."""
-        self.assert_allowed("warp_twisted.edge.routing", "from warp_twisted.registry import model\nimport klein")
+        self.assert_allowed("warp_twisted.edge.routes.table", "from warp_twisted.registry import model\nimport klein")
 
     def test_pure_layer(self) -> None:
         """Layer 1 takes no Twisted, no clock, no log and no unlisted library."""
@@ -182,25 +182,29 @@ class ComplaintTests(SynchronousTestCase):
 
     def test_edge_and_agent(self) -> None:
         """Edge and agent never import each other; the command may import both."""
-        self.assert_refused("warp_twisted.edge.routing", "import warp_twisted.agent.service", "never import each other")
-        self.assert_refused("warp_twisted.agent.service", "from ..edge import routing", "never import each other")
-        self.assert_allowed("warp_twisted.cli.demo", "import warp_twisted.agent.service, warp_twisted.edge.routing")
+        self.assert_refused(
+            "warp_twisted.edge.routes.table", "import warp_twisted.agent.service", "never import each other"
+        )
+        self.assert_refused("warp_twisted.agent.service", "from ..edge.routes import table", "never import each other")
+        self.assert_allowed(
+            "warp_twisted.demo.command", "import warp_twisted.agent.service, warp_twisted.edge.routes.table"
+        )
 
     def test_dns_stands_alone(self) -> None:
         """warp_dns never imports warp_twisted, and only its codec knows dnslib."""
-        self.assert_refused("warp_dns.answer", "import warp_twisted.names", "never imports warp_twisted")
-        self.assert_refused("warp_dns.answer", "import dnslib", "only warp_dns.wire and")
-        self.assert_allowed("warp_dns.wire", "import dnslib")
+        self.assert_refused("warp_dns.zone.answer", "import warp_twisted.names", "never imports warp_twisted")
+        self.assert_refused("warp_dns.zone.answer", "import dnslib", "only warp_dns.message.wire and")
+        self.assert_allowed("warp_dns.message.wire", "import dnslib")
 
     def test_reactor(self) -> None:
         """Only layer 4 names the reactor."""
         source = "def f():\n    from twisted.internet import reactor"
-        self.assert_refused("warp_twisted.edge.routing", source, "only tap and cli name the reactor")
+        self.assert_refused("warp_twisted.edge.routes.table", source, "only tap and cli name the reactor")
         self.assert_allowed("warp_twisted.edge.tap", source)
 
     def test_environment(self) -> None:
         """Only layer 4 reads the environment."""
-        self.assert_refused("warp_twisted.edge.routing", "import os\nos.environ['A']", "only tap and cli read")
+        self.assert_refused("warp_twisted.edge.routes.table", "import os\nos.environ['A']", "only tap and cli read")
 
     def test_unknown_module(self) -> None:
         """A module that the table does not know is refused until it is placed."""

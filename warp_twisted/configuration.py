@@ -1,8 +1,8 @@
 """
 Reading a YAML file into settings, with errors that name the key's path, what was expected, and what was found.
 
-The reading and the wording are those of `dns.yaml` (`warp_dns.yaml_settings`); here they become errors of ours. A
-directory that settings name may be one that is still to be made: `nearest_directory` judges that.
+The reading and the wording are those of `dns.yaml` (`warp_dns.program.yaml_settings`); here they become errors of
+ours. A directory that settings name may be one that is still to be made: `nearest_directory` judges that.
 """
 
 from collections.abc import Iterator
@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from warp_dns import yaml_settings
 from warp_dns.errors import InvalidSettings as InvalidYaml
-from warp_dns.yaml_settings import MAX_FILE_BYTES, changed_keys
+from warp_dns.program import yaml_settings
+from warp_dns.program.yaml_settings import MAX_FILE_BYTES, changed_keys
 from warp_twisted.errors import InvalidSettings
 
 __all__ = ["MAX_FILE_BYTES", "changed_keys", "convert", "nearest_directory", "parse", "read_file"]

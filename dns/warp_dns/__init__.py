@@ -23,7 +23,7 @@ This package never imports warp_twisted.
 """
 
 from warp_dns.errors import DnsError, InvalidRecord, InvalidSettings, InvalidZone, ListenFailed
-from warp_dns.server import DnsServer, ServedZone
+from warp_dns.serve.server import DnsServer, ServedZone
 from warp_dns.settings import (
     CookieSettings,
     EdgeSettings,
@@ -39,7 +39,7 @@ from warp_dns.settings import (
     TransferSettings,
     ZoneSettings,
 )
-from warp_dns.source import FixedSource, Record, RecordLike, Records, RecordSource
+from warp_dns.zone.source import FixedSource, Record, RecordLike, Records, RecordSource
 
 __all__ = [
     "CookieSettings",

@@ -10,8 +10,8 @@ from typing import Any
 
 from twisted.logger import FileLogObserver, formatEventAsClassicLogText, globalLogBeginner
 
-from warp_dns.replica import SOCKET_DESCRIPTOR
-from warp_dns.worker import Worker
+from warp_dns.serve.replica import SOCKET_DESCRIPTOR
+from warp_dns.serve.worker import Worker
 
 
 def main() -> None:

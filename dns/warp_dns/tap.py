@@ -8,9 +8,9 @@ from typing import Any, ClassVar, Never
 from twisted.application.service import IService
 from twisted.python.usage import Options as BaseOptions
 
-from warp_dns.configuration import read_configuration
 from warp_dns.errors import DnsError
-from warp_dns.service import DnsService, check_file
+from warp_dns.program.configuration import read_configuration
+from warp_dns.program.service import DnsService, check_file
 
 
 class Options(BaseOptions):

@@ -6,10 +6,10 @@ from pathlib import Path
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.agent.test_state import NOW, Authority
+from tests.agent.identity.test_state import NOW, Authority
 from warp_twisted.agent.check import check_agent, find_token
+from warp_twisted.agent.identity.state import StateDirectory, identity_of
 from warp_twisted.agent.settings import parse_settings
-from warp_twisted.agent.state import StateDirectory, identity_of
 from warp_twisted.ca.issue import new_key
 from warp_twisted.ca.tokens import JoinTokenText, format_token
 from warp_twisted.errors import WarpError

@@ -6,10 +6,10 @@ from prometheus_client import CollectorRegistry, generate_latest
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.test.requesthelper import DummyRequest
 
-from warp_twisted.agent.edges import EdgeAddress
+from warp_twisted.agent.links.edges import EdgeAddress
 from warp_twisted.agent.metrics import AgentCollector, observation_site
+from warp_twisted.agent.origins.splice import Traffic
 from warp_twisted.agent.service import LinkCounts
-from warp_twisted.agent.splice import Traffic
 
 
 def agent(up: int = 1) -> SimpleNamespace:

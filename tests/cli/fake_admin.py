@@ -5,7 +5,7 @@ from warp_twisted.cli.errors import EdgeRefused
 
 class FakeAdmin:
     """
-    Stands in for `cli.admin.Admin`.
+    Stands in for `cli.operate.admin.Admin`.
 
     :ivar answers: `METHOD /path` → the answer; everything else is refused as an edge does.
     :ivar asked: (`METHOD /path`, body) of each call.

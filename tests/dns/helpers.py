@@ -5,13 +5,13 @@ from collections.abc import Sequence
 import dns.message
 import dns.name
 
-from warp_dns import names
-from warp_dns.live import LiveZone
-from warp_dns.master import StaticRecords, static_records
-from warp_dns.metrics import Counters
-from warp_dns.responder import Responder
+from warp_dns.message import names
+from warp_dns.serve.metrics import Counters
+from warp_dns.serve.responder import Responder
 from warp_dns.settings import ZoneSettings
-from warp_dns.zone import Zone
+from warp_dns.zone.data import Zone
+from warp_dns.zone.live import LiveZone
+from warp_dns.zone.master import StaticRecords, static_records
 
 APEX = """
 @ 3600 SOA ns1 hostmaster 7 3600 600 86400 60

@@ -6,7 +6,7 @@ import msgspec
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.docs.settings_keys import keys_in, keys_of
-from warp_dns.configuration import DnsFile
+from warp_dns.program.configuration import DnsFile
 from warp_twisted.agent import settings as agent
 from warp_twisted.edge.settings import EdgeSettings
 

@@ -12,7 +12,7 @@ from twisted.trial.unittest import SkipTest, TestCase
 
 from tests.docs.console import Example, examples, matches
 from tests.system.demo.program import SERVING, DemoPrograms
-from warp_twisted.cli.demo_ports import WANTED
+from warp_twisted.demo.ports import WANTED
 
 ROOT = Path(__file__).resolve().parents[2]
 _PROGRAMS = {

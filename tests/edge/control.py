@@ -20,12 +20,12 @@ from warp_twisted.ca.issue import (
 )
 from warp_twisted.ca.store import EdgeAuthority
 from warp_twisted.configuration import convert
-from warp_twisted.edge.admission import Admission
-from warp_twisted.edge.enrollment import Enrollment
+from warp_twisted.edge.agents.admission import Admission
+from warp_twisted.edge.agents.enrollment import Enrollment
+from warp_twisted.edge.agents.registrations import EdgeTunnel
+from warp_twisted.edge.agents.tunnels import EdgeTunnels
 from warp_twisted.edge.errors import EdgeError
-from warp_twisted.edge.registrations import EdgeTunnel
 from warp_twisted.edge.settings import EdgeSettings
-from warp_twisted.edge.tunnels import EdgeTunnels
 from warp_twisted.names import HostnamePattern
 from warp_twisted.registry.claims import Claims
 from warp_twisted.registry.given_names import NameGiver

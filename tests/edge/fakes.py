@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from twisted.internet.interfaces import IConsumer, IPullProducer, ITransport
 from zope.interface import implementer
 
-from warp_twisted.edge.pool import OriginStream
+from warp_twisted.edge.routes.pool import OriginStream
 from warp_twisted.testing import RecordingReceiver
 from warp_twisted.wire.connection import Connection
 from warp_twisted.wire.errors import CannotOpenStream

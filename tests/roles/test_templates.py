@@ -12,7 +12,7 @@ from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from tests.roles.playing import PATIENCE
 from tests.roles.rendering import Rendering, copy_example, render, uncomment
-from warp_dns.configuration import read_configuration
+from warp_dns.program.configuration import read_configuration
 from warp_twisted.agent.settings import read_agent_settings
 from warp_twisted.edge.settings import read_edge_settings
 

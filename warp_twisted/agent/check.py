@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from warp_twisted.agent.errors import NotEnrolled
+from warp_twisted.agent.identity.state import read_identity
+from warp_twisted.agent.origins.routes import Routes
 from warp_twisted.agent.origins.tls import read_ca
-from warp_twisted.agent.routes import Routes
 from warp_twisted.agent.settings import AgentSettings
-from warp_twisted.agent.state import read_identity
 from warp_twisted.ca.errors import BadJoinToken
 from warp_twisted.ca.tokens import MAX_TEXT, JoinTokenText, parse_token
 from warp_twisted.configuration import nearest_directory

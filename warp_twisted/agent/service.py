@@ -3,8 +3,8 @@ The agent: its links to edges, its routes to origins, and what keeps both right 
 
 `AgentService` is one agent, ready to run in any process that has a reactor. It is handed everything: settings that
 were checked, an identity that was loaded, the clock. It decides when to renew the certificate, when to move a tunnel
-to another edge, and what new settings change; how a tunnel lives is `agent.link`, how a stream reaches its origin is
-`agent.routes`.
+to another edge, and what new settings change; how a tunnel lives is `agent.links.link`, how a stream reaches its
+origin is `agent.origins.routes`.
 """
 
 import random
@@ -18,10 +18,6 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
-from warp_twisted.agent.credentials import Credentials
-from warp_twisted.agent.dialler import Dialler
-from warp_twisted.agent.edges import Edges, edges_of, read_addresses
-from warp_twisted.agent.enrollment import SOFTWARE
 from warp_twisted.agent.errors import AgentRefused, StateBroken
 from warp_twisted.agent.events import (
     CertificateRenewed,
@@ -37,12 +33,16 @@ from warp_twisted.agent.events import (
     TunnelDown,
     TunnelUp,
 )
-from warp_twisted.agent.link import Link
-from warp_twisted.agent.offering import Offering
-from warp_twisted.agent.routes import Route, Routes
+from warp_twisted.agent.identity.credentials import Credentials
+from warp_twisted.agent.identity.enrollment import SOFTWARE
+from warp_twisted.agent.identity.renewal import Upkeep
+from warp_twisted.agent.identity.state import Identity, StateDirectory
+from warp_twisted.agent.links.edge_dialer import Dialler
+from warp_twisted.agent.links.edges import Edges, edges_of, read_addresses
+from warp_twisted.agent.links.link import Link
+from warp_twisted.agent.links.offering import Offering
+from warp_twisted.agent.origins.routes import Route, Routes
 from warp_twisted.agent.settings import AgentSettings
-from warp_twisted.agent.state import Identity, StateDirectory
-from warp_twisted.agent.upkeep import Upkeep
 from warp_twisted.ca.errors import BadCertificate
 from warp_twisted.errors import InvalidSettings
 from warp_twisted.names import one_line

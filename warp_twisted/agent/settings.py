@@ -1,7 +1,7 @@
 """
 agent.yaml as values: which keys exist, their bounds and their defaults.
 
-Which rule serves which hostname is `agent.ingress`; what a service text means is `agent.origins`. Keys are
+Which rule serves which hostname is `agent.origins.ingress`; what a service text means is `agent.origins`. Keys are
 written in snake case. In `originRequest` cloudflared's spelling of the same idea is accepted too, so that
 an `ingress:` block can be moved over as it stands (`ALIASES`). What cannot work in a byte pipe, or is not needed here,
 is refused with the reason (`REFUSED`, `REFUSED_KEYS`). Nothing here dials, and no file but the settings themselves is
@@ -15,8 +15,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from warp_twisted.agent.ingress import Ingress, compile_ingress
 from warp_twisted.agent.origins import OriginRequest
+from warp_twisted.agent.origins.ingress import Ingress, compile_ingress
 from warp_twisted.configuration import convert, parse, read_file
 from warp_twisted.errors import InvalidName, InvalidSettings
 from warp_twisted.names import check_labels, parse_hostname

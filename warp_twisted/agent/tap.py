@@ -1,4 +1,4 @@
-"""`twistd warp-agent`: options, the configuration file, the log, signals and systemd; the rest is `agent.program`."""
+"""`twistd warp-agent`: options, the configuration file, the log, signals and systemd; the rest is `agent.runner`."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 
 from warp_twisted.agent.check import check_agent, find_token
 from warp_twisted.agent.events import Event, TunnelDown, TunnelUp
-from warp_twisted.agent.program import AgentProgram
+from warp_twisted.agent.runner import AgentProgram
 from warp_twisted.agent.settings import AgentSettings, read_agent_settings
 from warp_twisted.ca.tokens import JoinTokenText
 from warp_twisted.errors import InvalidSettings, WarpError

@@ -9,10 +9,10 @@ from typing import Any
 
 from warp_dns.addresses import check_addresses
 from warp_dns.errors import DnsError
-from warp_dns.files import SerialFile
-from warp_dns.server import DnsServer, ServedZone
+from warp_dns.serve.files import SerialFile
+from warp_dns.serve.server import DnsServer, ServedZone
 from warp_dns.settings import ZoneSettings
-from warp_twisted.edge.presence import nameservers
+from warp_twisted.edge.registry_entry import nameservers
 from warp_twisted.edge.settings import EdgeSettings
 from warp_twisted.errors import InvalidSettings
 from warp_twisted.registry.publish import Publication

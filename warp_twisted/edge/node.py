@@ -26,7 +26,17 @@ from twisted.logger import Logger
 
 from warp_twisted.ca.issue import to_pem
 from warp_twisted.configuration import changed_keys
-from warp_twisted.edge.admin import (
+from warp_twisted.edge.agents.admission import Admission, identify_peer
+from warp_twisted.edge.agents.agent_expiry import Retirement
+from warp_twisted.edge.agents.enrollment import Enrollment, EnrollmentRate
+from warp_twisted.edge.agents.expected_hostnames import Comeback
+from warp_twisted.edge.agents.listening import EdgeListener
+from warp_twisted.edge.agents.tunnel_certificate import TunnelCertificate
+from warp_twisted.edge.agents.tunnels import EdgeTunnels
+from warp_twisted.edge.check import load_authority
+from warp_twisted.edge.errors import EdgeError
+from warp_twisted.edge.nameserver import make_nameserver, start_nameserver
+from warp_twisted.edge.operators.admin import (
     SOCKET_MODE,
     Admin,
     AdminFactory,
@@ -34,21 +44,11 @@ from warp_twisted.edge.admin import (
     observation_factory,
     prepare_socket_path,
 )
-from warp_twisted.edge.admission import Admission, identify_peer
-from warp_twisted.edge.check import load_authority
-from warp_twisted.edge.comeback import Comeback
-from warp_twisted.edge.control_metrics import ControlCollector
-from warp_twisted.edge.enrollment import Enrollment, EnrollmentRate
-from warp_twisted.edge.errors import EdgeError
-from warp_twisted.edge.listening import EdgeListener
-from warp_twisted.edge.nameserver import make_nameserver, start_nameserver
-from warp_twisted.edge.operations import NodeOperations
-from warp_twisted.edge.presence import BoundPorts, Presence, nameservers
-from warp_twisted.edge.retirement import Retirement
-from warp_twisted.edge.serving import Serving
+from warp_twisted.edge.operators.control_metrics import ControlCollector
+from warp_twisted.edge.operators.operations import NodeOperations
+from warp_twisted.edge.registry_entry import BoundPorts, Presence, nameservers
 from warp_twisted.edge.settings import EdgeSettings, merge_reloaded, needs_restart
-from warp_twisted.edge.tunnel_certificate import TunnelCertificate
-from warp_twisted.edge.tunnels import EdgeTunnels
+from warp_twisted.edge.visitors.serving import Serving
 from warp_twisted.errors import InvalidSettings
 from warp_twisted.listen_text import server_endpoint
 from warp_twisted.registry.claims import Claims

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import msgspec
 
-from warp_dns.configuration import read_configuration
 from warp_dns.errors import DnsError
-from warp_dns.master import static_records
+from warp_dns.program.configuration import read_configuration
 from warp_dns.settings import ZoneSettings
+from warp_dns.zone.master import static_records
 from warp_twisted.agent.settings import read_agent_settings
 from warp_twisted.edge.settings import read_edge_settings
 from warp_twisted.errors import WarpError

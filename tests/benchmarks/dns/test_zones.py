@@ -5,8 +5,8 @@ from itertools import islice
 from twisted.trial.unittest import SynchronousTestCase
 
 from benchmarks.dns.zones import APPLICATIONS, ZONE, master_file, random_questions, warm_questions
-from warp_dns.master import static_records
 from warp_dns.settings import ZoneSettings
+from warp_dns.zone.master import static_records
 
 
 class ZonesTests(SynchronousTestCase):

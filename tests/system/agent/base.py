@@ -9,11 +9,11 @@ from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
 from tests.system.agent.stub_edge import Fleet, StubEdge
-from warp_twisted.agent.enrollment import enroll_agent
 from warp_twisted.agent.events import Event
+from warp_twisted.agent.identity.enrollment import enroll_agent
+from warp_twisted.agent.identity.state import StateDirectory
 from warp_twisted.agent.service import AgentService
 from warp_twisted.agent.settings import parse_settings
-from warp_twisted.agent.state import StateDirectory
 
 
 class AgentTestCase(TestCase):

@@ -10,12 +10,12 @@ from twisted.trial.unittest import TestCase
 from tests.system.agent.base import AgentTestCase
 from tests.system.agent.origins import unused_port
 from tests.system.agent.stub_edge import Fleet, StubEdge
-from warp_twisted.agent.enrollment import enroll_agent
 from warp_twisted.agent.errors import EnrollmentRefused, NoEdge, NotEnrolled
 from warp_twisted.agent.events import Enrolled
-from warp_twisted.agent.program import AgentProgram
+from warp_twisted.agent.identity.enrollment import enroll_agent
+from warp_twisted.agent.identity.state import Identity, StateDirectory
+from warp_twisted.agent.runner import AgentProgram
 from warp_twisted.agent.settings import parse_settings
-from warp_twisted.agent.state import Identity, StateDirectory
 from warp_twisted.ca.tokens import JoinTokenText
 
 

@@ -14,8 +14,8 @@ from twisted.trial.unittest import TestCase
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
 
-from warp_twisted.cli.admin import Admin
 from warp_twisted.cli.errors import EdgeRefused, EdgeUnreachable
+from warp_twisted.cli.operate.admin import Admin
 
 T = TypeVar("T")
 

@@ -12,7 +12,7 @@ from twisted.internet.threads import deferToThread
 
 from tests.system.control.live import ZONE, make_node, until
 from tests.system.control.test_identity import LiveEdgeTestCase
-from warp_twisted.edge.admin import MAX_BODY_BYTES, MAX_WATCHERS
+from warp_twisted.edge.operators.admin import MAX_BODY_BYTES, MAX_WATCHERS
 from warp_twisted.errors import InvalidSettings
 from warp_twisted.wire.control import OriginHealth
 

@@ -21,7 +21,7 @@ from tests.system.control.live import (
 )
 from warp_twisted.ca.issue import Issuer, issue_agent, issue_root, key_to_pem, new_key, new_request, to_pem, utc
 from warp_twisted.ca.tokens import JoinTokenText, parse_token
-from warp_twisted.edge.listening import HANDSHAKE_PARTS
+from warp_twisted.edge.agents.listening import HANDSHAKE_PARTS
 from warp_twisted.edge.node import EdgeNode
 from warp_twisted.names import HostnamePattern, parse_hostname
 from warp_twisted.registry.model import GivenName, encode

@@ -10,9 +10,9 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
 from tests.system.demo.program import SERVING, DemoPrograms
-from warp_twisted.cli.demo_check import steps_of
-from warp_twisted.cli.demo_fleet import DemoFleet
-from warp_twisted.cli.demo_ports import ADDRESS, WANTED
+from warp_twisted.demo.check import steps_of
+from warp_twisted.demo.fleet import DemoFleet
+from warp_twisted.demo.ports import ADDRESS, WANTED
 
 
 class DemoTests(TestCase):

@@ -8,8 +8,8 @@ from twisted.trial.unittest import TestCase
 from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
 
-from warp_twisted.cli.demo_admin import DemoAdmin
 from warp_twisted.cli.errors import EdgeRefused, EdgeUnreachable
+from warp_twisted.demo.admin import DemoAdmin
 
 
 class _Edge(Resource):

@@ -14,7 +14,7 @@ from twisted.web.client import HTTPConnectionPool, ResponseFailed
 from twisted.web.iweb import IResponse
 from twisted.web.websocket import WebSocketClientEndpoint, WebSocketTransport
 
-from warp_twisted.cli.demo_application import DemoApplication
+from warp_twisted.demo.application import DemoApplication
 
 
 class FirstBytes(Protocol):

@@ -4,7 +4,7 @@ import socket
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from warp_twisted.cli.demo_ports import ADDRESS, Ports, choose_ports, moved
+from warp_twisted.demo.ports import ADDRESS, Ports, choose_ports, moved
 
 
 class ChooseTests(SynchronousTestCase):

@@ -10,8 +10,8 @@ from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
 from tests.system.demo.program import SERVING, DemoPrograms, Program
-from warp_twisted.cli.demo_application import DemoApplication
-from warp_twisted.cli.demo_visitor import Visitor
+from warp_twisted.demo.application import DemoApplication
+from warp_twisted.demo.visitor import Visitor
 
 WAIT_SECONDS = 0.02
 

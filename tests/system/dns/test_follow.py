@@ -1,4 +1,4 @@
-"""Tests of `warp_dns.follow` against an edge on a unix socket that the test plays."""
+"""Tests of `warp_dns.serve.follow` against an edge on a unix socket that the test plays."""
 
 import json
 import os
@@ -11,9 +11,9 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.logger import Logger
 from twisted.trial.unittest import TestCase
 
-from warp_dns import follow
-from warp_dns.follow import EdgeRecords
-from warp_dns.source import Records
+from warp_dns.serve import follow
+from warp_dns.serve.follow import EdgeRecords
+from warp_dns.zone.source import Records
 
 HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 

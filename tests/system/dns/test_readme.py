@@ -60,7 +60,7 @@ class LogTableTests(SynchronousTestCase):
         """Each metric in the table is one that the collector hands out, and the other way round."""
         from prometheus_client import CollectorRegistry, generate_latest
 
-        from warp_dns.metrics import Counters, DnsCollector
+        from warp_dns.serve.metrics import Counters, DnsCollector
 
         counters = Counters()
         counters.queries("udp", 1, 0)

@@ -27,7 +27,7 @@ from warp_dns import (
     TransferSettings,
     ZoneSettings,
 )
-from warp_dns.tcp import TcpConnection
+from warp_dns.serve.tcp import TcpConnection
 
 ZONE = "warp.example"
 CHANGES = 100

@@ -1,4 +1,4 @@
-"""Tests for `warp_dns.service_notify`, on a socket like systemd's."""
+"""Tests for `warp_dns.program.systemd`, on a socket like systemd's."""
 
 import socket
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from warp_dns.service_notify import LOOK_SECONDS, SystemdNotifier
+from warp_dns.program.systemd import LOOK_SECONDS, SystemdNotifier
 
 
 class SystemdNotifierTests(SynchronousTestCase):

@@ -19,11 +19,11 @@ from twisted.internet.interfaces import IListeningPort
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
 
-from warp_twisted.edge.access_log import AccessLog
-from warp_twisted.edge.limits import VisitorLimits, VisitorTimeouts
-from warp_twisted.edge.metrics import DataPathMetrics
-from warp_twisted.edge.routing import RouteTable
-from warp_twisted.edge.visitors import VisitorFactory, Visitors
+from warp_twisted.edge.routes.counters import DataPathMetrics
+from warp_twisted.edge.routes.limits import VisitorLimits, VisitorTimeouts
+from warp_twisted.edge.routes.table import RouteTable
+from warp_twisted.edge.visitors.access_log import AccessLog
+from warp_twisted.edge.visitors.crowd import VisitorFactory, Visitors
 from warp_twisted.tunnel.protocol import TunnelProtocol
 from warp_twisted.tunnel.turns import Turn
 from warp_twisted.wire.control import ControlMessage, Drain, RouteOffer

@@ -8,8 +8,8 @@ from twisted.internet.task import deferLater
 
 from tests.system.edge.harness import OK, RawConnection, answer_each, get, status_of
 from tests.system.edge.test_proxying import POST, EdgeTestCase
-from warp_twisted.edge import visitors
-from warp_twisted.edge.limits import VisitorLimits, VisitorTimeouts
+from warp_twisted.edge.routes.limits import VisitorLimits, VisitorTimeouts
+from warp_twisted.edge.visitors import crowd as visitors
 
 
 class TimeoutTests(EdgeTestCase):

@@ -7,7 +7,7 @@ from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
 from tests.system.edge.harness import OK, EdgeHarness, OriginConnection, answer_each, get, status_of
-from warp_twisted.edge.limits import VisitorLimits, VisitorTimeouts
+from warp_twisted.edge.routes.limits import VisitorLimits, VisitorTimeouts
 from warp_twisted.wire.control import RouteOffer
 
 POST = b"POST /p HTTP/1.1\r\nHost: app.example\r\n"

@@ -9,7 +9,7 @@ from twisted.internet import reactor
 from twisted.trial.unittest import TestCase
 
 from tests.system.edge.harness import OK, EdgeHarness, answer_each, get, status_of
-from warp_twisted.edge.limits import VisitorLimits, VisitorTimeouts
+from warp_twisted.edge.routes.limits import VisitorLimits, VisitorTimeouts
 from warp_twisted.http1.limits import BodyLimits, HeadLimits
 
 LIMITS = VisitorLimits(

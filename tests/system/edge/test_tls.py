@@ -8,12 +8,12 @@ from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
 from twisted.internet.task import deferLater
 
 from tests.edge.certificate_files import write_certificate
-from tests.edge.test_certificates import visitor_context
+from tests.edge.visitors.test_certificates import visitor_context
 from tests.system.edge.harness import LOOPBACK, RawConnection, answer_each, get, status_of
 from tests.system.edge.test_proxying import POST, EdgeTestCase
-from warp_twisted.edge.certificates import CertificateDirectory
-from warp_twisted.edge.limits import VisitorLimits, VisitorTimeouts
-from warp_twisted.edge.visitors import SecureVisitorFactory
+from warp_twisted.edge.routes.limits import VisitorLimits, VisitorTimeouts
+from warp_twisted.edge.visitors.certificates import CertificateDirectory
+from warp_twisted.edge.visitors.crowd import SecureVisitorFactory
 from warp_twisted.errors import WarpError
 from warp_twisted.tunnel.tls import TlsProtocol
 

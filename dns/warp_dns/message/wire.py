@@ -1,0 +1,150 @@
+"""
+From an answer's sections to the bytes that follow the question; the only user of dnslib's message buffer.
+
+Compiled once, sent many times: the bytes depend on the question only through the length of its name, because
+compression pointers reach back into the question (offset 12) and nowhere else outside the bytes themselves. So one
+compiled answer serves every spelling of a name (its case is the question's), and a negative one serves every name
+of that length below the same closest encloser.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dnslib import DNSBuffer
+
+from warp_dns.message import names
+from warp_dns.message.records import RRset, names_within
+from warp_dns.zone.answer import Answer, Order
+
+HEADER_BYTES = 12
+QUESTION_TYPE_AND_CLASS_BYTES = 4
+MAX_MESSAGE_BYTES = 65535
+_CLASS_IN = 1
+_QUESTION_NAME = b"\xc0\x0c"  # a pointer to it
+_MAX_POINTER = 0x3FFF  # RFC 1035 §4.1.4: 14 bits
+
+
+@dataclass(slots=True, eq=False)
+class Compiled:
+    """
+    An answer ready to send.
+
+    :ivar flags: third and fourth octet of the header, without the bits that echo the question.
+    :ivar counts: ANCOUNT, NSCOUNT, ARCOUNT as six octets.
+    :ivar body: the three sections, without OPT.
+    :ivar additional_count: ARCOUNT as a number.
+    :ivar required_bytes: how much of `body` must be sent; what follows is additional data that may be left out.
+    :ivar keys: the query bytes under which a whole reply made of this is cached, or None if such are not to be: the
+        name does not exist, and the next query will be for another one; or nobody would say when this is stale.
+    :ivar arranged: the same answer for each order of edges, or None when it names no edges to choose from.
+    :ivar source: what it was made of, when there are edges to choose from.
+    """
+
+    flags: tuple[int, int]
+    counts: bytes
+    body: bytes
+    additional_count: int
+    required_bytes: int
+    keys: set[bytes] | None = None
+    arranged: dict[Order, "Compiled"] | None = None
+    source: tuple[Answer, bytes] | None = None
+
+
+class MessageBuffer(DNSBuffer):  # type: ignore[misc]  # dnslib is untyped
+    """dnslib's buffer, with names in wire format and pointers that never exceed their 14 bits."""
+
+    def put_name(self, name: bytes) -> None:
+        """Append a name, compressed against what this buffer holds already."""
+        at = 0
+        known: dict[bytes, int] = self.names
+        while name[at]:
+            suffix = name[at:]
+            pointer = known.get(suffix)
+            if pointer is not None:
+                self.append((0xC000 | pointer).to_bytes(2, "big"))
+                return
+            if self.offset <= _MAX_POINTER:
+                known[suffix] = self.offset
+            length = name[at] + 1
+            self.append(name[at : at + length])
+            at += length
+        self.append(b"\0")
+
+    def put_rrset(self, rrset: RRset, owner: bytes | None) -> None:
+        """Append every record of an RRset; without an owner its owner is the question's name."""
+        for rdata in rrset.rdatas:
+            self.put_record(owner, rrset.type, rrset.ttl, rdata)
+
+    def put_record(self, owner: bytes | None, rtype: int, ttl: int, rdata: bytes) -> None:
+        """Append one record, its data's names compressed where RFC 3597 §4 allows."""
+        if owner is None:
+            self.append(_QUESTION_NAME)
+        else:
+            self.put_name(owner)
+        within = names_within(rtype, rdata)
+        if not within:
+            self.pack("!HHIH", rtype, _CLASS_IN, ttl, len(rdata))
+            self.append(rdata)
+            return
+        self.pack("!HHIH", rtype, _CLASS_IN, ttl, 0)
+        start = self.offset
+        at = 0
+        for begin, end in within:
+            self.append(rdata[at:begin])
+            self.put_name(rdata[begin:end])
+            at = end
+        self.append(rdata[at:])
+        self.update(start - 2, "!H", self.offset - start)
+
+
+def compile_answer(answer: Answer, qname: bytes) -> Compiled:
+    """
+    Make the bytes for one name's question, or for all that share its closest encloser and its length.
+
+    :param qname: folded.
+    """
+    buffer = MessageBuffer(bytes(HEADER_BYTES) + qname + bytes(QUESTION_TYPE_AND_CLASS_BYTES))
+    start = buffer.offset = len(buffer.data)
+    _know_question(buffer, qname, answer.encloser)
+    additional_start = start
+    for section in (answer.answer, answer.authority, answer.additional):
+        additional_start = buffer.offset
+        for rrset in section:
+            owner = rrset.owner.lower()
+            known = owner if owner in buffer.names else rrset.owner
+            buffer.put_rrset(rrset, None if owner == qname else known)
+    counts = [_count(section) for section in (answer.answer, answer.authority, answer.additional)]
+    body = bytes(buffer.data[start:])
+    return Compiled(
+        flags=(0x84 if answer.is_authoritative else 0x80, answer.rcode),
+        counts=b"".join(count.to_bytes(2, "big") for count in counts),
+        body=body,
+        additional_count=counts[2],
+        required_bytes=len(body) if answer.is_referral else additional_start - start,
+    )
+
+
+def _know_question(buffer: MessageBuffer, qname: bytes, encloser: bytes | None) -> None:
+    """
+    Let names point into the question: into all of it, or only into what every name below the encloser shares.
+
+    Record data may hold the very name that was asked for (a wildcard NS or MX); for the next name that is another one.
+    """
+    at = 0
+    while qname[at]:
+        suffix = qname[at:]
+        if encloser is None or len(suffix) <= len(encloser):
+            buffer.names[suffix] = HEADER_BYTES + at
+        at += qname[at] + 1
+
+
+def _count(section: Sequence[RRset]) -> int:
+    return sum(len(rrset.rdatas) for rrset in section)
+
+
+def question_bytes(qname: bytes, qtype: int, qclass: int) -> bytes:
+    """Return a question section."""
+    return qname + qtype.to_bytes(2, "big") + qclass.to_bytes(2, "big")
+
+
+__all__ = ["Compiled", "MessageBuffer", "compile_answer", "names", "question_bytes"]

@@ -1,0 +1,5 @@
+"""
+`twistd warp-dns` as a program: its configuration file, its service, its log and what it tells systemd.
+
+Begin at `service`; `configuration` reads dns.yaml.
+"""

@@ -1,0 +1,200 @@
+"""
+The DNS server as a service of twistd: the server, the edges it follows, and the site that tells how it does.
+
+SIGHUP reads the configuration's zones and every master file again; what else is configured takes a restart.
+"""
+
+import signal
+from collections.abc import Callable, Sequence
+from typing import Any, Never
+
+import msgspec
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import serverFromString
+from twisted.logger import Logger
+
+from warp_dns.addresses import check_addresses
+from warp_dns.errors import DnsError, InvalidSettings
+from warp_dns.program.configuration import DnsFile, read_configuration
+from warp_dns.program.systemd import SystemdNotifier
+from warp_dns.program.web import watch_site
+from warp_dns.program.yaml_settings import changed_keys
+from warp_dns.serve.files import SerialFile
+from warp_dns.serve.follow import EdgeRecords
+from warp_dns.serve.server import DnsServer, ServedZone
+from warp_dns.settings import ZoneSettings
+
+
+class DnsService(Service):
+    """Runs a server as a configuration file says."""
+
+    _log = Logger()
+    name = "warp-dns"
+
+    def __init__(
+        self,
+        reactor: Any,
+        path: str,
+        file: DnsFile,
+        *,
+        notify_socket: str = "",
+        watchdog_usec: str = "",
+        give_up: Callable[[], Never] | None = None,
+    ) -> None:
+        """
+        Read zones and secrets.
+
+        :param path: where the configuration came from, for reading it again.
+        :param notify_socket: systemd's `NOTIFY_SOCKET`, and `watchdog_usec` its `WATCHDOG_USEC`.
+        :param give_up: ends the process when an address cannot be had; without it the error is raised.
+        :raises DnsError: if something in it is not valid.
+        """
+        self._reactor = reactor
+        self._path = path
+        self._file = file
+        check_addresses(file.listen, "listen")
+        if file.metrics:
+            metrics_endpoint(reactor, file.metrics)
+        self._edges: dict[tuple[str, str], EdgeRecords] = {}
+        self._zones = file.zones
+        self._web: Any = None
+        self._give_up = give_up
+        self.server = DnsServer(reactor, self._all_served(file), file.server, workers=file.workers)
+        for zone in file.zones:
+            if zone.follow:
+                self.server.suspend(zone.name)
+        self._systemd = SystemdNotifier(reactor, notify_socket, watchdog_usec, lambda: self.is_ready)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether every zone is answered from."""
+        return self.server.is_ready and all(edge.is_current for edge in self._edges.values())
+
+    def privilegedStartService(self) -> None:
+        """Bind port 53 before twistd gives up its privileges."""
+        super().privilegedStartService()
+        try:
+            self.server.bind(self._file.listen)
+        except DnsError as error:
+            if self._give_up is None:
+                raise
+            self._log.critical("the DNS server cannot start: listen: {problem}", problem=str(error))
+            self._give_up()
+
+    def startService(self) -> None:
+        """Answer."""
+        super().startService()
+        self.server.serve()
+        for edge in self._edges.values():
+            edge.start()
+        if self._file.metrics:
+            endpoint = metrics_endpoint(self._reactor, self._file.metrics)
+            self._web = endpoint.listen(watch_site(self.server.collector, lambda: self.is_ready))
+            self._web.addErrback(self._log_web_failure)
+        signal.signal(signal.SIGHUP, lambda *_: self._reactor.callFromThread(self.reload))
+        self._systemd.start()
+
+    async def _stop(self) -> None:
+        self._systemd.stop()
+        for edge in self._edges.values():
+            edge.stop()
+        if self._web is not None:
+            port = await self._web
+            if port is not None:
+                await port.stopListening()
+        await self.server.stop()
+
+    def stopService(self) -> Deferred[None]:
+        """Stop answering."""
+        super().stopService()
+        return Deferred.fromCoroutine(self._stop())
+
+    def reload(self) -> None:
+        """Read the configuration's zones and every master file again; what is not valid changes nothing."""
+        try:
+            file = read_configuration(self._path)
+            before = set(self._edges)
+            zones = self._all_served(file)
+            self.server.replace_zones(zones)
+        except DnsError as error:
+            problem = f"{self._path}: {str(error).removeprefix(f'{self._path}: ')}"
+            self._log.error("reload refused, all stays as it was: {problem}", problem=problem)
+            return
+        wanted = {(zone.name, zone.follow) for zone in file.zones if zone.follow}
+        for key in set(self._edges) - wanted:
+            self._edges.pop(key).stop()
+        for key in wanted - before:
+            self.server.suspend(key[0])
+            self._edges[key].start()
+        self.server.reload()
+        self._log.info(
+            "configuration read again: {count} zones; {taken}; after a restart: {later}",
+            count=len(zones),
+            taken=_changes(self._zones, file.zones),
+            later=", ".join(key for key in changed_keys(self._file, file) if key != "zones") or "nothing",
+        )
+        self._zones = file.zones
+
+    def _all_served(self, file: DnsFile) -> list[ServedZone]:
+        return [self._served(zone, f"zones[{index}]") for index, zone in enumerate(file.zones)]
+
+    def _served(self, zone: ZoneSettings, key: str) -> ServedZone:
+        if not zone.follow:
+            return ServedZone(zone, key=key)
+        followed = (zone.name, zone.follow)
+        if followed not in self._edges:
+            self._edges[followed] = EdgeRecords(
+                self._reactor, zone.follow, zone.stale_seconds, lambda current: self._set_current(zone.name, current)
+            )
+        return ServedZone(zone, self._edges[followed], key)
+
+    def _set_current(self, zone: str, is_current: bool) -> None:
+        if is_current:
+            self.server.resume(zone)
+        else:
+            self.server.suspend(zone)
+
+    def _log_web_failure(self, failure: Any) -> None:
+        self._log.failure("cannot serve metrics on {endpoint}", failure, endpoint=self._file.metrics)
+
+
+def _changes(before: Sequence[ZoneSettings], after: Sequence[ZoneSettings]) -> str:
+    """Say which zones are new, set otherwise, or gone."""
+    old, new = ({zone.name: zone for zone in zones} for zones in (before, after))
+    groups = (
+        ("new", [name for name in new if name not in old]),
+        ("changed", [name for name in new if name in old and new[name] != old[name]]),
+        ("gone", [name for name in old if name not in new]),
+    )
+    return ", ".join(f"{word}: {' '.join(names)}" for word, names in groups if names) or "no settings changed"
+
+
+def check_file(reactor: Any, path: str, file: DnsFile) -> None:
+    """
+    Look at everything that a configuration names, without listening or writing.
+
+    :raises DnsError: naming the key, and what cannot be used.
+    """
+    for index, zone in enumerate(file.zones):
+        if zone.serial_file:
+            try:
+                SerialFile(zone.serial_file).read()
+            except DnsError as error:
+                raise InvalidSettings(f"zones[{index}].serial_file: {error}") from error
+    zones = [msgspec.structs.replace(zone, serial_file="") for zone in file.zones]
+    DnsService(reactor, path, msgspec.structs.replace(file, zones=zones))
+
+
+def metrics_endpoint(reactor: Any, text: str) -> Any:
+    """
+    Return where metrics are served.
+
+    :raises InvalidSettings: if the text is no endpoint.
+    """
+    try:
+        return serverFromString(reactor, text)
+    except Exception as error:  # each kind of endpoint raises as it likes
+        raise InvalidSettings(
+            f"metrics: expected an endpoint such as tcp:9153:interface=127.0.0.1, got {text!r} ({error})"
+        ) from error

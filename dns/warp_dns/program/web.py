@@ -1,0 +1,48 @@
+"""`/metrics`, `/ready` and `/live` over HTTP, for whoever watches the server."""
+
+from collections.abc import Callable
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.twisted import MetricsResource
+from twisted.web.resource import Resource
+from twisted.web.server import Site
+
+from warp_dns.serve.metrics import DnsCollector
+
+
+class _Answer(Resource):
+    isLeaf = True
+
+    def __init__(self, is_so: Callable[[], bool], yes: bytes, no: bytes) -> None:
+        super().__init__()
+        self._is_so = is_so
+        self._words = {True: yes, False: no}
+
+    def render_GET(self, request: Any) -> bytes:
+        is_so = self._is_so()
+        request.setResponseCode(200 if is_so else 503)
+        request.setHeader(b"content-type", b"text/plain; charset=utf-8")
+        return self._words[is_so] + b"\n"
+
+
+class _QuietSite(Site):
+    noisy = False
+
+    def logPrefix(self) -> str:
+        """Say what it is for, where Twisted logs that it listens."""
+        return "metrics"
+
+    def log(self, request: Any) -> None:
+        """Leave out the access log: a probe every few seconds says nothing."""
+
+
+def watch_site(collector: DnsCollector, is_ready: Callable[[], bool]) -> Site:
+    """Return the site."""
+    registry = CollectorRegistry()
+    registry.register(collector)
+    root = Resource()
+    root.putChild(b"metrics", MetricsResource(registry))
+    root.putChild(b"ready", _Answer(is_ready, b"ready", b"not ready"))
+    root.putChild(b"live", _Answer(lambda: True, b"live", b""))
+    return _QuietSite(root)

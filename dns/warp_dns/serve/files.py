@@ -1,0 +1,156 @@
+"""
+The files that a server reads and the one that it writes: master files, secrets, and the serial that it has reached.
+
+Bounded reads, whole writes; what the contents mean is decided elsewhere.
+"""
+
+import os
+import secrets as random_secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from warp_dns.errors import DnsError, InvalidSettings, InvalidZone
+from warp_dns.message.cookies import SECRET_BYTES, parse_secrets
+from warp_dns.message.tsig import parse_secret
+from warp_dns.settings import Secrets, ServerSettings, ZoneSettings
+from warp_dns.zone.live import is_newer, serial_after
+from warp_dns.zone.master import StaticRecords, static_records
+
+MAX_MASTER_BYTES = 64 << 20  # a larger zone is not what this server is for, and would stop it for minutes
+_MAX_SMALL_BYTES = 65536
+_SERIALS_AHEAD = 1000  # one write for so many serials
+
+T = TypeVar("T")
+FileState = tuple[int, int, int]  # modification time in ns, size, inode
+
+
+def read_secrets(settings: ServerSettings) -> Secrets:
+    """
+    Read the secrets that the settings name; a cookie secret is made when they name none.
+
+    :raises InvalidSettings: naming the key and the file.
+    """
+    cookies: list[bytes] = []
+    if settings.cookies.enabled:
+        path = settings.cookies.secrets_file
+        try:
+            cookies = _cookie_secrets(path) if path else [random_secrets.token_bytes(SECRET_BYTES)]
+        except DnsError as error:
+            raise InvalidSettings(f"cookies.secrets_file: {error}") from error
+    keys = []
+    for index, key in enumerate(settings.keys):
+        try:
+            text = _text(key.secret_file)
+            keys.append((key.name, key.algorithm, _of_file(key.secret_file, parse_secret, text)))
+        except DnsError as error:
+            raise InvalidSettings(f"keys[{index}].secret_file: {error}") from error
+    return Secrets(cookies, keys)
+
+
+def _cookie_secrets(path: str) -> list[bytes]:
+    found = _of_file(path, parse_secrets, _text(path))
+    if not found:
+        raise InvalidSettings(f"{path}: expected a secret of {2 * SECRET_BYTES} hexadecimal digits, found none")
+    return found
+
+
+def _of_file(path: str, parse: Callable[[str], T], text: str) -> T:
+    """Parse what a file holds; what is wrong with it is said with the file's name."""
+    try:
+        return parse(text)
+    except InvalidSettings as error:
+        raise InvalidSettings(f"{path}: {error}") from error
+
+
+def read_zone(settings: ZoneSettings) -> StaticRecords:
+    """
+    Read a zone's static records.
+
+    :raises InvalidZone: naming the file, and the line if it could be read.
+    """
+    content = b""
+    if settings.master_file:
+        try:
+            content = _read(settings.master_file, MAX_MASTER_BYTES)
+        except OSError as error:
+            raise InvalidZone(f"{settings.master_file}: {error.strerror or error}") from error
+    return static_records(settings, content)
+
+
+def state_of(path: str) -> FileState | None:
+    """Return what changes when a file does, or None if it is not there."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size, status.st_ino
+
+
+class SerialFile:
+    """
+    The serial that outlives a restart.
+
+    What is written is ahead of what is used, so that a write is rare and a crash never leads back.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._reserved: int | None = None
+
+    def first(self, at_least: int) -> int:
+        """
+        Return the serial to start from: the one reserved before, or this if it is newer or nothing was.
+
+        :raises InvalidSettings: if the file holds something else.
+        """
+        reserved = self.read()
+        serial = reserved if reserved is not None and is_newer(reserved, at_least) else at_least
+        self.note(serial)
+        return serial
+
+    def read(self) -> int | None:
+        """
+        Return the serial that was reserved, None if there is no file yet; nothing is written.
+
+        :raises InvalidSettings: if the file holds something else.
+        """
+        if state_of(self._path) is None:
+            return None
+        text = _text(self._path).strip()
+        if not text.isascii() or not text.isdigit() or int(text) >= 2**32:
+            raise InvalidSettings(f"{self._path}: not a serial")
+        return int(text)
+
+    def note(self, serial: int) -> None:
+        """
+        Take note of a serial in use.
+
+        :raises InvalidSettings: if the file cannot be written.
+        """
+        if self._reserved is not None and is_newer(self._reserved, serial):
+            return
+        self._reserved = serial_after(serial + _SERIALS_AHEAD & 0xFFFFFFFF)
+        beside = f"{self._path}.new"
+        try:
+            Path(beside).write_text(f"{self._reserved}\n")
+            os.replace(beside, self._path)
+        except OSError as error:
+            raise InvalidSettings(f"{self._path}: {error.strerror or error}") from error
+
+
+def _text(path: str) -> str:
+    try:
+        return _read(path, _MAX_SMALL_BYTES).decode()
+    except OSError as error:
+        raise InvalidSettings(f"{path}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise InvalidSettings(f"{path}: not text") from error
+
+
+def _read(path: str, limit: int) -> bytes:
+    with Path(path).open("rb") as file:
+        content = file.read(limit + 1)
+    if len(content) > limit:
+        raise DnsError(f"{path}: larger than {limit} bytes")
+    return content

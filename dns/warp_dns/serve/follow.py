@@ -1,0 +1,239 @@
+"""
+Live records from an edge beside us: a client of the admin interface's `GET /v1/records?watch=1`.
+
+The stream is one JSON object a line, `{name: [record, …]}`: first every name, then each change with all records of the
+names that changed; now and then an empty one, to show that the edge is there. When it breaks, the records stay as they
+were while we try again, until they are too old to be true; who serves them is told then, and told again when a new
+snapshot has come.
+"""
+
+import random
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.endpoints import UNIXClientEndpoint
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+from twisted.protocols.policies import TimeoutMixin
+from twisted.python.failure import Failure
+from twisted.web.client import Agent, ResponseFailed
+from twisted.web.iweb import IAgentEndpointFactory
+from zope.interface import implementer
+
+from warp_dns.errors import DnsError
+from warp_dns.zone.source import Record, RecordLike, Records
+
+MAX_LINE_BYTES = 64 << 20  # a snapshot of some 300,000 records
+CONNECT_SECONDS = 5.0
+SILENCE_SECONDS = 35.0  # an edge shows every 10 s that it is there
+FIRST_WAIT_SECONDS = 0.1
+LONGEST_WAIT_SECONDS = 5.0
+
+
+class EdgeNotUnderstood(DnsError):
+    """The edge's admin interface sent something that is not a stream of records."""
+
+
+_Line = dict[str, list[Record]]
+
+
+class EdgeRecords:
+    """The records that an edge publishes: a `source.RecordSource`."""
+
+    _log = Logger()
+
+    def __init__(self, reactor: Any, path: str, stale_seconds: float, currency_changed: Callable[[bool], None]) -> None:
+        """
+        Begin with no records.
+
+        :param path: the admin interface's unix socket.
+        :param currency_changed: called with True when there is a snapshot, and with False when it is too old.
+        """
+        self._reactor = reactor
+        self._path = path
+        self._stale_seconds = stale_seconds
+        self._currency_changed = currency_changed
+        self._records: dict[str, Sequence[RecordLike]] = {}
+        self._subscribers: list[Callable[[Records], None]] = []
+        self._running: Deferred[None] | None = None
+        self._stale_call: Any = None
+        self._wait_seconds = FIRST_WAIT_SECONDS
+        self._has_snapshot = False
+        self._is_wanted = False
+        self.is_current = False
+
+    def snapshot(self) -> Records:
+        """Return the records as they were last told."""
+        return dict(self._records)
+
+    def subscribe(self, changed: Callable[[Records], None]) -> Callable[[], None]:
+        """Call `changed` at each change, until the returned function is called."""
+        self._subscribers.append(changed)
+        return lambda: self._subscribers.remove(changed)
+
+    def start(self) -> None:
+        """Begin to follow."""
+        self._is_wanted = True
+        self._running = Deferred.fromCoroutine(self._run())
+        self._running.addErrback(lambda failure: failure.trap(CancelledError))
+
+    def stop(self) -> None:
+        """Follow no longer."""
+        if self._running is not None:
+            self._is_wanted = False
+            self._running.cancel()
+            self._running = None
+        if self._stale_call is not None:
+            self._stale_call.cancel()
+            self._stale_call = None
+
+    async def _run(self) -> None:
+        while self._is_wanted:
+            problem = await self._follow_once()
+            if not self._is_wanted:
+                return  # what was cancelled may end in an error of its own
+            self._expire_later()
+            self._log.warn("the edge at {path} is away: {problem}", path=self._path, problem=problem)
+            wait = self._wait_seconds * random.uniform(0.5, 1.0)  # noqa: S311  # jitter
+            self._wait_seconds = min(self._wait_seconds * 2, LONGEST_WAIT_SECONDS)
+            await deferLater(self._reactor, wait)
+
+    async def _follow_once(self) -> str:
+        """Follow one connection to its end, and say how it ended."""
+        agent = Agent.usingEndpointFactory(self._reactor, _UnixEndpoint(self._reactor, self._path))
+        try:
+            asking = agent.request(b"GET", b"http://edge/v1/records?watch=1")
+            response = await asking.addTimeout(SILENCE_SECONDS, self._reactor)
+            if response.code != 200:
+                return f"status {response.code}"
+            self._has_snapshot = False
+            lines = _Lines(self._reactor, self._line_received)
+            response.deliverBody(lines)
+            await lines.ended
+        except CancelledError:
+            raise
+        except ResponseFailed as error:
+            return str(error.reasons[0].value) if error.reasons else str(error)
+        except Exception as error:  # whatever connecting raises; a reason to try again, never to stop
+            return str(error) or type(error).__name__
+        return "the stream ended"
+
+    def _line_received(self, line: bytes) -> None:
+        try:
+            records = msgspec.json.decode(line, type=_Line)
+        except msgspec.MsgspecError as error:
+            raise EdgeNotUnderstood(str(error)) from error
+        if not self._has_snapshot:
+            self._has_snapshot = True
+            self._take_snapshot(records)
+        elif records:
+            self._take_change(records)
+
+    def _take_snapshot(self, records: dict[str, list[Record]]) -> None:
+        changed: dict[str, Sequence[RecordLike]] = {name: () for name in self._records if name not in records}
+        changed.update({name: members for name, members in records.items() if self._records.get(name) != members})
+        self._take_change(changed)
+        self._wait_seconds = FIRST_WAIT_SECONDS
+        if self._stale_call is not None:
+            self._stale_call.cancel()
+            self._stale_call = None
+        if not self.is_current:
+            self.is_current = True
+            self._currency_changed(True)
+
+    def _take_change(self, records: Records) -> None:
+        for name, members in records.items():
+            if members:
+                self._records[name] = members
+            else:
+                self._records.pop(name, None)
+        for subscriber in tuple(self._subscribers):
+            subscriber(records)
+
+    def _expire_later(self) -> None:
+        if self.is_current and self._stale_call is None:
+            self._stale_call = self._reactor.callLater(self._stale_seconds, self._expire)
+
+    def _expire(self) -> None:
+        self._stale_call = None
+        self.is_current = False
+        self._log.error(
+            "the edge at {path} has been away for {seconds} s: its records are no longer served",
+            path=self._path,
+            seconds=self._stale_seconds,
+        )
+        self._currency_changed(False)
+
+
+@implementer(IAgentEndpointFactory)
+class _UnixEndpoint:
+    """Every request of the agent goes to the one socket."""
+
+    def __init__(self, reactor: Any, path: str) -> None:
+        self._reactor = reactor
+        self._path = path
+
+    def endpointForURI(self, uri: object) -> UNIXClientEndpoint:
+        return UNIXClientEndpoint(self._reactor, self._path, timeout=CONNECT_SECONDS)
+
+
+class _Lines(Protocol, TimeoutMixin):
+    """Cuts a response's body into lines; `ended` fires with its end, or fails with what was wrong with it."""
+
+    def __init__(self, reactor: Any, line_received: Callable[[bytes], None]) -> None:
+        self._reactor = reactor
+        self._line_received = line_received
+        self._unread = bytearray()
+        self.ended: Deferred[None] = Deferred(self._cancel)
+
+    def callLater(self, seconds: float, call: Callable[[], None]) -> Any:
+        return self._reactor.callLater(seconds, call)
+
+    def connectionMade(self) -> None:
+        self.setTimeout(SILENCE_SECONDS)
+
+    def dataReceived(self, data: bytes) -> None:
+        self.resetTimeout()
+        self._unread += data
+        if b"\n" in data:
+            *lines, rest = bytes(self._unread).split(b"\n")
+            self._unread = bytearray(rest)
+            for line in lines:
+                self._take(line)
+        if len(self._unread) > MAX_LINE_BYTES:
+            self._fail(EdgeNotUnderstood(f"a line of more than {MAX_LINE_BYTES} bytes"))
+
+    def timeoutConnection(self) -> None:
+        self._fail(EdgeNotUnderstood(f"nothing was heard for {SILENCE_SECONDS} s"))
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.setTimeout(None)
+        if not self.ended.called:
+            self.ended.callback(None)
+
+    def _take(self, line: bytes) -> None:
+        if not line or self.ended.called:
+            return
+        try:
+            self._line_received(line)
+        except EdgeNotUnderstood as error:
+            self._fail(error)
+
+    def _fail(self, error: EdgeNotUnderstood) -> None:
+        self.setTimeout(None)
+        self._unread.clear()
+        self._abort()
+        if not self.ended.called:
+            self.ended.errback(error)
+
+    def _cancel(self, deferred: object) -> None:
+        self.setTimeout(None)
+        self._abort()
+
+    def _abort(self) -> None:
+        transport: Any = self.transport
+        if transport is not None:
+            getattr(transport, "abortConnection", transport.loseConnection)()

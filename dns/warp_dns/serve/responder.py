@@ -1,0 +1,384 @@
+"""
+From a query's bytes to a reply's bytes, for every zone that a server serves.
+
+No sockets, no log; the clock is an argument. This module decides who gets which answer and in what size: cookies,
+rate limits, signatures, truncation, client subnets. What the sections hold is decided in `answer`, the bytes around
+them are put together in `reply`. Whole replies are kept (`replies`, keyed by the query's bytes after the id), and
+`udp` sends those without calling here at all.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from warp_dns.message import names, reply
+from warp_dns.message.cookies import CLIENT_BYTES, CookieJar, CookieState
+from warp_dns.message.query import CLASS_CH, CLASS_IN, QUERY, Edns, Ignored, Malformed, Query, opcode_of, read_query
+from warp_dns.message.records import ANY, AXFR, DS, IXFR, MAILA, MAILB, OPT, SOA, TKEY, TSIG, TXT
+from warp_dns.message.reply import MIN_UDP_BYTES, QR, TC
+from warp_dns.message.tsig import BadSignature, KeyRing, Signature, Unreadable
+from warp_dns.message.wire import HEADER_BYTES, MAX_MESSAGE_BYTES, Compiled
+from warp_dns.serve.limits import ResponseRateLimit, pack
+from warp_dns.serve.metrics import Cell, Counters
+from warp_dns.settings import EdgeSettings, IdentitySettings
+from warp_dns.zone.answer import FORMERR, NOERROR, NOTAUTH, NOTIMP, REFUSED, SERVFAIL, Order
+from warp_dns.zone.cache import AnswerCache
+from warp_dns.zone.data import Change, Zone
+from warp_dns.zone.journal import Journal
+from warp_dns.zone.places import Places
+from warp_dns.zone.transfer import Transfer, TransferRule
+
+BADVERS, BADCOOKIE = 16, 23
+DEFAULT_UDP_BYTES = 1232  # DNS flag day 2020: an IPv6 packet of 1,280 bytes less its headers
+MAX_REPLIES = 65536  # whole replies kept; about 400 bytes each
+
+_META_TYPES = frozenset([OPT, TSIG, TKEY])
+
+
+@dataclass(slots=True, eq=False)
+class CachedReply:
+    """
+    A whole reply after the id, and the count it adds to.
+
+    :ivar whole: None when the reply depends on where the client is; then `placed` has one for each order of edges.
+    """
+
+    count: Cell
+    whole: bytes | None = None
+    placed: dict[Order, bytes] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Asking:
+    """What is known of the asker while one query is answered."""
+
+    host: str
+    is_stream: bool
+    signature: Signature | None = None
+    cookie: bytes = b""
+    is_proven: bool = False
+
+
+class Responder:
+    """Answers queries from a set of zones."""
+
+    def __init__(
+        self,
+        counters: Counters,
+        clock: Callable[[], float],
+        *,
+        identity: IdentitySettings | None = None,
+        udp_bytes: int = DEFAULT_UDP_BYTES,
+        limit: ResponseRateLimit | None = None,
+        cookies: CookieJar | None = None,
+        keys: KeyRing | None = None,
+        places: Places | None = None,
+        idle_seconds: float = 10.0,
+        max_replies: int = MAX_REPLIES,
+    ) -> None:
+        self.replies: dict[bytes, CachedReply] = {}
+        self.limit = limit
+        self._counters = counters
+        self._clock = clock
+        self._udp_bytes = udp_bytes
+        self._cookies = cookies
+        self._keys = KeyRing() if keys is None else keys
+        self._places = places or Places()
+        self._idle_seconds = idle_seconds
+        self._max_replies = max_replies
+        self._zones: dict[bytes, AnswerCache] = {}
+        self._transfers: dict[bytes, tuple[TransferRule, Journal]] = {}
+        self._suspended: frozenset[bytes] = frozenset()
+        identity = identity or IdentitySettings()
+        self._nsid = identity.id.encode()
+        self._plain_opts = [reply.opt_record(udp_bytes, Edns(0, 0, wants), 0, b"") for wants in (False, True)]
+        self._chaos = _chaos_texts(identity)
+
+    @property
+    def zones(self) -> Mapping[bytes, Zone]:
+        """The snapshot served of each zone, by folded apex."""
+        return {apex: cache.zone for apex, cache in self._zones.items()}
+
+    def serve(self, zone: Zone, rule: TransferRule | None = None, journal: Journal | None = None) -> None:
+        """Begin to serve a zone, or put a snapshot that shares nothing with the last in its place."""
+        self._zones[zone.apex] = AnswerCache(zone, self.replies.clear)
+        self._transfers[zone.apex] = (rule or TransferRule(), Journal() if journal is None else journal)
+        self.replies.clear()
+
+    def withdraw(self, apex: bytes) -> None:
+        """Stop serving a zone."""
+        del self._zones[apex], self._transfers[apex]
+        self.replies.clear()
+
+    def advance(self, change: Change) -> None:
+        """Serve the next snapshot of a zone, from the next query on."""
+        for key in self._zones[change.zone.apex].advance(change.zone, change.touched):
+            self.replies.pop(key, None)
+
+    def set_edges(self, edges: Mapping[str, EdgeSettings]) -> None:
+        """Order edges by these facts from the next query on."""
+        self._places.set_edges(edges)
+        for cache in self._zones.values():
+            cache.clear()
+
+    def set_suspended(self, apexes: frozenset[bytes]) -> None:
+        """Answer SERVFAIL for these zones: a resolver goes to another server, and believes nothing of ours."""
+        self._suspended = apexes
+        self.replies.clear()
+
+    def respond(self, data: bytes, host: str) -> bytes | None:
+        """
+        Answer a datagram that `replies` holds no whole reply for.
+
+        :param host: the peer's address as its socket tells it.
+        :returns: the reply, or None when none may be sent.
+        """
+        kept = self.replies.get(data[2:])
+        if kept is not None:
+            order, _ = self._places.order_for(pack(host))
+            tail = kept.placed.get(order)
+            if tail is not None:
+                if self._is_over(_Asking(host, is_stream=False)):
+                    return self.limited(data)
+                kept.count[0] += 1
+                return data[:2] + tail
+        made = self._respond(data, _Asking(host, is_stream=False))
+        return None if isinstance(made, Transfer) else made
+
+    def respond_stream(self, data: bytes, host: str) -> bytes | Transfer | None:
+        """Answer a message that came over TCP; a transfer is the caller's to send and sign."""
+        return self._respond(data, _Asking(host, is_stream=True))
+
+    def limited(self, data: bytes) -> bytes | None:
+        """Return what is sent for a query that is over the rate: nothing, or now and then the TC bit."""
+        limit = self.limit
+        if limit is None or not limit.slips():
+            self._counters.dropped[0] += 1
+            return None
+        self._counters.slipped[0] += 1
+        try:
+            return reply.without_records(read_query(data), NOERROR, b"", QR | TC)
+        except (Ignored, Malformed):
+            return None
+
+    def _respond(self, data: bytes, asking: _Asking) -> bytes | Transfer | None:
+        try:
+            if len(data) >= HEADER_BYTES and opcode_of(data) != QUERY and not data[2] & 0x80:
+                return self._unless_limited(data, asking, NOTIMP, HEADER_BYTES)
+            query = read_query(data)
+        except Ignored:
+            self._counters.ignored[0] += 1
+            return None
+        except Malformed as fault:
+            return self._unless_limited(data, asking, FORMERR, fault.question_end)
+        edns = query.edns
+        if edns is not None and edns.cookie is not None and self._cookies is not None:
+            self._check_cookie(edns.cookie, asking, self._cookies)
+        if self._is_over(asking):
+            if asking.cookie and self.limit is not None and self.limit.slips():
+                self._counters.slipped[0] += 1
+                return self._say(query, BADCOOKIE, asking)  # RFC 7873 §5.2.3: come again with the cookie
+            return self.limited(data)
+        if not query.tsig_at:
+            return self._dispatch(query, asking)
+        return self._respond_signed(query, asking)
+
+    def _respond_signed(self, query: Query, asking: _Asking) -> bytes | Transfer | None:
+        """RFC 8945 §5.2: verify first, answer then, and sign what goes back."""
+        now = int(self._clock())
+        try:
+            asking.signature = self._keys.verify(query.data, query.tsig_at, now)
+        except Unreadable:
+            return self._say(query, FORMERR, asking)
+        except BadSignature as fault:
+            made = self._say(query, NOTAUTH, asking)
+            return made if fault.signature is None else fault.signature.sign(made, now, error=fault.error)
+        answered = self._dispatch(query, asking)
+        return answered if isinstance(answered, Transfer) else asking.signature.sign(answered, now)
+
+    def _dispatch(self, query: Query, asking: _Asking) -> bytes | Transfer:
+        if query.edns is not None and query.edns.version:
+            return self._say(query, BADVERS, asking)
+        if query.question_end == HEADER_BYTES:
+            return self._say(query, NOERROR, asking)
+        if query.qclass == CLASS_CH:
+            return self._respond_chaos(query, asking)
+        if query.qclass != CLASS_IN:
+            return self._say(query, REFUSED, asking)
+        if query.qtype in _META_TYPES:
+            return self._say(query, FORMERR, asking)
+        if query.qtype in (MAILA, MAILB):
+            return self._say(query, NOTIMP, asking)
+        if query.qtype in (AXFR, IXFR):
+            return self._respond_transfer(query, asking)
+        cache = self._zone_for(query)
+        if cache is None:
+            return self._say(query, REFUSED, asking)
+        if cache.zone.apex in self._suspended:
+            return self._say(query, SERVFAIL, asking)
+        return self._answer(query, query.qtype, cache, asking)
+
+    def _respond_transfer(self, query: Query, asking: _Asking) -> bytes | Transfer:
+        cache = self._zones.get(query.qname)
+        if cache is None:
+            return self._say(query, NOTAUTH, asking)  # RFC 5936 §2.2.1
+        if query.qname in self._suspended:
+            return self._say(query, SERVFAIL, asking)
+        if not asking.is_stream:
+            if query.qtype == AXFR:
+                return self._say(query, FORMERR, asking)  # RFC 5936 §4.2: AXFR is not defined for UDP
+            return self._answer(query, SOA, cache, asking)  # RFC 1995 §2: our serial, and TCP for the rest
+        rule, journal = self._transfers[query.qname]
+        if not rule.allows(asking.host, asking.signature):
+            return self._say(query, REFUSED, asking)
+        self._count(query, NOERROR, asking)
+        return Transfer(query, cache.zone, journal, asking.signature)
+
+    def _zone_for(self, query: Query) -> AnswerCache | None:
+        """RFC 1034 §4.3.2 step 2; DS belongs to the parent (RFC 4035 §3.1.4.1)."""
+        zones = self._zones
+        fallback = None
+        for suffix in names.suffixes(query.qname):
+            cache = zones.get(suffix)
+            if cache is not None:
+                if query.qtype != DS or suffix != query.qname:
+                    return cache
+                fallback = cache
+        return fallback
+
+    def _answer(self, query: Query, qtype: int, cache: AnswerCache, asking: _Asking) -> bytes:
+        base = compiled = cache.find(query.qname, qtype)
+        edns = query.edns
+        order, scope = None, 0
+        if base.arranged is not None and not self._places.is_neutral:
+            order, scope = self._places.order_for(_place_address(edns, asking.host))
+            compiled = cache.arranged(base, order, self._places.addresses)
+        opt = self._opt(edns, NOERROR, asking, scope) if edns is not None else b""
+        tail = self._fit(query, compiled, opt, self._space(query, asking) - len(opt))
+        count = self._count(query, compiled.flags[1], asking)
+        if base.keys is not None and _may_come_again(query, asking):
+            self._keep(query.data[2:], base.keys, count, order, tail)
+        return query.data[:2] + tail
+
+    def _fit(self, query: Query, compiled: Compiled, opt: bytes, space: int) -> bytes:
+        """Leave out additional data if it does not fit, else everything (RFC 2181 §9)."""
+        flags, rcode = compiled.flags
+        body, counts, additional = compiled.body, compiled.counts, compiled.additional_count
+        if len(body) > space:
+            additional = 0
+            if compiled.required_bytes <= space:
+                body, counts = body[: compiled.required_bytes], counts[:4] + b"\0\0"
+            else:
+                body, counts, flags = b"", bytes(6), flags | TC
+                self._counters.truncated[0] += 1
+        if opt:
+            counts = counts[:4] + (additional + 1).to_bytes(2, "big")
+        return reply.assemble(query, flags, rcode, counts, body, opt)
+
+    def _keep(self, key: bytes, keys: set[bytes], count: Cell, order: Order | None, tail: bytes) -> None:
+        if order is None:
+            kept = CachedReply(count, tail)
+        else:
+            kept = self.replies.get(key) or CachedReply(count)
+            kept.placed[order] = tail
+        if len(self.replies) >= self._max_replies and key not in self.replies:
+            self.replies.clear()
+        self.replies[key] = kept
+        keys.add(key)
+
+    def _respond_chaos(self, query: Query, asking: _Asking) -> bytes:
+        text = self._chaos.get(query.qname)
+        if text is None or query.qtype not in (TXT, ANY):
+            return self._say(query, REFUSED, asking)
+        rdata = bytes([len(text)]) + text
+        body = b"\xc0\x0c\0\x10\0\x03\0\0\0\0" + len(rdata).to_bytes(2, "big") + rdata
+        opt = self._opt(query.edns, NOERROR, asking) if query.edns else b""
+        self._count(query, NOERROR, asking)
+        counts = b"\0\1\0\0\0\1" if opt else b"\0\1\0\0\0\0"
+        return query.data[:2] + reply.assemble(query, reply.QR | reply.AA, NOERROR, counts, body, opt)
+
+    def _say(self, query: Query, rcode: int, asking: _Asking) -> bytes:
+        """Return a reply that holds only its code."""
+        self._count(query, rcode, asking)
+        return reply.without_records(query, rcode, self._opt(query.edns, rcode, asking) if query.edns else b"")
+
+    def _unless_limited(self, data: bytes, asking: _Asking, rcode: int, question_end: int) -> bytes | None:
+        if self._is_over(asking):
+            self._counters.dropped[0] += 1
+            return None
+        self._counters.queries("tcp" if asking.is_stream else "udp", 0, rcode)[0] += 1
+        return reply.to_unreadable(data, rcode, question_end)
+
+    def _is_over(self, asking: _Asking) -> bool:
+        limit = self.limit
+        if limit is None or asking.is_stream or asking.is_proven:
+            return False
+        return limit.is_over(limit.network_of(asking.host)) and not limit.is_exempt(asking.host)
+
+    def _check_cookie(self, cookie: bytes, asking: _Asking, jar: CookieJar) -> None:
+        now = int(self._clock())
+        address = pack(asking.host)
+        state = jar.state_of(cookie, address, now)
+        asking.is_proven = state is not CookieState.UNPROVEN
+        is_fresh = state is CookieState.VALID
+        asking.cookie = cookie if is_fresh else jar.make(cookie[:CLIENT_BYTES], address, now)
+
+    def _count(self, query: Query, rcode: int, asking: _Asking) -> Cell:
+        cell = self._counters.queries("tcp" if asking.is_stream else "udp", query.qtype, rcode)
+        cell[0] += 1
+        return cell
+
+    def _space(self, query: Query, asking: _Asking) -> int:
+        """Return how much room there is after the question, for sections and OPT."""
+        if asking.is_stream:
+            limit = MAX_MESSAGE_BYTES
+        elif query.edns is None:
+            limit = MIN_UDP_BYTES
+        else:
+            limit = min(max(query.edns.udp_bytes, MIN_UDP_BYTES), self._udp_bytes)
+        signature = asking.signature.size if asking.signature is not None else 0
+        return limit - query.question_end - signature
+
+    def _opt(self, edns: Edns, rcode: int, asking: _Asking, scope: int = 0) -> bytes:
+        if not (edns.has_options or rcode >> 4):
+            return self._plain_opts[edns.wants_dnssec]
+        options = b""
+        if asking.cookie:
+            options += reply.cookie_option(asking.cookie)
+        if edns.subnet is not None:
+            options += reply.subnet_option(edns.subnet, scope)
+        if edns.wants_nsid and self._nsid:
+            options += reply.nsid_option(self._nsid)
+        if edns.wants_keepalive and asking.is_stream:
+            options += reply.keepalive_option(self._idle_seconds)
+        return reply.opt_record(self._udp_bytes, edns, rcode, options)
+
+
+def _may_come_again(query: Query, asking: _Asking) -> bool:
+    """
+    Whether the same bytes are likely to come again, and would get the same reply.
+
+    Names in mixed case (0x20) mostly come once; they would drive out the rest.
+    """
+    edns = query.edns
+    if asking.is_stream or asking.signature is not None:
+        return False
+    if edns is not None and (edns.cookie or edns.subnet or edns.wants_nsid):
+        return False
+    return query.data[HEADER_BYTES : query.question_end - 4] == query.qname
+
+
+def _place_address(edns: Edns | None, host: str) -> bytes:
+    """The client's subnet when the resolver tells it (RFC 7871 §7.2), else the resolver itself."""
+    if edns is not None and edns.subnet is not None and edns.subnet.source_prefix:
+        return edns.subnet.address
+    return pack(host)
+
+
+def _chaos_texts(identity: IdentitySettings) -> dict[bytes, bytes]:
+    texts = {
+        "version.bind": identity.version,
+        "version.server": identity.version,
+        "hostname.bind": identity.id,
+        "id.server": identity.id,
+    }
+    return {names.from_text(name): text.encode()[:255] for name, text in texts.items() if text}

@@ -1,0 +1,301 @@
+"""
+The server as a program uses it: zones and their sources in, sockets out.
+
+Owns the life of the sockets, the zones and the workers. Answers are made in `responder`, a zone's changes are
+gathered in `followed`; options, and which reactor is used, are the caller's.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
+from twisted.internet.error import CannotListenError
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+
+from warp_dns.addresses import parse_address, show_address
+from warp_dns.errors import DnsError, InvalidZone, ListenFailed
+from warp_dns.message import names
+from warp_dns.message.tsig import KeyRing
+from warp_dns.serve import replica
+from warp_dns.serve.assembly import make_responder
+from warp_dns.serve.files import read_secrets
+from warp_dns.serve.followed import FollowedZone
+from warp_dns.serve.metrics import Counters, DnsCollector
+from warp_dns.serve.querylog import QueryLog
+from warp_dns.serve.tcp import TcpFactory
+from warp_dns.serve.udp import UdpPort, bind_udp, udp_port
+from warp_dns.serve.workers import WorkerProcess
+from warp_dns.settings import EdgeSettings, ServerSettings, ZoneSettings
+from warp_dns.zone.data import Change
+from warp_dns.zone.source import RecordSource
+
+FILE_SECONDS = 2.0  # how often master files are looked at
+_EPHEMERAL_TRIES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class ServedZone:
+    """
+    A zone to serve, and where its live records come from, if it has any.
+
+    :ivar key: where its settings stand, for errors: `zones[0]`; without one they name the zone.
+    """
+
+    settings: ZoneSettings
+    source: RecordSource | None = None
+    key: str = ""
+
+    @property
+    def place(self) -> str:
+        """How errors call it."""
+        return self.key or f"zone {self.settings.name}"
+
+
+class DnsServer:
+    """
+    An authoritative DNS server.
+
+    :ivar counters: what it counts.
+    :ivar collector: the same, for a Prometheus registry.
+    :ivar is_ready: whether it is answering.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        reactor: Any,
+        zones: Sequence[ServedZone],
+        settings: ServerSettings | None = None,
+        *,
+        workers: int = 1,
+    ) -> None:
+        """
+        Read zones and secrets.
+
+        :param workers: how many processes answer UDP, this one among them.
+        :raises InvalidZone: if a zone is not valid, or two have one name.
+        :raises InvalidSettings: if anything else is not.
+        """
+        self._reactor = reactor
+        self._settings = settings or ServerSettings()
+        self._worker_count = workers
+        self.counters = Counters()
+        self.collector = DnsCollector(self.counters)
+        self.is_ready = False
+        self._secrets = read_secrets(self._settings)
+        self._responder = make_responder(self._settings, self._secrets, self.counters, reactor.seconds, workers=workers)
+        self._keys = KeyRing(self._secrets.keys)
+        self._query_log = QueryLog(self._settings.query_log.one_in)
+        self._tcp = TcpFactory(reactor, self._responder, self._settings.tcp, self._query_log)
+        self._edges: Mapping[str, EdgeSettings] = self._settings.places.edges
+        self._suspended: frozenset[bytes] = frozenset()
+        self._udp_ports: list[UdpPort] = []
+        self._tcp_ports: list[Any] = []
+        self._workers: list[WorkerProcess] = []
+        self._hosts: list[str] = []
+        self._loops: list[LoopingCall] = []
+        self._zones: dict[bytes, FollowedZone] = {}
+        self.replace_zones(zones)
+
+    def start(self, addresses: Sequence[str]) -> list[tuple[str, int]]:
+        """
+        Bind every address for UDP and TCP, follow the sources, and answer: `bind`, then `serve`.
+
+        :returns: host and port of each, in the same order.
+        :raises InvalidSettings: if one is not an address.
+        :raises ListenFailed: if one cannot be bound; none is then.
+        """
+        bound = self.bind(addresses)
+        self.serve()
+        return bound
+
+    def bind(self, addresses: Sequence[str]) -> list[tuple[str, int]]:
+        """
+        Bind every address for UDP and TCP: the part that may need privileges.
+
+        :param addresses: such as `192.0.2.1:53`, `[2001:db8::1]:53` or `192.0.2.1`; port 0 picks a free one.
+        :returns: host and port of each, in the same order.
+        :raises InvalidSettings: if one is not an address.
+        :raises ListenFailed: if one cannot be bound; none is then.
+        """
+        parsed = [parse_address(address) for address in addresses]
+        bound: list[tuple[str, int]] = []
+        try:
+            for host, port in parsed:
+                bound.append(self._listen(host, port))
+        except ListenFailed:
+            self._close_ports()
+            raise
+        self._hosts = [host for host, _ in bound]
+        for host, port in bound:
+            self._log.info("DNS on {address}, UDP and TCP", address=show_address(host, port))
+        return bound
+
+    def serve(self) -> None:
+        """Follow the sources, and answer."""
+        for zone in self._zones.values():
+            zone.start(self._hosts)
+        for listening in self._udp_ports:
+            listening.start()
+        for worker in self._workers:
+            worker.start()
+        self._repeat(FILE_SECONDS, self._look_at_files)
+        if self._responder.limit is not None:
+            self._repeat(1.0, self._responder.limit.tick)
+        self.is_ready = True
+
+    def stop(self) -> Deferred[None]:
+        """Stop answering; fires when every socket is closed and every worker gone."""
+        self.is_ready = False
+        for loop in self._loops:
+            loop.stop()
+        self._loops = []
+        waits: list[Deferred[Any]] = [zone.stop() for zone in self._zones.values()]
+        self._tcp.close_all()
+        waits.append(self._close_ports())
+        return _all(waits)
+
+    def serial(self, zone: str) -> int:
+        """Return the serial at which a zone is served."""
+        return self._responder.zones[names.from_text(zone).lower()].serial
+
+    def set_edges(self, edges: Mapping[str, EdgeSettings]) -> None:
+        """Take these for all edges there are: where each is, its load, whether it drains."""
+        self._edges = edges
+        self._responder.set_edges(edges)
+        self._tell_workers(replica.SetEdges(dict(edges)))
+
+    def suspend(self, zone: str) -> None:
+        """Answer SERVFAIL for a zone whose live records are not known, or not known to be true any more."""
+        self._set_suspended(self._suspended | {names.from_text(zone).lower()})
+
+    def resume(self, zone: str) -> None:
+        """Answer from a zone again."""
+        self._set_suspended(self._suspended - {names.from_text(zone).lower()})
+
+    def reload(self) -> None:
+        """Read every master file again, changed or not."""
+        for zone in self._zones.values():
+            zone.reload()
+
+    def replace_zones(self, zones: Sequence[ServedZone]) -> None:
+        """
+        Serve these zones and no others; those whose settings are the same go on undisturbed.
+
+        :raises InvalidZone: if one of them is not valid; nothing has changed then.
+        """
+        fresh: dict[bytes, FollowedZone] = {}
+        for served in zones:
+            zone = self._make(served)
+            if zone.live.zone.apex in fresh:
+                raise InvalidZone(f"{served.place}.name: zone {served.settings.name} is given twice")
+            fresh[zone.live.zone.apex] = zone
+        for apex, zone in tuple(self._zones.items()):
+            if fresh.get(apex) is not zone:
+                self._drop(apex)
+        for apex, zone in fresh.items():
+            if apex not in self._zones:
+                self._take(zone)
+                if self.is_ready:
+                    zone.start(self._hosts)
+
+    def publish(self, change: Change, changed_at: float) -> None:
+        """Serve the next snapshot of a zone (`followed.Publisher`)."""
+        self._responder.advance(change)
+        self._tell_workers(replica.advance(change))
+        zone = change.zone
+        self.counters.changed(names.to_text(zone.apex), zone.serial, self._reactor.seconds() - changed_at)
+
+    def refuse(self, problem: str) -> None:
+        """Say that a live record was left out (`followed.Publisher`)."""
+        self.counters.refused_records[0] += 1
+        self._log.warn("live records refused: {problem}", problem=problem)
+
+    def _make(self, served: ServedZone) -> FollowedZone:
+        """Return a zone that is served already with these settings, or a new one that goes on from its serial."""
+        settings = served.settings
+        try:
+            current = next((zone for zone in self._zones.values() if zone.has_name(settings.name)), None)
+            if current is not None and current.is_of(settings, served.source):
+                return current
+            after = current.live.zone.serial if current is not None else None
+            return FollowedZone(self._reactor, settings, served.source, self, self._keys, after)
+        except DnsError as error:
+            raise InvalidZone(f"{served.place}.{error}") from error
+
+    def _take(self, zone: FollowedZone) -> None:
+        snapshot = zone.live.zone
+        self._zones[snapshot.apex] = zone
+        self._responder.serve(snapshot, zone.rule, zone.live.journal)
+        self._tell_workers(replica.serve(snapshot))
+        self.counters.serials[names.to_text(snapshot.apex)] = snapshot.serial
+
+    def _drop(self, apex: bytes) -> None:
+        self._zones.pop(apex).stop()
+        self._responder.withdraw(apex)
+        self._tell_workers(replica.Withdraw(apex))
+        self.counters.serials.pop(names.to_text(apex), None)
+
+    def _listen(self, host: str, port: int) -> tuple[str, int]:
+        tries = _EPHEMERAL_TRIES if port == 0 else 1
+        share = self._worker_count > 1
+        while True:
+            tries -= 1
+            udp = bind_udp(host, port, share=share)
+            bound = udp.getsockname()[1]
+            try:
+                listening = self._reactor.listenTCP(bound, self._tcp, interface=host)
+            except CannotListenError as error:
+                udp.close()
+                if tries:
+                    continue  # the port that UDP picked is in use for TCP
+                raise ListenFailed(f"cannot serve DNS on TCP {host} port {bound}: {error.socketError}") from error
+            break
+        self._tcp_ports.append(listening)
+        self._udp_ports.append(udp_port(self._reactor, udp, self._responder, self.counters, self._query_log))
+        for _ in range(self._worker_count - 1):
+            lent = bind_udp(host, bound, share=True)
+            self._workers.append(WorkerProcess(self._reactor, lent, self.counters, self._first_orders))
+        return host, bound
+
+    def _close_ports(self) -> Deferred[None]:
+        for port in self._udp_ports:
+            port.stop()
+        waits: list[Deferred[Any]] = [maybeDeferred(port.stopListening) for port in self._tcp_ports]
+        waits += [worker.stop() for worker in self._workers]
+        self._udp_ports, self._tcp_ports, self._workers = [], [], []
+        return _all(waits)
+
+    def _first_orders(self) -> Iterator[replica.Order]:
+        yield replica.Begin(self._settings, self._secrets, self._worker_count)
+        yield replica.SetEdges(dict(self._edges))
+        yield replica.SetSuspended(sorted(self._suspended))
+        for zone in self._responder.zones.values():
+            yield replica.serve(zone)
+
+    def _set_suspended(self, apexes: frozenset[bytes]) -> None:
+        self._suspended = apexes
+        self._responder.set_suspended(apexes)
+        self._tell_workers(replica.SetSuspended(sorted(apexes)))
+
+    def _tell_workers(self, order: replica.Order) -> None:
+        for worker in self._workers:
+            worker.send(order)
+
+    def _look_at_files(self) -> None:
+        for zone in self._zones.values():
+            zone.look_at_file()
+
+    def _repeat(self, seconds: float, call: Any) -> None:
+        loop = LoopingCall(call)
+        loop.clock = self._reactor
+        loop.start(seconds, now=False)
+        self._loops.append(loop)
+
+
+def _all(waits: Sequence[Deferred[Any]]) -> Deferred[None]:
+    done: Deferred[None] = DeferredList(waits, consumeErrors=True).addCallback(lambda _: None)
+    return done

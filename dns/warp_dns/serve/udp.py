@@ -1,0 +1,202 @@
+"""
+DNS over UDP: one socket on the reactor, drained many datagrams at a time.
+
+The reactor's own UDP port makes a method call, a tuple and a log context for each datagram; here the loop from
+recvfrom to sendto is all there is, and a reply that is cached whole leaves without another call. What the bytes mean
+is decided in `responder`.
+"""
+
+import socket
+from typing import Any
+
+from twisted.internet.interfaces import IReadDescriptor
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from warp_dns.errors import ListenFailed
+from warp_dns.serve.metrics import Counters
+from warp_dns.serve.querylog import QueryLog
+from warp_dns.serve.responder import Responder
+
+BATCH = 128  # datagrams a turn: at 5 µs each the reactor's other work waits well under a millisecond
+RECEIVE_BYTES = 4096  # no query is larger; what is cut off is malformed then
+BUFFER_BYTES = 4 << 20  # of the socket: at 200,000 queries a second some 50 ms of them
+
+_IP_PKTINFO = 8  # Linux; the socket module has no name for it before Python 3.14
+_ANCILLARY_BYTES = 64
+_IP_MTU_DISCOVER, _IP_PMTUDISC_OMIT = 10, 5  # Linux: do not believe ICMP about path MTU (RFC 9715 §3.1)
+
+
+@implementer(IReadDescriptor)
+class UdpPort:
+    """A socket bound to one address, which answers."""
+
+    _log = Logger()
+
+    def __init__(
+        self, reactor: Any, sock: socket.socket, responder: Responder, counters: Counters, query_log: QueryLog
+    ) -> None:
+        self._reactor = reactor
+        self._socket = sock
+        self._responder = responder
+        self._counters = counters
+        self._query_log = query_log
+
+    def start(self) -> None:
+        """Begin to answer."""
+        self._reactor.addReader(self)
+
+    def stop(self) -> None:
+        """Stop answering and close the socket."""
+        self._reactor.removeReader(self)
+        self._socket.close()
+
+    def fileno(self) -> int:
+        """Return the socket's descriptor, for the reactor."""
+        return self._socket.fileno()
+
+    def logPrefix(self) -> str:
+        """Name this reader in the reactor's own messages."""
+        return "warp_dns.serve.udp"
+
+    def connectionLost(self, reason: object) -> None:
+        """The reactor is stopping."""
+        self._socket.close()
+
+    def doRead(self) -> None:
+        """Answer what has arrived; whatever goes wrong, the socket stays open."""
+        try:
+            self._drain()
+        except Exception:
+            self._log.failure("reading queries failed")
+
+    def _drain(self) -> None:
+        """Answer up to `BATCH` datagrams."""
+        receive, send = self._socket.recvfrom, self._socket.sendto
+        replies, limit = self._responder.replies, self._responder.limit
+        hits = queries = 0
+        for queries in range(1, BATCH + 1):  # counts what was received
+            try:
+                data, peer = receive(RECEIVE_BYTES)
+            except OSError:  # nothing left; or ICMP told of an earlier reply that nobody wanted
+                queries -= 1
+                break
+            host = peer[0]
+            cached = replies.get(data[2:])
+            reply: bytes | None
+            if cached is None or cached.whole is None:
+                reply = self._respond(data, host)
+            elif limit is not None and limit.is_over(limit.network_of(host)) and not limit.is_exempt(host):
+                reply = self._responder.limited(data)
+            else:
+                hits += 1
+                cached.count[0] += 1
+                reply = data[:2] + cached.whole
+            if reply is not None:
+                try:
+                    send(reply, peer)
+                except OSError:
+                    self._counters.send_failures[0] += 1
+        self._counters.hits[0] += hits
+        if queries and self._query_log.is_due(queries):
+            self._query_log.write("udp", host, data, reply)
+
+    def _respond(self, data: bytes, host: str) -> bytes | None:
+        try:
+            return self._responder.respond(data, host)
+        except Exception:
+            self._log.failure("a query of {length} bytes made the server fail", length=len(data))
+            return None
+
+
+class WildcardUdpPort(UdpPort):
+    """
+    A socket bound to every address of the machine.
+
+    A reply must come from the address that was asked, which the system tells with each datagram and has to be told
+    again with each reply (RFC 3542 §6.2, and IP_PKTINFO of Linux). That costs a microsecond or two, so servers list
+    their addresses where they can.
+    """
+
+    def __init__(
+        self, reactor: Any, sock: socket.socket, responder: Responder, counters: Counters, query_log: QueryLog
+    ) -> None:
+        super().__init__(reactor, sock, responder, counters, query_log)
+        if sock.family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+        else:
+            sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
+
+    def _drain(self) -> None:
+        """Answer up to `BATCH` datagrams."""
+        queries = 0
+        for queries in range(1, BATCH + 1):  # counts what was received
+            try:
+                data, ancillary, _, peer = self._socket.recvmsg(RECEIVE_BYTES, _ANCILLARY_BYTES)
+            except OSError:
+                queries -= 1
+                break
+            cached = self._responder.replies.get(data[2:])
+            limit = self._responder.limit
+            host = peer[0]
+            if cached is None or cached.whole is None:
+                reply = self._respond(data, host)
+            elif limit is not None and limit.is_over(limit.network_of(host)) and not limit.is_exempt(host):
+                reply = self._responder.limited(data)
+            else:
+                self._counters.hits[0] += 1
+                cached.count[0] += 1
+                reply = data[:2] + cached.whole
+            if reply is not None:
+                try:
+                    self._socket.sendmsg([reply], _asked_address(ancillary), 0, peer)
+                except OSError:
+                    self._counters.send_failures[0] += 1
+        if queries and self._query_log.is_due(queries):
+            self._query_log.write("udp", host, data, reply)
+
+
+def _asked_address(ancillary: list[tuple[int, int, bytes]]) -> list[tuple[int, int, bytes]]:
+    """Return the control message that sends a reply from the address that was asked."""
+    for level, kind, data in ancillary:
+        if level == socket.IPPROTO_IP and kind == _IP_PKTINFO:
+            return [(level, kind, bytes(4) + data[4:8] + bytes(4))]  # in_pktinfo: any interface, ipi_spec_dst
+        if level == socket.IPPROTO_IPV6 and kind == socket.IPV6_PKTINFO:
+            is_link_local = data[:2] == b"\xfe\x80"
+            return [(level, kind, data if is_link_local else data[:16] + bytes(4))]
+    return []
+
+
+def udp_port(
+    reactor: Any, sock: socket.socket, responder: Responder, counters: Counters, query_log: QueryLog
+) -> UdpPort:
+    """Return what answers on a bound socket."""
+    is_wildcard = sock.getsockname()[0] in ("0.0.0.0", "::")  # noqa: S104  # the operator's choice
+    kind = WildcardUdpPort if is_wildcard else UdpPort
+    return kind(reactor, sock, responder, counters, query_log)
+
+
+def bind_udp(host: str, port: int, *, share: bool = False) -> socket.socket:
+    """
+    Bind a UDP socket.
+
+    :param share: let other processes bind the same address and share its queries (SO_REUSEPORT).
+    :raises ListenFailed: naming the address.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_DGRAM)
+    try:
+        sock.setblocking(False)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER_BYTES)
+        if share:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        elif hasattr(socket, "SO_INCOMING_CPU"):  # Linux
+            sock.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, _IP_PMTUDISC_OMIT)
+        sock.bind((host, port))
+    except OSError as error:
+        sock.close()
+        raise ListenFailed(f"cannot serve DNS on UDP {host} port {port}: {error.strerror}") from error
+    return sock

@@ -1,0 +1,146 @@
+"""Tests of `warp_twisted.agent.origins.ingress`."""
+
+import re2
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from warp_twisted.agent.origins import OriginRequest
+from warp_twisted.agent.origins.ingress import MAX_OFFERS, Ingress, Offer, compile_ingress, single_origin
+from warp_twisted.errors import InvalidSettings
+
+PLAIN = OriginRequest()
+
+
+def ingress(*rules: tuple[str, str, str]) -> Ingress:
+    """Compile rules of hostname, path and service."""
+    return compile_ingress([(*rule, PLAIN) for rule in rules])
+
+
+def chosen(compiled: Ingress, hostname: str, path: str) -> int | None:
+    """Return the rule that an edge would choose by the offers: exact hostname first, then the longest pattern."""
+    names = {offer.hostname for offer in compiled.offers}
+    candidates = [name for name in names if name == hostname]
+    patterns = [name for name in names if name.startswith("*.") and hostname.endswith(name[1:])]
+    candidates += sorted(patterns, key=len, reverse=True)
+    for offer in compiled.offers:
+        if candidates and offer.hostname == candidates[0] and re2.search(offer.path, path):
+            return offer.rule
+    return None
+
+
+def first_match(rules: list[tuple[str, str, str]], hostname: str, path: str) -> int:
+    """Return the rule that cloudflared would choose: the first that matches."""
+    for index, (pattern, expression, _) in enumerate(rules):
+        if pattern.startswith("*.") and not hostname.endswith(pattern[1:]):
+            continue
+        if pattern and not pattern.startswith("*.") and pattern != hostname:
+            continue
+        if re2.search(expression, path):
+            return index
+    raise AssertionError("the last rule matches everything")
+
+
+class CompileTests(SynchronousTestCase):
+    """Which lists of rules are accepted, and what they offer."""
+
+    def refusal(self, *rules: tuple[str, str, str]) -> str:
+        """Return the words with which rules are refused."""
+        return str(self.assertRaises(InvalidSettings, ingress, *rules))
+
+    def test_catch_all_last_is_required(self) -> None:
+        """As in cloudflared, the last rule must match everything."""
+        self.assertIn("ingress[0]: the last rule must match", self.refusal(("a.example", "", "http://x:1")))
+        self.assertIn("ingress[0]: the last rule must match", self.refusal(("", "^/a", "http://x:1")))
+
+    def test_catch_all_before_the_end_is_refused(self) -> None:
+        """Rules after a catch-all would never be reached; `*` alone is a catch-all too."""
+        for hostname in ("", "*"):
+            self.assertIn("never reached", self.refusal((hostname, "", "http://x:1"), ("", "", "http://x:2")))
+
+    def test_each_mistake_names_its_key(self) -> None:
+        """Hostname, path and service are each refused by their own path."""
+        last = ("", "", "http_status:404")
+        self.assertIn("ingress[0].hostname: ", self.refusal(("a_!", "", "http://x:1"), last))
+        self.assertIn("ingress[0].hostname: ", self.refusal(("a.*.example", "", "http://x:1"), last))
+        self.assertIn("ingress[0].hostname: ", self.refusal(("a.example:80", "", "http://x:1"), last))
+        self.assertIn("ingress[0].path: 'a(' is not an RE2", self.refusal(("", "a(", "http://x:1"), last))
+        self.assertIn("ingress[0].path: ", self.refusal(("", r"(a)\1", "http://x:1"), last))
+        self.assertIn("ingress[0].path: expected at most", self.refusal(("", "a" * 1025, "http://x:1"), last))
+        self.assertIn("ingress[1].service: ", self.refusal(("", "a", "http://x:1"), ("", "", "gopher://x")))
+
+    def test_no_rules_are_refused(self) -> None:
+        """An agent without a rule has nothing to do."""
+        self.assertIn("at least one rule", self.refusal())
+
+    def test_one_rule_without_hostname_asks_for_a_name(self) -> None:
+        """A lone service is offered without a hostname, so that the edge hands one out."""
+        self.assertEqual(ingress(("", "", "http://x:1")).offers, (Offer("", "", 0),))
+
+    def test_not_found_is_left_to_the_edge(self) -> None:
+        """A final http_status:404 is not offered for hostnames that another rule names."""
+        compiled = ingress(("a.example", "^/x", "http://x:1"), ("", "", "http_status:404"))
+        self.assertEqual(compiled.offers, (Offer("a.example", "^/x", 0),))
+
+    def test_catch_all_serves_the_rest_of_named_hostnames(self) -> None:
+        """Another final service is offered where the hostname's own rules leave paths over."""
+        compiled = ingress(("A.example.", "^/x", "http://x:1"), ("b.example", "", "http://x:2"), ("", "", "http://x:3"))
+        self.assertEqual(
+            compiled.offers, (Offer("a.example", "^/x", 0), Offer("a.example", "", 2), Offer("b.example", "", 1))
+        )
+
+    def test_patterns_cover_the_names_below_them(self) -> None:
+        """A wildcard's rules also serve exact names under it, in the order of the file."""
+        compiled = ingress(
+            ("*.example", "^/all", "http://x:1"),
+            ("a.example", "", "http://x:2"),
+            ("*.b.example", "", "http://x:3"),
+            ("", "", "http_status:404"),
+        )
+        self.assertEqual(
+            compiled.offers,
+            (
+                Offer("*.example", "^/all", 0),
+                Offer("a.example", "^/all", 0),
+                Offer("a.example", "", 1),
+                Offer("*.b.example", "^/all", 0),
+                Offer("*.b.example", "", 2),
+            ),
+        )
+
+    def test_number_of_offers_is_bounded(self) -> None:
+        """Rules without hostname multiply with the hostnames; the product has a limit."""
+        rules = [("", f"^/{index}", "http://x:1") for index in range(100)]
+        rules += [(f"h{index}.example", "", "http://x:1") for index in range(MAX_OFFERS // 100 + 1)]
+        self.assertIn("routes, at most", self.refusal(*rules, ("", "", "http_status:404")))
+
+    def test_single_origin(self) -> None:
+        """`warp up` serves its origin on the hostnames and path asked for and nothing else."""
+        self.assertEqual(single_origin("http://x:1", PLAIN).offers, (Offer("", "", 0),))
+        both = single_origin("http://x:1", PLAIN, ["a.example", "b.example"], "^/x")
+        self.assertEqual(both.offers, (Offer("a.example", "^/x", 0), Offer("b.example", "^/x", 1)))
+
+    @settings(deadline=None, max_examples=300)
+    @given(
+        st.lists(
+            st.tuples(
+                st.sampled_from(["", "a.example", "b.a.example", "*.example", "*.a.example", "c.example"]),
+                st.sampled_from(["", "^/x", "y$", "."]),
+            ),
+            max_size=6,
+        ),
+        st.sampled_from(["a.example", "b.a.example", "c.a.example", "c.example", "z.example"]),
+        st.sampled_from(["/", "/x", "/xy", "/y"]),
+    )
+    def test_offers_choose_as_the_rules_do(self, head: list[tuple[str, str]], hostname: str, path: str) -> None:
+        """For any rules, an edge that follows the offers picks what cloudflared would, or nothing for a 404."""
+        rules = [(name, expression, f"http://x:{index + 1}") for index, (name, expression) in enumerate(head)]
+        rules = [rule for rule in rules if rule[:2] != ("", "")] + [("", "", "http_status:404")]
+        compiled = ingress(*rules)
+        if not any(name for name, _, _ in rules):
+            self.assertEqual({offer.hostname for offer in compiled.offers}, {""})
+            return
+        named = any(name == hostname or (name.startswith("*.") and hostname.endswith(name[1:])) for name, _, _ in rules)
+        expected = first_match(rules, hostname, path)
+        is_left_to_the_edge = not named or expected == len(rules) - 1
+        self.assertEqual(chosen(compiled, hostname, path), None if is_left_to_the_edge else expected)

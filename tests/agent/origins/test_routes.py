@@ -1,0 +1,227 @@
+"""Tests of `warp_twisted.agent.origins.routes`."""
+
+from dataclasses import dataclass, field
+
+from twisted.internet.error import ConnectionRefusedError
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.agent.origins.test_dial import FakeEndpoint
+from warp_twisted.agent.origins import BuiltIn, Dial, OriginRequest
+from warp_twisted.agent.origins.builtin import parse_hello
+from warp_twisted.agent.origins.ingress import Ingress, Offer, Rule
+from warp_twisted.agent.origins.routes import PROBE_SECONDS, RETIRED_SECONDS, Route, Routes
+from warp_twisted.errors import InvalidSettings
+from warp_twisted.testing import RecordingDelegate, RecordingReceiver, tunnel_pair
+from warp_twisted.tunnel import Turn
+from warp_twisted.wire.preamble import OpeningCode
+from warp_twisted.wire.streams import Stream
+
+PLAIN = OriginRequest()
+
+
+@dataclass
+class FakeOrigin:
+    """An origin whose endpoint is in the hands of the test."""
+
+    text: str = "http://localhost:1"
+    protocol: str = "http"
+    endpoints: list[FakeEndpoint] = field(default_factory=list)
+    is_broken: bool = False
+
+    def access(self, reactor: object) -> Dial | BuiltIn:
+        """Return an endpoint that connects when told."""
+        if self.is_broken:
+            raise InvalidSettings("originRequest.ca: no such file")
+        self.endpoints.append(FakeEndpoint())
+        return Dial(self.endpoints[-1], False, 10.0)
+
+
+def ingress(*offers: tuple[str, str, object]) -> Ingress:
+    """Return an ingress with one rule for each offer of hostname, path and origin."""
+    rules = tuple(Rule(hostname=None, path=path, origin=origin, request=PLAIN) for _, path, origin in offers)
+    return Ingress(rules, tuple(Offer(name, path, index) for index, (name, path, _) in enumerate(offers)))
+
+
+class RoutesTestCase(SynchronousTestCase):
+    """A table of routes, a clock, and streams."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.changed: list[tuple[int, bool]] = []
+        self.routes = Routes(self.clock, Turn(self.clock), self.health_changed)
+        self.origin = FakeOrigin()
+
+    def health_changed(self, route: Route) -> None:
+        """Remember."""
+        self.changed.append((route.offer.id, route.origin.is_healthy))
+
+    def offered(self) -> list[tuple[int, str, str]]:
+        """Return number, hostname and path of each offered route."""
+        return [(route.offer.id, route.offer.hostname, route.offer.path) for route in self.routes.offered]
+
+    def open(self, route_id: int) -> RecordingReceiver:
+        """Open a stream to a route."""
+        agent = RecordingDelegate()
+        self.pair = tunnel_pair(RecordingDelegate(), agent, clock=self.clock)
+        visit = RecordingReceiver()
+        visit.stream = self.pair.edge.open_route(route_id, visit)
+        self.pair.pump()
+        stream: Stream = agent.streams[0][0]
+        self.routes.stream_opened(stream, route_id)
+        self.pair.pump()
+        return visit
+
+
+class NumberTests(RoutesTestCase):
+    """Numbers across reloads."""
+
+    def test_numbers_stay(self) -> None:
+        """A route that stays keeps its number, a new one gets one that was never used."""
+        self.assertTrue(self.routes.replace(ingress(("a", "", self.origin), ("b", "", self.origin))))
+        self.assertTrue(self.routes.replace(ingress(("b", "", self.origin), ("b", "/x", self.origin))))
+        self.assertEqual(self.offered(), [(1, "b", ""), (2, "b", "/x")])
+        self.assertTrue(self.routes.replace(ingress(("a", "", self.origin))))
+        self.assertEqual(self.offered(), [(3, "a", "")])
+
+    def test_nothing_new(self) -> None:
+        """The same rules are no news; the same in another order are."""
+        rules = ingress(("a", "", self.origin), ("a", "/x", self.origin))
+        self.routes.replace(rules)
+        self.assertFalse(self.routes.replace(rules))
+        self.assertTrue(self.routes.replace(ingress(("a", "/x", self.origin), ("a", "", self.origin))))
+
+    def test_other_origin(self) -> None:
+        """The same hostname with another origin is another route."""
+        self.routes.replace(ingress(("a", "", self.origin)))
+        self.assertTrue(self.routes.replace(ingress(("a", "", FakeOrigin("http://localhost:2")))))
+        self.assertEqual(self.offered(), [(1, "a", "")])
+
+    def test_removed_routes_serve_on_for_a_while(self) -> None:
+        """A request that was on its way when the route went is served; much later it is not."""
+        self.routes.replace(ingress(("a", "", self.origin)))
+        self.routes.replace(ingress(("b", "", FakeOrigin("http://localhost:2"))))
+        visit = self.open(0)
+        self.origin.endpoints[0].succeed()
+        self.pair.pump()
+        self.assertTrue(visit.openings[0].is_opened)
+        self.clock.advance(RETIRED_SECONDS)
+        self.assertIs(self.open(0).openings[0].code, OpeningCode.NO_SUCH_ROUTE)
+
+    def test_bad_rules_change_nothing(self) -> None:
+        """If one rule's file cannot be used, none of the new rules is taken."""
+        self.routes.replace(ingress(("a", "", self.origin)))
+        broken = FakeOrigin("https://x", is_broken=True)
+        error = self.assertRaises(
+            InvalidSettings, self.routes.replace, ingress(("b", "", FakeOrigin("http://y")), ("c", "", broken))
+        )
+        self.assertEqual(str(error), "ingress[1].originRequest.ca: no such file")
+        self.assertEqual(self.offered(), [(0, "a", "")])
+        self.assertEqual(len(self.routes.origins), 1)
+
+    def test_stop(self) -> None:
+        """Nothing is left on the clock."""
+        self.routes.replace(ingress(("a", "", self.origin)))
+        self.routes.probe_all()
+        self.routes.replace(ingress(("b", "", self.origin)))
+        self.origin.endpoints[0].connecting.errback(ConnectionRefusedError())
+        self.routes.probe_all()
+        self.routes.stop()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+
+class ServeTests(RoutesTestCase):
+    """Streams to origins."""
+
+    def test_failures_are_counted(self) -> None:
+        """A stream whose origin fails counts for its route."""
+        self.routes.replace(ingress(("a", "", self.origin)))
+        visit = self.open(0)
+        self.origin.endpoints[0].connecting.errback(ConnectionRefusedError())
+        self.pair.pump()
+        self.assertIs(visit.openings[0].code, OpeningCode.ORIGIN_REFUSED)
+        traffic = self.routes.offered[0].traffic
+        self.assertEqual((traffic.failed, traffic.opened, traffic.open), (1, 0, 0))
+
+    def test_built_in_keeps_no_body(self) -> None:
+        """A body of any size and kind costs a built-in origin nothing, and does not keep it from answering."""
+        self.routes.replace(ingress(("a", "", parse_hello("hello-world", PLAIN))))
+        visit = self.open(0)
+        visit.stream.write(
+            b"POST /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 8000000\r\n"
+            b"Content-Type: multipart/form-data; boundary=x\r\n\r\n"
+        )
+        for _ in range(80):
+            visit.stream.write(b"x" * 100_000)
+            self.pair.pump()
+        self.pair.pump()
+        self.assertTrue(visit.data.startswith(b"HTTP/1.1 200 OK\r\n"), visit.data)
+        self.assertIn(b"Content-Type: multipart/form-data; boundary=x\n", visit.data)
+
+    def test_built_in(self) -> None:
+        """A built-in origin answers on the stream itself, text for those who do not ask for HTML."""
+        hello = parse_hello("hello-world", PLAIN)
+        self.routes.replace(ingress(("a", "", hello)))
+        visit = self.open(0)
+        visit.stream.write(b"GET /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        self.pair.pump()
+        self.assertTrue(visit.data.startswith(b"HTTP/1.1 200 OK\r\n"), visit.data)
+        self.assertIn(b"Hello from Warp: GET /x\n", visit.data)
+        self.assertTrue(visit.has_ended)
+        self.assertEqual(self.routes.offered[0].traffic.opened, 1)
+
+
+class HealthTests(RoutesTestCase):
+    """Whether origins answer."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.routes.replace(ingress(("a", "", self.origin), ("b", "", self.origin)))
+        self.endpoint = self.origin.endpoints[0]
+
+    def answer(self, is_there: bool) -> None:
+        """Let the attempt that is under way end."""
+        endpoint = self.endpoint
+        if is_there:
+            endpoint.succeed()
+        else:
+            endpoint.connecting.errback(ConnectionRefusedError())
+        endpoint.connecting = type(endpoint.connecting)()
+        endpoint.factory = None
+
+    def test_unknown_is_healthy(self) -> None:
+        """An origin that was never tried is given the benefit, and nobody is told."""
+        self.assertTrue(self.routes.origins[0].is_healthy)
+        self.routes.probe_all()
+        self.answer(True)
+        self.assertEqual(self.changed, [])
+
+    def test_told_for_each_route(self) -> None:
+        """When an origin ceases to answer, each of its routes is told, once; and again when it answers."""
+        self.routes.probe_all()
+        self.answer(False)
+        self.assertEqual(self.changed, [(0, False), (1, False)])
+        self.open(0)
+        self.answer(False)
+        self.assertEqual(len(self.changed), 2)
+        self.clock.advance(PROBE_SECONDS)
+        self.answer(True)
+        self.assertEqual(self.changed[2:], [(0, True), (1, True)])
+
+    def test_probes_until_it_answers(self) -> None:
+        """An origin that does not answer is tried every few seconds; one that does is left alone."""
+        self.routes.probe_all()
+        for _ in range(3):
+            self.answer(False)
+            self.clock.advance(PROBE_SECONDS)
+            self.assertIsNotNone(self.endpoint.factory)
+        self.answer(True)
+        self.clock.advance(10 * PROBE_SECONDS)
+        self.assertIsNone(self.endpoint.factory)
+
+    def test_one_probe_at_a_time(self) -> None:
+        """While an origin does not even answer the probe, no second one is sent."""
+        self.routes.probe_all()
+        first = self.endpoint.factory
+        self.routes.probe_all()
+        self.assertIs(self.endpoint.factory, first)

@@ -1,0 +1,192 @@
+"""Tests of `warp_twisted.cli.expose.view`."""
+
+import io
+import json
+from types import SimpleNamespace
+
+from rich.console import Console
+from twisted.trial.unittest import SynchronousTestCase
+
+from warp_twisted.agent import events
+from warp_twisted.agent.links.edges import EdgeAddress
+from warp_twisted.agent.origins.dial import DialResult
+from warp_twisted.agent.origins.splice import Traffic
+from warp_twisted.cli.expose.view import (
+    Lines,
+    Objects,
+    Picture,
+    RouteRow,
+    Screen,
+    TunnelRow,
+    draw,
+    milliseconds,
+    picture_of,
+    sentence,
+    size,
+)
+from warp_twisted.wire.preamble import OpeningCode
+
+TUNNEL = TunnelRow(number=0, edge="edge1", address="192.0.2.1:7844", state="up", is_up=True, ping_seconds=0.0042)
+ROUTE = RouteRow(
+    url="https://app.warp.example",
+    plain_url="http://app.warp.example",
+    path="^/api/",
+    origin="http://localhost:3000",
+    requests=12,
+    errors=3,
+    open=1,
+    bytes_in=1500,
+    bytes_out=2_500_000,
+    response_seconds=0.0123,
+    problem="connection refused",
+)
+EVERY_EVENT = [
+    events.Enrolled(agent_id="a-1", hostnames=["*.warp.example"]),
+    events.TunnelUp(tunnel=0, edge="edge1", address="192.0.2.1:7844"),
+    events.TunnelDown(tunnel=0, address="192.0.2.1:7844", reason="refused", retry_seconds=1.5),
+    events.TunnelDown(tunnel=0, address="192.0.2.1:7844", reason="drained", retry_seconds=None),
+    events.Published(
+        urls={"https://app.warp.example": "http://localhost:3000"},
+        plain_urls={"http://app.warp.example:8080": "http://localhost:3000"},
+    ),
+    events.OriginChanged(origin="http://localhost:3000", healthy=False, detail="refused"),
+    events.OriginChanged(origin="http://localhost:3000", healthy=True, detail=""),
+    events.CertificateRenewed(valid_until=4e9),
+    events.Reloaded(routes=2, needs_restart=["tunnels"]),
+    events.ReloadRefused(reason="bad"),
+    events.Refused(code="revoked", reason="gone"),
+    events.Draining(streams=1, deadline_seconds=30.0),
+    events.Stopped(),
+]
+
+
+def agent() -> SimpleNamespace:
+    """Return what looks like an agent with one tunnel and one route."""
+    offer = SimpleNamespace(id=1, hostname="app.warp.example", path="", service="http://localhost:3000")
+    last = DialResult(OpeningCode.ORIGIN_REFUSED, "connection refused", 0.1)
+    traffic = Traffic(open=1, opened=2, failed=3, to_origin=4, from_origin=5, requests=2, response_seconds=1.0)
+    return SimpleNamespace(
+        links=[
+            SimpleNamespace(
+                place=0,
+                edge_name="edge1",
+                edge=EdgeAddress("192.0.2.1", 7844),
+                is_up=True,
+                tunnel=SimpleNamespace(round_trip_seconds=0.001),
+            ),
+            SimpleNamespace(place=1, edge_name="", edge=None, is_up=False, tunnel=None),
+        ],
+        routes=SimpleNamespace(
+            offered=[SimpleNamespace(offer=offer, traffic=traffic, origin=SimpleNamespace(last=last))]
+        ),
+        urls={},
+        plain_urls={1: "http://app.warp.example"},
+        is_stopping=False,
+    )
+
+
+def rendered(picture: Picture) -> str:
+    """Return what a terminal would show."""
+    console = Console(file=io.StringIO(), width=160)
+    console.print(draw(picture))
+    return console.file.getvalue()
+
+
+class DrawTests(SynchronousTestCase):
+    """The picture."""
+
+    def test_everything_is_there(self) -> None:
+        """URL, origin, counts, times, tunnels with edge, address and ping, and what is wrong."""
+        text = rendered(Picture(tunnels=[TUNNEL], routes=[ROUTE]))
+        for part in (
+            "https://app.warp.example ^/api/",
+            "http://app.warp.example ^/api/",
+            "http://localhost:3000",
+            "12",
+            "1.5 kB",
+            "2.5 MB",
+            "12.3 ms",
+            "edge1",
+            "192.0.2.1:7844",
+            "4.2 ms",
+            "http://localhost:3000 does not answer: connection refused",
+            "Ctrl-C stops",
+        ):
+            self.assertIn(part, text)
+        self.assertIn("Ctrl-C again stops at once", rendered(Picture(is_draining=True)))
+
+    def test_markup_is_text(self) -> None:
+        """What comes from outside is never read as rich's markup."""
+        row = TunnelRow(number=0, edge="e", address="a", state="[red]x[/nope]", is_up=False, ping_seconds=None)
+        self.assertIn("[red]x[/nope]", rendered(Picture(tunnels=[row])))
+
+    def test_picture_of_an_agent(self) -> None:
+        """An agent is looked at through its public door."""
+        picture = picture_of(agent(), {1: "connection refused"})
+        self.assertEqual([row.state for row in picture.tunnels], ["up", "connection refused"])
+        (route,) = picture.routes
+        self.assertEqual((route.url, route.requests, route.errors), ("app.warp.example", 2, 3))
+        self.assertEqual((route.response_seconds, route.problem), (0.5, "connection refused"))
+
+    def test_units(self) -> None:
+        """Sizes and times are short."""
+        self.assertEqual(
+            [size(n) for n in (0, 999, 1000, 10**7, 10**12)], ["0 B", "999 B", "1.0 kB", "10.0 MB", "1.0 TB"]
+        )
+        self.assertEqual((milliseconds(None), milliseconds(0.5)), ("-", "500.0 ms"))
+
+
+class EventTests(SynchronousTestCase):
+    """Events as lines and as JSON."""
+
+    def test_every_event_has_words(self) -> None:
+        """Nothing is shown by the name of its class, and only what is told elsewhere has no line."""
+        for event in EVERY_EVENT:
+            lines = sentence(event)
+            self.assertNotIn(type(event).__name__, lines)
+            if not isinstance(event, events.Refused) and getattr(event, "retry_seconds", 0) is not None:
+                self.assertTrue(lines, event)
+
+    def test_every_kind_is_covered(self) -> None:
+        """A new kind of event must be added to this test."""
+        self.assertEqual({type(event) for event in EVERY_EVENT}, set(events.Event.__subclasses__()))
+
+    def test_lines(self) -> None:
+        """Events go to one place, the log to another."""
+        written: list[str] = []
+        complained: list[str] = []
+        view = Lines(written.append, complained.append)
+        view.tell(EVERY_EVENT[4])
+        view.say("warn: x")
+        view.close()
+        self.assertEqual(
+            written,
+            [
+                "https://app.warp.example -> http://localhost:3000",
+                "http://app.warp.example:8080 -> http://localhost:3000",
+            ],
+        )
+        self.assertEqual(complained, ["warn: x"])
+
+    def test_objects(self) -> None:
+        """Each event is one JSON object with its kind and the time."""
+        written: list[str] = []
+        view = Objects(written.append, written.append)
+        for event in EVERY_EVENT:
+            view.tell(event)
+        objects = [json.loads(line) for line in written]
+        self.assertEqual(len({each["event"] for each in objects}), len(events.Event.__subclasses__()))
+        self.assertTrue(all(each["at"].endswith("Z") for each in objects))
+
+    def test_screen(self) -> None:
+        """On a terminal the picture is redrawn, and what it does not show is printed above it."""
+        console = Console(file=io.StringIO(), force_terminal=True, width=160)
+        screen = Screen(console)
+        for event in EVERY_EVENT:
+            screen.tell(event)
+        screen.draw(agent())
+        screen.say("a [line]")
+        screen.close()
+        text = console.file.getvalue()
+        for part in ("enrolled as agent a-1", "settings refused", "app.warp.example", "a [line]"):
+            self.assertIn(part, text)

@@ -1,0 +1,177 @@
+"""Tests for cli.status, cli.agents and cli.edge: what operators see of a fleet, and what they ask of an edge."""
+
+import json
+import time
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.cli.fake_admin import FakeAdmin
+from tests.cli.invoke import invoke
+from warp_twisted.cli.operate import agents, edge, status
+from warp_twisted.names import LabelSelector
+
+
+def _status() -> dict[str, object]:
+    def tunnel(agent: str, release: str) -> dict[str, object]:
+        return {
+            "id": f"t-{agent}",
+            "agent": agent,
+            "edge": "edge1",
+            "slot": 0,
+            "hostnames": [f"{agent}.warp.example"],
+            "labels": {"release": release},
+            "registered_at": time.time() - 125,
+            "address": "198.51.100.7",
+            "streams": 3,
+            "round_trip_seconds": 0.0123,
+        }
+
+    def route(agent: str) -> dict[str, object]:
+        hostname = f"{agent}.warp.example"
+        services = {agent: "http://localhost:4000"}
+        return {"hostname": hostname, "url": f"https://{hostname}", "tunnels": 1, "services": services}
+
+    return {
+        "edge": {"name": "edge1", "zone": "warp.example", "ready": True, "parts": {"dns": True}, "version": "0.1.0"},
+        "registry": {"current": True, "writable": True, "revision": 7},
+        "edges": [{"name": "edge1", "addresses": ["192.0.2.1"], "http_port": 80, "tunnel_port": 7844}],
+        "tunnels": [tunnel("a-1", "stable"), tunnel("a-2", "canary")],
+        "routes": [route("a-1"), route("a-2")],
+        "agents": [{"id": "a-1", "tunnels": 1}, {"id": "a-2", "tunnels": 1, "labels": {"release": "canary"}}],
+        "unknown": "to this version",
+    }
+
+
+class StatusTests(SynchronousTestCase):
+    """`warp status`."""
+
+    def setUp(self) -> None:
+        self.edge = FakeAdmin()
+        self.answer = self.edge.answers["GET /v1/status"] = _status()
+        self.patch(status, "find_admin", lambda option: self.edge)
+
+    def test_everything_is_there(self) -> None:
+        """Edges, routes, tunnels and agents have a table each."""
+        output = invoke("status").output
+        self.assertIn("Edge edge1 of warp.example, version 0.1.0: ready\n", output)
+        self.assertRegex(output, r"edge1 +up +192\.0\.2\.1 +80 +- +7844")
+        self.assertRegex(output, r"https://a-1\.warp\.example +- +1 +http://localhost:4000")
+        self.assertRegex(output, r"a-2 +edge1 +0 +up +2 min 5 s +3 +12\.3 ms +198\.51\.100\.7 +release=canary")
+
+    def test_selector(self) -> None:
+        """A selector leaves the tunnels that it matches, their agents and their routes; as JSON too."""
+        output = invoke("status", "--selector", "release=canary").output
+        self.assertIn("a-2.warp.example", output)
+        self.assertNotIn("a-1", output)
+        shown = json.loads(invoke("status", "--selector", "release!=canary", "--json").output)
+        self.assertEqual([each["agent"] for each in shown["tunnels"]], ["a-1"])
+        self.assertEqual([each["hostname"] for each in shown["routes"]], ["a-1.warp.example"])
+        self.assertEqual([each["id"] for each in shown["agents"]], ["a-1"])
+
+    def test_selector_that_matches_nothing(self) -> None:
+        """Nothing is shown, and the edge still is."""
+        shown = status.select(self.answer, LabelSelector.parse("release=none"))
+        self.assertEqual((shown["tunnels"], shown["routes"], shown["agents"]), ([], [], []))
+        self.assertEqual(shown["edge"], self.answer["edge"])
+
+    def test_json_is_whole(self) -> None:
+        """Machines get what the edge said, also what this version does not know."""
+        self.assertEqual(json.loads(invoke("status", "--json").output), self.answer)
+
+    def test_what_does_not_work_is_said(self) -> None:
+        """Parts that fail, a drain, and a registry that is away are told before the tables."""
+        state = {"name": "edge1", "zone": "warp.example", "ready": False, "parts": {"dns": False, "accepting": True}}
+        self.answer["edge"] = state
+        self.assertIn(": not ready\nNot working: dns;", invoke("status").output)
+        self.answer["edge"] = {**state, "draining": True, "parts": {"dns": False}}
+        self.assertIn("Not working: dns;", invoke("status").output)
+        self.answer["registry"] = {"current": False}
+        self.assertIn("may be old", invoke("status").output)
+        self.answer["registry"] = {"current": True, "writable": False}
+        self.assertIn("takes no changes for now", invoke("status").output)
+
+    def test_drain(self) -> None:
+        """A drain says what is left; what it closed is not called broken."""
+        parts = {"accepting": False, "listeners": False, "records": False, "dns": True}
+        for tunnels, visitors, words in (
+            (2, 3, "Draining: the listeners are closed; 3 requests in flight, 2 tunnels left\n"),
+            (1, 0, "Draining: the listeners are closed; 0 requests in flight, 1 tunnel left\n"),
+            (0, 0, "Drained: the listeners are closed, and nothing is under way; the edge can be stopped\n"),
+        ):
+            state = {"name": "edge1", "zone": "warp.example", "ready": False, "parts": parts, "draining": True}
+            self.answer["edge"] = {**state, "tunnels": tunnels, "visitors": visitors}
+            output = invoke("status").output
+            self.assertIn(f": draining\n{words}", output)
+            self.assertNotIn("Not working", output)
+
+    def test_answer_of_another_kind(self) -> None:
+        """An answer that makes no sense is refused rather than half shown."""
+        self.answer["tunnels"] = {}
+        ran = invoke("status")
+        self.assertEqual(ran.status, 1)
+        self.assertRegex(ran.errors, r"^warp: the edge answers in a way that this warp does not know .*; update it\n$")
+
+
+class AgentTests(SynchronousTestCase):
+    """`warp agent`."""
+
+    def setUp(self) -> None:
+        self.edge = FakeAdmin()
+        self.edge.answers["GET /v1/agents"] = [
+            {
+                "id": "a-1",
+                "hostnames": ["*.a.example"],
+                "labels": {"x": "1"},
+                "tunnels": 4,
+                "enrolled_at": 1767225600.0,
+            },
+            {"id": "a-2", "revoked_at": 1767225600.0, "reason": "stolen", "tunnels": 0},
+        ]
+        self.patch(agents, "find_admin", lambda option: self.edge)
+
+    def test_list(self) -> None:
+        """Enrolled and revoked agents are told apart."""
+        output = invoke("agent", "list").output
+        self.assertRegex(output, r"a-1 +up +4 +\*\.a\.example +x=1 +2026-01-01 00:00")
+        self.assertRegex(output, r"a-2 +revoked 2026-01-01 00:00 +0")
+
+    def test_selector(self) -> None:
+        """Only agents with matching labels are listed."""
+        self.assertNotIn("a-2", invoke("agent", "list", "--selector", "x=1").output)
+        shown = json.loads(invoke("agent", "list", "--selector", "!x", "--json").output)
+        self.assertEqual([each["id"] for each in shown], ["a-2"])
+
+    def test_revoke(self) -> None:
+        """The reason goes with the revocation."""
+        self.edge.answers["DELETE /v1/agents/a-1"] = {}
+        ran = invoke("agent", "revoke", "a-1", "--reason", "stolen")
+        self.assertEqual((ran.status, ran.output), (0, "Agent a-1 is revoked.\n"))
+        self.assertEqual(self.edge.asked, [("DELETE /v1/agents/a-1", {"reason": "stolen"})])
+
+
+class EdgeTests(SynchronousTestCase):
+    """`warp drain` and `warp reload`."""
+
+    def setUp(self) -> None:
+        self.edge = FakeAdmin()
+        self.edge.answers["POST /v1/drain"] = {"draining": True}
+        self.patch(edge, "find_admin", lambda option: self.edge)
+
+    def test_drain(self) -> None:
+        """The edge is asked, and the answer told."""
+        self.assertEqual(
+            invoke("drain").output, "The edge is draining: it takes nothing new; warp status shows what is left.\n"
+        )
+        self.assertEqual(json.loads(invoke("drain", "--json").output), {"draining": True})
+
+    def test_reload_names_what_waits(self) -> None:
+        """Sections that need a restart are named."""
+        self.edge.answers["POST /v1/reload"] = {"needs_restart": ["listen", "zone"]}
+        self.assertIn("Waiting for a restart: listen, zone.", invoke("reload").output)
+        self.edge.answers["POST /v1/reload"] = {"needs_restart": []}
+        self.assertNotIn("Waiting", invoke("reload").output)
+
+    def test_reload_that_is_refused(self) -> None:
+        """The edge's reason is passed on, and the command fails."""
+        ran = invoke("reload")
+        self.assertEqual((ran.status, ran.errors), (1, "warp: no such thing: POST /v1/reload\n"))

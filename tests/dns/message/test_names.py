@@ -1,0 +1,53 @@
+"""Tests of `warp_dns.message.names`."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from warp_dns.errors import InvalidRecord
+from warp_dns.message import names
+
+
+class NameTests(SynchronousTestCase):
+    """Names between text and wire format."""
+
+    def test_text_becomes_wire_format(self) -> None:
+        """Labels get their lengths, with or without the trailing dot, and keep their case."""
+        self.assertEqual(names.from_text("Www.example"), b"\x03Www\x07example\0")
+        self.assertEqual(names.from_text("Www.example."), b"\x03Www\x07example\0")
+        self.assertEqual(names.from_text("."), names.ROOT)
+
+    def test_escapes_are_read(self) -> None:
+        """A dot or an octet inside a label is written with a backslash (RFC 1035 §5.1)."""
+        self.assertEqual(names.from_text(r"a\.b.\000c"), b"\x03a.b\x02\0c\0")
+
+    def test_bad_names_are_refused(self) -> None:
+        """Empty names, empty labels and names that are too long are refused with the name."""
+        for text in ("", "a..b", "a" * 64, ".".join(["abcdefgh"] * 29), "\\999"):
+            with self.assertRaises(InvalidRecord):
+                names.from_text(text)
+
+    def test_text_has_no_trailing_dot(self) -> None:
+        """Names are shown as operators write them; the root is a dot."""
+        self.assertEqual(names.to_text(b"\x03www\x07example\0"), "www.example")
+        self.assertEqual(names.to_text(names.ROOT), ".")
+
+    def test_suffixes_lead_to_the_root(self) -> None:
+        """A name's suffixes are itself, its parents, and the root."""
+        self.assertEqual(list(names.suffixes(b"\1a\1b\0")), [b"\1a\1b\0", b"\1b\0", b"\0"])
+        self.assertEqual(names.parent(b"\1a\1b\0"), b"\1b\0")
+        self.assertEqual(names.wildcard_of(b"\1b\0"), b"\1*\1b\0")
+
+    def test_below_means_label_by_label(self) -> None:
+        """A name whose bytes end like the apex without a label boundary there is not below it."""
+        apex = b"\x03org\0"
+        self.assertTrue(names.is_at_or_below(b"\x03org\0", apex))
+        self.assertTrue(names.is_at_or_below(b"\1a\x03org\0", apex))
+        self.assertFalse(names.is_at_or_below(b"\x05a\x03org\0", apex))
+        self.assertFalse(names.is_at_or_below(b"\0", apex))
+
+    @given(st.lists(st.binary(min_size=1, max_size=20), max_size=8))
+    def test_every_name_survives_its_text(self, labels: list[bytes]) -> None:
+        """Any octets in labels come back from the text they are shown as."""
+        name = b"".join(bytes([len(label)]) + label for label in labels) + b"\0"
+        self.assertEqual(names.from_text(names.to_text(name)), name)

@@ -1,0 +1,148 @@
+"""Tests of `warp_dns.zone.cache`."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.dns.helpers import wire, zone_of
+from warp_dns.message import records
+from warp_dns.message.records import RRset
+from warp_dns.message.wire import compile_answer
+from warp_dns.zone.answer import Order, lookup
+from warp_dns.zone.cache import AnswerCache
+from warp_dns.zone.data import Zone
+
+LABELS = ("a", "b", "*", "c.a", "d.b.a")
+TYPES = (records.A, records.TXT, records.CNAME, records.NS, records.DNAME, records.ANY, records.DS)
+
+
+def data(owner: bytes, rtype: int) -> RRset:
+    """Return an RRset of a type with data that makes sense."""
+    rdata = {
+        records.A: b"\1\2\3\4",
+        records.TXT: b"\1x",
+        records.CNAME: wire("c.a.example.org"),
+        records.NS: wire("a.example.org"),
+        records.DNAME: wire("b.example.org"),
+    }[rtype]
+    return RRset(owner, rtype, 5, (rdata,))
+
+
+class AnswerCacheTests(SynchronousTestCase):
+    """Compiled answers from snapshot to snapshot."""
+
+    def setUp(self) -> None:
+        """Make a cache over a small zone, and count how often it is emptied."""
+        self.emptied = 0
+        self.zone = zone_of("a 5 A 192.0.2.1\nb 5 CNAME a\nm 5 MX 1 a\n*.w 5 A 192.0.2.2\nold 5 DNAME new")
+        self.cache = self.make(self.zone)
+
+    def make(self, zone: Zone, limit: int = 100) -> AnswerCache:
+        """Return a cache with a limit."""
+
+        def emptied() -> None:
+            self.emptied += 1
+
+        return AnswerCache(zone, emptied, limit)
+
+    def change(self, owner: str, *rrsets: RRset) -> list[bytes]:
+        """Change one owner, and return the keys of what is stale."""
+        changes = {wire(owner): {rrset.type: rrset for rrset in rrsets}}
+        change = self.cache.zone.changed(changes, self.cache.zone.serial + 1)
+        return self.cache.advance(change.zone, change.touched)
+
+    def keep(self, name: str, rtype: int, key: bytes) -> None:
+        """Ask, as if a reply made of the answer were kept under a key."""
+        compiled = self.cache.find(wire(name), rtype)
+        assert compiled.keys is not None
+        compiled.keys.add(key)
+
+    def test_an_answer_is_compiled_once(self) -> None:
+        """The same question gets the same object."""
+        first = self.cache.find(wire("a.example.org"), records.A)
+        self.assertIs(self.cache.find(wire("a.example.org"), records.A), first)
+
+    def test_types_that_are_not_there_share_an_answer(self) -> None:
+        """NODATA is one answer for all types, so that types cannot fill the cache."""
+        first = self.cache.find(wire("a.example.org"), 65280)
+        self.assertIs(self.cache.find(wire("a.example.org"), 65281), first)
+
+    def test_names_that_do_not_exist_share_an_answer(self) -> None:
+        """NXDOMAIN is one answer per closest encloser and length, whatever the type; a wildcard's one per type."""
+        first = self.cache.find(wire("x1.example.org"), records.A)
+        self.assertIs(self.cache.find(wire("x2.example.org"), records.TXT), first)
+        self.assertIsNot(self.cache.find(wire("x33.example.org"), records.A), first)
+        wild = self.cache.find(wire("y1.w.example.org"), records.A)
+        self.assertIs(self.cache.find(wire("y2.w.example.org"), records.A), wild)
+        self.assertIsNot(self.cache.find(wire("y2.w.example.org"), records.TXT), wild)
+
+    def test_a_change_makes_stale_what_looked_at_the_name(self) -> None:
+        """Aliases of a changed name and those that add its addresses go; others stay."""
+        for name, rtype, key in (
+            ("a.example.org", records.A, b"a"),
+            ("b.example.org", records.A, b"b"),
+            ("m.example.org", records.MX, b"m"),
+            ("ns1.example.org", records.A, b"k"),
+        ):
+            self.keep(name, rtype, key)
+        self.assertEqual(
+            sorted(self.change("a.example.org", data(wire("a.example.org"), records.A))), [b"a", b"b", b"m"]
+        )
+        self.assertEqual(self.change("new.w.example.org", data(wire("new.w.example.org"), records.A)), [])
+
+    def test_a_new_serial_makes_negative_answers_stale(self) -> None:
+        """Whatever holds the SOA goes at each serial."""
+        self.keep("a.example.org", records.TXT, b"n")
+        self.keep("example.org", records.SOA, b"s")
+        self.keep("example.org", records.NS, b"k")
+        self.assertEqual(sorted(self.change("new.example.org", data(wire("new.example.org"), records.A))), [b"n", b"s"])
+
+    def test_replies_of_shared_answers_are_not_kept(self) -> None:
+        """A name that does not exist comes once; whole replies are for those that do."""
+        self.assertIsNone(self.cache.find(wire("nothing.example.org"), records.A).keys)
+        self.assertIsNone(self.cache.find(wire("x.w.example.org"), records.A).keys)
+
+    def test_a_substitution_is_not_kept(self) -> None:
+        """What a DNAME makes depends on the very name, and is made each time."""
+        self.assertIsNone(self.cache.find(wire("x.old.example.org"), records.A).keys)
+        self.assertEqual(len(self.cache), 0)
+
+    def test_a_full_cache_is_emptied(self) -> None:
+        """At the limit everything goes, and whoever kept replies is told."""
+        self.cache = self.make(self.zone, limit=3)
+        for length in range(1, 5):
+            self.cache.find(wire(f"{'x' * length}.example.org"), records.A)
+        self.assertEqual((len(self.cache), self.emptied), (1, 1))
+
+    def test_an_order_of_edges_is_compiled_once(self) -> None:
+        """An answer that names several edges has one form for each order."""
+        zone = self.zone.changed(
+            {wire("e.example.org"): {1: RRset(wire("e.example.org"), 1, 5, (b"\1" * 4, b"\2" * 4), ("e1", "e2"))}}, 8
+        ).zone
+        cache = self.make(zone)
+        compiled = cache.find(wire("e.example.org"), records.A)
+        near = Order(("e2", "e1"))
+        near.last_resort = frozenset()
+        arranged = cache.arranged(compiled, near, 0)
+        self.assertIsNot(arranged, compiled)
+        self.assertIs(cache.arranged(compiled, near, 0), arranged)
+        plain = cache.find(wire("example.org"), records.NS)
+        self.assertIs(cache.arranged(plain, near, 0), plain)
+
+    @settings(max_examples=150, deadline=None)
+    @given(st.data())
+    def test_the_cache_never_lies(self, draw: st.DataObject) -> None:
+        """Through any changes, a cached answer is byte for byte what a fresh look-up says."""
+        cache = self.make(zone_of(""), limit=10)
+        owners = [wire(f"{label}.example.org") for label in LABELS]
+        questions = st.tuples(st.sampled_from([*owners, *(b"\1x" + o for o in owners)]), st.sampled_from(TYPES))
+        for _ in range(draw.draw(st.integers(1, 8))):
+            for qname, qtype in draw.draw(st.lists(questions, max_size=6)):
+                fresh = compile_answer(lookup(cache.zone, qname, qtype), qname)
+                found = cache.find(qname, qtype)
+                self.assertEqual((found.flags, found.counts, found.body), (fresh.flags, fresh.counts, fresh.body))
+            owner = draw.draw(st.sampled_from(owners))
+            rtype = draw.draw(st.sampled_from([0, records.A, records.TXT, records.CNAME, records.NS, records.DNAME]))
+            changes = {owner: {rtype: data(owner, rtype)} if rtype else {}}
+            change = cache.zone.changed(changes, cache.zone.serial + 1)
+            cache.advance(change.zone, change.touched)

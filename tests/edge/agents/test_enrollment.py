@@ -1,0 +1,213 @@
+"""Tests of letting agents in: the order of things, and the rate."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase, TestCase
+
+from tests.edge.control import NOW, Control
+from warp_twisted.ca.issue import new_key, new_request
+from warp_twisted.ca.tokens import JoinTokenText, parse_token
+from warp_twisted.edge.agents.enrollment import EnrollmentRate
+from warp_twisted.edge.errors import AgentUnknown, TokenNotFound, TooManyEnrollments
+from warp_twisted.registry.errors import StoreClosed
+from warp_twisted.wire.control import Enrolled, EnrollRefused, EnrollRequest
+
+
+class EnrollmentTests(TestCase):
+    """Tokens, agents and revocations in the registry."""
+
+    async def setUp(self) -> None:
+        """Start an edge."""
+        self.control = Control()
+        await self.control.start()
+        self.enrollment = self.control.enrollment
+        self.addCleanup(self.control.stop)
+
+    async def token(
+        self,
+        uses: int = 1,
+        ttl_seconds: float = 60,
+        hostnames: Sequence[str] = ("*.team.warp.example",),
+        **labels: str,
+    ) -> JoinTokenText:
+        """Make a join token."""
+        _, text = await self.enrollment.create_token(
+            edges=["192.0.2.1:7844"],
+            hostnames=hostnames,
+            labels=labels,
+            uses=uses,
+            ttl_seconds=ttl_seconds,
+        )
+        return parse_token(text)
+
+    async def enroll(self, token: JoinTokenText, **changes: Any) -> Enrolled | EnrollRefused:
+        """Ask as an agent does."""
+        request: dict[str, Any] = {
+            "token_id": token.id,
+            "secret": token.secret,
+            "csr_pem": new_request(new_key()),
+            **changes,
+        }
+        return await self.enrollment.enroll(EnrollRequest(**request))
+
+    async def test_enrolled(self) -> None:
+        """A good token makes an agent with the token's hostnames and labels, and counts one use."""
+        token = await self.token(uses=2, release="stable")
+        answer = await self.enroll(token)
+        assert isinstance(answer, Enrolled)
+        agent = self.control.mirror.agents[answer.agent_id]
+        self.assertEqual((agent.hostnames, agent.labels), (("*.team.warp.example",), {"release": "stable"}))
+        self.assertEqual((agent.token, agent.enrolled_at), (token.id, NOW))
+        self.assertEqual(self.control.mirror.tokens[token.id].uses_left, 1)
+        self.assertEqual(answer.chain_pem.count("BEGIN CERTIFICATE"), 2)
+        self.assertEqual(answer.root_pem, self.control.authority.roots_pem)
+
+    async def test_refusals_use_nothing(self) -> None:
+        """A wrong secret and a bad request are counted by reason, and the token keeps its use."""
+        token = await self.token()
+        for changes in ({"secret": "00" * 32}, {"csr_pem": "nonsense"}):
+            self.assertIsInstance(await self.enroll(token, **changes), EnrollRefused)
+        self.assertEqual(self.enrollment.refused, {"token_unknown": 1, "bad_request": 1})
+        self.assertIsInstance(await self.enroll(token), Enrolled)
+        self.assertEqual(self.enrollment.enrolled, 1)
+
+    async def test_hostnames_that_the_token_does_not_permit(self) -> None:
+        """They are refused with those that it permits, and the token keeps its use."""
+        token = await self.token()
+        for wishes, words in (
+            (["a.team.warp.example", "shop.warp.example"], "shop.warp.example is not permitted by the join token"),
+            (["*.warp.example"], "which permits *.team.warp.example;"),
+            (["team.warp.example"], "team.warp.example is not permitted"),
+            (["no name"], "no name"),
+        ):
+            answer = await self.enroll(token, hostnames=wishes)
+            assert isinstance(answer, EnrollRefused), wishes
+            self.assertEqual(answer.code, "not_allowed")
+            self.assertIn(words, answer.reason)
+        self.assertEqual(self.control.mirror.tokens[token.id].uses_left, 1)
+        self.assertEqual(self.control.mirror.agents, {})
+        wishes = ["a.team.warp.example", "*.b.team.warp.example", ""]
+        self.assertIsInstance(await self.enroll(token, hostnames=wishes), Enrolled)
+
+    async def test_name_that_the_token_cannot_give(self) -> None:
+        """An agent that wants a name made up needs a token with a pattern."""
+        token = await self.token(hostnames=["app.warp.example"])
+        answer = await self.enroll(token, hostnames=[""])
+        assert isinstance(answer, EnrollRefused)
+        self.assertIn("a name of the edge's choice is not permitted", answer.reason)
+        self.assertIsInstance(await self.enroll(token, hostnames=["app.warp.example"]), Enrolled)
+
+    async def test_who_has_no_secret_learns_nothing(self) -> None:
+        """What a token permits is told only to who holds it."""
+        answer = await self.enroll(await self.token(), secret="00" * 32, hostnames=["x.example"])
+        assert isinstance(answer, EnrollRefused)
+        self.assertEqual(answer.code, "token_unknown")
+
+    async def test_token_ends(self) -> None:
+        """A token lets nobody in after its time, and is forgotten when the next one is made."""
+        token = await self.token(ttl_seconds=10)
+        self.control.clock.advance(10)
+        answer = await self.enroll(token)
+        assert isinstance(answer, EnrollRefused)
+        self.assertEqual(answer.code, "token_expired")
+        await self.token()
+        self.assertNotIn(token.id, self.control.mirror.tokens)
+
+    async def test_registry_away(self) -> None:
+        """When the registry cannot be asked nobody is let in, and the agent is told to come again."""
+        token = await self.token()
+        await self.control.store.close()
+        answer = await self.enroll(token)
+        assert isinstance(answer, EnrollRefused)
+        self.assertEqual(answer.code, "unavailable")
+        with self.assertRaises(StoreClosed):
+            await self.token()
+
+    async def test_revoking_twice(self) -> None:
+        """Revoking an agent again changes nothing; revoking what is no agent's id is an error."""
+        answer = await self.enroll(await self.token())
+        assert isinstance(answer, Enrolled)
+        await self.enrollment.revoke_agent(answer.agent_id, "first")
+        await self.enrollment.revoke_agent(answer.agent_id, "second")
+        self.assertEqual(self.control.mirror.revocations[answer.agent_id].reason, "first")
+        for nobody in ("a-nobody", "a-0123456789abcde", "a-0123456789abcdef0", "a-0123456789abcdeF", ""):
+            with self.assertRaises(AgentUnknown):
+                await self.enrollment.revoke_agent(nobody)
+        with self.assertRaises(TokenNotFound):
+            await self.enrollment.revoke_token("nothing")
+
+    async def test_renewal_follows_the_record(self) -> None:
+        """A renewal is for the hostnames of the agent's record now; a revoked agent has none."""
+        answer = await self.enroll(await self.token())
+        assert isinstance(answer, Enrolled)
+        self.assertIn("BEGIN CERTIFICATE", self.enrollment.renew(answer.agent_id, new_request(new_key())).chain_pem)  # type: ignore[union-attr]
+        await self.enrollment.revoke_agent(answer.agent_id)
+        refused = self.enrollment.renew(answer.agent_id, new_request(new_key()))
+        self.assertEqual(refused.code, "revoked")  # type: ignore[union-attr]
+
+    async def test_used_concurrently(self) -> None:
+        """A token that another edge uses at the same moment is read again, and not used twice."""
+        token = await self.token()
+        kept = self.control.mirror.tokens[token.id]
+        get = self.control.store.get
+
+        def get_then_lose(key: str):  # type: ignore[no-untyped-def]
+            found = get(key)
+            if key == kept.key:  # another edge counts a use between our read and our write
+                from warp_twisted.registry.model import encode
+
+                self.control.store.put(key, encode(replace(kept, uses_left=0)))
+            return found
+
+        self.patch(self.control.store, "get", get_then_lose)
+        answer = await self.enroll(token)
+        assert isinstance(answer, EnrollRefused)
+        self.assertEqual(answer.code, "token_used_up")
+        self.assertEqual(self.control.mirror.agents, {})
+
+
+class EnrollmentRateTests(SynchronousTestCase):
+    """How often an address may try."""
+
+    def setUp(self) -> None:
+        """Begin with nobody known."""
+        self.clock = Clock()
+        self.rate = EnrollmentRate(self.clock, remembered=3)
+
+    def take(self, address: str) -> bool:
+        """Try once, at one a second with a burst of two."""
+        try:
+            self.rate.take(address, 1.0, 2)
+        except TooManyEnrollments:
+            return False
+        return True
+
+    def test_burst_then_rate(self) -> None:
+        """A burst passes, then one a second, for each address apart."""
+        self.assertEqual([self.take("192.0.2.1") for _ in range(3)], [True, True, False])
+        self.assertTrue(self.take("192.0.2.2"))
+        self.clock.advance(1)
+        self.assertEqual([self.take("192.0.2.1") for _ in range(2)], [True, False])
+
+    def test_trying_on_does_not_lock_out(self) -> None:
+        """Refused tries cost nothing, so who waits gets in."""
+        self.assertEqual([self.take("192.0.2.1") for _ in range(2)], [True, True])
+        for _ in range(10):
+            self.assertFalse(self.take("192.0.2.1"))
+            self.clock.advance(0.1)
+        self.clock.advance(0.01)
+        self.assertTrue(self.take("192.0.2.1"))
+
+    def test_ipv6_by_network(self) -> None:
+        """Addresses of one /64 share their tries."""
+        self.assertEqual([self.take(f"2001:db8::{n}") for n in range(1, 4)], [True, True, False])
+        self.assertTrue(self.take("2001:db8:0:1::1"))
+
+    def test_memory_is_bounded(self) -> None:
+        """Only so many addresses are remembered; the one not seen for longest is forgotten first."""
+        for number in range(5):
+            self.take(f"192.0.2.{number}")
+        self.assertEqual(len(self.rate._buckets), 3)

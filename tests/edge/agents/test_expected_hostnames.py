@@ -1,0 +1,104 @@
+"""Tests for `edge.agents.expected_hostnames`."""
+
+import json
+from pathlib import Path
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.logger import capturedLogs
+from twisted.trial.unittest import SynchronousTestCase
+
+from warp_twisted.edge.agents.expected_hostnames import KEEP_SECONDS, Comeback
+from warp_twisted.registry.memory import MemoryStore
+from warp_twisted.registry.mirror import Mirror
+from warp_twisted.registry.model import Tunnel, encode
+
+
+class ComebackTests(SynchronousTestCase):
+    """Tests for `Comeback`."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.store = MemoryStore(self.clock)
+        self.mirror = Mirror(self.store, self.clock)
+        self.successResultOf(Deferred.fromCoroutine(self.mirror.start()))
+        self.path = Path(self.mktemp())
+
+    def comeback(self) -> Comeback:
+        """Return the keeper of edge1's hostnames."""
+        return Comeback(self.path, self.mirror, "edge1", self.clock)
+
+    def serve(self, *hostnames: str, edge: str = "edge1", draining: bool = False) -> Tunnel:
+        """Register a tunnel."""
+        tunnel = Tunnel(id=f"t-{hostnames[0]}", agent="a", slot=0, edge=edge, hostnames=hostnames, draining=draining)
+        self.successResultOf(self.store.put(tunnel.key, encode(tunnel)))
+        self.clock.advance(0)
+        return tunnel
+
+    def wait(self, seconds: float = 5.0) -> Deferred[None]:
+        """Begin to wait, as an edge that starts does."""
+        return Deferred.fromCoroutine(self.comeback().wait(seconds))
+
+    def test_first_start_waits_for_nobody(self) -> None:
+        """Without a file there is nothing to wait for."""
+        self.successResultOf(self.wait())
+
+    def test_waits_until_every_hostname_is_served(self) -> None:
+        """An edge that served two hostnames waits for both, however they come back."""
+        self.path.write_text(json.dumps(["app.warp.example", "web.warp.example"]))
+        waiting = self.wait()
+        self.serve("app.warp.example")
+        self.assertNoResult(waiting)
+        self.serve("web.warp.example", "new.warp.example")
+        self.successResultOf(waiting)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_tunnels_elsewhere_do_not_count(self) -> None:
+        """A hostname is back when this edge serves it: not another, and not by a tunnel that is leaving."""
+        self.path.write_text(json.dumps(["app.warp.example"]))
+        waiting = self.wait()
+        self.serve("app.warp.example", edge="edge2")
+        self.serve("app.warp.example", draining=True)
+        self.assertNoResult(waiting)
+
+    def test_waits_no_longer_than_it_may(self) -> None:
+        """At the time-out the edge goes on, and the log names who is missing."""
+        self.path.write_text(json.dumps(["app.warp.example"]))
+        waiting = self.wait(5)
+        with capturedLogs() as logs:
+            self.clock.advance(5)
+        self.successResultOf(waiting)
+        self.assertEqual([event["some"] for event in logs], ["app.warp.example"])
+
+    def test_keeps_what_is_served(self) -> None:
+        """While the edge runs the file follows, and a stop writes the last state."""
+        comeback = self.comeback()
+        comeback.start_keeping()
+        self.assertEqual(json.loads(self.path.read_text()), [])
+        self.serve("app.warp.example")
+        self.clock.advance(KEEP_SECONDS)
+        self.assertEqual(json.loads(self.path.read_text()), ["app.warp.example"])
+        self.serve("web.warp.example")
+        comeback.stop_keeping()
+        self.assertEqual(json.loads(self.path.read_text()), ["app.warp.example", "web.warp.example"])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_start_that_failed_keeps_the_file(self) -> None:
+        """Stopping what never served does not forget the hostnames of before."""
+        self.path.write_text(json.dumps(["app.warp.example"]))
+        self.comeback().stop_keeping()
+        self.assertEqual(json.loads(self.path.read_text()), ["app.warp.example"])
+
+    def test_damaged_file_stops_nothing(self) -> None:
+        """A file that cannot be understood is as good as none, and the log says so."""
+        self.path.write_text("{")
+        with capturedLogs() as logs:
+            self.successResultOf(self.wait())
+        self.assertEqual(len(logs), 1)
+
+    def test_file_that_cannot_be_written_stops_nothing(self) -> None:
+        """A full or missing disk costs the comeback, not the edge."""
+        self.path = self.path / "missing" / "served.json"
+        with capturedLogs() as logs:
+            self.comeback().start_keeping()
+        self.assertEqual(len(logs), 1)

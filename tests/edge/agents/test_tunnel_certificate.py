@@ -1,0 +1,82 @@
+"""Tests of the tunnel listener's own certificate."""
+
+import ssl
+import stat
+from pathlib import Path
+
+from cryptography import x509
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.edge.control import NOW, make_authority, make_settings
+from warp_twisted.ca.errors import IssuerExpired
+from warp_twisted.edge.agents.tunnel_certificate import CHECK_SECONDS, RETRY_SECONDS, TunnelCertificate
+
+DAY = 86400.0
+
+
+class TunnelCertificateTests(SynchronousTestCase):
+    """Issued at the start, renewed in time."""
+
+    def setUp(self) -> None:
+        """Start with a certificate of two days."""
+        self.clock = Clock()
+        self.clock.rightNow = NOW
+        self.directory = Path(self.mktemp())
+        self.directory.mkdir()
+        self.contexts: list[ssl.SSLContext] = []
+        self.certificate = self.make()
+        self.certificate.start()
+
+    def make(self, now: float = NOW) -> TunnelCertificate:
+        """Return a certificate's keeper."""
+        settings = make_settings(ca={"root": "r", "certificate": "c", "key": "k", "edge_lifetime": 2 * DAY})
+        authority = make_authority(now)
+        return TunnelCertificate(authority, settings, self.directory, self.clock, self.contexts.append)
+
+    def read(self) -> x509.Certificate:
+        """Return the certificate on disk."""
+        return x509.load_pem_x509_certificate((self.directory / "tunnel.pem").read_bytes())
+
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass in the steps in which the renewal looks."""
+        for _ in range(int(seconds / CHECK_SECONDS)):
+            self.clock.advance(CHECK_SECONDS)
+
+    def test_first(self) -> None:
+        """It is for the edge's name and addresses, its key is private, and there is a context at once."""
+        names = self.read().extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        self.assertEqual(names.get_values_for_type(x509.DNSName), ["edge1.warp.example"])
+        self.assertEqual([str(each) for each in names.get_values_for_type(x509.IPAddress)], ["192.0.2.1"])
+        self.assertEqual(stat.S_IMODE((self.directory / "tunnel.key").stat().st_mode), 0o600)
+        self.assertEqual(len(self.contexts), 1)
+        self.assertEqual(self.certificate.expires_at, NOW + 2 * DAY)
+
+    def test_renewed_at_half_life(self) -> None:
+        """At half its life another takes its place, with another key."""
+        first = self.read()
+        self.pass_time(DAY - CHECK_SECONDS)
+        self.assertEqual(len(self.contexts), 1)
+        self.pass_time(CHECK_SECONDS)
+        self.assertEqual(len(self.contexts), 2)
+        self.assertNotEqual(self.read().public_key(), first.public_key())
+        self.assertEqual(self.certificate.expires_at, NOW + 3 * DAY)
+
+    def test_renewal_that_fails(self) -> None:
+        """A renewal that fails is logged, the old certificate stays, and it is tried again after a while."""
+        self.directory.rename(self.directory.with_name("away"))
+        self.pass_time(DAY)
+        self.assertEqual(len(self.contexts), 1)
+        self.directory.with_name("away").rename(self.directory)
+        self.pass_time(RETRY_SECONDS)
+        self.assertEqual(len(self.contexts), 2)
+
+    def test_expired_intermediate(self) -> None:
+        """An intermediate that has ended stops the start, in words."""
+        ended = self.make(NOW - 366 * DAY)
+        self.assertIn("valid from", str(self.assertRaises(IssuerExpired, ended.start)))
+
+    def test_stop(self) -> None:
+        """After stop nothing is renewed."""
+        self.certificate.stop()
+        self.assertEqual(self.clock.getDelayedCalls(), [])

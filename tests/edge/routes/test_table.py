@@ -1,0 +1,332 @@
+"""Tests of the route table."""
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.edge.fakes import FakeBorrower, FakeTunnel, opened
+from warp_twisted.edge.routes.counters import DataPathMetrics
+from warp_twisted.edge.routes.limits import VisitorLimits
+from warp_twisted.edge.routes.pool import OriginStream
+from warp_twisted.edge.routes.table import (
+    MAX_REMEMBERED,
+    REMEMBERED_SECONDS,
+    TUNNEL_INSTRUCTIONS,
+    BadPathRule,
+    NoTunnel,
+    Route,
+    RouteTable,
+)
+from warp_twisted.wire.control import RouteOffer
+from warp_twisted.wire.states import StreamState
+
+
+def offer(hostname: str, path: str = "", number: int = 0) -> RouteOffer:
+    """Return an offer."""
+    return RouteOffer(id=number, hostname=hostname, path=path)
+
+
+class TableTestCase(SynchronousTestCase):
+    """An empty table."""
+
+    def setUp(self) -> None:
+        self.metrics = DataPathMetrics()
+        self.table = RouteTable(self.metrics, VisitorLimits(idle_streams=4))
+
+    def found(self, host: str, path: bytes = b"/") -> Route:
+        """Return the route of a request that must have one."""
+        route = self.table.find(host, path)
+        assert route is not None
+        return route
+
+    def name(self, host: str, path: bytes = b"/") -> str | None:
+        """Return the name of the route of a request."""
+        route = self.table.find(host, path)
+        return None if route is None else route.name
+
+
+class FindTests(TableTestCase):
+    """Which route a request belongs to."""
+
+    def test_exact(self) -> None:
+        """A hostname finds its route, another finds none."""
+        self.table.add(FakeTunnel("t"), [offer("a.example")])
+        self.assertEqual(self.name("a.example"), "a.example")
+        for host in ("b.example", "example", "x.a.example", "a.example.com", ""):
+            self.assertIsNone(self.name(host), host)
+
+    def test_wildcards(self) -> None:
+        """`*` stands for one or more labels; the longest suffix wins, and an exact name over all."""
+        self.table.add(FakeTunnel("t"), [offer("*.example"), offer("*.b.example"), offer("a.b.example")])
+        for host, name in (
+            ("a.b.example", "a.b.example"),
+            ("c.b.example", "*.b.example"),
+            ("d.c.b.example", "*.b.example"),
+            ("b.example", "*.example"),
+            ("x.y.example", "*.example"),
+            ("example", None),
+            (".example", None),
+        ):
+            self.assertEqual(self.name(host), name, host)
+
+    def test_reserved_names(self) -> None:
+        """A pattern does not stand for names of the zone itself, for which its agent could get certificates."""
+        self.table.add(FakeTunnel("t"), [offer("*.example")])
+        self.table.is_reserved = {"ns1.example"}.__contains__
+        self.assertIsNone(self.name("ns1.example", b"/.well-known/acme-challenge/x"))
+        self.assertEqual(self.name("ns2.example"), "*.example")
+
+    def test_path_rules_in_order(self) -> None:
+        """The first rule that matches wins, in the order offered; the rule without a path comes last."""
+        self.table.add(
+            FakeTunnel("t"), [offer("a.example", "^/static/"), offer("a.example", r"\.png$"), offer("a.example")]
+        )
+        for path, name in (
+            (b"/static/a.png", "a.example ^/static/"),
+            (b"/a.png?v=1", r"a.example \.png$"),
+            (b"/x?a.png", "a.example"),
+            (b"/st%61tic/", "a.example ^/static/"),
+            (b"*", "a.example"),
+        ):
+            self.assertEqual(self.name("a.example", path), name, path)
+
+    def test_no_rule_matches(self) -> None:
+        """Where no rule of the name matches, a pattern that covers it may; otherwise there is no route."""
+        tunnel = FakeTunnel("t")
+        self.table.add(tunnel, [offer("a.b.example", "^/only$"), offer("*.example", "^/wide")])
+        self.assertEqual(self.name("a.b.example", b"/wide"), "*.example ^/wide")
+        self.assertIsNone(self.name("a.b.example", b"/other"))
+
+    def test_rules_of_several_agents(self) -> None:
+        """A path rule of a later agent comes before the rule without a path of an earlier one."""
+        self.table.add(FakeTunnel("t1"), [offer("a.example")])
+        self.table.add(FakeTunnel("t2", "agent-2"), [offer("a.example", "^/v2"), offer("a.example")])
+        self.assertEqual(self.name("a.example", b"/v2/x"), "a.example ^/v2")
+        self.assertEqual(len(self.found("a.example").members), 2)
+
+    def test_rules_never_reached(self) -> None:
+        """A rule after the one that takes every path is not served."""
+        self.table.add(
+            FakeTunnel("t"), [offer("a.example"), offer("a.example", "^/late", 1), offer("a.example", "", 2)]
+        )
+        self.assertEqual(self.name("a.example", b"/late"), "a.example")
+        self.assertEqual(len(self.table.routes), 1)
+
+    def test_bad_rule(self) -> None:
+        """An expression that RE2 does not take is refused, and nothing has changed."""
+        tunnel = FakeTunnel("t")
+        self.table.add(tunnel, [offer("a.example")])
+        for path in ("(", "(?=x)", "a{2000}", "(((a{100}){100}){100})"):
+            with self.assertRaises(BadPathRule):
+                self.table.add(tunnel, [offer("b.example"), offer("c.example", path)])
+        self.assertEqual(self.name("a.example"), "a.example")
+        self.assertIsNone(self.name("b.example"))
+
+    def test_bytes_that_are_no_text(self) -> None:
+        """`.` takes bytes that are not UTF-8, as in cloudflared, so nobody gets around a rule with one."""
+        self.table.add(FakeTunnel("t"), [offer("a.example", "^/admin/.*$"), offer("a.example")])
+        for path in (b"/admin/%ff", b"/%61dmin/x%c3", b"/admin/%e2%82%ac"):
+            self.assertEqual(self.name("a.example", path), "a.example ^/admin/.*$", path)
+
+    def test_costly_rules(self) -> None:
+        """Expressions that are slow to match are refused, one by itself and many together."""
+        tunnel = FakeTunnel("t")
+        many = [f"^/{number}/[a-z]{{400}}" for number in range(TUNNEL_INSTRUCTIONS // 400)]
+        for paths in (["(?:.{30}){30}"], [r"\pL{3}"], many):
+            with self.assertRaises(BadPathRule):
+                self.table.add(tunnel, [offer("a.example", path, at) for at, path in enumerate(paths)])
+        self.table.add(tunnel, [offer("a.example", path, at) for at, path in enumerate(many[:-1])])
+
+
+class BorrowTests(TableTestCase):
+    """Which tunnel serves a request."""
+
+    def add(self, *names: str) -> list[FakeTunnel]:
+        """Register tunnels for one hostname, each of an agent of its own."""
+        tunnels = [FakeTunnel(name, f"agent-{name}") for name in names]
+        for tunnel in tunnels:
+            self.table.add(tunnel, [offer("a.example")])
+        return tunnels
+
+    def borrow(self, *avoid: object, used_after: float = float("-inf")) -> OriginStream:
+        """Borrow a stream."""
+        return self.found("a.example").borrow(FakeBorrower(), avoid, used_after=used_after)
+
+    def test_in_turn(self) -> None:
+        """Equally busy tunnels are used in turn."""
+        self.add("1", "2", "3")
+        used = []
+        for _ in range(6):
+            origin = self.borrow()
+            used.append(origin.member.load.tunnel.id)
+            opened(origin).release(0.0)
+        self.assertEqual(sorted(used[:3]), ["1", "2", "3"])
+        self.assertEqual(used[:3], used[3:])
+
+    def test_least_busy(self) -> None:
+        """The tunnel with the fewest streams in use is chosen."""
+        self.add("1", "2", "3", "4")
+        origins = [self.borrow() for _ in range(8)]
+        busy = [origin.member.load.tunnel.id for origin in origins]
+        self.assertEqual(sorted(busy), ["1", "1", "2", "2", "3", "3", "4", "4"])
+        gone = next(origin for origin in origins if origin.member.load.tunnel.id == "3")
+        gone.discard()
+        self.assertEqual(self.borrow().member.load.tunnel.id, "3")
+
+    def test_busy_with_another_route(self) -> None:
+        """Streams of other routes make a tunnel busy as well."""
+        first, second = self.add("1", "2")
+        self.table.add(first, [offer("a.example"), offer("b.example", number=1)])
+        for _ in range(3):
+            self.found("b.example").borrow(FakeBorrower())
+        self.assertEqual({self.borrow().member.load.tunnel.id for _ in range(3)}, {second.id})
+
+    def test_avoided(self) -> None:
+        """Tunnels and agents that are avoided are not asked; if none is left there is no tunnel."""
+        first, second = self.add("1", "2")
+        for _ in range(3):
+            self.assertIs(self.borrow(first).member.load.tunnel, second)
+            self.assertIs(self.borrow("agent-2").member.load.tunnel, first)
+        self.assertRaises(NoTunnel, self.borrow, first, "agent-2")
+
+    def test_full(self) -> None:
+        """A tunnel that takes no stream is passed over; if all are full there is no tunnel."""
+        first, second = self.add("1", "2")
+        first.protocol.is_full = True
+        for _ in range(3):
+            self.assertIs(self.borrow().member.load.tunnel, second)
+        second.protocol.is_full = True
+        self.assertRaises(NoTunnel, self.borrow)
+
+    def test_idle_first(self) -> None:
+        """An idle stream is lent before a new one is opened, unless it has been idle for too long."""
+        self.add("1")
+        origin = opened(self.borrow())
+        origin.release(5.0)
+        self.assertIs(self.borrow(), origin)
+        origin.release(5.0)
+        self.assertIsNot(self.borrow(used_after=6.0), origin)
+
+
+class ChangeTests(TableTestCase):
+    """Tunnels that come, change and go."""
+
+    def test_replaced_offers(self) -> None:
+        """A tunnel's new offers take the place of the old; what stays keeps its idle streams."""
+        tunnel = FakeTunnel("t")
+        self.table.add(tunnel, [offer("a.example", number=1), offer("b.example", number=2)])
+        kept = opened(self.found("a.example").borrow(FakeBorrower()))
+        kept.release(0.0)
+        dropped = opened(self.found("b.example").borrow(FakeBorrower()))
+        dropped.release(0.0)
+        self.table.add(tunnel, [offer("a.example", number=1), offer("c.example", number=3)])
+        self.assertIs(self.found("a.example").borrow(FakeBorrower()), kept)
+        self.assertIs(dropped.stream.state, StreamState.CLOSED)
+        self.assertRaises(NoTunnel, self.found("b.example").borrow, FakeBorrower())
+        self.assertEqual(self.found("c.example").members[0].route_id, 3)
+
+    def test_rule_taken_back(self) -> None:
+        """The paths of a rule that an agent no longer offers are served by its other rules at once."""
+        tunnel = FakeTunnel("t")
+        self.table.add(tunnel, [offer("a.example", "^/static/"), offer("a.example", number=1)])
+        self.table.add(tunnel, [offer("a.example", number=1)])
+        self.assertEqual(self.name("a.example", b"/static/x"), "a.example")
+
+    def test_rule_taken_back_by_a_new_run(self) -> None:
+        """The same holds when the agent starts anew, whether its old tunnels end before or after."""
+        for ends_first in (True, False):
+            old, new = FakeTunnel("old"), FakeTunnel("new")
+            self.table.add(old, [offer("a.example", "^/static/"), offer("a.example", number=1)])
+            if ends_first:
+                self.table.remove(old)
+                self.assertRaises(NoTunnel, self.found("a.example", b"/static/x").borrow, FakeBorrower())
+            self.table.add(new, [offer("a.example")])
+            self.table.remove(old)
+            self.assertEqual(self.name("a.example", b"/static/x"), "a.example")
+            self.table.remove(new)
+
+    def test_rule_of_an_agent_that_is_gone(self) -> None:
+        """The paths of a rule whose agent is gone are not given to another agent's rule."""
+        first, second = FakeTunnel("1"), FakeTunnel("2", "agent-2")
+        self.table.add(first, [offer("a.example", "^/admin/")])
+        self.table.add(second, [offer("a.example")])
+        self.table.remove(first)
+        self.assertRaises(NoTunnel, self.found("a.example", b"/admin/").borrow, FakeBorrower())
+
+    def test_new_order(self) -> None:
+        """Rules are tried in the order in which they were offered last."""
+        tunnel = FakeTunnel("t")
+        general, special = offer("a.example", "^/api/", 1), offer("a.example", "^/api/admin/", 2)
+        self.table.add(FakeTunnel("other", "agent-2"), [offer("a.example", "^/other/"), offer("a.example")])
+        for offers in ([general, special], [special, general], [special, general, offer("a.example", number=3)]):
+            self.table.add(tunnel, offers)
+            self.assertEqual(self.name("a.example", b"/api/admin/"), f"a.example {offers[0].path}")
+        self.assertEqual(self.name("a.example"), "a.example")
+
+    def test_new_number(self) -> None:
+        """A route that the agent numbers anew is asked for by its new number."""
+        tunnel = FakeTunnel("t")
+        self.table.add(tunnel, [offer("a.example", number=1)])
+        self.table.add(tunnel, [offer("a.example", number=2)])
+        self.assertEqual([member.route_id for member in self.found("a.example").members], [2])
+
+    def test_removed(self) -> None:
+        """A tunnel that is gone is used no more; its hostname is remembered without a tunnel."""
+        tunnel = FakeTunnel("t")
+        self.table.add(tunnel, [offer("a.example")])
+        self.table.remove(tunnel)
+        self.table.remove(tunnel)
+        self.assertRaises(NoTunnel, self.found("a.example").borrow, FakeBorrower())
+        self.assertEqual(self.table.stream_counts, (0, 0))
+
+    def test_drained(self) -> None:
+        """A draining tunnel's idle streams are closed, those in use end with their exchange."""
+        tunnel = FakeTunnel("t")
+        self.table.add(tunnel, [offer("a.example")])
+        route = self.found("a.example")
+        busy, idle = opened(route.borrow(FakeBorrower())), opened(route.borrow(FakeBorrower()))
+        idle.release(0.0)
+        self.assertEqual(self.table.stream_counts, (1, 1))
+        self.table.drain(tunnel)
+        self.table.drain(FakeTunnel("unknown"))
+        self.assertIs(idle.stream.state, StreamState.CLOSED)
+        self.assertIs(busy.stream.state, StreamState.OPEN)
+        self.assertRaises(NoTunnel, route.borrow, FakeBorrower())
+        busy.release(1.0)
+        self.assertIs(busy.stream.state, StreamState.CLOSED)
+
+    def test_forgotten(self) -> None:
+        """A hostname without a tunnel is forgotten after a while, with its counters; one that came back is not."""
+        tunnel = FakeTunnel("t")
+        self.table.add(tunnel, [offer("a.example"), offer("*.b.example"), offer("c.example")])
+        self.table.sweep(100.0, 60.0)
+        self.table.remove(tunnel)
+        self.table.sweep(100.0 + REMEMBERED_SECONDS - 1, 60.0)
+        self.assertEqual(len(self.table.routes), 3)
+        self.table.add(tunnel, [offer("c.example")])
+        self.table.sweep(100.0 + REMEMBERED_SECONDS + 1, 60.0)
+        self.assertEqual([route.name for route in self.table.routes], ["c.example"])
+        self.assertNotIn("a.example", self.metrics.hosts)
+
+    def test_memory_is_bounded(self) -> None:
+        """Of hostnames without a tunnel only so many are remembered, those that went last."""
+        for number in range(3):
+            tunnel = FakeTunnel(str(number))
+            offers = [offer(f"h{at}.n{number}.example", number=at) for at in range(MAX_REMEMBERED // 2)]
+            self.table.add(tunnel, offers)
+            self.table.sweep(float(number), 60.0)
+            self.table.remove(tunnel)
+        self.table.sweep(3.0, 60.0)
+        self.assertEqual(len(self.table.routes), MAX_REMEMBERED)
+        self.assertIsNone(self.name("h0.n0.example"))
+        self.assertEqual(self.name("h0.n2.example"), "h0.n2.example")
+
+    def test_idle_streams_end(self) -> None:
+        """The sweep closes streams that have been idle for too long, and `close_idle` all of them."""
+        self.table.add(FakeTunnel("t"), [offer("a.example")])
+        route = self.found("a.example")
+        first, second = opened(route.borrow(FakeBorrower())), opened(route.borrow(FakeBorrower()))
+        first.release(0.0)
+        second.release(50.0)
+        self.table.sweep(61.0, 60.0)
+        self.assertEqual(self.table.stream_counts, (0, 1))
+        self.table.close_idle()
+        self.assertEqual(self.table.stream_counts, (0, 0))

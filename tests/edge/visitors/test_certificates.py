@@ -1,0 +1,192 @@
+"""Tests of the certificates that visitors are shown, with handshakes in memory."""
+
+import os
+import ssl
+from pathlib import Path
+
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.edge.certificate_files import write_certificate
+from warp_twisted.edge.visitors.certificates import CHECK_SECONDS, CertificateDirectory
+from warp_twisted.errors import InvalidSettings
+
+
+def visitor_context(version: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3) -> ssl.SSLContext:
+    """Return a visitor that trusts everybody and speaks one version."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.minimum_version = context.maximum_version = version
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    return context
+
+
+def shake_hands(edge: ssl.SSLContext, name: str | None, visitor: ssl.SSLContext | None = None) -> ssl.SSLObject:
+    """Complete a handshake in memory and return the visitor's end; raises ssl.SSLError as the visitor sees it."""
+    to_edge, to_visitor = ssl.MemoryBIO(), ssl.MemoryBIO()
+    near = (visitor or visitor_context()).wrap_bio(to_visitor, to_edge, False, name)
+    far = edge.wrap_bio(to_edge, to_visitor, True)
+    ends = [near, far]
+    error: ssl.SSLError | None = None
+    for _ in range(10):
+        for end in list(ends):
+            try:
+                end.do_handshake()
+            except ssl.SSLWantReadError:
+                continue
+            except ssl.SSLError as problem:
+                if end is near:
+                    raise
+                error = problem
+            ends.remove(end)
+        if not ends:
+            break
+    if error is not None:
+        raise error
+    return near
+
+
+class CertificateTests(SynchronousTestCase):
+    """A directory of certificates."""
+
+    def setUp(self) -> None:
+        self.directory = Path(self.mktemp())
+        self.directory.mkdir()
+        self.clock = Clock()
+
+    def shown(self, certificates: CertificateDirectory, name: str | None) -> bytes | None:
+        """Return the certificate that a visitor is shown."""
+        return shake_hands(certificates.context, name).getpeercert(binary_form=True)
+
+    def assert_alert(self, certificates: CertificateDirectory, name: str | None) -> None:
+        """Expect the alert that no certificate fits."""
+        with self.assertRaises(ssl.SSLError) as caught:
+            shake_hands(certificates.context, name)
+        self.assertIn("UNRECOGNIZED_NAME", str(caught.exception).upper().replace(" ", "_"))
+
+    def touch_later(self, *names: str) -> None:
+        """Give files another time of change, as a file system with coarse clocks might not."""
+        for name in names:
+            status = (self.directory / name).stat()
+            os.utime(self.directory / name, ns=(status.st_atime_ns, status.st_mtime_ns + 10**9))
+
+    def test_chosen_by_name(self) -> None:
+        """The exact name wins over the wildcard, which covers one label; case and a trailing dot do not count."""
+        exact = write_certificate(self.directory, "one", ["app.example", "other.example"])
+        wild = write_certificate(self.directory, "two", ["*.example"], joined=True)
+        certificates = CertificateDirectory(str(self.directory), self.clock)
+        for name, expected in (
+            ("app.example", exact),
+            ("APP.Example", exact),
+            ("other.example", exact),
+            ("any.example", wild),
+        ):
+            self.assertEqual(self.shown(certificates, name), expected, name)
+        for name in ("a.b.example", "example", "elsewhere.test", None):
+            self.assert_alert(certificates, name)
+
+    def test_default(self) -> None:
+        """`default.pem` is shown for unknown names and without one."""
+        exact = write_certificate(self.directory, "one", ["app.example"])
+        default = write_certificate(self.directory, "default", ["fallback.example"])
+        certificates = CertificateDirectory(str(self.directory), self.clock)
+        for name, expected in (("app.example", exact), ("unknown.example", default), (None, default)):
+            self.assertEqual(self.shown(certificates, name), expected, name)
+
+    def test_address(self) -> None:
+        """A certificate for an IP address is shown to visitors that send no name."""
+        write_certificate(self.directory, "a", ["app.example"])
+        expected = write_certificate(self.directory, "b", ["ip.example"], address="127.0.0.1")
+        certificates = CertificateDirectory(str(self.directory), self.clock)
+        self.assertEqual(self.shown(certificates, None), expected)
+        self.assert_alert(certificates, "unknown.example")
+
+    def test_protocols(self) -> None:
+        """TLS 1.2 and 1.3 with http/1.1 in ALPN are spoken, TLS 1.1 is not."""
+        write_certificate(self.directory, "one", ["app.example"])
+        certificates = CertificateDirectory(str(self.directory), self.clock)
+        for version, name in ((ssl.TLSVersion.TLSv1_2, "TLSv1.2"), (ssl.TLSVersion.TLSv1_3, "TLSv1.3")):
+            visitor = shake_hands(certificates.context, "app.example", visitor_context(version))
+            self.assertEqual((visitor.version(), visitor.selected_alpn_protocol()), (name, "http/1.1"))
+        old = visitor_context()
+        old.minimum_version = ssl.TLSVersion.TLSv1
+        old.maximum_version = ssl.TLSVersion.TLSv1_1
+        old.set_ciphers("ALL:@SECLEVEL=0")
+        self.assertRaises(ssl.SSLError, shake_hands, certificates.context, "app.example", old)
+
+    def test_only_forward_secrecy(self) -> None:
+        """TLS 1.2 without forward secrecy or without authenticated encryption is refused."""
+        write_certificate(self.directory, "one", ["app.example"])
+        certificates = CertificateDirectory(str(self.directory), self.clock)
+        for ciphers in ("AES128-GCM-SHA256", "ECDHE-ECDSA-AES128-SHA"):
+            visitor = visitor_context(ssl.TLSVersion.TLSv1_2)
+            visitor.set_ciphers(ciphers)
+            self.assertRaises(ssl.SSLError, shake_hands, certificates.context, "app.example", visitor)
+
+    def test_reloaded(self) -> None:
+        """A changed, a new and a removed file are noticed without a restart."""
+        write_certificate(self.directory, "one", ["app.example"])
+        write_certificate(self.directory, "two", ["gone.example"])
+        certificates = CertificateDirectory(str(self.directory), self.clock)
+        certificates.start()
+        self.addCleanup(certificates.stop)
+        changed = write_certificate(self.directory, "one", ["app.example"])
+        self.touch_later("one.pem", "one.key")
+        new = write_certificate(self.directory, "three", ["new.example"])
+        (self.directory / "two.pem").unlink()
+        self.clock.advance(CHECK_SECONDS)
+        self.assertEqual(self.shown(certificates, "app.example"), changed)
+        self.assertEqual(self.shown(certificates, "new.example"), new)
+        self.assert_alert(certificates, "gone.example")
+        self.assertEqual([certificate.name for certificate in certificates.certificates], ["one", "three"])
+
+    def test_bad_file_keeps_the_old(self) -> None:
+        """A file that cannot be used changes nothing, until it is good again."""
+        before = write_certificate(self.directory, "one", ["app.example"])
+        certificates = CertificateDirectory(str(self.directory), self.clock)
+        good_key = (self.directory / "one.key").read_bytes()
+        after = write_certificate(self.directory, "one", ["app.example"])
+        new_key = (self.directory / "one.key").read_bytes()
+        for text in (b"", b"nonsense", good_key):
+            (self.directory / "one.key").write_bytes(text)
+            self.touch_later("one.key")
+            complaints = certificates.refresh()
+            self.assertEqual(len(complaints), 1)
+            self.assertIn("one.pem cannot be used", complaints[0])
+            self.assertEqual(self.shown(certificates, "app.example"), before)
+        (self.directory / "one.key").write_bytes(new_key)
+        self.touch_later("one.key")
+        self.touch_later("one.key")
+        self.assertEqual(certificates.refresh(), [])
+        self.assertEqual(self.shown(certificates, "app.example"), after)
+
+    def test_what_cannot_be_used(self) -> None:
+        """A certificate without names and one without a key are refused by file, and others are served."""
+        good = write_certificate(self.directory, "good", ["app.example"])
+        write_certificate(self.directory, "nameless", [])
+        write_certificate(self.directory, "keyless", ["b.example"])
+        (self.directory / "keyless.key").unlink()
+        certificates = CertificateDirectory(str(self.directory), self.clock)
+        self.assertEqual([certificate.name for certificate in certificates.certificates], ["good"])
+        self.assertEqual(self.shown(certificates, "app.example"), good)
+
+    def test_what_is_known_of_a_certificate(self) -> None:
+        """Its names and its end can be asked for."""
+        write_certificate(self.directory, "one", ["App.Example", "*.b.example"])
+        (certificate,) = CertificateDirectory(str(self.directory), self.clock).certificates
+        self.assertEqual(certificate.hostnames, ("app.example", "*.b.example"))
+        self.assertGreater(certificate.expires_at, 1_700_000_000)
+
+    def test_directory_that_is_not_there(self) -> None:
+        """A directory that cannot be read is a mistake in the settings; one that vanishes later changes nothing."""
+        with self.assertRaises(InvalidSettings) as caught:
+            CertificateDirectory(str(self.directory / "missing"), self.clock)
+        self.assertIn("certificates: ", str(caught.exception))
+        expected = write_certificate(self.directory, "one", ["app.example"])
+        certificates = CertificateDirectory(str(self.directory), self.clock)
+        certificates.start()
+        self.addCleanup(certificates.stop)
+        self.directory.rename(self.directory.with_suffix(".moved"))
+        self.clock.advance(CHECK_SECONDS)
+        self.assertEqual(self.shown(certificates, "app.example"), expected)

@@ -1,0 +1,76 @@
+"""
+Enrolling: a join token becomes an identity in the state directory.
+
+The key is made here and never leaves. An edge's root certificate is believed only if it has the fingerprint that the
+token names, and the token's secret is sent only to an edge that this root vouches for.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from twisted.internet.error import ConnectError
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from warp_twisted import __version__
+from warp_twisted.agent.errors import EnrollmentRefused, NoEdge
+from warp_twisted.agent.identity.state import Identity, StateDirectory, identity_of
+from warp_twisted.agent.links.edge_dialer import CONNECT_SECONDS
+from warp_twisted.agent.links.edges import EdgeAddress
+from warp_twisted.agent.origins.addresses import tcp_endpoint
+from warp_twisted.ca.issue import new_key, new_request
+from warp_twisted.ca.tokens import JoinTokenText
+from warp_twisted.tunnel import enroll, fetch_root
+from warp_twisted.tunnel.errors import PeerNotTrusted, TunnelError
+from warp_twisted.wire.control import MAX_ASKED, EnrollRefused, EnrollRequest
+
+SOFTWARE = f"warp-twisted/{__version__}"
+
+_log = Logger()
+
+
+async def enroll_agent(
+    reactor: IReactorTime,
+    state: StateDirectory,
+    token: JoinTokenText,
+    labels: Mapping[str, str] | None = None,
+    hostnames: Iterable[str] = (),
+) -> Identity:
+    """
+    Exchange a join token for an identity, at the first of its edges that answers.
+
+    :param labels: what the agent calls itself by; those of the token win.
+    :param hostnames: what it is going to offer, "" for a name of the edge's choice; a token that does not permit all of
+        the first hundred is refused without being used up.
+    :returns: the identity, already stored.
+    :raises EnrollmentRefused: if the fleet does not take the token, or the edge is not the token's.
+    :raises NoEdge: if none of the token's edges answers.
+    :raises StateBroken: if the identity cannot be stored.
+    """
+    key = new_key()
+    request = EnrollRequest(
+        token_id=token.id,
+        secret=token.secret,
+        csr_pem=new_request(key),
+        software=SOFTWARE,
+        labels=dict(labels or {}),
+        hostnames=list(dict.fromkeys(hostnames))[:MAX_ASKED],
+    )
+    reasons = []
+    for text in token.edges:
+        edge = EdgeAddress.parse(text)
+        endpoint = tcp_endpoint(reactor, edge.host, edge.port, CONNECT_SECONDS)
+        try:
+            root_pem = await fetch_root(endpoint, token.fingerprint.hex(), reactor=reactor)
+            answer = await enroll(endpoint, edge.host, request, root_pem=root_pem, reactor=reactor)
+        except PeerNotTrusted as error:
+            raise EnrollmentRefused(f"{edge} is not of the fleet that the join token is for: {error}") from error
+        except (TunnelError, ConnectError) as error:
+            _log.warn("edge {edge} did not answer the enrollment: {error}", edge=str(edge), error=str(error))
+            reasons.append(f"{edge}: {error}")
+            continue
+        if isinstance(answer, EnrollRefused):
+            raise EnrollmentRefused(f"{answer.reason} ({answer.code})")
+        identity = identity_of(answer.chain_pem, root_pem, token.edges, key.public_key())
+        state.store(key, identity)
+        return identity
+    raise NoEdge("no edge of the join token answers: " + "; ".join(reasons))

@@ -1,0 +1,90 @@
+"""
+Dialling edges: choosing one, connecting with our certificate, and knowing which connections are still open.
+
+What a tunnel is for is the delegate's business; when to dial is the link's.
+"""
+
+from collections.abc import Callable, Sequence
+
+from twisted.internet.interfaces import IReactorTime
+
+from warp_twisted.agent.identity.credentials import Credentials
+from warp_twisted.agent.links.edges import EdgeAddress, Edges
+from warp_twisted.agent.origins.addresses import tcp_endpoint
+from warp_twisted.tunnel import TunnelDelegate, TunnelProtocol, TunnelTimes, Turn, dial
+from warp_twisted.wire.limits import Limits
+
+CONNECT_SECONDS = 10.0
+
+
+class Dialler:
+    """
+    Makes tunnels.
+
+    :param turn: shared by all tunnels of the process.
+    :param times: of tunnels, None for the usual ones; so for `limits`.
+    :param closed: called when a connection is gone, after its delegate was told.
+    """
+
+    def __init__(
+        self,
+        reactor: IReactorTime,
+        edges: Edges,
+        credentials: Credentials,
+        turn: Turn,
+        *,
+        times: TunnelTimes | None,
+        limits: Limits | None,
+        closed: Callable[[], None],
+    ) -> None:
+        self._reactor = reactor
+        self._edges = edges
+        self._credentials = credentials
+        self._turn = turn
+        self._times = times
+        self._limits = limits
+        self._closed = closed
+        self._open: set[TunnelProtocol] = set()
+
+    @property
+    def has_connections(self) -> bool:
+        """Whether bytes of a tunnel may still be on their way, though the tunnel itself is over."""
+        return bool(self._open)
+
+    async def choose(self, in_use: Sequence[EdgeAddress]) -> EdgeAddress:
+        """
+        Find out where edges are now, and choose one.
+
+        :param in_use: the edge of each of our other tunnels.
+        :raises NoEdge: if none is known.
+        """
+        return self._edges.choose(await self._edges.find(), in_use, self._reactor.seconds())
+
+    async def dial(self, edge: EdgeAddress, delegate: TunnelDelegate) -> TunnelProtocol:
+        """
+        Connect to an edge.
+
+        :raises TunnelError: if it is not the edge, or does not take us.
+        :raises ConnectError: if it cannot be reached.
+        """
+        try:
+            tunnel = await dial(
+                tcp_endpoint(self._reactor, edge.host, edge.port, CONNECT_SECONDS),
+                edge.host,
+                context=self._credentials.context,
+                delegate=delegate,
+                reactor=self._reactor,
+                turn=self._turn,
+                limits=self._limits,
+                times=self._times,
+            )
+        except Exception:
+            self._edges.failed(edge, self._reactor.seconds())
+            raise
+        self._open.add(tunnel)
+        tunnel.disconnected().addCallback(self._disconnected, tunnel)
+        return tunnel
+
+    def _disconnected(self, _: None, tunnel: TunnelProtocol) -> None:
+        self._open.discard(tunnel)
+        self._closed()

@@ -1,0 +1,172 @@
+"""
+Where the edges are, and which of them a tunnel should dial next.
+
+The sources, best first: a fixed list, which excludes all others; `SRV _warp-edge._tcp.<zone>`, asked again at every
+dial; what edges said when they accepted a tunnel; what the join token said. A worse source is a fallback: its edges
+are dialled only while those of the better ones do not answer. Among the edges of one source, the one with the fewest
+of our tunnels comes first, then SRV priority, then chance. Nothing here keeps a connection or a timer.
+"""
+
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import ClassVar
+
+from twisted.internet.defer import TimeoutError
+from twisted.internet.error import ConnectError
+from twisted.logger import Logger
+from twisted.names.dns import Record_SRV, RRHeader
+from twisted.names.error import DNSQueryTimeoutError, DomainError, ResolverError
+
+from warp_twisted.agent.errors import NoEdge
+from warp_twisted.agent.identity.state import Identity
+from warp_twisted.agent.settings import AgentSettings, parse_edge
+from warp_twisted.errors import InvalidSettings
+
+MAX_EDGES = 256
+FAILED_SECONDS = 60.0  # how long a failed dial counts against an edge
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class EdgeAddress:
+    """Where one edge listens for tunnels; `host` is also the name that its certificate must be for."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @classmethod
+    def parse(cls, text: str) -> "EdgeAddress":
+        """Read `host:port` or `[address]:port`, as edges write it."""
+        host, _, port = text.rpartition(":")
+        return cls(host.removeprefix("[").removesuffix("]").lower(), int(port))
+
+
+LookupService = Callable[[str], Awaitable[tuple[Sequence[RRHeader], Sequence[RRHeader], Sequence[RRHeader]]]]
+
+
+Tiers = Sequence[Sequence[EdgeAddress]]
+
+
+@dataclass(slots=True, kw_only=True)
+class Edges:
+    """
+    What is known of the edges.
+
+    :ivar fixed: if not empty, these and no others.
+    :ivar zone: where to look for SRV records, or empty.
+    :ivar seen: those that edges named last.
+    :ivar enrolled: those that the join token named.
+    :ivar lookup_service: asks DNS for SRV records, such as `twisted.names.client.lookupService`.
+    """
+
+    fixed: Sequence[EdgeAddress] = ()
+    zone: str = ""
+    seen: Sequence[EdgeAddress] = ()
+    enrolled: Sequence[EdgeAddress] = ()
+    lookup_service: LookupService | None = None
+    random: Random = field(default_factory=Random)
+    _failed_at: dict[EdgeAddress, float] = field(default_factory=dict)
+
+    _log: ClassVar[Logger] = Logger()
+
+    async def find(self) -> Tiers:
+        """
+        Return the edges there are now, by source, the best first and none empty.
+
+        :raises NoEdge: if no edge is known.
+        """
+        if self.fixed:
+            return [self._shuffled(self.fixed)]
+        found = []
+        if self.zone and self.lookup_service is not None:
+            found.append(await self._look_up(self.lookup_service))
+        found += [self._shuffled(self.seen), self._shuffled(self.enrolled)]
+        tiers = [tier for tier in found if tier]
+        if not tiers:
+            raise NoEdge("no edge is known: set edges or zone, or enroll again with a new join token")
+        return tiers
+
+    def choose(self, tiers: Tiers, in_use: Sequence[EdgeAddress], now: float) -> EdgeAddress:
+        """
+        Choose the edge to dial next.
+
+        :param tiers: from `find`.
+        :param in_use: the edge of each tunnel that is up or being dialled.
+        """
+        used = Counter(in_use)
+        self._failed_at = {edge: at for edge, at in self._failed_at.items() if now - at < FAILED_SECONDS}
+        ranked = [
+            (edge in self._failed_at, tier, used[edge], place, edge)
+            for tier, edges in enumerate(tiers)
+            for place, edge in enumerate(edges)
+        ]
+        return min(ranked)[-1]
+
+    def better(self, tiers: Tiers, in_use: Sequence[EdgeAddress], now: float) -> EdgeAddress | None:
+        """Return the edge that one of our tunnels should move to, so that no edge has two more than another."""
+        edge = self.choose(tiers, in_use, now)
+        used = Counter(in_use)
+        return edge if used and max(used.values()) - used[edge] >= 2 else None
+
+    def failed(self, edge: EdgeAddress, now: float) -> None:
+        """Note that an edge could not be dialled."""
+        if len(self._failed_at) < MAX_EDGES:
+            self._failed_at[edge] = now
+
+    def answered(self, edge: EdgeAddress) -> None:
+        """Note that an edge took a tunnel."""
+        self._failed_at.pop(edge, None)
+
+    def _shuffled(self, edges: Sequence[EdgeAddress]) -> Sequence[EdgeAddress]:
+        return self.random.sample(edges, len(edges))
+
+    async def _look_up(self, lookup_service: LookupService) -> Sequence[EdgeAddress]:
+        name = f"_warp-edge._tcp.{self.zone}"
+        try:
+            answers, _, _ = await lookup_service(name)
+        except (DomainError, ResolverError, DNSQueryTimeoutError, TimeoutError, ConnectError, OSError) as error:
+            self._log.warn("looking up {name} failed: {error!r}; using the edges known before", name=name, error=error)
+            return ()
+        records: list[Record_SRV] = []
+        for answer in answers[:MAX_EDGES]:
+            if isinstance(answer.payload, Record_SRV):
+                records.append(answer.payload)
+        return self._ordered(records)
+
+    def _ordered(self, records: Sequence[Record_SRV]) -> Sequence[EdgeAddress]:
+        """Order by priority, and inside one priority by chance in proportion to weight (RFC 2782)."""
+        drawn = [
+            (record.priority, -(self.random.random() ** (1 / (record.weight or 0.1))), record) for record in records
+        ]
+        drawn.sort(key=lambda item: item[:2])
+        found = [
+            EdgeAddress(record.target.name.decode("ascii").rstrip(".").lower(), record.port)
+            for _, _, record in drawn
+            if record.target.name.strip(b".")  # RFC 2782: a target of "." means that there is no service
+        ]
+        return list(dict.fromkeys(found))
+
+
+def edges_of(settings: AgentSettings, identity: Identity) -> Edges:
+    """Return where the edges are, by what the agent was told and what it remembers."""
+    return Edges(
+        fixed=[EdgeAddress(*edge) for edge in settings.edges],
+        zone=settings.zone,
+        seen=read_addresses(identity.seen_edges),
+        enrolled=read_addresses(identity.edges),
+    )
+
+
+def read_addresses(texts: Sequence[str]) -> Sequence[EdgeAddress]:
+    """Read what edges and tokens name, leaving out what is no address."""
+    found = []
+    for text in texts:
+        try:
+            found.append(EdgeAddress(*parse_edge(text, "edge")))
+        except InvalidSettings:
+            Edges._log.warn("{text} is no address of an edge", text=text)
+    return found

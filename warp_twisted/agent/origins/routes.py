@@ -1,0 +1,242 @@
+"""
+The routes that the agent serves now: their numbers, where each leads, and how its origin is doing.
+
+A route keeps its number as long as its hostname, path and origin stay the same, whatever else changes in the
+settings, so a reload disturbs no stream and no pooled connection. A route that a reload removed still answers for
+`RETIRED_SECONDS`, because the edge may have sent a request to it before it heard.
+
+An origin's health is the result of the last attempt to connect to it; while it does not answer, it is tried again
+every `PROBE_SECONDS`, so that an edge that avoids it learns when it is back.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from twisted.internet.address import IPv4Address
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+
+from warp_twisted.agent.origins import BuiltIn, Dial, OriginRequest
+from warp_twisted.agent.origins.dial import Attempt, DialResult, OriginDial, probe, refuse
+from warp_twisted.agent.origins.ingress import Ingress, Rule
+from warp_twisted.agent.origins.splice import Traffic
+from warp_twisted.errors import InvalidSettings
+from warp_twisted.tunnel import Turn
+from warp_twisted.tunnel.stream_transport import StreamTransport
+from warp_twisted.wire.control import OriginHealth, RouteOffer
+from warp_twisted.wire.preamble import OpeningCode, encode_opening
+from warp_twisted.wire.streams import Stream
+
+RETIRED_SECONDS = 30.0
+PROBE_SECONDS = 5.0
+
+_NOWHERE = IPv4Address("TCP", "127.0.0.1", 0)  # built-in origins have no address
+
+_OriginKey = tuple[str, OriginRequest]
+_RouteKey = tuple[str, str, _OriginKey]
+
+
+@dataclass(slots=True)
+class OriginState:
+    """
+    One origin, shared by all routes that lead to it.
+
+    :ivar access: how it is reached.
+    :ivar last: how the last attempt to reach it ended, None before the first.
+    :ivar probe: an attempt of ours that is under way.
+    """
+
+    text: str
+    access: Dial | BuiltIn
+    last: DialResult | None = None
+    probe: Attempt | None = None
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether the origin answered the last time; an origin that was never tried is given the benefit."""
+        return self.last is None or self.last.is_connected
+
+
+class Route:
+    """One offered route: what the edge was told, where it leads, and what has passed."""
+
+    __slots__ = ("_dialled", "offer", "origin", "traffic")
+
+    def __init__(self, offer: RouteOffer, origin: OriginState, dialled: Callable[["Route", DialResult], None]) -> None:
+        self.offer = offer
+        self.origin = origin
+        self.traffic = Traffic()
+        self._dialled = dialled
+
+    def health(self) -> OriginHealth:
+        """Return what the edge is told of the origin."""
+        last = self.origin.last
+        detail = last.detail if last is not None else ""
+        return OriginHealth(route_id=self.offer.id, healthy=self.origin.is_healthy, detail=detail)
+
+    def dialled(self, result: DialResult) -> None:
+        """Note how connecting to the origin for one stream went."""
+        self._dialled(self, result)
+
+
+class Routes:
+    """
+    The table of routes, by number.
+
+    :param reactor: to dial with, and the clock.
+    :param turn: shared by all tunnels of the process.
+    :param health_changed: called with a route whenever its origin begins or ceases to answer.
+    """
+
+    _log = Logger()
+
+    def __init__(self, reactor: IReactorTime, turn: Turn, health_changed: Callable[[Route], None]) -> None:
+        self._reactor = reactor
+        self._turn = turn
+        self._health_changed = health_changed
+        self._routes: dict[int, Route] = {}
+        self._numbers: dict[_RouteKey, int] = {}
+        self._retired: dict[int, IDelayedCall] = {}
+        self._origins: dict[_OriginKey, OriginState] = {}
+        self._next_number = 0
+        self._probe_call: IDelayedCall | None = None
+
+    @property
+    def offered(self) -> Sequence[Route]:
+        """The routes that the settings ask for, in the order in which the edge must try them."""
+        return [self._routes[number] for number in self._numbers.values()]
+
+    @property
+    def origins(self) -> Sequence[OriginState]:
+        """The origins that the routes lead to."""
+        return list(self._origins.values())
+
+    def replace(self, ingress: Ingress) -> bool:
+        """
+        Serve other rules from now on.
+
+        :returns: whether the offer to the edges changed.
+        :raises InvalidSettings: if a file that the rules name cannot be used; then nothing has changed.
+        """
+        origins: dict[_OriginKey, OriginState] = {}
+        for index, rule in enumerate(ingress.rules):
+            key = _origin_key(rule)
+            if key not in origins:
+                try:
+                    origins[key] = self._origin(key, rule)
+                except InvalidSettings as error:
+                    raise InvalidSettings(f"ingress[{index}].{error}") from error
+        before, self._origins = self._numbers, origins
+        self._numbers = {}
+        for offer in ingress.offers:
+            rule = ingress.rules[offer.rule]
+            self._offer((offer.hostname, offer.path, _origin_key(rule)), before, rule)
+        for route_key, number in before.items():
+            if route_key not in self._numbers:
+                self._retired[number] = self._reactor.callLater(RETIRED_SECONDS, self._forget, number)
+        return list(before.values()) != list(self._numbers.values())
+
+    def stream_opened(self, stream: Stream, route_id: int) -> None:
+        """Connect a stream to the origin of its route, or answer why not."""
+        route = self._routes.get(route_id)
+        if route is None:
+            refuse(stream, OpeningCode.NO_SUCH_ROUTE, f"the agent has no route {route_id}")
+            return
+        access = route.origin.access
+        if isinstance(access, Dial):
+            OriginDial(self._reactor, access, stream, route.traffic, route.dialled)
+        else:
+            route.traffic.opened += 1
+            self._serve(access, stream)
+
+    def _serve(self, access: BuiltIn, stream: Stream) -> None:
+        protocol = access.factory.buildProtocol(_NOWHERE)
+        if protocol is None:
+            refuse(stream, OpeningCode.OVERLOADED, "the built-in origin takes no more connections")
+            return
+        stream.write(encode_opening(OpeningCode.OPENED))
+        StreamTransport(stream, protocol, turn=self._turn, host=_NOWHERE, peer=_NOWHERE).start()
+
+    def probe_all(self) -> None:
+        """Find out how every origin is doing, so that people need not wait for a visitor to tell them."""
+        for origin in self._origins.values():
+            self._probe(origin)
+
+    def stop(self) -> None:
+        """Forget every timer."""
+        for call in [*self._retired.values(), *([self._probe_call] if self._probe_call else [])]:
+            call.cancel()
+        self._retired.clear()
+        self._probe_call = None
+        for origin in self._origins.values():
+            if origin.probe is not None:
+                origin.probe.cancel()
+                origin.probe = None
+
+    def _origin(self, key: _OriginKey, rule: Rule) -> OriginState:
+        access = rule.origin.access(self._reactor)
+        known = self._origins.get(key)
+        if known is not None:
+            known.access = access  # a file such as originRequest.ca may hold something else now
+            return known
+        return OriginState(rule.origin.text, access)
+
+    def _offer(self, key: _RouteKey, before: Mapping[_RouteKey, int], rule: Rule) -> None:
+        number = before.get(key)
+        if number is None:
+            number, self._next_number = self._next_number, self._next_number + 1
+            hostname, path, origin_key = key
+            offer = RouteOffer(
+                id=number, hostname=hostname, path=path, service=rule.origin.text, protocol=rule.origin.protocol
+            )
+            self._routes[number] = Route(offer, self._origins[origin_key], self._dialled)
+        self._numbers[key] = number
+
+    def _forget(self, number: int) -> None:
+        del self._retired[number]
+        del self._routes[number]
+
+    def _dialled(self, route: Route, result: DialResult) -> None:
+        if not result.is_connected:
+            route.traffic.failed += 1
+        self._judge(route.origin, result)
+
+    def _judge(self, origin: OriginState, result: DialResult) -> None:
+        was_healthy, origin.last = origin.is_healthy, result
+        if origin.is_healthy == was_healthy:
+            return
+        if result.is_connected:
+            self._log.info("origin {origin} answers again", origin=origin.text)
+        else:
+            self._log.warn("origin {origin} does not answer: {reason}", origin=origin.text, reason=result.detail)
+        for route in self.offered:
+            if route.origin is origin:
+                self._health_changed(route)
+        self._probe_later()
+
+    def _probe_later(self) -> None:
+        if self._probe_call is None and any(not origin.is_healthy for origin in self._origins.values()):
+            self._probe_call = self._reactor.callLater(PROBE_SECONDS, self._probe_unhealthy)
+
+    def _probe_unhealthy(self) -> None:
+        self._probe_call = None
+        for origin in self._origins.values():
+            if not origin.is_healthy:
+                self._probe(origin)
+        self._probe_later()
+
+    def _probe(self, origin: OriginState) -> None:
+        if origin.probe is not None or not isinstance(origin.access, Dial):
+            return
+
+        def done(result: DialResult) -> None:
+            origin.probe = None
+            self._judge(origin, result)
+
+        attempt = probe(self._reactor, origin.access, done)
+        if attempt.is_pending:
+            origin.probe = attempt
+
+
+def _origin_key(rule: Rule) -> _OriginKey:
+    return rule.origin.text, rule.request

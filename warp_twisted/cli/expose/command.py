@@ -1,0 +1,345 @@
+"""
+`warp up`: options, the join token, signals, the log and the terminal; the agent itself is `agent.runner`.
+
+Ctrl-C and SIGTERM drain: what is under way finishes, and the command ends with 0. A second one ends it at once.
+"""
+
+import os
+import re
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from warp_twisted.agent.errors import NotEnrolled
+from warp_twisted.cli.main import INTERRUPTED
+from warp_twisted.errors import InvalidName, InvalidSettings, WarpError
+from warp_twisted.names import parse_label
+
+if TYPE_CHECKING:
+    from warp_twisted.agent.events import Event
+    from warp_twisted.agent.settings import AgentSettings
+    from warp_twisted.ca.tokens import JoinTokenText
+    from warp_twisted.cli.expose.view import View
+    from warp_twisted.cli.local import DemoInfo
+
+REDRAW_SECONDS = 0.5
+DEMO_TOKEN_SECONDS = 600.0
+
+_PORT = re.compile(r":?([0-9]{1,5})")
+_HOST_AND_PORT = re.compile(r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}")
+
+
+@click.command(
+    short_help="Expose a local application.",
+    epilog=(
+        "\b\nExamples:\n"
+        "  warp up 3000                                             # beside `warp demo`, nothing else is needed\n"
+        "  warp up --hostname app.warp.example --token-file token http://localhost:4000\n"
+        "  warp up --hostname app.warp.example --path '^/api/' --label release=canary https://localhost:4443\n"
+        "  warp up --config agent.yaml\n"
+        "\n\b\n"
+        "Exit status: 0 stopped as asked, 1 it failed, 2 called wrongly, 3 no edge answers, 4 the fleet refuses\n"
+        "this agent, 130 stopped by a second Ctrl-C while requests were under way."
+    ),
+)
+@click.argument("origin", required=False)
+@click.option(
+    "--hostname",
+    "-H",
+    "hostnames",
+    multiple=True,
+    metavar="NAME",
+    help="Where visitors reach it; may be given more than once, and may be a pattern such as '*.team.example'. "
+    "Default: a name that the edge hands out.",
+)
+@click.option("--path", default="", metavar="RE2", help="Only paths that match, such as '^/api/'.")
+@click.option(
+    "--label", "labels", multiple=True, metavar="KEY=VALUE", help="A label of this agent; may be given more than once."
+)
+@click.option("--tunnels", type=click.IntRange(1, 32), metavar="N", help="Tunnels to keep. Default: 4.")
+@click.option(
+    "--token-file",
+    metavar="FILE",
+    help="Where the join token is, - for standard input; needed once. Default: $WARP_TOKEN, or a running demo.",
+)
+@click.option(
+    "--state",
+    metavar="DIR",
+    help="Where key and certificate are kept. Default: one directory for each application, "
+    "in $XDG_STATE_HOME/warp or ~/.local/state/warp.",
+)
+@click.option("--config", metavar="FILE", help="An agent.yaml, instead of ORIGIN, --hostname, --path.")
+@click.option("--no-tls-verify", is_flag=True, help="Do not verify the certificate of an https origin.")
+@click.option("--metrics", metavar="ENDPOINT", help="Serve /metrics, /ready, /live: tcp:9465:interface=127.0.0.1.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each event.")
+@click.option("--verbose", "-v", is_flag=True, help="Log more, to standard error.")
+def up(
+    origin: str | None,
+    hostnames: Sequence[str],
+    path: str,
+    labels: Sequence[str],
+    tunnels: int | None,
+    token_file: str | None,
+    state: str | None,
+    config: str | None,
+    no_tls_verify: bool,
+    metrics: str | None,
+    as_json: bool,
+    verbose: bool,
+) -> int:
+    """
+    Expose a local application.
+
+    ORIGIN is a port (3000), host:port, a URL (http://, https://, tcp://), unix:/path, hello-world or http_status:404.
+
+    The agent dials the edges and listens on no network port. The first time it needs a join token, which an operator
+    makes with `warp token create`; after that its certificate renews itself.
+    """
+    from warp_twisted.agent.check import find_token
+
+    if config is not None:
+        if origin is not None or hostnames or path or no_tls_verify:
+            raise click.UsageError("--config says what is served; ORIGIN and its options cannot be added to it")
+        settings = _settings_of_file(config, labels)
+    elif origin is None:
+        raise click.UsageError("ORIGIN is missing, such as 3000 or http://localhost:3000; or give --config")
+    else:
+        settings = settings_of(origin, hostnames, path, labels, no_tls_verify)
+    settings = replace(
+        settings,
+        tunnels=tunnels or settings.tunnels,
+        metrics=metrics or settings.metrics,
+        token_file=token_file or settings.token_file,
+        state=state or (settings.state if config is not None else str(_default_state(settings))),
+    )
+    if config is not None and token_file is None:
+        token = find_token(settings.token_file, os.environ.get("WARP_TOKEN", ""))  # may be gone after it was used
+    else:
+        token = read_token(token_file, os.environ)
+    temporary: Path | None = None
+    if token is None and config is None and state is None and not (Path(settings.state) / "agent.json").exists():
+        token, temporary = _join_demo(settings, hostnames)
+        settings = replace(settings, state=str(temporary))
+    try:
+        return _Run(settings, token, config, as_json=as_json, verbose=verbose).run()
+    finally:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def settings_of(
+    origin: str, hostnames: Sequence[str], path: str, labels: Sequence[str], no_tls_verify: bool
+) -> "AgentSettings":
+    """
+    Return the settings that the command line asks for.
+
+    :raises UsageError: naming the option that is wrong.
+    """
+    from warp_twisted.agent.origins import OriginRequest
+    from warp_twisted.agent.origins.ingress import single_origin
+    from warp_twisted.agent.settings import AgentSettings
+
+    try:
+        ingress = single_origin(service_of(origin), OriginRequest(no_tls_verify=no_tls_verify), hostnames, path)
+    except InvalidSettings as error:
+        # The message names the key of a settings file that was never written.
+        raise click.UsageError(re.sub(r"^ingress\[\d+\]\.", "", str(error))) from error
+    return AgentSettings(ingress=ingress, labels=_labels(labels))
+
+
+def service_of(origin: str) -> str:
+    """Return an origin as settings name it: a bare port or host and port are HTTP."""
+    if port := _PORT.fullmatch(origin):
+        return f"http://localhost:{port[1]}"
+    return f"http://{origin}" if _HOST_AND_PORT.fullmatch(origin) else origin
+
+
+def read_token(token_file: str | None, environment: Mapping[str, str]) -> "JoinTokenText | None":
+    """
+    Read the join token that was given, None if none was.
+
+    :param token_file: a path, or `-` for standard input.
+    :raises WarpError: if there is one that cannot be read.
+    """
+    from warp_twisted.ca.tokens import MAX_TEXT, parse_token
+
+    if token_file == "-":  # noqa: S105 -- no secret, a file
+        return parse_token(sys.stdin.read(MAX_TEXT + 1))
+    if token_file is not None:
+        return parse_token(Path(token_file).read_text("utf-8", "replace"))
+    text = environment.get("WARP_TOKEN", "")
+    return parse_token(text) if text.strip() else None
+
+
+def _settings_of_file(config: str, labels: Sequence[str]) -> "AgentSettings":
+    from warp_twisted.agent.settings import read_agent_settings
+
+    settings = read_agent_settings(config)
+    return replace(settings, labels={**settings.labels, **_labels(labels)})
+
+
+def _labels(texts: Sequence[str]) -> Mapping[str, str]:
+    try:
+        return dict(parse_label(text) for text in texts)
+    except InvalidName as error:
+        raise click.UsageError(f"--label: {error}") from error
+
+
+def _default_state(settings: "AgentSettings") -> Path:
+    """Return a directory of this application's own, so that one user can expose several."""
+    base = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
+    names = [offer.hostname for offer in settings.ingress.offers if offer.hostname]
+    name = "+".join(dict.fromkeys(names)) or settings.ingress.rules[0].origin.text
+    return Path(base).expanduser() / "warp" / re.sub(r"[^a-z0-9.+-]+", "-", name.lower())[:100]
+
+
+def _join_demo(settings: "AgentSettings", hostnames: Sequence[str]) -> tuple["JoinTokenText", Path]:
+    """
+    Get a join token from a demo on this machine.
+
+    :returns: the token, and a new directory to keep the identity in for as long as the command runs.
+    :raises NotEnrolled: if no demo runs.
+    """
+    from warp_twisted.ca.tokens import parse_token
+    from warp_twisted.cli.local import find_demo
+    from warp_twisted.cli.operate.admin import Admin
+    from warp_twisted.cli.operate.answers import NewToken, read
+
+    demo: DemoInfo | None = find_demo()
+    if demo is None:
+        raise NotEnrolled(
+            "no join token was given: ask an operator to run `warp token create`, and pass what it prints with"
+            " --token-file or $WARP_TOKEN; or start `warp demo` in another terminal"
+        )
+    wish = {
+        "hostnames": list(hostnames) or [f"*.{demo.zone}"],
+        "labels": {},
+        "ttl_seconds": DEMO_TOKEN_SECONDS,
+        "uses": 1,
+    }
+    token = read(Admin(demo.admin).post("v1", "tokens", body=wish), NewToken).token
+    return parse_token(token), Path(tempfile.mkdtemp(prefix="warp-up-"))
+
+
+class _Run:
+    """One run of the reactor, from start to the end of the drain."""
+
+    def __init__(
+        self,
+        settings: "AgentSettings",
+        token: "JoinTokenText | None",
+        config: str | None,
+        *,
+        as_json: bool,
+        verbose: bool,
+    ) -> None:
+        from twisted.internet import reactor
+        from twisted.names.client import lookupService
+
+        from warp_twisted.agent.runner import AgentProgram
+        from warp_twisted.cli.expose.view import open_view
+        from warp_twisted.process import prepare
+
+        prepare(reactor)
+        self._reactor: Any = reactor
+        self._settings = settings
+        self._labels = settings.labels
+        self._config = config
+        self._verbose = verbose
+        self._status = 0
+        self._is_stopping = False
+        self._view: View = open_view(as_json)
+        self._program: AgentProgram = AgentProgram(
+            reactor,
+            settings,
+            read_token=lambda: token,
+            read_settings=self._read_settings if config is not None else None,
+            observe=self._observe,
+            lookup_service=lambda name: lookupService(name, timeout=(1, 2, 4)),
+        )
+
+    def run(self) -> int:
+        """
+        Run until stopped.
+
+        :returns: the exit status.
+        """
+        from twisted.internet.task import LoopingCall
+        from twisted.logger import globalLogBeginner
+
+        observer: Any = self._log  # an observer is any callable; the type says more
+        globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False, discardBuffer=True)
+        self._program.ended.addCallbacks(self._ended, self._failed)
+        redraw = LoopingCall(self._draw)
+        redraw.clock = self._reactor
+        self._reactor.callWhenRunning(self._begin)
+        redraw.start(REDRAW_SECONDS).addErrback(self._failed)
+        self._reactor.run(installSignalHandlers=False)
+        self._view.close()
+        return self._status
+
+    def _begin(self) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, lambda number, frame: self._reactor.callFromThread(self._signalled, number))
+        self._program.startService()
+
+    def _signalled(self, number: int) -> None:
+        if number == signal.SIGHUP and self._config is not None:
+            self._program.reload()
+        elif not self._is_stopping:
+            self._is_stopping = True
+            self._program.stopService()
+        else:
+            self._status = INTERRUPTED
+            self._program.stop_now()
+            self._reactor.stop()
+
+    def _ended(self, _: None) -> None:
+        if self._reactor.running:
+            self._reactor.stop()
+
+    def _failed(self, failure: Any) -> None:
+        self._status = getattr(failure.value, "exit_code", 1)
+        self._view.close()
+        if failure.check(WarpError, OSError):
+            click.echo(f"warp: {' '.join(failure.getErrorMessage().split())}", err=True)
+        else:
+            click.echo(f"warp: the agent failed, which is a defect of Warp\n{failure.getTraceback()}", err=True)
+        self._reactor.callWhenRunning(self._reactor.stop)
+
+    def _read_settings(self) -> "AgentSettings":
+        settings = _settings_of_file(self._config or "", ())
+        return replace(
+            settings,
+            labels={**settings.labels, **self._labels},
+            tunnels=self._settings.tunnels,
+            metrics=self._settings.metrics,
+            token_file=self._settings.token_file,
+            state=self._settings.state,
+        )
+
+    def _observe(self, event: "Event") -> None:
+        self._view.tell(event)
+
+    def _draw(self) -> None:
+        if self._program.agent is not None:
+            self._view.draw(self._program.agent)
+
+    def _log(self, event: Any) -> None:
+        """Show warnings, and with --verbose what is less; events are shown by the view."""
+        from twisted.logger import LogLevel, formatEvent
+
+        level = event.get("log_level", LogLevel.info)
+        if level < (LogLevel.info if self._verbose else LogLevel.error):
+            return
+        failure = event.get("log_failure")
+        text = f"{level.name}: {formatEvent(event)}"
+        text += f"\n{failure.getTraceback()}" if failure is not None else ""
+        self._view.say(text)

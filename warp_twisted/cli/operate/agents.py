@@ -1,0 +1,73 @@
+"""`warp agent`: who is enrolled, and cutting somebody off."""
+
+import click
+
+from warp_twisted.cli.operate.admin import ADMIN_OPTION, find_admin
+from warp_twisted.cli.operate.answers import Agent, read
+from warp_twisted.cli.options import SELECTOR_OPTION
+from warp_twisted.cli.output import JSON_OPTION, instant, labels_text, print_json, print_table
+from warp_twisted.names import LabelSelector
+
+
+@click.group(
+    short_help="List enrolled agents and revoke them.",
+    epilog="\b\nExamples:\n  warp agent list --selector release=canary\n  warp agent revoke a-0123456789abcdef",
+)
+def agent() -> None:
+    """List enrolled agents and revoke them."""
+
+
+@agent.command(
+    "list", epilog="\b\nExamples:\n  warp agent list\n  warp agent list --selector 'team in (blue,red)' --json"
+)
+@SELECTOR_OPTION
+@ADMIN_OPTION
+@JSON_OPTION
+def list_(selector: LabelSelector | None, admin: str | None, as_json: bool) -> None:
+    """
+    List the agents that are enrolled, and those that were revoked.
+
+    The labels are those that join tokens gave; what agents call themselves is in `warp status`.
+    """
+    answer = find_admin(admin).get("v1", "agents")
+    agents = [each for each in read(answer, list[Agent]) if selector is None or selector.matches(each.labels)]
+    if as_json:
+        ids = {each.id for each in agents}
+        print_json([each for each in read(answer, list[dict[str, object]]) if each["id"] in ids])
+        return
+    print_agents(agents)
+
+
+@agent.command(
+    epilog="\b\nExamples:\n  warp agent revoke a-0123456789abcdef --reason 'the laptop was stolen'",
+)
+@click.argument("agents", metavar="AGENT...", nargs=-1, required=True)
+@click.option("--reason", default="", help="Kept with the revocation.")
+@ADMIN_OPTION
+def revoke(agents: tuple[str, ...], reason: str, admin: str | None) -> None:
+    """
+    Cut these agents off, for good.
+
+    Their tunnels are closed and their names leave DNS at once, their certificates are refused from now on. To let
+    one in again, give it a new join token.
+    """
+    edge = find_admin(admin)
+    for each in agents:
+        edge.delete("v1", "agents", each, body={"reason": reason})
+        click.echo(f"Agent {each} is revoked.")
+
+
+def print_agents(agents: list[Agent]) -> None:
+    """Print a table of agents."""
+    rows = [
+        [
+            each.id,
+            f"revoked {instant(each.revoked_at)}" if each.revoked_at else ("up" if each.tunnels else "down"),
+            str(each.tunnels),
+            ",".join(each.hostnames) or "-",
+            labels_text(each.labels),
+            instant(each.enrolled_at),
+        ]
+        for each in agents
+    ]
+    print_table(["AGENT", "STATE", "TUNNELS", "MAY SERVE", "LABELS", "ENROLLED"], rows)

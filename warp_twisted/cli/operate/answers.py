@@ -1,0 +1,132 @@
+"""
+What an edge's admin interface answers, as far as the command shows it.
+
+Unknown fields are ignored, so that a newer edge may say more. The answers are made by `edge.operators.operations`.
+"""
+
+from typing import TypeVar
+
+import msgspec
+
+from warp_twisted.cli.errors import EdgeRefused
+
+
+class Token(msgspec.Struct, frozen=True):
+    """A join token, without its secret."""
+
+    id: str
+    hostnames: list[str]
+    uses_left: int
+    expires_at: float
+    labels: dict[str, str] = {}
+    created_at: float = 0.0
+
+
+class NewToken(Token, frozen=True):
+    """A join token that was made just now, with the text to hand out."""
+
+    token: str = ""
+
+    def __repr__(self) -> str:
+        return f"NewToken(id={self.id!r}, token=****)"
+
+
+class Agent(msgspec.Struct, frozen=True):
+    """An enrolled agent, or one that was revoked."""
+
+    id: str
+    hostnames: list[str] = []
+    labels: dict[str, str] = {}
+    token: str = ""
+    enrolled_at: float = 0.0
+    tunnels: int = 0
+    revoked_at: float = 0.0
+    reason: str = ""
+
+
+class Edge(msgspec.Struct, frozen=True):
+    """An edge of the fleet."""
+
+    name: str
+    addresses: list[str]
+    http_port: int | None = None
+    https_port: int | None = None
+    tunnel_port: int | None = None
+    draining: bool = False
+
+
+class Tunnel(msgspec.Struct, frozen=True):
+    """A tunnel; what only its own edge knows is None for tunnels of others."""
+
+    id: str
+    agent: str
+    edge: str
+    slot: int = 0
+    hostnames: list[str] = []
+    labels: dict[str, str] = {}
+    draining: bool = False
+    registered_at: float = 0.0
+    address: str = ""
+    streams: int | None = None
+    round_trip_seconds: float | None = None
+
+
+class Route(msgspec.Struct, frozen=True):
+    """A hostname and path, and how many tunnels may serve it; `services` is agent → what it leads to there."""
+
+    hostname: str
+    path: str = ""
+    url: str = ""
+    tunnels: int = 0
+    services: dict[str, str] = {}
+
+
+class EdgeState(msgspec.Struct, frozen=True):
+    """
+    The edge that answers.
+
+    :ivar visitors: their connections; while the edge drains, each has a request under way.
+    """
+
+    name: str
+    zone: str
+    ready: bool
+    parts: dict[str, bool] = {}
+    version: str = ""
+    draining: bool = False
+    tunnels: int = 0
+    streams: int = 0
+    visitors: int = 0
+
+
+class RegistryState(msgspec.Struct, frozen=True):
+    """The registry, as the edge that answers sees it."""
+
+    current: bool
+    writable: bool = True
+
+
+class Status(msgspec.Struct, frozen=True):
+    """Everything that an edge says of itself and of the fleet."""
+
+    edge: EdgeState
+    registry: RegistryState
+    edges: list[Edge]
+    tunnels: list[Tunnel]
+    routes: list[Route]
+    agents: list[Agent]
+
+
+T = TypeVar("T")
+
+
+def read(answer: object, kind: type[T]) -> T:
+    """
+    Take an answer as what it should be.
+
+    :raises EdgeRefused: if the edge is of a version that answers something else.
+    """
+    try:
+        return msgspec.convert(answer, kind)
+    except msgspec.ValidationError as error:
+        raise EdgeRefused(f"the edge answers in a way that this warp does not know ({error}); update it") from error

@@ -1,0 +1,124 @@
+"""`warp status`: edges, tunnels, routes and agents, as one edge sees the fleet."""
+
+import time
+
+import click
+
+from warp_twisted.cli.operate.admin import ADMIN_OPTION, find_admin
+from warp_twisted.cli.operate.agents import print_agents
+from warp_twisted.cli.operate.answers import Edge, EdgeState, Route, Status, Tunnel, read
+from warp_twisted.cli.options import SELECTOR_OPTION
+from warp_twisted.cli.output import JSON_OPTION, labels_text, print_json, print_table, span
+from warp_twisted.names import LabelSelector
+
+_CLOSED_BY_DRAIN = frozenset({"accepting", "listeners", "records"})  # parts of an edge that stop because they should
+
+
+@click.command(
+    short_help="Show edges, tunnels and routes.",
+    epilog="\b\nExamples:\n"
+    "  warp status\n"
+    "  warp status --selector release=canary\n"
+    "  warp status --json | jq '.routes[].url'",
+)
+@SELECTOR_OPTION
+@ADMIN_OPTION
+@JSON_OPTION
+def status(selector: LabelSelector | None, admin: str | None, as_json: bool) -> None:
+    """
+    Show the edges, tunnels, routes and agents of the fleet, as the edge on this machine sees them.
+
+    With a selector: the tunnels that it matches, the agents that have them, and their routes.
+    """
+    answer = read(find_admin(admin).get("v1", "status"), dict[str, object])
+    if selector is not None:
+        answer = select(answer, selector)
+    if as_json:
+        print_json(answer)
+        return
+    found = read(answer, Status)
+    _print_edge(found)
+    now = time.time()
+    for title, heads, rows in (
+        ("Edges", ["EDGE", "STATE", "ADDRESSES", "HTTP", "HTTPS", "TUNNELS"], [_edge(each) for each in found.edges]),
+        ("Routes", ["URL", "PATH", "TUNNELS", "SERVICES"], [_route(each) for each in found.routes]),
+        (
+            "Tunnels",
+            ["AGENT", "EDGE", "SLOT", "STATE", "AGE", "STREAMS", "ROUND TRIP", "FROM", "LABELS", "HOSTNAMES"],
+            [_tunnel(each, now) for each in found.tunnels],
+        ),
+    ):
+        click.echo(f"\n{title}: {len(rows)}")
+        if rows:
+            print_table(heads, rows)
+    click.echo(f"\nAgents: {len(found.agents)}")
+    if found.agents:
+        print_agents(found.agents)
+
+
+def select(answer: dict[str, object], selector: LabelSelector) -> dict[str, object]:
+    """Return a status with only the tunnels that a selector matches, the agents that have them, and their routes."""
+    raw_tunnels, raw_routes, raw_agents = (
+        read(answer.get(key), list[dict[str, object]]) for key in ("tunnels", "routes", "agents")
+    )
+    tunnels = [each for each in raw_tunnels if selector.matches(read(each, Tunnel).labels)]
+    agents = {str(each["agent"]) for each in tunnels}
+    return {
+        **answer,
+        "tunnels": tunnels,
+        "routes": [each for each in raw_routes if agents & set(read(each, Route).services)],
+        "agents": [each for each in raw_agents if each.get("id") in agents],
+    }
+
+
+def _print_edge(found: Status) -> None:
+    edge = found.edge
+    state = "draining" if edge.draining else "ready" if edge.ready else "not ready"
+    meant = _CLOSED_BY_DRAIN if edge.draining else frozenset()
+    failing = [part for part, works in edge.parts.items() if not works and part not in meant]
+    click.echo(f"Edge {edge.name} of {edge.zone}, version {edge.version}: {state}")
+    if edge.draining:
+        click.echo(_drain(edge))
+    if failing:
+        click.echo(f"Not working: {', '.join(failing)}; the edge's log says why")
+    if not found.registry.current:
+        click.echo("The registry cannot be read for now: what follows may be old; existing tunnels go on")
+    elif not found.registry.writable:
+        click.echo("The registry takes no changes for now: new tunnels serve, but DNS does not know them yet")
+
+
+def _drain(edge: EdgeState) -> str:
+    if not edge.visitors and not edge.tunnels:
+        return "Drained: the listeners are closed, and nothing is under way; the edge can be stopped"
+    requests, tunnels = _count(edge.visitors, "request"), _count(edge.tunnels, "tunnel")
+    return f"Draining: the listeners are closed; {requests} in flight, {tunnels} left"
+
+
+def _count(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def _edge(edge: Edge) -> list[str]:
+    ports = [str(port) if port else "-" for port in (edge.http_port, edge.https_port, edge.tunnel_port)]
+    return [edge.name, "draining" if edge.draining else "up", ",".join(edge.addresses), *ports]
+
+
+def _route(route: Route) -> list[str]:
+    services = sorted(set(route.services.values()))
+    return [route.url or route.hostname, route.path or "-", str(route.tunnels), ",".join(services) or "-"]
+
+
+def _tunnel(tunnel: Tunnel, now: float) -> list[str]:
+    trip = tunnel.round_trip_seconds
+    return [
+        tunnel.agent,
+        tunnel.edge,
+        str(tunnel.slot),
+        "draining" if tunnel.draining else "up",
+        span(now - tunnel.registered_at) if tunnel.registered_at else "-",
+        "-" if tunnel.streams is None else str(tunnel.streams),
+        "-" if trip is None else f"{trip * 1000:.1f} ms",
+        tunnel.address or "-",
+        labels_text(tunnel.labels),
+        ",".join(tunnel.hostnames) or "-",
+    ]

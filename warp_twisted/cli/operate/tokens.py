@@ -1,0 +1,130 @@
+"""`warp token`: join tokens, which let agents in. The text of a token is shown once, and only by `create`."""
+
+import os
+import time
+from pathlib import Path
+
+import click
+
+from warp_twisted.cli.operate.admin import ADMIN_OPTION, find_admin
+from warp_twisted.cli.operate.answers import NewToken, Token, read
+from warp_twisted.cli.options import duration, hostname_pattern, label
+from warp_twisted.cli.output import JSON_OPTION, labels_text, print_json, print_table, span
+from warp_twisted.names import HostnamePattern
+
+
+@click.group(
+    short_help="Make, list and revoke join tokens.",
+    epilog="\b\nExamples:\n"
+    "  warp token create --hostname '*.team.warp.example' --out join-token\n"
+    "  warp token list\n"
+    "  warp token revoke 0123456789abcdef",
+)
+def token() -> None:
+    """
+    Make, list and revoke join tokens.
+
+    A join token lets agents enroll: as often as its uses say, until it expires, for the hostnames it names. The
+    registry keeps a hash of it only.
+    """
+
+
+@token.command(
+    epilog="\b\nExamples:\n"
+    "  warp token create --hostname app.warp.example --out join-token\n"
+    "  warp token create --hostname '*.team.warp.example' --label team=blue --ttl 7d --uses 20 --json",
+)
+@click.option(
+    "--hostname",
+    "hostnames",
+    metavar="PATTERN",
+    type=hostname_pattern,
+    multiple=True,
+    required=True,
+    help="What the agents may serve: a hostname, or *. and a suffix; may be repeated.",
+)
+@click.option(
+    "--label", "labels", type=label, metavar="KEY=VALUE", multiple=True, help="Given to the agents; may be repeated."
+)
+@click.option(
+    "--ttl", type=duration, metavar="TIME", default="1h", show_default=True, help="How long it lets agents in."
+)
+@click.option("--uses", type=click.IntRange(1), default=1, show_default=True, help="How many agents it lets in.")
+@click.option("--out", type=click.Path(path_type=Path), help="Write the token to this new file, mode 0600.")
+@ADMIN_OPTION
+@JSON_OPTION
+def create(
+    hostnames: tuple[HostnamePattern, ...],
+    labels: tuple[tuple[str, str], ...],
+    ttl: float,
+    uses: int,
+    out: Path | None,
+    admin: str | None,
+    as_json: bool,
+) -> None:
+    """Make a join token, and print it: it is not shown again."""
+    # The file is made first, so that no token is made that cannot be kept.
+    descriptor = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600) if out else None
+    try:
+        wish = {
+            "hostnames": [str(each) for each in hostnames],
+            "labels": dict(labels),
+            "ttl_seconds": ttl,
+            "uses": uses,
+        }
+        answer = find_admin(admin).post("v1", "tokens", body=wish)
+        made = read(answer, NewToken)
+    except BaseException:
+        if descriptor is not None and out is not None:
+            os.close(descriptor)
+            out.unlink()
+        raise
+    if descriptor is not None:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(made.token + "\n")
+    if as_json:
+        shown = read(answer, dict[str, object])
+        print_json({key: value for key, value in shown.items() if key != "token" or out is None})
+        return
+    if out is None:
+        click.echo(made.token)
+    left = span(made.expires_at - time.time() + 1)
+    click.echo(f"Token {made.id} for {', '.join(made.hostnames)}: {_uses(made)}, for {left}.", err=True)
+
+
+@token.command("list", epilog="\b\nExample:\n  warp token list --json")
+@ADMIN_OPTION
+@JSON_OPTION
+def list_(admin: str | None, as_json: bool) -> None:
+    """List the join tokens, without their secrets."""
+    answer = find_admin(admin).get("v1", "tokens")
+    if as_json:
+        print_json(answer)
+        return
+    now = time.time()
+    rows = [
+        [
+            each.id,
+            ",".join(each.hostnames),
+            labels_text(each.labels),
+            str(each.uses_left),
+            f"in {span(each.expires_at - now)}" if each.expires_at > now else "expired",
+        ]
+        for each in read(answer, list[Token])
+    ]
+    print_table(["TOKEN", "HOSTNAMES", "LABELS", "USES LEFT", "EXPIRES"], rows)
+
+
+@token.command(epilog="\b\nExample:\n  warp token revoke 0123456789abcdef")
+@click.argument("tokens", metavar="TOKEN...", nargs=-1, required=True)
+@ADMIN_OPTION
+def revoke(tokens: tuple[str, ...], admin: str | None) -> None:
+    """Let nobody in with these tokens (named by id) any more; agents that they let in stay."""
+    edge = find_admin(admin)
+    for each in tokens:
+        edge.delete("v1", "tokens", each)
+        click.echo(f"Token {each} is revoked.")
+
+
+def _uses(made: Token) -> str:
+    return "one agent" if made.uses_left == 1 else f"{made.uses_left} agents"

@@ -1,0 +1,248 @@
+"""
+Letting agents in: join token → agent record → certificate, later renewals, and revocation.
+
+The judgement of tokens is `ca.tokens`', the making of certificates `ca.issue`'s; this is the order in which the
+registry hears of it. A use of a token is counted by compare-and-set together with the agent's record, so two agents
+that come at the same moment with a token for one do not both get in.
+"""
+
+import re
+import secrets
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+from cryptography import x509
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from warp_twisted.ca.errors import CaError, TokenRefused
+from warp_twisted.ca.issue import check_permitted, issue_agent, read_request, to_pem, utc
+from warp_twisted.ca.store import EdgeAuthority
+from warp_twisted.ca.tokens import check_token, format_token, new_token
+from warp_twisted.edge.agents.offers import check_wishes
+from warp_twisted.edge.errors import AgentUnknown, TokenNotFound, TooManyEnrollments
+from warp_twisted.edge.routes.limits import network_of, plain_address
+from warp_twisted.errors import InvalidName, WarpError
+from warp_twisted.names import HostnamePattern
+from warp_twisted.registry.errors import RegistryError
+from warp_twisted.registry.mirror import Mirror
+from warp_twisted.registry.model import AGENTS, NAMES, REVOCATIONS, TOKENS, Agent, JoinToken, Revocation, decode, encode
+from warp_twisted.registry.store import Delete, Expect, Put, Store
+from warp_twisted.wire.control import Enrolled, EnrollRefused, EnrollRequest, Renewed, RenewRefused
+
+ATTEMPTS = 5  # at a token that others use in the same moment
+REMEMBERED_ADDRESSES = 10_000
+AGENT_ID = re.compile(r"a-[0-9a-f]{16}")  # as `_enroll` makes them
+
+
+def issued_until(chain_pem: str) -> float:
+    """Return when the first certificate of a chain that was just issued ends."""
+    return x509.load_pem_x509_certificate(chain_pem.encode()).not_valid_after_utc.timestamp()
+
+
+class EnrollmentRate:
+    """
+    How often each address may enroll: a bucket of tries that fills up again.
+
+    IPv6 addresses count by their /64, which one host owns. The least recently seen address is forgotten first.
+    """
+
+    def __init__(self, clock: IReactorTime, remembered: int = REMEMBERED_ADDRESSES) -> None:
+        self._clock = clock
+        self._remembered = remembered
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def take(self, address: str, per_second: float, burst: int) -> None:
+        """
+        Count one try.
+
+        :raises TooManyEnrollments: if there is none left for this address.
+        """
+        key = network_of(plain_address(address))
+        now = self._clock.seconds()
+        left, seen_at = self._buckets.pop(key, (float(burst), now))
+        left = min(float(burst), left + (now - seen_at) * per_second)
+        self._buckets[key] = (left - 1 if left >= 1 else left, now)
+        if len(self._buckets) > self._remembered:
+            self._buckets.popitem(last=False)
+        if left < 1:
+            raise TooManyEnrollments()
+
+
+class Enrollment:
+    """
+    Who may become an agent of this fleet, and who no longer is one.
+
+    :param agent_lifetime: returns how long agents' certificates are valid, in seconds.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        store: Store,
+        mirror: Mirror,
+        authority: EdgeAuthority,
+        clock: IReactorTime,
+        agent_lifetime: Callable[[], float],
+    ) -> None:
+        self._store = store
+        self._mirror = mirror
+        self._authority = authority
+        self._clock = clock
+        self._agent_lifetime = agent_lifetime
+        self.enrolled = 0
+        self.refused: dict[str, int] = {}
+
+    async def enroll(self, request: EnrollRequest) -> Enrolled | EnrollRefused:
+        """Judge a join token, and make its holder an agent."""
+        try:
+            agent, chain = await self._enroll(request)
+        except TokenRefused as error:
+            return self._refuse(error.code, error)
+        except (CaError, InvalidName) as error:
+            return self._refuse("bad_request", error)
+        except RegistryError as error:
+            return self._refuse("unavailable", error)
+        except WarpError as error:
+            return self._refuse("not_allowed", error)
+        self.enrolled += 1
+        self._log.info(
+            "agent {agent} enrolled with token {token} for {hostnames}",
+            agent=agent.id, token=agent.token, hostnames=", ".join(agent.hostnames),
+        )  # fmt: skip
+        return Enrolled(
+            agent_id=agent.id,
+            chain_pem=chain,
+            root_pem=self._authority.roots_pem,
+            hostnames=list(agent.hostnames),
+        )
+
+    def renew(self, agent: str, csr_pem: str) -> Renewed | RenewRefused:
+        """Issue the next certificate of an enrolled agent, for the hostnames that its record allows now."""
+        record = self._mirror.agents.get(agent)
+        if agent in self._mirror.revocations or record is None:
+            return RenewRefused(code="revoked", reason=f"agent {agent} is not enrolled any more")
+        try:
+            chain = self._issue(record, csr_pem)
+        except CaError as error:
+            self._log.warn("no certificate for {agent}: {error}", agent=agent, error=error)
+            return RenewRefused(code="bad_request", reason=str(error))
+        Deferred.fromCoroutine(self._note_end(record, issued_until(chain))).addErrback(self._not_noted)
+        return Renewed(chain_pem=chain)
+
+    async def create_token(
+        self,
+        *,
+        edges: Sequence[str],
+        hostnames: Sequence[str],
+        labels: Mapping[str, str],
+        uses: int,
+        ttl_seconds: float,
+    ) -> tuple[JoinToken, str]:
+        """
+        Make a join token, and forget those whose time is over.
+
+        :returns: what the registry keeps, and the text for the agent, which is not kept anywhere.
+        :raises InvalidName: if a hostname pattern or label is none.
+        :raises CaError: if a pattern is outside what this edge may issue for.
+        :raises ValueError: if a number is out of bounds.
+        """
+        kept, text = new_token(
+            edges=edges,
+            fingerprint=self._authority.root_fingerprint,
+            hostnames=hostnames,
+            labels=labels,
+            uses=uses,
+            ttl_seconds=ttl_seconds,
+            now=self._clock.seconds(),
+        )
+        check_permitted(self._authority.issuer, [HostnamePattern.parse(text) for text in kept.hostnames])
+        old = [token.key for token in self._mirror.tokens.values() if token.expires_at <= self._clock.seconds()]
+        await self._store.transact([Expect(kept.key)], [Put(kept.key, encode(kept)), *map(Delete, old)])
+        return kept, format_token(text)
+
+    async def revoke_token(self, token: str) -> None:
+        """
+        Let nobody in with a token any more; agents that it let in stay.
+
+        :raises TokenNotFound: if there is none.
+        """
+        if not await self._store.delete(TOKENS + token):
+            raise TokenNotFound(f"no join token {token} exists")
+
+    async def revoke_agent(self, agent: str, reason: str = "") -> None:
+        """
+        Cut an agent off: every edge that hears of it closes its tunnels, and nobody lets it in again.
+
+        It need not be known here: a registry that was restored from a backup may have forgotten an agent that enrolled
+        later, and its certificate is good all the same.
+
+        :raises AgentUnknown: if there is none, and this is no agent's id.
+        """
+        if agent in self._mirror.revocations:
+            return
+        is_id = AGENT_ID.fullmatch(agent) or any(tunnel.agent == agent for tunnel in self._mirror.tunnels.values())
+        if not is_id and await self._store.get(AGENTS + agent) is None:
+            raise AgentUnknown(f"no agent {agent} is enrolled, and an agent's id is a- with 16 hexadecimal digits")
+        revocation = Revocation(agent=agent, revoked_at=self._clock.seconds(), reason=reason)
+        names = [NAMES + given.hostname for given in self._mirror.given_names.values() if given.agent == agent]
+        await self._store.transact(
+            [], [Put(REVOCATIONS + agent, encode(revocation)), Delete(AGENTS + agent), *map(Delete, names)]
+        )
+        self._log.info("agent {agent} was revoked: {reason}", agent=agent, reason=reason)
+
+    async def _enroll(self, request: EnrollRequest) -> tuple[Agent, str]:
+        for _ in range(ATTEMPTS):
+            item = await self._store.get(TOKENS + request.token_id)
+            found = decode(item.key, item.value) if item else None
+            now = self._clock.seconds()
+            token = check_token(found if isinstance(found, JoinToken) else None, request.secret, now)
+            check_wishes(request.hostnames, [HostnamePattern.parse(text) for text in token.hostnames])
+            agent = Agent(
+                id=f"a-{secrets.token_hex(8)}",
+                hostnames=token.hostnames,
+                labels=token.labels,
+                token=token.id,
+                enrolled_at=now,
+            )
+            chain = self._issue(agent, request.csr_pem)
+            agent = replace(agent, expires_at=issued_until(chain))
+            used = replace(token, uses_left=token.uses_left - 1)
+            if await self._store.transact(
+                [Expect(token.key, item.modified if item else 0), Expect(agent.key)],
+                [Put(token.key, encode(used)), Put(agent.key, encode(agent))],
+            ):
+                return agent, chain
+        raise RegistryError("too many agents use this join token at the same moment; try again")
+
+    async def _note_end(self, record: Agent, expires_at: float) -> None:
+        """Write down until when an agent may come back, for `retirement`; unless its record just changed or went."""
+        item = await self._store.get(record.key)
+        if item is not None and decode(item.key, item.value) == record:
+            renewed = replace(record, expires_at=expires_at)
+            await self._store.transact([Expect(record.key, item.modified)], [Put(record.key, encode(renewed))])
+
+    def _not_noted(self, failure: Failure) -> None:
+        failure.trap(RegistryError)  # that it is away is said by whoever holds leases in it; the next renewal notes it
+
+    def _issue(self, agent: Agent, csr_pem: str) -> str:
+        issuer = self._authority.issuer
+        certificate = issue_agent(
+            issuer,
+            read_request(csr_pem),
+            agent.id,
+            agent.patterns,
+            utc(self._clock.seconds()),
+            timedelta(seconds=self._agent_lifetime()),
+        )
+        return to_pem(certificate, *issuer.chain)
+
+    def _refuse(self, code: str, error: Exception) -> EnrollRefused:
+        self.refused[code] = self.refused.get(code, 0) + 1
+        self._log.warn("an enrollment is refused: {error}", error=error)
+        return EnrollRefused(code=code, reason=str(error))

@@ -1,0 +1,157 @@
+"""
+The table of this edge's registered tunnels: by id, and by agent and slot.
+
+It decides what a new tunnel replaces and whether there is room for it; `edge.agents.tunnels` does what follows.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from warp_twisted.edge.agents.offers import Offer
+from warp_twisted.edge.errors import OfferRefused
+from warp_twisted.edge.settings import Limits
+from warp_twisted.registry.claims import Claim
+from warp_twisted.registry.model import Tunnel
+from warp_twisted.tunnel import TunnelProtocol
+from warp_twisted.wire.control import RouteOffer
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class EdgeTunnel:
+    """
+    A registered tunnel.
+
+    :ivar protocol: opens streams to the agent.
+    :ivar offer: what is served through it.
+    :ivar expires_at: when the agent's certificate ends, unless it renews.
+    :ivar unhealthy: routes whose origin does not answer, by number, and what the agent says of it.
+    :ivar claim: its entry in the registry.
+    """
+
+    id: str
+    agent: str
+    slot: int
+    session: str
+    software: str
+    address: str
+    protocol: TunnelProtocol
+    offer: Offer
+    registered_at: float
+    expires_at: float
+    is_draining: bool = False
+    unhealthy: dict[int, str] = field(default_factory=dict)
+    claim: Claim | None = None
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """The agent's labels."""
+        return self.offer.labels
+
+    def value(self, edge: str) -> Tunnel:
+        """Return what the registry is to hold of it."""
+        return Tunnel(
+            id=self.id,
+            agent=self.agent,
+            slot=self.slot,
+            edge=edge,
+            hostnames=self.offer.hostnames,
+            labels=dict(self.labels),
+            draining=self.is_draining,
+            registered_at=self.registered_at,
+            address=self.address,
+        )
+
+    def __repr__(self) -> str:
+        return f"<EdgeTunnel {self.id} of {self.agent}/{self.slot}>"
+
+
+class Routes(Protocol):
+    """What the edge's route table does for tunnels; see `edge.routes.table`."""
+
+    def add(self, tunnel: "EdgeTunnel", offers: Sequence[RouteOffer]) -> None:
+        """Serve these routes through a tunnel, in place of those it served before."""
+
+    def remove(self, tunnel: "EdgeTunnel") -> None:
+        """Send nothing more through a tunnel."""
+
+    def drain(self, tunnel: "EdgeTunnel") -> None:
+        """Begin nothing new through a tunnel."""
+
+
+@dataclass(slots=True)
+class TunnelCounts:
+    """What has happened since the start."""
+
+    registered: int = 0
+    replaced: int = 0
+    lost: int = 0
+    refused: dict[str, int] = field(default_factory=dict)
+
+    def count_refusal(self, code: str) -> None:
+        """Count an agent that was refused."""
+        self.refused[code] = self.refused.get(code, 0) + 1
+
+
+class Registrations:
+    """
+    Every registered tunnel of this edge.
+
+    :ivar by_id: the tunnels; do not change it.
+    """
+
+    def __init__(self) -> None:
+        self.by_id: dict[str, EdgeTunnel] = {}
+        self.counts = TunnelCounts()
+        self._by_agent: dict[str, dict[int, EdgeTunnel]] = {}
+
+    @property
+    def stream_count(self) -> int:
+        """Streams open in all tunnels."""
+        return sum(tunnel.protocol.stream_count for tunnel in self.by_id.values())
+
+    def of_agent(self, agent: str) -> list[EdgeTunnel]:
+        """Return an agent's tunnels."""
+        return list(self._by_agent.get(agent, {}).values())
+
+    def check_room(self, agent: str, slot: int, session: str, limits: Limits) -> None:
+        """
+        Refuse a tunnel too many; those that it would replace do not count.
+
+        :raises OfferRefused: naming the limit.
+        """
+        own = self._by_agent.get(agent, {}).values()
+        staying = sum(not _is_stale(tunnel, slot, session) for tunnel in own)
+        if staying >= limits.tunnels_per_agent:
+            raise OfferRefused("overloaded", f"{limits.tunnels_per_agent} tunnels is most for one agent", retry=True)
+        if len(self.by_id) - (len(own) - staying) >= limits.tunnels:
+            raise OfferRefused("overloaded", f"this edge has its {limits.tunnels} tunnels already", retry=True)
+
+    def add(self, tunnel: EdgeTunnel) -> list[EdgeTunnel]:
+        """
+        Put a tunnel into the table: the newest wins.
+
+        :returns: what it replaces: the tunnel in its slot, and all of an earlier run of the same agent. They stay in
+            the table until they are removed.
+        """
+        slots = self._by_agent.setdefault(tunnel.agent, {})
+        stale = [old for old in slots.values() if _is_stale(old, tunnel.slot, tunnel.session)]
+        slots[tunnel.slot] = tunnel
+        self.by_id[tunnel.id] = tunnel
+        self.counts.registered += 1
+        self.counts.replaced += len(stale)
+        return stale
+
+    def remove(self, tunnel: EdgeTunnel) -> None:
+        """Take a tunnel out."""
+        self.counts.lost += 1
+        del self.by_id[tunnel.id]
+        slots = self._by_agent.get(tunnel.agent, {})
+        if slots.get(tunnel.slot) is tunnel:
+            del slots[tunnel.slot]
+        if not slots:
+            self._by_agent.pop(tunnel.agent, None)
+
+
+def _is_stale(tunnel: EdgeTunnel, slot: int, session: str) -> bool:
+    return tunnel.slot == slot or tunnel.session != session

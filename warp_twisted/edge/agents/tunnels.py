@@ -1,0 +1,396 @@
+"""
+The tunnels of this edge: from an agent's hello to the tunnel's end.
+
+Decides who may register, what is replaced, and what the registry and the route table hear of it. It is the
+`TunnelDelegate` of every tunnel; how bytes move is `tunnel`'s, where requests go is `routing`'s.
+
+The order at registration: the route table first, then the registry (so that no visitor comes before there is a
+route), then the tunnel that this one replaces is closed, and `Accepted` is sent last. When the registry is away the
+tunnel serves all the same; its names appear when the registry is back.
+"""
+
+import secrets
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from warp_twisted.ca.issue import AgentIdentity
+from warp_twisted.edge.agents.admission import Admission, revocation_sentence
+from warp_twisted.edge.agents.control_rate import ControlRate
+from warp_twisted.edge.agents.enrollment import issued_until
+from warp_twisted.edge.agents.offers import Offer, check_hello
+from warp_twisted.edge.agents.registrations import EdgeTunnel, Registrations, Routes
+from warp_twisted.edge.errors import EdgeError, OfferRefused
+from warp_twisted.edge.settings import EdgeSettings
+from warp_twisted.registry.claims import Claims
+from warp_twisted.registry.mirror import Mirror
+from warp_twisted.registry.model import Agent, Change, Revocation
+from warp_twisted.tunnel import TunnelProtocol
+from warp_twisted.wire.control import (
+    Accepted,
+    ControlMessage,
+    Drain,
+    Hello,
+    OriginHealth,
+    Refused,
+    Renewed,
+    RenewRefused,
+    RenewRequest,
+    RoutesChanged,
+)
+from warp_twisted.wire.errors import WireError
+from warp_twisted.wire.frames import GoAwayCode
+
+MAX_WAITING_MESSAGES = 16  # from one agent while its last message is being answered
+EXPIRY_CHECK_SECONDS = 30.0
+
+
+class Authority(Protocol):
+    """Who renews certificates; see `edge.agents.enrollment`."""
+
+    def renew(self, agent: str, csr_pem: str) -> Renewed | RenewRefused:
+        """Issue the next certificate of an enrolled agent."""
+
+
+@dataclass(eq=False, slots=True)
+class _Peer:
+    """An agent's connection, before and after it registered."""
+
+    protocol: TunnelProtocol
+    rate: ControlRate
+    identity: AgentIdentity | None = None
+    deadline: IDelayedCall | None = None
+    tunnel: EdgeTunnel | None = None
+    waiting: deque[ControlMessage] = field(default_factory=deque)
+    is_answering: bool = False
+    is_gone: bool = False
+
+
+class EdgeTunnels:
+    """
+    Every tunnel of this edge.
+
+    :param settings: returns the settings as they are now.
+    :param edges: returns `host:port` of the fleet's tunnel listeners.
+    :param urls: returns the URLs of a hostname, the one to show people first.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        settings: Callable[[], EdgeSettings],
+        *,
+        routes: Routes,
+        mirror: Mirror,
+        claims: Claims,
+        admission: Admission,
+        authority: Authority,
+        edges: Callable[[], list[str]],
+        urls: Callable[[str], Sequence[str]],
+    ) -> None:
+        self._clock = clock
+        self._settings = settings
+        self._routes = routes
+        self._mirror = mirror
+        self._claims = claims
+        self._admission = admission
+        self._authority = authority
+        self._edges = edges
+        self._urls = urls
+        self._peers: dict[TunnelProtocol, _Peer] = {}
+        self._expiry = LoopingCall(self._close_expired)
+        self._expiry.clock = clock
+        self._unsubscribe: Callable[[], None] | None = None
+        self.registrations = Registrations()
+        self.is_draining = False
+
+    # What others ask.
+
+    def start(self) -> None:
+        """Follow revocations."""
+        self._unsubscribe = self._mirror.subscribe(self._registry_changed)
+        self._expiry.start(EXPIRY_CHECK_SECONDS, now=False)
+
+    async def stop(self, timeout: float) -> None:
+        """Close every tunnel, and wait until the transports are gone, but not for longer than the time-out."""
+        if self._unsubscribe is not None:
+            self._unsubscribe()
+            self._unsubscribe = None
+        if self._expiry.running:
+            self._expiry.stop()
+        self.is_draining = True
+        protocols = list(self._peers)
+        for protocol in protocols:
+            protocol.close(reason="the edge stops")
+        gone = DeferredList([protocol.disconnected() for protocol in protocols])
+        await gone.addTimeout(timeout, self._clock, onTimeoutCancel=lambda result, seconds: [])
+
+    def drain(self, deadline_seconds: float) -> None:
+        """Take no new tunnels, and tell every agent to move to another edge; requests still pass."""
+        self.is_draining = True
+        for tunnel in self.registrations.by_id.values():
+            tunnel.protocol.send_control(Drain(reason="the edge stops", deadline_seconds=deadline_seconds))
+
+    def cut(self, agent: str, reason: str) -> None:
+        """Close all tunnels of an agent at once; its names are withdrawn with them."""
+        for peer in [peer for peer in self._peers.values() if peer.identity and peer.identity.id == agent]:
+            self._refuse(peer, OfferRefused("revoked", reason), GoAwayCode.REVOKED)
+        self._admission.forget(agent)
+
+    # What tunnels say (`TunnelDelegate`).
+
+    def tunnel_proven(self, protocol: TunnelProtocol) -> None:
+        """
+        An agent's certificate is good; its hello must follow in time.
+
+        :raises OfferRefused: if too many agents have not said theirs.
+        """
+        limits = self._settings().limits
+        if len(self._peers) - len(self.registrations.by_id) >= limits.handshakes:
+            self.registrations.counts.count_refusal("overloaded")
+            raise OfferRefused("overloaded", f"{limits.handshakes} agents have not said hello yet", retry=True)
+        peer = self._peers[protocol] = _Peer(protocol, ControlRate(self._clock.seconds()))
+        peer.deadline = self._clock.callLater(self._settings().timeouts.hello, self._no_hello, peer)
+
+    def tunnel_opened(self, protocol: TunnelProtocol) -> None:
+        """The control stream is there."""
+        if protocol not in self._peers:
+            self.tunnel_proven(protocol)
+
+    def control_received(self, protocol: TunnelProtocol, message: ControlMessage) -> None:
+        """Answer a message after those before it."""
+        peer = self._peers.get(protocol)
+        if peer is None:  # it is closed already; these bytes were on their way
+            return
+        if len(peer.waiting) >= MAX_WAITING_MESSAGES or not peer.rate.allows(message, self._clock.seconds()):
+            protocol.close(GoAwayCode.PROTOCOL_ERROR, "too many control messages at once")
+            return
+        peer.waiting.append(message)
+        if not peer.is_answering:
+            Deferred.fromCoroutine(self._answer_all(peer)).addErrback(self._not_answered, peer)
+
+    def stream_opened(self, protocol: TunnelProtocol, stream: object, route_id: int) -> None:
+        """Agents open no streams; `TunnelProtocol` has refused it already."""
+
+    def drain_received(self, protocol: TunnelProtocol, drain: Drain) -> None:
+        """The agent takes nothing new: no new streams, and its names go unless others serve them."""
+        peer = self._peers.get(protocol)
+        tunnel = peer.tunnel if peer is not None else None
+        if tunnel is None or tunnel.is_draining:
+            return
+        self._log.info("tunnel {tunnel} of {agent} drains: {reason}", **_about(tunnel), reason=drain.reason)
+        tunnel.is_draining = True
+        self._routes.drain(tunnel)
+        self._publish(tunnel)
+
+    def tunnel_lost(self, protocol: TunnelProtocol, error: WireError) -> None:
+        """Withdraw what the tunnel stood for, now."""
+        peer = self._peers.pop(protocol, None)
+        if peer is None:
+            return
+        peer.is_gone = True
+        _cancel(peer)
+        tunnel = peer.tunnel
+        if tunnel is None:
+            return
+        self.registrations.remove(tunnel)
+        self._routes.remove(tunnel)
+        if tunnel.claim is not None:
+            tunnel.claim.release()
+        self._log.info("tunnel {tunnel} of {agent} ended: {error}", **_about(tunnel), error=error)
+
+    # Control messages.
+
+    async def _answer_all(self, peer: _Peer) -> None:
+        peer.is_answering = True
+        try:
+            while peer.waiting and not peer.is_gone:
+                await self._answer(peer, peer.waiting.popleft())
+        finally:
+            peer.is_answering = False
+
+    def _not_answered(self, failure: Failure, peer: _Peer) -> None:
+        self._log.failure("a control message was not answered", failure=failure)
+        peer.protocol.close(GoAwayCode.INTERNAL_ERROR, "the edge failed to answer")
+
+    async def _answer(self, peer: _Peer, message: ControlMessage) -> None:
+        try:
+            match message:
+                case Hello() if peer.tunnel is None:
+                    await self._register(peer, message)
+                case RoutesChanged() if peer.tunnel is not None:
+                    await self._change_routes(peer, peer.tunnel, message)
+                case RenewRequest() if peer.tunnel is not None:
+                    self._renew(peer.tunnel, message)
+                case OriginHealth() if peer.tunnel is not None:
+                    self._health_changed(peer.tunnel, message)
+                case _:
+                    self._log.info("{message} is not expected", message=type(message).__name__)
+                    peer.protocol.close(GoAwayCode.PROTOCOL_ERROR, f"{type(message).__name__} is not expected here")
+        except EdgeError as error:
+            self._refuse(peer, _refusal(error))
+
+    async def _register(self, peer: _Peer, hello: Hello) -> None:
+        settings = self._settings()
+        identity = peer.identity = self._identify(peer.protocol)
+        check_hello(hello, identity, settings.limits)
+        offer = await self._admission.judge(hello, identity)
+        if peer.is_gone:
+            return
+        self._identify(peer.protocol)  # it may have been revoked while a name was looked for
+        self.registrations.check_room(identity.id, hello.slot, hello.session, settings.limits)
+        tunnel = EdgeTunnel(
+            id=f"t-{secrets.token_hex(8)}",
+            agent=identity.id,
+            slot=hello.slot,
+            session=hello.session,
+            software=hello.software,
+            address=getattr(peer.protocol.peer, "host", ""),
+            protocol=peer.protocol,
+            offer=offer,
+            registered_at=self._clock.seconds(),
+            expires_at=identity.expires_at,
+        )
+        self._routes.add(tunnel, offer.routes)
+        _cancel(peer)
+        peer.tunnel = tunnel
+        stale = self.registrations.add(tunnel)
+        tunnel.claim, settled = self._claims.put(tunnel.value(settings.edge.name))
+        for old in stale:
+            old.protocol.close(GoAwayCode.REPLACED, "a newer tunnel of the same agent took its place")
+        self._log.info(
+            "tunnel {tunnel} of {agent} from {address} serves {hostnames}",
+            **_about(tunnel), address=tunnel.address, hostnames=", ".join(offer.hostnames),
+        )  # fmt: skip
+        await settled
+        if not peer.is_gone:
+            self._accept(tunnel)
+
+    async def _change_routes(self, peer: _Peer, tunnel: EdgeTunnel, message: RoutesChanged) -> None:
+        if peer.identity is None:
+            return
+        try:
+            routes = await self._admission.judge_routes(message.routes, peer.identity, self._settings().limits)
+            if peer.is_gone:
+                return
+            self._routes.add(tunnel, routes)
+        except EdgeError as error:  # the tunnel goes on with the routes it has
+            refusal = _refusal(error)
+            self.registrations.counts.count_refusal(refusal.code)
+            self._log.warn("new routes of {agent} are refused: {reason}", agent=tunnel.agent, reason=refusal.reason)
+            tunnel.protocol.send_control(Refused(code=refusal.code, reason=refusal.reason, retry=refusal.retry))
+            return
+        tunnel.offer = Offer(tuple(routes), tunnel.offer.labels)
+        numbers = {route.id for route in routes}
+        tunnel.unhealthy = {number: detail for number, detail in tunnel.unhealthy.items() if number in numbers}
+        if tunnel.is_draining:
+            self._routes.drain(tunnel)
+        await self._publish(tunnel)
+        if not peer.is_gone:
+            self._accept(tunnel)
+
+    def _renew(self, tunnel: EdgeTunnel, message: RenewRequest) -> None:
+        answer = self._authority.renew(tunnel.agent, message.csr_pem)
+        if isinstance(answer, Renewed):
+            until = issued_until(answer.chain_pem)  # which is not after its issuer's end
+            for each in self.registrations.of_agent(tunnel.agent):
+                each.expires_at = until
+        tunnel.protocol.send_control(answer)
+
+    def _health_changed(self, tunnel: EdgeTunnel, message: OriginHealth) -> None:
+        route = next((route for route in tunnel.offer.routes if route.id == message.route_id), None)
+        if route is None or message.healthy is (message.route_id not in tunnel.unhealthy):
+            return
+        if message.healthy:
+            del tunnel.unhealthy[route.id]
+        else:
+            tunnel.unhealthy[route.id] = message.detail
+        self._log.info(
+            "the origin of {hostname} at {agent} {health}: {detail}",
+            hostname=route.hostname, agent=tunnel.agent, detail=message.detail or "-",
+            health="answers" if message.healthy else "does not answer",
+        )  # fmt: skip
+
+    # Judgement.
+
+    def _identify(self, protocol: TunnelProtocol) -> AgentIdentity:
+        if self.is_draining:
+            raise OfferRefused("draining", "this edge stops; use another", retry=True)
+        return self._admission.identify(protocol)
+
+    # Answers.
+
+    def _accept(self, tunnel: EdgeTunnel) -> None:
+        routes = tunnel.offer.routes
+        urls = {route.id: self._urls(route.hostname) for route in routes}
+        tunnel.protocol.send_control(
+            Accepted(
+                edge=self._settings().edge.name,
+                tunnel_id=tunnel.id,
+                hostnames={route.id: route.hostname for route in routes},
+                urls={route: found[0] for route, found in urls.items()},
+                plain_urls={route: found[1] for route, found in urls.items() if len(found) > 1},
+                lease_seconds=self._claims.ttl_seconds,
+                edges=self._edges(),
+            )
+        )
+
+    def _refuse(self, peer: _Peer, refusal: OfferRefused, code: GoAwayCode = GoAwayCode.NORMAL) -> None:
+        self.registrations.counts.count_refusal(refusal.code)
+        self._log.info(
+            "agent {agent} at {peer} is refused: {reason}",
+            agent=peer.identity.id if peer.identity else "?", peer=peer.protocol.peer, reason=refusal.reason,
+        )  # fmt: skip
+        peer.protocol.send_control(Refused(code=refusal.code, reason=refusal.reason, retry=refusal.retry))
+        peer.protocol.close(code, refusal.reason)
+
+    def _no_hello(self, peer: _Peer) -> None:
+        peer.deadline = None
+        self.registrations.counts.count_refusal("no_hello")
+        peer.protocol.close(GoAwayCode.TIMED_OUT, "no hello came in time")
+
+    # The registry.
+
+    def _publish(self, tunnel: EdgeTunnel) -> Deferred[None]:
+        if tunnel.claim is None:
+            done: Deferred[None] = Deferred()
+            done.callback(None)
+            return done
+        return tunnel.claim.update(tunnel.value(self._settings().edge.name))
+
+    def _registry_changed(self, changes: Sequence[Change]) -> None:
+        for change in changes:
+            if isinstance(change.after, Revocation):
+                self.cut(change.after.agent, revocation_sentence(change.after))
+            elif isinstance(change.before, Agent) and change.after is None:
+                self.cut(change.before.id, f"agent {change.before.id} is no longer enrolled")
+
+    def _close_expired(self) -> None:
+        now = self._clock.seconds()
+        for tunnel in [tunnel for tunnel in self.registrations.by_id.values() if tunnel.expires_at <= now]:
+            self._log.warn("the certificate of {agent} ended without being renewed", agent=tunnel.agent)
+            tunnel.protocol.close(reason="the agent's certificate has ended")
+
+
+def _refusal(error: EdgeError) -> OfferRefused:
+    """Return what an agent is told of an error: the route table's say only what is wrong."""
+    return error if isinstance(error, OfferRefused) else OfferRefused("not_allowed", str(error))
+
+
+def _cancel(peer: _Peer) -> None:
+    if peer.deadline is not None and peer.deadline.active():
+        peer.deadline.cancel()
+    peer.deadline = None
+
+
+def _about(tunnel: EdgeTunnel) -> dict[str, str]:
+    return {"tunnel": tunnel.id, "agent": tunnel.agent}

@@ -1,0 +1,86 @@
+"""
+Metrics of the control side: tunnels, enrollment, the registry and certificates, read when Prometheus asks.
+
+Requests and bytes are counted by the data path; nothing here is on it.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Protocol
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from warp_twisted import __version__
+from warp_twisted.edge.agents.enrollment import Enrollment
+from warp_twisted.edge.agents.tunnels import EdgeTunnels
+from warp_twisted.edge.registry_entry import Presence
+from warp_twisted.edge.settings import EdgeSettings
+from warp_twisted.registry.claims import Claims
+from warp_twisted.registry.mirror import Mirror
+
+
+class Observed(Protocol):
+    """What is asked of an edge; see `edge.node`."""
+
+    settings: EdgeSettings
+    tunnels: EdgeTunnels
+    enrollment: Enrollment
+    mirror: Mirror
+    claims: Claims
+    presence: Presence
+
+    def readiness(self) -> Mapping[str, bool]:
+        """Say of each part whether it serves."""
+
+    def certificate_expiry(self) -> Mapping[str, float]:
+        """Say when each of the edge's own certificates ends."""
+
+
+class ControlCollector(Collector):
+    """Describes one edge's control side."""
+
+    def __init__(self, node: Observed) -> None:
+        self._node = node
+
+    def collect(self) -> Iterable[Metric]:
+        """Return all metrics as they are now."""
+        node = self._node
+        tunnels = node.tunnels
+        settings = node.settings
+        yield InfoMetricFamily("warp", "This program.", value={"version": __version__, "edge": settings.edge.name})
+        yield GaugeMetricFamily("warp_edge_tunnels", "Registered tunnels.", value=len(tunnels.registrations.by_id))
+        yield GaugeMetricFamily("warp_edge_tunnels_limit", "Most tunnels at once.", value=settings.limits.tunnels)
+        counts = tunnels.registrations.counts
+        yield CounterMetricFamily("warp_edge_tunnels_registered", "Tunnels accepted.", value=counts.registered)
+        yield CounterMetricFamily("warp_edge_tunnels_replaced", "Tunnels closed for newer ones.", value=counts.replaced)
+        yield CounterMetricFamily("warp_edge_tunnels_lost", "Registered tunnels that ended.", value=counts.lost)
+        yield _by_code("warp_edge_tunnels_refused", "Agents refused a tunnel.", counts.refused)
+        yield CounterMetricFamily("warp_edge_enrollments", "Agents enrolled.", value=node.enrollment.enrolled)
+        yield _by_code("warp_edge_enrollments_refused", "Enrollments refused.", node.enrollment.refused)
+        yield GaugeMetricFamily(
+            "warp_edge_draining", "Whether the edge takes nothing new.", value=node.presence.is_draining
+        )
+        yield GaugeMetricFamily(
+            "warp_edge_registry_current", "Whether changes of the registry arrive.", value=node.mirror.is_current
+        )
+        yield GaugeMetricFamily(
+            "warp_edge_registry_writable", "Whether the registry takes changes.", value=not node.claims.is_failing
+        )
+        yield GaugeMetricFamily("warp_edge_agents", "Enrolled agents.", value=len(node.mirror.agents))
+        expiry = GaugeMetricFamily(
+            "warp_edge_certificate_expires_seconds", "When certificates end, since the epoch.", labels=["certificate"]
+        )
+        for name, expires_at in node.certificate_expiry().items():
+            expiry.add_metric([name], expires_at)
+        yield expiry
+        parts = GaugeMetricFamily("warp_edge_ready", "Whether each part serves.", labels=["part"])
+        for part, is_ready in node.readiness().items():
+            parts.add_metric([part], is_ready)
+        yield parts
+
+
+def _by_code(name: str, text: str, counts: Mapping[str, int]) -> CounterMetricFamily:
+    family = CounterMetricFamily(name, text, labels=["code"])
+    for code, count in counts.items():
+        family.add_metric([code], count)
+    return family

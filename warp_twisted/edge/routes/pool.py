@@ -1,0 +1,244 @@
+"""
+Streams to origins, kept for the next request.
+
+`Member` is one tunnel that may serve one route; it opens streams and keeps those that are idle, last used first.
+`OriginStream` is one stream with what outlives a request on it: the reader of its responses, and whether the
+origin was reached. It knows nothing of visitors; whoever borrows it is the receiver of the stream until giving it
+back with `release` or `discard`. An idle stream on which the origin speaks is cut: those bytes belong to nobody. Nor
+do those of a used stream that left its agent before it had heard of the next request: `stream.peer_heard` is False.
+"""
+
+from collections import deque
+from typing import Protocol
+
+from warp_twisted.http1.limits import HeadLimits
+from warp_twisted.http1.response import ResponseReader
+from warp_twisted.wire.errors import WireError
+from warp_twisted.wire.preamble import Opening, OpeningReceiver
+from warp_twisted.wire.streams import DISCARD, Stream, StreamReceiver
+
+
+class StreamOpener(Protocol):
+    """What opens streams; `tunnel.TunnelProtocol` does."""
+
+    @property
+    def can_open_stream(self) -> bool:
+        """Whether `open_route` would succeed now."""
+
+    def open_route(self, route_id: int, receiver: OpeningReceiver, data: bytes = b"") -> Stream:
+        """Open a stream to one of the agent's routes."""
+
+
+class ServingTunnel(Protocol):
+    """What the data path knows of a registered tunnel; `edge.agents.tunnels.EdgeTunnel` is one."""
+
+    @property
+    def id(self) -> str:
+        """The tunnel's name in logs."""
+
+    @property
+    def agent(self) -> str:
+        """The agent's id."""
+
+    @property
+    def protocol(self) -> StreamOpener:
+        """What opens streams to the agent."""
+
+
+class Borrower(StreamReceiver, Protocol):
+    """Who uses an origin stream for one exchange."""
+
+    def origin_opened(self) -> None:
+        """The origin was reached; called only if that was not known when the stream was borrowed."""
+
+    def origin_refused(self, opening: Opening) -> None:
+        """The agent did not reach the origin; the stream is gone and needs no `discard`."""
+
+
+class TunnelLoad:
+    """
+    How busy one tunnel is, over all its routes.
+
+    :ivar active: streams in use.
+    :ivar is_draining: no stream is kept after its use.
+    """
+
+    __slots__ = ("active", "is_draining", "tunnel")
+
+    def __init__(self, tunnel: ServingTunnel) -> None:
+        self.tunnel = tunnel
+        self.active = 0
+        self.is_draining = False
+
+
+class Member:
+    """
+    One tunnel as a way to serve one route.
+
+    :param route_id: the agent's number for the route.
+    :param idle_streams: how many unused streams are kept.
+    """
+
+    __slots__ = ("_head_limits", "_idle", "_idle_streams", "load", "route_id")
+
+    def __init__(self, load: TunnelLoad, route_id: int, head_limits: HeadLimits, idle_streams: int) -> None:
+        self.load = load
+        self.route_id = route_id
+        self._idle_streams = idle_streams
+        self._head_limits = head_limits
+        self._idle: deque[OriginStream] = deque()
+
+    @property
+    def idle_count(self) -> int:
+        """Streams that wait for a request."""
+        return len(self._idle)
+
+    def take_idle(self, used_after: float) -> "OriginStream | None":
+        """
+        Return the idle stream that was used last, or None.
+
+        :param used_after: an instant; a stream that has been idle since before it is not good enough.
+        """
+        if self._idle and self._idle[-1].idle_since >= used_after:
+            self.load.active += 1
+            return self._idle.pop()
+        return None
+
+    def open(self) -> "OriginStream":
+        """
+        Open a stream.
+
+        :raises CannotOpenStream: if the tunnel takes none now.
+        """
+        origin = OriginStream(self, ResponseReader(self._head_limits))
+        origin.stream = self.load.tunnel.protocol.open_route(self.route_id, origin)
+        self.load.active += 1
+        return origin
+
+    def keep(self, origin: "OriginStream") -> bool:
+        """Take a stream back that can be used again; False if there is no room for it."""
+        self.load.active -= 1
+        if self.load.is_draining or len(self._idle) >= self._idle_streams:
+            return False
+        self._idle.append(origin)
+        return True
+
+    def forget(self, origin: "OriginStream") -> None:
+        """An idle stream is gone."""
+        if origin in self._idle:
+            self._idle.remove(origin)
+
+    def retire(self) -> None:
+        """The tunnel no longer serves the route: keep nothing, now and when streams in use come back."""
+        self._idle_streams = 0
+        self.close_idle()
+
+    def close_idle(self, used_before: float = float("inf")) -> None:
+        """Close the streams that have been idle since before an instant."""
+        while self._idle and self._idle[0].idle_since < used_before:
+            self._idle.popleft().close()
+
+
+class OriginStream(OpeningReceiver):
+    """
+    One stream to an origin; made by `Member.open`.
+
+    :ivar stream: the stream; its receiver is the borrower once the origin is reached, this object while it is idle.
+    :ivar borrower: who uses it now.
+    :ivar is_opened: whether the agent has reached the origin.
+    :ivar was_used: whether it has served a request before.
+    :ivar idle_since: when it was last given back.
+    """
+
+    __slots__ = ("borrower", "idle_since", "is_opened", "member", "reader", "stream", "was_used")
+
+    stream: Stream
+
+    def __init__(self, member: Member, reader: ResponseReader) -> None:
+        self.member = member
+        self.reader = reader
+        self.borrower: Borrower | None = None
+        self.is_opened = False
+        self.was_used = False
+        self.idle_since = 0.0
+
+    def lend(self, borrower: Borrower) -> None:
+        """Give the stream to who will use it for one exchange."""
+        self.borrower = borrower
+        if self.is_opened:
+            self.stream.peer_heard = False
+            self.stream.receiver = borrower
+
+    def release(self, now: float) -> None:
+        """Take the stream back after a whole exchange, for the next one."""
+        if not self.stream.peer_heard:
+            # Of an agent that never says what it heard, an answer could not be told from what came before the request.
+            self.discard()
+            return
+        self.borrower = None
+        self.was_used = True
+        self.idle_since = now
+        self.stream.receiver = self
+        if not self.member.keep(self):
+            self.close()
+
+    def discard(self) -> None:
+        """Take the stream back in a state that nobody can use: cut it."""
+        if self.borrower is not None:
+            self.borrower = None
+            self.member.load.active -= 1
+        self.close()
+
+    def end(self) -> None:
+        """Take the stream back and half-close it: what was written still reaches the origin, nothing comes back."""
+        if self.borrower is not None:
+            self.borrower = None
+            self.member.load.active -= 1
+        self.stream.receiver = DISCARD
+        self.stream.end()
+
+    def close(self) -> None:
+        """Cut the stream; nobody uses it."""
+        self.stream.receiver = DISCARD
+        self.stream.reset()
+
+    # What the stream says, until the origin is reached and while nobody uses it.
+
+    def opening_received(self, opening: Opening) -> None:
+        """Let the borrower go on with the origin, or without."""
+        borrower = self.borrower
+        if borrower is None:
+            return
+        if opening.is_opened:
+            self.is_opened = True
+            self.stream.receiver = borrower
+            borrower.origin_opened()
+            return
+        self.borrower = None
+        self.member.load.active -= 1
+        borrower.origin_refused(opening)
+
+    def data_received(self, data: bytes) -> None:
+        """The origin speaks out of turn."""
+        self._gone()
+        self.close()
+
+    def end_received(self) -> None:
+        """The origin closed an idle connection, as it may."""
+        self._gone()
+        self.close()
+
+    def credit_received(self) -> None:
+        """Request bytes may be written before the origin is reached."""
+        if self.borrower is not None:
+            self.borrower.credit_received()
+
+    def stream_lost(self, error: WireError) -> None:
+        """The stream died, before its origin was reached or while it was idle."""
+        if self.borrower is not None:
+            self.borrower.stream_lost(error)
+        else:
+            self._gone()
+
+    def _gone(self) -> None:
+        self.member.forget(self)

@@ -1,0 +1,222 @@
+"""
+What a visitor is answered: the origin's response, or a page of the edge's own.
+
+An `Answer` takes the origin's bytes as they come, reads them as strictly as requests are read, and writes to the
+visitor at once what may be passed on; what arrived whole goes out in one write. The framing is made anew for the
+visitor: a body without a length is chunked for HTTP/1.1 and ends with the connection for HTTP/1.0. Whether to try
+again, and what becomes of the stream, is `exchange`'s.
+"""
+
+from typing import TYPE_CHECKING
+
+from warp_twisted.edge.routes.pool import OriginStream
+from warp_twisted.edge.visitors.pages import response as error_response
+from warp_twisted.http1.body import BodyReader, UntilCloseReader, encode_piece, make_reader
+from warp_twisted.http1.refusals import TOO_MANY_INTERIM, UNEXPECTED_UPGRADE, MessageRefused, Refusal
+from warp_twisted.http1.request import RequestHead
+from warp_twisted.http1.response import ResponseHead
+
+if TYPE_CHECKING:
+    from warp_twisted.edge.visitors.connection import VisitorConnection
+
+SWITCHING_PROTOCOLS = 101
+
+
+class Answer:
+    """
+    The answer to one request.
+
+    Attributes that most answers never change have their first value in the class, so they cost nothing.
+
+    :param request: the head that is answered.
+    :ivar status: of the response head that was written, 0 before; interim responses do not count.
+    :ivar interim_count: 1xx responses that came.
+    :ivar has_arrived: whether a byte of the origin has come.
+    :ivar keeps: whether the visitor was told that the connection stays.
+    :ivar is_reusable: whether the origin takes another request on the stream, once the answer is complete.
+    """
+
+    status = 0
+    bytes_out = 0
+    interim_count = 0
+    has_arrived = False
+    keeps = True
+    is_reusable = False
+    _partial = b""
+    _reader: BodyReader | None = None
+    _rechunks = False
+    _owed = 0
+
+    def __init__(self, visitor: "VisitorConnection", request: RequestHead, request_id: bytes) -> None:
+        self._visitor = visitor
+        self._visitors = visitor.visitors
+        self._request = request
+        self._request_id = request_id
+
+    # The origin's response.
+
+    def receive(self, data: bytes, origin: OriginStream, *, is_request_read: bool) -> bool:
+        """
+        Pass on what the origin sent.
+
+        :param is_request_read: whether the visitor has sent its whole request.
+        :returns: whether the answer is complete, or (status 101) the connection is no longer HTTP.
+        :raises MessageRefused: if it is not valid; nothing of the piece was written.
+        """
+        reader = self._reader
+        if reader is None:
+            origin.stream.consumed(len(data))
+            return self._receive_head(data, origin, is_request_read)
+        payload, rest = reader.receive(data)
+        if self._rechunks:
+            payload = encode_piece(payload, reader)
+        if payload:
+            self.write(payload)
+        if reader.complete:
+            if rest:
+                self.is_reusable = False
+            origin.stream.consumed(self._owed + len(data))
+            return True
+        if self._visitor.is_clogged:
+            self._owed += len(data)
+        else:
+            origin.stream.consumed(len(data))
+            self._visitor.wait(self._visitors.timeouts.origin_stall)
+        return False
+
+    def _receive_head(self, data: bytes, origin: OriginStream, is_request_read: bool) -> bool:
+        self.has_arrived = True
+        if self._partial:
+            data = self._partial + data
+            self._partial = b""
+        read = origin.reader.read
+        head = read(data)
+        while head is not None and head.status < 200:
+            data = data[len(head.raw) :]
+            if head.status == SWITCHING_PROTOCOLS:
+                self._switch(head, data)
+                return True
+            self._pass_interim(head)
+            if not data:
+                return False
+            head = read(data)
+        if head is None:
+            self._partial = data
+            return False
+        return self._respond(head, data[len(head.raw) :], is_request_read)
+
+    def _pass_interim(self, head: ResponseHead) -> None:
+        """Pass a 1xx response on; HTTP/1.0 visitors would take it for the answer."""
+        self.interim_count += 1
+        if self.interim_count > self._visitors.limits.interim_responses:
+            raise MessageRefused(TOO_MANY_INTERIM)
+        if self._request.fields.minor:
+            self.write(head.start + b"\r\n")
+
+    def _switch(self, head: ResponseHead, data: bytes) -> None:
+        """Pass on the 101 that the visitor asked for, and no other."""
+        wanted = self._request.fields.upgrade
+        if not wanted or head.upgrade != wanted:
+            raise MessageRefused(UNEXPECTED_UPGRADE)
+        self.status = SWITCHING_PROTOCOLS
+        self.write(
+            b"%bConnection: Upgrade\r\nUpgrade: %b\r\nX-Request-Id: %b\r\n\r\n%b"
+            % (head.start, wanted, self._request_id, data)
+        )
+
+    def _respond(self, head: ResponseHead, data: bytes, is_request_read: bool) -> bool:
+        """Pass the response head on, with what has come of the body."""
+        request = self._request
+        fields = request.fields
+        length = 0 if request.method == b"HEAD" else head.length
+        # Some origins answer HEAD with a body, which may come after the stream was lent to the next visitor.
+        # And one that answers before it has the request leaves us in doubt which bytes it had heard of when it spoke.
+        self.is_reusable = head.persistent and length == head.length and is_request_read
+        if length == len(data):
+            payload, is_complete = data, True
+        else:
+            reader = self._reader = make_reader(length, self._visitors.limits.response_body)
+            payload, rest = reader.receive(data)
+            is_complete = reader.complete
+            if rest or isinstance(reader, UntilCloseReader):
+                self.is_reusable = False
+            if length < 0 and fields.minor:
+                self._rechunks = True
+                payload = encode_piece(payload, reader)
+        framing = b"Transfer-Encoding: chunked\r\n" if self._rechunks else head.framing
+        self.keeps = keeps = (
+            fields.persistent
+            and not self._visitors.is_draining
+            and (length >= 0 or fields.minor == 1)
+            and (is_request_read or not is_complete)
+        )
+        if not keeps or not fields.minor:
+            framing += self._connection_line()
+        if not head.has_date:
+            framing += b"Date: %b\r\n" % self._visitors.date()
+        self.status = head.status
+        self.write(b"%b%bX-Request-Id: %b\r\n\r\n%b" % (head.start, framing, self._request_id, payload))
+        if not is_complete and not self._visitor.is_clogged:
+            self._visitor.wait(self._visitors.timeouts.origin_stall)
+        return is_complete
+
+    def end(self) -> bool:
+        """
+        Take the orderly end of the origin's connection.
+
+        :returns: whether that completes the answer.
+        """
+        reader = self._reader
+        if not isinstance(reader, UntilCloseReader):
+            return False
+        reader.complete = True
+        if self._rechunks:
+            self.write(encode_piece(b"", reader))
+        return True
+
+    def drained(self, origin: OriginStream) -> None:
+        """The visitor's transport took everything; so credit goes back to the origin."""
+        owed, self._owed = self._owed, 0
+        if owed:
+            origin.stream.consumed(owed)
+            self._visitor.wait(self._visitors.timeouts.origin_stall)
+
+    # The edge's own.
+
+    def refuse(self, refusal: Refusal, *, is_request_read: bool) -> None:
+        """Answer with a page; nothing may have been written but interim responses."""
+        request = self._request
+        self.status = refusal.status
+        self._decide(is_request_read)
+        page = error_response(
+            refusal,
+            self._request_id,
+            request.fields.accept,
+            self._visitors.date(),
+            connection=self._connection_line(),
+            has_body=request.method != b"HEAD",
+        )
+        self.write(page)
+
+    def state_options(self, *, is_request_read: bool) -> None:
+        """Answer OPTIONS that may go no further (RFC 9110 §7.6.2)."""
+        self.status = 200
+        self._decide(is_request_read)
+        self.write(
+            b"HTTP/1.1 200 OK\r\nDate: %b\r\nAllow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n"
+            b"Content-Length: 0\r\n%bX-Request-Id: %b\r\n\r\n"
+            % (self._visitors.date(), self._connection_line(), self._request_id)
+        )
+
+    def _decide(self, is_request_read: bool) -> None:
+        self.keeps = self._request.fields.persistent and is_request_read and not self._visitors.is_draining
+
+    def _connection_line(self) -> bytes:
+        if not self.keeps:
+            return b"Connection: close\r\n"
+        return b"" if self._request.fields.minor else b"Connection: keep-alive\r\n"
+
+    def write(self, data: bytes) -> None:
+        """Send bytes to the visitor and count them."""
+        self.bytes_out += len(data)
+        self._visitor.write(data)

@@ -1,0 +1,347 @@
+"""
+All visitors of this edge: who is let in, what their connections share, and the one sweep over all time-outs.
+
+`VisitorFactory` and `SecureVisitorFactory` are listened with; `Visitors` is the rest. Nothing here reads settings:
+whoever builds it passes limits and time-outs, and may replace them while it runs.
+"""
+
+import itertools
+import secrets
+import ssl
+import time
+from collections.abc import Callable
+from email.utils import formatdate
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
+from twisted.internet.protocol import Factory, Protocol, ServerFactory, connectionDone
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from warp_twisted.edge.refusals import TOO_MUCH_UNREAD
+from warp_twisted.edge.routes.counters import DataPathMetrics
+from warp_twisted.edge.routes.limits import ConnectionCounts, VisitorLimits, VisitorTimeouts, plain_address
+from warp_twisted.edge.routes.pool import OriginStream
+from warp_twisted.edge.routes.table import RouteTable
+from warp_twisted.edge.visitors.access_log import AccessEntry, AccessLog
+from warp_twisted.edge.visitors.connection import VisitorConnection
+from warp_twisted.edge.visitors.pages import response as error_response
+from warp_twisted.edge.visitors.plain import PlainVisitor
+from warp_twisted.edge.visitors.secure import SecureVisitor, VisitorTls
+from warp_twisted.errors import WarpError
+from warp_twisted.http1.refusals import Refusal
+from warp_twisted.tunnel.tls import TlsProtocol
+from warp_twisted.wire.streams import Stream
+
+UPGRADES = frozenset({b"websocket"})
+NEW_SECONDS = 1.0  # which the first request of a new connection, or its handshake, has when the edge drains
+
+
+class Visitors:
+    """
+    What the connections of all visitors share.
+
+    :param routes: where requests go.
+    :param metrics: counts them.
+    :param clock: the reactor, for the sweep.
+    :param access_log: or None to log no requests.
+    :param via: the edge's pseudonym in Via, or empty.
+    :param seconds: a monotonic clock that is cheap to ask; only differences count.
+    :ivar now: an instant of that clock at or after the present one, moved on by the sweep; deadlines are set from it.
+    :ivar is_draining: no connection is kept after the answer it waits for.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        routes: RouteTable,
+        metrics: DataPathMetrics,
+        clock: IReactorTime,
+        *,
+        access_log: AccessLog | None = None,
+        limits: VisitorLimits | None = None,
+        timeouts: VisitorTimeouts | None = None,
+        via: str = "warp",
+        upgrades: frozenset[bytes] = UPGRADES,
+        seconds: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.routes = routes
+        self.metrics = metrics
+        self.access_log = access_log
+        self.limits = limits or VisitorLimits()
+        self.timeouts = timeouts or VisitorTimeouts()
+        self.via = via
+        self.upgrades = upgrades
+        self.seconds = seconds
+        self.clock = clock
+        self.is_draining = False
+        self.connections: set[VisitorConnection] = set()
+        self.counts = ConnectionCounts(self.limits)
+        self.now = seconds() + self.timeouts.tick
+        self._ending: dict[Stream, float] = {}
+        self._id_prefix = secrets.token_hex(4).encode() + b"-%08x"
+        self._next_number = itertools.count(1).__next__
+        self._sweeping = LoopingCall(self.sweep)
+        self._sweeping.clock = clock
+        self._drained: Deferred[None] | None = None
+        self._welcoming: IDelayedCall | None = None  # those that are new, while the edge drains
+        self._making_room: IDelayedCall | None = None
+        self._date = b""
+
+    def start(self) -> None:
+        """Begin to sweep."""
+        self._sweeping.start(self.timeouts.tick, now=True)
+
+    def stop(self) -> None:
+        """Cut every connection and stop sweeping; what the access log holds is written."""
+        if self._sweeping.running:
+            self._sweeping.stop()
+        for call in (self._making_room, self._welcoming):
+            if call is not None:
+                call.cancel()
+        self._making_room = self._welcoming = None
+        for connection in list(self.connections):
+            connection.abort()
+        self.routes.close_idle()
+        if self.access_log is not None:
+            self.access_log.flush()
+
+    def apply(self, limits: VisitorLimits, timeouts: VisitorTimeouts) -> None:
+        """Use other limits and time-outs; head limits hold for connections to come."""
+        self.limits = limits
+        self.timeouts = timeouts
+        self.counts.limits = limits
+        self.routes.limits = limits
+        if self._sweeping.running and self._sweeping.interval != timeouts.tick:
+            self._sweeping.stop()
+            self.start()
+
+    def drain(self) -> Deferred[None]:
+        """
+        Close idle connections now and the others after their answer.
+
+        One that was taken in a moment ago has not been heard of yet, though its request may be on the way.
+
+        :returns: fires when the last connection is gone; the caller limits the wait.
+        """
+        self.is_draining = True
+        if self._drained is None:
+            self._drained = Deferred()
+            self._welcoming = self.clock.callLater(NEW_SECONDS, self._welcome_no_more)
+            for connection in list(self.connections):
+                connection.close_if_idle(even_if_new=False)
+            self._check_drained()
+        return self._drained
+
+    def _welcome_no_more(self) -> None:
+        self._welcoming = None
+        for connection in list(self.connections):
+            connection.close_if_idle(even_if_new=True)
+        self._check_drained()
+
+    def sweep(self) -> None:
+        """Move the clock on, end what took too long, and write the access log."""
+        present = self.seconds()
+        self.now = present + self.timeouts.tick
+        self._date = b""
+        for connection in [connection for connection in self.connections if connection.deadline <= present]:
+            self._time_out(connection)
+        for stream in [stream for stream, deadline in self._ending.items() if deadline <= present]:
+            del self._ending[stream]
+            stream.reset()
+        self.routes.sweep(present, self.timeouts.idle_stream)
+        if self.access_log is not None:
+            self.access_log.flush()
+
+    def _time_out(self, connection: VisitorConnection) -> None:
+        try:
+            connection.timed_out()
+        except Exception:
+            self._log.failure("a connection of {address} failed at its time-out", address=connection.address)
+            connection.abort()
+
+    # For connections and exchanges.
+
+    def next_request_id(self) -> bytes:
+        """Return an id that no other request of any edge has: random for the process, then a number."""
+        return self._id_prefix % self._next_number()
+
+    def date(self) -> bytes:
+        """Return the value of Date; formatted once a sweep."""
+        if not self._date:
+            self._date = formatdate(usegmt=True).encode()
+        return self._date
+
+    def count_unread(self, count: int) -> None:
+        """
+        Note that bytes begin or cease to wait for a visitor to read them.
+
+        The credit for them was given before they came, so nothing but a whole tunnel could be told to wait; that would
+        hold everybody back. Above the limit the slowest visitors are cut instead, after this turn of the reactor, as
+        Envoy resets the streams that hold most memory.
+        """
+        metrics = self.metrics
+        metrics.unread_bytes += count
+        if metrics.unread_bytes > self.limits.unread_bytes and self._making_room is None and count > 0:
+            self._making_room = self.clock.callLater(0, self._make_room)
+
+    def _make_room(self) -> None:
+        """Cut the visitors that have not read for the longest time, until an eighth of the limit is free."""
+        self._making_room = None
+        metrics, limit = self.metrics, self.limits.unread_bytes
+        if metrics.unread_bytes <= limit:
+            return
+        waiting = [connection for connection in self.connections if connection.unread_bytes]
+        waiting.sort(key=_deadline)  # of a connection that is clogged: its last progress, and a constant more
+        unread, cut = metrics.unread_bytes, 0
+        for connection in waiting:
+            if metrics.unread_bytes <= limit - limit // 8:
+                break
+            metrics.count_refusal(TOO_MUCH_UNREAD)
+            cut += 1
+            self._time_out(connection)
+            connection.abort()
+        self._log.warn("{count} slow visitors were cut: {unread} bytes waited for visitors", count=cut, unread=unread)
+
+    def let_end(self, origin: OriginStream) -> None:
+        """End a stream in order, and cut it if the origin does not end as well."""
+        origin.end()
+        self._ending[origin.stream] = self.now + self.timeouts.linger
+
+    def connected(self, connection: VisitorConnection) -> None:
+        """A connection is ready for requests."""
+        self.connections.add(connection)
+        if self.is_draining and self._welcoming is None:
+            connection.close_if_idle(even_if_new=True)
+
+    def disconnected(self, connection: VisitorConnection) -> None:
+        """A connection is gone."""
+        self.connections.discard(connection)
+        self.counts.release(connection.address)
+        self._check_drained()
+
+    def handshake_failed(self, address: str) -> None:
+        """A connection is gone before it was ready."""
+        self.counts.release(address)
+        self.metrics.failed_handshakes += 1
+        self._check_drained()
+
+    def refuse_connection(self, connection: VisitorConnection, refusal: Refusal) -> bytes:
+        """Log and count something that was no request, and return the answer to it."""
+        request_id = self.next_request_id()
+        page = error_response(refusal, request_id, b"", self.date(), connection=b"Connection: close\r\n", has_body=True)
+        self.metrics.count_request(self.metrics.unrouted, refusal.status, 0, len(page), 0.0)
+        self.log_refusal(connection.address, connection.scheme, refusal, request_id, len(page))
+        return page
+
+    def log_refusal(self, address: str, scheme: str, refusal: Refusal, request_id: bytes, size: int) -> None:
+        """Log a refusal that belongs to no request."""
+        self.metrics.count_refusal(refusal)
+        log = self.access_log
+        if log is not None:
+            log.record(
+                AccessEntry(
+                    log.timestamp(), request_id.decode(), address, scheme, "", "", "", refusal.status, 0, size, 0.0,
+                    reason=refusal.slug,
+                )
+            )  # fmt: skip
+
+    def _check_drained(self) -> None:
+        if self._drained is None or self._drained.called or self.connections:
+            return
+        if self._welcoming is not None:
+            if self.counts.total:
+                return  # handshakes are under way
+            self._welcoming.cancel()
+            self._welcoming = None
+        self._drained.callback(None)
+
+
+def _deadline(connection: VisitorConnection) -> float:
+    return connection.deadline
+
+
+class _TurnedAway(Protocol):
+    """A connection over the limit: says why, and closes."""
+
+    def __init__(self, page: bytes, clock: IReactorTime, seconds: float) -> None:
+        self._page = page
+        self._deadline = clock.callLater(seconds, self._abort)
+
+    def connectionMade(self) -> None:
+        self.transport.write(self._page)  # type: ignore[union-attr]  # set while connected
+        self.transport.loseWriteConnection()  # type: ignore[union-attr]
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        if self._deadline.active():
+            self._deadline.cancel()
+
+    def _abort(self) -> None:
+        self.transport.abortConnection()  # type: ignore[union-attr]
+
+
+class VisitorFactory(ServerFactory):
+    """Lets visitors in on plain TCP."""
+
+    noisy = False
+
+    def __init__(self, visitors: Visitors) -> None:
+        self._visitors = visitors
+        self._turning_away = 0
+
+    def buildProtocol(self, addr: IAddress | None) -> Protocol | None:
+        """Make a visitor's connection, or one that explains why there is none."""
+        visitors = self._visitors
+        address = plain_address(getattr(addr, "host", ""))
+        refusal = visitors.counts.admit(address)
+        if refusal is None:
+            visitors.metrics.connections += 1
+            return PlainVisitor(visitors, address)
+        request_id = visitors.next_request_id()
+        page = error_response(
+            refusal, request_id, b"", visitors.date(), connection=b"Connection: close\r\n", has_body=True
+        )
+        visitors.log_refusal(address, "http", refusal, request_id, len(page))
+        return _TurnedAway(page, visitors.clock, visitors.timeouts.linger)
+
+
+class SecureVisitorFactory(Factory):
+    """
+    Lets visitors in on TLS.
+
+    :param context: what is shown; its `sni_callback` chooses the certificate.
+    """
+
+    noisy = False
+
+    def __init__(self, visitors: Visitors, context: ssl.SSLContext) -> None:
+        self._visitors = visitors
+        self._context = context
+
+    def buildProtocol(self, addr: IAddress | None) -> Protocol | None:
+        """Begin a handshake; over the limit the connection is closed, because nothing can be said before TLS."""
+        visitors = self._visitors
+        address = plain_address(getattr(addr, "host", ""))
+        refusal = visitors.counts.admit(address)
+        if refusal is not None:
+            visitors.log_refusal(address, "https", refusal, visitors.next_request_id(), 0)
+            return None
+        visitors.metrics.connections += 1
+
+        def secured(transport: TlsProtocol) -> SecureVisitor:
+            return SecureVisitor(visitors, address)
+
+        def failed(error: WarpError) -> None:
+            visitors.handshake_failed(address)
+
+        return VisitorTls(
+            self._context,
+            is_server=True,
+            secured=secured,
+            failed=failed,
+            clock=visitors.clock,
+            handshake_seconds=visitors.timeouts.header,
+            close_seconds=visitors.timeouts.header,
+        )

@@ -1,0 +1,396 @@
+"""
+One request and its answer, from the visitor's head to the last byte of the answer.
+
+An `Exchange` is called by two sides: by the visitor's connection (the body, backpressure, time-outs, the visitor's
+end) and, as the receiver of a stream, by the tunnel. It decides where the request goes, whether it is sent again,
+and what becomes of the stream; the answer itself is `answer`'s. Both ways:
+
+* what arrived is passed on at once; nothing is kept but an incomplete head, and the request while it may be replayed;
+* credit goes back to the origin when the visitor's transport took the bytes, so a slow visitor holds its origin back;
+* while the stream takes no more, the visitor is not read.
+
+A request is sent again, on a new stream, if its stream died before the first byte of an answer and it is idempotent
+(RFC 9110 §9.2.2), or if the agent said that the origin never saw it.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, ParamSpec
+
+from twisted.logger import Logger
+
+from warp_twisted.edge import refusals
+from warp_twisted.edge.routes.pool import Borrower, Member, OriginStream
+from warp_twisted.edge.routes.table import NoTunnel, Route
+from warp_twisted.edge.visitors.access_log import AccessEntry
+from warp_twisted.edge.visitors.answer import SWITCHING_PROTOCOLS, Answer
+from warp_twisted.edge.visitors.splice import Splice
+from warp_twisted.http1.body import CHUNKED, BodyReader, encode_piece, make_reader
+from warp_twisted.http1.refusals import MessageRefused, Refusal
+from warp_twisted.http1.request import RequestHead
+from warp_twisted.wire.errors import WireError
+from warp_twisted.wire.preamble import Opening
+
+if TYPE_CHECKING:
+    from warp_twisted.edge.visitors.connection import VisitorConnection
+
+P = ParamSpec("P")
+
+_MAX_ATTEMPTS = 3
+_IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE", b"PROPFIND", b"REPORT", b"SEARCH", b"QUERY"})
+_NEW_STREAM = float("inf")
+_ANY_STREAM = float("-inf")
+
+
+class Exchange(Borrower):
+    """
+    One request being served.
+
+    Attributes that most requests never change have their first value in the class, so they cost nothing.
+
+    :ivar wants_data: whether bytes of the visitor belong to this request's body, rather than to the next request.
+    """
+
+    _log = Logger()
+
+    wants_data = False
+    _route: Route | None = None
+    _member: Member | None = None
+    _origin: OriginStream | None = None
+    _body: BodyReader | None = None
+    _replay: bytes | None = None
+    _attempts = 1
+    _avoid: frozenset[object] = frozenset()
+    _detail = ""
+    _is_over = False
+
+    def __init__(self, visitor: "VisitorConnection", head: RequestHead) -> None:
+        self._visitor = visitor
+        self._visitors = visitors = visitor.visitors
+        self._head = head
+        self._request_id = visitors.next_request_id()
+        self._answer = Answer(visitor, head, self._request_id)
+        self._started_at = visitors.seconds()
+        self._bytes_in = head.size
+
+    # The request.
+
+    def begin(self, data: bytes) -> bytes:
+        """
+        Decide where the request goes and send it there, or answer it.
+
+        :param data: what arrived after the head.
+        :returns: what follows the request.
+        """
+        head = self._head
+        fields = head.fields
+        visitors = self._visitors
+        body = b""
+        if fields.length:
+            try:
+                body, data = self._begin_body(fields.length, data)
+            except MessageRefused as error:
+                self._refuse(error.refusal)
+                return b""
+        if fields.max_forwards == 0 and head.method == b"OPTIONS":
+            self._answer.state_options(is_request_read=not self.wants_data)
+            self._over(None)
+            return data
+        route = visitors.routes.find(fields.host, head.target)
+        if route is None:
+            self._refuse(refusals.UNKNOWN_HOSTNAME)
+            return data
+        self._route = route
+        # An origin may close an idle connection at any moment. What cannot be sent again goes on one just used.
+        used_after = _ANY_STREAM if head.method in _IDEMPOTENT else visitors.now
+        try:
+            origin = route.borrow(self, used_after=used_after)
+        except NoTunnel:
+            self._refuse(refusals.NO_TUNNEL)
+            return data
+        self._send(origin, head.for_origin(self._request_id) + body)
+        return data
+
+    def _begin_body(self, length: int, data: bytes) -> tuple[bytes, bytes]:
+        """Read what arrived of the body with the head; a body that is wrong so early reaches nobody."""
+        self.wants_data = True
+        reader = self._body = make_reader(length, self._visitors.limits.body)
+        return self._read_body(reader, data) if data else (b"", b"")
+
+    def _read_body(self, reader: BodyReader, data: bytes) -> tuple[bytes, bytes]:
+        """Return a piece of the body as the origin gets it, and what follows the body."""
+        payload, rest = reader.receive(data)
+        self._bytes_in += len(data) - len(rest)
+        self.wants_data = not reader.complete
+        return encode_piece(payload, reader) if self._head.fields.length == CHUNKED else payload, rest
+
+    def _send(self, origin: OriginStream, request: bytes) -> None:
+        """Send a request, or what there is of it, on a stream."""
+        self._origin = origin
+        self._member = origin.member
+        self._replay = request
+        if origin.is_opened:
+            self._wait()
+        else:
+            self._visitor.wait(self._visitors.timeouts.origin_connect)
+        if not origin.stream.write(request) and self._origin is origin:
+            self._visitor.pause_reading()
+
+    def _wait(self) -> None:
+        """Give the visitor its time to send more, or the origin its time to answer."""
+        timeouts = self._visitors.timeouts
+        self._visitor.wait(timeouts.visitor_stall if self.wants_data else timeouts.origin_response)
+
+    def request_received(self, data: bytes) -> None:
+        """Pass on more of the request body."""
+        reader = self._body
+        origin = self._origin
+        if reader is None or origin is None:
+            return
+        visitor = self._visitor
+        try:
+            piece, rest = self._read_body(reader, data)
+        except MessageRefused as error:
+            self._fail(error.refusal)
+            return
+        if origin.is_opened and not self._answer.status:
+            self._wait()
+        if rest:
+            visitor.hold(rest)
+        if piece:
+            if self._replay is not None:
+                fits = len(self._replay) + len(piece) <= self._visitors.limits.replay_bytes
+                self._replay = self._replay + piece if fits else None
+            if not origin.stream.write(piece) and self._origin is origin:
+                visitor.pause_reading()
+
+    # The stream.
+
+    def origin_opened(self) -> None:
+        """The origin was reached; now it has its time to answer."""
+        self._wait()
+
+    def origin_refused(self, opening: Opening) -> None:
+        """The agent did not reach the origin; another agent may."""
+        origin, self._origin = self._origin, None
+        self._detail = opening.detail
+        if origin is not None:
+            self._avoid |= {origin.member.load.tunnel.agent}
+        self._guard(self._send_again, refusals.OPENINGS[opening.code])
+
+    def credit_received(self) -> None:
+        """The stream takes bytes again."""
+        self._visitor.resume_reading()
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes of the origin."""
+        origin = self._origin
+        if origin is None:
+            return
+        if not origin.stream.peer_heard and origin.was_used:
+            self._detail = "the origin spoke before it was asked"
+            self._guard(self._lost)
+            return
+        self._replay = None
+        try:
+            if self._answer.receive(data, origin, is_request_read=not self.wants_data):
+                self._answered(origin)
+        except MessageRefused as error:
+            self._detail = error.refusal.slug
+            self._guard(self._fail, refusals.BAD_RESPONSE)
+        except Exception:
+            self._broke()
+
+    def end_received(self) -> None:
+        """The origin closed its connection in order."""
+        self._guard(self._ended)
+
+    def stream_lost(self, error: WireError) -> None:
+        """The stream died: the origin cut its connection, or the tunnel is gone."""
+        self._detail = str(error)
+        self._guard(self._lost)
+
+    def _guard(self, function: Callable[P, None], *arguments: P.args, **named: P.kwargs) -> None:
+        """Call a function for the stream: an exception would end the tunnel, and with it everybody's requests."""
+        try:
+            function(*arguments, **named)
+        except Exception:
+            self._broke()
+
+    def _broke(self) -> None:
+        """A mistake of ours came to light: log it, and let it cost no more than this request."""
+        self._log.failure("request {id} failed", id=self._request_id.decode())
+        self._drop_origin()
+        if self._answer.bytes_out or self._is_over:
+            self._is_over = True
+            self._visitor.abort()
+        else:
+            self._refuse(refusals.INTERNAL)
+
+    def _ended(self) -> None:
+        origin = self._origin
+        if origin is not None and self._answer.end():
+            self._answered(origin)
+        else:
+            self._lost()
+
+    def _lost(self) -> None:
+        origin, self._origin = self._origin, None
+        if self._is_over or origin is None:
+            return
+        origin.discard()
+        if self._answer.status:
+            self._fail(refusals.CUT_SHORT)
+            return
+        if self._answer.has_arrived or self._head.method not in _IDEMPOTENT:
+            self._replay = None
+        if not origin.was_used:
+            self._avoid |= {origin.member.load.tunnel}
+        self._send_again(refusals.ORIGIN_CLOSED)
+
+    def _send_again(self, refusal: Refusal) -> None:
+        """Try a new stream, or give the refusal as the answer."""
+        request, route = self._replay, self._route
+        if request is None or route is None or self._attempts >= _MAX_ATTEMPTS:
+            self._refuse(refusal)
+            return
+        self._attempts += 1
+        try:
+            origin = route.borrow(self, self._avoid, used_after=_NEW_STREAM)
+        except NoTunnel:
+            self._refuse(refusal)
+            return
+        self._visitors.metrics.retries += 1
+        self._visitor.resume_reading()
+        self._send(origin, request)
+
+    # What else the visitor's connection says.
+
+    def visitor_drained(self) -> None:
+        """The visitor's transport took everything."""
+        if self._origin is not None:
+            self._answer.drained(self._origin)
+
+    def visitor_lost(self) -> None:
+        """The visitor is gone: so is the reason to bother the origin."""
+        self._drop_origin()
+        if not self._is_over:
+            self._is_over = True
+            self._record(refusals.VISITOR_GONE)
+
+    def timed_out(self) -> None:
+        """The visitor's deadline has passed: find out whose fault it is."""
+        visitor = self._visitor
+        origin = self._origin
+        fields = self._head.fields
+        waits_for_continue = (
+            fields.expects_continue and not self._answer.interim_count and self._bytes_in == self._head.size
+        )
+        if self._answer.status:
+            self._fail(refusals.VISITOR_TOO_SLOW if visitor.is_clogged else refusals.STALLED)
+        elif origin is not None and not origin.is_opened:
+            self._refuse(refusals.CONNECT_TOO_SLOW)
+        elif self.wants_data and not visitor.is_paused and not waits_for_continue:
+            self._refuse(refusals.BODY_TOO_SLOW)
+        else:
+            self._refuse(refusals.ORIGIN_TOO_SLOW)
+
+    # The end.
+
+    def _answered(self, origin: OriginStream) -> None:
+        """The answer is complete: keep the stream if it can be used again; an upgraded one goes on as a splice."""
+        self._origin = None
+        if self._answer.status == SWITCHING_PROTOCOLS:
+            Splice(self._visitor, origin, self._spliced).begin()
+            return
+        if self._answer.is_reusable and not self.wants_data:
+            origin.release(self._visitors.now)
+        else:
+            origin.discard()
+        self._over(None)
+
+    def _spliced(self, bytes_in: int, bytes_out: int) -> None:
+        """An upgraded connection is over."""
+        self._bytes_in += bytes_in
+        self._answer.bytes_out += bytes_out
+        self._is_over = True
+        self._record(None)
+
+    def _refuse(self, refusal: Refusal) -> None:
+        """Answer with a page of the edge's own; nothing of an answer has been written yet."""
+        if self._is_over:
+            return
+        self._drop_origin()
+        self._answer.refuse(refusal, is_request_read=not self.wants_data)
+        self._over(refusal)
+
+    def _fail(self, refusal: Refusal) -> None:
+        """Answer with a page if nothing was written; otherwise cut the answer so that it is seen to be cut."""
+        if not self._answer.status:
+            self._refuse(refusal)
+            return
+        if self._is_over:
+            return
+        self._is_over = True
+        self._drop_origin()
+        self._record(refusal)
+        # A body that ends with the connection must not look whole, and a visitor that reads nothing must not stay.
+        self._visitor.exchange_failed(must_abort=not self._head.fields.minor or self._visitor.is_clogged)
+
+    def _drop_origin(self) -> None:
+        origin, self._origin = self._origin, None
+        if origin is not None:
+            origin.discard()
+
+    def _over(self, refusal: Refusal | None) -> None:
+        self._is_over = True
+        self._record(refusal)
+        # Whatever the visitor was told: what is left of a body must never be read as a request.
+        is_read = not self.wants_data
+        self._visitor.exchange_finished(keeps=self._answer.keeps and is_read, is_read=is_read)
+
+    def _record(self, refusal: Refusal | None) -> None:
+        """Count the request and log it."""
+        visitors = self._visitors
+        metrics = visitors.metrics
+        answer = self._answer
+        route = self._route
+        seconds = visitors.seconds() - self._started_at
+        status = answer.status or refusals.VISITOR_GONE.status
+        counters = metrics.unrouted if route is None else route.counters
+        metrics.count_request(counters, status, self._bytes_in, answer.bytes_out, seconds)
+        reason = ""
+        if refusal is not None:
+            reason = refusal.slug
+            metrics.count_refusal(refusal)
+        log = visitors.access_log
+        if log is None:
+            return
+        head = self._head
+        fields = head.fields
+        visitor = self._visitor
+        if self._member is None:
+            tunnel = agent = ""
+        else:
+            serving = self._member.load.tunnel
+            tunnel, agent = serving.id, serving.agent
+        log.record(
+            AccessEntry(
+                log.timestamp(),
+                self._request_id.decode(),
+                visitor.address,
+                visitor.scheme,
+                head.method.decode(),
+                fields.host,
+                head.target.decode(),
+                status,
+                self._bytes_in,
+                answer.bytes_out,
+                int(seconds * 1_000_000) / 1000,  # rounded to microseconds in a quarter of the time that round takes
+                tunnel,
+                agent,
+                "" if route is None else route.name,
+                fields.user_agent,
+                reason,
+                self._detail,
+            )
+        )

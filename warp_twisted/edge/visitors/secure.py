@@ -1,0 +1,84 @@
+"""
+A visitor on TLS: `tunnel.tls` with the one thing a tunnel never needs, to stop reading the peer, and what runs on it.
+"""
+
+from twisted.internet.interfaces import IPushProducer
+from zope.interface import implementer
+
+from warp_twisted.edge.visitors.connection import VisitorConnection, prepare_socket
+from warp_twisted.tunnel.tls import TlsProtocol
+
+
+class VisitorTls(TlsProtocol):
+    """The transport of a `SecureVisitor`."""
+
+    def pause_reading(self) -> None:
+        """Read the visitor no more; what came in the same read, at most `BULK_READ_BYTES`, is still delivered."""
+        self._below.pauseProducing()
+
+    def resume_reading(self) -> None:
+        """Read the visitor again."""
+        self._below.resumeProducing()
+
+    def connectionMade(self) -> None:
+        prepare_socket(self._below)
+        super().connectionMade()
+
+
+@implementer(IPushProducer)
+class SecureVisitor(VisitorConnection):
+    """A visitor on TLS; its transport holds back what the socket does not take, and says so."""
+
+    scheme = "https"
+    transport: VisitorTls
+    _is_full = False
+
+    def connectionMade(self) -> None:
+        self.transport.registerProducer(self, True)
+        super().connectionMade()
+
+    def write(self, data: bytes) -> None:
+        if self.is_clogged:
+            self._enqueue(data)
+        else:
+            self.transport.write(data)
+
+    def _put(self, piece: bytes) -> None:
+        self._is_full = False
+        self.transport.write(piece)
+        if not self._is_full:
+            self._make_progress()
+
+    def pauseProducing(self) -> None:
+        """The transport's buffer is full."""
+        self._is_full = True
+        if not self.is_clogged:
+            self._clog()
+
+    def resumeProducing(self) -> None:
+        """The transport's buffer is empty."""
+        self._make_progress()
+
+    def stopProducing(self) -> None:
+        """The connection is gone; `connectionLost` follows."""
+
+    def _expect_bulk(self, is_bulk: bool) -> None:
+        """TLS sees for itself how much comes."""
+
+    def pause_reading(self) -> None:
+        if not self.is_paused:
+            self.is_paused = True
+            self.transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        if self.is_paused:
+            self.is_paused = False
+            self.transport.resume_reading()
+
+    def _lose(self) -> None:
+        """TLS drops what comes after its goodbye and waits for the visitor's, so it always lingers."""
+        self.wait(self.visitors.timeouts.visitor_stall)
+        self.transport.loseConnection()
+
+    def _cut(self) -> None:
+        self.transport.abortConnection()

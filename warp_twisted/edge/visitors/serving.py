@@ -1,0 +1,189 @@
+"""
+The visitors' side of one edge, put together from its settings: routes, listeners, metrics and the access log.
+
+It translates edge.yaml into the data path's own values; what is done with them is decided there.
+"""
+
+import os
+from typing import Any
+
+from prometheus_client.registry import Collector
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IProtocolFactory
+from twisted.logger import Logger
+
+from warp_twisted.edge.routes.counters import DataPathCollector, DataPathMetrics
+from warp_twisted.edge.routes.limits import VisitorLimits, VisitorTimeouts
+from warp_twisted.edge.routes.table import RouteTable
+from warp_twisted.edge.settings import EdgeSettings
+from warp_twisted.edge.visitors.access_log import AccessLog
+from warp_twisted.edge.visitors.certificates import CertificateDirectory
+from warp_twisted.edge.visitors.crowd import SecureVisitorFactory, VisitorFactory, Visitors
+from warp_twisted.errors import InvalidSettings
+from warp_twisted.http1.limits import BodyLimits, HeadLimits
+
+STANDARD_OUTPUT = 1
+
+
+class Serving:
+    """
+    What visitors meet.
+
+    :ivar http: what plain listeners run.
+    :ivar https: what TLS listeners run, if there are any.
+    :raises InvalidSettings: if the access log or the certificates cannot be used.
+    """
+
+    _log = Logger()
+
+    def __init__(self, reactor: Any, settings: EdgeSettings) -> None:
+        self._clock = reactor
+        metrics = DataPathMetrics()
+        limits = visitor_limits(settings)
+        self._file = AccessFile(settings.log.access)
+        self.routes = RouteTable(metrics, limits)
+        self.visitors = Visitors(
+            self.routes,
+            metrics,
+            reactor,
+            access_log=AccessLog(self._file.write) if settings.log.access is not None else None,
+            limits=limits,
+            timeouts=visitor_timeouts(settings),
+        )
+        self.http: IProtocolFactory | None = VisitorFactory(self.visitors)
+        self.https: IProtocolFactory | None = None
+        self._certificates: CertificateDirectory | None = None
+        if settings.listen.https:
+            self._certificates = open_certificates(settings, reactor)
+            self.https = SecureVisitorFactory(self.visitors, self._certificates.context)
+        self.collector: Collector = DataPathCollector(
+            metrics, lambda: len(self.visitors.connections), lambda: self.routes.stream_counts
+        )
+
+    def start(self) -> None:
+        """Begin to watch the time-outs and the certificates' files."""
+        self.visitors.start()
+        if self._certificates is not None:
+            for complaint in self._certificates.refresh():
+                self._log.warn("a certificate is not used: {complaint}", complaint=complaint)
+            self._certificates.start()
+
+    def has_certificate(self, hostname: str) -> bool:
+        """Whether a visitor of a hostname is shown a certificate."""
+        return self._certificates is not None and self._certificates.context_for(hostname) is not None
+
+    def certificate_names(self) -> tuple[str, ...]:
+        """Return the hostnames and `*.` patterns that there are certificates for."""
+        certificates = self._certificates.certificates if self._certificates is not None else []
+        return tuple(sorted({name for certificate in certificates for name in certificate.hostnames}))
+
+    def certificate_expiry(self) -> dict[str, float]:
+        """Say when each visitors' certificate ends, by file."""
+        certificates = self._certificates.certificates if self._certificates is not None else []
+        return {f"visitors/{certificate.name}": certificate.expires_at for certificate in certificates}
+
+    def reload(self, settings: EdgeSettings) -> list[str]:
+        """
+        Apply new settings, read the certificates, and open the access log again, as it may have been moved away.
+
+        :returns: a sentence for each certificate that cannot be used; what it was before stays in use.
+        :raises InvalidSettings: if something cannot be applied; nothing is then.
+        """
+        file = AccessFile(settings.log.access)
+        try:
+            complaints = self._certificates.refresh() if self._certificates is not None else []
+        except InvalidSettings:
+            file.close()
+            raise
+        log = self.visitors.access_log
+        if log is not None:
+            log.flush()
+        self._file.close()
+        self._file = file
+        self.visitors.access_log = AccessLog(file.write) if settings.log.access is not None else None
+        self.visitors.apply(visitor_limits(settings), visitor_timeouts(settings))
+        return complaints
+
+    async def drain(self, timeout: float) -> None:
+        """Finish the requests there are, for at most the time given."""
+        drained: Deferred[None] = self.visitors.drain()
+        await drained.addTimeout(timeout, self._clock, onTimeoutCancel=lambda result, seconds: None)
+
+    def stop(self) -> None:
+        """Hang up on everybody, and write the rest of the access log."""
+        if self._certificates is not None:
+            self._certificates.stop()
+        self.visitors.stop()
+        self._file.close()
+
+
+class AccessFile:
+    """
+    Where access lines go: a file that is appended to, `-` for standard output, or None for nowhere.
+
+    :raises InvalidSettings: if the file cannot be opened.
+    """
+
+    def __init__(self, name: str | None) -> None:
+        self._descriptor: int | None = None
+        if name == "-":
+            self._descriptor = os.dup(STANDARD_OUTPUT)  # not sys.stdout, which the log may have taken over
+        elif name is not None:
+            try:
+                self._descriptor = os.open(name, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+            except OSError as error:
+                raise InvalidSettings(f"log.access: {name}: {error.strerror}") from error
+
+    def write(self, lines: bytes) -> None:
+        """Append whole lines; a full disk loses lines, never a request."""
+        if self._descriptor is None:
+            return
+        try:
+            os.write(self._descriptor, lines)
+        except OSError:
+            return
+
+    def close(self) -> None:
+        """Write no more."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def open_certificates(settings: EdgeSettings, reactor: Any) -> CertificateDirectory:
+    """
+    Read the certificates that visitors are shown.
+
+    :raises InvalidSettings: if there is no directory of them.
+    """
+    if settings.certificates is None:
+        raise InvalidSettings("certificates: a directory is needed for listen.https; or set listen.https to []")
+    return CertificateDirectory(settings.certificates, reactor)
+
+
+def visitor_limits(settings: EdgeSettings) -> VisitorLimits:
+    """Return the data path's limits as the settings have them."""
+    limits = settings.limits
+    return VisitorLimits(
+        head=HeadLimits(head_bytes=limits.head_bytes, header_count=limits.header_count),
+        body=BodyLimits(body_bytes=limits.body_bytes),
+        idle_streams=limits.idle_streams_per_route,
+        connections=limits.connections,
+        connections_per_address=limits.connections_per_address,
+        unread_bytes=limits.unread_bytes,
+    )
+
+
+def visitor_timeouts(settings: EdgeSettings) -> VisitorTimeouts:
+    """Return the data path's time-outs as the settings have them."""
+    timeouts = settings.timeouts
+    return VisitorTimeouts(
+        header=timeouts.header,
+        idle=timeouts.idle,
+        visitor_stall=timeouts.visitor_stall,
+        origin_connect=timeouts.origin_connect,
+        origin_response=timeouts.origin_response,
+        origin_stall=timeouts.origin_stall,
+        upgraded=timeouts.upgraded,
+        idle_stream=timeouts.idle_stream,
+    )
