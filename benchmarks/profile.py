@@ -37,7 +37,7 @@ _SAMPLES_PER_SECOND = 200
 _FILES = 15
 
 _PYTHON_FRAME = re.compile(r"^(?P<function>.+) \((?P<file>[^()]*\.py):(?P<line>\d+)\)$")
-_DIRECTORY = re.compile(r"^.*/(?:site-packages/|lib/python3\.\d+/|(?=warp_twisted/|warp_dns/))")
+_DIRECTORY = re.compile(r"^.*/(?:site-packages/|lib/python3\.\d+/|(?=warp_twisted/|warp_dns/|warp_base/))")
 
 _EXAMPLES = """\
 examples:

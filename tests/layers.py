@@ -37,6 +37,7 @@ LAYER_OF = (
     ("warp_twisted.tunnel*", 2),
     ("warp_twisted.edge*", 3),
     ("warp_twisted.agent*", 3),
+    ("warp_base*", 1),
     ("warp_dns", 2),
     ("warp_dns.serve.limits", 1),
     ("warp_dns.serve.metrics", 1),
@@ -44,7 +45,6 @@ LAYER_OF = (
     ("warp_dns.serve.responder", 1),
     ("warp_dns.serve*", 2),
     ("warp_dns.program.configuration", 1),
-    ("warp_dns.program.yaml_settings", 1),
     ("warp_dns.program*", 2),
     ("warp_dns.*", 1),
 )
@@ -53,7 +53,7 @@ PURE_LIBRARIES = {"msgspec", "cryptography", "re2"}
 PURE_LIBRARIES_OF = {
     "warp_twisted.http1*": {"httptools"},
     "warp_dns*": {"dns"},
-    "warp_dns.program.yaml_settings": {"yaml"},
+    "warp_base.yaml_reader": {"yaml"},
     "warp_dns.message.cookies": {"siphash24"},
     "warp_dns.serve.limits": {"socket"},  # inet_pton and its like: arithmetic on addresses, nothing is opened
     "warp_dns.serve.metrics": {"prometheus_client"},  # counters; reading them is the shells' work
@@ -127,9 +127,11 @@ def _refusal(module: str, layer: int, target: str) -> str | None:
     top = target.split(".")[0]
     if module.startswith("warp_dns") and top == "warp_twisted":
         return "warp_dns never imports warp_twisted"
+    if module.startswith("warp_base") and top in ("warp_twisted", "warp_dns"):
+        return "warp_base imports neither warp_dns nor warp_twisted"
     if top == "dnslib" and module not in DNSLIB_USERS:
         return "only warp_dns.message.wire and its table of types know dnslib"
-    if top in ("warp_twisted", "warp_dns"):
+    if top in ("warp_twisted", "warp_dns", "warp_base"):
         target_layer = layer_of(target)
         if target_layer is None or target_layer > layer:
             return f"{module} is in layer {layer} and {target} in layer {target_layer}"

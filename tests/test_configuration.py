@@ -1,5 +1,7 @@
-"""Tests for reading settings: what is refused, and in which words."""
+"""Tests of `warp_twisted.configuration`: what is refused, and in which words."""
 
+import subprocess
+import sys
 from typing import Annotated, Literal
 
 import msgspec
@@ -142,3 +144,16 @@ class ReadFileTests(SynchronousTestCase):
             str(self.assertRaises(InvalidSettings, read_file, "/nonexistent.yaml", Sample)),
             "/nonexistent.yaml: No such file or directory",
         )
+
+
+class ImportTests(SynchronousTestCase):
+    """What reading settings brings along."""
+
+    def test_an_agent_does_not_load_the_dns_server(self) -> None:
+        """The agent's service imports nothing of `warp_dns`: 7 MiB that it has no use for."""
+        script = (
+            "import sys, warp_twisted.agent.service;"
+            "print(sorted(name for name in sys.modules if name.split('.')[0] == 'warp_dns'))"
+        )
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+        self.assertEqual(done.stdout.strip(), "[]")

@@ -24,7 +24,7 @@ COMES_WITH = {"zope": "twisted", "hyperlink": "twisted", "constantly": "twisted"
 
 def sources() -> Iterator[tuple[str, bool, Path]]:
     """Yield name, whether it is a package, and path of each of our modules."""
-    for base, package in ((ROOT, "warp_twisted"), (ROOT / "dns", "warp_dns")):
+    for base, package in ((ROOT, "warp_twisted"), (ROOT / "dns", "warp_dns"), (ROOT / "dns", "warp_base")):
         for path in sorted((base / package).rglob("*.py")):
             if "_dropins" in path.parts:
                 continue
@@ -68,7 +68,7 @@ class TreeTests(SynchronousTestCase):
         for name, is_package, path in self.modules:
             for line, target in imports_of(name, is_package, ast.parse(path.read_text()), self.known):
                 top = target.split(".")[0]
-                if top in sys.stdlib_module_names or top in ("warp_twisted", "warp_dns"):
+                if top in sys.stdlib_module_names or top in ("warp_twisted", "warp_dns", "warp_base"):
                     continue
                 owners = {_normal(owner) for owner in distributions.get(top, [top])} | {COMES_WITH.get(top, top)}
                 if not owners & (declared | optional):
@@ -139,6 +139,7 @@ class ComplaintTests(SynchronousTestCase):
         "warp_twisted.edge.routes.table",
         "warp_twisted.agent",
         "warp_twisted.agent.service",
+        "warp_base.yaml_reader",
         "warp_dns.message.wire",
         "warp_dns.zone.answer",
     }
@@ -195,6 +196,13 @@ class ComplaintTests(SynchronousTestCase):
         self.assert_refused("warp_dns.zone.answer", "import warp_twisted.names", "never imports warp_twisted")
         self.assert_refused("warp_dns.zone.answer", "import dnslib", "only warp_dns.message.wire and")
         self.assert_allowed("warp_dns.message.wire", "import dnslib")
+
+    def test_base_knows_neither_package(self) -> None:
+        """warp_base imports neither warp_dns nor warp_twisted; both may import it."""
+        for source in ("import warp_dns.zone.answer", "import warp_twisted.names"):
+            self.assert_refused("warp_base.yaml_reader", source, "imports neither warp_dns nor warp_twisted")
+        for module in ("warp_dns.zone.answer", "warp_twisted.wire.frames"):
+            self.assert_allowed(module, "import warp_base.yaml_reader")
 
     def test_reactor(self) -> None:
         """Only layer 4 names the reactor."""

@@ -81,11 +81,11 @@ class DistributionTests(SynchronousTestCase):
     """What the archives hold."""
 
     def test_wheel_holds_the_packages_and_nothing_else(self) -> None:
-        """The wheel has our two packages and the plugin file: no tests, no top-level dns, no roles."""
+        """The wheel has our three packages and the plugin file: no tests, no top-level dns, no roles."""
         _, _, wheel = _distributions()
         names = zipfile.ZipFile(wheel).namelist()
         tops = {name.split("/")[0] for name in names if ".dist-info/" not in name}
-        self.assertEqual(tops, {"warp_twisted", "warp_dns", "twisted"})
+        self.assertEqual(tops, {"warp_twisted", "warp_dns", "warp_base", "twisted"})
         self.assertEqual([name for name in names if name.startswith("twisted/")], ["twisted/plugins/warp_dropin.py"])
         self.assertEqual([name for name in names if "_dropins" in name], [])
 
@@ -94,7 +94,7 @@ class DistributionTests(SynchronousTestCase):
         tree, _, wheel = _distributions()
         names = set(zipfile.ZipFile(wheel).namelist())
         wanted = set()
-        for base, package in ((tree, "warp_twisted"), (tree / "dns", "warp_dns")):
+        for base, package in ((tree, "warp_twisted"), (tree / "dns", "warp_dns"), (tree / "dns", "warp_base")):
             for path in (base / package).rglob("*"):
                 if path.suffix in (".py", ".sql", ".md", ".txt", ".typed") and "_dropins" not in path.parts:
                     wanted.add(path.relative_to(base).as_posix())
@@ -130,7 +130,7 @@ class InstalledTests(SynchronousTestCase):
     """What works once it is installed, started from a directory that is not the checkout."""
 
     def check(self, python: Path) -> None:
-        """Assert that the services, the command and both packages are there."""
+        """Assert that the services, the command and the packages are there."""
         elsewhere = Path(self.mktemp())
         elsewhere.mkdir()
         for service in ("warp-edge", "warp-agent", "warp-dns"):

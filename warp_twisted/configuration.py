@@ -1,8 +1,8 @@
 """
 Reading a YAML file into settings, with errors that name the key's path, what was expected, and what was found.
 
-The reading and the wording are those of `dns.yaml` (`warp_dns.program.yaml_settings`); here they become errors of
-ours. A directory that settings name may be one that is still to be made: `nearest_directory` judges that.
+`warp_base.yaml_reader` reads the file and words what is wrong; its error becomes ours here. `nearest_directory` checks
+a directory that settings name and that may not exist yet.
 """
 
 from collections.abc import Iterator
@@ -10,9 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from warp_dns.errors import InvalidSettings as InvalidYaml
-from warp_dns.program import yaml_settings
-from warp_dns.program.yaml_settings import MAX_FILE_BYTES, changed_keys
+from warp_base import yaml_reader
+from warp_base.yaml_reader import MAX_FILE_BYTES, InvalidYaml, changed_keys
 from warp_twisted.errors import InvalidSettings
 
 __all__ = ["MAX_FILE_BYTES", "changed_keys", "convert", "nearest_directory", "parse", "read_file"]
@@ -29,7 +28,7 @@ def read_file(path: str, kind: type[T]) -> T:
     :raises InvalidSettings: if the file cannot be read, is not YAML, or does not fit `kind`.
     """
     with _as_ours():
-        return yaml_settings.read_file(path, kind)
+        return yaml_reader.read_file(path, kind)
 
 
 def parse(content: bytes | str, kind: type[T], source: str) -> T:
@@ -40,7 +39,7 @@ def parse(content: bytes | str, kind: type[T], source: str) -> T:
     :raises InvalidSettings: naming source, key path or line, and what was expected there.
     """
     with _as_ours():
-        return yaml_settings.parse(content, kind, source)
+        return yaml_reader.parse(content, kind, source)
 
 
 def convert(raw: object, kind: type[T], source: str) -> T:
@@ -50,7 +49,7 @@ def convert(raw: object, kind: type[T], source: str) -> T:
     :raises InvalidSettings: naming source, key path, and what was expected there.
     """
     with _as_ours():
-        return yaml_settings.convert(raw, kind, source)
+        return yaml_reader.convert(raw, kind, source)
 
 
 def nearest_directory(path: Path, key: str) -> Path:

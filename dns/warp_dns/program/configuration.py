@@ -1,15 +1,18 @@
 """
 `dns.yaml`: which keys it has.
 
-How it is read, and in which words it is refused, is `yaml_settings`; what the values mean is checked by whoever uses
-them.
+`warp_base.yaml_reader` reads it and words what is wrong; its error becomes `InvalidSettings` here. What the values mean
+is checked where they are used.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 import msgspec
 
-from warp_dns.program.yaml_settings import parse, read_file
+from warp_base.yaml_reader import InvalidYaml, parse, read_file
+from warp_dns.errors import InvalidSettings
 from warp_dns.settings import ServerSettings, ZoneSettings
 
 
@@ -39,7 +42,8 @@ def read_configuration(path: str) -> DnsFile:
 
     :raises InvalidSettings: naming the file, and the key or line that is wrong.
     """
-    return read_file(path, DnsFile)
+    with _as_invalid_settings():
+        return read_file(path, DnsFile)
 
 
 def parse_configuration(content: bytes | str, source: str) -> DnsFile:
@@ -49,4 +53,13 @@ def parse_configuration(content: bytes | str, source: str) -> DnsFile:
     :param source: what errors call the text, usually the file's name.
     :raises InvalidSettings: naming the key or line that is wrong.
     """
-    return parse(content, DnsFile, source)
+    with _as_invalid_settings():
+        return parse(content, DnsFile, source)
+
+
+@contextmanager
+def _as_invalid_settings() -> Iterator[None]:
+    try:
+        yield
+    except InvalidYaml as error:
+        raise InvalidSettings(f"{error}") from error

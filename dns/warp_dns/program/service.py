@@ -14,12 +14,12 @@ from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import serverFromString
 from twisted.logger import Logger
 
+from warp_base.yaml_reader import changed_keys
 from warp_dns.addresses import check_addresses
 from warp_dns.errors import DnsError, InvalidSettings
 from warp_dns.program.configuration import DnsFile, read_configuration
 from warp_dns.program.systemd import SystemdNotifier
 from warp_dns.program.web import watch_site
-from warp_dns.program.yaml_settings import changed_keys
 from warp_dns.serve.files import SerialFile
 from warp_dns.serve.follow import EdgeRecords
 from warp_dns.serve.server import DnsServer, ServedZone

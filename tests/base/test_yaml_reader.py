@@ -1,4 +1,4 @@
-"""Tests of `warp_dns.program.yaml_settings`: typical mistakes in a file, and the words in which each is refused."""
+"""Tests of `warp_base.yaml_reader`: typical mistakes in a file, and the words in which each is refused."""
 
 from typing import Annotated, Literal
 
@@ -7,8 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from warp_dns.errors import InvalidSettings
-from warp_dns.program.yaml_settings import changed_keys, parse
+from warp_base.yaml_reader import InvalidYaml, changed_keys, parse
 
 
 class Item(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -40,7 +39,7 @@ class MistakeTests(SynchronousTestCase):
 
     def refusal(self, text: str) -> str:
         """Return the words in which a text is refused."""
-        return str(self.assertRaises(InvalidSettings, parse, text, Sample, "x.yaml")).removeprefix("x.yaml: ")
+        return str(self.assertRaises(InvalidYaml, parse, text, Sample, "x.yaml")).removeprefix("x.yaml: ")
 
     def test_values(self) -> None:
         """What is right is shown where it is plain from what was written."""
@@ -123,7 +122,7 @@ class MistakeTests(SynchronousTestCase):
         """Whatever was written, the refusal is made and names the file."""
         try:
             parse(msgspec.json.encode(raw), Sample, "x.yaml")
-        except InvalidSettings as error:
+        except InvalidYaml as error:
             self.assertTrue(str(error).startswith("x.yaml: "))
 
 

@@ -1,9 +1,10 @@
 """
 YAML text into a msgspec Struct, refused with the key's path, what was expected there, and what was found.
 
-Shared by `dns.yaml` and the files of edge and agent. Which keys exist is decided by the Struct; this module knows
-YAML, types and wording only. The safe loader is used, without aliases; a key given twice is refused, and so is a key
-nobody knows, because a misspelt limit that is silently ignored is a limit that does not exist.
+Reads `dns.yaml` and the files of edge and agent; each package turns `InvalidYaml` into its own kind of error. Which
+keys exist is decided by the Struct; this module knows YAML, types and wording only. The safe loader is used, without
+aliases. A key given twice is refused, and so is an unknown key: a misspelt limit that is silently ignored is a limit
+that does not exist.
 """
 
 import copy
@@ -17,13 +18,16 @@ import msgspec
 import yaml
 from msgspec import inspect
 
-from warp_dns.errors import InvalidSettings
-
 MAX_FILE_BYTES = 1 << 20  # a configuration file of more than 1 MiB is a mistake, or an attack on the parser
 MAX_TRIED_KEYS = 1000  # of a mapping, to find the one that is wrong
 
 T = TypeVar("T")
 _Path = tuple[str | int, ...]
+
+
+class InvalidYaml(ValueError):
+    """The text is not YAML, or does not fit the settings."""
+
 
 _AT = re.compile(r"^(?P<what>.*?)(?: - at (?:`key` in )?`(?P<path>\$.*)`)?$", re.DOTALL)
 _STEP = re.compile(r"\.(?P<name>[^.\[\]]+)|\[(?P<index>\d+)\]|\[(?P<any>\.\.\.)\]")
@@ -78,13 +82,13 @@ def read_file(path: str, kind: type[T]) -> T:
 
     :param path: where the file is; also how errors call it.
     :param kind: the msgspec Struct to fill.
-    :raises InvalidSettings: if the file cannot be read, is not YAML, or does not fit `kind`.
+    :raises InvalidYaml: if the file cannot be read, is not YAML, or does not fit `kind`.
     """
     try:
         with Path(path).open("rb") as file:
             content = file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
-        raise InvalidSettings(f"{path}: {error.strerror or error}") from error
+        raise InvalidYaml(f"{path}: {error.strerror or error}") from error
     return parse(content, kind, path)
 
 
@@ -93,17 +97,17 @@ def parse(content: bytes | str, kind: type[T], source: str) -> T:
     Turn YAML text into settings.
 
     :param source: what errors call this text, usually the file's name.
-    :raises InvalidSettings: naming source, key path or line, and what was expected there.
+    :raises InvalidYaml: naming source, key path or line, and what was expected there.
     """
     if len(content) > MAX_FILE_BYTES:
-        raise InvalidSettings(f"{source}: larger than {MAX_FILE_BYTES} bytes")
+        raise InvalidYaml(f"{source}: larger than {MAX_FILE_BYTES} bytes")
     try:
         raw = yaml.load(content, Loader=_Loader)  # noqa: S506 -- _Loader is a SafeLoader
     except yaml.MarkedYAMLError as error:
         line = f"{error.problem_mark.line + 1}" if error.problem_mark else "?"
-        raise InvalidSettings(f"{source}: line {line}: {_syntax(error.problem or error.context or '')}") from error
+        raise InvalidYaml(f"{source}: line {line}: {_syntax(error.problem or error.context or '')}") from error
     except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
-        raise InvalidSettings(f"{source}: not YAML: {(str(error).splitlines() or ['?'])[0]}") from error
+        raise InvalidYaml(f"{source}: not YAML: {(str(error).splitlines() or ['?'])[0]}") from error
     return convert({} if raw is None else raw, kind, source)
 
 
@@ -111,14 +115,14 @@ def convert(raw: object, kind: type[T], source: str) -> T:
     """
     Turn plain dictionaries and lists into settings.
 
-    :raises InvalidSettings: naming source, key path, and what was expected there.
+    :raises InvalidYaml: naming source, key path, and what was expected there.
     """
     try:
         return msgspec.convert(raw, kind)
     except msgspec.ValidationError as error:
-        raise InvalidSettings(f"{source}: {_explain(str(error), raw, kind)}") from error
+        raise InvalidYaml(f"{source}: {_explain(str(error), raw, kind)}") from error
     except UnicodeEncodeError as error:  # YAML's "\ud800" makes half a character
-        raise InvalidSettings(f"{source}: {error.object!r} is not valid Unicode") from error
+        raise InvalidYaml(f"{source}: {error.object!r} is not valid Unicode") from error
 
 
 def changed_keys(before: object, after: object, path: str = "") -> list[str]:

@@ -1,0 +1,1 @@
+"""What warp_dns and warp_twisted both use; knows neither."""
