@@ -19,6 +19,10 @@ Hostname = NewType("Hostname", str)
 MAX_HOSTNAME_LENGTH = 253  # RFC 1035 §2.3.4: 255 octets on the wire, less the root and one length octet
 MAX_LABELS = 32  # per agent; each label adds DNS names, so the count is bounded
 
+HOST_AND_PORT = re.compile(
+    r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}"
+)  # a place as people type it, not yet checked
+
 _DNS_LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 _LABEL_KEY = re.compile(r"(?:[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
 _LABEL_VALUE = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?")

@@ -14,6 +14,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 MAX_STATUS = 200
+STOP_MARGIN_SECONDS = 15.0  # systemd is asked for so much more than a drain may take
 
 
 class Systemd:

@@ -51,8 +51,6 @@ from warp_twisted.wire import control
 from warp_twisted.wire.limits import Limits
 from warp_twisted.wire.streams import Stream
 
-CONTROL_VERSION = 1
-MAX_REASON_CHARACTERS = 300  # of what an edge says when it refuses the agent for good
 _NEED_RESTART = ("state", "labels", "tunnels", "edges", "zone", "metrics")
 _RELOADED = {"ingress": "ingress", "drain_seconds": "drain", "log_format": "log.format", "log_level": "log.level"}
 OVERTIME_SECONDS = 1.0  # for the last bytes after the deadline of a drain
@@ -245,7 +243,7 @@ class AgentService(Service):
     def hello(self, link: Link) -> control.Hello:
         """Introduce the agent as it is now."""
         return control.Hello(
-            version=CONTROL_VERSION,
+            version=control.CONTROL_VERSION,
             software=SOFTWARE,
             agent_id=self.identity.agent_id,
             session=self._session,
@@ -317,7 +315,7 @@ class AgentService(Service):
 
     def link_refused(self, link: Link, refused: control.Refused) -> None:
         """Give up: no edge takes this agent."""
-        reason = one_line(refused.reason, MAX_REASON_CHARACTERS)
+        reason = one_line(refused.reason, control.MAX_REASON_CHARACTERS)
         self._log.error("edge {edge} refuses this agent: {reason}", edge=str(link.edge), reason=reason)
         self._give_up(refused.code, reason)
 

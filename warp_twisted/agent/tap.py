@@ -21,11 +21,10 @@ from warp_twisted.errors import InvalidSettings, WarpError
 from warp_twisted.log_output import LogOutput
 from warp_twisted.process import prepare
 from warp_twisted.service_options import ServiceOptions, exit_at_end, open_log
-from warp_twisted.systemd import Systemd
+from warp_twisted.systemd import STOP_MARGIN_SECONDS, Systemd
 
 WATCH_SECONDS = 2.0
 READY_SECONDS = 60.0  # systemd hears that we are ready when a tunnel is up, or after this long without any edge
-STOP_MARGIN_SECONDS = 15.0  # systemd is asked for so much more than a drain may take
 
 
 class Options(ServiceOptions):

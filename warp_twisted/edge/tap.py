@@ -17,9 +17,7 @@ from warp_twisted.errors import InvalidSettings, WarpError
 from warp_twisted.log_output import LogOutput
 from warp_twisted.process import prepare
 from warp_twisted.service_options import ServiceOptions, exit_at_end, give_up, open_log
-from warp_twisted.systemd import Systemd
-
-STOP_MARGIN_SECONDS = 15.0  # systemd is asked for so much more than a drain may take
+from warp_twisted.systemd import STOP_MARGIN_SECONDS, Systemd
 
 
 class Options(ServiceOptions):

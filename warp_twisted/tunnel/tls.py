@@ -40,7 +40,7 @@ from warp_twisted.tunnel.errors import HandshakeFailed, HandshakeTimedOut, PeerN
 
 RECORD_BYTES = 16 * 1024  # the most a TLS record carries (RFC 8446 §5.1), so one read empties one record
 PIECE_BYTES = 32 * 1024  # of what came at once, given to OpenSSL at once
-BULK_READ_BYTES = 128 * 1024  # read from the socket at once while a lot is coming
+BULK_READ_BYTES = 128 * 1024  # read from the socket at once while a lot is coming: half a stream's first window
 # Offered to the socket at once. Twisted's 128 KiB would cut a bulk read's records, and send their end by the slow way.
 SEND_BYTES = 1024 * 1024
 

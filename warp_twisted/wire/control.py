@@ -15,9 +15,11 @@ from msgspec import Meta
 
 from warp_twisted.wire.errors import BadControlMessage, ControlMessageTooLarge, MessageTooLarge
 
+CONTROL_VERSION = 1
 MAX_MESSAGE_BYTES = 1024 * 1024
 MAX_ROUTES = 4096
 _LENGTH = Layout(">L")
+MAX_REASON_CHARACTERS = 300  # of a sentence for people, as an edge sends it and as an agent shows it
 MAX_ASKED = 100  # hostnames at enrollment, at their longest well below the 64 KiB that an edge reads then
 
 Text = Annotated[str, Meta(max_length=1024)]

@@ -11,7 +11,6 @@ from zope.interface.verify import verifyObject
 
 from warp_twisted.agent.origins import splice as splice_module
 from warp_twisted.agent.origins.splice import (
-    BULK_READ_BYTES,
     QUICK_SECONDS,
     READ_BYTES,
     SMALL_READ_BYTES,
@@ -20,6 +19,7 @@ from warp_twisted.agent.origins.splice import (
     Traffic,
 )
 from warp_twisted.testing import RecordingDelegate, RecordingReceiver, TunnelPair, tunnel_pair
+from warp_twisted.tunnel.tls import BULK_READ_BYTES
 from warp_twisted.wire.errors import StreamReset
 from warp_twisted.wire.preamble import OpeningCode, encode_opening
 from warp_twisted.wire.streams import Stream

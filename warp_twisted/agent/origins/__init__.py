@@ -6,12 +6,12 @@ is opened, nothing is dialled) and later says how to reach it: an endpoint to di
 inside the agent. None of them knows streams or tunnels; `agent.streams` joins the two.
 """
 
-import re
 from collections.abc import Callable, Mapping
 
 from warp_twisted.agent.origins import builtin, http, tcp, unix
 from warp_twisted.agent.origins.interface import BuiltIn, Dial, Origin, OriginRequest
 from warp_twisted.errors import InvalidSettings
+from warp_twisted.names import HOST_AND_PORT
 
 __all__ = ["BuiltIn", "Dial", "Origin", "OriginRequest", "parse_service"]
 
@@ -26,7 +26,6 @@ KINDS: Mapping[str, Callable[[str, OriginRequest], Origin]] = {
     "http_status": builtin.parse_status,
 }
 
-_HOST_AND_PORT = re.compile(r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}")
 _HINTS = {
     "ssh": "write tcp://host:22",
     "rdp": "write tcp://host:3389",
@@ -48,7 +47,7 @@ def parse_service(service: str, request: OriginRequest) -> Origin:
     parse = KINDS.get(kind)
     if parse is None:
         hint = _HINTS.get(kind, "expected http://, https://, tcp://, unix:, unix+tls:, http_status: or hello-world")
-        if _HOST_AND_PORT.fullmatch(service):
+        if HOST_AND_PORT.fullmatch(service):
             hint = f"did you mean http://{service}?"
         raise InvalidSettings(f"{service!r} is not a service: {hint}")
     return parse(service, request)

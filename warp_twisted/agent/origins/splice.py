@@ -28,11 +28,11 @@ from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from warp_twisted.tunnel.tls import BULK_READ_BYTES
 from warp_twisted.wire.errors import WireError
 from warp_twisted.wire.streams import Stream
 
 READ_BYTES = 64 * 1024  # Twisted's own size
-BULK_READ_BYTES = 128 * 1024  # half a window
 SMALL_READ_BYTES = 16 * 1024  # a read below this says that the bulk is over
 QUICK_SECONDS = 0.02  # a stream that waits no longer for credit has a quick reader
 

@@ -20,7 +20,7 @@ import click
 from warp_twisted.agent.errors import NotEnrolled
 from warp_twisted.cli.main import INTERRUPTED
 from warp_twisted.errors import InvalidName, InvalidSettings, WarpError
-from warp_twisted.names import parse_label
+from warp_twisted.names import HOST_AND_PORT, parse_label
 
 if TYPE_CHECKING:
     from warp_twisted.agent.events import Event
@@ -33,7 +33,6 @@ REDRAW_SECONDS = 0.5
 DEMO_TOKEN_SECONDS = 600.0
 
 _PORT = re.compile(r":?([0-9]{1,5})")
-_HOST_AND_PORT = re.compile(r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}")
 
 
 @click.command(
@@ -158,7 +157,7 @@ def service_of(origin: str) -> str:
     """Return an origin as settings name it: a bare port or host and port are HTTP."""
     if port := _PORT.fullmatch(origin):
         return f"http://localhost:{port[1]}"
-    return f"http://{origin}" if _HOST_AND_PORT.fullmatch(origin) else origin
+    return f"http://{origin}" if HOST_AND_PORT.fullmatch(origin) else origin
 
 
 def read_token(token_file: str | None, environment: Mapping[str, str]) -> "JoinTokenText | None":

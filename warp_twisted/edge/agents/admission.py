@@ -17,9 +17,7 @@ from warp_twisted.registry.given_names import NameGiver
 from warp_twisted.registry.mirror import Mirror
 from warp_twisted.registry.model import Revocation
 from warp_twisted.tunnel import TunnelProtocol
-from warp_twisted.wire.control import Hello, RouteOffer
-
-MAX_REASON_CHARACTERS = 300  # of a revocation's reason, as the agent is told
+from warp_twisted.wire.control import MAX_REASON_CHARACTERS, Hello, RouteOffer
 
 
 class Admission:

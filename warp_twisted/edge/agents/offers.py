@@ -14,9 +14,8 @@ from warp_twisted.edge.errors import OfferRefused
 from warp_twisted.edge.settings import Limits
 from warp_twisted.errors import InvalidName
 from warp_twisted.names import Hostname, HostnamePattern, check_labels
-from warp_twisted.wire.control import Hello, RouteOffer
+from warp_twisted.wire.control import CONTROL_VERSION, Hello, RouteOffer
 
-CONTROL_VERSION = 1
 MAX_HOSTNAMES_BYTES = 40_000  # with 32 labels at their longest well below `registry.store.MAX_VALUE_BYTES`
 
 
