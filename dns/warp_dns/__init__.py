@@ -17,12 +17,13 @@ A name server whose addresses the source publishes itself is listed without any:
 
 As a program of its own: `twistd warp-dns --config dns.yaml` (module `tap`).
 
-Rooms, from the inside out: `names`, `records`, `zone`, `answer`, `wire`, `cache`, `query`, `responder`, `live`,
-`master` are pure (no Twisted, no clock, no log); `udp`, `tcp`, `server` put them on sockets.
-This package never imports warp_twisted.
+From the inside out: `message` (names, records, queries, bytes) and `zone` (a zone's data and what it answers) are pure
+(no Twisted, no clock, no log); `serve` puts them on sockets, `program` is what twistd runs. This package never imports
+warp_twisted.
 """
 
 from warp_dns.errors import DnsError, InvalidRecord, InvalidSettings, InvalidZone, ListenFailed
+from warp_dns.message.records import RecordLike
 from warp_dns.serve.server import DnsServer, ServedZone
 from warp_dns.settings import (
     CookieSettings,
@@ -39,7 +40,7 @@ from warp_dns.settings import (
     TransferSettings,
     ZoneSettings,
 )
-from warp_dns.zone.source import FixedSource, Record, RecordLike, Records, RecordSource
+from warp_dns.zone.source import FixedSource, Record, Records, RecordSource
 
 __all__ = [
     "CookieSettings",

@@ -8,12 +8,8 @@ answer may be sent at all. Nothing is looked up here, and record data other than
 from dataclasses import dataclass
 from typing import ClassVar
 
+from warp_dns.message.codes import COOKIE, ECS, FORMERR, NSID, TCP_KEEPALIVE
 from warp_dns.message.records import OPT, TSIG
-from warp_dns.zone.answer import FORMERR
-
-QUERY, NOTIFY, UPDATE = 0, 4, 5
-CLASS_IN, CLASS_CH, CLASS_ANY = 1, 3, 255
-ECS, COOKIE, NSID, TCP_KEEPALIVE = 8, 10, 3, 11  # EDNS options: RFC 7871, 7873, 5001, 7828
 
 _HEADER_BYTES = 12
 _MAX_RECORDS = 8  # beyond the question a query holds OPT, TSIG, and for IXFR one SOA

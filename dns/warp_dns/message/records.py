@@ -9,6 +9,7 @@ because names may be compressed (RFC 3597 §4) and their targets' addresses may 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Protocol
 
 import dns.exception
 import dns.name
@@ -18,7 +19,6 @@ import dns.rdatatype
 
 from warp_dns.errors import InvalidRecord
 from warp_dns.message import names
-from warp_dns.zone.source import RecordLike
 
 A, NS, CNAME, SOA, PTR, HINFO, MX, TXT = 1, 2, 5, 6, 12, 13, 15, 16
 AAAA, SRV, DNAME, OPT, DS, RRSIG, NSEC = 28, 33, 39, 41, 43, 46, 47
@@ -30,6 +30,30 @@ MAX_RDATA_BYTES = 65535
 _META_TYPES = frozenset([0, OPT, *range(128, 256)])  # RFC 6895 §3.1: never data in a zone
 _NEVER_BESIDE_CNAME_EXCEPT = frozenset([CNAME, RRSIG, NSEC])  # RFC 2181 §10.1, RFC 4035 §2.5
 _SINGLETONS = frozenset([CNAME, SOA, DNAME])  # RFC 1034 §3.6.2, RFC 6672 §2.4
+
+
+class RecordLike(Protocol):
+    """One record in presentation format."""
+
+    @property
+    def name(self) -> str:
+        """Owner: lower case, absolute, without the trailing dot."""
+
+    @property
+    def type(self) -> str:
+        """Mnemonic such as A, AAAA, SRV, TXT, PTR, HTTPS."""
+
+    @property
+    def ttl(self) -> int:
+        """Seconds, 0 to 2**31-1."""
+
+    @property
+    def rdata(self) -> str:
+        """Presentation format, RFC 1035 §5."""
+
+    @property
+    def edge(self) -> str:
+        """The edge that this record points at, or the empty string."""
 
 
 @dataclass(frozen=True, slots=True)

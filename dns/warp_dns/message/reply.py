@@ -4,7 +4,8 @@ Putting a reply together: header, the question as it was sent, sections, OPT.
 Bytes only; what goes into them is decided in `responder`.
 """
 
-from warp_dns.message.query import COOKIE, ECS, NSID, TCP_KEEPALIVE, ClientSubnet, Edns, Query
+from warp_dns.message.codes import COOKIE, ECS, NSID, TCP_KEEPALIVE
+from warp_dns.message.query import ClientSubnet, Edns, Query
 from warp_dns.message.wire import HEADER_BYTES
 
 QR, AA, TC, RD = 0x80, 0x04, 0x02, 0x01  # third octet of the header

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from dnslib import DNSBuffer
 
 from warp_dns.message import names
+from warp_dns.message.answer import Answer, Order
 from warp_dns.message.records import RRset, names_within
-from warp_dns.zone.answer import Answer, Order
 
 HEADER_BYTES = 12
 QUESTION_TYPE_AND_CLASS_BYTES = 4

@@ -24,7 +24,8 @@ from twisted.web.iweb import IAgentEndpointFactory
 from zope.interface import implementer
 
 from warp_dns.errors import DnsError
-from warp_dns.zone.source import Record, RecordLike, Records
+from warp_dns.message.records import RecordLike
+from warp_dns.zone.source import Record, Records
 
 MAX_LINE_BYTES = 64 << 20  # a snapshot of some 300,000 records
 CONNECT_SECONDS = 5.0

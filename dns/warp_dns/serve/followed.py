@@ -16,7 +16,7 @@ from twisted.logger import Logger
 from warp_dns.addresses import parse_address
 from warp_dns.errors import DnsError, InvalidSettings, InvalidZone
 from warp_dns.message import names
-from warp_dns.message.records import SOA, soa_serial
+from warp_dns.message.records import SOA, RecordLike, soa_serial
 from warp_dns.message.tsig import KeyRing
 from warp_dns.serve.files import SerialFile, read_zone, state_of
 from warp_dns.serve.notify import Notifier
@@ -24,7 +24,7 @@ from warp_dns.settings import NotifySettings, ZoneSettings
 from warp_dns.zone.data import Change
 from warp_dns.zone.live import LiveZone, Update
 from warp_dns.zone.master import StaticRecords
-from warp_dns.zone.source import RecordLike, Records, RecordSource
+from warp_dns.zone.source import Records, RecordSource
 from warp_dns.zone.transfer import TransferRule
 
 MAX_PENDING_NAMES = 100_000  # of one turn; a source that publishes more at once is asked for its snapshot instead

@@ -12,6 +12,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from warp_dns.message import records
+from warp_dns.message.codes import RCODE_TEXTS
 
 Cell = list[int]
 
@@ -22,11 +23,6 @@ _COMMON_TYPES = frozenset(
         records.IXFR, records.AXFR, records.ANY, 257,
     ]
 )  # fmt: skip
-RCODES = {
-    0: "NOERROR", 1: "FORMERR", 2: "SERVFAIL", 3: "NXDOMAIN", 4: "NOTIMP", 5: "REFUSED", 6: "YXDOMAIN",
-    9: "NOTAUTH", 16: "BADVERS", 23: "BADCOOKIE",
-}  # fmt: skip
-
 
 OTHERS = {
     "hits": "Replies sent from the cache of whole replies.",
@@ -70,7 +66,7 @@ class Counters:
         cell = self._cells.get((transport, qtype, rcode))
         if cell is None:
             is_common = qtype in _COMMON_TYPES
-            labels = (transport, records.type_text(qtype) if is_common else "other", RCODES.get(rcode, "other"))
+            labels = (transport, records.type_text(qtype) if is_common else "other", RCODE_TEXTS.get(rcode, "other"))
             cell = self._queries.setdefault(labels, [0])
             if is_common:
                 self._cells[transport, qtype, rcode] = cell

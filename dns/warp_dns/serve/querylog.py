@@ -8,8 +8,8 @@ over time every kind of query has its chance, and a query that is not written co
 from twisted.logger import Logger
 
 from warp_dns.message import names, records
+from warp_dns.message.codes import RCODE_TEXTS
 from warp_dns.message.query import Ignored, Malformed, read_query
-from warp_dns.serve.metrics import RCODES
 
 
 class QueryLog:
@@ -49,6 +49,6 @@ class QueryLog:
             type=rtype,
             host=host,
             transport=transport,
-            rcode="no reply" if reply is None else RCODES.get(reply[3] & 15, str(reply[3] & 15)),
+            rcode="no reply" if reply is None else RCODE_TEXTS.get(reply[3] & 15, str(reply[3] & 15)),
             size=0 if reply is None else len(reply),
         )

@@ -11,8 +11,22 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from warp_dns.message import names, reply
+from warp_dns.message.answer import Order
+from warp_dns.message.codes import (
+    BADCOOKIE,
+    BADVERS,
+    CLASS_CH,
+    CLASS_IN,
+    FORMERR,
+    NOERROR,
+    NOTAUTH,
+    NOTIMP,
+    QUERY,
+    REFUSED,
+    SERVFAIL,
+)
 from warp_dns.message.cookies import CLIENT_BYTES, CookieJar, CookieState
-from warp_dns.message.query import CLASS_CH, CLASS_IN, QUERY, Edns, Ignored, Malformed, Query, opcode_of, read_query
+from warp_dns.message.query import Edns, Ignored, Malformed, Query, opcode_of, read_query
 from warp_dns.message.records import ANY, AXFR, DS, IXFR, MAILA, MAILB, OPT, SOA, TKEY, TSIG, TXT
 from warp_dns.message.reply import MIN_UDP_BYTES, QR, TC
 from warp_dns.message.tsig import BadSignature, KeyRing, Signature, Unreadable
@@ -20,14 +34,12 @@ from warp_dns.message.wire import HEADER_BYTES, MAX_MESSAGE_BYTES, Compiled
 from warp_dns.serve.limits import ResponseRateLimit, pack
 from warp_dns.serve.metrics import Cell, Counters
 from warp_dns.settings import EdgeSettings, IdentitySettings
-from warp_dns.zone.answer import FORMERR, NOERROR, NOTAUTH, NOTIMP, REFUSED, SERVFAIL, Order
 from warp_dns.zone.cache import AnswerCache
 from warp_dns.zone.data import Change, Zone
 from warp_dns.zone.journal import Journal
 from warp_dns.zone.places import Places
 from warp_dns.zone.transfer import Transfer, TransferRule
 
-BADVERS, BADCOOKIE = 16, 23
 DEFAULT_UDP_BYTES = 1232  # DNS flag day 2020: an IPv6 packet of 1,280 bytes less its headers
 MAX_REPLIES = 65536  # whole replies kept; about 400 bytes each
 

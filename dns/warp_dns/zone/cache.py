@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from warp_dns.message import names
+from warp_dns.message.answer import Answer, Order
 from warp_dns.message.records import ANY, CNAME, DS
 from warp_dns.message.wire import Compiled, compile_answer
-from warp_dns.zone.answer import Answer, Order, arrange, lookup, names_edges
 from warp_dns.zone.data import Zone
+from warp_dns.zone.lookup import arrange, lookup, names_edges
 
 MAX_ANSWERS = 32768  # about 1 KiB each; a fleet of 1,500 applications asks some 10,000 questions
 

@@ -14,8 +14,8 @@ from ipaddress import ip_network
 from typing import Protocol
 
 from warp_dns.errors import InvalidSettings
+from warp_dns.message.answer import Order
 from warp_dns.settings import EdgeSettings, PlacesSettings
-from warp_dns.zone.answer import Order
 
 FULL_LOAD = 0.9  # an edge at this load takes what nobody else can
 MAX_ORDERS = 1024  # distinct orders kept; a fleet of a few dozen edges has fewer places that differ

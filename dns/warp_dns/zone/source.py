@@ -1,8 +1,8 @@
 """
-Where live records come from: the two shapes that this package asks of a registry.
+Where live records come from: the interface that this package asks of a registry.
 
-Nothing here knows what a tunnel is. The registry's values fit `RecordLike` by their attributes, its publisher fits
-`RecordSource`; `Record` and `FixedSource` are ours for followers, tests and zones that never change.
+The registry's values fit `records.RecordLike` by their attributes, and its publisher fits `RecordSource`. `Record` and
+`FixedSource` implement both, for followers, tests and zones that never change.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -10,30 +10,7 @@ from typing import Protocol
 
 import msgspec
 
-
-class RecordLike(Protocol):
-    """One record in presentation format."""
-
-    @property
-    def name(self) -> str:
-        """Owner: lower case, absolute, without the trailing dot."""
-
-    @property
-    def type(self) -> str:
-        """Mnemonic such as A, AAAA, SRV, TXT, PTR, HTTPS."""
-
-    @property
-    def ttl(self) -> int:
-        """Seconds, 0 to 2**31-1."""
-
-    @property
-    def rdata(self) -> str:
-        """Presentation format, RFC 1035 §5."""
-
-    @property
-    def edge(self) -> str:
-        """The edge that this record points at, or the empty string."""
-
+from warp_dns.message.records import RecordLike
 
 Records = Mapping[str, Sequence[RecordLike]]  # owner name → all its records; an empty sequence: the name is gone
 

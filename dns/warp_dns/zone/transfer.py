@@ -11,12 +11,12 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from warp_dns.errors import InvalidRecord, InvalidSettings
 from warp_dns.message import names
+from warp_dns.message.codes import SERVFAIL
 from warp_dns.message.query import Query
 from warp_dns.message.records import IXFR, SOA
 from warp_dns.message.reply import without_records
 from warp_dns.message.tsig import Signature
 from warp_dns.message.wire import HEADER_BYTES, MessageBuffer
-from warp_dns.zone.answer import SERVFAIL
 from warp_dns.zone.data import Zone
 from warp_dns.zone.journal import Difference, Journal, Row, rows_of
 from warp_dns.zone.live import is_newer

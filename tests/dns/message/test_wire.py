@@ -10,7 +10,7 @@ from tests.dns.helpers import show, wire, zone_of
 from warp_dns.message import names, records
 from warp_dns.message.records import RRset
 from warp_dns.message.wire import Compiled, MessageBuffer, compile_answer, question_bytes
-from warp_dns.zone.answer import lookup
+from warp_dns.zone.lookup import lookup
 
 ZONE = zone_of("""
     Mixed.Case 30 MX 10 Mail

@@ -6,11 +6,12 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.dns.helpers import wire, zone_of
 from warp_dns.message import records
+from warp_dns.message.answer import Order
 from warp_dns.message.records import RRset
 from warp_dns.message.wire import compile_answer
-from warp_dns.zone.answer import Order, lookup
 from warp_dns.zone.cache import AnswerCache
 from warp_dns.zone.data import Zone
+from warp_dns.zone.lookup import lookup
 
 LABELS = ("a", "b", "*", "c.a", "d.b.a")
 TYPES = (records.A, records.TXT, records.CNAME, records.NS, records.DNAME, records.ANY, records.DS)

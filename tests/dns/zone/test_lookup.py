@@ -1,5 +1,5 @@
 """
-Tests of `warp_dns.zone.answer`: the examples of the RFCs, and the corners between them.
+Tests of `warp_dns.zone.lookup`: the examples of the RFCs, and the corners between them.
 
 Each case is a zone, a question, and the sections that must come back; names are beneath the zone's apex.
 """
@@ -8,9 +8,11 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.dns.helpers import wire, zone_of
 from warp_dns.message import names, records
+from warp_dns.message.answer import Answer, Order
+from warp_dns.message.codes import NOERROR, NXDOMAIN, YXDOMAIN
 from warp_dns.message.records import RRset
-from warp_dns.zone.answer import NOERROR, NXDOMAIN, YXDOMAIN, Answer, Order, arrange, lookup, names_edges
 from warp_dns.zone.data import Zone
+from warp_dns.zone.lookup import arrange, lookup, names_edges
 
 # RFC 4592 §2.2.1, with absolute names made relative.
 WILDCARDS = """

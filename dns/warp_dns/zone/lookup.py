@@ -1,72 +1,23 @@
 """
 What a zone says to a question: RFC 1034 §4.3.2, as clarified by RFC 2181, 2308, 4592, 6604, 6672 and 8482.
 
-Pure: a snapshot, a folded name and a type in, the sections of an answer out. Bytes of messages are made in `wire`,
-and whether the asker may be told is not known here. An `Answer` also says which names were looked at, so that a
-cache knows when it is stale, and how far it depends on the exact name that was asked.
+Pure: a snapshot, a folded name and a type in, the sections of an answer out. Bytes of messages are made in `wire`;
+whether the client may have the answer is decided elsewhere.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable
+from dataclasses import replace
 
 from warp_dns.message import names
+from warp_dns.message.answer import Answer, Order
+from warp_dns.message.codes import NXDOMAIN, YXDOMAIN
 from warp_dns.message.records import AAAA, ANY, CNAME, DNAME, DS, HTTPS, NS, SOA, SVCB, A, RRset, target_of
 from warp_dns.zone.data import Node, Zone
-
-NOERROR, FORMERR, SERVFAIL, NXDOMAIN, NOTIMP, REFUSED, YXDOMAIN, NOTAUTH = 0, 1, 2, 3, 4, 5, 6, 9
 
 MAX_CHAIN = 16  # CNAME and DNAME steps followed within the zone; BIND stops at 17 and Knot at 20
 MAX_ADDITIONAL = 64  # RRsets; keeps an NS or SRV set of absurd size from making an absurd answer
 
 _ARRANGED = frozenset([A, AAAA, SVCB, HTTPS])
-
-
-@dataclass(slots=True)
-class Answer:
-    """
-    The sections for one question.
-
-    :ivar is_authoritative: the AA bit, which speaks of the first owner in the answer section (RFC 1035 §4.1.1).
-    :ivar is_referral: the authority section delegates; its glue must not be left out (RFC 9471).
-    :ivar looked_at: folded names whose appearance, change or removal makes this answer stale. The question's own
-        name is not among them while it does not exist: see `encloser`.
-    :ivar tells_serial: it holds the SOA, so it is stale at the next serial.
-    :ivar encloser: the closest encloser when the name asked for does not exist: every name below it that does not
-        exist either, and has the same length, gets the same bytes. None when the name exists.
-    :ivar is_for_one_name: the question's name itself went into the data (DNAME), so no other name shares the answer.
-    """
-
-    rcode: int = NOERROR
-    is_authoritative: bool = True
-    is_referral: bool = False
-    answer: list[RRset] = field(default_factory=list)
-    authority: list[RRset] = field(default_factory=list)
-    additional: list[RRset] = field(default_factory=list)
-    looked_at: set[bytes] = field(default_factory=set)
-    tells_serial: bool = False
-    encloser: bytes | None = None
-    is_for_one_name: bool = False
-
-
-class Order(tuple[str, ...]):
-    """
-    Edges to name, best first, and which of them only when nobody else is left.
-
-    :ivar last_resort: edges that drain.
-    """
-
-    last_resort: frozenset[str]
-
-    def arrange(self, edges: Sequence[str]) -> list[int]:
-        """
-        Return the indexes of those edges to name, best first; never none of several.
-
-        An edge nobody knows, and "", which is no edge, come after those that are known, in their own order.
-        """
-        rank = {edge: index for index, edge in enumerate(self)}
-        indexes = sorted(range(len(edges)), key=lambda index: rank.get(edges[index], len(rank)))
-        healthy = [index for index in indexes if edges[index] not in self.last_resort]
-        return healthy or indexes
 
 
 def lookup(zone: Zone, qname: bytes, qtype: int) -> Answer:
