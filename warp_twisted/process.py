@@ -1,14 +1,12 @@
 """
-What a busy Warp process asks of its platform: a heap that is kept, and events delivered without a log context each.
+What a busy Warp process asks of its platform: a heap that is kept, and a reactor whose turns are measured.
 
 Called once at start by the taps and the command, for the whole process; nothing here knows tunnels or requests.
 """
 
 import ctypes
-from collections.abc import Callable
-from typing import Any
 
-from twisted.internet.epollreactor import EPollReactor
+from warp_base.event_loop import TurnTimes, watch
 
 # glibc's mallopt(3) parameters, from malloc.h.
 _M_TRIM_THRESHOLD = -1
@@ -16,13 +14,19 @@ _M_MMAP_THRESHOLD = -3
 
 KEPT_HEAP_BYTES = 32 * 1024 * 1024  # free memory at the top of the heap that stays ours
 MAPPED_BYTES = 4 * 1024 * 1024  # an allocation from this size on gets pages of its own
-EVENTS_PER_TURN = 64  # tunnels send at the end of a turn: the other side should not wait for hundreds of visitors
 
 
-def prepare(reactor: object) -> None:
-    """Do both: `keep_heap` and `deliver_directly`."""
+def prepare(reactor: object) -> TurnTimes:
+    """
+    Do both: `keep_heap` and `warp_base.event_loop.watch`.
+
+    :param reactor: nothing has been scheduled with it yet.
+    :returns: what the reactor's turns take, from now on.
+    """
     keep_heap()
-    deliver_directly(reactor)
+    times = TurnTimes()
+    watch(reactor, times)
+    return times
 
 
 def keep_heap() -> bool:
@@ -39,35 +43,3 @@ def keep_heap() -> bool:
     except (OSError, AttributeError):
         return False
     return bool(mallopt(_M_TRIM_THRESHOLD, KEPT_HEAP_BYTES) and mallopt(_M_MMAP_THRESHOLD, MAPPED_BYTES))
-
-
-def deliver_directly(reactor: object) -> bool:
-    """
-    Let the epoll reactor call what is ready without `twisted.python.log.callWithLogger` around each call.
-
-    That sets the `system` key of Twisted's old log, which no module here reads, and costs 1 to 2 µs an event: a tenth
-    of what a request costs. Exceptions are still caught, logged, and end the connection: `_doReadOrWrite` does that.
-
-    :returns: False for any other reactor, which stays as it was.
-    """
-    if type(reactor) is not EPollReactor:
-        return False
-    _replace_iteration(reactor)
-    return True
-
-
-def _replace_iteration(reactor: Any) -> None:
-    selectables = reactor._selectables
-    deliver: Callable[[object, int, int], None] = reactor._doReadOrWrite
-
-    def iterate(timeout: float | None) -> None:
-        try:
-            events = reactor._poller.poll(-1 if timeout is None else timeout, EVENTS_PER_TURN)
-        except InterruptedError:
-            return
-        for descriptor, event in events:
-            selectable = selectables.get(descriptor)
-            if selectable is not None:  # closed by an earlier event of this turn
-                deliver(selectable, descriptor, event)
-
-    reactor.doPoll = reactor.doIteration = iterate

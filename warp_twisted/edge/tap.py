@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import ILogObserver, Logger
 from twisted.python.failure import Failure
 
+from warp_base.event_loop import TurnCollector
 from warp_twisted.edge.check import check_edge
 from warp_twisted.edge.node import EdgeNode, Reloaded
 from warp_twisted.edge.settings import EdgeSettings, read_edge_settings
@@ -147,12 +148,14 @@ def makeService(options: Options) -> Program:
     """Build the edge that the options describe."""
     from twisted.internet import reactor
 
-    prepare(reactor)
+    times = prepare(reactor)
     path = options["config"]
     settings = options.settings
 
     def build() -> EdgeNode:
-        return EdgeNode(reactor, settings, read_settings=lambda: read_edge_settings(path))
+        node = EdgeNode(reactor, settings, read_settings=lambda: read_edge_settings(path))
+        node.metrics.register(TurnCollector("warp_edge", times))
+        return node
 
     systemd = Systemd(os.environ.get("NOTIFY_SOCKET"), os.environ.get("WATCHDOG_USEC"))
     twistd: Any = options.parent or {}

@@ -1,0 +1,86 @@
+"""
+Long work in slices: each turn of the reactor does a few milliseconds of it, and jobs take turns.
+
+A job is an iterator that yields between small steps; a step should take well under a millisecond, because a slice ends
+only between two steps. Twisted's `Cooperator` runs them; this module gives it a budget in real time and lets visitors
+be served between two slices.
+"""
+
+from collections.abc import Iterable, Iterator
+from time import perf_counter
+from typing import Any, Protocol, TypeVar
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.task import Cooperator
+
+SLICE_SECONDS = 0.003  # for all jobs of one `Slices` in one turn: under the 5 ms that any input may cost
+
+T = TypeVar("T")
+
+
+class CallsLater(Protocol):
+    """The part of a reactor that is needed here."""
+
+    def callLater(self, delay: float, callable: Any, *args: object, **kwargs: object) -> IDelayedCall:
+        """Call a function in a later turn."""
+
+
+class Slices:
+    """
+    All long jobs of one process, or of one kind; they share the budget and take turns step by step.
+
+    :param reactor: runs the slices.
+    :param budget_seconds: how long the jobs may run in one turn of the reactor, together.
+    """
+
+    def __init__(self, reactor: CallsLater, budget_seconds: float = SLICE_SECONDS) -> None:
+        self._cooperator = Cooperator(
+            terminationPredicateFactory=lambda: _Budget(budget_seconds),
+            scheduler=lambda slice_: reactor.callLater(0, slice_),
+        )
+
+    def run(self, steps: Iterable[object]) -> Deferred[Iterator[object]]:
+        """
+        Run a job to its end, a slice at a time.
+
+        :param steps: the job; what it yields is ignored, but a Deferred, which is waited for.
+        :returns: fires when the job is done, fails with what the job raises. Cancelling it stops the job, and it fails
+            with `twisted.internet.task.TaskStopped`.
+        """
+        task = self._cooperator.cooperate(iter(steps))
+        done: Deferred[Iterator[object]] = Deferred(lambda _: task.stop())
+        task.whenDone().chainDeferred(done)
+        return done
+
+    def stop(self) -> None:
+        """Stop all jobs; their Deferreds fail with `SchedulerStopped`."""
+        self._cooperator.stop()
+
+
+def in_steps(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """
+    Cut a sequence into lists, the steps of a job.
+
+    :param size: items in a list, 1 or more; the last one may be shorter.
+    """
+    step: list[T] = []
+    for item in items:
+        step.append(item)
+        if len(step) >= size:
+            yield step
+            step = []
+    if step:
+        yield step
+
+
+class _Budget:
+    """Says True when the slice is over; at least one step is taken in each."""
+
+    __slots__ = ("_ends_at",)
+
+    def __init__(self, seconds: float) -> None:
+        self._ends_at = perf_counter() + seconds
+
+    def __call__(self) -> bool:
+        return perf_counter() >= self._ends_at

@@ -1,0 +1,195 @@
+"""Tests for `warp_base.event_loop`: a reactor of its own, with real sockets."""
+
+import socket
+from collections.abc import Callable
+from functools import partial
+from time import perf_counter
+from typing import Any, cast
+
+from prometheus_client import CollectorRegistry
+from twisted.internet import epollreactor
+from twisted.internet.abstract import FileDescriptor
+from twisted.internet.task import Clock, LoopingCall
+from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+
+from warp_base.event_loop import LOGGED_SECONDS, NAMED_SECONDS, TurnCollector, TurnTimes, describe, watch
+
+
+class Reader(FileDescriptor):
+    """One end of a socket pair whose other end has sent something."""
+
+    def __init__(self, reactor: Any, read: Callable[[], None]) -> None:
+        super().__init__(reactor)
+        self.ours, self.theirs = socket.socketpair()
+        self.theirs.send(b"x")
+        self.read = read
+        self.lost: list[Failure] = []
+        self.startReading()
+
+    def fileno(self) -> int:
+        """Return the descriptor; -1 once it is closed."""
+        return self.ours.fileno()
+
+    def doRead(self) -> None:
+        """Take what was sent and do what the test says."""
+        self.ours.recv(1)
+        self.read()
+
+    def connectionLost(self, reason: Failure) -> None:
+        """Note why it ended."""
+        self.lost.append(reason)
+        self.stopReading()
+
+    def close(self) -> None:
+        """Close both ends."""
+        self.ours.close()
+        self.theirs.close()
+
+
+def burn(seconds: float) -> None:
+    """Compute for so long."""
+    until = perf_counter() + seconds
+    while perf_counter() < until:
+        pass
+
+
+class WatchTests(SynchronousTestCase):
+    """`watch`."""
+
+    def setUp(self) -> None:
+        self.reactor: Any = epollreactor.EPollReactor()
+        self.addCleanup(self.reactor._poller.close)
+        self.times = TurnTimes()
+        self.assertTrue(watch(self.reactor, self.times))
+
+    def reader(self, read: Callable[[], None]) -> Reader:
+        """Make a reader that is closed after the test."""
+        reader = Reader(self.reactor, read)
+        self.addCleanup(reader.close)
+        return reader
+
+    def turns(self, count: int) -> None:
+        """Run the reactor's turns; the last poll ends the last of them."""
+        for _ in range(count):
+            self.reactor.doIteration(0)
+            self.reactor.runUntilCurrent()
+        self.reactor.doIteration(0)
+
+    def test_read(self) -> None:
+        """What is ready is read."""
+        reads: list[int] = []
+        self.reader(lambda: reads.append(1))
+        self.reactor.doIteration(1)
+        self.assertEqual(reads, [1])
+
+    def test_exception(self) -> None:
+        """An exception is logged and ends its connection, and no other."""
+
+        def fail() -> None:
+            raise ValueError("broken")
+
+        reads: list[int] = []
+        broken = self.reader(fail)
+        self.reader(lambda: reads.append(1))
+        self.reactor.doIteration(1)
+        self.assertEqual([reason.type for reason in broken.lost], [ValueError])
+        self.assertEqual(reads, [1])
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
+
+    def test_removed_in_the_same_turn(self) -> None:
+        """What an earlier event of the turn removed is not called."""
+        reads: list[str] = []
+
+        def read(name: str, other: Callable[[], Reader]) -> None:
+            reads.append(name)
+            self.reactor.removeReader(other())
+
+        first = self.reader(lambda: read("first", lambda: second))
+        second = self.reader(lambda: read("second", lambda: first))
+        self.reactor.doIteration(1)
+        self.assertEqual(len(reads), 1)
+
+    def test_other_reactors(self) -> None:
+        """Any other reactor stays as it was."""
+        self.assertFalse(watch(Clock(), TurnTimes()))
+
+    def test_turns_are_counted(self) -> None:
+        """Each turn is in the histogram, waiting is not part of it."""
+        self.turns(10)
+        self.reactor.doIteration(0.05)
+        self.assertEqual(sum(self.times.counts), 11)
+        self.assertLess(self.times.total_seconds, 0.05)
+
+    def test_long_event_is_named(self) -> None:
+        """A long read is the longest turn, under the name of its protocol."""
+        self.reader(lambda: burn(2 * NAMED_SECONDS))
+        self.turns(2)
+        self.assertEqual(self.times.longest, "tests.base.test_event_loop.Reader")
+        self.assertGreater(self.times.longest_seconds, 2 * NAMED_SECONDS)
+        self.assertGreater(self.times.by_name["tests.base.test_event_loop.Reader"], 2 * NAMED_SECONDS)
+
+    def test_long_timed_call_is_named(self) -> None:
+        """A long timed call is named by its function, and gets its arguments."""
+        self.reactor.callLater(0, burn, seconds=2 * NAMED_SECONDS)
+        self.turns(2)
+        self.assertEqual(self.times.longest, "tests.base.test_event_loop.burn")
+
+    def test_cancelled_call(self) -> None:
+        """A timed call can be cancelled as ever."""
+        called: list[int] = []
+        self.reactor.callLater(0, called.append, 1).cancel()
+        self.turns(2)
+        self.assertEqual(called, [])
+
+    def test_long_turn_is_logged(self) -> None:
+        """A turn above the limit is one line of the log; the next within a second is not another."""
+        events: list[LogEvent] = []
+        observer = cast(ILogObserver, events.append)
+        globalLogPublisher.addObserver(observer)
+        self.addCleanup(globalLogPublisher.removeObserver, observer)
+        for _ in range(2):
+            self.reactor.callLater(0, burn, LOGGED_SECONDS * 1.1)
+            self.turns(2)
+        lines = [event for event in events if "event loop was held" in (event.get("log_format") or "")]
+        self.assertEqual([line["what"] for line in lines], ["tests.base.test_event_loop.burn"])
+        self.assertGreaterEqual(lines[0]["wall"], lines[0]["computing"])
+
+
+class TurnTimesTests(SynchronousTestCase):
+    """The accounting."""
+
+    def test_many_short_events(self) -> None:
+        """A long turn in which nothing was long says so."""
+        times = TurnTimes()
+        times.turn_ended(0.02, 0.02, 0.0)
+        self.assertEqual(times.longest, "many short events")
+
+    def test_names_are_bounded(self) -> None:
+        """However many functions are slow, a bounded number of names is kept."""
+        times = TurnTimes()
+        for number in range(1000):
+            times.piece_ended(0.01, type(f"Slow{number}", (), {}))
+        self.assertEqual(len(times.by_name), 64)
+
+    def test_collector(self) -> None:
+        """Prometheus sees a histogram that adds up, and the longest turn with its name."""
+        times = TurnTimes()
+        registry = CollectorRegistry()
+        registry.register(TurnCollector("warp_edge", times))
+        times.turn_ended(0.0001, 0.0001, 0.0)
+        times.piece_ended(0.03, burn)
+        times.turn_ended(0.03, 0.03, 0.0)
+        self.assertEqual(registry.get_sample_value("warp_edge_turn_seconds_bucket", {"le": "0.0005"}), 1.0)
+        self.assertEqual(registry.get_sample_value("warp_edge_turn_seconds_bucket", {"le": "+Inf"}), 2.0)
+        self.assertEqual(registry.get_sample_value("warp_edge_turn_seconds_count"), 2.0)
+        self.assertAlmostEqual(registry.get_sample_value("warp_edge_turn_seconds_sum") or 0.0, 0.0301)
+        name = {"ran": "tests.base.test_event_loop.burn"}
+        self.assertEqual(registry.get_sample_value("warp_edge_turn_longest_seconds", name), 0.03)
+
+    def test_describe(self) -> None:
+        """A looping call and a partial are named by what they call, a bound method by its class."""
+        self.assertEqual(describe(partial(burn, 1)), "tests.base.test_event_loop.burn")
+        self.assertEqual(describe(LoopingCall(burn, 1).__call__), "tests.base.test_event_loop.burn")
+        self.assertEqual(describe(self.test_describe), "tests.base.test_event_loop.TurnTimesTests.test_describe")
