@@ -13,8 +13,9 @@ class LogTableTests(SynchronousTestCase):
     """The table and the code say the same."""
 
     def test_each_warning_is_explained(self) -> None:
-        """What warp_twisted logs as a warning or worse has a line; warp_dns has a table of its own."""
-        found = {message for path in (ROOT / "warp_twisted").rglob("*.py") for message in logged(path.read_text())}
+        """What warp_twisted and warp_base log as a warning or worse has a line; warp_dns has a table of its own."""
+        paths = [path for package in ("warp_twisted", "dns/warp_base") for path in (ROOT / package).rglob("*.py")]
+        found = {message for path in paths for message in logged(path.read_text())}
         table = explained((ROOT / "README.md").read_text(), "What the log says, and what to do")
         self.assertEqual(sorted(found - table), [], "not explained")
         self.assertEqual(sorted(table - found), [], "not logged any more")
