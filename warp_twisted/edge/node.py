@@ -27,26 +27,22 @@ from twisted.logger import Logger
 from warp_twisted.ca.issue import to_pem
 from warp_twisted.configuration import changed_keys
 from warp_twisted.edge.agents.admission import Admission, identify_peer
-from warp_twisted.edge.agents.agent_expiry import Retirement
+from warp_twisted.edge.agents.agent_expiry import AgentExpiry
 from warp_twisted.edge.agents.enrollment import Enrollment, EnrollmentRate
-from warp_twisted.edge.agents.expected_hostnames import Comeback
+from warp_twisted.edge.agents.expected_hostnames import ExpectedHostnames
 from warp_twisted.edge.agents.listening import EdgeListener
 from warp_twisted.edge.agents.tunnel_certificate import TunnelCertificate
 from warp_twisted.edge.agents.tunnels import EdgeTunnels
 from warp_twisted.edge.check import load_authority
 from warp_twisted.edge.errors import EdgeError
 from warp_twisted.edge.nameserver import make_nameserver, start_nameserver
-from warp_twisted.edge.operators.admin import (
-    SOCKET_MODE,
-    Admin,
-    AdminFactory,
-    Observation,
-    observation_factory,
-    prepare_socket_path,
-)
+from warp_twisted.edge.operators.admin import Admin
+from warp_twisted.edge.operators.admin_socket import SOCKET_MODE, prepare_socket_path
 from warp_twisted.edge.operators.control_metrics import ControlCollector
+from warp_twisted.edge.operators.observation import Observation
 from warp_twisted.edge.operators.operations import NodeOperations
-from warp_twisted.edge.registry_entry import BoundPorts, Presence, nameservers
+from warp_twisted.edge.operators.sites import AdminFactory
+from warp_twisted.edge.registry_entry import BoundPorts, RegistryEntry, nameservers
 from warp_twisted.edge.settings import EdgeSettings, merge_reloaded, needs_restart
 from warp_twisted.edge.visitors.serving import Serving
 from warp_twisted.errors import InvalidSettings
@@ -119,8 +115,8 @@ class EdgeNode(Service):
         self.enrollment = Enrollment(
             self.store, self.mirror, self.authority, reactor, lambda: self.settings.ca.agent_lifetime
         )
-        self._retirement = Retirement(self.store, self.mirror, reactor, lambda: self.settings.ca.agent_lifetime)
-        self.presence = Presence(reactor, lambda: self.settings, self.mirror, self.claims, self.serving)
+        self._retirement = AgentExpiry(self.store, self.mirror, reactor, lambda: self.settings.ca.agent_lifetime)
+        self.presence = RegistryEntry(reactor, lambda: self.settings, self.mirror, self.claims, self.serving)
         self.serving.routes.is_reserved = self.presence.has_owner
         names = NameGiver(self.store, self.mirror, settings.zone, self.presence.is_reserved)
         self.tunnels = EdgeTunnels(
@@ -134,7 +130,7 @@ class EdgeNode(Service):
             edges=self.presence.tunnel_addresses,
             urls=self.presence.urls,
         )
-        self._comeback = Comeback(state / "served.json", self.mirror, settings.edge.name, reactor)
+        self._comeback = ExpectedHostnames(state / "served.json", self.mirror, settings.edge.name, reactor)
         self._rate = EnrollmentRate(reactor)
         self._listener: EdgeListener | None = None
         self._certificate = TunnelCertificate(self.authority, settings, state, reactor, self._certificate_changed)
@@ -206,7 +202,7 @@ class EdgeNode(Service):
     async def _open_doors(self) -> None:
         listen = self.settings.listen
         if listen.metrics is not None:
-            site = self._site(observation_factory(self._observation))
+            site = self._site(self._observation.site())
             port = await self._listen("listen.metrics", listen.metrics, site, self._doors)
             self.presence.ports = replace(self.ports, metrics=port)
         if listen.admin is not None:

@@ -33,7 +33,7 @@ class BoundPorts:
     metrics: int | None = None
 
 
-class Presence:
+class RegistryEntry:
     """
     This edge in the registry.
 

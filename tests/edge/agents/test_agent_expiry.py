@@ -7,7 +7,7 @@ from twisted.trial.unittest import TestCase
 from tests.edge.control import NOW, Control
 from warp_twisted.ca.issue import new_key, new_request
 from warp_twisted.ca.tokens import parse_token
-from warp_twisted.edge.agents.agent_expiry import BATCH, KEPT_SECONDS, SWEEP_SECONDS, Retirement
+from warp_twisted.edge.agents.agent_expiry import BATCH, KEPT_SECONDS, SWEEP_SECONDS, AgentExpiry
 from warp_twisted.names import Hostname
 from warp_twisted.registry.model import Agent, GivenName, encode
 from warp_twisted.wire.control import Enrolled, EnrollRequest, RenewRequest
@@ -15,7 +15,7 @@ from warp_twisted.wire.control import Enrolled, EnrollRequest, RenewRequest
 DAY = 86400.0
 
 
-class RetirementTests(TestCase):
+class AgentExpiryTests(TestCase):
     """Records of agents, as the months pass."""
 
     async def setUp(self) -> None:
@@ -24,7 +24,7 @@ class RetirementTests(TestCase):
         await self.control.start()
         self.addCleanup(self.control.stop)
         self.mirror = self.control.mirror
-        self.retirement = Retirement(self.control.store, self.mirror, self.control.clock, lambda: DAY)
+        self.expiry = AgentExpiry(self.control.store, self.mirror, self.control.clock, lambda: DAY)
 
     async def known(self, agent: str, expires_at: float) -> None:
         """Make an agent known whose last certificate ended or will end."""
@@ -38,7 +38,7 @@ class RetirementTests(TestCase):
         for agent in ("a-old", "a-late"):
             name = GivenName(hostname=Hostname(f"{agent}.warp.example"), agent=agent)
             await self.control.store.put(name.key, encode(name))
-        await self.retirement.sweep()
+        await self.expiry.sweep()
         self.assertEqual(list(self.mirror.agents), ["a-late"])
         self.assertEqual(list(self.mirror.given_names), ["a-late.warp.example"])
 
@@ -47,7 +47,7 @@ class RetirementTests(TestCase):
         await self.known("a-1", NOW - 2 * KEPT_SECONDS)
         end = self.control.connect("a-1")
         end.hello("app.warp.example")
-        await self.retirement.sweep()
+        await self.expiry.sweep()
         self.assertIn("a-1", self.mirror.agents)
         self.assertFalse(end.is_lost)
 
@@ -56,22 +56,22 @@ class RetirementTests(TestCase):
         await self.known("a-1", NOW)
         await self.control.enrollment.revoke_agent("a-1")
         self.control.clock.rightNow = NOW + 400 * DAY
-        await self.retirement.sweep()
+        await self.expiry.sweep()
         self.assertIn("a-1", self.mirror.revocations)
 
     async def test_batches(self) -> None:
         """A sweep removes a bounded number, the next ones the rest."""
         for number in range(BATCH + 5):
             await self.known(f"a-{number}", 1.0)
-        await self.retirement.sweep()
+        await self.expiry.sweep()
         self.assertEqual(len(self.mirror.agents), 5)
-        await self.retirement.sweep()
+        await self.expiry.sweep()
         self.assertEqual(self.mirror.agents, {})
 
     async def test_end_that_is_not_known(self) -> None:
         """A record without an end, of an older edge, is given the latest one that is possible."""
         await self.known("a-1", 0.0)
-        await self.retirement.sweep()
+        await self.expiry.sweep()
         self.assertEqual(self.mirror.agents["a-1"].expires_at, NOW + DAY)
 
     async def test_record_that_changes(self) -> None:
@@ -80,22 +80,22 @@ class RetirementTests(TestCase):
         seen = self.mirror.agents["a-1"]
         await self.known("a-1", NOW)
         self.mirror.agents["a-1"] = seen
-        await self.retirement.sweep()
+        await self.expiry.sweep()
         self.assertIsNotNone(await self.control.store.get(seen.key))
 
     async def test_registry_away(self) -> None:
         """A sweep that cannot be done is left to the next one."""
         await self.known("a-1", 1.0)
         await self.control.store.close()
-        await self.retirement.sweep()
+        await self.expiry.sweep()
 
     async def test_now_and_then(self) -> None:
         """It sweeps by itself until it is stopped."""
         await self.known("a-1", 1.0)
-        self.retirement.start()
+        self.expiry.start()
         self.control.clock.advance(SWEEP_SECONDS)
         self.assertEqual(self.mirror.agents, {})
-        self.retirement.stop()
+        self.expiry.stop()
         await self.known("a-2", 1.0)
         self.control.clock.advance(SWEEP_SECONDS)
         self.assertEqual(list(self.mirror.agents), ["a-2"])

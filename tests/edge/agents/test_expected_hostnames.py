@@ -8,14 +8,14 @@ from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
-from warp_twisted.edge.agents.expected_hostnames import KEEP_SECONDS, Comeback
+from warp_twisted.edge.agents.expected_hostnames import KEEP_SECONDS, ExpectedHostnames
 from warp_twisted.registry.memory import MemoryStore
 from warp_twisted.registry.mirror import Mirror
 from warp_twisted.registry.model import Tunnel, encode
 
 
-class ComebackTests(SynchronousTestCase):
-    """Tests for `Comeback`."""
+class ExpectedHostnamesTests(SynchronousTestCase):
+    """Tests for `ExpectedHostnames`."""
 
     def setUp(self) -> None:
         self.clock = Clock()
@@ -24,9 +24,9 @@ class ComebackTests(SynchronousTestCase):
         self.successResultOf(Deferred.fromCoroutine(self.mirror.start()))
         self.path = Path(self.mktemp())
 
-    def comeback(self) -> Comeback:
+    def expected_hostnames(self) -> ExpectedHostnames:
         """Return the keeper of edge1's hostnames."""
-        return Comeback(self.path, self.mirror, "edge1", self.clock)
+        return ExpectedHostnames(self.path, self.mirror, "edge1", self.clock)
 
     def serve(self, *hostnames: str, edge: str = "edge1", draining: bool = False) -> Tunnel:
         """Register a tunnel."""
@@ -37,7 +37,7 @@ class ComebackTests(SynchronousTestCase):
 
     def wait(self, seconds: float = 5.0) -> Deferred[None]:
         """Begin to wait, as an edge that starts does."""
-        return Deferred.fromCoroutine(self.comeback().wait(seconds))
+        return Deferred.fromCoroutine(self.expected_hostnames().wait(seconds))
 
     def test_first_start_waits_for_nobody(self) -> None:
         """Without a file there is nothing to wait for."""
@@ -72,21 +72,21 @@ class ComebackTests(SynchronousTestCase):
 
     def test_keeps_what_is_served(self) -> None:
         """While the edge runs the file follows, and a stop writes the last state."""
-        comeback = self.comeback()
-        comeback.start_keeping()
+        expected = self.expected_hostnames()
+        expected.start_keeping()
         self.assertEqual(json.loads(self.path.read_text()), [])
         self.serve("app.warp.example")
         self.clock.advance(KEEP_SECONDS)
         self.assertEqual(json.loads(self.path.read_text()), ["app.warp.example"])
         self.serve("web.warp.example")
-        comeback.stop_keeping()
+        expected.stop_keeping()
         self.assertEqual(json.loads(self.path.read_text()), ["app.warp.example", "web.warp.example"])
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_start_that_failed_keeps_the_file(self) -> None:
         """Stopping what never served does not forget the hostnames of before."""
         self.path.write_text(json.dumps(["app.warp.example"]))
-        self.comeback().stop_keeping()
+        self.expected_hostnames().stop_keeping()
         self.assertEqual(json.loads(self.path.read_text()), ["app.warp.example"])
 
     def test_damaged_file_stops_nothing(self) -> None:
@@ -97,8 +97,8 @@ class ComebackTests(SynchronousTestCase):
         self.assertEqual(len(logs), 1)
 
     def test_file_that_cannot_be_written_stops_nothing(self) -> None:
-        """A full or missing disk costs the comeback, not the edge."""
+        """A full or missing disk costs what was noted, not the edge."""
         self.path = self.path / "missing" / "served.json"
         with capturedLogs() as logs:
-            self.comeback().start_keeping()
+            self.expected_hostnames().start_keeping()
         self.assertEqual(len(logs), 1)

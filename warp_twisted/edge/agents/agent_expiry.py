@@ -24,7 +24,7 @@ SWEEP_SECONDS = 600.0
 BATCH = 100  # records touched in one sweep; more wait for the next
 
 
-class Retirement:
+class AgentExpiry:
     """
     Removes the records of agents that cannot come back.
 

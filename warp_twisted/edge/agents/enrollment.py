@@ -221,7 +221,7 @@ class Enrollment:
         raise RegistryError("too many agents use this join token at the same moment; try again")
 
     async def _note_end(self, record: Agent, expires_at: float) -> None:
-        """Write down until when an agent may come back, for `retirement`; unless its record just changed or went."""
+        """Write down until when an agent may come back, for `agent_expiry`; unless its record just changed or went."""
         item = await self._store.get(record.key)
         if item is not None and decode(item.key, item.value) == record:
             renewed = replace(record, expires_at=expires_at)

@@ -23,7 +23,7 @@ KEEP_SECONDS = 5.0
 MAX_FILE_BYTES = 16 << 20  # a fleet's worth of hostnames
 
 
-class Comeback:
+class ExpectedHostnames:
     """
     The hostnames of before, and of now.
 

@@ -6,38 +6,25 @@ there (`/live`, `/ready`, `/metrics`) is in `Observation`. Errors are `{"error":
 Nothing is decided here: `Operations` is the edge.
 """
 
-import os
-import socket
-import stat
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Protocol
 
 import msgspec
 from klein import Klein
-from prometheus_client import CollectorRegistry, generate_latest
-from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IPushProducer, IReactorTime
-from twisted.internet.task import LoopingCall
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
-from twisted.protocols.policies import WrappingFactory
-from twisted.python.failure import Failure
 from twisted.web.http import Request
-from twisted.web.server import Site
-from zope.interface import implementer
 
 from warp_twisted.edge.errors import AgentUnknown, EdgeError, TokenNotFound
+from warp_twisted.edge.operators.observation import Observation
+from warp_twisted.edge.operators.record_watch import RecordWatch
+from warp_twisted.edge.operators.sites import AdminFactory, answer, make_site
 from warp_twisted.errors import InvalidSettings, WarpError
 from warp_twisted.registry.errors import RegistryError
-from warp_twisted.registry.publish import Publication, Record
+from warp_twisted.registry.publish import Publication
 
 MAX_BODY_BYTES = 65536
-MAX_SOCKET_PATH = 107  # bytes; sockaddr_un of Linux has 108 with the zero at the end
 MAX_WATCHERS = 64
-HEARTBEAT_SECONDS = 10.0
-SOCKET_MODE = 0o660
-
-Records = Mapping[str, Sequence[Record]]
 
 
 class TokenWish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -75,9 +62,6 @@ class Operations(Protocol):
     def list_agents(self) -> object:
         """Describe the enrolled agents."""
 
-    def readiness(self) -> Mapping[str, bool]:
-        """Say of each part whether it serves."""
-
     def create_token(self, wish: TokenWish) -> Awaitable[object]:
         """Make a join token; the answer is the only place where its text appears."""
 
@@ -94,36 +78,6 @@ class Operations(Protocol):
         """Read the configuration again."""
 
 
-class Observation:
-    """
-    What monitoring may see.
-
-    :param readiness: says of each part whether it serves.
-    """
-
-    def __init__(self, readiness: Callable[[], Mapping[str, bool]], metrics: CollectorRegistry) -> None:
-        self._readiness = readiness
-        self._metrics = metrics
-
-    def add_to(self, app: Klein) -> None:
-        """Serve `/live`, `/ready` and `/metrics`."""
-        app.route("/live", methods=["GET"])(self._live)
-        app.route("/ready", methods=["GET"])(self._ready)
-        app.route("/metrics", methods=["GET"])(self._serve_metrics)
-
-    def _live(self, request: Request) -> bytes:
-        return _answer(request, {"live": True})
-
-    def _ready(self, request: Request) -> bytes:
-        parts = self._readiness()
-        is_ready = all(parts.values())
-        return _answer(request, {"ready": is_ready, "parts": dict(parts)}, 200 if is_ready else 503)
-
-    def _serve_metrics(self, request: Request) -> bytes:
-        request.setHeader(b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
-        return generate_latest(self._metrics)
-
-
 class Admin:
     """
     The admin interface of one edge.
@@ -136,7 +90,7 @@ class Admin:
     def __init__(self, operations: Operations, observation: Observation, clock: IReactorTime) -> None:
         self._operations = operations
         self._clock = clock
-        self._watchers: set[_RecordWatcher] = set()
+        self._watchers: set[RecordWatch] = set()
         app = self._app = Klein()
         observation.add_to(app)
         routes: list[tuple[str, str, Callable[..., Any]]] = [
@@ -155,9 +109,9 @@ class Admin:
         failed: Any = self._failed
         app.handle_errors(Exception)(failed)
 
-    def site(self) -> "AdminFactory":
+    def site(self) -> AdminFactory:
         """Return the factory to listen with."""
-        return _factory(self._app)
+        return make_site(self._app)
 
     def close(self) -> None:
         """End the answers that go on for ever."""
@@ -165,13 +119,13 @@ class Admin:
             watcher.stop()
 
     def _answering(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        async def answer(request: Request, **arguments: str) -> bytes:
+        async def call(request: Request, **arguments: str) -> bytes:
             result = function(request, **arguments)
             if isinstance(result, Awaitable):
                 result = await result
-            return _answer(request, {} if result is None else result)
+            return answer(request, {} if result is None else result)
 
-        return answer
+        return call
 
     async def _create_token(self, request: Request) -> object:
         return await self._operations.create_token(_body(request, TokenWish))
@@ -186,12 +140,12 @@ class Admin:
     def _records(self, request: Request) -> Any:
         publication = self._operations.publication
         if not self._operations.has_settled:  # who follows would withdraw the names of agents that are about to come
-            return _answer(request, {"error": "the edge has just started, and waits for its agents"}, 503)
+            return answer(request, {"error": "the edge has just started, and waits for its agents"}, 503)
         if request.args.get(b"watch", [b"0"])[-1] in (b"", b"0"):
-            return _answer(request, publication.snapshot())
+            return answer(request, publication.snapshot())
         if len(self._watchers) >= MAX_WATCHERS:
-            return _answer(request, {"error": f"{MAX_WATCHERS} watchers are enough"}, 503)
-        watcher = _RecordWatcher(request, publication, self._clock, self._watchers)
+            return answer(request, {"error": f"{MAX_WATCHERS} watchers are enough"}, 503)
+        watcher = RecordWatch(request, publication, self._clock, self._watchers)
         request.notifyFinish().addErrback(watcher.hung_up)
         watcher.start()
         return watcher.done
@@ -200,162 +154,17 @@ class Admin:
         error = failure.value
         status = getattr(error, "code", None)  # of the errors by which klein says that it has no such route
         if isinstance(status, int) and 400 <= status < 500:
-            return _answer(request, {"error": "no such call" if status == 404 else "no such method"}, status)
+            return answer(request, {"error": "no such call" if status == 404 else "no such method"}, status)
         if isinstance(error, AgentUnknown | TokenNotFound):
-            return _answer(request, {"error": str(error)}, 404)
+            return answer(request, {"error": str(error)}, 404)
         if isinstance(error, RegistryError):
-            return _answer(request, {"error": str(error)}, 503)
+            return answer(request, {"error": str(error)}, 503)
         if isinstance(error, InvalidSettings | EdgeError):
-            return _answer(request, {"error": str(error)}, 409)
+            return answer(request, {"error": str(error)}, 409)
         if isinstance(error, WarpError | ValueError):
-            return _answer(request, {"error": str(error)}, 400)
+            return answer(request, {"error": str(error)}, 400)
         self._log.failure("an admin call failed", failure=failure)
-        return _answer(request, {"error": "the edge failed to answer; its log says why"}, 500)
-
-
-@implementer(IPushProducer)
-class _RecordWatcher:
-    """One `GET /v1/records?watch=1`; changes that a slow reader has not taken yet are merged, so they stay bounded."""
-
-    def __init__(
-        self, request: Request, publication: Publication, clock: IReactorTime, watchers: set["_RecordWatcher"]
-    ) -> None:
-        self._watchers = watchers
-        self._request = request
-        self._publication = publication
-        self._unsubscribe: Callable[[], None] | None = None
-        self._heartbeat = LoopingCall(self._beat)
-        self._heartbeat.clock = clock
-        self._waiting: dict[str, Sequence[Record]] = {}
-        self._is_paused = False
-        self._is_hung_up = False
-        self.done: Deferred[bytes] = Deferred()
-
-    def start(self) -> None:
-        self._watchers.add(self)
-        request = self._request
-        request.setHeader(b"content-type", b"application/x-ndjson")
-        request.registerProducer(self, True)
-        self._write(self._publication.snapshot())
-        self._unsubscribe = self._publication.subscribe(self._changed)
-        self._heartbeat.start(HEARTBEAT_SECONDS, now=False)
-
-    def stop(self) -> None:
-        if self._unsubscribe is None:
-            return
-        self._unsubscribe()
-        self._unsubscribe = None
-        self._heartbeat.stop()
-        self._watchers.discard(self)
-        if not self._is_hung_up:
-            self._request.unregisterProducer()
-        self.done.callback(b"")
-
-    def hung_up(self, failure: Failure) -> None:
-        self._is_hung_up = True
-        self.stop()
-
-    def _changed(self, changes: Records) -> None:
-        if self._is_paused:
-            self._waiting.update(changes)
-        else:
-            self._write(changes)
-
-    def _beat(self) -> None:
-        if not self._is_paused:
-            self._write({})
-
-    def _write(self, records: Records) -> None:
-        self._request.write(msgspec.json.encode(records) + b"\n")
-
-    def pauseProducing(self) -> None:
-        self._is_paused = True
-
-    def resumeProducing(self) -> None:
-        self._is_paused = False
-        waiting, self._waiting = self._waiting, {}
-        if waiting:
-            self._write(waiting)
-
-    def stopProducing(self) -> None:
-        """The connection is gone; `hung_up` says so too."""
-
-
-class _QuietSite(Site):
-    """A `Site` that shows no tracebacks and logs no requests."""
-
-    displayTracebacks = False
-    noisy = False
-
-    def log(self, request: Request) -> None:
-        """Monitoring asks every few seconds; nobody wants to read that."""
-
-
-class AdminFactory(WrappingFactory):
-    """Serves a site, and can end its connections."""
-
-    noisy = False
-
-    def disconnect(self) -> None:
-        """Hang up on everybody."""
-        for protocol in tuple(self.protocols):
-            protocol.abortConnection()
-
-
-def observation_factory(observation: Observation) -> AdminFactory:
-    """Return a factory that serves monitoring only."""
-    app = Klein()
-    observation.add_to(app)
-    return _factory(app)
-
-
-def check_socket_path(path: str) -> bool:
-    """
-    Refuse a path at which there can be no admin socket.
-
-    :returns: whether there is a socket now.
-    :raises InvalidSettings: saying why.
-    """
-    length = len(os.fsencode(path))
-    if length > MAX_SOCKET_PATH:
-        raise InvalidSettings(f"listen.admin: {path}: too long; expected at most {MAX_SOCKET_PATH} bytes, got {length}")
-    try:
-        mode = os.stat(path).st_mode
-    except FileNotFoundError:
-        return False
-    except OSError as error:
-        raise InvalidSettings(f"listen.admin: {path}: {error.strerror or error}") from error
-    if not stat.S_ISSOCK(mode):
-        raise InvalidSettings(f"listen.admin: {path} exists and is no socket")
-    return True
-
-
-def prepare_socket_path(path: str) -> None:
-    """
-    Make the socket's directory if there is none, and remove a socket that a killed edge left behind.
-
-    :raises InvalidSettings: if an edge answers on it, something else is in its place, or the directory cannot be made.
-    """
-    try:
-        Path(path).parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    except OSError as error:
-        raise InvalidSettings(f"listen.admin: {error.filename}: {error.strerror or error}") from error
-    if not check_socket_path(path):
-        return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.settimeout(1)
-        try:
-            probe.connect(path)
-        except ConnectionRefusedError:
-            os.unlink(path)
-            return
-        except OSError as error:
-            raise InvalidSettings(f"listen.admin: {path}: {error.strerror or error}") from error
-    raise InvalidSettings(f"listen.admin: another edge answers on {path}")
-
-
-def _factory(app: Klein) -> AdminFactory:
-    return AdminFactory(_QuietSite(app.resource()))
+        return answer(request, {"error": "the edge failed to answer; its log says why"}, 500)
 
 
 def _body(request: Request, kind: type[Any]) -> Any:
@@ -370,9 +179,3 @@ def _body(request: Request, kind: type[Any]) -> Any:
         return msgspec.json.decode(text or b"{}", type=kind)
     except msgspec.DecodeError as error:
         raise ValueError(f"body: {error}") from error
-
-
-def _answer(request: Request, value: object, code: int = 200) -> bytes:
-    request.setResponseCode(code)
-    request.setHeader(b"content-type", b"application/json")
-    return msgspec.json.encode(value) + b"\n"

@@ -13,7 +13,7 @@ from prometheus_client.registry import Collector
 from warp_twisted import __version__
 from warp_twisted.edge.agents.enrollment import Enrollment
 from warp_twisted.edge.agents.tunnels import EdgeTunnels
-from warp_twisted.edge.registry_entry import Presence
+from warp_twisted.edge.registry_entry import RegistryEntry
 from warp_twisted.edge.settings import EdgeSettings
 from warp_twisted.registry.claims import Claims
 from warp_twisted.registry.mirror import Mirror
@@ -27,7 +27,7 @@ class Observed(Protocol):
     enrollment: Enrollment
     mirror: Mirror
     claims: Claims
-    presence: Presence
+    presence: RegistryEntry
 
     def readiness(self) -> Mapping[str, bool]:
         """Say of each part whether it serves."""

@@ -16,7 +16,7 @@ from warp_twisted.edge.agents.registrations import EdgeTunnel
 from warp_twisted.edge.agents.tunnels import EdgeTunnels
 from warp_twisted.edge.errors import EdgeError
 from warp_twisted.edge.operators.admin import TokenWish
-from warp_twisted.edge.registry_entry import Presence
+from warp_twisted.edge.registry_entry import RegistryEntry
 from warp_twisted.edge.settings import EdgeSettings
 from warp_twisted.edge.visitors.serving import Serving
 from warp_twisted.registry.claims import Claims
@@ -36,7 +36,7 @@ class Node(Protocol):
     serving: Serving
     publication: Publication
     has_settled: bool
-    presence: Presence
+    presence: RegistryEntry
 
     def readiness(self) -> Mapping[str, bool]:
         """Say of each part whether it serves."""
