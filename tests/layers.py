@@ -1,12 +1,13 @@
 """
-Which module may know which: the table of docs/architecture.md as code, and the check against it.
+Which module may know which: the layers as code, the check of each import, and the search for circles.
 
-Pure: source text in, sentences out. `tests.test_layers` applies it to the tree and to samples of offences.
+Pure: source text in, sentences out. `tests.test_layers` applies it to the tree and to samples of offences;
+`tests.rooms` draws the table of docs/architecture.md.
 """
 
 import ast
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from fnmatch import fnmatchcase
 
 # The first pattern that fits a module's name decides. A new room is one more line.
@@ -71,6 +72,7 @@ IMPURE_STANDARD_LIBRARY = {
     "socketserver", "subprocess", "threading", "time",
 }  # fmt: skip
 CLOCK_CALLS = {"now", "utcnow", "today"}  # of datetime and date
+MAX_MODULES = 18  # in a folder, `__init__` and `__main__` not counted
 
 
 def layer_of(module: str) -> int | None:
@@ -167,3 +169,78 @@ def _uses(layer: int, tree: ast.AST) -> Iterator[tuple[int, str]]:
             yield node.lineno, f"reads {owner}.{node.attr}; only tap and cli read options and environment"
         if layer < 2 and owner in ("datetime", "date") and node.attr in CLOCK_CALLS:
             yield node.lineno, f"asks {owner}.{node.attr}; layers 0 and 1 are handed the time"
+
+
+def wing_of(module: str, packages: Collection[str]) -> str:
+    """
+    Return the package that a module stands in, or the module itself where it is a shell of a room with wings.
+
+    `edge.node` and `edge.errors` stand beside the wings of `edge`, one below and one above them all, so each of these
+    counts alone.
+
+    :param packages: the names of all our packages.
+    """
+    package = module if module in packages else module.rpartition(".")[0]
+    has_wings = any(other.startswith(f"{package}.") for other in packages)
+    return module if has_wings else package
+
+
+def circles(imports: Mapping[str, Collection[str]]) -> list[list[str]]:
+    """
+    Return the groups of nodes that reach one another, each sorted; imports for type checking count.
+
+    Tarjan's algorithm for strongly connected components.
+
+    :param imports: node → the nodes it imports; itself and unknown ones are ignored.
+    """
+    found: list[list[str]] = []
+    order: dict[str, int] = {}
+    lowest: dict[str, int] = {}
+    path: list[str] = []
+
+    def visit(node: str) -> None:
+        order[node] = lowest[node] = len(order)
+        path.append(node)
+        for target in imports[node]:
+            if target not in imports or target == node:
+                continue
+            if target not in order:
+                visit(target)
+                lowest[node] = min(lowest[node], lowest[target])
+            elif target in path:
+                lowest[node] = min(lowest[node], order[target])
+        if lowest[node] == order[node]:
+            group = path[path.index(node) :]
+            del path[path.index(node) :]
+            if len(group) > 1:
+                found.append(sorted(group))
+
+    for node in imports:
+        if node not in order:
+            visit(node)
+    return sorted(found)
+
+
+def between_wings(imports: Mapping[str, Collection[str]], packages: Collection[str]) -> dict[str, set[str]]:
+    """
+    Return wing → the wings that its modules import.
+
+    :param imports: module → our modules that it imports.
+    """
+    wings: dict[str, set[str]] = {}
+    for module, targets in imports.items():
+        wing = wing_of(module, packages)
+        wings.setdefault(wing, set()).update({wing_of(target, packages) for target in targets} - {wing})
+    return wings
+
+
+def crowded(modules: Collection[str], packages: Collection[str]) -> list[str]:
+    """Return a sentence for each folder with more than `MAX_MODULES` modules."""
+    counts = {
+        package: sum(module.rpartition(".")[0] == package for module in modules if not module.endswith("__main__"))
+        - sum(other.rpartition(".")[0] == package for other in packages)
+        for package in packages
+    }
+    return [
+        f"{package}: {count} modules, {MAX_MODULES} at most" for package, count in counts.items() if count > MAX_MODULES
+    ]

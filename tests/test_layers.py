@@ -10,7 +10,8 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.layers import complaints, imports_of, layer_of
+from tests.layers import between_wings, circles, complaints, crowded, imports_of, layer_of, wing_of
+from tests.rooms import documented, module_imports, package_names, sources, table
 
 ROOT = Path(__file__).resolve().parent.parent
 MAX_LINES = 400
@@ -18,19 +19,17 @@ MAX_LINES = 400
 LONGER = {
     "warp_twisted.wire.connection": "one state: streams, their credit and the goodbye decide about each frame together",
 }
+# Circles that are being taken apart.
+KNOWN_CIRCLES = (
+    ["warp_twisted.agent.links.link", "warp_twisted.agent.links.owner"],
+    ["warp_twisted.agent.identity", "warp_twisted.agent.links"],
+    [
+        f"warp_twisted.edge.visitors.{name}"
+        for name in ("answer", "connection", "crowd", "exchange", "plain", "secure", "splice")
+    ],
+)
 # Imported by name, and brought along by a declared dependency as part of its interface.
 COMES_WITH = {"zope": "twisted", "hyperlink": "twisted", "constantly": "twisted"}
-
-
-def sources() -> Iterator[tuple[str, bool, Path]]:
-    """Yield name, whether it is a package, and path of each of our modules."""
-    for base, package in ((ROOT, "warp_twisted"), (ROOT / "dns", "warp_dns"), (ROOT / "dns", "warp_base")):
-        for path in sorted((base / package).rglob("*.py")):
-            if "_dropins" in path.parts:
-                continue
-            parts = path.relative_to(base).with_suffix("").parts
-            is_package = parts[-1] == "__init__"
-            yield ".".join(parts[:-1] if is_package else parts), is_package, path
 
 
 def files_of_tests() -> Iterator[Path]:
@@ -53,6 +52,24 @@ class TreeTests(SynchronousTestCase):
             for sentence in complaints(name, path.read_text(), self.known, is_package=is_package)
         ]
         self.assertEqual(found, [], "\n".join(found))
+
+    def test_no_circle_of_modules(self) -> None:
+        """No module imports, however indirectly, one that imports it; type checking counts."""
+        self.assertEqual([group for group in circles(module_imports()) if group not in KNOWN_CIRCLES], [])
+
+    def test_no_circle_of_wings(self) -> None:
+        """No wing imports, however indirectly, one that imports it: of two wings one is the lower."""
+        wings = between_wings(module_imports(), package_names())
+        self.assertEqual([group for group in circles(wings) if group not in KNOWN_CIRCLES], [])
+
+    def test_no_folder_is_crowded(self) -> None:
+        """A folder holds no more modules than one can overlook."""
+        self.assertEqual(crowded(self.known, package_names()), [])
+
+    def test_the_table_of_rooms(self) -> None:
+        """docs/architecture.md shows the rooms and their imports as they are."""
+        wanted = table(module_imports(), package_names())
+        self.assertEqual(documented(), wanted, "`python -m tests.rooms` writes it anew")
 
     def test_each_third_party_import_is_declared(self) -> None:
         """What is imported stands in pyproject.toml, so that a plain install has it."""
@@ -218,6 +235,44 @@ class ComplaintTests(SynchronousTestCase):
         """A module that the table does not know is refused until it is placed."""
         self.assertIsNone(layer_of("warp_twisted.attic"))
         self.assert_refused("warp_twisted.attic", "", "which layer")
+
+
+class CircleTests(SynchronousTestCase):
+    """The search for circles and crowds."""
+
+    packages = {"warp_dns", "warp_dns.zone", "warp_dns.serve", "warp_base"}
+
+    def test_circles(self) -> None:
+        """A long way round is a circle, a diamond is none, and what hangs on a circle is not part of it."""
+        self.assertEqual(circles({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}}), [["a", "b", "c"]])
+        self.assertEqual(circles({"a": {"b", "c"}, "b": {"d"}, "c": {"d"}, "d": set()}), [])
+        self.assertEqual(circles({"a": {"a", "elsewhere"}}), [])
+
+    def test_wings(self) -> None:
+        """A module counts with its wing; beside wings it counts alone; a package without wings is one room."""
+        self.assertEqual(wing_of("warp_dns.zone.data", self.packages), "warp_dns.zone")
+        self.assertEqual(wing_of("warp_dns.zone", self.packages), "warp_dns.zone")
+        self.assertEqual(wing_of("warp_dns.errors", self.packages), "warp_dns.errors")
+        self.assertEqual(wing_of("warp_base.slices", self.packages), "warp_base")
+
+    def test_circle_of_wings(self) -> None:
+        """Two wings whose modules import one another's make a circle, though no two modules do."""
+        imports = {
+            "warp_dns.zone.a": {"warp_dns.serve.b"},
+            "warp_dns.serve.b": set[str](),
+            "warp_dns.serve.c": {"warp_dns.zone.d"},
+            "warp_dns.zone.d": set[str](),
+        }
+        self.assertEqual(circles(imports), [])
+        self.assertEqual(circles(between_wings(imports, self.packages)), [["warp_dns.serve", "warp_dns.zone"]])
+
+    def test_crowded(self) -> None:
+        """The nineteenth module of a folder is one too many; wings and `__main__` do not count."""
+        modules = {f"warp_base.m{number}" for number in range(18)} | {"warp_base.__main__"}
+        self.assertEqual(crowded(modules, self.packages), [])
+        self.assertEqual(
+            crowded(modules | {"warp_base.one_more"}, self.packages), ["warp_base: 19 modules, 18 at most"]
+        )
 
 
 class UnawaitedTests(SynchronousTestCase):
