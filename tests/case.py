@@ -1,13 +1,15 @@
 """
 The base of tests that prepare themselves asynchronously, and the installed reactor under its full type.
 
-Trial awaits `async def setUp` and `async def tearDown`, but inherits their signatures from the standard library's
-`unittest`, which does not; `AsyncTestCase` says what trial takes.
+Trial awaits what `setUp` returns, but inherits its signature from the standard library's `unittest`, which returns
+nothing; so a coroutine gets a name of its own here.
 """
 
-from typing import Any
+from collections.abc import Callable, Coroutine
+from typing import cast
 
 from twisted.internet import reactor as installed
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
 from warp_twisted.reactor import Reactor, as_reactor
@@ -16,10 +18,16 @@ reactor: Reactor = as_reactor(installed)
 
 
 class AsyncTestCase(TestCase):
-    """A test case whose `setUp` and `tearDown` may be coroutines, or return a Deferred."""
+    """A test case that awaits `prepare` before each test; `addCleanup` and `clean_up_with` take what to do after it."""
 
-    def setUp(self) -> Any:
-        """Prepare a test: nothing, until a subclass says more."""
+    def setUp(self) -> None:
+        """Await `prepare`."""
+        return cast(None, Deferred.fromCoroutine(self.prepare()))
 
-    def tearDown(self) -> Any:
-        """Clean up after a test: nothing, until a subclass says more."""
+    async def prepare(self) -> None:
+        """Prepare a test."""
+        raise NotImplementedError
+
+    def clean_up_with(self, function: Callable[[], Coroutine[Deferred[object], object, object]]) -> None:
+        """Await a coroutine function after the test, as `addCleanup` does for what returns a Deferred."""
+        self.addCleanup(lambda: Deferred.fromCoroutine(function()))

@@ -70,7 +70,7 @@ def _environment(directory: Path, *install: str | Path) -> Path:
     outer = sysconfig.get_path("purelib")
     _run(sys.executable, "-m", "venv", "--without-pip", directory, cwd=Path())
     python = directory.resolve() / "bin" / "python"
-    pip = [sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-deps", "--no-index"]
+    pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--no-deps", "--no-index"]
     _run(*pip, "--no-build-isolation", *install, cwd=Path(), path=outer)
     inner = _run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=Path()).strip()
     Path(inner, "zz-dependencies.pth").write_text(f"{outer}\n")

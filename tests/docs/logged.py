@@ -19,7 +19,7 @@ def logged(source: str) -> Iterator[str]:
             and node.args
         ):
             message = node.args[0]
-            yield message.value if isinstance(message, ast.Constant) else ast.unparse(message)
+            yield str(message.value) if isinstance(message, ast.Constant) else ast.unparse(message)
 
 
 def explained(document: str, heading: str) -> set[str]:

@@ -6,10 +6,10 @@ import shutil
 import sys
 from pathlib import Path
 
-from twisted.internet.defer import Deferred
 from twisted.internet.utils import getProcessOutputAndValue
-from twisted.trial.unittest import SkipTest, TestCase
+from twisted.trial.unittest import SkipTest
 
+from tests.case import AsyncTestCase
 from tests.docs.console import Example, examples, matches
 from tests.system.demo.program import SERVING, DemoPrograms
 from warp_twisted.demo.ports import WANTED
@@ -33,14 +33,14 @@ def documents() -> list[Path]:
     return [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
-class ExamplesTests(TestCase):
+class ExamplesTests(AsyncTestCase):
     """Every `console` block of every document."""
 
     timeout = 120
 
-    async def setUp(self) -> None:
+    async def prepare(self) -> None:
         self.demos = DemoPrograms()
-        self.addCleanup(lambda: Deferred.fromCoroutine(self.demos.close()))
+        self.clean_up_with(self.demos.close)
         self.ports: dict[str, str] = {}
         programs = self.demos.directory / "bin"
         programs.mkdir()

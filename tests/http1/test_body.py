@@ -73,7 +73,7 @@ class ChunkedTests(SynchronousTestCase):
 
     def refusal_of(self, data: bytes, limits: BodyLimits = LIMITS) -> Refusal:
         """Return why a body is refused, checked in pieces of 1, 2, 3 bytes and whole."""
-        found = set()
+        found: set[Refusal] = set()
         for size in (1, 2, 3, len(data)):
             with self.assertRaises(MessageRefused, msg=(data, size)) as caught:
                 read_in(ChunkedReader(limits), data, size)

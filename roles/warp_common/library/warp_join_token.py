@@ -71,11 +71,13 @@ expires_at:
   returned: when a token was made
 """
 
+from typing import Any
+
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.warp_admin import SOCKET, Admin, AdminError
 
 
-def make(admin: Admin, given: dict[str, object], is_check: bool) -> dict[str, object]:
+def make(admin: Admin, given: dict[str, Any], is_check: bool) -> dict[str, object]:
     """Make a token, unless this is a check."""
     wish = {key: given[key] for key in ("hostnames", "labels", "ttl_seconds", "uses")}
     difference = {"before": "", "after": f"a join token for {', '.join(map(str, given['hostnames'] or ()))}\n"}

@@ -3,6 +3,7 @@
 import io
 import json
 from types import SimpleNamespace
+from typing import cast
 
 from rich.console import Console
 from twisted.trial.unittest import SynchronousTestCase
@@ -11,6 +12,7 @@ from warp_twisted.agent import events
 from warp_twisted.agent.links.edges import EdgeAddress
 from warp_twisted.agent.origins.dial import DialResult
 from warp_twisted.agent.origins.splice import Traffic
+from warp_twisted.agent.service import AgentService
 from warp_twisted.cli.expose.view import (
     Lines,
     Objects,
@@ -60,12 +62,12 @@ EVERY_EVENT = [
 ]
 
 
-def agent() -> SimpleNamespace:
+def agent() -> AgentService:
     """Return what looks like an agent with one tunnel and one route."""
     offer = SimpleNamespace(id=1, hostname="app.warp.example", path="", service="http://localhost:3000")
     last = DialResult(OpeningCode.ORIGIN_REFUSED, "connection refused", 0.1)
     traffic = Traffic(open=1, opened=2, failed=3, to_origin=4, from_origin=5, requests=2, response_seconds=1.0)
-    return SimpleNamespace(
+    seen = SimpleNamespace(
         links=[
             SimpleNamespace(
                 place=0,
@@ -83,13 +85,14 @@ def agent() -> SimpleNamespace:
         plain_urls={1: "http://app.warp.example"},
         is_stopping=False,
     )
+    return cast(AgentService, seen)
 
 
 def rendered(picture: Picture) -> str:
     """Return what a terminal would show."""
-    console = Console(file=io.StringIO(), width=160)
-    console.print(draw(picture))
-    return console.file.getvalue()
+    written = io.StringIO()
+    Console(file=written, width=160).print(draw(picture))
+    return written.getvalue()
 
 
 class DrawTests(SynchronousTestCase):
@@ -180,13 +183,13 @@ class EventTests(SynchronousTestCase):
 
     def test_screen(self) -> None:
         """On a terminal the picture is redrawn, and what it does not show is printed above it."""
-        console = Console(file=io.StringIO(), force_terminal=True, width=160)
-        screen = Screen(console)
+        written = io.StringIO()
+        screen = Screen(Console(file=written, force_terminal=True, width=160))
         for event in EVERY_EVENT:
             screen.tell(event)
         screen.draw(agent())
         screen.say("a [line]")
         screen.close()
-        text = console.file.getvalue()
+        text = written.getvalue()
         for part in ("enrolled as agent a-1", "settings refused", "app.warp.example", "a [line]"):
             self.assertIn(part, text)

@@ -1,4 +1,4 @@
-"""Tests for cli.tokens: what is asked of the edge, and that the token is shown once and nowhere else."""
+"""Tests of `warp_twisted.cli.operate.tokens`: what is asked of the edge, and that a token is shown only once."""
 
 import json
 import stat
@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.cli.fake_admin import FakeAdmin
 from tests.cli.invoke import Ran, invoke
 from warp_twisted.cli.operate import tokens
+from warp_twisted.cli.operate.answers import NewToken, read
 
 _SECRET = "warp1-c2VjcmV0"
 
@@ -100,5 +101,5 @@ class TokenTests(SynchronousTestCase):
 
     def test_secret_has_no_repr(self) -> None:
         """The repr of a new token hides its text."""
-        made = tokens.read(self.edge.answers["POST /v1/tokens"], tokens.NewToken)
+        made = read(self.edge.answers["POST /v1/tokens"], NewToken)
         self.assertNotIn(_SECRET, repr(made))

@@ -1,4 +1,4 @@
-"""Tests for cli.admin: calls over a unix socket, and what a user is told when they fail."""
+"""Tests of `warp_twisted.cli.operate.admin`: calls over a unix socket, and what a user is told when they fail."""
 
 import json
 import os
@@ -6,14 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import UNIXServerEndpoint
 from twisted.internet.threads import deferToThread
-from twisted.trial.unittest import TestCase
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
 
+from tests.case import AsyncTestCase, reactor
 from warp_twisted.cli.errors import EdgeRefused, EdgeUnreachable
 from warp_twisted.cli.operate.admin import Admin
 
@@ -37,15 +36,15 @@ class _FakeAdmin(Resource):
         request.setResponseCode(self.status)
         if self.answer is not None:
             return self.answer
-        body = request.content.read()
+        body = request.content.read() if request.content else b""
         asked = [request.method.decode(), request.uri.decode(), json.loads(body) if body else None]
         return json.dumps(asked).encode()
 
 
-class AdminTests(TestCase):
+class AdminTests(AsyncTestCase):
     """One call at a time."""
 
-    async def setUp(self) -> None:
+    async def prepare(self) -> None:
         self.edge = _FakeAdmin()
         self.path = os.path.relpath(self.mktemp() + ".sock")
         listener = await UNIXServerEndpoint(reactor, self.path).listen(Site(self.edge))

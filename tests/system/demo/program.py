@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ProcessDone, ProcessExitedAlready, ProcessTerminated
 from twisted.internet.protocol import ProcessProtocol
 from twisted.internet.utils import getProcessOutputAndValue
 from twisted.python.failure import Failure
 
+from tests.case import reactor
 from warp_twisted.cli.local import DemoInfo
 
 SERVING = "connected: "  # what a demo prints once its application is served
@@ -52,10 +52,11 @@ class Program(ProcessProtocol):
 
     def processEnded(self, reason: Failure) -> None:
         """Tell the exit status; that of a signal is negative."""
-        reason.trap(ProcessDone, ProcessTerminated)
+        ended = reason.value
+        assert isinstance(ended, ProcessDone | ProcessTerminated)
         for text, waiting in self._awaited:
             waiting.errback(AssertionError(f"{text!r} was not printed before the end: {self.output}"))
-        self.ended.callback(reason.value.exitCode if reason.value.signal is None else -reason.value.signal)
+        self.ended.callback(ended.exitCode if ended.signal is None else -ended.signal)
 
 
 class DemoPrograms:

@@ -1,13 +1,12 @@
-"""Tests for cli.demo_admin: what the demo asks of its edge, and what it is told when there is no answer."""
+"""Tests of `warp_twisted.demo.admin`: what the demo asks of its edge, and what it is told when there is no answer."""
 
 import json
 
-from twisted.internet import reactor
 from twisted.internet.endpoints import UNIXServerEndpoint
-from twisted.trial.unittest import TestCase
 from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
 
+from tests.case import AsyncTestCase, reactor
 from warp_twisted.cli.errors import EdgeRefused, EdgeUnreachable
 from warp_twisted.demo.admin import DemoAdmin
 
@@ -20,14 +19,14 @@ class _Edge(Resource):
         request.setResponseCode(self.status)
         if request.path == b"/metrics":
             return b"# TYPE warp_edge_visitors gauge\nwarp_edge_visitors 3.0\n"
-        body = request.content.read()
+        body = request.content.read() if request.content else b""
         return json.dumps([f"{request.method.decode()} {request.path.decode()}", body.decode()]).encode()
 
 
-class DemoAdminTests(TestCase):
+class DemoAdminTests(AsyncTestCase):
     """Over a unix socket, from inside the reactor."""
 
-    async def setUp(self) -> None:
+    async def prepare(self) -> None:
         self.edge = _Edge()
         self.path = self.mktemp() + ".s"
         self.listener = await UNIXServerEndpoint(reactor, self.path).listen(Site(self.edge))
@@ -37,7 +36,9 @@ class DemoAdminTests(TestCase):
     async def test_calls(self) -> None:
         """The calls go where architecture.md says, with what was wished for."""
         self.assertEqual(await self.admin.status(), ["GET /v1/status", ""])
-        call, body = await self.admin.create_token({"uses": 1})
+        made = await self.admin.create_token({"uses": 1})
+        assert isinstance(made, list)
+        call, body = made
         self.assertEqual((call, json.loads(body)), ("POST /v1/tokens", {"uses": 1}))
 
     async def test_metrics(self) -> None:

@@ -1,19 +1,19 @@
-"""Tests for cli.demo_application: each path does what the demo promises."""
+"""Tests of `warp_twisted.demo.application`: each path does what the demo promises."""
 
 import hashlib
 import json
 
 import treq
-from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionRefusedError
-from twisted.internet.protocol import Protocol
+from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
-from twisted.trial.unittest import TestCase
 from twisted.web.client import HTTPConnectionPool, ResponseFailed
+from twisted.web.http_headers import Headers
 from twisted.web.iweb import IResponse
 from twisted.web.websocket import WebSocketClientEndpoint, WebSocketTransport
 
+from tests.case import AsyncTestCase, reactor
 from warp_twisted.demo.application import DemoApplication
 
 
@@ -28,10 +28,11 @@ class FirstBytes(Protocol):
     def dataReceived(self, data: bytes) -> None:
         self.data += data
         if len(self.data) >= self.wanted and not self.enough.called:
+            assert self.transport is not None
             self.transport.loseConnection()
             self.enough.callback(self.data)
 
-    def connectionLost(self, reason: Failure) -> None:
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
         if not self.enough.called:
             self.enough.errback(reason)
 
@@ -53,7 +54,7 @@ class WebSocketRecorder:
     def textMessageReceived(self, message: str) -> None:
         self.message.callback(message)
 
-    def bytesMessageReceived(self, data: bytes) -> None:
+    def bytesMessageReceived(self, data: bytes | bytearray) -> None:
         self.message.callback(bytes(data))
 
     def connectionLost(self, reason: Failure) -> None:
@@ -67,13 +68,13 @@ class RecorderFactory:
         return WebSocketRecorder()
 
 
-class DemoApplicationTests(TestCase):
+class DemoApplicationTests(AsyncTestCase):
     """The application alone, without a tunnel."""
 
-    async def setUp(self) -> None:
+    async def prepare(self) -> None:
         self.application = DemoApplication(reactor, reactor)
         await self.application.start()
-        self.addCleanup(lambda: Deferred.fromCoroutine(self.application.stop()))
+        self.clean_up_with(self.application.stop)
         self.pool = HTTPConnectionPool(reactor, persistent=False)
         self.addCleanup(self.pool.closeCachedConnections)
 
@@ -88,7 +89,7 @@ class DemoApplicationTests(TestCase):
 
     async def test_page_shows_what_arrived(self) -> None:
         """The page names the host it was asked for, and escapes it."""
-        response = await treq.get(self.url("/"), headers={"host": "a<b>.example.org"}, pool=self.pool)
+        response = await treq.get(self.url("/"), headers=Headers({"host": ["a<b>.example.org"]}), pool=self.pool)
         page = await response.text()
         self.assertEqual(response.code, 200)
         self.assertIn("It works: a&lt;b&gt;.example.org", page)
@@ -139,8 +140,10 @@ class DemoApplicationTests(TestCase):
         for message in ("grüße", b"\x00\xff"):
             endpoint = WebSocketClientEndpoint.new(reactor, self.url("/ws", "ws"))
             visitor = await endpoint.connect(RecorderFactory())
-            send = visitor.transport.sendTextMessage if isinstance(message, str) else visitor.transport.sendBytesMessage
-            send(message)
+            if isinstance(message, str):
+                visitor.transport.sendTextMessage(message)
+            else:
+                visitor.transport.sendBytesMessage(message)
             self.assertEqual(await visitor.message, message)
             visitor.transport.loseConnection()
             await visitor.lost

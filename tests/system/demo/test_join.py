@@ -4,11 +4,9 @@ import json
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from twisted.internet import reactor
-from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
-from twisted.trial.unittest import TestCase
 
+from tests.case import AsyncTestCase, reactor
 from tests.system.demo.program import SERVING, DemoPrograms, Program
 from warp_twisted.demo.application import DemoApplication
 from warp_twisted.demo.visitor import Visitor
@@ -16,17 +14,17 @@ from warp_twisted.demo.visitor import Visitor
 WAIT_SECONDS = 0.02
 
 
-class JoinTests(TestCase):
+class JoinTests(AsyncTestCase):
     """A demo, an application of somebody's own, and `warp up` in another process."""
 
     timeout = 60
 
-    async def setUp(self) -> None:
+    async def prepare(self) -> None:
         self.demos = DemoPrograms()
-        self.addCleanup(lambda: Deferred.fromCoroutine(self.demos.close()))
+        self.clean_up_with(self.demos.close)
         self.application = DemoApplication(reactor, reactor)
         await self.application.start()
-        self.addCleanup(lambda: Deferred.fromCoroutine(self.application.stop()))
+        self.clean_up_with(self.application.stop)
         await self.demos.start().printed(SERVING)
         info = self.demos.info()
         self.http_port = info.http_port
