@@ -4,10 +4,10 @@ import json
 import os
 from typing import Any, ClassVar
 
-from ansible.plugins.callback import CallbackBase  # type: ignore[import-untyped]  # Ansible has no types
+from ansible.plugins.callback import CallbackBase
 
 
-class CallbackModule(CallbackBase):  # type: ignore[misc]  # the same
+class CallbackModule(CallbackBase):  # type: ignore[misc]  # Ansible has no types
     """Appends host, task, whether it failed, and what the module returned, to the file that WARP_RESULTS names."""
 
     CALLBACK_VERSION: ClassVar[float] = 2.0
