@@ -1,38 +1,5 @@
-"""
-The reactor that services are handed, as one type.
+"""The reactor's type, as `warp_base.reactor` has it: one type for the edge, the agent and the DNS server."""
 
-Twisted has an interface for each thing that a reactor can do, and types its own global reactor with some of them only.
-`Reactor` names those that Warp needs together. It declares nothing of its own: every POSIX reactor of Twisted, and
-`MemoryReactorClock` in tests, has these methods. Code that needs only a clock asks for `IReactorTime` instead.
-"""
+from warp_base.reactor import Reactor, as_reactor
 
-from typing import cast
-
-from twisted.internet.interfaces import (
-    IReactorCore,
-    IReactorFDSet,
-    IReactorProcess,
-    IReactorTCP,
-    IReactorThreads,
-    IReactorTime,
-    IReactorUDP,
-    IReactorUNIX,
-)
-
-
-class Reactor(
-    IReactorCore,
-    IReactorTime,
-    IReactorTCP,
-    IReactorUDP,
-    IReactorUNIX,
-    IReactorThreads,
-    IReactorFDSet,
-    IReactorProcess,
-):
-    """Starting and stopping, time, sockets, threads, descriptors and child processes."""
-
-
-def as_reactor(reactor: object) -> Reactor:
-    """Return a reactor under its full type: the installed one, or one made for a test. Nothing is checked."""
-    return cast(Reactor, reactor)
+__all__ = ["Reactor", "as_reactor"]

@@ -6,10 +6,11 @@ Who runs `python -m warp_dns` by hand is told what to run instead.
 
 import socket
 import sys
-from typing import Any
 
 from twisted.logger import FileLogObserver, formatEventAsClassicLogText, globalLogBeginner
 
+from warp_base.event_loop import TurnTimes, watch
+from warp_base.reactor import as_reactor
 from warp_dns.serve.replica import SOCKET_DESCRIPTOR
 from warp_dns.serve.worker import Worker
 
@@ -18,7 +19,7 @@ def main() -> None:
     """Run a worker until its parent is gone."""
     from twisted.internet import reactor as installed
 
-    reactor: Any = installed
+    reactor = as_reactor(installed)
     try:
         sock = socket.socket(fileno=SOCKET_DESCRIPTOR)
     except OSError:
@@ -27,6 +28,7 @@ def main() -> None:
     globalLogBeginner.beginLoggingTo(
         [FileLogObserver(sys.stderr, formatEventAsClassicLogText)], redirectStandardIO=False
     )
+    watch(reactor, TurnTimes())  # for its log line: what a worker counts is told by its parent
     reactor.addReader(Worker(reactor, sock))
     reactor.run()
 

@@ -8,6 +8,8 @@ from typing import Any, ClassVar, Never
 from twisted.application.service import IService
 from twisted.python.usage import Options as BaseOptions
 
+from warp_base.event_loop import TurnTimes, watch
+from warp_base.reactor import as_reactor
 from warp_dns.errors import DnsError
 from warp_dns.program.configuration import read_configuration
 from warp_dns.program.service import DnsService, check_file
@@ -33,7 +35,7 @@ class Options(BaseOptions):
             if self["check"]:
                 from twisted.internet import reactor
 
-                check_file(reactor, self["config"], self["file"])
+                check_file(as_reactor(reactor), self["config"], self["file"])
         except DnsError as error:
             raise SystemExit(_with_file(error, self["config"])) from error  # a line on stderr, status 1
         if self["check"]:
@@ -46,16 +48,19 @@ def makeService(options: Options) -> IService:
     import msgspec
     from twisted.internet import reactor
 
+    times = TurnTimes()
+    watch(reactor, times)
     file = options["file"]
     if options["workers"] is not None:
         file = msgspec.structs.replace(file, workers=options["workers"])
     try:
         return DnsService(
-            reactor,
+            as_reactor(reactor),
             options["config"],
             file,
             notify_socket=os.environ.get("NOTIFY_SOCKET", ""),
             watchdog_usec=os.environ.get("WATCHDOG_USEC", ""),
+            turn_times=times,
             give_up=lambda: give_up(options.parent or {}),
         )
     except DnsError as error:

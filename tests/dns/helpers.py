@@ -2,8 +2,11 @@
 
 from collections.abc import Sequence
 
+import dns.edns
 import dns.message
 import dns.name
+from twisted.logger import ILogObserver, LogEvent
+from zope.interface import implementer
 
 from warp_dns.message import names
 from warp_dns.serve.metrics import Counters
@@ -18,6 +21,15 @@ APEX = """
 @ 3600 NS ns1
 ns1 3600 A 192.0.2.53
 """
+
+
+@implementer(ILogObserver)
+class Events(list[LogEvent]):
+    """What is logged, in order; the observer of a patched `Logger`."""
+
+    def __call__(self, event: LogEvent) -> None:
+        """Keep an event."""
+        self.append(event)
 
 
 def wire(text: str) -> bytes:
@@ -52,6 +64,11 @@ def question(name: str, rdtype: str, **options: object) -> bytes:
     wire_format = message.to_wire()
     assert isinstance(wire_format, bytes)
     return wire_format
+
+
+def edns_option(code: int, value: bytes) -> dns.edns.GenericOption:
+    """Return an EDNS option of any code."""
+    return dns.edns.GenericOption(dns.edns.OptionType.make(code), value)
 
 
 def show(sections: Sequence[object]) -> list[str]:

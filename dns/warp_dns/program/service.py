@@ -9,11 +9,14 @@ from collections.abc import Callable, Sequence
 from typing import Any, Never
 
 import msgspec
+from prometheus_client.registry import Collector
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import serverFromString
 from twisted.logger import Logger
 
+from warp_base.event_loop import TurnCollector, TurnTimes
+from warp_base.reactor import Reactor
 from warp_base.yaml_reader import changed_keys
 from warp_dns.addresses import check_addresses
 from warp_dns.errors import DnsError, InvalidSettings
@@ -34,12 +37,13 @@ class DnsService(Service):
 
     def __init__(
         self,
-        reactor: Any,
+        reactor: Reactor,
         path: str,
         file: DnsFile,
         *,
         notify_socket: str = "",
         watchdog_usec: str = "",
+        turn_times: TurnTimes | None = None,
         give_up: Callable[[], Never] | None = None,
     ) -> None:
         """
@@ -47,6 +51,7 @@ class DnsService(Service):
 
         :param path: where the configuration came from, for reading it again.
         :param notify_socket: systemd's `NOTIFY_SOCKET`, and `watchdog_usec` its `WATCHDOG_USEC`.
+        :param turn_times: how long the reactor's turns take, for the metrics.
         :param give_up: ends the process when an address cannot be had; without it the error is raised.
         :raises DnsError: if something in it is not valid.
         """
@@ -59,6 +64,7 @@ class DnsService(Service):
         self._edges: dict[tuple[str, str], EdgeRecords] = {}
         self._zones = file.zones
         self._web: Any = None
+        self._turn_times = turn_times
         self._give_up = give_up
         self.server = DnsServer(reactor, self._all_served(file), file.server, workers=file.workers)
         for zone in file.zones:
@@ -90,10 +96,14 @@ class DnsService(Service):
             edge.start()
         if self._file.metrics:
             endpoint = metrics_endpoint(self._reactor, self._file.metrics)
-            self._web = endpoint.listen(watch_site(self.server.collector, lambda: self.is_ready))
+            self._web = endpoint.listen(watch_site(self._collectors(), lambda: self.is_ready))
             self._web.addErrback(self._log_web_failure)
         signal.signal(signal.SIGHUP, lambda *_: self._reactor.callFromThread(self.reload))
         self._systemd.start()
+
+    def _collectors(self) -> list[Collector]:
+        turns = [] if self._turn_times is None else [TurnCollector("warp_dns", self._turn_times)]
+        return [self.server.collector, *turns]
 
     async def _stop(self) -> None:
         self._systemd.stop()
@@ -170,7 +180,7 @@ def _changes(before: Sequence[ZoneSettings], after: Sequence[ZoneSettings]) -> s
     return ", ".join(f"{word}: {' '.join(names)}" for word, names in groups if names) or "no settings changed"
 
 
-def check_file(reactor: Any, path: str, file: DnsFile) -> None:
+def check_file(reactor: Reactor, path: str, file: DnsFile) -> None:
     """
     Look at everything that a configuration names, without listening or writing.
 
@@ -186,7 +196,7 @@ def check_file(reactor: Any, path: str, file: DnsFile) -> None:
     DnsService(reactor, path, msgspec.structs.replace(file, zones=zones))
 
 
-def metrics_endpoint(reactor: Any, text: str) -> Any:
+def metrics_endpoint(reactor: Reactor, text: str) -> Any:
     """
     Return where metrics are served.
 

@@ -7,8 +7,8 @@ it is handed a question to ask.
 
 import socket
 from collections.abc import Callable
-from typing import Any
 
+from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
@@ -26,7 +26,7 @@ class SystemdNotifier:
 
     _log = Logger()
 
-    def __init__(self, reactor: Any, address: str, watchdog_usec: str, is_ready: Callable[[], bool]) -> None:
+    def __init__(self, reactor: IReactorTime, address: str, watchdog_usec: str, is_ready: Callable[[], bool]) -> None:
         # A leading @ is systemd's way to write an address in the abstract namespace (unix(7)).
         self._address = "\0" + address[1:] if address.startswith("@") else address
         self._is_ready = is_ready

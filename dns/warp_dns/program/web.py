@@ -1,14 +1,13 @@
 """`/metrics`, `/ready` and `/live` over HTTP, for whoever watches the server."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from prometheus_client import CollectorRegistry
+from prometheus_client.registry import Collector
 from prometheus_client.twisted import MetricsResource
 from twisted.web.resource import Resource
 from twisted.web.server import Site
-
-from warp_dns.serve.metrics import DnsCollector
 
 
 class _Answer(Resource):
@@ -37,10 +36,11 @@ class _QuietSite(Site):
         """Leave out the access log: a probe every few seconds says nothing."""
 
 
-def watch_site(collector: DnsCollector, is_ready: Callable[[], bool]) -> Site:
+def watch_site(collectors: Iterable[Collector], is_ready: Callable[[], bool]) -> Site:
     """Return the site."""
     registry = CollectorRegistry()
-    registry.register(collector)
+    for collector in collectors:
+        registry.register(collector)
     root = Resource()
     root.putChild(b"metrics", MetricsResource(registry))
     root.putChild(b"ready", _Answer(is_ready, b"ready", b"not ready"))

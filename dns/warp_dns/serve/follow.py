@@ -23,6 +23,7 @@ from twisted.web.client import Agent, ResponseFailed
 from twisted.web.iweb import IAgentEndpointFactory
 from zope.interface import implementer
 
+from warp_base.reactor import Reactor
 from warp_dns.errors import DnsError
 from warp_dns.message.records import RecordLike
 from warp_dns.zone.source import Record, Records
@@ -46,7 +47,9 @@ class EdgeRecords:
 
     _log = Logger()
 
-    def __init__(self, reactor: Any, path: str, stale_seconds: float, currency_changed: Callable[[bool], None]) -> None:
+    def __init__(
+        self, reactor: Reactor, path: str, stale_seconds: float, currency_changed: Callable[[bool], None]
+    ) -> None:
         """
         Begin with no records.
 
@@ -173,7 +176,7 @@ class EdgeRecords:
 class _UnixEndpoint:
     """Every request of the agent goes to the one socket."""
 
-    def __init__(self, reactor: Any, path: str) -> None:
+    def __init__(self, reactor: Reactor, path: str) -> None:
         self._reactor = reactor
         self._path = path
 
@@ -184,7 +187,7 @@ class _UnixEndpoint:
 class _Lines(Protocol, TimeoutMixin):
     """Cuts a response's body into lines; `ended` fires with its end, or fails with what was wrong with it."""
 
-    def __init__(self, reactor: Any, line_received: Callable[[bytes], None]) -> None:
+    def __init__(self, reactor: Reactor, line_received: Callable[[bytes], None]) -> None:
         self._reactor = reactor
         self._line_received = line_received
         self._unread = bytearray()

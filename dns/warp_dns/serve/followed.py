@@ -13,6 +13,7 @@ from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 
+from warp_base.reactor import Reactor
 from warp_dns.addresses import parse_address
 from warp_dns.errors import DnsError, InvalidSettings, InvalidZone
 from warp_dns.message import names
@@ -47,7 +48,7 @@ class FollowedZone:
 
     def __init__(
         self,
-        reactor: Any,
+        reactor: Reactor,
         settings: ZoneSettings,
         source: RecordSource | None,
         publisher: Publisher,

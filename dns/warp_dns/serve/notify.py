@@ -17,6 +17,7 @@ from twisted.internet.error import CannotListenError
 from twisted.internet.protocol import DatagramProtocol
 from twisted.logger import Logger
 
+from warp_base.reactor import Reactor
 from warp_dns.errors import ListenFailed
 from warp_dns.message import names
 from warp_dns.message.records import SOA, RRset
@@ -35,7 +36,7 @@ class Notifier(DatagramProtocol):
     noisy = False
     _log = Logger()
 
-    def __init__(self, reactor: Any, apex: bytes, host: str, port: int, key: dns.tsig.Key | None = None) -> None:
+    def __init__(self, reactor: Reactor, apex: bytes, host: str, port: int, key: dns.tsig.Key | None = None) -> None:
         self._reactor = reactor
         self._apex = apex
         self._peer = (host, port)
@@ -56,7 +57,7 @@ class Notifier(DatagramProtocol):
         is_ipv6 = ":" in self._peer[0]
         local = next((host for host in local_hosts if (":" in host) == is_ipv6), "::" if is_ipv6 else "")
         try:
-            self._port = self._reactor.listenUDP(0, self, interface=local)
+            self._port = self._reactor.listenUDP(0, self, local, 8192)
         except CannotListenError as error:
             raise ListenFailed(f"cannot send notices from {local}: {error.socketError}") from error
 

@@ -14,6 +14,7 @@ from twisted.internet.error import CannotListenError
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
+from warp_base.reactor import Reactor
 from warp_dns.addresses import parse_address, show_address
 from warp_dns.errors import DnsError, InvalidZone, ListenFailed
 from warp_dns.message import names
@@ -66,7 +67,7 @@ class DnsServer:
 
     def __init__(
         self,
-        reactor: Any,
+        reactor: Reactor,
         zones: Sequence[ServedZone],
         settings: ServerSettings | None = None,
         *,

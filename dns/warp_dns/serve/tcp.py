@@ -12,11 +12,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from twisted.internet.interfaces import IPushProducer
-from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.protocol import Protocol, ServerFactory
 from twisted.logger import Logger
 from twisted.protocols.policies import TimeoutMixin
 from zope.interface import implementer
 
+from warp_base.reactor import Reactor
 from warp_dns.message import names
 from warp_dns.serve.querylog import QueryLog
 from warp_dns.serve.responder import Responder
@@ -174,12 +175,12 @@ class TcpConnection(Protocol, TimeoutMixin):
         return self.transport
 
 
-class TcpFactory(Factory):
+class TcpFactory(ServerFactory):
     """Accepts connections within the limits."""
 
     noisy = False
 
-    def __init__(self, reactor: Any, responder: Responder, settings: TcpSettings, query_log: QueryLog) -> None:
+    def __init__(self, reactor: Reactor, responder: Responder, settings: TcpSettings, query_log: QueryLog) -> None:
         self.reactor = reactor
         self.responder = responder
         self.settings = settings

@@ -7,12 +7,12 @@ is decided in `responder`.
 """
 
 import socket
-from typing import Any
 
 from twisted.internet.interfaces import IReadDescriptor
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from warp_base.reactor import Reactor
 from warp_dns.errors import ListenFailed
 from warp_dns.serve.metrics import Counters
 from warp_dns.serve.querylog import QueryLog
@@ -34,7 +34,7 @@ class UdpPort:
     _log = Logger()
 
     def __init__(
-        self, reactor: Any, sock: socket.socket, responder: Responder, counters: Counters, query_log: QueryLog
+        self, reactor: Reactor, sock: socket.socket, responder: Responder, counters: Counters, query_log: QueryLog
     ) -> None:
         self._reactor = reactor
         self._socket = sock
@@ -119,7 +119,7 @@ class WildcardUdpPort(UdpPort):
     """
 
     def __init__(
-        self, reactor: Any, sock: socket.socket, responder: Responder, counters: Counters, query_log: QueryLog
+        self, reactor: Reactor, sock: socket.socket, responder: Responder, counters: Counters, query_log: QueryLog
     ) -> None:
         super().__init__(reactor, sock, responder, counters, query_log)
         if sock.family == socket.AF_INET6:
@@ -168,7 +168,7 @@ def _asked_address(ancillary: list[tuple[int, int, bytes]]) -> list[tuple[int, i
 
 
 def udp_port(
-    reactor: Any, sock: socket.socket, responder: Responder, counters: Counters, query_log: QueryLog
+    reactor: Reactor, sock: socket.socket, responder: Responder, counters: Counters, query_log: QueryLog
 ) -> UdpPort:
     """Return what answers on a bound socket."""
     is_wildcard = sock.getsockname()[0] in ("0.0.0.0", "::")  # noqa: S104  # the operator's choice

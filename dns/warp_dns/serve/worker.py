@@ -7,7 +7,6 @@ Started by `workers` through `__main__`, never by hand. Standard input carries t
 
 import os
 import socket
-from typing import Any
 
 import msgspec
 from twisted.internet.interfaces import IReadDescriptor
@@ -15,6 +14,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from warp_base.reactor import Reactor
 from warp_dns.serve import replica
 from warp_dns.serve.assembly import make_responder
 from warp_dns.serve.metrics import Counters
@@ -37,7 +37,7 @@ class Worker:
 
     _log = Logger()
 
-    def __init__(self, reactor: Any, sock: socket.socket) -> None:
+    def __init__(self, reactor: Reactor, sock: socket.socket) -> None:
         self._reactor = reactor
         self._socket = sock
         self._counters = Counters()

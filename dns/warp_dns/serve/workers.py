@@ -17,6 +17,7 @@ from twisted.internet.protocol import ProcessProtocol
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from warp_base.reactor import Reactor
 from warp_dns.serve import replica
 from warp_dns.serve.metrics import Counters
 
@@ -33,7 +34,7 @@ class WorkerProcess(ProcessProtocol):
 
     def __init__(
         self,
-        reactor: Any,
+        reactor: Reactor,
         sock: socket.socket,
         counters: Counters,
         orders: Callable[[], Iterable[replica.Order]],

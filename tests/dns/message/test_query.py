@@ -6,14 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.dns.helpers import question, wire
+from tests.dns.helpers import edns_option, question, wire
 from warp_dns.message import records
 from warp_dns.message.query import ClientSubnet, Ignored, Malformed, Query, read_query
 
 
 def with_option(code: int, value: bytes) -> bytes:
     """Return a query with one EDNS option."""
-    return question("a.example", "A", use_edns=0, options=[dns.edns.GenericOption(code, value)])
+    return question("a.example", "A", use_edns=0, options=[edns_option(code, value)])
 
 
 class ReadTests(SynchronousTestCase):
@@ -36,11 +36,11 @@ class ReadTests(SynchronousTestCase):
     def test_options_are_read(self) -> None:
         """Cookie, client subnet, NSID and keepalive are known; other options are passed over."""
         options = [
-            dns.edns.GenericOption(10, b"12345678"),
+            edns_option(10, b"12345678"),
             dns.edns.ECSOption("192.0.2.0", 23),
-            dns.edns.GenericOption(3, b""),
-            dns.edns.GenericOption(11, b""),
-            dns.edns.GenericOption(65001, b"whatever"),
+            edns_option(3, b""),
+            edns_option(11, b""),
+            edns_option(65001, b"whatever"),
         ]
         edns = read_query(question("a.example", "A", use_edns=0, options=options)).edns
         assert edns is not None
@@ -50,7 +50,7 @@ class ReadTests(SynchronousTestCase):
 
     def test_only_the_first_cookie_counts(self) -> None:
         """RFC 7873 §5.2: further COOKIE options are ignored."""
-        options = [dns.edns.GenericOption(10, b"12345678"), dns.edns.GenericOption(10, b"87654321")]
+        options = [edns_option(10, b"12345678"), edns_option(10, b"87654321")]
         edns = read_query(question("a.example", "A", use_edns=0, options=options)).edns
         assert edns is not None
         self.assertEqual(edns.cookie, b"12345678")
@@ -80,7 +80,8 @@ class RefuseTests(SynchronousTestCase):
         """Expect `Malformed`, and return how far the question was read."""
         with self.assertRaises(Malformed) as caught:
             read_query(data)
-        return caught.exception.question_end
+        exception: Malformed = caught.exception
+        return exception.question_end
 
     def test_responses_and_scraps_are_ignored(self) -> None:
         """A reply is never answered, nor is what has no header."""

@@ -5,6 +5,7 @@ from pathlib import Path
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
+from warp_base.reactor import as_reactor
 from warp_dns.errors import DnsError
 from warp_dns.program.configuration import parse_configuration
 from warp_dns.program.service import check_file
@@ -45,7 +46,7 @@ class CheckFileTests(SynchronousTestCase):
         self.assertIn(before, good)
         try:
             file = parse_configuration(good.replace(before, after) if before else good, "dns.yaml")
-            check_file(MemoryReactorClock(), "dns.yaml", file)
+            check_file(as_reactor(MemoryReactorClock()), "dns.yaml", file)
         except DnsError as error:
             return str(error).replace(f"{self.directory}/", "")
         return ""

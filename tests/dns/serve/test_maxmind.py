@@ -4,13 +4,13 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.dns.mmdb import database
+from tests.dns.mmdb import Value, database
 from warp_dns.errors import InvalidSettings
 from warp_dns.serve.limits import pack
 from warp_dns.serve.maxmind import MaxMindTable
 
 REGIONS = {"JP": (36.0, 138.0), "EU": (50.0, 10.0)}
-NETWORKS = {
+NETWORKS: dict[str, Value] = {
     "192.0.2.0/24": {"location": {"latitude": 52.5, "longitude": 13.4}, "country": {"iso_code": "JP"}},
     "198.51.100.0/25": {"country": {"iso_code": "JP"}, "continent": {"code": "EU"}},
     "198.51.100.128/25": {"country": {"iso_code": "FR"}, "continent": {"code": "EU"}},

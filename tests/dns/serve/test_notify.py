@@ -1,7 +1,5 @@
 """Tests of `warp_dns.serve.notify` with a clock and a network that the test plays."""
 
-from typing import Any
-
 import dns.flags
 import dns.message
 import dns.opcode
@@ -10,7 +8,8 @@ from twisted.internet.task import Clock
 from twisted.logger import Logger
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.dns.helpers import wire, zone_of
+from tests.dns.helpers import Events, wire, zone_of
+from warp_base.reactor import as_reactor
 from warp_dns.message.records import RRset
 from warp_dns.serve import notify
 from warp_dns.serve.notify import ATTEMPTS, PAUSE_SECONDS, Notifier
@@ -44,7 +43,7 @@ class Network(Clock):
         self.port = Port()
         self.interface = ""
 
-    def listenUDP(self, port: int, protocol: object, interface: str) -> Port:
+    def listenUDP(self, port: int, protocol: object, interface: str, maxPacketSize: int) -> Port:
         """Open the one port."""
         self.interface = interface
         return self.port
@@ -61,9 +60,9 @@ class NotifierTests(SynchronousTestCase):
     def make(self, key: dns.tsig.Key | None = None) -> None:
         """Make a notifier on a network of ours."""
         self.network = Network()
-        self.events: list[dict[str, Any]] = []
-        self.patch(Notifier, "_log", Logger(observer=self.events.append))
-        self.notifier = Notifier(self.network, wire("example.org"), *ADDRESS, key=key)
+        self.events = Events()
+        self.patch(Notifier, "_log", Logger(observer=self.events))
+        self.notifier = Notifier(as_reactor(self.network), wire("example.org"), *ADDRESS, key=key)
         self.notifier.start(["2001:db8::1", "192.0.2.1"])
 
     def setUp(self) -> None:

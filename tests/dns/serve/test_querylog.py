@@ -3,7 +3,7 @@
 from twisted.logger import Logger
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.dns.helpers import question
+from tests.dns.helpers import Events, question
 from warp_dns.serve.querylog import QueryLog
 
 
@@ -12,8 +12,8 @@ class QueryLogTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         """Collect what is logged."""
-        self.events: list[dict[str, object]] = []
-        self.patch(QueryLog, "_log", Logger(observer=self.events.append))
+        self.events = Events()
+        self.patch(QueryLog, "_log", Logger(observer=self.events))
 
     def test_one_in_so_many_is_due(self) -> None:
         """Counted over batches of any size, none when switched off."""

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.dns.helpers import question, responder_for, show, wire, zone_of
+from tests.dns.helpers import edns_option, question, responder_for, show, wire, zone_of
 from warp_dns.message import records
 from warp_dns.message.cookies import CookieJar
 from warp_dns.message.records import RRset
@@ -169,7 +169,7 @@ class EdnsTests(ResponderCase):
 
     def test_nsid_tells_who_answers(self) -> None:
         """NSID comes back if the server has a name (RFC 5001), and not otherwise."""
-        options = [dns.edns.GenericOption(3, b"")]
+        options = [edns_option(3, b"")]
         self.assertEqual(self.ask("app", "A", use_edns=0, options=options).options, ())
         self.responder = responder_for(ZONE, identity=IdentitySettings(id="ns1.fra"))
         [option] = self.ask("app", "A", use_edns=0, options=options).options
@@ -177,7 +177,7 @@ class EdnsTests(ResponderCase):
 
     def test_keepalive_is_for_streams(self) -> None:
         """The time-out is told over TCP, in tenths of a second, and never over UDP (RFC 7828 §3.2.1)."""
-        data = question("app.example.org", "A", use_edns=0, options=[dns.edns.GenericOption(11, b"")])
+        data = question("app.example.org", "A", use_edns=0, options=[edns_option(11, b"")])
         self.assertEqual(self.reply(data).options, ())
         made = self.responder.respond_stream(data, HOST)
         assert isinstance(made, bytes)
@@ -328,8 +328,8 @@ class KeptReplyTests(ResponderCase):
         """Names that do not exist, mixed case, cookies, subnets, and anything over TCP are not."""
         self.responder.respond(question("nothing.example.org", "A"), HOST)
         self.responder.respond(question("APP.example.org", "A"), HOST)
-        for option in (dns.edns.CookieOption(b"12345678", b""), dns.edns.ECSOption("192.0.2.0", 24)):
-            self.ask("app", "A", use_edns=0, options=[option])
+        for asked in (dns.edns.CookieOption(b"12345678", b""), dns.edns.ECSOption("192.0.2.0", 24)):
+            self.ask("app", "A", use_edns=0, options=[asked])
         self.responder.respond_stream(question("app.example.org", "A"), HOST)
         self.assertEqual(self.responder.replies, {})
 

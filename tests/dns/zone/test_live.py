@@ -61,7 +61,11 @@ class LiveZoneTests(SynchronousTestCase):
     def test_nothing_new_is_no_serial(self) -> None:
         """The same records again, or the end of a name that was not there, change nothing."""
         self.live.update({"app.example.org": [address("app.example.org")]})
-        for changes in ({"app.example.org": [address("app.example.org")]}, {"nothing.example.org": []}):
+        unchanged: list[dict[str, list[Record]]] = [
+            {"app.example.org": [address("app.example.org")]},
+            {"nothing.example.org": []},
+        ]
+        for changes in unchanged:
             self.assertIsNone(self.live.update(changes).change)
         self.assertEqual(self.live.zone.serial, 101)
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from warp_base.reactor import Reactor
 from warp_dns import (
     DnsServer,
     IdentitySettings,
@@ -15,7 +16,7 @@ from warp_dns import (
 )
 from warp_dns.settings import EdgeSettings
 from warp_twisted.names import Hostname
-from warp_twisted.registry.model import Change, Edge, Tunnel
+from warp_twisted.registry.model import Change, Edge, Tunnel, Value
 from warp_twisted.registry.publish import Publication
 
 ZONE = "warp.example"
@@ -45,11 +46,12 @@ def publication() -> Publication:
         )
         for number, (edge, release) in enumerate([("edge1", "stable"), ("edge2", "stable"), ("edge2", "canary")])
     ]
-    published.apply(Change(key=each.key, before=None, after=each) for each in [*edges, *tunnels])
+    values: list[Value] = [*edges, *tunnels]
+    published.apply(Change(key=each.key, before=None, after=each) for each in values)
     return published
 
 
-def server(reactor: object, directory: Path) -> DnsServer:
+def server(reactor: Reactor, directory: Path) -> DnsServer:
     """Return a server of that zone, which knows where the edges are."""
     master_file = directory / "warp.example.zone"
     master_file.write_text(MASTER_FILE)

@@ -9,11 +9,10 @@ import dns.message
 import dns.query
 import dns.rcode
 import dns.rdatatype
-from twisted.internet import reactor
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
-from twisted.trial.unittest import TestCase
 
+from tests.case import AsyncTestCase, reactor
 from tests.system.dns.peers import KINDS, Peer
 from warp_dns import DnsServer, ServedZone, ZoneSettings
 
@@ -94,12 +93,12 @@ def ask(name: str, rdtype: str, port: int) -> Said:
     return dns.rcode.to_text(reply.rcode()), bool(reply.flags & dns.flags.AA), tuple(answer)
 
 
-class DifferentialTests(TestCase):
+class DifferentialTests(AsyncTestCase):
     """One zone, four servers."""
 
     timeout = 90
 
-    async def setUp(self) -> None:
+    async def prepare(self) -> None:
         """Start all four."""
         self.peers = [Peer(kind) for kind in KINDS]
         directory = Path(self.mktemp())

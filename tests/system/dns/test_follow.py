@@ -5,12 +5,13 @@ import os
 import tempfile
 from typing import Any
 
-from twisted.internet import reactor
 from twisted.internet.defer import Deferred, DeferredQueue
 from twisted.internet.protocol import Factory, Protocol
 from twisted.logger import Logger
 from twisted.trial.unittest import TestCase
 
+from tests.case import reactor
+from tests.dns.helpers import Events
 from warp_dns.serve import follow
 from warp_dns.serve.follow import EdgeRecords
 from warp_dns.zone.source import Records
@@ -58,8 +59,8 @@ class EdgeRecordsTests(TestCase):
         """Listen where the edge's admin interface would, and follow it."""
         self.patch(follow, "FIRST_WAIT_SECONDS", 0.01)
         self.patch(follow, "LONGEST_WAIT_SECONDS", 0.02)
-        self.warnings: list[dict[str, object]] = []
-        self.patch(EdgeRecords, "_log", Logger(observer=self.warnings.append))
+        self.warnings = Events()
+        self.patch(EdgeRecords, "_log", Logger(observer=self.warnings))
         directory = tempfile.mkdtemp()  # short: a unix socket's path has 107 octets at most
         self.path = os.path.join(directory, "admin.sock")
         self.addCleanup(os.rmdir, directory)
@@ -78,10 +79,10 @@ class EdgeRecordsTests(TestCase):
 
     def listen(self) -> None:
         """Begin to accept connections."""
-        factory = Factory.forProtocol(Edge)
+        factory: Any = Factory.forProtocol(Edge)
         factory.noisy = False
-        factory.connections = self.connections  # type: ignore[attr-defined]
-        self.port: Any = reactor.listenUNIX(self.path, factory)  # type: ignore[attr-defined]
+        factory.connections = self.connections
+        self.port: Any = reactor.listenUNIX(self.path, factory)
         self.addCleanup(lambda: self.port.stopListening())
 
     async def connected(self, *lines: object) -> Edge:

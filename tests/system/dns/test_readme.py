@@ -5,10 +5,10 @@ import re
 import shutil
 from pathlib import Path
 
-from twisted.internet import reactor
 from twisted.internet.utils import getProcessOutputAndValue
 from twisted.trial.unittest import SkipTest, SynchronousTestCase, TestCase
 
+from tests.case import reactor
 from tests.docs.console import examples, matches
 from tests.docs.logged import logged
 from tests.system.dns.readme_zone import server
@@ -60,6 +60,7 @@ class LogTableTests(SynchronousTestCase):
         """Each metric in the table is one that the collector hands out, and the other way round."""
         from prometheus_client import CollectorRegistry, generate_latest
 
+        from warp_base.event_loop import TurnCollector, TurnTimes
         from warp_dns.serve.metrics import Counters, DnsCollector
 
         counters = Counters()
@@ -67,6 +68,11 @@ class LogTableTests(SynchronousTestCase):
         counters.changed("warp.example", 1, 0.0)
         registry = CollectorRegistry()
         registry.register(DnsCollector(counters))
-        told = set(re.findall(r"^(\w+)(?:\{| )", generate_latest(registry).decode(), re.MULTILINE))
+        times = TurnTimes()
+        times.turn_ended(0.2, 0.1, 0.0)
+        registry.register(TurnCollector("warp_dns", times))
+        told = set(
+            re.findall(r"^(\w+?)(?:_bucket|_sum|_count)?(?:\{| )", generate_latest(registry).decode(), re.MULTILINE)
+        )
         section = README.read_text().split("\n### Metrics\n")[1].split("\n### ")[0]
         self.assertEqual(set(re.findall(r"`(warp_dns_\w+)", section)), told)

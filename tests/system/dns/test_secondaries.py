@@ -9,12 +9,12 @@ import dns.rdatatype
 import dns.tsig
 import dns.xfr
 import dns.zone
-from twisted.internet import reactor
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
-from twisted.trial.unittest import TestCase
 
+from tests.case import AsyncTestCase, reactor
+from tests.dns.helpers import Events
 from tests.system.dns.peers import KEY_NAME, SECRET_TEXT, Peer
 from warp_dns import (
     DnsServer,
@@ -49,14 +49,14 @@ def records_of(number: int) -> dict[str, list[Record]]:
     }
 
 
-class SecondaryCase(TestCase):
+class SecondaryCase(AsyncTestCase):
     """A server of ours and one of another make."""
 
     kind: str
     most_axfr = 0  # after the first one
     timeout = 90
 
-    async def setUp(self) -> None:
+    async def prepare(self) -> None:
         """Serve forty applications to a secondary that has the key."""
         self.peer = Peer(self.kind)
         directory = Path(self.mktemp())
@@ -73,13 +73,17 @@ class SecondaryCase(TestCase):
             notify=[NotifySettings(address=f"127.0.0.1:{self.peer.port}", key=KEY_NAME)],
         )
         settings = ServerSettings(keys=[KeySettings(name=KEY_NAME, secret_file=str(secret))])
-        self.transfers: list[str] = []
-        self.patch(TcpConnection, "_log", Logger(observer=lambda event: self.transfers.append(event.get("kind", ""))))
+        self.logged = Events()
+        self.patch(TcpConnection, "_log", Logger(observer=self.logged))
         self.server = DnsServer(reactor, [ServedZone(zone, self.source)], settings)
         self.addCleanup(self.server.stop)
         [(_, self.port)] = self.server.start(["127.0.0.1:0"])
         self.addCleanup(self.peer.stop)
         self.peer.follow(reactor, ZONE, self.port)
+
+    def transfers(self) -> list[str]:
+        """Return the kind of each transfer that was begun."""
+        return [event.get("kind", "") for event in self.logged]
 
     def browse(self) -> None:
         """Publish the list of applications, as the registry does."""
@@ -120,7 +124,8 @@ class SecondaryCase(TestCase):
     async def follow(self) -> None:
         """Change the zone a hundred times; the secondary must follow by differences, and hold the same at the end."""
         await self.caught_up()
-        self.assertEqual(self.transfers, ["AXFR"] if self.transfers[0] == "AXFR" else ["IXFR as AXFR"])
+        transfers = self.transfers()
+        self.assertEqual(transfers, ["AXFR"] if transfers[0] == "AXFR" else ["IXFR as AXFR"])
         for number in range(CHANGES):
             if number % 3 == 2:
                 gone = min(self.applications)
@@ -132,7 +137,7 @@ class SecondaryCase(TestCase):
             self.browse()
             await deferLater(reactor, PAUSE_SECONDS)
         await self.caught_up()
-        followed = self.transfers[1:]
+        followed = self.transfers()[1:]
         self.assertGreater(followed.count("IXFR"), 3, followed)
         self.assertLessEqual(followed.count("AXFR"), self.most_axfr, followed)
         self.assertLessEqual(set(followed), {"IXFR", "SOA", "AXFR"})

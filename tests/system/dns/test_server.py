@@ -1,10 +1,9 @@
 """The in-process server on loopback sockets."""
 
-from twisted.internet import reactor
 from twisted.internet.threads import deferToThread
-from twisted.trial.unittest import TestCase
 
 from dns import flags, message, query, rcode, rdatatype
+from tests.case import AsyncTestCase, reactor
 from warp_dns import DnsServer, FixedSource, ListenFailed, Record, ServedZone, ZoneSettings
 
 ZONE = ZoneSettings(name="warp.example", nameservers={"ns1.warp.example": ["192.0.2.53"]})
@@ -15,10 +14,10 @@ def address(name: str, rdata: str) -> Record:
     return Record(name=name, type="A", ttl=30, rdata=rdata)
 
 
-class DnsServerTests(TestCase):
+class DnsServerTests(AsyncTestCase):
     """`DnsServer` bound to free ports."""
 
-    async def setUp(self) -> None:
+    async def prepare(self) -> None:
         """Serve one zone with one live name."""
         self.source = FixedSource({"app.warp.example": [address("app.warp.example", "192.0.2.1")]})
         self.server = DnsServer(reactor, [ServedZone(ZONE, self.source)])

@@ -5,14 +5,14 @@ import os
 import signal
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import dns.message
 import dns.query
 import dns.rcode
-from twisted.internet import reactor
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.protocol import Factory, ProcessProtocol, Protocol
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
@@ -20,6 +20,7 @@ from twisted.internet.utils import getProcessOutputAndValue
 from twisted.trial.unittest import TestCase
 from twisted.web.client import Agent, readBody
 
+from tests.case import reactor
 from tests.system.dns.peers import free_port
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -110,14 +111,14 @@ class ServiceTests(TestCase):
 
     def edge(self) -> list[EdgeStream]:
         """Listen as an edge does; returns the streams that are opened."""
-        factory = Factory.forProtocol(EdgeStream)
+        factory: Any = Factory.forProtocol(EdgeStream)
         factory.noisy = False
         streams: list[EdgeStream] = []
-        factory.streams = streams  # type: ignore[attr-defined]
-        port = reactor.listenUNIX(str(self.directory / "admin.sock"), factory)  # type: ignore[attr-defined]
+        factory.streams = streams
+        port = reactor.listenUNIX(str(self.directory / "admin.sock"), factory)
         self.addCleanup(port.stopListening)
         self.addCleanup(lambda: [stream.transport.abortConnection() for stream in streams])
-        self.stop_edge = port.stopListening
+        self.stop_edge = partial(maybeDeferred, port.stopListening)
         return streams
 
     def run_program(self, *arguments: str) -> Program:

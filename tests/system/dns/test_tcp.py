@@ -1,11 +1,11 @@
 """DNS over TCP on loopback (RFC 7766): pipelining, limits, transfers beside queries."""
 
 import dns.message
-from twisted.internet import reactor
 from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
+from tests.case import reactor
 from tests.dns.helpers import question
 from tests.system.dns.asking import TcpClient
 from warp_dns import (
@@ -42,7 +42,7 @@ class TcpTests(TestCase):
     async def connect(self) -> TcpClient:
         """Return a connection."""
         endpoint = TCP4ClientEndpoint(reactor, "127.0.0.1", self.port)
-        client = await connectProtocol(endpoint, TcpClient())
+        client: TcpClient = await connectProtocol(endpoint, TcpClient())
         self.addCleanup(lambda: client.gone)
         self.addCleanup(client.transport.abortConnection)
         return client
@@ -109,7 +109,7 @@ class TcpTests(TestCase):
         await deferLater(reactor, 0.5)
         [connection] = self.server._tcp._open
         self.assertTrue(connection._paused)
-        self.assertLess(len(connection._unread) + len(connection.transport.dataBuffer), 1 << 20)
+        self.assertLess(len(connection._unread) + len(connection._transport().dataBuffer), 1 << 20)
         client.transport.resumeProducing()
         for _ in range(count):
             await client.messages.get()

@@ -4,10 +4,10 @@ import socket
 from pathlib import Path
 
 import dns.message
-from twisted.internet import reactor
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import SkipTest, TestCase
 
+from tests.case import reactor
 from tests.dns.helpers import question
 from tests.system.dns.asking import UdpClient
 from warp_dns import DnsServer, FixedSource, RateLimitSettings, Record, ServedZone, ServerSettings, ZoneSettings
@@ -35,7 +35,7 @@ class UdpTests(TestCase):
     def client(self, host: str = "127.0.0.1") -> UdpClient:
         """Return a client at an address."""
         client = UdpClient()
-        port = reactor.listenUDP(0, client, interface=host)  # type: ignore[attr-defined]
+        port = reactor.listenUDP(0, client, host, 8192)
         self.addCleanup(port.stopListening)
         return client
 

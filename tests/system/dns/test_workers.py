@@ -4,10 +4,9 @@ import os
 import signal
 
 import dns.message
-from twisted.internet import reactor
 from twisted.internet.task import deferLater
-from twisted.trial.unittest import TestCase
 
+from tests.case import AsyncTestCase, reactor
 from tests.dns.helpers import question
 from tests.system.dns.asking import UdpClient
 from warp_dns import DnsServer, EdgeSettings, FixedSource, Record, ServedZone, ZoneSettings
@@ -15,12 +14,12 @@ from warp_dns import DnsServer, EdgeSettings, FixedSource, Record, ServedZone, Z
 ZONE = "warp.example"
 
 
-class WorkersTests(TestCase):
+class WorkersTests(AsyncTestCase):
     """Three processes at one address."""
 
     timeout = 60
 
-    async def setUp(self) -> None:
+    async def prepare(self) -> None:
         """Serve with two workers beside the test's process, and wait until they answer."""
         self.source = FixedSource({f"app.{ZONE}": [Record(f"app.{ZONE}", "A", 5, "192.0.2.1", "edge1")]})
         zone = ZoneSettings(name=ZONE, nameservers={f"ns1.{ZONE}": ["127.0.0.1"]})
@@ -31,7 +30,7 @@ class WorkersTests(TestCase):
         self.clients = []
         for _ in range(24):
             client = UdpClient()
-            port = reactor.listenUDP(0, client, interface="127.0.0.1")  # type: ignore[attr-defined]
+            port = reactor.listenUDP(0, client, "127.0.0.1", 8192)
             self.addCleanup(port.stopListening)
             self.clients.append(client)
         self.asked = 0

@@ -1,10 +1,10 @@
-"""Tests of `warp_twisted.reactor`."""
+"""Tests of `warp_base.reactor`."""
 
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import Interface
 
 from tests.case import reactor
-from warp_twisted.reactor import Reactor, as_reactor
+from warp_base.reactor import Reactor, as_reactor
 
 
 class ReactorTests(SynchronousTestCase):
