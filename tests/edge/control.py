@@ -31,7 +31,7 @@ from warp_twisted.registry.claims import Claims
 from warp_twisted.registry.given_names import NameGiver
 from warp_twisted.registry.memory import MemoryStore
 from warp_twisted.registry.mirror import Mirror
-from warp_twisted.registry.model import Agent, Edge, encode
+from warp_twisted.registry.model import Agent, Change, Edge, encode
 from warp_twisted.registry.publish import Publication, is_reserved
 from warp_twisted.testing import RecordingDelegate, TunnelPair, tunnel_pair
 from warp_twisted.tunnel import TunnelProtocol
@@ -135,7 +135,7 @@ class Control:
         self.store = MemoryStore(self.clock)
         self.mirror = Mirror(self.store, self.clock)
         self.publication = Publication(ZONE)
-        self.mirror.subscribe(lambda changes: self.publication.apply(changes) and None)
+        self.mirror.subscribe(self._publish)
         self.claims = Claims(self.store, self.clock, self.settings.timeouts.lease)
         self.routes = RecordingRoutes()
         self.pairs: list[TunnelPair] = []
@@ -155,6 +155,9 @@ class Control:
             edges=lambda: ["192.0.2.1:7844"],
             urls=lambda hostname: [f"https://{hostname}", f"http://{hostname}"],
         )
+
+    def _publish(self, changes: Sequence[Change]) -> None:
+        self.publication.apply(changes)
 
     async def start(self) -> None:
         """Begin, as one edge of the fleet."""

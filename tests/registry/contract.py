@@ -6,10 +6,10 @@ An implementation's test case mixes `StoreContract` in and defines `make_store`.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
+from twisted.trial.unittest import TestCase
 
 from warp_twisted.registry.errors import Compacted, LeaseNotFound, RegistryError, TooLarge
 from warp_twisted.registry.store import (
@@ -43,8 +43,8 @@ class Watcher:
         return [(event.key, event.item.value if event.item else None) for batch in self.batches for event in batch]
 
 
-class StoreContract:
-    """The tests; mixed into an asynchronous `TestCase`."""
+class StoreContract(TestCase):
+    """The tests. Import this module, not the class from it: trial would run the class where it is a name."""
 
     clock: Clock
     store: Store
@@ -62,8 +62,9 @@ class StoreContract:
         """Begin with an empty store."""
         self.clock = Clock()
         self.store = self.make_store()
+        self.addCleanup(self.finish)
 
-    async def tearDown(self) -> None:
+    async def finish(self) -> None:
         """Close it."""
         await self.store.close()
 
@@ -73,43 +74,45 @@ class StoreContract:
         if settled is not None:
             await settled
 
-    async def values(self: Any, prefix: str) -> dict[str, bytes]:
+    async def values(self, prefix: str) -> dict[str, bytes]:
         """Return what is under a prefix."""
         return {item.key: item.value for item in (await self.store.range(prefix)).items}
 
-    async def test_absent_key(self: Any) -> None:
+    async def test_absent_key(self) -> None:
         """A key that was never put is None."""
         self.assertIsNone(await self.store.get("a/1"))
 
-    async def test_put_and_get(self: Any) -> None:
+    async def test_put_and_get(self) -> None:
         """A value is read back as it was put, with its revisions."""
         revision = await self.store.put("a/1", b"x")
         item = await self.store.get("a/1")
+        assert item is not None
         self.assertEqual((item.value, item.created, item.modified), (b"x", revision, revision))
 
-    async def test_put_again_keeps_created(self: Any) -> None:
+    async def test_put_again_keeps_created(self) -> None:
         """A second put moves `modified` and leaves `created`."""
         first = await self.store.put("a/1", b"x")
         second = await self.store.put("a/1", b"y")
         item = await self.store.get("a/1")
         self.assertGreater(second, first)
+        assert item is not None
         self.assertEqual((item.value, item.created, item.modified), (b"y", first, second))
 
-    async def test_range_is_by_prefix_and_ordered(self: Any) -> None:
+    async def test_range_is_by_prefix_and_ordered(self) -> None:
         """A range holds exactly the keys under its prefix, in order."""
         for key in ("a/2", "b/1", "a/1", "a"):
             await self.store.put(key, b"")
         listing = await self.store.range("a/")
         self.assertEqual([item.key for item in listing.items], ["a/1", "a/2"])
 
-    async def test_delete(self: Any) -> None:
+    async def test_delete(self) -> None:
         """Deleting says whether the key was there, and removes it."""
         await self.store.put("a/1", b"x")
         self.assertTrue(await self.store.delete("a/1"))
         self.assertFalse(await self.store.delete("a/1"))
         self.assertIsNone(await self.store.get("a/1"))
 
-    async def test_transaction_when_expectations_hold(self: Any) -> None:
+    async def test_transaction_when_expectations_hold(self) -> None:
         """All operations of a transaction happen, at one revision."""
         first = await self.store.put("a/1", b"x")
         done = await self.store.transact(
@@ -119,7 +122,7 @@ class StoreContract:
         one, two = (await self.store.range("a/")).items
         self.assertEqual((one.value, two.value, one.modified), (b"y", b"z", two.modified))
 
-    async def test_transaction_when_one_expectation_fails(self: Any) -> None:
+    async def test_transaction_when_one_expectation_fails(self) -> None:
         """Nothing of a transaction happens when one expectation is false."""
         first = await self.store.put("a/1", b"x")
         await self.store.put("a/1", b"y")
@@ -128,7 +131,7 @@ class StoreContract:
         self.assertFalse(await self.store.transact([Expect("a/9", 1)], [Put("a/2", b"z")]))
         self.assertEqual(await self.values("a/"), {"a/1": b"y"})
 
-    async def test_lease_runs_out(self: Any) -> None:
+    async def test_lease_runs_out(self) -> None:
         """A key vanishes when its lease does, and not before."""
         lease = await self.store.grant(30)
         await self.store.put("a/1", b"x", lease)
@@ -140,7 +143,7 @@ class StoreContract:
         await self.wait()
         self.assertEqual(await self.values("a/"), {"a/2": b"stays"})
 
-    async def test_lease_kept_alive(self: Any) -> None:
+    async def test_lease_kept_alive(self) -> None:
         """Keeping a lease alive gives it its full time again."""
         lease = await self.store.grant(30)
         await self.store.put("a/1", b"x", lease)
@@ -151,7 +154,7 @@ class StoreContract:
         await self.wait()
         self.assertIsNotNone(await self.store.get("a/1"))
 
-    async def test_lease_revoked(self: Any) -> None:
+    async def test_lease_revoked(self) -> None:
         """Revoking a lease removes all its keys at one revision; doing it twice is no error."""
         lease = await self.store.grant(30)
         await self.store.put("a/1", b"x", lease)
@@ -164,7 +167,7 @@ class StoreContract:
         self.assertEqual(sorted(watcher.seen), [("a/1", None), ("a/2", None)])
         self.assertEqual(len({event.revision for batch in watcher.batches for event in batch}), 1)
 
-    async def test_ended_lease_cannot_be_used(self: Any) -> None:
+    async def test_ended_lease_cannot_be_used(self) -> None:
         """A lease that is gone, or never was, can neither be kept alive nor carry a key."""
         lease = await self.store.grant(30)
         await self.store.revoke(lease)
@@ -177,7 +180,7 @@ class StoreContract:
                 await self.store.transact([], [Put("a/2", b"y"), Put("a/1", b"x", unusable)])
         self.assertEqual(await self.values("a/"), {})
 
-    async def test_key_moves_between_leases(self: Any) -> None:
+    async def test_key_moves_between_leases(self) -> None:
         """A key belongs to the lease of its last put only."""
         first, second = await self.store.grant(30), await self.store.grant(60)
         await self.store.put("a/1", b"x", first)
@@ -191,7 +194,7 @@ class StoreContract:
         await self.wait()
         self.assertEqual(await self.values("a/"), {"a/2": b"kept"})
 
-    async def test_durable_key_put_under_a_lease(self: Any) -> None:
+    async def test_durable_key_put_under_a_lease(self) -> None:
         """A key that was to stay goes with its lease once it is put under one."""
         await self.store.put("a/1", b"x")
         await self.store.put("a/1", b"y", await self.store.grant(30))
@@ -199,7 +202,7 @@ class StoreContract:
         await self.wait()
         self.assertEqual(await self.values("a/"), {})
 
-    async def test_watch_tells_changes_in_order(self: Any) -> None:
+    async def test_watch_tells_changes_in_order(self) -> None:
         """A watch hears every change under its prefix in order, and nothing else."""
         watcher = Watcher(self.store, "a/")
         await self.store.put("a/1", b"x")
@@ -211,7 +214,7 @@ class StoreContract:
         revisions = [event.revision for batch in watcher.batches for event in batch]
         self.assertEqual(revisions, sorted(revisions))
 
-    async def test_watch_begins_in_the_past(self: Any) -> None:
+    async def test_watch_begins_in_the_past(self) -> None:
         """A watch that begins after an earlier revision is first told what it missed, once."""
         revision = await self.store.put("a/1", b"x")
         await self.store.put("a/2", b"y")
@@ -221,7 +224,7 @@ class StoreContract:
         await self.wait()
         self.assertEqual(watcher.seen, [("a/2", b"y"), ("a/1", None), ("a/3", b"z")])
 
-    async def test_range_then_watch_misses_nothing(self: Any) -> None:
+    async def test_range_then_watch_misses_nothing(self) -> None:
         """Watching from a listing's revision tells exactly what came after the listing."""
         await self.store.put("a/1", b"x")
         listing = await self.store.range("a/")
@@ -230,14 +233,14 @@ class StoreContract:
         await self.wait()
         self.assertEqual(watcher.seen, [("a/2", b"y")])
 
-    async def test_transaction_is_told_at_once(self: Any) -> None:
+    async def test_transaction_is_told_at_once(self) -> None:
         """The events of one transaction come in one call."""
         watcher = Watcher(self.store, "a/")
         await self.store.transact([], [Put("a/1", b"x"), Put("a/2", b"y")])
         await self.wait()
         self.assertEqual([[event.key for event in batch] for batch in watcher.batches], [["a/1", "a/2"]])
 
-    async def test_lease_end_is_told(self: Any) -> None:
+    async def test_lease_end_is_told(self) -> None:
         """A watch hears that a key went with its lease."""
         watcher = Watcher(self.store, "a/")
         await self.store.put("a/1", b"x", await self.store.grant(30))
@@ -245,7 +248,7 @@ class StoreContract:
         await self.wait()
         self.assertEqual(watcher.seen, [("a/1", b"x"), ("a/1", None)])
 
-    async def test_cancelled_watch_is_silent(self: Any) -> None:
+    async def test_cancelled_watch_is_silent(self) -> None:
         """A watch that was cancelled hears nothing more, and cancelling twice is no error."""
         watcher = Watcher(self.store, "a/")
         await self.store.put("a/1", b"x")
@@ -256,7 +259,7 @@ class StoreContract:
         await self.wait()
         self.assertEqual((watcher.seen, watcher.errors), ([("a/1", b"x")], []))
 
-    async def test_deleting_nothing_is_not_told(self: Any) -> None:
+    async def test_deleting_nothing_is_not_told(self) -> None:
         """Deleting an absent key makes no event."""
         watcher = Watcher(self.store, "a/")
         await self.store.delete("a/1")
@@ -264,7 +267,7 @@ class StoreContract:
         await self.wait()
         self.assertEqual(watcher.seen, [])
 
-    async def test_limits(self: Any) -> None:
+    async def test_limits(self) -> None:
         """Keys and values over their limits are refused, and nothing of the transaction happens."""
         for operation in (Put("k" * (MAX_KEY_BYTES + 1), b""), Put("", b""), Put("a/1", b"v" * (MAX_VALUE_BYTES + 1))):
             with self.assertRaises(TooLarge):
@@ -273,10 +276,14 @@ class StoreContract:
         self.assertEqual(await self.values("a/"), {})
 
 
-class CompactionContract:
+class CompactionContract(StoreContract):
     """For stores that keep a bounded history: `make_forgetful_store` returns one that keeps three events."""
 
-    async def test_watch_from_too_long_ago(self: Any) -> None:
+    def make_forgetful_store(self) -> Store:
+        """Return an empty store that keeps three events."""
+        raise NotImplementedError
+
+    async def test_watch_from_too_long_ago(self) -> None:
         """A watch from before what is kept is lost at once, with `Compacted`."""
         self.store = self.make_forgetful_store()
         first = await self.store.put("a/0", b"")

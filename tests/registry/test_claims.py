@@ -23,8 +23,9 @@ class ClaimTests(TestCase):
         self.store = FlakyStore(self.clock)
         self.claims = Claims(self.store, self.clock, TTL)
         self.claims.start()
+        self.addCleanup(self.finish)
 
-    async def tearDown(self) -> None:
+    async def finish(self) -> None:
         """Leave no call behind."""
         self.store.is_away = False
         await self.claims.stop()

@@ -2,8 +2,9 @@
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
-from twisted.trial.unittest import TestCase
+from twisted.trial.unittest import SynchronousTestCase
 
+from tests.case import AsyncTestCase
 from warp_twisted.errors import NotAllowed
 from warp_twisted.names import HostnamePattern, parse_hostname
 from warp_twisted.registry.errors import RegistryError
@@ -15,7 +16,7 @@ from warp_twisted.registry.model import NAMES, GivenName, encode
 ZONE = HostnamePattern.parse("*.warp.example")
 
 
-class WordsTests(TestCase):
+class WordsTests(SynchronousTestCase):
     """The names themselves."""
 
     def test_words_are_dns_labels(self) -> None:
@@ -34,10 +35,10 @@ class WordsTests(TestCase):
             parse_hostname(name + ".warp.example")
 
 
-class NameGiverTests(TestCase):
+class NameGiverTests(AsyncTestCase):
     """Who gets which name."""
 
-    async def setUp(self) -> None:
+    async def prepare(self) -> None:
         """Begin with an empty registry."""
         self.clock = Clock()
         self.store = MemoryStore(self.clock)

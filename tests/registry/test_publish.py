@@ -1,7 +1,7 @@
 """Tests of what DNS publishes: each name of the design, and that a change touches its own names only."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 import dns.message
@@ -226,7 +226,7 @@ class LifeTests(SynchronousTestCase):
         self.told: list[dict[str, list[str]]] = []
         self.unsubscribe = self.publication.subscribe(self.hear)
 
-    def hear(self, records: "dict[str, Records]") -> None:  # type: ignore[override]
+    def hear(self, records: Mapping[str, Records]) -> None:
         """Note a change."""
         self.told.append({owner: written(found) for owner, found in records.items()})
 

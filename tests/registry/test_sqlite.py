@@ -7,9 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from twisted.internet.defer import Deferred
-from twisted.trial.unittest import TestCase
 
-from tests.registry.contract import StoreContract
+from tests.registry import contract
 from warp_twisted.registry.errors import LeaseNotFound, StoreBroken, StoreInUse
 from warp_twisted.registry.sqlite import FILE, SqliteStore
 from warp_twisted.registry.store import Delete, Expect, Put
@@ -34,7 +33,7 @@ class SlowDisk:
         done.callback(None)
 
 
-class SqliteStoreTests(StoreContract, TestCase):
+class SqliteStoreTests(contract.StoreContract):
     """The contract, and what only this store promises."""
 
     def make_store(self) -> SqliteStore:

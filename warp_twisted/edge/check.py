@@ -8,7 +8,6 @@ fails at the start only for what cannot be known before, such as a port that is 
 import os
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
 
 from warp_twisted.ca.errors import BadRequest, CaError
 from warp_twisted.ca.issue import check_permitted, issue_edge, new_key, utc
@@ -21,9 +20,10 @@ from warp_twisted.edge.visitors.serving import open_certificates
 from warp_twisted.errors import InvalidSettings
 from warp_twisted.listen_text import check_listeners
 from warp_twisted.names import HostnamePattern
+from warp_twisted.reactor import Reactor
 
 
-def check_edge(reactor: Any, settings: EdgeSettings, *, has_systemd_sockets: bool = False) -> None:
+def check_edge(reactor: Reactor, settings: EdgeSettings, *, has_systemd_sockets: bool = False) -> None:
     """
     Look at what the settings point to.
 
@@ -58,7 +58,7 @@ def load_authority(settings: EdgeSettings, now: float) -> EdgeAuthority:
     except CaError as error:
         keys = [key for key in ("root", "certificate", "key") if str(error).startswith(getattr(ca, key))]
         raise InvalidSettings(f"{f'ca.{keys[0]}' if keys else 'ca'}: {error}") from error
-    hostname = f"{settings.edge.name}.{settings.zone}"
+    hostname = settings.hostname
     addresses = [ip_address(text) for text in settings.edge.addresses]
     try:
         check_permitted(authority.issuer, [HostnamePattern.parse(hostname)])

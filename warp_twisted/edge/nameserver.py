@@ -5,20 +5,19 @@ It translates edge.yaml and errors; what is answered is decided there.
 """
 
 from pathlib import Path
-from typing import Any
 
 from warp_dns.addresses import check_addresses
 from warp_dns.errors import DnsError
 from warp_dns.serve.files import SerialFile
 from warp_dns.serve.server import DnsServer, ServedZone
 from warp_dns.settings import ZoneSettings
-from warp_twisted.edge.registry_entry import nameservers
 from warp_twisted.edge.settings import EdgeSettings
 from warp_twisted.errors import InvalidSettings
+from warp_twisted.reactor import Reactor
 from warp_twisted.registry.publish import Publication
 
 
-def make_nameserver(reactor: Any, settings: EdgeSettings, publication: Publication) -> DnsServer | None:
+def make_nameserver(reactor: Reactor, settings: EdgeSettings, publication: Publication) -> DnsServer | None:
     """
     Make the server that the settings ask for, if they do; it does not listen yet.
 
@@ -29,7 +28,7 @@ def make_nameserver(reactor: Any, settings: EdgeSettings, publication: Publicati
     return _server(reactor, settings, publication, _serial_file(settings))
 
 
-def check_nameserver(reactor: Any, settings: EdgeSettings) -> None:
+def check_nameserver(reactor: Reactor, settings: EdgeSettings) -> None:
     """
     Look at what the settings say of DNS; nothing is written. The zone's file is read even where nobody serves it.
 
@@ -60,11 +59,11 @@ def start_nameserver(server: DnsServer, settings: EdgeSettings) -> tuple[tuple[s
         raise InvalidSettings(f"listen.dns: {error}") from error
 
 
-def _server(reactor: Any, settings: EdgeSettings, publication: Publication | None, serial_file: str) -> DnsServer:
+def _server(reactor: Reactor, settings: EdgeSettings, publication: Publication | None, serial_file: str) -> DnsServer:
     zone = settings.zone
     zone_settings = ZoneSettings(
         name=zone,
-        nameservers={f"{name}.{zone}": addresses for name, addresses in nameservers(settings).items()},
+        nameservers={f"{name}.{zone}": addresses for name, addresses in settings.nameservers.items()},
         master_file=settings.dns.master_file or "",
         serial_file=serial_file,
     )

@@ -155,6 +155,34 @@ class EdgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         if normal != self.zone:
             raise ValueError(f"zone: expected {normal!r}, got {self.zone!r}")
 
+    @property
+    def hostname(self) -> str:
+        """This edge's own name."""
+        return f"{self.edge.name}.{self.zone}"
+
+    @property
+    def nameservers(self) -> dict[str, list[str]]:
+        """Label → addresses of the zone's name servers; without any in the settings, this edge is `ns1`."""
+        named = {server.name: list(server.addresses) for server in self.dns.nameservers}
+        return named or {"ns1": list(self.edge.addresses)}
+
+
+class CurrentSettings:
+    """
+    The settings as they are now: parts of the edge hold this and call it; a reload replaces what it returns.
+
+    :ivar value: replaced as a whole, never altered.
+    """
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: EdgeSettings) -> None:
+        self.value = value
+
+    def __call__(self) -> EdgeSettings:
+        """Return the settings of this moment."""
+        return self.value
+
 
 # What is read once at start. Everything else is applied by a reload.
 _FIXED = ("zone", "edge", "ca", "listen", "state", "dns")

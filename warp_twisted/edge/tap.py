@@ -17,6 +17,7 @@ from warp_twisted.edge.settings import EdgeSettings, read_edge_settings
 from warp_twisted.errors import InvalidSettings, WarpError
 from warp_twisted.log_output import LogOutput
 from warp_twisted.process import prepare
+from warp_twisted.reactor import Reactor, as_reactor
 from warp_twisted.service_options import ServiceOptions, exit_at_end, give_up, open_log
 from warp_twisted.systemd import STOP_MARGIN_SECONDS, Systemd
 
@@ -48,7 +49,7 @@ Examples:
         from twisted.internet import reactor
 
         try:
-            check_edge(reactor, settings, has_systemd_sockets="LISTEN_FDS" in os.environ)
+            check_edge(as_reactor(reactor), settings, has_systemd_sockets="LISTEN_FDS" in os.environ)
         except WarpError as error:
             raise InvalidSettings(f"{source}: {error}") from error
         return ""
@@ -66,7 +67,7 @@ class Program(Service):
     _log = Logger()
 
     def __init__(
-        self, reactor: Any, build: Callable[[], EdgeNode], output: LogOutput | None, systemd: Systemd, twistd: Any
+        self, reactor: Reactor, build: Callable[[], EdgeNode], output: LogOutput | None, systemd: Systemd, twistd: Any
     ) -> None:
         self._reactor = reactor
         self._twistd = twistd
@@ -146,15 +147,16 @@ class Program(Service):
 
 def makeService(options: Options) -> Program:
     """Build the edge that the options describe."""
-    from twisted.internet import reactor
+    from twisted.internet import reactor as installed
 
+    reactor = as_reactor(installed)
     times = prepare(reactor)
     path = options["config"]
     settings = options.settings
 
     def build() -> EdgeNode:
         node = EdgeNode(reactor, settings, read_settings=lambda: read_edge_settings(path))
-        node.metrics.register(TurnCollector("warp_edge", times))
+        node.parts.metrics.register(TurnCollector("warp_edge", times))
         return node
 
     systemd = Systemd(os.environ.get("NOTIFY_SOCKET"), os.environ.get("WATCHDOG_USEC"))

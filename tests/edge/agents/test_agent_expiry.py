@@ -2,8 +2,7 @@
 
 from dataclasses import replace
 
-from twisted.trial.unittest import TestCase
-
+from tests.case import AsyncTestCase
 from tests.edge.control import NOW, Control
 from warp_twisted.ca.issue import new_key, new_request
 from warp_twisted.ca.tokens import parse_token
@@ -15,10 +14,10 @@ from warp_twisted.wire.control import Enrolled, EnrollRequest, RenewRequest
 DAY = 86400.0
 
 
-class AgentExpiryTests(TestCase):
+class AgentExpiryTests(AsyncTestCase):
     """Records of agents, as the months pass."""
 
-    async def setUp(self) -> None:
+    async def prepare(self) -> None:
         """Start an edge."""
         self.control = Control()
         await self.control.start()

@@ -5,8 +5,9 @@ from dataclasses import replace
 from typing import Any
 
 from twisted.internet.task import Clock
-from twisted.trial.unittest import SynchronousTestCase, TestCase
+from twisted.trial.unittest import SynchronousTestCase
 
+from tests.case import AsyncTestCase
 from tests.edge.control import NOW, Control
 from warp_twisted.ca.issue import new_key, new_request
 from warp_twisted.ca.tokens import JoinTokenText, parse_token
@@ -16,10 +17,10 @@ from warp_twisted.registry.errors import StoreClosed
 from warp_twisted.wire.control import Enrolled, EnrollRefused, EnrollRequest
 
 
-class EnrollmentTests(TestCase):
+class EnrollmentTests(AsyncTestCase):
     """Tokens, agents and revocations in the registry."""
 
-    async def setUp(self) -> None:
+    async def prepare(self) -> None:
         """Start an edge."""
         self.control = Control()
         await self.control.start()

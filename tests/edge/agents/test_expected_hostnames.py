@@ -9,6 +9,7 @@ from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from warp_twisted.edge.agents.expected_hostnames import KEEP_SECONDS, ExpectedHostnames
+from warp_twisted.names import Hostname
 from warp_twisted.registry.memory import MemoryStore
 from warp_twisted.registry.mirror import Mirror
 from warp_twisted.registry.model import Tunnel, encode
@@ -30,7 +31,14 @@ class ExpectedHostnamesTests(SynchronousTestCase):
 
     def serve(self, *hostnames: str, edge: str = "edge1", draining: bool = False) -> Tunnel:
         """Register a tunnel."""
-        tunnel = Tunnel(id=f"t-{hostnames[0]}", agent="a", slot=0, edge=edge, hostnames=hostnames, draining=draining)
+        tunnel = Tunnel(
+            id=f"t-{hostnames[0]}",
+            agent="a",
+            slot=0,
+            edge=edge,
+            hostnames=tuple(map(Hostname, hostnames)),
+            draining=draining,
+        )
         self.successResultOf(self.store.put(tunnel.key, encode(tunnel)))
         self.clock.advance(0)
         return tunnel

@@ -4,8 +4,8 @@ from datetime import timedelta
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.trial.unittest import TestCase
 
+from tests.case import AsyncTestCase
 from tests.edge.control import NOW, Control, make_settings
 from warp_twisted.ca.issue import new_key, new_request
 from warp_twisted.edge.agents.offers import MAX_HOSTNAMES_BYTES
@@ -26,18 +26,19 @@ from warp_twisted.wire.control import (
 )
 
 
-class TunnelsTestCase(TestCase):
+class TunnelsTestCase(AsyncTestCase):
     """An edge in memory, with one enrolled agent."""
 
     sections: dict[str, object] = {}
 
-    async def setUp(self) -> None:
+    async def prepare(self) -> None:
         """Start the edge."""
         self.control = Control(**self.sections)
         await self.control.start()
         await self.control.enrolled("a-1")
+        self.clean_up_with(self.finish)
 
-    async def tearDown(self) -> None:
+    async def finish(self) -> None:
         """Stop it."""
         await self.control.stop()
         self.assertEqual(self.control.clock.getDelayedCalls(), [])

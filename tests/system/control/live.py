@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from twisted.internet import reactor as global_reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint
 
+from tests.case import reactor
 from warp_twisted.ca.issue import key_to_pem, new_key, new_request, utc
 from warp_twisted.ca.store import add_edge, init_root
 from warp_twisted.ca.tokens import JoinTokenText, parse_token
@@ -24,8 +24,7 @@ from warp_twisted.wire.control import ControlMessage, Enrolled, EnrollRefused, E
 
 ZONE = "warp.test"
 HOST = "127.0.0.1"
-TURN = Turn(global_reactor)  # type: ignore[arg-type]  # the module stands in for its reactor
-reactor: Any = global_reactor
+TURN = Turn(reactor)
 
 
 def edge_files(directory: Path, **sections: Any) -> dict[str, Any]:
@@ -136,8 +135,8 @@ async def enroll_agent(port: int, text: str, directory: Path) -> EnrolledAgent:
 
 async def new_token(node: EdgeNode, *hostnames: str, uses: int = 1, ttl_seconds: float = 60) -> str:
     """Make a join token at an edge of this process."""
-    _, text = await node.enrollment.create_token(
-        edges=node.presence.tunnel_addresses(),
+    _, text = await node.parts.enrollment.create_token(
+        edges=node.parts.entry.tunnel_addresses(),
         hostnames=hostnames or [f"*.{ZONE}"],
         labels={},
         uses=uses,

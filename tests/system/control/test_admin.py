@@ -78,7 +78,7 @@ class CallsTests(AdminTestCase):
 
     async def test_bad_tokens(self) -> None:
         """What cannot be a token is refused with a sentence."""
-        for wish in (
+        wishes: tuple[object, ...] = (
             None,
             {},
             {"hostnames": []},
@@ -90,7 +90,8 @@ class CallsTests(AdminTestCase):
             {"hostnames": ["*.warp.test"], "unknown": 1},
             b"not json",
             b"x" * (MAX_BODY_BYTES + 1),
-        ):
+        )
+        for wish in wishes:
             status, answer = await self.call("POST", "/v1/tokens", wish)
             self.assertEqual(status, 400, answer)
             self.assertTrue(answer["error"])
@@ -124,7 +125,7 @@ class CallsTests(AdminTestCase):
         self.assertEqual([(route["hostname"], route["tunnels"]) for route in shown["routes"]], [(f"app.{ZONE}", 1)])
         self.assertEqual([each["id"] for each in shown["agents"]], [agent.id])
         agent.tunnels[0].send_control(OriginHealth(route_id=0, healthy=False, detail="connection refused"))
-        await until(lambda: bool(next(iter(self.node.tunnels.registrations.by_id.values())).unhealthy))
+        await until(lambda: bool(next(iter(self.node.parts.tunnels.registrations.by_id.values())).unhealthy))
         _, shown = await self.call("GET", "/v1/status")
         self.assertEqual(shown["routes"][0]["unhealthy"], {agent.id: "connection refused"})
 
@@ -219,14 +220,14 @@ class WatchTests(AdminTestCase):
         went = json.loads(await deferToThread(answer.readline))
         self.assertEqual(went[f"app.{ZONE}"], [])
         connection.close()
-        await until(lambda: not self.node._admin._watchers)
+        await until(lambda: not self.node.parts.admin._watchers)
 
     async def test_slow_watcher_is_not_buffered_without_bound(self) -> None:
         """Changes that a watcher does not read are merged, and it catches up with the latest."""
         agent = await self.agent()
         connection = self.open()
-        await until(lambda: bool(self.node._admin._watchers))
-        (watcher,) = self.node._admin._watchers
+        await until(lambda: bool(self.node.parts.admin._watchers))
+        (watcher,) = self.node.parts.admin._watchers
         watcher.pauseProducing()
         for _ in range(3):
             await agent.register(f"app.{ZONE}")
@@ -243,12 +244,12 @@ class WatchTests(AdminTestCase):
     async def test_too_many_watchers(self) -> None:
         """Watchers over the limit are refused."""
         connections = [await deferToThread(self.open) for _ in range(MAX_WATCHERS)]
-        await until(lambda: len(self.node._admin._watchers) == MAX_WATCHERS)
+        await until(lambda: len(self.node.parts.admin._watchers) == MAX_WATCHERS)
         status, _ = await self.call("GET", "/v1/records?watch=1")
         self.assertEqual(status, 503)
         for connection in connections:
             connection.close()
-        await until(lambda: not self.node._admin._watchers)
+        await until(lambda: not self.node.parts.admin._watchers)
 
     async def test_stop_ends_watchers(self) -> None:
         """A stopping edge ends the answers that go on for ever."""
@@ -280,7 +281,7 @@ class SocketTests(AdminTestCase):
         node = make_node(other, listen=listen)
         self.assertRaises(InvalidSettings, node.startService)
         await node.stopService()
-        self.assertEqual((node._listening, node._doors), ([], []))
+        self.assertEqual(node.parts.listeners.names, frozenset())
         self.assertEqual((await self.call("GET", "/live"))[0], 200)
 
     async def test_something_else_in_its_place(self) -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
-from twisted.trial.unittest import TestCase
 
+from tests.case import AsyncTestCase, reactor
 from tests.system.control.live import (
     HOST,
     ZONE,
@@ -16,7 +16,6 @@ from tests.system.control.live import (
     enroll_agent,
     make_node,
     new_token,
-    reactor,
     until,
 )
 from warp_twisted.ca.issue import Issuer, issue_agent, issue_root, key_to_pem, new_key, new_request, to_pem, utc
@@ -39,12 +38,12 @@ from warp_twisted.wire.control import (
 )
 
 
-class LiveEdgeTestCase(TestCase):
+class LiveEdgeTestCase(AsyncTestCase):
     """One edge on loopback."""
 
     sections: dict[str, object] = {}
 
-    async def setUp(self) -> None:
+    async def prepare(self) -> None:
         """Start it."""
         self.directory = Path(self.mktemp())
         self.directory.mkdir()
@@ -80,7 +79,7 @@ class LiveEdgeTestCase(TestCase):
 
     def published(self, hostname: str) -> bool:
         """Whether the edge's DNS answers for a hostname, asked over UDP without the reactor's help."""
-        return bool(self.node.publication.records_of(hostname))
+        return bool(self.node.parts.publication.records_of(hostname))
 
 
 class EnrollmentTests(LiveEdgeTestCase):
@@ -126,7 +125,7 @@ class EnrollmentTests(LiveEdgeTestCase):
         both = [Deferred.fromCoroutine(ask(self.port, text)) for _ in range(2)]
         answers = [(await each)[0] for each in both]
         self.assertEqual(sorted(type(answer).__name__ for answer in answers), ["EnrollRefused", "Enrolled"])
-        self.assertEqual(len(self.node.mirror.agents), 1)
+        self.assertEqual(len(self.node.parts.mirror.agents), 1)
 
     async def test_expired(self) -> None:
         """A token lets nobody in after its time."""
@@ -144,9 +143,9 @@ class EnrollmentTests(LiveEdgeTestCase):
         """A revoked token lets nobody in; agents that it let in stay."""
         text = parse_token(await new_token(self.node, uses=5))
         await ask(self.port, text)
-        await self.node.enrollment.revoke_token(text.id)
+        await self.node.parts.enrollment.revoke_token(text.id)
         self.assertEqual(await self.refusal(text), "token_unknown")
-        self.assertEqual(len(self.node.mirror.agents), 1)
+        self.assertEqual(len(self.node.parts.mirror.agents), 1)
 
     async def test_bad_request_uses_nothing(self) -> None:
         """A certificate request that cannot be read is refused, and the token can still be used."""
@@ -183,7 +182,7 @@ class HandshakeTests(LiveEdgeTestCase):
         agent.use(to_pem(leaf))
         tunnel = await agent.dial()  # TLS 1.3: the client is done before the server has looked at its certificate
         await tunnel.disconnected()
-        self.assertEqual(self.node.tunnels.registrations.by_id, {})
+        self.assertEqual(self.node.parts.tunnels.registrations.by_id, {})
 
     async def test_edges_own_certificate_is_no_agents(self) -> None:
         """A certificate of our CA that is not an agent's registers nothing."""
@@ -192,12 +191,11 @@ class HandshakeTests(LiveEdgeTestCase):
         agent.use((self.directory / "state" / "tunnel.pem").read_text())
         tunnel = await agent.dial()
         await tunnel.disconnected()
-        self.assertEqual(self.node.tunnels.registrations.by_id, {})
+        self.assertEqual(self.node.parts.tunnels.registrations.by_id, {})
 
     async def test_silent_peers_of_one_address(self) -> None:
         """Silent connections of one address leave room for other addresses; when they end there is room again."""
-        listener = self.node._listener
-        assert listener is not None
+        listener = self.node.parts.tunnel_port.factory
         listener.max_handshakes = 2 * HANDSHAKE_PARTS
         silent = [socket.create_connection((HOST, self.port), timeout=5) for _ in range(3)]
         try:
@@ -212,7 +210,7 @@ class HandshakeTests(LiveEdgeTestCase):
 
     async def test_silent_peer(self) -> None:
         """A connection that never says anything counts as a handshake only, and is cut in time."""
-        self.node._listener.handshake_seconds = 0.05  # type: ignore[union-attr]
+        self.node.parts.tunnel_port.factory.handshake_seconds = 0.05
 
         def wait_for_the_end() -> bytes:
             with socket.create_connection((HOST, self.port), timeout=5) as connection:
@@ -232,9 +230,9 @@ class PatternTests(LiveEdgeTestCase):
         agent = await self.agent()
         await agent.register(f"*.{ZONE}")
         given = GivenName(hostname=parse_hostname(f"calm-otter-481.{ZONE}"), agent="a-other")
-        await self.node.store.put(given.key, encode(given))
-        await until(lambda: given.hostname in self.node.mirror.given_names)
-        find = self.node.serving.routes.find
+        await self.node.parts.store.put(given.key, encode(given))
+        await until(lambda: given.hostname in self.node.parts.mirror.given_names)
+        find = self.node.parts.serving.routes.find
         self.assertIsNotNone(find(f"app.{ZONE}", b"/"))
         for hostname in (f"edge1.{ZONE}", f"ns1.{ZONE}", f"_x.app.{ZONE}", given.hostname):
             self.assertIsNone(find(hostname, b"/"), hostname)
@@ -261,7 +259,7 @@ class RenewalTests(LiveEdgeTestCase):
         agent = await self.agent()
         await agent.register(f"app.{ZONE}")
         before = (self.directory / "state" / "tunnel.pem").read_text()
-        self.node._certificate._renew()
+        self.node.parts.tunnel_certificate._renew()
         self.assertNotEqual((self.directory / "state" / "tunnel.pem").read_text(), before)
         self.assertIsInstance(await agent.register(f"app.{ZONE}", slot=1), Accepted)
         self.assertFalse(agent.tunnels[0].is_over)
@@ -275,7 +273,7 @@ class RevocationTests(LiveEdgeTestCase):
         agent = await self.agent()
         for slot in range(4):
             await agent.register(f"app.{ZONE}", slot=slot)
-        await self.node.enrollment.revoke_agent(agent.id, "stolen")
+        await self.node.parts.enrollment.revoke_agent(agent.id, "stolen")
         self.assertFalse(self.published(f"app.{ZONE}"))
         seconds = await until(lambda: all(tunnel.is_over for tunnel in agent.tunnels), timeout=1)
         self.assertLess(seconds, 1)

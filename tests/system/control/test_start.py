@@ -55,7 +55,7 @@ class RestartTests(AdminTestCase):
         node.startService()
         await until(lambda: bool(node.ports.tunnel))
         await node.stopService()
-        self.assertEqual((node._listening, node._doors, node.started.called), ([], [], False))
+        self.assertEqual((node.parts.listeners.names, node.started.called), (frozenset(), False))
         self.assertEqual(json.loads((self.directory / "state" / "served.json").read_text()), [f"app.{ZONE}"])
         with self.assertRaises(OSError):
             socket.create_connection((HOST, node.ports.tunnel[0]), timeout=1)
@@ -72,8 +72,8 @@ class FailureTests(AdminTestCase):
         node = make_node(directory, listen=listen, **sections)
         error = self.assertRaises(InvalidSettings, node.startService)
         await node.stopService()
-        self.assertEqual((node._listening, node._doors, node.running), ([], [], False))
-        make_node(directory, listen=listen).store.close()  # its state is free again
+        self.assertEqual((node.parts.listeners.names, node.running), (frozenset(), False))
+        make_node(directory, listen=listen).parts.store.close()  # its state is free again
         return str(error)
 
     async def test_port_in_use(self) -> None:
@@ -101,7 +101,7 @@ class FailureTests(AdminTestCase):
         directory.mkdir()
         error = self.assertRaises(InvalidSettings, make_node, directory, log={"access": "/nonexistent/access.log"})
         self.assertIn("log.access: /nonexistent/access.log", str(error))
-        await make_node(directory).store.close()
+        await make_node(directory).parts.store.close()
 
     async def test_zone_file_that_is_wrong(self) -> None:
         """Records beside the live ones that are wrong are named with their line."""

@@ -44,7 +44,7 @@ class TunnelCertificate:
         changed: Callable[[ssl.SSLContext], None],
     ) -> None:
         self._authority = authority
-        self._names = [f"{settings.edge.name}.{settings.zone}"]
+        self._names = [settings.hostname]
         self._addresses = [ip_address(text) for text in settings.edge.addresses]
         self._lifetime = settings.ca.edge_lifetime
         self._directory = directory

@@ -91,7 +91,8 @@ class Admin:
         self._operations = operations
         self._clock = clock
         self._watchers: set[RecordWatch] = set()
-        app = self._app = Klein()
+        app = Klein()
+        self._site = make_site(app)
         observation.add_to(app)
         routes: list[tuple[str, str, Callable[..., Any]]] = [
             ("GET", "/v1/status", lambda request: self._operations.status()),
@@ -111,12 +112,16 @@ class Admin:
 
     def site(self) -> AdminFactory:
         """Return the factory to listen with."""
-        return make_site(self._app)
+        return self._site
 
     def close(self) -> None:
         """End the answers that go on for ever."""
         for watcher in tuple(self._watchers):
             watcher.stop()
+
+    def disconnect(self) -> None:
+        """Hang up on everybody."""
+        self._site.disconnect()
 
     def _answering(self, function: Callable[..., Any]) -> Callable[..., Any]:
         async def call(request: Request, **arguments: str) -> bytes:

@@ -4,7 +4,8 @@ Metrics of the control side: tunnels, enrollment, the registry and certificates,
 Requests and bytes are counted by the data path; nothing here is on it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
@@ -12,69 +13,77 @@ from prometheus_client.registry import Collector
 
 from warp_twisted import __version__
 from warp_twisted.edge.agents.enrollment import Enrollment
-from warp_twisted.edge.agents.tunnels import EdgeTunnels
-from warp_twisted.edge.registry_entry import RegistryEntry
+from warp_twisted.edge.agents.registrations import Registrations
 from warp_twisted.edge.settings import EdgeSettings
 from warp_twisted.registry.claims import Claims
 from warp_twisted.registry.mirror import Mirror
 
 
-class Observed(Protocol):
-    """What is asked of an edge; see `edge.node`."""
+class EdgeState(Protocol):
+    """Whether each part of the edge serves; see `edge.readiness`."""
 
-    settings: EdgeSettings
-    tunnels: EdgeTunnels
-    enrollment: Enrollment
-    mirror: Mirror
-    claims: Claims
-    presence: RegistryEntry
-
-    def readiness(self) -> Mapping[str, bool]:
+    def parts(self) -> Mapping[str, bool]:
         """Say of each part whether it serves."""
 
     def certificate_expiry(self) -> Mapping[str, float]:
         """Say when each of the edge's own certificates ends."""
 
 
-class ControlCollector(Collector):
-    """Describes one edge's control side."""
+class Entry(Protocol):
+    """This edge in the registry; see `edge.registry_entry`."""
 
-    def __init__(self, node: Observed) -> None:
-        self._node = node
+    @property
+    def is_draining(self) -> bool:
+        """Whether it takes nothing new."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControlCollector(Collector):
+    """
+    Describes one edge's control side.
+
+    :param settings: returns the settings as they are now.
+    """
+
+    settings: Callable[[], EdgeSettings]
+    registrations: Registrations
+    enrollment: Enrollment
+    mirror: Mirror
+    claims: Claims
+    entry: Entry
+    readiness: EdgeState
 
     def collect(self) -> Iterable[Metric]:
         """Return all metrics as they are now."""
-        node = self._node
-        tunnels = node.tunnels
-        settings = node.settings
+        settings = self.settings()
+        registrations, counts = self.registrations, self.registrations.counts
         yield InfoMetricFamily("warp", "This program.", value={"version": __version__, "edge": settings.edge.name})
-        yield GaugeMetricFamily("warp_edge_tunnels", "Registered tunnels.", value=len(tunnels.registrations.by_id))
+        yield GaugeMetricFamily("warp_edge_tunnels", "Registered tunnels.", value=len(registrations.by_id))
         yield GaugeMetricFamily("warp_edge_tunnels_limit", "Most tunnels at once.", value=settings.limits.tunnels)
-        counts = tunnels.registrations.counts
         yield CounterMetricFamily("warp_edge_tunnels_registered", "Tunnels accepted.", value=counts.registered)
         yield CounterMetricFamily("warp_edge_tunnels_replaced", "Tunnels closed for newer ones.", value=counts.replaced)
         yield CounterMetricFamily("warp_edge_tunnels_lost", "Registered tunnels that ended.", value=counts.lost)
         yield _by_code("warp_edge_tunnels_refused", "Agents refused a tunnel.", counts.refused)
-        yield CounterMetricFamily("warp_edge_enrollments", "Agents enrolled.", value=node.enrollment.enrolled)
-        yield _by_code("warp_edge_enrollments_refused", "Enrollments refused.", node.enrollment.refused)
+        yield CounterMetricFamily("warp_edge_enrollments", "Agents enrolled.", value=self.enrollment.enrolled)
+        yield _by_code("warp_edge_enrollments_refused", "Enrollments refused.", self.enrollment.refused)
         yield GaugeMetricFamily(
-            "warp_edge_draining", "Whether the edge takes nothing new.", value=node.presence.is_draining
+            "warp_edge_draining", "Whether the edge takes nothing new.", value=self.entry.is_draining
         )
         yield GaugeMetricFamily(
-            "warp_edge_registry_current", "Whether changes of the registry arrive.", value=node.mirror.is_current
+            "warp_edge_registry_current", "Whether changes of the registry arrive.", value=self.mirror.is_current
         )
         yield GaugeMetricFamily(
-            "warp_edge_registry_writable", "Whether the registry takes changes.", value=not node.claims.is_failing
+            "warp_edge_registry_writable", "Whether the registry takes changes.", value=not self.claims.is_failing
         )
-        yield GaugeMetricFamily("warp_edge_agents", "Enrolled agents.", value=len(node.mirror.agents))
+        yield GaugeMetricFamily("warp_edge_agents", "Enrolled agents.", value=len(self.mirror.agents))
         expiry = GaugeMetricFamily(
             "warp_edge_certificate_expires_seconds", "When certificates end, since the epoch.", labels=["certificate"]
         )
-        for name, expires_at in node.certificate_expiry().items():
+        for name, expires_at in self.readiness.certificate_expiry().items():
             expiry.add_metric([name], expires_at)
         yield expiry
         parts = GaugeMetricFamily("warp_edge_ready", "Whether each part serves.", labels=["part"])
-        for part, is_ready in node.readiness().items():
+        for part, is_ready in self.readiness.parts().items():
             parts.add_metric([part], is_ready)
         yield parts
 

@@ -23,6 +23,7 @@ class Observation:
     def __init__(self, readiness: Callable[[], Mapping[str, bool]], metrics: CollectorRegistry) -> None:
         self._readiness = readiness
         self._metrics = metrics
+        self._sites: list[AdminFactory] = []
 
     def add_to(self, app: Klein) -> None:
         """Serve `/live`, `/ready` and `/metrics`."""
@@ -46,4 +47,10 @@ class Observation:
         """Return a factory that serves monitoring only."""
         app = Klein()
         self.add_to(app)
-        return make_site(app)
+        self._sites.append(make_site(app))
+        return self._sites[-1]
+
+    def disconnect(self) -> None:
+        """Hang up on everybody who is connected to `site`."""
+        for site in self._sites:
+            site.disconnect()

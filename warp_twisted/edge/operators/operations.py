@@ -4,7 +4,7 @@ What operators see and do: an edge's state as plain values, and the calls of the
 Nothing secret is ever in a status; the text of a join token is in the answer that makes it and nowhere else.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sized
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -12,34 +12,43 @@ from twisted.internet.defer import Deferred
 
 from warp_twisted import __version__
 from warp_twisted.edge.agents.enrollment import Enrollment
-from warp_twisted.edge.agents.registrations import EdgeTunnel
-from warp_twisted.edge.agents.tunnels import EdgeTunnels
+from warp_twisted.edge.agents.registrations import EdgeTunnel, Registrations
 from warp_twisted.edge.errors import EdgeError
 from warp_twisted.edge.operators.admin import TokenWish
-from warp_twisted.edge.registry_entry import RegistryEntry
 from warp_twisted.edge.settings import EdgeSettings
-from warp_twisted.edge.visitors.serving import Serving
 from warp_twisted.registry.claims import Claims
 from warp_twisted.registry.mirror import Mirror
 from warp_twisted.registry.model import Agent, JoinToken, Tunnel
 from warp_twisted.registry.publish import Publication
 
 
-class Node(Protocol):
-    """What is asked of an edge; see `edge.node`."""
+class EdgeState(Protocol):
+    """Whether each part of the edge serves; see `edge.readiness`."""
 
-    settings: EdgeSettings
-    tunnels: EdgeTunnels
-    enrollment: Enrollment
-    mirror: Mirror
-    claims: Claims
-    serving: Serving
-    publication: Publication
-    has_settled: bool
-    presence: RegistryEntry
+    @property
+    def has_settled(self) -> bool:
+        """Whether the agents of before a restart are back, or have been waited for long enough."""
 
-    def readiness(self) -> Mapping[str, bool]:
+    def parts(self) -> Mapping[str, bool]:
         """Say of each part whether it serves."""
+
+
+class Entry(Protocol):
+    """This edge in the registry; see `edge.registry_entry`."""
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether it takes nothing new."""
+
+    def tunnel_addresses(self) -> list[str]:
+        """Return `host:port` of every edge that takes tunnels."""
+
+    def url(self, hostname: str) -> str:
+        """Return the URL to show people for a hostname."""
+
+
+class Lifecycle(Protocol):
+    """What is done to the edge as a whole; see `edge.node`."""
 
     def drain(self) -> Deferred[None]:
         """Take nothing new."""
@@ -66,51 +75,57 @@ class _Route:
     unhealthy: dict[str, str] = field(default_factory=dict)
 
 
-class NodeOperations:
-    """The admin interface's view of one edge."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EdgeOperations:
+    """
+    The admin interface's view of one edge.
 
-    def __init__(self, node: Node) -> None:
-        self._node = node
+    :param settings: returns the settings as they are now.
+    :param publication: what DNS publishes.
+    :param visitors: the open connections of visitors.
+    """
 
-    @property
-    def publication(self) -> Publication:
-        """What DNS publishes."""
-        return self._node.publication
+    settings: Callable[[], EdgeSettings]
+    registrations: Registrations
+    enrollment: Enrollment
+    mirror: Mirror
+    claims: Claims
+    entry: Entry
+    readiness: EdgeState
+    publication: Publication
+    visitors: Sized
+    lifecycle: Lifecycle
 
     @property
     def has_settled(self) -> bool:
         """Whether the agents of before a restart are back, or have been waited for long enough."""
-        return self._node.has_settled
-
-    def readiness(self) -> Mapping[str, bool]:
-        """Say of each part whether it serves."""
-        return self._node.readiness()
+        return self.readiness.has_settled
 
     def status(self) -> object:
         """Describe edges, tunnels, routes and agents."""
-        node = self._node
-        snapshot = node.mirror.snapshot()
-        parts = node.readiness()
+        settings, mirror = self.settings(), self.mirror
+        snapshot = mirror.snapshot()
+        parts = self.readiness.parts()
         return {
             "edge": {
-                "name": node.settings.edge.name,
-                "zone": node.settings.zone,
+                "name": settings.edge.name,
+                "zone": settings.zone,
                 "version": __version__,
                 "ready": all(parts.values()),
                 "parts": dict(parts),
-                "draining": node.presence.is_draining,
-                "tunnels": len(node.tunnels.registrations.by_id),
-                "streams": node.tunnels.registrations.stream_count,
-                "visitors": len(node.serving.visitors.connections),
+                "draining": self.entry.is_draining,
+                "tunnels": len(self.registrations.by_id),
+                "streams": self.registrations.stream_count,
+                "visitors": len(self.visitors),
             },
             "registry": {
                 "revision": snapshot.revision,
-                "current": node.mirror.is_current,
-                "writable": not node.claims.is_failing,
+                "current": mirror.is_current,
+                "writable": not self.claims.is_failing,
             },
             "edges": list(snapshot.edges.values()),
             "tunnels": [
-                _tunnel(value, node.tunnels.registrations.by_id.get(value.id))
+                _tunnel(value, self.registrations.by_id.get(value.id))
                 for value in sorted(snapshot.tunnels.values(), key=lambda each: (each.agent, each.edge, each.slot))
             ],
             "routes": self._routes(),
@@ -119,11 +134,11 @@ class NodeOperations:
 
     def list_tokens(self) -> object:
         """Describe the join tokens, soonest to end first."""
-        return [_token(each) for each in sorted(self._node.mirror.tokens.values(), key=lambda each: each.expires_at)]
+        return [_token(each) for each in sorted(self.mirror.tokens.values(), key=lambda each: each.expires_at)]
 
     def list_agents(self) -> object:
         """Describe the enrolled agents, and those that were revoked."""
-        mirror = self._node.mirror
+        mirror = self.mirror
         live: dict[str, int] = {}
         for tunnel in mirror.tunnels.values():
             live[tunnel.agent] = live.get(tunnel.agent, 0) + 1
@@ -136,10 +151,10 @@ class NodeOperations:
 
     async def create_token(self, wish: TokenWish) -> object:
         """Make a join token."""
-        edges = self._node.presence.tunnel_addresses()
+        edges = self.entry.tunnel_addresses()
         if not edges:
             raise EdgeError("no edge takes tunnels now, so a join token could not say where to enroll")
-        kept, text = await self._node.enrollment.create_token(
+        kept, text = await self.enrollment.create_token(
             edges=edges,
             hostnames=wish.hostnames,
             labels=wish.labels,
@@ -150,29 +165,29 @@ class NodeOperations:
 
     async def revoke_token(self, token: str) -> None:
         """Let nobody in with a token any more."""
-        await self._node.enrollment.revoke_token(token)
+        await self.enrollment.revoke_token(token)
 
     async def revoke_agent(self, agent: str, reason: str) -> None:
         """Cut an agent off."""
-        await self._node.enrollment.revoke_agent(agent, reason)
+        await self.enrollment.revoke_agent(agent, reason)
 
     def begin_drain(self) -> object:
         """Take nothing new; the answer does not wait for what is under way."""
-        self._node.drain()
+        self.lifecycle.drain()
         return {"draining": True}
 
     async def reload(self) -> object:
         """Read the configuration again."""
-        return await self._node.reload()
+        return await self.lifecycle.reload()
 
     def _routes(self) -> list[object]:
         """Describe what this edge serves: one entry for each hostname and path, with the tunnels that may serve it."""
         found: dict[tuple[str, str], _Route] = {}
-        for tunnel in self._node.tunnels.registrations.by_id.values():
+        for tunnel in self.registrations.by_id.values():
             for route in tunnel.offer.routes:
                 key = (route.hostname, route.path)
                 if key not in found:
-                    url = self._node.presence.url(route.hostname)
+                    url = self.entry.url(route.hostname)
                     found[key] = _Route(hostname=route.hostname, path=route.path, protocol=route.protocol, url=url)
                 entry = found[key]
                 entry.tunnels += 1

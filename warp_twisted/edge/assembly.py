@@ -1,0 +1,188 @@
+"""
+One edge's parts, made and joined: which object is handed to which, and nothing else.
+
+Nothing is started here. Made first is what may be refused; the store is made last of those, as it locks its file and
+nothing after it may raise.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+
+from warp_dns.serve.server import DnsServer
+from warp_twisted.ca.issue import to_pem
+from warp_twisted.edge.agents.admission import Admission, identify_peer
+from warp_twisted.edge.agents.agent_expiry import AgentExpiry
+from warp_twisted.edge.agents.enrollment import Enrollment
+from warp_twisted.edge.agents.expected_hostnames import ExpectedHostnames
+from warp_twisted.edge.agents.listening import TunnelPort
+from warp_twisted.edge.agents.tunnel_certificate import TunnelCertificate
+from warp_twisted.edge.agents.tunnels import EdgeTunnels
+from warp_twisted.edge.check import load_authority
+from warp_twisted.edge.listeners import Listeners
+from warp_twisted.edge.nameserver import make_nameserver
+from warp_twisted.edge.operators.admin import Admin
+from warp_twisted.edge.operators.control_metrics import ControlCollector
+from warp_twisted.edge.operators.observation import Observation
+from warp_twisted.edge.operators.operations import EdgeOperations, Lifecycle
+from warp_twisted.edge.readiness import Readiness
+from warp_twisted.edge.registry_entry import RegistryEntry
+from warp_twisted.edge.settings import CurrentSettings, EdgeSettings
+from warp_twisted.edge.visitors.serving import Serving
+from warp_twisted.errors import InvalidSettings
+from warp_twisted.reactor import Reactor
+from warp_twisted.registry.claims import Claims
+from warp_twisted.registry.given_names import NameGiver
+from warp_twisted.registry.mirror import Mirror
+from warp_twisted.registry.model import Change
+from warp_twisted.registry.publish import Publication
+from warp_twisted.registry.sqlite import ThreadedSqliteStore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EdgeParts:
+    """
+    The collaborators that make an edge.
+
+    :ivar settings: what all of them ask for the settings of this moment.
+    :ivar entry: this edge in the registry.
+    :ivar serving: the visitors' side.
+    :ivar metrics: what a scrape reads.
+    """
+
+    settings: CurrentSettings
+    listeners: Listeners
+    serving: Serving
+    store: ThreadedSqliteStore
+    mirror: Mirror
+    claims: Claims
+    publication: Publication
+    nameserver: DnsServer | None
+    entry: RegistryEntry
+    enrollment: Enrollment
+    agent_expiry: AgentExpiry
+    expected_hostnames: ExpectedHostnames
+    tunnels: EdgeTunnels
+    tunnel_port: TunnelPort
+    tunnel_certificate: TunnelCertificate
+    readiness: Readiness
+    metrics: CollectorRegistry
+    observation: Observation
+    admin: Admin
+
+
+def assemble(reactor: Reactor, initial: EdgeSettings, lifecycle: Lifecycle) -> EdgeParts:
+    """
+    Make the parts of an edge.
+
+    :param lifecycle: what operators may have done to the edge as a whole.
+    :raises WarpError: naming what of the settings cannot be used; nothing is left open then.
+    """
+    settings = CurrentSettings(initial)
+    authority = load_authority(initial, reactor.seconds())
+    serving = Serving(reactor, initial)
+    publication = Publication(
+        initial.zone, ttl=initial.dns.ttl, reserved=initial.nameservers, https=initial.dns.https_records
+    )
+    state = _make_directory(initial.state)
+    nameserver = make_nameserver(reactor, initial, publication)
+    store = ThreadedSqliteStore(state, reactor)
+    mirror = Mirror(store, reactor)
+    mirror.subscribe(_publish_to(publication))
+    claims = Claims(store, reactor, initial.timeouts.lease)
+    listeners = Listeners(reactor)
+    entry = RegistryEntry(reactor, settings, mirror, claims, serving, lambda: listeners.ports)
+    serving.routes.is_reserved = entry.has_owner
+    enrollment = Enrollment(store, mirror, authority, reactor, lambda: settings().ca.agent_lifetime)
+    names = NameGiver(store, mirror, initial.zone, entry.is_reserved)
+    tunnels = EdgeTunnels(
+        reactor,
+        settings,
+        routes=serving.routes,
+        mirror=mirror,
+        claims=claims,
+        admission=Admission(mirror, names, identify_peer, entry.is_reserved),
+        authority=enrollment,
+        edges=entry.tunnel_addresses,
+        urls=entry.urls,
+    )
+    tunnel_port = TunnelPort(reactor, settings, tunnels, enrollment.enroll, to_pem(authority.roots[0]))
+    tunnel_certificate = TunnelCertificate(authority, initial, state, reactor, tunnel_port.use)
+    readiness = Readiness(
+        listeners=listeners,
+        mirror=mirror,
+        claims=claims,
+        entry=entry,
+        publication=publication,
+        nameserver=nameserver,
+        authority=authority,
+        tunnel_certificate=tunnel_certificate,
+        serving=serving,
+    )
+    metrics = CollectorRegistry()
+    metrics.register(
+        ControlCollector(
+            settings=settings,
+            registrations=tunnels.registrations,
+            enrollment=enrollment,
+            mirror=mirror,
+            claims=claims,
+            entry=entry,
+            readiness=readiness,
+        )
+    )
+    metrics.register(serving.collector)
+    if nameserver is not None:
+        metrics.register(nameserver.collector)
+    observation = Observation(readiness.parts, metrics)
+    operations = EdgeOperations(
+        settings=settings,
+        registrations=tunnels.registrations,
+        enrollment=enrollment,
+        mirror=mirror,
+        claims=claims,
+        entry=entry,
+        readiness=readiness,
+        publication=publication,
+        visitors=serving.visitors.connections,
+        lifecycle=lifecycle,
+    )
+    return EdgeParts(
+        settings=settings,
+        listeners=listeners,
+        serving=serving,
+        store=store,
+        mirror=mirror,
+        claims=claims,
+        publication=publication,
+        nameserver=nameserver,
+        entry=entry,
+        enrollment=enrollment,
+        agent_expiry=AgentExpiry(store, mirror, reactor, lambda: settings().ca.agent_lifetime),
+        expected_hostnames=ExpectedHostnames(state / "served.json", mirror, initial.edge.name, reactor),
+        tunnels=tunnels,
+        tunnel_port=tunnel_port,
+        tunnel_certificate=tunnel_certificate,
+        readiness=readiness,
+        metrics=metrics,
+        observation=observation,
+        admin=Admin(operations, observation, reactor),
+    )
+
+
+def _publish_to(publication: Publication) -> Callable[[Sequence[Change]], None]:
+    def publish(changes: Sequence[Change]) -> None:
+        publication.apply(changes)
+
+    return publish
+
+
+def _make_directory(name: str) -> Path:
+    directory = Path(name)
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidSettings(f"state: {name}: {error.strerror}") from error
+    return directory

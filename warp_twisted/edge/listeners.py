@@ -1,0 +1,110 @@
+"""
+What this edge listens on: each listener under its name of `listen` in edge.yaml, opened, held back and closed by name.
+
+It knows no protocol: `edge.node` hands it a factory for each. The DNS server opens its own ports.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from twisted.internet.defer import maybeDeferred
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IListeningPort, IProtocolFactory
+from twisted.internet.protocol import Factory
+from twisted.logger import Logger
+
+from warp_twisted.errors import InvalidSettings
+from warp_twisted.listen_text import server_endpoint
+from warp_twisted.reactor import Reactor
+
+Name = Literal["http", "https", "tunnel", "metrics", "admin"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoundPorts:
+    """Where the node listens, port 0 resolved; what was closed since is still there."""
+
+    http: tuple[int, ...] = ()
+    https: tuple[int, ...] = ()
+    tunnel: tuple[int, ...] = ()
+    dns: tuple[tuple[str, int], ...] = ()
+    metrics: int | None = None
+
+
+class Listeners:
+    """
+    The open listeners of one edge.
+
+    :ivar ports: where they listen; kept up by whoever opens them.
+    """
+
+    _log = Logger()
+
+    def __init__(self, reactor: Reactor) -> None:
+        self._reactor = reactor
+        self._open: dict[Name, list[IListeningPort]] = {}
+        self.ports = BoundPorts()
+
+    @property
+    def names(self) -> frozenset[Name]:
+        """Names of what is open."""
+        return frozenset(self._open)
+
+    async def open(
+        self, name: Name, texts: Sequence[str] | str | None, factory: IProtocolFactory | None
+    ) -> tuple[int, ...]:
+        """
+        Listen as the setting `listen.NAME` says.
+
+        :param texts: Twisted endpoint strings, or one.
+        :param factory: None if nothing is to be served; then nothing is listened on.
+        :returns: the port numbers; 0 for what has none.
+        :raises InvalidSettings: naming the text that cannot be listened on; those before it stay open.
+        """
+        numbers: list[int] = []
+        if factory is None:
+            return ()
+        for index, text in enumerate((texts,) if isinstance(texts, str) else texts or ()):
+            key = f"listen.{name}" if isinstance(texts, str) else f"listen.{name}[{index}]"
+            try:
+                port = await server_endpoint(self._reactor, text, key).listen(factory)
+            except (ValueError, CannotListenError) as error:
+                raise InvalidSettings(f"{key}: {text}: {getattr(error, 'socketError', error)}") from error
+            self._open.setdefault(name, []).append(port)
+            numbers.append(int(getattr(port.getHost(), "port", 0)))
+            self._log.info("{key} is open: {text}, port {port}", key=key, text=text, port=numbers[-1])
+        return tuple(numbers)
+
+    def open_unix(self, name: Name, path: str, factory: Factory[Any], mode: int) -> None:
+        """
+        Listen on a unix socket.
+
+        :raises InvalidSettings: if it cannot be listened on.
+        """
+        try:
+            port = self._reactor.listenUNIX(path, factory, mode=mode)
+        except CannotListenError as error:
+            factory.doStop()  # Twisted starts the factory of a unix socket before it binds
+            raise InvalidSettings(f"listen.{name}: {path}: {error.socketError}") from error
+        self._open.setdefault(name, []).append(port)
+
+    def hold_back(self, *names: Name) -> None:
+        """Let connections wait in the queues of the sockets, rather than being refused, until `let_in`."""
+        for port in self._named(names):
+            port.stopReading()  # type: ignore[attr-defined]  # of every TCP and unix port of Twisted
+
+    def let_in(self, *names: Name) -> None:
+        """Accept the connections that wait, and those to come."""
+        for port in self._named(names):
+            port.startReading()  # type: ignore[attr-defined]
+
+    async def close(self, *names: Name) -> None:
+        """Listen no more; connections that exist stay."""
+        for name in names:
+            ports = self._open.pop(name, [])
+            while ports:
+                await maybeDeferred(ports.pop().stopListening)
+
+    def _named(self, names: Sequence[Name]) -> list[IListeningPort]:
+        return [port for name in names for port in self._open.get(name, ())]

@@ -1,0 +1,59 @@
+"""
+Whether each part of this edge serves: what `/ready`, the status and the metrics say of it.
+
+It reads the other parts and keeps one fact of its own: whether visitors have been let in.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from warp_dns.serve.server import DnsServer
+from warp_twisted.ca.store import EdgeAuthority
+from warp_twisted.edge.agents.tunnel_certificate import TunnelCertificate
+from warp_twisted.edge.listeners import Listeners
+from warp_twisted.edge.registry_entry import RegistryEntry
+from warp_twisted.edge.visitors.serving import Serving
+from warp_twisted.registry.claims import Claims
+from warp_twisted.registry.mirror import Mirror
+from warp_twisted.registry.publish import Publication
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Readiness:
+    """
+    The state of one edge's parts.
+
+    :ivar has_settled: whether visitors are let in: the agents of before a restart are back, or were waited for.
+    """
+
+    listeners: Listeners
+    mirror: Mirror
+    claims: Claims
+    entry: RegistryEntry
+    publication: Publication
+    nameserver: DnsServer | None
+    authority: EdgeAuthority
+    tunnel_certificate: TunnelCertificate
+    serving: Serving
+    has_settled: bool = field(default=False, init=False)
+
+    def parts(self) -> Mapping[str, bool]:
+        """Say of each part whether it serves."""
+        parts = {
+            "listeners": self.has_settled and not self.listeners.names.isdisjoint(("http", "https", "tunnel")),
+            "registry": self.mirror.is_current and not self.claims.is_failing,
+            "records": bool(self.publication.records_of(self.entry.hostname)),
+            "accepting": not self.entry.is_draining,
+        }
+        if self.nameserver is not None:
+            parts["dns"] = self.nameserver.is_ready
+        return parts
+
+    def certificate_expiry(self) -> Mapping[str, float]:
+        """Say when each of the edge's own certificates ends, in seconds since the epoch."""
+        return {
+            "root": self.authority.roots[0].not_valid_after_utc.timestamp(),
+            "intermediate": self.authority.issuer.certificate.not_valid_after_utc.timestamp(),
+            "tunnel": self.tunnel_certificate.expires_at,
+            **self.serving.certificate_expiry(),
+        }
