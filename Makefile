@@ -42,7 +42,7 @@ check: $(VENV)/.check
 	$(PY) -m ruff format --check $(CODE)
 	$(PY) -m ruff check $(CODE)
 	$(PY) -m mypy
-	$(PY) -m twisted.trial --reporter=text tests.test_layers tests.docs
+	$(PY) -m twisted.trial --reporter=text tests.test_layers tests.test_style tests.docs
 	@if ls roles/*/tasks >/dev/null 2>&1; then set -x; \
 		PATH="$(CURDIR)/$(VENV)/bin:$$PATH" ansible-lint --offline -q && $(VENV)/bin/yamllint --strict roles playbooks inventory.example site.yml; fi
 	@echo 'check: all good'

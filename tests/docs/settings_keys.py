@@ -1,7 +1,7 @@
 """
 Keys and defaults of a settings struct, and those that a document's tables give: two mappings to compare.
 
-A key's path is written as errors write it: `limits.head_bytes`; items of a list as `ingress[].service`, values of a
+A key's path is written as errors write it: `listen.http`; items of a list as `ingress[].service`, values of a
 mapping as `zones.NAME.ttl`.
 """
 

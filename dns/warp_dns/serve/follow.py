@@ -43,7 +43,7 @@ _Line = dict[str, list[Record]]
 
 
 class EdgeRecords:
-    """The records that an edge publishes: a `source.RecordSource`."""
+    """The records that an edge publishes: a `zone.source.RecordSource`."""
 
     _log = Logger()
 

@@ -1,7 +1,7 @@
 """
 Where live records come from: the interface that this package asks of a registry.
 
-The registry's values fit `records.RecordLike` by their attributes, and its publisher fits `RecordSource`. `Record` and
+The registry's values fit `message.records.RecordLike` by their attributes, and its publisher fits `RecordSource`. `Record` and
 `FixedSource` implement both, for followers, tests and zones that never change.
 """
 

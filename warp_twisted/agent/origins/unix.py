@@ -15,7 +15,7 @@ MAX_PATH_BYTES = 107  # sockaddr_un.sun_path holds 108 with the final NUL (unix(
 
 @dataclass(frozen=True, slots=True)
 class UnixOrigin:
-    """A server on a unix socket; `request.server_name` says which certificate to expect with TLS."""
+    """A server on a unix socket; `OriginRequest.server_name` says which certificate to expect with TLS."""
 
     path: str
     tls: bool

@@ -1,0 +1,290 @@
+"""Tests that hold every test and docstring to the house style; the checks are in tests.style."""
+
+import ast
+from collections import Counter
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.rooms import sources
+from tests.style import homes_of_tests, names_in, pauses, silent_tests, unknown_references
+from tests.test_layers import ROOT, files_of_tests
+
+# Modules without a file of tests of their own, each with the reason. `__init__`, `__main__` and `errors` need none.
+UNTESTED = {
+    "warp_twisted.http1.limits": "default numbers; tests.http1 reaches each limit where it is obeyed",
+    "warp_twisted.testing": "what tests are made of: tests/tunnel and tests/edge run on it",
+}
+# Short pauses on the real clock that no event can take the place of: file → how many, and why.
+PAUSES: dict[str, tuple[int, str]] = {}
+# What is left to do; these lists only shrink.
+UNTESTED_YET: set[str] = {
+    "warp_dns.message.answer",
+    "warp_dns.message.codes",
+    "warp_dns.message.reply",
+    "warp_dns.program.systemd",
+    "warp_dns.program.web",
+    "warp_dns.serve.assembly",
+    "warp_dns.serve.followed",
+    "warp_dns.serve.worker",
+    "warp_dns.settings",
+    "warp_dns.tap",
+    "warp_dns.zone.source",
+    "warp_twisted.agent.events",
+    "warp_twisted.agent.links.draining",
+    "warp_twisted.agent.links.edge_dialer",
+    "warp_twisted.agent.links.offering",
+    "warp_twisted.agent.links.owner",
+    "warp_twisted.agent.origins.builtin",
+    "warp_twisted.agent.origins.http",
+    "warp_twisted.agent.origins.interface",
+    "warp_twisted.agent.origins.tcp",
+    "warp_twisted.agent.origins.tls",
+    "warp_twisted.agent.origins.unix",
+    "warp_twisted.agent.runner",
+    "warp_twisted.agent.service",
+    "warp_twisted.agent.tap",
+    "warp_twisted.cli.operate.agents",
+    "warp_twisted.cli.operate.answers",
+    "warp_twisted.cli.operate.edge",
+    "warp_twisted.cli.options",
+    "warp_twisted.demo.admin",
+    "warp_twisted.demo.application",
+    "warp_twisted.demo.command",
+    "warp_twisted.demo.fleet",
+    "warp_twisted.demo.ports",
+    "warp_twisted.demo.visitor",
+    "warp_twisted.edge.agents.admission",
+    "warp_twisted.edge.agents.listening",
+    "warp_twisted.edge.agents.offers",
+    "warp_twisted.edge.agents.registrations",
+    "warp_twisted.edge.check",
+    "warp_twisted.edge.nameserver",
+    "warp_twisted.edge.node",
+    "warp_twisted.edge.operators.admin",
+    "warp_twisted.edge.operators.admin_socket",
+    "warp_twisted.edge.operators.control_metrics",
+    "warp_twisted.edge.operators.observation",
+    "warp_twisted.edge.operators.operations",
+    "warp_twisted.edge.operators.record_watch",
+    "warp_twisted.edge.operators.sites",
+    "warp_twisted.edge.registry_entry",
+    "warp_twisted.edge.visitors.answer",
+    "warp_twisted.edge.visitors.crowd",
+    "warp_twisted.edge.visitors.exchange",
+    "warp_twisted.edge.visitors.plain",
+    "warp_twisted.edge.visitors.secure",
+    "warp_twisted.edge.visitors.serving",
+    "warp_twisted.edge.visitors.splice",
+    "warp_twisted.http1.refusals",
+    "warp_twisted.registry.store",
+    "warp_twisted.service_options",
+    "warp_twisted.tunnel.control",
+    "warp_twisted.wire.frames",
+    "warp_twisted.wire.outbox",
+    "warp_twisted.wire.states",
+}
+SILENT_YET: set[str] = {
+    "tests/agent/test_settings.py: ParseSettingsTests.test_any_bytes_are_taken_or_refused",
+    "tests/ca/test_issue.py: HierarchyTests.test_edge_certificate_verifies",
+    "tests/ca/test_issue.py: HierarchyTests.test_openssl_reads_what_is_written",
+    "tests/ca/test_issue.py: PermittedTests.test_pattern_inside_verifies",
+    "tests/ca/test_store.py: FilesTests.test_key_that_stays_on_the_edge",
+    "tests/dns/program/test_configuration.py: ConfigurationTests.test_any_text_is_read_or_refused",
+    "tests/dns/program/test_json_log.py: JsonLinesTests.test_broken_file_harms_nobody",
+    "tests/edge/agents/test_agent_expiry.py: AgentExpiryTests.test_registry_away",
+    "tests/edge/visitors/test_connection.py: InterfaceTests.test_producers",
+    "tests/fleet/fleet_visits.py: NameServerTests.test_withdrawn_everywhere",
+    "tests/http1/test_differential.py: ResponseTests.test_any_bytes",
+    "tests/system/agent/test_lifecycle.py: TunnelTests.test_moves_back_to_an_edge_that_returns",
+    "tests/system/agent/test_origins.py: FlowTests.test_tunnel_lost",
+    "tests/system/agent/test_programs.py: TwistdTests.test_waits_for_an_edge",
+    "tests/system/agent/test_programs.py: UpTests.test_token_from_standard_input",
+    "tests/system/dns/test_follow.py: EdgeRecordsTests.test_a_line_has_a_limit",
+    "tests/system/dns/test_follow.py: EdgeRecordsTests.test_it_can_be_stopped_at_any_time",
+    "tests/system/dns/test_follow.py: EdgeRecordsTests.test_silence_is_an_end",
+    "tests/system/dns/test_tcp.py: TcpTests.test_all_connections_together_are_limited",
+    "tests/system/dns/test_tcp.py: TcpTests.test_an_idle_connection_is_closed",
+    "tests/system/dns/test_tcp.py: TcpTests.test_who_does_not_speak_dns_is_cut_off",
+    "tests/system/tunnel/test_endpoints.py: EndpointTests.test_address_can_be_verified",
+    "tests/system/tunnel/test_endpoints.py: EndpointTests.test_handshakes_are_limited",
+    "tests/system/tunnel/test_tls.py: TlsTests.test_abort",
+    "tests/system/tunnel/test_tls.py: TlsTests.test_end_without_goodbye",
+    "tests/system/tunnel/test_tls.py: TlsTests.test_peer_that_reads_nothing_is_cut",
+    "tests/system/tunnel/test_tls.py: TlsTests.test_split_records",
+    "tests/system/tunnel/test_tls.py: TlsTests.test_unix_sockets",
+    "tests/test_listen_text.py: ServerEndpointTests.test_good",
+    "tests/test_log_output.py: LogOutputTests.test_broken_file",
+    "tests/test_names.py: LabelSelectorTests.test_any_text",
+    "tests/test_systemd.py: SystemdTests.test_nobody_listens",
+    "tests/wire/test_fuzz.py: FuzzTests.test_preamble_and_reply",
+    "tests/wire/test_limits.py: LimitsTests.test_defaults",
+}
+PAUSES_YET: dict[str, int] = {
+    "tests/base/test_slices.py": 1,
+    "tests/fleet/application.py": 1,
+    "tests/fleet/deployment.py": 1,
+    "tests/fleet/fleet_reboot.py": 1,
+    "tests/fleet/hosts.py": 2,
+    "tests/fleet/place.py": 1,
+    "tests/system/agent/base.py": 1,
+    "tests/system/agent/test_origins.py": 1,
+    "tests/system/control/live.py": 1,
+    "tests/system/control/test_program.py": 1,
+    "tests/system/demo/test_join.py": 1,
+    "tests/system/dns/test_differential.py": 1,
+    "tests/system/dns/test_follow.py": 1,
+    "tests/system/dns/test_secondaries.py": 2,
+    "tests/system/dns/test_service.py": 3,
+    "tests/system/dns/test_tcp.py": 6,
+    "tests/system/dns/test_udp.py": 3,
+    "tests/system/dns/test_workers.py": 7,
+    "tests/system/edge/test_limits.py": 8,
+    "tests/system/edge/test_proxying.py": 1,
+    "tests/system/edge/test_retries.py": 5,
+    "tests/system/edge/test_surplus.py": 3,
+    "tests/system/edge/test_tls.py": 4,
+    "tests/system/tunnel/test_yamux.py": 1,
+}
+REFERENCES_YET: set[str] = {"warp_twisted/edge/visitors/connection.py: visitors.Visitors"}
+# Packages that docstrings may name modules of.
+PACKAGES = ("warp_twisted", "dns/warp_dns", "dns/warp_base", "tests", "benchmarks")
+
+
+class TreeTests(SynchronousTestCase):
+    """The tests and docstrings that there are."""
+
+    def setUp(self) -> None:
+        self.trees = {path.relative_to(ROOT): ast.parse(path.read_text()) for path in files_of_tests()}
+
+    def test_each_module_has_its_file_of_tests(self) -> None:
+        """`warp_twisted/wire/windows.py` is tested by `tests/wire/test_windows.py`, or under `tests/system/wire`."""
+        modules = [
+            name
+            for name, is_package, _ in sources()
+            if not is_package and name.split(".")[-1] not in ("__main__", "errors")
+        ]
+        homeless = [name for name in modules if not any((ROOT / home).exists() for home in homes_of_tests(name))]
+        self.assertEqual(sorted(set(homeless) - UNTESTED.keys() - UNTESTED_YET), [])
+        self.assertEqual(sorted(UNTESTED.keys() - set(homeless)), [], "has tests now; take it out of UNTESTED")
+
+    def test_each_test_asserts(self) -> None:
+        """A test that only calls the code passes whatever it does."""
+        found = {f"{path}: {name}" for path, name in silent_tests(self.trees)}
+        self.assertEqual(sorted(found - SILENT_YET), [])
+
+    def test_no_test_sleeps(self) -> None:
+        """Tests await events; a pause is either too short on a loaded machine or too long on every other."""
+        found = Counter(str(path) for path, tree in self.trees.items() for _ in pauses(tree))
+        allowed = Counter({path: count for path, (count, _) in PAUSES.items()}) + Counter(PAUSES_YET)
+        self.assertEqual(found - allowed, Counter())
+
+    def test_each_module_that_is_named_exists(self) -> None:
+        """What docstrings and comments call by a dotted name in backticks is there."""
+        files: dict[str, Path] = {}
+        for package in PACKAGES:
+            top = ROOT / package
+            for path in sorted(top.rglob("*.py")):
+                parts = path.relative_to(top.parent).with_suffix("").parts
+                if "_dropins" not in parts:
+                    files[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+        contents = {name: names_in(ast.parse(path.read_text())) for name, path in files.items()}
+        found = [
+            f"{path.relative_to(ROOT)}: {text}"
+            for name, path in files.items()
+            for _, text in unknown_references(name, path.stem == "__init__", path.read_text(), contents)
+            if path != Path(__file__)  # has samples of what is wrong
+        ]
+        self.assertEqual(sorted(set(found) - REFERENCES_YET), [])
+
+
+class SilentTests(SynchronousTestCase):
+    """The search for tests that assert nothing."""
+
+    def found(self, **files: str) -> list[str]:
+        """Return the tests that are found in sources."""
+        trees = {Path(f"{name}.py"): ast.parse(source) for name, source in files.items()}
+        return [name for _, name in silent_tests(trees)]
+
+    def test_nothing_is_asserted(self) -> None:
+        """A test that calls the code and a helper which asserts nothing is found."""
+        source = "class T:\n  def test_x(self): self.run_it()\n  def run_it(self): print()"
+        self.assertEqual(self.found(a=source), ["T.test_x"])
+
+    def test_what_asserts(self) -> None:
+        """Assertions count, also in a helper, an inherited one, and one of another file."""
+        for body in ("self.assertEqual(1, 1)", "assert x", "fail('no')", "box.check_state()", "self.up()", "given(h)"):
+            source = f"class T(Base):\n  def test_x(self): {body}"
+            base = "class Base:\n  def up(self): self.down()\n  def down(self): self.assertTrue(1)\ndef h(): assert 1"
+            self.assertEqual(self.found(a=source, b=base), [], body)
+
+    def test_other_objects_methods(self) -> None:
+        """That some class's method of that name asserts says nothing about another object's."""
+        base = "class Base:\n  def up(self): self.assertTrue(1)"
+        self.assertEqual(self.found(a="class T:\n  def test_x(self): app.up()", b=base), ["T.test_x"])
+
+
+class PausesTests(SynchronousTestCase):
+    """The search for pauses."""
+
+    def test_found(self) -> None:
+        """Each kind of pause is found, also by a name; turns of the reactor, fake clocks and time-outs are not."""
+        source = (
+            "PAUSE = 0.1\n"
+            "time.sleep(0.5)\n"
+            "await deferLater(reactor, PAUSE)\n"
+            "reactor.callLater(0.01, f)\n"
+            "await deferLater(reactor, 0)\n"
+            "clock.callLater(0.1, f)\n"
+            "await deferLater(clock, 0.1)\n"
+            "reactor.callLater(30, f)\n"
+        )
+        self.assertEqual(sorted(pauses(ast.parse(source))), [2, 3, 4])
+
+
+class HomesTests(SynchronousTestCase):
+    """Where the tests of a module may be."""
+
+    def test_homes(self) -> None:
+        """The folders are those of the code, without the name of the package for warp_twisted."""
+        self.assertEqual(homes_of_tests("warp_twisted.names"), ["tests/test_names.py", "tests/system/test_names.py"])
+        self.assertEqual(
+            homes_of_tests("warp_twisted.edge.routes.table"),
+            [
+                "tests/edge/routes/test_table.py",
+                "tests/system/edge/routes/test_table.py",
+                "tests/system/edge/test_table.py",
+            ],
+        )
+        self.assertIn("tests/dns/zone/test_zone.py", homes_of_tests("warp_dns.zone.zone"))
+
+
+class ReferencesTests(SynchronousTestCase):
+    """The search for references that lead nowhere."""
+
+    contents = {"warp_twisted.edge": (), "warp_twisted.edge.routes": (), "warp_twisted.edge.routes.table": ("Table",)}
+
+    def found(self, text: str, code: str = "") -> list[str]:
+        """Return what is found in a docstring."""
+        source = f'"""{text}"""\n{code}'
+        return [name for _, name in unknown_references("warp_twisted.edge.x", False, source, self.contents)]
+
+    def test_what_is_there(self) -> None:
+        """Modules and names in them are known from every package above, and from the top."""
+        for text in (
+            "`edge.routes.table`",
+            "`warp_twisted.edge.routes.table.Table`",
+            "`warp_twisted.edge.routes`",
+            "`edge.routes`",
+        ):
+            self.assertEqual(self.found(text), [], text)
+
+    def test_what_is_gone(self) -> None:
+        """A module that was moved, and a name that it does not have, are found."""
+        for name in ("edge.routing", "edge.routes.table.Pool", "warp_twisted.edge.presence"):
+            self.assertEqual(self.found(f"See `{name}`."), [name])
+
+    def test_what_is_no_reference(self) -> None:
+        """Files, other words, and attributes that the module uses are left alone."""
+        self.assertEqual(self.found("`edge.yaml` `listen.http` `dns.yaml`"), [])
+        self.assertEqual(self.found("`table.limits`", "table.limits = 1"), [])
