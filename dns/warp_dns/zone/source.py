@@ -1,8 +1,8 @@
 """
 Where live records come from: the interface that this package asks of a registry.
 
-The registry's values fit `message.records.RecordLike` by their attributes, and its publisher fits `RecordSource`. `Record` and
-`FixedSource` implement both, for followers, tests and zones that never change.
+The registry's values fit `message.records.RecordLike` by their attributes, and its publisher fits `RecordSource`.
+`Record` and `FixedSource` implement both, for followers, tests and zones that never change.
 """
 
 from collections.abc import Callable, Mapping, Sequence
