@@ -4,12 +4,13 @@ from dataclasses import dataclass, field
 
 from warp_twisted.testing import RecordingReceiver
 from warp_twisted.wire.connection import Connection
-from warp_twisted.wire.frames import FrameType, Role, encode_header
+from warp_twisted.wire.frames import ACK, FIN, RST, SYN, FrameType, Role, encode_header
 from warp_twisted.wire.limits import Limits
 from warp_twisted.wire.streams import Stream
 
+__all__ = ["ACK", "DATA", "FIN", "GO_AWAY", "PING", "RST", "SYN", "WINDOW_UPDATE", "End", "Pair", "frame"]
+
 DATA, WINDOW_UPDATE, PING, GO_AWAY = FrameType
-SYN, ACK, FIN, RST = 1, 2, 4, 8
 
 
 def frame(kind: FrameType, flags: int, stream_id: int, value: int | bytes = 0) -> bytes:

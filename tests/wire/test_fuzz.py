@@ -7,8 +7,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.wire.pair import End, Pair
 from warp_twisted.testing import RecordingReceiver
 from warp_twisted.wire.control import MessageReader
-from warp_twisted.wire.errors import RemoteProtocolError, StreamError
+from warp_twisted.wire.errors import RemoteProtocolError, StreamError, TunnelClosed
 from warp_twisted.wire.frames import HEADER, Role
+from warp_twisted.wire.invariants import check_connection
 from warp_twisted.wire.limits import Limits
 from warp_twisted.wire.preamble import OpeningReader, PreambleReader
 
@@ -69,14 +70,18 @@ class FuzzTests(SynchronousTestCase):
         try:
             for piece in pieces(data, chunks):
                 end.connection.receive_data(piece)
-                self.assertLessEqual(end.connection.stream_count, SMALL.max_streams)
+                check_connection(end.connection)
                 self.assertLessEqual(held(end), 11 + 12 * 64)
                 for stream in end.opened:
                     self.assertLessEqual(stream.unread_bytes, stream.window)
         except RemoteProtocolError as error:
             self.assertIsNot(type(error), RemoteProtocolError)
             end.connection.go_away(error.go_away_code)
+        check_connection(end.connection)
         end.connection.data_to_send()
+        check_connection(end.connection)
+        end.connection.lost(TunnelClosed())
+        check_connection(end.connection)
 
     @FUZZ
     @given(data=STREAMS, chunks=CHUNKS)
@@ -125,8 +130,11 @@ class FuzzTests(SynchronousTestCase):
                 pair.pump()
             elif receivers:
                 act(action, receivers[index % len(receivers)], size)
+            check_connection(pair.agent.connection)
+            check_connection(pair.edge.connection)
         pair.pump()
         for end in (pair.agent, pair.edge):
+            check_connection(end.connection)
             for receiver in [*end.receivers, *end_receivers(end)]:
                 for error in receiver.errors:
                     self.assertIsInstance(error, StreamError)
@@ -182,7 +190,7 @@ def act(action: str, receiver: RecordingReceiver, size: int) -> None:
     """Do something to a stream that a well-behaved user may do."""
     stream = receiver.stream
     assert stream is not None
-    if action == "write" and not stream._has_ended and not stream.is_blocked:
+    if action == "write" and stream.state.can_write and not stream.is_blocked:
         stream.write(b"x" * size)
     elif action == "end":
         stream.end()

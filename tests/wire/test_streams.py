@@ -68,7 +68,7 @@ class WriteTests(SynchronousTestCase):
         self.stream.end()
         self.stream.end()
         self.end.connection.data_to_send()
-        self.assertEqual(self.stream.state, StreamState.OPEN)
+        self.assertEqual(self.stream.state, StreamState.LOCAL_ENDING)
         self.end.receive(frame(WINDOW_UPDATE, 0, 2, 10))
         self.assertEqual(self.end.connection.data_to_send(), frame(DATA, 0, 2, b"abc") + frame(DATA, FIN, 2))
         self.assertEqual(self.stream.state, StreamState.LOCAL_ENDED)

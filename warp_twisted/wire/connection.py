@@ -31,25 +31,26 @@ from warp_twisted.wire.errors import (
     WireError,
 )
 from warp_twisted.wire.frames import (
+    ACK,
     ALL_FLAGS,
+    FIN,
     GO_AWAY_WORD,
     HEADER,
     HEADER_BYTES,
     MAX_STREAM_ID,
     PING_WORD,
+    RST,
+    SYN,
     WINDOW_UPDATE_WORD,
-    Flag,
     FrameType,
-    GoAwayCode,
     Role,
     encode_header,
 )
 from warp_twisted.wire.limits import Limits
 from warp_twisted.wire.outbox import Outbox
+from warp_twisted.wire.states import CONNECTION_TRANSITIONS, ConnectionEvent, ConnectionState
 from warp_twisted.wire.streams import Stream, StreamReceiver
 from warp_twisted.wire.windows import WindowGrowth
-
-ACK = int(Flag.ACK)
 
 
 def _ignore(value: int) -> None:
@@ -67,6 +68,7 @@ class Connection:
     :param went_away: called with the code of the peer's go-away frame. `NORMAL` only says that it takes no new
         streams; any other code ends the tunnel.
     :param ponged: called with the value that `ping` returned when its answer comes.
+    :ivar state: see `wire.states`.
     """
 
     __slots__ = (
@@ -75,7 +77,6 @@ class Connection:
         "_body_stream",
         "_growth",
         "_highest_peer_id",
-        "_is_over",
         "_limits",
         "_next_id",
         "_next_ping",
@@ -91,8 +92,7 @@ class Connection:
         "_streams",
         "_unacknowledged",
         "_went_away",
-        "has_gone_away",
-        "peer_has_gone_away",
+        "state",
     )
 
     def __init__(
@@ -105,6 +105,7 @@ class Connection:
         went_away: Callable[[int], None] = _ignore,
         ponged: Callable[[int], None] = _ignore,
     ) -> None:
+        self.state = ConnectionState.OPEN
         self._limits = limits
         self._stream_opened = stream_opened
         self._went_away = went_away
@@ -125,9 +126,6 @@ class Connection:
         self._body_left = 0
         self._body_stream: Stream | None = None
         self._body_ends = False
-        self._is_over = False
-        self.has_gone_away = False
-        self.peer_has_gone_away = False
 
     @property
     def stream_count(self) -> int:
@@ -143,7 +141,7 @@ class Connection:
     def can_open_stream(self) -> bool:
         """Whether `open_stream` would succeed now."""
         return (
-            not (self._is_over or self.peer_has_gone_away or self.has_gone_away)
+            self.state is ConnectionState.OPEN
             and len(self._streams) < self._limits.max_streams
             and self._unacknowledged < self._limits.accept_backlog
             and self._next_id <= MAX_STREAM_ID
@@ -166,7 +164,7 @@ class Connection:
         """
         if not self.can_open_stream:
             raise CannotOpenStream(self._why_not())
-        stream = Stream(self._next_id, self, self._outbox, self._limits.max_stream_queue_bytes, Flag.SYN)
+        stream = Stream(self._next_id, self, self._outbox, self._limits.max_stream_queue_bytes, SYN)
         stream.receiver = receiver
         self._streams[stream.id] = stream
         self._next_id += 2
@@ -178,10 +176,8 @@ class Connection:
         return stream
 
     def _why_not(self) -> str:
-        if self._is_over:
-            return "the tunnel is over"
-        if self.has_gone_away or self.peer_has_gone_away:
-            return "the tunnel is draining"
+        if self.state is not ConnectionState.OPEN:
+            return f"the tunnel is {self.state.value}"
         if self._next_id > MAX_STREAM_ID:
             return "the tunnel has used up its stream ids"
         if len(self._streams) >= self._limits.max_streams:
@@ -202,22 +198,25 @@ class Connection:
         return value
 
     def _send_probe(self) -> int | None:
-        return None if self._is_over else self._send_ping()
+        return self._send_ping() if self.state.can_receive else None
 
     def _send_ping(self) -> int:
         value = self._next_ping
         self._next_ping = (value + 1) & 0xFFFF_FFFF
-        self._outbox.put(HEADER.pack(PING_WORD | Flag.SYN, 0, value))
+        self._outbox.put(HEADER.pack(PING_WORD | SYN, 0, value))
         return value
 
-    def go_away(self, code: GoAwayCode) -> None:
+    def go_away(self, code: int) -> None:
         """
         Tell the peer that this end takes no new streams (`NORMAL`) or why it ends the tunnel (any other code).
 
         The streams that are open go on until the transport is closed.
         """
-        self.has_gone_away = True
+        self._advance(ConnectionEvent.DRAIN)
         self._outbox.put(encode_header(FrameType.GO_AWAY, 0, 0, code))
+
+    def _advance(self, event: ConnectionEvent) -> None:
+        self.state = CONNECTION_TRANSITIONS[self.state, event]
 
     def lost(self, error: WireError) -> None:
         """
@@ -225,7 +224,7 @@ class Connection:
 
         If a receiver raises, the others are still told; then the first exception is raised.
         """
-        self._is_over = True
+        self._advance(ConnectionEvent.LOSS)
         self._outbox.discard()
         first: Exception | None = None
         while self._streams:
@@ -247,12 +246,12 @@ class Connection:
         :raises RemoteProtocolError: if the peer broke a rule or a limit. Send `go_away` with its `go_away_code`,
             close the transport and call `lost`.
         """
-        if self._is_over:
+        if not self.state.can_receive:
             return
         try:
             self._receive(data)
         except BaseException:
-            self._is_over = True
+            self._advance(ConnectionEvent.FAILURE)
             raise
 
     def _receive(self, data: bytes) -> None:
@@ -280,9 +279,9 @@ class Connection:
                     stream.receiver.data_received(data[at:end])
                     at = end
                     continue
+            if not self.state.can_receive:
+                return  # a receiver ended the tunnel
             self._frame(word, stream_id, length)
-            if self._is_over:
-                return
             if self._body_left:
                 at = self._body(data, at)
         if at < size:
@@ -321,7 +320,7 @@ class Connection:
             stream = self._stream_of(flags, stream_id)
             if stream is not None:
                 stream.credit_granted(length)
-                if flags & Flag.FIN:
+                if flags & FIN:
                     self._peer_ended(stream)
         elif not kind:
             self._data_frame(flags, stream_id, length)
@@ -330,7 +329,7 @@ class Connection:
         elif kind == GO_AWAY_WORD:
             if stream_id or flags:
                 raise BadStreamId("a go-away frame belongs to stream 0 and has no flags")
-            self.peer_has_gone_away = True
+            self._advance(ConnectionEvent.PEER_DRAIN)
             self._went_away(length)
         else:
             raise BadFrameType(f"the peer sent a frame of type {kind >> 16}")
@@ -344,7 +343,7 @@ class Connection:
         if stream is None:
             return
         if length:
-            if stream.receive_credit < 0:
+            if not stream.state.can_receive:
                 raise DataAfterEnd(f"the peer sent data on stream {stream_id} after its end")
             if length > stream.receive_credit:
                 raise WindowExceeded(
@@ -352,21 +351,21 @@ class Connection:
                 )
             stream.receive_credit -= length
             self._body_stream = stream
-            self._body_ends = bool(flags & Flag.FIN)
-        elif flags & Flag.FIN:
+            self._body_ends = bool(flags & FIN)
+        elif flags & FIN:
             self._peer_ended(stream)
 
     def _peer_ended(self, stream: Stream) -> None:
         if stream.id not in self._streams:
             return  # cut by its receiver a moment ago
-        if stream.receive_credit < 0:
+        if not stream.state.can_receive:
             raise DataAfterEnd(f"the peer ended stream {stream.id} twice")
         stream.peer_ended()
 
     def _stream_of(self, flags: int, stream_id: int) -> Stream | None:
         """Return the stream a frame belongs to, opening or cutting it as the flags say; None if it is closed."""
-        if flags & Flag.SYN:
-            if flags & (Flag.ACK | Flag.RST):
+        if flags & SYN:
+            if flags & (ACK | RST):
                 raise BadFlags(f"the peer opened stream {stream_id} with flags {flags:#06x}")
             return self._open(stream_id)
         stream = self._streams.get(stream_id)
@@ -375,9 +374,9 @@ class Connection:
             if stream_id == 0 or stream_id >= (self._highest_peer_id + 1 if is_peers else self._next_id):
                 raise StreamNeverOpened(f"the peer sent a frame for stream {stream_id}, which nobody opened")
             return None
-        if flags & Flag.ACK:
+        if flags & ACK:
             self._acknowledged(stream)
-        if flags & Flag.RST:
+        if flags & RST:
             stream.peer_reset()
             return None
         return stream
@@ -391,16 +390,16 @@ class Connection:
         self._highest_peer_id = max(self._highest_peer_id, stream_id)
         limits = self._limits
         if (
-            self.has_gone_away
+            not self.state.can_accept
             or self._peer_streams >= limits.max_peer_streams
             or len(self._streams) >= limits.max_streams
         ):
             self._refusals += 1
             if self._refusals > limits.max_refusals:
                 raise TooManyStreams(f"the peer opened {self._refusals} streams after being refused")
-            self._reply(HEADER.pack(WINDOW_UPDATE_WORD | Flag.RST, stream_id, 0))
+            self._reply(HEADER.pack(WINDOW_UPDATE_WORD | RST, stream_id, 0))
             return None
-        stream = Stream(stream_id, self, self._outbox, limits.max_stream_queue_bytes, Flag.ACK)
+        stream = Stream(stream_id, self, self._outbox, limits.max_stream_queue_bytes, ACK)
         stream.is_acknowledged = True
         self._streams[stream_id] = stream
         self._peer_streams += 1
@@ -414,9 +413,9 @@ class Connection:
     def _ping_frame(self, flags: int, stream_id: int, value: int) -> None:
         if stream_id:
             raise BadStreamId("a ping belongs to stream 0")
-        if flags == Flag.SYN:
-            self._reply(HEADER.pack(PING_WORD | Flag.ACK, 0, value))
-        elif flags == Flag.ACK:
+        if flags == SYN:
+            self._reply(HEADER.pack(PING_WORD | ACK, 0, value))
+        elif flags == ACK:
             if value in self._pings:
                 self._pings.discard(value)
                 self._ponged(value)

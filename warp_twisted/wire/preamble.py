@@ -12,7 +12,7 @@ from struct import Struct
 from typing import Protocol
 
 from warp_twisted.wire.errors import BadOpeningReply, BadPreamble, WireError
-from warp_twisted.wire.frames import Flag
+from warp_twisted.wire.frames import ACK
 from warp_twisted.wire.streams import DISCARD, Stream, StreamReceiver
 
 PREAMBLE_VERSION = 1
@@ -115,7 +115,7 @@ class PreambleReader:
             return
         self._buffer = b""
         if wishes & MARK:
-            self._stream.flags = self._stream.mark = Flag.ACK.value
+            self._stream.flags = self._stream.mark = ACK
         self._stream.receiver = DISCARD
         self._stream.consumed(length)
         self._arrived(self._stream, route_id)

@@ -11,17 +11,18 @@ from typing import Protocol
 
 from warp_twisted.wire.errors import QueueOverflow, StreamEnded, StreamReset, TooMuchConsumed, WindowOverflow, WireError
 from warp_twisted.wire.frames import (
+    FIN,
     HEADER,
     HEADER_BYTES,
     INITIAL_WINDOW_BYTES,
     MAX_CREDIT,
+    RST,
     WINDOW_UPDATE_WORD,
-    Flag,
 )
 from warp_twisted.wire.outbox import Outbox
-from warp_twisted.wire.states import TRANSITIONS, StreamEvent, StreamState
+from warp_twisted.wire.states import STREAM_TRANSITIONS, StreamEvent, StreamState
 
-_ENDED = -1  # a credit that allows nothing, not even a frame of no bytes
+NO_CREDIT = -1  # allows nothing, not even a frame of no bytes: the state says that this direction is over
 
 _pack = HEADER.pack
 
@@ -82,8 +83,8 @@ class Stream:
     :ivar id: odd if the agent opened it, even if the edge did.
     :ivar receiver: who hears of the peer's bytes; may be replaced at any time.
     :ivar state: see `wire.states`.
-    :ivar credit: bytes that the peer still takes; -1 after our end.
-    :ivar receive_credit: bytes the peer may still send; -1 after its end.
+    :ivar credit: bytes that the peer still takes; `NO_CREDIT` when the state allows no sending.
+    :ivar receive_credit: bytes the peer may still send; `NO_CREDIT` when the state allows no receiving.
     :ivar window: the size of the receive window, 256 KiB or grown.
     :ivar returned: bytes of credit returned over the stream's life, growth not counted.
     :ivar is_acknowledged: whether the peer acknowledged the stream that we opened.
@@ -94,7 +95,6 @@ class Stream:
     """
 
     __slots__ = (
-        "_has_ended",
         "_is_blocked",
         "_outbox",
         "_owed",
@@ -116,7 +116,7 @@ class Stream:
         "window",
     )
 
-    def __init__(self, stream_id: int, owner: StreamOwner, outbox: Outbox, queue_limit: int, flag: Flag) -> None:
+    def __init__(self, stream_id: int, owner: StreamOwner, outbox: Outbox, queue_limit: int, flags: int) -> None:
         self.id = stream_id
         self.receiver: StreamReceiver = DISCARD
         self.state = StreamState.OPEN
@@ -128,8 +128,7 @@ class Stream:
         self._owner = owner
         self._outbox = outbox
         self.credit = INITIAL_WINDOW_BYTES
-        self.flags = int(flag)  # SYN, or ACK each time that bytes came, until a frame has carried it
-        self._has_ended = False
+        self.flags = flags  # SYN, or ACK each time that bytes came, until a frame has carried it
         self._is_blocked = False
         self._owed = 0
         self._update_at = INITIAL_WINDOW_BYTES // 2
@@ -148,7 +147,7 @@ class Stream:
     @property
     def unread_bytes(self) -> int:
         """Bytes delivered and not yet consumed."""
-        return 0 if self.receive_credit < 0 else self.window - self.receive_credit - self._owed
+        return self.window - self.receive_credit - self._owed if self.state.can_receive else 0
 
     @property
     def queued_bytes(self) -> int:
@@ -186,7 +185,7 @@ class Stream:
     def _write_slowly(self, data: bytes) -> bool:
         if self.state is StreamState.CLOSED:
             return False
-        if self._has_ended:
+        if not self.state.can_write:
             raise StreamEnded(f"stream {self.id} was ended; nothing more can be written")
         if not data:
             return not self._is_blocked
@@ -221,15 +220,15 @@ class Stream:
 
     def end(self) -> None:
         """Half-close: send FIN after what is queued. Does nothing the second time or on a closed stream."""
-        if self._has_ended or self.state is StreamState.CLOSED:
+        if not self.state.can_write:
             return
-        self._has_ended = True
-        if not self._queued:
+        if self._queued:
+            self._advance(StreamEvent.LOCAL_END_QUEUED)
+        else:
             self._send_end()
 
     def _send_end(self) -> None:
-        self.credit = _ENDED
-        self._outbox.put(_pack(self.flags | Flag.FIN, self.id, 0))
+        self._outbox.put(_pack(self.flags | FIN, self.id, 0))
         self.flags = 0
         self._advance(StreamEvent.LOCAL_END)
 
@@ -237,7 +236,7 @@ class Stream:
         """Cut the stream now: queued bytes are dropped, RST is sent, the receiver hears nothing more."""
         if self.state is StreamState.CLOSED:
             return
-        self._outbox.put(_pack(WINDOW_UPDATE_WORD | self.flags | Flag.RST, self.id, 0))
+        self._outbox.put(_pack(WINDOW_UPDATE_WORD | self.flags | RST, self.id, 0))
         self.flags = 0
         self._advance(StreamEvent.CUT)
 
@@ -256,7 +255,7 @@ class Stream:
 
     def _return_credit(self) -> None:
         owed, self._owed = self._owed, 0
-        if self.receive_credit < 0:
+        if not self.state.can_receive:
             return
         if owed > self.window - self.receive_credit:
             raise TooMuchConsumed(f"stream {self.id}: {owed} bytes returned are more than it delivered")
@@ -266,7 +265,7 @@ class Stream:
 
     def grow(self, extra: int) -> None:
         """Enlarge the receive window, for `wire.windows`."""
-        if self.receive_credit >= 0:
+        if self.state.can_receive:
             self.window += extra
             self._update_at = self.window // 2
             self._grant(extra)
@@ -288,7 +287,7 @@ class Stream:
 
         :raises WindowOverflow: if the sum is more than the protocol can count.
         """
-        if self.credit == _ENDED:
+        if not self.state.can_send:
             return
         self.credit += credit
         if self.credit > MAX_CREDIT:
@@ -329,12 +328,11 @@ class Stream:
             self.flags = 0
         if not self._queued:
             self._queue = None
-            if self._has_ended and self.state is not StreamState.CLOSED:
+            if self.state.can_send and not self.state.can_write:
                 self._send_end()
 
     def peer_ended(self) -> None:
         """Note the peer's FIN."""
-        self.receive_credit = _ENDED
         receiver = self.receiver
         self._advance(StreamEvent.REMOTE_END)
         receiver.end_received()
@@ -350,10 +348,13 @@ class Stream:
         receiver.stream_lost(error)
 
     def _advance(self, event: StreamEvent) -> None:
-        self.state = TRANSITIONS[self.state, event]
-        if self.state is StreamState.CLOSED:
+        state = self.state = STREAM_TRANSITIONS[self.state, event]
+        if not state.can_send:
+            self.credit = NO_CREDIT
+        if not state.can_receive:
+            self.receive_credit = NO_CREDIT
+        if state is StreamState.CLOSED:
             self.receiver = DISCARD
-            self.credit = self.receive_credit = _ENDED
             self._outbox.queued -= self._queued
             self._queued = 0
             self._queue = None

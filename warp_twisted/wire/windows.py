@@ -22,11 +22,11 @@ class WindowGrowth:
     :param send_probe: sends a ping and returns its value, or returns None when no ping can be sent now.
     """
 
-    __slots__ = ("_base", "_budget", "_max_window", "_probe", "_send_probe", "_stream")
+    __slots__ = ("_base", "_max_window", "_probe", "_send_probe", "_stream", "budget")
 
     def __init__(self, max_window: int, budget: int, send_probe: Callable[[], int | None]) -> None:
         self._max_window = max_window
-        self._budget = budget
+        self.budget = budget
         self._send_probe = send_probe
         self._probe: int | None = None
         self._stream: Stream | None = None
@@ -34,7 +34,7 @@ class WindowGrowth:
 
     def credit_returned(self, stream: Stream) -> None:
         """Start to measure, if nothing is being measured and this window may still grow."""
-        if self._probe is None and stream.window < self._max_window and self._budget > 0:
+        if self._probe is None and stream.window < self._max_window and self.budget > 0:
             self._probe = self._send_probe()
             self._stream = stream
             self._base = stream.returned
@@ -49,14 +49,14 @@ class WindowGrowth:
             return False
         stream, self._stream, self._probe = self._stream, None, None
         if stream is not None and stream.returned - self._base >= stream.window // 2:
-            extra = min(stream.window, self._max_window - stream.window, self._budget)
-            if extra > 0 and stream.receive_credit >= 0:
-                self._budget -= extra
+            extra = min(stream.window, self._max_window - stream.window, self.budget)
+            if extra > 0 and stream.state.can_receive:
+                self.budget -= extra
                 stream.grow(extra)
         return True
 
     def stream_closed(self, stream: Stream) -> None:
         """Take back what the stream's window had grown."""
-        self._budget += stream.window - INITIAL_WINDOW_BYTES
+        self.budget += stream.window - INITIAL_WINDOW_BYTES
         if stream is self._stream:
             self._stream = None

@@ -1,0 +1,84 @@
+"""
+The life of a tunnel as a table, and how one ended.
+
+Whether a tunnel drains is its connection's to know (`wire.states.ConnectionState`); whether its transport takes bytes
+at the moment is no state of its life. Streams as transports have the second table.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from warp_twisted.wire.errors import WireError
+
+
+class TunnelState(Enum):
+    """How far a tunnel is."""
+
+    NEW = "new"  # the control stream is not known yet; the delegate has heard nothing
+    OPEN = "open"
+    ENDED = "ended"  # everybody has heard; the last bytes may still go out
+    DISCONNECTED = "disconnected"
+
+
+class TunnelEvent(Enum):
+    """What may happen to a tunnel."""
+
+    CONTROL_STREAM = "the control stream was opened"
+    END = "either side ends it, or the transport is lost"
+    DISCONNECTION = "the transport is gone"
+
+
+TUNNEL_TRANSITIONS: dict[tuple[TunnelState, TunnelEvent], TunnelState] = {
+    (TunnelState.NEW, TunnelEvent.CONTROL_STREAM): TunnelState.OPEN,
+    (TunnelState.NEW, TunnelEvent.END): TunnelState.ENDED,
+    (TunnelState.OPEN, TunnelEvent.END): TunnelState.ENDED,
+    (TunnelState.ENDED, TunnelEvent.DISCONNECTION): TunnelState.DISCONNECTED,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """
+    How a tunnel ended.
+
+    :ivar error: what the delegate and the streams hear; its text is the reason, for people.
+    :ivar code: of the go-away frame that ended it (spec.md §5); None if the transport was lost without one.
+    :ivar by_peer: whether the peer sent that frame.
+    """
+
+    error: WireError
+    code: int | None = None
+    by_peer: bool = False
+
+
+class TransportState(Enum):
+    """How far a stream that serves as a transport is."""
+
+    OPEN = "open"
+    LOSING = "losing"  # `loseConnection` was called while a producer still writes
+    DISCONNECTING = "disconnecting"  # nothing more is written or delivered; what is queued still goes out
+    LOST = "lost"  # the protocol has heard `connectionLost`
+
+
+class TransportEvent(Enum):
+    """What may happen to such a transport."""
+
+    LOSE_AFTER_PRODUCER = "loseConnection, while a producer is registered"
+    LOSE = "loseConnection, abortConnection, or the end of a peer whose protocol knows no half-close"
+    LOSS = "everything was sent, or the stream was cut"
+
+
+TRANSPORT_TRANSITIONS: dict[tuple[TransportState, TransportEvent], TransportState] = {
+    (TransportState.OPEN, TransportEvent.LOSE_AFTER_PRODUCER): TransportState.LOSING,
+    (TransportState.OPEN, TransportEvent.LOSE): TransportState.DISCONNECTING,
+    (TransportState.OPEN, TransportEvent.LOSS): TransportState.LOST,
+    (TransportState.LOSING, TransportEvent.LOSE_AFTER_PRODUCER): TransportState.LOSING,
+    (TransportState.LOSING, TransportEvent.LOSE): TransportState.DISCONNECTING,
+    (TransportState.LOSING, TransportEvent.LOSS): TransportState.LOST,
+    (TransportState.DISCONNECTING, TransportEvent.LOSE_AFTER_PRODUCER): TransportState.DISCONNECTING,
+    (TransportState.DISCONNECTING, TransportEvent.LOSE): TransportState.DISCONNECTING,
+    (TransportState.DISCONNECTING, TransportEvent.LOSS): TransportState.LOST,
+    (TransportState.LOST, TransportEvent.LOSE_AFTER_PRODUCER): TransportState.LOST,
+    (TransportState.LOST, TransportEvent.LOSE): TransportState.LOST,
+    (TransportState.LOST, TransportEvent.LOSS): TransportState.LOST,
+}

@@ -1,0 +1,73 @@
+"""
+What is always true of a connection between two calls: the sums and copies that the hot path keeps agree.
+
+Nothing here runs in production; the fuzz tests call `check_connection` after every step, and so may whoever hunts an
+error. It looks into the private parts of this room's objects, and only at them.
+"""
+
+from warp_twisted.wire.connection import Connection
+from warp_twisted.wire.frames import HEADER_BYTES, INITIAL_WINDOW_BYTES
+from warp_twisted.wire.states import ConnectionState, StreamState
+from warp_twisted.wire.streams import NO_CREDIT, Stream
+
+
+def check_connection(connection: Connection) -> None:
+    """
+    Check one end of a tunnel and all its streams.
+
+    :raises AssertionError: naming what does not hold.
+    """
+    streams = connection._streams.values()
+    outbox = connection._outbox
+    limits = connection._limits
+    for stream in streams:
+        check_stream(stream)
+        _hold(connection._streams[stream.id] is stream, f"{stream} is known by its id")
+        _hold(stream.state is not StreamState.CLOSED, f"{stream} is known, so it is not closed")
+    _hold(outbox.size == sum(map(len, outbox.frames)), f"{outbox.size} bytes are those of the outbox's frames")
+    _hold(
+        outbox.queued == sum(stream.queued_bytes for stream in streams),
+        f"{outbox.queued} bytes wait in the streams' queues",
+    )
+    _hold(
+        all(stream in streams and stream.is_blocked for stream in outbox.waiting if isinstance(stream, Stream)),
+        "who waits for room is an open stream whose writer was told to stop",
+    )
+    peers = sum(stream.id & 1 == connection._peer_parity for stream in streams)
+    _hold(connection._peer_streams == peers, f"the peer has {peers} streams, not {connection._peer_streams}")
+    own = sum(stream.id & 1 != connection._peer_parity and not stream.is_acknowledged for stream in streams)
+    _hold(connection._unacknowledged == own, f"{own} streams are not acknowledged, not {connection._unacknowledged}")
+    grown = sum(stream.window - INITIAL_WINDOW_BYTES for stream in streams)
+    _hold(connection._growth.budget + grown == limits.max_growth_bytes, "windows grow within one budget")
+    _hold(len(streams) <= limits.max_streams and peers <= limits.max_peer_streams, "streams keep to their limits")
+    _hold(connection._replies <= limits.max_replies + 1, "answers that wait keep to their limit")
+    _hold(len(connection._pings) <= limits.max_pings, "pings that wait for an answer keep to their limit")
+    _hold(len(connection._partial) < HEADER_BYTES or not connection.state.can_receive, "only a header is kept in part")
+    if connection.state is ConnectionState.LOST:
+        _hold(not streams and not outbox.size and not outbox.queued, "a lost connection holds nothing")
+
+
+def check_stream(stream: Stream) -> None:
+    """
+    Check one stream: what is copied from its state, and its sums.
+
+    :raises AssertionError: naming what does not hold.
+    """
+    state = stream.state
+    queue = stream._queue or ()
+    _hold((stream.credit != NO_CREDIT) is state.can_send, f"{stream} has credit {stream.credit}")
+    _hold((stream.receive_credit != NO_CREDIT) is state.can_receive, f"{stream} receives with {stream.receive_credit}")
+    _hold(stream.queued_bytes == sum(map(len, queue)), f"{stream} has {stream.queued_bytes} bytes in its queue")
+    _hold(not queue or stream.credit == 0, f"{stream} queues only without credit; it has {stream.credit}")
+    _hold(not queue or state.can_send, f"{stream} has a queue that can still be sent")
+    _hold(bool(queue) or state.can_write or not state.can_send, f"{stream} has no end to send without a queue")
+    _hold(not state.can_receive or stream.unread_bytes >= 0, f"{stream} delivered what it counts as consumed")
+    _hold(stream.window >= INITIAL_WINDOW_BYTES, f"{stream} has a window of {stream.window}")
+    if stream.is_blocked and state.can_write:
+        waits_for_room = stream in stream._outbox.waiting
+        _hold(waits_for_room or stream.credit == 0, f"{stream} waits for credit or for room")
+
+
+def _hold(condition: bool, sentence: str) -> None:
+    if not condition:
+        raise AssertionError(f"does not hold: {sentence}")
