@@ -15,7 +15,8 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from warp_twisted.tunnel.protocol import TunnelDelegate, TunnelProtocol, TunnelTimes
+from warp_twisted.tunnel.limits import TunnelTimes
+from warp_twisted.tunnel.protocol import TunnelDelegate, TunnelProtocol
 from warp_twisted.tunnel.turns import Turn
 from warp_twisted.wire.control import ControlMessage, Drain
 from warp_twisted.wire.errors import WireError

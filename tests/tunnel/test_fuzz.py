@@ -10,7 +10,9 @@ from tests.wire.test_fuzz import CHUNKS, STREAMS, pieces
 from warp_twisted.testing import MemoryTransport, RecordingDelegate
 from warp_twisted.tunnel.enrollment import EnrollmentClient, EnrollmentServer
 from warp_twisted.tunnel.errors import EnrollmentFailed
+from warp_twisted.tunnel.invariants import check_tunnel
 from warp_twisted.tunnel.protocol import TunnelProtocol
+from warp_twisted.tunnel.states import TunnelState
 from warp_twisted.tunnel.turns import Turn
 from warp_twisted.wire.control import Enrolled, EnrollRefused, EnrollRequest, Renewed, encode_message
 from warp_twisted.wire.frames import FrameType, Role, encode_header
@@ -51,9 +53,13 @@ class FuzzTests(SynchronousTestCase):
         for piece in pieces((OPEN_CONTROL if role is Role.SERVER else b"") + data, chunks):
             tunnel.dataReceived(piece)
             clock.advance(0)
+            check_tunnel(tunnel)
         transport.lose()
         clock.advance(0)
-        self.assertEqual((len(delegate.opened), len(delegate.losses)), (1, 1))
+        check_tunnel(tunnel)
+        assert tunnel.outcome is not None
+        self.assertEqual((len(delegate.opened), delegate.losses), (1, [tunnel.outcome.error]))
+        self.assertEqual(tunnel.state, TunnelState.DISCONNECTED)
         self.assertEqual(clock.getDelayedCalls(), [])
         self.assertEqual(self.flushLoggedErrors(), [])
 

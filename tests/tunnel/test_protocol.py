@@ -6,14 +6,19 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from warp_twisted.testing import MemoryTransport, RecordingDelegate, RecordingReceiver, TunnelPair, tunnel_pair
-from warp_twisted.tunnel.protocol import TunnelProtocol, TunnelTimes
+from warp_twisted.tunnel.limits import TunnelTimes
+from warp_twisted.tunnel.protocol import TunnelProtocol
+from warp_twisted.tunnel.states import TunnelState
 from warp_twisted.tunnel.turns import Turn
 from warp_twisted.wire.control import ControlMessage, Drain, Hello, OriginHealth
 from warp_twisted.wire.errors import (
     BadControlMessage,
+    BadStreamId,
     CannotOpenStream,
     ConnectionLost,
+    Flood,
     PeerWentAway,
+    QueueOverflow,
     StreamReset,
     TunnelClosed,
     TunnelSilent,
@@ -51,6 +56,29 @@ class TunnelTestCase(SynchronousTestCase):
         stream.write(encode_opening(OpeningCode.OPENED))
         self.pair.pump()
         return receiver, stream
+
+    def assert_ended(
+        self, tunnel: TunnelProtocol, code: int | None, error: type[WireError], reason: str, *, by_peer: bool = False
+    ) -> None:
+        """The tunnel ended with this code of this side, and its delegate heard of it once."""
+        outcome = tunnel.outcome
+        assert outcome is not None, "the tunnel has not ended"
+        self.assertEqual((outcome.code, outcome.by_peer), (code, by_peer))
+        self.assertIs(type(outcome.error), error)
+        self.assertIn(reason, str(outcome.error))
+        delegate = {self.pair.edge: self.edge, self.pair.agent: self.agent}.get(tunnel)
+        if delegate is not None:
+            self.assertEqual(delegate.losses, [outcome.error])
+
+    def assert_peer_ended(self, tunnel: TunnelProtocol, code: int) -> None:
+        """The tunnel ended because the peer said so, with this code."""
+        self.assert_ended(tunnel, code, PeerWentAway, "the peer ended the tunnel", by_peer=True)
+
+    def control_stream(self, tunnel: TunnelProtocol) -> Stream:
+        """The tunnel's control stream."""
+        stream = tunnel._control._stream
+        assert stream is not None
+        return stream
 
     def edge_alone(self) -> tuple[TunnelProtocol, MemoryTransport, RecordingDelegate]:
         """An edge's end whose peer has said nothing."""
@@ -127,7 +155,8 @@ class StreamTests(TunnelTestCase):
         """An agent whose first stream is not stream 1 loses the tunnel."""
         protocol, transport, edge = self.edge_alone()
         protocol.dataReceived(encode_header(FrameType.WINDOW_UPDATE, 1, 3, 0))
-        self.assertEqual((protocol.is_over, transport.disconnecting, edge.losses), (True, True, []))
+        self.assert_ended(protocol, GoAwayCode.PROTOCOL_ERROR, BadStreamId, "stream 1 only, not 3")
+        self.assertEqual((transport.disconnecting, edge.opened, edge.losses), (True, [], []))
 
     def test_silent_opener_is_cut(self) -> None:
         """A stream that does not say what it is for is cut after a while."""
@@ -190,7 +219,7 @@ class BackpressureTests(TunnelTestCase):
                 break
             self.pair.edge.dataReceived(ping * 100)
             self.pair.clock.advance(0)
-        self.assertIn("Flood", [type(error).__name__ for error in self.edge.losses])
+        self.assert_ended(self.pair.edge, GoAwayCode.FLOOD, Flood, "1025 answers to the peer wait for it to read")
         self.assertTrue(self.pair.edge_transport.disconnecting)
 
     def test_control_messages_are_bounded(self) -> None:
@@ -203,7 +232,7 @@ class BackpressureTests(TunnelTestCase):
             self.pair.agent._control._reader._buffer.clear()
             if self.edge.losses:
                 break
-        self.assertEqual(len(self.edge.losses), 1)
+        self.assert_ended(self.pair.edge, GoAwayCode.CONTROL_ERROR, QueueOverflow, "bytes wait for credit")
 
 
 class EndTests(TunnelTestCase):
@@ -219,10 +248,10 @@ class EndTests(TunnelTestCase):
         self.pair.pump()
         self.successResultOf(gone)
         self.successResultOf(self.pair.edge.disconnected())
-        self.assertEqual([type(error) for error in self.edge.losses], [TunnelClosed])
-        self.assertEqual(str(self.edge.losses[0]), "a newer tunnel came")
-        self.assertEqual([type(error) for error in self.agent.losses], [PeerWentAway])
+        self.assert_ended(self.pair.edge, GoAwayCode.REPLACED, TunnelClosed, "a newer tunnel came")
+        self.assert_peer_ended(self.pair.agent, GoAwayCode.REPLACED)
         self.assertIn("REPLACED", str(self.agent.losses[0]))
+        self.assertEqual((self.pair.edge.state, self.pair.agent.state), (TunnelState.DISCONNECTED,) * 2)
         self.assertEqual(([type(e) for e in receiver.errors], len(self.agent.receivers[0].errors)), ([TunnelClosed], 1))
         self.assertTrue(self.pair.edge.is_over)
         self.assertEqual(self.pair.clock.getDelayedCalls(), [])
@@ -235,8 +264,8 @@ class EndTests(TunnelTestCase):
         receiver, _ = self.open()
         self.pair.agent_transport.abortConnection()
         self.pair.pump()
-        self.assertEqual([type(error) for error in self.edge.losses], [ConnectionLost])
-        self.assertEqual(len(receiver.errors), 1)
+        self.assert_ended(self.pair.edge, None, ConnectionLost, "closed cleanly")
+        self.assertEqual(receiver.errors, self.edge.losses)
         self.assertEqual(self.pair.clock.getDelayedCalls(), [])
 
     def test_silence(self) -> None:
@@ -246,7 +275,7 @@ class EndTests(TunnelTestCase):
         self.pair.clock.pump([1] * 29)
         self.assertEqual(self.edge.losses, [])
         self.pair.clock.advance(1.5)
-        self.assertEqual([type(error) for error in self.edge.losses], [TunnelSilent])
+        self.assert_ended(self.pair.edge, GoAwayCode.TIMED_OUT, TunnelSilent, "the peer was silent for 30 seconds")
 
     def test_pings_keep_it(self) -> None:
         """Two ends that answer each other's pings stay, and know the round trip."""
@@ -261,26 +290,45 @@ class EndTests(TunnelTestCase):
         for _ in range(20):
             self.pair.clock.advance(10)
             self.pair.edge.dataReceived(encode_header(FrameType.WINDOW_UPDATE, 0, 1, 0))
-        self.assertEqual([type(error) for error in self.edge.losses], [TunnelSilent])
+        self.assert_ended(self.pair.edge, GoAwayCode.TIMED_OUT, TunnelSilent, "8 pings have not been answered")
 
     def test_breach(self) -> None:
         """A peer that breaks the protocol hears the code, and the delegate the error."""
         flood = encode_header(FrameType.DATA, 0, 1, 300_000)
         self.pair.edge.dataReceived(flood)
-        self.assertEqual([type(error) for error in self.edge.losses], [WindowExceeded])
+        self.assert_ended(self.pair.edge, GoAwayCode.FLOW_CONTROL_ERROR, WindowExceeded, "sent 300000 bytes")
         self.pair.pump()
-        self.assertIn("FLOW_CONTROL_ERROR", str(self.agent.losses[0]))
+        self.assert_peer_ended(self.pair.agent, GoAwayCode.FLOW_CONTROL_ERROR)
 
     def test_bad_message(self) -> None:
         """A control message that cannot be read ends the tunnel with CONTROL_ERROR."""
-        self.pair.agent._control._stream.write(b"\0\0\0\x02{}")  # type: ignore[union-attr]
+        self.control_stream(self.pair.agent).write(b"\0\0\0\x02{}")
         self.pair.pump()
-        self.assertEqual([type(error) for error in self.edge.losses], [BadControlMessage])
-        self.assertIn("CONTROL_ERROR", str(self.agent.losses[0]))
+        self.assert_ended(self.pair.edge, GoAwayCode.CONTROL_ERROR, BadControlMessage, "cannot be read")
+        self.assert_peer_ended(self.pair.agent, GoAwayCode.CONTROL_ERROR)
+
+    def test_message_after_the_end(self) -> None:
+        """Messages that came in one piece with the one that made the delegate close are not delivered."""
+
+        class Closing(RecordingDelegate):
+            def control_received(self, tunnel: TunnelProtocol, message: ControlMessage) -> None:
+                super().control_received(tunnel, message)
+                tunnel.close(GoAwayCode.REVOKED, "no more")
+
+        self.edge = Closing()
+        self.pair = self.join()
+        self.pair.agent.send_control(HELLO)
+        self.pair.agent.send_control(HELLO)
+        self.pair.agent.send_control(Drain())
+        self.pair.pump()
+        self.assertEqual((self.edge.messages, self.edge.drains), ([HELLO], []))
+        self.assert_ended(self.pair.edge, GoAwayCode.REVOKED, TunnelClosed, "no more")
+        self.assert_peer_ended(self.pair.agent, GoAwayCode.REVOKED)
 
     def test_unknown_code(self) -> None:
         """A go-away with a code that we do not know ends the tunnel as well."""
         self.pair.edge.dataReceived(encode_header(FrameType.GO_AWAY, 0, 0, 0xDEAD))
+        self.assert_peer_ended(self.pair.edge, 0xDEAD)
         self.assertIn("57005", str(self.edge.losses[0]))
 
     def test_no_control_stream(self) -> None:
@@ -288,24 +336,24 @@ class EndTests(TunnelTestCase):
         protocol, transport, edge = self.edge_alone()
         self.pair.clock.advance(9.9)
         protocol.dataReceived(encode_header(FrameType.PING, 1, 0, 5))
-        self.assertFalse(protocol.is_over)
+        self.assertIsNone(protocol.outcome)
         self.pair.clock.advance(0.2)
-        self.assertTrue(protocol.is_over)
+        self.assert_ended(protocol, GoAwayCode.TIMED_OUT, TunnelSilent, "the peer opened no control stream")
         self.assertTrue(transport.disconnecting)
         self.assertEqual((edge.opened, edge.losses), ([], []))
 
     def test_control_stream_ends(self) -> None:
         """The end of the control stream is the end of the tunnel."""
-        self.pair.agent._control._stream.end()  # type: ignore[union-attr]
+        self.control_stream(self.pair.agent).end()
         self.pair.pump()
-        self.assertEqual(len(self.edge.losses), 1)
-        self.assertIn("CONTROL_ERROR", str(self.agent.losses[0]))
+        self.assert_ended(self.pair.edge, GoAwayCode.CONTROL_ERROR, ConnectionLost, "the peer ended the control stream")
+        self.assert_peer_ended(self.pair.agent, GoAwayCode.CONTROL_ERROR)
 
     def test_control_stream_reset(self) -> None:
         """So is its reset."""
-        self.pair.agent._control._stream.reset()  # type: ignore[union-attr]
+        self.control_stream(self.pair.agent).reset()
         self.pair.pump()
-        self.assertEqual([type(error) for error in self.edge.losses], [StreamReset])
+        self.assert_ended(self.pair.edge, GoAwayCode.CONTROL_ERROR, StreamReset, "stream 1 was reset by the peer")
 
     def test_receiver_that_fails(self) -> None:
         """An error in a stream's receiver ends its tunnel, is logged, and everybody hears it."""
@@ -320,8 +368,8 @@ class EndTests(TunnelTestCase):
         stream.write(b"x")
         self.pair.pump()
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
-        self.assertEqual([type(error) for error in self.edge.losses], [TunnelClosed])
-        self.assertIn("INTERNAL_ERROR", str(self.agent.losses[0]))
+        self.assert_ended(self.pair.edge, GoAwayCode.INTERNAL_ERROR, TunnelClosed, "ZeroDivisionError")
+        self.assert_peer_ended(self.pair.agent, GoAwayCode.INTERNAL_ERROR)
 
     def test_writer_that_fails(self) -> None:
         """An error in a writer that hears of room ends its tunnel and is logged."""
@@ -338,7 +386,7 @@ class EndTests(TunnelTestCase):
         receiver.stream.write(b"x" * 2000)
         self.pair.pump()
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
-        self.assertEqual(len(self.edge.losses), 1)
+        self.assert_ended(self.pair.edge, GoAwayCode.INTERNAL_ERROR, TunnelClosed, "ZeroDivisionError")
 
     def test_delegate_that_fails_at_first(self) -> None:
         """A tunnel whose delegate fails to take it is closed on either side, and the error is logged."""
@@ -347,11 +395,13 @@ class EndTests(TunnelTestCase):
             def tunnel_opened(self, tunnel: TunnelProtocol) -> None:
                 raise ZeroDivisionError
 
-        for ends in ((Failing(), RecordingDelegate()), (RecordingDelegate(), Failing())):
-            pair = tunnel_pair(*ends)
+        for is_edge in (True, False):
+            self.edge, self.agent = (Failing(), RecordingDelegate()) if is_edge else (RecordingDelegate(), Failing())
+            self.pair = self.join()
             self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
-            self.assertTrue(pair.edge.is_over and pair.agent.is_over)
-            self.assertEqual([len(end.losses) for end in ends if isinstance(end, Failing)], [1])
+            failed, other = (self.pair.edge, self.pair.agent) if is_edge else (self.pair.agent, self.pair.edge)
+            self.assert_ended(failed, GoAwayCode.INTERNAL_ERROR, TunnelClosed, "ZeroDivisionError")
+            self.assert_peer_ended(other, GoAwayCode.INTERNAL_ERROR)
 
     def test_delegate_that_fails(self) -> None:
         """A delegate that fails when it hears of the loss is logged, and the streams have heard it."""
@@ -365,11 +415,16 @@ class EndTests(TunnelTestCase):
         receiver, _ = self.open()
         self.pair.edge.close()
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
-        self.assertEqual(len(receiver.errors), 1)
+        self.assertEqual([type(error) for error in receiver.errors], [TunnelClosed])
+        self.assertEqual(self.pair.edge.state, TunnelState.ENDED)
 
 
 class DrainTests(TunnelTestCase):
     """A planned stop."""
+
+    def assert_drained(self, tunnel: TunnelProtocol) -> None:
+        """The tunnel ended by its own drain."""
+        self.assert_ended(tunnel, GoAwayCode.NORMAL, TunnelClosed, "the tunnel was drained")
 
     def test_idle_tunnel_closes_at_once(self) -> None:
         """A tunnel without streams closes as soon as the peer was told."""
@@ -377,7 +432,8 @@ class DrainTests(TunnelTestCase):
         self.pair.agent.drain("twice")
         self.pair.pump()
         self.assertEqual(self.edge.drains, [Drain(reason="upgrade", deadline_seconds=12.0)])
-        self.assertEqual((len(self.edge.losses), len(self.agent.losses)), (1, 1))
+        self.assert_drained(self.pair.agent)
+        self.assert_ended(self.pair.edge, None, ConnectionLost, "closed cleanly")
 
     def test_streams_finish_first(self) -> None:
         """Open streams go on to their end; no new ones are opened; then the tunnel closes."""
@@ -395,6 +451,7 @@ class DrainTests(TunnelTestCase):
             receiver.stream.end()
             self.pair.pump()
             self.assertEqual((receiver.data, receiver.errors), (b"the rest", []))
+            self.assert_drained(getattr(self.pair, drains))
             self.assertEqual((len(self.edge.losses), len(self.agent.losses)), (1, 1))
             self.assertEqual(self.pair.clock.getDelayedCalls(), [])
 
@@ -406,7 +463,7 @@ class DrainTests(TunnelTestCase):
         self.pair.pump()
         receiver.stream.reset()
         self.pair.pump()
-        self.assertEqual(len(self.agent.losses), 1)
+        self.assert_drained(self.pair.agent)
 
     def test_deadline(self) -> None:
         """At the deadline the tunnel closes with whatever is left."""
@@ -416,7 +473,7 @@ class DrainTests(TunnelTestCase):
         self.pair.clock.advance(7.9)
         self.assertEqual(self.agent.losses, [])
         self.pair.clock.advance(0.2)
-        self.assertEqual([type(error) for error in self.agent.losses], [TunnelClosed])
+        self.assert_ended(self.pair.agent, GoAwayCode.NORMAL, TunnelClosed, "closed by this side")
 
     def test_stream_that_crosses(self) -> None:
         """A stream opened before the edge heard of the drain is refused before its opening reply."""

@@ -20,7 +20,7 @@ class TunnelTableTests(SynchronousTestCase):
     def test_ends_once(self) -> None:
         """A tunnel ends from wherever it is, never twice, and is disconnected only after its end."""
         ends = {before for before, event in TUNNEL_TRANSITIONS if event is TunnelEvent.END}
-        self.assertEqual(ends, {TunnelState.NEW, TunnelState.OPEN})
+        self.assertEqual(ends, {TunnelState.NEW, TunnelState.OPEN, TunnelState.PEER_DRAINING})
         gone = {before for before, event in TUNNEL_TRANSITIONS if event is TunnelEvent.DISCONNECTION}
         self.assertEqual(gone, {TunnelState.ENDED})
 

@@ -7,7 +7,8 @@ edge listens with `TunnelListener`, the agent calls `dial`.
 
 from warp_twisted.tunnel.contexts import agent_context, edge_context
 from warp_twisted.tunnel.endpoints import TunnelListener, dial, enroll, fetch_root
-from warp_twisted.tunnel.protocol import TunnelDelegate, TunnelProtocol, TunnelTimes
+from warp_twisted.tunnel.limits import TunnelTimes
+from warp_twisted.tunnel.protocol import TunnelDelegate, TunnelProtocol
 from warp_twisted.tunnel.turns import Turn
 
 __all__ = [

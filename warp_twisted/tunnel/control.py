@@ -32,11 +32,6 @@ class ControlChannel:
         self._stream = stream
         stream.receiver = self
 
-    @property
-    def is_attached(self) -> bool:
-        """Whether the control stream is known."""
-        return self._stream is not None
-
     def send(self, message: ControlMessage) -> None:
         """
         Send a message; if the peer does not read and its credit and the queue are used up, the tunnel ends.

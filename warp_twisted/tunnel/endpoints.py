@@ -29,7 +29,8 @@ from warp_twisted.tunnel.contexts import (
 )
 from warp_twisted.tunnel.enrollment import Enroll, EnrollmentClient, EnrollmentServer
 from warp_twisted.tunnel.errors import EnrollmentFailed, NoCertificate, NoCommonProtocol, PeerNotTrusted, TooBusy
-from warp_twisted.tunnel.protocol import TunnelDelegate, TunnelProtocol, TunnelTimes
+from warp_twisted.tunnel.limits import TunnelTimes
+from warp_twisted.tunnel.protocol import TunnelDelegate, TunnelProtocol
 from warp_twisted.tunnel.tls import TlsProtocol
 from warp_twisted.tunnel.turns import Turn
 from warp_twisted.wire.control import Authority, ControlMessage, Enrolled, EnrollRefused, EnrollRequest

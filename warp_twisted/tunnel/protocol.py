@@ -7,7 +7,6 @@ The transport is already secured (`tunnel.tls`), or a test's. All methods run in
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol as Interface
 
 from cryptography import x509
@@ -19,6 +18,8 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from warp_twisted.tunnel.control import ControlChannel
+from warp_twisted.tunnel.limits import AGENT_LIMITS, EDGE_LIMITS, TunnelTimes
+from warp_twisted.tunnel.states import TUNNEL_TRANSITIONS, Outcome, TunnelEvent, TunnelState
 from warp_twisted.tunnel.turns import Turn
 from warp_twisted.wire.connection import Connection
 from warp_twisted.wire.control import ControlMessage, Drain
@@ -39,22 +40,6 @@ from warp_twisted.wire.streams import DISCARD, Stream
 
 CONTROL_STREAM_ID = 1
 
-EDGE_LIMITS = Limits(max_peer_streams=1)
-AGENT_LIMITS = Limits()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TunnelTimes:
-    """
-    :ivar ping_seconds: how often each side asks for a sign of life.
-    :ivar silence_seconds: without a byte from the peer for this long, the tunnel is lost.
-    :ivar preamble_seconds: how long an opened stream may take to say what it is for.
-    """
-
-    ping_seconds: float = 10.0
-    silence_seconds: float = 30.0
-    preamble_seconds: float = 10.0
-
 
 class TunnelDelegate(Interface):
     """Who uses a tunnel: the edge or the agent."""
@@ -73,7 +58,7 @@ class TunnelDelegate(Interface):
         """
 
     def drain_received(self, tunnel: "TunnelProtocol", drain: Drain) -> None:
-        """The peer takes no new streams: end those that are idle. Called once; `can_open_stream` is False."""
+        """The peer is going to take no new streams: end those that are idle. Called once."""
 
     def tunnel_lost(self, tunnel: "TunnelProtocol", error: WireError) -> None:
         """The tunnel that was opened is over; its streams have heard `stream_lost`. The last call, made once."""
@@ -89,6 +74,8 @@ class TunnelProtocol(Protocol):
     :param clock: the reactor.
     :param turn: shared by all tunnels of the process.
     :ivar round_trip_seconds: how long the last ping took, or None.
+    :ivar state: see `tunnel.states`.
+    :ivar outcome: how the tunnel ended, or None.
     """
 
     _log = Logger()
@@ -116,18 +103,17 @@ class TunnelProtocol(Protocol):
             went_away=self._went_away,
             ponged=self._ponged,
         )
-        self._control = ControlChannel(self._control_received, self._over_with)
-        self._is_paused = False
-        self._is_waking = False
-        self._is_over = False
-        self._is_draining = False
-        self._peer_drains = False
+        self._control = ControlChannel(self._control_received, self._control_ended)
+        self.state = TunnelState.NEW
+        self.outcome: Outcome | None = None
+        self._is_paused = False  # the transport takes no bytes for now
+        self._is_waking = False  # `_flush` is going to be called at the end of this turn
         self._heard_at = 0.0
         self._pinged_at: dict[int, float] = {}
         self._ping_call: IDelayedCall | None = None
         self._deadline_call: IDelayedCall | None = None
         self._preambles: dict[Stream, float] = {}
-        self._disconnected: list[Deferred[None]] | None = []
+        self._disconnected: list[Deferred[None]] = []
         self.round_trip_seconds: float | None = None
 
     def __repr__(self) -> str:
@@ -150,7 +136,7 @@ class TunnelProtocol(Protocol):
     @property
     def is_over(self) -> bool:
         """Whether the tunnel was lost or closed."""
-        return self._is_over
+        return self.outcome is not None
 
     @property
     def stream_count(self) -> int:
@@ -182,27 +168,26 @@ class TunnelProtocol(Protocol):
 
     def send_control(self, message: ControlMessage) -> None:
         """Send a control message; nothing happens when the tunnel is over."""
-        if not self._is_over:
+        if self.outcome is None:
             self._control.send(message)
 
     def drain(self, reason: str = "", deadline_seconds: float = 30.0) -> None:
         """Take no new streams, let the others finish, then close; at the deadline close in any case."""
-        if self._is_draining or self._is_over:
+        if self._connection.state.is_draining or self.outcome is not None:
             return
-        self._is_draining = True
-        if self._control.is_attached:
+        if self.state is not TunnelState.NEW:
             self._control.send(Drain(reason=reason, deadline_seconds=deadline_seconds))
         self._connection.go_away(GoAwayCode.NORMAL)
         self._deadline_call = self._clock.callLater(deadline_seconds, self.close)
 
     def close(self, code: GoAwayCode = GoAwayCode.NORMAL, reason: str = "") -> None:
         """Tell the peer why and end the tunnel now; every stream and the delegate hear `TunnelClosed`."""
-        self._fail(code, TunnelClosed(reason or "the tunnel was closed by this side"))
+        self.end(Outcome(code=code, error=TunnelClosed(reason or "the tunnel was closed by this side")))
 
     def disconnected(self) -> Deferred[None]:
         """Return a Deferred that fires when the transport is gone too."""
         deferred: Deferred[None] = Deferred()
-        if self._disconnected is None:
+        if self.state is TunnelState.DISCONNECTED:
             deferred.callback(None)
         else:
             self._disconnected.append(deferred)
@@ -222,20 +207,18 @@ class TunnelProtocol(Protocol):
         try:
             self._connection.receive_data(data)
         except RemoteProtocolError as error:
-            self._fail(error.go_away_code, error)
+            self.end(Outcome(code=error.go_away_code, error=error))
         except Exception as exception:
             self._log.failure("a receiver failed; its tunnel with {peer} ends", peer=self.peer)
-            self._fail(
-                GoAwayCode.INTERNAL_ERROR, TunnelClosed(f"the tunnel ended by an error of this side: {exception!r}")
-            )
-        if self._is_draining:
+            self._end_by_ours(exception)
+        if self._connection.state.is_draining:
             self._wake()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        if not self._is_over:
-            self._over(ConnectionLost(f"the tunnel's connection was lost: {reason.getErrorMessage()}"))
-        waiting, self._disconnected = self._disconnected, None
-        for deferred in waiting or ():
+        self.end(Outcome(error=ConnectionLost(f"the tunnel's connection was lost: {reason.getErrorMessage()}")))
+        self._advance(TunnelEvent.DISCONNECTION)
+        waiting, self._disconnected = self._disconnected, []
+        for deferred in waiting:
             deferred.callback(None)
 
     def pauseProducing(self) -> None:
@@ -257,19 +240,18 @@ class TunnelProtocol(Protocol):
 
     def _flush(self) -> None:
         self._is_waking = False
-        if self._is_paused or self._is_over:
+        if self._is_paused or self.outcome is not None:
             return
         try:
             data = self._connection.data_to_send()
         except Exception as exception:
             self._log.failure("a writer failed; its tunnel with {peer} ends", peer=self.peer)
-            self._fail(
-                GoAwayCode.INTERNAL_ERROR, TunnelClosed(f"the tunnel ended by an error of this side: {exception!r}")
-            )
+            self._end_by_ours(exception)
             return
         if data:
             self.transport.write(data)  # type: ignore[union-attr]
-        if self._is_draining and self._connection.stream_count <= 1 and not self._connection.unsent_bytes:
+        connection = self._connection
+        if connection.state.is_draining and connection.stream_count <= 1 and not connection.unsent_bytes:
             self.close(reason="the tunnel was drained")
 
     def _stream_opened(self, stream: Stream) -> None:
@@ -283,11 +265,12 @@ class TunnelProtocol(Protocol):
 
     def _control_opened(self, stream: Stream) -> None:
         self._control.attach(stream)
+        self._advance(TunnelEvent.CONTROL_STREAM)
         try:
             self._delegate.tunnel_opened(self)
         except Exception as exception:
             self._log.failure("a delegate failed; its tunnel with {peer} ends", peer=self.peer)
-            self._fail_by_ours(exception)
+            self._end_by_ours(exception)
 
     def _preamble_received(self, stream: Stream, route_id: int) -> None:
         del self._preambles[stream]
@@ -300,22 +283,26 @@ class TunnelProtocol(Protocol):
         )
 
     def _control_received(self, message: ControlMessage) -> None:
+        if self.outcome is not None:
+            return  # it came in one piece with the message that ended the tunnel
         if isinstance(message, Drain):
             self._drain_received(message)
         else:
             self._delegate.control_received(self, message)
 
     def _drain_received(self, drain: Drain) -> None:
-        if not self._peer_drains:
-            self._peer_drains = True
+        before = self.state
+        self._advance(TunnelEvent.PEER_DRAIN)
+        if self.state is not before:
             self._delegate.drain_received(self, drain)
 
     def _went_away(self, code: int) -> None:
+        """Take the peer's go-away: what is not NORMAL ends the tunnel, also if the code is a newer peer's."""
         if code == GoAwayCode.NORMAL:
             self._drain_received(Drain())
         else:
             name = GoAwayCode(code).name if code in GoAwayCode.__members__.values() else f"code {code}"
-            self._fail(GoAwayCode.NORMAL, PeerWentAway(f"the peer ended the tunnel: {name}"))
+            self.end(Outcome(code=code, by_peer=True, error=PeerWentAway(f"the peer ended the tunnel: {name}")))
 
     def _ponged(self, value: int) -> None:
         self.round_trip_seconds = self._clock.seconds() - self._pinged_at.pop(value)
@@ -326,15 +313,15 @@ class TunnelProtocol(Protocol):
         now = self._clock.seconds()
         silent = now - self._heard_at
         if silent >= self._times.silence_seconds:
-            self._fail(GoAwayCode.TIMED_OUT, TunnelSilent(f"the peer was silent for {silent:.0f} seconds"))
+            self._end_silent(f"the peer was silent for {silent:.0f} seconds")
             return
-        if not self._control.is_attached:
-            self._fail(GoAwayCode.TIMED_OUT, TunnelSilent("the peer opened no control stream"))
+        if self.state is TunnelState.NEW:
+            self._end_silent("the peer opened no control stream")
             return
         try:
             self._pinged_at[self._connection.ping()] = now
         except TooManyPings as error:
-            self._fail(GoAwayCode.TIMED_OUT, TunnelSilent(str(error)))
+            self._end_silent(str(error))
             return
         for stream, opened_at in list(self._preambles.items()):
             if now - opened_at >= self._times.preamble_seconds:
@@ -345,35 +332,50 @@ class TunnelProtocol(Protocol):
 
     # The end.
 
-    def _over_with(self, error: WireError) -> None:
-        self._fail(GoAwayCode.CONTROL_ERROR, error)
+    def end(self, outcome: Outcome) -> None:
+        """
+        End the tunnel, in one way for every cause: say why, close the transport, and tell everybody once.
 
-    def _fail_by_ours(self, exception: Exception) -> None:
-        error = TunnelClosed(f"the tunnel ended by an error of this side: {exception!r}")
-        self._fail(GoAwayCode.INTERNAL_ERROR, error)
-
-    def _fail(self, code: GoAwayCode, error: WireError) -> None:
-        """Send what is queued and the reason, close the transport, and tell everybody."""
-        if self._is_over:
+        Bytes that the transport does not take now are dropped, and the reason with them.
+        """
+        if self.outcome is not None:
             return
-        self._connection.go_away(code)
-        transport = self.transport
-        if transport is not None:
-            transport.unregisterProducer()  # type: ignore[attr-defined]
-            if self._is_paused:
-                transport.abortConnection()  # type: ignore[attr-defined]
-            else:
-                transport.write(self._connection.data_to_send())
-                transport.loseConnection()
-        self._over(error)
-
-    def _over(self, error: WireError) -> None:
-        self._is_over = True
+        self.outcome = outcome
+        has_opened = self.state is not TunnelState.NEW
+        self._advance(TunnelEvent.END)
+        if outcome.code is not None:
+            self._say_goodbye(GoAwayCode.NORMAL if outcome.by_peer else outcome.code)
         self._cancel_calls()
         self._preambles.clear()
-        self._tell(self._connection.lost, error)
-        if self._control.is_attached:
-            self._tell(self._delegate.tunnel_lost, self, error)
+        self._tell(self._connection.lost, outcome.error)
+        if has_opened:
+            self._tell(self._delegate.tunnel_lost, self, outcome.error)
+
+    def _say_goodbye(self, code: int) -> None:
+        """Send what is queued and the reason, and close the transport."""
+        self._connection.go_away(code)
+        transport = self.transport
+        if transport is None:
+            return
+        transport.unregisterProducer()  # type: ignore[attr-defined]
+        if self._is_paused:
+            transport.abortConnection()  # type: ignore[attr-defined]
+        else:
+            transport.write(self._connection.data_to_send())
+            transport.loseConnection()
+
+    def _control_ended(self, error: WireError) -> None:
+        self.end(Outcome(code=GoAwayCode.CONTROL_ERROR, error=error))
+
+    def _end_by_ours(self, exception: Exception) -> None:
+        error = TunnelClosed(f"the tunnel ended by an error of this side: {exception!r}")
+        self.end(Outcome(code=GoAwayCode.INTERNAL_ERROR, error=error))
+
+    def _end_silent(self, reason: str) -> None:
+        self.end(Outcome(code=GoAwayCode.TIMED_OUT, error=TunnelSilent(reason)))
+
+    def _advance(self, event: TunnelEvent) -> None:
+        self.state = TUNNEL_TRANSITIONS[self.state, event]
 
     def _tell(self, function: Callable[..., None], *arguments: object) -> None:
         """Call someone else's code at a point where its exception must not stop ours."""

@@ -1,8 +1,9 @@
 """
 The life of a tunnel as a table, and how one ended.
 
-Whether a tunnel drains is its connection's to know (`wire.states.ConnectionState`); whether its transport takes bytes
-at the moment is no state of its life. Streams as transports have the second table.
+Whether streams may be opened is its connection's to know (`wire.states.ConnectionState`): a peer may announce its drain
+and take streams for a moment longer. Whether the transport takes bytes now is no state of a tunnel's life. The second
+table is that of a stream that serves as a transport.
 """
 
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ class TunnelState(Enum):
 
     NEW = "new"  # the control stream is not known yet; the delegate has heard nothing
     OPEN = "open"
+    PEER_DRAINING = "peer draining"  # open, and the delegate has heard that the peer drains
     ENDED = "ended"  # everybody has heard; the last bytes may still go out
     DISCONNECTED = "disconnected"
 
@@ -24,14 +26,19 @@ class TunnelEvent(Enum):
     """What may happen to a tunnel."""
 
     CONTROL_STREAM = "the control stream was opened"
+    PEER_DRAIN = "the peer sent Drain or go-away NORMAL"
     END = "either side ends it, or the transport is lost"
     DISCONNECTION = "the transport is gone"
 
 
 TUNNEL_TRANSITIONS: dict[tuple[TunnelState, TunnelEvent], TunnelState] = {
     (TunnelState.NEW, TunnelEvent.CONTROL_STREAM): TunnelState.OPEN,
+    (TunnelState.NEW, TunnelEvent.PEER_DRAIN): TunnelState.NEW,
     (TunnelState.NEW, TunnelEvent.END): TunnelState.ENDED,
+    (TunnelState.OPEN, TunnelEvent.PEER_DRAIN): TunnelState.PEER_DRAINING,
     (TunnelState.OPEN, TunnelEvent.END): TunnelState.ENDED,
+    (TunnelState.PEER_DRAINING, TunnelEvent.PEER_DRAIN): TunnelState.PEER_DRAINING,
+    (TunnelState.PEER_DRAINING, TunnelEvent.END): TunnelState.ENDED,
     (TunnelState.ENDED, TunnelEvent.DISCONNECTION): TunnelState.DISCONNECTED,
 }
 

@@ -22,9 +22,12 @@ from twisted.internet.interfaces import (
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from warp_twisted.tunnel.states import TRANSPORT_TRANSITIONS, TransportEvent, TransportState
 from warp_twisted.tunnel.turns import Turn
 from warp_twisted.wire.errors import WireError
 from warp_twisted.wire.streams import Stream
+
+DELIVERED_BYTES = 64 * 1024  # given to a protocol at once of what waited for it; what a socket gives it in Twisted
 
 
 @implementer(ITransport, IConsumer, IPushProducer)
@@ -35,9 +38,8 @@ class StreamTransport:
     :param turn: calls `connectionLost` after `loseConnection` has returned, as protocols expect.
     :param host: what `getHost` returns; streams have no addresses of their own.
     :param peer: what `getPeer` returns.
+    :ivar state: see `tunnel.states`.
     """
-
-    disconnecting = False
 
     def __init__(self, stream: Stream, protocol: IProtocol, *, turn: Turn, host: IAddress, peer: IAddress) -> None:
         self._stream = stream
@@ -47,17 +49,20 @@ class StreamTransport:
         self._peer = peer
         self._pushes: IPushProducer | None = None
         self._pulls: IPullProducer | None = None
+        self.state = TransportState.OPEN
         self._is_reading = True
-        self._is_lost = False
-        self._has_peer_ended = False
-        self._has_told_end = False
-        self._loses_when_produced = False
-        self._unread: list[bytes] = []
+        self._unread = bytearray()  # at most the stream's window
+        self._is_end_unread = False
         stream.receiver = self
 
     def start(self) -> None:
         """Connect the protocol."""
         self._protocol.makeConnection(self)
+
+    @property
+    def disconnecting(self) -> bool:
+        """Whether nothing more is written or delivered; protocols of Twisted ask this."""
+        return self.state is TransportState.DISCONNECTING or self.state is TransportState.LOST
 
     # What the protocol calls.
 
@@ -81,11 +86,11 @@ class StreamTransport:
         if self._pushes is None and self._pulls is None:
             self._lose()
         else:
-            self._loses_when_produced = True
+            self._advance(TransportEvent.LOSE_AFTER_PRODUCER)
 
     def _lose(self) -> None:
         if not self.disconnecting:
-            self.disconnecting = True
+            self._advance(TransportEvent.LOSE)
             self._stream.end()
             self._finish_when_sent()
 
@@ -95,13 +100,13 @@ class StreamTransport:
 
     def _finish(self) -> None:
         self._stream.receiver = _Closed(self._stream)
-        self._lost(Failure(ConnectionDone()))
+        self._end(Failure(ConnectionDone()))
 
     def abortConnection(self) -> None:
         """Cut the stream."""
-        self.disconnecting = True
+        self._advance(TransportEvent.LOSE)
         self._stream.reset()
-        self._turn.at_end(lambda: self._lost(Failure(ConnectionAborted())))
+        self._turn.at_end(lambda: self._end(Failure(ConnectionAborted())))
 
     def loseWriteConnection(self) -> None:
         """Half-close."""
@@ -110,7 +115,7 @@ class StreamTransport:
     def registerProducer(self, producer: IProducer, streaming: bool) -> None:
         if self._pushes is not None or self._pulls is not None:
             raise RuntimeError(f"cannot register {producer}: the last one has not been unregistered")
-        if self._is_lost:
+        if self.state is TransportState.LOST:
             producer.stopProducing()
         elif streaming:
             self._pushes = IPushProducer(producer)
@@ -122,7 +127,7 @@ class StreamTransport:
 
     def unregisterProducer(self) -> None:
         self._pushes = self._pulls = None
-        if self._loses_when_produced:
+        if self.state is TransportState.LOSING:
             self._lose()
 
     def pauseProducing(self) -> None:
@@ -145,12 +150,13 @@ class StreamTransport:
             self._protocol.dataReceived(data)
             self._stream.consumed(len(data))
         else:
-            self._unread.append(data)
+            self._unread += data
 
     def end_received(self) -> None:
         """The peer half-closed; the protocol hears it after what it has not read."""
-        self._has_peer_ended = True
-        if not self._unread:
+        if self._unread or not self._is_reading:
+            self._is_end_unread = True
+        else:
             self._pass_on_end()
 
     def credit_received(self) -> None:
@@ -164,30 +170,28 @@ class StreamTransport:
 
     def stream_lost(self, error: WireError) -> None:
         """The stream was cut."""
-        self._unread.clear()
-        self._lost(Failure(ConnectionLost(str(error))))
+        self._end(Failure(ConnectionLost(str(error))))
 
     # Between the two.
 
     def _deliver(self) -> None:
         while self._unread and self._is_reading and not self.disconnecting:
-            data = self._unread.pop(0)
+            data = bytes(self._unread[:DELIVERED_BYTES])
+            del self._unread[:DELIVERED_BYTES]
             self._protocol.dataReceived(data)
             self._stream.consumed(len(data))
-        if self._has_peer_ended and not self._unread and self._is_reading:
+        if self._is_end_unread and not self._unread and self._is_reading:
+            self._is_end_unread = False
             self._pass_on_end()
 
     def _pass_on_end(self) -> None:
-        if self._has_told_end or self._is_lost or self.disconnecting:
+        if self.disconnecting:
             return
-        self._has_told_end = True
         half = IHalfCloseableProtocol(self._protocol, None)
         if half is not None:
             half.readConnectionLost()
         else:
-            self.disconnecting = True
-            self._stream.end()
-            self._finish_when_sent()
+            self._lose()
 
     def _pull(self) -> None:
         if self._pulls is not None:
@@ -195,16 +199,20 @@ class StreamTransport:
             if not self._stream.is_blocked:
                 self._turn.at_end(self._pull)
 
-    def _lost(self, reason: Failure) -> None:
-        if self._is_lost:
+    def _end(self, reason: Failure) -> None:
+        """Let go of the stream, in one way for every cause, and tell the producer and the protocol once."""
+        if self.state is TransportState.LOST:
             return
-        self._is_lost = True
-        self.disconnecting = True
+        self._advance(TransportEvent.LOSS)
+        self._unread.clear()
         producer = self._pushes or self._pulls
         self._pushes = self._pulls = None
         if producer is not None:
             producer.stopProducing()
         self._protocol.connectionLost(reason)
+
+    def _advance(self, event: TransportEvent) -> None:
+        self.state = TRANSPORT_TRANSITIONS[self.state, event]
 
 
 class _Closed:

@@ -23,7 +23,8 @@ from warp_twisted.tunnel.contexts import ENROLL_PROTOCOL
 from warp_twisted.tunnel.endpoints import TunnelListener
 from warp_twisted.tunnel.enrollment import Enroll
 from warp_twisted.tunnel.errors import TooBusy
-from warp_twisted.tunnel.protocol import EDGE_LIMITS, TunnelProtocol
+from warp_twisted.tunnel.limits import EDGE_LIMITS
+from warp_twisted.tunnel.protocol import TunnelProtocol
 from warp_twisted.tunnel.tls import TlsProtocol
 
 HANDSHAKE_PARTS = 4  # of all handshakes, one address may have one part

@@ -1,0 +1,23 @@
+"""
+What a tunnel may hold on either side, and how long it waits.
+"""
+
+from dataclasses import dataclass
+
+from warp_twisted.wire.limits import Limits
+
+EDGE_LIMITS = Limits(max_peer_streams=1)
+AGENT_LIMITS = Limits()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TunnelTimes:
+    """
+    :ivar ping_seconds: how often each side asks for a sign of life.
+    :ivar silence_seconds: without a byte from the peer for this long, the tunnel is lost.
+    :ivar preamble_seconds: how long an opened stream may take to say what it is for.
+    """
+
+    ping_seconds: float = 10.0
+    silence_seconds: float = 30.0
+    preamble_seconds: float = 10.0
