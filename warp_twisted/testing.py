@@ -72,12 +72,26 @@ class RecordingReceiver:
 
     def __init__(self, consumes: bool = True) -> None:
         self.consumes = consumes
-        self.stream: Stream | None = None
+        self._stream: Stream | None = None
         self.data = b""
         self.has_ended = False
         self.credits = 0
         self.errors: list[WireError] = []
         self.openings: list[Opening] = []
+
+    @property
+    def stream(self) -> Stream:
+        """
+        The stream whose receiver this is.
+
+        :raises AssertionError: if it is none's.
+        """
+        assert self._stream is not None, "not attached to a stream"  # noqa: S101 -- a kit for tests
+        return self._stream
+
+    @stream.setter
+    def stream(self, stream: Stream) -> None:
+        self._stream = stream
 
     def attach(self, stream: Stream) -> None:
         """Become the receiver of a stream."""
@@ -87,8 +101,8 @@ class RecordingReceiver:
     def data_received(self, data: bytes) -> None:
         """Remember the bytes."""
         self.data += data
-        if self.consumes and self.stream is not None:
-            self.stream.consumed(len(data))
+        if self.consumes and self._stream is not None:
+            self._stream.consumed(len(data))
 
     def end_received(self) -> None:
         """Remember the end."""

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from twisted.trial.unittest import SynchronousTestCase
 
 from warp_twisted.agent.errors import NotEnrolled, StateBroken, StateInUse
@@ -26,7 +27,7 @@ class Authority:
         self.issuer = Issuer(issue_root(key, "test", NOW), key)
         self.root_pem = to_pem(self.issuer.certificate)
 
-    def issue(self, public_key: object, agent: str = "a-1", hours: float = 24) -> str:
+    def issue(self, public_key: EllipticCurvePublicKey, agent: str = "a-1", hours: float = 24) -> str:
         """Issue a certificate."""
         patterns = [HostnamePattern.parse("*.warp.example")]
         return to_pem(issue_agent(self.issuer, public_key, agent, patterns, NOW, timedelta(hours=hours)))

@@ -1,6 +1,7 @@
 """Tests of `warp_twisted.agent.origins.dial`."""
 
 from OpenSSL import SSL
+from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
 from twisted.internet.error import (
     ConnectionDone,
@@ -18,7 +19,7 @@ from zope.interface import implementer
 from tests.agent.origins.test_splice import FakeSocket
 from warp_twisted.agent.origins import Dial
 from warp_twisted.agent.origins.dial import Attempt, DialResult, OriginDial, explain, probe, refuse
-from warp_twisted.agent.origins.splice import Traffic
+from warp_twisted.agent.origins.splice import PlainSplice, TlsSplice, Traffic
 from warp_twisted.agent.origins.tls import OriginNotVerified
 from warp_twisted.testing import RecordingDelegate, RecordingReceiver, tunnel_pair
 from warp_twisted.wire.preamble import Opening, OpeningCode
@@ -32,19 +33,24 @@ class FakeEndpoint:
         self.factory: IProtocolFactory | None = None
         self.connecting: Deferred[IProtocol] = Deferred()
         self.socket = FakeSocket()
-        self.socket.transport = FakeSocket()
 
     def connect(self, factory: IProtocolFactory) -> Deferred[IProtocol]:
         """Remember who wants to connect."""
         self.factory = factory
         return self.connecting
 
-    def succeed(self) -> IProtocol:
+    def build(self) -> IProtocol | None:
+        """Ask for a protocol for one connection."""
+        assert self.factory is not None, "nobody wants to connect"
+        return self.factory.buildProtocol(IPv4Address("TCP", "127.0.0.1", 1))
+
+    def succeed(self) -> PlainSplice | TlsSplice:
         """Connect."""
-        protocol = self.factory.buildProtocol(None)
-        protocol.makeConnection(self.socket)
-        self.connecting.callback(protocol)
-        return protocol
+        splice = self.build()
+        assert isinstance(splice, PlainSplice | TlsSplice)
+        splice.makeConnection(self.socket)
+        self.connecting.callback(splice)
+        return splice
 
 
 class ExplainTests(SynchronousTestCase):
@@ -64,9 +70,10 @@ class ExplainTests(SynchronousTestCase):
             (SSL.Error(), OpeningCode.TLS_FAILED, "handshake failed"),
             (ConnectionDone(), OpeningCode.TLS_FAILED, "during the TLS handshake"),
         ):
-            found, detail = explain(Failure(error))
-            self.assertIs(found, code, error)
-            self.assertIn(words, detail)
+            found = explain(Failure(error))
+            assert found is not None, error
+            self.assertIs(found[0], code, error)
+            self.assertIn(words, found[1])
 
     def test_mistakes_of_ours_are_not_the_origins(self) -> None:
         """Anything else is not explained away."""
@@ -94,7 +101,8 @@ class OriginDialTests(SynchronousTestCase):
 
     def assert_quiet(self) -> None:
         """Check that no timer is left but the tunnel's own."""
-        pending = [call for call in self.pair.clock.getDelayedCalls() if "ping" not in str(call.func)]
+        pending = [str(call) for call in self.pair.clock.getDelayedCalls()]
+        pending = [call for call in pending if "ping" not in call]
         self.assertEqual(pending, [])
 
     def test_early_bytes_follow_the_connection(self) -> None:
@@ -172,6 +180,7 @@ class OriginDialTests(SynchronousTestCase):
         splice = self.endpoint.succeed()
         self.pair.pump()
         self.assertEqual(self.visit.openings, [])
+        assert isinstance(splice, TlsSplice)
         splice.handshakeCompleted()
         self.pair.pump()
         self.assertEqual(self.visit.openings, [Opening(code=OpeningCode.OPENED)])
@@ -201,7 +210,7 @@ class OriginDialTests(SynchronousTestCase):
         """A second connection of a race between addresses is not taken."""
         self.dial()
         self.endpoint.succeed()
-        self.assertIsNone(self.endpoint.factory.buildProtocol(None))
+        self.assertIsNone(self.endpoint.build())
 
 
 class ProbeTests(SynchronousTestCase):
@@ -209,7 +218,8 @@ class ProbeTests(SynchronousTestCase):
 
     def test_answers(self) -> None:
         """A connection is closed at once, in order."""
-        endpoint, results = FakeEndpoint(), []
+        endpoint = FakeEndpoint()
+        results: list[DialResult] = []
         clock = tunnel_pair(RecordingDelegate(), RecordingDelegate()).clock
         attempt = probe(clock, Dial(endpoint, False, 1.0), results.append)
         self.assertTrue(attempt.is_pending)
@@ -219,7 +229,8 @@ class ProbeTests(SynchronousTestCase):
 
     def test_cancel(self) -> None:
         """A probe that is not needed any more says nothing."""
-        endpoint, results = FakeEndpoint(), []
+        endpoint = FakeEndpoint()
+        results: list[DialResult] = []
         attempt = Attempt(
             tunnel_pair(RecordingDelegate(), RecordingDelegate()).clock,
             Dial(endpoint, False, 1.0),

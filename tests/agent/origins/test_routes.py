@@ -1,13 +1,14 @@
 """Tests of `warp_twisted.agent.origins.routes`."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from twisted.internet.error import ConnectionRefusedError
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.agent.origins.test_dial import FakeEndpoint
-from warp_twisted.agent.origins import BuiltIn, Dial, OriginRequest
+from warp_twisted.agent.origins import BuiltIn, Dial, Origin, OriginRequest
 from warp_twisted.agent.origins.builtin import parse_hello
 from warp_twisted.agent.origins.ingress import Ingress, Offer, Rule
 from warp_twisted.agent.origins.routes import PROBE_SECONDS, RETIRED_SECONDS, Route, Routes
@@ -25,7 +26,7 @@ class FakeOrigin:
     """An origin whose endpoint is in the hands of the test."""
 
     text: str = "http://localhost:1"
-    protocol: str = "http"
+    protocol: Literal["http", "tcp"] = "http"
     endpoints: list[FakeEndpoint] = field(default_factory=list)
     is_broken: bool = False
 
@@ -37,7 +38,7 @@ class FakeOrigin:
         return Dial(self.endpoints[-1], False, 10.0)
 
 
-def ingress(*offers: tuple[str, str, object]) -> Ingress:
+def ingress(*offers: tuple[str, str, Origin]) -> Ingress:
     """Return an ingress with one rule for each offer of hostname, path and origin."""
     rules = tuple(Rule(hostname=None, path=path, origin=origin, request=PLAIN) for _, path, origin in offers)
     return Ingress(rules, tuple(Offer(name, path, index) for index, (name, path, _) in enumerate(offers)))

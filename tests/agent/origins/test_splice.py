@@ -1,6 +1,8 @@
 """Tests of `warp_twisted.agent.origins.splice`."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Protocol
 
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IHalfCloseableProtocol, IHandshakeListener, IPullProducer, IPushProducer
@@ -28,6 +30,13 @@ LOST = Failure(ConnectionLost())
 DONE = Failure(ConnectionDone())
 
 
+class Producer(Protocol):
+    """What a transport asks of a producer, when its buffer is empty."""
+
+    def resumeProducing(self) -> None:
+        """Write more."""
+
+
 @dataclass
 class FakeSocket:
     """
@@ -41,8 +50,12 @@ class FakeSocket:
     buffered: bytes = b""
     bufferSize: int = READ_BYTES
     calls: list[str] = field(default_factory=list)
-    producer: object = None
-    transport: "FakeSocket | None" = None
+    producer: Producer | None = None
+
+    @cached_property
+    def transport(self) -> "FakeSocket":
+        """What is below TLS."""
+        return FakeSocket()
 
     def writeSomeData(self, data: bytes) -> int | Exception:
         """Take what there is room for, as `socket.send`."""
@@ -63,9 +76,10 @@ class FakeSocket:
         self.sent += self.buffered
         self.buffered = b""
         self.room = 1 << 30
+        assert self.producer is not None
         self.producer.resumeProducing()
 
-    def registerProducer(self, producer: object, streaming: bool) -> None:
+    def registerProducer(self, producer: Producer, streaming: bool) -> None:
         """Pull producers are asked at once, as Twisted does."""
         self.producer = producer
         if not streaming:
@@ -311,7 +325,6 @@ class TlsSpliceTests(SpliceTestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.socket.transport = FakeSocket()
         self.ready: list[TlsSplice] = []
         self.failures: list[Failure] = []
 
