@@ -1,28 +1,36 @@
 """Tests of `warp_twisted.agent.metrics`."""
 
 from types import SimpleNamespace
+from typing import cast
 
 from prometheus_client import CollectorRegistry, generate_latest
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.test.requesthelper import DummyRequest
 
-from warp_twisted.agent.links.edges import EdgeAddress
+from warp_twisted.agent.edge_address import EdgeAddress
+from warp_twisted.agent.links.link_set import LinkCounts
 from warp_twisted.agent.metrics import AgentCollector, observation_site
 from warp_twisted.agent.origins.splice import Traffic
-from warp_twisted.agent.service import LinkCounts
+from warp_twisted.agent.service import AgentService
 
 
-def agent(up: int = 1) -> SimpleNamespace:
-    """Return what looks like an agent with two links and one route."""
+class FakeLinks(list[SimpleNamespace]):
+    """Links, and what happened to them."""
+
+    counts = LinkCounts(registered=8, lost=9)
+
+
+def agent(up: int = 1, is_stopping: bool = False) -> AgentService:
+    """Return what looks to the metrics like an agent with two links and one route."""
     links = [
         SimpleNamespace(
-            place=place,
+            index=index,
             edge_name="edge1",
             edge=EdgeAddress("192.0.2.1", 7844),
-            is_up=place < up,
+            is_up=index < up,
             tunnel=SimpleNamespace(round_trip_seconds=0.25),
         )
-        for place in range(2)
+        for index in range(2)
     ]
     origin = SimpleNamespace(text="http://localhost:3000", is_healthy=False)
     route = SimpleNamespace(
@@ -30,14 +38,16 @@ def agent(up: int = 1) -> SimpleNamespace:
         traffic=Traffic(open=1, opened=2, failed=3, to_origin=4, from_origin=5, requests=6, response_seconds=7.5),
         origin=origin,
     )
-    return SimpleNamespace(
-        links=links,
-        tunnels_up=up,
-        is_stopping=False,
-        counts=LinkCounts(registered=8, lost=9),
-        routes=SimpleNamespace(offered=[route], origins=[origin]),
-        identity=SimpleNamespace(valid_until=1e9),
-        hostname=lambda route: "app.warp.example",
+    return cast(
+        AgentService,
+        SimpleNamespace(
+            links=FakeLinks(links),
+            tunnels_up=up,
+            is_stopping=is_stopping,
+            routes=SimpleNamespace(offered=[route], origins=[origin]),
+            identity=SimpleNamespace(valid_until=1e9),
+            hostname=lambda route: "app.warp.example",
+        ),
     )
 
 
@@ -71,8 +81,7 @@ class MetricsTests(SynchronousTestCase):
     def test_ready(self) -> None:
         """The agent is ready while a tunnel is up and it is not stopping; it lives as long as it answers."""
         for up, is_stopping, code in ((1, False, None), (0, False, 503), (2, True, 503)):
-            fake = agent(up)
-            fake.is_stopping = is_stopping
+            fake = agent(up, is_stopping)
             request = DummyRequest([b"ready"])
             resource = observation_site(fake).resource.getChildWithDefault(b"ready", request)
             self.assertEqual(resource.render(request), b"%d of 2 tunnels are up\n" % up)

@@ -15,7 +15,6 @@ from warp_twisted.agent.settings import (
     REFUSED_KEYS,
     AgentSettings,
     parse_duration,
-    parse_edge,
     parse_settings,
 )
 from warp_twisted.errors import InvalidSettings
@@ -75,8 +74,8 @@ class ParseSettingsTests(SynchronousTestCase):
         theirs = {alias: ours[name] for alias, name in ALIASES.items()}
         for request in (ours, theirs):
             text = json.dumps({"ingress": [{"service": "https://x", "originRequest": request}]})
-            origin = parse_settings(text).ingress.rules[0].origin
-            self.assertEqual({name: getattr(origin.request, name) for name in ours}, ours)
+            rule = parse_settings(text).ingress.rules[0]
+            self.assertEqual({name: getattr(rule.request, name) for name in ours}, ours)
 
     def test_a_key_in_both_spellings_is_refused(self) -> None:
         """It would be a guess which of the two was meant."""
@@ -95,7 +94,7 @@ class ParseSettingsTests(SynchronousTestCase):
             "originRequest: {connectTimeout: 1m30s, no_tls_verify: true}\n"
             "ingress: [{path: a, service: 'https://x', originRequest: {noTLSVerify: false}}, {service: 'https://y'}]"
         )
-        first, second = (rule.origin.request for rule in parsed.ingress.rules)
+        first, second = (rule.request for rule in parsed.ingress.rules)
         self.assertEqual((first.connect_timeout, first.no_tls_verify), (90.0, False))
         self.assertEqual((second.connect_timeout, second.no_tls_verify), (90.0, True))
 
@@ -169,34 +168,3 @@ class SmallValueTests(SynchronousTestCase):
             self.assertEqual(parse_duration(text, "x"), seconds)
         for text in ("", "10", "s", "-1s", "1 s", "1d", "³s"):
             self.assertRaises(InvalidSettings, parse_duration, text, "x")
-
-    @settings(deadline=None, max_examples=300)
-    @given(st.text(max_size=30) | st.from_regex(r"\A[\[\]a-z:.0-9]{0,12}:[0-9]*\Z"))
-    def test_any_edge_is_taken_or_refused(self, text: str) -> None:
-        """Whatever a list of edges holds, it is an address or `InvalidSettings`."""
-        with contextlib.suppress(InvalidSettings):
-            host, port = parse_edge(text, "x")
-            self.assertTrue(host and 0 < port < 65536)
-
-    def test_edges(self) -> None:
-        """A host, a host and port, an IPv6 address with and without a port."""
-        self.assertEqual(parse_edge("edge1.example", "x"), ("edge1.example", 7844))
-        self.assertEqual(parse_edge("edge1.example:1", "x"), ("edge1.example", 1))
-        self.assertEqual(parse_edge("[2001:db8::1]:443", "x"), ("2001:db8::1", 443))
-        self.assertEqual(parse_edge("[2001:db8::1]", "x"), ("2001:db8::1", 7844))
-        self.assertEqual(parse_edge("2001:db8::1", "x"), ("2001:db8::1", 7844))
-        for text in (
-            "",
-            ":1",
-            "a:",
-            "a:0",
-            "a:65536",
-            "a:x",
-            "[::1",
-            "[::1]x",
-            "a b:1",
-            "http://a:1",
-            "a:²",
-            "a:" + "1" * 9999,
-        ):
-            self.assertRaises(InvalidSettings, parse_edge, text, "x")

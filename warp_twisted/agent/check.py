@@ -67,14 +67,14 @@ def find_token(token_file: str | None, environment_token: str = "") -> JoinToken
     return _parse(environment_token, "$WARP_TOKEN") if environment_token.strip() else None
 
 
-def _parse(text: str, place: str) -> JoinTokenText:
+def _parse(text: str, key: str) -> JoinTokenText:
     """Read a token; what is wrong with it is told without repeating it."""
     if not text.strip():
-        raise InvalidSettings(f"{place}: expected a join token, found nothing; remove it, or write the token there")
+        raise InvalidSettings(f"{key}: expected a join token, found nothing; remove it, or write the token there")
     try:
         return parse_token(text)
     except BadJoinToken as error:
-        raise InvalidSettings(f"{place}: {error}") from error
+        raise InvalidSettings(f"{key}: {error}") from error
 
 
 def _why_not_enrolled(settings: AgentSettings, now: float) -> str:

@@ -53,13 +53,13 @@ class AgentCollector(Collector):
             "warp_agent_tunnel_round_trip_seconds", "How long the last ping took.", labels=["tunnel", "edge"]
         )
         for link in links:
-            labels = [str(link.place), link.edge_name]
+            labels = [str(link.index), link.edge_name]
             up.add_metric(labels, float(link.is_up))
             if link.is_up and link.tunnel is not None and link.tunnel.round_trip_seconds is not None:
                 ping.add_metric(labels, link.tunnel.round_trip_seconds)
         yield up
         yield ping
-        counts = self._agent.counts
+        counts = self._agent.links.counts
         yield CounterMetricFamily("warp_agent_tunnels_registered", "Tunnels that an edge accepted.", counts.registered)
         yield CounterMetricFamily("warp_agent_tunnels_lost", "Tunnels and dials that failed.", counts.lost)
 

@@ -24,9 +24,9 @@ from warp_twisted.agent.errors import NoEdge, NotEnrolled
 from warp_twisted.agent.events import Enrolled, Event, Observer
 from warp_twisted.agent.identity.enrollment import enroll_agent
 from warp_twisted.agent.identity.state import Identity, StateDirectory
-from warp_twisted.agent.links.edges import LookupService, edges_of
+from warp_twisted.agent.links.edges import LookupService
 from warp_twisted.agent.metrics import observation_site
-from warp_twisted.agent.service import AgentService
+from warp_twisted.agent.service import AgentService, edges_of
 from warp_twisted.agent.settings import AgentSettings
 from warp_twisted.ca.issue import fingerprint
 from warp_twisted.ca.tokens import JoinTokenText
@@ -37,7 +37,7 @@ FIRST_ENROLL_DELAY_SECONDS = 1.0
 MAX_ENROLL_DELAY_SECONDS = 30.0
 
 
-class AgentProgram(Service):
+class AgentRunner(Service):
     """
     One agent as a program: started, reloaded, drained.
 
@@ -195,4 +195,4 @@ def _roots_of(identity: Identity) -> Collection[bytes]:
 
 
 def _ignore(event: Event) -> None:
-    """Nobody observes."""
+    """Default observer: does nothing."""

@@ -1,17 +1,17 @@
 """
-The agent: its links to edges, its routes to origins, and what keeps both right while it runs.
+The agent: its links to edges, its routes to origins, its identity, and what each of them means for the others.
 
 `AgentService` is one agent, ready to run in any process that has a reactor. It is handed everything: settings that
-were checked, an identity that was loaded, the clock. It decides when to renew the certificate, when to move a tunnel
-to another edge, and what new settings change; how a tunnel lives is `agent.links.link`, how a stream reaches its
-origin is `agent.origins.routes`.
+were checked, an identity that was loaded, the clock. It decides what new settings change, what observers hear, and when
+the agent has stopped; how tunnels live is `agent.links`, how a stream reaches its origin `agent.origins.routes`, and
+when the certificate is renewed `agent.identity.renewal`.
 """
 
 import random
 import secrets
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, fail, succeed
@@ -35,18 +35,18 @@ from warp_twisted.agent.events import (
 )
 from warp_twisted.agent.identity.credentials import Credentials
 from warp_twisted.agent.identity.enrollment import SOFTWARE
-from warp_twisted.agent.identity.renewal import Upkeep
+from warp_twisted.agent.identity.renewal import Renewal
 from warp_twisted.agent.identity.state import Identity, StateDirectory
-from warp_twisted.agent.links.edge_dialer import Dialler
-from warp_twisted.agent.links.edges import Edges, edges_of, read_addresses
+from warp_twisted.agent.links.edge_dialer import EdgeDialer
+from warp_twisted.agent.links.edges import Edges, read_addresses
 from warp_twisted.agent.links.link import Link
+from warp_twisted.agent.links.link_set import LinkSet
 from warp_twisted.agent.links.offering import Offering
+from warp_twisted.agent.links.rebalancing import Rebalancing
 from warp_twisted.agent.origins.routes import Route, Routes
 from warp_twisted.agent.settings import AgentSettings
-from warp_twisted.ca.errors import BadCertificate
-from warp_twisted.errors import InvalidSettings
 from warp_twisted.names import one_line
-from warp_twisted.tunnel import TunnelDelegate, TunnelProtocol, TunnelTimes, Turn
+from warp_twisted.tunnel import TunnelTimes, Turn
 from warp_twisted.wire import control
 from warp_twisted.wire.limits import Limits
 from warp_twisted.wire.streams import Stream
@@ -54,18 +54,6 @@ from warp_twisted.wire.streams import Stream
 _NEED_RESTART = ("state", "labels", "tunnels", "edges", "zone", "metrics")
 _RELOADED = {"ingress": "ingress", "drain_seconds": "drain", "log_format": "log.format", "log_level": "log.level"}
 OVERTIME_SECONDS = 1.0  # for the last bytes after the deadline of a drain
-
-
-@dataclass(slots=True)
-class LinkCounts:
-    """
-    What happened to tunnels since the start.
-
-    :ivar registered: tunnels that an edge accepted; `lost`: tunnels and dials that failed.
-    """
-
-    registered: int = 0
-    lost: int = 0
 
 
 class AgentService(Service):
@@ -110,25 +98,31 @@ class AgentService(Service):
         self._edges = edges or edges_of(settings, identity)
         self._session = secrets.token_hex(8)
         self._credentials = Credentials(state, identity)
-        self._dialler = Dialler(
-            reactor, self._edges, self._credentials, turn, times=times, limits=limits, closed=self._check_stopped
+        dialer = EdgeDialer(
+            reactor,
+            self._edges,
+            lambda: self._credentials.context,
+            turn,
+            times=times,
+            limits=limits,
+            closed=self.link_ended,
         )
         self.routes = Routes(reactor, turn, self._health_changed)
         self._offering = Offering(self.routes, settings.ingress)
-        self.links = [Link(place, settings.tunnels, self, reactor, chance) for place in range(settings.tunnels)]
+        self.links = LinkSet(settings.tunnels, self, dialer, self._edges, reactor, chance)
+        self._rebalancing = Rebalancing(reactor, self.links, self._edges)
+        self._renewal = Renewal(reactor, self._credentials, self.links, now)
         self.urls: dict[int, str] = {}
         self.plain_urls: dict[int, str] = {}
-        self.counts = LinkCounts()
         self._hostnames: dict[int, str] = {}
-        self._upkeep = Upkeep(reactor, self.links, self._edges, self._credentials, now)
         self.is_stopping = False
-        self._is_over = False
+        self._has_ended = False
         self._deadline: IDelayedCall | None = None
         self._stopped: list[Deferred[None]] = []
         self._refusal: AgentRefused | None = None
         self._refused: list[Deferred[None]] = []
 
-    # What whoever runs the agent may ask.
+    # What may be asked by those who run the agent.
 
     @property
     def identity(self) -> Identity:
@@ -138,7 +132,7 @@ class AgentService(Service):
     @property
     def tunnels_up(self) -> int:
         """Tunnels that an edge has accepted."""
-        return sum(link.is_up for link in self.links)
+        return self.links.up_count
 
     @property
     def settings(self) -> AgentSettings:
@@ -153,9 +147,9 @@ class AgentService(Service):
         """Dial."""
         super().startService()
         self.routes.probe_all()
-        for link in self.links:
-            link.start()
-        self._upkeep.start()
+        self.links.start()
+        self._renewal.start()
+        self._rebalancing.start()
 
     def stopService(self) -> Deferred[None]:
         """
@@ -165,29 +159,30 @@ class AgentService(Service):
         """
         if self.running:
             super().stopService()
-            self._upkeep.stop()
-            self.is_stopping = True
+            self._begin_to_stop()
             deadline = self._settings.drain_seconds
             streams = sum(route.traffic.open for route in self.routes.offered)
             self._observe(Draining(streams=streams, deadline_seconds=deadline))
             self._deadline = self._reactor.callLater(deadline + OVERTIME_SECONDS, self.stop_now)
-            for link in self.links:
-                link.drain("the agent stops", deadline)
-            self._check_stopped()
+            self.links.drain("the agent stops", deadline)
+            self.link_ended()
         return self.when_stopped()
 
     def stop_now(self) -> None:
         """Stop without waiting for what is under way; a drain that was begun ends at once."""
-        self._upkeep.stop()
+        self._begin_to_stop()
+        self.links.stop()
+        self.link_ended()
+
+    def _begin_to_stop(self) -> None:
+        self._renewal.stop()
+        self._rebalancing.stop()
         self.is_stopping = True
-        for link in self.links:
-            link.stop()
-        self._check_stopped()
 
     def when_stopped(self) -> Deferred[None]:
         """Return a Deferred that fires when the agent was stopped and everything is closed."""
         deferred: Deferred[None] = Deferred()
-        if self._is_over:
+        if self._has_ended:
             return succeed(None)
         self._stopped.append(deferred)
         return deferred
@@ -211,7 +206,7 @@ class AgentService(Service):
         before = self._settings
         if self._credentials.reread_roots():
             self._log.info("the roots have changed: asking for a new certificate")
-            self._upkeep.renew_now()
+            self._renewal.ask_now()
         self._offering.change(settings.ingress, self.links)
         waits = [key for key in _NEED_RESTART if getattr(settings, key) != getattr(before, key)]
         self._settings = settings
@@ -225,20 +220,18 @@ class AgentService(Service):
         self._log.warn("the new settings are refused, the old ones stay: {reason}", reason=reason)
         self._observe(ReloadRefused(reason=reason))
 
-    # What links ask (agent.link.Home).
+    # What links ask (`LinksAgent`).
 
-    def dial(self, link: Link, delegate: TunnelDelegate) -> Deferred[TunnelProtocol]:
-        """Choose an edge for a link and dial it."""
-        return Deferred.fromCoroutine(self._dial(link, delegate))
+    def before_dial(self) -> None:
+        """
+        Give up when no edge will take the agent.
 
-    async def _dial(self, link: Link, delegate: TunnelDelegate) -> TunnelProtocol:
+        :raises AgentRefused: if its certificate has expired.
+        """
         if self._credentials.has_expired(self._now()):
             reason = "the agent's certificate has run out; enroll again with a new join token"
             self._give_up("certificate_expired", reason)
             raise AgentRefused(reason)
-        in_use = [edge for other in self.links if other is not link and (edge := other.edge_in_use) is not None]
-        link.edge = await self._dialler.choose(in_use)
-        return await self._dialler.dial(link.edge, delegate)
 
     def hello(self, link: Link) -> control.Hello:
         """Introduce the agent as it is now."""
@@ -265,53 +258,25 @@ class AgentService(Service):
             if message.code != "revoked":  # else the edge hangs up now, and says the same at the next dial
                 self._routes_refused(message)
         elif isinstance(message, control.Renewed):
-            self._renewed(message.chain_pem)
+            if self._renewal.renewed(message.chain_pem):
+                self._observe(CertificateRenewed(valid_until=self.identity.valid_until))
         elif isinstance(message, control.RenewRefused):
-            self._log.warn(
-                "edge {edge} does not renew our certificate: {reason}", edge=link.edge_name, reason=message.reason
-            )
+            self._renewal.refused(link.edge_name, message.reason)
         else:
             self._log.warn("edge {edge} sent {message}", edge=link.edge_name, message=type(message).__name__)
 
     def link_up(self, link: Link, accepted: control.Accepted) -> None:
-        """Note that a tunnel works."""
-        self.counts.registered += 1
-        link.edge_name = accepted.edge
-        if link.edge is not None:
-            self._edges.answered(link.edge)
-        self._log.info(
-            "tunnel {tunnel} to {edge} at {address} is up",
-            tunnel=link.place,
-            edge=accepted.edge,
-            address=str(link.edge),
-        )
-        self._observe(TunnelUp(tunnel=link.place, edge=accepted.edge, address=str(link.edge)))
+        """Take what the edge said, and tell it what has changed since the hello."""
+        self._observe(TunnelUp(tunnel=link.index, edge=accepted.edge, address=str(link.edge)))
         self._accepted(accepted)
         self._offering.link_up(link)
         for route in self.routes.offered:
             if not route.origin.is_healthy:
                 link.send(route.health())
-        for other in self.links:
-            other.hasten()
 
     def link_down(self, link: Link, reason: str, retry_seconds: float | None) -> None:
-        """Note that a tunnel is gone."""
-        reason = reason.rstrip(".")  # Twisted's sentences have one
-        if retry_seconds is not None:
-            self.counts.lost += 1
-            self._log.info(
-                "tunnel {tunnel} to {address} is down: {reason}; again in {seconds:.1f} s",
-                tunnel=link.place,
-                address=str(link.edge),
-                reason=reason,
-                seconds=retry_seconds,
-            )
-        self._observe(TunnelDown(tunnel=link.place, address=str(link.edge), reason=reason, retry_seconds=retry_seconds))
-        self._check_stopped()
-
-    def is_served_elsewhere(self, link: Link) -> bool:
-        """Whether another tunnel is up; then one edge's refusal, as of a version, is not the end of the agent."""
-        return any(other.is_up for other in self.links if other is not link)
+        """Tell observers that a tunnel is gone."""
+        self._observe(TunnelDown(tunnel=link.index, address=str(link.edge), reason=reason, retry_seconds=retry_seconds))
 
     def link_refused(self, link: Link, refused: control.Refused) -> None:
         """Give up: no edge takes this agent."""
@@ -319,9 +284,18 @@ class AgentService(Service):
         self._log.error("edge {edge} refuses this agent: {reason}", edge=str(link.edge), reason=reason)
         self._give_up(refused.code, reason)
 
-    def left_tunnel_lost(self) -> None:
-        """Note that a tunnel that was left behind has ended."""
-        self._check_stopped()
+    def link_ended(self) -> None:
+        """Note the end of the agent when it stops and nothing of its tunnels is left."""
+        if self.is_stopping and not self._has_ended and self.links.has_finished:
+            self._has_ended = True
+            if self._deadline is not None and self._deadline.active():
+                self._deadline.cancel()
+            self.routes.stop()
+            self._credentials.close()
+            self._observe(Stopped())
+            stopped, self._stopped = self._stopped, []
+            for deferred in stopped:
+                deferred.callback(None)
 
     # Within.
 
@@ -352,18 +326,8 @@ class AgentService(Service):
     def _health_changed(self, route: Route) -> None:
         last = route.origin.last
         detail = last.detail if last is not None else ""
-        for link in self.links:
-            link.send(route.health())
+        self.links.send(route.health())
         self._observe(OriginChanged(origin=route.origin.text, healthy=route.origin.is_healthy, detail=detail))
-
-    def _renewed(self, chain_pem: str) -> None:
-        try:
-            self._credentials.renew(chain_pem)
-        except (BadCertificate, StateBroken, InvalidSettings) as error:
-            self._log.error("the renewed certificate cannot be used: {error}", error=str(error))
-            return
-        self._log.info("the certificate was renewed")
-        self._observe(CertificateRenewed(valid_until=self.identity.valid_until))
 
     def _give_up(self, code: str, reason: str) -> None:
         if self.is_stopping:
@@ -375,21 +339,16 @@ class AgentService(Service):
         for deferred in refused:
             deferred.errback(self._refusal)
 
-    def _is_idle(self) -> bool:
-        return not self._dialler.has_connections and all(link.is_over for link in self.links)
 
-    def _check_stopped(self) -> None:
-        if self.is_stopping and not self._is_over and self._is_idle():
-            self._is_over = True
-            if self._deadline is not None and self._deadline.active():
-                self._deadline.cancel()
-            self.routes.stop()
-            self._credentials.close()
-            self._observe(Stopped())
-            stopped, self._stopped = self._stopped, []
-            for deferred in stopped:
-                deferred.callback(None)
+def edges_of(settings: AgentSettings, identity: Identity) -> Edges:
+    """Return where the edges are, by what the agent was told and what it remembers."""
+    return Edges(
+        fixed=settings.edges,
+        zone=settings.zone,
+        seen=read_addresses(identity.seen_edges),
+        enrolled=read_addresses(identity.edges),
+    )
 
 
 def _ignore(event: Event) -> None:
-    """Nobody observes the agent."""
+    """Default observer: does nothing."""

@@ -15,6 +15,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from warp_twisted.agent.edge_address import EdgeAddress, parse_edge
 from warp_twisted.agent.origins import OriginRequest
 from warp_twisted.agent.origins.ingress import Ingress, compile_ingress
 from warp_twisted.configuration import convert, parse, read_file
@@ -25,7 +26,6 @@ DEFAULT_STATE = "/var/lib/warp-agent"
 DEFAULT_TUNNELS = 4  # cloudflared's count: two edges, two tunnels each
 MAX_TUNNELS = 32
 MAX_RULES = 1000
-TUNNEL_PORT = 7844  # where edges listen unless told otherwise; cloudflared's port
 
 ALIASES = {
     "connectTimeout": "connect_timeout",
@@ -73,8 +73,8 @@ class AgentSettings:
     """
     Everything the agent was told, checked.
 
-    `edges` are host and port pairs that replace those of the token; with `zone` the agent looks edges up by
-    `SRV _warp-edge._tcp.<zone>` at each dial; with neither it uses those that enrollment gave.
+    `edges` replace those of the join token; with `zone` the agent looks edges up by `SRV _warp-edge._tcp.<zone>` at
+    each dial; with neither it uses those that enrollment gave.
     """
 
     ingress: Ingress
@@ -82,7 +82,7 @@ class AgentSettings:
     token_file: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     tunnels: int = DEFAULT_TUNNELS
-    edges: tuple[tuple[str, int], ...] = ()
+    edges: tuple[EdgeAddress, ...] = ()
     zone: str = ""
     metrics: str | None = None
     drain_seconds: float = 30.0
@@ -160,48 +160,30 @@ def read_agent_settings(path: str) -> AgentSettings:
     return _checked(read_file(path, dict[str, object]), path)
 
 
-def parse_duration(text: str, place: str) -> float:
+def parse_duration(text: str, key: str) -> float:
     """
     Read a length of time such as `30s`, `1m30s` or `500ms`, as Go programs write it.
 
     :returns: seconds.
-    :raises InvalidSettings: naming `place`.
+    :raises InvalidSettings: naming the key.
     """
     match = _DURATION.fullmatch(text.strip())
     if match is None or not any(match.groups()):
-        raise InvalidSettings(f"{place}: expected a length of time such as 30s, 1m30s or 500ms, got {text!r}")
+        raise InvalidSettings(f"{key}: expected a length of time such as 30s, 1m30s or 500ms, got {text!r}")
     hours, minutes, seconds, thousandths = (float(part or 0) for part in match.groups())
     return hours * 3600 + minutes * 60 + seconds + thousandths / 1000
 
 
-def parse_edge(text: str, place: str) -> tuple[str, int]:
-    """
-    Read `host`, `host:port` or `[address]:port`; the port is 7844 unless given.
-
-    :raises InvalidSettings: naming `place`.
-    """
-    host, colon, port = text, "", ""
-    if text.startswith("["):
-        host, bracket, rest = text[1:].partition("]")
-        colon, port = rest[:1] or (":" if not bracket else ""), rest[1:]
-    elif text.count(":") == 1:
-        host, colon, port = text.partition(":")
-    is_port = port.isascii() and port.isdigit() and len(port) <= 5 and 0 < int(port) < 65536
-    if not re.fullmatch(r"[\w.:-]+", host) or colon not in ("", ":") or (colon and not is_port):
-        raise InvalidSettings(f"{place}: expected host:port, got {text!r}")
-    return host, int(port) if colon else TUNNEL_PORT
-
-
-def parse_labels(labels: Mapping[str, str], place: str = "labels") -> Mapping[str, str]:
+def parse_labels(labels: Mapping[str, str], key: str = "labels") -> Mapping[str, str]:
     """
     Check an agent's labels.
 
-    :raises InvalidSettings: naming `place`.
+    :raises InvalidSettings: naming the key.
     """
     try:
         check_labels(labels)
     except InvalidName as error:
-        raise InvalidSettings(f"{place}: {error}") from error
+        raise InvalidSettings(f"{key}: {error}") from error
     return dict(labels)
 
 
@@ -226,20 +208,20 @@ def _spell(raw: dict[str, object]) -> None:
             }
 
 
-def spell_origin_request(values: Mapping[str, object], place: str) -> dict[str, object]:
+def spell_origin_request(values: Mapping[str, object], path: str) -> dict[str, object]:
     """
     Return an `originRequest` mapping in our spelling, lengths of time as seconds.
 
-    :raises InvalidSettings: naming the key under `place`, if it is one that a byte pipe cannot follow.
+    :raises InvalidSettings: naming the key under `path`, if it is one that a byte pipe cannot follow.
     """
     spelled: dict[str, object] = {}
     for key, value in values.items():
         if key in REFUSED:
-            raise InvalidSettings(f"{place}.{key}: not possible: {REFUSED[key]}")
+            raise InvalidSettings(f"{path}.{key}: not possible: {REFUSED[key]}")
         ours = ALIASES.get(key, key)
         if ours in spelled:
-            raise InvalidSettings(f"{place}.{key}: {ours} is given twice, in two spellings")
+            raise InvalidSettings(f"{path}.{key}: {ours} is given twice, in two spellings")
         if ours == "connect_timeout" and isinstance(value, str):
-            value = parse_duration(value, f"{place}.{key}")
+            value = parse_duration(value, f"{path}.{key}")
         spelled[ours] = value
     return spelled

@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 
 from warp_twisted.agent.check import check_agent, find_token
 from warp_twisted.agent.events import Event, TunnelDown, TunnelUp
-from warp_twisted.agent.runner import AgentProgram
+from warp_twisted.agent.runner import AgentRunner
 from warp_twisted.agent.settings import AgentSettings, read_agent_settings
 from warp_twisted.ca.tokens import JoinTokenText
 from warp_twisted.errors import InvalidSettings, WarpError
@@ -65,7 +65,7 @@ Examples:
             raise InvalidSettings(f"{source}: {error}") from error
 
 
-class Program(MultiService):
+class TwistdAgent(MultiService):
     """The agent as a program: its log, signals, its settings file, and systemd."""
 
     _log = Logger()
@@ -77,7 +77,7 @@ class Program(MultiService):
         self._settings = settings
         self._output = output
         self._systemd = Systemd(os.environ.get("NOTIFY_SOCKET"), os.environ.get("WATCHDOG_USEC"))
-        self._program = AgentProgram(
+        self._runner = AgentRunner(
             reactor,
             settings,
             read_token=self._read_token,
@@ -86,7 +86,7 @@ class Program(MultiService):
             lookup_service=lambda name: lookupService(name, timeout=(1, 2, 4)),
             is_patient=True,
         )
-        self._program.setServiceParent(self)
+        self._runner.setServiceParent(self)
         self._seen = _signature(self._path)
         self._watch = LoopingCall(self._look_at_file)
         self._watch.clock = reactor
@@ -105,7 +105,7 @@ class Program(MultiService):
         self._systemd.extend_timeout(READY_SECONDS + STOP_MARGIN_SECONDS)
         self._reactor.callLater(READY_SECONDS, self._ready, "no edge answers yet")
         super().startService()
-        self._program.ended.addErrback(self._ended)
+        self._runner.ended.addErrback(self._ended)
         self._systemd.start_watchdog(self._reactor)
         self._watch.start(WATCH_SECONDS, now=False)
 
@@ -148,11 +148,11 @@ class Program(MultiService):
 
     def _reload(self) -> None:
         self._seen = _signature(self._path)
-        if self._program.agent is None:
+        if self._runner.agent is None:
             return  # still enrolling
         self._systemd.reloading()
-        is_good = self._program.reload()
-        agent = self._program.agent
+        is_good = self._runner.reload()
+        agent = self._runner.agent
         if is_good and agent is not None:
             self._settings = agent.settings
             if self._output is not None:
@@ -171,17 +171,17 @@ class Program(MultiService):
             self._systemd.ready(status)
 
     def _status(self) -> str:
-        agent = self._program.agent
+        agent = self._runner.agent
         return "starting" if agent is None else f"{agent.tunnels_up} of {len(agent.links)} tunnels are up"
 
 
-def makeService(options: Options) -> Program:
+def makeService(options: Options) -> TwistdAgent:
     """Build the agent that the options describe."""
     from twisted.internet import reactor
 
     prepare(reactor)
     settings = options.settings
-    return Program(
+    return TwistdAgent(
         reactor, options["config"], settings, open_log(options.parent or {}, settings.log_format, settings.log_level)
     )
 

@@ -1,18 +1,20 @@
-"""Tests of `warp_twisted.agent.identity.renewal`: renewing; spreading is tested on sockets in `tests.system.agent`."""
+"""Tests of `warp_twisted.agent.identity.renewal`."""
 
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from warp_twisted.agent.identity.renewal import INTERVAL_SECONDS, RENEW_RETRY_SECONDS, Upkeep
-from warp_twisted.agent.links.edges import EdgeAddress, Edges
-from warp_twisted.wire.control import ControlMessage, RenewRequest
+from warp_twisted.agent.identity.credentials import Credentials
+from warp_twisted.agent.identity.renewal import INTERVAL_SECONDS, RETRY_SECONDS, Renewal
+from warp_twisted.ca.errors import BadCertificate
+from warp_twisted.wire.control import RenewRequest
 
 
-class FakeCredentials:
+class FakeCredentials(Credentials):
     """Credentials that are due at a time."""
 
     def __init__(self) -> None:
         self.due_at = 100.0
+        self.chains: list[str] = []
 
     def should_renew(self, now: float) -> bool:
         """Whether it is time."""
@@ -22,18 +24,24 @@ class FakeCredentials:
         """Return what stands for a request."""
         return "csr"
 
+    def renew(self, chain_pem: str) -> None:
+        """Take any certificate but a bad one."""
+        if chain_pem == "bad":
+            raise BadCertificate("not ours")
+        self.chains.append(chain_pem)
 
-class FakeLink:
-    """A link that remembers what was sent."""
 
-    def __init__(self, is_up: bool) -> None:
-        self.is_up = is_up
-        self.edge = EdgeAddress("a", 1)
-        self.sent: list[ControlMessage] = []
+class FakeTunnels:
+    """Tunnels that remember what was sent."""
 
-    def send(self, message: ControlMessage) -> None:
+    def __init__(self) -> None:
+        self.up_count = 1
+        self.sent: list[RenewRequest] = []
+
+    def send_one(self, message: RenewRequest) -> bool:
         """Remember."""
         self.sent.append(message)
+        return True
 
 
 class RenewTests(SynchronousTestCase):
@@ -41,42 +49,39 @@ class RenewTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.clock = Clock()
-        self.links = [FakeLink(False), FakeLink(True), FakeLink(True)]
+        self.tunnels = FakeTunnels()
         self.credentials = FakeCredentials()
-        edges = Edges(fixed=[EdgeAddress("a", 1)])
-        self.upkeep = Upkeep(self.clock, self.links, edges, self.credentials, self.clock.seconds)
-        self.upkeep.start()
+        self.renewal = Renewal(self.clock, self.credentials, self.tunnels, self.clock.seconds)
+        self.renewal.start()
 
     def advance(self, seconds: float) -> None:
         """Let time pass, look by look."""
         self.clock.pump([INTERVAL_SECONDS] * int(seconds // INTERVAL_SECONDS))
 
     def sent(self) -> int:
-        """Return how many requests were sent, by whatever link."""
-        return sum(len(link.sent) for link in self.links)
+        """Return how many requests were sent."""
+        return len(self.tunnels.sent)
 
     def test_when_due(self) -> None:
-        """The first tunnel that is up carries one request when it is time, not before."""
+        """One request is sent when it is time, not before."""
         self.advance(90)
         self.assertEqual(self.sent(), 0)
         self.advance(30)
-        self.assertEqual(self.links[1].sent, [RenewRequest(csr_pem="csr")])
-        self.assertEqual(self.sent(), 1)
+        self.assertEqual(self.tunnels.sent, [RenewRequest(csr_pem="csr")])
 
     def test_no_answer(self) -> None:
         """Without an answer it is asked again after a while."""
-        self.advance(105 + RENEW_RETRY_SECONDS)
+        self.advance(105 + RETRY_SECONDS)
         self.assertEqual(self.sent(), 2)
 
     def test_no_tunnel(self) -> None:
         """Without a tunnel it waits, and asks as soon as there is one."""
-        for link in self.links:
-            link.is_up = False
+        self.tunnels.up_count = 0
         self.advance(150)
         self.assertEqual(self.sent(), 0)
-        self.links[2].is_up = True
+        self.tunnels.up_count = 1
         self.advance(INTERVAL_SECONDS)
-        self.assertEqual(len(self.links[2].sent), 1)
+        self.assertEqual(self.sent(), 1)
 
     def test_renewed(self) -> None:
         """A new certificate is not asked for again."""
@@ -91,16 +96,22 @@ class RenewTests(SynchronousTestCase):
         self.credentials.due_at = 105 + 2 * INTERVAL_SECONDS
         self.advance(2 * INTERVAL_SECONDS)
         self.assertEqual(self.sent(), 2)
-        self.assertLess(2 * INTERVAL_SECONDS, RENEW_RETRY_SECONDS)
+        self.assertLess(2 * INTERVAL_SECONDS, RETRY_SECONDS)
 
     def test_asked_at_once(self) -> None:
         """A change of roots does not wait for the next look, nor for an answer that is out."""
         self.advance(105)
-        self.upkeep.renew_now()
+        self.renewal.ask_now()
         self.assertEqual(self.sent(), 2)
 
     def test_stop(self) -> None:
         """Nothing is left on the clock."""
-        self.upkeep.stop()
-        self.upkeep.stop()
+        self.renewal.stop()
+        self.renewal.stop()
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_answer(self) -> None:
+        """A certificate that an edge issued is used; one that is not ours is logged and left."""
+        self.assertTrue(self.renewal.renewed("chain"))
+        self.assertFalse(self.renewal.renewed("bad"))
+        self.assertEqual(self.credentials.chains, ["chain"])

@@ -9,8 +9,9 @@ from twisted.names.dns import SRV, Record_SRV, RRHeader
 from twisted.names.error import DNSNameError, DNSQueryTimeoutError, DNSServerError
 from twisted.trial.unittest import SynchronousTestCase
 
+from warp_twisted.agent.edge_address import EdgeAddress
 from warp_twisted.agent.errors import NoEdge
-from warp_twisted.agent.links.edges import FAILED_SECONDS, MAX_EDGES, EdgeAddress, Edges, read_addresses
+from warp_twisted.agent.links.edges import FAILED_SECONDS, MAX_EDGES, Edges, read_addresses
 
 A, B, C = (EdgeAddress(f"edge{name}.example", 7844) for name in "abc")
 Answer = tuple[Sequence[RRHeader], Sequence[RRHeader], Sequence[RRHeader]]
@@ -36,7 +37,9 @@ class FakeLookup:
         self.asked.append(name)
         if self.failure is not None:
             return fail(self.failure)
-        payloads = [Record_SRV(*numbers, target.encode()) for *numbers, target in self.records]
+        payloads = [
+            Record_SRV(priority, weight, port, target.encode()) for priority, weight, port, target in self.records
+        ]
         return succeed(([RRHeader(name, SRV, payload=payload) for payload in payloads], [], []))
 
 
@@ -133,11 +136,6 @@ class ChooseTests(SynchronousTestCase):
 
 class AddressTests(SynchronousTestCase):
     """Addresses as edges write them."""
-
-    def test_text(self) -> None:
-        """What is parsed is written the same way."""
-        for text in ("edge1.example:7844", "192.0.2.1:1", "[2001:db8::1]:65535"):
-            self.assertEqual(str(EdgeAddress.parse(text)), text)
 
     def test_what_is_none_is_left_out(self) -> None:
         """Peers may say anything."""

@@ -7,10 +7,11 @@ from twisted.internet.error import ConnectionRefusedError
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from warp_twisted.agent.edge_address import EdgeAddress
 from warp_twisted.agent.links.backoff import HASTEN_SECONDS, QUICK_SECONDS
-from warp_twisted.agent.links.draining import LEAVE_SECONDS, SETTLE_SECONDS
-from warp_twisted.agent.links.edges import EdgeAddress
-from warp_twisted.agent.links.link import REGISTER_SECONDS, Link
+from warp_twisted.agent.links.draining import LEAVE_SECONDS, NOTICE_SECONDS
+from warp_twisted.agent.links.lifecycle import REGISTER_SECONDS
+from warp_twisted.agent.links.link import Link
 from warp_twisted.testing import RecordingDelegate, RecordingReceiver, TunnelPair, tunnel_pair
 from warp_twisted.tunnel import TunnelDelegate, TunnelProtocol
 from warp_twisted.wire.control import Accepted, ControlMessage, Drain, Hello, Refused, RoutesChanged
@@ -22,7 +23,7 @@ BUSY = Refused(code="overloaded", reason="full", retry=True)
 NEVER = Refused(code="not_allowed", reason="no", retry=False)
 
 
-class FakeHome:
+class FakeOwner:
     """An agent that dials when the test says so, and remembers what its link tells."""
 
     def __init__(self, clock: Clock) -> None:
@@ -37,9 +38,9 @@ class FakeHome:
     def dial(self, link: Link, delegate: TunnelDelegate) -> Deferred[TunnelProtocol]:
         """Remember the dial."""
         link.edge = EdgeAddress("edge1", 7844)
-        dialling: Deferred[TunnelProtocol] = Deferred(self._cancel)
-        self.dials.append((delegate, dialling))
-        return dialling
+        dialing: Deferred[TunnelProtocol] = Deferred(self._cancel)
+        self.dials.append((delegate, dialing))
+        return dialing
 
     def _cancel(self, _: Deferred[TunnelProtocol]) -> None:
         self.cancelled += 1
@@ -86,20 +87,20 @@ class LinkTestCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
         self.clock.advance(1000)
-        self.home = FakeHome(self.clock)
-        self.link = Link(1, 4, self.home, self.clock, Random(1))
+        self.owner = FakeOwner(self.clock)
+        self.link = Link(1, 4, self.owner, self.clock, Random(1))
         self.edges: list[RecordingDelegate] = []
         self.pairs: list[TunnelPair] = []
         self.link.start()
 
     def open(self) -> TunnelPair:
         """Let the last dial succeed."""
-        delegate, dialling = self.home.dials[-1]
+        delegate, dialing = self.owner.dials[-1]
         edge = RecordingDelegate()
         pair = tunnel_pair(edge, delegate, clock=self.clock)
         self.edges.append(edge)
         self.pairs.append(pair)
-        dialling.callback(pair.agent)
+        dialing.callback(pair.agent)
         return pair
 
     def answer(self, message: ControlMessage, which: int = -1) -> None:
@@ -120,6 +121,18 @@ class LinkTestCase(SynchronousTestCase):
         self.pairs[which].pump()
         return visit
 
+    def slots(self) -> list[int]:
+        """Return the slot of each hello, in order."""
+        return [hello.slot for edge in self.edges for hello in edge.messages if isinstance(hello, Hello)]
+
+    def delays(self) -> list[float]:
+        """Return how long the link said that it would wait, each time that it would."""
+        return [seconds for _, seconds in self.owner.downs if seconds is not None]
+
+    def wait(self) -> None:
+        """Let the time pass that the link last said it would wait."""
+        self.clock.advance(self.delays()[-1])
+
     def lose(self, which: int = -1) -> None:
         """Let the network take a tunnel away."""
         self.pairs[which].edge_transport.lose()
@@ -132,49 +145,49 @@ class RetryTests(LinkTestCase):
     def test_registers(self) -> None:
         """The hello is sent when the edge is verified; the link is up when it was accepted."""
         self.open()
-        self.assertEqual(self.edges[0].messages, [self.home.hello(self.link)])
+        self.assertEqual(self.edges[0].messages, [self.owner.hello(self.link)])
         self.assertFalse(self.link.is_up)
         self.answer(ACCEPTED)
         self.assertTrue(self.link.is_up)
-        self.assertEqual(self.home.told, [("up", "edge1")])
+        self.assertEqual(self.owner.told, [("up", "edge1")])
         self.answer(BUSY)
-        self.assertEqual(self.home.told[1:], [("control", BUSY)])
+        self.assertEqual(self.owner.told[1:], [("control", BUSY)])
 
     def test_dial_fails(self) -> None:
         """A dial that fails is tried again soon, and told with its reason."""
-        self.home.dials[0][1].errback(ConnectionRefusedError())
-        ((reason, delay),) = self.home.downs
+        self.owner.dials[0][1].errback(ConnectionRefusedError())
+        ((reason, _),) = self.owner.downs
         self.assertIn("refused", reason)
-        self.clock.advance(delay - 0.001)
-        self.assertEqual(len(self.home.dials), 1)
+        self.clock.advance(self.delays()[0] - 0.001)
+        self.assertEqual(len(self.owner.dials), 1)
         self.clock.advance(0.001)
-        self.assertEqual(len(self.home.dials), 2)
+        self.assertEqual(len(self.owner.dials), 2)
 
     def test_edge_is_away_for_a_while(self) -> None:
         """However many dials fail in the first minutes, the next is never more than a few seconds away."""
         for _ in range(40):
-            self.home.dials[-1][1].errback(ConnectionRefusedError())
-            self.clock.advance(self.home.downs[-1][1])
-        self.assertEqual(len(self.home.dials), 41)
-        self.assertLessEqual(max(delay for _, delay in self.home.downs), QUICK_SECONDS)
+            self.owner.dials[-1][1].errback(ConnectionRefusedError())
+            self.wait()
+        self.assertEqual(len(self.owner.dials), 41)
+        self.assertLessEqual(max(self.delays()), QUICK_SECONDS)
 
     def test_lost(self) -> None:
-        """A tunnel that is lost is dialled again with the same slot."""
+        """A tunnel that is lost is dialed again with the same slot."""
         self.register()
         self.lose()
         self.assertFalse(self.link.is_up)
-        self.clock.advance(self.home.downs[-1][1])
+        self.wait()
         self.register()
-        self.assertEqual([edge.messages[0].slot for edge in self.edges], [1, 1])
+        self.assertEqual(self.slots(), [1, 1])
         self.assertTrue(self.link.is_up)
 
     def test_lost_before_it_was_accepted(self) -> None:
         """A tunnel that is lost in between counts as a failure, once."""
         self.open()
         self.lose()
-        self.assertEqual(len(self.home.downs), 1)
-        self.clock.advance(self.home.downs[-1][1])
-        self.assertEqual(len(self.home.dials), 2)
+        self.assertEqual(len(self.owner.downs), 1)
+        self.wait()
+        self.assertEqual(len(self.owner.dials), 2)
 
     def test_edge_does_not_answer_the_hello(self) -> None:
         """An edge that never answers is given up, and its tunnel closed."""
@@ -182,53 +195,53 @@ class RetryTests(LinkTestCase):
         self.clock.advance(REGISTER_SECONDS)
         pair.pump()
         self.assertTrue(pair.agent.is_over)
-        self.assertIn("did not answer our hello", self.home.downs[0][0])
+        self.assertIn("did not answer our hello", self.owner.downs[0][0])
 
     def test_edge_answers_nonsense(self) -> None:
         """Anything but an answer to the hello ends the tunnel."""
         self.open()
         self.answer(RoutesChanged(routes=[]))
-        self.assertIn("RoutesChanged", self.home.downs[0][0])
+        self.assertIn("RoutesChanged", self.owner.downs[0][0])
 
     def test_refused_for_now(self) -> None:
         """A refusal with hope is tried again."""
         self.open()
         self.answer(BUSY)
-        self.assertEqual(self.home.downs[0][0], "full (overloaded)")
-        self.clock.advance(self.home.downs[0][1])
-        self.assertEqual(len(self.home.dials), 2)
+        self.assertEqual(self.owner.downs[0][0], "full (overloaded)")
+        self.wait()
+        self.assertEqual(len(self.owner.dials), 2)
 
     def test_refused_for_good(self) -> None:
         """A refusal without hope is told and not tried again."""
         self.open()
         self.answer(NEVER)
-        self.assertEqual(self.home.told, [("refused", "not_allowed")])
+        self.assertEqual(self.owner.told, [("refused", "not_allowed")])
         self.clock.advance(3600)
-        self.assertEqual(len(self.home.dials), 1)
-        self.assertTrue(self.link.is_over)
+        self.assertEqual(len(self.owner.dials), 1)
+        self.assertTrue(self.link.has_finished)
 
     def test_refused_by_one_edge(self) -> None:
         """While another link is served, a refusal without hope is only this edge's, and tried again."""
-        self.home.is_served = True
+        self.owner.is_served = True
         self.open()
         self.answer(NEVER)
-        self.assertEqual(self.home.downs[0][0], "no (not_allowed)")
-        self.home.is_served = False
-        self.clock.advance(self.home.downs[0][1])
+        self.assertEqual(self.owner.downs[0][0], "no (not_allowed)")
+        self.owner.is_served = False
+        self.wait()
         self.open()
         self.answer(NEVER)
-        self.assertEqual(self.home.told, [("refused", "not_allowed")])
+        self.assertEqual(self.owner.told, [("refused", "not_allowed")])
 
     def test_hasten(self) -> None:
         """A link that waits tries at once when told that the network is back; others do not care."""
         self.link.hasten()
         for _ in range(4):
-            self.home.dials[-1][1].errback(ConnectionRefusedError())
-            self.clock.advance(self.home.downs[-1][1])
-        self.home.dials[-1][1].errback(ConnectionRefusedError())
+            self.owner.dials[-1][1].errback(ConnectionRefusedError())
+            self.wait()
+        self.owner.dials[-1][1].errback(ConnectionRefusedError())
         self.link.hasten()
         self.clock.advance(HASTEN_SECONDS)
-        self.assertEqual(len(self.home.dials), 6)
+        self.assertEqual(len(self.owner.dials), 6)
         self.register()
         self.link.hasten()
         self.assertTrue(self.link.is_up)
@@ -242,16 +255,16 @@ class LeaveTests(LinkTestCase):
         self.register()
         visit = self.visit()
         self.answer(Drain(reason="restart"))
-        self.assertEqual(self.home.downs[-1], ("the edge is draining", 0.0))
+        self.assertEqual(self.owner.downs[-1], ("the edge is draining", 0.0))
         self.register()
         self.assertTrue(self.link.is_up)
         late = self.visit(0)
         self.assertEqual([each.openings[0].code for each in (visit, late)], [OpeningCode.OPENED] * 2)
-        self.assertEqual([edge.messages[0].slot for edge in self.edges], [1, 5])
+        self.assertEqual(self.slots(), [1, 5])
         self.assertEqual(self.edges[0].drains, [])
         self.pairs[0].edge.close()
         self.pairs[0].pump()
-        self.assertEqual(self.home.told[-1], ("left", None))
+        self.assertEqual(self.owner.told[-1], ("left", None))
         self.assertTrue(self.link.is_up)
 
     def test_edge_that_never_closes(self) -> None:
@@ -267,7 +280,7 @@ class LeaveTests(LinkTestCase):
         """An edge that drains before it accepted is tried again later."""
         self.open()
         self.answer(Drain())
-        self.assertEqual(self.home.downs[0][0], "the edge is draining")
+        self.assertEqual(self.owner.downs[0][0], "the edge is draining")
 
     def test_move(self) -> None:
         """The old tunnel serves until the new one is up; then its edge is told, and what is under way finishes."""
@@ -279,23 +292,23 @@ class LeaveTests(LinkTestCase):
         self.register()
         self.pairs[0].pump()
         self.assertEqual(self.edges[0].drains[0].reason, "moved to another edge")
-        self.clock.advance(SETTLE_SECONDS)
+        self.clock.advance(NOTICE_SECONDS)
         self.pairs[0].pump()
         self.assertFalse(self.pairs[0].agent.is_over)
-        for stream in self.home.streams:
+        for stream in self.owner.streams:
             stream.end()
         self.pairs[0].pump()
         visit.stream.end()
         self.pairs[0].pump()
-        self.home.streams[0].reset()
-        self.home.streams[1].reset()
+        self.owner.streams[0].reset()
+        self.owner.streams[1].reset()
         self.pairs[0].pump()
         self.assertTrue(self.pairs[0].agent.is_over)
 
     def test_move_only_when_up(self) -> None:
         """A link without a tunnel has nothing to move."""
         self.link.move()
-        self.assertEqual(len(self.home.dials), 1)
+        self.assertEqual(len(self.owner.dials), 1)
 
     def test_slots_alternate(self) -> None:
         """The slot of a tunnel that is still there is not used again."""
@@ -303,7 +316,7 @@ class LeaveTests(LinkTestCase):
         for _ in range(3):
             self.link.move()
             self.register()
-        self.assertEqual([edge.messages[0].slot for edge in self.edges], [1, 5, 1, 5])
+        self.assertEqual(self.slots(), [1, 5, 1, 5])
 
 
 class DrainTests(LinkTestCase):
@@ -317,44 +330,45 @@ class DrainTests(LinkTestCase):
         self.pairs[0].pump()
         self.assertEqual(self.edges[0].drains[0].reason, "stop")
         self.assertEqual(self.visit().openings[0].code, OpeningCode.OPENED)
-        self.clock.advance(SETTLE_SECONDS)
+        self.clock.advance(NOTICE_SECONDS)
         self.pairs[0].pump()
         self.assertFalse(self.pairs[0].edge.can_open_stream)
-        self.assertEqual(self.home.downs, [])
-        for stream in self.home.streams:
+        self.assertEqual(self.owner.downs, [])
+        for stream in self.owner.streams:
             stream.reset()
         self.pairs[0].pump()
         self.assertEqual(visit.errors[0].args[0], "stream 2 was reset by the peer")
-        self.assertEqual(self.home.downs[-1][1], None)
-        self.assertTrue(self.link.is_over)
-        self.assertEqual([call for call in self.clock.getDelayedCalls() if call.func == self.pairs[0].agent.drain], [])
+        self.assertEqual(self.owner.downs[-1][1], None)
+        self.assertTrue(self.link.has_finished)
+        pending = [str(call) for call in self.clock.getDelayedCalls()]
+        self.assertEqual([call for call in pending if "drain" in call], [])
 
     def test_deadline(self) -> None:
         """Streams that do not end are cut at the deadline."""
         self.register()
         visit = self.visit()
         self.link.drain("stop", 5.0)
-        self.clock.advance(SETTLE_SECONDS)
+        self.clock.advance(NOTICE_SECONDS)
         self.pairs[0].pump()
-        self.clock.advance(5.0 - SETTLE_SECONDS)
+        self.clock.advance(5.0 - NOTICE_SECONDS)
         self.pairs[0].pump()
         self.assertEqual(len(visit.errors), 1)
-        self.assertTrue(self.link.is_over)
+        self.assertTrue(self.link.has_finished)
 
     def test_drain_without_a_tunnel(self) -> None:
         """A link that dials, registers or waits stops at once."""
         for prepare in (
             lambda: None,
             self.open,
-            lambda: self.home.dials[-1][1].errback(ConnectionRefusedError()),
+            lambda: self.owner.dials[-1][1].errback(ConnectionRefusedError()),
         ):
             self.setUp()
             prepare()
             self.link.drain("stop", 30.0)
-            self.assertTrue(self.link.is_over)
-            self.assertIsNone(self.home.downs[-1][1])
+            self.assertTrue(self.link.has_finished)
+            self.assertIsNone(self.owner.downs[-1][1])
             self.clock.advance(3600)
-            self.assertEqual(len(self.home.dials), 1)
+            self.assertEqual(len(self.owner.dials), 1)
 
     def test_drain_with_a_tunnel_that_was_left(self) -> None:
         """A tunnel that the link has left is finished as well, and waited for."""
@@ -363,14 +377,14 @@ class DrainTests(LinkTestCase):
         self.link.move()
         self.register()
         self.link.drain("stop", 30.0)
-        self.clock.advance(SETTLE_SECONDS)
+        self.clock.advance(NOTICE_SECONDS)
         self.pairs[1].pump()
         self.pairs[0].pump()
         self.assertTrue(self.pairs[1].agent.is_over)
-        self.assertFalse(self.link.is_over)
-        self.home.streams[0].reset()
+        self.assertFalse(self.link.has_finished)
+        self.owner.streams[0].reset()
         self.pairs[0].pump()
-        self.assertTrue(self.link.is_over)
+        self.assertTrue(self.link.has_finished)
 
     def test_stop(self) -> None:
         """In every state a link can be stopped at once, and then nothing more happens."""
@@ -378,9 +392,9 @@ class DrainTests(LinkTestCase):
             lambda: None,
             self.open,
             self.register,
-            lambda: self.home.dials[-1][1].errback(ConnectionRefusedError()),
-            lambda: (self.register(), self.link.drain("stop", 30.0)),
-            lambda: (self.register(), self.link.move(), self.register()),
+            lambda: self.owner.dials[-1][1].errback(ConnectionRefusedError()),
+            self.drain_with_a_tunnel,
+            self.move_to_a_new_tunnel,
         ):
             self.setUp()
             prepare()
@@ -388,24 +402,35 @@ class DrainTests(LinkTestCase):
             for pair in self.pairs:
                 pair.pump()
                 self.assertTrue(pair.agent.is_over)
-            self.assertTrue(self.link.is_over)
-            dials = len(self.home.dials)
+            self.assertTrue(self.link.has_finished)
+            dials = len(self.owner.dials)
             self.link.stop()
             self.link.hasten()
             self.link.move()
             self.link.drain("again", 1.0)
             self.clock.advance(3600)
-            self.assertEqual(len(self.home.dials), dials)
+            self.assertEqual(len(self.owner.dials), dials)
 
-    def test_stop_while_dialling(self) -> None:
+    def drain_with_a_tunnel(self) -> None:
+        """Get to the state in which the last streams are waited for."""
+        self.register()
+        self.link.drain("stop", 30.0)
+
+    def move_to_a_new_tunnel(self) -> None:
+        """Get to the state in which an old tunnel serves beside the new one."""
+        self.register()
+        self.link.move()
+        self.register()
+
+    def test_stop_while_dialing(self) -> None:
         """The dial is cancelled."""
         self.link.stop()
-        self.assertEqual(self.home.cancelled, 1)
-        self.assertEqual(self.home.downs, [("the agent stops", None)])
+        self.assertEqual(self.owner.cancelled, 1)
+        self.assertEqual(self.owner.downs, [("the agent stops", None)])
 
     def test_late_tunnel(self) -> None:
         """A tunnel that comes up after the link was stopped is closed."""
-        delegate, _ = self.home.dials[0]
+        delegate, _ = self.owner.dials[0]
         self.link.stop()
         pair = tunnel_pair(RecordingDelegate(), delegate, clock=self.clock)
         self.assertTrue(pair.agent.is_over)

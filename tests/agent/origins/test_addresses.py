@@ -1,88 +1,33 @@
 """Tests of `warp_twisted.agent.origins.addresses`."""
 
-from twisted.internet.defer import Deferred, fail, succeed
-from twisted.internet.endpoints import HostnameEndpoint, TCP4ClientEndpoint, TCP6ClientEndpoint
-from twisted.internet.error import ConnectionRefusedError
-from twisted.internet.interfaces import IProtocol, IProtocolFactory, IStreamClientEndpoint
-from twisted.internet.protocol import Factory, Protocol
-from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
-from zope.interface import implementer
-from zope.interface.verify import verifyObject
 
-from warp_twisted.agent.origins.addresses import LoopbackEndpoint, tcp_endpoint
-
-
-@implementer(IStreamClientEndpoint)
-class FakeEndpoint:
-    """An endpoint that connects or refuses at once and counts."""
-
-    def __init__(self, answers: bool) -> None:
-        self.answers = answers
-        self.attempts = 0
-
-    def connect(self, factory: IProtocolFactory) -> Deferred[IProtocol]:
-        """Answer as told."""
-        self.attempts += 1
-        if not self.answers:
-            return fail(ConnectionRefusedError(str(self.attempts)))
-        protocol = factory.buildProtocol(None)
-        assert protocol is not None
-        return succeed(protocol)
+from warp_twisted.agent.origins.addresses import split_address
+from warp_twisted.errors import InvalidSettings
 
 
-class LoopbackEndpointTests(SynchronousTestCase):
-    """`localhost` without a resolver."""
+class SplitAddressTests(SynchronousTestCase):
+    """Scheme, host and port of a service."""
 
-    def test_interface(self) -> None:
-        """It is an endpoint like any other."""
-        verifyObject(IStreamClientEndpoint, LoopbackEndpoint(FakeEndpoint(True), FakeEndpoint(True)))
+    def test_parts(self) -> None:
+        """Hosts are in small letters, IPv6 addresses without brackets, and a missing port is the default."""
+        for service, default, parts in (
+            ("http://LOCALHOST:3000", 80, ("http", "localhost", 3000)),
+            ("https://[2001:DB8::1]/", 443, ("https", "2001:db8::1", 443)),
+            ("tcp://10.0.0.1:5432", None, ("tcp", "10.0.0.1", 5432)),
+        ):
+            self.assertEqual(split_address(service, default), parts)
 
-    def test_remembers_what_answered(self) -> None:
-        """After the first address refused once, the other is tried first."""
-        first, other = FakeEndpoint(False), FakeEndpoint(True)
-        endpoint = LoopbackEndpoint(first, other)
-        for _ in range(3):
-            self.successResultOf(endpoint.connect(Factory.forProtocol(Protocol)))
-        self.assertEqual((first.attempts, other.attempts), (1, 3))
-
-    def test_both_refused(self) -> None:
-        """The failure is that of the first address, and the order stays."""
-        first, other = FakeEndpoint(False), FakeEndpoint(False)
-        endpoint = LoopbackEndpoint(first, other)
-        for attempt in ("1", "2"):
-            failure = self.failureResultOf(endpoint.connect(Factory.forProtocol(Protocol)), ConnectionRefusedError)
-            self.assertEqual(failure.value.osError, attempt)
-        self.assertEqual((first.attempts, other.attempts), (2, 2))
-
-    def test_other_failures_are_final(self) -> None:
-        """A mistake of ours, such as a protocol that cannot be built, is not retried on the other address."""
-
-        class Broken(Factory):
-            def buildProtocol(self, address: object) -> Protocol:
-                raise ZeroDivisionError
-
-        other = FakeEndpoint(True)
-
-        @implementer(IStreamClientEndpoint)
-        class Raising:
-            def connect(self, factory: IProtocolFactory) -> Deferred[IProtocol]:
-                return fail(ZeroDivisionError())
-
-        self.failureResultOf(LoopbackEndpoint(Raising(), other).connect(Broken()), ZeroDivisionError)
-        self.assertEqual(other.attempts, 0)
-
-
-class TcpEndpointTests(SynchronousTestCase):
-    """Which endpoint a host gets."""
-
-    def test_by_host(self) -> None:
-        """Literals are dialled directly, localhost by both loopback addresses, names through the resolver."""
-        reactor = MemoryReactorClock()
-        for host, kind in {
-            "10.0.0.1": TCP4ClientEndpoint,
-            "2001:db8::1": TCP6ClientEndpoint,
-            "localhost": LoopbackEndpoint,
-            "app.internal": HostnameEndpoint,
-        }.items():
-            self.assertIsInstance(tcp_endpoint(reactor, host, 80, 1.0), kind)
+    def test_refused(self) -> None:
+        """What is missing or too much is said, and a password is not repeated."""
+        for service, default, words in (
+            ("tcp://db", None, "tcp://host:port is expected"),
+            ("http://:80", 80, "http://host:port is expected"),
+            ("http://a:99999", 80, "is not a service"),
+            ("http://a/path", 80, "the path is the visitor's"),
+            ("http://a?x", 80, "the path is the visitor's"),
+            ("http://u:secret@a", 80, "may not hold a user name or password"),
+        ):
+            error = self.assertRaises(InvalidSettings, split_address, service, default)
+            self.assertIn(words, str(error))
+            self.assertNotIn("secret", str(error))

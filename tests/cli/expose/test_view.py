@@ -9,7 +9,7 @@ from rich.console import Console
 from twisted.trial.unittest import SynchronousTestCase
 
 from warp_twisted.agent import events
-from warp_twisted.agent.links.edges import EdgeAddress
+from warp_twisted.agent.edge_address import EdgeAddress
 from warp_twisted.agent.origins.dial import DialResult
 from warp_twisted.agent.origins.splice import Traffic
 from warp_twisted.agent.service import AgentService
@@ -70,13 +70,13 @@ def agent() -> AgentService:
     seen = SimpleNamespace(
         links=[
             SimpleNamespace(
-                place=0,
+                index=0,
                 edge_name="edge1",
                 edge=EdgeAddress("192.0.2.1", 7844),
                 is_up=True,
                 tunnel=SimpleNamespace(round_trip_seconds=0.001),
             ),
-            SimpleNamespace(place=1, edge_name="", edge=None, is_up=False, tunnel=None),
+            SimpleNamespace(index=1, edge_name="", edge=None, is_up=False, tunnel=None),
         ],
         routes=SimpleNamespace(
             offered=[SimpleNamespace(offer=offer, traffic=traffic, origin=SimpleNamespace(last=last))]

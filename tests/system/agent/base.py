@@ -2,18 +2,25 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
-from twisted.internet import reactor
 from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import TCP4ServerEndpoint
+from twisted.internet.interfaces import IProtocolFactory
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
+from tests.case import reactor
+from tests.system.agent.origins import listen_at, port_of
 from tests.system.agent.stub_edge import Fleet, StubEdge
 from warp_twisted.agent.events import Event
 from warp_twisted.agent.identity.enrollment import enroll_agent
 from warp_twisted.agent.identity.state import StateDirectory
 from warp_twisted.agent.service import AgentService
 from warp_twisted.agent.settings import parse_settings
+
+Kind = TypeVar("Kind", bound=Event)
+Error = TypeVar("Error", bound=Exception)
 
 
 class AgentTestCase(TestCase):
@@ -83,10 +90,24 @@ class AgentTestCase(TestCase):
         agent.stop_now()
         return agent.when_stopped()
 
+    def listen(self, factory: IProtocolFactory, port: int = 0) -> int:
+        """Start an origin on loopback, until the test ends; returns its port."""
+        listening = listen_at(TCP4ServerEndpoint(reactor, port, interface="127.0.0.1"), factory)
+        self.addCleanup(listening.stopListening)
+        return port_of(listening)
+
+    async def assert_fails(self, deferred: Deferred[Any], kind: type[Error]) -> Error:
+        """Wait for a failure of one kind, and return it."""
+        try:
+            await deferred
+        except kind as error:
+            return error
+        raise self.failureException(f"no {kind.__name__}")
+
     async def flushed(self) -> None:
         """Let everything that is on its way on loopback arrive."""
         await deferLater(reactor, 0.05)
 
-    def events_of(self, kind: type[Event]) -> list[Event]:
+    def events_of(self, kind: type[Kind]) -> list[Kind]:
         """Return the events of one kind so far."""
         return [event for event in self.events if isinstance(event, kind)]

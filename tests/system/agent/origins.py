@@ -9,14 +9,34 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IStreamServerEndpoint
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.ssl import CertificateOptions, PrivateCertificate
+from twisted.internet.tcp import Connection
+from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
+
+
+def listen_at(endpoint: IStreamServerEndpoint, factory: IProtocolFactory) -> IListeningPort:
+    """Listen at once; an endpoint says so by a Deferred that has fired."""
+    found: list[IListeningPort] = []
+    endpoint.listen(factory).addCallback(found.append)
+    return found[0]
+
+
+def port_of(listening: IListeningPort) -> int:
+    """Return the number of a TCP port."""
+    address = listening.getHost()
+    assert isinstance(address, IPv4Address)
+    return address.port
 
 
 class Echo(Protocol):
     """Returns what it is sent."""
+
+    transport: Connection
 
     def dataReceived(self, data: bytes) -> None:
         self.transport.write(data)
@@ -56,10 +76,12 @@ class Origin(Factory):
 class OriginConnection(Protocol):
     """One connection, in the hands of the test."""
 
+    transport: Connection | TLSMemoryBIOProtocol
+
     def __init__(self, origin: Origin) -> None:
         self._origin = origin
         self.data = b""
-        self.lost: Deferred[type[BaseException]] = Deferred()
+        self.lost: Deferred[BaseException | None] = Deferred()
         self._awaited: tuple[int, Deferred[bytes]] | None = None
 
     def connectionMade(self) -> None:
@@ -74,7 +96,7 @@ class OriginConnection(Protocol):
             deferred.callback(self.data)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self.lost.callback(type(reason.value))
+        self.lost.callback(reason.value)
 
     def read(self, size: int) -> Deferred[bytes]:
         """Wait until so many bytes have come in all."""

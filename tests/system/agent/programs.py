@@ -5,14 +5,23 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from twisted.internet import reactor
 from twisted.internet.defer import Deferred
-from twisted.internet.error import ProcessExitedAlready
+from twisted.internet.error import ProcessDone, ProcessExitedAlready, ProcessTerminated
+from twisted.internet.interfaces import IProcessTransport
 from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
 
+from tests.case import reactor
+
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 PATH = os.pathsep.join(os.path.join(REPOSITORY, part) for part in ("", "dns", "warp_twisted/_dropins"))
+
+
+def status_of(reason: Failure) -> int:
+    """Return the exit status of a process that has ended, or minus the number of the signal that ended it."""
+    ended = reason.value
+    assert isinstance(ended, ProcessDone | ProcessTerminated), ended
+    return -ended.signal if ended.exitCode is None else ended.exitCode
 
 
 class Program(ProcessProtocol):
@@ -39,8 +48,8 @@ class Program(ProcessProtocol):
         )
 
     def connectionMade(self) -> None:
-        self.transport.write(self._given.encode())
-        self.transport.closeStdin()
+        self._process.write(self._given.encode())
+        self._process.closeStdin()
 
     def outReceived(self, data: bytes) -> None:
         self.output += data.decode()
@@ -51,12 +60,16 @@ class Program(ProcessProtocol):
         self._look()
 
     def processEnded(self, reason: Failure) -> None:
-        status = reason.value.exitCode
-        self._status = -reason.value.signal if status is None else status
+        self._status = status_of(reason)
         for ending in self._ending:
             ending.callback(self._status)
         for _, deferred in self._waiting:
             deferred.errback(AssertionError(f"the program ended:\n{self.output}\n{self.errors}"))
+
+    @property
+    def _process(self) -> IProcessTransport:
+        assert self.transport is not None, "the program has not been started"
+        return self.transport
 
     @property
     def exited(self) -> Deferred[int]:
@@ -75,14 +88,14 @@ class Program(ProcessProtocol):
         self._look()
         return deferred
 
-    def signal(self, number: int) -> None:
-        """Send a signal."""
-        self.transport.signalProcess(number)
+    def signal(self, name: str) -> None:
+        """Send a signal, such as `TERM`."""
+        self._process.signalProcess(name)
 
     async def end(self) -> None:
         """Kill the program if it still runs, and wait until it is gone."""
         with contextlib.suppress(ProcessExitedAlready):
-            self.transport.signalProcess("KILL")
+            self._process.signalProcess("KILL")
         await self.exited
 
     def _look(self) -> None:

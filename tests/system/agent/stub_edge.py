@@ -6,10 +6,12 @@ from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
 
-from twisted.internet import reactor
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.internet.interfaces import IListeningPort
 
+from tests.case import reactor
+from tests.system.agent.origins import listen_at, port_of
 from warp_twisted.ca.issue import (
     Issuer,
     agent_identity,
@@ -27,6 +29,7 @@ from warp_twisted.ca.tokens import JoinTokenText
 from warp_twisted.names import HostnamePattern
 from warp_twisted.testing import RecordingReceiver
 from warp_twisted.tunnel import TunnelListener, TunnelProtocol, Turn, edge_context
+from warp_twisted.tunnel.tls import TlsProtocol
 from warp_twisted.wire.control import (
     Accepted,
     ControlMessage,
@@ -135,6 +138,13 @@ class Visit(RecordingReceiver):
         return deferred
 
 
+def cut(tunnel: TunnelProtocol) -> None:
+    """Reset a tunnel's connection, as a killed process or a broken network does."""
+    transport = tunnel.transport
+    assert isinstance(transport, TlsProtocol)
+    transport.abortConnection()
+
+
 @dataclass(eq=False)
 class StubEdge:
     """
@@ -181,17 +191,17 @@ class StubEdge:
 
     def listen(self) -> None:
         """Take connections, on the same port as the last time."""
-        self._listening = reactor.listenTCP(self.port, self._listener, interface="127.0.0.1")
-        self.port = self._listening.getHost().port
+        self._listening = listen_at(TCP4ServerEndpoint(reactor, self.port, interface="127.0.0.1"), self._listener)
+        self.port = port_of(self._listening)
 
     async def stop(self) -> None:
         """Go away as a killed process does: the port closes and every connection is reset."""
         listening, self._listening = self._listening, None
         if listening is not None:
-            await listening.stopListening()
+            await maybeDeferred(listening.stopListening)
         gone = [tunnel.disconnected() for tunnel in self._all]
         for tunnel in list(self._all):
-            tunnel.transport.abortConnection()
+            cut(tunnel)
         for deferred in gone:
             await deferred
 

@@ -1,13 +1,13 @@
 """A whole agent over time: edges that restart, drain and refuse, reloads, renewals, and its own drain."""
 
-from twisted.internet import reactor
 from twisted.internet.defer import gatherResults
-from twisted.internet.interfaces import IListeningPort
+from twisted.internet.interfaces import IProtocolFactory
 from twisted.internet.protocol import Factory
 
+from tests.case import reactor
 from tests.system.agent.base import AgentTestCase
 from tests.system.agent.origins import Echo, Origin, unused_port
-from tests.system.agent.stub_edge import StubEdge
+from tests.system.agent.stub_edge import StubEdge, cut
 from warp_twisted.agent.errors import AgentRefused
 from warp_twisted.agent.events import (
     CertificateRenewed,
@@ -34,13 +34,11 @@ class LifecycleTestCase(AgentTestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.echo = self.listen(ECHO)
+        self.echo = self.serve(ECHO)
 
-    def listen(self, factory: Factory, port: int = 0) -> str:
+    def serve(self, factory: IProtocolFactory, port: int = 0) -> str:
         """Start an origin and return its service."""
-        listening: IListeningPort = reactor.listenTCP(port, factory, interface="127.0.0.1")
-        self.addCleanup(listening.stopListening)
-        return f"tcp://127.0.0.1:{listening.getHost().port}"
+        return f"tcp://127.0.0.1:{self.listen(factory, port)}"
 
     def second_edge(self) -> StubEdge:
         """Start another edge of the fleet."""
@@ -100,7 +98,7 @@ class TunnelTests(LifecycleTestCase):
         await self.until(lambda: len(self.events_of(TunnelUp)) == 3)
         other.listen()
         agent._edges.answered(agent._edges.enrolled[1])  # as after FAILED_SECONDS
-        agent._upkeep.look()
+        agent._rebalancing.look()
         await other.until(lambda: len(other.tunnels) == 1)
         await self.edge.until(lambda: len(self.edge.tunnels) == 1)
         await self.until(lambda: agent.tunnels_up == 2)
@@ -138,7 +136,7 @@ class TunnelTests(LifecycleTestCase):
         """An agent that is refused without hope stops, says why, and lets its state directory go."""
         self.edge.answer = lambda message: control.Refused(code="not_allowed", reason="not yours", retry=False)
         agent = await self.begin(self.echo, tunnels=2)
-        error = await self.assertFailure(agent.when_refused(), AgentRefused)
+        error = await self.assert_fails(agent.when_refused(), AgentRefused)
         self.assertEqual(str(error), "not yours (not_allowed)")
         await agent.when_stopped()
         self.assertEqual(self.events_of(Refused), [Refused(code="not_allowed", reason="not yours")])
@@ -153,7 +151,7 @@ class TunnelTests(LifecycleTestCase):
         for tunnel in list(self.edge.tunnels):
             tunnel.send_control(control.Refused(code="revoked", reason=reason, retry=False))
             tunnel.close(reason="revoked")
-        error = await self.assertFailure(agent.when_refused(), AgentRefused)
+        error = await self.assert_fails(agent.when_refused(), AgentRefused)
         await agent.when_stopped()
         self.assertTrue(str(error).startswith("agent a-1 was revoked: [2Jstolen laptop xxx"), str(error))
         self.assertLessEqual(len(str(error)), 300 + len(" (revoked)"))
@@ -171,7 +169,7 @@ class TunnelTests(LifecycleTestCase):
         """An agent whose certificate has ended says what to do, instead of dialling for ever."""
         self.agent_now = 4e9
         agent = await self.begin(self.echo)
-        error = await self.assertFailure(agent.when_refused(), AgentRefused)
+        error = await self.assert_fails(agent.when_refused(), AgentRefused)
         self.assertIn("run out; enroll again", str(error))
         await agent.when_stopped()
 
@@ -180,15 +178,15 @@ class TunnelTests(LifecycleTestCase):
         agent = await self.start(self.echo)
         before = agent.identity
         self.agent_now = before.renew_at + 1
-        agent._upkeep.look()
+        agent._renewal.look()
         await self.until(lambda: len(self.events_of(CertificateRenewed)) == 1)
         self.assertNotEqual(agent.identity.chain_pem, before.chain_pem)
         self.assertEqual((self.directory / "state" / "chain.pem").read_text(), agent.identity.chain_pem)
-        agent._upkeep.look()
+        agent._renewal.look()
         await self.flushed()
         requests = [each for each in self.edge.messages if isinstance(each, control.RenewRequest)]
         self.assertEqual(len(requests), 1)
-        self.edge.tunnels[0].transport.abortConnection()
+        cut(self.edge.tunnels[0])
         await self.edge.until(lambda: len(self.edge.hellos) == 2)
         await self.assert_serves(self.edge)
 
@@ -202,7 +200,7 @@ class HealthTests(LifecycleTestCase):
         await self.start(f"tcp://127.0.0.1:{port}", tunnels=2)
         await self.edge.until(lambda: len(self.health()) == 2)
         self.assertEqual({(each.healthy, each.detail) for each in self.health()}, {(False, "connection refused")})
-        self.listen(ECHO, port)
+        self.serve(ECHO, port)
         await self.assert_serves(self.edge)
         await self.edge.until(lambda: len(self.health()) == 4)
         self.assertEqual({each.healthy for each in self.health()[2:]}, {True})
@@ -242,7 +240,7 @@ class ReloadTests(LifecycleTestCase):
         """A tunnel whose hello spoke of the old routes hears of the new ones when it is up."""
         agent = await self.start(self.echo, tunnels=2)
         self.edge.holds_answers = True
-        self.edge.tunnels[0].transport.abortConnection()
+        cut(self.edge.tunnels[0])
         await self.edge.until(lambda: len(self.edge.hellos) == 3)
         agent.reload(parse_settings("ingress: [{service: hello-world}]"))
         await self.edge.until(lambda: len(self.changes()) == 1)
@@ -297,7 +295,7 @@ class DrainTests(LifecycleTestCase):
     async def test_requests_under_way_finish(self) -> None:
         """Each stream that was open gets its whole answer, then the tunnels close and the agent is gone."""
         origin = Origin()
-        agent = await self.start(self.listen(origin), tunnels=2)
+        agent = await self.start(self.serve(origin), tunnels=2)
         visits = []
         for tunnel in (0, 0, 1):
             coming = origin.next_connection()

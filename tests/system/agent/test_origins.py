@@ -1,19 +1,22 @@
 """Every kind of origin through a real tunnel: reached, refused, silent, wrong, and slow."""
 
+from pathlib import Path
 from typing import Any
 
-from twisted.internet import reactor
 from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import UNIXServerEndpoint
 from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import IDelayedCall, IListeningPort
+from twisted.internet.interfaces import IDelayedCall, IProtocolFactory
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.ssl import CertificateOptions
 from twisted.internet.task import deferLater
-from twisted.protocols.tls import TLSMemoryBIOFactory
+from twisted.internet.tcp import Connection
+from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 
+from tests.case import reactor
 from tests.system.agent.base import AgentTestCase
-from tests.system.agent.origins import Echo, Origin, OriginConnection, black_hole, self_signed, unused_port
-from tests.system.agent.stub_edge import Visit
+from tests.system.agent.origins import Echo, Origin, OriginConnection, black_hole, listen_at, self_signed, unused_port
+from tests.system.agent.stub_edge import Visit, cut
 from warp_twisted.agent.events import OriginChanged
 from warp_twisted.wire.errors import StreamReset
 from warp_twisted.wire.preamble import OpeningCode
@@ -26,6 +29,8 @@ BUFFERS = 16 << 20  # more than the kernel, both tunnel ends and all windows hol
 class BadRequest(Protocol):
     """Answers anything as an HTTP server answers what is no HTTP."""
 
+    transport: Connection
+
     def dataReceived(self, data: bytes) -> None:
         self.transport.write(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
 
@@ -33,15 +38,13 @@ class BadRequest(Protocol):
 class OriginTestCase(AgentTestCase):
     """Origins on loopback."""
 
-    def listen(self, factory: Factory = ECHO, tls: CertificateOptions | None = None) -> int:
-        """Start an origin and return its port."""
-        if tls is None:
-            port: IListeningPort = reactor.listenTCP(0, factory, interface="127.0.0.1")
-        else:
-            port = reactor.listenSSL(0, factory, tls, interface="127.0.0.1")
-        self.addCleanup(port.stopListening)
-        number: int = port.getHost().port
-        return number
+    def serve(self, factory: IProtocolFactory = ECHO, tls: CertificateOptions | None = None) -> int:
+        """Start an origin, with TLS or without, and return its port."""
+        return self.listen(factory if tls is None else TLSMemoryBIOFactory(tls, False, factory))
+
+    def listen_unix(self, path: Path, factory: IProtocolFactory) -> None:
+        """Start an origin on a unix socket."""
+        self.addCleanup(listen_at(UNIXServerEndpoint(reactor, str(path)), factory).stopListening)
 
     async def assert_echoes(self, settings: str) -> None:
         """Check that bytes reach the origin and come back, early ones and later ones."""
@@ -65,16 +68,16 @@ class ReachTests(OriginTestCase):
 
     async def test_tcp(self) -> None:
         """Bytes pass both ways."""
-        await self.assert_echoes(f"tcp://127.0.0.1:{self.listen()}")
+        await self.assert_echoes(f"tcp://127.0.0.1:{self.serve()}")
 
     async def test_localhost(self) -> None:
         """`localhost` finds an origin that listens on IPv4 only."""
-        await self.assert_echoes(f"http://localhost:{self.listen()}")
+        await self.assert_echoes(f"http://localhost:{self.serve()}")
 
     async def test_unix(self) -> None:
         """A unix socket is reached."""
         path = (self.directory / "a").absolute()
-        self.addCleanup(reactor.listenUNIX(str(path), ECHO).stopListening)
+        self.listen_unix(path, ECHO)
         await self.assert_echoes(f"unix:{path}")
 
     async def test_unix_missing(self) -> None:
@@ -132,39 +135,39 @@ class TlsTests(OriginTestCase):
     async def test_trusted(self) -> None:
         """An origin whose certificate is of the given ca and for its address is reached."""
         options, ca = self_signed(self.directory, "127.0.0.1")
-        await self.assert_echoes(self.rule(self.listen(tls=options), ca=str(ca)))
+        await self.assert_echoes(self.rule(self.serve(tls=options), ca=str(ca)))
 
     async def test_server_name(self) -> None:
         """With server_name, the certificate is expected to be for that name."""
         options, ca = self_signed(self.directory, "app.internal")
-        await self.assert_echoes(self.rule(self.listen(tls=options), ca=str(ca), server_name="app.internal"))
+        await self.assert_echoes(self.rule(self.serve(tls=options), ca=str(ca), server_name="app.internal"))
 
     async def test_not_trusted(self) -> None:
         """A self-signed certificate is refused, and the reason says what can be done."""
         options, _ = self_signed(self.directory, "127.0.0.1")
         detail = "self-signed; set originRequest.ca"
-        await self.assert_refused(self.rule(self.listen(tls=options)), OpeningCode.TLS_FAILED, detail)
+        await self.assert_refused(self.rule(self.serve(tls=options)), OpeningCode.TLS_FAILED, detail)
 
     async def test_wrong_name(self) -> None:
         """A trusted certificate for another name is refused."""
         options, ca = self_signed(self.directory, "other.internal")
-        settings = self.rule(self.listen(tls=options), ca=str(ca))
+        settings = self.rule(self.serve(tls=options), ca=str(ca))
         await self.assert_refused(settings, OpeningCode.TLS_FAILED, "not for 127.0.0.1")
 
     async def test_no_names(self) -> None:
         """A trusted certificate without subjectAltName is refused; its common name counts for nothing."""
         options, ca = self_signed(self.directory, "127.0.0.1", has_names=False)
-        settings = self.rule(self.listen(tls=options), ca=str(ca))
+        settings = self.rule(self.serve(tls=options), ca=str(ca))
         await self.assert_refused(settings, OpeningCode.TLS_FAILED, "not for 127.0.0.1")
 
     async def test_not_verified(self) -> None:
         """With no_tls_verify any certificate will do."""
         options, _ = self_signed(self.directory, "other.internal")
-        await self.assert_echoes(self.rule(self.listen(tls=options), no_tls_verify=True))
+        await self.assert_echoes(self.rule(self.serve(tls=options), no_tls_verify=True))
 
     async def test_no_tls(self) -> None:
         """An origin that speaks plain HTTP is told apart."""
-        settings = self.rule(self.listen(Factory.forProtocol(BadRequest)), no_tls_verify=True)
+        settings = self.rule(self.serve(Factory.forProtocol(BadRequest)), no_tls_verify=True)
         await self.assert_refused(settings, OpeningCode.TLS_FAILED, "does not speak TLS")
 
     async def test_unix(self) -> None:
@@ -172,13 +175,13 @@ class TlsTests(OriginTestCase):
         options, ca = self_signed(self.directory, "localhost")
         path = (self.directory / "c").absolute()
         factory = TLSMemoryBIOFactory(options, False, ECHO)
-        self.addCleanup(reactor.listenUNIX(str(path), factory).stopListening)
+        self.listen_unix(path, factory)
         await self.assert_echoes(f"ingress: [{{service: 'unix+tls:{path}', originRequest: {{ca: {ca}}}}}]")
 
     async def test_silent(self) -> None:
         """An origin that accepts and says nothing is given up after the rule's time-out, and hung up on."""
         origin = Origin()
-        port = self.listen(origin)
+        port = self.serve(origin)
         await self.assert_refused(self.rule(port, connect_timeout=0.2), OpeningCode.ORIGIN_TIMED_OUT, "within 0.2 s")
         for connection in origin.connections:
             await connection.lost
@@ -187,7 +190,7 @@ class TlsTests(OriginTestCase):
         """The end passes through TLS in both directions, whoever ends first."""
         options, ca = self_signed(self.directory, "127.0.0.1")
         origin = Origin()
-        port = self.listen(origin, options)
+        port = self.serve(origin, options)
         await self.start(self.rule(port, ca=str(ca)))
         for edge_first in (True, False):
             coming = origin.next_connection()
@@ -207,7 +210,7 @@ class TlsTests(OriginTestCase):
         """A small server that closes TCP without the TLS close alert ends the stream, it does not cut it."""
         options, ca = self_signed(self.directory, "127.0.0.1")
         origin = Origin()
-        port = self.listen(origin, options)
+        port = self.serve(origin, options)
         await self.start(self.rule(port, ca=str(ca)))
         coming = origin.next_connection()
         visit = self.edge.visit(0, b"hello")
@@ -215,7 +218,10 @@ class TlsTests(OriginTestCase):
         await connection.read(5)
         connection.transport.write(b"bye")
         await self.flushed()
-        connection.transport.transport.loseConnection()
+        assert isinstance(connection.transport, TLSMemoryBIOProtocol)
+        below = connection.transport.transport
+        assert below is not None
+        below.loseConnection()
         self.assertEqual(await visit.over, b"bye")
 
 
@@ -225,7 +231,7 @@ class FlowTests(OriginTestCase):
     async def connect(self, mute: bool = False) -> tuple[Visit, OriginConnection]:
         """Open a stream and return it with the origin's end."""
         origin = Origin(mute)
-        await self.start(f"tcp://127.0.0.1:{self.listen(origin)}")
+        await self.start(f"tcp://127.0.0.1:{self.serve(origin)}")
         coming = origin.next_connection()
         visit = self.edge.visit(0)
         await visit.opened
@@ -253,18 +259,18 @@ class FlowTests(OriginTestCase):
         """A connection that the origin resets cuts the stream."""
         visit, connection = await self.connect()
         connection.transport.abortConnection()
-        await self.assertFailure(visit.over, StreamReset)
+        await self.assert_fails(visit.over, StreamReset)
 
     async def test_cut_by_the_edge(self) -> None:
         """A visitor that leaves ends the connection to the origin."""
         visit, connection = await self.connect()
         visit.stream.reset()
-        self.assertIs(await connection.lost, ConnectionDone)
+        self.assertIsInstance(await connection.lost, ConnectionDone)
 
     async def test_tunnel_lost(self) -> None:
         """A tunnel that is lost takes its connections to origins with it."""
         _, connection = await self.connect()
-        self.edge.tunnels[0].transport.abortConnection()
+        cut(self.edge.tunnels[0])
         await connection.lost
 
     async def test_slow_visitor_holds_the_origin_back(self) -> None:

@@ -6,8 +6,6 @@ import stat
 from signal import SIGTERM
 
 import treq
-from twisted.internet import reactor
-from twisted.internet.interfaces import IListeningPort
 from twisted.internet.protocol import Factory
 
 from tests.system.agent.base import AgentTestCase
@@ -28,9 +26,7 @@ class ProgramTestCase(AgentTestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        listening: IListeningPort = reactor.listenTCP(0, ECHO, interface="127.0.0.1")
-        self.addCleanup(listening.stopListening)
-        self.echo = f"tcp://127.0.0.1:{listening.getHost().port}"
+        self.echo = f"tcp://127.0.0.1:{self.listen(ECHO)}"
         self.token = format_token(self.fleet.token(self.edge.port))
         self.token_file = self.directory / "token"
         self.token_file.write_text(self.token)

@@ -12,11 +12,11 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from warp_twisted import __version__
+from warp_twisted.agent.endpoints import tcp_endpoint
 from warp_twisted.agent.errors import EnrollmentRefused, NoEdge
 from warp_twisted.agent.identity.state import Identity, StateDirectory, identity_of
 from warp_twisted.agent.links.edge_dialer import CONNECT_SECONDS
-from warp_twisted.agent.links.edges import EdgeAddress
-from warp_twisted.agent.origins.addresses import tcp_endpoint
+from warp_twisted.agent.links.edges import read_addresses
 from warp_twisted.ca.issue import new_key, new_request
 from warp_twisted.ca.tokens import JoinTokenText
 from warp_twisted.tunnel import enroll, fetch_root
@@ -56,8 +56,7 @@ async def enroll_agent(
         hostnames=list(dict.fromkeys(hostnames))[:MAX_ASKED],
     )
     reasons = []
-    for text in token.edges:
-        edge = EdgeAddress.parse(text)
+    for edge in read_addresses(token.edges):
         endpoint = tcp_endpoint(reactor, edge.host, edge.port, CONNECT_SECONDS)
         try:
             root_pem = await fetch_root(endpoint, token.fingerprint.hex(), reactor=reactor)

@@ -1,38 +1,41 @@
 """
-What an agent does now and then, unasked: renew its certificate, and spread its tunnels over the edges there are.
+Renewing the agent's certificate, over any tunnel that is up.
 
-Renewing goes over any tunnel that is up; the answer comes to whoever hears control messages. Spreading moves one
-tunnel at a time, and only to an edge that has just answered, so that looking for a better place never costs the one
-there is.
+It decides when an edge is asked and what its answer changes. Which tunnel carries the request is the sender's; the
+answer comes as a control message, on any of them.
 """
 
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from typing import Protocol
 
-from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.endpoints import connectProtocol
-from twisted.internet.error import ConnectError
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.protocol import Protocol
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
-from warp_twisted.agent.errors import NoEdge
+from warp_twisted.agent.errors import StateBroken
 from warp_twisted.agent.identity.credentials import Credentials
-from warp_twisted.agent.links.edge_dialer import CONNECT_SECONDS
-from warp_twisted.agent.links.edges import Edges
-from warp_twisted.agent.links.link import Link
-from warp_twisted.agent.origins.addresses import tcp_endpoint
+from warp_twisted.ca.errors import BadCertificate
+from warp_twisted.errors import InvalidSettings
 from warp_twisted.wire.control import RenewRequest
 
 INTERVAL_SECONDS = 15.0
-RENEW_RETRY_SECONDS = 60.0
+RETRY_SECONDS = 60.0
 
 
-class Upkeep:
+class Tunnels(Protocol):
+    """What carries a request: the agent's tunnels."""
+
+    @property
+    def up_count(self) -> int:
+        """How many are up."""
+
+    def send_one(self, message: RenewRequest) -> bool:
+        """Send to the edge of any that is up; returns whether one is."""
+
+
+class Renewal:
     """
-    The upkeep of one agent.
+    Keeps one agent's certificate fresh.
 
     :param now: the time of day, seconds since the epoch.
     """
@@ -41,77 +44,55 @@ class Upkeep:
 
     def __init__(
         self,
-        reactor: IReactorTime,
-        links: Sequence[Link],
-        edges: Edges,
+        clock: IReactorTime,
         credentials: Credentials,
+        tunnels: Tunnels,
         now: Callable[[], float],
     ) -> None:
-        self._reactor = reactor
-        self._links = links
-        self._edges = edges
         self._credentials = credentials
+        self._tunnels = tunnels
         self._now = now
         self._loop = LoopingCall(self.look)
-        self._loop.clock = reactor
-        self._spreading: Deferred[None] | None = None
-        self._renew_after = 0.0
+        self._loop.clock = clock
+        self._ask_after = 0.0
 
     def start(self) -> None:
         """Begin to look every `INTERVAL_SECONDS`."""
         self._loop.start(INTERVAL_SECONDS, now=False)
 
     def stop(self) -> None:
-        """Do nothing more."""
+        """Ask for nothing more."""
         if self._loop.running:
             self._loop.stop()
-        if self._spreading is not None:
-            self._spreading.cancel()
 
     def look(self) -> None:
-        """Do what is due now."""
+        """Ask for a certificate if one is due, and no answer to an earlier request can still be expected."""
         now = self._now()
         if not self._credentials.should_renew(now):
-            self._renew_after = 0.0  # what was asked for has come; the next time is a new one
-        elif now >= self._renew_after:
-            self._renew(now)
-        if self._spreading is None:
-            self._spreading = Deferred.fromCoroutine(self._spread())
-            self._spreading.addErrback(self._spread_failed).addCallback(self._spread_ended)
+            self._ask_after = 0.0  # what was asked for has come; the next time is a new one
+        elif now >= self._ask_after:
+            self._ask(now)
 
-    def renew_now(self) -> None:
-        """Ask for a new certificate, or as soon as a tunnel is up."""
-        self._renew_after = 0.0
-        self._renew(self._now())
+    def ask_now(self) -> None:
+        """Ask for a certificate now, or with the next look after a tunnel is up."""
+        self._ask_after = 0.0
+        self._ask(self._now())
 
-    def _renew(self, now: float) -> None:
-        link = next((link for link in self._links if link.is_up), None)
-        if link is not None:
-            self._renew_after = now + RENEW_RETRY_SECONDS
-            link.send(RenewRequest(csr_pem=self._credentials.request()))
-
-    async def _spread(self) -> None:
-        if not all(link.is_up for link in self._links):
-            return
-        in_use = [link.edge for link in self._links if link.edge is not None]
-        edge = self._edges.better(await self._edges.find(), in_use, self._reactor.seconds())
-        if edge is None:
-            return
+    def renewed(self, chain_pem: str) -> bool:
+        """Use the certificate that an edge has issued; returns whether it can be used."""
         try:
-            probe = await connectProtocol(
-                tcp_endpoint(self._reactor, edge.host, edge.port, CONNECT_SECONDS), Protocol()
-            )
-        except ConnectError:
-            self._edges.failed(edge, self._reactor.seconds())
-            return
-        if probe.transport is not None:
-            probe.transport.loseConnection()
-        crowded = Counter(in_use).most_common(1)[0][0]
-        next(link for link in reversed(self._links) if link.edge == crowded).move()
+            self._credentials.renew(chain_pem)
+        except (BadCertificate, StateBroken, InvalidSettings) as error:
+            self._log.error("the renewed certificate cannot be used: {error}", error=str(error))
+            return False
+        self._log.info("the certificate was renewed")
+        return True
 
-    def _spread_failed(self, failure: Failure) -> None:
-        if not failure.check(NoEdge, CancelledError):
-            self._log.failure("looking for a better edge failed", failure)
+    def refused(self, edge: str, reason: str) -> None:
+        """An edge does not renew; another is asked later."""
+        self._log.warn("edge {edge} does not renew our certificate: {reason}", edge=edge, reason=reason)
 
-    def _spread_ended(self, _: None) -> None:
-        self._spreading = None
+    def _ask(self, now: float) -> None:
+        if self._tunnels.up_count:
+            self._ask_after = now + RETRY_SECONDS
+            self._tunnels.send_one(RenewRequest(csr_pem=self._credentials.request()))

@@ -12,7 +12,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from warp_twisted.tunnel import TunnelProtocol
 from warp_twisted.wire.control import Drain
 
-SETTLE_SECONDS = 0.2  # and two round trips, between telling the edge that we leave and refusing new streams
+NOTICE_SECONDS = 0.2  # and two round trips, between telling the edge that we leave and refusing new streams
 LEAVE_SECONDS = 60.0  # for the last streams of a tunnel that was left
 
 
@@ -23,8 +23,8 @@ def finish_tunnel(clock: IReactorTime, tunnel: TunnelProtocol, reason: str, dead
     :returns: the call that will refuse new streams; cancel it if the tunnel is lost before.
     """
     tunnel.send_control(Drain(reason=reason, deadline_seconds=deadline_seconds))
-    settle = min(SETTLE_SECONDS + 2 * (tunnel.round_trip_seconds or 0.0), deadline_seconds)
-    return clock.callLater(settle, tunnel.drain, reason, deadline_seconds - settle)
+    notice = min(NOTICE_SECONDS + 2 * (tunnel.round_trip_seconds or 0.0), deadline_seconds)
+    return clock.callLater(notice, tunnel.drain, reason, deadline_seconds - notice)
 
 
 class LeftTunnels:
@@ -58,7 +58,7 @@ class LeftTunnels:
             self._moved.add(tunnel)
 
     def finish_moved(self) -> None:
-        """There is a tunnel in the place of those that we left of our own will: finish them."""
+        """There is a tunnel instead of those that we left of our own will: finish them."""
         for tunnel in list(self._moved):
             self._finish(tunnel, "moved to another edge", LEAVE_SECONDS)
 

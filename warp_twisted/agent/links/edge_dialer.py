@@ -1,26 +1,28 @@
 """
-Dialling edges: choosing one, connecting with our certificate, and knowing which connections are still open.
+Dialing edges: choosing one, connecting with our certificate, and knowing which connections are still open.
 
-What a tunnel is for is the delegate's business; when to dial is the link's.
+What a tunnel is for is the delegate's business, when to dial is the link's, and whose certificate it is the caller's.
 """
 
 from collections.abc import Callable, Sequence
+from ssl import SSLContext
 
 from twisted.internet.interfaces import IReactorTime
 
-from warp_twisted.agent.identity.credentials import Credentials
-from warp_twisted.agent.links.edges import EdgeAddress, Edges
-from warp_twisted.agent.origins.addresses import tcp_endpoint
+from warp_twisted.agent.edge_address import EdgeAddress
+from warp_twisted.agent.endpoints import tcp_endpoint
+from warp_twisted.agent.links.edges import Edges
 from warp_twisted.tunnel import TunnelDelegate, TunnelProtocol, TunnelTimes, Turn, dial
 from warp_twisted.wire.limits import Limits
 
 CONNECT_SECONDS = 10.0
 
 
-class Dialler:
+class EdgeDialer:
     """
     Makes tunnels.
 
+    :param tls_context: returns what to dial with, which changes when the certificate is renewed.
     :param turn: shared by all tunnels of the process.
     :param times: of tunnels, None for the usual ones; so for `limits`.
     :param closed: called when a connection is gone, after its delegate was told.
@@ -30,7 +32,7 @@ class Dialler:
         self,
         reactor: IReactorTime,
         edges: Edges,
-        credentials: Credentials,
+        tls_context: Callable[[], SSLContext],
         turn: Turn,
         *,
         times: TunnelTimes | None,
@@ -39,7 +41,7 @@ class Dialler:
     ) -> None:
         self._reactor = reactor
         self._edges = edges
-        self._credentials = credentials
+        self._tls_context = tls_context
         self._turn = turn
         self._times = times
         self._limits = limits
@@ -48,7 +50,7 @@ class Dialler:
 
     @property
     def has_connections(self) -> bool:
-        """Whether bytes of a tunnel may still be on their way, though the tunnel itself is over."""
+        """Whether bytes of a tunnel may still be on their way, though the tunnel itself has ended."""
         return bool(self._open)
 
     async def choose(self, in_use: Sequence[EdgeAddress]) -> EdgeAddress:
@@ -71,7 +73,7 @@ class Dialler:
             tunnel = await dial(
                 tcp_endpoint(self._reactor, edge.host, edge.port, CONNECT_SECONDS),
                 edge.host,
-                context=self._credentials.context,
+                context=self._tls_context(),
                 delegate=delegate,
                 reactor=self._reactor,
                 turn=self._turn,

@@ -3,7 +3,7 @@ Where the edges are, and which of them a tunnel should dial next.
 
 The sources, best first: a fixed list, which excludes all others; `SRV _warp-edge._tcp.<zone>`, asked again at every
 dial; what edges said when they accepted a tunnel; what the join token said. A worse source is a fallback: its edges
-are dialled only while those of the better ones do not answer. Among the edges of one source, the one with the fewest
+are dialed only while those of the better ones do not answer. Among the edges of one source, the one with the fewest
 of our tunnels comes first, then SRV priority, then chance. Nothing here keeps a connection or a timer.
 """
 
@@ -19,35 +19,15 @@ from twisted.logger import Logger
 from twisted.names.dns import Record_SRV, RRHeader
 from twisted.names.error import DNSQueryTimeoutError, DomainError, ResolverError
 
+from warp_twisted.agent.edge_address import EdgeAddress, parse_edge
 from warp_twisted.agent.errors import NoEdge
-from warp_twisted.agent.identity.state import Identity
-from warp_twisted.agent.settings import AgentSettings, parse_edge
 from warp_twisted.errors import InvalidSettings
 
 MAX_EDGES = 256
 FAILED_SECONDS = 60.0  # how long a failed dial counts against an edge
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class EdgeAddress:
-    """Where one edge listens for tunnels; `host` is also the name that its certificate must be for."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-    @classmethod
-    def parse(cls, text: str) -> "EdgeAddress":
-        """Read `host:port` or `[address]:port`, as edges write it."""
-        host, _, port = text.rpartition(":")
-        return cls(host.removeprefix("[").removesuffix("]").lower(), int(port))
-
-
 LookupService = Callable[[str], Awaitable[tuple[Sequence[RRHeader], Sequence[RRHeader], Sequence[RRHeader]]]]
-
-
 Tiers = Sequence[Sequence[EdgeAddress]]
 
 
@@ -95,14 +75,14 @@ class Edges:
         Choose the edge to dial next.
 
         :param tiers: from `find`.
-        :param in_use: the edge of each tunnel that is up or being dialled.
+        :param in_use: the edge of each tunnel that is up or being dialed.
         """
         used = Counter(in_use)
         self._failed_at = {edge: at for edge, at in self._failed_at.items() if now - at < FAILED_SECONDS}
         ranked = [
-            (edge in self._failed_at, tier, used[edge], place, edge)
+            (edge in self._failed_at, tier, used[edge], rank, edge)
             for tier, edges in enumerate(tiers)
-            for place, edge in enumerate(edges)
+            for rank, edge in enumerate(edges)
         ]
         return min(ranked)[-1]
 
@@ -113,7 +93,7 @@ class Edges:
         return edge if used and max(used.values()) - used[edge] >= 2 else None
 
     def failed(self, edge: EdgeAddress, now: float) -> None:
-        """Note that an edge could not be dialled."""
+        """Note that an edge could not be dialed."""
         if len(self._failed_at) < MAX_EDGES:
             self._failed_at[edge] = now
 
@@ -151,22 +131,12 @@ class Edges:
         return list(dict.fromkeys(found))
 
 
-def edges_of(settings: AgentSettings, identity: Identity) -> Edges:
-    """Return where the edges are, by what the agent was told and what it remembers."""
-    return Edges(
-        fixed=[EdgeAddress(*edge) for edge in settings.edges],
-        zone=settings.zone,
-        seen=read_addresses(identity.seen_edges),
-        enrolled=read_addresses(identity.edges),
-    )
-
-
 def read_addresses(texts: Sequence[str]) -> Sequence[EdgeAddress]:
     """Read what edges and tokens name, leaving out what is no address."""
     found = []
     for text in texts:
         try:
-            found.append(EdgeAddress(*parse_edge(text, "edge")))
+            found.append(parse_edge(text, "edge"))
         except InvalidSettings:
             Edges._log.warn("{text} is no address of an edge", text=text)
     return found

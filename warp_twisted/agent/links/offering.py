@@ -1,55 +1,74 @@
 """
 What the edges are offered: told to every tunnel, told again after a change, and taken back if an edge refuses it.
 
-It keeps routes and edges in step. Which routes there are is `agent.origins.routes`; why they change is the caller's.
+It keeps routes and edges in step. What rules are, and which routes follow from them, is the table's that it is handed
+(`OfferedRoutes`); why they change is the caller's.
 """
 
 from collections.abc import Iterable, Sequence
+from typing import Generic, Protocol, TypeVar
 
 from twisted.logger import Logger
 
 from warp_twisted.agent.links.link import Link
-from warp_twisted.agent.origins.ingress import Ingress
-from warp_twisted.agent.origins.routes import Routes
 from warp_twisted.errors import InvalidSettings
 from warp_twisted.wire.control import RouteOffer, RoutesChanged
 
+Rules = TypeVar("Rules")
+TakenRules = TypeVar("TakenRules", contravariant=True)
 
-class Offering:
+
+class OfferedRoutes(Protocol[TakenRules]):
+    """The table of routes whose rules are offered."""
+
+    @property
+    def offers(self) -> Sequence[RouteOffer]:
+        """What the edges are told, in the order in which they must try it."""
+
+    def replace(self, rules: TakenRules, /) -> bool:
+        """
+        Serve other rules from now on.
+
+        :returns: whether the offer to the edges changed.
+        :raises InvalidSettings: if a file that the rules name cannot be used; then nothing has changed.
+        """
+
+
+class Offering(Generic[Rules]):
     """
     The agent's offer.
 
-    :param ingress: what is offered first.
+    :param rules: what is offered first.
     :raises InvalidSettings: if a file that the rules name cannot be used.
     """
 
     _log = Logger()
 
-    def __init__(self, routes: Routes, ingress: Ingress) -> None:
-        routes.replace(ingress)
+    def __init__(self, routes: OfferedRoutes[Rules], rules: Rules) -> None:
+        routes.replace(rules)
         self._routes = routes
-        self._ingress = ingress
-        self._before: Ingress | None = None  # until an edge has accepted the change
+        self._rules = rules
+        self._before: Rules | None = None  # until an edge has accepted the change
         self._number = 0
 
     def introduce(self, link: Link) -> list[RouteOffer]:
         """Return the offer for a link's hello."""
         link.offer_number = self._number
-        return [route.offer for route in self._routes.offered]
+        return list(self._routes.offers)
 
     def link_up(self, link: Link) -> None:
         """Tell a link's edge what has changed between its hello and now."""
         if link.offer_number != self._number:
             self._tell([link])
 
-    def change(self, ingress: Ingress, links: Iterable[Link]) -> None:
+    def change(self, rules: Rules, links: Iterable[Link]) -> None:
         """
         Offer something else from now on.
 
         :raises InvalidSettings: if a file that the rules name cannot be used; then nothing has changed.
         """
-        before, is_new = self._ingress, self._routes.replace(ingress)
-        self._ingress = ingress
+        before, is_new = self._rules, self._routes.replace(rules)
+        self._rules = rules
         if is_new:
             self._before = before
             self._number += 1
@@ -59,7 +78,7 @@ class Offering:
         """An edge took the offer as it is."""
         self._before = None
 
-    def refused(self, reason: str, links: Sequence[Link]) -> Ingress | None:
+    def refused(self, reason: str, links: Iterable[Link]) -> Rules | None:
         """
         An edge does not take a change: go back to what was offered before.
 
@@ -78,7 +97,7 @@ class Offering:
         return before
 
     def _tell(self, links: Iterable[Link]) -> None:
-        message = RoutesChanged(routes=[route.offer for route in self._routes.offered])
+        message = RoutesChanged(routes=list(self._routes.offers))
         for link in links:
             if link.is_up:
                 link.offer_number = self._number

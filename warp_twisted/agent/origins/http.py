@@ -10,7 +10,8 @@ from typing import Literal
 from twisted.internet.endpoints import wrapClientTLS
 from twisted.internet.interfaces import IReactorTime
 
-from warp_twisted.agent.origins.addresses import split_address, tcp_endpoint
+from warp_twisted.agent.endpoints import tcp_endpoint
+from warp_twisted.agent.origins.addresses import split_address
 from warp_twisted.agent.origins.interface import Dial, OriginRequest
 from warp_twisted.agent.origins.tls import origin_tls
 

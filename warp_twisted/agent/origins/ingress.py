@@ -108,26 +108,26 @@ def single_origin(service: str, request: OriginRequest, hostnames: Sequence[str]
 
 
 def _rule(index: int, hostname: str, path: str, service: str, request: OriginRequest) -> Rule:
-    place = f"ingress[{index}]"
+    key = f"ingress[{index}]"
     pattern = None
     if hostname and hostname != "*":
         try:
             pattern = HostnamePattern.parse(hostname)
         except InvalidName as error:
-            raise InvalidSettings(f"{place}.hostname: {error}") from error
+            raise InvalidSettings(f"{key}.hostname: {error}") from error
     if len(path) > MAX_PATH_CHARACTERS:
-        raise InvalidSettings(f"{place}.path: expected at most {MAX_PATH_CHARACTERS} characters")
+        raise InvalidSettings(f"{key}.path: expected at most {MAX_PATH_CHARACTERS} characters")
     options = re2.Options()
     options.log_errors = False
     try:
         re2.compile(path, options=options)
     except re2.error as error:
         reason = error.args[0].decode("utf-8", "replace") if isinstance(error.args[0], bytes) else error
-        raise InvalidSettings(f"{place}.path: {path!r} is not an RE2 expression: {reason}") from error
+        raise InvalidSettings(f"{key}.path: {path!r} is not an RE2 expression: {reason}") from error
     try:
         origin = parse_service(service, request)
     except InvalidSettings as error:
-        raise InvalidSettings(f"{place}.service: {error}") from error
+        raise InvalidSettings(f"{key}.service: {error}") from error
     return Rule(hostname=pattern, path=path, origin=origin, request=request)
 
 

@@ -107,6 +107,11 @@ class Routes:
         return [self._routes[number] for number in self._numbers.values()]
 
     @property
+    def offers(self) -> Sequence[RouteOffer]:
+        """What the edges are told of `offered`."""
+        return [self._routes[number].offer for number in self._numbers.values()]
+
+    @property
     def origins(self) -> Sequence[OriginState]:
         """The origins that the routes lead to."""
         return list(self._origins.values())

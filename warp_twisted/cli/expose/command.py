@@ -242,7 +242,7 @@ class _Run:
         from twisted.internet import reactor
         from twisted.names.client import lookupService
 
-        from warp_twisted.agent.runner import AgentProgram
+        from warp_twisted.agent.runner import AgentRunner
         from warp_twisted.cli.expose.view import open_view
         from warp_twisted.process import prepare
 
@@ -255,7 +255,7 @@ class _Run:
         self._status = 0
         self._is_stopping = False
         self._view: View = open_view(as_json)
-        self._program: AgentProgram = AgentProgram(
+        self._program: AgentRunner = AgentRunner(
             reactor,
             settings,
             read_token=lambda: token,

@@ -1,0 +1,111 @@
+"""Tests of `warp_twisted.agent.links.offering`."""
+
+from collections.abc import Sequence
+from random import Random
+
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.agent.links.test_link import FakeOwner
+from warp_twisted.agent.links.link import Link
+from warp_twisted.agent.links.offering import Offering
+from warp_twisted.errors import InvalidSettings
+from warp_twisted.wire.control import ControlMessage, RouteOffer, RoutesChanged
+
+
+class FakeRoutes:
+    """A table whose rules are hostnames; "broken" cannot be served."""
+
+    def __init__(self) -> None:
+        self.hostnames: tuple[str, ...] = ()
+
+    @property
+    def offers(self) -> Sequence[RouteOffer]:
+        """Return one offer for each hostname."""
+        return [
+            RouteOffer(id=index, hostname=name, path="", service="hello-world", protocol="http")
+            for index, name in enumerate(self.hostnames)
+        ]
+
+    def replace(self, rules: tuple[str, ...], /) -> bool:
+        """Serve other hostnames."""
+        if "broken" in rules:
+            raise InvalidSettings("ingress[0]: broken")
+        before, self.hostnames = self.hostnames, rules
+        return before != rules
+
+
+class FakeLink(Link):
+    """A link that is up or not, and remembers what was sent."""
+
+    is_up = True
+
+    def __init__(self) -> None:
+        clock = Clock()
+        super().__init__(0, 1, FakeOwner(clock), clock, Random(1))
+        self.sent: list[ControlMessage] = []
+
+    def send(self, message: ControlMessage) -> bool:
+        """Remember."""
+        self.sent.append(message)
+        return True
+
+
+class OfferingTests(SynchronousTestCase):
+    """What edges are told."""
+
+    def setUp(self) -> None:
+        self.routes = FakeRoutes()
+        self.offering = Offering(self.routes, ("a",))
+        self.link = FakeLink()
+
+    def told(self) -> list[list[str]]:
+        """Return the hostnames of each change that the edge heard of."""
+        changes = [message for message in self.link.sent if isinstance(message, RoutesChanged)]
+        return [[route.hostname for route in change.routes] for change in changes]
+
+    def test_change(self) -> None:
+        """A change is told to the tunnels that are up, and only a change."""
+        self.assertEqual([route.hostname for route in self.offering.introduce(self.link)], ["a"])
+        other = FakeLink()
+        other.is_up = False
+        self.offering.change(("a",), [self.link, other])
+        self.offering.change(("b",), [self.link, other])
+        self.assertEqual((self.told(), other.sent), ([["b"]], []))
+
+    def test_change_between_hello_and_acceptance(self) -> None:
+        """A tunnel that comes up hears what has changed since its hello, once."""
+        self.offering.introduce(self.link)
+        self.offering.change(("b",), [])
+        self.offering.link_up(self.link)
+        self.offering.link_up(self.link)
+        self.assertEqual(self.told(), [["b"]])
+
+    def test_refused(self) -> None:
+        """What an edge refuses is taken back everywhere; what one has accepted is not."""
+        self.offering.change(("b",), [self.link])
+        self.assertEqual(self.offering.refused("not yours", [self.link]), ("a",))
+        self.assertEqual((self.told(), self.routes.hostnames), ([["b"], ["a"]], ("a",)))
+        self.assertIsNone(self.offering.refused("not yours", [self.link]))
+        self.offering.change(("c",), [self.link])
+        self.offering.accepted()
+        self.assertIsNone(self.offering.refused("not yours", [self.link]))
+        self.assertEqual(self.routes.hostnames, ("c",))
+
+    def test_broken_rules_change_nothing(self) -> None:
+        """Rules that cannot be served are neither kept nor told."""
+        self.assertRaises(InvalidSettings, self.offering.change, ("broken",), [self.link])
+        self.assertEqual((self.told(), self.routes.hostnames), ([], ("a",)))
+
+    def test_nothing_to_go_back_to(self) -> None:
+        """When the rules before cannot be served any more, those that an edge refused stay."""
+        routes = FakeRoutes()
+        offering = Offering(routes, ("a",))
+        offering.change(("b",), [])
+
+        def replace(rules: tuple[str, ...], /) -> bool:
+            raise InvalidSettings("the file has gone")
+
+        self.patch(routes, "replace", replace)
+        self.assertIsNone(offering.refused("not yours", []))
+        self.assertEqual(routes.hostnames, ("b",))

@@ -1,0 +1,192 @@
+"""
+All links of one agent: which edge each dials, and what one that comes up or goes down means for the others.
+
+What a tunnel's edge is told and what it answers is the agent's; it is asked through `LinksAgent`. How one link lives is
+`link`, which edge is next is `edges`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from random import Random
+from typing import Protocol
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from warp_twisted.agent.links.edge_dialer import EdgeDialer
+from warp_twisted.agent.links.edges import Edges
+from warp_twisted.agent.links.link import Link
+from warp_twisted.tunnel import TunnelDelegate, TunnelProtocol
+from warp_twisted.wire.control import Accepted, ControlMessage, Hello, Refused
+from warp_twisted.wire.streams import Stream
+
+
+class LinksAgent(Protocol):
+    """What the links need of the agent that they serve."""
+
+    def before_dial(self) -> None:
+        """
+        Say whether dialing makes sense.
+
+        :raises AgentError: if it does not.
+        """
+
+    def hello(self, link: Link) -> Hello:
+        """Return the message that opens a tunnel now."""
+
+    def stream_opened(self, stream: Stream, route_id: int) -> None:
+        """An edge asks for an origin."""
+
+    def control_received(self, link: Link, message: ControlMessage) -> None:
+        """An edge said something on a tunnel that is up."""
+
+    def link_up(self, link: Link, accepted: Accepted) -> None:
+        """A tunnel works."""
+
+    def link_down(self, link: Link, reason: str, retry_seconds: float | None) -> None:
+        """A tunnel is gone or did not come about; the next attempt is in so many seconds, or never."""
+
+    def link_refused(self, link: Link, refused: Refused) -> None:
+        """No edge takes this agent."""
+
+    def link_ended(self) -> None:
+        """A tunnel has ended, or a connection of one is closed: perhaps it was the last."""
+
+
+@dataclass(slots=True)
+class LinkCounts:
+    """
+    What happened to tunnels since the start.
+
+    :ivar registered: tunnels that an edge accepted; `lost`: tunnels and dials that failed.
+    """
+
+    registered: int = 0
+    lost: int = 0
+
+
+class LinkSet:
+    """
+    The links of one agent.
+
+    :param count: how many tunnels to keep.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self, count: int, agent: LinksAgent, dialer: EdgeDialer, edges: Edges, clock: IReactorTime, chance: Random
+    ) -> None:
+        self.counts = LinkCounts()
+        self._agent = agent
+        self._dialer = dialer
+        self._edges = edges
+        self._links = [Link(index, count, self, clock, chance) for index in range(count)]
+
+    def __iter__(self) -> Iterator[Link]:
+        return iter(self._links)
+
+    def __len__(self) -> int:
+        return len(self._links)
+
+    @property
+    def up_count(self) -> int:
+        """Tunnels that an edge has accepted."""
+        return sum(link.is_up for link in self._links)
+
+    @property
+    def has_finished(self) -> bool:
+        """Whether all were told to stop, and no byte of a tunnel is on its way any more."""
+        return not self._dialer.has_connections and all(link.has_finished for link in self._links)
+
+    def start(self) -> None:
+        """Dial."""
+        for link in self._links:
+            link.start()
+
+    def drain(self, reason: str, deadline_seconds: float) -> None:
+        """Finish what is under way and stop; at the deadline stop in any case."""
+        for link in self._links:
+            link.drain(reason, deadline_seconds)
+
+    def stop(self) -> None:
+        """Stop now."""
+        for link in self._links:
+            link.stop()
+
+    def send(self, message: ControlMessage) -> None:
+        """Tell the edge of every tunnel that is up."""
+        for link in self._links:
+            link.send(message)
+
+    def send_one(self, message: ControlMessage) -> bool:
+        """Tell the edge of any tunnel that is up; returns whether one is."""
+        return any(link.send(message) for link in self._links)
+
+    # What each link asks (`LinkOwner`).
+
+    def dial(self, link: Link, delegate: TunnelDelegate) -> Deferred[TunnelProtocol]:
+        """Choose an edge for a link and dial it."""
+        return Deferred.fromCoroutine(self._dial(link, delegate))
+
+    async def _dial(self, link: Link, delegate: TunnelDelegate) -> TunnelProtocol:
+        self._agent.before_dial()
+        in_use = [edge for other in self._links if other is not link and (edge := other.edge_in_use) is not None]
+        link.edge = await self._dialer.choose(in_use)
+        return await self._dialer.dial(link.edge, delegate)
+
+    def hello(self, link: Link) -> Hello:
+        """Introduce the agent as it is now."""
+        return self._agent.hello(link)
+
+    def stream_opened(self, stream: Stream, route_id: int) -> None:
+        """Connect a stream to its origin."""
+        self._agent.stream_opened(stream, route_id)
+
+    def control_received(self, link: Link, message: ControlMessage) -> None:
+        """Act on what the edge of a tunnel says."""
+        self._agent.control_received(link, message)
+
+    def link_up(self, link: Link, accepted: Accepted) -> None:
+        """Note that a tunnel works, and let the links that wait try again."""
+        self.counts.registered += 1
+        link.edge_name = accepted.edge
+        if link.edge is not None:
+            self._edges.answered(link.edge)
+        self._log.info(
+            "tunnel {tunnel} to {edge} at {address} is up",
+            tunnel=link.index,
+            edge=accepted.edge,
+            address=str(link.edge),
+        )
+        self._agent.link_up(link, accepted)
+        for other in self._links:
+            other.hasten()
+
+    def link_down(self, link: Link, reason: str, retry_seconds: float | None) -> None:
+        """Note that a tunnel is gone."""
+        reason = reason.rstrip(".")  # Twisted's sentences have one
+        if retry_seconds is not None:
+            self.counts.lost += 1
+            self._log.info(
+                "tunnel {tunnel} to {address} is down: {reason}; again in {seconds:.1f} s",
+                tunnel=link.index,
+                address=str(link.edge),
+                reason=reason,
+                seconds=retry_seconds,
+            )
+        self._agent.link_down(link, reason, retry_seconds)
+        self._agent.link_ended()
+
+    def is_served_elsewhere(self, link: Link) -> bool:
+        """Whether another tunnel is up; then one edge's refusal, as of a version, is not the end of the agent."""
+        return any(other.is_up for other in self._links if other is not link)
+
+    def link_refused(self, link: Link, refused: Refused) -> None:
+        """Give up: no edge takes this agent."""
+        self._agent.link_refused(link, refused)
+
+    def left_tunnel_lost(self) -> None:
+        """Note that a tunnel that was left behind has ended."""
+        self._agent.link_ended()
