@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import TypeVar
 
 import msgspec
 from twisted.internet.defer import Deferred
@@ -36,9 +37,12 @@ from warp_twisted.registry.publish import Publication, is_reserved
 from warp_twisted.testing import RecordingDelegate, TunnelPair, tunnel_pair
 from warp_twisted.tunnel import TunnelProtocol
 from warp_twisted.wire.control import ControlMessage, Hello, RouteOffer
+from warp_twisted.wire.errors import WireError
 
 ZONE = "warp.example"
 NOW = 1_800_000_000.0
+
+M = TypeVar("M", bound=ControlMessage)
 
 
 def make_settings(**sections: object) -> EdgeSettings:
@@ -89,13 +93,35 @@ class RecordingRoutes:
         return sorted(offer.hostname for offers in self.served.values() for offer in offers)
 
 
+class EndsOfTunnels:
+    """
+    The delegate of the edge's tunnels, which passes everything on.
+
+    :ivar reasons: why each tunnel ended, as its edge says.
+    """
+
+    def __init__(self, tunnels: EdgeTunnels) -> None:
+        self._tunnels = tunnels
+        self.reasons: dict[TunnelProtocol, str] = {}
+        self.tunnel_opened = tunnels.tunnel_opened
+        self.control_received = tunnels.control_received
+        self.stream_opened = tunnels.stream_opened
+        self.drain_received = tunnels.drain_received
+
+    def tunnel_lost(self, tunnel: TunnelProtocol, error: WireError) -> None:
+        """Note the reason."""
+        self.reasons[tunnel] = str(error)
+        self._tunnels.tunnel_lost(tunnel, error)
+
+
 class AgentEnd:
     """An agent with one tunnel."""
 
-    def __init__(self, pair: TunnelPair, delegate: RecordingDelegate, agent: str) -> None:
+    def __init__(self, pair: TunnelPair, delegate: RecordingDelegate, agent: str, reasons: dict[TunnelProtocol, str]):
         self.pair = pair
         self.delegate = delegate
         self.agent = agent
+        self._reasons = reasons
 
     @property
     def messages(self) -> list[ControlMessage]:
@@ -103,9 +129,18 @@ class AgentEnd:
         return self.delegate.messages
 
     @property
-    def is_lost(self) -> bool:
-        """Whether the tunnel is over."""
-        return bool(self.delegate.losses)
+    def ending(self) -> tuple[str, str] | None:
+        """How the edge ended the tunnel: the code that the agent heard, and the reason; None while it lives."""
+        if not self.delegate.losses:
+            return None
+        _, is_told, code = str(self.delegate.losses[0]).partition("the peer ended the tunnel: ")
+        return code if is_told else "NORMAL", self._reasons[self.pair.edge]
+
+    def answer(self, kind: type[M]) -> M:
+        """Return the edge's last message, which must be of a kind."""
+        message = self.messages[-1]
+        assert isinstance(message, kind), message
+        return message
 
     def send(self, message: ControlMessage) -> None:
         """Say something, and let it be answered."""
@@ -155,6 +190,7 @@ class Control:
             edges=lambda: ["192.0.2.1:7844"],
             urls=lambda hostname: [f"https://{hostname}", f"http://{hostname}"],
         )
+        self.ends = EndsOfTunnels(self.tunnels)
 
     def _publish(self, changes: Sequence[Change]) -> None:
         self.publication.apply(changes)
@@ -197,9 +233,9 @@ class Control:
             self.authority.issuer, new_key().public_key(), agent, allowed, utc(self.clock.seconds()), lifetime
         )
         delegate = RecordingDelegate()
-        pair = tunnel_pair(self.tunnels, delegate, clock=self.clock, certificate=certificate)
+        pair = tunnel_pair(self.ends, delegate, clock=self.clock, certificate=certificate)
         self.pairs.append(pair)
-        return AgentEnd(pair, delegate, agent)
+        return AgentEnd(pair, delegate, agent, self.ends.reasons)
 
     def names(self) -> list[str]:
         """Return the hostnames with addresses that DNS publishes, edges left out."""

@@ -48,7 +48,7 @@ class AgentExpiryTests(AsyncTestCase):
         end.hello("app.warp.example")
         await self.expiry.sweep()
         self.assertIn("a-1", self.mirror.agents)
-        self.assertFalse(end.is_lost)
+        self.assertIsNone(end.ending)
 
     async def test_revocations_stay(self) -> None:
         """A revocation is kept for good."""

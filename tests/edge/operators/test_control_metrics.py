@@ -1,0 +1,85 @@
+"""Tests of the metrics of the control side."""
+
+from collections.abc import Mapping
+
+from prometheus_client import CollectorRegistry, generate_latest
+
+from tests.edge.agents.case import ControlTestCase
+from warp_twisted.edge.operators.control_metrics import ControlCollector
+
+
+class FakeState:
+    """The state of an edge that is not ready."""
+
+    is_draining = True
+
+    def parts(self) -> Mapping[str, bool]:
+        """Say that DNS does not serve."""
+        return {"dns": False, "registry": True}
+
+    def certificate_expiry(self) -> Mapping[str, float]:
+        """Say when one certificate ends."""
+        return {"root": 2e9}
+
+
+class ControlMetricsTests(ControlTestCase):
+    """An edge in memory, read as Prometheus does."""
+
+    def lines(self) -> set[str]:
+        """Return the lines of a scrape."""
+        state = FakeState()
+        registry = CollectorRegistry()
+        registry.register(
+            ControlCollector(
+                settings=lambda: self.control.settings,
+                registrations=self.control.tunnels.registrations,
+                enrollment=self.control.enrollment,
+                mirror=self.control.mirror,
+                claims=self.control.claims,
+                entry=state,
+                readiness=state,
+            )
+        )
+        return set(generate_latest(registry).decode().splitlines())
+
+    def test_what_happened_to_tunnels(self) -> None:
+        """Tunnels are counted as they register, replace one another, end, and are refused by code."""
+        for _ in range(2):
+            self.control.connect().hello("app.warp.example")
+        self.control.pairs[0].pump()
+        self.control.connect().hello("app.other.example")
+        self.assertLessEqual(
+            {
+                "warp_edge_tunnels 1.0",
+                "warp_edge_tunnels_limit 10000.0",
+                "warp_edge_tunnels_registered_total 2.0",
+                "warp_edge_tunnels_replaced_total 1.0",
+                "warp_edge_tunnels_lost_total 1.0",
+                'warp_edge_tunnels_refused_total{code="not_allowed"} 1.0',
+                "warp_edge_agents 1.0",
+            },
+            self.lines(),
+        )
+
+    def test_state(self) -> None:
+        """Parts, certificates, and whether the registry can be read and written are gauges."""
+        self.assertLessEqual(
+            {
+                'warp_edge_ready{part="dns"} 0.0',
+                'warp_edge_ready{part="registry"} 1.0',
+                'warp_edge_certificate_expires_seconds{certificate="root"} 2e+09',
+                "warp_edge_draining 1.0",
+                "warp_edge_registry_current 1.0",
+                "warp_edge_registry_writable 1.0",
+            },
+            self.lines(),
+        )
+
+    async def test_enrollments(self) -> None:
+        """Agents that were let in, and refusals by reason, are counted."""
+        self.control.enrollment.enrolled = 2
+        self.control.enrollment.refused["token_used_up"] = 3
+        self.assertLessEqual(
+            {"warp_edge_enrollments_total 2.0", 'warp_edge_enrollments_refused_total{code="token_used_up"} 3.0'},
+            self.lines(),
+        )

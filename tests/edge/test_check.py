@@ -1,0 +1,97 @@
+"""Tests of what can be known of an edge.yaml before the edge starts."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.testing import MemoryReactorClock
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.edge.certificate_files import write_certificate
+from tests.edge.control import ZONE, make_settings
+from warp_twisted.ca.issue import utc
+from warp_twisted.ca.store import add_edge, init_root
+from warp_twisted.edge.check import check_edge
+from warp_twisted.errors import InvalidSettings
+from warp_twisted.reactor import as_reactor
+
+
+class CheckTests(SynchronousTestCase):
+    """One edge's files, with one thing wrong at a time."""
+
+    def setUp(self) -> None:
+        """Make a certificate authority and directories."""
+        self.directory = Path(self.mktemp()).absolute()
+        (self.directory / "certificates").mkdir(parents=True)
+        self.reactor = MemoryReactorClock()
+        self.reactor.rightNow = time.time()
+        now = utc(self.reactor.seconds())
+        init_root(self.directory / "ca", ZONE, now)
+        add_edge(self.directory / "ca", "edge1", now, [ZONE])
+
+    def sections(self, **changes: Any) -> dict[str, Any]:
+        """Return the sections of a good configuration, some of them changed."""
+        ca = self.directory / "ca"
+        return {
+            "ca": {"root": str(ca / "root.pem"), "certificate": str(ca / "edge1.pem"), "key": str(ca / "edge1.key")},
+            "listen": {"https": [], "admin": str(self.directory / "admin.sock")},
+            "state": str(self.directory / "state"),
+            **changes,
+        }
+
+    def refusal(self, **changes: Any) -> str:
+        """Return why a configuration is refused."""
+        settings = make_settings(**self.sections(**changes))
+        return str(self.assertRaises(InvalidSettings, check_edge, as_reactor(self.reactor), settings))
+
+    def test_good(self) -> None:
+        """A good configuration passes; nothing was listened on, and nothing made."""
+        before = sorted(self.directory.rglob("*"))
+        check_edge(as_reactor(self.reactor), make_settings(**self.sections()))
+        self.assertEqual((sorted(self.directory.rglob("*")), self.reactor.tcpServers), (before, []))
+
+    def test_authority(self) -> None:
+        """A file of the authority that is missing, and an authority for another zone, are named with their keys."""
+        ca = self.sections()["ca"]
+        self.assertTrue(self.refusal(ca=ca | {"root": "/nonexistent/root.pem"}).startswith("ca.root: "))
+        self.assertIn("agents would not trust this edge", self.refusal(zone="other.example"))
+
+    def test_authority_that_has_ended(self) -> None:
+        """An intermediate that has ended cannot issue, and its file is named."""
+        self.reactor.advance(3 * 366 * 86400)
+        self.assertTrue(self.refusal().startswith("ca.certificate: "))
+
+    def test_state(self) -> None:
+        """A state directory that is a file is refused."""
+        (self.directory / "file").write_text("")
+        self.assertTrue(self.refusal(state=str(self.directory / "file")).startswith("state: "))
+
+    def test_listeners(self) -> None:
+        """A listener that is no endpoint, and one that another has, are named with their keys."""
+        listen = self.sections()["listen"]
+        self.assertTrue(self.refusal(listen=listen | {"http": ["nonsense:x"]}).startswith("listen.http[0]: "))
+        self.assertIn("listen.metrics", self.refusal(listen=listen | {"metrics": "tcp:80"}))
+        self.assertTrue(self.refusal(listen=listen | {"dns": ["nonsense"]}).startswith("listen.dns"))
+
+    def test_admin_socket(self) -> None:
+        """A path at which there can be no socket is refused."""
+        path = self.directory / "precious"
+        path.write_text("")
+        self.assertIn("is no socket", self.refusal(listen=self.sections()["listen"] | {"admin": str(path)}))
+
+    def test_certificates(self) -> None:
+        """TLS needs a directory of certificates, and each of them must be usable."""
+        listen = self.sections()["listen"] | {"https": ["tcp:443"]}
+        self.assertTrue(self.refusal(listen=listen, certificates=None).startswith("certificates: "))
+        certificates = self.directory / "certificates"
+        write_certificate(certificates, "app", ["app.warp.example"])
+        check_edge(
+            as_reactor(self.reactor), make_settings(**self.sections(listen=listen, certificates=str(certificates)))
+        )
+        (certificates / "app.key").write_text("nonsense")
+        self.assertIn("app", self.refusal(listen=listen, certificates=str(certificates)))
+
+    def test_access_log(self) -> None:
+        """An access log that is a directory, or in none, is refused."""
+        self.assertIn("found a directory", self.refusal(log={"access": str(self.directory)}))
+        self.assertIn("there is no directory", self.refusal(log={"access": str(self.directory / "a" / "b")}))

@@ -1,0 +1,80 @@
+"""Tests of what an edge listens on, with a reactor in memory."""
+
+from twisted.internet.defer import Deferred
+from twisted.internet.error import CannotListenError
+from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.testing import MemoryReactorClock
+from twisted.trial.unittest import SynchronousTestCase
+
+from warp_twisted.edge.listeners import Listeners
+from warp_twisted.errors import InvalidSettings
+from warp_twisted.reactor import as_reactor
+
+
+class FullReactor(MemoryReactorClock):
+    """A reactor on which nothing can be listened on, in memory."""
+
+    def listenUNIX(self, address: str, *arguments: object, **keywords: object) -> object:
+        """Refuse."""
+        raise CannotListenError(None, address, OSError("taken"))
+
+    def listenTCP(self, port: int, *arguments: object, **keywords: object) -> object:
+        """Refuse."""
+        raise CannotListenError("", port, OSError("taken"))
+
+
+class ListenersTests(SynchronousTestCase):
+    """Opened and closed by name."""
+
+    def setUp(self) -> None:
+        """Begin with nothing open."""
+        self.reactor = MemoryReactorClock()
+        self.listeners = Listeners(as_reactor(self.reactor))
+        self.factory: Factory[Protocol] = Factory.forProtocol(Protocol)
+
+    def open(self, name: str, texts: tuple[str, ...] | str | None) -> "Deferred[tuple[int, ...]]":
+        """Listen."""
+        return Deferred.fromCoroutine(self.listeners.open(name, texts, self.factory))  # type: ignore[arg-type]
+
+    def test_list_and_single_text(self) -> None:
+        """A list opens each of its texts, one text opens one, and nothing opens nothing."""
+        self.successResultOf(self.open("http", ("tcp:80", "tcp:8080:interface=192.0.2.1")))
+        self.successResultOf(self.open("metrics", "tcp:9464"))
+        self.assertEqual(self.successResultOf(self.open("https", None)), ())
+        opened = [(port, interface) for port, _, _, interface in self.reactor.tcpServers]
+        self.assertEqual(opened, [(80, ""), (8080, "192.0.2.1"), (9464, "")])
+        self.assertEqual(self.listeners.names, {"http", "metrics"})
+
+    def test_nothing_to_serve(self) -> None:
+        """Without a factory nothing is listened on."""
+        opening = Deferred.fromCoroutine(self.listeners.open("https", ("tcp:443",), None))
+        self.assertEqual((self.successResultOf(opening), self.reactor.tcpServers), ((), []))
+
+    def test_close(self) -> None:
+        """What is closed is gone by its name; closing again, or what was never open, does nothing."""
+        for name in ("http", "tunnel"):
+            self.successResultOf(self.open(name, ("tcp:80",)))
+        for _ in range(2):
+            self.successResultOf(Deferred.fromCoroutine(self.listeners.close("http", "admin")))
+        self.assertEqual(self.listeners.names, {"tunnel"})
+
+    def test_refused_text(self) -> None:
+        """A text that is no endpoint, and one that is taken, are named with their key; the ones before stay open."""
+        error = self.failureResultOf(self.open("http", ("tcp:80", "nonsense:x")), InvalidSettings)
+        self.assertIn("listen.http[1]: ", str(error.value))
+        self.assertEqual(self.listeners.names, {"http"})
+        self.listeners = Listeners(as_reactor(FullReactor()))
+        error = self.failureResultOf(self.open("metrics", "tcp:80"), InvalidSettings)
+        self.assertEqual(str(error.value), "listen.metrics: tcp:80: taken")
+
+    def test_unix_socket(self) -> None:
+        """A unix socket is opened with its mode; one that cannot be had is named, and its factory is stopped again."""
+        self.listeners.open_unix("admin", "/run/admin.sock", self.factory, 0o660)
+        self.assertEqual(
+            [(address, mode) for address, _, _, mode, _ in self.reactor.unixServers], [("/run/admin.sock", 0o660)]
+        )
+        listeners = Listeners(as_reactor(FullReactor()))
+        self.factory.doStart()
+        error = self.assertRaises(InvalidSettings, listeners.open_unix, "admin", "/run/x", self.factory, 0o660)
+        self.assertEqual((str(error), self.factory.numPorts), ("listen.admin: /run/x: taken", 0))
+        self.assertEqual(listeners.names, frozenset())

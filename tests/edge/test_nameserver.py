@@ -1,0 +1,62 @@
+"""Tests of the DNS server in the edge's process, as edge.yaml asks for it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from twisted.internet.testing import MemoryReactorClock
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.edge.control import ZONE, make_settings
+from warp_twisted.edge.nameserver import check_nameserver, make_nameserver
+from warp_twisted.edge.settings import EdgeSettings
+from warp_twisted.errors import InvalidSettings
+from warp_twisted.reactor import as_reactor
+from warp_twisted.registry.publish import Publication
+
+ADDRESS = "192.0.2.1:53"
+
+
+class NameserverTests(SynchronousTestCase):
+    """Made or refused; nothing is listened on."""
+
+    def setUp(self) -> None:
+        """Make a state directory."""
+        self.state = Path(self.mktemp())
+        self.state.mkdir()
+        self.reactor = as_reactor(MemoryReactorClock())
+
+    def settings(self, dns: dict[str, object] | None = None, addresses: Sequence[str] = (ADDRESS,)) -> EdgeSettings:
+        """Return settings of an edge that answers DNS."""
+        return make_settings(state=str(self.state), listen={"dns": list(addresses)}, dns=dns or {})
+
+    def refusal(self, settings: EdgeSettings) -> str:
+        """Return why the check refuses settings."""
+        return str(self.assertRaises(InvalidSettings, check_nameserver, self.reactor, settings))
+
+    def test_no_address_no_server(self) -> None:
+        """Where `listen.dns` is empty there is no server, but the zone's file is read all the same."""
+        settings = self.settings(addresses=())
+        self.assertIsNone(make_nameserver(self.reactor, settings, Publication(ZONE)))
+        check_nameserver(self.reactor, settings)
+        self.assertIn("/nonexistent", self.refusal(self.settings({"master_file": "/nonexistent"}, addresses=())))
+
+    def test_server_of_the_zone(self) -> None:
+        """The server knows the zone, which has no serial before the server starts; the file of serials is its own."""
+        server = make_nameserver(self.reactor, self.settings(), Publication(ZONE))
+        assert server is not None
+        self.assertEqual((server.serial(ZONE), server.is_ready), (0, False))
+        self.assertTrue((self.state / f"{ZONE}.serial").exists())
+
+    def test_check_writes_nothing(self) -> None:
+        """A configuration that is good leaves nothing behind."""
+        check_nameserver(self.reactor, self.settings())
+        self.assertEqual(list(self.state.iterdir()), [])
+
+    def test_bad_address(self) -> None:
+        """An address that is none is named with its key."""
+        self.assertIn("listen.dns", self.refusal(self.settings(addresses=("nonsense",))))
+
+    def test_broken_serial_file(self) -> None:
+        """A file of the last serial that cannot be read is named, as the next serial would be a guess."""
+        (self.state / f"{ZONE}.serial").write_text("not a number")
+        self.assertTrue(self.refusal(self.settings()).startswith("state: "))
