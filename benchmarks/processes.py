@@ -38,6 +38,7 @@ _PACKAGES = {
     "sshd": "openssh-server",
     "ssh": "openssh-client",
     "ssh-keygen": "openssh-client",
+    "perf": "linux-perf",
     "wrk": "wrk",
 }
 
@@ -126,6 +127,12 @@ class Process:
                 attempt.connect(str(path))
                 return
 
+    def wait_for_file(self, path: Path, timeout: float = READY_SECONDS) -> None:
+        """Wait until the program has made a file."""
+        for _ in self._attempts(timeout, f"did not make {path}"):
+            if path.exists():
+                return
+
     def wait_for_line(self, pattern: str, timeout: float = READY_SECONDS) -> re.Match[str]:
         """Wait until the program has printed something that the regular expression finds."""
         for _ in self._attempts(timeout, f"did not print {pattern!r}"):
@@ -140,6 +147,19 @@ class Process:
             return self._popen.wait(timeout)
         except subprocess.TimeoutExpired:
             raise ProgramFailed(f"{self.name} still runs after {timeout:.0f} s:\n{self.log_tail()}") from None
+
+    def terminate(self) -> None:
+        """Ask the program to end, and do not wait for it."""
+        self._popen.send_signal(signal.SIGTERM)
+
+    def interrupt(self) -> None:
+        """Ask the program to end as Ctrl-C does, and do not wait for it."""
+        self._popen.send_signal(signal.SIGINT)
+
+    def kill(self) -> None:
+        """End the program at once, as a crash would: the kernel closes what it had open."""
+        self._popen.kill()
+        self._popen.wait()
 
     def stop(self) -> None:
         """End the program: SIGTERM, and SIGKILL for it and what it started when that does not do."""

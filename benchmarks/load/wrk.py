@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 import subprocess
 from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
 
 from benchmarks.errors import ProgramFailed, UnreadableOutput
 from benchmarks.processes import DIE_WITH_PARENT, find_program
 
+_BROWSER = Path(__file__).with_name("browser.lua")
 _UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _PERCENTILE = re.compile(r"^\s+(50|75|90|99)%\s+([0-9.]+)(us|ms|s|m|h)$", re.MULTILINE)
 _REQUESTS = re.compile(r"^\s*(\d+) requests in ([0-9.]+)(us|ms|s|m|h),", re.MULTILINE)
@@ -52,33 +55,35 @@ def parse(output: str) -> Load:
     )
 
 
-def run(url: str, connections: int, seconds: float, host: str, *, keep_alive: bool = True) -> Load:
+def run(
+    url: str, connections: int, seconds: float, host: str, *, keep_alive: bool = True, varied: bool = False
+) -> Load:
     """
     Load a URL.
 
     :param host: the Host header; the connection goes where the URL says.
     :param keep_alive: False opens a new connection for every request.
+    :param varied: send a browser's 13 fields, some different in each request, instead of the Host alone.
     """
-    # wrk counts in whole seconds.
     whole = max(1, round(seconds))
-    command = [
-        *DIE_WITH_PARENT,
-        find_program("wrk"),
-        "-t1",
-        f"-c{connections}",
-        f"-d{whole}s",
-        "--latency",
-        "-H",
-        f"Host: {host}",
-    ]
-    if not keep_alive:
-        command += ["-H", "Connection: close"]
+    command = [*DIE_WITH_PARENT, find_program("wrk"), *arguments(url, connections, whole, host, keep_alive, varied)]
     try:
         ended = subprocess.run(
-            [*command, url], capture_output=True, text=True, timeout=whole + 15, check=False, process_group=0
+            command, capture_output=True, text=True, timeout=whole + 15, check=False, process_group=0
         )
     except subprocess.TimeoutExpired:
         raise ProgramFailed(f"wrk did not end in {whole + 15} s on {url}") from None
     if ended.returncode != 0:
         raise ProgramFailed(f"wrk on {url}: {ended.stdout}{ended.stderr}")
     return parse(ended.stdout)
+
+
+def arguments(url: str, connections: int, seconds: int, host: str, keep_alive: bool, varied: bool) -> list[str]:
+    """Put wrk's arguments together; it counts in whole seconds."""
+    options = ["-t1", f"-c{connections}", f"-d{seconds}s", "--latency"]
+    if varied:
+        return [*options, "-s", str(_BROWSER), url, "--", urlsplit(url).path, host]
+    options += ["-H", f"Host: {host}"]
+    if not keep_alive:
+        options += ["-H", "Connection: close"]
+    return [*options, url]

@@ -46,6 +46,7 @@ class ReadTests(SynchronousTestCase):
         """This process is among the descendants of its parent, has used CPU time and holds memory."""
         self.assertIn(os.getpid(), proc.descendants(os.getppid()))
         self.assertGreater(proc.cpu_seconds(os.getpid()), 0)
+        self.assertLess(abs(proc.cpu_seconds(os.getpid()) - sum(proc.cpu_times(os.getpid()))), 0.1)
         self.assertGreater(proc.resident_bytes(os.getpid()), 1 << 20)
         self.assertIsNotNone(proc.started_at(os.getpid()))
 

@@ -1,9 +1,11 @@
 """`benchmarks.load.wrk`: reading what wrk prints."""
 
+from pathlib import Path
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from benchmarks.errors import UnreadableOutput
-from benchmarks.load.wrk import parse
+from benchmarks.load.wrk import arguments, parse
 
 _PRINTED = """\
 Running 1s test @ http://127.0.0.1:20001/1k
@@ -56,3 +58,19 @@ class ParseTests(SynchronousTestCase):
         for printed in ("", _TOTALS, _PRINTED.replace("99%", "98%"), _PRINTED.replace("requests in", "rq")):
             error = self.assertRaises(UnreadableOutput, parse, printed)
             self.assertIn(printed, str(error))
+
+
+class ArgumentsTests(SynchronousTestCase):
+    """What wrk is asked to do."""
+
+    def test_identical(self) -> None:
+        """Without more it sends the Host alone; a connection for each request is asked for by a header."""
+        kept, new = (arguments("http://127.0.0.1:1/1k", 8, 3, "a.example", keep, False) for keep in (True, False))
+        self.assertEqual(kept, ["-t1", "-c8", "-d3s", "--latency", "-H", "Host: a.example", "http://127.0.0.1:1/1k"])
+        self.assertIn("Connection: close", new)
+
+    def test_varied(self) -> None:
+        """With heads that vary the script is given the target and the Host, behind the URL."""
+        given = arguments("http://127.0.0.1:1/varied", 8, 3, "a.example", True, True)
+        self.assertTrue(Path(given[given.index("-s") + 1]).is_file())
+        self.assertEqual(given[-4:], ["http://127.0.0.1:1/varied", "--", "/varied", "a.example"])
