@@ -1,0 +1,1 @@
+"""Benchmarks: how peers are prepared."""

@@ -1,0 +1,1 @@
+"""Benchmarks: the peers, as far as no other machine is needed to run them."""
