@@ -11,20 +11,26 @@ import contextlib
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from benchmarks.certificates import write_certificate
+from benchmarks.errors import ProgramMissing
+from benchmarks.peers import installed
+from benchmarks.peers.chisel import open_chisel
 from benchmarks.peers.haproxy import open_haproxy
 from benchmarks.peers.origins import open_origins
 from benchmarks.peers.peer import WEB_HOSTNAME, Peer
+from benchmarks.peers.rathole import open_rathole
 from benchmarks.peers.ssh import open_ssh
-from benchmarks.peers.warp import open_warp
+from benchmarks.peers.warp import THIS, Checkout, open_warp
 from benchmarks.results import Results
-from benchmarks.targets import HAPROXY, NGINX, SSH, WARP
+from benchmarks.targets import CHISEL, HAPROXY, NGINX, RATHOLE, SSH, WARP
 
-PEERS = (NGINX, HAPROXY, SSH, WARP)
+PEERS = (NGINX, HAPROXY, CHISEL, RATHOLE, SSH, WARP)
+BUILT = {CHISEL: installed.CHISEL, RATHOLE: installed.RATHOLE}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +40,8 @@ class Scale:
 
     :param seconds: the length of one load by wrk.
     :param rounds: how often each peer takes its turn; the table shows medians.
+    :param connections: of the requests whose heads are identical.
+    :param large_tunnels: of the case `large`, with `large_hostnames`.
     """
 
     seconds: float = 3.0
@@ -44,6 +52,9 @@ class Scale:
     ssh_visitors: int = 2_000
     tunnels: int = 4_000
     hostnames: int = 1_500
+    large_tunnels: int = 16_000
+    large_hostnames: int = 10_000
+    large_idle_seconds: float = 20.0
     slow_visitors: int = 1_000
     slow_seconds: float = 8.0
     events: int = 400
@@ -57,6 +68,9 @@ QUICK = Scale(
     ssh_visitors=500,
     tunnels=200,
     hostnames=75,
+    large_tunnels=1_600,
+    large_hostnames=1_000,
+    large_idle_seconds=5.0,
     slow_visitors=200,
     slow_seconds=3.0,
     events=100,
@@ -71,30 +85,66 @@ class Bench:
     :param directory: temporary; gone when the run ends.
     :param file_limit: how many files this process and each program that it starts may open.
     :param peers: the peers that the user wants, of `PEERS`.
+    :param checkouts: other trees of Warp to run beside this one, by the name that they have in the report.
     """
 
     directory: Path
     scale: Scale
     file_limit: int
     peers: Sequence[str] = PEERS
+    checkouts: Mapping[str, Checkout] = field(default_factory=dict)
     results: Results = field(default_factory=Results)
     began_at: float = field(default_factory=time.monotonic)
+    _built: dict[str, Path] = field(default_factory=dict)
 
     def progress(self, text: str) -> None:
         """Tell the user, on standard error, what is going on."""
         print(f"[{time.monotonic() - self.began_at:4.0f} s] {text}", file=sys.stderr, flush=True)
 
+    def prepare(self) -> None:
+        """Build the peers that Debian does not have; those that cannot be had are left out, and that is noted."""
+        for name in self.peers:
+            if name in BUILT:
+                try:
+                    self._built[name] = installed.installed(BUILT[name], self.progress)
+                except ProgramMissing as error:
+                    self.progress(f"{name} is left out: {error}")
+                    self.results.skipped[name] = str(error)
+
+    def all_warps(self) -> dict[str, Checkout]:
+        """List the trees of Warp to measure: this one if it is wanted, then the others."""
+        return ({WARP: THIS} if WARP in self.peers else {}) | dict(self.checkouts)
+
+    def wanted(self, *names: str) -> list[str]:
+        """Choose those peers of `names` that the user wants and that are here; other trees go where Warp goes."""
+        chosen = [name for name in names if name in self.peers and name not in self.results.skipped]
+        return chosen + (list(self.checkouts) if WARP in names else [])
+
     @contextlib.contextmanager
-    def open_peers(self, *wanted: str) -> Iterator[list[Peer]]:
-        """Run the origins and those peers of `wanted` that the user wants too, and yield the peers in that order."""
+    def open_peers(self, *names: str) -> Iterator[list[Peer]]:
+        """Run the origins and those peers of `names` that are `wanted`, and yield the peers in that order."""
         directory = Path(tempfile.mkdtemp(dir=self.directory))
         certificate = write_certificate(directory, [WEB_HOSTNAME])
-        openers: dict[str, Callable[[Peer], contextlib.AbstractContextManager[Peer]]] = {
-            NGINX: contextlib.nullcontext,
-            HAPROXY: lambda origins: open_haproxy(origins, directory, certificate),
-            SSH: lambda origins: open_ssh(origins, directory),
-            WARP: lambda origins: open_warp(origins, directory, certificate),
+        openers: dict[str, Callable[[Peer, Path], contextlib.AbstractContextManager[Peer]]] = {
+            NGINX: lambda origins, place: contextlib.nullcontext(origins),
+            HAPROXY: lambda origins, place: open_haproxy(origins, place, certificate),
+            CHISEL: lambda origins, place: open_chisel(origins, place, self._built[CHISEL]),
+            RATHOLE: lambda origins, place: open_rathole(origins, place, self._built[RATHOLE], certificate),
+            SSH: open_ssh,
         }
+        for name, checkout in self.all_warps().items():
+            openers[name] = partial(_open_warp, certificate, name, checkout)
         with contextlib.ExitStack() as stack:
             origins = stack.enter_context(open_origins(directory, self.file_limit))
-            yield [stack.enter_context(openers[name](origins)) for name in wanted if name in self.peers]
+            peers = []
+            for number, name in enumerate(self.wanted(*names)):
+                place = directory / f"peer{number}"
+                place.mkdir()
+                peers.append(stack.enter_context(openers[name](origins, place)))
+            yield peers
+
+
+def _open_warp(
+    certificate: Path, name: str, checkout: Checkout, origins: Peer, directory: Path
+) -> contextlib.AbstractContextManager[Peer]:
+    return open_warp(origins, directory, certificate, name=name, checkout=checkout)

@@ -32,6 +32,12 @@ def describe() -> dict[str, str]:
     }
 
 
+def available_bytes() -> int:
+    """Tell how much memory can be used without swapping, as the kernel estimates it (proc(5), MemAvailable)."""
+    match = re.search(r"^MemAvailable:\s+(\d+) kB$", Path("/proc/meminfo").read_text(), re.MULTILINE)
+    return int(match[1]) * 1024 if match is not None else 0
+
+
 def versions() -> dict[str, str]:
     """Say which versions are measured; what is not installed is left out."""
     found = {"Python": platform.python_version()}

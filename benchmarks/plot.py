@@ -8,12 +8,19 @@ from typing import TYPE_CHECKING
 
 from benchmarks import results as names
 from benchmarks.results import Figure, Results, unique
-from benchmarks.targets import HAPROXY, NGINX, SSH, WARP, connections
+from benchmarks.targets import CHISEL, HAPROXY, NGINX, RATHOLE, SSH, WARP, varied
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_COLOURS = {NGINX: "#9aa5b1", HAPROXY: "#4c78a8", SSH: "#e0a030", WARP: "#c8385a"}
+_COLOURS = {
+    NGINX: "#9aa5b1",
+    HAPROXY: "#4c78a8",
+    CHISEL: "#59a14f",
+    RATHOLE: "#9c6ade",
+    SSH: "#e0a030",
+    WARP: "#c8385a",
+}
 
 
 def draw(results: Results, target: Path) -> bool:
@@ -29,15 +36,15 @@ def draw(results: Results, target: Path) -> bool:
     matplotlib.use("agg")
     from matplotlib import pyplot
 
-    figures = results.of_case("keepalive")
+    figures = [figure for figure in results.of_case("keepalive") if figure.variant]
     if not figures:
         return False
     drawing, axes = pyplot.subplots(2, 2, figsize=(11, 7.5), layout="constrained")
     _bars(axes[0, 0], figures, names.REQUESTS, "1 KiB keep-alive, requests/s (more is better)")
     _bars(axes[0, 1], figures, names.P99, "1 KiB keep-alive, p99 ms (less is better)", logarithmic=True)
     _transfers(axes[1, 0], results.of_case("transfer"))
-    _cpu(axes[1, 1], [figure for figure in figures if figure.variant == connections(128)])
-    drawing.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
+    _cpu(axes[1, 1], [figure for figure in figures if figure.variant == varied(128)])
+    drawing.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=6, frameon=False)
     drawing.savefig(target)
     pyplot.close(drawing)
     return True
@@ -45,7 +52,7 @@ def draw(results: Results, target: Path) -> bool:
 
 def _bars(axes: Axes, figures: Sequence[Figure], metric: str, title: str, *, logarithmic: bool = False) -> None:
     """Draw a group of bars for each variant, a bar for each peer."""
-    chosen = [figure for figure in figures if figure.metric == metric]
+    chosen = [figure for figure in figures if figure.metric == metric and not figure.program]
     variants = unique(figure.variant for figure in chosen)
     peers = unique(figure.peer for figure in chosen)
     width = 0.8 / max(1, len(peers))
@@ -58,7 +65,8 @@ def _bars(axes: Axes, figures: Sequence[Figure], metric: str, title: str, *, log
             color=_COLOURS.get(peer),
         )
         axes.bar_label(bars, fmt=lambda value: f"{value:,.3g}" if value < 1000 else f"{value / 1000:,.3g}k", size=7)
-    axes.set_xticks([number + 0.4 - width / 2 for number in range(len(variants))], variants)
+    labels = [variant.replace(" connections", "").replace(", ", "\n") for variant in variants]
+    axes.set_xticks([number + 0.4 - width / 2 for number in range(len(variants))], labels)
     axes.set_title(title, size=10)
     if logarithmic:
         axes.set_yscale("log")
@@ -73,7 +81,7 @@ def _transfers(axes: Axes, figures: Sequence[Figure]) -> None:
             variant=each.metric.removesuffix(" MB/s"),
             peer=each.peer,
             metric="MB/s",
-            value=each.value,
+            samples=each.samples,
         )
         for metric in (names.DOWN, names.UP)
         for each in figures
@@ -83,13 +91,21 @@ def _transfers(axes: Axes, figures: Sequence[Figure]) -> None:
 
 
 def _cpu(axes: Axes, figures: Sequence[Figure]) -> None:
-    """Draw the CPU time of each program; the origin's own is left out."""
-    suffix = names.cpu_per_request("")
-    chosen = [figure for figure in figures if figure.metric.endswith(suffix) and not figure.metric.startswith("nginx")]
-    labels = [figure.metric.removesuffix(suffix) for figure in chosen]
-    bars = axes.bar(labels, [figure.value for figure in chosen], color=[_COLOURS.get(figure.peer) for figure in chosen])
-    axes.bar_label(bars, fmt="%.1f", size=8)
-    axes.set_title("CPU µs per request at 128 connections (less is better)", size=10)
+    """Draw the CPU time of each peer as a bar, its programs on top of one another; the origin's own is left out."""
+    chosen = [each for each in figures if each.metric == names.CPU_PER_REQUEST and each.program and each.peer != NGINX]
+    peers = unique(figure.peer for figure in chosen)
+    heights = dict.fromkeys(peers, 0.0)
+    for figure in chosen:
+        bars = axes.bar(
+            [figure.peer],
+            [figure.value],
+            bottom=[heights[figure.peer]],
+            color=_COLOURS.get(figure.peer),
+            edgecolor="white",
+        )
+        axes.bar_label(bars, labels=[f"{figure.program} {figure.value:.1f}"], label_type="center", size=7)
+        heights[figure.peer] += figure.value
+    axes.set_title("CPU µs per request, 128 connections, heads that vary (less is better)", size=10)
     _tidy(axes)
 
 

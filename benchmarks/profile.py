@@ -1,10 +1,10 @@
 """
 `python -m benchmarks.profile`: where edge and agent spend their time under the load of the keep-alive case.
 
-The CPU time per request, in user code and in the kernel, is measured undisturbed. Then py-spy samples both programs
-under the same load whenever they hold the interpreter's lock, and the shares of the samples are applied to the user
-time. (Sampled at any time instead, most stacks would end in send and recv, where a process is stopped most easily.)
-With --calls both run under twistd's cProfile, which tells how often each function is called per request.
+The CPU time per request is measured undisturbed. Then perf samples both programs under the same load while they use the
+CPU (waiting is no cost): its shares divide the time between interpreter, extension modules, OpenSSL and kernel. Last
+py-spy samples them whenever they hold the interpreter's lock, and its shares divide the user time between Python's
+functions. With --calls both run under twistd's cProfile, which tells how often each function is called per request.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import proc
+from benchmarks import perf, proc
 from benchmarks.certificates import write_certificate
 from benchmarks.errors import BenchmarkError, ProgramMissing
+from benchmarks.layout import format_value, table
 from benchmarks.load import visitors, wrk
 from benchmarks.peers.origins import DOWNLOAD_BYTES, open_origins
 from benchmarks.peers.peer import WEB_HOSTNAME, Peer
 from benchmarks.peers.warp import open_warp
-from benchmarks.processes import raise_file_limit, running
-from benchmarks.report import format_value, table
+from benchmarks.processes import find_program, raise_file_limit, running
 
 _WARM_UP_SECONDS = 1.0
 _SAMPLES_PER_SECOND = 200
@@ -41,11 +41,12 @@ _DIRECTORY = re.compile(r"^.*/(?:site-packages/|lib/python3\.\d+/|(?=warp_twiste
 
 _EXAMPLES = """\
 examples:
-  python -m benchmarks.profile                        functions by own time
-  python -m benchmarks.profile --lines --top 50       the same by line
-  python -m benchmarks.profile --native               time in C told apart: OpenSSL, system calls, the interpreter
+  python -m benchmarks.profile                        interpreter, OpenSSL and kernel; Python's functions by own time
+  python -m benchmarks.profile --lines --top 50       the same, functions by line
+  python -m benchmarks.profile --native               the functions of C code too
+  python -m benchmarks.profile --varied               heads that differ from request to request
   python -m benchmarks.profile --calls                calls per request
-  python -m benchmarks.profile --load download --native
+  python -m benchmarks.profile --load download
 """
 
 
@@ -139,42 +140,66 @@ def calls_table(stats: Path, work: Work, top: int) -> str:
 
 
 def _by_sampling(options: argparse.Namespace, directory: Path) -> None:
-    """Load Warp twice, once undisturbed for the CPU time per request and once sampled for the shares of it."""
+    """Load Warp three times: undisturbed for the CPU time, sampled by perf, and sampled by py-spy."""
     py_spy = Path(sys.executable).parent / "py-spy"
     if not py_spy.exists():
         raise ProgramMissing("py-spy: try `pip install py-spy` in the virtual environment")
+    find_program("perf")
     certificate = write_certificate(directory, [WEB_HOSTNAME])
     with contextlib.ExitStack() as stack:
         origins = stack.enter_context(open_origins(directory, raise_file_limit()))
         warp = stack.enter_context(open_warp(origins, directory, certificate))
         _load(warp, options, _WARM_UP_SECONDS)
-        before = {name: proc.cpu_times(process.pid) for name, process in warp.programs.items()}
+        before = {name: (process.cpu_seconds(), proc.cpu_times(process.pid)) for name, process in warp.programs.items()}
         work = _load(warp, options, options.seconds)
-        used = {
-            name: [
-                1e6 * (now - then) / work.count
-                for now, then in zip(proc.cpu_times(process.pid), before[name], strict=True)
-            ]
-            for name, process in warp.programs.items()
-        }
-        print(f"{options.load}: {work} undisturbed\n")
-        samplers = []
+        used = {}
         for name, process in warp.programs.items():
-            target = directory / f"{name}.folded"
-            command = [str(py_spy), "record", "--format", "raw", "--output", str(target), "--pid", str(process.pid)]
-            command += ["--duration", str(round(options.seconds)), "--rate", str(_SAMPLES_PER_SECOND)]
-            command += ["--native"] if options.native else ["--gil"]
-            samplers.append((name, target, stack.enter_context(running(f"py-spy-{name}", command, directory))))
+            seconds, (user, system) = before[name]
+            now_user, now_system = proc.cpu_times(process.pid)
+            # The clock is exact; the ticks tell only which share of it was user code.
+            share = (now_user - user) / max(now_user - user + now_system - system, 1e-9)
+            used[name] = (1e6 * (process.cpu_seconds() - seconds) / work.count, share)
+        print(f"{options.load}: {work} undisturbed\n")
+        with contextlib.ExitStack() as recorders:
+            recorded = {
+                name: recorders.enter_context(perf.recording(process.pid, name, directory))
+                for name, process in warp.programs.items()
+            }
+            _load(warp, options, options.seconds)
+        folded = _spy(py_spy, warp, options, directory)
+        for name in warp.programs:
+            microseconds, user_share = used[name]
+            print(f"{name}: {microseconds:.1f} µs of CPU per {work.unit}\n")
+            samples = perf.read(recorded[name])
+            print(perf.parts_table(samples, microseconds, work.unit), end="\n\n")
+            if options.native:
+                print(perf.symbols_table(samples, microseconds, work.unit, options.top), end="\n\n")
+            found = costs(folded[name].read_text(), by_line=options.lines)
+            in_user_code = microseconds * user_share
+            print(f"{name}: {in_user_code:.1f} µs of it in user code, by Python function\n")
+            print(costs_table(found, in_user_code, work.unit, options.top), end="\n\n")
+            print(costs_table(by_file(found), in_user_code, work.unit, _FILES), end="\n\n")
+
+
+def _spy(py_spy: Path, warp: Peer, options: argparse.Namespace, directory: Path) -> dict[str, Path]:
+    """
+    Load Warp while py-spy samples both programs.
+
+    :returns: the file with the folded stacks of each program.
+    """
+    with contextlib.ExitStack() as stack:
+        samplers = []
+        folded = {name: directory / f"{name}.folded" for name in warp.programs}
+        for name, process in warp.programs.items():
+            command = [str(py_spy), "record", "--gil", "--format", "raw", "--output", str(folded[name])]
+            command += ["--pid", str(process.pid), "--duration", str(round(options.seconds))]
+            command += ["--rate", str(_SAMPLES_PER_SECOND)]
+            samplers.append(stack.enter_context(running(f"py-spy-{name}", command, directory)))
         # The load outlasts the samplers, which need a moment to find the interpreter's structures.
         _load(warp, options, options.seconds + 2)
-        for name, target, sampler in samplers:
+        for sampler in samplers:
             sampler.wait_for_end(30)
-            user, system = used[name]
-            print(f"{name}: {user:.1f} µs in user code and {system:.1f} µs in the kernel per {work.unit}\n")
-            shared = user + system if options.native else user
-            found = costs(target.read_text(), by_line=options.lines)
-            print(costs_table(found, shared, work.unit, options.top), end="\n\n")
-            print(costs_table(by_file(found), shared, work.unit, _FILES), end="\n\n")
+    return folded
 
 
 def _by_counting(options: argparse.Namespace, directory: Path) -> None:
@@ -186,7 +211,9 @@ def _by_counting(options: argparse.Namespace, directory: Path) -> None:
     }
     with (
         open_origins(directory, raise_file_limit()) as origins,
-        open_warp(origins, directory, certificate, profiling["edge"], profiling["agent"]) as warp,
+        open_warp(
+            origins, directory, certificate, edge_options=profiling["edge"], agent_options=profiling["agent"]
+        ) as warp,
     ):
         work = _load(warp, options, options.seconds)
         print(f"{options.load}: {work} under cProfile\n")
@@ -197,8 +224,8 @@ def _by_counting(options: argparse.Namespace, directory: Path) -> None:
 def _load(warp: Peer, options: argparse.Namespace, seconds: float) -> Work:
     """Put the chosen load on Warp."""
     if options.load == "requests":
-        url = f"http://{warp.web.host}:{warp.web.port}/1k"
-        load = wrk.run(url, options.connections, seconds, warp.web.hostname)
+        url = f"http://{warp.web.host}:{warp.web.port}{'/varied' if options.varied else '/1k'}"
+        load = wrk.run(url, options.connections, seconds, warp.web.hostname, varied=options.varied)
         return Work(unit="request", count=load.requests, seconds=load.seconds)
     began = time.monotonic()
     turns = 0
@@ -228,7 +255,8 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--connections", type=int, default=128, help="connections of the load (default 128)")
     parser.add_argument("--top", type=int, default=30, help="how many functions to show (default 30)")
     parser.add_argument("--lines", action="store_true", help="tell the lines of a function apart")
-    parser.add_argument("--native", action="store_true", help="sample at any time, and look into C code too")
+    parser.add_argument("--native", action="store_true", help="show the functions of C code too")
+    parser.add_argument("--varied", action="store_true", help="requests whose heads differ, as browsers' do")
     parser.add_argument("--calls", action="store_true", help="count calls with cProfile instead of sampling")
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, signal.default_int_handler)

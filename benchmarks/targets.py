@@ -6,6 +6,8 @@ Judged and printed, never asserted by a test: a figure says as much about the ma
 
 from __future__ import annotations
 
+import contextlib
+import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -13,6 +15,9 @@ from benchmarks import results as names
 from benchmarks.results import NotMeasured, Results
 
 NGINX, HAPROXY, SSH, WARP = "nginx direct", "HAProxy", "ssh -R", "Warp"
+CHISEL, RATHOLE = "chisel", "rathole"
+
+PLAIN_CONNECTION, FULL_HANDSHAKE, RESUMED_HANDSHAKE = "plain", "TLS, full handshake", "TLS, resumed handshake"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,10 +41,19 @@ class Target:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """A target with its value, or with None when the run did not measure it."""
+    """
+    A target with what was measured.
+
+    :param samples: the value of each run; empty when no run measured it.
+    """
 
     target: Target
-    value: float | None
+    samples: tuple[float, ...]
+
+    @property
+    def value(self) -> float | None:
+        """Their median, which is what is judged."""
+        return statistics.median(self.samples) if self.samples else None
 
     @property
     def verdict(self) -> str:
@@ -54,30 +68,56 @@ def connections(count: int) -> str:
     return "1 connection" if count == 1 else f"{count} connections"
 
 
-def judge(results: Results) -> list[Judgement]:
-    """Compare the results with every target."""
+def varied(count: int) -> str:
+    """Name the variant of such a load whose heads differ from request to request."""
+    return f"{connections(count)}, heads that vary"
+
+
+def judge(*runs: Results) -> list[Judgement]:
+    """Compare one or more runs with every target; a ratio is always one of a single run."""
     judgements = []
     for target in TARGETS:
-        try:
-            value = target.measure(results)
-        except NotMeasured:
-            value = None
-        judgements.append(Judgement(target=target, value=value))
+        samples = []
+        for results in runs:
+            with contextlib.suppress(NotMeasured):
+                samples.append(target.measure(results))
+        judgements.append(Judgement(target=target, samples=tuple(samples)))
     return judgements
 
 
-def _ratio(case: str, variant: str, metric: str, other: str) -> Callable[[Results], float]:
+def _ratio(case: str, variant: str, metric: str, other: str, *, program: str = "") -> Callable[[Results], float]:
+    """Divide Warp's figure, or that of one of its programs, by another peer's."""
+
     def measure(results: Results) -> float:
         theirs = results.value(case, variant, other, metric)
         if not theirs:
             raise NotMeasured(f"{other} did nothing")
-        return results.value(case, variant, WARP, metric) / theirs
+        return results.value(case, variant, WARP, metric, program) / theirs
 
     return measure
 
 
-def _value(case: str, variant: str, metric: str) -> Callable[[Results], float]:
-    return lambda results: results.value(case, variant, WARP, metric)
+def _value(case: str, variant: str, metric: str, program: str = "") -> Callable[[Results], float]:
+    return lambda results: results.value(case, variant, WARP, metric, program)
+
+
+def _varied_to_identical(results: Results) -> float:
+    """Divide the edge's CPU for a request whose head is new by that for one whose head it remembers."""
+    return results.value("keepalive", varied(128), WARP, names.CPU_PER_REQUEST, "edge") / results.value(
+        "keepalive", connections(128), WARP, names.CPU_PER_REQUEST, "edge"
+    )
+
+
+def saved_by_resuming(results: Results, peer: str, program: str = "") -> float:
+    """Tell how many microseconds a resumed handshake takes less than a full one."""
+    return results.value("connections", FULL_HANDSHAKE, peer, names.CPU_PER_CONNECTION, program) - results.value(
+        "connections", RESUMED_HANDSHAKE, peer, names.CPU_PER_CONNECTION, program
+    )
+
+
+def _saving_beside_haproxy(results: Results) -> float:
+    """Tell how many microseconds more than HAProxy the edge saves."""
+    return saved_by_resuming(results, WARP, "edge") - saved_by_resuming(results, HAPROXY)
 
 
 def _added_latency(results: Results) -> float:
@@ -91,15 +131,40 @@ def _moved_median(results: Results) -> float:
     return 100 * (results.value("slow-crowd", "beside slow visitors", WARP, names.P50) / alone - 1)
 
 
+def _growing_registration(results: Results) -> float:
+    """Divide what a registration takes when there are many tunnels by what it takes when there are few."""
+    last, first = (
+        results.value("large", names.REGISTRATION, WARP, metric) for metric in (names.CPU_OF_LAST, names.CPU_OF_FIRST)
+    )
+    return last / first
+
+
 TARGETS = [
+    Target(
+        sentence="heads that vary, 128 connections: CPU of edge and agent, x HAProxy's",
+        limit=2.6,
+        at_least=False,
+        measure=_ratio("keepalive", varied(128), names.CPU_PER_REQUEST, HAPROXY),
+    ),
+    Target(
+        sentence="identical heads, 128 connections: CPU of edge and agent, x HAProxy's",
+        limit=2.6,
+        at_least=False,
+        measure=_ratio("keepalive", connections(128), names.CPU_PER_REQUEST, HAPROXY),
+    ),
+    Target(
+        sentence="edge's CPU with heads that vary, x that with identical ones",
+        limit=1.35,
+        at_least=False,
+        measure=_varied_to_identical,
+    ),
     *(
         Target(
-            sentence=f"requests/s at {count} connections, as a share of {other}'s",
-            limit=limit,
+            sentence=f"requests/s at {count} connections, x HAProxy's",
+            limit=0.3,
             at_least=True,
-            measure=_ratio("keepalive", connections(count), names.REQUESTS, other),
+            measure=_ratio("keepalive", connections(count), names.REQUESTS, HAPROXY),
         )
-        for other, limit in ((HAPROXY, 0.30), (SSH, 3.0))
         for count in (32, 128)
     ),
     Target(
@@ -113,13 +178,25 @@ TARGETS = [
             sentence=f"{program}'s CPU per request at 128 connections, µs",
             limit=limit,
             at_least=False,
-            measure=_value("keepalive", connections(128), names.cpu_per_request(program)),
+            measure=_value("keepalive", connections(128), names.CPU_PER_REQUEST, program),
         )
         for program, limit in (("edge", 25.0), ("agent", 20.0))
     ),
+    Target(
+        sentence="a new plain connection: edge's CPU, x HAProxy's",
+        limit=2.0,
+        at_least=False,
+        measure=_ratio("connections", PLAIN_CONNECTION, names.CPU_PER_CONNECTION, HAPROXY, program="edge"),
+    ),
+    Target(
+        sentence="µs that a resumed TLS handshake saves the edge, above what it saves HAProxy",
+        limit=0,
+        at_least=True,
+        measure=_saving_beside_haproxy,
+    ),
     *(
         Target(
-            sentence=f"100 MB {direction}, as a share of HAProxy's rate",
+            sentence=f"100 MB {direction}, x HAProxy's rate",
             limit=0.5,
             at_least=True,
             measure=_ratio("transfer", "100 MB", metric, HAPROXY),
@@ -130,7 +207,7 @@ TARGETS = [
         sentence="edge's memory per idle tunnel, KiB",
         limit=72,
         at_least=False,
-        measure=_value("idle-tunnels", "", names.kib_per_tunnel("edge")),
+        measure=_value("idle-tunnels", "", names.MEMORY_PER_TUNNEL),
     ),
     Target(
         sentence="all idle tunnels registered, seconds after the first dial",
@@ -167,5 +244,31 @@ TARGETS = [
         limit=20,
         at_least=False,
         measure=_moved_median,
+    ),
+    *(
+        Target(sentence=sentence, limit=limit, at_least=False, measure=_value("large", phase, metric))
+        for sentence, limit, phase, metric in (
+            ("all tunnels lost at one instant: longest wait of a visitor, ms", 500, names.LOSS, names.WAIT_LONGEST),
+            (
+                "16,000 tunnels register: p99 from hello to acceptance, ms",
+                50,
+                names.REGISTRATION,
+                names.REGISTERED_P99,
+            ),
+            ("visitors' p99 meanwhile, ms", 50, names.REGISTRATION, names.WAIT_P99),
+            ("edge at rest with 16,000 tunnels, % of a core", 5, names.REST, names.IDLE_EDGE),
+            (
+                "/v1/status of 16,000 tunnels: the reactor is held for ms",
+                5,
+                "/v1/status",
+                names.HELD_LONGEST,
+            ),
+        )
+    ),
+    Target(
+        sentence="edge's CPU for a registration: the last 1/16 of the tunnels, x the first 1/16",
+        limit=1.1,
+        at_least=False,
+        measure=_growing_registration,
     ),
 ]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from benchmarks.bench import Bench
-from benchmarks.cases import bodies, crowds, idle_tunnels, requests
+from benchmarks.cases import bodies, crowds, idle_tunnels, large, requests
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,11 +23,19 @@ class Case:
 
 
 CASES = [
-    Case(name="keepalive", sentence="1 KiB from nginx over connections that stay open.", run=requests.keepalive),
     Case(
-        name="tls",
-        sentence="1 KiB for visitors over TLS (ECDSA P-256), kept alive and with a new connection per request.",
-        run=requests.tls,
+        name="keepalive",
+        sentence=(
+            "1 KiB from nginx over connections that stay open: with 13 fields of which some differ from request to "
+            "request (Referer, Cookie; ETag, Set-Cookie of the answer), and with a load generator's identical heads."
+        ),
+        run=requests.keepalive,
+    ),
+    Case(name="tls", sentence="The same for visitors over TLS (ECDSA P-256).", run=requests.tls),
+    Case(
+        name="connections",
+        sentence="A new connection for each request: plain; with a full TLS handshake; with a resumed session.",
+        run=requests.new_connections,
     ),
     Case(name="transfer", sentence="100 MB to one visitor, and 100 MB from one visitor.", run=bodies.transfer),
     Case(
@@ -56,3 +64,14 @@ CASES = [
         run=crowds.slow_crowd,
     ),
 ]
+
+LARGE = Case(
+    name=large.CASE,
+    sentence=(
+        "Only with --large. 16,000 tunnels with 10,000 hostnames on one edge register, rest, are listed, and are lost "
+        "at one instant; all the while a visitor asks for another hostname."
+    ),
+    run=large.measure,
+)
+
+ALL_CASES = [*CASES, LARGE]

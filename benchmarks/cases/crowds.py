@@ -6,10 +6,10 @@ import time
 
 from benchmarks import results as names
 from benchmarks.bench import Bench
-from benchmarks.cases.requests import in_rounds, put_load
+from benchmarks.cases.requests import put_load
 from benchmarks.load import visitors
-from benchmarks.load.wrk import Load
 from benchmarks.peers.peer import Peer
+from benchmarks.rounds import Measured, in_rounds
 from benchmarks.targets import HAPROXY, NGINX, SSH, WARP
 
 _SLOW_BYTES_PER_SECOND = 100_000
@@ -27,11 +27,14 @@ def idle_visitors(bench: Bench) -> None:
                 visitors.fetch(peer.web, "/1k")
                 before = peer.resident_bytes()
                 with visitors.idle(peer.web, "/1k", count):
-                    row = {names.VISITORS: float(count)}
-                    for program, held in peer.resident_bytes().items():
-                        row[names.kib_per_visitor(program)] = (held - before[program]) / count / 1024
+                    held = {
+                        program: (now - before[program]) / count / 1024
+                        for program, now in peer.resident_bytes().items()
+                    }
                 bench.progress(f"idle-visitors: {peer.name}, {count:,} connected")
-                bench.results.add("idle-visitors", "", peer.name, row)
+                bench.results.add(
+                    "idle-visitors", "", peer.name, {names.VISITORS: count}, {names.MEMORY_PER_VISITOR: held}
+                )
 
 
 def slow_visitor(bench: Bench) -> None:
@@ -68,17 +71,17 @@ def slow_crowd(bench: Bench) -> None:
         with bench.open_peers(name) as peers:
             for peer in peers:
 
-                def load(peer: Peer) -> tuple[Load, dict[str, float]]:
-                    return put_load(bench, peer, peer.web, 32)
+                def load(peer: Peer) -> Measured:
+                    return put_load(bench, peer, 32)
 
                 load(peer)
-                in_rounds(bench, "slow-crowd", [peer], "alone", load)
+                in_rounds(bench, "slow-crowd", [peer], {"alone": load}, bench.scale.rounds)
                 crowd = visitors.SlowVisitors(
                     peer.tools, "/gigabyte", bench.scale.slow_visitors, _CROWD_BYTES_PER_SECOND
                 )
                 with crowd:
                     _settle(peer, bench.scale.slow_visitors)
-                    in_rounds(bench, "slow-crowd", [peer], "beside slow visitors", load)
+                    in_rounds(bench, "slow-crowd", [peer], {"beside slow visitors": load}, bench.scale.rounds)
                     crowd.check()
 
 

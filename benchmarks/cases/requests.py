@@ -1,106 +1,140 @@
 """
-Requests of 1 KiB: rate, latency and CPU, without and with TLS.
+Requests of 1 KiB: rate, latency and CPU, over connections that stay open and over new ones, without and with TLS.
 
-Peers take turns within a round rather than one finishing before the next begins, so that a busy neighbour of the
-machine disturbs all of them alike; the medians over the rounds are noted.
+The first row is what browsers send and applications answer: heads of 13 fields that are never the same twice. Behind it
+come the identical heads that load generators send by themselves, which flatter whoever remembers what it has parsed.
 """
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 
 from benchmarks import results as names
 from benchmarks.bench import Bench
 from benchmarks.errors import UnexpectedAnswer
-from benchmarks.load import visitors, wrk
-from benchmarks.load.visitors import Address
-from benchmarks.load.wrk import Load
+from benchmarks.load import handshakes, visitors, wrk
 from benchmarks.peers.peer import Peer
-from benchmarks.targets import HAPROXY, NGINX, SSH, WARP, connections
+from benchmarks.rounds import Measured, in_rounds, used_since
+from benchmarks.targets import (
+    CHISEL,
+    FULL_HANDSHAKE,
+    HAPROXY,
+    NGINX,
+    PLAIN_CONNECTION,
+    RATHOLE,
+    RESUMED_HANDSHAKE,
+    SSH,
+    WARP,
+    connections,
+    varied,
+)
+
+_VARIED_CONNECTIONS = (32, 128)
+_NEW_CONNECTIONS = 32
+_MICROSECOND = 1e-6
 
 
 def put_load(
-    bench: Bench, peer: Peer, address: Address, count: int, *, scheme: str = "http", keep_alive: bool = True
-) -> tuple[Load, dict[str, float]]:
+    bench: Bench,
+    peer: Peer,
+    count: int,
+    *,
+    keep_alive: bool = True,
+    is_varied: bool = False,
+    is_secure: bool = False,
+) -> Measured:
     """
-    Put one load on a peer.
+    Put one load of requests on a peer.
 
-    :returns: what wrk saw, and the CPU microseconds per request of each of the peer's programs.
+    :raises UnexpectedAnswer: if more than one answer in a hundred is an error.
     """
+    address = peer.tls if is_secure else peer.web
+    assert address is not None
     before = peer.cpu_seconds()
     load = wrk.run(
-        f"{scheme}://{address.host}:{address.port}/1k",
+        f"{'https' if is_secure else 'http'}://{address.host}:{address.port}{'/varied' if is_varied else '/1k'}",
         count,
         bench.scale.seconds,
         address.hostname,
         keep_alive=keep_alive,
+        varied=is_varied,
     )
-    if load.errors > load.requests / 100:
-        raise UnexpectedAnswer(f"{peer.name} at {connections(count)}: {load.errors} errors, {load.requests} answers")
-    used = {
-        names.cpu_per_request(program): (seconds - before[program]) / max(1, load.requests) * 1e6
-        for program, seconds in peer.cpu_seconds().items()
-    }
-    return load, used
+    _refuse_errors(peer, load.errors, load.requests)
+    rate, cpu = (names.REQUESTS, names.CPU_PER_REQUEST) if keep_alive else (names.CONNECTIONS, names.CPU_PER_CONNECTION)
+    return Measured(
+        metrics={
+            rate: load.per_second,
+            names.P50: 1000 * load.p50_seconds,
+            names.P99: 1000 * load.p99_seconds,
+            names.ERRORS: load.errors,
+        },
+        by_program={cpu: used_since(peer, before, load.requests, _MICROSECOND)},
+    )
 
 
-def _medians(measured: Sequence[tuple[Load, Mapping[str, float]]]) -> dict[str, float]:
-    """Condense the rounds of one peer under one load into a row."""
-    loads = [load for load, _ in measured]
-    row = {
-        names.REQUESTS: statistics.median(load.per_second for load in loads),
-        names.P50: 1000 * statistics.median(load.p50_seconds for load in loads),
-        names.P99: 1000 * statistics.median(load.p99_seconds for load in loads),
-        names.ERRORS: float(sum(load.errors for load in loads)),
-    }
-    for metric in measured[0][1]:
-        row[metric] = statistics.median(used[metric] for _, used in measured)
-    return row
-
-
-def in_rounds(
-    bench: Bench,
-    case: str,
-    peers: Sequence[Peer],
-    variant: str,
-    load: Callable[[Peer], tuple[Load, dict[str, float]]],
-) -> None:
-    """Let the peers take turns under one load, and note a row for each."""
-    measured: dict[str, list[tuple[Load, dict[str, float]]]] = {peer.name: [] for peer in peers}
-    for number in range(1, bench.scale.rounds + 1):
-        for peer in peers:
-            each = load(peer)
-            measured[peer.name].append(each)
-            bench.progress(
-                f"{case}, {variant}, round {number} of {bench.scale.rounds}: "
-                f"{peer.name} {each[0].per_second:,.0f} requests/s, p50 {each[0].p50_seconds * 1000:.2f} ms"
-            )
-    for peer in peers:
-        bench.results.add(case, variant, peer.name, _medians(measured[peer.name]))
+def _refuse_errors(peer: Peer, errors: int, answers: int) -> None:
+    if not answers or errors > answers / 100:
+        raise UnexpectedAnswer(f"{peer.name}: {errors} errors, {answers} answers")
 
 
 def keepalive(bench: Bench) -> None:
     """Requests per second, latency and CPU with connections that stay open."""
-    with bench.open_peers(NGINX, HAPROXY, SSH, WARP) as peers:
+    loads = {varied(count): _kept_alive(bench, count, is_varied=True) for count in _VARIED_CONNECTIONS}
+    loads |= {connections(count): _kept_alive(bench, count) for count in bench.scale.connections}
+    with bench.open_peers(NGINX, HAPROXY, CHISEL, RATHOLE, SSH, WARP) as peers:
         for peer in peers:
             visitors.fetch(peer.web, "/1k")
-        for count in bench.scale.connections:
-
-            def load(peer: Peer, count: int = count) -> tuple[Load, dict[str, float]]:
-                return put_load(bench, peer, peer.web, count)
-
-            in_rounds(bench, "keepalive", peers, connections(count), load)
+        in_rounds(bench, "keepalive", peers, loads, bench.scale.rounds)
 
 
 def tls(bench: Bench) -> None:
-    """The same for visitors over TLS, with connections that stay open and with a new one per request."""
+    """The same for visitors over TLS."""
+    loads = {
+        varied(128): _kept_alive(bench, 128, is_varied=True, is_secure=True),
+        connections(32): _kept_alive(bench, 32, is_secure=True),
+        connections(128): _kept_alive(bench, 128, is_secure=True),
+    }
     with bench.open_peers(HAPROXY, WARP) as peers:
-        for count, keep_alive in ((32, True), (128, True), (32, False)):
-            variant = connections(count) + ("" if keep_alive else ", each for one request")
+        in_rounds(bench, "tls", peers, loads, bench.scale.rounds)
 
-            def load(peer: Peer, count: int = count, keep_alive: bool = keep_alive) -> tuple[Load, dict[str, float]]:
-                assert peer.tls is not None
-                return put_load(bench, peer, peer.tls, count, scheme="https", keep_alive=keep_alive)
 
-            in_rounds(bench, "tls", peers, variant, load)
+def _kept_alive(
+    bench: Bench, count: int, *, is_varied: bool = False, is_secure: bool = False
+) -> Callable[[Peer], Measured]:
+    """Prepare a load of requests on `count` connections."""
+
+    def load(peer: Peer) -> Measured:
+        return put_load(bench, peer, count, is_varied=is_varied, is_secure=is_secure)
+
+    return load
+
+
+def new_connections(bench: Bench) -> None:
+    """A new connection for each request: plain, with a whole TLS handshake, and with one that resumes a session."""
+    with bench.open_peers(NGINX, HAPROXY, CHISEL, RATHOLE, SSH, WARP) as peers:
+        plain = {PLAIN_CONNECTION: lambda peer: put_load(bench, peer, _NEW_CONNECTIONS, keep_alive=False)}
+        in_rounds(bench, "connections", peers, plain, bench.scale.rounds)
+    with bench.open_peers(HAPROXY, WARP) as peers:
+        secure = {
+            FULL_HANDSHAKE: lambda peer: _shake_hands(bench, peer, is_resuming=False),
+            RESUMED_HANDSHAKE: lambda peer: _shake_hands(bench, peer, is_resuming=True),
+        }
+        in_rounds(bench, "connections", peers, secure, bench.scale.rounds)
+
+
+def _shake_hands(bench: Bench, peer: Peer, *, is_resuming: bool) -> Measured:
+    """Put one load of TLS handshakes on a peer."""
+    assert peer.tls is not None
+    before = peer.cpu_seconds()
+    load = handshakes.run(peer.tls, bench.scale.seconds, is_resuming=is_resuming)
+    _refuse_errors(peer, load.errors, load.connections)
+    return Measured(
+        metrics={
+            names.CONNECTIONS: load.per_second,
+            names.P50: 1000 * load.p50_seconds,
+            names.P99: 1000 * load.p99_seconds,
+            names.ERRORS: load.errors,
+            names.RESUMED: load.resumed_percent,
+        },
+        by_program={names.CPU_PER_CONNECTION: used_since(peer, before, load.connections, _MICROSECOND)},
+    )

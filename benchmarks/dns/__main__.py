@@ -21,8 +21,8 @@ from benchmarks.dns import dnsperf, registrations
 from benchmarks.dns.servers import KNOT, SERVERS, WARP, serving
 from benchmarks.dns.zones import APPLICATIONS, master_file, random_questions, warm_questions
 from benchmarks.errors import BenchmarkError
+from benchmarks.layout import format_value, table
 from benchmarks.processes import Process
-from benchmarks.report import format_value, table
 
 _OUTPUT = Path(__file__).resolve().parents[1] / "results"
 _WARM_UP_SECONDS = 0.5

@@ -2,8 +2,9 @@
 A swarm of agents: thousands of tunnels to one edge from one process, each with its own mTLS handshake and hello.
 
 A program of its own: python -m benchmarks.load.swarm PLAN.json. The tunnels are the product's (`warp_twisted.tunnel`);
-behind them is no origin, so each stream is answered with "refused". It prints one line when all are registered and
-keeps them open until it is ended. The times printed are CLOCK_MONOTONIC, which is one clock for all processes.
+behind them is no origin, so each stream is answered with "refused". It says how far it is, prints one line when all are
+registered, and keeps them open until it is ended. The times printed, and those in the plan's file of times, are
+CLOCK_MONOTONIC, which is one clock for all processes.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from warp_twisted.wire.streams import Stream
 
 # How many tunnels are between their dial and their hello at once.
 _PARALLEL_DIALS = 32
+_PROGRESS_EVERY = 1000
 
 REGISTERED = r"registered (\d+) tunnels from ([0-9.]+) to ([0-9.]+)"
 FAILED = r"failed: (.*)"
@@ -45,6 +47,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     :ivar agents: for each agent, its id and the file with its certificate chain.
     :ivar hostnames: for each agent, what it serves.
     :ivar tunnels: how many each agent opens.
+    :ivar times_file: written when all are registered: for each tunnel, in the order in which they were accepted, when
+        it was dialled, when its handshake was done and its hello sent, and when the edge's acceptance came.
     """
 
     port: int
@@ -53,6 +57,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     agents: list[tuple[str, str]]
     hostnames: list[list[str]]
     tunnels: int
+    times_file: str
 
 
 class _Swarm:
@@ -62,8 +67,7 @@ class _Swarm:
         self._plan = plan
         self._reactor = reactor
         self._turn = Turn(reactor)
-        self._hellos: dict[TunnelProtocol, Hello] = {}
-        self._accepted = 0
+        self._times: list[tuple[float, float, float]] = []
         self._began_at = 0.0
 
     def start(self) -> None:
@@ -105,11 +109,16 @@ class _Swarm:
     def _dial_failed(self, failure: Failure) -> None:
         self.fail(failure.getErrorMessage())
 
-    def accepted(self) -> None:
+    def accepted(self, dialled_at: float, greeted_at: float) -> None:
         """Count a tunnel that the edge accepted."""
-        self._accepted += 1
-        if self._accepted == len(self._plan.agents) * self._plan.tunnels:
-            print(f"registered {self._accepted} tunnels from {self._began_at} to {time.monotonic()}", flush=True)
+        now = time.monotonic()
+        self._times.append((dialled_at, greeted_at, now))
+        count = len(self._times)
+        if count == len(self._plan.agents) * self._plan.tunnels:
+            Path(self._plan.times_file).write_bytes(msgspec.json.encode(self._times))
+            print(f"registered {count} tunnels from {self._began_at} to {now}", flush=True)
+        elif count % _PROGRESS_EVERY == 0:
+            print(f"{count} tunnels after {now - self._began_at:.1f} s", flush=True)
 
     def fail(self, reason: str) -> None:
         """Say what went wrong; whoever waits for the swarm reads it."""
@@ -119,20 +128,23 @@ class _Swarm:
 class _Member:
     """The delegate of one tunnel."""
 
-    __slots__ = ("_hello", "_swarm")
+    __slots__ = ("_dialled_at", "_greeted_at", "_hello", "_swarm")
 
     def __init__(self, swarm: _Swarm, hello: Hello) -> None:
         self._swarm = swarm
         self._hello = hello
+        self._dialled_at = time.monotonic()
+        self._greeted_at = 0.0
 
     def tunnel_opened(self, tunnel: TunnelProtocol) -> None:
         """Introduce the agent."""
+        self._greeted_at = time.monotonic()
         tunnel.send_control(self._hello)
 
     def control_received(self, tunnel: TunnelProtocol, message: ControlMessage) -> None:
         """Note that the edge accepted, or complain."""
         if isinstance(message, Accepted):
-            self._swarm.accepted()
+            self._swarm.accepted(self._dialled_at, self._greeted_at)
         elif isinstance(message, Refused):
             self._swarm.fail(f"{message.code}: {message.reason}")
 

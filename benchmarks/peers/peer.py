@@ -17,7 +17,7 @@ class Peer:
     """
     One way to the origins.
 
-    :param web: leads to nginx: /1k, /100m, /1g.
+    :param web: leads to nginx: /1k, /varied, /100m, /1g.
     :param tools: leads to `benchmarks.load.origin`.
     :param tls: leads to nginx too, by TLS; None when the peer has no TLS for visitors.
     :param programs: what each of its programs is called in the tables ("edge", "agent", "haproxy").

@@ -2,7 +2,8 @@
 Warp in front of the origins, as an operator runs it: `twistd warp-edge` and `twistd warp-agent`.
 
 Two processes, an enrolled agent with its four tunnels over TLS 1.3, the access log written to a file, metrics
-served and the default limits on, save those that a crowd on one machine would meet.
+served and the default limits on, save those that a crowd on one machine would meet. Other checkouts of Warp are run
+the same way, by their own twistd in their own environment: nothing of them is imported here.
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import re
 import shutil
 import socket
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,7 +25,7 @@ from typing import Any
 
 import yaml
 
-from benchmarks.errors import BenchmarkError, ProgramFailed, UnexpectedAnswer
+from benchmarks.errors import BenchmarkError, ProgramFailed, ProgramMissing, UnexpectedAnswer
 from benchmarks.load import visitors
 from benchmarks.load.visitors import Address
 from benchmarks.peers.peer import TOOLS_HOSTNAME, WEB_HOSTNAME, Peer
@@ -30,8 +33,45 @@ from benchmarks.processes import READY_SECONDS, Process, free_port, running
 from warp_twisted.ca import issue
 
 ZONE = "bench.example"
-_ROOT = Path(__file__).resolve().parents[2]
-ENVIRONMENT = {"PYTHONPATH": ":".join(str(_ROOT / part) for part in ("", "dns", "warp_twisted/_dropins"))}
+_LONGEST_TURN = re.compile(r"^warp_edge_turn_longest_seconds\{[^}]*\} (\S+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkout:
+    """
+    A tree of Warp to measure.
+
+    :param root: its directory.
+    :param programs: the directory with its environment's twistd.
+    """
+
+    root: Path
+    programs: Path
+
+    @classmethod
+    def at(cls, root: Path) -> Checkout:
+        """
+        Take a tree whose environment lies in .venv, as make puts it.
+
+        :raises ProgramMissing: if there is none.
+        """
+        programs = root.resolve() / ".venv" / "bin"
+        if not (programs / "twistd").exists():
+            raise ProgramMissing(f"{programs / 'twistd'}: try `make -C {root} .venv/.benchmark`")
+        return cls(root=root.resolve(), programs=programs)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What the tree's programs need in their environment: the tree wins over what is installed."""
+        return {"PYTHONPATH": ":".join(str(self.root / part) for part in ("", "dns", "warp_twisted/_dropins"))}
+
+    def twistd(self, service: str, configuration: Path, options: Sequence[str]) -> list[str]:
+        """Put together the command that runs a service in the foreground."""
+        twistd = str(self.programs / "twistd")
+        return [twistd, "--nodaemon", "--pidfile=", *options, service, "--config", str(configuration)]
+
+
+THIS = Checkout(root=Path(__file__).resolve().parents[2], programs=Path(sys.executable).parent)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,16 +87,23 @@ class Edge:
     tls: Address
     tunnel_port: int
     dns_port: int
+    metrics_port: int
     admin: Path
     issuer: issue.Issuer
     root_pem: str
+
+    def longest_turn_seconds(self) -> float | None:
+        """Tell how long its event loop was held at the longest; None from an edge that does not say."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}/metrics", timeout=30) as answer:
+            found = _LONGEST_TURN.search(answer.read().decode())
+        return float(found[1]) if found is not None else None
 
 
 class _UnixConnection(http.client.HTTPConnection):
     """HTTP to a unix socket."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__("localhost", timeout=10)
+        super().__init__("localhost", timeout=30)
         self._path = path
 
     def connect(self) -> None:
@@ -72,6 +119,16 @@ def ask_admin(socket_path: Path, method: str, target: str, body: object = None) 
     :returns: the decoded JSON answer.
     :raises UnexpectedAnswer: if the status is not 2xx.
     """
+    return json.loads(fetch_admin(socket_path, target, method, body))
+
+
+def fetch_admin(socket_path: Path, target: str, method: str = "GET", body: object = None) -> bytes:
+    """
+    Call the edge's admin interface.
+
+    :returns: the answer as it came.
+    :raises UnexpectedAnswer: if the status is not 2xx.
+    """
     connection = _UnixConnection(socket_path)
     with contextlib.closing(connection):
         headers = {} if body is None else {"Content-Type": "application/json"}
@@ -80,16 +137,13 @@ def ask_admin(socket_path: Path, method: str, target: str, body: object = None) 
         text = answer.read()
     if not 200 <= answer.status < 300:
         raise UnexpectedAnswer(f"{method} {target}: {answer.status} {text[:300]!r}")
-    return json.loads(text)
-
-
-def _twistd(service: str, configuration: Path, options: Sequence[str]) -> list[str]:
-    program = Path(sys.executable).parent / "twistd"
-    return [str(program), "--nodaemon", "--pidfile=", *options, service, "--config", str(configuration)]
+    return text
 
 
 @contextlib.contextmanager
-def open_edge(directory: Path, certificate: Path, twistd_options: Sequence[str] = ()) -> Iterator[Edge]:
+def open_edge(
+    directory: Path, certificate: Path, checkout: Checkout = THIS, twistd_options: Sequence[str] = ()
+) -> Iterator[Edge]:
     """
     Run an edge with a certificate authority made for it.
 
@@ -140,8 +194,8 @@ def open_edge(directory: Path, certificate: Path, twistd_options: Sequence[str] 
             }
         )
     )
-    command = _twistd("warp-edge", configuration, twistd_options)
-    with running("warp-edge", command, directory, ENVIRONMENT) as process:
+    command = checkout.twistd("warp-edge", configuration, twistd_options)
+    with running("warp-edge", command, directory, checkout.environment) as process:
         process.wait_for_port(tunnel_port)
         process.wait_for_socket(admin)
         yield Edge(
@@ -150,6 +204,7 @@ def open_edge(directory: Path, certificate: Path, twistd_options: Sequence[str] 
             tls=Address(port=https_port, hostname=WEB_HOSTNAME),
             tunnel_port=tunnel_port,
             dns_port=dns_port,
+            metrics_port=metrics_port,
             admin=admin,
             issuer=issue.Issuer(intermediate, edge_key),
             root_pem=root_pem,
@@ -161,44 +216,64 @@ def open_warp(
     origins: Peer,
     directory: Path,
     certificate: Path,
+    *,
+    name: str = "Warp",
+    checkout: Checkout = THIS,
     edge_options: Sequence[str] = (),
     agent_options: Sequence[str] = (),
 ) -> Iterator[Peer]:
     """Run an edge and an enrolled agent that leads to the origins."""
-    with open_edge(directory, certificate, edge_options) as edge:
-        token = ask_admin(edge.admin, "POST", "/v1/tokens", {"hostnames": [f"*.{ZONE}"], "uses": 1})
-        token_file = directory / "join-token"
-        token_file.touch(mode=0o600)
-        token_file.write_text(token["token"])
-        (directory / "agent-state").mkdir(mode=0o700)
-        configuration = directory / "agent.yaml"
-        configuration.write_text(
-            yaml.safe_dump(
-                {
-                    "state": str(directory / "agent-state"),
-                    "token_file": str(token_file),
-                    "edges": [f"127.0.0.1:{edge.tunnel_port}"],
-                    "tunnels": 4,
-                    "drain": 1,
-                    "ingress": [
-                        {"hostname": WEB_HOSTNAME, "service": f"http://127.0.0.1:{origins.web.port}"},
-                        {"hostname": TOOLS_HOSTNAME, "service": f"http://127.0.0.1:{origins.tools.port}"},
-                        {"service": "http_status:404"},
-                    ],
-                }
-            )
+    with (
+        open_edge(directory, certificate, checkout, edge_options) as edge,
+        open_agent(edge, origins, directory, name=name, checkout=checkout, twistd_options=agent_options) as peer,
+    ):
+        yield peer
+
+
+@contextlib.contextmanager
+def open_agent(
+    edge: Edge,
+    origins: Peer,
+    directory: Path,
+    *,
+    name: str = "Warp",
+    checkout: Checkout = THIS,
+    twistd_options: Sequence[str] = (),
+) -> Iterator[Peer]:
+    """Enroll an agent that leads to the origins, and run it."""
+    token = ask_admin(edge.admin, "POST", "/v1/tokens", {"hostnames": [f"*.{ZONE}"], "uses": 1})
+    token_file = directory / "join-token"
+    token_file.touch(mode=0o600)
+    token_file.write_text(token["token"])
+    (directory / "agent-state").mkdir(mode=0o700)
+    configuration = directory / "agent.yaml"
+    configuration.write_text(
+        yaml.safe_dump(
+            {
+                "state": str(directory / "agent-state"),
+                "token_file": str(token_file),
+                "edges": [f"127.0.0.1:{edge.tunnel_port}"],
+                "tunnels": 4,
+                "drain": 1,
+                "ingress": [
+                    {"hostname": WEB_HOSTNAME, "service": f"http://127.0.0.1:{origins.web.port}"},
+                    {"hostname": TOOLS_HOSTNAME, "service": f"http://127.0.0.1:{origins.tools.port}"},
+                    {"service": "http_status:404"},
+                ],
+            }
         )
-        command = _twistd("warp-agent", configuration, agent_options)
-        with running("warp-agent", command, directory, ENVIRONMENT) as agent:
-            peer = Peer(
-                name="Warp",
-                web=edge.web,
-                tools=Address(port=edge.web.port, hostname=TOOLS_HOSTNAME),
-                tls=edge.tls,
-                programs={"edge": edge.process, "agent": agent},
-            )
-            _wait_until_served(peer)
-            yield peer
+    )
+    command = checkout.twistd("warp-agent", configuration, twistd_options)
+    with running("warp-agent", command, directory, checkout.environment) as agent:
+        peer = Peer(
+            name=name,
+            web=edge.web,
+            tools=Address(port=edge.web.port, hostname=TOOLS_HOSTNAME),
+            tls=edge.tls,
+            programs={"edge": edge.process, "agent": agent},
+        )
+        _wait_until_served(peer)
+        yield peer
 
 
 def _wait_until_served(peer: Peer) -> None:

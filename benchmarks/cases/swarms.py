@@ -1,0 +1,124 @@
+"""A swarm of agents on an edge: their certificates, the hostnames they serve, and what their registration took."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from benchmarks.errors import ProgramFailed
+from benchmarks.load import swarm
+from benchmarks.peers.warp import THIS, ZONE, Edge
+from benchmarks.processes import Process, running
+from warp_twisted.ca import issue
+from warp_twisted.names import HostnamePattern
+
+TUNNELS_PER_AGENT = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registered:
+    """
+    When the tunnels of a swarm were registered, on time.monotonic's clock.
+
+    :param times: for each tunnel, in the order of acceptance: dialled, hello sent, accepted.
+    """
+
+    began_at: float
+    ended_at: float
+    times: Sequence[tuple[float, float, float]]
+
+    @property
+    def seconds(self) -> float:
+        return self.ended_at - self.began_at
+
+    def with_handshake(self) -> list[float]:
+        """List the seconds from each dial to the acceptance."""
+        return [accepted - dialled for dialled, _, accepted in self.times]
+
+    def without_handshake(self) -> list[float]:
+        """List the seconds from each hello to the acceptance: what the edge takes to publish."""
+        return [accepted - greeted for _, greeted, accepted in self.times]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Swarm:
+    """
+    A running swarm.
+
+    :param hostnames: what its agents serve.
+    """
+
+    process: Process
+    edge: Edge
+    hostnames: Sequence[str]
+    times_file: Path
+
+    def wait_until_registered(self, timeout: float) -> Registered:
+        """
+        Wait until the edge has accepted every tunnel.
+
+        :raises ProgramFailed: if it refused one, or did not accept all in time.
+        """
+        found = self.process.wait_for_line(f"{swarm.REGISTERED}|{swarm.FAILED}", timeout)
+        if found[4] is not None:
+            raise ProgramFailed(f"{found[4]}; the edge's log ends:\n{self.edge.process.log_tail()}")
+        times = msgspec.json.decode(self.times_file.read_bytes(), type=list[tuple[float, float, float]])
+        return Registered(began_at=float(found[2]), ended_at=float(found[3]), times=times)
+
+    def check(self) -> None:
+        """
+        Make sure that no tunnel was lost.
+
+        :raises ProgramFailed: if one was.
+        """
+        if "failed" in self.process.log_tail():
+            raise ProgramFailed(self.process.log_tail())
+
+
+@contextlib.contextmanager
+def open_swarm(edge: Edge, directory: Path, tunnels: int, hostnames: int) -> Iterator[Swarm]:
+    """Run a swarm that dials an edge, with so many hostnames divided among its agents."""
+    names = [f"app{number}.{ZONE}" for number in range(hostnames)]
+    times_file = directory / "times.json"
+    plan = directory / "plan.json"
+    plan.write_bytes(msgspec.json.encode(_plan(edge, directory, tunnels // TUNNELS_PER_AGENT, names, times_file)))
+    command = [sys.executable, "-m", "benchmarks.load.swarm", str(plan)]
+    with running("swarm", command, directory, THIS.environment) as members:
+        yield Swarm(process=members, edge=edge, hostnames=names, times_file=times_file)
+
+
+def _plan(edge: Edge, directory: Path, agents: int, hostnames: Sequence[str], times_file: Path) -> swarm.Plan:
+    """
+    Make the agents' certificates with the edge's own issuer, and divide the hostnames.
+
+    Enrolling would measure the limit on enrollments per address. The agents share one key to save the time of making
+    a thousand; each handshake signs and verifies all the same.
+    """
+    key = issue.new_key()
+    key_file = directory / "swarm.key"
+    key_file.touch(mode=0o600)
+    key_file.write_bytes(issue.key_to_pem(key))
+    now = datetime.now(UTC)
+    patterns = [HostnamePattern.parse(f"*.{ZONE}")]
+    members = []
+    for number in range(agents):
+        agent = f"swarm-{number}"
+        leaf = issue.issue_agent(edge.issuer, key.public_key(), agent, patterns, now)
+        chain_file = directory / f"{agent}.pem"
+        chain_file.write_text(issue.to_pem(leaf, edge.issuer.certificate))
+        members.append((agent, str(chain_file)))
+    return swarm.Plan(
+        port=edge.tunnel_port,
+        root_pem=edge.root_pem,
+        key_file=str(key_file),
+        agents=members,
+        hostnames=[list(hostnames[number::agents]) for number in range(agents)],
+        tunnels=TUNNELS_PER_AGENT,
+        times_file=str(times_file),
+    )

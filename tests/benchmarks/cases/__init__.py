@@ -1,0 +1,1 @@
+"""Benchmarks: what the cases compute from what they measure."""

@@ -1,0 +1,61 @@
+"""`benchmarks.rounds`: peers that take turns."""
+
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from benchmarks import results as names
+from benchmarks.bench import QUICK, Bench
+from benchmarks.load.visitors import Address
+from benchmarks.peers.peer import Peer
+from benchmarks.rounds import Measured, in_rounds
+
+
+class _QuietBench(Bench):
+    """Tells nobody."""
+
+    def progress(self, text: str) -> None:
+        """Say nothing."""
+
+
+class RoundsTests(SynchronousTestCase):
+    """Who is loaded when, and what is noted."""
+
+    def setUp(self) -> None:
+        """Have two peers."""
+        self.bench = _QuietBench(directory=Path("unused"), scale=QUICK, file_limit=1000)
+        nowhere = Address(port=1, hostname="nobody.example")
+        self.peers = [Peer(name=name, web=nowhere, tools=nowhere) for name in ("a", "b")]
+        self.turns: list[str] = []
+
+    def _load(self, variant: str) -> Measured:
+        self.turns.append(variant)
+        count = float(len(self.turns))
+        return Measured(
+            metrics={names.REQUESTS: count}, by_program={names.CPU_PER_REQUEST: {"x": count, "y": 2 * count}}
+        )
+
+    def test_turns(self) -> None:
+        """In each round every load is put on every peer, and every turn's figure is kept."""
+        loads = {variant: lambda peer, variant=variant: self._load(variant + peer.name) for variant in ("1", "2")}
+        in_rounds(self.bench, "case", self.peers, loads, 2)
+        self.assertEqual(self.turns, ["1a", "1b", "2a", "2b"] * 2)
+        results = self.bench.results
+        self.assertEqual(results.figure("case", "2", "a", names.REQUESTS).samples, (3, 7))
+        self.assertEqual(results.figure("case", "2", "a", names.CPU_PER_REQUEST).samples, (9, 21))
+        self.assertEqual(results.figure("case", "2", "a", names.CPU_PER_REQUEST, "y").samples, (6, 14))
+
+
+class PeersTests(SynchronousTestCase):
+    """Which peers a case gets."""
+
+    def _wanted(self, peers: list[str], skipped: dict[str, str]) -> list[str]:
+        bench = _QuietBench(directory=Path("unused"), scale=QUICK, file_limit=1000, peers=peers)
+        bench.results.skipped |= skipped
+        return bench.wanted("HAProxy", "rathole", "Warp")
+
+    def test_wanted(self) -> None:
+        """Those of the case that the user wants and that could be had, in the case's order."""
+        self.assertEqual(self._wanted(["Warp", "HAProxy", "rathole"], {}), ["HAProxy", "rathole", "Warp"])
+        self.assertEqual(self._wanted(["Warp", "ssh -R"], {}), ["Warp"])
+        self.assertEqual(self._wanted(["Warp", "rathole"], {"rathole": "no cargo"}), ["Warp"])
