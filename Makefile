@@ -44,7 +44,7 @@ check: $(VENV)/.check
 	$(PY) -m mypy
 	$(PY) -m twisted.trial --reporter=text tests.test_layers tests.test_style tests.docs
 	@if ls roles/*/tasks >/dev/null 2>&1; then set -x; \
-		PATH="$(CURDIR)/$(VENV)/bin:$$PATH" ansible-lint --offline -q && $(VENV)/bin/yamllint --strict roles playbooks inventory.example site.yml; fi
+		PATH="$(CURDIR)/$(VENV)/bin:$$PATH" ansible-lint --offline -q && $(VENV)/bin/yamllint --strict roles playbooks inventory.example site.yml .github .pre-commit-config.yaml; fi
 	@echo 'check: all good'
 
 fmt: $(VENV)/.check

@@ -79,10 +79,8 @@ UNTESTED_YET: set[str] = {
     "warp_twisted.reactor",
     "warp_twisted.registry.store",
     "warp_twisted.service_options",
-    "warp_twisted.tunnel.control",
-    "warp_twisted.wire.frames",
-    "warp_twisted.wire.outbox",
-    "warp_twisted.wire.states",
+    "warp_twisted.tunnel.invariants",
+    "warp_twisted.tunnel.limits",
 }
 SILENT_YET: set[str] = {
     "tests/agent/test_settings.py: ParseSettingsTests.test_any_bytes_are_taken_or_refused",

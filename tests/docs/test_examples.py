@@ -30,7 +30,8 @@ _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 
 def documents() -> list[Path]:
     """Return the documents that this test reads; dns/README.md and those of roles have tests of their own."""
-    return [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+    top = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")]
+    return [*top, *sorted((ROOT / "docs").glob("*.md"))]
 
 
 class ExamplesTests(AsyncTestCase):
@@ -98,7 +99,7 @@ class ExamplesTests(AsyncTestCase):
         await self.run_document(ROOT / "README.md")
 
     async def test_docs(self) -> None:
-        """docs/ and CONTRIBUTING.md."""
+        """docs/ and what stands beside README.md."""
         for path in documents()[1:]:
             await self.run_document(path)
 

@@ -1,4 +1,4 @@
-"""Tests that the log table of README.md explains each warning and error, and nothing that is not logged."""
+"""Tests that the table of docs/log.md explains each warning and error, and nothing that is not logged."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ class LogTableTests(SynchronousTestCase):
         """What warp_twisted and warp_base log as a warning or worse has a line; warp_dns has a table of its own."""
         paths = [path for package in ("warp_twisted", "dns/warp_base") for path in (ROOT / package).rglob("*.py")]
         found = {message for path in paths for message in logged(path.read_text())}
-        table = explained((ROOT / "README.md").read_text(), "What the log says, and what to do")
+        table = explained((ROOT / "docs" / "log.md").read_text(), "Edge and agent")
         self.assertEqual(sorted(found - table), [], "not explained")
         self.assertEqual(sorted(table - found), [], "not logged any more")
 
