@@ -2,33 +2,37 @@
 # make test [ARGS=tests.wire] every test; the last line reads `N passed, N failed, N skipped`
 # make test-fleet            the deployment on systemd hosts that it boots here (root, Debian): about 15 minutes
 # make check | fmt | bench | clean
+# make refresh               moves the pinned versions of all packages on, and says what moved
+# make test-lowest           every test with the lowest versions that pyproject.toml declares, in an environment of its own
 #
-# Each target installs what it needs by itself: Python packages into .venv, for tests also Debian packages when run as
-# root. The stamps in .venv make the second run instant.
+# Each target installs what it needs by itself: Python packages into .venv, in the versions of constraints/, for tests
+# also Debian packages when run as root. The stamps in .venv make the second run instant.
 
-VENV := .venv
+VENV ?= .venv
 PY := $(VENV)/bin/python
-PIP := $(PY) -m pip --disable-pip-version-check --quiet --quiet
-CODE := warp_twisted dns tests benchmarks roles setup.py
-# The first Python on the PATH that is new enough; `make PYTHON=/path/to/python` overrides it.
+CODE := warp_twisted dns tests benchmarks roles constraints setup.py
+# The first Python on the PATH that Warp is tested with; `make PYTHON=/path/to/python` overrides it.
 PYTHON ?= $(firstword $(foreach python,python3 python3.14 python3.13 python3.12 python3.11,\
-	$(shell $(python) -c 'import sys; sys.version_info < (3, 11) or print("$(python)")' 2>/dev/null)))
+	$(shell $(python) -c 'import sys; (3, 11) <= sys.version_info < (3, 15) and print("$(python)")' 2>/dev/null)))
 
 # Absolute, for programs that tests start in other directories. The checkout wins over what is installed.
 export PYTHONPATH := $(CURDIR):$(CURDIR)/dns:$(CURDIR)/warp_twisted/_dropins
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help demo test test-fleet check fmt bench clean distclean
+.PHONY: help demo test test-lowest test-fleet check fmt bench refresh clean distclean
 .DELETE_ON_ERROR:
 
 help:
-	@sed -n 's/^# //p' Makefile | head -4
+	@sed -n 's/^# //p' Makefile | head -6
 
 demo: $(VENV)/.run
 	@$(PY) -m warp_twisted.cli demo $(ARGS)
 
 test: $(VENV)/.test $(VENV)/.debian
 	@$(PY) tests/run.py $(or $(ARGS),-j2 tests)
+
+test-lowest:
+	@$(MAKE) --no-print-directory test VENV=.venv-lowest VERSIONS=--lowest
 
 # WARP_FLEET_KEEP=1 leaves the hosts, to look at: python -m tests.fleet exec edge1 journalctl -b
 test-fleet: $(VENV)/.test
@@ -56,15 +60,18 @@ bench: $(VENV)/.benchmark
 	@$(PY) -m benchmarks $(ARGS)
 	@$(if $(ARGS),,$(PY) -m benchmarks.dns)
 
+refresh: $(VENV)/.refresh
+	@$(PY) -m constraints.refresh
+
 clean:
 	rm -rf build dist *.egg-info _trial_temp* .mypy_cache .ruff_cache .hypothesis
 	find warp_twisted dns tests benchmarks \( -name __pycache__ -o -name dropin.cache \) -prune -exec rm -rf {} +
 
 distclean: clean
-	rm -rf $(VENV)
+	rm -rf $(VENV) .venv-lowest
 
 $(PY):
-	@test -n '$(PYTHON)' || { echo 'make: Python 3.11 or newer is needed and none is on the PATH; install it, or name it: make PYTHON=/path/to/python3.11' >&2; exit 1; }
+	@test -n '$(PYTHON)' || { echo 'make: Python 3.11, 3.12, 3.13 or 3.14 is needed and none is on the PATH; install it, or name it: make PYTHON=/path/to/python3.11' >&2; exit 1; }
 	@if ! $(PYTHON) -c 'import ensurepip' 2>/dev/null; then \
 		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 			apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes python3-venv; \
@@ -75,24 +82,26 @@ $(PY):
 	@echo 'Making $(VENV) with $(PYTHON)'
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
-# The .pth file puts the checkout itself before the editable install's tree of links, so that .venv/bin/warp sees new files.
+# Nothing is resolved here: the files of constraints/ say which archives. The .pth file puts the checkout itself before the
+# editable install's tree of links, so that .venv/bin/warp sees new files.
 define install
-	@echo 'Installing Python packages into $(VENV)'
-	@$(PIP) install -e '.$(1)'
+	@$(PY) -m constraints.install --editable $(VERSIONS) $(1)
 	@printf '%s\n' '$(CURDIR)' '$(CURDIR)/dns' '$(CURDIR)/warp_twisted/_dropins' \
 		>"$$($(PY) -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/0-warp-checkout.pth"
 	@touch $@
 endef
+PINNED := $(wildcard constraints/*.txt constraints/*.py) pyproject.toml setup.py
 
-$(VENV)/.run: pyproject.toml setup.py | $(PY)
+$(VENV)/.run: $(PINNED) | $(PY)
 	$(call install)
-$(VENV)/.test: pyproject.toml setup.py | $(PY)
-	$(call install,[test])
-$(VENV)/.check: pyproject.toml setup.py | $(PY)
-	$(call install,[test$(comma)check])
-$(VENV)/.benchmark: pyproject.toml setup.py | $(PY)
-	$(call install,[benchmark])
-comma := ,
+$(VENV)/.test: $(PINNED) | $(PY)
+	$(call install,test)
+$(VENV)/.check: $(PINNED) | $(PY)
+	$(call install,test check)
+$(VENV)/.benchmark: $(PINNED) | $(PY)
+	$(call install,benchmark)
+$(VENV)/.refresh: $(PINNED) | $(PY)
+	$(call install,refresh)
 
 $(VENV)/.debian: tests/debian-packages.txt tests/install-debian-packages | $(PY)
 	@tests/install-debian-packages tests/debian-packages.txt

@@ -118,7 +118,16 @@ class DistributionTests(SynchronousTestCase):
             names = {name.partition("/")[2] for name in archive.getnames()}
         wanted = {
             path.relative_to(tree).as_posix()
-            for directory in ("roles", "playbooks", "tests", "docs", "warp_twisted", "dns", "inventory.example")
+            for directory in (
+                "roles",
+                "playbooks",
+                "tests",
+                "constraints",
+                "docs",
+                "warp_twisted",
+                "dns",
+                "inventory.example",
+            )
             for path in (tree / directory).rglob("*")
             if path.suffix in (".py", ".yml", ".md", ".j2", ".go") and "__pycache__" not in path.parts
         }

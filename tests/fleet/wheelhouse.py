@@ -7,13 +7,12 @@ Fetched by this machine's pip for the hosts' Python, in the versions that the ro
 import hashlib
 import re
 import sys
+import tempfile
 from pathlib import Path
 
+from constraints.pins import PYTHONS, chosen, file_of, read, write
 from tests.fleet.images import once
 from tests.fleet.place import FleetError, Place, run
-
-ROOT = Path(__file__).parents[2]
-CONSTRAINTS = ROOT / "roles/warp_common/files/constraints.txt"
 
 
 def _python_of(base: Path) -> str:
@@ -25,12 +24,19 @@ def _python_of(base: Path) -> str:
 
 def wheelhouse(place: Place, base: Path) -> Path:
     """The directory of wheels; a few seconds the first time."""
-    pins = CONSTRAINTS.read_text()
     version = _python_of(base)
+    if version not in PYTHONS:
+        raise FleetError(f"the hosts' Python is {version}, and Warp is tested with {', '.join(PYTHONS)}")
+    # Not the role's own file: pip would judge its markers by the Python that runs here.
+    pins = write(chosen(read(file_of(version).read_text()), ["run"]), f"For hosts with Python {version}")
 
     def build(scratch: Path) -> None:
         pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--quiet", "--no-deps")
-        run(*pip, "--only-binary=:all:", f"--python-version={version}", "--dest", scratch, "-r", CONSTRAINTS)
+        archives = ("--require-hashes", "--only-binary=:all:", f"--python-version={version}")
+        with tempfile.NamedTemporaryFile("w", suffix=".txt") as requirements:
+            requirements.write(pins)
+            requirements.flush()
+            run(*pip, *archives, "--dest", scratch, "--requirement", requirements.name)
 
     name = hashlib.sha256(f"{version}\n{pins}".encode()).hexdigest()[:12]
     return once(place.directory / f"wheels-{name}", build)

@@ -16,6 +16,7 @@ import yaml
 from twisted.internet.utils import getProcessOutputAndValue
 from twisted.trial.unittest import SynchronousTestCase
 
+from constraints.pins import HOSTS_BUILD
 from tests.roles.playing import PATIENCE, Run, environment, program, read_results
 from tests.roles.tree import LIBRARY, MODULES, ROOT, load
 from tests.system.control.live import until
@@ -108,6 +109,7 @@ class ExampleTests(LiveEdgeTestCase):
         constraints = self.place / "roles/warp_common/files/constraints.txt"
         constraints.parent.mkdir(parents=True)
         constraints.touch()
+        shutil.copy(HOSTS_BUILD, constraints.parent)
         (self.place / "pyproject.toml").write_text('[project]\nname = "warp-twisted"\nversion = "0.2"\n')
         (self.place / "warp_twisted").mkdir()
         (self.place / "warp_twisted/__init__.py").touch()
@@ -135,10 +137,8 @@ class ExampleTests(LiveEdgeTestCase):
             f"ansible_python_interpreter={sys.executable}",
             "-vvv",
         ]
-        # The wheel is built with what this environment has, without a network.
-        variables = environment(results) | {"PIP_NO_BUILD_ISOLATION": "0"}
         output, errors, code = await getProcessOutputAndValue(
-            program(), [*arguments, *options, "examples.yml"], env=variables, path=str(self.place)
+            program(), [*arguments, *options, "examples.yml"], env=environment(results), path=str(self.place)
         )
         found = Run(returncode=code, output=(output + errors).decode(), results=read_results(results))
         self.assertEqual(found.returncode, 0, found.output)

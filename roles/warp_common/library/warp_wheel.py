@@ -21,6 +21,12 @@ options:
     description: File with the versions of all dependencies, relative to O(source) or absolute; in the release's digest.
     type: path
     required: true
+  backend:
+    description: >-
+      File with the version and the hashes of the build backend, relative to O(source) or absolute; that is fetched for
+      the build unless the controller's Python has exactly this version.
+    type: path
+    default: roles/warp_common/files/build.txt
   directory:
     description: Where built wheels are kept, relative to O(source).
     type: path
@@ -57,12 +63,14 @@ release:
 """
 
 import hashlib
+import os
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
@@ -70,6 +78,7 @@ from ansible.module_utils.basic import AnsibleModule
 # All that a wheel is made of.
 SOURCES = ("pyproject.toml", "setup.py", "README.md", "LICENSE", "warp_twisted", "dns")
 LEFT_OUT = re.compile(r"__pycache__$|\.py[cod]$|\.egg-info$|^dropin\.cache$|^\.")
+BACKEND = re.compile(r"^setuptools==(?P<version>\S+)", re.MULTILINE)
 WHEEL = re.compile(r"(?P<name>\w+)-(?P<version>[^-]+)(-[^-]+){3,4}\.whl")
 
 
@@ -106,21 +115,47 @@ def version_of(wheel: Path) -> str:
     return match["version"]
 
 
-def build(source: Path, files: list[Path], into: Path) -> None:
+def run(command: list[str], environment: dict[str, str]) -> None:
+    """
+    Run pip.
+
+    :raises Refused: if it fails, with the end of what it said.
+    """
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        raise Refused(f"the wheel was not built: {(done.stderr or done.stdout).strip()[-2000:]}")
+
+
+def has_backend(backend: Path) -> bool:
+    """Say whether this Python has the build backend in the pinned version."""
+    try:
+        pinned = BACKEND.search(backend.read_text())
+    except OSError as error:
+        raise Refused(f"{error.filename}: {error.strerror}") from error
+    if pinned is None:
+        raise Refused(f"backend: expected setuptools==VERSION, found none in {backend}")
+    try:
+        return version("setuptools") == pinned["version"]
+    except PackageNotFoundError:
+        return False
+
+
+def build(source: Path, files: list[Path], backend: Path, into: Path) -> None:
     """Build a wheel from a copy of these files: what an earlier build left in the checkout cannot leak into it."""
     with tempfile.TemporaryDirectory(prefix="warp-wheel-") as scratch:
         for path in files:
             copy = Path(scratch, "source", path.relative_to(source))
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, copy)
-        pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "wheel", "--quiet", "--no-deps"]
-        done = subprocess.run(
-            [*pip, "--wheel-dir", str(Path(scratch, "wheel")), str(Path(scratch, "source"))],
-            capture_output=True,
-            text=True,
-        )
-        if done.returncode:
-            raise Refused(f"the wheel was not built: {(done.stderr or done.stdout).strip()[-2000:]}")
+        pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
+        environment = dict(os.environ)
+        if not has_backend(backend):
+            fetched = str(Path(scratch, "backend"))
+            archives = ["--require-hashes", "--only-binary=:all:", "--requirement", str(backend)]
+            run([*pip, "install", "--quiet", "--no-deps", "--target", fetched, *archives], environment)
+            environment["PYTHONPATH"] = fetched
+        what = ["--wheel-dir", str(Path(scratch, "wheel")), str(Path(scratch, "source"))]
+        run([*pip, "wheel", "--quiet", "--no-deps", "--no-index", "--no-build-isolation", *what], environment)
         # Whole or not there: another host's task may look for it at this moment.
         into.parent.mkdir(parents=True, exist_ok=True)
         half = Path(tempfile.mkdtemp(prefix=".half-", dir=into.parent))
@@ -133,7 +168,9 @@ def build(source: Path, files: list[Path], into: Path) -> None:
             shutil.rmtree(half)
 
 
-def provide(source: Path, wheel: Path | None, constraints: Path, directory: Path, is_check: bool) -> dict[str, object]:
+def provide(
+    source: Path, wheel: Path | None, constraints: Path, backend: Path, directory: Path, is_check: bool
+) -> dict[str, object]:
     """
     Find or build the wheel.
 
@@ -143,8 +180,7 @@ def provide(source: Path, wheel: Path | None, constraints: Path, directory: Path
     try:
         pinned = ("constraints", constraints.read_bytes())
         if wheel is not None:
-            version = version_of(wheel)
-            release = f"{version}-{digest([pinned, (wheel.name, wheel.read_bytes())])}"
+            release = f"{version_of(wheel)}-{digest([pinned, (wheel.name, wheel.read_bytes())])}"
             return {"changed": False, "path": str(wheel), "release": release}
     except OSError as error:
         raise Refused(f"{error.filename}: {error.strerror}") from error
@@ -155,7 +191,7 @@ def provide(source: Path, wheel: Path | None, constraints: Path, directory: Path
     target = source / directory / mark
     changed = not target.is_dir()
     if changed and not is_check:
-        build(source, files, target)
+        build(source, files, backend, target)
     found = next(iter(sorted(target.glob("*.whl"))), None)
     if found is None:
         if is_check:
@@ -170,6 +206,7 @@ def main() -> None:
             "source": {"type": "path", "required": True},
             "wheel": {"type": "path"},
             "constraints": {"type": "path", "required": True},
+            "backend": {"type": "path", "default": "roles/warp_common/files/build.txt"},
             "directory": {"type": "path", "default": "dist/releases"},
         },
         supports_check_mode=True,
@@ -181,6 +218,7 @@ def main() -> None:
             source,
             source / given["wheel"] if given["wheel"] else None,
             source / given["constraints"],
+            source / given["backend"],
             Path(given["directory"]),
             module.check_mode,
         )
