@@ -23,6 +23,7 @@ LAYER_OF = (
     ("warp_twisted.names", 0),
     ("*.errors", 1),
     ("warp_twisted.configuration", 1),
+    ("warp_twisted.durations", 0),
     ("warp_twisted.wire*", 1),
     ("warp_twisted.http1*", 1),
     ("warp_twisted.policy*", 1),

@@ -13,9 +13,8 @@ from ipaddress import ip_address
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IReactorTime, IStreamServerEndpoint
 
+from warp_base.host_port import MAX_PORT
 from warp_twisted.errors import InvalidSettings
-
-MAX_PORT = 65535
 
 _EXPECTED = "expected an endpoint such as tcp:8080 or tcp:8080:interface=192.0.2.1"
 _PORT = re.compile(r"(?:tcp6?|ssl):(?:port=)?(?P<port>-?\d+)(?=:|$)")

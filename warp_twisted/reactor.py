@@ -1,4 +1,4 @@
-"""The reactor's type, as `warp_base.reactor` has it: one type for the edge, the agent and the DNS server."""
+"""The reactor that services are handed, as one type: that of `warp_base.reactor`."""
 
 from warp_base.reactor import Reactor, as_reactor
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from ipaddress import ip_address
 
+from warp_base.host_port import join_host_port, split_host_port
 from warp_dns.errors import InvalidSettings
 
 DNS_PORT = 53
@@ -14,18 +15,12 @@ def parse_address(text: str) -> tuple[str, int]:
 
     :raises InvalidSettings: if it is not an IP address with an optional port.
     """
-    host, port = text, str(DNS_PORT)
-    if text.startswith("["):
-        host, bracket, rest = text[1:].partition("]")
-        if not bracket or (rest and not rest.startswith(":")):
-            raise InvalidSettings(f"expected [IPv6 address]:port, got {text!r}")
-        port = rest[1:] if rest else port
-    elif text.count(":") == 1:
-        host, _, port = text.partition(":")
-    if not port.isascii() or not port.isdigit() or int(port) > 65535:
-        raise InvalidSettings(f"expected a port from 0 to 65535, got {port!r} in {text!r}")
     try:
-        return str(ip_address(host)), int(port)
+        host, port = split_host_port(text)
+    except ValueError as error:
+        raise InvalidSettings(str(error)) from error
+    try:
+        return str(ip_address(host)), DNS_PORT if port is None else port
     except ValueError as error:
         raise InvalidSettings(
             f"expected an IP address with or without a port, got {text!r}; names are not looked up"
@@ -53,4 +48,4 @@ def check_addresses(texts: Sequence[str], key: str) -> None:
 
 def show_address(host: str, port: int) -> str:
     """Return an address as `parse_address` reads it."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return join_host_port(host, port)

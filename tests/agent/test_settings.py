@@ -14,7 +14,6 @@ from warp_twisted.agent.settings import (
     REFUSED,
     REFUSED_KEYS,
     AgentSettings,
-    parse_duration,
     parse_settings,
 )
 from warp_twisted.errors import InvalidSettings
@@ -97,6 +96,10 @@ class ParseSettingsTests(SynchronousTestCase):
         first, second = (rule.request for rule in parsed.ingress.rules)
         self.assertEqual((first.connect_timeout, first.no_tls_verify), (90.0, False))
         self.assertEqual((second.connect_timeout, second.no_tls_verify), (90.0, True))
+        self.assertIn(
+            "agent.yaml: originRequest.connectTimeout: expected a length of time such as 30s",
+            self.refusal("originRequest: {connectTimeout: soon}\n" + MINIMAL),
+        )
 
     def test_default_origin_request_is_checked_itself(self) -> None:
         """A mistake in the defaults is named there, not in the rules that inherit it."""
@@ -157,14 +160,3 @@ class ParseSettingsTests(SynchronousTestCase):
         """A file that is not text or not YAML is refused, not a crash."""
         with contextlib.suppress(InvalidSettings):
             parse_settings(content)
-
-
-class SmallValueTests(SynchronousTestCase):
-    """Lengths of time and edge addresses."""
-
-    def test_durations_as_go_writes_them(self) -> None:
-        """Hours to milliseconds, alone or joined."""
-        for text, seconds in {"30s": 30, "1m30s": 90, "500ms": 0.5, "1.5h": 5400, "2m": 120}.items():
-            self.assertEqual(parse_duration(text, "x"), seconds)
-        for text in ("", "10", "s", "-1s", "1 s", "1d", "³s"):
-            self.assertRaises(InvalidSettings, parse_duration, text, "x")

@@ -7,6 +7,7 @@ Pure: nothing is looked up here.
 import re
 from dataclasses import dataclass
 
+from warp_base.host_port import join_host_port, split_host_port
 from warp_twisted.errors import InvalidSettings
 
 TUNNEL_PORT = 7844  # where edges listen unless told otherwise; cloudflared's port
@@ -20,7 +21,7 @@ class EdgeAddress:
     port: int
 
     def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return join_host_port(self.host, self.port)
 
 
 def parse_edge(text: str, key: str) -> EdgeAddress:
@@ -29,13 +30,10 @@ def parse_edge(text: str, key: str) -> EdgeAddress:
 
     :raises InvalidSettings: naming the key.
     """
-    host, colon, port = text, "", ""
-    if text.startswith("["):
-        host, bracket, rest = text[1:].partition("]")
-        colon, port = rest[:1] or (":" if not bracket else ""), rest[1:]
-    elif text.count(":") == 1:
-        host, colon, port = text.partition(":")
-    is_port = port.isascii() and port.isdigit() and len(port) <= 5 and 0 < int(port) < 65536
-    if not re.fullmatch(r"[\w.:-]+", host) or colon not in ("", ":") or (colon and not is_port):
+    try:
+        host, port = split_host_port(text)
+    except ValueError as error:
+        raise InvalidSettings(f"{key}: expected host:port, got {text!r}") from error
+    if not re.fullmatch(r"[\w.:-]+", host) or port == 0:
         raise InvalidSettings(f"{key}: expected host:port, got {text!r}")
-    return EdgeAddress(host.lower(), int(port) if colon else TUNNEL_PORT)
+    return EdgeAddress(host.lower(), TUNNEL_PORT if port is None else port)

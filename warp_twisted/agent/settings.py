@@ -8,7 +8,6 @@ is refused with the reason (`REFUSED`, `REFUSED_KEYS`). Nothing here dials, and 
 opened.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
@@ -19,6 +18,7 @@ from warp_twisted.agent.edge_address import EdgeAddress, parse_edge
 from warp_twisted.agent.origins import OriginRequest
 from warp_twisted.agent.origins.ingress import Ingress, compile_ingress
 from warp_twisted.configuration import convert, parse, read_file
+from warp_twisted.durations import parse_duration
 from warp_twisted.errors import InvalidName, InvalidSettings
 from warp_twisted.names import check_labels, parse_hostname
 
@@ -62,10 +62,6 @@ REFUSED_KEYS = {
 
 LogLevelName = Literal["debug", "info", "warn", "error"]
 Text = Annotated[str, msgspec.Meta(min_length=1)]
-
-_DURATION = re.compile(
-    r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?(?:(\d+(?:\.\d+)?)ms)?", re.ASCII
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,20 +156,6 @@ def read_agent_settings(path: str) -> AgentSettings:
     return _checked(read_file(path, dict[str, object]), path)
 
 
-def parse_duration(text: str, key: str) -> float:
-    """
-    Read a length of time such as `30s`, `1m30s` or `500ms`, as Go programs write it.
-
-    :returns: seconds.
-    :raises InvalidSettings: naming the key.
-    """
-    match = _DURATION.fullmatch(text.strip())
-    if match is None or not any(match.groups()):
-        raise InvalidSettings(f"{key}: expected a length of time such as 30s, 1m30s or 500ms, got {text!r}")
-    hours, minutes, seconds, thousandths = (float(part or 0) for part in match.groups())
-    return hours * 3600 + minutes * 60 + seconds + thousandths / 1000
-
-
 def parse_labels(labels: Mapping[str, str], key: str = "labels") -> Mapping[str, str]:
     """
     Check an agent's labels.
@@ -222,6 +204,9 @@ def spell_origin_request(values: Mapping[str, object], path: str) -> dict[str, o
         if ours in spelled:
             raise InvalidSettings(f"{path}.{key}: {ours} is given twice, in two spellings")
         if ours == "connect_timeout" and isinstance(value, str):
-            value = parse_duration(value, f"{path}.{key}")
+            try:
+                value = parse_duration(value)
+            except ValueError as error:
+                raise InvalidSettings(f"{path}.{key}: {error}") from error
         spelled[ours] = value
     return spelled

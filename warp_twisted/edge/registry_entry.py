@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 
+from warp_base.host_port import join_host_port
 from warp_twisted.edge.listeners import BoundPorts
 from warp_twisted.edge.settings import EdgeSettings
 from warp_twisted.registry.claims import Claim, Claims
@@ -118,7 +119,7 @@ class RegistryEntry:
         own = self._settings().edge.name
         edges = sorted(self._mirror.edges.values(), key=lambda edge: (edge.name != own, edge.name))
         return [
-            f"[{address}]:{edge.tunnel_port}" if ":" in address else f"{address}:{edge.tunnel_port}"
+            join_host_port(address, edge.tunnel_port)
             for edge in edges
             if edge.tunnel_port and not edge.draining
             for address in edge.addresses

@@ -10,6 +10,7 @@ from typing import Literal
 from twisted.internet.endpoints import wrapClientTLS
 from twisted.internet.interfaces import IReactorTime
 
+from warp_base.host_port import join_host_port
 from warp_twisted.agent.endpoints import tcp_endpoint
 from warp_twisted.agent.origins.addresses import split_address
 from warp_twisted.agent.origins.interface import Dial, OriginRequest
@@ -30,8 +31,7 @@ class HttpOrigin:
     @property
     def text(self) -> str:
         """The service in its normal form."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.scheme}://{host}:{self.port}"
+        return f"{self.scheme}://{join_host_port(self.host, self.port)}"
 
     @property
     def protocol(self) -> Literal["http"]:
