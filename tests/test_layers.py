@@ -23,10 +23,6 @@ LONGER = {
 KNOWN_CIRCLES = (
     ["warp_twisted.agent.links.link", "warp_twisted.agent.links.owner"],
     ["warp_twisted.agent.identity", "warp_twisted.agent.links"],
-    [
-        f"warp_twisted.edge.visitors.{name}"
-        for name in ("answer", "connection", "crowd", "exchange", "plain", "secure", "splice")
-    ],
 )
 # Imported by name, and brought along by a declared dependency as part of its interface.
 COMES_WITH = {"zope": "twisted", "hyperlink": "twisted", "constantly": "twisted"}

@@ -13,6 +13,7 @@ from tests.test_layers import ROOT, files_of_tests
 # Modules without a file of tests of their own, each with the reason. `__init__`, `__main__` and `errors` need none.
 UNTESTED = {
     "warp_twisted.http1.limits": "default numbers; tests.http1 reaches each limit where it is obeyed",
+    "warp_twisted.edge.visitors.interfaces": "protocols only; mypy holds those who implement them to it",
     "warp_twisted.testing": "what tests are made of: tests/tunnel and tests/edge run on it",
 }
 # Short pauses on the real clock that no event can take the place of: file → how many, and why.
@@ -57,12 +58,8 @@ UNTESTED_YET: set[str] = {
     "warp_twisted.edge.operators.record_watch",
     "warp_twisted.edge.operators.sites",
     "warp_twisted.edge.visitors.answer",
-    "warp_twisted.edge.visitors.crowd",
-    "warp_twisted.edge.visitors.exchange",
-    "warp_twisted.edge.visitors.plain",
     "warp_twisted.edge.visitors.secure",
     "warp_twisted.edge.visitors.serving",
-    "warp_twisted.edge.visitors.splice",
     "warp_twisted.http1.refusals",
     "warp_twisted.reactor",
     "warp_twisted.registry.store",
@@ -79,7 +76,6 @@ SILENT_YET: set[str] = {
     "tests/dns/program/test_configuration.py: ConfigurationTests.test_any_text_is_read_or_refused",
     "tests/dns/program/test_json_log.py: JsonLinesTests.test_broken_file_harms_nobody",
     "tests/edge/agents/test_agent_expiry.py: AgentExpiryTests.test_registry_away",
-    "tests/edge/visitors/test_connection.py: InterfaceTests.test_producers",
     "tests/fleet/fleet_visits.py: NameServerTests.test_withdrawn_everywhere",
     "tests/http1/test_differential.py: ResponseTests.test_any_bytes",
     "tests/system/agent/test_lifecycle.py: TunnelTests.test_moves_back_to_an_edge_that_returns",
@@ -127,7 +123,7 @@ PAUSES_YET: dict[str, int] = {
     "tests/system/edge/test_tls.py": 4,
     "tests/system/tunnel/test_yamux.py": 1,
 }
-REFERENCES_YET: set[str] = {"warp_twisted/edge/visitors/connection.py: visitors.Visitors"}
+REFERENCES_YET: set[str] = set()
 # Packages that docstrings may name modules of.
 PACKAGES = ("warp_twisted", "dns/warp_dns", "dns/warp_base", "tests", "benchmarks")
 

@@ -1,8 +1,10 @@
 """Small stand-ins for tunnels and borrowers, for tests of routes and pooled streams."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from twisted.internet.interfaces import IConsumer, IPullProducer, ITransport
+from twisted.internet.address import IPv4Address
+from twisted.internet.interfaces import IConsumer, IProducer, IPullProducer, ITransport
 from zope.interface import implementer
 
 from warp_twisted.edge.routes.pool import OriginStream
@@ -134,13 +136,22 @@ class FakeTransport:
         self.room -= count
         return count
 
+    def getHost(self) -> IPv4Address:
+        return IPv4Address("TCP", "192.0.2.1", 80)
+
+    def getPeer(self) -> IPv4Address:
+        return IPv4Address("TCP", "192.0.2.7", 40_000)
+
     def write(self, data: bytes) -> None:
         if not self.is_closing:
             self.waiting += data
 
-    def registerProducer(self, producer: IPullProducer, streaming: bool) -> None:
-        self.producer = producer
-        producer.resumeProducing()
+    def writeSequence(self, data: Iterable[bytes]) -> None:
+        self.write(b"".join(data))
+
+    def registerProducer(self, producer: IProducer, streaming: bool) -> None:
+        self.producer = IPullProducer(producer)
+        self.producer.resumeProducing()
 
     def unregisterProducer(self) -> None:
         self.producer = None

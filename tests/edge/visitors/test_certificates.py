@@ -83,8 +83,8 @@ class CertificateTests(SynchronousTestCase):
             ("any.example", wild),
         ):
             self.assertEqual(self.shown(certificates, name), expected, name)
-        for name in ("a.b.example", "example", "elsewhere.test", None):
-            self.assert_alert(certificates, name)
+        for unknown in ("a.b.example", "example", "elsewhere.test", None):
+            self.assert_alert(certificates, unknown)
 
     def test_default(self) -> None:
         """`default.pem` is shown for unknown names and without one."""

@@ -23,7 +23,8 @@ from warp_twisted.edge.routes.counters import DataPathMetrics
 from warp_twisted.edge.routes.limits import VisitorLimits, VisitorTimeouts
 from warp_twisted.edge.routes.table import RouteTable
 from warp_twisted.edge.visitors.access_log import AccessLog
-from warp_twisted.edge.visitors.crowd import VisitorFactory, Visitors
+from warp_twisted.edge.visitors.crowd import Visitors
+from warp_twisted.edge.visitors.factories import VisitorFactory
 from warp_twisted.tunnel.protocol import TunnelProtocol
 from warp_twisted.tunnel.turns import Turn
 from warp_twisted.wire.control import ControlMessage, Drain, RouteOffer

@@ -13,7 +13,7 @@ from tests.system.edge.harness import LOOPBACK, RawConnection, answer_each, get,
 from tests.system.edge.test_proxying import POST, EdgeTestCase
 from warp_twisted.edge.routes.limits import VisitorLimits, VisitorTimeouts
 from warp_twisted.edge.visitors.certificates import CertificateDirectory
-from warp_twisted.edge.visitors.crowd import SecureVisitorFactory
+from warp_twisted.edge.visitors.factories import SecureVisitorFactory
 from warp_twisted.errors import WarpError
 from warp_twisted.tunnel.tls import TlsProtocol
 

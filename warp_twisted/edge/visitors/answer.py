@@ -7,17 +7,13 @@ visitor: a body without a length is chunked for HTTP/1.1 and ends with the conne
 again, and what becomes of the stream, is `exchange`'s.
 """
 
-from typing import TYPE_CHECKING
-
 from warp_twisted.edge.routes.pool import OriginStream
+from warp_twisted.edge.visitors.interfaces import Visitor
 from warp_twisted.edge.visitors.pages import response as error_response
 from warp_twisted.http1.body import BodyReader, UntilCloseReader, encode_piece, make_reader
 from warp_twisted.http1.refusals import TOO_MANY_INTERIM, UNEXPECTED_UPGRADE, MessageRefused, Refusal
 from warp_twisted.http1.request import RequestHead
 from warp_twisted.http1.response import ResponseHead
-
-if TYPE_CHECKING:
-    from warp_twisted.edge.visitors.connection import VisitorConnection
 
 SWITCHING_PROTOCOLS = 101
 
@@ -47,7 +43,7 @@ class Answer:
     _rechunks = False
     _owed = 0
 
-    def __init__(self, visitor: "VisitorConnection", request: RequestHead, request_id: bytes) -> None:
+    def __init__(self, visitor: Visitor, request: RequestHead, request_id: bytes) -> None:
         self._visitor = visitor
         self._visitors = visitor.visitors
         self._request = request

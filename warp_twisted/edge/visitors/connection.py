@@ -5,14 +5,15 @@ Decides which bytes belong to which request, when the visitor is read and when t
 two transports: `plain.PlainVisitor` and `secure.SecureVisitor` differ only in how bytes leave.
 
 A head that arrived whole is served within the same call, with no state kept but the exchange. Requests that are
-pipelined wait in a bounded buffer. Time-outs are one number, `deadline`, that `visitors.Visitors` compares with its
+pipelined wait in a bounded buffer. Time-outs are one number, `deadline`, that `crowd.Visitors` compares with its
 clock every second; no request sets a timer of its own.
+
+`state` follows `states.VISITOR_TRANSITIONS`. Beside it stand what the transport says (`is_clogged`), what it was told
+(`is_paused`, `_is_bulk`), and the bytes that wait on either side.
 """
 
 import socket
 from collections import deque
-from typing import TYPE_CHECKING
-from typing import Protocol as Interface
 
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.internet.tcp import Connection
@@ -20,17 +21,19 @@ from twisted.python.failure import Failure
 
 from warp_twisted.edge import refusals
 from warp_twisted.edge.visitors.exchange import Exchange
+from warp_twisted.edge.visitors.interfaces import Conversation, VisitorSide
+from warp_twisted.edge.visitors.states import Ending, VisitorState
 from warp_twisted.http1.forwarding import Forwarding
 from warp_twisted.http1.refusals import MessageRefused, Refusal
 from warp_twisted.http1.request import RequestReader
 
-if TYPE_CHECKING:
-    from warp_twisted.edge.visitors.crowd import Visitors
-
-
 PIECE_BYTES = 65_536  # of what waits, given to the transport at once
 UNSENT_BYTES = 262_144  # that the kernel takes beyond what the visitor's window lets it send
 BULK_BYTES = 49_152  # a piece of a body from which on we expect more of the kind
+# Names of this module are found much faster than members of an Enum.
+_NEW, _IDLE, _HEAD, _SERVING = VisitorState.NEW, VisitorState.IDLE, VisitorState.HEAD, VisitorState.SERVING
+_CLOSING, _LINGERING, _CLOSED = VisitorState.CLOSING, VisitorState.LINGERING, VisitorState.CLOSED
+_KEEP = Ending.KEEP
 
 
 def prepare_socket(transport: Connection) -> None:
@@ -46,33 +49,14 @@ def prepare_socket(transport: Connection) -> None:
         transport.getHandle().setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
 
 
-class Conversation(Interface):
-    """Who a connection's bytes are for: an `Exchange`, or the `Splice` that follows it."""
-
-    @property
-    def wants_data(self) -> bool:
-        """Whether the next bytes belong to it, rather than to the next request."""
-
-    def request_received(self, data: bytes) -> None:
-        """Bytes of the visitor came."""
-
-    def visitor_drained(self) -> None:
-        """Everything written has gone out, after `is_clogged` was set; now credit may be returned."""
-
-    def visitor_lost(self) -> None:
-        """The connection is gone."""
-
-    def timed_out(self) -> None:
-        """The deadline has passed."""
-
-
 class VisitorConnection(Protocol):
     """
     What both kinds of connection share.
 
     :ivar visitors: what all connections share.
     :ivar address: the visitor's, for logs and for the origin.
-    :ivar exchange: the request being served, or None between two.
+    :ivar state: what it is doing.
+    :ivar conversation: the request being served, or None between two.
     :ivar is_clogged: whether bytes wait here because the visitor does not read them.
     :ivar unread_bytes: how many wait, those in the transport included as far as it says when they are gone.
     :ivar is_paused: whether the visitor is not read.
@@ -83,10 +67,11 @@ class VisitorConnection(Protocol):
     unread_bytes = 0
     _given_bytes = 0  # of the piece that the transport has
 
-    def __init__(self, visitors: "Visitors", address: str) -> None:
+    def __init__(self, visitors: VisitorSide, address: str) -> None:
         self.visitors = visitors
         self.address = address
-        self.exchange: Conversation | None = None
+        self.state = _NEW
+        self.conversation: Conversation | None = None
         self.is_clogged = False
         self.is_paused = False
         self.deadline = visitors.now + visitors.timeouts.header
@@ -95,29 +80,25 @@ class VisitorConnection(Protocol):
         )
         self._queue: deque[bytes] = deque()
         self._held = b""
-        self._has_begun = True  # a new connection owes a request at once; later ones may rest first
-        self._is_serving = False
-        self._is_closing = False
         self._is_bulk = False
-        self._lingers = False
 
     # Bytes in.
 
     def dataReceived(self, data: bytes) -> None:
-        exchange = self.exchange
-        if exchange is not None:
-            if exchange.wants_data:
+        conversation = self.conversation
+        if conversation is not None:
+            if conversation.wants_data:
                 if (len(data) >= BULK_BYTES) != self._is_bulk:
                     self._is_bulk = not self._is_bulk
                     self._expect_bulk(self._is_bulk)
-                exchange.request_received(data)
+                conversation.request_received(data)
             else:
                 self.hold(data)
             return
-        if self._is_closing:
-            return
-        self._held = self._held + data if self._held else data
-        self._serve()
+        state = self.state
+        if state is _IDLE or state is _NEW or state is _HEAD:
+            self._held = self._held + data if self._held else data
+            self._serve()
 
     def hold(self, data: bytes) -> None:
         """Keep bytes that follow the request being served; too many stop the visitor."""
@@ -131,28 +112,31 @@ class VisitorConnection(Protocol):
         return held
 
     def _serve(self) -> None:
-        """Serve the requests that have arrived, as long as each is answered at once; never nested."""
-        if self._is_serving:
-            return
-        self._is_serving = True
+        """Serve the requests that have arrived, as long as each is answered at once."""
         try:
-            while self._held and self.exchange is None and not self.is_clogged and not self._is_closing:
+            while self._held and not self.is_clogged:
                 data = self._held
                 head = self._reader.read(data)
                 if head is None:
                     self._wait_for_head()
                     return
+                # Nothing is held while the exchange begins: one that ends within the call must not serve the next.
                 self._held = b""
-                exchange = self.exchange = Exchange(self, head)
-                self._held = exchange.begin(data[head.size :])
+                self.state = _SERVING
+                exchange = self.conversation = Exchange(self, head)
+                rest = exchange.begin(data[head.size :])
+                if self.state is not _IDLE:
+                    if self.state is _SERVING:
+                        self._held = rest
+                    return
+                self._held = rest
         except MessageRefused as error:
             self._refuse(error.refusal)
-        finally:
-            self._is_serving = False
 
     def _wait_for_head(self) -> None:
-        if not self._has_begun:
-            self._has_begun = True
+        """Wait for the rest: within `header` of its first byte; for the first head, of the connection."""
+        if self.state is _IDLE:
+            self.state = _HEAD
             self.wait(self.visitors.timeouts.header)
 
     def _refuse(self, refusal: Refusal) -> None:
@@ -163,34 +147,26 @@ class VisitorConnection(Protocol):
 
     # What an exchange asks.
 
-    def exchange_finished(self, *, keeps: bool, is_read: bool) -> None:
-        """
-        The answer is written.
+    def hand_over(self, conversation: Conversation) -> None:
+        """Serve another conversation from now on, in the exchange's place."""
+        self.conversation = conversation
 
-        :param keeps: whether the connection stays for another request.
-        :param is_read: whether the request was read to its end; otherwise the visitor may still be sending it.
-        """
-        self.exchange = None
-        if self._is_closing:
+    def conversation_ended(self, ending: Ending) -> None:
+        """The conversation is at its end."""
+        self.conversation = None
+        if self.state is not _SERVING:
             return
-        if not keeps:
-            if is_read and not self._held:
-                self.close()
-            else:
-                self.linger()
-            return
-        self._has_begun = False
-        self.wait(self.visitors.timeouts.idle)
-        if self.is_paused:
-            self.resume_reading()
-        if self._held:
-            self._serve()
-
-    def exchange_failed(self, *, must_abort: bool) -> None:
-        """The answer cannot be completed, or an upgraded connection is over."""
-        self.exchange = None
-        if must_abort:
+        if ending is _KEEP:
+            self.state = _IDLE
+            self.wait(self.visitors.timeouts.idle)
+            if self.is_paused:
+                self.resume_reading()
+            if self._held:
+                self._serve()
+        elif ending is Ending.ABORT:
             self.abort()
+        elif ending is Ending.LINGER or self._held:
+            self.linger()
         else:
             self.close()
 
@@ -202,11 +178,9 @@ class VisitorConnection(Protocol):
 
     def timed_out(self) -> None:
         """The deadline has passed."""
-        if self._is_closing:
-            self.abort()
-        elif self.exchange is not None:
-            self.exchange.timed_out()
-        elif self.is_clogged:
+        if self.conversation is not None:
+            self.conversation.timed_out()
+        elif self.state is _CLOSING or self.state is _LINGERING or self.is_clogged:
             self.abort()
         elif self._held:
             self._refuse(refusals.HEAD_TOO_SLOW)
@@ -215,8 +189,7 @@ class VisitorConnection(Protocol):
 
     def close_if_idle(self, *, even_if_new: bool) -> None:
         """The edge drains: a connection without a request is of no use, but one that is new may have sent its first."""
-        is_idle = self.exchange is None and not self._held and not self._is_closing
-        if is_idle and (even_if_new or not self._has_begun):
+        if not self._held and (self.state is _IDLE or (even_if_new and self.state is _NEW)):
             self.close()
 
     # The transport.
@@ -225,12 +198,8 @@ class VisitorConnection(Protocol):
         self.visitors.connected(self)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self._is_closing = True
-        self._settle(self.unread_bytes)
-        exchange, self.exchange = self.exchange, None
+        self._let_go()
         self.visitors.disconnected(self)
-        if exchange is not None:
-            exchange.visitor_lost()
 
     def _clog(self) -> None:
         """The transport takes no more: from here on the visitor has its time to read."""
@@ -245,13 +214,13 @@ class VisitorConnection(Protocol):
             self._give()
             return
         self.is_clogged = False
-        if self._is_closing:
-            self._say_goodbye()
-        elif self.exchange is not None:
-            self.exchange.visitor_drained()
-        else:
+        if self.conversation is not None:
+            self.conversation.visitor_drained()
+        elif self.state is _IDLE:
             self.wait(self.visitors.timeouts.idle)
             self._serve()
+        elif self.state is _CLOSING or self.state is _LINGERING:
+            self._say_goodbye()
 
     def _enqueue(self, data: bytes) -> None:
         for at in range(0, len(data), PIECE_BYTES):
@@ -280,7 +249,7 @@ class VisitorConnection(Protocol):
 
     def close(self) -> None:
         """Close after what was written."""
-        self._end(lingers=False)
+        self._end(_CLOSING)
 
     def linger(self) -> None:
         """
@@ -288,21 +257,28 @@ class VisitorConnection(Protocol):
 
         RFC 9112 §9.6: closing a socket with unread bytes resets the connection, and our last words would be lost.
         """
-        self._end(lingers=True)
+        self._end(_LINGERING)
 
     def abort(self) -> None:
-        """Close now."""
-        self._is_closing = True
+        """Close now; the conversation hears that the visitor is gone."""
+        if self.state is not _CLOSED:
+            self._let_go()
+            self._cut()
+
+    def _let_go(self) -> None:
+        """Nothing is read or written any more: forget what waits, and tell the conversation."""
+        self.state = _CLOSED
         self._held = b""
         self._queue.clear()
         self._settle(self.unread_bytes)
-        self._cut()
+        conversation, self.conversation = self.conversation, None
+        if conversation is not None:
+            conversation.visitor_lost()
 
-    def _end(self, *, lingers: bool) -> None:
-        if self._is_closing:
+    def _end(self, state: VisitorState) -> None:
+        if self.state is _CLOSING or self.state is _LINGERING or self.state is _CLOSED:
             return
-        self._is_closing = True
-        self._lingers = lingers
+        self.state = state
         self._held = b""
         self.resume_reading()
         if not self.is_clogged:
@@ -314,7 +290,7 @@ class VisitorConnection(Protocol):
         self._lose()
 
     def _lose(self) -> None:
-        """Close the transport in the way that `_lingers` says."""
+        """Close the transport in the way that the state says."""
         raise NotImplementedError
 
     def _cut(self) -> None:

@@ -1,37 +1,29 @@
 """
-All visitors of this edge: who is let in, what their connections share, and the one sweep over all time-outs.
+All visitors of this edge: what their connections share, the one sweep over all time-outs, and the edge's drain.
 
-`VisitorFactory` and `SecureVisitorFactory` are listened with; `Visitors` is the rest. Nothing here reads settings:
-whoever builds it passes limits and time-outs, and may replace them while it runs.
+Nothing here reads settings: whoever builds it passes limits and time-outs, and may replace them while it runs.
 """
 
 import itertools
 import secrets
-import ssl
 import time
 from collections.abc import Callable
 from email.utils import formatdate
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
-from twisted.internet.protocol import Factory, Protocol, ServerFactory, connectionDone
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 from warp_twisted.edge.refusals import TOO_MUCH_UNREAD
 from warp_twisted.edge.routes.counters import DataPathMetrics
-from warp_twisted.edge.routes.limits import ConnectionCounts, VisitorLimits, VisitorTimeouts, plain_address
+from warp_twisted.edge.routes.limits import ConnectionCounts, VisitorLimits, VisitorTimeouts
 from warp_twisted.edge.routes.pool import OriginStream
 from warp_twisted.edge.routes.table import RouteTable
 from warp_twisted.edge.visitors.access_log import AccessEntry, AccessLog
-from warp_twisted.edge.visitors.connection import VisitorConnection
+from warp_twisted.edge.visitors.interfaces import OpenConnection
 from warp_twisted.edge.visitors.pages import response as error_response
-from warp_twisted.edge.visitors.plain import PlainVisitor
-from warp_twisted.edge.visitors.secure import SecureVisitor, VisitorTls
-from warp_twisted.errors import WarpError
 from warp_twisted.http1.refusals import Refusal
-from warp_twisted.tunnel.tls import TlsProtocol
 from warp_twisted.wire.streams import Stream
 
 UPGRADES = frozenset({b"websocket"})
@@ -77,7 +69,7 @@ class Visitors:
         self.seconds = seconds
         self.clock = clock
         self.is_draining = False
-        self.connections: set[VisitorConnection] = set()
+        self.connections: set[OpenConnection] = set()
         self.counts = ConnectionCounts(self.limits)
         self.now = seconds() + self.timeouts.tick
         self._ending: dict[Stream, float] = {}
@@ -155,7 +147,7 @@ class Visitors:
         if self.access_log is not None:
             self.access_log.flush()
 
-    def _time_out(self, connection: VisitorConnection) -> None:
+    def _time_out(self, connection: OpenConnection) -> None:
         try:
             connection.timed_out()
         except Exception:
@@ -210,13 +202,13 @@ class Visitors:
         origin.end()
         self._ending[origin.stream] = self.now + self.timeouts.linger
 
-    def connected(self, connection: VisitorConnection) -> None:
+    def connected(self, connection: OpenConnection) -> None:
         """A connection is ready for requests."""
         self.connections.add(connection)
         if self.is_draining and self._welcoming is None:
             connection.close_if_idle(even_if_new=True)
 
-    def disconnected(self, connection: VisitorConnection) -> None:
+    def disconnected(self, connection: OpenConnection) -> None:
         """A connection is gone."""
         self.connections.discard(connection)
         self.counts.release(connection.address)
@@ -228,7 +220,7 @@ class Visitors:
         self.metrics.failed_handshakes += 1
         self._check_drained()
 
-    def refuse_connection(self, connection: VisitorConnection, refusal: Refusal) -> bytes:
+    def refuse_connection(self, connection: OpenConnection, refusal: Refusal) -> bytes:
         """Log and count something that was no request, and return the answer to it."""
         request_id = self.next_request_id()
         page = error_response(refusal, request_id, b"", self.date(), connection=b"Connection: close\r\n", has_body=True)
@@ -259,89 +251,5 @@ class Visitors:
         self._drained.callback(None)
 
 
-def _deadline(connection: VisitorConnection) -> float:
+def _deadline(connection: OpenConnection) -> float:
     return connection.deadline
-
-
-class _TurnedAway(Protocol):
-    """A connection over the limit: says why, and closes."""
-
-    def __init__(self, page: bytes, clock: IReactorTime, seconds: float) -> None:
-        self._page = page
-        self._deadline = clock.callLater(seconds, self._abort)
-
-    def connectionMade(self) -> None:
-        self.transport.write(self._page)  # type: ignore[union-attr]  # set while connected
-        self.transport.loseWriteConnection()  # type: ignore[union-attr]
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        if self._deadline.active():
-            self._deadline.cancel()
-
-    def _abort(self) -> None:
-        self.transport.abortConnection()  # type: ignore[union-attr]
-
-
-class VisitorFactory(ServerFactory):
-    """Lets visitors in on plain TCP."""
-
-    noisy = False
-
-    def __init__(self, visitors: Visitors) -> None:
-        self._visitors = visitors
-        self._turning_away = 0
-
-    def buildProtocol(self, addr: IAddress | None) -> Protocol | None:
-        """Make a visitor's connection, or one that explains why there is none."""
-        visitors = self._visitors
-        address = plain_address(getattr(addr, "host", ""))
-        refusal = visitors.counts.admit(address)
-        if refusal is None:
-            visitors.metrics.connections += 1
-            return PlainVisitor(visitors, address)
-        request_id = visitors.next_request_id()
-        page = error_response(
-            refusal, request_id, b"", visitors.date(), connection=b"Connection: close\r\n", has_body=True
-        )
-        visitors.log_refusal(address, "http", refusal, request_id, len(page))
-        return _TurnedAway(page, visitors.clock, visitors.timeouts.linger)
-
-
-class SecureVisitorFactory(Factory):
-    """
-    Lets visitors in on TLS.
-
-    :param context: what is shown; its `sni_callback` chooses the certificate.
-    """
-
-    noisy = False
-
-    def __init__(self, visitors: Visitors, context: ssl.SSLContext) -> None:
-        self._visitors = visitors
-        self._context = context
-
-    def buildProtocol(self, addr: IAddress | None) -> Protocol | None:
-        """Begin a handshake; over the limit the connection is closed, because nothing can be said before TLS."""
-        visitors = self._visitors
-        address = plain_address(getattr(addr, "host", ""))
-        refusal = visitors.counts.admit(address)
-        if refusal is not None:
-            visitors.log_refusal(address, "https", refusal, visitors.next_request_id(), 0)
-            return None
-        visitors.metrics.connections += 1
-
-        def secured(transport: TlsProtocol) -> SecureVisitor:
-            return SecureVisitor(visitors, address)
-
-        def failed(error: WarpError) -> None:
-            visitors.handshake_failed(address)
-
-        return VisitorTls(
-            self._context,
-            is_server=True,
-            secured=secured,
-            failed=failed,
-            clock=visitors.clock,
-            handshake_seconds=visitors.timeouts.header,
-            close_seconds=visitors.timeouts.header,
-        )

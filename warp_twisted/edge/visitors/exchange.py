@@ -11,27 +11,28 @@ and what becomes of the stream; the answer itself is `answer`'s. Both ways:
 
 A request is sent again, on a new stream, if its stream died before the first byte of an answer and it is idempotent
 (RFC 9110 §9.2.2), or if the agent said that the origin never saw it.
+
+`state` follows `states.EXCHANGE_TRANSITIONS`; `_end` is the only way to its last state.
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, ParamSpec
+from typing import ParamSpec
 
 from twisted.logger import Logger
 
 from warp_twisted.edge import refusals
 from warp_twisted.edge.routes.pool import Borrower, Member, OriginStream
 from warp_twisted.edge.routes.table import NoTunnel, Route
-from warp_twisted.edge.visitors.access_log import AccessEntry
 from warp_twisted.edge.visitors.answer import SWITCHING_PROTOCOLS, Answer
+from warp_twisted.edge.visitors.interfaces import Visitor
+from warp_twisted.edge.visitors.recording import record
 from warp_twisted.edge.visitors.splice import Splice
+from warp_twisted.edge.visitors.states import Ending, ExchangeState, Outcome
 from warp_twisted.http1.body import CHUNKED, BodyReader, encode_piece, make_reader
 from warp_twisted.http1.refusals import MessageRefused, Refusal
 from warp_twisted.http1.request import RequestHead
 from warp_twisted.wire.errors import WireError
 from warp_twisted.wire.preamble import Opening
-
-if TYPE_CHECKING:
-    from warp_twisted.edge.visitors.connection import VisitorConnection
 
 P = ParamSpec("P")
 
@@ -39,6 +40,10 @@ _MAX_ATTEMPTS = 3
 _IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE", b"PROPFIND", b"REPORT", b"SEARCH", b"QUERY"})
 _NEW_STREAM = float("inf")
 _ANY_STREAM = float("-inf")
+# Names of this module are found much faster than members of an Enum.
+_CONNECTING, _ASKED, _ANSWERING = ExchangeState.CONNECTING, ExchangeState.ASKED, ExchangeState.ANSWERING
+_SPLICED, _ENDED = ExchangeState.SPLICED, ExchangeState.ENDED
+_ANSWERED, _REFUSED, _KEEP = Outcome.ANSWERED, Outcome.REFUSED, Ending.KEEP
 
 
 class Exchange(Borrower):
@@ -47,11 +52,13 @@ class Exchange(Borrower):
 
     Attributes that most requests never change have their first value in the class, so they cost nothing.
 
+    :ivar state: how far it is.
     :ivar wants_data: whether bytes of the visitor belong to this request's body, rather than to the next request.
     """
 
     _log = Logger()
 
+    state = ExchangeState.DECIDING
     wants_data = False
     _route: Route | None = None
     _member: Member | None = None
@@ -61,9 +68,8 @@ class Exchange(Borrower):
     _attempts = 1
     _avoid: frozenset[object] = frozenset()
     _detail = ""
-    _is_over = False
 
-    def __init__(self, visitor: "VisitorConnection", head: RequestHead) -> None:
+    def __init__(self, visitor: Visitor, head: RequestHead) -> None:
         self._visitor = visitor
         self._visitors = visitors = visitor.visitors
         self._head = head
@@ -89,15 +95,15 @@ class Exchange(Borrower):
             try:
                 body, data = self._begin_body(fields.length, data)
             except MessageRefused as error:
-                self._refuse(error.refusal)
+                self._end(_REFUSED, error.refusal)
                 return b""
         if fields.max_forwards == 0 and head.method == b"OPTIONS":
             self._answer.state_options(is_request_read=not self.wants_data)
-            self._over(None)
+            self._end(Outcome.OWN_ANSWER)
             return data
         route = visitors.routes.find(fields.host, head.target)
         if route is None:
-            self._refuse(refusals.UNKNOWN_HOSTNAME)
+            self._end(_REFUSED, refusals.UNKNOWN_HOSTNAME)
             return data
         self._route = route
         # An origin may close an idle connection at any moment. What cannot be sent again goes on one just used.
@@ -105,7 +111,7 @@ class Exchange(Borrower):
         try:
             origin = route.borrow(self, used_after=used_after)
         except NoTunnel:
-            self._refuse(refusals.NO_TUNNEL)
+            self._end(_REFUSED, refusals.NO_TUNNEL)
             return data
         self._send(origin, head.for_origin(self._request_id) + body)
         return data
@@ -129,8 +135,10 @@ class Exchange(Borrower):
         self._member = origin.member
         self._replay = request
         if origin.is_opened:
+            self.state = _ASKED
             self._wait()
         else:
+            self.state = _CONNECTING
             self._visitor.wait(self._visitors.timeouts.origin_connect)
         if not origin.stream.write(request) and self._origin is origin:
             self._visitor.pause_reading()
@@ -150,9 +158,9 @@ class Exchange(Borrower):
         try:
             piece, rest = self._read_body(reader, data)
         except MessageRefused as error:
-            self._fail(error.refusal)
+            self._end(_REFUSED, error.refusal)
             return
-        if origin.is_opened and not self._answer.status:
+        if self.state is _ASKED:
             self._wait()
         if rest:
             visitor.hold(rest)
@@ -167,6 +175,7 @@ class Exchange(Borrower):
 
     def origin_opened(self) -> None:
         """The origin was reached; now it has its time to answer."""
+        self.state = _ASKED
         self._wait()
 
     def origin_refused(self, opening: Opening) -> None:
@@ -192,11 +201,17 @@ class Exchange(Borrower):
             return
         self._replay = None
         try:
-            if self._answer.receive(data, origin, is_request_read=not self.wants_data):
-                self._answered(origin)
+            answer = self._answer
+            if answer.receive(data, origin, is_request_read=not self.wants_data):
+                if answer.status == SWITCHING_PROTOCOLS:
+                    self._splice(origin)
+                else:
+                    self._end(_ANSWERED)
+            elif answer.status:
+                self.state = _ANSWERING
         except MessageRefused as error:
             self._detail = error.refusal.slug
-            self._guard(self._fail, refusals.BAD_RESPONSE)
+            self._guard(self._end, _REFUSED, refusals.BAD_RESPONSE)
         except Exception:
             self._broke()
 
@@ -217,29 +232,27 @@ class Exchange(Borrower):
             self._broke()
 
     def _broke(self) -> None:
-        """A mistake of ours came to light: log it, and let it cost no more than this request."""
+        """A bug in the edge came to light: log it, and let it cost no more than this request."""
         self._log.failure("request {id} failed", id=self._request_id.decode())
-        self._drop_origin()
-        if self._answer.bytes_out or self._is_over:
-            self._is_over = True
+        if self.state is _ENDED:  # it came to light while ending, so the visitor may have heard nothing of that
             self._visitor.abort()
         else:
-            self._refuse(refusals.INTERNAL)
+            self._end(Outcome.FAULT if self._answer.bytes_out else _REFUSED, refusals.INTERNAL)
 
     def _ended(self) -> None:
-        origin = self._origin
-        if origin is not None and self._answer.end():
-            self._answered(origin)
+        if self._answer.end():
+            self._end(_ANSWERED)
         else:
             self._lost()
 
     def _lost(self) -> None:
+        """The stream is of no more use: send the request again if that is safe."""
         origin, self._origin = self._origin, None
-        if self._is_over or origin is None:
+        if self.state is _ENDED or origin is None:
             return
         origin.discard()
         if self._answer.status:
-            self._fail(refusals.CUT_SHORT)
+            self._end(_REFUSED, refusals.CUT_SHORT)
             return
         if self._answer.has_arrived or self._head.method not in _IDEMPOTENT:
             self._replay = None
@@ -251,13 +264,13 @@ class Exchange(Borrower):
         """Try a new stream, or give the refusal as the answer."""
         request, route = self._replay, self._route
         if request is None or route is None or self._attempts >= _MAX_ATTEMPTS:
-            self._refuse(refusal)
+            self._end(_REFUSED, refusal)
             return
         self._attempts += 1
         try:
             origin = route.borrow(self, self._avoid, used_after=_NEW_STREAM)
         except NoTunnel:
-            self._refuse(refusal)
+            self._end(_REFUSED, refusal)
             return
         self._visitors.metrics.retries += 1
         self._visitor.resume_reading()
@@ -272,125 +285,74 @@ class Exchange(Borrower):
 
     def visitor_lost(self) -> None:
         """The visitor is gone: so is the reason to bother the origin."""
-        self._drop_origin()
-        if not self._is_over:
-            self._is_over = True
-            self._record(refusals.VISITOR_GONE)
+        self._end(Outcome.VISITOR_GONE, refusals.VISITOR_GONE)
 
     def timed_out(self) -> None:
         """The visitor's deadline has passed: find out whose fault it is."""
         visitor = self._visitor
-        origin = self._origin
         fields = self._head.fields
         waits_for_continue = (
             fields.expects_continue and not self._answer.interim_count and self._bytes_in == self._head.size
         )
-        if self._answer.status:
-            self._fail(refusals.VISITOR_TOO_SLOW if visitor.is_clogged else refusals.STALLED)
-        elif origin is not None and not origin.is_opened:
-            self._refuse(refusals.CONNECT_TOO_SLOW)
+        if self.state is _ANSWERING:
+            self._end(_REFUSED, refusals.VISITOR_TOO_SLOW if visitor.is_clogged else refusals.STALLED)
+        elif self.state is _CONNECTING:
+            self._end(_REFUSED, refusals.CONNECT_TOO_SLOW)
         elif self.wants_data and not visitor.is_paused and not waits_for_continue:
-            self._refuse(refusals.BODY_TOO_SLOW)
+            self._end(_REFUSED, refusals.BODY_TOO_SLOW)
         else:
-            self._refuse(refusals.ORIGIN_TOO_SLOW)
+            self._end(_REFUSED, refusals.ORIGIN_TOO_SLOW)
 
     # The end.
 
-    def _answered(self, origin: OriginStream) -> None:
-        """The answer is complete: keep the stream if it can be used again; an upgraded one goes on as a splice."""
+    def _splice(self, origin: OriginStream) -> None:
+        """Go on as a splice: the connection is no longer HTTP."""
         self._origin = None
-        if self._answer.status == SWITCHING_PROTOCOLS:
-            Splice(self._visitor, origin, self._spliced).begin()
-            return
-        if self._answer.is_reusable and not self.wants_data:
-            origin.release(self._visitors.now)
-        else:
-            origin.discard()
-        self._over(None)
+        self.state = _SPLICED
+        Splice(self._visitor, origin, self._spliced).begin()
 
-    def _spliced(self, bytes_in: int, bytes_out: int) -> None:
-        """An upgraded connection is over."""
+    def _spliced(self, outcome: Outcome, bytes_in: int, bytes_out: int) -> None:
+        """The splice is at its end."""
         self._bytes_in += bytes_in
         self._answer.bytes_out += bytes_out
-        self._is_over = True
-        self._record(None)
+        self._end(outcome)
 
-    def _refuse(self, refusal: Refusal) -> None:
-        """Answer with a page of the edge's own; nothing of an answer has been written yet."""
-        if self._is_over:
+    def _end(self, outcome: Outcome, refusal: Refusal | None = None) -> None:
+        """
+        End the exchange, once: let go of the stream, say what is still to be said, count, and free the connection.
+
+        :param refusal: why, unless the visitor got what it asked for.
+        """
+        if self.state is _ENDED:
             return
-        self._drop_origin()
-        self._answer.refuse(refusal, is_request_read=not self.wants_data)
-        self._over(refusal)
-
-    def _fail(self, refusal: Refusal) -> None:
-        """Answer with a page if nothing was written; otherwise cut the answer so that it is seen to be cut."""
-        if not self._answer.status:
-            self._refuse(refusal)
-            return
-        if self._is_over:
-            return
-        self._is_over = True
-        self._drop_origin()
-        self._record(refusal)
-        # A body that ends with the connection must not look whole, and a visitor that reads nothing must not stay.
-        self._visitor.exchange_failed(must_abort=not self._head.fields.minor or self._visitor.is_clogged)
-
-    def _drop_origin(self) -> None:
-        origin, self._origin = self._origin, None
-        if origin is not None:
-            origin.discard()
-
-    def _over(self, refusal: Refusal | None) -> None:
-        self._is_over = True
-        self._record(refusal)
-        # Whatever the visitor was told: what is left of a body must never be read as a request.
-        is_read = not self.wants_data
-        self._visitor.exchange_finished(keeps=self._answer.keeps and is_read, is_read=is_read)
-
-    def _record(self, refusal: Refusal | None) -> None:
-        """Count the request and log it."""
-        visitors = self._visitors
-        metrics = visitors.metrics
+        self.state = _ENDED
         answer = self._answer
-        route = self._route
-        seconds = visitors.seconds() - self._started_at
-        status = answer.status or refusals.VISITOR_GONE.status
-        counters = metrics.unrouted if route is None else route.counters
-        metrics.count_request(counters, status, self._bytes_in, answer.bytes_out, seconds)
-        reason = ""
-        if refusal is not None:
-            reason = refusal.slug
-            metrics.count_refusal(refusal)
-        log = visitors.access_log
-        if log is None:
-            return
-        head = self._head
-        fields = head.fields
-        visitor = self._visitor
-        if self._member is None:
-            tunnel = agent = ""
-        else:
-            serving = self._member.load.tunnel
-            tunnel, agent = serving.id, serving.agent
-        log.record(
-            AccessEntry(
-                log.timestamp(),
-                self._request_id.decode(),
-                visitor.address,
-                visitor.scheme,
-                head.method.decode(),
-                fields.host,
-                head.target.decode(),
-                status,
-                self._bytes_in,
-                answer.bytes_out,
-                int(seconds * 1_000_000) / 1000,  # rounded to microseconds in a quarter of the time that round takes
-                tunnel,
-                agent,
-                "" if route is None else route.name,
-                fields.user_agent,
-                reason,
-                self._detail,
-            )
-        )
+        origin = self._origin
+        if origin is not None:
+            self._origin = None
+            if outcome is _ANSWERED and answer.is_reusable and not self.wants_data:
+                origin.release(self._visitors.now)
+            else:
+                origin.discard()
+        if outcome is _REFUSED and refusal is not None and not answer.status:
+            answer.refuse(refusal, is_request_read=not self.wants_data)
+            outcome = Outcome.OWN_ANSWER
+        record(
+            self._visitor, self._head, self._request_id, self._started_at, answer.status, self._bytes_in,
+            answer.bytes_out, self._route, self._member, refusal, self._detail,
+        )  # fmt: skip
+        self._visitor.conversation_ended(self._ending(outcome))
+
+    def _ending(self, outcome: Outcome) -> Ending:
+        """Say what becomes of the visitor's connection."""
+        if outcome is _ANSWERED or outcome is Outcome.OWN_ANSWER:
+            # Whatever the visitor was told: what is left of a body must never be read as a request.
+            if self.wants_data:
+                return Ending.LINGER
+            return _KEEP if self._answer.keeps else Ending.CLOSE
+        if outcome is Outcome.UPGRADE_ENDED:
+            return Ending.CLOSE
+        if outcome is _REFUSED and self._head.fields.minor and not self._visitor.is_clogged:
+            return Ending.CLOSE  # the answer's framing shows that it was cut
+        # An HTTP/1.0 body that ends with the connection must not look whole; and who reads nothing must not stay.
+        return Ending.ABORT

@@ -7,6 +7,7 @@ from twisted.internet.tcp import Connection
 from zope.interface import implementer
 
 from warp_twisted.edge.visitors.connection import VisitorConnection, prepare_socket
+from warp_twisted.edge.visitors.states import VisitorState
 from warp_twisted.tunnel.tls import BULK_READ_BYTES
 
 
@@ -68,7 +69,7 @@ class PlainVisitor(VisitorConnection):
 
     def _lose(self) -> None:
         self.transport.unregisterProducer()
-        if self._lingers:
+        if self.state is VisitorState.LINGERING:
             self.transport.loseWriteConnection()
         else:
             self.transport.loseConnection()

@@ -18,7 +18,8 @@ from warp_twisted.edge.routes.table import RouteTable
 from warp_twisted.edge.settings import EdgeSettings
 from warp_twisted.edge.visitors.access_log import AccessLog
 from warp_twisted.edge.visitors.certificates import CertificateDirectory
-from warp_twisted.edge.visitors.crowd import SecureVisitorFactory, VisitorFactory, Visitors
+from warp_twisted.edge.visitors.crowd import Visitors
+from warp_twisted.edge.visitors.factories import SecureVisitorFactory, VisitorFactory
 from warp_twisted.errors import InvalidSettings
 from warp_twisted.http1.limits import BodyLimits, HeadLimits
 

@@ -6,13 +6,13 @@ connection and at the stream, with the same rules for backpressure.
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from warp_twisted.edge.routes.pool import OriginStream
+from warp_twisted.edge.visitors.interfaces import Visitor
+from warp_twisted.edge.visitors.states import Outcome
 from warp_twisted.wire.errors import WireError
 
-if TYPE_CHECKING:
-    from warp_twisted.edge.visitors.connection import VisitorConnection
+Ended = Callable[[Outcome, int, int], None]
 
 
 class Splice:
@@ -20,12 +20,12 @@ class Splice:
     Both directions of one upgraded connection.
 
     :param origin: a stream that is borrowed; it is not used for anything else afterwards.
-    :param ended: called once with the bytes that went to the origin and to the visitor.
+    :param ended: called once, with the bytes that went to the origin and to the visitor.
     """
 
     wants_data = True
 
-    def __init__(self, visitor: "VisitorConnection", origin: OriginStream, ended: Callable[[int, int], None]) -> None:
+    def __init__(self, visitor: Visitor, origin: OriginStream, ended: Ended) -> None:
         self._visitor = visitor
         self._visitors = visitor.visitors
         self._origin = origin
@@ -34,12 +34,12 @@ class Splice:
         self._owed = 0
         self._bytes_in = 0
         self._bytes_out = 0
-        self._is_over = False
+        self._has_ended = False
 
     def begin(self) -> None:
         """Take over; bytes that the visitor sent already go first."""
         visitor = self._visitor
-        visitor.exchange = self
+        visitor.hand_over(self)
         self._stream.receiver = self
         self._touch()
         visitor.resume_reading()
@@ -68,14 +68,14 @@ class Splice:
 
     def visitor_lost(self) -> None:
         """The visitor left: let what it sent last reach the origin, then end."""
-        if not self._is_over:
-            self._is_over = True
+        if not self._has_ended:
+            self._has_ended = True
             self._visitors.let_end(self._origin)
-            self._ended(self._bytes_in, self._bytes_out)
+            self._ended(Outcome.UPGRADE_ENDED, self._bytes_in, self._bytes_out)
 
     def timed_out(self) -> None:
         """Nothing moved for too long."""
-        self._over(must_abort=self._visitor.is_clogged)
+        self._end(Outcome.UPGRADE_CUT if self._visitor.is_clogged else Outcome.UPGRADE_ENDED)
 
     # What the stream says.
 
@@ -92,7 +92,7 @@ class Splice:
 
     def end_received(self) -> None:
         """The origin is done; so is the visitor, after what it was sent."""
-        self._over(must_abort=False)
+        self._end(Outcome.UPGRADE_ENDED)
 
     def credit_received(self) -> None:
         """The stream takes bytes again."""
@@ -100,12 +100,11 @@ class Splice:
 
     def stream_lost(self, error: WireError) -> None:
         """The origin cut its connection, or the tunnel is gone."""
-        self._over(must_abort=True)
+        self._end(Outcome.UPGRADE_CUT)
 
-    def _over(self, *, must_abort: bool) -> None:
-        if self._is_over:
+    def _end(self, outcome: Outcome) -> None:
+        if self._has_ended:
             return
-        self._is_over = True
+        self._has_ended = True
         self._origin.discard()
-        self._ended(self._bytes_in, self._bytes_out)
-        self._visitor.exchange_failed(must_abort=must_abort)
+        self._ended(outcome, self._bytes_in, self._bytes_out)

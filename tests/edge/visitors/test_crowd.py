@@ -1,0 +1,89 @@
+"""Tests of what the connections of all visitors share."""
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.edge.fakes import FakeTransport
+from tests.edge.visitors.memory_edge import GET, MemoryEdge
+from warp_twisted.edge.refusals import TOO_MUCH_UNREAD
+from warp_twisted.edge.routes.limits import VisitorLimits
+from warp_twisted.edge.visitors.plain import PlainVisitor
+from warp_twisted.wire.states import StreamState
+from warp_twisted.wire.streams import Stream
+
+
+class UnreadTests(SynchronousTestCase):
+    """What waits for all visitors together."""
+
+    limit = 1_000_000
+    piece = 120_000
+
+    def setUp(self) -> None:
+        self.edge = MemoryEdge(VisitorLimits(unread_bytes=self.limit))
+
+    def asking(self) -> tuple[PlainVisitor, FakeTransport, Stream]:
+        """Let a visitor ask for something long that it does not read."""
+        visitor, transport = self.edge.visitor()
+        transport.room = 0
+        visitor.dataReceived(GET)
+        stream = self.edge.streams()[-1]
+        self.edge.tunnel.protocol.answer(stream)
+        self.edge.tunnel.protocol.arrive(stream, b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+        return visitor, transport, stream
+
+    def arrive(self, stream: Stream) -> None:
+        self.edge.tunnel.protocol.arrive(stream, b"x" * self.piece)
+
+    def test_slowest_are_cut(self) -> None:
+        """At the limit those are cut that have not read for the longest time, and no more of them than needed."""
+        asking = []
+        for _ in range(8):
+            asking.append(self.asking())
+            self.arrive(asking[-1][2])
+            self.edge.clock.advance(1.0)
+        for _, transport, _ in asking[:6]:  # the two who came last have not read since
+            transport.read(70_000)
+        self.edge.clock.advance(1.0)
+        fast = self.asking()
+        self.assertLess(self.edge.metrics.unread_bytes, self.limit)
+        for _ in range(4):
+            self.arrive(fast[2])
+        self.assertGreater(self.edge.metrics.unread_bytes, self.limit)
+        self.assertFalse(any(transport.is_aborted for _, transport, _ in asking))
+        self.edge.clock.advance(0)
+        self.assertEqual([transport.is_aborted for _, transport, _ in asking], [False] * 6 + [True] * 2)
+        self.assertFalse(fast[1].is_aborted)
+        self.assertLessEqual(self.edge.metrics.unread_bytes, self.limit * 7 // 8)
+        self.assertEqual([asking[at][2].state for at in (6, 7)], [StreamState.CLOSED] * 2)
+        self.assertEqual(self.edge.metrics.refusals[TOO_MUCH_UNREAD], 2)
+
+    def test_count(self) -> None:
+        """Every byte that waits is counted, until it is read, its visitor leaves or the edge stops."""
+        first, second, third = (self.asking() for _ in range(3))
+        for _, _, stream in (first, second, third):
+            self.arrive(stream)
+        counts = [visitor.unread_bytes for visitor, _, _ in (first, second, third)]
+        self.assertEqual(counts[0], len(first[1].waiting) + sum(map(len, first[0]._queue)))
+        self.assertEqual(self.edge.metrics.unread_bytes, sum(counts))
+        first[1].read(70_000)
+        self.assertEqual(first[0].unread_bytes, 54_464)  # a piece of 64 KiB is gone, and of the next not all
+        first[1].read(1 << 20)
+        self.assertEqual((first[0].unread_bytes, self.edge.metrics.unread_bytes), (0, sum(counts[1:])))
+        second[0].connectionLost()
+        self.assertEqual((second[0].unread_bytes, self.edge.metrics.unread_bytes), (0, counts[2]))
+        self.edge.visitors.stop()
+        self.assertEqual(self.edge.metrics.unread_bytes, 0)
+
+    def test_read_in_time(self) -> None:
+        """Nobody is cut if enough was read by the end of the turn, or if the edge stops first."""
+        for stops in (False, True):
+            (_, transport, stream), (_, _, other) = self.asking(), self.asking()
+            for _ in range(5):
+                self.arrive(stream)
+                self.arrive(other)
+            self.assertGreater(self.edge.metrics.unread_bytes, self.limit)
+            if stops:
+                self.edge.visitors.stop()
+            else:
+                transport.read(1 << 20)
+            self.edge.clock.advance(0)
+            self.assertNotIn(TOO_MUCH_UNREAD, self.edge.metrics.refusals)

@@ -1,0 +1,54 @@
+"""Tests of who is let in."""
+
+import ssl
+
+from twisted.internet.address import IPv4Address
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.edge.fakes import FakeTransport
+from tests.edge.visitors.memory_edge import MemoryEdge
+from warp_twisted.edge.refusals import TOO_MANY_FROM_ADDRESS
+from warp_twisted.edge.routes.limits import VisitorLimits
+from warp_twisted.edge.visitors.factories import SecureVisitorFactory, VisitorFactory
+from warp_twisted.edge.visitors.plain import PlainVisitor
+from warp_twisted.edge.visitors.secure import VisitorTls
+
+VISITOR = IPv4Address("TCP", "192.0.2.7", 40_000)
+
+
+class FactoryTests(SynchronousTestCase):
+    """One connection an address."""
+
+    def setUp(self) -> None:
+        self.edge = MemoryEdge(VisitorLimits(connections_per_address=1))
+        self.visitors = self.edge.visitors
+
+    def test_plain(self) -> None:
+        """Within the limit a visitor is let in and counted."""
+        self.assertIsInstance(VisitorFactory(self.visitors).buildProtocol(VISITOR), PlainVisitor)
+        self.assertEqual((self.edge.metrics.connections, self.visitors.counts.total), (1, 1))
+
+    def test_turned_away(self) -> None:
+        """Over the limit a plain visitor is told why, and is cut if it does not close."""
+        factory = VisitorFactory(self.visitors)
+        factory.buildProtocol(VISITOR)
+        protocol, transport = factory.buildProtocol(VISITOR), FakeTransport()
+        assert protocol is not None
+        protocol.makeConnection(transport)
+        self.assertTrue(transport.waiting.startswith(b"HTTP/1.1 429 "), transport.waiting)
+        self.assertFalse(transport.is_aborted)
+        self.edge.clock.advance(self.visitors.timeouts.linger)
+        self.assertTrue(transport.is_aborted)
+        self.assertEqual(self.edge.metrics.refusals, {TOO_MANY_FROM_ADDRESS: 1})
+        self.assertEqual((self.edge.metrics.connections, self.visitors.counts.total), (1, 1))
+
+    def test_secure(self) -> None:
+        """Over the limit a visitor on TLS is closed without a word; a failed handshake makes room again."""
+        factory = SecureVisitorFactory(self.visitors, ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
+        first = factory.buildProtocol(VISITOR)
+        assert isinstance(first, VisitorTls)
+        self.assertIsNone(factory.buildProtocol(VISITOR))
+        self.assertEqual(self.edge.metrics.refusals, {TOO_MANY_FROM_ADDRESS: 1})
+        self.visitors.handshake_failed("192.0.2.7")
+        self.assertEqual((self.edge.metrics.failed_handshakes, self.visitors.counts.total), (1, 0))
+        self.assertIsInstance(factory.buildProtocol(VISITOR), VisitorTls)

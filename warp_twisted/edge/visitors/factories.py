@@ -1,0 +1,101 @@
+"""
+Who is let in: what plain and TLS listeners make of a new connection, within the limits on how many there may be.
+"""
+
+import ssl
+
+from twisted.internet.interfaces import IAddress, IReactorTime
+from twisted.internet.protocol import Factory, Protocol, ServerFactory, connectionDone
+from twisted.python.failure import Failure
+
+from warp_twisted.edge.routes.limits import plain_address
+from warp_twisted.edge.visitors.crowd import Visitors
+from warp_twisted.edge.visitors.pages import response as error_response
+from warp_twisted.edge.visitors.plain import PlainVisitor
+from warp_twisted.edge.visitors.secure import SecureVisitor, VisitorTls
+from warp_twisted.errors import WarpError
+from warp_twisted.tunnel.tls import TlsProtocol
+
+
+class _TurnedAway(Protocol):
+    """A connection over the limit: says why, and closes."""
+
+    def __init__(self, page: bytes, clock: IReactorTime, seconds: float) -> None:
+        self._page = page
+        self._deadline = clock.callLater(seconds, self._abort)
+
+    def connectionMade(self) -> None:
+        self.transport.write(self._page)  # type: ignore[union-attr]  # set while connected
+        self.transport.loseWriteConnection()  # type: ignore[union-attr]
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        if self._deadline.active():
+            self._deadline.cancel()
+
+    def _abort(self) -> None:
+        self.transport.abortConnection()  # type: ignore[union-attr]
+
+
+class VisitorFactory(ServerFactory):
+    """Lets visitors in on plain TCP."""
+
+    noisy = False
+
+    def __init__(self, visitors: Visitors) -> None:
+        self._visitors = visitors
+        self._turning_away = 0
+
+    def buildProtocol(self, addr: IAddress | None) -> Protocol | None:
+        """Make a visitor's connection, or one that explains why there is none."""
+        visitors = self._visitors
+        address = plain_address(getattr(addr, "host", ""))
+        refusal = visitors.counts.admit(address)
+        if refusal is None:
+            visitors.metrics.connections += 1
+            return PlainVisitor(visitors, address)
+        request_id = visitors.next_request_id()
+        page = error_response(
+            refusal, request_id, b"", visitors.date(), connection=b"Connection: close\r\n", has_body=True
+        )
+        visitors.log_refusal(address, "http", refusal, request_id, len(page))
+        return _TurnedAway(page, visitors.clock, visitors.timeouts.linger)
+
+
+class SecureVisitorFactory(Factory):
+    """
+    Lets visitors in on TLS.
+
+    :param context: what is shown; its `sni_callback` chooses the certificate.
+    """
+
+    noisy = False
+
+    def __init__(self, visitors: Visitors, context: ssl.SSLContext) -> None:
+        self._visitors = visitors
+        self._context = context
+
+    def buildProtocol(self, addr: IAddress | None) -> Protocol | None:
+        """Begin a handshake; over the limit the connection is closed, because nothing can be said before TLS."""
+        visitors = self._visitors
+        address = plain_address(getattr(addr, "host", ""))
+        refusal = visitors.counts.admit(address)
+        if refusal is not None:
+            visitors.log_refusal(address, "https", refusal, visitors.next_request_id(), 0)
+            return None
+        visitors.metrics.connections += 1
+
+        def secured(transport: TlsProtocol) -> SecureVisitor:
+            return SecureVisitor(visitors, address)
+
+        def failed(error: WarpError) -> None:
+            visitors.handshake_failed(address)
+
+        return VisitorTls(
+            self._context,
+            is_server=True,
+            secured=secured,
+            failed=failed,
+            clock=visitors.clock,
+            handshake_seconds=visitors.timeouts.header,
+            close_seconds=visitors.timeouts.header,
+        )

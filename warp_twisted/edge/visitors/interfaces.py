@@ -1,0 +1,149 @@
+"""
+What the parts of the visitors' side need of one another, so that none imports who uses it.
+
+A connection serves conversations: an `Exchange`, or the `Splice` that follows it. Those know their connection as a
+`Visitor`, and what all connections share as `Shared`. `crowd.Visitors` is that, and the `VisitorSide` of connections,
+which it knows as `OpenConnection`. Nothing is decided here.
+"""
+
+from typing import Protocol
+
+from warp_twisted.edge.routes.counters import DataPathMetrics
+from warp_twisted.edge.routes.limits import VisitorLimits, VisitorTimeouts
+from warp_twisted.edge.routes.pool import OriginStream
+from warp_twisted.edge.routes.table import RouteTable
+from warp_twisted.edge.visitors.access_log import AccessLog
+from warp_twisted.edge.visitors.states import Ending
+from warp_twisted.http1.refusals import Refusal
+
+
+class Conversation(Protocol):
+    """Who a connection's bytes are for: an `Exchange`, or the `Splice` that follows it."""
+
+    @property
+    def wants_data(self) -> bool:
+        """Whether the next bytes belong to it, rather than to the next request."""
+
+    def request_received(self, data: bytes) -> None:
+        """Bytes of the visitor came."""
+
+    def visitor_drained(self) -> None:
+        """Everything written has gone out, after `is_clogged` was set; now credit may be returned."""
+
+    def visitor_lost(self) -> None:
+        """The connection is gone."""
+
+    def timed_out(self) -> None:
+        """The deadline has passed."""
+
+
+class Shared(Protocol):
+    """What all connections share, as far as an exchange, its answer and a splice use it."""
+
+    routes: RouteTable
+    metrics: DataPathMetrics
+    access_log: AccessLog | None
+    limits: VisitorLimits
+    timeouts: VisitorTimeouts
+    now: float
+    is_draining: bool
+
+    def seconds(self) -> float:
+        """Return the present instant of a monotonic clock; `now` is at most a sweep's interval later."""
+
+    def next_request_id(self) -> bytes:
+        """Return an id that no other request of any edge has."""
+
+    def date(self) -> bytes:
+        """Return the value of Date."""
+
+    def let_end(self, origin: OriginStream) -> None:
+        """End a stream in order, and cut it if the origin does not end as well."""
+
+
+class Visitor(Protocol):
+    """
+    The visitor's connection, as far as an exchange, its answer and a splice use it.
+
+    :ivar is_clogged: whether bytes wait because the visitor does not read them.
+    :ivar is_paused: whether the visitor is not read.
+    """
+
+    is_clogged: bool
+    is_paused: bool
+    address: str
+
+    @property
+    def scheme(self) -> str:
+        """`http` or `https`."""
+
+    @property
+    def visitors(self) -> Shared:
+        """What all connections share."""
+
+    def write(self, data: bytes) -> None:
+        """Send bytes now, or when the visitor reads."""
+
+    def wait(self, seconds: float) -> None:
+        """Set the deadline."""
+
+    def pause_reading(self) -> None:
+        """Read the visitor no more."""
+
+    def resume_reading(self) -> None:
+        """Read the visitor again."""
+
+    def hold(self, data: bytes) -> None:
+        """Keep bytes that follow the request being served."""
+
+    def take_held(self) -> bytes:
+        """Give away the bytes that followed the request."""
+
+    def hand_over(self, conversation: Conversation) -> None:
+        """Serve another conversation from now on, in the exchange's place."""
+
+    def conversation_ended(self, ending: Ending) -> None:
+        """The conversation is at its end; called once, and last."""
+
+    def abort(self) -> None:
+        """Close now."""
+
+
+class OpenConnection(Protocol):
+    """A visitor's connection, as far as all of them are looked after together."""
+
+    address: str
+    deadline: float
+    unread_bytes: int
+
+    @property
+    def scheme(self) -> str:
+        """`http` or `https`."""
+
+    def timed_out(self) -> None:
+        """The deadline has passed."""
+
+    def close_if_idle(self, *, even_if_new: bool) -> None:
+        """Close unless there is a request, or may be one on its way."""
+
+    def abort(self) -> None:
+        """Close now."""
+
+
+class VisitorSide(Shared, Protocol):
+    """What all connections share, as far as a connection uses it."""
+
+    via: str
+    upgrades: frozenset[bytes]
+
+    def count_unread(self, count: int) -> None:
+        """Note that bytes begin or cease to wait for a visitor to read them."""
+
+    def connected(self, connection: OpenConnection) -> None:
+        """A connection is ready for requests."""
+
+    def disconnected(self, connection: OpenConnection) -> None:
+        """A connection is gone."""
+
+    def refuse_connection(self, connection: OpenConnection, refusal: Refusal) -> bytes:
+        """Log and count something that was no request, and return the answer to it."""

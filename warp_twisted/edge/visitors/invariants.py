@@ -1,0 +1,60 @@
+"""
+What is always true of a visitor's connection and its exchange between two calls: states, flags and sums agree.
+
+Nothing here runs in production; the fuzz tests call `check_visitor` after every step. It looks into the private parts
+of this wing's objects, and only at them.
+"""
+
+from warp_twisted.edge.visitors.connection import VisitorConnection
+from warp_twisted.edge.visitors.exchange import Exchange
+from warp_twisted.edge.visitors.splice import Splice
+from warp_twisted.edge.visitors.states import ExchangeState, VisitorState
+
+_ENDING = (VisitorState.CLOSING, VisitorState.LINGERING, VisitorState.CLOSED)
+_WITH_ORIGIN = (ExchangeState.CONNECTING, ExchangeState.ASKED, ExchangeState.ANSWERING)
+
+
+def check_visitor(visitor: VisitorConnection) -> None:
+    """
+    Check a connection, and the conversation on it if there is one.
+
+    :raises AssertionError: naming what does not hold.
+    """
+    state, held, conversation = visitor.state, visitor._held, visitor.conversation
+    waiting = sum(map(len, visitor._queue))
+    _hold((conversation is not None) is (state is VisitorState.SERVING), f"{state} goes with {conversation}")
+    _hold(visitor.unread_bytes == visitor._given_bytes + waiting, "bytes that wait are in the queue or the transport")
+    _hold(visitor.is_clogged or not visitor.unread_bytes, "bytes wait only for a visitor that does not read")
+    _hold(state is not VisitorState.HEAD or bool(held), "a head has begun")
+    _hold(
+        state is not VisitorState.IDLE or not held or visitor.is_clogged, "what arrived is served, or the answer waits"
+    )
+    _hold(state not in _ENDING or not held, "nothing is kept of what nobody will serve")
+    _hold(state is not VisitorState.CLOSED or not waiting, "nothing waits for a visitor that is gone")
+    _hold(len(held) < visitor.visitors.limits.held_bytes or visitor.is_paused, "who sends too far ahead is not read")
+    if isinstance(conversation, Exchange):
+        check_exchange(conversation)
+    elif isinstance(conversation, Splice):
+        _hold(not held, "a splice takes every byte")
+
+
+def check_exchange(exchange: Exchange) -> None:
+    """
+    Check an exchange that has its connection.
+
+    :raises AssertionError: naming what does not hold.
+    """
+    state, origin, answer, body = exchange.state, exchange._origin, exchange._answer, exchange._body
+    _hold(state in _WITH_ORIGIN, f"{state} does not outlast the call that leads there, or has no exchange")
+    _hold(origin is not None and origin.borrower is exchange, "the exchange has a stream")
+    _hold(
+        origin is None or origin.is_opened is (state is not ExchangeState.CONNECTING), f"{state} says what was reached"
+    )
+    _hold(bool(answer.status) is (state is ExchangeState.ANSWERING), f"{state} goes with status {answer.status}")
+    _hold(exchange.wants_data is (body is not None and not body.complete), "the body says whether more belongs to it")
+    _hold(exchange._replay is None or not answer.has_arrived, "what was answered is not kept to be sent again")
+
+
+def _hold(condition: bool, sentence: str) -> None:
+    if not condition:
+        raise AssertionError(f"does not hold: {sentence}")

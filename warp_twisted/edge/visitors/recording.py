@@ -1,0 +1,75 @@
+"""
+What is written down of each request: the hostname's counters, and a line of the access log.
+"""
+
+from warp_twisted.edge.refusals import VISITOR_GONE
+from warp_twisted.edge.routes.pool import Member
+from warp_twisted.edge.routes.table import Route
+from warp_twisted.edge.visitors.access_log import AccessEntry
+from warp_twisted.edge.visitors.interfaces import Visitor
+from warp_twisted.http1.refusals import Refusal
+from warp_twisted.http1.request import RequestHead
+
+
+def record(
+    visitor: Visitor,
+    head: RequestHead,
+    request_id: bytes,
+    started_at: float,
+    status: int,
+    bytes_in: int,
+    bytes_out: int,
+    route: Route | None,
+    member: Member | None,
+    refusal: Refusal | None,
+    detail: str,
+) -> None:
+    """
+    Count a request that is over, and log it.
+
+    :param started_at: when its head was read, by the visitors' clock.
+    :param status: what the visitor was answered; 0 if nothing.
+    :param member: the tunnel it went to last.
+    :param refusal: why the edge answered it or cut the answer.
+    :param detail: the agent's words about it.
+    """
+    visitors = visitor.visitors
+    metrics = visitors.metrics
+    seconds = visitors.seconds() - started_at
+    status = status or VISITOR_GONE.status
+    counters = metrics.unrouted if route is None else route.counters
+    metrics.count_request(counters, status, bytes_in, bytes_out, seconds)
+    reason = ""
+    if refusal is not None:
+        reason = refusal.slug
+        metrics.count_refusal(refusal)
+    log = visitors.access_log
+    if log is None:
+        return
+    fields = head.fields
+    if member is None:
+        tunnel = agent = ""
+    else:
+        serving = member.load.tunnel
+        tunnel, agent = serving.id, serving.agent
+    log.record(
+        AccessEntry(
+            log.timestamp(),
+            request_id.decode(),
+            visitor.address,
+            visitor.scheme,
+            head.method.decode(),
+            fields.host,
+            head.target.decode(),
+            status,
+            bytes_in,
+            bytes_out,
+            int(seconds * 1_000_000) / 1000,  # rounded to microseconds in a quarter of the time that round takes
+            tunnel,
+            agent,
+            "" if route is None else route.name,
+            fields.user_agent,
+            reason,
+            detail,
+        )
+    )

@@ -1,0 +1,105 @@
+"""
+The life of a visitor's connection and of one exchange on it: which event leads from which state to which.
+
+All states that decide what a connection or an exchange does next are here. `connection` and `exchange` assign states
+directly: a request passes five of them, and to look each up would cost it a tenth more. The fuzz tests hold each
+assignment to these tables, and `invariants` says what must be true in each state.
+"""
+
+from enum import Enum
+
+
+class VisitorState(Enum):
+    """What a visitor's connection is doing."""
+
+    NEW = "connected; its first request must arrive whole within `header`"
+    IDLE = "between two requests; the next must begin within `idle`"
+    HEAD = "part of a later request's head has arrived; the rest must arrive within `header`"
+    SERVING = "a conversation has it: an exchange, or the splice that follows one"
+    CLOSING = "it closes when everything written is gone"
+    LINGERING = "the same, but until then what the visitor still sends is read and dropped"
+    CLOSED = "nothing is read or written any more"
+
+
+class VisitorEvent(Enum):
+    """What happens to a visitor's connection."""
+
+    HEAD_BEGAN = "part of a head arrived"
+    REQUEST_READ = "a whole head arrived"
+    ANSWERED = "the answer is written, and the connection stays"
+    CLOSE = "the last words are written"
+    CLOSE_UNREAD = "the last words are written, and the visitor may still be sending"
+    CUT = "the transport is gone, or is to go at once"
+
+
+VISITOR_TRANSITIONS: dict[tuple[VisitorState, VisitorEvent], VisitorState] = {
+    (VisitorState.NEW, VisitorEvent.REQUEST_READ): VisitorState.SERVING,
+    (VisitorState.IDLE, VisitorEvent.HEAD_BEGAN): VisitorState.HEAD,
+    (VisitorState.IDLE, VisitorEvent.REQUEST_READ): VisitorState.SERVING,
+    (VisitorState.HEAD, VisitorEvent.REQUEST_READ): VisitorState.SERVING,
+    (VisitorState.SERVING, VisitorEvent.ANSWERED): VisitorState.IDLE,
+    **{
+        (state, event): after
+        for state in (VisitorState.NEW, VisitorState.IDLE, VisitorState.HEAD, VisitorState.SERVING)
+        for event, after in (
+            (VisitorEvent.CLOSE, VisitorState.CLOSING),
+            (VisitorEvent.CLOSE_UNREAD, VisitorState.LINGERING),
+        )
+    },
+    **{(state, VisitorEvent.CUT): VisitorState.CLOSED for state in VisitorState},
+}
+
+
+class ExchangeState(Enum):
+    """How far one request and its answer have come."""
+
+    DECIDING = "where the request goes is being decided"
+    CONNECTING = "the request was given to a stream whose origin is not reached yet"
+    ASKED = "the origin was reached and has not begun its answer; interim responses may have been passed on"
+    ANSWERING = "the head of the origin's answer was passed on"
+    SPLICED = "a 101 was passed on; a splice has both sides"
+    ENDED = "the request is answered, or never will be, and is counted"
+
+
+class ExchangeEvent(Enum):
+    """What happens to an exchange."""
+
+    SENT_NEW = "the request was written to a new stream"
+    SENT_USED = "the request was written to a stream that is open"
+    OPENED = "the agent has reached the origin"
+    RESPONDED = "the origin's response head was passed on"
+    SWITCHED = "the origin's 101 was passed on"
+    END = "see `Outcome`"
+
+
+EXCHANGE_TRANSITIONS: dict[tuple[ExchangeState, ExchangeEvent], ExchangeState] = {
+    (ExchangeState.DECIDING, ExchangeEvent.SENT_NEW): ExchangeState.CONNECTING,
+    (ExchangeState.DECIDING, ExchangeEvent.SENT_USED): ExchangeState.ASKED,
+    (ExchangeState.CONNECTING, ExchangeEvent.OPENED): ExchangeState.ASKED,
+    (ExchangeState.CONNECTING, ExchangeEvent.SENT_NEW): ExchangeState.CONNECTING,  # refused or lost: sent again
+    (ExchangeState.ASKED, ExchangeEvent.SENT_NEW): ExchangeState.CONNECTING,  # the used stream was lost: sent again
+    (ExchangeState.ASKED, ExchangeEvent.RESPONDED): ExchangeState.ANSWERING,
+    (ExchangeState.ASKED, ExchangeEvent.SWITCHED): ExchangeState.SPLICED,
+    **{(state, ExchangeEvent.END): ExchangeState.ENDED for state in ExchangeState if state is not ExchangeState.ENDED},
+}
+
+
+class Outcome(Enum):
+    """How an exchange ends."""
+
+    ANSWERED = "the visitor has the whole answer of the origin"
+    REFUSED = "the edge answers with a page of its own, or cuts an answer that had begun"
+    OWN_ANSWER = "the edge has answered in the origin's place"
+    UPGRADE_ENDED = "the upgraded connection is at its end"
+    UPGRADE_CUT = "the upgraded connection broke off"
+    VISITOR_GONE = "the visitor left before the answer was complete"
+    FAULT = "a bug in the edge came to light; the answer had begun"
+
+
+class Ending(Enum):
+    """What becomes of a visitor's connection after a conversation."""
+
+    KEEP = "it stays for another request"
+    CLOSE = "it closes when everything written is gone"
+    LINGER = "the same, but the request was not read to its end, so what still comes is dropped"
+    ABORT = "it closes at once: what was written must not look whole, or is not being read"
