@@ -116,11 +116,6 @@ PAUSES_YET: dict[str, int] = {
     "tests/system/dns/test_tcp.py": 6,
     "tests/system/dns/test_udp.py": 3,
     "tests/system/dns/test_workers.py": 7,
-    "tests/system/edge/test_limits.py": 8,
-    "tests/system/edge/test_proxying.py": 1,
-    "tests/system/edge/test_retries.py": 5,
-    "tests/system/edge/test_surplus.py": 3,
-    "tests/system/edge/test_tls.py": 4,
     "tests/system/tunnel/test_yamux.py": 1,
 }
 REFERENCES_YET: set[str] = set()

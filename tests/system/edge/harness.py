@@ -11,20 +11,23 @@ import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint, connectProtocol
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.internet.task import LoopingCall, deferLater
+from twisted.internet.tcp import Connection
 from twisted.python.failure import Failure
 
 from warp_twisted.edge.routes.counters import DataPathMetrics
 from warp_twisted.edge.routes.limits import VisitorLimits, VisitorTimeouts
 from warp_twisted.edge.routes.table import RouteTable
 from warp_twisted.edge.visitors.access_log import AccessLog
+from warp_twisted.edge.visitors.connection import VisitorConnection
 from warp_twisted.edge.visitors.crowd import Visitors
 from warp_twisted.edge.visitors.factories import VisitorFactory
+from warp_twisted.reactor import Reactor, as_reactor
 from warp_twisted.tunnel.protocol import TunnelProtocol
 from warp_twisted.tunnel.turns import Turn
 from warp_twisted.wire.control import ControlMessage, Drain, RouteOffer
@@ -39,7 +42,9 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
 class RawConnection(Protocol):
-    """One end of a TCP connection that a test drives by hand."""
+    """One end of a TCP connection, or of TLS on one, that a test drives by hand."""
+
+    transport: Connection
 
     def __init__(self) -> None:
         self.received = b""
@@ -59,6 +64,34 @@ class RawConnection(Protocol):
     def send(self, data: bytes) -> None:
         """Write bytes."""
         self.transport.write(data)
+
+    async def trickle(self, data: bytes, seconds: float, *, size: int = 1) -> None:
+        """Write bytes in small pieces that are some time apart, until all are sent or the connection is lost."""
+        pieces = iter(range(0, len(data), size))
+
+        def send() -> None:
+            at = next(pieces, None)
+            if at is None or self.is_lost:
+                sending.stop()
+            else:
+                self.send(data[at : at + size])
+
+        sending = LoopingCall(send)
+        await sending.start(seconds)
+
+    async def read_rarely(self, seconds: float, enough: Callable[[], bool]) -> None:
+        """Read what has arrived now and then, until the condition holds or the connection is lost."""
+
+        def read() -> None:
+            if self.is_lost or enough():
+                reading.stop()
+            else:
+                self.resume()
+                self.transport.doRead()
+                self.pause()
+
+        reading = LoopingCall(read)
+        await reading.start(seconds)
 
     def close(self) -> None:
         """Close after what was written."""
@@ -187,6 +220,8 @@ def answer_each(response: bytes = OK) -> Callable[[OriginConnection], None]:
 class _Pipe(Protocol):
     """The stub agent's connection to the origin for one stream."""
 
+    transport: Connection
+
     def __init__(self, stream: Stream) -> None:
         self.stream = stream
         self._is_full = False
@@ -246,7 +281,7 @@ class StubAgent:
     :ivar silent: leave streams without an opening reply, in `unanswered`.
     """
 
-    reactor: Any
+    reactor: Reactor
     origin_port: int
     refuse: dict[int, OpeningCode] = field(default_factory=dict)
     silent: bool = False
@@ -269,7 +304,7 @@ class StubAgent:
         """Connect to the origin."""
         self.opened.append(route_id)
         if self.silent:
-            stream.receiver = _Early()
+            stream.receiver = Early()
             self.unanswered.append(stream)
             return
         code = self.refuse.get(route_id)
@@ -277,7 +312,7 @@ class StubAgent:
             stream.write(encode_opening(code, "as the test says"))
             stream.end()
             return
-        early = _Early()
+        early = Early()
         stream.receiver = early
         pipe = _Pipe(stream)
         connecting = connectProtocol(TCP4ClientEndpoint(self.reactor, LOOPBACK, self.origin_port), pipe)
@@ -297,7 +332,7 @@ class StubAgent:
         connecting.addCallbacks(connected, failed)
 
 
-class _Early:
+class Early:
     """Keeps what arrives before the origin is connected."""
 
     def __init__(self) -> None:
@@ -359,7 +394,7 @@ class EdgeHarness:
 
     def __init__(
         self,
-        reactor: Any,
+        reactor: Reactor,
         *,
         limits: VisitorLimits | None = None,
         timeouts: VisitorTimeouts | None = None,
@@ -419,7 +454,7 @@ class EdgeHarness:
         for client in self.clients:
             await client.lost()
         for port in self._ports:
-            await port.stopListening()
+            await maybeDeferred(port.stopListening)
 
     async def _listen(self, factory: Factory, port: int) -> int:
         listening = await TCP4ServerEndpoint(self.reactor, port, interface=LOOPBACK, backlog=1024).listen(factory)
@@ -458,6 +493,23 @@ class EdgeHarness:
         await client.lost()
         return client.received
 
+    async def until(self, condition: Callable[[], object]) -> None:
+        """Let the reactor turn until a condition of the edge's own state holds."""
+        while not condition():
+            await deferLater(self.reactor, 0)
+
+    async def turns(self, count: int) -> None:
+        """Let the reactor turn a number of times: each hop from origin to visitor takes two at most."""
+        for _ in range(count):
+            await deferLater(self.reactor, 0)
+
+    @property
+    def connection(self) -> VisitorConnection:
+        """The edge's end of the only visitor's connection."""
+        (connection,) = self.visitors.connections
+        assert isinstance(connection, VisitorConnection)
+        return connection
+
     def access_lines(self) -> list[bytes]:
         """Return the lines of the access log so far."""
         self.log.flush()
@@ -481,11 +533,11 @@ def _main(arguments: list[str]) -> None:
 
     visitor_port, origin_port = map(int, arguments[:2])
     hostname = arguments[2] if len(arguments) > 2 else HOSTNAME
-    harness = EdgeHarness(reactor, timeouts=VisitorTimeouts())
+    harness = EdgeHarness(as_reactor(reactor), timeouts=VisitorTimeouts())
     Deferred.fromCoroutine(
         harness.start(visitor_port=visitor_port, origin_port=origin_port, hostname=hostname)
     ).addErrback(lambda failure: failure.printTraceback())
-    reactor.run()  # type: ignore[attr-defined]
+    as_reactor(reactor).run()
 
 
 if __name__ == "__main__":

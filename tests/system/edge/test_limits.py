@@ -3,13 +3,14 @@
 import json
 from socket import SO_RCVBUF, SOL_SOCKET
 
-from twisted.internet import reactor
-from twisted.internet.task import deferLater
+from twisted.internet.interfaces import IPushProducer
+from zope.interface import implementer
 
-from tests.system.edge.harness import OK, RawConnection, answer_each, get, status_of
+from tests.case import reactor
+from tests.system.edge.harness import OK, OriginConnection, RawConnection, answer_each, get, status_of
 from tests.system.edge.test_proxying import POST, EdgeTestCase
 from warp_twisted.edge.routes.limits import VisitorLimits, VisitorTimeouts
-from warp_twisted.edge.visitors import crowd as visitors
+from warp_twisted.edge.visitors import crowd
 
 
 class TimeoutTests(EdgeTestCase):
@@ -42,11 +43,7 @@ class TimeoutTests(EdgeTestCase):
         """A head that comes byte by byte has the same time as any other: slow visitors get 408."""
         client = await self.edge.visitor()
         began = reactor.seconds()
-        for byte in get(b"/", b"X: " + b"x" * 1000):
-            if client.is_lost:
-                break
-            client.send(bytes([byte]))
-            await deferLater(reactor, 0.005)
+        await client.trickle(get(b"/", b"X: " + b"x" * 1000), 0.005)
         await client.lost()
         self.assertEqual(status_of(client.received), 408)
         self.assertLess(reactor.seconds() - began, 2.0)
@@ -124,12 +121,8 @@ class TimeoutTests(EdgeTestCase):
         client = await self.edge.visitor()
         client.send(b"GET / HTTP/9.9\r\n\r\n")
         await client.until(b"reason: version")
-        for _ in range(200):
-            if client.is_lost:
-                return
-            client.send(b"x" * 1000)
-            await deferLater(reactor, 0.01)
-        self.fail("the edge still reads")
+        await client.trickle(b"x" * 200_000, 0.01, size=1000)
+        self.assertTrue(client.is_lost, "the edge still reads")
 
     async def test_idle_stream(self) -> None:
         """A connection to the origin that is not used for a while is closed."""
@@ -145,14 +138,6 @@ class SlowReaderTests(EdgeTestCase):
 
     timeouts = VisitorTimeouts(visitor_stall=0.6, idle=0.6, linger=0.1, tick=0.02)
 
-    async def read_slowly(self, total: int) -> None:
-        """Read in steps that are far apart, but never as far as the time-out."""
-        while len(self.client.received) < total and not self.client.is_lost:
-            self.client.resume()
-            await deferLater(reactor, 0.01)
-            self.client.pause()
-            await deferLater(reactor, 0.05)
-
     async def test_answer_and_close(self) -> None:
         """A slow reader gets all of an answer, although the edge closes after it and lingers shortly."""
         origin = await self.at_origin(get(b"/", b"Connection: close"))
@@ -160,7 +145,7 @@ class SlowReaderTests(EdgeTestCase):
         self.client.pause()
         size = 6_000_000
         origin.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + b"x" * size)
-        await self.read_slowly(size)
+        await self.client.read_rarely(0.05, lambda: len(self.client.received) >= size)
         self.client.resume()
         await self.client.lost()
         self.assertEqual(len(self.client.received.partition(b"\r\n\r\n")[2]), size)
@@ -179,8 +164,7 @@ class ConnectionLimitTests(EdgeTestCase):
         self.assertIn(b"\nreason: connections-per-address\n", answer)
         first.close()
         await first.lost()
-        while self.edge.visitors.counts.total > 1:
-            await deferLater(reactor, 0.01)
+        await self.edge.until(lambda: self.edge.visitors.counts.total == 1)
         self.origin.answer = answer_each()
         self.assertEqual(status_of(await self.edge.ask(get(b"/", b"Connection: close"))), 200)
 
@@ -203,9 +187,8 @@ class BufferTests(EdgeTestCase):
         """A visitor that sends on while its request is served is not read beyond the limit."""
         origin = await self.at_origin(get())
         self.client.send(get(b"/next") * 400_000)
-        connection = next(iter(self.edge.visitors.connections))
-        while not connection.is_paused:
-            await deferLater(reactor, 0.01)
+        connection = self.edge.connection
+        await self.edge.until(lambda: connection.is_paused)
         self.assertLess(len(connection._held), 50_000 + 65_536)
         origin.send(OK)
         await self.client.until(b"ok")
@@ -215,34 +198,30 @@ class BufferTests(EdgeTestCase):
         origin = await self.at_origin(get())
         self.client.pause()
         origin.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n")
-        origin.transport.registerProducer(_Counting(origin, b"x" * 1_000_000), True)
-        for _ in range(100):
-            await deferLater(reactor, 0.01)
-        connection = next(iter(self.edge.visitors.connections))
-        self.assertTrue(connection.is_clogged)
+        counting = _Counting(origin, b"x" * 1_000_000)
+        origin.transport.registerProducer(counting, True)
+        connection = self.edge.connection
+        await self.edge.until(lambda: connection.is_clogged and counting.is_paused)
         waiting = sum(map(len, connection._queue))
         self.assertLess(waiting, 1024 * 1024)
-        self.assertLess(origin.transport.producer.written, 40_000_000)
+        self.assertLess(counting.written, 40_000_000)
         origin.transport.unregisterProducer()
 
     async def test_slow_origin(self) -> None:
         """A visitor that uploads to an origin that does not read is not read either."""
         origin = await self.at_origin(POST + b"Content-Length: 1000000000\r\n\r\n")
         origin.pause()
-        connection = next(iter(self.edge.visitors.connections))
-        for _ in range(100):
-            self.client.send(b"x" * 500_000)
-            if connection.is_paused:
-                break
-            await deferLater(reactor, 0.01)
-        self.assertTrue(connection.is_paused)
+        connection = self.edge.connection
+        self.client.send(b"x" * 50_000_000)
+        await self.edge.until(lambda: connection.is_paused)
         self.assertLess(self.edge.tunnels[0].protocol.unsent_bytes, 2 * 1024 * 1024)
 
 
+@implementer(IPushProducer)
 class _Counting:
     """Writes to the edge as fast as it is read."""
 
-    def __init__(self, origin: object, chunk: bytes) -> None:
+    def __init__(self, origin: OriginConnection, chunk: bytes) -> None:
         self.origin = origin
         self.chunk = chunk
         self.written = 0
@@ -289,8 +268,7 @@ class DrainTests(EdgeTestCase):
         """Return a visitor whom the edge has taken in, and who has said nothing."""
         known = set(self.edge.visitors.connections)
         client = await self.edge.visitor()
-        while known == self.edge.visitors.connections:
-            await deferLater(reactor, 0)
+        await self.edge.until(lambda: known != self.edge.visitors.connections)
         return client
 
     async def test_first_request_on_its_way(self) -> None:
@@ -306,7 +284,7 @@ class DrainTests(EdgeTestCase):
 
     async def test_nothing_on_its_way(self) -> None:
         """A new visitor who goes on saying nothing does not hold the end up for long."""
-        self.patch(visitors, "NEW_SECONDS", 0.05)
+        self.patch(crowd, "NEW_SECONDS", 0.05)
         client = await self.new_visitor()
         await self.edge.visitors.drain()
         await client.lost()

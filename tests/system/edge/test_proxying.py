@@ -1,12 +1,10 @@
 """Tests of requests and answers that pass through the edge, on real sockets."""
 
 import json
+from functools import partial
 
-from twisted.internet import reactor
-from twisted.internet.task import deferLater
-from twisted.trial.unittest import TestCase
-
-from tests.system.edge.harness import OK, EdgeHarness, OriginConnection, answer_each, get, status_of
+from tests.case import AsyncTestCase, reactor
+from tests.system.edge.harness import OK, EdgeHarness, OriginConnection, RawConnection, answer_each, get, status_of
 from warp_twisted.edge.routes.limits import VisitorLimits, VisitorTimeouts
 from warp_twisted.wire.control import RouteOffer
 
@@ -14,18 +12,27 @@ POST = b"POST /p HTTP/1.1\r\nHost: app.example\r\n"
 CHUNKED_OK = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
-class EdgeTestCase(TestCase):
+def has(client: RawConnection, part: bytes, count: int) -> bool:
+    """Whether bytes have reached a visitor that often."""
+    return client.received.count(part) == count
+
+
+class EdgeTestCase(AsyncTestCase):
     """A running edge with one tunnel to an origin that the test drives."""
 
     timeout = 20
     limits: VisitorLimits | None = None
     timeouts = VisitorTimeouts(tick=0.05)
 
-    async def setUp(self) -> None:
+    async def prepare(self) -> None:
         self.edge = EdgeHarness(reactor, limits=self.limits, timeouts=self.timeouts)
         self.origin = self.edge.origin
         await self.edge.start()
-        self.addCleanup(self.edge.stop)
+        self.clean_up_with(self.edge.stop)
+
+    def origin_has(self, part: bytes, count: int) -> bool:
+        """Whether bytes have reached the origin that often."""
+        return self.origin.seen.count(part) == count
 
     async def at_origin(self, request: bytes, marker: bytes = b"\r\n\r\n") -> OriginConnection:
         """Send a request as a new visitor, kept as `self.client`, and return the origin's connection that got it."""
@@ -113,7 +120,7 @@ class ConnectionTests(EdgeTestCase):
             client = await self.edge.visitor()
             for number in range(1, 4):
                 client.send(get())
-                await client.when(lambda n=number, client=client: client.received.count(b"\r\n\r\nok") == n)
+                await client.when(partial(has, client, b"\r\n\r\nok", number))
         self.assertEqual(len(self.origin.connections), 1)
 
     async def test_pipelining(self) -> None:
@@ -121,7 +128,7 @@ class ConnectionTests(EdgeTestCase):
         origin = await self.at_origin(get(b"/1") + POST + b"Content-Length: 3\r\n\r\ntwo" + get(b"/3"))
         self.assertEqual(origin.received.count(b"HTTP/1.1"), 1)
         for number in (1, 2, 3):
-            await self.origin.when(lambda n=number: self.origin.seen.count(b" HTTP/1.1\r\n") == n)
+            await self.origin.when(partial(self.origin_has, b" HTTP/1.1\r\n", number))
             connection = self.origin.connections[-1]
             connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n%d" % number)
             await self.client.until(b"\r\n\r\n%d" % number)
@@ -148,7 +155,7 @@ class ConnectionTests(EdgeTestCase):
         client = await self.edge.visitor()
         for number in (1, 2):
             client.send(b"GET / HTTP/1.0\r\nHost: app.example\r\nConnection: keep-alive\r\n\r\n")
-            await client.when(lambda n=number: client.received.count(b"\r\n\r\nok") == n)
+            await client.when(partial(has, client, b"\r\n\r\nok", number))
         self.assertIn(b"\r\nConnection: keep-alive\r\n", client.received)
 
     async def test_visitor_leaves(self) -> None:
@@ -201,7 +208,7 @@ class ResponseTests(EdgeTestCase):
         origin = await self.at_origin(request)
         for piece in pieces:
             origin.send(piece)
-            await deferLater(reactor, 0.01)
+            await self.edge.turns(10)
         if closes:
             origin.close()
         await self.client.lost()
@@ -455,7 +462,7 @@ class RoutingTests(EdgeTestCase):
         for number in range(1, 5):
             client = await self.edge.visitor()
             client.send(get())
-            await self.origin.when(lambda n=number: len(self.origin.connections) == n)
+            await self.origin.when(partial(self.origin_has, b"GET /", number))
         self.assertEqual([len(tunnel.stub.opened) for tunnel in self.edge.tunnels], [2, 2])
 
     async def test_drain(self) -> None:

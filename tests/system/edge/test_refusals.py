@@ -5,9 +5,7 @@ Each case goes through a real socket to a real listener in front of a recording 
 byte, so the case proves more than a status.
 """
 
-from twisted.internet import reactor
-from twisted.trial.unittest import TestCase
-
+from tests.case import AsyncTestCase, reactor
 from tests.system.edge.harness import OK, EdgeHarness, answer_each, get, status_of
 from warp_twisted.edge.routes.limits import VisitorLimits, VisitorTimeouts
 from warp_twisted.http1.limits import BodyLimits, HeadLimits
@@ -187,16 +185,16 @@ CASES: dict[str, tuple[int, list[bytes]]] = {
 }  # fmt: skip
 
 
-class RefusalTests(TestCase):
+class RefusalTests(AsyncTestCase):
     """Requests that must not reach the origin."""
 
     timeout = 20
 
-    async def setUp(self) -> None:
+    async def prepare(self) -> None:
         self.edge = EdgeHarness(reactor, limits=LIMITS, timeouts=VisitorTimeouts(header=2.0, idle=0.2, tick=0.05))
         self.edge.origin.answer = answer_each()
         await self.edge.start()
-        self.addCleanup(self.edge.stop)
+        self.clean_up_with(self.edge.stop)
 
     async def check(self, slug: str) -> None:
         status, requests = CASES[slug]

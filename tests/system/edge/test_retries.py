@@ -2,10 +2,7 @@
 
 import json
 
-from twisted.internet import reactor
-from twisted.internet.task import deferLater
-
-from tests.system.edge.harness import OK, OriginConnection, answer_each, get, status_of
+from tests.system.edge.harness import OK, Early, OriginConnection, answer_each, get, status_of
 from tests.system.edge.test_proxying import POST, EdgeTestCase
 from warp_twisted.wire.control import RouteOffer
 from warp_twisted.wire.preamble import OpeningCode, encode_opening
@@ -16,8 +13,8 @@ CLOSE = b"Connection: close"
 class RetryTests(EdgeTestCase):
     """A second agent stands by."""
 
-    async def setUp(self) -> None:
-        await super().setUp()
+    async def prepare(self) -> None:
+        await super().prepare()
         self.first = self.edge.tunnels[0]
         self.second = await self.edge.add_tunnel([RouteOffer(id=0, hostname="app.example")], agent="agent-2")
 
@@ -99,7 +96,7 @@ class RetryTests(EdgeTestCase):
 
         def answer(connection: OriginConnection) -> None:
             connection.send(b"HTTP/1.1 200")
-            reactor.callLater(0.02, connection.abort)
+            connection.close()
 
         self.origin.answer = answer
         response = await self.edge.ask(get(b"/", CLOSE))
@@ -111,7 +108,7 @@ class RetryTests(EdgeTestCase):
         await self.at_origin(get())
         busy = self.first if self.first.stub.opened else self.second
         self.origin.answer = answer_each()
-        busy.far_end.transport.abortConnection()
+        busy.far_end.close()
         await self.client.until(b"ok")
 
     async def test_body_too_large_to_keep(self) -> None:
@@ -123,13 +120,12 @@ class RetryTests(EdgeTestCase):
         size = self.edge.visitors.limits.replay_bytes
         client.send(POST + CLOSE + b"\r\nContent-Length: %d\r\n\r\n" % size)
         asked = [self.first.stub.unanswered, self.second.stub.unanswered]
-        while not any(asked):
-            await deferLater(reactor, 0.01)
+        await self.edge.until(lambda: any(asked))
         client.send(b"x" * size)
         stream = (asked[0] or asked[1])[0]
         early = stream.receiver
-        while len(early.data) < size:
-            await deferLater(reactor, 0.01)
+        assert isinstance(early, Early)
+        await self.edge.until(lambda: len(early.data) >= size)
         stream.write(encode_opening(OpeningCode.ORIGIN_REFUSED))
         await client.lost()
         self.assertEqual(status_of(client.received), 502)
@@ -152,8 +148,7 @@ class IdleStreamTests(EdgeTestCase):
         origin = await self.keep_one()
         origin.close()
         await origin.lost()
-        while self.edge.table.stream_counts[1]:
-            await deferLater(reactor, 0.01)
+        await self.edge.until(lambda: not self.edge.table.stream_counts[1])
         self.origin.answer = answer_each()
         self.client.send(POST + b"Content-Length: 2\r\n\r\nhi")
         await self.client.until(b"ok")
@@ -177,9 +172,8 @@ class IdleStreamTests(EdgeTestCase):
     async def test_post_takes_only_what_was_just_used(self) -> None:
         """A POST does not take a connection that has been idle for long, because it could not be sent again."""
         await self.keep_one()
-        self.edge.visitors.sweep()
-        await deferLater(reactor, 0.1)
-        self.edge.visitors.sweep()
+        used = self.edge.visitors.now
+        await self.edge.until(lambda: self.edge.visitors.now > used)
         self.origin.answer = answer_each()
         self.client.send(POST + b"Content-Length: 2\r\n\r\nhi")
         await self.client.until(b"ok")

@@ -2,11 +2,9 @@
 
 from typing import Any
 
-from twisted.internet import reactor
-from twisted.internet.task import deferLater
-
 from tests.system.edge.harness import OK, OriginConnection, RawConnection, answer_each, get
 from tests.system.edge.test_proxying import EdgeTestCase
+from warp_twisted.edge.routes.limits import VisitorTimeouts
 
 SURPLUS = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nstolen"
 SHORT_POST = b"POST / HTTP/1.1\r\nHost: app.example\r\nContent-Length: 2\r\n\r\nhi"
@@ -14,6 +12,8 @@ SHORT_POST = b"POST / HTTP/1.1\r\nHost: app.example\r\nContent-Length: 2\r\n\r\n
 
 class SurplusTests(EdgeTestCase):
     """The next request, of another visitor, is answered by an answer of its own on a connection of its own."""
+
+    timeouts = VisitorTimeouts(tick=10.0)  # a POST takes an idle stream only if it was used since the last sweep
 
     async def ask(self, request: bytes, path: bytes) -> RawConnection:
         """Send a request as a new visitor, and return it as soon as the origin has got the request."""
@@ -57,7 +57,7 @@ class SurplusTests(EdgeTestCase):
     async def test_idle(self) -> None:
         """Some time after the answer: the idle connection is closed."""
         connection = await self.first()
-        await deferLater(reactor, 0.05)
+        await self.edge.until(lambda: self.edge.table.stream_counts == (0, 1))
         connection.send(SURPLUS)
         await connection.lost()
         await self.second()
@@ -108,10 +108,8 @@ class SurplusTests(EdgeTestCase):
 
     async def edge_has_sent(self) -> None:
         """Wait until a used stream was lent to the next request."""
-        while self.edge.table.stream_counts != (1, 0):
-            await deferLater(reactor, 0.001)
+        await self.edge.until(lambda: self.edge.table.stream_counts == (1, 0))
 
     async def edge_has_cut_it(self) -> None:
         """Wait until the request was sent again."""
-        while not self.edge.metrics.retries:
-            await deferLater(reactor, 0.001)
+        await self.edge.until(lambda: self.edge.metrics.retries)

@@ -1,18 +1,19 @@
 """Tests of visitors on TLS, on real sockets."""
 
+from functools import partial
 from pathlib import Path
 
-from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
-from twisted.internet.task import deferLater
 
+from tests.case import reactor
 from tests.edge.certificate_files import write_certificate
 from tests.edge.visitors.test_certificates import visitor_context
 from tests.system.edge.harness import LOOPBACK, RawConnection, answer_each, get, status_of
-from tests.system.edge.test_proxying import POST, EdgeTestCase
+from tests.system.edge.test_proxying import POST, EdgeTestCase, has
 from warp_twisted.edge.routes.limits import VisitorLimits, VisitorTimeouts
 from warp_twisted.edge.visitors.certificates import CertificateDirectory
+from warp_twisted.edge.visitors.exchange import Exchange
 from warp_twisted.edge.visitors.factories import SecureVisitorFactory
 from warp_twisted.errors import WarpError
 from warp_twisted.tunnel.tls import TlsProtocol
@@ -21,8 +22,8 @@ from warp_twisted.tunnel.tls import TlsProtocol
 class TlsTestCase(EdgeTestCase):
     """The edge with a TLS listener as well."""
 
-    async def setUp(self) -> None:
-        await super().setUp()
+    async def prepare(self) -> None:
+        await super().prepare()
         directory = Path(self.mktemp())
         directory.mkdir()
         self.certificate = write_certificate(directory, "app", ["app.example"])
@@ -47,6 +48,7 @@ class TlsTestCase(EdgeTestCase):
         await connectProtocol(TCP4ClientEndpoint(reactor, LOOPBACK, self.port), tls)
         await ready
         self.edge.clients.append(client)
+        self.tcp = tls._below  # of the latest
         return client
 
 
@@ -61,7 +63,7 @@ class TlsTests(TlsTestCase):
         client = await self.secure_visitor()
         for number in (1, 2):
             client.send(get())
-            await client.when(lambda n=number: client.received.count(b"\r\n\r\nok") == n)
+            await client.when(partial(has, client, b"\r\n\r\nok", number))
         self.assertIn(b"\r\nX-Forwarded-Proto: https\r\n", self.origin.seen)
         self.assertIn(b";proto=https;", self.origin.seen)
         self.assertIn(b'"scheme":"https"', self.edge.access_lines()[-1])
@@ -79,8 +81,7 @@ class TlsTests(TlsTestCase):
         """A name without a certificate ends in an alert, and leaves nothing behind."""
         with self.assertRaises(WarpError):
             await self.secure_visitor("other.example")
-        while self.edge.visitors.counts.total:
-            await deferLater(reactor, 0.01)
+        await self.edge.until(lambda: not self.edge.visitors.counts.total)
         self.assertEqual(self.edge.metrics.failed_handshakes, 1)
 
     async def test_plain_http(self) -> None:
@@ -105,8 +106,7 @@ class TlsTests(TlsTestCase):
         """A visitor whose handshake is under way when the edge drains is answered; one that never ends it is not."""
         self.origin.answer = answer_each()
         raw = await self.edge.visitor(self.port)
-        while not self.edge.visitors.counts.total:
-            await deferLater(reactor, 0)
+        await self.edge.until(lambda: self.edge.visitors.counts.total)
         secure = self.secure_visitor()
         drained = self.edge.visitors.drain()
         client = await secure
@@ -114,7 +114,7 @@ class TlsTests(TlsTestCase):
         await client.lost()
         self.assertEqual(status_of(client.received), 200)
         self.assertFalse(drained.called)
-        raw.transport.loseConnection()
+        raw.close()
         await drained
 
     async def test_limits(self) -> None:
@@ -145,9 +145,7 @@ class TlsBackpressureTests(TlsTestCase):
         origin = self.origin.connections[0]
         origin.pause()
         client.send(b"x" * size)
-        connection = next(iter(self.edge.visitors.connections))
-        while not connection.is_paused:
-            await deferLater(reactor, 0.01)
+        await self.edge.until(lambda: self.edge.connection.is_paused)
         self.assertLess(self.edge.tunnels[0].protocol.unsent_bytes, 2 * 1024 * 1024)
         origin.take()
         origin.resume()
@@ -159,16 +157,19 @@ class TlsBackpressureTests(TlsTestCase):
         client = await self.secure_visitor()
         client.send(get(b"/", b"Connection: close"))
         await self.origin.until(b"\r\n\r\n")
-        client.transport._below.pauseProducing()
+        self.tcp.pauseProducing()
         self.origin.connections[0].send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + b"x" * size)
-        connection = next(iter(self.edge.visitors.connections))
-        while not connection.is_clogged:
-            await deferLater(reactor, 0.01)
-        await deferLater(reactor, 0.2)
+        connection = self.edge.connection
+        await self.edge.until(lambda: connection.is_clogged)
+        exchange = connection.conversation
+        assert isinstance(exchange, Exchange)
+        origin = exchange._origin
+        assert origin is not None
+        await self.edge.until(lambda: not origin.stream.receive_credit)
         self.assertLess(sum(map(len, connection._queue)), 1024 * 1024)
         self.assertEqual(self.edge.metrics.unread_bytes, connection.unread_bytes)
         self.assertGreater(connection.unread_bytes, 0)
-        client.transport._below.resumeProducing()
+        self.tcp.resumeProducing()
         await client.lost()
         self.assertEqual(len(client.received.partition(b"\r\n\r\n")[2]), size)
         self.assertEqual(self.edge.metrics.unread_bytes, 0)
