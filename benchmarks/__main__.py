@@ -24,7 +24,7 @@ from benchmarks.targets import judge
 _HERE = Path(__file__).resolve().parent
 _LEAST_FILES = 4096
 
-_LIMIT_SECONDS = 900
+_LIMIT_SECONDS = 1200
 
 _EXAMPLES = """\
 examples:
@@ -103,12 +103,10 @@ def _run_cases(bench: Bench, wanted: list[str]) -> None:
         try:
             case.run(bench)
         except OutOfTime as error:
-            bench.results.failures[case.name] = str(error)
-            bench.progress(f"{case.name}: {error}")
+            bench.fail(case.name, str(error))
             return
         except (BenchmarkError, OSError) as error:
-            bench.results.failures[case.name] = str(error)
-            bench.progress(f"{case.name} failed: {error}")
+            bench.fail(case.name, str(error))
 
 
 def main(arguments: list[str]) -> int:

@@ -49,7 +49,7 @@ class Scale:
     connections: tuple[int, ...] = (1, 32, 128, 512)
     transfers: int = 7
     visitors: int = 10_000
-    ssh_visitors: int = 2_000
+    fewer_visitors: int = 2_000
     tunnels: int = 4_000
     hostnames: int = 1_500
     large_tunnels: int = 16_000
@@ -65,7 +65,7 @@ QUICK = Scale(
     rounds=1,
     transfers=3,
     visitors=1_000,
-    ssh_visitors=500,
+    fewer_visitors=500,
     tunnels=200,
     hostnames=75,
     large_tunnels=1_600,
@@ -100,6 +100,11 @@ class Bench:
     def progress(self, text: str) -> None:
         """Tell the user, on standard error, what is going on."""
         print(f"[{time.monotonic() - self.began_at:4.0f} s] {text}", file=sys.stderr, flush=True)
+
+    def fail(self, case: str, reason: str) -> None:
+        """Note that a case, or a peer in it, could not be measured."""
+        self.progress(f"{case} failed: {reason}")
+        self.results.failures.setdefault(case, []).append(reason)
 
     def prepare(self) -> None:
         """Build the peers that Debian does not have; those that cannot be had are left out, and that is noted."""

@@ -177,15 +177,14 @@ def markdown(
         parts.append(f"![The same figures, drawn]({plot})")
     for case, sentence in sentences.items():
         figures = results.of_case(case)
-        failure = results.failures.get(case)
-        if figures or failure:
+        failures = results.failures.get(case, [])
+        if figures or failures:
             parts += [f"## {case}", sentence]
         if figures:
             parts.append(list_table(figures) if case in LISTED else case_table(figures))
         if case == "connections" and (saved := saving_lines(results)):
             parts.append(saved)
-        if failure:
-            parts.append(f"Failed: {failure}")
+        parts += [f"Failed: {failure}" for failure in failures]
     return "\n\n".join(parts) + "\n"
 
 

@@ -101,12 +101,12 @@ class Results:
     """
     Figures in the order of their measuring.
 
-    :ivar failures: the cases that failed, with the reason.
+    :ivar failures: the cases that failed in whole or for a peer, with the reasons.
     :ivar skipped: the peers that were wanted and could not be had, with the reason.
     """
 
     figures: list[Figure] = field(default_factory=list)
-    failures: dict[str, str] = field(default_factory=dict)
+    failures: dict[str, list[str]] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
 
     def add(

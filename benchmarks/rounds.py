@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from benchmarks.bench import Bench
+from benchmarks.errors import BenchmarkError
 from benchmarks.peers.peer import Peer
 
 
@@ -32,18 +33,32 @@ def in_rounds(
     """
     Let the peers take turns under each load, tell each turn's first metrics, and note a row for each load and peer.
 
+    Every other round goes backwards, so that nobody always comes after the same one. A peer that fails is noted and
+    left out from then on; what was measured is kept, also when the run is out of time.
+
     :param loads: by the variant that the row is called.
     """
     turns: dict[tuple[str, str], list[Measured]] = {(variant, peer.name): [] for variant in loads for peer in peers}
-    for number in range(1, rounds + 1):
-        for variant, load in loads.items():
-            for peer in peers:
-                measured = load(peer)
-                turns[variant, peer.name].append(measured)
-                told = ", ".join(f"{value:,.4g} {metric}" for metric, value in list(measured.metrics.items())[:2])
-                bench.progress(f"{case}, {variant}, round {number} of {rounds}: {peer.name} {told}")
-    for (variant, name), measured_turns in turns.items():
-        add_turns(bench, case, variant, name, measured_turns)
+    failed: set[str] = set()
+    try:
+        for number in range(1, rounds + 1):
+            for variant, load in loads.items():
+                for peer in peers if number % 2 else reversed(peers):
+                    if peer.name in failed:
+                        continue
+                    try:
+                        measured = load(peer)
+                    except (BenchmarkError, OSError) as error:
+                        failed.add(peer.name)
+                        bench.fail(case, f"{variant}: {peer.name}: {error}")
+                        continue
+                    turns[variant, peer.name].append(measured)
+                    told = ", ".join(f"{value:,.4g} {metric}" for metric, value in list(measured.metrics.items())[:2])
+                    bench.progress(f"{case}, {variant}, round {number} of {rounds}: {peer.name} {told}")
+    finally:
+        for (variant, name), measured_turns in turns.items():
+            if measured_turns:
+                add_turns(bench, case, variant, name, measured_turns)
 
 
 def add_turns(bench: Bench, case: str, variant: str, peer: str, turns: Sequence[Measured]) -> None:

@@ -10,7 +10,7 @@ from benchmarks.cases.requests import put_load
 from benchmarks.load import visitors
 from benchmarks.peers.peer import Peer
 from benchmarks.rounds import Measured, in_rounds
-from benchmarks.targets import HAPROXY, NGINX, SSH, WARP
+from benchmarks.targets import CHISEL, HAPROXY, NGINX, RATHOLE, SSH, WARP
 
 _SLOW_BYTES_PER_SECOND = 100_000
 _CROWD_BYTES_PER_SECOND = 4096
@@ -19,11 +19,12 @@ _CROWD_SETTLE_SECONDS = 20.0
 
 def idle_visitors(bench: Bench) -> None:
     """Memory for each visitor who was answered once and stays connected."""
-    for name in (NGINX, HAPROXY, SSH, WARP):
+    for name in (NGINX, HAPROXY, CHISEL, RATHOLE, SSH, WARP):
         with bench.open_peers(name) as peers:
             for peer in peers:
-                # sshd looks at every channel whenever one is ready: its time grows with the square of their number.
-                count = bench.scale.ssh_visitors if name == SSH else bench.scale.visitors
+                # sshd looks at every channel whenever one is ready, so its time grows with the square of their number;
+                # the other two take a millisecond and more for each new one.
+                count = bench.scale.fewer_visitors if name in (CHISEL, RATHOLE, SSH) else bench.scale.visitors
                 visitors.fetch(peer.web, "/1k")
                 before = peer.resident_bytes()
                 with visitors.idle(peer.web, "/1k", count):

@@ -34,7 +34,7 @@ def _measure(bench: Bench, name: str, checkout: Checkout) -> None:
         before = edge.process.resident_bytes()
         used_before = edge.process.cpu_seconds()
         with open_swarm(edge, directory, count, bench.scale.hostnames) as members:
-            registered = members.wait_until_registered(_REGISTER_SECONDS)
+            registered = members.wait_until_registered(_REGISTER_SECONDS, bench.progress)
             bench.progress(f"idle-tunnels: {name}, {count:,} registered in {registered.seconds:.1f} s")
             answered_at = wait_until_answered(edge.dns_port, members.hostnames, _ANSWER_SECONDS)
             used = edge.process.cpu_seconds() - used_before

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +20,7 @@ from warp_twisted.ca import issue
 from warp_twisted.names import HostnamePattern
 
 TUNNELS_PER_AGENT = 4
+_PROGRESS_EVERY = 2000  # a multiple of the swarm's own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,15 +61,24 @@ class Swarm:
     hostnames: Sequence[str]
     times_file: Path
 
-    def wait_until_registered(self, timeout: float) -> Registered:
+    def wait_until_registered(self, timeout: float, progress: Callable[[str], None]) -> Registered:
         """
         Wait until the edge has accepted every tunnel.
 
+        :param progress: told now and then how many it has accepted.
         :raises ProgramFailed: if it refused one, or did not accept all in time.
         """
-        found = self.process.wait_for_line(f"{swarm.REGISTERED}|{swarm.FAILED}", timeout)
+        deadline = time.monotonic() + timeout
+        count = 0
+        while True:
+            pattern = f"{swarm.REGISTERED}|{swarm.FAILED}|({count + _PROGRESS_EVERY} tunnels after .*)"
+            found = self.process.wait_for_line(pattern, deadline - time.monotonic())
+            if found[5] is None:
+                break
+            count += _PROGRESS_EVERY
+            progress(found[5])
         if found[4] is not None:
-            raise ProgramFailed(f"{found[4]}; the edge's log ends:\n{self.edge.process.log_tail()}")
+            raise ProgramFailed(f"the swarm: {found[4]}")
         times = msgspec.json.decode(self.times_file.read_bytes(), type=list[tuple[float, float, float]])
         return Registered(began_at=float(found[2]), ended_at=float(found[3]), times=times)
 

@@ -33,6 +33,7 @@ from benchmarks.processes import READY_SECONDS, Process, free_port, running
 from warp_twisted.ca import issue
 
 ZONE = "bench.example"
+_MOST_TUNNELS = 20_000
 _LONGEST_TURN = re.compile(r"^warp_edge_turn_longest_seconds\{[^}]*\} (\S+)$", re.MULTILINE)
 
 
@@ -190,6 +191,7 @@ def open_edge(
                 "certificates": str(certificates),
                 # Idle visitors may have to stay longer than the default of 75 seconds; nobody waits for a drain.
                 "timeouts": {"idle": 300, "drain": 1},
+                "limits": {"tunnels": _MOST_TUNNELS},
                 "log": {"format": "json", "access": str(directory / "access.log")},
             }
         )

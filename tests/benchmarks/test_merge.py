@@ -46,7 +46,7 @@ class MergeTests(SynchronousTestCase):
     def test_read_what_was_written(self) -> None:
         """A file has everything that its run measured."""
         results = _run([1, 2, 90], 10)
-        results.failures["tls"] = "why"
+        results.failures["tls"] = ["why"]
         self.assertEqual(read(_written(results)).results, results)
 
     def test_other_files(self) -> None:

@@ -87,7 +87,7 @@ class ReportTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         """Measure one case, fail in another, and lack a peer."""
-        self.results = Results(failures={"tls": "haproxy is not installed."}, skipped={"rathole": "no cargo"})
+        self.results = Results(failures={"tls": ["haproxy is not installed."]}, skipped={"rathole": "no cargo"})
         self.results.add("keepalive", "32 connections", "Warp", {"requests/s": 33123.0})
 
     def _page(self, circumstances: Circumstances = _CIRCUMSTANCES) -> str:
@@ -130,6 +130,6 @@ class ReportTests(SynchronousTestCase):
         """Programs get the same figures, unrounded."""
         document = json.loads(as_json(_CIRCUMSTANCES, self.results, judge(self.results)))
         self.assertEqual(document["figures"][0]["samples"], [33123.0])
-        self.assertEqual(document["failures"], {"tls": "haproxy is not installed."})
+        self.assertEqual(document["failures"], {"tls": ["haproxy is not installed."]})
         self.assertEqual(document["skipped"], {"rathole": "no cargo"})
         self.assertEqual({each["verdict"] for each in document["targets"]}, {"not measured"})

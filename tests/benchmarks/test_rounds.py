@@ -6,6 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from benchmarks import results as names
 from benchmarks.bench import QUICK, Bench
+from benchmarks.errors import OutOfTime, UnexpectedAnswer
 from benchmarks.load.visitors import Address
 from benchmarks.peers.peer import Peer
 from benchmarks.rounds import Measured, in_rounds
@@ -36,14 +37,39 @@ class RoundsTests(SynchronousTestCase):
         )
 
     def test_turns(self) -> None:
-        """In each round every load is put on every peer, and every turn's figure is kept."""
+        """In each round every load is put on every peer, backwards in the second; every turn's figure is kept."""
         loads = {variant: lambda peer, variant=variant: self._load(variant + peer.name) for variant in ("1", "2")}
         in_rounds(self.bench, "case", self.peers, loads, 2)
-        self.assertEqual(self.turns, ["1a", "1b", "2a", "2b"] * 2)
+        self.assertEqual(self.turns, ["1a", "1b", "2a", "2b", "1b", "1a", "2b", "2a"])
         results = self.bench.results
-        self.assertEqual(results.figure("case", "2", "a", names.REQUESTS).samples, (3, 7))
-        self.assertEqual(results.figure("case", "2", "a", names.CPU_PER_REQUEST).samples, (9, 21))
-        self.assertEqual(results.figure("case", "2", "a", names.CPU_PER_REQUEST, "y").samples, (6, 14))
+        self.assertEqual(results.figure("case", "2", "a", names.REQUESTS).samples, (3, 8))
+        self.assertEqual(results.figure("case", "2", "a", names.CPU_PER_REQUEST).samples, (9, 24))
+        self.assertEqual(results.figure("case", "2", "a", names.CPU_PER_REQUEST, "y").samples, (6, 16))
+
+    def test_failing_peer(self) -> None:
+        """A peer that fails is noted once and asked no more; the others go on."""
+
+        def load(peer: Peer) -> Measured:
+            if peer.name == "a" and self.turns:
+                raise UnexpectedAnswer("503")
+            return self._load(peer.name)
+
+        in_rounds(self.bench, "case", self.peers, {"1": load, "2": load}, 2)
+        self.assertEqual(self.turns, ["a", "b", "b", "b", "b"])
+        self.assertEqual(len(self.bench.results.failures["case"]), 1)
+        self.assertIn("2: a: ", self.bench.results.failures["case"][0])
+        self.assertEqual(self.bench.results.value("case", "1", "a", names.REQUESTS), 1)
+
+    def test_out_of_time(self) -> None:
+        """When the run's time is over, what was measured is kept."""
+
+        def load(peer: Peer) -> Measured:
+            if len(self.turns) == 3:
+                raise OutOfTime
+            return self._load(peer.name)
+
+        self.assertRaises(OutOfTime, in_rounds, self.bench, "case", self.peers, {"1": load}, 2)
+        self.assertEqual(self.bench.results.figure("case", "1", "b", names.REQUESTS).samples, (2, 3))
 
 
 class PeersTests(SynchronousTestCase):
