@@ -5,7 +5,6 @@ It translates edge.yaml into the data path's own values; what is done with them 
 """
 
 import os
-from typing import Any
 
 from prometheus_client.registry import Collector
 from twisted.internet.defer import Deferred
@@ -22,6 +21,7 @@ from warp_twisted.edge.visitors.crowd import Visitors
 from warp_twisted.edge.visitors.factories import SecureVisitorFactory, VisitorFactory
 from warp_twisted.errors import InvalidSettings
 from warp_twisted.http1.limits import BodyLimits, HeadLimits
+from warp_twisted.reactor import Reactor
 
 STANDARD_OUTPUT = 1
 
@@ -37,7 +37,7 @@ class Serving:
 
     _log = Logger()
 
-    def __init__(self, reactor: Any, settings: EdgeSettings) -> None:
+    def __init__(self, reactor: Reactor, settings: EdgeSettings) -> None:
         self._clock = reactor
         metrics = DataPathMetrics()
         limits = visitor_limits(settings)
@@ -151,7 +151,7 @@ class AccessFile:
             os.close(descriptor)
 
 
-def open_certificates(settings: EdgeSettings, reactor: Any) -> CertificateDirectory:
+def open_certificates(settings: EdgeSettings, reactor: Reactor) -> CertificateDirectory:
     """
     Read the certificates that visitors are shown.
 

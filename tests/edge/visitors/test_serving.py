@@ -1,0 +1,132 @@
+"""Tests of the visitors' side put together from settings."""
+
+import os
+from pathlib import Path
+
+import msgspec
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.edge.certificate_files import write_certificate
+from tests.edge.control import make_settings
+from warp_twisted.edge.refusals import NO_TUNNEL as _REFUSAL
+from warp_twisted.edge.routes.limits import VisitorLimits
+from warp_twisted.edge.visitors.serving import AccessFile, Serving, visitor_limits, visitor_timeouts
+from warp_twisted.errors import InvalidSettings
+from warp_twisted.reactor import as_reactor
+
+PLAIN = {"http": ["tcp:80"], "https": []}
+TIMEOUTS = {"header": 1, "idle": 2, "visitor_stall": 3, "origin_connect": 4, "origin_response": 5, "origin_stall": 6,
+            "upgraded": 7, "idle_stream": 8}  # fmt: skip
+
+
+class TranslationTests(SynchronousTestCase):
+    """edge.yaml in the data path's own values."""
+
+    def test_limits(self) -> None:
+        """Each limit of visitors is taken from the settings."""
+        limits = visitor_limits(
+            make_settings(
+                limits={"head_bytes": 2000, "header_count": 20, "body_bytes": 3000, "connections": 40,
+                        "connections_per_address": 4, "unread_bytes": 5_000_000, "idle_streams_per_route": 6}
+            )
+        )  # fmt: skip
+        self.assertEqual((limits.head.head_bytes, limits.head.header_count, limits.body.body_bytes), (2000, 20, 3000))
+        self.assertEqual((limits.connections, limits.connections_per_address), (40, 4))
+        self.assertEqual((limits.unread_bytes, limits.idle_streams), (5_000_000, 6))
+
+    def test_timeouts(self) -> None:
+        """Each time-out of visitors is taken from the settings."""
+        timeouts = msgspec.structs.asdict(visitor_timeouts(make_settings(timeouts=TIMEOUTS)))
+        self.assertEqual({name: timeouts[name] for name in TIMEOUTS}, TIMEOUTS)
+
+
+class AccessFileTests(SynchronousTestCase):
+    """Where access lines go."""
+
+    def test_appended(self) -> None:
+        """Lines are appended to the file, until it is closed."""
+        path = self.mktemp()
+        Path(path).write_bytes(b"old\n")
+        file = AccessFile(path)
+        file.write(b"new\n")
+        file.close()
+        file.write(b"late\n")
+        self.assertEqual(Path(path).read_bytes(), b"old\nnew\n")
+
+    def test_cannot_be_opened(self) -> None:
+        """A file that cannot be opened is named."""
+        with self.assertRaisesRegex(InvalidSettings, "^log.access: .*/absent/log: No such file"):
+            AccessFile(os.path.join(self.mktemp(), "absent", "log"))
+
+    def test_nowhere(self) -> None:
+        """Without a name nothing is written."""
+        file = AccessFile(None)
+        file.write(b"line\n")
+        self.assertIsNone(file._descriptor)
+
+
+class ServingTests(SynchronousTestCase):
+    """Start, reload and stop."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+
+    def serve(self, **sections: object) -> Serving:
+        """Start to serve."""
+        serving = Serving(as_reactor(self.clock), make_settings(**sections))
+        serving.start()
+        self.addCleanup(serving.stop)
+        return serving
+
+    def test_plain_only(self) -> None:
+        """Without a TLS listener there are no certificates."""
+        serving = self.serve(listen=PLAIN)
+        self.assertIsNone(serving.https)
+        self.assertEqual((serving.certificate_names(), serving.certificate_expiry()), ((), {}))
+        self.assertFalse(serving.has_certificate("app.example"))
+
+    def test_certificates(self) -> None:
+        """With one, the certificates of the directory are shown and named."""
+        directory = Path(self.mktemp())
+        directory.mkdir()
+        write_certificate(directory, "app", ["app.example"])
+        serving = self.serve(certificates=str(directory))
+        self.assertIsNotNone(serving.https)
+        self.assertEqual(serving.certificate_names(), ("app.example",))
+        self.assertEqual(list(serving.certificate_expiry()), ["visitors/app"])
+        self.assertTrue(serving.has_certificate("app.example"))
+
+    def test_no_directory(self) -> None:
+        """A TLS listener needs a directory of certificates."""
+        with self.assertRaisesRegex(InvalidSettings, "^certificates: a directory is needed"):
+            Serving(as_reactor(self.clock), make_settings(certificates=None))
+
+    def test_reload(self) -> None:
+        """Limits, time-outs and the access log are those of the new settings; the log's last lines are not lost."""
+        first, second = self.mktemp(), self.mktemp()
+        serving = self.serve(listen=PLAIN, log={"access": first})
+        visitors = serving.visitors
+        assert visitors.access_log is not None
+        visitors.log_refusal("192.0.2.7", "http", _REFUSAL, b"id-1", 0)
+        self.assertEqual(
+            serving.reload(
+                make_settings(listen=PLAIN, log={"access": second}, limits={"connections": 7}, timeouts={"idle": 9})
+            ),
+            [],
+        )
+        self.assertIn(b"id-1", Path(first).read_bytes())
+        self.assertEqual((visitors.limits.connections, visitors.timeouts.idle), (7, 9))
+        self.assertIs(serving.routes.limits, visitors.limits)
+        visitors.log_refusal("192.0.2.7", "http", _REFUSAL, b"id-2", 0)
+        self.clock.advance(1.0)
+        self.assertIn(b"id-2", Path(second).read_bytes())
+        self.assertNotIn(b"id-2", Path(first).read_bytes())
+
+    def test_reload_that_fails(self) -> None:
+        """Settings that cannot be applied leave everything as it was."""
+        serving = self.serve(listen=PLAIN)
+        before: VisitorLimits = serving.visitors.limits
+        with self.assertRaises(InvalidSettings):
+            serving.reload(make_settings(listen=PLAIN, log={"access": "/nowhere/at/all"}, limits={"connections": 7}))
+        self.assertIs(serving.visitors.limits, before)
