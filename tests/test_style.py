@@ -14,7 +14,6 @@ from tests.test_layers import ROOT, files_of_tests
 UNTESTED = {
     "warp_twisted.http1.limits": "default numbers; tests.http1 reaches each limit where it is obeyed",
     "warp_twisted.edge.visitors.interfaces": "protocols only; mypy holds those who implement them to it",
-    "warp_twisted.testing": "what tests are made of: tests/tunnel and tests/edge run on it",
 }
 # Short pauses on the real clock that no event can take the place of: file → how many, and why.
 PAUSES: dict[str, tuple[int, str]] = {}
@@ -61,8 +60,6 @@ UNTESTED_YET: set[str] = {
     "warp_twisted.reactor",
     "warp_twisted.registry.store",
     "warp_twisted.service_options",
-    "warp_twisted.tunnel.invariants",
-    "warp_twisted.tunnel.limits",
 }
 SILENT_YET: set[str] = {
     "tests/agent/test_settings.py: ParseSettingsTests.test_any_bytes_are_taken_or_refused",
@@ -84,15 +81,10 @@ SILENT_YET: set[str] = {
     "tests/system/dns/test_tcp.py: TcpTests.test_all_connections_together_are_limited",
     "tests/system/dns/test_tcp.py: TcpTests.test_an_idle_connection_is_closed",
     "tests/system/dns/test_tcp.py: TcpTests.test_who_does_not_speak_dns_is_cut_off",
-    "tests/system/tunnel/test_endpoints.py: EndpointTests.test_address_can_be_verified",
-    "tests/system/tunnel/test_endpoints.py: EndpointTests.test_handshakes_are_limited",
-    "tests/system/tunnel/test_tls.py: TlsTests.test_unix_sockets",
     "tests/test_listen_text.py: ServerEndpointTests.test_good",
     "tests/test_log_output.py: LogOutputTests.test_broken_file",
     "tests/test_names.py: LabelSelectorTests.test_any_text",
     "tests/test_systemd.py: SystemdTests.test_nobody_listens",
-    "tests/wire/test_fuzz.py: FuzzTests.test_preamble_and_reply",
-    "tests/wire/test_limits.py: LimitsTests.test_defaults",
 }
 PAUSES_YET: dict[str, int] = {
     "tests/base/test_slices.py": 1,
@@ -113,7 +105,6 @@ PAUSES_YET: dict[str, int] = {
     "tests/system/dns/test_tcp.py": 6,
     "tests/system/dns/test_udp.py": 3,
     "tests/system/dns/test_workers.py": 7,
-    "tests/system/tunnel/test_yamux.py": 1,
 }
 REFERENCES_YET: set[str] = set()
 # Packages that docstrings may name modules of.

@@ -12,6 +12,7 @@ from warp_twisted.wire.frames import HEADER, Role
 from warp_twisted.wire.invariants import check_connection
 from warp_twisted.wire.limits import Limits
 from warp_twisted.wire.preamble import OpeningReader, PreambleReader
+from warp_twisted.wire.states import ConnectionState
 
 FUZZ = settings(deadline=None, derandomize=True, max_examples=300)
 
@@ -159,6 +160,12 @@ class FuzzTests(SynchronousTestCase):
         elif ends:
             reader.stream.end()
         pair.pump()
+        for end in (pair.agent, pair.edge):
+            check_connection(end.connection)
+            self.assertIs(end.connection.state, ConnectionState.OPEN)
+        self.assertLessEqual(len(receiver.openings) + len(receiver.errors), 2)
+        for error in receiver.errors:
+            self.assertIsInstance(error, StreamError)
 
     @FUZZ
     @given(

@@ -11,8 +11,8 @@ class LimitsTests(SynchronousTestCase):
 
     def test_defaults(self) -> None:
         """The defaults are allowed, and so is no growth."""
-        Limits()
-        Limits(max_growth_bytes=0, max_refusals=0)
+        self.assertGreater(Limits().max_growth_bytes, 0)
+        self.assertEqual(Limits(max_growth_bytes=0, max_refusals=0).max_growth_bytes, 0)
 
     def test_zero(self) -> None:
         """A limit that would allow nothing is refused by name."""

@@ -272,6 +272,8 @@ class TlsProtocol(Protocol):
                         records.append(data)
                 except ssl.SSLWantReadError:
                     pass
+        except ssl.SSLZeroReturnError:
+            is_over = True  # what `read` raises, instead of returning nothing, when we said goodbye first
         except ssl.SSLError as error:
             self._deliver(above, records)
             self._break(error)

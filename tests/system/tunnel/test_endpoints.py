@@ -3,16 +3,16 @@
 import socket
 from pathlib import Path
 
-from twisted.internet import reactor
-from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.endpoints import HostnameEndpoint
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.internet.error import ConnectError
 from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
+from tests.case import reactor
 from tests.system.tunnel.authority import Authority, Leaf
+from tests.system.tunnel.loopback import endpoint_of, listen, serve, until
 from warp_twisted.errors import WarpError
 from warp_twisted.testing import RecordingDelegate, RecordingReceiver
 from warp_twisted.tunnel import (
@@ -38,7 +38,8 @@ from warp_twisted.tunnel.errors import (
 )
 from warp_twisted.tunnel.tls import TlsProtocol
 from warp_twisted.wire.control import Enrolled, EnrollRefused, EnrollRequest
-from warp_twisted.wire.errors import WireError
+from warp_twisted.wire.errors import ConnectionLost, WireError
+from warp_twisted.wire.frames import GoAwayCode
 from warp_twisted.wire.preamble import OpeningCode, encode_opening
 from warp_twisted.wire.streams import Stream
 
@@ -76,7 +77,12 @@ class CountingListener(TunnelListener):
         if protocol is not None:
             self.connections += 1
             lost = protocol.connectionLost
-            protocol.connectionLost = lambda reason: (lost(reason), self.gone())  # type: ignore[method-assign,assign]
+
+            def connection_lost(reason: Failure = connectionDone) -> None:
+                lost(reason)
+                self.gone()
+
+            protocol.connectionLost = connection_lost  # type: ignore[method-assign]
         return protocol
 
     def gone(self) -> None:
@@ -129,10 +135,10 @@ class EndpointTests(TestCase):
             max_handshakes=max_handshakes,
             refused=self.refused,
         )
-        self.port = reactor.listenTCP(0, self.listener, interface="127.0.0.1")
+        self.port = listen(self.listener)
         self.addCleanup(lambda: Deferred.fromCoroutine(self.listener.wait_until_idle()))
         self.addCleanup(self.port.stopListening)
-        self.endpoint = HostnameEndpoint(reactor, "127.0.0.1", self.port.getHost().port)
+        self.endpoint = endpoint_of(self.port)
 
     def dial(
         self,
@@ -155,9 +161,29 @@ class EndpointTests(TestCase):
             handshake_seconds=handshake_seconds,
         )
 
+    async def assert_cut_off(self) -> None:
+        """The agent's tunnel was lost without a go-away: the edge refused it before it spoke the tunnel's protocol."""
+        error = await self.agent.is_lost
+        outcome = self.agent.opened[0].outcome
+        assert outcome is not None
+        self.assertIs(outcome.error, error)
+        self.assertEqual((type(error), outcome.code, outcome.by_peer), (ConnectionLost, None, False))
+
+    async def connect(self) -> "_Silence":
+        """Connect without a word."""
+        silence = await self.endpoint.connect(Factory.forProtocol(_Silence))
+        assert isinstance(silence, _Silence)
+        return silence
+
     async def close(self, tunnel: TunnelProtocol) -> None:
         tunnel.close()
         await tunnel.disconnected()
+        assert tunnel.outcome is not None
+        self.assertEqual((tunnel.outcome.code, tunnel.outcome.by_peer), (GoAwayCode.NORMAL, False))
+        edge_end = self.edge.opened[0]
+        await edge_end.disconnected()
+        assert edge_end.outcome is not None
+        self.assertIsInstance(edge_end.outcome.error, ConnectionLost)
 
     async def test_tunnel_carries_a_stream(self) -> None:
         """A request and an answer cross a tunnel whose both ends are proven."""
@@ -173,10 +199,7 @@ class EndpointTests(TestCase):
         stream.write(encode_opening(OpeningCode.OPENED) + b"x" * 300_000)
         stream.end()
         receiver.stream.end()
-        while not receiver.has_ended:
-            waiting: Deferred[None] = Deferred()
-            reactor.callLater(0, waiting.callback, None)
-            await waiting
+        await until(lambda: receiver.has_ended)
         self.assertEqual(len(receiver.data), 300_000)
         self.assertEqual(self.agent.receivers[0].data, b"GET")
         await self.close(tunnel)
@@ -184,13 +207,17 @@ class EndpointTests(TestCase):
     async def test_address_can_be_verified(self) -> None:
         """An edge that is dialled by IP address is checked against the address in its certificate."""
         self.listen()
-        await self.close(await self.dial(name="127.0.0.1"))
+        tunnel = await self.dial(name="127.0.0.1")
+        self.assertEqual((tunnel.outcome, self.agent.opened), (None, [tunnel]))
+        await self.close(tunnel)
 
     async def test_idle_edge_is_probed(self) -> None:
         """The kernel asks an idle edge for signs of life: one that lost its power is noticed as soon as it is back."""
         self.listen()
         tunnel = await self.dial()
-        handle = tunnel.transport._below.getHandle()
+        tls = tunnel.transport
+        assert isinstance(tls, TlsProtocol)
+        handle = tls._below.getHandle()
         self.assertEqual(handle.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE), 1)
         self.assertEqual(handle.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE), PROBE_SECONDS)
         await self.close(tunnel)
@@ -215,7 +242,7 @@ class EndpointTests(TestCase):
         other = Authority(self.directory, "other root")
         await self.dial(leaf=other.leaf("agent1"))
         self.assertIsInstance(await self.is_refused, PeerNotTrusted)
-        await self.agent.is_lost
+        await self.assert_cut_off()
         self.assertEqual(self.edge.opened, [])
 
     async def test_expired_agent_is_refused(self) -> None:
@@ -223,7 +250,7 @@ class EndpointTests(TestCase):
         self.listen()
         await self.dial(leaf=self.authority.leaf("agent1", has_expired=True))
         self.assertIn("expired", str(await self.is_refused))
-        await self.agent.is_lost
+        await self.assert_cut_off()
         self.assertEqual(self.edge.opened, [])
 
     async def test_expired_edge_is_refused(self) -> None:
@@ -238,7 +265,7 @@ class EndpointTests(TestCase):
         self.listen()
         await self.dial(leaf=self.authority.leaf("edge2", is_server=True))
         self.assertIsInstance(await self.is_refused, PeerNotTrusted)
-        await self.agent.is_lost
+        await self.assert_cut_off()
 
     async def test_agent_certificate_does_not_make_an_edge(self) -> None:
         """A certificate that is only for clients is not trusted as an edge's."""
@@ -255,7 +282,7 @@ class EndpointTests(TestCase):
             self.endpoint, "edge1.example.org", context=context, delegate=self.agent, reactor=reactor, turn=self.turn
         )
         self.assertIsInstance(await self.is_refused, NoCertificate)
-        await self.agent.is_lost
+        await self.assert_cut_off()
         self.assertEqual(self.edge.opened, [])
 
     async def test_unknown_protocol_is_refused(self) -> None:
@@ -273,42 +300,46 @@ class EndpointTests(TestCase):
     async def test_silent_client_is_hung_up_on(self) -> None:
         """A connection that sends nothing is closed when the handshake's time is up."""
         self.listen(handshake_seconds=0.05)
-        await self.endpoint.connect(_Silence.factory())
+        await self.connect()
         self.assertIsInstance(await self.is_refused, HandshakeTimedOut)
         self.assertEqual(self.listener.handshakes, 0)
 
     async def test_noise_is_hung_up_on(self) -> None:
         """A connection that does not speak TLS is closed."""
         self.listen()
-        protocol = await self.endpoint.connect(_Silence.factory())
-        protocol.transport.write(b"GET / HTTP/1.1\r\n\r\n")
+        silence = await self.connect()
+        assert silence.transport is not None
+        silence.transport.write(b"GET / HTTP/1.1\r\n\r\n")
         self.assertIsInstance(await self.is_refused, HandshakeFailed)
-        await protocol.is_lost
+        await silence.is_lost
 
     async def test_handshakes_are_limited(self) -> None:
         """A connection above the number of handshakes allowed is closed at once."""
         self.listen(max_handshakes=1)
-        first = await self.endpoint.connect(_Silence.factory())
-        second = await self.endpoint.connect(_Silence.factory())
+        first = await self.connect()
+        second = await self.connect()
         await second.is_lost
+        self.assertIsInstance(await self.is_refused, TooBusy)
         self.is_refused = Deferred()
+        assert first.transport is not None
         first.transport.loseConnection()
         await first.is_lost
-        await self.is_refused
+        self.assertIsInstance(await self.is_refused, HandshakeFailed)
+        self.assertEqual(self.listener.handshakes, 0)
 
     async def test_nobody_listens(self) -> None:
         """Dialling a port where nobody listens fails with Twisted's error."""
         self.listen()
-        await self.port.stopListening()
+        await maybeDeferred(self.port.stopListening)
         await self.assertFailure(self.dial(), ConnectError)
 
     async def test_edge_that_says_nothing(self) -> None:
         """An edge that does not shake hands in time is given up; so is one whose dialling is cancelled."""
         self.listen()
         silence = _Silence()
-        port = reactor.listenTCP(0, Factory.forProtocol(lambda: silence), interface="127.0.0.1")
+        port = serve(lambda: silence)
         self.addCleanup(port.stopListening)
-        self.endpoint = HostnameEndpoint(reactor, "127.0.0.1", port.getHost().port)
+        self.endpoint = endpoint_of(port)
         await self.assertFailure(self.dial(handshake_seconds=0.05), HandshakeTimedOut)
         await silence.is_lost
         silence = _Silence()
@@ -338,10 +369,8 @@ class EndpointTests(TestCase):
         self.listener.max_enrollments = 1
         for _ in range(2):
             await fetch_root(self.endpoint, self.authority.fingerprint, reactor=reactor)
-            while self.listener.enrollments:
-                turn: Deferred[None] = Deferred()
-                reactor.callLater(0, turn.callback, None)
-                await turn
+            await until(lambda: not self.listener.enrollments)
+        self.assertEqual(self.refusals, [self.is_refused.result])
 
     async def test_enrollment(self) -> None:
         """An agent that knows the root's fingerprint gets the root, then a certificate."""
@@ -402,10 +431,6 @@ class _Silence(Protocol):
     def dataReceived(self, data: bytes) -> None:
         if not self.has_heard.called:
             self.has_heard.callback(None)
-
-    @classmethod
-    def factory(cls) -> Factory:
-        return Factory.forProtocol(cls)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self.is_lost.callback(None)

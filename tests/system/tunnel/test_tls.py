@@ -3,9 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 from socket import SO_SNDBUF, SOL_SOCKET
-from typing import Any
 
-from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import HostnameEndpoint, UNIXClientEndpoint, UNIXServerEndpoint, connectProtocol
 from twisted.internet.interfaces import IProtocol, IPushProducer, ITransport
@@ -15,7 +13,9 @@ from twisted.trial.unittest import TestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
+from tests.case import reactor
 from tests.system.tunnel.authority import Authority
+from tests.system.tunnel.loopback import endpoint_of, serve, turn, until
 from warp_twisted.errors import WarpError
 from warp_twisted.tunnel.contexts import agent_context, edge_context
 from warp_twisted.tunnel.tls import BULK_READ_BYTES, HIGH_WATER_BYTES, RECORD_BYTES, TlsProtocol
@@ -63,13 +63,6 @@ class Above(Protocol):
         self.is_paused = True
 
 
-def turn(seconds: float = 0.0) -> Deferred[None]:
-    """Let the reactor turn."""
-    deferred: Deferred[None] = Deferred()
-    reactor.callLater(seconds, deferred.callback, None)
-    return deferred
-
-
 class TlsTests(TestCase):
     """`TlsProtocol` on both sides of a TCP connection."""
 
@@ -87,7 +80,7 @@ class TlsTests(TestCase):
         self.failures: list[WarpError] = []
         self.server, self.client = Above(), Above()
 
-    def tls(self, above: IProtocol, is_server: bool, **arguments: Any) -> TlsProtocol:
+    def tls(self, above: IProtocol, is_server: bool) -> TlsProtocol:
         return TlsProtocol(
             self.contexts[0 if is_server else 1],
             is_server=is_server,
@@ -95,7 +88,6 @@ class TlsTests(TestCase):
             failed=self.failures.append,
             clock=reactor,
             close_seconds=0.2,
-            **arguments,
         )
 
     async def connect(self) -> None:
@@ -107,14 +99,18 @@ class TlsTests(TestCase):
         await self.client.is_connected
 
     def listen(self, build: Callable[[], Protocol]) -> HostnameEndpoint:
-        port: Any = reactor.listenTCP(0, Factory.forProtocol(build), interface="127.0.0.1")  # type: ignore[arg-type]
+        port = serve(build)
         self.addCleanup(port.stopListening)
-        return HostnameEndpoint(reactor, "127.0.0.1", port.getHost().port)
+        return endpoint_of(port)
 
     async def close(self) -> None:
         self.client_tls.loseConnection()
-        await self.client.is_lost
-        await self.server.is_lost
+        await self.assert_lost("closed cleanly", "closed cleanly")
+
+    async def assert_lost(self, client: str, server: str) -> None:
+        """Both protocols hear of the end, once, for these reasons."""
+        self.assertIn(client, await self.client.is_lost)
+        self.assertIn(server, await self.server.is_lost)
 
     async def test_what_it_offers(self) -> None:
         """The protocol above sees addresses, the ALPN protocol and the peer's certificate."""
@@ -167,8 +163,7 @@ class TlsTests(TestCase):
         self.assertEqual(self.client.pauses, 1)
         self.server_tls.transport.resumeProducing()  # type: ignore[union-attr]
         await self.server.wait_for(written)
-        while self.client.is_paused:
-            await turn()
+        await until(lambda: not self.client.is_paused)
         self.client_tls.unregisterProducer()
         await self.close()
 
@@ -190,24 +185,25 @@ class TlsTests(TestCase):
         self.server_tls.transport.pauseProducing()  # type: ignore[union-attr]
         self.client_tls.write(b"x" * 20_000_000)
         self.client_tls.loseConnection()
-        await self.client.is_lost
+        self.assertIn("aborted", await self.client.is_lost)
         self.server_tls.transport.resumeProducing()  # type: ignore[union-attr]
-        await self.server.is_lost
+        self.assertIn("lost", await self.server.is_lost)
+        self.assertLess(self.server.count, 20_000_000)
 
     async def test_end_without_goodbye(self) -> None:
         """A TCP connection that just ends is lost for the protocol above."""
         await self.connect()
         self.client_tls._lose()
-        await self.client.is_lost
-        await self.server.is_lost
+        await self.assert_lost("closed cleanly", "closed cleanly")
+        self.assertEqual((self.server.count, self.client.count), (0, 0))
 
     async def test_abort(self) -> None:
         """Aborting ends it on both sides at once."""
         await self.connect()
         self.client_tls.abortConnection()
         self.client_tls.write(b"lost")
-        await self.client.is_lost
-        await self.server.is_lost
+        await self.assert_lost("aborted", "lost")
+        self.assertEqual(self.server.count, 0)
 
     async def test_broken_record(self) -> None:
         """A record that was changed on the way ends the connection, and none of it is passed on."""
@@ -229,6 +225,7 @@ class TlsTests(TestCase):
         self.server_tls.dataReceived = piecemeal  # type: ignore[method-assign]
         self.client_tls.write(b"x" * 20_000)
         await self.server.wait_for(20_000)
+        self.assertEqual(b"".join(self.server.chunks), b"x" * 20_000)
         await self.close()
 
     async def test_refused_peer_hears_the_end(self) -> None:
@@ -242,8 +239,7 @@ class TlsTests(TestCase):
         self.client_tls = self.tls(self.client, False)
         await connectProtocol(self.listen(lambda: self.server_tls), self.client_tls)
         await self.client.is_lost
-        while not self.failures:
-            await turn()
+        await until(lambda: self.failures)
         self.assertEqual(str(self.failures[0]), "not you")
         self.assertFalse(self.server.is_connected.called)
 
@@ -252,12 +248,17 @@ class TlsTests(TestCase):
         path = Path(self.mktemp()).absolute()
         self.server_tls = self.tls(self.server, True)
         self.client_tls = self.tls(self.client, False)
-        port = await UNIXServerEndpoint(reactor, str(path)).listen(Factory.forProtocol(lambda: self.server_tls))  # type: ignore[arg-type]
+        port = await UNIXServerEndpoint(reactor, str(path)).listen(Factory.forProtocol(lambda: self.server_tls))
         self.addCleanup(port.stopListening)
         await connectProtocol(UNIXClientEndpoint(reactor, str(path)), self.client_tls)
         await self.client.is_connected
         await self.server.is_connected
-        await self.close()
+        self.client_tls.write(b"hello")
+        await self.server.wait_for(5)
+        self.assertEqual(self.server.chunks, [b"hello"])
+        self.client_tls.loseConnection()
+        await self.client.is_lost  # epoll says of a unix socket that hung up only that it did, so the reason varies
+        await self.server.is_lost
 
     async def test_only_sockets(self) -> None:
         """It offers bytes to a socket directly, so another kind of transport is a mistake."""

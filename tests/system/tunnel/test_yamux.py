@@ -6,13 +6,14 @@ import subprocess
 from hashlib import sha256
 from pathlib import Path
 
-from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ProcessDone
-from twisted.internet.protocol import Factory, ProcessProtocol, Protocol, connectionDone
+from twisted.internet.protocol import ProcessProtocol, Protocol, connectionDone
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SkipTest, TestCase
 
+from tests.case import reactor
+from tests.system.tunnel.loopback import port_of, serve, until
 from warp_twisted.testing import RecordingReceiver
 from warp_twisted.wire import Connection, GoAwayCode, Limits, Role, Stream
 from warp_twisted.wire.errors import CannotOpenStream, ConnectionLost, WireError
@@ -24,13 +25,6 @@ GO_PATH = Path("/usr/share/gocode")
 def pattern(size: int) -> bytes:
     """The bytes that the peer sends."""
     return (bytes(range(251)) * (size // 251 + 1))[:size]
-
-
-def turn() -> Deferred[None]:
-    """Let the reactor turn."""
-    deferred: Deferred[None] = Deferred()
-    reactor.callLater(0.001, deferred.callback, None)
-    return deferred
 
 
 class Shell(Protocol):
@@ -46,7 +40,7 @@ class Shell(Protocol):
             role,
             limits,
             stream_opened=self.stream_opened,
-            wake=lambda: reactor.callLater(0, self.flush),
+            wake=self.wake,
             went_away=self.codes.append,
             ponged=self.pongs.append,
         )
@@ -54,6 +48,9 @@ class Shell(Protocol):
     def stream_opened(self, stream: Stream) -> None:
         self.opened.append(stream)
         stream.receiver = Echo(stream)
+
+    def wake(self) -> None:
+        reactor.callLater(0, self.flush)
 
     def flush(self) -> None:
         if self.transport is not None:
@@ -133,6 +130,7 @@ class Peer(ProcessProtocol):
     def ask(self, line: str) -> Deferred[str]:
         answer: Deferred[str] = Deferred()
         self.waiting.append(answer)
+        assert self.transport is not None
         self.transport.write(line.encode() + b"\n")
         return answer
 
@@ -180,16 +178,17 @@ class YamuxTests(TestCase):
     async def start(self, role: Role, limits: Limits | None = None) -> None:
         """Run the peer in the other role."""
         self.shell = Shell(role, limits or Limits())
-        port = reactor.listenTCP(0, Factory.forProtocol(lambda: self.shell), interface="127.0.0.1")
+        port = serve(lambda: self.shell)
         self.addCleanup(port.stopListening)
         self.peer = Peer()
         other = "client" if role is Role.SERVER else "server"
-        address = f"127.0.0.1:{port.getHost().port}"
+        address = f"127.0.0.1:{port_of(port)}"
         reactor.spawnProcess(self.peer, self.program, [self.program, address, other], env={})
         self.addCleanup(self.stop)
         await self.shell.is_connected
 
     async def stop(self) -> None:
+        assert self.peer.transport is not None
         self.peer.transport.closeStdin()
         await self.peer.is_over
         await self.shell.is_lost
@@ -218,12 +217,10 @@ class YamuxTests(TestCase):
         self.assertEqual(self.shell.connection.stream_count, 0)
         value = self.shell.connection.ping()
         self.assertEqual(await self.peer.ask("ping"), "pong")
-        while not self.shell.pongs:  # theirs come from a thread of their own
-            await turn()
+        await until(lambda: self.shell.pongs)  # theirs come from a thread of their own
         self.assertEqual(self.shell.pongs, [value])
         self.assertEqual(await self.peer.ask("goaway"), "gone")
-        while not self.shell.codes:
-            await turn()
+        await until(lambda: self.shell.codes)
         self.assertEqual(self.shell.codes, [GoAwayCode.NORMAL])
         self.assertRaises(CannotOpenStream, self.shell.connection.open_stream, RecordingReceiver())
 
