@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import signal
 import subprocess
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -103,7 +104,7 @@ def recording(pid: int, name: str, directory: Path) -> Iterator[Path]:
     with running(f"perf-{name}", [*command, "--output", str(target)], directory) as recorder:
         recorder.wait_for_file(target)
         yield target
-        recorder.interrupt()
+        recorder.send_signal(signal.SIGINT)
         recorder.wait_for_end(_STOP_SECONDS)
 
 

@@ -148,13 +148,9 @@ class Process:
         except subprocess.TimeoutExpired:
             raise ProgramFailed(f"{self.name} still runs after {timeout:.0f} s:\n{self.log_tail()}") from None
 
-    def terminate(self) -> None:
-        """Ask the program to end, and do not wait for it."""
-        self._popen.send_signal(signal.SIGTERM)
-
-    def interrupt(self) -> None:
-        """Ask the program to end as Ctrl-C does, and do not wait for it."""
-        self._popen.send_signal(signal.SIGINT)
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send the program a signal, and do not wait for what it does."""
+        self._popen.send_signal(number)
 
     def kill(self) -> None:
         """End the program at once, as a crash would: the kernel closes what it had open."""

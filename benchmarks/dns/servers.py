@@ -18,6 +18,7 @@ from benchmarks.processes import Process, free_port, running
 
 WARP = "Warp"
 KNOT = "Knot"
+NSD = "NSD"
 
 _READY_SECONDS = 20.0
 _SOA_QUESTION = b"\0\1\0\0\0\1\0\0\0\0\0\0" + b"\4warp\7example\0" + b"\0\6\0\1"
@@ -70,6 +71,9 @@ _WARP = """
 listen: ["127.0.0.1:{port}"]
 zones: [{{name: {zone}, master_file: {zone_file}}}]
 """
+# As for strangers: loopback is not exempt from the limit on replies to one network, which has its default.
+_WARP_LIMITED = _WARP + "rate_limit: {{exempt: []}}\n"
+_NSD_LIMITED = _NSD.replace("  rrl-ratelimit: 0\n", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,24 +90,23 @@ class Server:
     command: Callable[[Path], list[str]]
 
 
+def _run_nsd(path: Path) -> list[str]:
+    return ["nsd", "-d", "-c", str(path)]
+
+
+def _run_warp(path: Path) -> list[str]:
+    twistd = str(Path(sys.executable).with_name("twistd"))
+    return [sys.executable, twistd, "-n", "--pidfile=", "warp-dns", "--config", str(path)]
+
+
 SERVERS = (
     Server(KNOT, _KNOT, lambda path: ["knotd", "-c", str(path)]),
-    Server("NSD", _NSD, lambda path: ["nsd", "-d", "-c", str(path)]),
+    Server(NSD, _NSD, _run_nsd),
     Server("PowerDNS", _POWERDNS, lambda path: ["pdns_server", f"--config-dir={path.parent}"]),
-    Server(
-        WARP,
-        _WARP,
-        lambda path: [
-            sys.executable,
-            str(Path(sys.executable).with_name("twistd")),
-            "-n",
-            "--pidfile=",
-            "warp-dns",
-            "--config",
-            str(path),
-        ],
-    ),
+    Server(WARP, _WARP, _run_warp),
 )
+LIMITED = (Server(NSD, _NSD_LIMITED, _run_nsd), Server(WARP, _WARP_LIMITED, _run_warp))
+"""With their limits on replies to one network, as on the open internet."""
 
 
 @contextlib.contextmanager

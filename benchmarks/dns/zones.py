@@ -7,7 +7,7 @@ Pure: text out. The random names are drawn with a fixed seed, so that every run 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 ZONE = "warp.example"
 APPLICATIONS = 1500
@@ -33,6 +33,18 @@ def master_file() -> str:
             f'app{number} 30 TXT "release=stable"',
             f"_http._tcp.app{number} 30 SRV 0 10 443 edge1",
         ]
+    return "\n".join(lines) + "\n"
+
+
+def large_master_file(serial: int, names: Sequence[str]) -> str:
+    """Return a zone with an address for each of so many names."""
+    lines = [
+        "$TTL 300",
+        f"@ SOA ns1.{ZONE}. hostmaster.{ZONE}. {serial} 3600 600 1209600 10",
+        f"@ NS ns1.{ZONE}.",
+        "ns1 A 192.0.2.53",
+        *(f"{name} A 192.0.2.{number % 250 + 1}" for number, name in enumerate(names)),
+    ]
     return "\n".join(lines) + "\n"
 
 

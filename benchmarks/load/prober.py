@@ -79,7 +79,7 @@ def probing(address: Address, interval: float, directory: Path) -> Iterator[Prob
     with running("prober", [*command, str(target)], directory, {"PYTHONPATH": str(_ROOT)}) as program:
         program.wait_for_line("asking")
         yield found
-        program.terminate()
+        program.send_signal(signal.SIGTERM)
         program.wait_for_end(_STOP_SECONDS)
     found.asked = [(sent_at, wait) for sent_at, wait in json.loads(target.read_text())]
 

@@ -1,0 +1,1 @@
+"""Benchmarks: questions to DNS servers, on real sockets."""
