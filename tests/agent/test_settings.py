@@ -1,6 +1,5 @@
 """Tests of `warp_twisted.agent.settings`."""
 
-import contextlib
 import json
 
 from hypothesis import given, settings
@@ -158,5 +157,7 @@ class ParseSettingsTests(SynchronousTestCase):
     @given(st.binary(max_size=200))
     def test_any_bytes_are_taken_or_refused(self, content: bytes) -> None:
         """A file that is not text or not YAML is refused, not a crash."""
-        with contextlib.suppress(InvalidSettings):
+        try:
             parse_settings(content)
+        except InvalidSettings as error:
+            self.assertTrue(str(error).startswith("agent.yaml: "))

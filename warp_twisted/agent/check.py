@@ -1,7 +1,7 @@
 """
 What can be known of an agent.yaml before the agent starts: the files that it names, its identity, and its join token.
 
-Nothing is dialled, listened on or written. Tokens are read here for the start as well, so that both say the same.
+Nothing is dialed, listened on or written. Tokens are read here for the start as well, so that both say the same.
 """
 
 from pathlib import Path

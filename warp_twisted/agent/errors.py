@@ -1,5 +1,5 @@
 """
-Why an agent cannot do its work: the sentences that whoever starts it reads.
+Why an agent cannot do its work: the sentences that are read by those who start it.
 
 `exit_code` is what `warp up` exits with: 1 it failed, 3 no edge answers, 4 the fleet refuses this agent.
 """

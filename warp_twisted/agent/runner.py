@@ -1,5 +1,5 @@
 """
-From settings to a running agent, for whoever runs one as a program: `twistd warp-agent` and `warp up`.
+From settings to a running agent, as the programs `twistd warp-agent` and `warp up` run it.
 
 It decides the order: state directory, identity (enrolling with the join token if there is none), agent, metrics; and
 what a reload or a change of the settings file does. Options, environment and files are read by its callers, who hand
@@ -138,7 +138,7 @@ class AgentRunner(Service):
         agent.startService()
 
     async def _identify(self, state: StateDirectory) -> Identity:
-        """Return who the agent is; enroll if it is nobody, too old, or now given a token of another fleet."""
+        """Return who the agent is; enroll if it has no identity, an expired one, or a token of another fleet."""
         why = ""
         try:
             identity = state.load()

@@ -3,6 +3,7 @@
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.agent.links.ends import end_of
 from warp_twisted.agent.links.draining import LEAVE_SECONDS, NOTICE_SECONDS, LeftTunnels, finish_tunnel
 from warp_twisted.testing import RecordingDelegate, RecordingReceiver, TunnelPair, tunnel_pair
 
@@ -53,7 +54,7 @@ class FinishTests(DrainingTestCase):
         finish_tunnel(self.clock, pair.agent, "stop", NOTICE_SECONDS / 2)
         self.clock.advance(NOTICE_SECONDS / 2)
         pair.pump()
-        self.assertTrue(pair.agent.is_over)
+        self.assertEqual(end_of(pair.agent), "NORMAL: the tunnel was drained")
 
 
 class LeftTunnelsTests(DrainingTestCase):
@@ -95,7 +96,7 @@ class LeftTunnelsTests(DrainingTestCase):
         self.left.close_all("now")
         for pair in pairs:
             pair.pump()
-            self.assertTrue(pair.agent.is_over)
+            self.assertEqual(end_of(pair.agent), "NORMAL: now")
             self.left.lost(pair.agent)
         self.assertEqual((bool(self.left), self.lost), (False, 2))
 

@@ -7,6 +7,7 @@ from twisted.internet.error import ConnectionRefusedError
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.agent.links.ends import end_of
 from warp_twisted.agent.edge_address import EdgeAddress
 from warp_twisted.agent.links.backoff import HASTEN_SECONDS, QUICK_SECONDS
 from warp_twisted.agent.links.draining import LEAVE_SECONDS, NOTICE_SECONDS
@@ -133,6 +134,13 @@ class LinkTestCase(SynchronousTestCase):
         """Let the time pass that the link last said it would wait."""
         self.clock.advance(self.delays()[-1])
 
+    def live(self, seconds: float) -> None:
+        """Let time pass while edges answer pings."""
+        for _ in range(int(seconds)):
+            self.clock.advance(1)
+            for pair in self.pairs:
+                pair.pump()
+
     def lose(self, which: int = -1) -> None:
         """Let the network take a tunnel away."""
         self.pairs[which].edge_transport.lose()
@@ -194,7 +202,7 @@ class RetryTests(LinkTestCase):
         pair = self.open()
         self.clock.advance(REGISTER_SECONDS)
         pair.pump()
-        self.assertTrue(pair.agent.is_over)
+        self.assertEqual(end_of(pair.agent), "NORMAL: the edge did not answer our hello")
         self.assertIn("did not answer our hello", self.owner.downs[0][0])
 
     def test_edge_answers_nonsense(self) -> None:
@@ -272,9 +280,10 @@ class LeaveTests(LinkTestCase):
         self.register()
         self.answer(Drain())
         self.register()
-        self.clock.advance(LEAVE_SECONDS)
-        self.pairs[0].pump()
-        self.assertTrue(self.pairs[0].agent.is_over)
+        self.live(LEAVE_SECONDS - 1)
+        self.assertIsNone(end_of(self.pairs[0].agent))
+        self.live(1)
+        self.assertEqual(end_of(self.pairs[0].agent), "NORMAL: the tunnel was drained")
 
     def test_edge_drains_while_registering(self) -> None:
         """An edge that drains before it accepted is tried again later."""
@@ -294,7 +303,7 @@ class LeaveTests(LinkTestCase):
         self.assertEqual(self.edges[0].drains[0].reason, "moved to another edge")
         self.clock.advance(NOTICE_SECONDS)
         self.pairs[0].pump()
-        self.assertFalse(self.pairs[0].agent.is_over)
+        self.assertIsNone(end_of(self.pairs[0].agent))
         for stream in self.owner.streams:
             stream.end()
         self.pairs[0].pump()
@@ -303,7 +312,7 @@ class LeaveTests(LinkTestCase):
         self.owner.streams[0].reset()
         self.owner.streams[1].reset()
         self.pairs[0].pump()
-        self.assertTrue(self.pairs[0].agent.is_over)
+        self.assertEqual(end_of(self.pairs[0].agent), "NORMAL: the tunnel was drained")
 
     def test_move_only_when_up(self) -> None:
         """A link without a tunnel has nothing to move."""
@@ -380,7 +389,7 @@ class DrainTests(LinkTestCase):
         self.clock.advance(NOTICE_SECONDS)
         self.pairs[1].pump()
         self.pairs[0].pump()
-        self.assertTrue(self.pairs[1].agent.is_over)
+        self.assertEqual(end_of(self.pairs[1].agent), "NORMAL: the tunnel was drained")
         self.assertFalse(self.link.has_finished)
         self.owner.streams[0].reset()
         self.pairs[0].pump()
@@ -401,7 +410,7 @@ class DrainTests(LinkTestCase):
             self.link.stop()
             for pair in self.pairs:
                 pair.pump()
-                self.assertTrue(pair.agent.is_over)
+                self.assertEqual(end_of(pair.agent), "NORMAL: the agent stops")
             self.assertTrue(self.link.has_finished)
             dials = len(self.owner.dials)
             self.link.stop()
@@ -433,4 +442,4 @@ class DrainTests(LinkTestCase):
         delegate, _ = self.owner.dials[0]
         self.link.stop()
         pair = tunnel_pair(RecordingDelegate(), delegate, clock=self.clock)
-        self.assertTrue(pair.agent.is_over)
+        self.assertEqual(end_of(pair.agent), "NORMAL: the agent did not wait for this tunnel")

@@ -104,9 +104,10 @@ class AgentTestCase(TestCase):
             return error
         raise self.failureException(f"no {kind.__name__}")
 
-    async def flushed(self) -> None:
-        """Let everything that is on its way on loopback arrive."""
-        await deferLater(reactor, 0.05)
+    async def turns(self, count: int) -> None:
+        """Let the reactor, in which agent, edge and origins all run, turn so often."""
+        for _ in range(count):
+            await deferLater(reactor, 0)
 
     def events_of(self, kind: type[Kind]) -> list[Kind]:
         """Return the events of one kind so far."""

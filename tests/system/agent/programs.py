@@ -8,11 +8,16 @@ from collections.abc import Callable, Sequence
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ProcessDone, ProcessExitedAlready, ProcessTerminated
 from twisted.internet.interfaces import IProcessTransport
-from twisted.internet.protocol import ProcessProtocol
+from twisted.internet.protocol import Factory, ProcessProtocol
 from twisted.python.failure import Failure
 
 from tests.case import reactor
+from tests.system.agent.base import AgentTestCase
+from tests.system.agent.origins import Echo
+from warp_twisted.ca.tokens import format_token
 
+ECHO = Factory.forProtocol(Echo)
+ECHO.noisy = False
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 PATH = os.pathsep.join(os.path.join(REPOSITORY, part) for part in ("", "dns", "warp_twisted/_dropins"))
 
@@ -120,3 +125,31 @@ def warp_up(*options: str, environment: dict[str, str] | None = None, given: str
 def lines(text: str) -> Sequence[str]:
     """Return the lines of a text that are not empty."""
     return [line for line in text.splitlines() if line.strip()]
+
+
+class AgentProgramTestCase(AgentTestCase):
+    """An echo on loopback, a file with a join token, and programs that are ended with the test."""
+
+    timeout = 60
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.echo = f"tcp://127.0.0.1:{self.listen(ECHO)}"
+        self.token = format_token(self.fleet.token(self.edge.port))
+        self.token_file = self.directory / "token"
+        self.token_file.write_text(self.token)
+        self.state = (self.directory / "state").absolute()
+        # Nothing of this machine's user: no demo, no state of earlier runs.
+        self.environment = {"HOME": str(self.directory.absolute()), "XDG_RUNTIME_DIR": str(self.directory.absolute())}
+        self.directory.chmod(0o700)
+
+    def run_program(self, program: Program) -> Program:
+        """Make sure that a program ends with the test."""
+        self.addCleanup(program.end)
+        return program
+
+    async def assert_serves(self, route: int = 0) -> None:
+        """Check that the route answers."""
+        visit = self.edge.visit(route, b"hello")
+        self.assertEqual(await visit.read(5), b"hello")
+        visit.stream.end()

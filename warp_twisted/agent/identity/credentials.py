@@ -1,5 +1,5 @@
 """
-The identity that the agent uses now: for dialling, for renewing, and kept in its state directory.
+The identity that the agent uses now: for dialing, for renewing, and kept in its state directory.
 
 It knows when the certificate should be renewed, not who is asked to.
 """

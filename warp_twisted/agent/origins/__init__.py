@@ -2,7 +2,7 @@
 Origins: what the `service` of an ingress rule may be, and how each kind is reached.
 
 One module and one line in `KINDS` per kind. A kind reads its own service text into a frozen value (no file
-is opened, nothing is dialled) and later says how to reach it: an endpoint to dial, or a protocol to run
+is opened, nothing is dialed) and later says how to reach it: an endpoint to dial, or a protocol to run
 inside the agent. None of them knows streams or tunnels; `agent.origins.splice` joins the two.
 """
 

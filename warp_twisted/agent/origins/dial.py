@@ -3,7 +3,7 @@ From a stream that the edge opened to a connection with the origin, or to the re
 
 `OriginDial` receives the stream while its origin is being connected to, keeps the bytes that arrive early (never
 more than the stream's window, because their credit is not returned), and makes way for a splice. It does not know
-routes, tunnels or settings; whoever starts it hears how the dial went.
+routes, tunnels or settings; the caller hears how the dial went.
 """
 
 from collections.abc import Callable
@@ -57,7 +57,7 @@ def explain(failure: Failure) -> tuple[OpeningCode, str] | None:
     """
     Say why an origin could not be reached, in the words of the opening reply.
 
-    :returns: the code and a detail, or None if the failure is none of an origin's but a mistake of ours.
+    :returns: the code and a detail, or None if the failure is a bug in Warp rather than a problem with the origin.
     """
     error = failure.value
     if isinstance(error, ConnectionRefusedError):
@@ -107,7 +107,7 @@ class Attempt:
     :param ended: called once, unless `cancel` comes first: with the result, and the splice if the origin answered.
     """
 
-    __slots__ = ("_began_at", "_clock", "_connecting", "_dial", "_ended", "_is_over", "_splice", "_timer")
+    __slots__ = ("_began_at", "_clock", "_connecting", "_dial", "_ended", "_has_finished", "_splice", "_timer")
 
     def __init__(
         self,
@@ -119,7 +119,7 @@ class Attempt:
         self._clock = clock
         self._dial = dial
         self._ended = ended
-        self._is_over = False
+        self._has_finished = False
         self._began_at = clock.seconds()
         self._splice = TlsSplice(traffic, self._connected, self._failed) if dial.tls else PlainSplice(traffic)
         self._timer: IDelayedCall = clock.callLater(dial.timeout, self._timed_out)
@@ -129,32 +129,32 @@ class Attempt:
     @property
     def is_pending(self) -> bool:
         """Whether the attempt has not ended yet."""
-        return not self._is_over
+        return not self._has_finished
 
     def cancel(self) -> None:
         """Stop connecting, or drop the connection whose handshake is still going on."""
-        if self._over():
+        if self._finish():
             self._hang_up()
 
     def _transport_connected(self, _: IProtocol) -> None:
-        if self._is_over:
+        if self._has_finished:
             self._hang_up()
         elif not self._dial.tls:
             self._connected(self._splice)
 
     def _connected(self, splice: PlainSplice | TlsSplice) -> None:
-        if self._over():
+        if self._finish():
             self._ended(self._result(OpeningCode.OPENED, ""), splice)
 
     def _failed(self, failure: Failure) -> None:
-        if self._over():
+        if self._finish():
             reason = explain(failure)
             if reason is None:
                 reason = OpeningCode.INTERNAL_ERROR, f"the agent failed: {failure.getErrorMessage()}"
             self._ended(self._result(*reason), None)
 
     def _timed_out(self) -> None:
-        if self._over():
+        if self._finish():
             self._hang_up()
             detail = f"no answer within {self._dial.timeout:g} seconds"
             self._ended(self._result(OpeningCode.ORIGIN_TIMED_OUT, detail), None)
@@ -162,11 +162,11 @@ class Attempt:
     def _result(self, code: OpeningCode, detail: str) -> DialResult:
         return DialResult(code, detail, self._clock.seconds() - self._began_at)
 
-    def _over(self) -> bool:
-        """Note the end; False if it was over before."""
-        if self._is_over:
+    def _finish(self) -> bool:
+        """Note that the attempt has ended; returns False if it had before."""
+        if self._has_finished:
             return False
-        self._is_over = True
+        self._has_finished = True
         if self._timer.active():
             self._timer.cancel()
         return True

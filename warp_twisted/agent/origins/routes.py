@@ -60,13 +60,15 @@ class OriginState:
 class Route:
     """One offered route: what the edge was told, where it leads, and what has passed."""
 
-    __slots__ = ("_dialled", "offer", "origin", "traffic")
+    __slots__ = ("_dial_ended", "offer", "origin", "traffic")
 
-    def __init__(self, offer: RouteOffer, origin: OriginState, dialled: Callable[["Route", DialResult], None]) -> None:
+    def __init__(
+        self, offer: RouteOffer, origin: OriginState, dial_ended: Callable[["Route", DialResult], None]
+    ) -> None:
         self.offer = offer
         self.origin = origin
         self.traffic = Traffic()
-        self._dialled = dialled
+        self._dial_ended = dial_ended
 
     def health(self) -> OriginHealth:
         """Return what the edge is told of the origin."""
@@ -74,9 +76,9 @@ class Route:
         detail = last.detail if last is not None else ""
         return OriginHealth(route_id=self.offer.id, healthy=self.origin.is_healthy, detail=detail)
 
-    def dialled(self, result: DialResult) -> None:
+    def dial_ended(self, result: DialResult) -> None:
         """Note how connecting to the origin for one stream went."""
-        self._dialled(self, result)
+        self._dial_ended(self, result)
 
 
 class Routes:
@@ -149,7 +151,7 @@ class Routes:
             return
         access = route.origin.access
         if isinstance(access, Dial):
-            OriginDial(self._reactor, access, stream, route.traffic, route.dialled)
+            OriginDial(self._reactor, access, stream, route.traffic, route.dial_ended)
         else:
             route.traffic.opened += 1
             self._serve(access, stream)
@@ -194,19 +196,19 @@ class Routes:
             offer = RouteOffer(
                 id=number, hostname=hostname, path=path, service=rule.origin.text, protocol=rule.origin.protocol
             )
-            self._routes[number] = Route(offer, self._origins[origin_key], self._dialled)
+            self._routes[number] = Route(offer, self._origins[origin_key], self._dial_ended)
         self._numbers[key] = number
 
     def _forget(self, number: int) -> None:
         del self._retired[number]
         del self._routes[number]
 
-    def _dialled(self, route: Route, result: DialResult) -> None:
+    def _dial_ended(self, route: Route, result: DialResult) -> None:
         if not result.is_connected:
             route.traffic.failed += 1
-        self._judge(route.origin, result)
+        self._note_result(route.origin, result)
 
-    def _judge(self, origin: OriginState, result: DialResult) -> None:
+    def _note_result(self, origin: OriginState, result: DialResult) -> None:
         was_healthy, origin.last = origin.is_healthy, result
         if origin.is_healthy == was_healthy:
             return
@@ -236,7 +238,7 @@ class Routes:
 
         def done(result: DialResult) -> None:
             origin.probe = None
-            self._judge(origin, result)
+            self._note_result(origin, result)
 
         attempt = probe(self._reactor, origin.access, done)
         if attempt.is_pending:

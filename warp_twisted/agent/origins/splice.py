@@ -89,14 +89,14 @@ class _Splice(Protocol):
         self._traffic = traffic
         self._unsent = 0
         self._edge_ended = False
-        self._is_over = True
+        self._is_closed = True
         self._is_answered = True
         self._asked_at = 0.0
 
     def start(self, stream: Stream) -> None:
         """Begin to pipe: become the receiver of a stream, now that the origin is connected."""
         self._stream = stream
-        self._is_over = False
+        self._is_closed = False
         self._traffic.open += 1
         self._traffic.opened += 1
         stream.receiver = self
@@ -115,9 +115,9 @@ class _Splice(Protocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The origin is gone: end the stream if it went in order, cut it if not."""
-        if self._is_over:
+        if self._is_closed:
             return
-        self._over()
+        self._note_closed()
         stream = self._stream
         if self._edge_ended or reason.check(ConnectionDone):
             stream.receiver = _OriginGone(stream)
@@ -131,9 +131,9 @@ class _Splice(Protocol):
 
     def stream_lost(self, error: WireError) -> None:
         """The visitor, the edge or the tunnel is gone, and with it the reason for this connection."""
-        if self._is_over:
+        if self._is_closed:
             return
-        self._over()
+        self._note_closed()
         self.close()
 
     def resumeProducing(self) -> None:
@@ -145,8 +145,8 @@ class _Splice(Protocol):
     def stopProducing(self) -> None:
         """The origin is gone; `connectionLost` follows."""
 
-    def _over(self) -> None:
-        self._is_over = True
+    def _note_closed(self) -> None:
+        self._is_closed = True
         self._traffic.open -= 1
 
 
@@ -265,7 +265,7 @@ class PlainSplice(_Splice):
             self.transport.loseConnection()
 
     def _finish(self) -> None:
-        self._over()
+        self._note_closed()
         self.transport.unregisterProducer()
         self.transport.loseConnection()
 

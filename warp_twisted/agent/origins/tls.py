@@ -49,7 +49,7 @@ def origin_tls(host: str, request: OriginRequest) -> IOpenSSLClientConnectionCre
     """
     Return the maker of TLS connections to one origin.
 
-    :param host: the name or address that is dialled; `request.server_name` replaces it towards TLS.
+    :param host: the name or address that is dialed; `request.server_name` replaces it towards TLS.
     :raises InvalidSettings: if `request.ca` cannot be read, or `request.server_name` is no name.
     """
     name = host

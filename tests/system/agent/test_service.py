@@ -4,6 +4,7 @@ from twisted.internet.defer import gatherResults
 from twisted.internet.interfaces import IProtocolFactory
 from twisted.internet.protocol import Factory
 
+from tests.agent.links.ends import end_of
 from tests.case import reactor
 from tests.system.agent.base import AgentTestCase
 from tests.system.agent.origins import Echo, Origin, unused_port
@@ -102,6 +103,7 @@ class TunnelTests(LifecycleTestCase):
         await other.until(lambda: len(other.tunnels) == 1)
         await self.edge.until(lambda: len(self.edge.tunnels) == 1)
         await self.until(lambda: agent.tunnels_up == 2)
+        await self.assert_serves(other)
 
     async def test_follows_what_edges_say(self) -> None:
         """Edges that an edge names are dialled too, and remembered for the next start."""
@@ -183,7 +185,7 @@ class TunnelTests(LifecycleTestCase):
         self.assertNotEqual(agent.identity.chain_pem, before.chain_pem)
         self.assertEqual((self.directory / "state" / "chain.pem").read_text(), agent.identity.chain_pem)
         agent._renewal.look()
-        await self.flushed()
+        await self.assert_serves(self.edge)  # what the agent sent before is there by now
         requests = [each for each in self.edge.messages if isinstance(each, control.RenewRequest)]
         self.assertEqual(len(requests), 1)
         cut(self.edge.tunnels[0])
@@ -252,7 +254,7 @@ class ReloadTests(LifecycleTestCase):
         """A reload of the same settings tells the edge nothing."""
         agent = await self.start(self.echo)
         self.assertEqual(agent.reload(parse_settings(f"tunnels: 1\ningress: [{{service: '{self.echo}'}}]")), [])
-        await self.flushed()
+        await self.assert_serves(self.edge)  # what the agent sent before is there by now
         self.assertEqual(self.changes(), [])
 
     async def test_bad_file_is_refused_whole(self) -> None:
@@ -263,9 +265,8 @@ class ReloadTests(LifecycleTestCase):
         )
         error = self.assertRaises(InvalidSettings, agent.reload, bad)
         self.assertIn("ingress[1].originRequest.ca: /nowhere", str(error))
-        await self.flushed()
-        self.assertEqual(self.changes(), [])
         await self.assert_serves(self.edge)
+        self.assertEqual(self.changes(), [])
 
     async def test_edge_refuses_new_routes(self) -> None:
         """Routes that the edge does not take are taken back, and those before them are offered again."""
@@ -323,7 +324,7 @@ class DrainTests(LifecycleTestCase):
         visit.stream.end()
         await visit.over
         await stopped
-        self.assertTrue(tunnel.is_over)
+        self.assertEqual(end_of(tunnel), "lost: the tunnel's connection was lost: Connection was closed cleanly.")
 
     async def test_deadline(self) -> None:
         """A stream that never ends holds the agent up until the deadline and no longer."""

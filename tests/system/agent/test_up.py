@@ -1,0 +1,98 @@
+"""`warp up` as a process, against a small edge on loopback."""
+
+import json
+import os
+
+from tests.system.agent.origins import unused_port
+from tests.system.agent.programs import AgentProgramTestCase, Program, lines, warp_up
+from warp_twisted.ca.tokens import format_token
+from warp_twisted.wire import control
+
+
+class UpTests(AgentProgramTestCase):
+    """The agent as a command."""
+
+    def up(self, *options: str, given: str = "", **environment: str) -> Program:
+        """Start `warp up`."""
+        return self.run_program(warp_up(*options, environment={**self.environment, **environment}, given=given))
+
+    async def test_plain_lines(self) -> None:
+        """It says what it does in lines, serves, and ends with 0 on Ctrl-C."""
+        up = self.up("--hostname", "app.warp.example", "--token-file", str(self.token_file), self.echo)
+        await self.edge.until(lambda: len(self.edge.tunnels) == 4)
+        (route,) = self.edge.hellos[0].routes
+        self.assertEqual((route.hostname, route.service, route.protocol), ("app.warp.example", self.echo, "tcp"))
+        await self.assert_serves()
+        await up.says("is up", times=4)
+        up.signal("INT")
+        self.assertEqual(await up.exited, 0)
+        self.assertIn("enrolled as agent a-1, for *.warp.example\n", up.output)
+        self.assertIn(f"https://app.warp.example -> {self.echo}\n", up.output)
+        self.assertTrue(up.output.endswith("stopped\n"), up.output)
+        self.assertEqual(up.errors, "")
+
+    async def test_json(self) -> None:
+        """With --json each event is an object; options reach the edge; the second start needs no token."""
+        for times in (1, 2):
+            up = self.up("--json", "--label", "release=canary", "--tunnels", "1", "3000", WARP_TOKEN=self.token)
+            await up.says('"event":"published"')
+            up.signal("TERM")
+            self.assertEqual(await up.exited, 0)
+            events = [json.loads(line) for line in lines(up.output)]
+            kinds = [event["event"] for event in events]
+            self.assertEqual("enrolled" in kinds, times == 1)
+            self.assertEqual(kinds[-1], "stopped")
+            (published,) = (event for event in events if event["event"] == "published")
+            self.assertEqual(published["urls"], {"https://brave-otter.warp.example": "http://localhost:3000"})
+        self.assertEqual(self.edge.hellos[-1].labels, {"release": "canary"})
+        self.assertEqual(self.fleet.enrolled, 1)
+
+    async def test_token_from_standard_input(self) -> None:
+        """The token may be piped in."""
+        self.up("--token-file", "-", "--tunnels", "1", "3000", given=self.token + "\n")
+        await self.edge.until(lambda: len(self.edge.tunnels) == 1)
+        self.assertEqual(self.fleet.enrolled, 1)
+
+    async def test_config(self) -> None:
+        """An agent.yaml says what is served, and is followed."""
+        path = self.directory / "agent.yaml"
+        path.write_text(f"tunnels: 1\nstate: {self.state}\ntoken_file: /nowhere\ningress: [{{service: '{self.echo}'}}]")
+        up = self.up("--config", str(path), "--label", "a=b", WARP_TOKEN=self.token)
+        await self.edge.until(lambda: len(self.edge.tunnels) == 1)
+        self.assertEqual(self.edge.hellos[0].labels, {"a": "b"})
+        path.write_text(f"tunnels: 1\nstate: {self.state}\ningress: [{{service: hello-world}}]")
+        up.signal("HUP")
+        await up.says("settings taken: 1 routes")
+
+    async def test_second_interrupt(self) -> None:
+        """A second Ctrl-C does not wait for what is under way, and the status tells."""
+        up = self.up("--token-file", str(self.token_file), self.echo)
+        await self.edge.until(lambda: len(self.edge.tunnels) == 4)
+        visit = self.edge.visit(0, b"hello")
+        await visit.read(5)
+        up.signal("INT")
+        await up.says("draining: 1 streams")
+        up.signal("INT")
+        self.assertEqual(await up.exited, 130)
+
+    async def test_what_is_wrong(self) -> None:
+        """Each way to fail has its status and a line that says what to do."""
+        token = self.fleet.token(unused_port())
+        self.token_file.write_text(format_token(token))
+        for status, reason, arguments in (
+            (1, "no join token was given: ask an operator to run `warp token create`", ["3000"]),
+            (1, "a join token starts with warp1-", ["--token-file", os.devnull, "3000"]),
+            (2, "ORIGIN is missing, such as 3000", []),
+            (2, "service: 'http://x/y' is not a service", ["http://x/y"]),
+            (2, "hostname: 'a..b'", ["--hostname", "a..b", "3000"]),
+            (2, "--label: 'x' is not a label", ["--label", "x", "3000"]),
+            (2, "--config says what is served", ["--config", "x", "3000"]),
+            (3, "no edge of the join token answers", ["--token-file", str(self.token_file), "3000"]),
+        ):
+            up = self.up(*arguments)
+            self.assertEqual((await up.exited, reason in up.errors), (status, True), up.errors)
+            self.assertEqual(len(lines(up.errors)), 1, up.errors)
+        self.edge.answer = lambda message: control.Refused(code="not_allowed", reason="not yours", retry=False)
+        up = self.up("3000", WARP_TOKEN=self.token)
+        self.assertEqual(await up.exited, 4)
+        self.assertIn("warp: not yours (not_allowed)", up.errors)
