@@ -157,7 +157,7 @@ class ResponseTests(SynchronousTestCase):
             if head is None or head.length == UNTIL_CLOSE:
                 return
             reader = make_reader(head.length, BodyLimits())
-            rest = data[len(head.raw) :]
+            rest = data[head.size :]
             payload, rest = (b"", rest) if reader.complete else reader.receive(rest)
         except MessageRefused:
             return

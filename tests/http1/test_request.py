@@ -25,7 +25,7 @@ class ReadingTests(SynchronousTestCase):
         fields = head.fields
         self.assertEqual((head.method, head.target, head.size), (b"GET", b"/a?b", len(data)))
         self.assertEqual((fields.host, fields.authority, fields.length), ("app.example", b"app.example", 0))
-        self.assertEqual((fields.user_agent, fields.accept), ("probe/1", b"text/html"))
+        self.assertEqual((fields.user_agent, head.accept), ("probe/1", b"text/html"))
         self.assertTrue(fields.persistent)
         self.assertFalse(fields.expects_continue)
 
@@ -53,7 +53,7 @@ class ReadingTests(SynchronousTestCase):
         assert third is not None
         self.assertIs(second.fields, first.fields)
         self.assertEqual((second.method, second.target, second.size), (b"POST", b"/other", len(again)))
-        self.assertIn(b"X-A: 2\r\n", third.fields.lines)
+        self.assertIn(b"X-A: 2\r\n", third.lines)
 
     def test_a_section_that_only_begins_the_same(self) -> None:
         """A longer section is never mistaken for the remembered one."""

@@ -3,7 +3,7 @@ Reading an origin's response head, and rebuilding it for the visitor.
 
 As strict as `request`: a response that can be read in two ways is refused whole, so that neither a broken origin
 nor one that somebody made to echo line ends can slip a second response to a visitor. One reader serves one
-connection to an origin and remembers the last head, because origins repeat themselves.
+connection to an origin and remembers heads, as `template`s, because origins repeat themselves.
 """
 
 import re
@@ -35,12 +35,12 @@ from warp_twisted.http1.refusals import (
     UNEXPECTED_BODY,
     MessageRefused,
 )
+from warp_twisted.http1.template import MAX_BYTES, MAX_TEMPLATES, Template, covers, differing
 
 # The space before an empty reason is often left out; it is put back.
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: (" + VALUE + rb"))?\r\n")
 _FIELDS = re.compile(FIELD_LINES + rb"\r\n")
 _PARTIAL_LINE = re.compile(rb"H(?:T(?:T(?:P(?:/(?:1(?:\.(?:[01](?: .*+)?)?)?)?)?)?)?)?", re.DOTALL)
-_MAX_REMEMBERED = 4_096
 
 _DROPPED = frozenset({b"keep-alive", b"proxy-connection", b"proxy-authenticate", b"te", b"x-request-id"})
 _READ = frozenset({b"content-length", b"transfer-encoding", b"connection", b"upgrade", b"date"})
@@ -61,7 +61,7 @@ class ResponseHead(msgspec.Struct, frozen=True):
     """
     A response head that may be passed on.
 
-    :param raw: the head as it came, its empty line included.
+    :param size: how many of the bytes given to the reader belong to the head.
     :param length: body bytes as the fields say, CHUNKED or UNTIL_CLOSE; whether there is a body depends on the method.
     :param persistent: whether the origin keeps the connection, provided that the body's end can be seen.
     :param upgrade: the protocol switched to, in lower case; only with 101.
@@ -69,7 +69,7 @@ class ResponseHead(msgspec.Struct, frozen=True):
     :param framing: the Content-Length line to pass on, or empty.
     """
 
-    raw: bytes
+    size: int
     status: int
     length: int
     persistent: bool
@@ -79,14 +79,28 @@ class ResponseHead(msgspec.Struct, frozen=True):
     framing: bytes
 
 
+class _Known(msgspec.Struct, frozen=True):
+    """
+    Heads of which some values differ.
+
+    :param length_at: which of the values is Content-Length's; -1 if it is always the same.
+    """
+
+    template: Template
+    head: ResponseHead
+    length_at: int
+
+
 class ResponseReader:
     """Reads the response heads of one connection to an origin."""
 
-    __slots__ = ("_checked", "_last", "_limits")
+    __slots__ = ("_checked", "_known", "_last", "_limits", "_raw")
 
     def __init__(self, limits: HeadLimits):
         self._limits = limits
-        self._last: ResponseHead | None = None
+        self._raw = b""  # the last head that was read in full, and
+        self._last: ResponseHead | None = None  # what it means
+        self._known: list[_Known] = []
         self._checked = 0
 
     def read(self, data: bytes) -> ResponseHead | None:
@@ -94,22 +108,41 @@ class ResponseReader:
         Read one head.
 
         :param data: all that has arrived and not been read, from the head's first byte.
-        :returns: None while the head is incomplete; else `len(head.raw)` bytes belong to it.
+        :returns: None while the head is incomplete.
         :raises MessageRefused: as soon as the bytes cannot become a head that is passed on.
         """
+        if self._checked and not self._find_end(data):
+            return None  # it arrives in pieces: it is compared with what is known once, when it is whole
         last = self._last
-        if last is not None and data.startswith(last.raw):
-            self._checked = 0
+        if last is not None and data.startswith(self._raw):
             return last
+        for known in self._known:
+            found = known.template.match(data, 0)
+            if found is not None:
+                return self._recalled(known, *found)
+        end = self._find_end(data)
+        return self._read_head(data[:end]) if end else None
+
+    def _find_end(self, data: bytes) -> int:
+        """Return where the head ends, 0 if that has not arrived; what has arrived is checked as far as possible."""
         end = data.find(b"\r\n\r\n", max(0, self._checked - 3))
         if end < 0 or end + 4 > self._limits.head_bytes:
             self._check_partial(data)
-            return None
+            return 0
         self._checked = 0
-        head = self._read_head(data[: end + 4])
-        if len(head.raw) <= _MAX_REMEMBERED:
-            self._last = head
-        return head
+        return end + 4
+
+    def _recalled(self, known: _Known, size: int, values: list[bytes]) -> ResponseHead:
+        """Return a head that differs from an earlier one in known values only."""
+        if size > self._limits.head_bytes:
+            raise MessageRefused(HEAD_TOO_LARGE)
+        head = known.head
+        length, framing = head.length, head.framing
+        if known.length_at >= 0:
+            length = parse_length(values[known.length_at])
+            framing = b"Content-Length: %d\r\n" % length
+        start = known.template.write(values)
+        return ResponseHead(size, head.status, length, head.persistent, head.upgrade, head.has_date, start, framing)
 
     def _check_partial(self, data: bytes) -> None:
         """Check what has arrived of an incomplete head."""
@@ -130,7 +163,8 @@ class ResponseReader:
         if raw.count(b"\r\n") - 2 > self._limits.header_count:
             raise MessageRefused(TOO_MANY_FIELDS)
         minor, status = int(line[1]), int(line[2])
-        found, kept = _sort_fields(raw[line.end() : -2])
+        sent = raw[line.end() : -4].split(b"\r\n") if len(raw) > line.end() + 2 else []
+        found, kept = _sort_fields(sent)
         options = parse_options(found[b"connection"]) if b"connection" in found else _NO_OPTIONS
         if not options <= _OWN_OPTIONS:
             if not options.isdisjoint(_MUST_STAY):
@@ -138,25 +172,48 @@ class ResponseReader:
             kept = [item for item in kept if item.partition(b":")[0].lower() not in options]
         length, framing = _framing(found, minor, status)
         upgrades = found.get(b"upgrade", ()) if status == 101 and b"upgrade" in options else ()
-        kept.append(b"")
-        fields = b"\r\n".join(kept)
-        return ResponseHead(
-            raw,
+        start = b"HTTP/1.1 %b %b\r\n" % (line[2], line[3] or b"")
+        head = ResponseHead(
+            len(raw),
             status,
             length,
             minor == 1 and b"close" not in options,
             upgrades[0].strip(OPTIONAL_WHITESPACE).lower() if len(upgrades) == 1 else b"",
             b"date" in found,
-            b"HTTP/1.1 %b %b\r\n%b" % (line[2], line[3] or b"", fields),
+            b"%b%b\r\n" % (start, b"\r\n".join(kept)) if kept else start,
             framing,
         )
+        if len(raw) <= MAX_BYTES:
+            self._learn(raw, head, line.end(), sent, kept, start)
+        return head
+
+    def _learn(
+        self, raw: bytes, head: ResponseHead, begin: int, sent: list[bytes], kept: list[bytes], start: bytes
+    ) -> None:
+        """Remember a head, and make a template if it is the last one again but for some values."""
+        before, self._raw = self._raw, raw
+        last, self._last = self._last, head
+        if last is None or not before.startswith(raw[:begin]) or status_has_no_body(head.status):
+            return
+        places = differing(before[begin:-4].split(b"\r\n"), sent, _may_differ)
+        if places is None:
+            return
+        lengths = [at for at, place in enumerate(places) if sent[place][:15].lower() == b"content-length:"]
+        known = _Known(Template(raw[:begin], sent, kept, places, (start, b"")), head, lengths[0] if lengths else -1)
+        self._known = [known, *(other for other in self._known if not covers(places, other.template.places))]
+        del self._known[MAX_TEMPLATES:]
 
 
-def _sort_fields(section: bytes) -> tuple[dict[bytes, list[bytes]], list[bytes]]:
+def status_has_no_body(status: int) -> bool:
+    """Whether a response of this status never has a body, whatever its fields say (RFC 9112 §6.3)."""
+    return status < 200 or status in (204, 304)
+
+
+def _sort_fields(lines: list[bytes]) -> tuple[dict[bytes, list[bytes]], list[bytes]]:
     """Part the lines into those read here (by lower-case name) and those passed on."""
     found: dict[bytes, list[bytes]] = {}
     kept: list[bytes] = []
-    for line in section.split(b"\r\n")[:-1]:
+    for line in lines:
         name, _, value = line.partition(b":")
         if name in _PLAIN:
             kept.append(line)
@@ -169,6 +226,11 @@ def _sort_fields(section: bytes) -> tuple[dict[bytes, list[bytes]], list[bytes]]
             if name == b"date":
                 kept.append(line)
     return found, kept
+
+
+def _may_differ(name: bytes) -> bool:
+    """Whether a field's value may be another one, and the head mean the same but for its length."""
+    return name not in _OURS or name in (b"date", b"content-length")
 
 
 def _framing(found: dict[bytes, list[bytes]], minor: int, status: int) -> tuple[int, bytes]:

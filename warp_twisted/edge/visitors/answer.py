@@ -88,7 +88,7 @@ class Answer:
         read = origin.reader.read
         head = read(data)
         while head is not None and head.status < 200:
-            data = data[len(head.raw) :]
+            data = data[head.size :]
             if head.status == SWITCHING_PROTOCOLS:
                 self._switch(head, data)
                 return True
@@ -99,7 +99,7 @@ class Answer:
         if head is None:
             self._partial = data
             return False
-        return self._respond(head, data[len(head.raw) :], is_request_read)
+        return self._respond(head, data[head.size :], is_request_read)
 
     def _pass_interim(self, head: ResponseHead) -> None:
         """Pass a 1xx response on; HTTP/1.0 visitors would take it for the answer."""
@@ -187,7 +187,7 @@ class Answer:
         page = error_response(
             refusal,
             self._request_id,
-            request.fields.accept,
+            request.accept,
             self._visitors.date(),
             connection=self._connection_line(),
             has_body=request.method != b"HEAD",
