@@ -42,6 +42,7 @@ LAYER_OF = (
     ("warp_twisted.agent*", 3),
     ("warp_base", 0),
     ("warp_base.event_loop", 2),
+    ("warp_base.nonblocking_writer", 2),
     ("warp_base.reactor", 2),
     ("warp_base.slices", 2),
     ("warp_base*", 1),
