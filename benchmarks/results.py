@@ -42,6 +42,7 @@ REST = "at rest"
 LOSS = "all tunnels lost at one instant"
 TUNNELS_PER_SECOND = "tunnels/s"
 REGISTERED_P99 = "hello to acceptance p99 ms"
+FAILED_DIALS = "dials that failed"
 CPU_OF_FIRST = "edge CPU ms/tunnel, first 1/16"
 CPU_OF_LAST = "edge CPU ms/tunnel, last 1/16"
 IDLE_EDGE = "edge % of a core"
@@ -58,7 +59,7 @@ WAIT_ERRORS = "visitor errors"
 MORE_IS_BETTER = frozenset({REQUESTS, CONNECTIONS, DOWN, UP, TUNNELS_PER_SECOND})
 """Of every other metric less is better, save those of `CIRCUMSTANCES`."""
 
-CIRCUMSTANCES = frozenset({VISITORS, TUNNELS, HOSTNAMES, READ, RESUMED, ERRORS})
+CIRCUMSTANCES = frozenset({VISITORS, TUNNELS, HOSTNAMES, READ, RESUMED, ERRORS, FAILED_DIALS})
 """What says how a figure came about rather than how good it is."""
 
 Samples: TypeAlias = float | Sequence[float]

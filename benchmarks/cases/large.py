@@ -107,6 +107,7 @@ class _Run:
             {
                 names.TUNNELS: count,
                 names.HOSTNAMES: len(members.hostnames),
+                names.FAILED_DIALS: registered.failed_dials,
                 names.TUNNELS_PER_SECOND: count / registered.seconds,
                 names.ANSWERED: answered_at - registered.began_at,
                 **_tail("hello to acceptance", registered.without_handshake()),

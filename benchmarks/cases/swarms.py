@@ -28,11 +28,13 @@ class Registered:
     """
     When the tunnels of a swarm were registered, on time.monotonic's clock.
 
+    :param failed_dials: how often nobody answered in time and the agent dialled again.
     :param times: for each tunnel, in the order of acceptance: dialled, hello sent, accepted.
     """
 
     began_at: float
     ended_at: float
+    failed_dials: int
     times: Sequence[tuple[float, float, float]]
 
     @property
@@ -71,16 +73,21 @@ class Swarm:
         deadline = time.monotonic() + timeout
         count = 0
         while True:
-            pattern = f"{swarm.REGISTERED}|{swarm.FAILED}|({count + _PROGRESS_EVERY} tunnels after .*)"
+            pattern = f"{swarm.REGISTERED}|{swarm.FAILED}|(?P<progress>{count + _PROGRESS_EVERY} tunnels after .*)"
             found = self.process.wait_for_line(pattern, deadline - time.monotonic())
-            if found[5] is None:
+            if found["progress"] is None:
                 break
             count += _PROGRESS_EVERY
-            progress(found[5])
-        if found[4] is not None:
-            raise ProgramFailed(f"the swarm: {found[4]}")
+            progress(found["progress"])
+        if found["reason"] is not None:
+            raise ProgramFailed(f"the swarm: {found['reason']}")
         times = msgspec.json.decode(self.times_file.read_bytes(), type=list[tuple[float, float, float]])
-        return Registered(began_at=float(found[2]), ended_at=float(found[3]), times=times)
+        return Registered(
+            began_at=float(found["began"]),
+            ended_at=float(found["ended"]),
+            failed_dials=int(found["failed_dials"]),
+            times=times,
+        )
 
     def check(self) -> None:
         """
@@ -88,7 +95,7 @@ class Swarm:
 
         :raises ProgramFailed: if one was.
         """
-        if "failed" in self.process.log_tail():
+        if "failed: " in self.process.log_tail():
             raise ProgramFailed(self.process.log_tail())
 
 
