@@ -77,6 +77,10 @@ QUICK = Scale(
 )
 
 
+def _print(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
 @dataclass(slots=True, kw_only=True)
 class Bench:
     """
@@ -85,6 +89,7 @@ class Bench:
     :param directory: temporary; gone when the run ends.
     :param file_limit: how many files this process and each program that it starts may open.
     :param peers: the peers that the user wants, of `PEERS`.
+    :param tell: takes a line of progress; printed on standard error.
     :param checkouts: other trees of Warp to run beside this one, by the name that they have in the report.
     """
 
@@ -95,11 +100,12 @@ class Bench:
     checkouts: Mapping[str, Checkout] = field(default_factory=dict)
     results: Results = field(default_factory=Results)
     began_at: float = field(default_factory=time.monotonic)
+    tell: Callable[[str], None] = _print
     _built: dict[str, Path] = field(default_factory=dict)
 
     def progress(self, text: str) -> None:
         """Tell the user, on standard error, what is going on."""
-        print(f"[{time.monotonic() - self.began_at:4.0f} s] {text}", file=sys.stderr, flush=True)
+        self.tell(f"[{time.monotonic() - self.began_at:4.0f} s] {text}")
 
     def fail(self, case: str, reason: str) -> None:
         """Note that a case, or a peer in it, could not be measured."""

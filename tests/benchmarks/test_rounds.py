@@ -1,22 +1,20 @@
 """`benchmarks.rounds`: peers that take turns."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from benchmarks import results as names
-from benchmarks.bench import QUICK, Bench
+from benchmarks.bench import PEERS, QUICK, Bench
 from benchmarks.errors import OutOfTime, UnexpectedAnswer
 from benchmarks.load.visitors import Address
 from benchmarks.peers.peer import Peer
 from benchmarks.rounds import Measured, in_rounds
 
 
-class _QuietBench(Bench):
-    """Tells nobody."""
-
-    def progress(self, text: str) -> None:
-        """Say nothing."""
+def _bench(peers: Sequence[str] = PEERS) -> Bench:
+    return Bench(directory=Path("unused"), scale=QUICK, file_limit=1000, peers=peers, tell=lambda text: None)
 
 
 class RoundsTests(SynchronousTestCase):
@@ -24,7 +22,7 @@ class RoundsTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         """Have two peers."""
-        self.bench = _QuietBench(directory=Path("unused"), scale=QUICK, file_limit=1000)
+        self.bench = _bench()
         nowhere = Address(port=1, hostname="nobody.example")
         self.peers = [Peer(name=name, web=nowhere, tools=nowhere) for name in ("a", "b")]
         self.turns: list[str] = []
@@ -76,7 +74,7 @@ class PeersTests(SynchronousTestCase):
     """Which peers a case gets."""
 
     def _wanted(self, peers: list[str], skipped: dict[str, str]) -> list[str]:
-        bench = _QuietBench(directory=Path("unused"), scale=QUICK, file_limit=1000, peers=peers)
+        bench = _bench(peers)
         bench.results.skipped |= skipped
         return bench.wanted("HAProxy", "rathole", "Warp")
 

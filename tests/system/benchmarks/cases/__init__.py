@@ -1,0 +1,1 @@
+"""Benchmarks: whole cases, with a few tunnels and visitors."""
