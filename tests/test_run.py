@@ -1,4 +1,4 @@
-"""Tests for tests.run: the last line of `make test` says what happened, whatever happened."""
+"""Tests of `tests.run`: the last line of `make test` says what happened, whatever happened."""
 
 from twisted.trial.unittest import SynchronousTestCase
 

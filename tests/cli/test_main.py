@@ -1,4 +1,4 @@
-"""Tests for cli.main: commands are found when called, and every failure is one line and an exit status."""
+"""Tests of `warp_twisted.cli.main`: commands are found when called, and each failure is a line and an exit status."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Tests for cli.output: what people read."""
+"""Tests of `warp_twisted.cli.output`: what people read."""
 
 import io
 from contextlib import redirect_stdout

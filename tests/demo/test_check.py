@@ -1,4 +1,4 @@
-"""Tests for cli.demo_check: how steps are taken and told; what the steps show is in tests.system.demo."""
+"""Tests of `warp_twisted.demo.check`: how steps are taken and told; what the steps show is in tests.system.demo."""
 
 from collections.abc import Awaitable, Callable
 

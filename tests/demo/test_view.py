@@ -1,4 +1,4 @@
-"""Tests for cli.demo_view: what the demo shows, and how it follows the access log."""
+"""Tests of `warp_twisted.demo.view`: what the demo shows, and how it follows the access log."""
 
 from io import StringIO
 from pathlib import Path

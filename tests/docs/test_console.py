@@ -1,4 +1,4 @@
-"""Tests for tests.docs.console: which commands a document holds, and what counts as the same output."""
+"""Tests of `tests.docs.console`: which commands a document holds, and what counts as the same output."""
 
 from twisted.trial.unittest import SynchronousTestCase
 

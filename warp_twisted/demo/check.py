@@ -9,12 +9,12 @@ import hashlib
 import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
 
 from twisted.internet.defer import Deferred, TimeoutError
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 
+from warp_base.reactor import Reactor
 from warp_twisted.cli.errors import DemoFailed, sentence
 from warp_twisted.demo.fleet import HOSTNAME, DemoFleet
 from warp_twisted.demo.ports import ADDRESS
@@ -56,7 +56,7 @@ async def run_steps(steps: list[Step], clock: IReactorTime, say: Callable[[str],
     return True
 
 
-def steps_of(fleet: DemoFleet, reactor: Any) -> list[Step]:
+def steps_of(fleet: DemoFleet, reactor: Reactor) -> list[Step]:
     """Return the steps for a fleet; their sentences name its ports, which it chooses in the first step."""
     path = _Path(fleet, reactor)
     return [
@@ -79,7 +79,7 @@ def steps_of(fleet: DemoFleet, reactor: Any) -> list[Step]:
 class _Path:
     """The steps that look at the fleet through a visitor's eyes."""
 
-    def __init__(self, fleet: DemoFleet, reactor: Any) -> None:
+    def __init__(self, fleet: DemoFleet, reactor: Reactor) -> None:
         self._fleet = fleet
         self._reactor = reactor
         self._made: Visitor | None = None

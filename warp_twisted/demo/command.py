@@ -9,14 +9,17 @@ import signal
 import sys
 from collections import deque
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from warp_twisted.cli.errors import sentence
+from warp_twisted.cli.running import begin_log, tell_failure
 from warp_twisted.errors import WarpError
 
 if TYPE_CHECKING:
+    from twisted.python.failure import Failure
+
+    from warp_base.reactor import Reactor
     from warp_twisted.demo.admin import DemoAdmin
     from warp_twisted.demo.fleet import DemoFleet
     from warp_twisted.demo.view import Picture, Tail, View
@@ -40,11 +43,13 @@ def demo(check: bool) -> int:
     options, and so do `warp status`, `warp token` and `warp agent`. Ctrl-C leaves nothing behind.
     """
     # Twisted is slow to import; `warp demo --help` does not need it.
-    from twisted.internet import reactor
+    from twisted.internet import reactor as installed
 
+    from warp_base.reactor import as_reactor
     from warp_twisted.demo.fleet import DemoFleet
     from warp_twisted.process import prepare
 
+    reactor = as_reactor(installed)
     prepare(reactor)
     return _Run(reactor, DemoFleet(reactor)).run(check)
 
@@ -52,7 +57,7 @@ def demo(check: bool) -> int:
 class _Run:
     """One run of the reactor, from start to an empty temporary directory."""
 
-    def __init__(self, reactor: Any, fleet: "DemoFleet") -> None:
+    def __init__(self, reactor: "Reactor", fleet: "DemoFleet") -> None:
         self._reactor = reactor
         self._fleet = fleet
         self._view: View | None = None
@@ -67,17 +72,19 @@ class _Run:
         :returns: the exit status.
         """
         from twisted.internet.defer import Deferred
-        from twisted.logger import globalLogBeginner
 
-        observer: Any = self._log  # an observer is any callable; the type says more
         self._kept = deque(maxlen=KEPT_LINES) if check else None
-        globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False, discardBuffer=True)
+        begin_log(self._say, "warn")
         reactor = self._reactor
-        working = Deferred.fromCoroutine(self._check() if check else self._show())
-        working.addErrback(self._failed)
+
+        def begin() -> None:
+            Deferred.fromCoroutine(self._check() if check else self._show()).addErrback(self._failed)
+
         reactor.addSystemEventTrigger("before", "shutdown", lambda: Deferred.fromCoroutine(self._stop()))
         # The reactor stops on SIGINT and SIGTERM by itself; a closed terminal should not leave files either.
         reactor.callWhenRunning(signal.signal, signal.SIGHUP, lambda number, frame: reactor.callFromThread(self._end))
+        # Not before: until the reactor has its handlers, Ctrl-C would break into the start anywhere.
+        reactor.callWhenRunning(begin)
         reactor.run()
         return self._status
 
@@ -143,12 +150,8 @@ class _Run:
             if not self._is_stopping:
                 view.show(picture)
 
-    def _failed(self, failure: Any) -> None:
-        self._status = getattr(failure.value, "exit_code", 1)
-        if failure.check(WarpError, OSError):
-            click.echo(f"warp: {sentence(failure.value)}", err=True)
-        else:
-            click.echo(f"warp: the demo failed, which is a defect of Warp\n{failure.getTraceback()}", err=True)
+    def _failed(self, failure: "Failure") -> None:
+        self._status = tell_failure(failure, "the demo")
         self._end()
 
     def _end(self) -> None:
@@ -162,25 +165,18 @@ class _Run:
             self._view.close()
         await self._fleet.stop()
 
-    def _log(self, event: Any) -> None:
+    def _say(self, line: str) -> None:
         """
-        Show what is a warning or worse; a running demo has nothing else to say in a log.
+        Show a warning or worse; a running demo has nothing else to say in a log.
 
         A check provokes warnings by stopping things, so it keeps them for the case that it fails.
         """
-        from twisted.logger import LogLevel, formatEvent
-
-        if event.get("log_level", LogLevel.info) < LogLevel.warn:
-            return
-        failure = event.get("log_failure")
-        text = f"{event['log_level'].name}: {formatEvent(event)}"
-        text += f"\n{failure.getTraceback()}" if failure is not None else ""
         if self._kept is not None:
-            self._kept.append(text)
+            self._kept.append(line)
         elif self._view is not None:
-            self._view.say(text)
+            self._view.say(line)
         else:
-            click.echo(text, err=True)
+            click.echo(line, err=True)
 
 
 async def _look(admin: "DemoAdmin", tail: "Tail") -> "Picture":

@@ -11,12 +11,12 @@ import time
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from msgspec.structs import replace
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
+from warp_base.reactor import Reactor
 from warp_dns.errors import ListenFailed
 from warp_twisted.agent.events import Event, Published, Refused, TunnelUp
 from warp_twisted.agent.identity.enrollment import enroll_agent
@@ -68,7 +68,7 @@ class DemoFleet:
 
     _log = Logger()
 
-    def __init__(self, reactor: Any) -> None:
+    def __init__(self, reactor: Reactor) -> None:
         self._reactor = reactor
         self.ports = WANTED
         remove_left_behind()

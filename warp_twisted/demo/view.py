@@ -13,9 +13,9 @@ from typing import Protocol
 
 import msgspec
 from rich.console import Console, Group, RenderableType
-from rich.live import Live
-from rich.table import Table
 from rich.text import Text
+
+from warp_twisted.cli.terminal import LivePicture, add_numbers, plain_table
 
 RECENT = 8
 MAX_READ_BYTES = 1 << 20  # of the access log at one look; what is older is not looked at
@@ -111,19 +111,17 @@ def welcome(
 
 def draw(picture: Picture) -> RenderableType:
     """Draw a picture for a terminal."""
-    routes = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    routes = plain_table()
     routes.add_column("URL", no_wrap=True)
     routes.add_column("SERVICE", no_wrap=True, overflow="ellipsis")
-    for head in ("TUNNELS", "REQUESTS", "ERRORS"):
-        routes.add_column(head, justify="right", no_wrap=True)
+    add_numbers(routes, "TUNNELS", "REQUESTS", "ERRORS")
     for route in picture.routes:
         cells = str(route.tunnels), str(route.requests), Text(str(route.errors), "red" if route.errors else "dim")
         routes.add_row(Text(route.url, "cyan"), route.service, *cells)
     if not picture.routes:
         routes.add_row(Text("no application is connected", "dim"))
-    recent = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
-    recent.add_column(justify="right", no_wrap=True)
-    recent.add_column(justify="right", no_wrap=True)
+    recent = plain_table(show_header=False)
+    add_numbers(recent, "", "")
     recent.add_column(no_wrap=True, overflow="ellipsis")
     for request in picture.recent:
         colour = "red" if request.status >= 500 else "yellow" if request.status >= 400 else "green"
@@ -146,27 +144,18 @@ class View(Protocol):
         """Show nothing more."""
 
 
-class Screen:
+class Screen(LivePicture):
     """Redraws the picture in place, below what was said."""
 
     def __init__(self, console: Console) -> None:
         self._shown = Picture()
-        self._live = Live(draw(self._shown), console=console, auto_refresh=False, redirect_stdout=False)
-        self._live.start()
+        super().__init__(console, draw(self._shown))
 
     def show(self, picture: Picture) -> None:
         """Draw, if there is anything new."""
         if picture != self._shown:
             self._shown = picture
-            self._live.update(draw(picture), refresh=True)
-
-    def say(self, line: str) -> None:
-        """Print a line above the picture."""
-        self._live.console.print(line, markup=False, highlight=False, soft_wrap=True)
-
-    def close(self) -> None:
-        """Leave the last picture where it is."""
-        self._live.stop()
+            self.redraw(draw(picture))
 
 
 class Lines:

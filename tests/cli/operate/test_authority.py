@@ -1,4 +1,4 @@
-"""Tests for cli.authority: the files that `warp ca` makes, and what it refuses."""
+"""Tests of `warp_twisted.cli.operate.authority`: the files that `warp ca` makes, and what it refuses."""
 
 import json
 import stat

@@ -1,4 +1,4 @@
-"""Tests for cli.status, cli.agents and cli.edge: what operators see of a fleet, and what they ask of an edge."""
+"""Tests of `warp_twisted.cli.operate.status`."""
 
 import json
 import time
@@ -7,7 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.cli.fake_admin import FakeAdmin
 from tests.cli.invoke import invoke
-from warp_twisted.cli.operate import agents, edge, status
+from warp_twisted.cli.operate import status
 from warp_twisted.names import LabelSelector
 
 
@@ -110,68 +110,3 @@ class StatusTests(SynchronousTestCase):
         ran = invoke("status")
         self.assertEqual(ran.status, 1)
         self.assertRegex(ran.errors, r"^warp: the edge answers in a way that this warp does not know .*; update it\n$")
-
-
-class AgentTests(SynchronousTestCase):
-    """`warp agent`."""
-
-    def setUp(self) -> None:
-        self.edge = FakeAdmin()
-        self.edge.answers["GET /v1/agents"] = [
-            {
-                "id": "a-1",
-                "hostnames": ["*.a.example"],
-                "labels": {"x": "1"},
-                "tunnels": 4,
-                "enrolled_at": 1767225600.0,
-            },
-            {"id": "a-2", "revoked_at": 1767225600.0, "reason": "stolen", "tunnels": 0},
-        ]
-        self.patch(agents, "find_admin", lambda option: self.edge)
-
-    def test_list(self) -> None:
-        """Enrolled and revoked agents are told apart."""
-        output = invoke("agent", "list").output
-        self.assertRegex(output, r"a-1 +up +4 +\*\.a\.example +x=1 +2026-01-01 00:00")
-        self.assertRegex(output, r"a-2 +revoked 2026-01-01 00:00 +0")
-
-    def test_selector(self) -> None:
-        """Only agents with matching labels are listed."""
-        self.assertNotIn("a-2", invoke("agent", "list", "--selector", "x=1").output)
-        shown = json.loads(invoke("agent", "list", "--selector", "!x", "--json").output)
-        self.assertEqual([each["id"] for each in shown], ["a-2"])
-
-    def test_revoke(self) -> None:
-        """The reason goes with the revocation."""
-        self.edge.answers["DELETE /v1/agents/a-1"] = {}
-        ran = invoke("agent", "revoke", "a-1", "--reason", "stolen")
-        self.assertEqual((ran.status, ran.output), (0, "Agent a-1 is revoked.\n"))
-        self.assertEqual(self.edge.asked, [("DELETE /v1/agents/a-1", {"reason": "stolen"})])
-
-
-class EdgeTests(SynchronousTestCase):
-    """`warp drain` and `warp reload`."""
-
-    def setUp(self) -> None:
-        self.edge = FakeAdmin()
-        self.edge.answers["POST /v1/drain"] = {"draining": True}
-        self.patch(edge, "find_admin", lambda option: self.edge)
-
-    def test_drain(self) -> None:
-        """The edge is asked, and the answer told."""
-        self.assertEqual(
-            invoke("drain").output, "The edge is draining: it takes nothing new; warp status shows what is left.\n"
-        )
-        self.assertEqual(json.loads(invoke("drain", "--json").output), {"draining": True})
-
-    def test_reload_names_what_waits(self) -> None:
-        """Sections that need a restart are named."""
-        self.edge.answers["POST /v1/reload"] = {"needs_restart": ["listen", "zone"]}
-        self.assertIn("Waiting for a restart: listen, zone.", invoke("reload").output)
-        self.edge.answers["POST /v1/reload"] = {"needs_restart": []}
-        self.assertNotIn("Waiting", invoke("reload").output)
-
-    def test_reload_that_is_refused(self) -> None:
-        """The edge's reason is passed on, and the command fails."""
-        ran = invoke("reload")
-        self.assertEqual((ran.status, ran.errors), (1, "warp: no such thing: POST /v1/reload\n"))

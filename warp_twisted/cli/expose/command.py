@@ -1,5 +1,5 @@
 """
-`warp up`: options, the join token, signals, the log and the terminal; the agent itself is `agent.runner`.
+`warp up`: from options and environment to the agent's settings and join token; `cli.expose.run` runs it.
 
 Ctrl-C and SIGTERM drain: what is under way finishes, and the command ends with 0. A second one ends it at once.
 """
@@ -7,29 +7,24 @@ Ctrl-C and SIGTERM drain: what is under way finishes, and the command ends with 
 import os
 import re
 import shutil
-import signal
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from warp_twisted.agent.errors import NotEnrolled
-from warp_twisted.cli.main import INTERRUPTED
-from warp_twisted.errors import InvalidName, InvalidSettings, WarpError
+from warp_twisted.errors import InvalidName, InvalidSettings
 from warp_twisted.names import HOST_AND_PORT, parse_label
 
 if TYPE_CHECKING:
-    from warp_twisted.agent.events import Event
     from warp_twisted.agent.settings import AgentSettings
     from warp_twisted.ca.tokens import JoinTokenText
-    from warp_twisted.cli.expose.view import View
     from warp_twisted.cli.local import DemoInfo
 
-REDRAW_SECONDS = 0.5
 DEMO_TOKEN_SECONDS = 600.0
 
 _PORT = re.compile(r":?([0-9]{1,5})")
@@ -127,7 +122,10 @@ def up(
         token, temporary = _join_demo(settings, hostnames)
         settings = replace(settings, state=str(temporary))
     try:
-        return _Run(settings, token, config, as_json=as_json, verbose=verbose).run()
+        from warp_twisted.cli.expose.run import AgentRun
+
+        read_again = None if config is None else _rereading(config, settings)
+        return AgentRun(settings, token, read_again, as_json=as_json, verbose=verbose).run()
     finally:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -184,6 +182,23 @@ def _settings_of_file(config: str, labels: Sequence[str]) -> "AgentSettings":
     return replace(settings, labels={**settings.labels, **_labels(labels)})
 
 
+def _rereading(config: str, running: "AgentSettings") -> "Callable[[], AgentSettings]":
+    """Return what reads the file again; what the command line said, and what only a restart changes, stays."""
+
+    def read() -> "AgentSettings":
+        settings = _settings_of_file(config, ())
+        return replace(
+            settings,
+            labels={**settings.labels, **running.labels},
+            tunnels=running.tunnels,
+            metrics=running.metrics,
+            token_file=running.token_file,
+            state=running.state,
+        )
+
+    return read
+
+
 def _labels(texts: Sequence[str]) -> Mapping[str, str]:
     try:
         return dict(parse_label(text) for text in texts)
@@ -225,120 +240,3 @@ def _join_demo(settings: "AgentSettings", hostnames: Sequence[str]) -> tuple["Jo
     }
     token = read(Admin(demo.admin).post("v1", "tokens", body=wish), NewToken).token
     return parse_token(token), Path(tempfile.mkdtemp(prefix="warp-up-"))
-
-
-class _Run:
-    """One run of the reactor, from start to the end of the drain."""
-
-    def __init__(
-        self,
-        settings: "AgentSettings",
-        token: "JoinTokenText | None",
-        config: str | None,
-        *,
-        as_json: bool,
-        verbose: bool,
-    ) -> None:
-        from twisted.internet import reactor
-        from twisted.names.client import lookupService
-
-        from warp_twisted.agent.runner import AgentRunner
-        from warp_twisted.cli.expose.view import open_view
-        from warp_twisted.process import prepare
-
-        prepare(reactor)
-        self._reactor: Any = reactor
-        self._settings = settings
-        self._labels = settings.labels
-        self._config = config
-        self._verbose = verbose
-        self._status = 0
-        self._is_stopping = False
-        self._view: View = open_view(as_json)
-        self._program: AgentRunner = AgentRunner(
-            reactor,
-            settings,
-            read_token=lambda: token,
-            read_settings=self._read_settings if config is not None else None,
-            observe=self._observe,
-            lookup_service=lambda name: lookupService(name, timeout=(1, 2, 4)),
-        )
-
-    def run(self) -> int:
-        """
-        Run until stopped.
-
-        :returns: the exit status.
-        """
-        from twisted.internet.task import LoopingCall
-        from twisted.logger import globalLogBeginner
-
-        observer: Any = self._log  # an observer is any callable; the type says more
-        globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False, discardBuffer=True)
-        self._program.ended.addCallbacks(self._ended, self._failed)
-        redraw = LoopingCall(self._draw)
-        redraw.clock = self._reactor
-        self._reactor.callWhenRunning(self._begin)
-        redraw.start(REDRAW_SECONDS).addErrback(self._failed)
-        self._reactor.run(installSignalHandlers=False)
-        self._view.close()
-        return self._status
-
-    def _begin(self) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, lambda number, frame: self._reactor.callFromThread(self._signalled, number))
-        self._program.startService()
-
-    def _signalled(self, number: int) -> None:
-        if number == signal.SIGHUP and self._config is not None:
-            self._program.reload()
-        elif not self._is_stopping:
-            self._is_stopping = True
-            self._program.stopService()
-        else:
-            self._status = INTERRUPTED
-            self._program.stop_now()
-            self._reactor.stop()
-
-    def _ended(self, _: None) -> None:
-        if self._reactor.running:
-            self._reactor.stop()
-
-    def _failed(self, failure: Any) -> None:
-        self._status = getattr(failure.value, "exit_code", 1)
-        self._view.close()
-        if failure.check(WarpError, OSError):
-            click.echo(f"warp: {' '.join(failure.getErrorMessage().split())}", err=True)
-        else:
-            click.echo(f"warp: the agent failed, which is a defect of Warp\n{failure.getTraceback()}", err=True)
-        self._reactor.callWhenRunning(self._reactor.stop)
-
-    def _read_settings(self) -> "AgentSettings":
-        settings = _settings_of_file(self._config or "", ())
-        return replace(
-            settings,
-            labels={**settings.labels, **self._labels},
-            tunnels=self._settings.tunnels,
-            metrics=self._settings.metrics,
-            token_file=self._settings.token_file,
-            state=self._settings.state,
-        )
-
-    def _observe(self, event: "Event") -> None:
-        self._view.tell(event)
-
-    def _draw(self) -> None:
-        if self._program.agent is not None:
-            self._view.draw(self._program.agent)
-
-    def _log(self, event: Any) -> None:
-        """Show warnings, and with --verbose what is less; events are shown by the view."""
-        from twisted.logger import LogLevel, formatEvent
-
-        level = event.get("log_level", LogLevel.info)
-        if level < (LogLevel.info if self._verbose else LogLevel.error):
-            return
-        failure = event.get("log_failure")
-        text = f"{level.name}: {formatEvent(event)}"
-        text += f"\n{failure.getTraceback()}" if failure is not None else ""
-        self._view.say(text)

@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Protocol
 import click
 import msgspec
 from rich.console import Console, Group, RenderableType
-from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
 from warp_twisted.agent.events import (
@@ -32,6 +30,7 @@ from warp_twisted.agent.events import (
     TunnelUp,
 )
 from warp_twisted.cli.output import span
+from warp_twisted.cli.terminal import LivePicture, add_numbers, plain_table
 
 if TYPE_CHECKING:
     from warp_twisted.agent.service import AgentService
@@ -120,11 +119,10 @@ def picture_of(agent: "AgentService", reasons: Mapping[int, str]) -> Picture:
 
 def draw(picture: Picture) -> RenderableType:
     """Draw a picture for a terminal."""
-    routes = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    routes = plain_table()
     routes.add_column("URL", overflow="fold")
     routes.add_column("ORIGIN", overflow="fold")
-    for head in ("REQUESTS", "ERRORS", "OPEN", "IN", "OUT", "RESPONSE"):
-        routes.add_column(head, justify="right", no_wrap=True)
+    add_numbers(routes, "REQUESTS", "ERRORS", "OPEN", "IN", "OUT", "RESPONSE")
     problems: dict[str, Text] = {}
     for route in picture.routes:
         routes.add_row(
@@ -139,10 +137,10 @@ def draw(picture: Picture) -> RenderableType:
         )
         if route.problem:
             problems[route.origin] = Text(f"{route.origin} does not answer: {route.problem}", "red")
-    tunnels = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    tunnels = plain_table()
     for head in ("TUNNEL", "EDGE", "ADDRESS"):
         tunnels.add_column(head, no_wrap=True)
-    tunnels.add_column("PING", justify="right", no_wrap=True)
+    add_numbers(tunnels, "PING")
     tunnels.add_column("STATE", overflow="fold")
     for row in picture.tunnels:
         state = Text(row.state, "green" if row.is_up else "yellow")
@@ -201,14 +199,13 @@ class View(Protocol):
         """Show nothing more."""
 
 
-class Screen:
+class Screen(LivePicture):
     """Redraws the picture in place, below the events that matter later too."""
 
     def __init__(self, console: Console) -> None:
         self._reasons: dict[int, str] = {}
         self._agent: AgentService | None = None
-        self._live = Live(Text("dialling…", "dim"), console=console, auto_refresh=False, redirect_stdout=False)
-        self._live.start()
+        super().__init__(console, Text("connecting…", "dim"))
 
     def tell(self, event: Event) -> None:
         """Note why tunnels are down, and print what the picture does not show."""
@@ -223,15 +220,7 @@ class Screen:
     def draw(self, agent: "AgentService") -> None:
         """Draw."""
         self._agent = agent
-        self._live.update(draw(picture_of(agent, self._reasons)), refresh=True)
-
-    def say(self, line: str) -> None:
-        """Print a line above the picture."""
-        self._live.console.print(line, markup=False, highlight=False, soft_wrap=True)
-
-    def close(self) -> None:
-        """Leave the last picture where it is."""
-        self._live.stop()
+        self.redraw(draw(picture_of(agent, self._reasons)))
 
 
 class Lines:

@@ -1,4 +1,4 @@
-"""Tests for cli.demo_ports: the wanted ports when they are free, others when they are not."""
+"""Tests of `warp_twisted.demo.ports`: the wanted ports when they are free, others when they are not."""
 
 import socket
 

@@ -1,28 +1,25 @@
-"""Tests of `warp demo` as a program: it serves, others find it, and it leaves nothing behind however it ends."""
+"""Tests of `warp_twisted.demo.command` as a program: it serves, is found, and leaves nothing behind."""
 
 import json
 import shutil
 import signal
 import socket
 
-from twisted.internet import reactor
-from twisted.internet.defer import Deferred
-from twisted.trial.unittest import TestCase
-
+from tests.case import AsyncTestCase, reactor
 from tests.system.demo.program import SERVING, DemoPrograms
 from warp_twisted.demo.check import steps_of
 from warp_twisted.demo.fleet import DemoFleet
 from warp_twisted.demo.ports import ADDRESS, WANTED
 
 
-class DemoTests(TestCase):
+class DemoTests(AsyncTestCase):
     """The demo, each time in directories of its own."""
 
     timeout = 60
 
-    def setUp(self) -> None:
+    async def prepare(self) -> None:
         self.demos = DemoPrograms()
-        self.addCleanup(lambda: Deferred.fromCoroutine(self.demos.close()))
+        self.clean_up_with(self.demos.close)
 
     async def test_check_drives_the_whole_path(self) -> None:
         """`--check` takes every step, says so, exits 0 and leaves nothing behind."""
@@ -73,21 +70,28 @@ class DemoTests(TestCase):
         await program.printed("ok ")
         program.signal("INT")
         await program.ended
+        self.assertNotIn("defect", program.output)
         self.assertEqual(self.demos.left_behind(), [])
 
     async def test_taken_port_is_told(self) -> None:
         """When a port is taken the demo uses another, says so, and works."""
         with socket.socket() as taken:
             taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                taken.bind((ADDRESS, WANTED.http))
-            except OSError:
-                pass  # somebody else has it, which serves as well
-            else:
-                taken.listen()
+            name, port = self.take_one(taken)
             program = self.demos.start("--check")
             self.assertEqual(await program.ended, 0, program.output)
-        self.assertRegex(program.output, rf"(?m)^Note: HTTP port {WANTED.http} is taken: using \d+$")
+        self.assertRegex(program.output, rf"(?m)^Note: {name} port {port} is taken: using \d+$")
+
+    def take_one(self, taken: socket.socket) -> tuple[str, int]:
+        """Listen on a port that a demo wants and nobody has: a demo that others run may end at any moment."""
+        for name, port in (("tunnel", WANTED.tunnel), ("HTTPS", WANTED.https), ("HTTP", WANTED.http)):
+            try:
+                taken.bind((ADDRESS, port))
+            except OSError:
+                continue
+            taken.listen()
+            return name, port
+        self.fail("others have all of the demo's ports")
 
     async def test_demos_that_start_at_once(self) -> None:
         """Demos that want the same ports in the same moment all work, each with ports of its own."""

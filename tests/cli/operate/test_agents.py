@@ -1,0 +1,46 @@
+"""Tests of `warp_twisted.cli.operate.agents`."""
+
+import json
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.cli.fake_admin import FakeAdmin
+from tests.cli.invoke import invoke
+from warp_twisted.cli.operate import agents
+
+
+class AgentTests(SynchronousTestCase):
+    """`warp agent`."""
+
+    def setUp(self) -> None:
+        self.edge = FakeAdmin()
+        self.edge.answers["GET /v1/agents"] = [
+            {
+                "id": "a-1",
+                "hostnames": ["*.a.example"],
+                "labels": {"x": "1"},
+                "tunnels": 4,
+                "enrolled_at": 1767225600.0,
+            },
+            {"id": "a-2", "revoked_at": 1767225600.0, "reason": "stolen", "tunnels": 0},
+        ]
+        self.patch(agents, "find_admin", lambda option: self.edge)
+
+    def test_list(self) -> None:
+        """Enrolled and revoked agents are told apart."""
+        output = invoke("agent", "list").output
+        self.assertRegex(output, r"a-1 +up +4 +\*\.a\.example +x=1 +2026-01-01 00:00")
+        self.assertRegex(output, r"a-2 +revoked 2026-01-01 00:00 +0")
+
+    def test_selector(self) -> None:
+        """Only agents with matching labels are listed."""
+        self.assertNotIn("a-2", invoke("agent", "list", "--selector", "x=1").output)
+        shown = json.loads(invoke("agent", "list", "--selector", "!x", "--json").output)
+        self.assertEqual([each["id"] for each in shown], ["a-2"])
+
+    def test_revoke(self) -> None:
+        """The reason goes with the revocation."""
+        self.edge.answers["DELETE /v1/agents/a-1"] = {}
+        ran = invoke("agent", "revoke", "a-1", "--reason", "stolen")
+        self.assertEqual((ran.status, ran.output), (0, "Agent a-1 is revoked.\n"))
+        self.assertEqual(self.edge.asked, [("DELETE /v1/agents/a-1", {"reason": "stolen"})])
