@@ -91,7 +91,7 @@ class DemoTests(AsyncTestCase):
                 continue
             taken.listen()
             return name, port
-        self.fail("others have all of the demo's ports")
+        raise AssertionError("others have all of the demo's ports")
 
     async def test_demos_that_start_at_once(self) -> None:
         """Demos that want the same ports in the same moment all work, each with ports of its own."""
