@@ -24,7 +24,7 @@ class InvariantTests(SynchronousTestCase):
     def test_sums(self) -> None:
         """Bytes that are counted and nowhere."""
         self.visitor.unread_bytes = 1
-        with self.assertRaisesRegex(AssertionError, "in the queue or the transport"):
+        with self.assertRaisesRegex(AssertionError, "in the queue or in the transport"):
             check_visitor(self.visitor)
 
     def test_exchange(self) -> None:

@@ -5,8 +5,10 @@ Decides which bytes belong to which request, when the visitor is read and when t
 two transports: `plain.PlainVisitor` and `secure.SecureVisitor` differ only in how bytes leave.
 
 A head that arrived whole is served within the same call, with no state kept but the exchange. Requests that are
-pipelined wait in a bounded buffer. Time-outs are one number, `deadline`, that `crowd.Visitors` compares with its
-clock every second; no request sets a timer of its own.
+pipelined wait in a bounded buffer; behind one that the edge has answered by itself they wait for a turn in the queue
+of all visitors (`fair_queue`), because they cost the visitor nothing to send and the edge as much as any. Time-outs
+are one number, `deadline`, that `crowd.Visitors` compares with its clock every second; no request sets a timer of its
+own.
 
 `state` follows `states.VISITOR_TRANSITIONS`. Beside it stand what the transport says (`is_clogged`), what it was told
 (`is_paused`, `_is_bulk`), and the bytes that wait on either side.
@@ -32,6 +34,7 @@ UNSENT_BYTES = 262_144  # that the kernel takes beyond what the visitor's window
 BULK_BYTES = 49_152  # a piece of a body from which on we expect more of the kind
 # Names of this module are found much faster than members of an Enum.
 _NEW, _IDLE, _HEAD, _SERVING = VisitorState.NEW, VisitorState.IDLE, VisitorState.HEAD, VisitorState.SERVING
+_QUEUED = VisitorState.QUEUED
 _CLOSING, _LINGERING, _CLOSED = VisitorState.CLOSING, VisitorState.LINGERING, VisitorState.CLOSED
 _KEEP = Ending.KEEP
 
@@ -58,7 +61,8 @@ class VisitorConnection(Protocol):
     :ivar state: what it is doing.
     :ivar conversation: the request being served, or None between two.
     :ivar is_clogged: whether bytes wait here because the visitor does not read them.
-    :ivar unread_bytes: how many wait, those in the transport included as far as it says when they are gone.
+    :ivar unread_bytes: how many wait here, in either direction; of answers those in the transport included, as far as
+        it says when they are gone.
     :ivar is_paused: whether the visitor is not read.
     :ivar deadline: an instant of the visitors' clock.
     """
@@ -80,6 +84,8 @@ class VisitorConnection(Protocol):
         )
         self._queue: deque[bytes] = deque()
         self._held = b""
+        self._counted_bytes = 0  # of those held, as far as they are counted
+        self._is_beginning = False
         self._is_bulk = False
 
     # Bytes in.
@@ -96,52 +102,108 @@ class VisitorConnection(Protocol):
                 self.hold(data)
             return
         state = self.state
-        if state is _IDLE or state is _NEW or state is _HEAD:
-            self._held = self._held + data if self._held else data
-            self._serve()
+        if state is _QUEUED or (state is _IDLE and self.is_clogged):
+            self.hold(data)
+        elif state is _IDLE or state is _NEW or state is _HEAD:
+            if self._held:
+                data = self._held + data
+            self._held = data
+            if self._serve():
+                self.visitors.queue.add(self)
 
     def hold(self, data: bytes) -> None:
         """Keep bytes that follow the request being served; too many stop the visitor."""
         self._held += data
+        self._count_held()
         if len(self._held) >= self.visitors.limits.held_bytes:
             self.pause_reading()
 
     def take_held(self) -> bytes:
         """Give away the bytes that followed the request."""
         held, self._held = self._held, b""
+        self._count_held()
         return held
 
-    def _serve(self) -> None:
-        """Serve the requests that have arrived, as long as each is answered at once."""
+    def _count_held(self) -> None:
+        """Count what is held, or is no longer."""
+        held = len(self._held)
+        change = held - self._counted_bytes
+        if change:
+            self._counted_bytes = held
+            self.unread_bytes += change
+            self.visitors.count_unread(change)
+
+    def _serve(self) -> bool:
+        """
+        Serve the next request that has arrived.
+
+        :returns: whether the edge has answered it, and the next one waits for a turn.
+        """
+        data = self._held
         try:
-            while self._held and not self.is_clogged:
-                data = self._held
-                head = self._reader.read(data)
-                if head is None:
-                    self._wait_for_head()
-                    return
-                # Nothing is held while the exchange begins: one that ends within the call must not serve the next.
-                self._held = b""
-                self.state = _SERVING
-                exchange = self.conversation = Exchange(self, head)
-                rest = exchange.begin(data[head.size :])
-                if self.state is not _IDLE:
-                    if self.state is _SERVING:
-                        self._held = rest
-                    return
-                self._held = rest
+            head = self._reader.read(data)
         except MessageRefused as error:
             self._refuse(error.refusal)
+            return False
+        if head is None:
+            self._wait_for_head()
+            return False
+        # An exchange that ends within this call must not serve the next request, so it finds nothing held.
+        self._held = b""
+        self._is_beginning = True
+        self.state = _SERVING
+        exchange = self.conversation = Exchange(self, head)
+        try:
+            rest = exchange.begin(data[head.size :])
+        finally:
+            self._is_beginning = False
+        if rest:
+            return self._keep(rest)
+        if self._counted_bytes:
+            self._count_held()
+        return False
+
+    def _keep(self, rest: bytes) -> bool:
+        """Keep what has arrived behind a request; returns whether it waits for a turn."""
+        if self.state is not _SERVING and self.state is not _IDLE:
+            return False
+        self._held = rest
+        self._count_held()
+        if self.state is _SERVING or self.is_clogged:
+            return False
+        self.state = _QUEUED
+        return True
+
+    def take_turn(self) -> bool:
+        """Serve the next of the requests that wait; see `fair_queue.Waiting`."""
+        if self.state is not _QUEUED:
+            return False
+        self.state = _IDLE
+        self.wait(self.visitors.timeouts.idle)
+        is_queued = self._serve()
+        self._resume_if_room()
+        return is_queued
+
+    def _serve_held(self) -> None:
+        """The connection is free: serve what was held meanwhile."""
+        if self._held and self._serve():
+            self.visitors.queue.add(self)
+        self._resume_if_room()
+
+    def _resume_if_room(self) -> None:
+        """Read the visitor again, unless a conversation says when, or too much is held."""
+        if self.is_paused and self.conversation is None and len(self._held) < self.visitors.limits.held_bytes:
+            self.resume_reading()
 
     def _wait_for_head(self) -> None:
         """Wait for the rest: within `header` of its first byte; for the first head, of the connection."""
+        self._count_held()
         if self.state is _IDLE:
             self.state = _HEAD
             self.wait(self.visitors.timeouts.header)
 
     def _refuse(self, refusal: Refusal) -> None:
         """Answer what is no request."""
-        self._held = b""
         self.write(self.visitors.refuse_connection(self, refusal))
         self.linger()
 
@@ -159,10 +221,8 @@ class VisitorConnection(Protocol):
         if ending is _KEEP:
             self.state = _IDLE
             self.wait(self.visitors.timeouts.idle)
-            if self.is_paused:
-                self.resume_reading()
-            if self._held:
-                self._serve()
+            if not self._is_beginning and not self.is_clogged and (self._held or self.is_paused):
+                self._serve_held()
         elif ending is Ending.ABORT:
             self.abort()
         elif ending is Ending.LINGER or self._held:
@@ -180,6 +240,8 @@ class VisitorConnection(Protocol):
         """The deadline has passed."""
         if self.conversation is not None:
             self.conversation.timed_out()
+        elif self.state is _QUEUED:
+            self.wait(self.visitors.timeouts.idle)  # it is the edge that is slow
         elif self.state is _CLOSING or self.state is _LINGERING or self.is_clogged:
             self.abort()
         elif self._held:
@@ -208,7 +270,7 @@ class VisitorConnection(Protocol):
 
     def _make_progress(self) -> None:
         """The transport takes more: it is given the next piece, so that a slow visitor is told from a stalled one."""
-        self._settle(self._given_bytes)
+        self._discount(self._given_bytes)
         if self._queue:
             self.wait(self.visitors.timeouts.visitor_stall)
             self._give()
@@ -218,7 +280,7 @@ class VisitorConnection(Protocol):
             self.conversation.visitor_drained()
         elif self.state is _IDLE:
             self.wait(self.visitors.timeouts.idle)
-            self._serve()
+            self._serve_held()
         elif self.state is _CLOSING or self.state is _LINGERING:
             self._say_goodbye()
 
@@ -234,7 +296,7 @@ class VisitorConnection(Protocol):
         self._given_bytes = len(piece)
         self._put(piece)
 
-    def _settle(self, count: int) -> None:
+    def _discount(self, count: int) -> None:
         """Note that bytes which waited are gone."""
         self._given_bytes = 0
         if count:
@@ -269,8 +331,9 @@ class VisitorConnection(Protocol):
         """Nothing is read or written any more: forget what waits, and tell the conversation."""
         self.state = _CLOSED
         self._held = b""
+        self._counted_bytes = 0
         self._queue.clear()
-        self._settle(self.unread_bytes)
+        self._discount(self.unread_bytes)
         conversation, self.conversation = self.conversation, None
         if conversation is not None:
             conversation.visitor_lost()
@@ -280,6 +343,7 @@ class VisitorConnection(Protocol):
             return
         self.state = state
         self._held = b""
+        self._count_held()
         self.resume_reading()
         if not self.is_clogged:
             self._say_goodbye()

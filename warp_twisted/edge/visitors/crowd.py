@@ -21,6 +21,7 @@ from warp_twisted.edge.routes.limits import ConnectionCounts, VisitorLimits, Vis
 from warp_twisted.edge.routes.pool import OriginStream
 from warp_twisted.edge.routes.table import RouteTable
 from warp_twisted.edge.visitors.access_log import AccessEntry, AccessLog
+from warp_twisted.edge.visitors.fair_queue import FairQueue
 from warp_twisted.edge.visitors.interfaces import OpenConnection
 from warp_twisted.edge.visitors.pages import response as error_response
 from warp_twisted.http1.refusals import Refusal
@@ -72,6 +73,7 @@ class Visitors:
         self.connections: set[OpenConnection] = set()
         self.counts = ConnectionCounts(self.limits)
         self.now = seconds() + self.timeouts.tick
+        self.queue = FairQueue(clock)
         self._ending: dict[Stream, float] = {}
         self._id_prefix = secrets.token_hex(4).encode() + b"-%08x"
         self._next_number = itertools.count(1).__next__
@@ -94,6 +96,7 @@ class Visitors:
             if call is not None:
                 call.cancel()
         self._making_room = self._welcoming = None
+        self.queue.stop()
         for connection in list(self.connections):
             connection.abort()
         self.routes.close_idle()
@@ -168,11 +171,11 @@ class Visitors:
 
     def count_unread(self, count: int) -> None:
         """
-        Note that bytes begin or cease to wait for a visitor to read them.
+        Note that bytes begin or cease to wait, for a visitor to read them or for what it sent to be served.
 
-        The credit for them was given before they came, so nothing but a whole tunnel could be told to wait; that would
-        hold everybody back. Above the limit the slowest visitors are cut instead, after this turn of the reactor, as
-        Envoy resets the streams that hold most memory.
+        The credit for answers was given before they came, so nothing but a whole tunnel could be told to wait; that
+        would hold everybody back. Above the limit the slowest visitors are cut instead, after this turn of the
+        reactor, as Envoy resets the streams that hold most memory.
         """
         metrics = self.metrics
         metrics.unread_bytes += count

@@ -13,6 +13,7 @@ from warp_twisted.edge.routes.limits import VisitorLimits, VisitorTimeouts
 from warp_twisted.edge.routes.pool import OriginStream
 from warp_twisted.edge.routes.table import RouteTable
 from warp_twisted.edge.visitors.access_log import AccessLog
+from warp_twisted.edge.visitors.fair_queue import FairQueue, Waiting
 from warp_twisted.edge.visitors.states import Ending
 from warp_twisted.http1.refusals import Refusal
 
@@ -109,10 +110,9 @@ class Visitor(Protocol):
         """Close now."""
 
 
-class OpenConnection(Protocol):
+class OpenConnection(Waiting, Protocol):
     """A visitor's connection, as far as all of them are looked after together."""
 
-    address: str
     deadline: float
     unread_bytes: int
 
@@ -126,18 +126,16 @@ class OpenConnection(Protocol):
     def close_if_idle(self, *, even_if_new: bool) -> None:
         """Close unless there is a request, or may be one on its way."""
 
-    def abort(self) -> None:
-        """Close now."""
-
 
 class VisitorSide(Shared, Protocol):
     """What all connections share, as far as a connection uses it."""
 
     via: str
     upgrades: frozenset[bytes]
+    queue: FairQueue
 
     def count_unread(self, count: int) -> None:
-        """Note that bytes begin or cease to wait for a visitor to read them."""
+        """Note that bytes begin or cease to wait, for a visitor to read them or for what it sent to be served."""
 
     def connected(self, connection: OpenConnection) -> None:
         """A connection is ready for requests."""

@@ -23,8 +23,11 @@ def check_visitor(visitor: VisitorConnection) -> None:
     state, held, conversation = visitor.state, visitor._held, visitor.conversation
     waiting = sum(map(len, visitor._queue))
     _hold((conversation is not None) is (state is VisitorState.SERVING), f"{state} goes with {conversation}")
-    _hold(visitor.unread_bytes == visitor._given_bytes + waiting, "bytes that wait are in the queue or the transport")
-    _hold(visitor.is_clogged or not visitor.unread_bytes, "bytes wait only for a visitor that does not read")
+    unread = visitor._given_bytes + waiting
+    _hold(visitor._counted_bytes == len(held), "what is held is counted")
+    _hold(visitor.unread_bytes == unread + len(held), "bytes that wait are held, in the queue or in the transport")
+    _hold(visitor.is_clogged or not unread, "an answer waits only for a visitor that does not read")
+    _hold(state is not VisitorState.QUEUED or (bool(held) and not visitor.is_clogged), "who is queued has work")
     _hold(state is not VisitorState.HEAD or bool(held), "a head has begun")
     _hold(
         state is not VisitorState.IDLE or not held or visitor.is_clogged, "what arrived is served, or the answer waits"

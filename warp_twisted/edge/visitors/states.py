@@ -14,6 +14,7 @@ class VisitorState(Enum):
 
     NEW = "connected; its first request must arrive whole within `header`"
     IDLE = "between two requests; the next must begin within `idle`"
+    QUEUED = "requests that have arrived wait for a turn in the queue of all visitors"
     HEAD = "part of a later request's head has arrived; the rest must arrive within `header`"
     SERVING = "a conversation has it: an exchange, or the splice that follows one"
     CLOSING = "it closes when everything written is gone"
@@ -27,6 +28,8 @@ class VisitorEvent(Enum):
     HEAD_BEGAN = "part of a head arrived"
     REQUEST_READ = "a whole head arrived"
     ANSWERED = "the answer is written, and the connection stays"
+    MORE = "the edge has answered, and behind that request more has arrived"
+    TURN = "its turn has come"
     CLOSE = "the last words are written"
     CLOSE_UNREAD = "the last words are written, and the visitor may still be sending"
     CUT = "the transport is gone, or is to go at once"
@@ -38,6 +41,8 @@ VISITOR_TRANSITIONS: dict[tuple[VisitorState, VisitorEvent], VisitorState] = {
     (VisitorState.IDLE, VisitorEvent.REQUEST_READ): VisitorState.SERVING,
     (VisitorState.HEAD, VisitorEvent.REQUEST_READ): VisitorState.SERVING,
     (VisitorState.SERVING, VisitorEvent.ANSWERED): VisitorState.IDLE,
+    (VisitorState.IDLE, VisitorEvent.MORE): VisitorState.QUEUED,
+    (VisitorState.QUEUED, VisitorEvent.TURN): VisitorState.IDLE,
     **{
         (state, event): after
         for state in (VisitorState.NEW, VisitorState.IDLE, VisitorState.HEAD, VisitorState.SERVING)

@@ -1,0 +1,73 @@
+"""
+Visitors that do their worst, each attack a function; they mean no harm to anybody but `tests.system.edge.victim`.
+
+`python -m tests.system.edge.attacks KIND PORT [NAME=NUMBER ...]` runs one until it is killed. It says `begun` when all
+its connections are made and busy.
+"""
+
+import contextlib
+import resource
+import select
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+Piece = Callable[[], bytes]
+
+
+def connect(port: int, count: int, first: bytes = b"") -> list[socket.socket]:
+    """Connect as many visitors, and let each say something."""
+    clients = []
+    for _ in range(count):
+        client = socket.create_connection(("127.0.0.1", port))
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        client.sendall(first)
+        client.setblocking(False)
+        clients.append(client)
+    return clients
+
+
+def send_for_ever(clients: list[socket.socket], data: bytes, *, reads: bool, rest: float = 0.0) -> Iterator[None]:
+    """Send the same bytes over and over on each connection, as fast as they are taken; what comes is dropped."""
+    poll = select.epoll()
+    by_number = {client.fileno(): client for client in clients}
+    at = dict.fromkeys(by_number, 0)
+    for number in by_number:
+        poll.register(number, select.EPOLLOUT | (select.EPOLLIN if reads else 0))
+    while True:
+        for number, events in poll.poll(1.0):
+            client = by_number[number]
+            with contextlib.suppress(BlockingIOError):
+                if events & select.EPOLLIN:
+                    client.recv(1 << 20)
+                if events & select.EPOLLOUT:
+                    at[number] += client.send(data[at[number] : at[number] + 262_144])
+                    at[number] %= len(data)
+        yield
+        if rest:
+            time.sleep(rest)
+
+
+def pipelined_refusals(port: int, *, connections: int = 20) -> Iterator[None]:
+    """Pipeline requests that the edge answers by itself: 5 MB of them on each connection, again and again."""
+    request = b"GET / HTTP/1.1\r\nHost: x.example\r\n\r\n"
+    yield from send_for_ever(connect(port, connections), request * (5_000_000 // len(request)), reads=True)
+
+
+KINDS: dict[str, Callable[..., Iterator[None]]] = {function.__name__: function for function in (pipelined_refusals,)}
+
+
+def _main(kind: str, port: int, **numbers: int) -> None:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+    attack = KINDS[kind](port, **numbers)
+    next(attack)
+    print("begun", flush=True)
+    for _ in attack:
+        pass
+
+
+if __name__ == "__main__":
+    _main(
+        sys.argv[1], int(sys.argv[2]), **{name: int(text) for name, _, text in (a.partition("=") for a in sys.argv[3:])}
+    )

@@ -1,0 +1,53 @@
+"""Tests that a visitor who does its worst costs another visitor next to nothing, on real sockets."""
+
+from collections.abc import Callable
+
+from twisted.internet.threads import deferToThread
+from twisted.trial.unittest import TestCase
+
+from tests.system.edge.victim import RunningEdge, Waits, edge_process
+
+SECONDS = 3.0
+WORST_SECONDS = 0.25
+SLOWER = 1.2  # of the median
+NOISE_SECONDS = 0.003  # of the median on a machine that others use as well
+ATTEMPTS = 3  # a machine that is busy with something else may spoil a measurement, but not each
+
+
+class AttackTests(TestCase):
+    """While an attack runs, another visitor's answers come as soon as before."""
+
+    timeout = 120
+
+    async def assert_unharmed(
+        self, kind: str, check: Callable[[RunningEdge], None] | None = None, **limits: float
+    ) -> None:
+        """Measure a visitor's waits before and during an attack."""
+
+        def measure() -> tuple[Waits, Waits]:
+            with edge_process(**limits) as edge:
+                edge.visit(0.3)
+                quiet = edge.visit(SECONDS / 2)
+                with edge.attacked(kind):
+                    attacked = edge.visit(SECONDS)
+                    if check is not None:
+                        check(edge)
+            return quiet, attacked
+
+        seen = []
+        for _ in range(ATTEMPTS):
+            quiet, attacked = await deferToThread(measure)
+            if attacked.median < quiet.median * SLOWER + NOISE_SECONDS and attacked.worst < WORST_SECONDS:
+                return
+            seen.append(f"{quiet}; attacked: {attacked}")
+        self.fail("\n".join(seen))
+
+    async def test_pipelined_refusals(self) -> None:
+        """Megabytes of requests that the edge answers by itself, on twenty connections."""
+
+        def check(edge: RunningEdge) -> None:
+            said = edge.ask()
+            self.assertGreater(said["refusals"]["unknown-hostname"], 100, "they are served meanwhile")
+            self.assertLess(said["unread"], 20 * (65_536 * 2 + 262_144), "what waits of each is bounded")
+
+        await self.assert_unharmed("pipelined_refusals", check)

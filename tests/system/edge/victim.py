@@ -1,0 +1,173 @@
+"""
+An edge in a process of its own, a visitor who only wants to be served, and visitors who do their worst meanwhile.
+
+`python -m tests.system.edge.victim` runs the edge: it prints its port, and a line of JSON about itself for each line
+that it reads. The attacks run in a process as well, so that what they cost is not the edge's.
+"""
+
+import json
+import os
+import resource
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[3]
+GET = b"GET / HTTP/1.1\r\nHost: app.example\r\n\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """
+    How long a visitor waited for its answers, in seconds.
+
+    :ivar each: of each request, in order.
+    """
+
+    each: list[float] = field(default_factory=list)
+
+    @property
+    def median(self) -> float:
+        """Half of the answers came sooner."""
+        return median(self.each)
+
+    @property
+    def worst(self) -> float:
+        """The longest wait."""
+        return max(self.each)
+
+    def __str__(self) -> str:
+        return f"{len(self.each)} answers, median {self.median * 1000:.1f} ms, worst {self.worst * 1000:.0f} ms"
+
+
+@dataclass(frozen=True, slots=True)
+class RunningEdge:
+    """An edge in a process of its own; its origin answers every GET, and takes no body."""
+
+    process: "subprocess.Popen[bytes]"
+    port: int
+
+    def ask(self) -> Mapping[str, Any]:
+        """Return what the edge says about itself: bytes that wait, its longest turn, its refusals, its memory."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(b"\n")
+        self.process.stdin.flush()
+        answer: Mapping[str, Any] = json.loads(self.process.stdout.readline())
+        return answer
+
+    def visit(self, seconds: float, *, every: float = 0.01) -> Waits:
+        """Ask for the same page over and over, on one connection."""
+        waits = Waits()
+        with socket.create_connection(("127.0.0.1", self.port), timeout=30) as client:
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            ends_at = time.monotonic() + seconds
+            while time.monotonic() < ends_at:
+                began = time.perf_counter()
+                client.sendall(GET)
+                answer = b""
+                while not answer.endswith(b"\r\n\r\nok"):
+                    piece = client.recv(65_536)
+                    assert piece, answer
+                    answer += piece
+                waits.each.append(time.perf_counter() - began)
+                time.sleep(every)
+        return waits
+
+    @contextmanager
+    def attacked(self, kind: str, **numbers: int) -> Iterator[None]:
+        """Let an attack of `tests.system.edge.attacks` run meanwhile."""
+        arguments = [f"{name}={number}" for name, number in numbers.items()]
+        with _running("tests.system.edge.attacks", kind, str(self.port), *arguments) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"begun\n", "the attack has begun"
+            yield
+            assert process.poll() is None, "the attack still runs"
+
+
+@contextmanager
+def edge_process(**limits: float) -> Iterator[RunningEdge]:
+    """
+    Run an edge.
+
+    :param limits: of `VisitorLimits`, where they are not the defaults.
+    """
+    with _running("tests.system.edge.victim", json.dumps(limits)) as process:
+        assert process.stdout is not None
+        yield RunningEdge(process, int(process.stdout.readline()))
+
+
+@contextmanager
+def _running(module: str, *arguments: str) -> Iterator["subprocess.Popen[bytes]"]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", module, *arguments], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def _main(limits: Mapping[str, Any]) -> None:
+    from twisted.internet import reactor as installed
+    from twisted.internet.defer import Deferred
+    from twisted.internet.stdio import StandardIO
+    from twisted.protocols.basic import LineOnlyReceiver
+
+    from tests.system.edge.harness import OK, EdgeHarness, OriginConnection
+    from warp_base.event_loop import TurnTimes, watch
+    from warp_twisted.edge.routes.limits import VisitorLimits
+    from warp_twisted.reactor import as_reactor
+
+    reactor = as_reactor(installed)
+    times = TurnTimes()
+    watch(reactor, times)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+    edge = EdgeHarness(reactor, limits=VisitorLimits(connections_per_address=10_000, **limits))
+
+    def answer(connection: OriginConnection) -> None:
+        if connection.received.startswith(b"POST"):
+            connection.pause()
+            return
+        for _ in range(connection.take().count(b"\r\n\r\n")):
+            connection.send(OK)
+
+    edge.origin.answer = answer
+
+    class Status(LineOnlyReceiver):
+        """Says how the edge is, whenever it is asked."""
+
+        delimiter = b"\n"
+
+        def lineReceived(self, line: bytes) -> None:
+            said = {
+                "unread": edge.metrics.unread_bytes,
+                "longest": times.longest_seconds,
+                "ran": times.longest,
+                "refusals": {refusal.slug: count for refusal, count in edge.metrics.refusals.items()},
+                "visitors": len(edge.visitors.connections),
+                "requests": edge.metrics.requests,
+                "memory": int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE"),
+            }
+            self.sendLine(json.dumps(said).encode())
+            times.longest_seconds = 0.0
+
+    def started(_: object) -> None:
+        status = Status()
+        StandardIO(status)
+        status.sendLine(b"%d" % edge.visitor_port)
+
+    Deferred.fromCoroutine(edge.start()).addCallback(started)
+    reactor.run()
+
+
+if __name__ == "__main__":
+    _main(json.loads(sys.argv[1]))

@@ -1,0 +1,94 @@
+"""
+Work of visitors that waits for its turn: what one visitor causes costs the others little, however much it is.
+
+Whoever has more to do than one small piece is queued. The queue is served piece by piece in rounds, for at most
+`SLICE_SECONDS` or `SLICE_PIECES` in one turn of the reactor, and rests afterwards for as long as it takes to keep its
+share of the reactor's time to `SHARE`. Everything else that is ready is served meanwhile.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from time import perf_counter
+from typing import Protocol
+
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+
+SLICE_SECONDS = 0.001
+SLICE_PIECES = 16  # some pieces cause work that follows later, such as a read, so time alone is no measure
+SHARE = 0.25
+_PIECE_SECONDS = 0.00005  # which a piece is taken to cost at least
+
+
+class Waiting(Protocol):
+    """Who waits for a turn; a queue knows it once at most."""
+
+    address: str
+
+    def take_turn(self) -> bool:
+        """Do one small piece of work; return whether more is left, to wait again."""
+
+    def abort(self) -> None:
+        """Give up: the turn failed."""
+
+
+class FairQueue:
+    """
+    The queue of all visitors.
+
+    :param clock: the reactor.
+    :param seconds: a clock of real time, for the slices.
+    """
+
+    _log = Logger()
+
+    def __init__(self, clock: IReactorTime, seconds: Callable[[], float] = perf_counter) -> None:
+        self._clock = clock
+        self._seconds = seconds
+        self._queue: deque[Waiting] = deque()
+        self._call: IDelayedCall | None = None
+        self._rests_until = 0.0
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    def add(self, who: Waiting) -> None:
+        """Let someone wait who is not waiting yet."""
+        self._queue.append(who)
+        if self._call is None:
+            self._schedule()
+
+    def stop(self) -> None:
+        """Forget everybody."""
+        self._queue.clear()
+        if self._call is not None:
+            self._call.cancel()
+            self._call = None
+
+    def _schedule(self) -> None:
+        self._call = self._clock.callLater(max(0.0, self._rests_until - self._clock.seconds()), self._serve)
+
+    def _serve(self) -> None:
+        """Serve one slice of the queue."""
+        self._call = None
+        queue = self._queue
+        began = self._seconds()
+        pieces, spent = 0, 0.0
+        while queue and pieces < SLICE_PIECES and spent < SLICE_SECONDS:
+            who = queue.popleft()
+            if self._serve_one(who):
+                queue.append(who)
+            pieces += 1
+            spent = self._seconds() - began
+        spent = max(spent, pieces * _PIECE_SECONDS)
+        self._rests_until = self._clock.seconds() + spent * (1 / SHARE - 1)
+        if queue and self._call is None:
+            self._schedule()
+
+    def _serve_one(self, who: Waiting) -> bool:
+        try:
+            return who.take_turn()
+        except Exception:
+            self._log.failure("a connection of {address} failed in its turn", address=who.address)
+            who.abort()
+            return False
