@@ -2,6 +2,7 @@
 # make test [ARGS=tests.wire] every test; the last line reads `N passed, N failed, N skipped`
 # make test-fleet            the deployment on systemd hosts that it boots here (root, Debian): about 15 minutes
 # make check | fmt | bench | clean
+# make fresh                 demo, test and check on a fresh Debian tree that it makes (root, Debian)
 # make refresh               moves the pinned versions of all packages on, and says what moved
 # make test-lowest           every test with the lowest versions that pyproject.toml declares, in an environment of its own
 #
@@ -19,11 +20,11 @@ PYTHON ?= $(firstword $(foreach python,python3 python3.14 python3.13 python3.12 
 export PYTHONPATH := $(CURDIR):$(CURDIR)/dns:$(CURDIR)/warp_twisted/_dropins
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help demo test test-lowest test-fleet check fmt bench refresh clean distclean
+.PHONY: help demo test test-lowest test-fleet check fmt bench refresh fresh fresh-is-due clean distclean
 .DELETE_ON_ERROR:
 
 help:
-	@sed -n 's/^# //p' Makefile | head -6
+	@sed -n 's/^# //p' Makefile | head -7
 
 demo: $(VENV)/.run
 	@$(PY) -m warp_twisted.cli demo $(ARGS)
@@ -59,6 +60,15 @@ bench: $(VENV)/.benchmark
 	@if [ -e benchmarks/debian-packages.txt ]; then tests/install-debian-packages benchmarks/debian-packages.txt; fi
 	@$(PY) -m benchmarks $(ARGS)
 	@$(if $(ARGS),,$(PY) -m benchmarks.dns)
+
+# On a fresh Debian tree: make demo ARGS=--check, make test, make check.
+fresh:
+	@tests/install-debian-packages tests/fresh/debian-packages.txt
+	@$(PYTHON) -m tests.fresh $(ARGS)
+
+# Exits with 0 when what decides about a fresh machine has changed since it passed here.
+fresh-is-due:
+	@$(PYTHON) -m tests.fresh --due
 
 refresh: $(VENV)/.refresh
 	@$(PY) -m constraints.refresh

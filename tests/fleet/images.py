@@ -29,18 +29,29 @@ _CLEAN = 'rm -f "$1"/etc/ssh/ssh_host_* "$1"/etc/apt/sources.list.d/* "$1"/etc/r
 _SOURCES = 'echo "deb [trusted=yes] file:/srv/packages ./" >"$1"/etc/apt/sources.list'
 
 
-def _digest(*parts: str) -> str:
+def digest(*parts: str) -> str:
+    """Condense what decides a content into a part of a name."""
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
 
 
-def _codename() -> str:
+def codename() -> str:
+    """
+    Return the name of the Debian release that this machine runs.
+
+    :raises FleetError: if it runs another system.
+    """
     found = re.search(r"^VERSION_CODENAME=(\w+)$", Path("/etc/os-release").read_text(), re.MULTILINE)
     if found is None:
         raise FleetError("/etc/os-release names no Debian release, so there are no packages to build hosts from")
     return found[1]
 
 
-def _archives() -> Path:
+def archives() -> Path:
+    """
+    Return the file with this machine's list of Debian's archives.
+
+    :raises FleetError: if there is none.
+    """
     for name in ("sources.list.d/debian.sources", "sources.list"):
         path = Path("/etc/apt") / name
         if path.is_file() and path.stat().st_size:
@@ -69,18 +80,18 @@ def once(target: Path, build: Callable[[Path], None]) -> Path:
 
 def base_tree(place: Place) -> Path:
     """The tree that every host's root is laid over: half a minute the first time."""
-    suite, packages = _codename(), ",".join(BASE_PACKAGES)
+    suite, packages = codename(), ",".join(BASE_PACKAGES)
 
     def build(scratch: Path) -> None:
         run(
             "mmdebstrap", "--quiet", "--format=directory", "--variant=minbase", f"--include={packages}",
             *_NO_NOISE, f"--customize-hook={_CLEAN}", f"--customize-hook={_SOURCES}",
-            suite, scratch, _archives(),
+            suite, scratch, archives(),
         )  # fmt: skip
         # A role with `cache_valid_time` must not take the lists for fresh.
         os.utime(scratch / "var/lib/apt/lists", (0, 0))
 
-    return once(place.directory / f"base-{_digest(suite, packages, _CLEAN, _SOURCES)}", build)
+    return once(place.directory / f"base-{digest(suite, packages, _CLEAN, _SOURCES)}", build)
 
 
 def package_archive(place: Place, base: Path, packages: Sequence[str] = PACKAGES) -> Path:
@@ -91,7 +102,7 @@ def package_archive(place: Place, base: Path, packages: Sequence[str] = PACKAGES
         state.mkdir()
         settings = {
             "Dir::State::lists": state,
-            "Dir::Etc::SourceList": _archives(),
+            "Dir::Etc::SourceList": archives(),
             "Dir::Etc::SourceParts": "/dev/null",
             "Dir::State::status": base / "var/lib/dpkg/status",
             "Dir::Cache": state,
@@ -113,4 +124,4 @@ def package_archive(place: Place, base: Path, packages: Sequence[str] = PACKAGES
             with (scratch / name).open("wb") as into:
                 subprocess.run(["apt-ftparchive", what, "."], cwd=scratch, stdout=into, check=True)
 
-    return once(place.directory / f"packages-{_digest(base.name, *packages)}", build)
+    return once(place.directory / f"packages-{digest(base.name, *packages)}", build)
