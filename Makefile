@@ -84,7 +84,7 @@ $(PY):
 	@test -n '$(PYTHON)' || { echo 'make: Python 3.11, 3.12, 3.13 or 3.14 is needed and none is on the PATH; install it, or name it: make PYTHON=/path/to/python3.11' >&2; exit 1; }
 	@if ! $(PYTHON) -c 'import ensurepip' 2>/dev/null; then \
 		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-			apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes python3-venv; \
+			apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -o Dpkg::Use-Pty=0 --yes python3-venv; \
 		else \
 			echo 'make: $(PYTHON) cannot make virtual environments; as root: apt-get install python3-venv' >&2; exit 1; \
 		fi; \

@@ -17,12 +17,15 @@ class CiTests(SynchronousTestCase):
         """
         Run CI.
 
+        A fresh machine is not due, unless the targets say so.
+
         :param targets: make target → its recipe.
         :returns: exit status and lines.
         """
         directory = Path(self.mktemp())
         (directory / ".ci").mkdir(parents=True)
         shutil.copy(ROOT / ".ci" / "run", directory / ".ci" / "run")
+        targets = {"fresh_is_due": "false", "fresh": "echo fresh", **targets}
         recipes = "".join(f"{name.replace('_', '-')}:\n\t@{recipe}\n" for name, recipe in targets.items())
         (directory / "Makefile").write_text(f".PHONY: {' '.join(targets).replace('_', '-')}\n{recipes}")
         environment = {key: value for key, value in os.environ.items() if not key.startswith("MAKE")}
@@ -39,6 +42,21 @@ class CiTests(SynchronousTestCase):
         self.assertEqual((status, lines[-1]), (0, "7 passed, 0 failed, 0 skipped"))
         self.assertIn("CI=true", lines)
         self.assertIn("fine", lines)
+        self.assertNotIn("fresh", lines)
+
+    def test_fresh_takes_the_place_of_test_and_check(self) -> None:
+        """When a fresh machine is due, it is tried instead, with CI set for it; its failures are counted once."""
+        for status, counts in ((0, "5 passed, 0 failed, 0 skipped"), (1, "5 passed, 2 failed, 0 skipped")):
+            code, lines = self.run_ci(
+                fresh_is_due="true",
+                fresh=f'echo "CI=$$CI"; echo "4 passed, 0 failed, 0 skipped"; echo "{counts}"; exit {status}',
+                test="echo tested",
+                check="echo checked",
+                test_fleet='echo "2 passed, 0 failed, 0 skipped"',
+            )
+            self.assertEqual((code, lines[-1]), (status, counts.replace("5", "7")))
+            self.assertIn("CI=true", lines)
+            self.assertFalse({"tested", "checked"} & set(lines))
 
     def test_fleet_is_added(self) -> None:
         """The counts of the tests on hosts are added to those of the tests."""

@@ -24,14 +24,13 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 def main(arguments: list[str]) -> int:
     """Run, and return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m tests.fresh", description=__doc__)
-    parser.add_argument(
-        "--due", action="store_true", help="exit with 0 if what decides has changed since it passed here"
-    )
+    parser.add_argument("--due", action="store_true", help="exit with 0 if it has yet to pass here, and can run")
     parser.add_argument("steps", nargs="*", metavar="STEP", help="what make is asked for, instead of all")
     given = parser.parse_args(arguments)
     stamp, now = Stamp(DIRECTORY), committed(ROOT)
     if given.due:
-        return 0 if stamp.is_due(now) else 1
+        # Where no fresh tree can be made, tests and checks run as they are.
+        return 0 if os.geteuid() == 0 and Path("/etc/debian_version").exists() and stamp.is_due(now) else 1
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         if os.geteuid() != 0:

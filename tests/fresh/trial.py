@@ -69,19 +69,21 @@ class Verdict:
     What a run came to.
 
     :ivar lines: a line for each step that ended, with its time.
-    :ivar is_whole: whether every step ended.
+    :ivar good_steps: how many ended with status 0.
+    :ivar expected: all that were to be taken.
     """
 
     passed: int = 0
     failed: int = 0
     skipped: int = 0
     lines: list[str] = field(default_factory=list)
+    good_steps: int = 0
     expected: Sequence[str] = STEPS
 
     @property
     def is_good(self) -> bool:
         ran_tests = self.passed > 0 or "test" not in self.expected
-        return ran_tests and not self.failed and len(self.lines) == len(self.expected)
+        return ran_tests and not self.failed and self.good_steps == len(self.expected)
 
     def line(self) -> str:
         """Return the last line of the output: the tests' counts, and a failure more for each other step that failed."""
@@ -109,8 +111,10 @@ class Reader:
             return
         verdict, counted = self.verdict, self._counted or (0, 0, 0)
         verdict.passed += counted[0]
-        verdict.failed += max(counted[1], 1 if mark["what"] == "failed" and not (counted[1] or counted[2]) else 0)
+        is_told = counted[1] or counted[2]
+        verdict.failed += counted[1] if is_told or mark["what"] == "passed" else 1
         verdict.skipped += counted[2]
+        verdict.good_steps += mark["what"] == "passed"
         verdict.lines.append(f"make {mark['step']}: {mark['what']} after {self._clock() - self._began:.0f} s")
 
     def end(self) -> Verdict:
