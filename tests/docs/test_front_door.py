@@ -13,7 +13,7 @@ WORKFLOW = ROOT / ".github" / "workflows" / "ci.yml"
 HOOKS = ROOT / ".pre-commit-config.yaml"
 # Where a reader is told to run make.
 _TEXTS = ("*.md", "docs/*.md", "dns/*.md", "benchmarks/*.md", ".github/**/*.md", ".github/**/*.yml", ".ci/*")
-_MAKE = re.compile(r"(?:`|^(?:step )?|[$&;] )make ((?:[a-z-]+(?: \| )?)+)", re.MULTILINE)
+_MAKE = re.compile(r"(?:`|^(?:step )?|[$&;] )make ((?:[a-z][a-z-]*(?: \| )?)+)", re.MULTILINE)
 
 
 def read(path: Path) -> Any:
