@@ -1,5 +1,6 @@
 """Tests of listeners as settings name them."""
 
+from twisted.internet.protocol import Factory
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -17,7 +18,10 @@ class ServerEndpointTests(SynchronousTestCase):
     def test_good(self) -> None:
         """TCP with and without an address, also of IPv6, and unix sockets."""
         for text in ("tcp:80", "tcp:port=80", "tcp:0:interface=127.0.0.1", r"tcp6:80:interface=\:\:1", "unix:/x"):
-            server_endpoint(MemoryReactorClock(), text, "metrics")
+            reactor = MemoryReactorClock()
+            listening = server_endpoint(reactor, text, "metrics").listen(Factory())
+            self.successResultOf(listening)
+            self.assertEqual(len(reactor.tcpServers) + len(reactor.unixServers), 1, text)
 
     def test_port_out_of_range(self) -> None:
         """A port that no socket has is refused with the range."""

@@ -131,7 +131,8 @@ class LabelSelectorTests(SynchronousTestCase):
             selector = LabelSelector.parse(text)
         except InvalidName:
             return
-        selector.matches({"a": "b"})
+        self.assertIn(selector.matches({"a": "b"}), (True, False))
+        self.assertEqual(LabelSelector.parse(text), selector)
 
 
 class OneLineTests(SynchronousTestCase):

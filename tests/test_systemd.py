@@ -3,8 +3,10 @@
 import os
 import socket
 import tempfile
+from typing import cast
 
 from twisted.internet.task import Clock
+from twisted.logger import ILogObserver, LogEvent, Logger
 from twisted.trial.unittest import SynchronousTestCase
 
 from warp_twisted.systemd import MAX_STATUS, Systemd
@@ -65,10 +67,14 @@ class SystemdTests(SynchronousTestCase):
             self.assertEqual(abstract.recv(100), b"READY=1")
 
     def test_nobody_listens(self) -> None:
-        """Without an address, and with one that is gone, nothing is raised."""
+        """Without an address nothing is sent; one that is gone is warned of, and nothing is raised."""
+        warned: list[LogEvent] = []
+        self.patch(Systemd, "_log", Logger(observer=cast(ILogObserver, warned.append)))
         Systemd(None).ready()
         Systemd("").ready()
+        self.assertEqual((self.heard(), warned), ([], []))
         Systemd(self.address + "-gone").ready()
+        self.assertEqual([event["state"] for event in warned], ["READY=1"])
 
     def test_watchdog(self) -> None:
         """A sign of life is sent at half the interval, until it is stopped."""

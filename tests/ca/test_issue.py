@@ -3,6 +3,7 @@
 import ssl
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
+from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -76,7 +77,8 @@ class HierarchyTests(SynchronousTestCase):
         leaf = issue_edge(self.edge, new_key().public_key(), ["edge1.warp.example"], [ip_address("192.0.2.1")], NOW)
         builder = PolicyBuilder().store(Store([self.root.certificate])).time(NOW)
         for subject in (x509.DNSName("edge1.warp.example"), x509.IPAddress(ip_address("192.0.2.1"))):
-            builder.build_server_verifier(subject).verify(leaf, list(self.edge.chain))
+            chain = builder.build_server_verifier(subject).verify(leaf, list(self.edge.chain))
+            self.assertEqual((chain[0], chain[-1]), (leaf, self.root.certificate))
 
     def test_agent_certificate_verifies(self) -> None:
         """A path validator accepts the agent's certificate as a client's."""
@@ -128,10 +130,13 @@ class HierarchyTests(SynchronousTestCase):
         """The standard library's TLS takes chain and key as they are written."""
         key = new_key()
         leaf = issue_edge(self.edge, key.public_key(), ["edge1.warp.example"], [], NOW)
-        directory = self.mktemp()
-        with open(directory, "w") as file:
-            file.write(to_pem(leaf, *self.edge.chain) + key_to_pem(key).decode())
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(directory)
+        chain, path, other = to_pem(leaf, *self.edge.chain), Path(self.mktemp()), Path(self.mktemp())
+        path.write_text(chain + key_to_pem(key).decode())
+        other.write_text(chain + key_to_pem(new_key()).decode())
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(path)
+        with self.assertRaisesRegex(ssl.SSLError, "mismatch"):
+            context.load_cert_chain(other)
 
 
 class PermittedTests(SynchronousTestCase):
@@ -157,7 +162,8 @@ class PermittedTests(SynchronousTestCase):
         patterns = [HostnamePattern.parse("*.warp.example"), HostnamePattern.parse("warp.example")]
         leaf = issue_agent(self.edge, new_key().public_key(), "a-1", patterns, NOW)
         verifier = PolicyBuilder().store(Store([self.root.certificate])).time(NOW).build_client_verifier()
-        verifier.verify(leaf, list(self.edge.chain))
+        chain = verifier.verify(leaf, list(self.edge.chain)).chain
+        self.assertEqual((chain[0], chain[-1]), (leaf, self.root.certificate))
 
 
 class IdentityTests(SynchronousTestCase):

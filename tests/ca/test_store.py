@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from warp_twisted.ca.errors import AlreadyExists, BadCaFile
 from warp_twisted.ca.issue import fingerprint, key_to_pem, new_key, new_request, permitted_names, to_pem
-from warp_twisted.ca.store import add_edge, init_root, load_edge, load_root, sign_edge, write_file
+from warp_twisted.ca.store import EdgeAuthority, add_edge, init_root, load_edge, load_root, sign_edge, write_file
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -23,7 +23,7 @@ class FilesTests(SynchronousTestCase):
         self.root = init_root(self.directory, "warp.example", NOW)
         add_edge(self.directory, "edge1", NOW, ["warp.example"])
 
-    def load(self, root: str = "root.pem", certificate: str = "edge1.pem", key: str = "edge1.key") -> object:
+    def load(self, root: str = "root.pem", certificate: str = "edge1.pem", key: str = "edge1.key") -> EdgeAuthority:
         """Load an edge's authority from files of the directory."""
         return load_edge(self.directory / root, self.directory / certificate, self.directory / key)
 
@@ -77,7 +77,7 @@ class FilesTests(SynchronousTestCase):
         certificate = sign_edge(self.directory, "edge3", new_request(key), NOW)
         (self.directory / "edge3.pem").write_text(to_pem(certificate))
         write_file(self.directory / "edge3.key", key_to_pem(key), 0o600, overwrite=False)
-        self.load(certificate="edge3.pem", key="edge3.key")
+        self.assertEqual(self.load(certificate="edge3.pem", key="edge3.key").issuer.certificate, certificate)
 
     def refusal(self, **names: str) -> str:
         """Return the reason for which files are refused."""

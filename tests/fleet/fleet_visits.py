@@ -103,6 +103,8 @@ class NameServerTests(SynchronousTestCase):
                 self.fleet.hosts.execute(origin, "systemctl", "start", "warp-agent@main")
         for server in self.servers:
             self.fleet.wait("name back", lambda: self.fleet.dig(server, f"app.{ZONE}", "A") != [], 5)  # noqa: B023
+        answers = {tuple(sorted(self.fleet.dig(server, f"app.{ZONE}", "A"))) for server in self.servers}
+        self.assertEqual(len(answers), 1, answers)
 
     def test_nobody_recurses(self) -> None:
         """A name outside the zone is refused."""

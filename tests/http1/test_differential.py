@@ -15,7 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.http1.samples import request_reader
 from warp_twisted.http1.body import UNTIL_CLOSE, make_reader
 from warp_twisted.http1.limits import BodyLimits, HeadLimits
-from warp_twisted.http1.refusals import MessageRefused
+from warp_twisted.http1.refusals import MessageRefused, Refusal
 from warp_twisted.http1.response import ResponseReader
 
 # Methods that llhttp knows; it refuses others, which a proxy must not.
@@ -140,9 +140,11 @@ class RequestTests(SynchronousTestCase):
     def test_any_bytes(self, data: bytes) -> None:
         """Any bytes are read, waited on or refused; nothing else is raised."""
         try:
-            request_reader().read(data)
+            head = request_reader().read(data)
         except MessageRefused as error:
             self.assertGreaterEqual(error.refusal.status, 400)
+        else:
+            self.assertTrue(head is None or 0 < head.size <= len(data))
 
 
 class ResponseTests(SynchronousTestCase):
@@ -175,6 +177,8 @@ class ResponseTests(SynchronousTestCase):
     def test_any_bytes(self, data: bytes) -> None:
         """Any bytes are read, waited on or refused; nothing else is raised."""
         try:
-            ResponseReader(HeadLimits()).read(data)
-        except MessageRefused:
-            return
+            head = ResponseReader(HeadLimits()).read(data)
+        except MessageRefused as error:
+            self.assertIsInstance(error.refusal, Refusal)
+        else:
+            self.assertTrue(head is None or 0 < head.size <= len(data))

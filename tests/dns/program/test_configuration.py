@@ -78,6 +78,6 @@ class ConfigurationTests(SynchronousTestCase):
     def test_any_text_is_read_or_refused(self, text: str) -> None:
         """Nothing but the refusal ever comes out."""
         try:
-            parse_configuration(text, "dns.yaml")
-        except InvalidSettings:
-            return
+            self.assertTrue(parse_configuration(text, "dns.yaml").listen)
+        except InvalidSettings as error:
+            self.assertTrue(str(error).startswith("dns.yaml: "), error)

@@ -85,8 +85,10 @@ class AgentExpiryTests(AsyncTestCase):
     async def test_registry_away(self) -> None:
         """A sweep that cannot be done is left to the next one."""
         await self.known("a-1", 1.0)
+        before = dict(self.mirror.agents)
         await self.control.store.close()
         await self.expiry.sweep()
+        self.assertEqual(self.mirror.agents, before)
 
     async def test_now_and_then(self) -> None:
         """It sweeps by itself until it is stopped."""

@@ -167,6 +167,7 @@ class EdgeRecordsTests(TestCase):
         for _ in range(4):
             edge.transport.write(b"8000\r\n" + b"x" * 0x8000 + b"\r\n")
         await edge.gone
+        self.assertEqual((len(self.warnings), self.names()), (1, []))
 
     async def test_silence_is_an_end(self) -> None:
         """An edge that says nothing for longer than its heartbeat is given up, before the answer and after."""
@@ -177,6 +178,7 @@ class EdgeRecordsTests(TestCase):
         edge = await self.connected({})
         await edge.gone
         await self.connections.get()
+        self.assertEqual(len(self.warnings), 2)
 
     async def test_it_can_be_stopped_at_any_time(self) -> None:
         """While connecting, while waiting for the answer, and while following; nothing is left behind."""
@@ -193,3 +195,4 @@ class EdgeRecordsTests(TestCase):
                 await edge.gone
             else:
                 records.stop()
+            self.assertEqual((records.is_current, self.connections.pending), (stage == 2, []))
