@@ -168,20 +168,20 @@ class ExampleTests(LiveEdgeTestCase):
         self.assertEqual(
             changed(check),
             {
-                "Have a key, and a request if a certificate is due": True,
-                "Ask which agents there are": False,
+                "Make a key, and a signing request if a certificate is due": True,
+                "List the agents": False,
                 "Revoke the first": True,
                 "Make a join token": True,
                 "Revoke it": False,  # no token was made
                 "Ask the edge": False,
-                "Say which applications are published": False,
-                "Have the wheel of this checkout": True,
+                "Report the published applications": False,
+                "Build the wheel of this checkout": True,
                 "Name the release of a wheel that was built elsewhere": False,
             },
         )
 
         real = await self.run_examples("--diff")
-        self.assertEqual(changed(real), changed(check) | {"Revoke it": True, "Say why a certificate is due": False})
+        self.assertEqual(changed(real), changed(check) | {"Revoke it": True, "Report why a certificate is due": False})
         revoked = real.named("Revoke the first").returned
         name = revoked["agent"]["id"]
         self.assertEqual(revoked["diff"], {"before": f"agent {name}\n", "after": ""})
@@ -191,7 +191,7 @@ class ExampleTests(LiveEdgeTestCase):
         fleet = real.named("Ask the edge").returned
         self.assertEqual((len(fleet["agents"]), fleet["tokens"]), (1, tokens))
         self.assertEqual([(each["id"], each["reason"]) for each in fleet["revoked"]], [(name, "its disk was lost")])
-        request = real.named("Have a key, and a request if a certificate is due").returned
+        request = real.named("Make a key, and a signing request if a certificate is due").returned
         self.assertEqual(request["reason"], "there is none")
 
         certificate = sign_edge(self.place / "secrets/ca", "edge1", request["request"], utc(time.time()), [_ZONE])
@@ -214,9 +214,9 @@ class ExampleTests(LiveEdgeTestCase):
         ):
             self.assertTrue(again.named(task).failed)
             self.assertIn(said, again.named(task).returned["msg"])
-        request = again.named("Have a key, and a request if a certificate is due").returned
+        request = again.named("Make a key, and a signing request if a certificate is due").returned
         self.assertEqual((request["changed"], request["request"], request["reason"]), (False, "", ""))
-        wheel = "Have the wheel of this checkout"
+        wheel = "Build the wheel of this checkout"
         self.assertFalse(again.named(wheel).changed)
         self.assertEqual(again.named(wheel).returned["path"], real.named(wheel).returned["path"])
         self.assertRegex(again.named(wheel).returned["release"], r"^0\.2-[0-9a-f]{12}$")

@@ -49,7 +49,7 @@ class CheckTests(SynchronousTestCase):
             "[all:vars]\nwarp_zone=warp.example\nwarp_other_names=['shop.example.org.']\nansible_become=false\n"
         )
         run = play(directory, ROOT / "playbooks/check.yml", "--inventory", str(hosts))
-        last = [each for each in run.results if each.task == "Refuse variables of the fleet that cannot be meant"]
+        last = [each for each in run.results if each.task == "Validate the fleet's variables"]
         said = {turn["msg"] for each in last for turn in each.turns() if turn.get("failed")}
         wrong = "expected IPv4 and IPv6 addresses, or else one as ansible_host, got ['edge1.two.example']"
         self.assertIn(f"warp_addresses: {wrong}", said)

@@ -33,13 +33,13 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Have a key, and a request if a certificate is due
+- name: Make a key, and a signing request if a certificate is due
   warp_ca_request:
     name: edge1
     root: "{{ lookup('ansible.builtin.file', 'secrets/ca/root.pem') }}"
   register: intermediate
 
-- name: Say why a certificate is due
+- name: Report why a certificate is due
   ansible.builtin.debug:
     msg: "{{ intermediate.reason }}"
   when: intermediate.request | length > 0

@@ -31,7 +31,7 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Ask which agents there are
+- name: List the agents
   warp_status_info:
   register: fleet
 

@@ -22,7 +22,7 @@ EXAMPLES = r"""
   warp_status_info:
   register: fleet
 
-- name: Say which applications are published
+- name: Report the published applications
   ansible.builtin.debug:
     msg: "{{ fleet.status.routes | map(attribute='url') }}"
 """

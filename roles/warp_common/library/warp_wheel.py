@@ -36,7 +36,7 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Have the wheel of this checkout
+- name: Build the wheel of this checkout
   warp_wheel:
     source: "{{ playbook_dir }}"
     constraints: roles/warp_common/files/constraints.txt
