@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,7 +40,7 @@ def draw(results: Results, target: Path) -> bool:
     figures = [figure for figure in results.of_case("keepalive") if figure.variant]
     if not figures:
         return False
-    drawing, axes = pyplot.subplots(2, 2, figsize=(11, 7.5), layout="constrained")
+    drawing, axes = pyplot.subplots(2, 2, figsize=(13, 8.5), layout="constrained")
     _bars(axes[0, 0], figures, names.REQUESTS, "1 KiB keep-alive, requests/s (more is better)")
     _bars(axes[0, 1], figures, names.P99, "1 KiB keep-alive, p99 ms (less is better)", logarithmic=True)
     _transfers(axes[1, 0], results.of_case("transfer"))
@@ -64,13 +65,18 @@ def _bars(axes: Axes, figures: Sequence[Figure], metric: str, title: str, *, log
             label=peer,
             color=_COLOURS.get(peer),
         )
-        axes.bar_label(bars, fmt=lambda value: f"{value:,.3g}" if value < 1000 else f"{value / 1000:,.3g}k", size=7)
-    labels = [variant.replace(" connections", "").replace(", ", "\n") for variant in variants]
+        write = partial(_short, thousands=metric == names.REQUESTS)
+        axes.bar_label(bars, fmt=write, size=6, rotation=90 if len(peers) > 4 else 0, padding=2)
+    labels = [variant.replace(" connections", "").replace(", heads that vary", ",\nvaried") for variant in variants]
     axes.set_xticks([number + 0.4 - width / 2 for number in range(len(variants))], labels)
     axes.set_title(title, size=10)
     if logarithmic:
         axes.set_yscale("log")
     _tidy(axes)
+
+
+def _short(value: float, *, thousands: bool) -> str:
+    return f"{value / 1000:,.3g}k" if thousands and value >= 1000 else f"{value:,.3g}"
 
 
 def _transfers(axes: Axes, figures: Sequence[Figure]) -> None:
