@@ -7,9 +7,10 @@ from prometheus_client import CollectorRegistry, generate_latest
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.test.requesthelper import DummyRequest
 
+from warp_base.event_loop import TurnCollector, TurnTimes
 from warp_twisted.agent.edge_address import EdgeAddress
 from warp_twisted.agent.links.link_set import LinkCounts
-from warp_twisted.agent.metrics import AgentCollector, observation_site
+from warp_twisted.agent.metrics import AgentCollector, observation_site, registry_of
 from warp_twisted.agent.origins.splice import Traffic
 from warp_twisted.agent.service import AgentService
 
@@ -90,3 +91,9 @@ class MetricsTests(SynchronousTestCase):
         self.assertEqual(
             observation_site(agent(0)).resource.getChildWithDefault(b"live", request).render(request), b"alive\n"
         )
+
+    def test_metrics_of_the_process(self) -> None:
+        """What the process measures stands beside what the agent counts."""
+        registry = registry_of(agent(1), [TurnCollector("warp_agent", TurnTimes())])
+        self.assertEqual(registry.get_sample_value("warp_agent_turn_seconds_bucket", {"le": "0.1"}), 0.0)
+        self.assertEqual(registry.get_sample_value("warp_agent_tunnels_wanted"), 2.0)

@@ -117,12 +117,22 @@ class _Life(Resource):
         return b"alive\n"
 
 
-def observation_site(agent: AgentService) -> Site:
-    """Return what to listen with: `/metrics`, `/ready` and `/live`."""
+def registry_of(agent: AgentService, process: Iterable[Collector] = ()) -> CollectorRegistry:
+    """Return the metrics of an agent and of the process that it runs in."""
     registry = CollectorRegistry()
-    registry.register(AgentCollector(agent))
+    for collector in (AgentCollector(agent), *process):
+        registry.register(collector)
+    return registry
+
+
+def observation_site(agent: AgentService, process: Iterable[Collector] = ()) -> Site:
+    """
+    Return what to listen with: `/metrics`, `/ready` and `/live`.
+
+    :param process: further metrics, of the process that the agent runs in.
+    """
     root = Resource()
-    root.putChild(b"metrics", MetricsResource(registry=registry))
+    root.putChild(b"metrics", MetricsResource(registry=registry_of(agent, process)))
     root.putChild(b"ready", _Readiness(agent))
     root.putChild(b"live", _Life())
     site = Site(root, requestFactory=BodilessRequest)

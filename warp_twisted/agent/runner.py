@@ -6,12 +6,13 @@ what a reload or a change of the settings file does. Options, environment and fi
 in functions.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from random import random
 from time import time
 
 from cryptography import x509
+from prometheus_client.registry import Collector
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.internet.error import CannotListenError
@@ -47,6 +48,7 @@ class AgentRunner(Service):
     :param observe: hears of every event.
     :param lookup_service: asks DNS for SRV records.
     :param is_patient: whether to try again for ever when no edge answers the enrollment.
+    :param metrics: of the process, shown beside the agent's own.
     :ivar ended: fires when the agent has stopped as asked, fails when it cannot work.
     """
 
@@ -63,6 +65,7 @@ class AgentRunner(Service):
         observe: Observer | None = None,
         lookup_service: LookupService | None = None,
         is_patient: bool = False,
+        metrics: Sequence[Collector] = (),
         now: Callable[[], float] = time,
     ) -> None:
         self._reactor = reactor
@@ -72,6 +75,7 @@ class AgentRunner(Service):
         self._observe = observe or _ignore
         self._lookup_service = lookup_service
         self._is_patient = is_patient
+        self._process_metrics = metrics
         self._now = now
         self._starting: Deferred[None] | None = None
         self._metrics: IListeningPort | None = None
@@ -126,7 +130,7 @@ class AgentRunner(Service):
             if self._settings.metrics is not None:
                 endpoint = server_endpoint(self._reactor, self._settings.metrics, "metrics")
                 try:
-                    self._metrics = await endpoint.listen(observation_site(agent))
+                    self._metrics = await endpoint.listen(observation_site(agent, self._process_metrics))
                     self._log.info("metrics is open: {text}", text=self._settings.metrics)
                 except CannotListenError as error:
                     raise InvalidSettings(f"metrics: {self._settings.metrics}: {error.socketError}") from error

@@ -12,6 +12,7 @@ from twisted.logger import ILogObserver, Logger
 from twisted.names.client import lookupService
 from twisted.python.failure import Failure
 
+from warp_base.event_loop import TurnCollector, TurnTimes
 from warp_twisted.agent.check import check_agent, find_token
 from warp_twisted.agent.events import Event, TunnelDown, TunnelUp
 from warp_twisted.agent.runner import AgentRunner
@@ -70,7 +71,9 @@ class TwistdAgent(MultiService):
 
     _log = Logger()
 
-    def __init__(self, reactor: Any, path: str, settings: AgentSettings, output: LogOutput | None) -> None:
+    def __init__(
+        self, reactor: Any, path: str, settings: AgentSettings, output: LogOutput | None, times: TurnTimes
+    ) -> None:
         super().__init__()
         self._reactor = reactor
         self._path = Path(path)
@@ -85,6 +88,7 @@ class TwistdAgent(MultiService):
             observe=self._observe,
             lookup_service=lambda name: lookupService(name, timeout=(1, 2, 4)),
             is_patient=True,
+            metrics=(TurnCollector("warp_agent", times),),
         )
         self._runner.setServiceParent(self)
         self._seen = _signature(self._path)
@@ -179,11 +183,10 @@ def makeService(options: Options) -> TwistdAgent:
     """Build the agent that the options describe."""
     from twisted.internet import reactor
 
-    prepare(reactor)
+    times = prepare(reactor)
     settings = options.settings
-    return TwistdAgent(
-        reactor, options["config"], settings, open_log(options.parent or {}, settings.log_format, settings.log_level)
-    )
+    output = open_log(options.parent or {}, settings.log_format, settings.log_level)
+    return TwistdAgent(reactor, options["config"], settings, output, times)
 
 
 def _signature(path: Path) -> tuple[int, int, int] | None:
