@@ -14,6 +14,7 @@ from service_identity.cryptography import verify_certificate_hostname, verify_ce
 
 from warp_twisted.errors import InvalidSettings
 from warp_twisted.tunnel.errors import PeerNotTrusted
+from warp_twisted.tunnel.groups import restrict_groups
 
 TUNNEL_PROTOCOL = "warp/1"
 ENROLL_PROTOCOL = "warp-enroll/1"
@@ -98,6 +99,7 @@ def _context(protocol: int, root_pem: str, alpn: tuple[str, ...]) -> ssl.SSLCont
     context.options |= ssl.OP_NO_TICKET | ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
     context.check_hostname = False  # service-identity does, in `verify_name`
     context.set_alpn_protocols(list(alpn))
+    restrict_groups(context)
     if root_pem:
         try:
             context.load_verify_locations(cadata=root_pem)
