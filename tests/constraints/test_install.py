@@ -9,18 +9,21 @@ import os
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any, cast
 
-from twisted.internet import reactor
+from twisted.internet.address import IPv4Address
 from twisted.internet.utils import getProcessOutputAndValue
 from twisted.trial.unittest import TestCase
 from twisted.web.server import Site
 from twisted.web.static import File
 
 from constraints.pins import ROOT, Pin
+from tests.case import reactor
 
 _INSTALL = """
 import sys
 from constraints.install import CannotInstall, install_pins
+from tests.case import reactor
 from constraints.pins import read
 try:
     install_pins(read(open(sys.argv[1]).read()), "--target", sys.argv[2])
@@ -52,12 +55,13 @@ class IndexTests(TestCase):
         self.target = self.directory / "target"
         self.pin = Pin("toy", "1.0", (make_wheel(self.files, "toy", "1.0"),))
         self.list_files()
-        port = reactor.listenTCP(0, Site(File(str(self.directory))), interface="127.0.0.1")  # type: ignore[attr-defined]
+        site: Any = Site(File(str(self.directory)))  # Twisted types it as no ServerFactory
+        port = reactor.listenTCP(0, site, interface="127.0.0.1")
         self.addCleanup(port.stopListening)
         self.environment = {key: value for key, value in os.environ.items() if not key.startswith("PIP_")} | {
             "PYTHONPATH": str(ROOT),
             "PIP_CONFIG_FILE": os.devnull,
-            "PIP_INDEX_URL": f"http://127.0.0.1:{port.getHost().port}/simple/",
+            "PIP_INDEX_URL": f"http://127.0.0.1:{cast(IPv4Address, port.getHost()).port}/simple/",
             "PIP_NO_CACHE_DIR": "1",
             "PIP_RETRIES": "0",
         }
