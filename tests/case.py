@@ -1,18 +1,21 @@
 """
-The base of tests that prepare themselves asynchronously, and the installed reactor under its full type.
+The base of tests that prepare themselves asynchronously, the installed reactor under its full type, and `until`, for
+what no event tells.
 
 Trial awaits what `setUp` returns, but inherits its signature from the standard library's `unittest`, which returns
 nothing; so a coroutine gets a name of its own here.
 """
 
+import time
 from collections.abc import Callable, Coroutine
 from typing import cast
 
 from twisted.internet import reactor as installed
 from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
-from warp_twisted.reactor import Reactor, as_reactor
+from warp_base.reactor import Reactor, as_reactor
 
 reactor: Reactor = as_reactor(installed)
 
@@ -31,3 +34,18 @@ class AsyncTestCase(TestCase):
     def clean_up_with(self, function: Callable[[], Coroutine[Deferred[object], object, object]]) -> None:
         """Await a coroutine function after the test, as `addCleanup` does for what returns a Deferred."""
         self.addCleanup(lambda: Deferred.fromCoroutine(function()))
+
+
+async def until(holds: Callable[[], bool], timeout: float = 10.0) -> float:
+    """
+    Let the reactor run until something holds that tells nobody when it begins to.
+
+    :returns: after how many seconds.
+    :raises AssertionError: if that takes longer than the time-out.
+    """
+    began = time.monotonic()
+    while not holds():
+        if time.monotonic() - began > timeout:
+            raise AssertionError(f"not within {timeout:g} s")
+        await deferLater(reactor, 0.002)
+    return time.monotonic() - began

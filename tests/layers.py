@@ -30,7 +30,6 @@ LAYER_OF = (
     ("warp_twisted.registry.model", 1),
     ("warp_twisted.registry.publish", 1),
     ("warp_twisted.ca.issue", 1),
-    ("warp_twisted.reactor", 2),
     ("warp_twisted.systemd", 2),
     ("warp_twisted.process", 2),
     ("warp_twisted.listen_text", 2),

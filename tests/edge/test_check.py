@@ -9,11 +9,11 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.edge.certificate_files import write_certificate
 from tests.edge.control import ZONE, make_settings
+from warp_base.reactor import as_reactor
 from warp_twisted.ca.issue import utc
 from warp_twisted.ca.store import add_edge, init_root
 from warp_twisted.edge.check import check_edge
 from warp_twisted.errors import InvalidSettings
-from warp_twisted.reactor import as_reactor
 
 
 class CheckTests(SynchronousTestCase):

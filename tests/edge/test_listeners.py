@@ -6,9 +6,9 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
+from warp_base.reactor import as_reactor
 from warp_twisted.edge.listeners import Listeners
 from warp_twisted.errors import InvalidSettings
-from warp_twisted.reactor import as_reactor
 
 
 class FullReactor(MemoryReactorClock):

@@ -7,10 +7,10 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.edge.control import ZONE, make_settings
+from warp_base.reactor import as_reactor
 from warp_twisted.edge.nameserver import check_nameserver, make_nameserver
 from warp_twisted.edge.settings import EdgeSettings
 from warp_twisted.errors import InvalidSettings
-from warp_twisted.reactor import as_reactor
 from warp_twisted.registry.publish import Publication
 
 ADDRESS = "192.0.2.1:53"

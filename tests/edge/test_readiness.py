@@ -10,9 +10,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.edge.control import NOW, ZONE, make_authority
 from tests.edge.test_registry_entry import FakeCertificates
+from warp_base.reactor import as_reactor
 from warp_twisted.edge.listeners import Listeners
 from warp_twisted.edge.readiness import Readiness
-from warp_twisted.reactor import as_reactor
 from warp_twisted.registry.model import Change, Edge
 from warp_twisted.registry.publish import Publication
 

@@ -17,9 +17,9 @@ from twisted.internet.utils import getProcessOutputAndValue
 from twisted.trial.unittest import SynchronousTestCase
 
 from constraints.pins import HOSTS_BUILD
+from tests.case import until
 from tests.roles.playing import PATIENCE, Run, environment, program, read_results
 from tests.roles.tree import LIBRARY, MODULES, ROOT, load
-from tests.system.control.live import until
 from tests.system.control.test_identity import LiveEdgeTestCase
 from warp_twisted.ca.issue import to_pem, utc
 from warp_twisted.ca.store import add_edge, init_root, sign_edge

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
+from warp_base.reactor import Reactor
 from warp_dns.serve.server import DnsServer
 from warp_twisted.ca.issue import to_pem
 from warp_twisted.edge.agents.admission import Admission, identify_peer
@@ -32,7 +33,6 @@ from warp_twisted.edge.registry_entry import RegistryEntry
 from warp_twisted.edge.settings import CurrentSettings, EdgeSettings
 from warp_twisted.edge.visitors.serving import Serving
 from warp_twisted.errors import InvalidSettings
-from warp_twisted.reactor import Reactor
 from warp_twisted.registry.claims import Claims
 from warp_twisted.registry.given_names import NameGiver
 from warp_twisted.registry.mirror import Mirror

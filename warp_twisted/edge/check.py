@@ -9,6 +9,7 @@ import os
 from ipaddress import ip_address
 from pathlib import Path
 
+from warp_base.reactor import Reactor
 from warp_twisted.ca.errors import BadRequest, CaError
 from warp_twisted.ca.issue import check_permitted, issue_edge, new_key, utc
 from warp_twisted.ca.store import EdgeAuthority, load_edge
@@ -20,7 +21,6 @@ from warp_twisted.edge.visitors.serving import open_certificates
 from warp_twisted.errors import InvalidSettings
 from warp_twisted.listen_text import check_listeners
 from warp_twisted.names import HostnamePattern
-from warp_twisted.reactor import Reactor
 
 
 def check_edge(reactor: Reactor, settings: EdgeSettings, *, has_systemd_sockets: bool = False) -> None:

@@ -14,9 +14,9 @@ from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 
+from warp_base.reactor import Reactor
 from warp_twisted.errors import InvalidSettings
 from warp_twisted.listen_text import server_endpoint
-from warp_twisted.reactor import Reactor
 
 Name = Literal["http", "https", "tunnel", "metrics", "admin"]
 

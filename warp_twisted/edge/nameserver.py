@@ -6,6 +6,7 @@ It translates edge.yaml and errors; what is answered is decided there.
 
 from pathlib import Path
 
+from warp_base.reactor import Reactor
 from warp_dns.addresses import check_addresses
 from warp_dns.errors import DnsError
 from warp_dns.serve.files import SerialFile
@@ -13,7 +14,6 @@ from warp_dns.serve.server import DnsServer, ServedZone
 from warp_dns.settings import ZoneSettings
 from warp_twisted.edge.settings import EdgeSettings
 from warp_twisted.errors import InvalidSettings
-from warp_twisted.reactor import Reactor
 from warp_twisted.registry.publish import Publication
 
 

@@ -18,6 +18,7 @@ from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 
+from warp_base.reactor import Reactor
 from warp_twisted.configuration import changed_keys
 from warp_twisted.edge.assembly import EdgeParts, assemble
 from warp_twisted.edge.errors import EdgeError
@@ -25,7 +26,6 @@ from warp_twisted.edge.listeners import BoundPorts
 from warp_twisted.edge.nameserver import start_nameserver
 from warp_twisted.edge.operators.admin_socket import SOCKET_MODE, prepare_socket_path
 from warp_twisted.edge.settings import EdgeSettings, merge_reloaded, needs_restart
-from warp_twisted.reactor import Reactor
 
 CLOSE_SECONDS = 5.0  # for the last bytes of tunnels when the edge stops
 

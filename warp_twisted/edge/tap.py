@@ -11,13 +11,13 @@ from twisted.logger import ILogObserver, Logger
 from twisted.python.failure import Failure
 
 from warp_base.event_loop import TurnCollector
+from warp_base.reactor import Reactor, as_reactor
 from warp_twisted.edge.check import check_edge
 from warp_twisted.edge.node import EdgeNode, Reloaded
 from warp_twisted.edge.settings import EdgeSettings, read_edge_settings
 from warp_twisted.errors import InvalidSettings, WarpError
 from warp_twisted.log_output import LogOutput
 from warp_twisted.process import prepare
-from warp_twisted.reactor import Reactor, as_reactor
 from warp_twisted.service_options import ServiceOptions, exit_at_end, give_up, open_log
 from warp_twisted.systemd import STOP_MARGIN_SECONDS, Systemd
 

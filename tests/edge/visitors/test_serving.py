@@ -9,11 +9,11 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.edge.certificate_files import write_certificate
 from tests.edge.control import make_settings
+from warp_base.reactor import as_reactor
 from warp_twisted.edge.refusals import NO_TUNNEL as _REFUSAL
 from warp_twisted.edge.routes.limits import VisitorLimits
 from warp_twisted.edge.visitors.serving import AccessFile, Serving, visitor_limits, visitor_timeouts
 from warp_twisted.errors import InvalidSettings
-from warp_twisted.reactor import as_reactor
 
 PLAIN = {"http": ["tcp:80"], "https": []}
 TIMEOUTS = {"header": 1, "idle": 2, "visitor_stall": 3, "origin_connect": 4, "origin_response": 5, "origin_stall": 6,

@@ -1,15 +1,13 @@
 """An edge on loopback with real files, and agents that dial it over real TLS."""
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import msgspec
-from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint
 
-from tests.case import reactor
+from tests.case import reactor, until
 from warp_twisted.ca.issue import key_to_pem, new_key, new_request, utc
 from warp_twisted.ca.store import add_edge, init_root
 from warp_twisted.ca.tokens import JoinTokenText, parse_token
@@ -143,15 +141,3 @@ async def new_token(node: EdgeNode, *hostnames: str, uses: int = 1, ttl_seconds:
         ttl_seconds=ttl_seconds,
     )
     return text
-
-
-async def until(holds: Callable[[], bool], timeout: float = 5.0) -> float:
-    """Let the reactor run until something holds; returns how long that took."""
-    began = time.monotonic()
-    while not holds():
-        if time.monotonic() - began > timeout:
-            raise AssertionError(f"not within {timeout} s")
-        turn: Deferred[None] = Deferred()
-        reactor.callLater(0.001, turn.callback, None)
-        await turn
-    return time.monotonic() - began

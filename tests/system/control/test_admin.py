@@ -10,7 +10,8 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 
-from tests.system.control.live import ZONE, make_node, until
+from tests.case import until
+from tests.system.control.live import ZONE, make_node
 from tests.system.control.test_identity import LiveEdgeTestCase
 from warp_twisted.edge.operators.admin import MAX_BODY_BYTES, MAX_WATCHERS
 from warp_twisted.errors import InvalidSettings

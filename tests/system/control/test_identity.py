@@ -6,18 +6,8 @@ from pathlib import Path
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 
-from tests.case import AsyncTestCase, reactor
-from tests.system.control.live import (
-    HOST,
-    ZONE,
-    EnrolledAgent,
-    ask,
-    endpoint,
-    enroll_agent,
-    make_node,
-    new_token,
-    until,
-)
+from tests.case import AsyncTestCase, reactor, until
+from tests.system.control.live import HOST, ZONE, EnrolledAgent, ask, endpoint, enroll_agent, make_node, new_token
 from warp_twisted.ca.issue import Issuer, issue_agent, issue_root, key_to_pem, new_key, new_request, to_pem, utc
 from warp_twisted.ca.tokens import JoinTokenText, parse_token
 from warp_twisted.edge.agents.listening import HANDSHAKE_PARTS

@@ -8,7 +8,8 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 
-from tests.system.control.live import HOST, ZONE, make_node, until
+from tests.case import until
+from tests.system.control.live import HOST, ZONE, make_node
 from tests.system.control.test_admin import AdminTestCase
 from warp_twisted.errors import InvalidSettings
 from warp_twisted.registry.errors import StoreInUse

@@ -124,8 +124,8 @@ def _main(limits: Mapping[str, Any]) -> None:
 
     from tests.system.edge.harness import OK, EdgeHarness, OriginConnection
     from warp_base.event_loop import TurnTimes, watch
+    from warp_base.reactor import as_reactor
     from warp_twisted.edge.routes.limits import VisitorLimits
-    from warp_twisted.reactor import as_reactor
 
     reactor = as_reactor(installed)
     times = TurnTimes()

@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IProtocolFactory
 from twisted.logger import Logger
 
+from warp_base.reactor import Reactor
 from warp_twisted.edge.routes.counters import DataPathCollector, DataPathMetrics
 from warp_twisted.edge.routes.limits import VisitorLimits, VisitorTimeouts
 from warp_twisted.edge.routes.table import RouteTable
@@ -21,7 +22,6 @@ from warp_twisted.edge.visitors.crowd import Visitors
 from warp_twisted.edge.visitors.factories import SecureVisitorFactory, VisitorFactory
 from warp_twisted.errors import InvalidSettings
 from warp_twisted.http1.limits import BodyLimits, HeadLimits
-from warp_twisted.reactor import Reactor
 
 STANDARD_OUTPUT = 1
 
