@@ -33,7 +33,7 @@ examples:
   python -m benchmarks --large                  16,000 tunnels, some five minutes, into benchmarks/results/
   python -m benchmarks --only keepalive --only transfer
   python -m benchmarks --only keepalive --peer Warp --peer HAProxy --connections 128 --seconds 5
-  python -m benchmarks --compare before=../warp-before --peer Warp --peer HAProxy
+  python -m benchmarks --compare before=../warp-before --peer Warp --peer HAProxy --rounds 6
   python -m benchmarks.profile                  where edge and agent spend their time
   python -m benchmarks.merge a.json b.json      several runs as one
 """
@@ -155,7 +155,7 @@ def main(arguments: list[str]) -> int:
         command=shlex.join(["python", "-m", "benchmarks", *arguments]),
         revision=machine.revision(_HERE),
         machine=machine.describe(),
-        versions=machine.versions(),
+        versions=machine.versions() | bench.built_versions(),
         compared=list(bench.checkouts),
     )
     is_whole = arguments in ([], ["--large"]) and not bench.results.failures

@@ -122,6 +122,10 @@ class Bench:
                     self.progress(f"{name} is left out: {error}")
                     self.results.skipped[name] = str(error)
 
+    def built_versions(self) -> dict[str, str]:
+        """Tell the versions of those peers that Debian does not have and that are here."""
+        return {name: BUILT[name].version for name in self._built}
+
     def all_warps(self) -> dict[str, Checkout]:
         """List the trees of Warp to measure: this one if it is wanted, then the others."""
         return ({WARP: THIS} if WARP in self.peers else {}) | dict(self.checkouts)

@@ -59,7 +59,7 @@ class Work:
     seconds: float
 
     def __str__(self) -> str:
-        return f"{self.count / self.seconds:,.0f} {self.unit}s/s"
+        return f"{self.count / self.seconds:,.0f} {self.unit}{'' if self.unit == 'MB' else 's'}/s"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
