@@ -200,7 +200,10 @@ class Control:
         await self.mirror.start()
         self.claims.start()
         self.tunnels.start()
-        await self.claims.put(Edge(name="edge1", addresses=("192.0.2.1",), http_port=80, tunnel_port=7844))[1]
+        edge = Edge(name="edge1", addresses=("192.0.2.1",), http_port=80, tunnel_port=7844)
+        _, settled = self.claims.put(edge)
+        self.clock.advance(0)
+        await settled
 
     async def stop(self) -> None:
         """End, leaving no call behind."""

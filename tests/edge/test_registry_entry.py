@@ -50,7 +50,9 @@ class RegistryEntryTests(SynchronousTestCase):
 
     def announce(self) -> None:
         """Put the entry into the registry."""
-        self.successResultOf(Deferred.fromCoroutine(self.entry.announce()))
+        announcing = Deferred.fromCoroutine(self.entry.announce())
+        self.clock.advance(0)
+        self.successResultOf(announcing)
 
     def put(self, *values: Edge | GivenName) -> None:
         """Put other values into the registry."""

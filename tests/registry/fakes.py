@@ -7,7 +7,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from warp_twisted.registry.errors import RegistryError, StoreClosed
 from warp_twisted.registry.memory import MemoryStore
-from warp_twisted.registry.store import NO_LEASE, Event, Item, LeaseId, Listing, Watch
+from warp_twisted.registry.store import NO_LEASE, Event, Expect, Item, LeaseId, Listing, Operation, Watch
 
 
 class FlakyStore(MemoryStore):
@@ -15,13 +15,14 @@ class FlakyStore(MemoryStore):
     A `MemoryStore` that fails while it is away, as one over a network does.
 
     :ivar is_away: whether every call fails.
-    :ivar lose: loses every running watch.
+    :ivar when_asked: called once, before the next transaction.
     """
 
     def __init__(self, clock: IReactorTime) -> None:
         super().__init__(clock)
         self.is_away = False
         self.keep_alives = 0
+        self.when_asked: Callable[[], object] | None = None
         self._lost_calls: list[Callable[[RegistryError], None]] = []
         self._running: list[Watch] = []
 
@@ -36,6 +37,17 @@ class FlakyStore(MemoryStore):
     def put(self, key: str, value: bytes, lease: LeaseId = NO_LEASE) -> Deferred[int]:
         """Write, or fail."""
         return fail(StoreClosed("away")) if self.is_away else super().put(key, value, lease)
+
+    def transact(self, expectations: Sequence[Expect], operations: Sequence[Operation]) -> Deferred[bool]:
+        """Write, or fail; what is to happen meanwhile happens once."""
+        meanwhile, self.when_asked = self.when_asked, None
+        if meanwhile is not None:
+            meanwhile()
+        return fail(StoreClosed("away")) if self.is_away else super().transact(expectations, operations)
+
+    def holds_now(self, key: str) -> Item | None:
+        """Look at a key, however far away the store is."""
+        return self._items.get(key)
 
     def grant(self, ttl_seconds: float) -> Deferred[LeaseId]:
         """Grant, or fail."""

@@ -5,13 +5,13 @@ Nothing is started here. Made first is what may be refused; the store is made la
 nothing after it may raise.
 """
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
 from warp_base.reactor import Reactor
+from warp_base.slices import Slices
 from warp_dns.serve.server import DnsServer
 from warp_twisted.ca.issue import to_pem
 from warp_twisted.edge.agents.admission import Admission, identify_peer
@@ -36,9 +36,11 @@ from warp_twisted.errors import InvalidSettings
 from warp_twisted.registry.claims import Claims
 from warp_twisted.registry.given_names import NameGiver
 from warp_twisted.registry.mirror import Mirror
-from warp_twisted.registry.model import Change
 from warp_twisted.registry.publish import Publication
+from warp_twisted.registry.publisher import Publisher
 from warp_twisted.registry.sqlite import ThreadedSqliteStore
+
+PUBLISHING_SECONDS = 0.002  # of a turn of the reactor; the DNS server takes about as long for what is published in it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +61,7 @@ class EdgeParts:
     mirror: Mirror
     claims: Claims
     publication: Publication
+    publisher: Publisher
     nameserver: DnsServer | None
     entry: RegistryEntry
     enrollment: Enrollment
@@ -90,7 +93,7 @@ def assemble(reactor: Reactor, initial: EdgeSettings, lifecycle: Lifecycle) -> E
     nameserver = make_nameserver(reactor, initial, publication)
     store = ThreadedSqliteStore(state, reactor)
     mirror = Mirror(store, reactor)
-    mirror.subscribe(_publish_to(publication))
+    publisher = Publisher(publication, mirror, Slices(reactor, PUBLISHING_SECONDS))
     claims = Claims(store, reactor, initial.timeouts.lease)
     listeners = Listeners(reactor)
     entry = RegistryEntry(reactor, settings, mirror, claims, serving, lambda: listeners.ports)
@@ -157,6 +160,7 @@ def assemble(reactor: Reactor, initial: EdgeSettings, lifecycle: Lifecycle) -> E
         mirror=mirror,
         claims=claims,
         publication=publication,
+        publisher=publisher,
         nameserver=nameserver,
         entry=entry,
         enrollment=enrollment,
@@ -170,13 +174,6 @@ def assemble(reactor: Reactor, initial: EdgeSettings, lifecycle: Lifecycle) -> E
         observation=observation,
         admin=Admin(operations, observation, reactor),
     )
-
-
-def _publish_to(publication: Publication) -> Callable[[Sequence[Change]], None]:
-    def publish(changes: Sequence[Change]) -> None:
-        publication.apply(changes)
-
-    return publish
 
 
 def _make_directory(name: str) -> Path:

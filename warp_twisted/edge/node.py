@@ -116,6 +116,7 @@ class EdgeNode(Service):
         listeners.ports = replace(self.ports, http=http, https=https, tunnel=tunnel)
         await parts.entry.announce()
         await parts.expected_hostnames.wait(settings.timeouts.settle)
+        await parts.publisher.settled()
         if parts.nameserver is not None:
             listeners.ports = replace(self.ports, dns=start_nameserver(parts.nameserver, settings))
         listeners.let_in("http", "https")
@@ -179,6 +180,7 @@ class EdgeNode(Service):
     async def _drain(self, parts: EdgeParts, timeout: float) -> None:
         self._log.info("draining, for at most {seconds} s", seconds=timeout)
         await parts.entry.drain()
+        await parts.publisher.settled()
         await parts.listeners.close("tunnel", "http", "https")
         parts.tunnels.drain(timeout)
         await parts.serving.drain(timeout)
@@ -208,6 +210,8 @@ class EdgeNode(Service):
         parts.agent_expiry.stop()
         await parts.tunnels.stop(CLOSE_SECONDS)
         await parts.claims.stop()
+        await parts.publisher.settled()
+        parts.publisher.stop()
         if parts.nameserver is not None:
             await parts.nameserver.stop()
         parts.admin.close()

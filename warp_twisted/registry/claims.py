@@ -1,138 +1,85 @@
 """
 Claims: values that this process keeps in the registry for as long as it stands behind them.
 
-Each claim has a lease of its own, kept alive here. If the lease is lost all the same (the process slept, the store
-was away for longer), the value is put again under a new one; if the store is away, it is tried again until it is
-back. Callers say what should be there and go on.
+All of them hang on one lease, which is kept alive here, so that an edge with 16,000 tunnels has one keep-alive and not
+16,000. What is claimed, changed and released in one turn of the reactor is written in one transaction, a bounded batch
+a turn. If the lease is lost all the same (the process slept, the store was away for longer), every value is put again
+under a new one; if the store is away, it is tried again until it is back. Callers say what should be there and go on.
 """
 
-from collections import deque
+from collections import OrderedDict
+from collections.abc import Sequence
 
-from twisted.internet.defer import Deferred, gatherResults
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from warp_twisted.registry.errors import LeaseNotFound, RegistryError
+from warp_twisted.registry.errors import LeaseNotFound, RegistryError, TooLarge
 from warp_twisted.registry.model import Value, encode
-from warp_twisted.registry.store import NO_LEASE, LeaseId, Store
+from warp_twisted.registry.store import NO_LEASE, Delete, LeaseId, Operation, Put, Store
 
 SWEEP_SECONDS = 1.0
 KEEP_ALIVES_PER_TTL = 3  # two may fail before the lease runs out
+BATCH = 64  # values written in one transaction; the watches hear of them in one turn
 
 
 class Claim:
     """
     One value that should be in the registry.
 
+    :ivar key: where it is.
     :ivar value: what should be there now; None: nothing, the claim is over.
+    :ivar stored: what the registry is known to hold.
     """
 
-    __slots__ = ("_claims", "_lease", "_there", "_working", "due_at", "value")
+    __slots__ = ("_claims", "key", "stored", "value")
 
     def __init__(self, claims: "Claims", value: Value) -> None:
         self._claims = claims
-        self._lease: LeaseId = NO_LEASE
-        self._there: Value | None = None
-        self._working: Deferred[None] | None = None
+        self.key = value.key
         self.value: Value | None = value
-        self.due_at = 0.0
+        self.stored: Value | None = None
 
     @property
     def is_settled(self) -> bool:
         """Whether the registry is known to hold what it should."""
-        return self._working is None and self._there is self.value
+        return self.stored is self.value
 
     def update(self, value: Value) -> Deferred[None]:
-        """Put another value under the same key; fires as `settle` does."""
+        """Put another value under the same key; fires as `Claims.put`'s Deferred does."""
         self.value = value
-        return self.settle()
+        return self._claims.settle(self)
 
     def release(self) -> Deferred[None]:
-        """Take the value out now; fires as `settle` does."""
+        """Take the value out; fires as `Claims.put`'s Deferred does."""
         self.value = None
-        return self.settle()
-
-    def settle(self) -> Deferred[None]:
-        """
-        Make the registry hold what it should.
-
-        :returns: fires after one attempt, successful or not; a failed one is repeated by and by.
-        """
-        if self._working is None:
-            self._working = Deferred.fromCoroutine(self._work())
-            if self._working.called:
-                self._working = None
-        done: Deferred[None] = Deferred()
-        if self._working is None:
-            done.callback(None)
-        else:
-            self._working.addBoth(lambda result: done.callback(None))
-        return done
-
-    async def keep_alive(self) -> None:
-        """Let the lease run for its full time again, or take a new one if it is lost."""
-        if self._lease != NO_LEASE and self._there is not None:
-            try:
-                await self._claims.store.keep_alive(self._lease)
-            except LeaseNotFound:
-                self._lease, self._there = NO_LEASE, None
-            except RegistryError as error:
-                self._claims.failed(error)
-                return
-        await self.settle()
-
-    async def _work(self) -> None:
-        try:
-            while self._there is not self.value:
-                wanted = self.value
-                if wanted is None:
-                    await self._end_lease()
-                else:
-                    await self._put(wanted)
-                self._there = wanted
-            self._claims.succeeded()
-        except RegistryError as error:
-            self._claims.failed(error)
-        finally:
-            self._working = None
-
-    async def _put(self, value: Value) -> None:
-        store = self._claims.store
-        if self._lease == NO_LEASE:
-            self._lease = await store.grant(self._claims.ttl_seconds)
-        try:
-            await store.put(value.key, encode(value), self._lease)
-        except LeaseNotFound:
-            self._lease = await store.grant(self._claims.ttl_seconds)
-            await store.put(value.key, encode(value), self._lease)
-
-    async def _end_lease(self) -> None:
-        lease, self._lease = self._lease, NO_LEASE
-        if lease != NO_LEASE:
-            try:
-                await self._claims.store.revoke(lease)
-            except RegistryError:
-                self._lease = lease
-                raise
+        return self._claims.settle(self)
 
 
 class Claims:
     """
     All claims of this process.
 
-    :param ttl_seconds: how long a value stays when this process vanishes.
+    :ivar ttl_seconds: how long a value stays when this process vanishes; may be changed.
     """
 
     _log = Logger()
 
     def __init__(self, store: Store, clock: IReactorTime, ttl_seconds: float) -> None:
-        self.store = store
         self.ttl_seconds = ttl_seconds
+        self._store = store
         self._clock = clock
-        self._queue: deque[Claim] = deque()  # ordered by due_at, as each waits equally long
-        self._sweep = LoopingCall(self._keep_due_alive)
+        self._lease: LeaseId = NO_LEASE
+        self._lease_seconds = ttl_seconds
+        self._keep_at = 0.0
+        self._claims: set[Claim] = set()  # those whose value is there, or should be
+        self._dirty: OrderedDict[Claim, None] = OrderedDict()  # to be written, in the order in which they changed
+        self._waiting: dict[Claim, list[Deferred[None]]] = {}
+        self._call: IDelayedCall | None = None
+        self._working: Deferred[None] | None = None  # a batch that is being written, or a keep-alive
+        self._sweep = LoopingCall(self._sweep_once)
         self._sweep.clock = clock
         self._is_failing = False
 
@@ -146,49 +93,153 @@ class Claims:
         self._sweep.start(SWEEP_SECONDS, now=False)
 
     async def stop(self) -> None:
-        """Release every claim, and keep none alive any more."""
+        """Release every claim, and keep none alive any more; a store that is away forgets them with their lease."""
         if self._sweep.running:
             self._sweep.stop()
-        claims, self._queue = self._queue, deque()
-        await gatherResults([claim.release() for claim in claims])
-
-    def claim(self, value: Value) -> Claim:
-        """Say that a value should be in the registry; `settle` the claim to put it there."""
-        claim = Claim(self, value)
-        self._wait_turn(claim)
-        return claim
+        if self._call is not None:
+            self._call.cancel()
+            self._call = None
+        if self._working is not None:
+            await self._working
+        for claim in self._claims:
+            claim.value = None
+            self._dirty[claim] = None
+        self._is_failing = False
+        while self._dirty and not self._is_failing:
+            await self._write_batch()
+        lease, self._lease = self._lease, NO_LEASE
+        if lease != NO_LEASE:
+            try:
+                await self._store.revoke(lease)
+            except RegistryError as error:
+                self._failed(error)
 
     def put(self, value: Value) -> tuple[Claim, Deferred[None]]:
-        """Claim a value and put it there; the Deferred fires as `Claim.settle`'s does."""
-        claim = self.claim(value)
-        return claim, claim.settle()
+        """
+        Claim a value.
 
-    def succeeded(self) -> None:
-        """Note that the store was reached."""
+        :returns: the claim, and a Deferred that fires after one attempt to write it, successful or not; a failed one
+            is repeated by and by.
+        """
+        claim = Claim(self, value)
+        self._claims.add(claim)
+        return claim, self.settle(claim)
+
+    def settle(self, claim: Claim) -> Deferred[None]:
+        """Make the registry hold what a claim says, in the next turn; fires as `put`'s Deferred does."""
+        done: Deferred[None] = Deferred()
+        self._waiting.setdefault(claim, []).append(done)
+        self._dirty[claim] = None
+        self._write_soon()
+        return done
+
+    # Writing.
+
+    def _write_soon(self) -> None:
+        if self._call is None and self._working is None:
+            self._call = self._clock.callLater(0, self._begin)
+
+    def _begin(self) -> None:
+        self._call = None
+        self._work(Deferred.fromCoroutine(self._write_batch()))
+
+    def _work(self, work: Deferred[None]) -> None:
+        self._working = work
+        work.addErrback(self._not_done).addBoth(self._worked)
+
+    def _worked(self, result: None) -> None:
+        self._working = None
+        if self._dirty and not self._is_failing:
+            self._write_soon()  # in another turn
+
+    async def _write_batch(self) -> None:
+        batch = [self._dirty.popitem(last=False)[0] for _ in range(min(BATCH, len(self._dirty)))]
+        waiting = [done for claim in batch for done in self._waiting.pop(claim, ())]
+        wanted = [(claim, claim.value) for claim in batch if not claim.is_settled]
+        try:
+            if wanted:
+                await self._write(wanted)
+                self._succeeded()
+        except TooLarge as error:
+            await self._write_each(wanted, error)
+        except RegistryError as error:
+            self._failed(error)
+            self._dirty.update((claim, None) for claim, _ in wanted)
+        for done in waiting:
+            done.callback(None)
+
+    async def _write_each(self, wanted: Sequence[tuple[Claim, Value | None]], error: RegistryError) -> None:
+        """Write one after the other what is too large together, so that one that is too large fails alone."""
+        for claim, value in wanted:
+            try:
+                if len(wanted) == 1:
+                    raise error
+                await self._write([(claim, value)])
+            except RegistryError as refusal:
+                self._failed(refusal)
+                self._dirty[claim] = None
+
+    async def _write(self, wanted: Sequence[tuple[Claim, Value | None]]) -> None:
+        try:
+            await self._store.transact([], await self._operations(wanted))
+        except LeaseNotFound:
+            self._begin_again()
+            await self._store.transact([], await self._operations(wanted))
+        for claim, value in wanted:
+            claim.stored = value
+            if value is None and claim.value is None:
+                self._claims.discard(claim)
+
+    async def _operations(self, wanted: Sequence[tuple[Claim, Value | None]]) -> list[Operation]:
+        if self._lease == NO_LEASE and any(value is not None for _, value in wanted):
+            self._lease_seconds = self.ttl_seconds
+            self._lease = await self._store.grant(self._lease_seconds)
+            self._keep_at = self._clock.seconds() + self._lease_seconds / KEEP_ALIVES_PER_TTL
+        return [
+            Delete(claim.key) if value is None else Put(claim.key, encode(value), self._lease)
+            for claim, value in wanted
+        ]
+
+    def _begin_again(self) -> None:
+        """Put everything under another lease: the one that was is lost, or of another length than it should be."""
+        self._lease = NO_LEASE
+        for claim in self._claims:
+            claim.stored = None
+            if claim.value is not None:
+                self._dirty[claim] = None
+
+    # The lease.
+
+    def _sweep_once(self) -> None:
+        if self._working is not None:
+            return
+        if self._lease != NO_LEASE and self._lease_seconds != self.ttl_seconds:
+            self._begin_again()
+        if self._dirty:
+            self._write_soon()
+        elif self._claims and self._lease != NO_LEASE and self._clock.seconds() >= self._keep_at:
+            self._work(Deferred.fromCoroutine(self._keep_alive()))
+
+    async def _keep_alive(self) -> None:
+        try:
+            await self._store.keep_alive(self._lease)
+        except LeaseNotFound:
+            self._begin_again()
+        except RegistryError as error:
+            self._failed(error)  # the next sweep tries again
+        else:
+            self._keep_at = self._clock.seconds() + self._lease_seconds / KEEP_ALIVES_PER_TTL
+            self._succeeded()
+
+    def _succeeded(self) -> None:
         if self._is_failing:
             self._is_failing = False
             self._log.info("the registry takes changes again")
 
-    def failed(self, error: RegistryError) -> None:
-        """Note that the store was not reached; said once until it is again."""
+    def _failed(self, error: RegistryError) -> None:
         if not self._is_failing:
             self._is_failing = True
             self._log.warn("the registry takes no changes for now: {error}", error=error)
 
-    def _wait_turn(self, claim: Claim) -> None:
-        claim.due_at = self._clock.seconds() + self.ttl_seconds / KEEP_ALIVES_PER_TTL
-        self._queue.append(claim)
-
-    def _keep_due_alive(self) -> None:
-        now = self._clock.seconds()
-        due: list[Claim] = []
-        while self._queue and self._queue[0].due_at <= now:
-            due.append(self._queue.popleft())
-        for claim in due:
-            if claim.value is None and claim.is_settled:
-                continue
-            self._wait_turn(claim)
-            Deferred.fromCoroutine(claim.keep_alive()).addErrback(self._not_kept)
-
-    def _not_kept(self, failure: Failure) -> None:
-        self._log.failure("a lease was not kept alive", failure=failure)
+    def _not_done(self, failure: Failure) -> None:
+        self._log.failure("claims could not be written", failure=failure)

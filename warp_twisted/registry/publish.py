@@ -1,9 +1,11 @@
 """
 What DNS publishes of the registry: a pure mapping from edges and tunnels to records, kept up change by change.
 
-The names are those of DESIGN §7. For each published hostname the live tunnels are counted per edge, per label and
-per label set; only when a count leaves or reaches zero do records change, so an agent's second tunnel to the same
-edge costs nothing in DNS, and one registration touches the names of its own hostnames only.
+For each published hostname the live tunnels are counted per edge, per label and per label set; only when a count
+leaves or reaches zero do records change, so an agent's second tunnel to the same edge costs nothing in DNS, and one
+registration touches the names of its own hostnames only, and the list of all applications, which is bounded. What a
+change costs does not depend on how many names there are. The work is done in steps, so that many changes, or one of
+many names, can be spread over turns of the reactor (`registry.publisher`).
 
 Not published: hostnames outside the zone, and those that `is_reserved` keeps for the zone itself. A label appears as
 `VALUE.KEY._label.HOSTNAME` in lower case with every character other than letters, digits, `-` and `_` written as `-`
@@ -12,41 +14,22 @@ an empty value, a key over 63 characters, or a name over 253 is left out. So is 
 records of one name and type, the list of all applications before all, those beyond `MAX_SET_BYTES`, the last to come.
 """
 
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from ipaddress import ip_address
+from itertools import islice
 
 from warp_twisted.names import MAX_HOSTNAME_LENGTH, Hostname
 from warp_twisted.registry.model import Change, Edge, Tunnel
+from warp_twisted.registry.records import BrowseList, LiveEdge, Record, Records, fitting, label_names, merged, quoted
 
 DEFAULT_TTL = 5  # seconds a resolver may answer for us after a tunnel has gone
-MAX_SET_BYTES = 60_000  # of records of one name and type, uncompressed; with question and EDNS below DNS' 65,535
-_RECORD_BYTES = 12  # of a record without its rdata: a pointer to its name, type, class, ttl, length
-_ADDRESS_BYTES = 16
-MAX_STRING = 255  # octets in one character-string, RFC 1035 §3.3
-
-_NOT_IN_A_DNS_LABEL = re.compile(r"[^a-z0-9_-]")
+MAX_LABEL_SETS = 100  # of one hostname in its TXT records, the first to come; a label is a name of its own for each
+PUBLISHED_IN_A_ROW = 256  # hostnames, before what is new is counted and the list of all applications follows
+HOSTNAMES_IN_A_STEP = 64
+LABELS_IN_A_STEP = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """
-    One resource record, in the shape that `warp_dns` reads.
-
-    :param name: owner, lower case, absolute, without the trailing dot.
-    :param rdata: presentation format, RFC 1035 §5; for HTTPS RFC 9460 §2.1.
-    :param edge: the edge it points at, or "".
-    """
-
-    name: str
-    type: str
-    ttl: int
-    rdata: str
-    edge: str = ""
-
-
-Records = Sequence[Record]
 Changed = Callable[[Mapping[str, Records]], None]
 
 
@@ -96,17 +79,34 @@ class Publication:
         self._ttl = ttl
         self._https = https
         self._reserved = tuple(reserved)
-        self._edges: dict[str, Edge] = {}
+        self._suffix = f".{zone}"
+        self._browse_owner = f"_http._tcp.{zone}"
+        self._edges: dict[str, LiveEdge] = {}
         self._applications: dict[str, _Application] = {}
-        self._browse: dict[str, Record] = {}
+        self._browse = BrowseList()
         self._parts: dict[str, dict[str, tuple[Record, ...]]] = {}  # owner → who contributes → records
         self._records: dict[str, tuple[Record, ...]] = {}
         self._subscribers: list[Changed] = []
-        self._touched: set[str] = set()
+        self._queue: deque[Change] = deque()
+        # Hostname → its label names that may have changed; "" stands for the hostname itself.
+        self._coming: OrderedDict[str, set[str]] = OrderedDict()
+        self._going: OrderedDict[str, set[str]] = OrderedDict()
+        self._is_browse_stale = False
+        self._stale_edges: set[str] = set()
+        self._changed: dict[str, Records] = {}  # since the subscribers were told
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the records are what the changes that were taken in make of them."""
+        return not (self._queue or self._stale_edges or self._coming or self._going or self._is_browse_stale)
 
     def snapshot(self) -> Mapping[str, Records]:
         """Return all records by owner as they are now."""
         return dict(self._records)
+
+    def owners(self) -> list[str]:
+        """Return every owner that has records now."""
+        return list(self._records)
 
     def records_of(self, owner: str) -> Records:
         """Return the records of one owner; none when it is not published."""
@@ -123,205 +123,249 @@ class Publication:
 
     def apply(self, changes: Iterable[Change]) -> Mapping[str, Records]:
         """
-        Take in changes of the registry, and tell the subscribers what became of the records.
+        Take in changes of the registry at once, and tell the subscribers what became of the records.
 
         :returns: what the subscribers were told.
         """
-        stale: dict[str, set[str]] = {}  # hostname → its label names that may have changed ("" is the hostname)
-        edges_changed: set[str] = set()
-        for change in changes:
-            if isinstance(change.before, Edge) or isinstance(change.after, Edge):
-                edges_changed.add(self._edge_changed(change))
-            if isinstance(change.before, Tunnel):
-                self._count(change.before, -1, stale)
-            if isinstance(change.after, Tunnel):
-                self._count(change.after, +1, stale)
-        if edges_changed:
-            self._publish_edges(edges_changed)
-            for hostname, application in self._applications.items():
-                if not edges_changed.isdisjoint(application.edges):
-                    stale[hostname] = {"", *application.labelled, *stale.get(hostname, ())}
-        for hostname, labels in stale.items():
-            self._publish(hostname, labels)
-        changed = self._flush()
+        self.take(changes)
+        for _ in self.steps():
+            pass
+        return self.tell()
+
+    def take(self, changes: Iterable[Change]) -> None:
+        """Note changes of the registry; `steps` makes records of them."""
+        self._queue.extend(changes)
+
+    def steps(self) -> Iterator[None]:
+        """
+        Bring the records up to date, in steps of a few hostnames or labels each; ends when they are.
+
+        Counting comes first, so that a tunnel that takes another's place changes no record. Then names that come go
+        before names that go, and the list of all applications is last: it changes with each of them.
+        """
+        while not self.is_settled:
+            for _ in range(len(self._queue)):
+                yield from self._take_in(self._queue.popleft())
+            if self._stale_edges:
+                yield from self._publish_edges()
+            for _ in range(PUBLISHED_IN_A_ROW):
+                stale = self._coming or self._going
+                if not stale:
+                    break
+                yield from self._publish(*stale.popitem(last=False))
+            if self._is_browse_stale:
+                self._is_browse_stale = False
+                self._refresh(self._browse_owner)
+                yield
+
+    def tell(self) -> Mapping[str, Records]:
+        """
+        Tell the subscribers what became of the records since the last time.
+
+        :returns: what they were told.
+        """
+        changed, self._changed = self._changed, {}
         if changed:
             for subscriber in tuple(self._subscribers):
                 subscriber(changed)
         return changed
 
-    def _edge_changed(self, change: Change) -> str:
-        if isinstance(change.after, Edge):
-            self._edges[change.after.name] = change.after
-            return change.after.name
-        name = change.before.name if isinstance(change.before, Edge) else ""
-        self._edges.pop(name, None)
-        return name
+    # Counting.
 
-    def _count(self, tunnel: Tunnel, step: int, stale: dict[str, set[str]]) -> None:
+    def _take_in(self, change: Change) -> Iterator[None]:
+        if isinstance(change.before, Edge) or isinstance(change.after, Edge):
+            self._edge_changed(change)
+        if isinstance(change.before, Tunnel):
+            yield from self._count(change.before, -1)
+        if isinstance(change.after, Tunnel):
+            yield from self._count(change.after, +1)
+
+    def _edge_changed(self, change: Change) -> None:
+        if isinstance(change.after, Edge):
+            name = change.after.name
+            self._edges[name] = LiveEdge.of(change.after, self._zone)
+        else:
+            name = change.before.name if isinstance(change.before, Edge) else ""
+            self._edges.pop(name, None)
+        self._stale_edges.add(name)
+
+    def _count(self, tunnel: Tunnel, step: int) -> Iterator[None]:
         if tunnel.draining:
             return
-        labels = _label_names(tunnel.labels)
+        labels = label_names(tunnel.labels)
         label_set = ",".join(f"{key}={value}" for key, value in sorted(tunnel.labels.items()))
         for hostname in tunnel.hostnames:
-            if not self._is_published(hostname):
-                continue
-            application = self._applications.setdefault(hostname, _Application())
-            touched = stale.setdefault(hostname, set())
-            if _add(application.edges, tunnel.edge, step) | _add(application.label_sets, label_set, step):
-                touched.add("")
-            for label in labels:
-                counts = application.labelled.setdefault(label, {})
-                if _add(counts, tunnel.edge, step):
-                    touched.add(label)
-                if not counts:
-                    del application.labelled[label]
+            if self._is_published(hostname):
+                touched = self._count_hostname(hostname, tunnel.edge, step, labels, label_set)
+                if touched:
+                    self._mark(hostname, touched, is_coming=step > 0)
+            yield
+
+    def _count_hostname(self, hostname: str, edge: str, step: int, labels: Iterable[str], label_set: str) -> set[str]:
+        """Count a tunnel on or off; returns what may have changed: label names, and "" for the hostname itself."""
+        application = self._applications.get(hostname)
+        if application is None:
+            application = self._applications[hostname] = _Application()
+        touched = set()
+        if _add(application.edges, edge, step) | _add(application.label_sets, label_set, step):
+            touched.add("")
+        for label in labels:
+            counts = application.labelled.setdefault(label, {})
+            if _add(counts, edge, step):
+                touched.add(label)
+            if not counts:
+                del application.labelled[label]
+        return touched
+
+    def _mark(self, hostname: str, labels: set[str], is_coming: bool) -> None:
+        stale = self._coming.get(hostname)
+        if stale is None:
+            stale = self._going.get(hostname)
+            if stale is None or is_coming:
+                queue = self._coming if is_coming else self._going
+                queue[hostname] = labels | self._going.pop(hostname, set())
+                return
+        stale |= labels
 
     def _is_published(self, hostname: Hostname) -> bool:
-        if hostname != self._zone and not hostname.endswith("." + self._zone):
+        if hostname != self._zone and not hostname.endswith(self._suffix):
             return False
         # Edges come and go, so their names are not asked for here: what was counted must be counted off again.
         return not is_reserved(hostname, self._zone, self._reserved)
 
-    def _publish(self, hostname: str, labels: set[str]) -> None:
-        application = self._applications[hostname]
-        if hostname.startswith("*."):
-            # A wildcard answers for its names' addresses; no service or label can be beneath a "*".
-            labels = labels & {""}
-        for label in labels - {""}:
-            edges = self._live(application.labelled.get(label, {}))
+    # Publishing.
+
+    def _publish(self, hostname: str, labels: set[str]) -> Iterator[None]:
+        if "" in labels:
+            application = self._applications.get(hostname) or _Application()
+            edges = self._live(application.edges)
+            self._contribute(hostname, "application", self._application(hostname, edges, application.label_sets))
+            if not hostname.startswith("*."):
+                self._publish_service(hostname, edges)
+            if not application.edges:
+                self._applications.pop(hostname, None)
+            yield
+        if hostname.startswith("*."):  # it answers for its names' addresses; no service or label is beneath a "*"
+            return
+        for at, label in enumerate(labels - {""}):
+            known = self._applications.get(hostname)
+            edges = self._live(known.labelled.get(label, {})) if known else []
             name = f"{label}._label.{hostname}"
             self._contribute(name, "label", (*self._edge_addresses(name, edges), *self._services(name, edges)))
-        if "" not in labels:
-            return
-        edges = self._live(application.edges)
-        self._contribute(hostname, "application", self._application(hostname, edges, application.label_sets))
-        if not hostname.startswith("*."):
-            self._publish_service(hostname, edges)
-        if not application.edges:
-            del self._applications[hostname]
+            if at % LABELS_IN_A_STEP == 0:
+                yield
 
-    def _publish_service(self, hostname: str, edges: Sequence[Edge]) -> None:
+    def _publish_service(self, hostname: str, edges: Sequence[LiveEdge]) -> None:
         service = f"_http._tcp.{hostname}"
-        browse = f"_http._tcp.{self._zone}"
         self._contribute(service, "service", self._services(service, edges))
-        if edges and hostname not in self._browse:
-            self._browse[hostname] = Record(browse, "PTR", self._ttl, f"{service}.")
-            self._touched.add(browse)
-        elif not edges and hostname in self._browse:
-            del self._browse[hostname]
-            self._touched.add(browse)
+        if edges:
+            if self._browse.add(hostname, Record(self._browse_owner, "PTR", self._ttl, f"{service}.")):
+                self._is_browse_stale = True
+        elif self._browse.remove(hostname):
+            self._is_browse_stale = True
 
-    def _live(self, counts: Mapping[str, int]) -> list[Edge]:
+    def _live(self, counts: Mapping[str, int]) -> list[LiveEdge]:
         edges = [self._edges[name] for name in sorted(counts) if name in self._edges]
-        return [edge for edge in edges if not edge.draining]
+        return [edge for edge in edges if not edge.value.draining]
 
-    def _application(self, hostname: str, edges: Sequence[Edge], label_sets: Mapping[str, int]) -> tuple[Record, ...]:
+    def _application(
+        self, hostname: str, edges: Sequence[LiveEdge], label_sets: Mapping[str, int]
+    ) -> tuple[Record, ...]:
         if not edges:
             return ()
-        texts = [Record(hostname, "TXT", self._ttl, _quoted(text)) for text in sorted(label_sets) if text]
+        shown = sorted(islice((text for text in label_sets if text), MAX_LABEL_SETS))
+        texts = [Record(hostname, "TXT", self._ttl, quoted(text)) for text in shown]
         return (*self._edge_addresses(hostname, edges), *self._bindings(hostname, edges), *texts)
 
-    def _edge_addresses(self, name: str, edges: Sequence[Edge]) -> tuple[Record, ...]:
-        return tuple(record for edge in edges for record in self._addresses(name, edge.addresses, edge.name))
+    def _edge_addresses(self, name: str, edges: Sequence[LiveEdge]) -> tuple[Record, ...]:
+        return tuple(
+            Record(name, type_, self._ttl, address, edge.value.name)
+            for edge in edges
+            for type_, address in edge.addresses
+        )
 
-    def _addresses(self, name: str, addresses: Sequence[str], edge: str) -> tuple[Record, ...]:
-        types = {4: "A", 6: "AAAA"}
-        return tuple(Record(name, types[ip_address(a).version], self._ttl, a, edge) for a in addresses)
-
-    def _bindings(self, hostname: str, edges: Sequence[Edge]) -> tuple[Record, ...]:
+    def _bindings(self, hostname: str, edges: Sequence[LiveEdge]) -> tuple[Record, ...]:
         """HTTPS records (RFC 9460): one for all edges when they share a port, else one for each edge."""
-        secure = [edge for edge in edges if edge.https_port and edge.has_certificate(hostname)]
-        ports = {edge.https_port for edge in secure}
+        secure = [edge for edge in edges if edge.value.https_port and edge.value.has_certificate(hostname)]
+        ports = {edge.value.https_port for edge in secure}
         if not self._https or not ports:
             return ()
         if len(ports) == 1 and len(secure) == len(edges):
             return (Record(hostname, "HTTPS", self._ttl, f"1 . {_parameters(ports.pop())}"),)
         return tuple(
             Record(
-                hostname, "HTTPS", self._ttl, f"1 {self._hostname_of(edge)}. {_parameters(edge.https_port)}", edge.name
+                hostname,
+                "HTTPS",
+                self._ttl,
+                f"1 {edge.hostname}. {_parameters(edge.value.https_port)}",
+                edge.value.name,
             )
             for edge in secure
         )
 
-    def _services(self, name: str, edges: Sequence[Edge]) -> tuple[Record, ...]:
-        return self._srv(name, [(edge, edge.http_port or edge.https_port) for edge in edges])
+    def _services(self, name: str, edges: Sequence[LiveEdge]) -> tuple[Record, ...]:
+        return self._srv(name, [(edge, edge.value.http_port or edge.value.https_port) for edge in edges])
 
-    def _srv(self, name: str, targets: Iterable[tuple[Edge, int | None]]) -> tuple[Record, ...]:
+    def _srv(self, name: str, targets: Iterable[tuple[LiveEdge, int | None]]) -> tuple[Record, ...]:
         return tuple(
-            Record(name, "SRV", self._ttl, f"0 {edge.weight} {port} {self._hostname_of(edge)}.", edge.name)
+            Record(name, "SRV", self._ttl, f"0 {edge.value.weight} {port} {edge.hostname}.", edge.value.name)
             for edge, port in targets
             if port
         )
 
-    def _publish_edges(self, names: set[str]) -> None:
+    def _publish_edges(self) -> Iterator[None]:
+        """Publish the edges that changed, and mark the hostnames that they serve."""
+        names, self._stale_edges = self._stale_edges, set()
         for name in names:
-            edge = self._edges.get(name)
             owner = f"{name}.{self._zone}"
-            self._contribute(owner, "edge", self._addresses(owner, edge.addresses, name) if edge else ())
+            edges = [self._edges[name]] if name in self._edges else []
+            self._contribute(owner, "edge", self._edge_addresses(owner, edges))
         owner = f"_warp-edge._tcp.{self._zone}"
-        accepting = [edge for _, edge in sorted(self._edges.items()) if not edge.draining]
-        self._contribute(owner, "tunnels", self._srv(owner, [(edge, edge.tunnel_port) for edge in accepting]))
-
-    def _hostname_of(self, edge: Edge) -> str:
-        return f"{edge.name}.{self._zone}"
+        accepting = [edge for _, edge in sorted(self._edges.items()) if not edge.value.draining]
+        self._contribute(owner, "tunnels", self._srv(owner, [(edge, edge.value.tunnel_port) for edge in accepting]))
+        yield
+        for at, (hostname, application) in enumerate(tuple(self._applications.items())):
+            if not names.isdisjoint(application.edges):
+                self._mark(hostname, {"", *application.labelled}, is_coming=False)
+            if at % HOSTNAMES_IN_A_STEP == 0:
+                yield
 
     def _contribute(self, owner: str, contributor: str, records: tuple[Record, ...]) -> None:
         if len(owner) > MAX_HOSTNAME_LENGTH:
             return
-        parts = self._parts.setdefault(owner, {})
-        if parts.get(contributor, ()) != records:
+        parts = self._parts.get(owner)
+        if parts is None:
+            if not records:
+                return
+            parts = self._parts[owner] = {}
+        if parts.get(contributor, ()) == records:
+            return
+        if records:
             parts[contributor] = records
-            self._touched.add(owner)
-        if not records:
-            parts.pop(contributor, None)
+        else:
+            del parts[contributor]
             if not parts:
                 del self._parts[owner]
+        if owner == self._browse_owner:  # of the zone's own hostname, beside the list of all
+            self._is_browse_stale = True
+        else:
+            self._refresh(owner)
 
-    def _flush(self) -> dict[str, Records]:
-        """Put together the owners that were touched, and return those whose records differ from before."""
-        changed: dict[str, Records] = {}
-        browse = f"_http._tcp.{self._zone}"
-        for owner in self._touched:
-            groups = list(self._parts.get(owner, {}).values())
-            if owner == browse:
-                groups.append(tuple(self._browse.values()))
-            records = _fitting(groups[0] if len(groups) == 1 else _merge(groups))
-            if records == self._records.get(owner, ()):
-                continue
-            changed[owner] = records
-            if records:
-                self._records[owner] = records
-            else:
-                del self._records[owner]
-        self._touched.clear()
-        return changed
-
-
-def _merge(groups: Sequence[Sequence[Record]]) -> tuple[Record, ...]:
-    """Join what several contribute to one owner; data given twice appears once."""
-    merged: dict[tuple[str, str], Record] = {}
-    for group in groups:
-        for record in group:
-            merged.setdefault((record.type, record.rdata), record)
-    return tuple(merged.values())
-
-
-def _fitting(records: tuple[Record, ...]) -> tuple[Record, ...]:
-    """Leave out the last records of each type that is too large for one answer."""
-    if sum(map(_size, records)) <= MAX_SET_BYTES:
-        return records
-    sizes: dict[str, int] = {}
-    fitting = []
-    for record in records:
-        sizes[record.type] = size = sizes.get(record.type, 0) + _size(record)
-        if size <= MAX_SET_BYTES:
-            fitting.append(record)
-    return tuple(fitting)
-
-
-def _size(record: Record) -> int:
-    """Return at least what a record takes in a message: its text is as long as its data, but for short addresses."""
-    return _RECORD_BYTES + max(_ADDRESS_BYTES, len(record.rdata) + 1)
+    def _refresh(self, owner: str) -> None:
+        """Put an owner's records together, and note them as changed if they differ from before."""
+        groups: list[Sequence[Record]] = list(self._parts.get(owner, {}).values())
+        if owner == self._browse_owner:
+            groups.append(self._browse.records)
+            records = tuple(groups[0]) if len(groups) == 1 else merged(groups)
+        else:
+            records = fitting(tuple(groups[0]) if len(groups) == 1 else merged(groups))
+        if records == self._records.get(owner, ()):
+            return
+        self._changed[owner] = records
+        if records:
+            self._records[owner] = records
+        else:
+            del self._records[owner]
 
 
 def _add(counts: dict[str, int], key: str, step: int) -> bool:
@@ -332,21 +376,6 @@ def _add(counts: dict[str, int], key: str, step: int) -> bool:
         return count == step
     counts.pop(key, None)
     return True
-
-
-def _label_names(labels: Mapping[str, str]) -> list[str]:
-    names = []
-    for key, value in labels.items():
-        key_label = _NOT_IN_A_DNS_LABEL.sub("-", key.lower())
-        value_label = _NOT_IN_A_DNS_LABEL.sub("-", value.lower())
-        if value_label and len(key_label) <= 63:
-            names.append(f"{value_label}.{key_label}")
-    return list(dict.fromkeys(names))
-
-
-def _quoted(text: str) -> str:
-    """Write a character-string, or several when the text is longer than one may be; labels need no escapes."""
-    return " ".join(f'"{text[at : at + MAX_STRING]}"' for at in range(0, len(text), MAX_STRING))
 
 
 def _parameters(port: int | None) -> str:

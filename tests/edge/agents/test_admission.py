@@ -79,13 +79,14 @@ class RevocationTests(ControlTestCase):
     """Agents that must not come back."""
 
     async def test_revocation_cuts_tunnels(self) -> None:
-        """Revoking an agent cuts all its tunnels and withdraws its names in the same instant; others stay."""
+        """Revoking an agent cuts all its tunnels and withdraws its names in the next turn; others stay."""
         ends = [self.control.connect() for _ in range(2)]
         for slot, end in enumerate(ends):
             end.hello("app.warp.example", slot=slot)
         other = self.control.connect("a-2")
         other.hello("other.warp.example")
         await self.control.enrollment.revoke_agent("a-1", "stolen")
+        self.control.clock.advance(0)
         self.assertEqual(self.control.names(), ["other.warp.example"])
         for end in ends:
             end.pair.pump()

@@ -1,6 +1,7 @@
 """Tests of the table of registered tunnels: what there is room for, and what replaces what."""
 
-from typing import Any, cast
+from collections.abc import Sequence
+from typing import cast
 
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
@@ -10,6 +11,7 @@ from warp_twisted.edge.agents.offers import Offer
 from warp_twisted.edge.agents.registrations import EdgeTunnel, Registrations
 from warp_twisted.edge.errors import OfferRefused
 from warp_twisted.edge.settings import Limits
+from warp_twisted.registry.store import Expect, Operation
 from warp_twisted.tunnel import TunnelProtocol
 from warp_twisted.wire.control import Accepted, Hello, RouteOffer
 
@@ -117,11 +119,11 @@ class LimitTests(ControlTestCase):
         waiting: list[Deferred[bool]] = []
         transact = self.control.store.transact
 
-        async def slowly(*arguments: Any) -> bool:
-            turn: Deferred[bool] = Deferred()
-            waiting.append(turn)
-            await turn
-            return await transact(*arguments)
+        async def slowly(expectations: Sequence[Expect], operations: Sequence[Operation]) -> bool:
+            if expectations:  # a name is given; what is claimed expects nothing
+                waiting.append(Deferred())
+                await waiting[-1]
+            return await transact(expectations, operations)
 
         self.patch(self.control.store, "transact", slowly)
         for end in ends:

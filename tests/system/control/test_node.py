@@ -71,11 +71,17 @@ class FailureTests(AdminTestCase):
         directory.mkdir()
         listen = {"admin": None, "metrics": None} | sections.pop("listen", {})
         node = make_node(directory, listen=listen, **sections)
-        error = self.assertRaises(InvalidSettings, node.startService)
+        try:
+            node.startService()
+            await node.started
+        except InvalidSettings as error:
+            reason = str(error)
+        else:
+            self.fail("the edge started")
         await node.stopService()
         self.assertEqual((node.parts.listeners.names, node.running), (frozenset(), False))
         make_node(directory, listen=listen).parts.store.close()  # its state is free again
-        return str(error)
+        return reason
 
     async def test_port_in_use(self) -> None:
         """A port that is taken is named."""

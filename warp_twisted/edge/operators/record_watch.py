@@ -14,7 +14,8 @@ from twisted.python.failure import Failure
 from twisted.web.http import Request
 from zope.interface import implementer
 
-from warp_twisted.registry.publish import Publication, Record
+from warp_twisted.registry.publish import Publication
+from warp_twisted.registry.records import Record
 
 HEARTBEAT_SECONDS = 10.0
 

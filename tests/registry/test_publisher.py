@@ -1,0 +1,106 @@
+"""Tests of keeping a publication up with a mirror, in slices."""
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from warp_base.slices import Slices
+from warp_twisted.names import Hostname
+from warp_twisted.registry.memory import MemoryStore
+from warp_twisted.registry.mirror import Mirror
+from warp_twisted.registry.model import Edge, Tunnel, encode
+from warp_twisted.registry.publish import Publication
+from warp_twisted.registry.publisher import Publisher
+from warp_twisted.registry.store import Put
+
+ZONE = "warp.example"
+EDGE = Edge(name="edge1", addresses=("192.0.2.1",), http_port=80)
+MANY = 600
+
+
+def tunnel(number: int, *hostnames: str) -> Tunnel:
+    """Return a tunnel that serves some hostnames."""
+    names = tuple(Hostname(f"{name}.{ZONE}") for name in hostnames)
+    return Tunnel(id=f"t-{number}", agent="a", slot=0, edge="edge1", hostnames=names)
+
+
+class PublisherTests(SynchronousTestCase):
+    """A registry in memory; slices that hold one step each."""
+
+    def setUp(self) -> None:
+        """Publish one edge."""
+        self.clock = Clock()
+        self.store = MemoryStore(self.clock)
+        self.mirror = Mirror(self.store, self.clock)
+        self.publication = Publication(ZONE)
+        self.publisher = Publisher(self.publication, self.mirror, Slices(self.clock, 0.0))
+        self.successResultOf(Deferred.fromCoroutine(self.mirror.start()))
+        self.put(EDGE)
+
+    def put(self, *values: Edge | Tunnel) -> None:
+        """Put values into the registry, in one transaction."""
+        self.successResultOf(self.store.transact([], [Put(value.key, encode(value)) for value in values]))
+
+    def is_published(self, name: str) -> bool:
+        """Whether a name under the zone has records."""
+        return bool(self.publication.records_of(f"{name}.{ZONE}"))
+
+    def test_one_registration_is_published_at_once(self) -> None:
+        """What one registration changes is there when the registry has it, and there is nothing left to do."""
+        self.put(tunnel(1, "app"))
+        self.assertTrue(self.is_published("app"))
+        self.successResultOf(self.publisher.settled())
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_many_names_take_turns(self) -> None:
+        """Many names are published a slice at a time; each slice is told to the subscribers."""
+        told: list[int] = []
+        self.publication.subscribe(lambda changed: told.append(len(changed)))
+        self.put(tunnel(1, *(f"app{number}" for number in range(MANY))))
+        self.assertFalse(self.is_published(f"app{MANY - 1}"))
+        settled = self.publisher.settled()
+        self.assertNoResult(settled)
+        self.clock.advance(0)
+        self.successResultOf(settled)
+        self.assertTrue(self.is_published(f"app{MANY - 1}"))
+        self.assertLess(max(told), 5)
+        self.assertGreater(len(told), MANY)
+
+    def test_what_comes_meanwhile(self) -> None:
+        """A name that comes while many go is published before the last of them has gone."""
+        names = [f"app{number}" for number in range(MANY)]
+        self.put(tunnel(1, *names))
+        self.clock.advance(0)
+        order: list[str] = []
+        self.publication.subscribe(lambda changed: order.extend(changed))
+        self.successResultOf(self.store.delete(tunnel(1).key))
+        self.put(tunnel(2, "new"))
+        self.clock.advance(0)
+        self.assertFalse(self.is_published(names[-1]))
+        self.assertLess(order.index(f"new.{ZONE}"), order.index(f"{names[-1]}.{ZONE}"))
+
+    def test_failure(self) -> None:
+        """A bug in a subscriber is logged, and later changes are published all the same."""
+
+        def fail(changed: object) -> None:
+            unsubscribe()
+            raise ZeroDivisionError
+
+        for count in (1, MANY):
+            unsubscribe = self.publication.subscribe(fail)
+            self.put(*(tunnel(number, f"app{count}-{number}") for number in range(count)))
+            self.clock.advance(0)
+            self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+            self.put(tunnel(MANY, f"other{count}"))
+            self.clock.advance(0)
+            self.assertTrue(self.is_published(f"other{count}"))
+
+    def test_stop(self) -> None:
+        """After stop nothing is published, and who waits is told."""
+        self.put(tunnel(1, *(f"app{number}" for number in range(MANY))))
+        settled = self.publisher.settled()
+        self.publisher.stop()
+        self.successResultOf(settled)
+        self.put(tunnel(2, "other"))
+        self.clock.advance(0)
+        self.assertFalse(self.is_published("other"))

@@ -1,0 +1,83 @@
+"""
+Keeps what DNS publishes up with the registry: each change of the mirror, a slice of the reactor's time at a time.
+
+What is published is decided in `registry.publish`; this module decides only when.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.task import SchedulerStopped, TaskStopped
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from warp_base.slices import Slices
+from warp_twisted.registry.mirror import Mirror
+from warp_twisted.registry.model import Change
+from warp_twisted.registry.publish import Publication
+
+STEPS_AT_ONCE = 16  # so that a registration is published before its agent is told; some 0.5 ms
+
+
+class Publisher:
+    """
+    The work of one publication.
+
+    What little a single registration changes is done at once, larger work in slices.
+
+    :param slices: runs the work; its budget should leave as much to whoever serves the records.
+    """
+
+    _log = Logger()
+
+    def __init__(self, publication: Publication, mirror: Mirror, slices: Slices) -> None:
+        self._publication = publication
+        self._slices = slices
+        self._waiting: list[Deferred[None]] = []
+        self._is_working = False
+        self._unsubscribe: Callable[[], None] = mirror.subscribe(self._registry_changed)
+
+    def settled(self) -> Deferred[None]:
+        """Return a Deferred that fires when everything that the mirror said until now is published."""
+        if not self._is_working:
+            return succeed(None)
+        self._waiting.append(Deferred())
+        return self._waiting[-1]
+
+    def stop(self) -> None:
+        """Publish no more."""
+        self._unsubscribe()
+        self._slices.stop()
+
+    def _registry_changed(self, changes: Sequence[Change]) -> None:
+        self._publication.take(changes)
+        if self._is_working:
+            return
+        self._is_working = True
+        steps = self._steps()
+        try:
+            for _ in range(STEPS_AT_ONCE):
+                next(steps)
+        except StopIteration:
+            self._finished(None)
+        except Exception:
+            self._failed(Failure())
+            self._finished(None)
+        else:
+            self._slices.run(steps).addErrback(self._failed).addBoth(self._finished)
+
+    def _steps(self) -> Iterator[None]:
+        for _ in self._publication.steps():
+            self._publication.tell()
+            yield
+        self._publication.tell()
+
+    def _failed(self, failure: Failure) -> None:
+        if not failure.check(SchedulerStopped, TaskStopped):
+            self._log.failure("changes of the registry could not be published", failure=failure)
+
+    def _finished(self, result: object) -> None:
+        self._is_working = False
+        waiting, self._waiting = self._waiting, []
+        for deferred in waiting:
+            deferred.callback(None)
