@@ -22,7 +22,6 @@ UNTESTED_YET: set[str] = {
     "warp_dns.message.answer",
     "warp_dns.message.codes",
     "warp_dns.message.reply",
-    "warp_dns.program.systemd",
     "warp_dns.program.web",
     "warp_dns.serve.assembly",
     "warp_dns.serve.followed",

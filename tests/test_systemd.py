@@ -9,6 +9,7 @@ from twisted.internet.task import Clock
 from twisted.logger import ILogObserver, LogEvent, Logger
 from twisted.trial.unittest import SynchronousTestCase
 
+from warp_base.systemd_socket import SystemdSocket
 from warp_twisted.systemd import MAX_STATUS, Systemd
 
 
@@ -69,7 +70,7 @@ class SystemdTests(SynchronousTestCase):
     def test_nobody_listens(self) -> None:
         """Without an address nothing is sent; one that is gone is warned of, and nothing is raised."""
         warned: list[LogEvent] = []
-        self.patch(Systemd, "_log", Logger(observer=cast(ILogObserver, warned.append)))
+        self.patch(SystemdSocket, "_log", Logger(observer=cast(ILogObserver, warned.append)))
         Systemd(None).ready()
         Systemd("").ready()
         self.assertEqual((self.heard(), warned), ([], []))

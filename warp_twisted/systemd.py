@@ -1,17 +1,17 @@
 """
 Telling systemd how the service is doing (`sd_notify`): ready, reloading, stopping, alive.
 
-The protocol is one datagram of `KEY=value` lines to the socket that systemd names in `NOTIFY_SOCKET`. Without one,
-nothing is sent, so a service says the same things wherever it runs. The environment is read by the taps.
+Without a socket that systemd named nothing is sent, so a service says the same things wherever it runs. The environment
+is read by the taps.
 """
 
-import socket
 import time
 from collections.abc import Callable
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
-from twisted.logger import Logger
+
+from warp_base.systemd_socket import SystemdSocket, watchdog_seconds
 
 MAX_STATUS = 200
 STOP_MARGIN_SECONDS = 15.0  # systemd is asked for so much more than a drain may take
@@ -25,12 +25,9 @@ class Systemd:
     :param watchdog_usec: the value of `WATCHDOG_USEC`; systemd kills a service that is silent for so long.
     """
 
-    _log = Logger()
-
     def __init__(self, address: str | None, watchdog_usec: str | None = None) -> None:
-        # A leading @ is systemd's way to write an address in the abstract namespace (unix(7)).
-        self._address = "\0" + address[1:] if address and address.startswith("@") else address
-        self._watchdog_seconds = int(watchdog_usec) / 1e6 if watchdog_usec and watchdog_usec.isdigit() else 0.0
+        self._socket = SystemdSocket(address)
+        self._watchdog_seconds = watchdog_seconds(watchdog_usec)
         self._watchdog: LoopingCall | None = None
 
     def ready(self, status: str = "") -> None:
@@ -59,7 +56,7 @@ class Systemd:
 
         :param is_well: when it says False, nothing is sent and systemd restarts the service.
         """
-        if not self._watchdog_seconds or self._address is None:
+        if not self._watchdog_seconds or not self._socket.is_there:
             return
 
         def beat() -> None:
@@ -76,14 +73,7 @@ class Systemd:
             self._watchdog.stop()
 
     def _send(self, state: str, status: str = "", *others: str) -> None:
-        if not self._address:
-            return
-        lines = [line for line in (state, f"STATUS={_one_line(status)}" if status else "", *others) if line]
-        try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK) as line:
-                line.sendto("\n".join(lines).encode(), self._address)
-        except OSError as error:
-            self._log.warn("systemd was not told {state}: {error}", state=state, error=error)
+        self._socket.send(*(line for line in (state, f"STATUS={_one_line(status)}" if status else "", *others) if line))
 
 
 def _one_line(text: str) -> str:

@@ -26,11 +26,12 @@ from twisted.internet.task import LoopingCall
 from twisted.protocols.basic import FileSender
 from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
-from twisted.web.http import Request as HTTPRequest
 from twisted.web.resource import Resource
-from twisted.web.server import NOT_DONE_YET, Request, Site
+from twisted.web.server import NOT_DONE_YET, Request
 from twisted.web.websocket import WebSocketResource, WebSocketTransport
 from zope.interface import implementer
+
+from warp_base.quiet_site import QuietSite
 
 MAX_DOWNLOAD_BYTES = 10 << 30
 CHUNK_BYTES = 64 << 10
@@ -211,19 +212,14 @@ class _Channel(HTTPChannel):
         self.site.transports.add(cast(ITCPTransport, self.transport))
 
 
-class _ClosableSite(Site):
+class _ClosableSite(QuietSite):
     """A site that can close the connections it has, so that a stopped application is stopped for everybody."""
 
-    noisy = False
-    displayTracebacks = False
     protocol = _Channel  # type: ignore[assignment]  # documented as replaceable, typed as the private default
 
     def __init__(self, resource: Resource) -> None:
         super().__init__(resource, timeout=None)
         self.transports: weakref.WeakSet[ITCPTransport] = weakref.WeakSet()
-
-    def log(self, request: HTTPRequest) -> None:
-        """Keep no access log: the edge has one."""
 
     def close(self) -> None:
         """Cut every connection."""

@@ -1,16 +1,15 @@
 """
 Telling systemd how the server is doing (sd_notify(3)): ready when every zone is answered from, and alive.
 
-One datagram of `KEY=value` lines to the socket that systemd names; without one nothing is sent. It knows no zones:
-it is handed a question to ask.
+It knows no zones: it is handed a question to ask.
 """
 
-import socket
 from collections.abc import Callable
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
-from twisted.logger import Logger
+
+from warp_base.systemd_socket import SystemdSocket, watchdog_seconds
 
 LOOK_SECONDS = 0.1  # how soon systemd hears that the server became ready
 
@@ -24,21 +23,18 @@ class SystemdNotifier:
     :param is_ready: whether the server answers for every zone.
     """
 
-    _log = Logger()
-
     def __init__(self, reactor: IReactorTime, address: str, watchdog_usec: str, is_ready: Callable[[], bool]) -> None:
-        # A leading @ is systemd's way to write an address in the abstract namespace (unix(7)).
-        self._address = "\0" + address[1:] if address.startswith("@") else address
+        self._socket = SystemdSocket(address)
         self._is_ready = is_ready
-        self._watchdog_seconds = int(watchdog_usec) / 1e6 if watchdog_usec.isdigit() else 0.0
+        self._watchdog_seconds = watchdog_seconds(watchdog_usec)
         self._looking = LoopingCall(self._look)
         self._looking.clock = reactor
-        self._beating = LoopingCall(self._send, "WATCHDOG=1")
+        self._beating = LoopingCall(self._socket.send, "WATCHDOG=1")
         self._beating.clock = reactor
 
     def start(self) -> None:
         """Say so as soon as the server is ready, and from now on that the reactor turns."""
-        if not self._address:
+        if not self._socket.is_there:
             return
         self._looking.start(LOOK_SECONDS)
         if self._watchdog_seconds:
@@ -49,17 +45,9 @@ class SystemdNotifier:
         for call in (self._looking, self._beating):
             if call.running:
                 call.stop()
-        if self._address:
-            self._send("STOPPING=1")
+        self._socket.send("STOPPING=1")
 
     def _look(self) -> None:
         if self._is_ready():
             self._looking.stop()
-            self._send("READY=1")
-
-    def _send(self, state: str) -> None:
-        try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK) as line:
-                line.sendto(state.encode(), self._address)
-        except OSError as error:
-            self._log.warn("systemd was not told {state}: {error}", state=state, error=error)
+            self._socket.send("READY=1")

@@ -9,6 +9,8 @@ from prometheus_client.twisted import MetricsResource
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 
+from warp_base.quiet_site import QuietSite
+
 
 class _Answer(Resource):
     isLeaf = True
@@ -25,15 +27,10 @@ class _Answer(Resource):
         return self._words[is_so] + b"\n"
 
 
-class _QuietSite(Site):
-    noisy = False
-
+class _MetricsSite(QuietSite):
     def logPrefix(self) -> str:
         """Say what it is for, where Twisted logs that it listens."""
         return "metrics"
-
-    def log(self, request: Any) -> None:
-        """Leave out the access log: a probe every few seconds says nothing."""
 
 
 def watch_site(collectors: Iterable[Collector], is_ready: Callable[[], bool]) -> Site:
@@ -45,4 +42,4 @@ def watch_site(collectors: Iterable[Collector], is_ready: Callable[[], bool]) ->
     root.putChild(b"metrics", MetricsResource(registry))
     root.putChild(b"ready", _Answer(is_ready, b"ready", b"not ready"))
     root.putChild(b"live", _Answer(lambda: True, b"live", b""))
-    return _QuietSite(root)
+    return _MetricsSite(root)

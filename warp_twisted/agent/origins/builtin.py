@@ -12,10 +12,10 @@ from io import BytesIO
 from typing import Literal
 
 from twisted.internet.interfaces import IReactorTime
-from twisted.web.http import Request as HttpRequest
 from twisted.web.resource import Resource
-from twisted.web.server import Request, Site
+from twisted.web.server import Request
 
+from warp_base.quiet_site import QuietSite
 from warp_twisted.agent.origins.interface import BuiltIn, OriginRequest
 from warp_twisted.errors import InvalidSettings
 
@@ -112,14 +112,10 @@ class _Status(Resource):
         return b"" if request.method == b"HEAD" else page
 
 
-class _QuietSite(Site):
-    """A site that writes no access log; the edge writes it."""
+class _BodilessSite(QuietSite):
+    """A site that throws the bodies of requests away."""
 
-    noisy = False
     requestFactory = BodilessRequest
-
-    def log(self, request: HttpRequest) -> None:
-        """Write nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +132,7 @@ class BuiltInOrigin:
 
     def access(self, reactor: IReactorTime) -> BuiltIn:
         """Run HTTP on the stream itself."""
-        return BuiltIn(_QuietSite(self.resource(), timeout=_IDLE_SECONDS, reactor=reactor))
+        return BuiltIn(_BodilessSite(self.resource(), timeout=_IDLE_SECONDS, reactor=reactor))
 
 
 def parse_hello(service: str, request: OriginRequest) -> BuiltInOrigin:

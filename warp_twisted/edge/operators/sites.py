@@ -8,17 +8,8 @@ import msgspec
 from klein import Klein
 from twisted.protocols.policies import WrappingFactory
 from twisted.web.http import Request
-from twisted.web.server import Site
 
-
-class _QuietSite(Site):
-    """A `Site` that shows no tracebacks and logs no requests."""
-
-    displayTracebacks = False
-    noisy = False
-
-    def log(self, request: Request) -> None:
-        """Monitoring asks every few seconds; nobody wants to read that."""
+from warp_base.quiet_site import QuietSite
 
 
 class AdminFactory(WrappingFactory):
@@ -34,7 +25,7 @@ class AdminFactory(WrappingFactory):
 
 def make_site(app: Klein) -> AdminFactory:
     """Return the factory that serves the calls of an application."""
-    return AdminFactory(_QuietSite(app.resource()))
+    return AdminFactory(QuietSite(app.resource()))
 
 
 def answer(request: Request, value: object, code: int = 200) -> bytes:
