@@ -1,7 +1,7 @@
 """Tests of the log's two forms."""
 
-import io
 import json
+from threading import Event
 from typing import Any
 
 from twisted.logger import Logger, LogLevel
@@ -11,19 +11,41 @@ from twisted.trial.unittest import SynchronousTestCase
 from warp_twisted.ca.tokens import JoinTokenText
 from warp_twisted.log_output import MAX_LINE, LogOutput
 
+SOON = 10.0  # seconds until a test gives up
+
+
+class FakeFile:
+    """Keeps what is written, and can refuse it."""
+
+    def __init__(self) -> None:
+        self.written = b""
+        self.is_broken = False
+
+    def write(self, lines: bytes) -> None:
+        """Keep lines."""
+        if self.is_broken:
+            raise OSError(28, "No space left on device")
+        self.written += lines
+
+    def text(self, output: LogOutput) -> str:
+        """Wait for what was logged, and return all that was written."""
+        if not output.flush(SOON):
+            raise AssertionError("the writer does not write")
+        return self.written.decode()
+
 
 class LogOutputTests(SynchronousTestCase):
     """Events in, lines out."""
 
     def setUp(self) -> None:
         """Begin with an empty file."""
-        self.file = io.StringIO()
+        self.file = FakeFile()
 
     def write(self, form: str, level: str = "info", **event: Any) -> str:
         """Write one event and return what came out."""
-        output = LogOutput(self.file, form, level)
+        output = LogOutput(self.file.write, form, level)
         output({"log_time": 1_800_000_000.25, "log_level": LogLevel.info, "log_namespace": "warp.test", **event})
-        return self.file.getvalue()
+        return self.file.text(output)
 
     def test_json(self) -> None:
         """A JSON line has time, level, logger, the sentence, and the event's fields by name."""
@@ -50,7 +72,7 @@ class LogOutputTests(SynchronousTestCase):
     def test_line_breaks(self) -> None:
         """A value with line breaks can neither begin a new record of text nor break one of JSON."""
         self.assertEqual(self.write("text", log_format="{what}", what="a\nb").count("\n\tb"), 1)
-        self.file = io.StringIO()
+        self.file = FakeFile()
         self.assertEqual(self.write("json", log_format="{what}", what="a\nb").count("\n"), 1)
 
     def test_control_characters(self) -> None:
@@ -62,21 +84,21 @@ class LogOutputTests(SynchronousTestCase):
         event = {"log_namespace": "log_legacy", "log_format": "VisitorFactory starting on 443"}
         self.assertEqual(self.write("text", **event), "")
         self.assertIn("starting on 443", self.write("text", "debug", **event))
-        self.file = io.StringIO()
+        self.file = FakeFile()
         self.assertIn(
             "oh", self.write("text", log_namespace="log_legacy", log_level=LogLevel.critical, log_format="oh")
         )
 
     def test_levels(self) -> None:
         """Events below the level are left out; the level can change while it runs."""
-        output = LogOutput(self.file, "text", "warn")
+        output = LogOutput(self.file.write, "text", "warn")
         event: dict[str, Any] = {"log_time": 0.0, "log_namespace": "n", "log_format": "x"}
         output({**event, "log_level": LogLevel.info})
-        self.assertEqual(self.file.getvalue(), "")
+        self.assertEqual(self.file.text(output), "")
         output({**event, "log_level": LogLevel.error})
         output.configure("text", "debug")
         output({**event, "log_level": LogLevel.debug})
-        self.assertEqual(self.file.getvalue().count("\n"), 2)
+        self.assertEqual(self.file.text(output).count("\n"), 2)
 
     def test_failure(self) -> None:
         """A failure brings its traceback."""
@@ -86,7 +108,7 @@ class LogOutputTests(SynchronousTestCase):
             failure = Failure()
         line = json.loads(self.write("json", log_format="it failed", log_failure=failure))
         self.assertIn("ValueError: broken", line["traceback"])
-        self.file = io.StringIO()
+        self.file = FakeFile()
         self.assertIn("ValueError: broken", self.write("text", log_format="it failed", log_failure=failure))
 
     def test_values_without_json(self) -> None:
@@ -113,15 +135,45 @@ class LogOutputTests(SynchronousTestCase):
     def test_lone_surrogates_and_broken_formats(self) -> None:
         """Text that is no Unicode, and formats that do not fit, still make a line."""
         self.write("json", log_format="{x}", x="\ud800")
-        self.write("json", log_format="{missing}")
-        self.assertEqual(self.file.getvalue().count("\n"), 2)
+        self.assertEqual(self.write("json", log_format="{missing}").count("\n"), 2)
 
     def test_broken_file(self) -> None:
-        """A file that refuses does not stop the program."""
-        self.file.close()
-        LogOutput(self.file, "text", "info")({"log_time": 0.0, "log_format": "x"})
+        """A file that refuses does not stop the program; when it takes lines again, it is told what is missing."""
+        self.file.is_broken = True
+        output = LogOutput(self.file.write, "text", "info")
+        for _ in range(3):
+            output({"log_time": 0.0, "log_namespace": "n", "log_level": LogLevel.info, "log_format": "x"})
+            self.assertEqual(self.file.text(output), "")
+        self.file.is_broken = False
+        output({"log_time": 0.0, "log_namespace": "n", "log_level": LogLevel.info, "log_format": "x"})
+        first, second = self.file.text(output).splitlines()
+        self.assertEqual(first, "1970-01-01T00:00:00.000Z info  n: x")
+        self.assertIn(
+            "warn  warp_twisted.log_output: 3 lines of the log were dropped, as its reader was too slow", second
+        )
+
+    def test_reader_that_stops(self) -> None:
+        """A sink that does not return holds up nobody who logs; what did not fit is told as a line of the same form."""
+        is_read = Event()
+        self.addCleanup(is_read.set)
+
+        def write(lines: bytes) -> None:
+            is_read.wait(SOON)
+            self.file.write(lines)
+
+        output = LogOutput(write, "json", "info")
+        event = {"log_time": 0.0, "log_namespace": "n", "log_level": LogLevel.info, "log_format": "x" * 1000}
+        for _ in range(3000):
+            output(event)
+        is_read.set()
+        lines = [json.loads(line) for line in self.file.text(output).splitlines()]
+        told = [line for line in lines if line["level"] == "warn"]
+        self.assertIs(lines[-1], told[-1])
+        self.assertEqual(len(lines) - len(told) + sum(line["lines"] for line in told), 3000)
+        self.assertLess(len(lines), 2500)
 
     def test_with_a_logger(self) -> None:
         """It takes what Twisted's Logger makes."""
-        Logger(namespace="n", observer=LogOutput(self.file, "json", "info")).warn("{x} y", x=1)
-        self.assertEqual(json.loads(self.file.getvalue())["message"], "1 y")
+        output = LogOutput(self.file.write, "json", "info")
+        Logger(namespace="n", observer=output).warn("{x} y", x=1)
+        self.assertEqual(json.loads(self.file.text(output))["message"], "1 y")

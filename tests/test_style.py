@@ -39,11 +39,9 @@ UNTESTED_YET: set[str] = {
     "warp_twisted.registry.store",
 }
 SILENT_YET: set[str] = {
-    "tests/dns/program/test_json_log.py: JsonLinesTests.test_broken_file_harms_nobody",
     "tests/system/dns/test_tcp.py: TcpTests.test_all_connections_together_are_limited",
     "tests/system/dns/test_tcp.py: TcpTests.test_an_idle_connection_is_closed",
     "tests/system/dns/test_tcp.py: TcpTests.test_who_does_not_speak_dns_is_cut_off",
-    "tests/test_log_output.py: LogOutputTests.test_broken_file",
 }
 PAUSES_YET: dict[str, int] = {
     "tests/base/test_slices.py": 1,

@@ -3,16 +3,22 @@ Where Twisted's log events go, and in which form: a line of JSON or of text for 
 
 A JSON line holds `at`, `level`, `logger`, `message` and the event's own fields by name, so that a log collector need
 not take sentences apart. What has no plain JSON form is written as its `str`; secrets mask themselves there.
+
+Nothing here waits for the reader of the log: lines that it is too slow for are dropped and counted
+(`warp_base.nonblocking_writer`), and a line says so when they flow again.
 """
 
 import re
-import sys
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
-from typing import IO, Any
+from typing import Any
 
 import msgspec
-from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent
+from twisted.logger import ILogObserver, LogEvent, Logger, LogLevel, formatEvent
 from zope.interface import implementer
+
+from warp_base.nonblocking_writer import NonblockingWriter
 
 LEVELS = {level.name: index for index, level in enumerate(LogLevel.iterconstants())}
 MAX_LINE = 32768  # of one message; a longer one is cut
@@ -25,15 +31,18 @@ _LEGACY = frozenset({"system", "time", "isError", "format", "why", "failure", "l
 @implementer(ILogObserver)
 class LogOutput:
     """
-    Writes events to a file.
+    Writes events as lines.
 
-    :param file: of text; flushed after each line.
+    :param sink: writes bytes, and may block; called in a thread of its own, as in `NonblockingWriter`.
     :param format: `json` or `text`.
     :param level: the least severe level that is written: `debug`, `info`, `warn` or `error`.
     """
 
-    def __init__(self, file: IO[str] | None = None, format: str = "json", level: str = "info") -> None:
-        self._file = file or sys.stdout
+    def __init__(self, sink: Callable[[bytes], object], format: str = "json", level: str = "info") -> None:
+        self._sink = sink
+        observer: Any = self._write_directly  # an observer is any callable; the type says more
+        self._log = Logger(__name__, observer=observer)
+        self._writer = NonblockingWriter(sink, resumed=self._say_dropped)
         self.configure(format, level)
 
     def configure(self, format: str, level: str) -> None:
@@ -45,11 +54,22 @@ class LogOutput:
         """Write one event."""
         if _severity(event) < self._least:
             return
-        try:
-            self._file.write(self._write_event(event) + "\n")
-            self._file.flush()
-        except (OSError, ValueError):
-            pass  # the place for complaints is the one that is broken
+        self._writer.write(self._encode(event))
+
+    def flush(self, timeout: float) -> bool:
+        """Wait until every line is written; returns whether it was, in so many seconds."""
+        return self._writer.flush(timeout)
+
+    def _encode(self, event: LogEvent) -> bytes:
+        return (self._write_event(event) + "\n").encode("utf-8", "backslashreplace")
+
+    def _say_dropped(self, lines: int) -> None:
+        """Say in the writer's thread, before the lines to come, how many are missing."""
+        self._log.warn("{lines} lines of the log were dropped, as its reader was too slow or had stopped", lines=lines)
+
+    def _write_directly(self, event: LogEvent) -> None:
+        with suppress(OSError, ValueError):  # the log is what is broken
+            self._sink(self._encode(event))
 
 
 def _severity(event: LogEvent) -> int:

@@ -6,7 +6,10 @@ Called once at start by the taps and the command, for the whole process; nothing
 
 import ctypes
 
+from twisted.internet.interfaces import IReactorCore
+
 from warp_base.event_loop import TurnTimes, watch
+from warp_base.nonblocking_writer import finish_all
 
 # glibc's mallopt(3) parameters, from malloc.h.
 _M_TRIM_THRESHOLD = -1
@@ -18,7 +21,7 @@ MAPPED_BYTES = 4 * 1024 * 1024  # an allocation from this size on gets pages of 
 
 def prepare(reactor: object) -> TurnTimes:
     """
-    Do both: `keep_heap` and `warp_base.event_loop.watch`.
+    Do both: `keep_heap` and `warp_base.event_loop.watch`; and let the last lines of the log be waited for at the end.
 
     :param reactor: nothing has been scheduled with it yet.
     :returns: what the reactor's turns take, from now on.
@@ -26,6 +29,8 @@ def prepare(reactor: object) -> TurnTimes:
     keep_heap()
     times = TurnTimes()
     watch(reactor, times)
+    if IReactorCore.providedBy(reactor):  # twistd ends by a signal after that, which `atexit` does not hear of
+        IReactorCore(reactor).addSystemEventTrigger("after", "shutdown", finish_all)
     return times
 
 

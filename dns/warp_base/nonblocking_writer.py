@@ -14,10 +14,13 @@ import atexit
 import os
 import select
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from threading import Condition, Thread
 from time import monotonic
 from weakref import WeakSet
+
+from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 MAX_WAITING_BYTES = 1024 * 1024  # in the queue; as much may be on its way to the file
 FINISH_SECONDS = 1.0  # that the end of a process waits for its last lines, all writers together
@@ -129,6 +132,7 @@ class NonblockingWriter:
         count = lines.count(b"\n")
         self.dropped += count
         self._untold += count
+        _total.lines += count
 
     def _run(self) -> None:
         while True:
@@ -141,24 +145,30 @@ class NonblockingWriter:
                 lines = b"".join(self._waiting)
                 self._waiting.clear()
                 self._waiting_bytes = 0
+                untold, self._untold = self._untold, 0  # these found the queue full: they belong after what was in it
                 self._is_writing = True
-            self._write(lines)
+            self._write(lines, untold)
         self._closed()
 
-    def _write(self, lines: bytes) -> None:
+    def _write(self, lines: bytes, untold: int) -> None:
         try:
             self._sink(lines)
         except (OSError, ValueError):  # a full disk, a reader that is gone, a file object that was closed
             with self._changed:
                 self._drop(lines)
+                self._untold += untold
             return
-        with self._changed:
-            untold, self._untold = self._untold, 0
         if untold:
             self._resumed(untold)
 
 
-_writers: WeakSet[NonblockingWriter] = WeakSet()  # the end of the process, which waits for all, belongs to none of them
+class _Total:
+    lines = 0
+
+
+# What belongs to the process and to no writer of it: the count of all lines that were dropped, and the end.
+_total = _Total()
+_writers: WeakSet[NonblockingWriter] = WeakSet()
 
 
 def finish_all() -> None:
@@ -173,6 +183,25 @@ def finish_all() -> None:
 
 
 atexit.register(finish_all)
+
+
+class DroppedLinesCollector(Collector):
+    """
+    The lines that all writers of the process have dropped, as Prometheus sees them.
+
+    :param prefix: of the metric's name, such as `warp_edge`.
+    """
+
+    def __init__(self, prefix: str) -> None:
+        self._prefix = prefix
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the count."""
+        yield CounterMetricFamily(
+            f"{self._prefix}_log_lines_dropped",
+            "Lines of logs, access log included, that were dropped because their reader was too slow.",
+            value=_total.lines,
+        )
 
 
 def descriptor_sink(descriptor: int) -> Callable[[bytes], None]:

@@ -7,10 +7,11 @@ Who runs `python -m warp_dns` by hand is told what to run instead.
 import socket
 import sys
 
-from twisted.logger import FileLogObserver, formatEventAsClassicLogText, globalLogBeginner
+from twisted.logger import globalLogBeginner
 
 from warp_base.event_loop import TurnTimes, watch
 from warp_base.reactor import as_reactor
+from warp_dns.program.log_lines import LogLines, as_text, stream_sink
 from warp_dns.serve.replica import SOCKET_DESCRIPTOR
 from warp_dns.serve.worker import Worker
 
@@ -25,9 +26,7 @@ def main() -> None:
     except OSError:
         sys.exit("this starts a worker process of the DNS server; run `twistd warp-dns` instead")
     sock.setblocking(False)
-    globalLogBeginner.beginLoggingTo(
-        [FileLogObserver(sys.stderr, formatEventAsClassicLogText)], redirectStandardIO=False
-    )
+    globalLogBeginner.beginLoggingTo([LogLines(stream_sink(sys.stderr), as_text)], redirectStandardIO=False)
     watch(reactor, TurnTimes())  # for its log line: what a worker counts is told by its parent
     reactor.addReader(Worker(reactor, sock))
     reactor.run()

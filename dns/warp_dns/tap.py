@@ -9,9 +9,11 @@ from twisted.application.service import IService
 from twisted.python.usage import Options as BaseOptions
 
 from warp_base.event_loop import TurnTimes, watch
+from warp_base.nonblocking_writer import finish_all
 from warp_base.reactor import as_reactor
 from warp_dns.errors import DnsError
 from warp_dns.program.configuration import read_configuration
+from warp_dns.program.log_lines import text_lines
 from warp_dns.program.service import DnsService, check_file
 
 
@@ -50,6 +52,10 @@ def makeService(options: Options) -> IService:
 
     times = TurnTimes()
     watch(reactor, times)
+    as_reactor(reactor).addSystemEventTrigger(
+        "after", "shutdown", finish_all
+    )  # twistd ends by a signal, of which atexit hears not
+    twistd: Any = options.parent or {}
     file = options["file"]
     if options["workers"] is not None:
         file = msgspec.structs.replace(file, workers=options["workers"])
@@ -61,10 +67,15 @@ def makeService(options: Options) -> IService:
             notify_socket=os.environ.get("NOTIFY_SOCKET", ""),
             watchdog_usec=os.environ.get("WATCHDOG_USEC", ""),
             turn_times=times,
-            give_up=lambda: give_up(options.parent or {}),
+            give_up=lambda: give_up(twistd),
+            log_observer=None if twistd.get("logger") or twistd.get("syslog") else text_lines(_log_file(twistd)),
         )
     except DnsError as error:
         raise SystemExit(_with_file(error, options["config"])) from error
+
+
+def _log_file(twistd: Any) -> str:
+    return twistd.get("logfile") or ("-" if twistd.get("nodaemon") else "twistd.log")
 
 
 def give_up(twistd: Any) -> Never:

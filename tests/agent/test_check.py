@@ -7,6 +7,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.agent.identity.test_state import NOW, Authority
+from warp_base.reactor import as_reactor
 from warp_twisted.agent.check import check_agent, find_token
 from warp_twisted.agent.identity.state import StateDirectory, identity_of
 from warp_twisted.agent.settings import parse_settings
@@ -42,7 +43,7 @@ class CheckAgentTests(SynchronousTestCase):
     def check(self, *lines: str, environment_token: str = "", ingress: str = CATCH_ALL) -> str:
         """Check an agent.yaml with these lines; returns what is still missing."""
         text = "\n".join([ingress, f"state: {self.state}", *(lines or (f"token_file: {self.token_file}",))])
-        return check_agent(self.clock, parse_settings(text), environment_token)
+        return check_agent(as_reactor(self.clock), parse_settings(text), environment_token)
 
     def refusal(self, *lines: str, environment_token: str = "", ingress: str = CATCH_ALL) -> str:
         """Return the words in which it is refused."""

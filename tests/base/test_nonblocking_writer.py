@@ -7,12 +7,13 @@ from threading import Event, Thread
 from time import monotonic
 from typing import Any
 
+from prometheus_client import CollectorRegistry
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 from twisted.internet.utils import getProcessOutputAndValue
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from warp_base.nonblocking_writer import FINISH_SECONDS, NonblockingWriter, descriptor_sink
+from warp_base.nonblocking_writer import FINISH_SECONDS, DroppedLinesCollector, NonblockingWriter, descriptor_sink
 
 SOON = 10.0  # seconds until a test gives up
 LINE = b"x" * 99 + b"\n"
@@ -72,6 +73,16 @@ class NonblockingWriterTests(SynchronousTestCase):
         self.assertTrue(self.writer.write(LINE))
         self.assertTrue(self.writer.flush(SOON))
         self.assertEqual((self.told, self.writer.dropped), ([990], 990))
+
+    def test_metric(self) -> None:
+        """The lines that any writer of the process drops are one count."""
+        registry = CollectorRegistry()
+        registry.register(DroppedLinesCollector("warp_test"))
+        before = registry.get_sample_value("warp_test_log_lines_dropped_total")
+        assert before is not None
+        self.writer.write(LINE * 11)
+        NonblockingWriter(self.gate, max_bytes=1).write(LINE)
+        self.assertEqual(registry.get_sample_value("warp_test_log_lines_dropped_total"), before + 12)
 
     def test_too_large(self) -> None:
         """A write that is larger than the queue is dropped whole, and each of its lines counts."""

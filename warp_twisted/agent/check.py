@@ -5,8 +5,8 @@ Nothing is dialed, listened on or written. Tokens are read here for the start as
 """
 
 from pathlib import Path
-from typing import Any
 
+from warp_base.reactor import Reactor
 from warp_twisted.agent.errors import NotEnrolled
 from warp_twisted.agent.identity.state import read_identity
 from warp_twisted.agent.origins.routes import Routes
@@ -21,7 +21,7 @@ from warp_twisted.tunnel import Turn
 
 
 def check_agent(
-    reactor: Any, settings: AgentSettings, environment_token: str = "", *, has_systemd_sockets: bool = False
+    reactor: Reactor, settings: AgentSettings, environment_token: str = "", *, has_systemd_sockets: bool = False
 ) -> str:
     """
     Look at what the settings point to.

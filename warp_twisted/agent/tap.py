@@ -13,6 +13,8 @@ from twisted.names.client import lookupService
 from twisted.python.failure import Failure
 
 from warp_base.event_loop import TurnCollector, TurnTimes
+from warp_base.nonblocking_writer import DroppedLinesCollector
+from warp_base.reactor import Reactor, as_reactor
 from warp_twisted.agent.check import check_agent, find_token
 from warp_twisted.agent.events import Event, TunnelDown, TunnelUp
 from warp_twisted.agent.runner import AgentRunner
@@ -52,12 +54,12 @@ Examples:
 
     def check_settings(self, settings: AgentSettings, source: str) -> str:
         """Look at what the settings point to (`agent.check`)."""
-        from twisted.internet import reactor
+        from twisted.internet import reactor as installed
 
         environment = os.environ
         try:
             return check_agent(
-                reactor,
+                as_reactor(installed),
                 settings,
                 environment.get("WARP_TOKEN", ""),
                 has_systemd_sockets="LISTEN_FDS" in environment,
@@ -72,7 +74,7 @@ class TwistdAgent(MultiService):
     _log = Logger()
 
     def __init__(
-        self, reactor: Any, path: str, settings: AgentSettings, output: LogOutput | None, times: TurnTimes
+        self, reactor: Reactor, path: str, settings: AgentSettings, output: LogOutput | None, times: TurnTimes
     ) -> None:
         super().__init__()
         self._reactor = reactor
@@ -88,7 +90,7 @@ class TwistdAgent(MultiService):
             observe=self._observe,
             lookup_service=lambda name: lookupService(name, timeout=(1, 2, 4)),
             is_patient=True,
-            metrics=(TurnCollector("warp_agent", times),),
+            metrics=(TurnCollector("warp_agent", times), DroppedLinesCollector("warp_agent")),
         )
         self._runner.setServiceParent(self)
         self._seen = _signature(self._path)
@@ -181,8 +183,9 @@ class TwistdAgent(MultiService):
 
 def makeService(options: Options) -> TwistdAgent:
     """Build the agent that the options describe."""
-    from twisted.internet import reactor
+    from twisted.internet import reactor as installed
 
+    reactor = as_reactor(installed)
     times = prepare(reactor)
     settings = options.settings
     output = open_log(options.parent or {}, settings.log_format, settings.log_level)

@@ -11,6 +11,7 @@ from twisted.logger import ILogObserver, Logger
 from twisted.python.failure import Failure
 
 from warp_base.event_loop import TurnCollector
+from warp_base.nonblocking_writer import DroppedLinesCollector
 from warp_base.reactor import Reactor, as_reactor
 from warp_twisted.edge.check import check_edge
 from warp_twisted.edge.node import EdgeNode, Reloaded
@@ -157,6 +158,7 @@ def makeService(options: Options) -> Program:
     def build() -> EdgeNode:
         node = EdgeNode(reactor, settings, read_settings=lambda: read_edge_settings(path))
         node.parts.metrics.register(TurnCollector("warp_edge", times))
+        node.parts.metrics.register(DroppedLinesCollector("warp_edge"))
         return node
 
     systemd = Systemd(os.environ.get("NOTIFY_SOCKET"), os.environ.get("WATCHDOG_USEC"))

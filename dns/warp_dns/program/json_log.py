@@ -6,36 +6,26 @@ The lines have the form of the edge's: `at`, `level`, `logger`, `message`, and t
 
 import sys
 from datetime import UTC, datetime
-from typing import IO, Any
+from typing import Any
 
 import msgspec
-from twisted.logger import ILogObserver, LogEvent, formatEvent
-from zope.interface import implementer
+from twisted.logger import LogEvent, formatEvent
+
+from warp_dns.program.log_lines import LogLines, stream_sink
 
 MAX_MESSAGE = 32768  # characters; a longer one is cut
 _RESERVED = frozenset({"at", "level", "logger", "message", "traceback"})
 _encoder = msgspec.json.Encoder(enc_hook=str)
 
 
-@implementer(ILogObserver)
-class JsonLines:
-    """Writes each event to a file of text, flushed after each line."""
-
-    def __init__(self, file: IO[str]) -> None:
-        self._file = file
-
-    def __call__(self, event: LogEvent) -> None:
-        """Write one event."""
-        try:
-            self._file.write(_encoder.encode(as_line(event)).decode("utf-8", "replace") + "\n")
-            self._file.flush()
-        except (OSError, ValueError):
-            pass  # the place for complaints is the one that is broken
-
-
-def json_lines() -> JsonLines:
+def json_lines() -> LogLines:
     """Return an observer that writes to standard output; twistd calls this."""
-    return JsonLines(sys.stdout)
+    return LogLines(stream_sink(sys.stdout), as_json)
+
+
+def as_json(event: LogEvent) -> bytes:
+    """Return an event as one line."""
+    return _encoder.encode(as_line(event)) + b"\n"
 
 
 def as_line(event: LogEvent) -> dict[str, Any]:
@@ -46,12 +36,17 @@ def as_line(event: LogEvent) -> dict[str, Any]:
         "at": at.replace("+00:00", "Z"),
         "level": level.name if level is not None else "info",
         "logger": str(event.get("log_namespace", "-")),
-        "message": formatEvent(event)[:MAX_MESSAGE],
+        "message": _clean(formatEvent(event)[:MAX_MESSAGE]),
     }
     for name, value in event.items():
         if isinstance(name, str) and not name.startswith("log_") and name not in _RESERVED:
-            line[name] = value if isinstance(value, str | int | float | bool | None) else str(value)
+            line[name] = value if isinstance(value, int | float | bool | None) else _clean(str(value))
     failure = event.get("log_failure")
     if failure is not None:
-        line["traceback"] = failure.getTraceback().strip()[:MAX_MESSAGE]
+        line["traceback"] = _clean(failure.getTraceback().strip()[:MAX_MESSAGE])
     return line
+
+
+def _clean(text: str) -> str:
+    """Write what is no Unicode (lone surrogates) as escapes, so that it can be encoded."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

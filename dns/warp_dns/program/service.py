@@ -13,9 +13,10 @@ from prometheus_client.registry import Collector
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import serverFromString
-from twisted.logger import Logger
+from twisted.logger import ILogObserver, Logger
 
 from warp_base.event_loop import TurnCollector, TurnTimes
+from warp_base.nonblocking_writer import DroppedLinesCollector
 from warp_base.reactor import Reactor
 from warp_base.yaml_reader import changed_keys
 from warp_dns.addresses import check_addresses
@@ -45,6 +46,7 @@ class DnsService(Service):
         watchdog_usec: str = "",
         turn_times: TurnTimes | None = None,
         give_up: Callable[[], Never] | None = None,
+        log_observer: ILogObserver | None = None,
     ) -> None:
         """
         Read zones and secrets.
@@ -52,6 +54,7 @@ class DnsService(Service):
         :param path: where the configuration came from, for reading it again.
         :param notify_socket: systemd's `NOTIFY_SOCKET`, and `watchdog_usec` its `WATCHDOG_USEC`.
         :param turn_times: how long the reactor's turns take, for the metrics.
+        :param log_observer: where the application's log goes, None for where twistd says.
         :param give_up: ends the process when an address cannot be had; without it the error is raised.
         :raises DnsError: if something in it is not valid.
         """
@@ -66,6 +69,7 @@ class DnsService(Service):
         self._web: Any = None
         self._turn_times = turn_times
         self._give_up = give_up
+        self._log_observer = log_observer
         self.server = DnsServer(reactor, self._all_served(file), file.server, workers=file.workers)
         for zone in file.zones:
             if zone.follow:
@@ -76,6 +80,12 @@ class DnsService(Service):
     def is_ready(self) -> bool:
         """Whether every zone is answered from."""
         return self.server.is_ready and all(edge.is_current for edge in self._edges.values())
+
+    def setServiceParent(self, parent: Any) -> None:
+        """Join the application, and give it its log."""
+        if self._log_observer is not None:
+            parent.setComponent(ILogObserver, self._log_observer)
+        super().setServiceParent(parent)
 
     def privilegedStartService(self) -> None:
         """Bind port 53 before twistd gives up its privileges."""
@@ -103,7 +113,7 @@ class DnsService(Service):
 
     def _collectors(self) -> list[Collector]:
         turns = [] if self._turn_times is None else [TurnCollector("warp_dns", self._turn_times)]
-        return [self.server.collector, *turns]
+        return [self.server.collector, DroppedLinesCollector("warp_dns"), *turns]
 
     async def _stop(self) -> None:
         self._systemd.stop()

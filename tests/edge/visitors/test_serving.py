@@ -5,14 +5,16 @@ from pathlib import Path
 
 import msgspec
 from twisted.internet.task import Clock
+from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.edge.certificate_files import write_certificate
 from tests.edge.control import make_settings
+from warp_base.nonblocking_writer import finish_all
 from warp_base.reactor import as_reactor
 from warp_twisted.edge.refusals import NO_TUNNEL as _REFUSAL
 from warp_twisted.edge.routes.limits import VisitorLimits
-from warp_twisted.edge.visitors.serving import AccessFile, Serving, visitor_limits, visitor_timeouts
+from warp_twisted.edge.visitors.serving import MAX_WAITING_BYTES, AccessFile, Serving, visitor_limits, visitor_timeouts
 from warp_twisted.errors import InvalidSettings
 
 PLAIN = {"http": ["tcp:80"], "https": []}
@@ -52,6 +54,7 @@ class AccessFileTests(SynchronousTestCase):
         file.write(b"new\n")
         file.close()
         file.write(b"late\n")
+        finish_all()
         self.assertEqual(Path(path).read_bytes(), b"old\nnew\n")
 
     def test_cannot_be_opened(self) -> None:
@@ -61,9 +64,39 @@ class AccessFileTests(SynchronousTestCase):
 
     def test_nowhere(self) -> None:
         """Without a name nothing is written."""
+        before = os.listdir("/proc/self/fd")
         file = AccessFile(None)
         file.write(b"line\n")
-        self.assertIsNone(file._descriptor)
+        file.close()
+        self.assertEqual(os.listdir("/proc/self/fd"), before)
+
+    def test_pipe_that_nobody_reads_yet(self) -> None:
+        """Opening it would wait for a reader; it is refused instead."""
+        path = self.mktemp()
+        os.mkfifo(path)
+        with self.assertRaisesRegex(InvalidSettings, "^log.access: .*: No such device"):
+            AccessFile(path)
+
+    def test_reader_that_stops(self) -> None:
+        """Requests go on; a bounded number of lines waits, and the count of those that are missing is logged."""
+        path = self.mktemp()
+        os.mkfifo(path)
+        reading = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        os.set_blocking(reading, True)
+        file = AccessFile(path)
+        written = 16 * MAX_WAITING_BYTES
+        line = b"x" * 1023 + b"\n"
+        with capturedLogs() as logged:
+            for _ in range(written // 65536):
+                file.write(line * 64)
+            file.close()
+            found = b""
+            while data := os.read(reading, 65536):  # until the writer has closed it
+                found += data
+        os.close(reading)
+        dropped = sum(event["lines"] for event in logged if "access log were dropped" in event["log_format"])
+        self.assertEqual(len(found) // len(line) + dropped, written // len(line))
+        self.assertLess(len(found), 2 * MAX_WAITING_BYTES + 2 * 65536)
 
 
 class ServingTests(SynchronousTestCase):
@@ -115,11 +148,13 @@ class ServingTests(SynchronousTestCase):
             ),
             [],
         )
+        finish_all()
         self.assertIn(b"id-1", Path(first).read_bytes())
         self.assertEqual((visitors.limits.connections, visitors.timeouts.idle), (7, 9))
         self.assertIs(serving.routes.limits, visitors.limits)
         visitors.log_refusal("192.0.2.7", "http", _REFUSAL, b"id-2", 0)
         self.clock.advance(1.0)
+        finish_all()
         self.assertIn(b"id-2", Path(second).read_bytes())
         self.assertNotIn(b"id-2", Path(first).read_bytes())
 

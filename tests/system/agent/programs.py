@@ -35,9 +35,17 @@ class Program(ProcessProtocol):
 
     :param arguments: after `python`.
     :param environment: added to a bare one.
+    :param given: what it finds on standard input.
+    :param output: a descriptor for its standard output, which is kept in `output` otherwise.
     """
 
-    def __init__(self, *arguments: str, environment: dict[str, str] | None = None, given: str = "") -> None:
+    def __init__(
+        self,
+        *arguments: str,
+        environment: dict[str, str] | None = None,
+        given: str = "",
+        output: int | None = None,
+    ) -> None:
         self.output = ""
         self.errors = ""
         self._status: int | None = None
@@ -49,6 +57,7 @@ class Program(ProcessProtocol):
             self,
             sys.executable,
             [sys.executable, *arguments],
+            childFDs=None if output is None else {0: "w", 1: output, 2: "r"},
             env={**inherited, "PYTHONPATH": PATH, "PYTHONUNBUFFERED": "1", **(environment or {})},
         )
 
@@ -110,11 +119,13 @@ class Program(ProcessProtocol):
                 waiter[1].callback(None)
 
 
-def twistd_agent(config: str, *options: str, environment: dict[str, str] | None = None) -> Program:
+def twistd_agent(
+    config: str, *options: str, environment: dict[str, str] | None = None, output: int | None = None
+) -> Program:
     """Start `twistd -n warp-agent`."""
     twistd = "import sys; from twisted.scripts.twistd import run; sys.argv[0] = 'twistd'; run()"
     arguments = ("-c", twistd, "-n", "--pidfile=", "warp-agent", "--config", config, *options)
-    return Program(*arguments, environment=environment)
+    return Program(*arguments, environment=environment, output=output)
 
 
 def warp_up(*options: str, environment: dict[str, str] | None = None, given: str = "") -> Program:

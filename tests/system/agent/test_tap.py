@@ -1,10 +1,13 @@
 """`twistd warp-agent` as a process, against a small edge on loopback."""
 
+import contextlib
 import json
+import os
 import stat
 from signal import SIGTERM
 
 import treq
+from twisted.internet.threads import deferToThread
 
 from tests.system.agent.origins import unused_port
 from tests.system.agent.programs import AgentProgramTestCase, Program, lines, twistd_agent
@@ -68,6 +71,28 @@ class TwistdTests(AgentProgramTestCase):
         second = self.agent()
         self.assertEqual(await second.exited, 1)
         self.assertIn("used by another agent", second.output)
+
+    async def test_nobody_reads_the_log(self) -> None:
+        """With a full pipe for standard output it starts, serves and drains; what it said then comes out."""
+        reading, writing = os.pipe()
+        self.addCleanup(os.close, reading)
+        os.set_blocking(writing, False)
+        filled = 0
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                filled += os.write(writing, b"x" * 4096)
+        os.set_blocking(writing, True)  # the flag is shared with the agent, which has the same pipe
+        path = self.write(f"[{{service: '{self.echo}'}}]")
+        agent = self.run_program(twistd_agent(path, environment=self.environment, output=writing))
+        os.close(writing)
+        await self.edge.until(lambda: len(self.edge.tunnels) == 2)
+        await self.assert_serves()
+        reader = deferToThread(read_all, reading)
+        agent.signal("TERM")
+        self.assertEqual(await agent.exited, -SIGTERM)
+        text = (await reader)[filled:].decode()
+        self.assertEqual(text.count("is up\n"), 2, text)
+        self.assertIn("Server Shut Down", text)
 
     async def test_reload(self) -> None:
         """A change of the file is taken by itself, one that is bad is refused, and SIGHUP reads it too."""
@@ -146,6 +171,14 @@ class TwistdTests(AgentProgramTestCase):
             self.assertIn(reason, bad.output + bad.errors)
         self.assertFalse(self.state.exists())
         self.assertEqual(self.fleet.enrolled, 0)
+
+
+def read_all(descriptor: int) -> bytes:
+    """Read a pipe until all who write to it have closed it."""
+    found = b""
+    while data := os.read(descriptor, 65536):
+        found += data
+    return found
 
 
 async def get(port: int, path: str) -> tuple[int, str]:

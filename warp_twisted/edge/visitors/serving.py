@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IProtocolFactory
 from twisted.logger import Logger
 
+from warp_base.nonblocking_writer import NonblockingWriter, descriptor_sink
 from warp_base.reactor import Reactor
 from warp_twisted.edge.routes.counters import DataPathCollector, DataPathMetrics
 from warp_twisted.edge.routes.limits import VisitorLimits, VisitorTimeouts
@@ -24,6 +25,7 @@ from warp_twisted.errors import InvalidSettings
 from warp_twisted.http1.limits import BodyLimits, HeadLimits
 
 STANDARD_OUTPUT = 1
+MAX_WAITING_BYTES = 4 * 1024 * 1024  # of the access log: a second of a busy edge
 
 
 class Serving:
@@ -122,33 +124,50 @@ class AccessFile:
     """
     Where access lines go: a file that is appended to, `-` for standard output, or None for nowhere.
 
+    A full disk, or a reader that has stopped, loses lines, never a request: a thread writes them.
+
     :raises InvalidSettings: if the file cannot be opened.
     """
 
+    _log = Logger()
+
     def __init__(self, name: str | None) -> None:
-        self._descriptor: int | None = None
-        if name == "-":
-            self._descriptor = os.dup(STANDARD_OUTPUT)  # not sys.stdout, which the log may have taken over
-        elif name is not None:
-            try:
-                self._descriptor = os.open(name, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
-            except OSError as error:
-                raise InvalidSettings(f"log.access: {name}: {error.strerror}") from error
+        self._writer: NonblockingWriter | None = None
+        if name is not None:
+            descriptor = _open_access_log(name)
+            self._writer = NonblockingWriter(
+                descriptor_sink(descriptor),
+                resumed=self._say_dropped,
+                closed=lambda: os.close(descriptor),
+                max_bytes=MAX_WAITING_BYTES,
+            )
 
     def write(self, lines: bytes) -> None:
-        """Append whole lines; a full disk loses lines, never a request."""
-        if self._descriptor is None:
-            return
-        try:
-            os.write(self._descriptor, lines)
-        except OSError:
-            return
+        """Append whole lines, without waiting."""
+        if self._writer is not None:
+            self._writer.write(lines)
 
     def close(self) -> None:
-        """Write no more."""
-        descriptor, self._descriptor = self._descriptor, None
-        if descriptor is not None:
-            os.close(descriptor)
+        """Take no more lines; those that wait are still written."""
+        if self._writer is not None:
+            self._writer.close()
+
+    def _say_dropped(self, lines: int) -> None:
+        self._log.warn(
+            "{lines} lines of the access log were dropped, as its reader was too slow or had stopped", lines=lines
+        )
+
+
+def _open_access_log(name: str) -> int:
+    if name == "-":
+        return os.dup(STANDARD_OUTPUT)  # not sys.stdout, which the log may have taken over
+    try:
+        # Nonblocking only to open it: a pipe that nobody reads yet would hold us up, and is refused instead.
+        descriptor = os.open(name, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o640)
+    except OSError as error:
+        raise InvalidSettings(f"log.access: {name}: {error.strerror}") from error
+    os.set_blocking(descriptor, True)
+    return descriptor
 
 
 def open_certificates(settings: EdgeSettings, reactor: Reactor) -> CertificateDirectory:
