@@ -26,7 +26,6 @@ LAYER_OF = (
     ("warp_twisted.durations", 0),
     ("warp_twisted.wire*", 1),
     ("warp_twisted.http1*", 1),
-    ("warp_twisted.policy*", 1),
     ("warp_twisted.registry.model", 1),
     ("warp_twisted.registry.publish", 1),
     ("warp_twisted.registry.records", 1),
@@ -61,16 +60,14 @@ LAYER_OF = (
 # What layer 1 may take besides the standard library; higher ones may use what pyproject declares.
 PURE_LIBRARIES = {"msgspec", "cryptography", "re2"}
 PURE_LIBRARIES_OF = {
-    "warp_twisted.http1*": {"httptools"},
     "warp_dns*": {"dns"},
     "warp_base.yaml_reader": {"yaml"},
     "warp_dns.message.cookies": {"siphash24"},
     "warp_dns.serve.limits": {"socket"},  # inet_pton and its like: arithmetic on addresses, nothing is opened
     "warp_dns.serve.metrics": {"prometheus_client"},  # counters; reading them is the shells' work
-    "warp_dns.message.records": {"dnslib"},
     "warp_dns.message.wire": {"dnslib"},
 }
-DNSLIB_USERS = {"warp_dns.message.wire", "warp_dns.message.records"}
+DNSLIB_USERS = {"warp_dns.message.wire"}
 # Clocks, logs, sockets, threads: nothing that a function of its arguments needs.
 IMPURE_STANDARD_LIBRARY = {
     "asyncio", "concurrent", "logging", "multiprocessing", "sched", "select", "selectors", "signal", "socket",
@@ -141,7 +138,7 @@ def _refusal(module: str, layer: int, target: str) -> str | None:
     if module.startswith("warp_base") and top in ("warp_twisted", "warp_dns"):
         return "warp_base imports neither warp_dns nor warp_twisted"
     if top == "dnslib" and module not in DNSLIB_USERS:
-        return "only warp_dns.message.wire and its table of types know dnslib"
+        return "only warp_dns.message.wire knows dnslib"
     if top in ("warp_twisted", "warp_dns", "warp_base"):
         target_layer = layer_of(target)
         if target_layer is None or target_layer > layer:

@@ -52,7 +52,7 @@ def written(records: Iterable[object]) -> list[str]:
 
 
 class NamesTests(SynchronousTestCase):
-    """The names of DESIGN §7."""
+    """The names that README.md and dns/README.md list."""
 
     def setUp(self) -> None:
         """Publish two edges."""
