@@ -17,7 +17,7 @@ from warp_base.nonblocking_writer import descriptor_sink, finish_all
 from warp_twisted.errors import WarpError
 from warp_twisted.log_output import LogOutput
 
-MAX_REASON_BYTES = 100  # what twistd reads of it
+MAX_REASON_BYTES = 100  # twistd reads no more of it
 
 
 class ServiceOptions(Options):
@@ -43,7 +43,7 @@ class ServiceOptions(Options):
 
     def check_settings(self, settings: Any, source: str) -> str:
         """
-        Look at what the settings point to, without dialling, listening or writing.
+        Look at what the settings point to, without connecting, listening or writing.
 
         :param source: the file's name, for messages.
         :returns: what is still missing before the service can start, though nothing is wrong with the file.

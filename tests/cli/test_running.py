@@ -65,9 +65,9 @@ class TellFailureTests(SynchronousTestCase):
             self.told(PermissionError(13, "Permission denied", "/x")), (1, "warp: /x: Permission denied\n")
         )
 
-    def test_a_defect(self) -> None:
-        """Anything else is called a defect, and shown whole."""
+    def test_a_bug(self) -> None:
+        """Anything else is called a bug, and its traceback is shown."""
         status, text = self.told(ZeroDivisionError("why"))
         self.assertEqual(status, 1)
-        self.assertTrue(text.startswith("warp: the agent failed, which is a defect of Warp\n"), text)
+        self.assertTrue(text.startswith("warp: the agent failed, which is a bug in Warp\n"), text)
         self.assertIn("ZeroDivisionError: why", text)

@@ -2,7 +2,7 @@
 How commands in other terminals find a demo that runs on this machine, as this user.
 
 Each demo writes one small file in a directory that only its user can enter, and removes it when it ends. A file whose
-process is gone, or that somebody else wrote, is no demo. Of several demos the newest is found.
+process is gone, or that another user wrote, is ignored. Of several demos the newest is found.
 """
 
 import os

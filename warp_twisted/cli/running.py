@@ -55,6 +55,6 @@ def tell_failure(failure: "Failure", what: str) -> int:
         assert failure.value is not None  # noqa: S101 -- for the types; a failure has one
         click.echo(f"warp: {sentence(failure.value)}", err=True)
     else:
-        click.echo(f"warp: {what} failed, which is a defect of Warp\n{failure.getTraceback()}", err=True)
+        click.echo(f"warp: {what} failed, which is a bug in Warp\n{failure.getTraceback()}", err=True)
     status = getattr(failure.value, "exit_code", 1)
     return status if isinstance(status, int) else 1

@@ -178,7 +178,7 @@ class RequestReader:
             return self._read_uncommon(data)
         start = line.end()
         if self._checked and not self._find_end(data, start):
-            return None  # it arrives in pieces: it is compared with what is known once, when it is whole
+            return None  # incomplete: it is compared with remembered heads only once it is whole
         head = self._recall(line[1], line[2], data, start)
         if head is None:
             size = self._find_end(data, start)
@@ -193,7 +193,7 @@ class RequestReader:
         return head
 
     def _recall(self, method: bytes, target: bytes, data: bytes, start: int) -> RequestHead | None:
-        """Read a section that is the last one again, or differs from earlier ones in known values only."""
+        """Read a section that equals the last one, or differs from earlier ones only where a template allows it."""
         last = self._last
         if last is not None and data.startswith(last.raw, start):
             return RequestHead(method, target, start + len(last.raw), last.fields, last.lines, last.accept)
@@ -287,7 +287,7 @@ class RequestReader:
         return reading
 
     def _learn(self, reading: "_Reading", sent: list[bytes], kept: list[bytes], written: tuple[bytes, bytes]) -> None:
-        """Remember a section, and make a template if it is the last one again but for some values."""
+        """Remember a section; if it differs from the last one in some values only, make a template of it."""
         raw = reading.raw
         if len(raw) > MAX_BYTES:
             return

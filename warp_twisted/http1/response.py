@@ -45,7 +45,7 @@ _PARTIAL_LINE = re.compile(rb"H(?:T(?:T(?:P(?:/(?:1(?:\.(?:[01](?: .*+)?)?)?)?)?
 _DROPPED = frozenset({b"keep-alive", b"proxy-connection", b"proxy-authenticate", b"te", b"x-request-id"})
 _READ = frozenset({b"content-length", b"transfer-encoding", b"connection", b"upgrade", b"date"})
 _OURS = _DROPPED | _READ
-# Names with no meaning here, as origins write them: a look-up that spares most lines the rest.
+# Field names that need no work here, in the spellings that origins use: one look-up settles most lines.
 _PLAIN = spellings(
     *(b"Accept-Ranges", b"Access-Control-Allow-Origin", b"Age", b"Cache-Control", b"Content-Disposition"),
     *(b"Content-Encoding", b"Content-Security-Policy", b"Content-Type", b"ETag", b"Expires", b"Last-Modified"),
@@ -112,7 +112,7 @@ class ResponseReader:
         :raises MessageRefused: as soon as the bytes cannot become a head that is passed on.
         """
         if self._checked and not self._find_end(data):
-            return None  # it arrives in pieces: it is compared with what is known once, when it is whole
+            return None  # incomplete: it is compared with remembered heads only once it is whole
         last = self._last
         if last is not None and data.startswith(self._raw):
             return last
@@ -133,7 +133,7 @@ class ResponseReader:
         return end + 4
 
     def _recalled(self, known: _Known, size: int, values: list[bytes]) -> ResponseHead:
-        """Return a head that differs from an earlier one in known values only."""
+        """Return a head that differs from an earlier one only where a template allows it."""
         if size > self._limits.head_bytes:
             raise MessageRefused(HEAD_TOO_LARGE)
         head = known.head
@@ -190,7 +190,7 @@ class ResponseReader:
     def _learn(
         self, raw: bytes, head: ResponseHead, begin: int, sent: list[bytes], kept: list[bytes], start: bytes
     ) -> None:
-        """Remember a head, and make a template if it is the last one again but for some values."""
+        """Remember a head; if it differs from the last one in some values only, make a template of it."""
         before, self._raw = self._raw, raw
         last, self._last = self._last, head
         if last is None or not before.startswith(raw[:begin]) or status_has_no_body(head.status):
@@ -210,7 +210,7 @@ def status_has_no_body(status: int) -> bool:
 
 
 def _sort_fields(lines: list[bytes]) -> tuple[dict[bytes, list[bytes]], list[bytes]]:
-    """Part the lines into those read here (by lower-case name) and those passed on."""
+    """Split the lines into those read here (by lower-case name) and those passed on unread."""
     found: dict[bytes, list[bytes]] = {}
     kept: list[bytes] = []
     for line in lines:
@@ -229,7 +229,7 @@ def _sort_fields(lines: list[bytes]) -> tuple[dict[bytes, list[bytes]], list[byt
 
 
 def _may_differ(name: bytes) -> bool:
-    """Whether a field's value may be another one, and the head mean the same but for its length."""
+    """Whether another value of this field leaves the meaning of the head as it is, but for its length."""
     return name not in _OURS or name in (b"date", b"content-length")
 
 

@@ -1,3 +1,5 @@
 """
-`warp up`: exposing a local application from a terminal. `command` runs the agent, `view` shows what goes on.
+`warp up`: exposing a local application from a terminal.
+
+`command` reads the options, `run` runs the agent, `view` shows what happens.
 """

@@ -90,7 +90,7 @@ def picture_of(agent: "AgentService", reasons: Mapping[int, str]) -> Picture:
             number=link.index,
             edge=link.edge_name,
             address=str(link.edge or ""),
-            state="up" if link.is_up else reasons.get(link.index, "dialling"),
+            state="up" if link.is_up else reasons.get(link.index, "connecting"),
             is_up=link.is_up,
             ping_seconds=link.tunnel.round_trip_seconds if link.tunnel is not None and link.is_up else None,
         )

@@ -100,7 +100,7 @@ def intermediate(directory: Path, edge: str, permitted: tuple[str, ...], request
 @click.argument("files", nargs=-1, required=True, type=click.Path(dir_okay=False, path_type=Path))
 @JSON_OPTION
 def show(files: tuple[Path, ...], as_json: bool) -> None:
-    """Show what the certificates in FILES are, and until when they hold."""
+    """Show what the certificates in FILES are for, and until when they are valid."""
     found = [(path, certificate) for path in files for certificate in store.read_certificates(path)]
     if as_json:
         print_json([_facts(certificate, path) for path, certificate in found])

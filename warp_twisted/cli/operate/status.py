@@ -82,7 +82,7 @@ def _print_edge(found: Status) -> None:
     if failing:
         click.echo(f"Not working: {', '.join(failing)}; the edge's log says why")
     if not found.registry.current:
-        click.echo("The registry cannot be read for now: what follows may be old; existing tunnels go on")
+        click.echo("The registry cannot be read for now: what follows may be old; existing tunnels keep serving")
     elif not found.registry.writable:
         click.echo("The registry takes no changes for now: new tunnels serve, but DNS does not know them yet")
 

@@ -47,9 +47,9 @@ def token() -> None:
     "--label", "labels", type=label, metavar="KEY=VALUE", multiple=True, help="Given to the agents; may be repeated."
 )
 @click.option(
-    "--ttl", type=duration, metavar="TIME", default="1h", show_default=True, help="How long it lets agents in."
+    "--ttl", type=duration, metavar="TIME", default="1h", show_default=True, help="How long the token is valid."
 )
-@click.option("--uses", type=click.IntRange(1), default=1, show_default=True, help="How many agents it lets in.")
+@click.option("--uses", type=click.IntRange(1), default=1, show_default=True, help="How many agents may use it.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write the token to this new file, mode 0600.")
 @ADMIN_OPTION
 @JSON_OPTION
@@ -119,7 +119,7 @@ def list_(admin: str | None, as_json: bool) -> None:
 @click.argument("tokens", metavar="TOKEN...", nargs=-1, required=True)
 @ADMIN_OPTION
 def revoke(tokens: tuple[str, ...], admin: str | None) -> None:
-    """Let nobody in with these tokens (named by id) any more; agents that they let in stay."""
+    """Revoke these join tokens, named by id. Agents that enrolled with them stay."""
     edge = find_admin(admin)
     for each in tokens:
         edge.delete("v1", "tokens", each)
