@@ -187,6 +187,8 @@ class MemoryTransport:
     def stopProducing(self) -> None:
         self.loseConnection()
 
+    pause_reading, resume_reading = pauseProducing, resumeProducing
+
     def deliver(self, count: int) -> bool:
         """Move up to `count` bytes to the other end; returns whether anything happened."""
         other = self.other

@@ -1,5 +1,7 @@
 """`tunnel.protocol`: when bytes move, when a tunnel is lost, and how it drains."""
 
+from collections.abc import Iterator
+
 from twisted.internet.address import IPv4Address
 from twisted.internet.interfaces import IPushProducer
 from twisted.trial.unittest import SynchronousTestCase
@@ -219,7 +221,7 @@ class BackpressureTests(TunnelTestCase):
                 break
             self.pair.edge.dataReceived(ping * 100)
             self.pair.clock.advance(0)
-        self.assert_ended(self.pair.edge, GoAwayCode.FLOOD, Flood, "1025 answers to the peer wait for it to read")
+        self.assert_ended(self.pair.edge, GoAwayCode.FLOOD, Flood, "513 answers to the peer wait for it to read")
         self.assertTrue(self.pair.edge_transport.disconnecting)
 
     def test_control_messages_are_bounded(self) -> None:
@@ -233,6 +235,79 @@ class BackpressureTests(TunnelTestCase):
             if self.edge.losses:
                 break
         self.assert_ended(self.pair.edge, GoAwayCode.CONTROL_ERROR, QueueOverflow, "bytes wait for credit")
+
+
+class PriceTests(TunnelTestCase):
+    """What a peer may send that carries nothing, and how much of what it sends is obeyed at once."""
+
+    def test_empty_frames(self) -> None:
+        """Frames that carry nothing end the tunnel when there are more than time makes up for."""
+        nothing = encode_header(FrameType.WINDOW_UPDATE, 0, 1, 0)
+        for _ in range(60):
+            self.pair.edge.dataReceived(nothing * 100)
+            self.pair.clock.advance(1)
+            self.pair.pump()
+        self.assertIsNone(self.pair.edge.outcome)
+        for _ in range(20):
+            self.pair.edge.dataReceived(nothing * 100)
+            self.pair.clock.advance(0)
+        self.assert_ended(self.pair.edge, GoAwayCode.FLOOD, Flood, "more than 1000 frames that carry nothing")
+        self.pair.pump()
+        self.assert_peer_ended(self.pair.agent, GoAwayCode.FLOOD)
+
+    def test_much_at_once(self) -> None:
+        """Of many small frames some are obeyed at once and the rest later; meanwhile the transport is not read."""
+        receiver, stream = self.open()
+        for number in range(1000):
+            stream.write(number.to_bytes(2))
+        self.pair.clock.advance(0)
+        self.assertEqual(receiver.data, b"")
+        expected = b"".join(number.to_bytes(2) for number in range(1000))
+        self.pair.agent_transport.deliver(1_000_000)
+        self.assertEqual(receiver.data, expected[:256])
+        stream.write(b"the end")
+        stream.end()
+        self.pair.pump()
+        self.assertEqual((receiver.data, receiver.has_ended), (expected + b"the end", True))
+        self.assertFalse(self.pair.edge._connection.is_behind)
+
+    def test_two_that_are_behind(self) -> None:
+        """Tunnels that share a process go on in turns, whoever came first."""
+        turn = Turn(self.pair.clock)
+        order: list[int] = []
+
+        def steps(name: int) -> Iterator[None]:
+            for _ in range(3):
+                order.append(name)
+                yield
+
+        turn.share(steps(1))
+        turn.share(steps(2))
+        self.pair.clock.pump([0] * 50)
+        self.assertEqual(order, [1, 2, 1, 2, 1, 2])
+
+    def test_end_while_behind(self) -> None:
+        """A tunnel that ends while frames wait forgets them, and reads on for the peer's goodbye."""
+        receiver, stream = self.open()
+        for _ in range(1000):
+            stream.write(b"x")
+        self.pair.clock.advance(0)
+        self.pair.agent_transport.deliver(1_000_000)
+        self.assertFalse(self.pair.edge_transport._is_reading)
+        self.pair.edge.close(GoAwayCode.REPLACED, "a newer one")
+        self.pair.pump()
+        self.assertEqual(len(receiver.data), 128)
+        self.assertTrue(self.pair.edge_transport._is_reading)
+        self.assert_peer_ended(self.pair.agent, GoAwayCode.REPLACED)
+
+    def test_breach_while_behind(self) -> None:
+        """A breach among the frames that wait ends the tunnel as one that is met at once."""
+        _, stream = self.open()
+        for _ in range(300):
+            stream.write(b"x")
+        self.pair.agent._connection._outbox.put(encode_header(FrameType.DATA, 0, 2, 300_000))
+        self.pair.pump()
+        self.assert_ended(self.pair.edge, GoAwayCode.FLOW_CONTROL_ERROR, WindowExceeded, "sent 300000 bytes")
 
 
 class EndTests(TunnelTestCase):

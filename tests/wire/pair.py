@@ -67,6 +67,11 @@ class End:
         for at in range(0, len(data), chunk or len(data) or 1):
             self.connection.receive_data(data[at : at + (chunk or len(data))])
 
+    def catch_up(self) -> None:
+        """Obey all frames that wait."""
+        while self.connection.is_behind:
+            self.connection.receive_more()
+
 
 class Pair:
     """An agent's and an edge's connection."""
@@ -81,8 +86,10 @@ class Pair:
         for _ in range(1000):
             there = self.agent.connection.data_to_send()
             self.edge.receive(there, self.chunk)
+            self.edge.catch_up()
             back = self.edge.connection.data_to_send()
             self.agent.receive(back, self.chunk)
+            self.agent.catch_up()
             if not there and not back:
                 return
         raise AssertionError("the pair is never quiet")

@@ -444,3 +444,144 @@ class BreachTests(SynchronousTestCase):
             end.receive(bytes([byte]))
             self.assertLess(len(end.connection._partial), 12)
         self.assertIsInstance(end.connection, Connection)
+
+
+class EmptyFrameTests(SynchronousTestCase):
+    """Frames that carry nothing have a price (spec.md §5), and useful ones make up for some."""
+
+    def setUp(self) -> None:
+        self.granted = 0
+        self.end = End(Role.SERVER, Limits(max_empty_frames=10))
+        self.end.connection._refill = self.refill
+        self.end.receive(frame(WINDOW_UPDATE, SYN, 1))
+        self.stream, _ = self.end.open()
+        self.end.receive(frame(WINDOW_UPDATE, ACK, 2))
+        self.end.connection.data_to_send()
+
+    def refill(self) -> int:
+        granted, self.granted = self.granted, 0
+        return granted
+
+    def assert_price(self, frames: bytes, price: int) -> None:
+        """The frames, sent again and again, end the connection when their price is more than ten."""
+        self.setUp()
+        for _ in range(10 // price):
+            self.end.receive(frames)
+        self.assertRaises(Flood, self.end.receive, frames)
+
+    def assert_free(self, frames: bytes) -> None:
+        """The frames, sent again and again, cost nothing."""
+        self.setUp()
+        for _ in range(50):
+            self.end.receive(frames)
+
+    def test_what_carries_nothing(self) -> None:
+        """Updates of no or little credit, empty data, pings, pongs that nobody asked for, and said again."""
+        self.assert_price(frame(WINDOW_UPDATE, 0, 2), 1)
+        self.assert_price(frame(WINDOW_UPDATE, 0, 2, 1023), 1)
+        self.assert_price(frame(DATA, 0, 1), 1)
+        self.assert_price(frame(PING, SYN, 0, 7), 1)
+        self.assert_price(frame(PING, ACK, 0, 7), 1)
+        self.assert_price(frame(WINDOW_UPDATE, ACK, 1) + frame(DATA, 0, 1) * 9, 10)
+
+    def test_a_second_drain(self) -> None:
+        """The first go-away says something, the next ones nothing."""
+        self.end.receive(frame(GO_AWAY, 0, 0))
+        for _ in range(10):
+            self.end.receive(frame(GO_AWAY, 0, 0))
+        self.assertRaises(Flood, self.end.receive, frame(GO_AWAY, 0, 0))
+
+    def test_credit_without_use(self) -> None:
+        """Credit far beyond what was sent carries nothing, in whatever lumps, and so does credit after our end."""
+        for lump in (2048, 65536, 2**20):
+            self.setUp()
+            with self.assertRaises(Flood):
+                for _ in range(4 * 1024 * 1024 // lump + 100):
+                    self.end.receive(frame(WINDOW_UPDATE, 0, 2, lump))
+        self.setUp()
+        self.stream.end()
+        with self.assertRaises(Flood):
+            for _ in range(50):
+                self.end.receive(frame(WINDOW_UPDATE, 0, 2, 65536))
+
+    def test_closed_streams(self) -> None:
+        """A few frames may cross the end of a stream; data may, as long as it is no stream of single bytes."""
+        self.stream.reset()
+        self.end.receive(frame(DATA, 0, 2, b"x" * 64) * 50)
+        for kind in (frame(DATA, 0, 2, b"x"), frame(DATA, 0, 2), frame(WINDOW_UPDATE, 0, 2, 9999), frame(DATA, RST, 2)):
+            self.setUp()
+            self.stream.reset()
+            with self.assertRaises(Flood):
+                self.end.receive(kind * 20)
+
+    def test_data_is_free(self) -> None:
+        """Data with a payload, however small, has no such price, nor has what opens and ends streams."""
+        self.assert_free(frame(DATA, 0, 1, b"x"))
+        for _ in range(50):
+            stream, _ = self.end.open()
+            self.end.receive(frame(WINDOW_UPDATE, ACK, stream.id) + frame(DATA, FIN, stream.id))
+            stream.end()
+
+    def test_an_acknowledgement_that_is_news(self) -> None:
+        """An ACK costs nothing each time that somebody waits for it."""
+        for _ in range(50):
+            self.stream.peer_heard = False
+            self.end.receive(frame(WINDOW_UPDATE, ACK, 2))
+            self.assertTrue(self.stream.peer_heard)
+
+    def test_an_answered_ping(self) -> None:
+        """The answer to a ping of ours costs nothing."""
+        for _ in range(50):
+            self.end.receive(frame(PING, ACK, 0, self.end.connection.ping()))
+        self.assertEqual(len(self.end.pongs), 50)
+
+    def test_useful_credit_makes_up(self) -> None:
+        """A peer that returns credit for what it was sent may probe the path as often."""
+        for _ in range(50):
+            self.stream.write(b"x" * 65536)
+            self.end.connection.data_to_send()
+            self.end.receive(frame(WINDOW_UPDATE, 0, 2, 65536) + frame(PING, SYN, 0, 1))
+
+    def test_time_makes_up(self) -> None:
+        """What is granted with time is granted once, and never more than the whole bucket."""
+        nothing = frame(WINDOW_UPDATE, 0, 2)
+        self.end.receive(nothing * 10)
+        self.granted = 3
+        self.end.receive(nothing * 3)
+        self.granted = 1000
+        self.end.receive(nothing * 10)
+        self.assertRaises(Flood, self.end.receive, nothing * 2)
+
+
+class TurnTests(SynchronousTestCase):
+    """How much is obeyed in one call."""
+
+    def test_some_at_once(self) -> None:
+        """So many frames are obeyed, the others wait in order, and what comes behind them waits too."""
+        end = End(Role.SERVER, Limits(frames_at_once=3))
+        end.receive(frame(WINDOW_UPDATE, SYN, 1) + b"".join(frame(DATA, 0, 1, bytes([n])) for n in range(6)))
+        self.assertEqual((end.receivers[0].data, end.connection.is_behind), (b"\0\1", True))
+        end.receive(frame(DATA, 0, 1, b"\6")[:7])
+        self.assertEqual(end.receivers[0].data, b"\0\1")
+        end.connection.receive_more()
+        self.assertEqual((end.receivers[0].data, end.connection.is_behind), (bytes(range(5)), True))
+        end.connection.receive_more()
+        self.assertEqual((end.receivers[0].data, end.connection.is_behind), (bytes(range(6)), False))
+        end.receive(frame(DATA, 0, 1, b"\6")[7:])
+        self.assertEqual(end.receivers[0].data, bytes(range(7)))
+
+    def test_exactly_so_many(self) -> None:
+        """When as many came as are obeyed at once, nothing waits."""
+        end = End(Role.SERVER, Limits(frames_at_once=3))
+        end.receive(frame(WINDOW_UPDATE, SYN, 1) + frame(DATA, 0, 1, b"x") * 2)
+        self.assertEqual((end.receivers[0].data, end.connection.is_behind), (b"xx", False))
+        end.receive(frame(DATA, 0, 1, b"y") * 3 + b"\0" * 11)
+        self.assertFalse(end.connection.is_behind)
+
+    def test_nothing_after_the_end(self) -> None:
+        """A connection that is lost obeys nothing that waited."""
+        end = End(Role.SERVER, Limits(frames_at_once=1))
+        end.receive(frame(WINDOW_UPDATE, SYN, 1) + frame(DATA, 0, 1, b"x"))
+        end.connection.lost(TunnelClosed())
+        end.connection.receive_more()
+        self.assertEqual(end.receivers[0].data, b"")

@@ -33,7 +33,14 @@ STREAMS = st.lists(FRAMES, max_size=30).map(b"".join) | st.binary(max_size=300)
 CHUNKS = st.lists(st.integers(1, 400), min_size=1, max_size=10)
 
 SMALL = Limits(
-    max_streams=8, max_peer_streams=4, max_refusals=4, max_replies=8, max_stream_queue_bytes=1000, high_water_bytes=1000
+    max_streams=8,
+    max_peer_streams=4,
+    max_refusals=4,
+    max_replies=8,
+    max_stream_queue_bytes=1000,
+    high_water_bytes=1000,
+    max_empty_frames=20,
+    frames_at_once=5,
 )
 
 
@@ -71,6 +78,8 @@ class FuzzTests(SynchronousTestCase):
         try:
             for piece in pieces(data, chunks):
                 end.connection.receive_data(piece)
+                check_connection(end.connection)
+                end.catch_up()
                 check_connection(end.connection)
                 self.assertLessEqual(held(end), 11 + 12 * 64)
                 for stream in end.opened:

@@ -16,8 +16,10 @@ class TunnelTimes:
     :ivar ping_seconds: how often each side asks for a sign of life.
     :ivar silence_seconds: without a byte from the peer for this long, the tunnel is lost.
     :ivar preamble_seconds: how long an opened stream may take to say what it is for.
+    :ivar empty_frames_per_second: how many frames that carry nothing a peer may send for long (spec.md §5).
     """
 
     ping_seconds: float = 10.0
     silence_seconds: float = 30.0
     preamble_seconds: float = 10.0
+    empty_frames_per_second: float = 100.0

@@ -6,7 +6,7 @@ end of a silent tunnel, and the order of a drain. What streams carry and what co
 The transport is already secured (`tunnel.tls`), or a test's. All methods run in the reactor's thread.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Protocol as Interface
 
 from cryptography import x509
@@ -102,6 +102,7 @@ class TunnelProtocol(Protocol):
             wake=self._wake,
             went_away=self._went_away,
             ponged=self._ponged,
+            refill=self._refill,
         )
         self._control = ControlChannel(self._control_received, self._control_ended)
         self.state = TunnelState.NEW
@@ -109,6 +110,7 @@ class TunnelProtocol(Protocol):
         self._is_paused = False  # the transport takes no bytes for now
         self._is_waking = False  # `_flush` is going to be called at the end of this turn
         self._heard_at = 0.0
+        self._refilled_at = 0.0
         self._pinged_at: dict[int, float] = {}
         self._ping_call: IDelayedCall | None = None
         self._deadline_call: IDelayedCall | None = None
@@ -196,7 +198,7 @@ class TunnelProtocol(Protocol):
     # What the transport says.
 
     def connectionMade(self) -> None:
-        self._heard_at = self._clock.seconds()
+        self._heard_at = self._refilled_at = self._clock.seconds()
         self.transport.registerProducer(self, True)  # type: ignore[union-attr]
         self._ping_call = self._clock.callLater(self._times.ping_seconds, self._ping)
         if self._role is Role.CLIENT:
@@ -204,8 +206,21 @@ class TunnelProtocol(Protocol):
 
     def dataReceived(self, data: bytes) -> None:
         self._heard_at = self._clock.seconds()
+        self._receive(self._connection.receive_data, data)
+        if self._connection.is_behind:
+            self.transport.pause_reading()  # type: ignore[union-attr]
+            self._turn.share(self._catch_up())
+
+    def _catch_up(self) -> Iterator[None]:
+        """Obey what waits, a little at a time; meanwhile nothing more is read."""
+        while self._connection.is_behind and self.outcome is None:
+            self._receive(self._connection.receive_more)
+            yield
+        self.transport.resume_reading()  # type: ignore[union-attr]
+
+    def _receive(self, function: Callable[..., None], *arguments: bytes) -> None:
         try:
-            self._connection.receive_data(data)
+            function(*arguments)
         except RemoteProtocolError as error:
             self.end(Outcome(code=error.go_away_code, error=error))
         except Exception as exception:
@@ -306,6 +321,14 @@ class TunnelProtocol(Protocol):
 
     def _ponged(self, value: int) -> None:
         self.round_trip_seconds = self._clock.seconds() - self._pinged_at.pop(value)
+
+    def _refill(self) -> int:
+        """Return how many frames that carry nothing the peer has a right to since the last time."""
+        now = self._clock.seconds()
+        granted = int((now - self._refilled_at) * self._times.empty_frames_per_second)
+        if granted:
+            self._refilled_at = now
+        return granted
 
     # Time.
 

@@ -169,6 +169,14 @@ class TlsProtocol(Protocol):
         self._below.unregisterProducer()
         self._below.abortConnection()
 
+    def pause_reading(self) -> None:
+        """Read the peer no more; what came in the same read, at most `BULK_READ_BYTES`, is still delivered."""
+        self._below.pauseProducing()
+
+    def resume_reading(self) -> None:
+        """Read the peer again."""
+        self._below.resumeProducing()
+
     def probe_when_idle(self, seconds: int) -> None:
         """
         Have the kernel ask an idle peer for a sign of life (TCP keep-alive).

@@ -1,12 +1,17 @@
 """
 One write per reactor turn: tunnels and streams that have something to do ask to be called when the turn is over.
 
-All of a process share one `Turn`, so a turn costs one delayed call, however many tunnels have frames to send.
+All of a process share one `Turn`, so a turn costs one delayed call, however many tunnels have frames to send. They
+share its slices too: a tunnel whose peer sent more than is obeyed at once goes on in turns with the others.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from twisted.internet.interfaces import IReactorTime
+
+from warp_base.slices import Slices
+
+SLICE_SECONDS = 0.001  # of each reactor turn, for all tunnels together that are behind
 
 
 class Turn:
@@ -16,17 +21,26 @@ class Turn:
     :param clock: the reactor.
     """
 
-    __slots__ = ("_call_later", "_due")
+    __slots__ = ("_call_later", "_due", "_slices")
 
     def __init__(self, clock: IReactorTime) -> None:
         self._call_later = clock.callLater
         self._due: list[Callable[[], None]] = []
+        self._slices = Slices(clock, SLICE_SECONDS)
 
     def at_end(self, function: Callable[[], None]) -> None:
         """Call a function, which must not raise, at the end of this turn; in order of asking."""
         if not self._due:
             self._call_later(0, self._run)
         self._due.append(function)
+
+    def share(self, steps: Iterable[object]) -> None:
+        """
+        Take the steps of something long, none of which may raise, in this and later turns.
+
+        Whoever shares gets one step after the other's, so that many short ones do not wait for a long one.
+        """
+        self._slices.run(steps)
 
     def _run(self) -> None:
         due, self._due = self._due, []

@@ -52,9 +52,21 @@ from warp_twisted.wire.states import CONNECTION_TRANSITIONS, ConnectionEvent, Co
 from warp_twisted.wire.streams import Stream, StreamReceiver
 from warp_twisted.wire.windows import WindowGrowth
 
+# Which frames carry nothing, spec.md §5.
+SMALL_CREDIT = 1024
+SMALL_PAYLOAD = 64
+LARGE_CREDIT = 32 * 1024
+MAX_USEFUL_CREDIT = 4 * 1024 * 1024
+CROSSING_FRAMES = 4  # of a stream that has just ended: credit for what it had sent, and its own end
+
 
 def _ignore(value: int) -> None:
     """The callback of who does not care."""
+
+
+def _nothing() -> int:
+    """What a peer is granted without a clock."""
+    return 0
 
 
 class Connection:
@@ -68,13 +80,17 @@ class Connection:
     :param went_away: called with the code of the peer's go-away frame. `NORMAL` only says that it takes no new
         streams; any other code ends the tunnel.
     :param ponged: called with the value that `ping` returned when its answer comes.
+    :param refill: called when the peer has used up its empty frames; returns how many more it is granted by now.
     :ivar state: see `wire.states`.
+    :ivar is_behind: whether frames wait for `receive_more`.
     """
 
     __slots__ = (
         "_body_ends",
         "_body_left",
         "_body_stream",
+        "_empty_frames_left",
+        "_frames_at_once",
         "_growth",
         "_highest_peer_id",
         "_limits",
@@ -86,12 +102,14 @@ class Connection:
         "_peer_streams",
         "_pings",
         "_ponged",
+        "_refill",
         "_refusals",
         "_replies",
         "_stream_opened",
         "_streams",
         "_unacknowledged",
         "_went_away",
+        "is_behind",
         "state",
     )
 
@@ -104,12 +122,17 @@ class Connection:
         wake: Callable[[], None],
         went_away: Callable[[int], None] = _ignore,
         ponged: Callable[[int], None] = _ignore,
+        refill: Callable[[], int] = _nothing,
     ) -> None:
         self.state = ConnectionState.OPEN
         self._limits = limits
         self._stream_opened = stream_opened
         self._went_away = went_away
         self._ponged = ponged
+        self._refill = refill
+        self._empty_frames_left = limits.max_empty_frames
+        self._frames_at_once = range(limits.frames_at_once)
+        self.is_behind = False
         self._outbox = Outbox(limits.high_water_bytes, limits.max_queue_bytes, wake)
         self._growth = WindowGrowth(limits.max_window_bytes, limits.max_growth_bytes, self._send_probe)
         self._streams: dict[int, Stream] = {}
@@ -241,6 +264,9 @@ class Connection:
         """
         Take bytes from the peer and call the receivers of the streams they belong to.
 
+        Only `Limits.frames_at_once` are obeyed. If there are more `is_behind` is then True: the caller takes no more
+        bytes from the peer, and calls `receive_more` in turns with other work until it is False.
+
         An exception of a receiver passes through; the connection is then over, because the rest of the bytes is lost.
 
         :raises RemoteProtocolError: if the peer broke a rule or a limit. Send `go_away` with its `go_away_code`,
@@ -248,11 +274,23 @@ class Connection:
         """
         if not self.state.can_receive:
             return
+        if self.is_behind:
+            self._partial += data
+            return
         try:
             self._receive(data)
         except BaseException:
             self._advance(ConnectionEvent.FAILURE)
             raise
+
+    def receive_more(self) -> None:
+        """
+        Obey the next frames of those that wait.
+
+        :raises RemoteProtocolError: as `receive_data` does.
+        """
+        self.is_behind = False
+        self.receive_data(b"")
 
     def _receive(self, data: bytes) -> None:
         at = 0
@@ -265,7 +303,9 @@ class Connection:
         last = size - HEADER_BYTES
         streams = self._streams
         unpack_from = HEADER.unpack_from
-        while at <= last:
+        for _ in self._frames_at_once:
+            if at > last:
+                break
             word, stream_id, length = unpack_from(data, at)
             at += HEADER_BYTES
             if not word or word == ACK:
@@ -284,6 +324,8 @@ class Connection:
             self._frame(word, stream_id, length)
             if self._body_left:
                 at = self._body(data, at)
+        else:
+            self.is_behind = at <= last
         if at < size:
             self._partial = data[at:]
 
@@ -317,11 +359,7 @@ class Connection:
         if flags & ~ALL_FLAGS:
             raise BadFlags(f"the peer sent unknown flags {flags:#06x}")
         if kind == WINDOW_UPDATE_WORD:
-            stream = self._stream_of(flags, stream_id)
-            if stream is not None:
-                stream.credit_granted(length)
-                if flags & FIN:
-                    self._peer_ended(stream)
+            self._window_update(flags, stream_id, length)
         elif not kind:
             self._data_frame(flags, stream_id, length)
         elif kind == PING_WORD:
@@ -329,18 +367,39 @@ class Connection:
         elif kind == GO_AWAY_WORD:
             if stream_id or flags:
                 raise BadStreamId("a go-away frame belongs to stream 0 and has no flags")
+            if self.state is not ConnectionState.OPEN:
+                self._carries_nothing()
             self._advance(ConnectionEvent.PEER_DRAIN)
             self._went_away(length)
         else:
             raise BadFrameType(f"the peer sent a frame of type {kind >> 16}")
 
+    def _window_update(self, flags: int, stream_id: int, credit: int) -> None:
+        if credit < SMALL_CREDIT and self._says_nothing(flags, stream_id):
+            self._carries_nothing()
+        stream = self._stream_of(flags, stream_id)
+        if stream is None:
+            self._carries_nothing()  # of a stream that is closed; one that this frame closed has made up for it
+            return
+        stream.credit_granted(credit)
+        if stream.credit > MAX_USEFUL_CREDIT or not stream.state.can_send:
+            self._carries_nothing()
+        elif credit >= LARGE_CREDIT:
+            self._make_up_for(1)
+        if flags & FIN:
+            self._peer_ended(stream)
+
     def _data_frame(self, flags: int, stream_id: int, length: int) -> None:
         if length > self._limits.max_frame_bytes:
             raise FrameTooLarge(f"the peer announced a frame of {length} bytes; {self._limits.max_frame_bytes} is most")
+        if not length and self._says_nothing(flags, stream_id):
+            self._carries_nothing()
         stream = self._stream_of(flags, stream_id)
         self._body_left = length
         self._body_stream = None
         if stream is None:
+            if length < SMALL_PAYLOAD:
+                self._carries_nothing()
             return
         if length:
             if not stream.state.can_receive:
@@ -354,6 +413,27 @@ class Connection:
             self._body_ends = bool(flags & FIN)
         elif flags & FIN:
             self._peer_ended(stream)
+
+    def _says_nothing(self, flags: int, stream_id: int) -> bool:
+        """Return whether a frame's flags say nothing of an open stream that was not said before."""
+        if flags & ~ACK:
+            return False
+        stream = self._streams.get(stream_id)
+        return stream is not None and (not flags or (stream.is_acknowledged and stream.peer_heard))
+
+    def _make_up_for(self, count: int) -> None:
+        """Allow for frames that carry nothing, which follow from useful ones."""
+        if self._empty_frames_left < self._limits.max_empty_frames:
+            self._empty_frames_left += count
+
+    def _carries_nothing(self) -> None:
+        """Count a frame that carries nothing; each costs time, and the peer has a right to some."""
+        self._empty_frames_left -= 1
+        if self._empty_frames_left < 0:
+            most = self._limits.max_empty_frames
+            self._empty_frames_left = min(self._empty_frames_left + self._refill(), most)
+            if self._empty_frames_left < 0:
+                raise Flood(f"the peer sent more than {most} frames that carry nothing")
 
     def _peer_ended(self, stream: Stream) -> None:
         if stream.id not in self._streams:
@@ -414,13 +494,14 @@ class Connection:
         if stream_id:
             raise BadStreamId("a ping belongs to stream 0")
         if flags == SYN:
+            self._carries_nothing()
             self._reply(HEADER.pack(PING_WORD | ACK, 0, value))
         elif flags == ACK:
             if value in self._pings:
                 self._pings.discard(value)
                 self._ponged(value)
-            else:
-                self._growth.answered(value)
+            elif not self._growth.answered(value):
+                self._carries_nothing()
         else:
             raise BadFlags(f"the peer sent a ping with flags {flags:#06x}")
 
@@ -445,6 +526,7 @@ class Connection:
             self._peer_streams -= 1
         elif not stream.is_acknowledged:
             self._acknowledged(stream)
+        self._make_up_for(CROSSING_FRAMES)
         self._growth.stream_closed(stream)
 
     def credit_returned(self, stream: Stream) -> None:

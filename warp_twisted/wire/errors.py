@@ -99,7 +99,7 @@ class TooManyStreams(RemoteProtocolError):
 
 
 class Flood(RemoteProtocolError):
-    """The peer asks for answers faster than it reads them."""
+    """The peer asks for answers faster than it reads them, or sends too many frames that carry nothing."""
 
     go_away_code = GoAwayCode.FLOOD
 

@@ -5,7 +5,7 @@ Nothing here runs in production; the fuzz tests call `check_connection` after ev
 error. It looks into the private parts of this room's objects, and only at them.
 """
 
-from warp_twisted.wire.connection import Connection
+from warp_twisted.wire.connection import CROSSING_FRAMES, Connection
 from warp_twisted.wire.frames import HEADER_BYTES, INITIAL_WINDOW_BYTES
 from warp_twisted.wire.states import ConnectionState, StreamState
 from warp_twisted.wire.streams import NO_CREDIT, Stream
@@ -42,7 +42,9 @@ def check_connection(connection: Connection) -> None:
     _hold(len(streams) <= limits.max_streams and peers <= limits.max_peer_streams, "streams keep to their limits")
     _hold(connection._replies <= limits.max_replies + 1, "answers that wait keep to their limit")
     _hold(len(connection._pings) <= limits.max_pings, "pings that wait for an answer keep to their limit")
-    _hold(len(connection._partial) < HEADER_BYTES or not connection.state.can_receive, "only a header is kept in part")
+    is_short = len(connection._partial) < HEADER_BYTES
+    _hold(is_short or connection.is_behind or not connection.state.can_receive, "only a header is kept in part")
+    _hold(connection._empty_frames_left <= limits.max_empty_frames + CROSSING_FRAMES, "empty frames have a limit")
     if connection.state is ConnectionState.LOST:
         _hold(not streams and not outbox.size and not outbox.queued, "a lost connection holds nothing")
 

@@ -29,6 +29,8 @@ class Limits:
     :ivar max_queue_bytes: unsent and waiting bytes of the whole connection before a further write cuts its stream.
     :ivar max_pings: own pings without an answer.
     :ivar max_replies: answers (to pings and refused streams) that the transport has not taken.
+    :ivar max_empty_frames: frames of the peer that carry nothing (spec.md §5), beyond what makes up for them.
+    :ivar frames_at_once: frames obeyed in one call; the rest waits, so that no peer's frames hold up the others'.
     """
 
     max_streams: int = 4096
@@ -42,7 +44,9 @@ class Limits:
     max_stream_queue_bytes: int = 1024 * 1024
     max_queue_bytes: int = 64 * 1024 * 1024
     max_pings: int = 8
-    max_replies: int = 1024
+    max_replies: int = 512
+    max_empty_frames: int = 1000
+    frames_at_once: int = 128
 
     def __post_init__(self) -> None:
         for name in self.__slots__:

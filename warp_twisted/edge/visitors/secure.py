@@ -1,5 +1,5 @@
 """
-A visitor on TLS: `tunnel.tls` with the one thing a tunnel never needs, to stop reading the peer, and what runs on it.
+A visitor on TLS: `tunnel.tls` with the visitors' socket options, and what runs on it.
 """
 
 from twisted.internet.interfaces import IPushProducer
@@ -11,14 +11,6 @@ from warp_twisted.tunnel.tls import TlsProtocol
 
 class VisitorTls(TlsProtocol):
     """The transport of a `SecureVisitor`."""
-
-    def pause_reading(self) -> None:
-        """Read the visitor no more; what came in the same read, at most `BULK_READ_BYTES`, is still delivered."""
-        self._below.pauseProducing()
-
-    def resume_reading(self) -> None:
-        """Read the visitor again."""
-        self._below.resumeProducing()
 
     def connectionMade(self) -> None:
         prepare_socket(self._below)
