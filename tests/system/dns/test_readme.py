@@ -61,6 +61,7 @@ class LogTableTests(SynchronousTestCase):
         from prometheus_client import CollectorRegistry, generate_latest
 
         from warp_base.event_loop import TurnCollector, TurnTimes
+        from warp_base.nonblocking_writer import DroppedLinesCollector
         from warp_dns.serve.metrics import Counters, DnsCollector
 
         counters = Counters()
@@ -71,6 +72,7 @@ class LogTableTests(SynchronousTestCase):
         times = TurnTimes()
         times.turn_ended(0.2, 0.1, 0.0)
         registry.register(TurnCollector("warp_dns", times))
+        registry.register(DroppedLinesCollector("warp_dns"))
         told = set(
             re.findall(r"^(\w+?)(?:_bucket|_sum|_count)?(?:\{| )", generate_latest(registry).decode(), re.MULTILINE)
         )
