@@ -189,6 +189,7 @@ class Control:
             authority=self.enrollment,
             edges=lambda: ["192.0.2.1:7844"],
             urls=lambda hostname: [f"https://{hostname}", f"http://{hostname}"],
+            monotonic=self.clock.seconds,
         )
         self.ends = EndsOfTunnels(self.tunnels)
 

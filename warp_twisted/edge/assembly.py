@@ -6,9 +6,11 @@ nothing after it may raise.
 """
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
+from twisted.internet.threads import deferToThreadPool
 
 from warp_base.reactor import Reactor
 from warp_base.slices import Slices
@@ -94,6 +96,10 @@ def assemble(reactor: Reactor, initial: EdgeSettings, lifecycle: Lifecycle) -> E
     store = ThreadedSqliteStore(state, reactor)
     mirror = Mirror(store, reactor)
     publisher = Publisher(publication, mirror, Slices(reactor, PUBLISHING_SECONDS))
+    threads = reactor.getThreadPool()
+    expected_hostnames = ExpectedHostnames(
+        state / "served.json", mirror, initial.edge.name, reactor, partial(deferToThreadPool, reactor, threads)
+    )
     claims = Claims(store, reactor, initial.timeouts.lease)
     listeners = Listeners(reactor)
     entry = RegistryEntry(reactor, settings, mirror, claims, serving, lambda: listeners.ports)
@@ -165,7 +171,7 @@ def assemble(reactor: Reactor, initial: EdgeSettings, lifecycle: Lifecycle) -> E
         entry=entry,
         enrollment=enrollment,
         agent_expiry=AgentExpiry(store, mirror, reactor, lambda: settings().ca.agent_lifetime),
-        expected_hostnames=ExpectedHostnames(state / "served.json", mirror, initial.edge.name, reactor),
+        expected_hostnames=expected_hostnames,
         tunnels=tunnels,
         tunnel_port=tunnel_port,
         tunnel_certificate=tunnel_certificate,

@@ -1,8 +1,15 @@
-"""Tests of how many control messages an agent may send."""
+"""Tests of how many control messages an agent may send, and how many names it may have changed."""
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from warp_twisted.edge.agents.control_rate import BURST, PER_SECOND, ControlRate
+from warp_twisted.edge.agents.control_rate import (
+    MESSAGES_BURST,
+    MESSAGES_PER_SECOND,
+    NAMES_BURST,
+    NAMES_PER_SECOND,
+    ControlRate,
+    names_touched,
+)
 from warp_twisted.wire.control import OriginHealth, RenewRequest
 
 HEALTH = OriginHealth(route_id=0, healthy=True)
@@ -10,21 +17,40 @@ RENEW = RenewRequest(csr_pem="")
 
 
 class ControlRateTests(SynchronousTestCase):
-    """One purse."""
+    """Buckets of two agents."""
+
+    def setUp(self) -> None:
+        """Begin with full buckets."""
+        self.rate = ControlRate()
 
     def test_burst_and_refill(self) -> None:
-        """After a burst a message is allowed as fast as the purse fills, and never more than a burst is kept."""
-        rate = ControlRate(0.0)
-        self.assertEqual(sum(rate.allows(HEALTH, 0.0) for _ in range(int(BURST) + 10)), BURST)
-        self.assertEqual(sum(rate.allows(HEALTH, 2.0) for _ in range(100)), 2 * PER_SECOND)
-        self.assertEqual(sum(rate.allows(HEALTH, 1e9) for _ in range(int(BURST) + 10)), BURST)
+        """After a burst a message is allowed as fast as the bucket fills, and never more than a burst is kept."""
+        burst = int(MESSAGES_BURST)
+        self.assertEqual(sum(self.rate.allows("a", HEALTH, 0.0) for _ in range(burst + 10)), burst)
+        allowed = sum(self.rate.allows("a", HEALTH, 2.0) for _ in range(burst))
+        self.assertEqual(allowed, 2 * MESSAGES_PER_SECOND)
+        self.assertEqual(sum(self.rate.allows("a", HEALTH, 4096.0) for _ in range(burst + 10)), burst)
+
+    def test_agents_apart(self) -> None:
+        """One agent's messages take nothing from another's bucket."""
+        while self.rate.allows("a", RENEW, 0.0):
+            pass
+        self.assertTrue(self.rate.allows("b", RENEW, 0.0))
 
     def test_prices(self) -> None:
         """What costs the edge more is allowed less often."""
-        rate = ControlRate(0.0)
-        self.assertEqual(sum(rate.allows(RENEW, 0.0) for _ in range(100)), BURST // 40)
+        self.assertEqual(sum(self.rate.allows("a", RENEW, 0.0) for _ in range(1000)), MESSAGES_BURST // 40)
 
-    def test_clock_set_back(self) -> None:
-        """A clock that goes back takes nothing away."""
-        rate = ControlRate(100.0)
-        self.assertTrue(rate.allows(HEALTH, 50.0))
+    def test_names(self) -> None:
+        """Names are paid for by number; who has none left is told how long to wait, and messages are another matter."""
+        self.assertEqual(self.rate.seconds_until_published("a", int(NAMES_BURST), 0.0), 0.0)
+        self.assertEqual(self.rate.seconds_until_published("a", 50, 0.0), 50 / NAMES_PER_SECOND)
+        self.assertEqual(self.rate.seconds_until_published("a", 50, 50 / NAMES_PER_SECOND), 0.0)
+        self.assertEqual(self.rate.seconds_until_published("a", 0, 0.0), 0.0)
+        self.assertTrue(self.rate.allows("a", HEALTH, 0.0))
+
+    def test_names_touched(self) -> None:
+        """Only hostnames that come or go count, each with its own names and one for each label."""
+        self.assertEqual(names_touched((), ("a", "b"), 0), 6)
+        self.assertEqual(names_touched(("a", "b", "c"), ("c", "b", "d"), 2), 10)
+        self.assertEqual(names_touched(("a", "b"), ("b", "a", "a"), 32), 0)

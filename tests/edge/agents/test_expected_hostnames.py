@@ -1,6 +1,7 @@
 """Tests for `edge.agents.expected_hostnames`."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 from twisted.internet.defer import Deferred
@@ -22,12 +23,13 @@ class ExpectedHostnamesTests(SynchronousTestCase):
         self.clock = Clock()
         self.store = MemoryStore(self.clock)
         self.mirror = Mirror(self.store, self.clock)
-        self.successResultOf(Deferred.fromCoroutine(self.mirror.start()))
         self.path = Path(self.mktemp())
 
     def expected_hostnames(self) -> ExpectedHostnames:
-        """Return the keeper of edge1's hostnames."""
-        return ExpectedHostnames(self.path, self.mirror, "edge1", self.clock)
+        """Return the keeper of edge1's hostnames, which hears of the registry from the start."""
+        expected = ExpectedHostnames(self.path, self.mirror, "edge1", self.clock)
+        self.successResultOf(Deferred.fromCoroutine(self.mirror.start()))
+        return expected
 
     def serve(self, *hostnames: str, edge: str = "edge1", draining: bool = False) -> Tunnel:
         """Register a tunnel."""
@@ -110,3 +112,42 @@ class ExpectedHostnamesTests(SynchronousTestCase):
         with capturedLogs() as logs:
             self.expected_hostnames().start_keeping()
         self.assertEqual(len(logs), 1)
+
+    def test_written_by_another_thread(self) -> None:
+        """A write that is late does not take the place of what was written at the stop."""
+        waiting: list[tuple[Callable[[], None], Deferred[None]]] = []
+
+        def perform(function: Callable[[], None]) -> Deferred[None]:
+            waiting.append((function, Deferred()))
+            return waiting[-1][1]
+
+        expected = ExpectedHostnames(self.path, self.mirror, "edge1", self.clock, perform)
+        self.successResultOf(Deferred.fromCoroutine(self.mirror.start()))
+        expected.start_keeping()
+        self.serve("app.warp.example")
+        expected.stop_keeping()
+        ((write, done),) = waiting
+        write()
+        done.callback(None)
+        self.assertEqual(json.loads(self.path.read_text()), ["app.warp.example"])
+
+    def test_nothing_is_written_while_nothing_changes(self) -> None:
+        """A file that is current is left alone."""
+        self.expected_hostnames().start_keeping()
+        self.path.unlink()
+        self.clock.pump([KEEP_SECONDS] * 3)
+        self.assertFalse(self.path.exists())
+
+    def test_tunnels_of_one_hostname(self) -> None:
+        """A hostname is served until the last of its tunnels is gone, or drains."""
+        expected = self.expected_hostnames()
+        expected.start_keeping()
+        self.serve("app.warp.example")
+        self.serve("web.warp.example", "app.warp.example")
+        self.clock.advance(KEEP_SECONDS)
+        self.assertEqual(json.loads(self.path.read_text()), ["app.warp.example", "web.warp.example"])
+        self.serve("app.warp.example", draining=True)
+        self.assertTrue(expected._served["app.warp.example"])
+        self.serve("web.warp.example", draining=True)
+        self.clock.advance(KEEP_SECONDS)
+        self.assertEqual(json.loads(self.path.read_text()), [])

@@ -141,7 +141,7 @@ class RefusalTests(ControlTestCase):
         """More messages than the edge keeps while it is busy end the tunnel."""
         end = self.control.connect()
         end.hello("app.warp.example")
-        peer = next(iter(self.control.tunnels._peers.values()))
+        (peer,) = self.control.tunnels._peers
         peer.is_answering = True  # as if the registry had not answered yet
         for _ in range(MAX_WAITING_MESSAGES + 1):
             end.send(OriginHealth(route_id=0, healthy=True))
@@ -156,6 +156,67 @@ class RefusalTests(ControlTestCase):
             end.pair.agent.send_control(request)
         end.pair.pump()
         self.assertEqual(end.ending, ("PROTOCOL_ERROR", "too many control messages at once"))
+
+
+class PriceTests(ControlTestCase):
+    """What an agent's messages cost, and that it pays for them whatever tunnel they come on."""
+
+    LABELS = {f"key{number}": "value" for number in range(32)}
+
+    def names(self, prefix: str, count: int = 100) -> list[str]:
+        """Return hostnames."""
+        return [f"{prefix}{number}.warp.example" for number in range(count)]
+
+    def change(self, agent: AgentEnd, prefix: str) -> None:
+        """Offer 100 other hostnames."""
+        agent.send(
+            RoutesChanged(routes=[RouteOffer(id=at, hostname=name) for at, name in enumerate(self.names(prefix))])
+        )
+
+    def test_names_are_paid_for(self) -> None:
+        """An agent that keeps changing all of its many names waits for each change that it cannot pay, and stays."""
+        agent = self.control.connect()
+        agent.hello(*self.names("a"), labels=self.LABELS)
+        self.change(agent, "b")
+        self.assertEqual((len(agent.messages), agent.ending), (1, None))
+        self.assertIn("a0.warp.example", self.control.names())
+        for _ in range(30):
+            self.control.clock.advance(1)
+            agent.pair.pump()
+        self.assertEqual((len(agent.messages), agent.ending), (2, None))
+        self.assertEqual(sorted(self.control.names()), sorted(self.names("b")))
+
+    def test_tunnel_that_goes_while_it_waits(self) -> None:
+        """A change that waits goes with its tunnel."""
+        agent = self.control.connect()
+        agent.hello(*self.names("a"), labels=self.LABELS)
+        self.change(agent, "b")
+        agent.pair.agent.close()
+        agent.pair.pump()
+        self.control.clock.advance(0)
+        self.assertEqual(self.control.names(), [])
+
+    def test_more_tunnels_for_the_same_names(self) -> None:
+        """Further tunnels of an agent cost a message each; a new run with other names pays for them anew."""
+        for slot in range(32):
+            agent = self.control.connect()
+            agent.hello(*self.names("a"), slot=slot, labels=self.LABELS)
+            agent.answer(Accepted)
+        later = self.control.connect()
+        later.hello(*self.names("b"), session="later", labels=self.LABELS)
+        later.answer(Accepted)
+        refusal = self.refused(*self.names("c"), session="again", labels=self.LABELS)
+        self.assertEqual((refusal.code, refusal.retry), ("overloaded", True))
+
+    def test_messages_of_all_tunnels_count(self) -> None:
+        """An agent that has spent its messages on one tunnel has none on the next."""
+        first = self.control.connect()
+        first.hello("app.warp.example")
+        for _ in range(99):  # of 4,000, at 40 each
+            first.send(RenewRequest(csr_pem="nonsense"))
+        first.send(OriginHealth(route_id=0, healthy=True))
+        self.assertIsNone(first.ending)
+        self.refused("app.warp.example", slot=1)
 
 
 class ReplacementTests(ControlTestCase):

@@ -1,35 +1,53 @@
 """
-How many control messages one agent may send: a purse that fills up again.
+How many control messages one agent may send, and how many names it may have changed: two token buckets for each agent.
 
 What a message costs the edge is not what it costs the agent: a certificate is signed, the registry is written, a line
-is logged. An agent that means well sends a few messages a minute, and one for each route when all its origins go down
-at once.
+is logged, each name of each hostname is published anew. An agent that means well sends a few messages a minute, and one
+for each route when all its origins go down at once. The buckets are the agent's and not the tunnel's, so that a new
+tunnel is no new bucket.
 """
 
+from collections.abc import Iterable
+
+from warp_base.token_buckets import TokenBuckets
 from warp_twisted.wire.control import ControlMessage, Hello, RenewRequest, RoutesChanged
 
-BURST = 1_200.0  # a change of health of the most routes that settings can allow, and some more
-PER_SECOND = 20.0
+MESSAGES_BURST = 4_000.0  # a change of health of 100 routes, told on 32 tunnels, and some more
+MESSAGES_PER_SECOND = 40.0
+NAMES_BURST = 8_000.0  # twice 100 hostnames with 32 labels each
+NAMES_PER_SECOND = 100.0  # published at some 50 µs each, so an agent may have half a percent of a core
+NAMES_OF_HOSTNAME = 3  # its own, its service's, and its place in the list of all applications; labels come on top
 _PRICES: dict[type[ControlMessage], float] = {Hello: 20.0, RoutesChanged: 20.0, RenewRequest: 40.0}
 
 
 class ControlRate:
     """
-    The purse of one tunnel.
+    The buckets of all agents.
 
-    :param now: an instant of any clock that only goes forward.
+    Instants are of any clock that only goes forward.
     """
 
-    __slots__ = ("_at", "_left")
+    def __init__(self) -> None:
+        self._messages = TokenBuckets(MESSAGES_PER_SECOND, MESSAGES_BURST)
+        self._names = TokenBuckets(NAMES_PER_SECOND, NAMES_BURST)
 
-    def __init__(self, now: float) -> None:
-        self._left = BURST
-        self._at = now
-
-    def allows(self, message: ControlMessage, now: float) -> bool:
+    def allows(self, agent: str, message: ControlMessage, now: float) -> bool:
         """Take the price of a message, and say whether it could be paid."""
-        left = min(BURST, self._left + max(0.0, now - self._at) * PER_SECOND)
-        self._at = now
-        price = _PRICES.get(type(message), 1.0)
-        self._left = left - price if left >= price else left
-        return left >= price
+        return not self._messages.take(agent, now, _PRICES.get(type(message), 1.0))
+
+    def seconds_until_published(self, agent: str, names: int, now: float) -> float:
+        """
+        Take the price of names that change.
+
+        :returns: 0 if it could be paid; else how long to wait before asking again.
+        """
+        return self._names.take(agent, now, names) if names else 0.0
+
+
+def names_touched(before: Iterable[str], after: Iterable[str], labels: int) -> int:
+    """
+    Return how many names of DNS a change of hostnames may touch.
+
+    :param labels: how many labels the tunnel has; each gives every hostname one more name.
+    """
+    return len(set(before) ^ set(after)) * (NAMES_OF_HOSTNAME + labels)

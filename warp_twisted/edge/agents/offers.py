@@ -36,6 +36,10 @@ class Offer:
         """Every hostname once, in the order offered."""
         return tuple(dict.fromkeys(Hostname(route.hostname) for route in self.routes))
 
+    def covers(self, other: "Offer") -> bool:
+        """Whether another offer, beside this one, publishes no name that is not published for this one."""
+        return self.labels == other.labels and set(self.hostnames) >= set(other.hostnames)
+
 
 def check_hello(hello: Hello, identity: AgentIdentity, limits: Limits) -> None:
     """

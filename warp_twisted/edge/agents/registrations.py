@@ -14,7 +14,7 @@ from warp_twisted.edge.settings import Limits
 from warp_twisted.registry.claims import Claim
 from warp_twisted.registry.model import Tunnel
 from warp_twisted.tunnel import TunnelProtocol
-from warp_twisted.wire.control import RouteOffer
+from warp_twisted.wire.control import Renewed, RenewRefused, RouteOffer
 
 
 @dataclass(eq=False, slots=True, kw_only=True)
@@ -77,6 +77,13 @@ class Routes(Protocol):
 
     def drain(self, tunnel: "EdgeTunnel") -> None:
         """Begin nothing new through a tunnel."""
+
+
+class Authority(Protocol):
+    """Who renews certificates; see `edge.agents.enrollment`."""
+
+    def renew(self, agent: str, csr_pem: str) -> Renewed | RenewRefused:
+        """Issue the next certificate of an enrolled agent."""
 
 
 @dataclass(slots=True)

@@ -10,23 +10,22 @@ tunnel serves all the same; its names appear when the registry is back.
 """
 
 import secrets
-from collections import deque
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Protocol
 
 from twisted.internet.defer import Deferred, DeferredList
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from warp_twisted.ca.issue import AgentIdentity
 from warp_twisted.edge.agents.admission import Admission, revocation_sentence
-from warp_twisted.edge.agents.control_rate import ControlRate
+from warp_twisted.edge.agents.control_rate import ControlRate, names_touched
 from warp_twisted.edge.agents.enrollment import issued_until
 from warp_twisted.edge.agents.offers import Offer, check_hello
-from warp_twisted.edge.agents.registrations import EdgeTunnel, Registrations, Routes
+from warp_twisted.edge.agents.peers import Peer, Peers
+from warp_twisted.edge.agents.registrations import Authority, EdgeTunnel, Registrations, Routes
 from warp_twisted.edge.errors import EdgeError, OfferRefused
 from warp_twisted.edge.settings import EdgeSettings
 from warp_twisted.registry.claims import Claims
@@ -41,8 +40,8 @@ from warp_twisted.wire.control import (
     OriginHealth,
     Refused,
     Renewed,
-    RenewRefused,
     RenewRequest,
+    RouteOffer,
     RoutesChanged,
 )
 from warp_twisted.wire.errors import WireError
@@ -52,27 +51,6 @@ MAX_WAITING_MESSAGES = 16  # from one agent while its last message is being answ
 EXPIRY_CHECK_SECONDS = 30.0
 
 
-class Authority(Protocol):
-    """Who renews certificates; see `edge.agents.enrollment`."""
-
-    def renew(self, agent: str, csr_pem: str) -> Renewed | RenewRefused:
-        """Issue the next certificate of an enrolled agent."""
-
-
-@dataclass(eq=False, slots=True)
-class _Peer:
-    """An agent's connection, before and after it registered."""
-
-    protocol: TunnelProtocol
-    rate: ControlRate
-    identity: AgentIdentity | None = None
-    deadline: IDelayedCall | None = None
-    tunnel: EdgeTunnel | None = None
-    waiting: deque[ControlMessage] = field(default_factory=deque)
-    is_answering: bool = False
-    is_gone: bool = False
-
-
 class EdgeTunnels:
     """
     Every tunnel of this edge.
@@ -80,6 +58,7 @@ class EdgeTunnels:
     :param settings: returns the settings as they are now.
     :param edges: returns `host:port` of the fleet's tunnel listeners.
     :param urls: returns the URLs of a hostname, the one to show people first.
+    :param monotonic: a clock that only goes forward, for rates.
     """
 
     _log = Logger()
@@ -96,6 +75,7 @@ class EdgeTunnels:
         authority: Authority,
         edges: Callable[[], list[str]],
         urls: Callable[[str], Sequence[str]],
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._clock = clock
         self._settings = settings
@@ -106,7 +86,9 @@ class EdgeTunnels:
         self._authority = authority
         self._edges = edges
         self._urls = urls
-        self._peers: dict[TunnelProtocol, _Peer] = {}
+        self._monotonic = monotonic
+        self._peers = Peers()
+        self._rate = ControlRate()
         self._expiry = LoopingCall(self._close_expired)
         self._expiry.clock = clock
         self._unsubscribe: Callable[[], None] | None = None
@@ -128,7 +110,7 @@ class EdgeTunnels:
         if self._expiry.running:
             self._expiry.stop()
         self.is_draining = True
-        protocols = list(self._peers)
+        protocols = [peer.protocol for peer in self._peers]
         for protocol in protocols:
             protocol.close(reason="the edge stops")
         gone = DeferredList([protocol.disconnected() for protocol in protocols])
@@ -142,7 +124,7 @@ class EdgeTunnels:
 
     def cut(self, agent: str, reason: str) -> None:
         """Close all tunnels of an agent at once; its names are withdrawn with them."""
-        for peer in [peer for peer in self._peers.values() if peer.identity and peer.identity.id == agent]:
+        for peer in self._peers.of_agent(agent):
             self._refuse(peer, OfferRefused("revoked", reason), GoAwayCode.REVOKED)
         self._admission.forget(agent)
 
@@ -158,12 +140,12 @@ class EdgeTunnels:
         if len(self._peers) - len(self.registrations.by_id) >= limits.handshakes:
             self.registrations.counts.count_refusal("overloaded")
             raise OfferRefused("overloaded", f"{limits.handshakes} agents have not said hello yet", retry=True)
-        peer = self._peers[protocol] = _Peer(protocol, ControlRate(self._clock.seconds()))
+        peer = self._peers.add(protocol)
         peer.deadline = self._clock.callLater(self._settings().timeouts.hello, self._no_hello, peer)
 
     def tunnel_opened(self, protocol: TunnelProtocol) -> None:
         """The control stream is there."""
-        if protocol not in self._peers:
+        if self._peers.get(protocol) is None:
             self.tunnel_proven(protocol)
 
     def control_received(self, protocol: TunnelProtocol, message: ControlMessage) -> None:
@@ -171,7 +153,8 @@ class EdgeTunnels:
         peer = self._peers.get(protocol)
         if peer is None:  # it is closed already; these bytes were on their way
             return
-        if len(peer.waiting) >= MAX_WAITING_MESSAGES or not peer.rate.allows(message, self._clock.seconds()):
+        is_flood = peer.identity is not None and not self._rate.allows(peer.identity.id, message, self._monotonic())
+        if is_flood or len(peer.waiting) >= MAX_WAITING_MESSAGES:
             protocol.close(GoAwayCode.PROTOCOL_ERROR, "too many control messages at once")
             return
         peer.waiting.append(message)
@@ -194,12 +177,8 @@ class EdgeTunnels:
 
     def tunnel_lost(self, protocol: TunnelProtocol, error: WireError) -> None:
         """Withdraw what the tunnel stood for, now."""
-        peer = self._peers.pop(protocol, None)
-        if peer is None:
-            return
-        peer.is_gone = True
-        _cancel(peer)
-        tunnel = peer.tunnel
+        peer = self._peers.remove(protocol)
+        tunnel = peer.tunnel if peer is not None else None
         if tunnel is None:
             return
         self.registrations.remove(tunnel)
@@ -210,7 +189,7 @@ class EdgeTunnels:
 
     # Control messages.
 
-    async def _answer_all(self, peer: _Peer) -> None:
+    async def _answer_all(self, peer: Peer) -> None:
         peer.is_answering = True
         try:
             while peer.waiting and not peer.is_gone:
@@ -218,11 +197,11 @@ class EdgeTunnels:
         finally:
             peer.is_answering = False
 
-    def _not_answered(self, failure: Failure, peer: _Peer) -> None:
+    def _not_answered(self, failure: Failure, peer: Peer) -> None:
         self._log.failure("a control message was not answered", failure=failure)
         peer.protocol.close(GoAwayCode.INTERNAL_ERROR, "the edge failed to answer")
 
-    async def _answer(self, peer: _Peer, message: ControlMessage) -> None:
+    async def _answer(self, peer: Peer, message: ControlMessage) -> None:
         try:
             match message:
                 case Hello() if peer.tunnel is None:
@@ -239,13 +218,15 @@ class EdgeTunnels:
         except EdgeError as error:
             self._refuse(peer, _refusal(error))
 
-    async def _register(self, peer: _Peer, hello: Hello) -> None:
+    async def _register(self, peer: Peer, hello: Hello) -> None:
         settings = self._settings()
-        identity = peer.identity = self._identify(peer.protocol)
+        identity = self._identify(peer.protocol)
+        self._peers.identify(peer, identity)
         check_hello(hello, identity, settings.limits)
         offer = await self._admission.judge(hello, identity)
         if peer.is_gone:
             return
+        self._charge(hello, identity.id, offer)
         self._identify(peer.protocol)  # it may have been revoked while a name was looked for
         self.registrations.check_room(identity.id, hello.slot, hello.session, settings.limits)
         tunnel = EdgeTunnel(
@@ -261,7 +242,7 @@ class EdgeTunnels:
             expires_at=identity.expires_at,
         )
         self._routes.add(tunnel, offer.routes)
-        _cancel(peer)
+        peer.cancel_deadline()
         peer.tunnel = tunnel
         stale = self.registrations.add(tunnel)
         tunnel.claim, settled = self._claims.put(tunnel.value(settings.edge.name))
@@ -275,11 +256,12 @@ class EdgeTunnels:
         if not peer.is_gone:
             self._accept(tunnel)
 
-    async def _change_routes(self, peer: _Peer, tunnel: EdgeTunnel, message: RoutesChanged) -> None:
+    async def _change_routes(self, peer: Peer, tunnel: EdgeTunnel, message: RoutesChanged) -> None:
         if peer.identity is None:
             return
         try:
             routes = await self._admission.judge_routes(message.routes, peer.identity, self._settings().limits)
+            await self._wait_for_names(peer, tunnel, routes)
             if peer.is_gone:
                 return
             self._routes.add(tunnel, routes)
@@ -297,6 +279,33 @@ class EdgeTunnels:
         await self._publish(tunnel)
         if not peer.is_gone:
             self._accept(tunnel)
+
+    def _charge(self, hello: Hello, agent: str, offer: Offer) -> None:
+        """
+        Take the price of a registration: a message's, and that of its names, unless the agent serves them already.
+
+        :raises OfferRefused: if the agent cannot pay now.
+        """
+        now = self._monotonic()
+        is_known = any(tunnel.offer.covers(offer) for tunnel in self.registrations.of_agent(agent))
+        names = 0 if is_known else names_touched((), offer.hostnames, len(offer.labels))
+        wait = self._rate.seconds_until_published(agent, names, now)
+        if wait or not self._rate.allows(agent, hello, now):
+            raise OfferRefused(
+                "overloaded", f"this agent registers too often; {wait:.0f} s from now it may", retry=True
+            )
+
+    async def _wait_for_names(self, peer: Peer, tunnel: EdgeTunnel, routes: Sequence[RouteOffer]) -> None:
+        """Let an agent that changes many names wait until it has paid for them; its other messages wait meanwhile."""
+        after = [route.hostname for route in routes]
+        names = names_touched(tunnel.offer.hostnames, after, len(tunnel.labels))
+        while not peer.is_gone:
+            wait = self._rate.seconds_until_published(tunnel.agent, names, self._monotonic())
+            if not wait:
+                return
+            paid: Deferred[None] = Deferred()
+            peer.deadline = self._clock.callLater(wait, paid.callback, None)
+            await paid
 
     def _renew(self, tunnel: EdgeTunnel, message: RenewRequest) -> None:
         answer = self._authority.renew(tunnel.agent, message.csr_pem)
@@ -344,7 +353,7 @@ class EdgeTunnels:
             )
         )
 
-    def _refuse(self, peer: _Peer, refusal: OfferRefused, code: GoAwayCode = GoAwayCode.NORMAL) -> None:
+    def _refuse(self, peer: Peer, refusal: OfferRefused, code: GoAwayCode = GoAwayCode.NORMAL) -> None:
         self.registrations.counts.count_refusal(refusal.code)
         self._log.info(
             "agent {agent} at {peer} is refused: {reason}",
@@ -353,7 +362,7 @@ class EdgeTunnels:
         peer.protocol.send_control(Refused(code=refusal.code, reason=refusal.reason, retry=refusal.retry))
         peer.protocol.close(code, refusal.reason)
 
-    def _no_hello(self, peer: _Peer) -> None:
+    def _no_hello(self, peer: Peer) -> None:
         peer.deadline = None
         self.registrations.counts.count_refusal("no_hello")
         peer.protocol.close(GoAwayCode.TIMED_OUT, "no hello came in time")
@@ -384,12 +393,6 @@ class EdgeTunnels:
 def _refusal(error: EdgeError) -> OfferRefused:
     """Return what an agent is told of an error: the route table's say only what is wrong."""
     return error if isinstance(error, OfferRefused) else OfferRefused("not_allowed", str(error))
-
-
-def _cancel(peer: _Peer) -> None:
-    if peer.deadline is not None and peer.deadline.active():
-        peer.deadline.cancel()
-    peer.deadline = None
 
 
 def _about(tunnel: EdgeTunnel) -> dict[str, str]:

@@ -1,0 +1,90 @@
+"""
+The connections of agents, from the moment that their certificates are good: by tunnel protocol, and by agent.
+
+A table only; what becomes of a peer is decided in `edge.agents.tunnels`.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from twisted.internet.interfaces import IDelayedCall
+
+from warp_twisted.ca.issue import AgentIdentity
+from warp_twisted.edge.agents.registrations import EdgeTunnel
+from warp_twisted.tunnel import TunnelProtocol
+from warp_twisted.wire.control import ControlMessage
+
+
+@dataclass(eq=False, slots=True)
+class Peer:
+    """
+    An agent's connection, before and after it registered.
+
+    :ivar identity: who it is; None before its hello was read.
+    :ivar deadline: the one call that is due for it, if any: the end of its time, or of a wait.
+    :ivar tunnel: what it registered.
+    :ivar waiting: its messages that are not answered yet.
+    """
+
+    protocol: TunnelProtocol
+    identity: AgentIdentity | None = None
+    deadline: IDelayedCall | None = None
+    tunnel: EdgeTunnel | None = None
+    waiting: deque[ControlMessage] = field(default_factory=deque)
+    is_answering: bool = False
+    is_gone: bool = False
+
+    def cancel_deadline(self) -> None:
+        """Let nothing be due any more."""
+        if self.deadline is not None and self.deadline.active():
+            self.deadline.cancel()
+        self.deadline = None
+
+
+class Peers:
+    """Every agent's connection."""
+
+    def __init__(self) -> None:
+        self._by_protocol: dict[TunnelProtocol, Peer] = {}
+        self._by_agent: dict[str, set[Peer]] = {}  # those that said who they are
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self._by_protocol)
+
+    def __iter__(self) -> Iterator[Peer]:
+        """Yield each of them."""
+        return iter(self._by_protocol.values())
+
+    def get(self, protocol: TunnelProtocol) -> Peer | None:
+        """Return the peer of a tunnel, unless it is gone."""
+        return self._by_protocol.get(protocol)
+
+    def of_agent(self, agent: str) -> list[Peer]:
+        """Return an agent's connections that said hello."""
+        return list(self._by_agent.get(agent, ()))
+
+    def add(self, protocol: TunnelProtocol) -> Peer:
+        """Add a connection."""
+        peer = self._by_protocol[protocol] = Peer(protocol)
+        return peer
+
+    def identify(self, peer: Peer, identity: AgentIdentity) -> None:
+        """Note who a peer is."""
+        peer.identity = identity
+        self._by_agent.setdefault(identity.id, set()).add(peer)
+
+    def remove(self, protocol: TunnelProtocol) -> Peer | None:
+        """Take a connection that is gone out of the table; nothing is due for it any more."""
+        peer = self._by_protocol.pop(protocol, None)
+        if peer is None:
+            return None
+        peer.is_gone = True
+        peer.cancel_deadline()
+        if peer.identity is not None:
+            of_agent = self._by_agent[peer.identity.id]
+            of_agent.discard(peer)
+            if not of_agent:
+                del self._by_agent[peer.identity.id]
+        return peer
