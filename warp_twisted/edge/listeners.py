@@ -76,7 +76,7 @@ class Listeners:
             self._log.info("{key} is open: {text}, port {port}", key=key, text=text, port=numbers[-1])
         return tuple(numbers)
 
-    def open_unix(self, name: Name, path: str, factory: Factory[Any], mode: int) -> None:
+    def open_unix(self, name: Name, path: str, factory: "Factory[Any]", mode: int) -> None:
         """
         Listen on a unix socket.
 

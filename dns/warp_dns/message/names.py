@@ -6,6 +6,7 @@ Wire format needs no escaping, compares and hashes at C speed, and its length oc
 files, logs and people, and is read and written here alone.
 """
 
+import struct
 from collections.abc import Iterator
 from functools import lru_cache
 
@@ -30,7 +31,8 @@ def from_text(text: str) -> bytes:
         raise InvalidRecord("an empty name is not a domain name; the root is written '.'")
     try:
         return wire_of(dns.name.from_text(text))
-    except (dns.exception.DNSException, UnicodeError) as error:
+    # Older dnspython takes an octet like \999 to struct before it looks at it.
+    except (dns.exception.DNSException, UnicodeError, struct.error) as error:
         raise InvalidRecord(f"{text!r} is not a domain name: {error}") from error
 
 
