@@ -13,6 +13,7 @@ NO_TUNNEL = Refusal(503, "no-tunnel", "The application is not connected at the m
 DRAINING = Refusal(503, "draining", "This server is stopping. Try again at once: another one will answer.")
 TOO_MANY_CONNECTIONS = Refusal(503, "connections", "This server has too many connections. Try again soon.")
 TOO_MANY_FROM_ADDRESS = Refusal(429, "connections-per-address", "There are too many connections from your address.")
+TOO_MANY_REQUESTS = Refusal(429, "requests-per-address", "There are too many requests from your address. Wait a while.")
 HEAD_TOO_SLOW = Refusal(408, "head-too-slow", "The request did not arrive in time.")
 BODY_TOO_SLOW = Refusal(408, "body-too-slow", "The request body did not arrive in time.")
 
@@ -31,7 +32,7 @@ ORIGIN_TOO_SLOW = Refusal(504, "origin-too-slow", "The application did not answe
 # Not answered, only logged: the answer had begun, or nobody was there to read one.
 VISITOR_GONE = Refusal(499, "visitor-gone", "The visitor left before the answer was complete.")
 VISITOR_TOO_SLOW = Refusal(499, "visitor-too-slow", "The visitor stopped reading the answer.")
-TOO_MUCH_UNREAD = Refusal(499, "unread-bytes", "Too many visitors read too slowly; this one was among the slowest.")
+TOO_MUCH_UNREAD = Refusal(499, "unread-bytes", "Too many visitors were too slow; this one was among the slowest.")
 CUT_SHORT = Refusal(502, "cut-short", "The application's answer ended early.")
 STALLED = Refusal(504, "stalled", "The application's answer stopped halfway.")
 

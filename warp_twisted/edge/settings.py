@@ -97,7 +97,10 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     body_bytes: Annotated[int, msgspec.Meta(ge=0)] = 0  # of one request; 0 sets no bound
     connections: Count = 20000
     connections_per_address: Count = 1000
-    unread_bytes: Annotated[int, msgspec.Meta(ge=1 << 20)] = 512 << 20  # of answers, in all
+    unread_bytes: Annotated[int, msgspec.Meta(ge=1 << 20)] = 512 << 20  # of answers and requests, in all
+    body_bytes_per_second: Annotated[int, msgspec.Meta(ge=0)] = 240  # of a visitor's body, on average; 0: no bound
+    requests_per_second: Annotated[float, msgspec.Meta(ge=0)] = 0.0  # per address; 0: no bound
+    request_burst: Count = 100
     tunnels: Count = 10000
     tunnels_per_agent: Count = 64  # an agent keeps at most 32, and while it moves, each of them twice
     handshakes: Count = 1000  # TLS connections on the tunnel port that are no tunnel yet

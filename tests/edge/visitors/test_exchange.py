@@ -2,8 +2,13 @@
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.edge.fakes import FakeTransport
 from tests.edge.visitors.memory_edge import GET, OK, MemoryEdge
+from warp_twisted.edge.refusals import TOO_MANY_REQUESTS, TOO_MUCH_UNREAD
+from warp_twisted.edge.routes.limits import VisitorLimits
+from warp_twisted.edge.visitors.plain import PlainVisitor
 from warp_twisted.wire.errors import StreamReset
+from warp_twisted.wire.streams import Stream
 
 
 class MistakeTests(SynchronousTestCase):
@@ -49,3 +54,167 @@ class MistakeTests(SynchronousTestCase):
         patch.restore()
         self.assertTrue(self.transport.taken.startswith(b"HTTP/1.1 500 "), self.transport.taken)
         self.assertEqual(len(self.flushLoggedErrors(AttributeError)), 1)
+
+
+POST = b"POST / HTTP/1.1\r\nHost: app.example\r\nContent-Length: 1000000\r\n\r\n"
+
+
+class BodyRateTests(SynchronousTestCase):
+    """How slowly a visitor may send a body."""
+
+    def setUp(self) -> None:
+        self.edge = MemoryEdge()
+        self.visitor, self.transport = self.edge.visitor()
+        self.visitor.dataReceived(POST)
+        (self.stream,) = self.edge.streams()
+        self.edge.tunnel.protocol.answer(self.stream)
+        self.stall = int(self.edge.visitors.timeouts.visitor_stall)
+
+    def send(self, piece: bytes, every: int, seconds: int) -> None:
+        """Send pieces of the body, and let time pass."""
+        for _ in range(0, seconds, every):
+            if self.transport.is_closing:
+                return
+            self.visitor.dataReceived(piece)
+            self.edge.clock.pump([1.0] * every)
+
+    def test_too_slow(self) -> None:
+        """A byte now and then is not enough: the visitor is told so when the time for the first pause is over."""
+        self.send(b"x", self.stall - 5, 10 * self.stall)
+        self.assertIn(b"HTTP/1.1 408 ", self.transport.taken)
+        self.assertLess(self.edge.clock.seconds(), self.stall * 2)
+
+    def test_fast_enough(self) -> None:
+        """Who keeps to the rate stays, however long it takes."""
+        rate = self.edge.visitors.limits.body_bytes_per_second
+        self.send(b"x" * (rate * 20), 20, 10 * self.stall)
+        self.assertFalse(self.transport.is_closing)
+
+    def test_nothing_is_saved_up(self) -> None:
+        """Who was fast may not stop for longer than anybody else."""
+        self.visitor.dataReceived(b"x" * 100_000)
+        self.send(b"x", self.stall + 3, 1)
+        self.assertIn(b"HTTP/1.1 408 ", self.transport.taken)
+
+    def test_slow_origin(self) -> None:
+        """The time in which the origin takes nothing is not the visitor's."""
+        self.edge.tunnel.protocol.sent()
+        self.visitor.dataReceived(b"x" * 300_000)
+        self.assertTrue(self.visitor.is_paused)
+        self.edge.clock.pump([1.0] * (self.stall - 2))
+        self.stream.credit_granted(500_000)
+        self.edge.tunnel.protocol.sent()
+        self.assertFalse(self.visitor.is_paused)
+        self.edge.clock.pump([1.0] * (self.stall - 2))
+        self.assertFalse(self.transport.is_closing)
+
+    def test_no_bound(self) -> None:
+        """Without a bound a byte in each pause is enough."""
+        self.edge.visitors.limits = VisitorLimits(body_bytes_per_second=0)
+        self.send(b"x", self.stall - 5, 10 * self.stall)
+        self.assertFalse(self.transport.is_closing)
+
+
+class UnreadUploadTests(SynchronousTestCase):
+    """Uploads that wait for their origins."""
+
+    limit = 1_000_000
+
+    def setUp(self) -> None:
+        self.edge = MemoryEdge(VisitorLimits(unread_bytes=self.limit))
+
+    def uploading(self) -> tuple[PlainVisitor, FakeTransport, Stream]:
+        """Let a visitor send more than its stream takes."""
+        visitor, transport = self.edge.visitor()
+        visitor.dataReceived(POST)
+        stream = self.edge.streams()[-1]
+        self.edge.tunnel.protocol.answer(stream)
+        for _ in range(5):
+            self.edge.tunnel.protocol.sent()
+            if not visitor.is_paused:
+                visitor.dataReceived(b"x" * 100_000)
+        self.assertTrue(visitor.is_paused)
+        return visitor, transport, stream
+
+    def test_count(self) -> None:
+        """What waits for credit is counted, until it goes out, its visitor leaves or its stream dies."""
+        first, second, third = (self.uploading() for _ in range(3))
+        for visitor, _, stream in (first, second, third):
+            self.assertGreater(stream.queued_bytes, 300_000 - 262_144)
+            self.assertGreaterEqual(visitor.unread_bytes, stream.queued_bytes)
+            self.assertLessEqual(visitor.unread_bytes, 100_000)
+        self.assertEqual(self.edge.metrics.unread_bytes, sum(each[0].unread_bytes for each in (first, second, third)))
+        first[2].credit_granted(500_000)
+        self.edge.tunnel.protocol.sent()
+        self.assertEqual((first[0].unread_bytes, first[0].is_paused), (0, False))
+        second[0].connectionLost()
+        third[2].lose(StreamReset())
+        self.assertEqual(self.edge.metrics.unread_bytes, 0)
+
+    def test_what_may_be_sent_again(self) -> None:
+        """A body that is kept to be sent again counts as well, until the origin begins its answer."""
+        visitor, _ = self.edge.visitor()
+        visitor.dataReceived(POST.replace(b"1000000", b"50000"))
+        (stream,) = self.edge.streams()
+        visitor.dataReceived(b"x" * 40_000)
+        self.assertGreater(visitor.unread_bytes, 40_000)
+        self.edge.tunnel.protocol.answer(stream)
+        self.edge.tunnel.protocol.arrive(stream, b"HTTP/1.1 100 Continue\r\n\r\n")
+        self.assertEqual(self.edge.metrics.unread_bytes, 0)
+
+    def test_slowest_are_cut(self) -> None:
+        """Above the limit those are cut whose origins took nothing for the longest time."""
+        uploads = []
+        while TOO_MUCH_UNREAD not in self.edge.metrics.refusals:
+            uploads.append(self.uploading())
+            self.edge.clock.advance(1.0)
+        self.assertLessEqual(self.edge.metrics.unread_bytes, self.limit)
+        cut = [transport.is_aborted for _, transport, _ in uploads]
+        self.assertEqual(cut, sorted(cut, reverse=True))
+        self.assertEqual(self.edge.metrics.refusals[TOO_MUCH_UNREAD], sum(cut))
+        self.assertGreater(sum(cut), 0)
+
+
+class RequestRateTests(SynchronousTestCase):
+    """How often one network may ask."""
+
+    def setUp(self) -> None:
+        self.edge = MemoryEdge(VisitorLimits(requests_per_second=0.5, request_burst=2))
+
+    def ask(self, address: str) -> bytes:
+        """Ask for what the edge answers itself, as a visitor of an address; return the answer."""
+        self.edge.visitors.counts.admit(address)
+        connection, transport = PlainVisitor(self.edge.visitors, address), FakeTransport()
+        connection.makeConnection(transport)
+        connection.dataReceived(GET.replace(b"app.", b"other."))
+        return transport.taken
+
+    def test_limit(self) -> None:
+        """More than the burst is refused, with the time to wait; then one is served; others are not concerned."""
+        answers = [self.ask("2001:db8::1"), self.ask("2001:db8::2"), self.ask("2001:db8::3")]
+        self.assertEqual([answer[9:12] for answer in answers], [b"404", b"404", b"429"])
+        self.assertIn(b"\r\nRetry-After: 2\r\n", answers[2])
+        self.assertIn(b"reason: requests-per-address\n", answers[2])
+        self.assertEqual(self.edge.metrics.refusals[TOO_MANY_REQUESTS], 1)
+        self.assertEqual(self.ask("2001:db8:0:1::1")[9:12], b"404")
+        self.edge.clock.advance(2.0)
+        self.assertEqual([self.ask("2001:db8::1")[9:12] for _ in range(2)], [b"404", b"429"])
+
+    def test_reload(self) -> None:
+        """Another limit holds from then on, and none at all."""
+        for _ in range(3):
+            self.ask("192.0.2.7")
+        self.edge.visitors.apply(VisitorLimits(), self.edge.visitors.timeouts)
+        self.assertEqual(self.ask("192.0.2.7")[9:12], b"404")
+        self.edge.visitors.apply(VisitorLimits(requests_per_second=1, request_burst=1), self.edge.visitors.timeouts)
+        self.assertEqual([self.ask("192.0.2.8")[9:12] for _ in range(2)], [b"404", b"429"])
+
+    def test_body(self) -> None:
+        """A body that belongs to a refused request is never read as the next one."""
+        for _ in range(2):
+            self.ask("192.0.2.7")
+        visitor, transport = self.edge.visitor()
+        visitor.dataReceived(POST + GET)
+        self.assertEqual(transport.taken.count(b"HTTP/1.1 "), 1)
+        self.assertIn(b"HTTP/1.1 429 ", transport.taken)
+        self.assertTrue(transport.is_closing)

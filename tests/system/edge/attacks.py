@@ -5,7 +5,6 @@ Visitors that do their worst, each attack a function; they mean no harm to anybo
 its connections are made and busy.
 """
 
-import contextlib
 import resource
 import select
 import socket
@@ -28,34 +27,49 @@ def connect(port: int, count: int, first: bytes = b"") -> list[socket.socket]:
     return clients
 
 
-def send_for_ever(clients: list[socket.socket], data: bytes, *, reads: bool, rest: float = 0.0) -> Iterator[None]:
-    """Send the same bytes over and over on each connection, as fast as they are taken; what comes is dropped."""
+def send_for_ever(clients: list[socket.socket], data: bytes, *, reads: bool, rest: float = 0.0) -> Iterator[bool]:
+    """Send the same bytes over and over on each connection, as fast as they are taken; say whether any were."""
     poll = select.epoll()
     by_number = {client.fileno(): client for client in clients}
     at = dict.fromkeys(by_number, 0)
     for number in by_number:
         poll.register(number, select.EPOLLOUT | (select.EPOLLIN if reads else 0))
     while True:
-        for number, events in poll.poll(1.0):
+        busy = poll.poll(0.3)
+        for number, events in busy:
             client = by_number[number]
-            with contextlib.suppress(BlockingIOError):
+            try:
                 if events & select.EPOLLIN:
                     client.recv(1 << 20)
-                if events & select.EPOLLOUT:
-                    at[number] += client.send(data[at[number] : at[number] + 262_144])
-                    at[number] %= len(data)
-        yield
+                at[number] += client.send(data[at[number] : at[number] + 262_144])
+                at[number] %= len(data)
+            except BlockingIOError:
+                continue
+            except ConnectionError:  # the edge has cut it
+                poll.unregister(number)
+        yield bool(busy)
         if rest:
             time.sleep(rest)
 
 
-def pipelined_refusals(port: int, *, connections: int = 20) -> Iterator[None]:
+def pipelined_refusals(port: int, *, connections: int = 20) -> Iterator[bool]:
     """Pipeline requests that the edge answers by itself: 5 MB of them on each connection, again and again."""
     request = b"GET / HTTP/1.1\r\nHost: x.example\r\n\r\n"
     yield from send_for_ever(connect(port, connections), request * (5_000_000 // len(request)), reads=True)
 
 
-KINDS: dict[str, Callable[..., Iterator[None]]] = {function.__name__: function for function in (pipelined_refusals,)}
+def uploads_without_credit(port: int, *, connections: int = 400) -> Iterator[bool]:
+    """Upload on many connections to an origin that takes nothing, until the edge takes nothing either."""
+    head = b"POST / HTTP/1.1\r\nHost: app.example\r\nContent-Length: 1000000000\r\n\r\n"
+    sending = send_for_ever(connect(port, connections, head), b"x" * 1_000_000, reads=False)
+    while next(sending):
+        pass
+    yield from sending
+
+
+KINDS: dict[str, Callable[..., Iterator[bool]]] = {
+    function.__name__: function for function in (pipelined_refusals, uploads_without_credit)
+}
 
 
 def _main(kind: str, port: int, **numbers: int) -> None:

@@ -51,3 +51,14 @@ class AttackTests(TestCase):
             self.assertLess(said["unread"], 20 * (65_536 * 2 + 262_144), "what waits of each is bounded")
 
         await self.assert_unharmed("pipelined_refusals", check)
+
+    async def test_uploads_without_credit(self) -> None:
+        """Uploads to an origin that takes nothing: what waits of them is bounded, in one budget with the answers."""
+        limit = 16 * 1024 * 1024
+
+        def check(edge: RunningEdge) -> None:
+            said = edge.ask()
+            self.assertGreater(said["refusals"]["unread-bytes"], 0, "the bound was reached")
+            self.assertLess(said["unread"], limit)
+
+        await self.assert_unharmed("uploads_without_credit", check, unread_bytes=limit)

@@ -41,7 +41,7 @@ class DataPathMetrics:
     """
     All counters of the data path.
 
-    :ivar unread_bytes: of answers that wait for visitors to read them, now.
+    :ivar unread_bytes: that wait now: of answers for visitors to read them, of requests to be served or taken.
     """
 
     def __init__(self) -> None:
@@ -146,7 +146,9 @@ class DataPathCollector(Collector):
         )
         yield GaugeMetricFamily("warp_edge_visitors", "Visitor connections open.", value=self._visitors_open())
         yield GaugeMetricFamily(
-            "warp_edge_unread_bytes", "Bytes that wait for visitors to read them.", value=metrics.unread_bytes
+            "warp_edge_unread_bytes",
+            "Bytes that wait for visitors to read them, or for origins to take them.",
+            value=metrics.unread_bytes,
         )
         used, idle = self._streams()
         streams = GaugeMetricFamily("warp_edge_streams", "Streams to origins.", labels=("state",))

@@ -20,7 +20,10 @@ class VisitorLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     :param head: of requests and of responses alike.
     :param body: of requests.
     :param response_body: of responses; a body without bound by default, trailers and extensions bounded.
-    :param unread_bytes: of all answers together that wait for visitors to read them, before the slowest are cut.
+    :param unread_bytes: in all, of answers that wait for visitors to read them and of requests that wait for origins
+        to take them or to be served, before the slowest visitors are cut.
+    :param body_bytes_per_second: which a visitor must send of a body on average, after `visitor_stall`; 0 for no bound.
+    :param requests_per_second: of one IPv4 address or one IPv6 /64; 0 for no bound. `request_burst`: at once.
     :param held_bytes: pipelined bytes kept while a request is served, before the visitor is no longer read.
     :param replay_bytes: of a request, kept until its answer begins, to send it again if its stream dies.
     :param interim_responses: of one request (103 and its like), before the origin is given up.
@@ -33,6 +36,9 @@ class VisitorLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     body: BodyLimits = BodyLimits()
     response_body: BodyLimits = BodyLimits()
     unread_bytes: int = 512 * 1024 * 1024
+    body_bytes_per_second: int = 240
+    requests_per_second: float = 0.0
+    request_burst: int = 100
     held_bytes: int = 65_536
     replay_bytes: int = 65_536
     interim_responses: int = 16

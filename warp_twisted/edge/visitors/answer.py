@@ -9,6 +9,7 @@ again, and what becomes of the stream, is `exchange`'s.
 
 from warp_twisted.edge.routes.pool import OriginStream
 from warp_twisted.edge.visitors.interfaces import Visitor
+from warp_twisted.edge.visitors.pages import RETRY_SECONDS
 from warp_twisted.edge.visitors.pages import response as error_response
 from warp_twisted.http1.body import BodyReader, UntilCloseReader, encode_piece, make_reader
 from warp_twisted.http1.refusals import TOO_MANY_INTERIM, UNEXPECTED_UPGRADE, MessageRefused, Refusal
@@ -29,6 +30,7 @@ class Answer:
     :ivar interim_count: 1xx responses that came.
     :ivar has_arrived: whether a byte of the origin has come.
     :ivar keeps: whether the visitor was told that the connection stays.
+    :ivar retry_seconds: said with a refusal that passes.
     :ivar is_reusable: whether the origin takes another request on the stream, once the answer is complete.
     """
 
@@ -38,6 +40,7 @@ class Answer:
     has_arrived = False
     keeps = True
     is_reusable = False
+    retry_seconds = RETRY_SECONDS
     _partial = b""
     _reader: BodyReader | None = None
     _rechunks = False
@@ -191,6 +194,7 @@ class Answer:
             self._visitors.date(),
             connection=self._connection_line(),
             has_body=request.method != b"HEAD",
+            retry_seconds=self.retry_seconds,
         )
         self.write(page)
 

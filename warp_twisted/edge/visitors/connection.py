@@ -22,6 +22,7 @@ from twisted.internet.tcp import Connection
 from twisted.python.failure import Failure
 
 from warp_twisted.edge import refusals
+from warp_twisted.edge.routes.limits import network_of
 from warp_twisted.edge.visitors.exchange import Exchange
 from warp_twisted.edge.visitors.interfaces import Conversation, VisitorSide
 from warp_twisted.edge.visitors.states import Ending, VisitorState
@@ -58,11 +59,13 @@ class VisitorConnection(Protocol):
 
     :ivar visitors: what all connections share.
     :ivar address: the visitor's, for logs and for the origin.
+    :ivar network: what counts as one visitor; see `network_of`.
     :ivar state: what it is doing.
     :ivar conversation: the request being served, or None between two.
     :ivar is_clogged: whether bytes wait here because the visitor does not read them.
     :ivar unread_bytes: how many wait here, in either direction; of answers those in the transport included, as far as
         it says when they are gone.
+    :ivar kept_bytes: of the request, that the conversation keeps; they count as unread.
     :ivar is_paused: whether the visitor is not read.
     :ivar deadline: an instant of the visitors' clock.
     """
@@ -74,6 +77,7 @@ class VisitorConnection(Protocol):
     def __init__(self, visitors: VisitorSide, address: str) -> None:
         self.visitors = visitors
         self.address = address
+        self.network = network_of(address)
         self.state = _NEW
         self.conversation: Conversation | None = None
         self.is_clogged = False
@@ -85,6 +89,7 @@ class VisitorConnection(Protocol):
         self._queue: deque[bytes] = deque()
         self._held = b""
         self._counted_bytes = 0  # of those held, as far as they are counted
+        self.kept_bytes = 0
         self._is_beginning = False
         self._is_bulk = False
 
@@ -130,6 +135,14 @@ class VisitorConnection(Protocol):
         change = held - self._counted_bytes
         if change:
             self._counted_bytes = held
+            self.unread_bytes += change
+            self.visitors.count_unread(change)
+
+    def count_kept(self, count: int) -> None:
+        """Count the bytes of a request that the conversation keeps now."""
+        change = count - self.kept_bytes
+        if change:
+            self.kept_bytes = count
             self.unread_bytes += change
             self.visitors.count_unread(change)
 
@@ -216,6 +229,8 @@ class VisitorConnection(Protocol):
     def conversation_ended(self, ending: Ending) -> None:
         """The conversation is at its end."""
         self.conversation = None
+        if self.kept_bytes:
+            self.count_kept(0)
         if self.state is not _SERVING:
             return
         if ending is _KEEP:
@@ -331,7 +346,7 @@ class VisitorConnection(Protocol):
         """Nothing is read or written any more: forget what waits, and tell the conversation."""
         self.state = _CLOSED
         self._held = b""
-        self._counted_bytes = 0
+        self._counted_bytes = self.kept_bytes = 0
         self._queue.clear()
         self._discount(self.unread_bytes)
         conversation, self.conversation = self.conversation, None

@@ -15,6 +15,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
+from warp_base.token_buckets import TokenBuckets
 from warp_twisted.edge.refusals import TOO_MUCH_UNREAD
 from warp_twisted.edge.routes.counters import DataPathMetrics
 from warp_twisted.edge.routes.limits import ConnectionCounts, VisitorLimits, VisitorTimeouts
@@ -28,6 +29,7 @@ from warp_twisted.http1.refusals import Refusal
 from warp_twisted.wire.streams import Stream
 
 UPGRADES = frozenset({b"websocket"})
+LITTLE_BYTES = 16_384  # which a head may have: who has just begun one is not among the slow
 NEW_SECONDS = 1.0  # which the first request of a new connection, or its handshake, has when the edge drains
 
 
@@ -74,6 +76,8 @@ class Visitors:
         self.counts = ConnectionCounts(self.limits)
         self.now = seconds() + self.timeouts.tick
         self.queue = FairQueue(clock)
+        self._requests = TokenBuckets(1.0, 1.0)
+        self._set_rate()
         self._ending: dict[Stream, float] = {}
         self._id_prefix = secrets.token_hex(4).encode() + b"-%08x"
         self._next_number = itertools.count(1).__next__
@@ -108,6 +112,7 @@ class Visitors:
         self.limits = limits
         self.timeouts = timeouts
         self.counts.limits = limits
+        self._set_rate()
         self.routes.limits = limits
         if self._sweeping.running and self._sweeping.interval != timeouts.tick:
             self._sweeping.stop()
@@ -183,13 +188,13 @@ class Visitors:
             self._making_room = self.clock.callLater(0, self._make_room)
 
     def _make_room(self) -> None:
-        """Cut the visitors that have not read for the longest time, until an eighth of the limit is free."""
+        """Cut the visitors that made no progress for the longest time, until an eighth of the limit is free."""
         self._making_room = None
         metrics, limit = self.metrics, self.limits.unread_bytes
         if metrics.unread_bytes <= limit:
             return
         waiting = [connection for connection in self.connections if connection.unread_bytes]
-        waiting.sort(key=_deadline)  # of a connection that is clogged: its last progress, and a constant more
+        waiting.sort(key=_cut_order)
         unread, cut = metrics.unread_bytes, 0
         for connection in waiting:
             if metrics.unread_bytes <= limit - limit // 8:
@@ -198,7 +203,15 @@ class Visitors:
             cut += 1
             self._time_out(connection)
             connection.abort()
-        self._log.warn("{count} slow visitors were cut: {unread} bytes waited for visitors", count=cut, unread=unread)
+        self._log.warn("{count} slow visitors were cut: {unread} bytes waited", count=cut, unread=unread)
+
+    def _set_rate(self) -> None:
+        self._requests.per_second = self.limits.requests_per_second or 1.0
+        self._requests.burst = self.limits.request_burst
+
+    def refused_seconds(self, network: str, now: float) -> float:
+        """Count a request of a network; return for how long it has asked too often, or 0."""
+        return self._requests.take(network, now)
 
     def let_end(self, origin: OriginStream) -> None:
         """End a stream in order, and cut it if the origin does not end as well."""
@@ -254,5 +267,6 @@ class Visitors:
         self._drained.callback(None)
 
 
-def _deadline(connection: OpenConnection) -> float:
-    return connection.deadline
+def _cut_order(connection: OpenConnection) -> tuple[bool, float]:
+    """Those of whom little waits come last; otherwise a deadline is the last progress, and a constant more."""
+    return connection.unread_bytes < LITTLE_BYTES, connection.deadline

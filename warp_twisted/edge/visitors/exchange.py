@@ -16,6 +16,7 @@ A request is sent again, on a new stream, if its stream died before the first by
 """
 
 from collections.abc import Callable
+from math import ceil
 from typing import ParamSpec
 
 from twisted.logger import Logger
@@ -40,6 +41,7 @@ _MAX_ATTEMPTS = 3
 _IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE", b"PROPFIND", b"REPORT", b"SEARCH", b"QUERY"})
 _NEW_STREAM = float("inf")
 _ANY_STREAM = float("-inf")
+_UNCOUNTED_BYTES = 16_384  # of a request that is kept; a head has no more, and to count each would cost each
 # Names of this module are found much faster than members of an Enum.
 _CONNECTING, _ASKED, _ANSWERING = ExchangeState.CONNECTING, ExchangeState.ASKED, ExchangeState.ANSWERING
 _SPLICED, _ENDED = ExchangeState.SPLICED, ExchangeState.ENDED
@@ -68,6 +70,7 @@ class Exchange(Borrower):
     _attempts = 1
     _avoid: frozenset[object] = frozenset()
     _detail = ""
+    _slow_at = 0.0
 
     def __init__(self, visitor: Visitor, head: RequestHead) -> None:
         self._visitor = visitor
@@ -97,6 +100,12 @@ class Exchange(Borrower):
             except MessageRefused as error:
                 self._end(_REFUSED, error.refusal)
                 return b""
+        if visitors.limits.requests_per_second:
+            seconds = visitors.refused_seconds(self._visitor.network, self._started_at)
+            if seconds:
+                self._answer.retry_seconds = ceil(seconds)
+                self._end(_REFUSED, refusals.TOO_MANY_REQUESTS)
+                return data
         if fields.max_forwards == 0 and head.method == b"OPTIONS":
             self._answer.state_options(is_request_read=not self.wants_data)
             self._end(Outcome.OWN_ANSWER)
@@ -140,13 +149,39 @@ class Exchange(Borrower):
         else:
             self.state = _CONNECTING
             self._visitor.wait(self._visitors.timeouts.origin_connect)
-        if not origin.stream.write(request) and self._origin is origin:
-            self._visitor.pause_reading()
+        has_credit = origin.stream.write(request)
+        if self._origin is origin:
+            if not has_credit:
+                self._visitor.pause_reading()
+            if not has_credit or len(request) > _UNCOUNTED_BYTES:
+                self._visitor.count_kept(len(request))
 
     def _wait(self) -> None:
         """Give the visitor its time to send more, or the origin its time to answer."""
-        timeouts = self._visitors.timeouts
-        self._visitor.wait(timeouts.visitor_stall if self.wants_data else timeouts.origin_response)
+        visitors = self._visitors
+        if not self.wants_data:
+            self._visitor.wait(visitors.timeouts.origin_response)
+            return
+        self._slow_at = visitors.now + visitors.timeouts.visitor_stall
+        self._visitor.deadline = self._slow_at
+
+    def _wait_for_body(self, count: int) -> None:
+        """
+        Give the visitor time for so many bytes, and never more than `visitor_stall` ahead.
+
+        A byte now and then would hold a connection, a stream and the origin's attention for ever (Apache's
+        `RequestReadTimeout body=…,MinRate=…`, Kestrel's `MinRequestBodyDataRate` are the same).
+        """
+        if not self.wants_data:
+            self._wait()
+            return
+        visitors = self._visitors
+        latest = visitors.now + visitors.timeouts.visitor_stall
+        rate = visitors.limits.body_bytes_per_second
+        if rate:
+            slow_at = self._slow_at + count / rate
+            latest = slow_at if slow_at < latest else latest
+        self._slow_at = self._visitor.deadline = latest
 
     def request_received(self, data: bytes) -> None:
         """Pass on more of the request body."""
@@ -161,15 +196,23 @@ class Exchange(Borrower):
             self._end(_REFUSED, error.refusal)
             return
         if self.state is _ASKED:
-            self._wait()
+            self._wait_for_body(len(data))
         if rest:
             visitor.hold(rest)
         if piece:
+            kept = 0
             if self._replay is not None:
-                fits = len(self._replay) + len(piece) <= self._visitors.limits.replay_bytes
-                self._replay = self._replay + piece if fits else None
+                kept = len(self._replay) + len(piece)
+                if kept <= self._visitors.limits.replay_bytes:
+                    self._replay += piece
+                else:
+                    self._replay, kept = None, 0
             if not origin.stream.write(piece) and self._origin is origin:
                 visitor.pause_reading()
+                # It waits for credit, or was put where all streams of the tunnel wait for its socket.
+                kept += max(len(piece), origin.stream.queued_bytes)
+            if (kept or visitor.kept_bytes) and self._origin is origin:
+                visitor.count_kept(kept)
 
     # The stream.
 
@@ -188,7 +231,12 @@ class Exchange(Borrower):
 
     def credit_received(self) -> None:
         """The stream takes bytes again."""
-        self._visitor.resume_reading()
+        visitor = self._visitor
+        if visitor.kept_bytes:
+            visitor.count_kept(0 if self._replay is None else len(self._replay))
+        if self.state is _ASKED:
+            self._wait()  # it was the origin that was slow
+        visitor.resume_reading()
 
     def data_received(self, data: bytes) -> None:
         """Take bytes of the origin."""
@@ -199,7 +247,10 @@ class Exchange(Borrower):
             self._detail = "the origin spoke before it was asked"
             self._guard(self._lost)
             return
-        self._replay = None
+        if self._replay is not None:
+            self._replay = None
+            if self._visitor.kept_bytes:
+                self._visitor.count_kept(origin.stream.queued_bytes)
         try:
             answer = self._answer
             if answer.receive(data, origin, is_request_read=not self.wants_data):

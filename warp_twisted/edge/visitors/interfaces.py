@@ -58,6 +58,9 @@ class Shared(Protocol):
     def date(self) -> bytes:
         """Return the value of Date."""
 
+    def refused_seconds(self, network: str, now: float) -> float:
+        """Count a request of a network; return for how long it has asked too often, or 0."""
+
     def let_end(self, origin: OriginStream) -> None:
         """End a stream in order, and cut it if the origin does not end as well."""
 
@@ -68,11 +71,17 @@ class Visitor(Protocol):
 
     :ivar is_clogged: whether bytes wait because the visitor does not read them.
     :ivar is_paused: whether the visitor is not read.
+    :ivar kept_bytes: of the request, as `count_kept` was told last.
+    :ivar deadline: an instant of the visitors' clock; `wait` sets it.
+    :ivar network: what counts as one visitor.
     """
 
     is_clogged: bool
     is_paused: bool
+    kept_bytes: int
+    deadline: float
     address: str
+    network: str
 
     @property
     def scheme(self) -> str:
@@ -99,6 +108,9 @@ class Visitor(Protocol):
 
     def take_held(self) -> bytes:
         """Give away the bytes that followed the request."""
+
+    def count_kept(self, count: int) -> None:
+        """Count the bytes of the request that are kept now: to be sent again, or without credit of the origin."""
 
     def hand_over(self, conversation: Conversation) -> None:
         """Serve another conversation from now on, in the exchange's place."""

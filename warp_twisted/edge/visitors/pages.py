@@ -12,7 +12,7 @@ import msgspec
 
 from warp_twisted.http1.refusals import Refusal
 
-_RETRY_SECONDS = 5  # said with 503 and 429: an agent's tunnels are back within that
+RETRY_SECONDS = 5  # said with 503 and 429: an agent's tunnels are back within that
 _KINDS = {
     b"text/html": b"text/html",
     b"application/xhtml+xml": b"text/html",
@@ -83,7 +83,14 @@ def render(refusal: Refusal, request_id: bytes, accept: bytes) -> tuple[bytes, b
 
 
 def response(
-    refusal: Refusal, request_id: bytes, accept: bytes, date: bytes, *, connection: bytes, has_body: bool
+    refusal: Refusal,
+    request_id: bytes,
+    accept: bytes,
+    date: bytes,
+    *,
+    connection: bytes,
+    has_body: bool,
+    retry_seconds: int = RETRY_SECONDS,
 ) -> bytes:
     """
     Return a whole response.
@@ -91,11 +98,12 @@ def response(
     :param date: for the Date field.
     :param connection: the Connection line with its CR LF, or empty.
     :param has_body: False in answer to HEAD; the length is stated all the same.
+    :param retry_seconds: after which it makes sense to ask again, said with 503 and 429.
     """
     content_type, body = render(refusal, request_id, accept)
     extra = b""
     if refusal.status in (429, 503):
-        extra = b"Retry-After: %d\r\n" % _RETRY_SECONDS
+        extra = b"Retry-After: %d\r\n" % retry_seconds
     elif refusal.status == 405:
         extra = b"Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n"
     return b"".join(

@@ -191,6 +191,9 @@ def visitor_limits(settings: EdgeSettings) -> VisitorLimits:
         connections=limits.connections,
         connections_per_address=limits.connections_per_address,
         unread_bytes=limits.unread_bytes,
+        body_bytes_per_second=limits.body_bytes_per_second,
+        requests_per_second=limits.requests_per_second,
+        request_burst=limits.request_burst,
     )
 
 

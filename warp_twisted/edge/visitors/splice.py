@@ -56,8 +56,9 @@ class Splice:
         """Pass the visitor's bytes on."""
         self._bytes_in += len(data)
         self._touch()
-        if not self._stream.write(data):
+        if not self._stream.write(data) and not self._has_ended:
             self._visitor.pause_reading()
+            self._visitor.count_kept(max(len(data), self._stream.queued_bytes))
 
     def visitor_drained(self) -> None:
         """The visitor's transport took everything; so credit goes back."""
@@ -96,6 +97,7 @@ class Splice:
 
     def credit_received(self) -> None:
         """The stream takes bytes again."""
+        self._visitor.count_kept(0)
         self._visitor.resume_reading()
 
     def stream_lost(self, error: WireError) -> None:
