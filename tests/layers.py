@@ -51,6 +51,7 @@ LAYER_OF = (
     ("warp_dns.serve.limits", 1),
     ("warp_dns.serve.metrics", 1),
     ("warp_dns.serve.replica", 1),
+    ("warp_dns.serve.replies", 1),
     ("warp_dns.serve.responder", 1),
     ("warp_dns.serve*", 2),
     ("warp_dns.program.configuration", 1),
@@ -63,6 +64,7 @@ PURE_LIBRARIES_OF = {
     "warp_dns*": {"dns"},
     "warp_base.yaml_reader": {"yaml"},
     "warp_dns.message.cookies": {"siphash24"},
+    "warp_dns.zone.master_lines": {"socket"},  # inet_pton again
     "warp_dns.serve.limits": {"socket"},  # inet_pton and its like: arithmetic on addresses, nothing is opened
     "warp_dns.serve.metrics": {"prometheus_client"},  # counters; reading them is the shells' work
     "warp_dns.message.wire": {"dnslib"},

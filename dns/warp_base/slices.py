@@ -6,15 +6,17 @@ only between two steps. Twisted's `Cooperator` runs them; this module gives it a
 be served between two slices.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, MutableMapping
 from time import perf_counter
 from typing import Any, Protocol, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
-from twisted.internet.task import Cooperator
+from twisted.internet.task import Cooperator, SchedulerStopped
 
 SLICE_SECONDS = 0.003  # for all jobs of one `Slices` in one turn: under the 5 ms that any input may cost
+
+_DISCARDED_PER_STEP = 64
 
 T = TypeVar("T")
 
@@ -53,6 +55,29 @@ class Slices:
         task.whenDone().chainDeferred(done)
         return done
 
+    async def result_of(self, steps: Generator[object, None, T]) -> T:
+        """
+        Run a generator as `run` does, and return what it returns.
+
+        What awaits this goes on in the same turn, right after the last step.
+        """
+        results: list[T] = []
+
+        def collecting() -> Iterator[object]:
+            results.append((yield from steps))
+
+        await self.run(collecting())
+        return results[0]
+
+    def discard(self, container: MutableMapping[Any, Any] | list[Any]) -> None:
+        """
+        Empty a container that nobody else uses any more.
+
+        To let go of 100,000 objects at once takes 10 ms and more.
+        """
+        if container:
+            self.run(_emptied(container)).addErrback(lambda failure: failure.trap(SchedulerStopped) and None)
+
     def stop(self) -> None:
         """Stop all jobs; their Deferreds fail with `SchedulerStopped`."""
         self._cooperator.stop()
@@ -72,6 +97,14 @@ def in_steps(items: Iterable[T], size: int) -> Iterator[list[T]]:
             step = []
     if step:
         yield step
+
+
+def _emptied(container: MutableMapping[Any, Any] | list[Any]) -> Iterator[None]:
+    take: Callable[[], object] = container.pop if isinstance(container, list) else container.popitem
+    while container:
+        for _ in range(min(len(container), _DISCARDED_PER_STEP)):
+            take()
+        yield
 
 
 class _Budget:

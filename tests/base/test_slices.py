@@ -1,6 +1,6 @@
 """Tests for `warp_base.slices`."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from time import perf_counter
 from typing import Any
 
@@ -115,6 +115,32 @@ class SlicesTests(SynchronousTestCase):
         count = len(taken)
         self.reactor.turn()
         self.assertEqual(len(taken), count)
+
+    def test_result(self) -> None:
+        """What a generator returns comes out in the turn of its last step."""
+
+        def job() -> Generator[None, None, str]:
+            for _ in range(3):
+                burn(SLICE_SECONDS)
+                yield
+            return "made"
+
+        result = Deferred.fromCoroutine(self.slices.result_of(job()))
+        while not result.called:
+            self.reactor.turn()
+        self.assertEqual(self.successResultOf(result), "made")
+
+    def test_discard(self) -> None:
+        """Large containers are emptied in slices, and nobody hears of it when they are stopped."""
+        table = {number: object() for number in range(1000)}
+        sequence = list(range(1000))
+        self.slices.discard(table)
+        self.slices.discard(sequence)
+        while table or sequence:
+            self.reactor.turn()
+        self.slices.discard({1: 2})
+        self.slices.stop()
+        self.slices.discard({1: 2})
 
     def test_in_steps(self) -> None:
         """A sequence is cut into lists; nothing is lost and nothing is empty."""

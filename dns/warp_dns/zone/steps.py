@@ -1,0 +1,27 @@
+"""
+Long work as a generator that yields between short steps, and returns what comes out of it.
+
+Pure code is written so, and whoever runs it decides how much of it is done before others have their turn.
+"""
+
+from collections.abc import Generator, Iterator, Sequence
+from typing import TypeVar
+
+T = TypeVar("T")
+Steps = Generator[None, None, T]  # each step takes well under a millisecond
+
+
+def finish(steps: Steps[T]) -> T:
+    """Do all steps at once, and return what comes out."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            result: T = done.value
+            return result
+
+
+def in_batches(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    """Cut a sequence into pieces of so many items; the last one may be shorter."""
+    for at in range(0, len(items), size):
+        yield items[at : at + size]
