@@ -1,12 +1,14 @@
-"""Addresses as an operator writes them: an IP address and a port."""
+"""Addresses and networks as an operator writes them."""
 
-from collections.abc import Sequence
-from ipaddress import ip_address
+from collections.abc import Iterable, Sequence
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from warp_base.host_port import join_host_port, split_host_port
 from warp_dns.errors import InvalidSettings
 
 DNS_PORT = 53
+
+Network = IPv4Network | IPv6Network
 
 
 def parse_address(text: str) -> tuple[str, int]:
@@ -49,3 +51,31 @@ def check_addresses(texts: Sequence[str], key: str) -> None:
 def show_address(host: str, port: int) -> str:
     """Return an address as `parse_address` reads it."""
     return join_host_port(host, port)
+
+
+def parse_networks(texts: Iterable[str], key: str) -> list[Network]:
+    """
+    Read networks such as `192.0.2.0/24`.
+
+    :param key: the path of the list, such as `transfer.networks`.
+    :raises InvalidSettings: naming the first that is none.
+    """
+    found: list[Network] = []
+    for index, text in enumerate(texts):
+        try:
+            found.append(ip_network(text))
+        except ValueError as error:
+            raise InvalidSettings(
+                f"{key}[{index}]: expected a network such as 192.0.2.0/24, got {text!r} ({error})"
+            ) from error
+    return found
+
+
+def is_within(host: str, networks: Iterable[Network]) -> bool:
+    """
+    Whether an address is in one of the networks.
+
+    :param host: as a socket tells it: IPv6 may have a zone index.
+    """
+    address = ip_address(host.partition("%")[0])
+    return any(address in network for network in networks)

@@ -90,10 +90,13 @@ class RateLimitSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     """
     Response rate limiting over UDP; see `limits`.
 
+    :ivar responses_per_second: of one kind and name to one network; 0: nothing is limited.
+    :ivar all_per_second: of all kinds and names to one network; 0: no such limit.
     :ivar exempt: networks that are never limited; by default loopback, which nobody can forge from outside.
     """
 
     responses_per_second: Annotated[int, msgspec.Meta(ge=0)] = 500
+    all_per_second: Annotated[int, msgspec.Meta(ge=0)] = 10000
     slip: Annotated[int, msgspec.Meta(ge=0, le=100)] = 2
     ipv4_prefix: int = 24
     ipv6_prefix: int = 56

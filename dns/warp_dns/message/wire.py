@@ -8,7 +8,7 @@ of that length below the same closest encloser.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dnslib import DNSBuffer
 
@@ -25,6 +25,13 @@ _MAX_POINTER = 0x3FFF  # RFC 1035 §4.1.4: 14 bits
 
 
 @dataclass(slots=True, eq=False)
+class Validity:
+    """Whether what was made of an answer is still true."""
+
+    holds: bool = True
+
+
+@dataclass(slots=True, eq=False)
 class Compiled:
     """
     An answer ready to send.
@@ -34,8 +41,10 @@ class Compiled:
     :ivar body: the three sections, without OPT.
     :ivar additional_count: ARCOUNT as a number.
     :ivar required_bytes: how much of `body` must be sent; what follows is additional data that may be left out.
-    :ivar keys: the query bytes under which a whole reply made of this is cached, or None if such are not to be: the
-        name does not exist, and the next query will be for another one; or nobody would say when this is stale.
+    :ivar counted_as: what rate limiting counts replies of this by: their kind and a name.
+    :ivar validity: whether it is still true; shared by all that becomes untrue together.
+    :ivar keeps_replies: whether a whole reply made of this is worth keeping: not if the name does not exist, as the
+        next query will be for another one.
     :ivar arranged: the same answer for each order of edges, or None when it names no edges to choose from.
     :ivar source: what it was made of, when there are edges to choose from.
     """
@@ -45,7 +54,9 @@ class Compiled:
     body: bytes
     additional_count: int
     required_bytes: int
-    keys: set[bytes] | None = None
+    counted_as: bytes = b""
+    validity: Validity = field(default_factory=Validity)
+    keeps_replies: bool = False
     arranged: dict[Order, "Compiled"] | None = None
     source: tuple[Answer, bytes] | None = None
 

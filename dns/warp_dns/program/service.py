@@ -13,7 +13,10 @@ from prometheus_client.registry import Collector
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import serverFromString
+from twisted.internet.task import SchedulerStopped
+from twisted.internet.threads import deferToThreadPool
 from twisted.logger import ILogObserver, Logger
+from twisted.python.failure import Failure
 
 from warp_base.event_loop import TurnCollector, TurnTimes
 from warp_base.nonblocking_writer import DroppedLinesCollector
@@ -70,6 +73,8 @@ class DnsService(Service):
         self._turn_times = turn_times
         self._give_up = give_up
         self._log_observer = log_observer
+        self._reloading: Deferred[None] | None = None
+        self._reload_again = False
         self.server = DnsServer(reactor, self._all_served(file), file.server, workers=file.workers)
         for zone in file.zones:
             if zone.follow:
@@ -117,6 +122,7 @@ class DnsService(Service):
 
     async def _stop(self) -> None:
         self._systemd.stop()
+        self._reload_again = False
         for edge in self._edges.values():
             edge.stop()
         if self._web is not None:
@@ -131,13 +137,33 @@ class DnsService(Service):
         return Deferred.fromCoroutine(self._stop())
 
     def reload(self) -> None:
-        """Read the configuration's zones and every master file again; what is not valid changes nothing."""
+        """
+        Read the configuration's zones and every master file again; what is not valid changes nothing.
+
+        Answers go out meanwhile. What asks for it again before that is done has it done once more afterwards.
+        """
+        if self._reloading is not None:
+            self._reload_again = True
+            return
+        self._reloading = Deferred.fromCoroutine(self._reload()).addBoth(self._reloaded)
+
+    def _reloaded(self, result: object) -> None:
+        self._reloading = None
+        if isinstance(result, Failure) and not result.check(SchedulerStopped):
+            self._log.failure("reading the configuration again failed", result)
+        if self._reload_again:
+            self._reload_again = False
+            self.reload()
+
+    async def _reload(self) -> None:
+        before = set(self._edges)
         try:
-            file = read_configuration(self._path)
-            before = set(self._edges)
+            file = await deferToThreadPool(self._reactor, self._reactor.getThreadPool(), read_configuration, self._path)
             zones = self._all_served(file)
-            self.server.replace_zones(zones)
+            await self.server.replace_zones_in_slices(zones)
         except DnsError as error:
+            for key in set(self._edges) - before:  # made for zones that are not served
+                del self._edges[key]
             problem = f"{self._path}: {str(error).removeprefix(f'{self._path}: ')}"
             self._log.error("reload refused, all stays as it was: {problem}", problem=problem)
             return

@@ -3,6 +3,7 @@ A `Responder` from settings: which parts it has, and with what limits. Shared by
 """
 
 from collections.abc import Callable
+from typing import Any
 
 from warp_dns.message.cookies import CookieJar
 from warp_dns.message.tsig import KeyRing
@@ -15,12 +16,19 @@ from warp_dns.zone.places import Places
 
 
 def make_responder(
-    settings: ServerSettings, secrets: Secrets, counters: Counters, clock: Callable[[], float], *, workers: int = 1
+    settings: ServerSettings,
+    secrets: Secrets,
+    counters: Counters,
+    clock: Callable[[], float],
+    *,
+    workers: int = 1,
+    discard: Callable[[dict[Any, Any]], None] | None = None,
 ) -> Responder:
     """
     Return a responder without zones.
 
     :param workers: how many processes share the queries; each allows its part of the rate.
+    :param discard: empties what is no longer needed, little by little.
     :raises InvalidSettings: naming what is wrong.
     """
     rate = settings.rate_limit
@@ -28,6 +36,7 @@ def make_responder(
     if rate.responses_per_second:
         limit = ResponseRateLimit(
             rate=-(-rate.responses_per_second // workers),
+            all_rate=-(-rate.all_per_second // workers),
             slip=rate.slip,
             ipv4_prefix=rate.ipv4_prefix,
             ipv6_prefix=rate.ipv6_prefix,
@@ -43,6 +52,7 @@ def make_responder(
         keys=KeyRing(secrets.keys),
         places=_places(settings.places),
         idle_seconds=settings.tcp.idle_seconds,
+        discard=discard,
     )
 
 

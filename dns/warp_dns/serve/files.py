@@ -69,13 +69,21 @@ def read_zone(settings: ZoneSettings) -> StaticRecords:
 
     :raises InvalidZone: naming the file, and the line if it could be read.
     """
-    content = b""
-    if settings.master_file:
-        try:
-            content = _read(settings.master_file, MAX_MASTER_BYTES)
-        except OSError as error:
-            raise InvalidZone(f"{settings.master_file}: {error.strerror or error}") from error
-    return static_records(settings, content)
+    return static_records(settings, read_master_file(settings))
+
+
+def read_master_file(settings: ZoneSettings) -> bytes:
+    """
+    Return what a zone's master file holds; nothing if there is none.
+
+    :raises InvalidZone: naming the file.
+    """
+    if not settings.master_file:
+        return b""
+    try:
+        return _read(settings.master_file, MAX_MASTER_BYTES)
+    except OSError as error:
+        raise InvalidZone(f"{settings.master_file}: {error.strerror or error}") from error
 
 
 def state_of(path: str) -> FileState | None:

@@ -1,34 +1,39 @@
 """
-One zone in service: its source, its files, its secondaries.
+One zone in service: its source, its file, its secondaries.
 
 Changes of one reactor turn become one serial, however many there were. A master file is looked at now and then, read
-in a thread, and taken if it is good; if it is not, the zone goes on as it was.
+in slices, and taken if it is good; if it is not, the zone goes on as it was.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
+from twisted.internet.defer import Deferred, DeferredList, DeferredLock, maybeDeferred
+from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.task import SchedulerStopped
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from warp_base.reactor import Reactor
+from warp_base.slices import Slices
 from warp_dns.addresses import parse_address
 from warp_dns.errors import DnsError, InvalidSettings, InvalidZone
 from warp_dns.message import names
-from warp_dns.message.records import SOA, RecordLike, soa_serial
+from warp_dns.message.records import RecordLike
 from warp_dns.message.tsig import KeyRing
-from warp_dns.serve.files import SerialFile, read_zone, state_of
+from warp_dns.serve.files import FileState, SerialFile, read_master_file, read_zone, state_of
 from warp_dns.serve.notify import Notifier
 from warp_dns.settings import NotifySettings, ZoneSettings
 from warp_dns.zone.data import Change
 from warp_dns.zone.live import LiveZone, Update
-from warp_dns.zone.master import StaticRecords
+from warp_dns.zone.master import StaticRecords, reading
 from warp_dns.zone.source import Records, RecordSource
 from warp_dns.zone.transfer import TransferRule
 
 MAX_PENDING_NAMES = 100_000  # of one turn; a source that publishes more at once is asked for its snapshot instead
+MANY_NAMES = 100  # of one turn; some 2 ms, more of them are done in slices
 
 
 class Publisher(Protocol):
@@ -41,6 +46,41 @@ class Publisher(Protocol):
         """Say that a live record was left out."""
 
 
+class ZoneFile:
+    """
+    What a zone's settings and its master file say, and which state of the file that was.
+
+    :ivar static: the records.
+    """
+
+    def __init__(self, static: StaticRecords, state: FileState | None) -> None:
+        self.static = static
+        self.state = state
+
+    @classmethod
+    def read(cls, settings: ZoneSettings) -> "ZoneFile":
+        """
+        Read it at once, for a server that does not answer yet.
+
+        :raises InvalidZone: naming the key, and what is wrong with its value.
+        """
+        state = _file_state(settings)
+        with _of_master_file(settings):
+            return cls(read_zone(settings), state)
+
+    @classmethod
+    async def read_in_slices(cls, reactor: Reactor, slices: Slices, settings: ZoneSettings) -> "ZoneFile":
+        """
+        Read it while answers go out: the file's bytes in a thread, its lines in slices.
+
+        :raises InvalidZone: naming the key, and what is wrong with its value.
+        """
+        state = _file_state(settings)
+        with _of_master_file(settings):
+            content = await deferToThreadPool(reactor, reactor.getThreadPool(), read_master_file, settings)
+            return cls(await slices.result_of(reading(settings, content)), state)
+
+
 class FollowedZone:
     """A zone that follows its source and its master file."""
 
@@ -49,28 +89,32 @@ class FollowedZone:
     def __init__(
         self,
         reactor: Reactor,
+        slices: Slices,
         settings: ZoneSettings,
+        file: ZoneFile,
         source: RecordSource | None,
         publisher: Publisher,
         keys: KeyRing,
         after: int | None = None,
     ) -> None:
         """
-        Read the zone's static records.
+        Begin with the zone's static records.
 
+        :param slices: for work that is long.
         :param keys: for signing notices.
         :param after: the serial at which the zone was served until now.
-        :raises DnsError: naming the key among the zone's settings, if they make no zone, or a file is not good.
+        :raises DnsError: naming the key among the zone's settings, if a value is not good.
         """
         self._reactor = reactor
+        self._slices = slices
         self._settings = settings
         self._source = source
         self._publisher = publisher
-        self._file_state = state_of(settings.master_file) if settings.master_file else None
-        static = _read_static(settings)
+        self._file_state = file.state
+        static = file.static
         self._serial_file = SerialFile(settings.serial_file) if settings.serial_file else None
         serial = None
-        if source is not None or soa_serial(static.owners[static.apex][SOA].rdatas[0]) == 0:
+        if source is not None or static.zone.serial == 0:
             serial = int(reactor.seconds()) & 0xFFFFFFFF
             if self._serial_file is not None:
                 with _at("serial_file"):
@@ -86,9 +130,12 @@ class FollowedZone:
         ]
         self._pending: dict[str, Sequence[RecordLike]] = {}
         self._pending_since = 0.0
-        self._call: Any = None
+        self._call: IDelayedCall | None = None
         self._unsubscribe: Callable[[], None] | None = None
         self._reading: Deferred[None] | None = None
+        self._applying: Deferred[None] | None = None
+        self._long_work = DeferredLock()  # held by what changes the zone in slices
+        self._when_applied: list[Callable[[], None]] = []
 
     def has_name(self, name: str) -> bool:
         """Whether this is the zone of that name."""
@@ -119,28 +166,48 @@ class FollowedZone:
         if self._call is not None:
             self._call.cancel()
             self._call = None
-        waits = [maybeDeferred(notifier.stop) for notifier in self._notifiers]
-        if self._reading is not None:
-            waits.append(self._reading)
+        waits: list[Deferred[Any]] = [maybeDeferred(notifier.stop) for notifier in self._notifiers]
+        waits += [work for work in (self._reading, self._applying) if work is not None]
         done: Deferred[object] = DeferredList(waits).addCallback(lambda _: None)
         return done
+
+    def when_applied(self, call: Callable[[], None]) -> None:
+        """Call when everything that the source has published so far is served: at once, or after the work on it."""
+        if self._call is None and self._applying is None:
+            call()
+        else:
+            self._when_applied.append(call)
 
     def look_at_file(self) -> None:
         """Read the master file again if it has changed."""
         if not self._settings.master_file or self._reading is not None:
             return
-        if state_of(self._settings.master_file) != self._file_state:
+        if _file_state(self._settings) != self._file_state:
             self.reload()
 
     def reload(self) -> None:
-        """Read the master file again, beside the reactor."""
+        """Read the master file again, while answers go out."""
         if self._reading is not None or not self._settings.master_file:
             return
-        self._file_state = state_of(self._settings.master_file)
-        reading = deferToThreadPool(self._reactor, self._reactor.getThreadPool(), read_zone, self._settings)
-        reading.addCallback(self._take_static)
-        reading.addErrback(self._keep_static)
-        self._reading = reading.addBoth(self._reading_done)
+        self._file_state = _file_state(self._settings)
+        self._reading = Deferred.fromCoroutine(self._read_again()).addBoth(self._reading_done)
+
+    async def _read_again(self) -> None:
+        try:
+            file = await ZoneFile.read_in_slices(self._reactor, self._slices, self._settings)
+            await self._long_work.acquire()
+            try:
+                update = await self._slices.result_of(self.live.replacing_static(file.static))
+                self._publish(update, self._reactor.seconds())
+                self._slices.discard(update.unused)
+            finally:
+                self._long_work.release()
+        except DnsError as error:
+            problem = str(error).removeprefix("master_file: ")
+            self._log.error("zone file refused, the old one stays: {problem}", problem=problem)
+            return
+        zone = self.live.zone
+        self._log.info("zone {zone} read again, serial {serial}", zone=names.to_text(zone.apex), serial=zone.serial)
 
     def _notifier(self, apex: bytes, target: NotifySettings, keys: KeyRing, place: str) -> Notifier:
         with _at(f"{place}.address"):
@@ -149,23 +216,13 @@ class FollowedZone:
             key = keys.key(target.key) if target.key else None
         return Notifier(self._reactor, apex, *address, key)
 
-    def _take_static(self, static: Any) -> None:
-        self._publish(self.live.replace_static(static), self._reactor.seconds())
-        self._log.info(
-            "zone {zone} read again, serial {serial}", zone=names.to_text(static.apex), serial=self.live.zone.serial
-        )
-
-    def _keep_static(self, failure: Any) -> None:
-        failure.trap(DnsError)
-        self._log.error("zone file refused, the old one stays: {problem}", problem=str(failure.value))
-
-    def _reading_done(self, failure: Any) -> None:
+    def _reading_done(self, result: object) -> None:
         self._reading = None
-        if failure is not None:
-            self._log.failure("reading a zone file failed", failure)
+        if isinstance(result, Failure) and not result.check(SchedulerStopped):
+            self._log.failure("reading a zone file failed", result)
 
     def _changed(self, changes: Records) -> None:
-        if self._call is None:
+        if self._call is None and self._applying is None:
             self._pending_since = self._reactor.seconds()
             self._call = self._reactor.callLater(0, self._apply)
         if len(self._pending) < MAX_PENDING_NAMES:
@@ -174,11 +231,37 @@ class FollowedZone:
     def _apply(self) -> None:
         self._call = None
         changes, self._pending = self._pending, {}
-        if len(changes) >= MAX_PENDING_NAMES and self._source is not None:
-            update = self.live.replace_live(self._source.snapshot())
+        if len(changes) > MANY_NAMES:
+            self._applying = Deferred.fromCoroutine(self._apply_many(changes)).addBoth(self._applied)
+            return
+        self._publish(self.live.update(changes), self._pending_since)
+        self._tell_applied()
+
+    async def _apply_many(self, changes: Records) -> None:
+        await self._long_work.acquire()
+        try:
+            if len(changes) >= MAX_PENDING_NAMES and self._source is not None:
+                changes = self.live.with_gone(self._source.snapshot())
+            self._publish(await self._slices.result_of(self.live.updating(changes)), self._pending_since)
+        finally:
+            self._long_work.release()
+
+    def _applied(self, result: object) -> None:
+        self._applying = None
+        if isinstance(result, Failure):
+            if not result.check(SchedulerStopped):
+                self._log.failure("applying live records failed", result)
+            return
+        if self._pending:
+            self._pending_since = self._reactor.seconds()
+            self._call = self._reactor.callLater(0, self._apply)
         else:
-            update = self.live.update(changes)
-        self._publish(update, self._pending_since)
+            self._tell_applied()
+
+    def _tell_applied(self) -> None:
+        calls, self._when_applied = self._when_applied, []
+        for call in calls:
+            call()
 
     def _publish(self, update: Update, since: float) -> None:
         for problem in update.refused:
@@ -207,9 +290,15 @@ def _at(key: str) -> Iterator[None]:
         raise InvalidSettings(f"{key}: {error}") from error
 
 
-def _read_static(settings: ZoneSettings) -> StaticRecords:
+@contextmanager
+def _of_master_file(settings: ZoneSettings) -> Iterator[None]:
+    """Put the key before what is said of a master file, unless it is about another setting."""
     try:
-        return read_zone(settings)
+        yield
     except InvalidZone as error:
         is_of_file = settings.master_file and str(error).startswith(settings.master_file)
         raise InvalidZone(f"master_file: {error}" if is_of_file else f"{error}") from error
+
+
+def _file_state(settings: ZoneSettings) -> FileState | None:
+    return state_of(settings.master_file) if settings.master_file else None

@@ -2,20 +2,24 @@
 What a server tells its worker processes, and what they report: a stream of msgpack values, each with its length.
 
 The first process owns the zones and their serials; a worker is given the first snapshot and then what each change
-touched, so that all answer with the same records at the same serial. Pure: values and bytes.
+touched, so that all answer with the same records at the same serial. A snapshot or change of many names travels in
+parts (`Stage`), so that neither side is busy with one for long. Pure: values and bytes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain, islice
 
 import msgspec
 
 from warp_dns.message.records import RRset
 from warp_dns.serve.metrics import Counted
 from warp_dns.settings import EdgeSettings, Secrets, ServerSettings
-from warp_dns.zone.data import NO_RRSETS, Change, Zone
+from warp_dns.zone.data import Builder, Change, Edit, Entry, Zone
+from warp_dns.zone.steps import Steps, in_batches
 
 SOCKET_DESCRIPTOR = 3  # where a worker finds its bound socket
-MAX_VALUE_BYTES = 256 << 20  # a zone's first snapshot
+MAX_VALUE_BYTES = 64 << 20  # the RRset of one owner may be large
+OWNERS_PER_VALUE = 100  # some 0.2 ms of work on either side
 _LENGTH_BYTES = 4
 
 
@@ -27,19 +31,28 @@ class Begin(msgspec.Struct, frozen=True, tag=True):
     workers: int
 
 
-class Serve(msgspec.Struct, frozen=True, tag=True):
-    """A zone's whole snapshot."""
+Records = bytes | list[RRset]  # packed (`zone.packed`), or RRsets
+
+
+class Stage(msgspec.Struct, frozen=True, tag=True):
+    """Some folded owners and all of their records, for the `Serve` or `Advance` of the zone that follows."""
 
     apex: bytes
-    rrsets: list[RRset]
+    owners: list[tuple[bytes, Records]]
+
+
+class Serve(msgspec.Struct, frozen=True, tag=True):
+    """A zone's whole snapshot: all that was staged."""
+
+    apex: bytes
 
 
 class Advance(msgspec.Struct, frozen=True, tag=True):
-    """What a change touched: folded owners and all of their RRsets."""
+    """What a change touched: what was staged, and these owners."""
 
     apex: bytes
     serial: int
-    owners: list[tuple[bytes, list[RRset]]]
+    owners: list[tuple[bytes, Records]]
 
 
 class Withdraw(msgspec.Struct, frozen=True, tag=True):
@@ -60,28 +73,73 @@ class SetSuspended(msgspec.Struct, frozen=True, tag=True):
     apexes: list[bytes]
 
 
-Order = Begin | Serve | Advance | Withdraw | SetEdges | SetSuspended
+Order = Begin | Stage | Serve | Advance | Withdraw | SetEdges | SetSuspended
 
 
-def serve(zone: Zone) -> Serve:
-    """Return a snapshot as a value."""
-    return Serve(zone.apex, list(zone))
+def serving(zone: Zone) -> Iterator[Order]:
+    """Yield what gives a worker a snapshot."""
+    entries = chain.from_iterable(shard.items() for shard in zone.shards)
+    owners = ((name, _records(entry)) for name, entry in entries)
+    yield from _staged(zone.apex, (each for each in owners if each[1]))
+    yield Serve(zone.apex)
 
 
-def advance(change: Change) -> Advance:
-    """Return a change as a value."""
+def advancing(change: Change) -> Iterator[Order]:
+    """Yield what brings a worker to the next snapshot."""
     zone = change.zone
-    owners = []
-    for owner in change.touched:
-        node = zone.get(owner)
-        owners.append((owner, list((node.rrsets if node else NO_RRSETS).values())))
-    return Advance(zone.apex, zone.serial, owners)
+    touched = ((owner, _records(zone.entry(owner))) for owner in change.touched)
+    last: list[tuple[bytes, Records]] = []
+    if len(change.touched) <= OWNERS_PER_VALUE:
+        last = list(touched)
+    else:
+        yield from _staged(zone.apex, touched)
+    yield Advance(zone.apex, zone.serial, last)
 
 
-def changed(zone: Zone, value: Advance) -> Change:
-    """Apply a change to the snapshot before it."""
-    changes = {owner: {rrset.type: rrset for rrset in rrsets} for owner, rrsets in value.owners}
-    return zone.changed(changes, value.serial)
+def _staged(apex: bytes, owners: Iterable[tuple[bytes, Records]]) -> Iterator[Stage]:
+    remaining = iter(owners)
+    while part := list(islice(remaining, OWNERS_PER_VALUE)):
+        yield Stage(apex, part)
+
+
+def _records(entry: Entry | None) -> Records:
+    if isinstance(entry, bytes):
+        return entry
+    if isinstance(entry, tuple):
+        return entry[0]
+    return [] if entry is None else list(entry.rrsets.values())
+
+
+def building(apex: bytes, owners: Mapping[bytes, Records]) -> Steps[Zone]:
+    """Make a snapshot of all owners of a zone, in short steps."""
+    builder = Builder(apex, len(owners))
+    for part in in_batches(tuple(owners.items()), OWNERS_PER_VALUE):
+        for owner, held in part:
+            if isinstance(held, bytes):
+                builder.add(owner, held)
+        yield
+    unpacked = {owner: held for owner, held in owners.items() if not isinstance(held, bytes)}
+    edit = builder.edit()
+    yield from _applying(edit, unpacked)
+    return edit.zone()
+
+
+def changing(zone: Zone, serial: int, owners: Mapping[bytes, Records]) -> Steps[Change]:
+    """Apply a change to the snapshot before it, in short steps."""
+    edit = zone.edit()
+    yield from _applying(edit, owners)
+    edit.number(serial)
+    return Change(edit.zone(), edit.touched)
+
+
+def _applying(edit: Edit, owners: Mapping[bytes, Records]) -> Steps[None]:
+    for part in in_batches(tuple(owners.items()), OWNERS_PER_VALUE):
+        for owner, held in part:
+            if isinstance(held, bytes) and held:
+                edit.hold(owner, held)
+            else:
+                edit.apply({owner: {rrset.type: rrset for rrset in held if isinstance(rrset, RRset)}})
+        yield
 
 
 def pack_value(value: Order | Counted) -> bytes:
@@ -113,20 +171,3 @@ class ValueReader:
             content = bytes(self._unread[_LENGTH_BYTES:end])
             del self._unread[:end]
             yield content
-
-
-__all__ = [
-    "Advance",
-    "Begin",
-    "Counted",
-    "Order",
-    "Serve",
-    "SetEdges",
-    "SetSuspended",
-    "ValueReader",
-    "Withdraw",
-    "advance",
-    "changed",
-    "pack_value",
-    "serve",
-]

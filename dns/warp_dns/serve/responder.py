@@ -2,16 +2,15 @@
 From a query's bytes to a reply's bytes, for every zone that a server serves.
 
 No sockets, no log; the clock is an argument. This module decides who gets which answer and in what size: cookies,
-rate limits, signatures, truncation, client subnets. What the sections hold is decided in `answer`, the bytes around
-them are put together in `reply`. Whole replies are kept (`replies`, keyed by the query's bytes after the id), and
-`udp` sends those without calling here at all.
+rate limits, signatures, truncation, client subnets. What the sections hold is decided in `zone.lookup`, the bytes
+around them are put together in `reply`. Whole replies are kept in `replies`; `udp` sends those without calling here.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Any
 
 from warp_dns.message import names, reply
-from warp_dns.message.answer import Order
 from warp_dns.message.codes import (
     BADCOOKIE,
     BADVERS,
@@ -33,6 +32,7 @@ from warp_dns.message.tsig import BadSignature, KeyRing, Signature, Unreadable
 from warp_dns.message.wire import HEADER_BYTES, MAX_MESSAGE_BYTES, Compiled
 from warp_dns.serve.limits import ResponseRateLimit, pack
 from warp_dns.serve.metrics import Cell, Counters
+from warp_dns.serve.replies import MAX_REPLIES, KeptReplies, may_come_again
 from warp_dns.settings import EdgeSettings, IdentitySettings
 from warp_dns.zone.cache import AnswerCache
 from warp_dns.zone.data import Change, Zone
@@ -41,22 +41,9 @@ from warp_dns.zone.places import Places
 from warp_dns.zone.transfer import Transfer, TransferRule
 
 DEFAULT_UDP_BYTES = 1232  # DNS flag day 2020: an IPv6 packet of 1,280 bytes less its headers
-MAX_REPLIES = 65536  # whole replies kept; about 400 bytes each
 
 _META_TYPES = frozenset([OPT, TSIG, TKEY])
-
-
-@dataclass(slots=True, eq=False)
-class CachedReply:
-    """
-    A whole reply after the id, and the count it adds to.
-
-    :ivar whole: None when the reply depends on where the client is; then `placed` has one for each order of edges.
-    """
-
-    count: Cell
-    whole: bytes | None = None
-    placed: dict[Order, bytes] = field(default_factory=dict)
+_ERROR, _SIGNED = b"e", b"s"  # what rate limiting counts replies by that no zone answers
 
 
 @dataclass(slots=True)
@@ -86,8 +73,14 @@ class Responder:
         places: Places | None = None,
         idle_seconds: float = 10.0,
         max_replies: int = MAX_REPLIES,
+        discard: Callable[[dict[Any, Any]], None] | None = None,
     ) -> None:
-        self.replies: dict[bytes, CachedReply] = {}
+        """
+        Begin without zones.
+
+        :param clock: seconds since the epoch.
+        :param discard: empties a large table that is no longer needed, little by little.
+        """
         self.limit = limit
         self._counters = counters
         self._clock = clock
@@ -96,7 +89,8 @@ class Responder:
         self._keys = KeyRing() if keys is None else keys
         self._places = places or Places()
         self._idle_seconds = idle_seconds
-        self._max_replies = max_replies
+        self._discard = discard or dict.clear
+        self.replies = KeptReplies(self._discard, max_replies)
         self._zones: dict[bytes, AnswerCache] = {}
         self._transfers: dict[bytes, tuple[TransferRule, Journal]] = {}
         self._suspended: frozenset[bytes] = frozenset()
@@ -112,19 +106,18 @@ class Responder:
 
     def serve(self, zone: Zone, rule: TransferRule | None = None, journal: Journal | None = None) -> None:
         """Begin to serve a zone, or put a snapshot that shares nothing with the last in its place."""
-        self._zones[zone.apex] = AnswerCache(zone, self.replies.clear)
+        self._zones[zone.apex] = AnswerCache(zone, self.replies.forget, self._discard)
         self._transfers[zone.apex] = (rule or TransferRule(), Journal() if journal is None else journal)
-        self.replies.clear()
+        self.replies.forget()
 
     def withdraw(self, apex: bytes) -> None:
         """Stop serving a zone."""
         del self._zones[apex], self._transfers[apex]
-        self.replies.clear()
+        self.replies.forget()
 
     def advance(self, change: Change) -> None:
         """Serve the next snapshot of a zone, from the next query on."""
-        for key in self._zones[change.zone.apex].advance(change.zone, change.touched):
-            self.replies.pop(key, None)
+        self._zones[change.zone.apex].advance(change.zone, change.touched)
 
     def set_edges(self, edges: Mapping[str, EdgeSettings]) -> None:
         """Order edges by these facts from the next query on."""
@@ -135,7 +128,7 @@ class Responder:
     def set_suspended(self, apexes: frozenset[bytes]) -> None:
         """Answer SERVFAIL for these zones: a resolver goes to another server, and believes nothing of ours."""
         self._suspended = apexes
-        self.replies.clear()
+        self.replies.forget()
 
     def respond(self, data: bytes, host: str) -> bytes | None:
         """
@@ -144,12 +137,12 @@ class Responder:
         :param host: the peer's address as its socket tells it.
         :returns: the reply, or None when none may be sent.
         """
-        kept = self.replies.get(data[2:])
-        if kept is not None:
+        kept = self.replies.by_query.get(data[2:])
+        if kept is not None and kept.validity.holds:
             order, _ = self._places.order_for(pack(host))
             tail = kept.placed.get(order)
             if tail is not None:
-                if self._is_over(_Asking(host, is_stream=False)):
+                if self._is_over(_Asking(host, is_stream=False), kept.counted_as):
                     return self.limited(data)
                 kept.count[0] += 1
                 return data[:2] + tail
@@ -185,29 +178,27 @@ class Responder:
         edns = query.edns
         if edns is not None and edns.cookie is not None and self._cookies is not None:
             self._check_cookie(edns.cookie, asking, self._cookies)
-        if self._is_over(asking):
-            if asking.cookie and self.limit is not None and self.limit.slips():
-                self._counters.slipped[0] += 1
-                return self._say(query, BADCOOKIE, asking)  # RFC 7873 §5.2.3: come again with the cookie
-            return self.limited(data)
         if not query.tsig_at:
             return self._dispatch(query, asking)
         return self._respond_signed(query, asking)
 
     def _respond_signed(self, query: Query, asking: _Asking) -> bytes | Transfer | None:
         """RFC 8945 §5.2: verify first, answer then, and sign what goes back."""
+        if self._is_over(asking, _SIGNED):  # before the digest is computed: that is what a signature costs
+            return self._over(query, asking)
+        asking.is_proven = True  # counted
         now = int(self._clock())
         try:
             asking.signature = self._keys.verify(query.data, query.tsig_at, now)
         except Unreadable:
             return self._say(query, FORMERR, asking)
         except BadSignature as fault:
-            made = self._say(query, NOTAUTH, asking)
+            made = self._reply(query, NOTAUTH, asking)
             return made if fault.signature is None else fault.signature.sign(made, now, error=fault.error)
         answered = self._dispatch(query, asking)
-        return answered if isinstance(answered, Transfer) else asking.signature.sign(answered, now)
+        return asking.signature.sign(answered, now) if isinstance(answered, bytes) else answered
 
-    def _dispatch(self, query: Query, asking: _Asking) -> bytes | Transfer:
+    def _dispatch(self, query: Query, asking: _Asking) -> bytes | Transfer | None:
         if query.edns is not None and query.edns.version:
             return self._say(query, BADVERS, asking)
         if query.question_end == HEADER_BYTES:
@@ -229,7 +220,7 @@ class Responder:
             return self._say(query, SERVFAIL, asking)
         return self._answer(query, query.qtype, cache, asking)
 
-    def _respond_transfer(self, query: Query, asking: _Asking) -> bytes | Transfer:
+    def _respond_transfer(self, query: Query, asking: _Asking) -> bytes | Transfer | None:
         cache = self._zones.get(query.qname)
         if cache is None:
             return self._say(query, NOTAUTH, asking)  # RFC 5936 §2.2.1
@@ -257,8 +248,10 @@ class Responder:
                 fallback = cache
         return fallback
 
-    def _answer(self, query: Query, qtype: int, cache: AnswerCache, asking: _Asking) -> bytes:
+    def _answer(self, query: Query, qtype: int, cache: AnswerCache, asking: _Asking) -> bytes | None:
         base = compiled = cache.find(query.qname, qtype)
+        if self._is_over(asking, base.counted_as):
+            return self._over(query, asking)
         edns = query.edns
         order, scope = None, 0
         if base.arranged is not None and not self._places.is_neutral:
@@ -267,8 +260,8 @@ class Responder:
         opt = self._opt(edns, NOERROR, asking, scope) if edns is not None else b""
         tail = self._fit(query, compiled, opt, self._space(query, asking) - len(opt))
         count = self._count(query, compiled.flags[1], asking)
-        if base.keys is not None and _may_come_again(query, asking):
-            self._keep(query.data[2:], base.keys, count, order, tail)
+        if base.keeps_replies and not asking.is_stream and asking.signature is None and may_come_again(query):
+            self.replies.keep(query.data[2:], base, count, order, tail)
         return query.data[:2] + tail
 
     def _fit(self, query: Query, compiled: Compiled, opt: bytes, space: int) -> bytes:
@@ -286,21 +279,12 @@ class Responder:
             counts = counts[:4] + (additional + 1).to_bytes(2, "big")
         return reply.assemble(query, flags, rcode, counts, body, opt)
 
-    def _keep(self, key: bytes, keys: set[bytes], count: Cell, order: Order | None, tail: bytes) -> None:
-        if order is None:
-            kept = CachedReply(count, tail)
-        else:
-            kept = self.replies.get(key) or CachedReply(count)
-            kept.placed[order] = tail
-        if len(self.replies) >= self._max_replies and key not in self.replies:
-            self.replies.clear()
-        self.replies[key] = kept
-        keys.add(key)
-
-    def _respond_chaos(self, query: Query, asking: _Asking) -> bytes:
+    def _respond_chaos(self, query: Query, asking: _Asking) -> bytes | None:
         text = self._chaos.get(query.qname)
         if text is None or query.qtype not in (TXT, ANY):
             return self._say(query, REFUSED, asking)
+        if self._is_over(asking, _ERROR):
+            return self._over(query, asking)
         rdata = bytes([len(text)]) + text
         body = b"\xc0\x0c\0\x10\0\x03\0\0\0\0" + len(rdata).to_bytes(2, "big") + rdata
         opt = self._opt(query.edns, NOERROR, asking) if query.edns else b""
@@ -308,23 +292,33 @@ class Responder:
         counts = b"\0\1\0\0\0\1" if opt else b"\0\1\0\0\0\0"
         return query.data[:2] + reply.assemble(query, reply.QR | reply.AA, NOERROR, counts, body, opt)
 
-    def _say(self, query: Query, rcode: int, asking: _Asking) -> bytes:
-        """Return a reply that holds only its code."""
+    def _say(self, query: Query, rcode: int, asking: _Asking) -> bytes | None:
+        """Return a reply that holds only its code, or what is sent in its place over the rate."""
+        return self._over(query, asking) if self._is_over(asking, _ERROR) else self._reply(query, rcode, asking)
+
+    def _over(self, query: Query, asking: _Asking) -> bytes | None:
+        """Return what is sent over the rate."""
+        if asking.cookie and self.limit is not None and self.limit.slips():
+            self._counters.slipped[0] += 1
+            return self._reply(query, BADCOOKIE, asking)  # RFC 7873 §5.2.3: come again with the cookie
+        return self.limited(query.data)
+
+    def _reply(self, query: Query, rcode: int, asking: _Asking) -> bytes:
         self._count(query, rcode, asking)
         return reply.without_records(query, rcode, self._opt(query.edns, rcode, asking) if query.edns else b"")
 
     def _unless_limited(self, data: bytes, asking: _Asking, rcode: int, question_end: int) -> bytes | None:
-        if self._is_over(asking):
+        if self._is_over(asking, _ERROR):
             self._counters.dropped[0] += 1
             return None
         self._counters.queries("tcp" if asking.is_stream else "udp", 0, rcode)[0] += 1
         return reply.to_unreadable(data, rcode, question_end)
 
-    def _is_over(self, asking: _Asking) -> bool:
+    def _is_over(self, asking: _Asking, counted_as: bytes) -> bool:
         limit = self.limit
         if limit is None or asking.is_stream or asking.is_proven:
             return False
-        return limit.is_over(limit.network_of(asking.host)) and not limit.is_exempt(asking.host)
+        return limit.is_over(limit.network_of(asking.host), counted_as) and not limit.is_exempt(asking.host)
 
     def _check_cookie(self, cookie: bytes, asking: _Asking, jar: CookieJar) -> None:
         now = int(self._clock())
@@ -363,20 +357,6 @@ class Responder:
         if edns.wants_keepalive and asking.is_stream:
             options += reply.keepalive_option(self._idle_seconds)
         return reply.opt_record(self._udp_bytes, edns, rcode, options)
-
-
-def _may_come_again(query: Query, asking: _Asking) -> bool:
-    """
-    Whether the same bytes are likely to come again, and would get the same reply.
-
-    Names in mixed case (0x20) mostly come once; they would drive out the rest.
-    """
-    edns = query.edns
-    if asking.is_stream or asking.signature is not None:
-        return False
-    if edns is not None and (edns.cookie or edns.subnet or edns.wants_nsid):
-        return False
-    return query.data[HEADER_BYTES : query.question_end - 4] == query.qname
 
 
 def _place_address(edns: Edns | None, host: str) -> bytes:

@@ -5,16 +5,19 @@ Owns the life of the sockets, the zones and the workers. Answers are made in `re
 gathered in `followed`; options, and which reactor is used, are the caller's.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
-from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
+from twisted.internet.defer import Deferred, DeferredList, DeferredLock, maybeDeferred
 from twisted.internet.error import CannotListenError
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from warp_base.reactor import Reactor
+from warp_base.slices import Slices
 from warp_dns.addresses import parse_address, show_address
 from warp_dns.errors import DnsError, InvalidZone, ListenFailed
 from warp_dns.message import names
@@ -22,13 +25,14 @@ from warp_dns.message.tsig import KeyRing
 from warp_dns.serve import replica
 from warp_dns.serve.assembly import make_responder
 from warp_dns.serve.files import read_secrets
-from warp_dns.serve.followed import FollowedZone
+from warp_dns.serve.followed import FollowedZone, ZoneFile
 from warp_dns.serve.metrics import Counters, DnsCollector
 from warp_dns.serve.querylog import QueryLog
 from warp_dns.serve.tcp import TcpFactory
 from warp_dns.serve.udp import UdpPort, bind_udp, udp_port
 from warp_dns.serve.workers import WorkerProcess
 from warp_dns.settings import EdgeSettings, ServerSettings, ZoneSettings
+from warp_dns.zone.cache import MANY_NAMES
 from warp_dns.zone.data import Change
 from warp_dns.zone.source import RecordSource
 
@@ -87,10 +91,18 @@ class DnsServer:
         self.collector = DnsCollector(self.counters)
         self.is_ready = False
         self._secrets = read_secrets(self._settings)
-        self._responder = make_responder(self._settings, self._secrets, self.counters, reactor.seconds, workers=workers)
+        self._slices = Slices(reactor)
+        self._responder = make_responder(
+            self._settings,
+            self._secrets,
+            self.counters,
+            reactor.seconds,
+            workers=workers,
+            discard=self._slices.discard,
+        )
         self._keys = KeyRing(self._secrets.keys)
         self._query_log = QueryLog(self._settings.query_log.one_in)
-        self._tcp = TcpFactory(reactor, self._responder, self._settings.tcp, self._query_log)
+        self._tcp = TcpFactory(reactor, self._slices, self._responder, self._settings.tcp, self._query_log)
         self._edges: Mapping[str, EdgeSettings] = self._settings.places.edges
         self._suspended: frozenset[bytes] = frozenset()
         self._udp_ports: list[UdpPort] = []
@@ -99,6 +111,7 @@ class DnsServer:
         self._hosts: list[str] = []
         self._loops: list[LoopingCall] = []
         self._zones: dict[bytes, FollowedZone] = {}
+        self._replacing = DeferredLock()
         self.replace_zones(zones)
 
     def start(self, addresses: Sequence[str]) -> list[tuple[str, int]]:
@@ -157,6 +170,7 @@ class DnsServer:
         waits: list[Deferred[Any]] = [zone.stop() for zone in self._zones.values()]
         self._tcp.close_all()
         waits.append(self._close_ports())
+        self._slices.stop()
         return _all(waits)
 
     def serial(self, zone: str) -> int:
@@ -167,15 +181,20 @@ class DnsServer:
         """Take these for all edges there are: where each is, its load, whether it drains."""
         self._edges = edges
         self._responder.set_edges(edges)
-        self._tell_workers(replica.SetEdges(dict(edges)))
+        self._tell_workers(lambda: iter([replica.SetEdges(dict(edges))]))
 
     def suspend(self, zone: str) -> None:
         """Answer SERVFAIL for a zone whose live records are not known, or not known to be true any more."""
         self._set_suspended(self._suspended | {names.from_text(zone).lower()})
 
     def resume(self, zone: str) -> None:
-        """Answer from a zone again."""
-        self._set_suspended(self._suspended - {names.from_text(zone).lower()})
+        """Answer from a zone again, once everything is served that its source has published so far."""
+        apex = names.from_text(zone).lower()
+        followed = self._zones.get(apex)
+        if followed is None:
+            self._set_suspended(self._suspended - {apex})
+        else:
+            followed.when_applied(lambda: self._set_suspended(self._suspended - {apex}))
 
     def reload(self) -> None:
         """Read every master file again, changed or not."""
@@ -188,9 +207,31 @@ class DnsServer:
 
         :raises InvalidZone: if one of them is not valid; nothing has changed then.
         """
+        self._replace(zones, [None if self._is_served(served) else self._read(served) for served in zones])
+
+    async def replace_zones_in_slices(self, zones: Sequence[ServedZone]) -> None:
+        """
+        Do the same while answers go out; one such replacement at a time.
+
+        :raises InvalidZone: if one of them is not valid; nothing has changed then.
+        """
+        await self._replacing.acquire()
+        try:
+            files: list[ZoneFile | None] = []
+            for served in zones:
+                if self._is_served(served):
+                    files.append(None)
+                    continue
+                with _of_zone(served):
+                    files.append(await ZoneFile.read_in_slices(self._reactor, self._slices, served.settings))
+            self._replace(zones, files)
+        finally:
+            self._replacing.release()
+
+    def _replace(self, zones: Sequence[ServedZone], files: Sequence[ZoneFile | None]) -> None:
         fresh: dict[bytes, FollowedZone] = {}
-        for served in zones:
-            zone = self._make(served)
+        for served, file in zip(zones, files, strict=True):
+            zone = self._make(served, file)
             if zone.live.zone.apex in fresh:
                 raise InvalidZone(f"{served.place}.name: zone {served.settings.name} is given twice")
             fresh[zone.live.zone.apex] = zone
@@ -205,8 +246,12 @@ class DnsServer:
 
     def publish(self, change: Change, changed_at: float) -> None:
         """Serve the next snapshot of a zone (`followed.Publisher`)."""
+        before = self._responder.zones[change.zone.apex]
         self._responder.advance(change)
-        self._tell_workers(replica.advance(change))
+        if len(change.touched) > MANY_NAMES:
+            self._slices.discard(list(before.shards))
+        is_long = len(change.touched) > replica.OWNERS_PER_VALUE
+        self._tell_workers(lambda: replica.advancing(change), is_long=is_long)
         zone = change.zone
         self.counters.changed(names.to_text(zone.apex), zone.serial, self._reactor.seconds() - changed_at)
 
@@ -215,29 +260,42 @@ class DnsServer:
         self.counters.refused_records[0] += 1
         self._log.warn("live records refused: {problem}", problem=problem)
 
-    def _make(self, served: ServedZone) -> FollowedZone:
+    def _current(self, served: ServedZone) -> FollowedZone | None:
+        """Return the zone that is served by that name."""
+        with _of_zone(served):
+            return next((zone for zone in self._zones.values() if zone.has_name(served.settings.name)), None)
+
+    def _is_served(self, served: ServedZone) -> bool:
+        current = self._current(served)
+        return current is not None and current.is_of(served.settings, served.source)
+
+    def _read(self, served: ServedZone) -> ZoneFile:
+        with _of_zone(served):
+            return ZoneFile.read(served.settings)
+
+    def _make(self, served: ServedZone, file: ZoneFile | None) -> FollowedZone:
         """Return a zone that is served already with these settings, or a new one that goes on from its serial."""
-        settings = served.settings
-        try:
-            current = next((zone for zone in self._zones.values() if zone.has_name(settings.name)), None)
-            if current is not None and current.is_of(settings, served.source):
-                return current
-            after = current.live.zone.serial if current is not None else None
-            return FollowedZone(self._reactor, settings, served.source, self, self._keys, after)
-        except DnsError as error:
-            raise InvalidZone(f"{served.place}.{error}") from error
+        current = self._current(served)
+        if file is None and current is not None:
+            return current
+        after = current.live.zone.serial if current is not None else None
+        file = file or self._read(served)
+        with _of_zone(served):
+            return FollowedZone(
+                self._reactor, self._slices, served.settings, file, served.source, self, self._keys, after
+            )
 
     def _take(self, zone: FollowedZone) -> None:
         snapshot = zone.live.zone
         self._zones[snapshot.apex] = zone
         self._responder.serve(snapshot, zone.rule, zone.live.journal)
-        self._tell_workers(replica.serve(snapshot))
+        self._tell_workers(lambda: replica.serving(snapshot), is_long=True)
         self.counters.serials[names.to_text(snapshot.apex)] = snapshot.serial
 
     def _drop(self, apex: bytes) -> None:
         self._zones.pop(apex).stop()
         self._responder.withdraw(apex)
-        self._tell_workers(replica.Withdraw(apex))
+        self._tell_workers(lambda: iter([replica.Withdraw(apex)]))
         self.counters.serials.pop(names.to_text(apex), None)
 
     def _listen(self, host: str, port: int) -> tuple[str, int]:
@@ -259,7 +317,7 @@ class DnsServer:
         self._udp_ports.append(udp_port(self._reactor, udp, self._responder, self.counters, self._query_log))
         for _ in range(self._worker_count - 1):
             lent = bind_udp(host, bound, share=True)
-            self._workers.append(WorkerProcess(self._reactor, lent, self.counters, self._first_orders))
+            self._workers.append(WorkerProcess(self._reactor, self._slices, lent, self.counters, self._first_orders))
         return host, bound
 
     def _close_ports(self) -> Deferred[None]:
@@ -271,20 +329,22 @@ class DnsServer:
         return _all(waits)
 
     def _first_orders(self) -> Iterator[replica.Order]:
-        yield replica.Begin(self._settings, self._secrets, self._worker_count)
-        yield replica.SetEdges(dict(self._edges))
-        yield replica.SetSuspended(sorted(self._suspended))
-        for zone in self._responder.zones.values():
-            yield replica.serve(zone)
+        """Return what a new worker is told; the zones as they are now, whatever comes before all is told."""
+        first: list[replica.Order] = [
+            replica.Begin(self._settings, self._secrets, self._worker_count),
+            replica.SetEdges(dict(self._edges)),
+            replica.SetSuspended(sorted(self._suspended)),
+        ]
+        return chain(first, *map(replica.serving, self._responder.zones.values()))
 
     def _set_suspended(self, apexes: frozenset[bytes]) -> None:
         self._suspended = apexes
         self._responder.set_suspended(apexes)
-        self._tell_workers(replica.SetSuspended(sorted(apexes)))
+        self._tell_workers(lambda: iter([replica.SetSuspended(sorted(apexes))]))
 
-    def _tell_workers(self, order: replica.Order) -> None:
+    def _tell_workers(self, orders: Callable[[], Iterator[replica.Order]], *, is_long: bool = False) -> None:
         for worker in self._workers:
-            worker.send(order)
+            worker.send(orders(), is_long=is_long)
 
     def _look_at_files(self) -> None:
         for zone in self._zones.values():
@@ -295,6 +355,15 @@ class DnsServer:
         loop.clock = self._reactor
         loop.start(seconds, now=False)
         self._loops.append(loop)
+
+
+@contextmanager
+def _of_zone(served: ServedZone) -> Iterator[None]:
+    """Put where a zone's settings stand before what is said of one."""
+    try:
+        yield
+    except DnsError as error:
+        raise InvalidZone(f"{served.place}.{error}") from error
 
 
 def _all(waits: Sequence[Deferred[Any]]) -> Deferred[None]:

@@ -7,6 +7,10 @@ is decided in `responder`.
 """
 
 import socket
+from collections.abc import Callable
+from functools import partial
+from time import perf_counter
+from typing import Any
 
 from twisted.internet.interfaces import IReadDescriptor
 from twisted.logger import Logger
@@ -19,12 +23,16 @@ from warp_dns.serve.querylog import QueryLog
 from warp_dns.serve.responder import Responder
 
 BATCH = 128  # datagrams a turn: at 5 µs each the reactor's other work waits well under a millisecond
+BATCH_SECONDS = 0.002  # a turn, when answers have to be made: random names cost 30 µs each, signatures 150
 RECEIVE_BYTES = 4096  # no query is larger; what is cut off is malformed then
 BUFFER_BYTES = 4 << 20  # of the socket: at 200,000 queries a second some 50 ms of them
 
 _IP_PKTINFO = 8  # Linux; the socket module has no name for it before Python 3.14
 _ANCILLARY_BYTES = 64
 _IP_MTU_DISCOVER, _IP_PMTUDISC_OMIT = 10, 5  # Linux: do not believe ICMP about path MTU (RFC 9715 §3.1)
+
+
+Received = tuple[Any, ...]  # what the system returned: the datagram first, the peer's address last
 
 
 @implementer(IReadDescriptor)
@@ -41,6 +49,8 @@ class UdpPort:
         self._responder = responder
         self._counters = counters
         self._query_log = query_log
+        self._receive: Callable[[], Received] = partial(sock.recvfrom, RECEIVE_BYTES)
+        self._send: Callable[[bytes, Received], object] | None = None  # other than by `sendto`
 
     def start(self) -> None:
         """Begin to answer."""
@@ -61,7 +71,6 @@ class UdpPort:
 
     def connectionLost(self, reason: object) -> None:
         """The reactor is stopping."""
-        self._socket.close()
 
     def doRead(self) -> None:
         """Answer what has arrived; whatever goes wrong, the socket stays open."""
@@ -71,32 +80,44 @@ class UdpPort:
             self._log.failure("reading queries failed")
 
     def _drain(self) -> None:
-        """Answer up to `BATCH` datagrams."""
-        receive, send = self._socket.recvfrom, self._socket.sendto
-        replies, limit = self._responder.replies, self._responder.limit
+        """Answer up to `BATCH` datagrams, and no longer than `BATCH_SECONDS`."""
+        receive, send_to, send = self._receive, self._socket.sendto, self._send
+        replies, limit = self._responder.replies.by_query, self._responder.limit
         hits = queries = 0
+        is_late = False
+        ends_at = perf_counter() + BATCH_SECONDS
         for queries in range(1, BATCH + 1):  # counts what was received
             try:
-                data, peer = receive(RECEIVE_BYTES)
+                received = receive()
             except OSError:  # nothing left; or ICMP told of an earlier reply that nobody wanted
                 queries -= 1
                 break
-            host = peer[0]
-            cached = replies.get(data[2:])
+            data, host = received[0], received[-1][0]
+            kept = replies.get(data[2:])
             reply: bytes | None
-            if cached is None or cached.whole is None:
+            if kept is None or kept.whole is None or not kept.validity.holds:
                 reply = self._respond(data, host)
-            elif limit is not None and limit.is_over(limit.network_of(host)) and not limit.is_exempt(host):
+                is_late = perf_counter() > ends_at
+            elif (
+                limit is not None
+                and limit.is_over(limit.network_of(host), kept.counted_as)
+                and not limit.is_exempt(host)
+            ):
                 reply = self._responder.limited(data)
             else:
                 hits += 1
-                cached.count[0] += 1
-                reply = data[:2] + cached.whole
+                kept.count[0] += 1
+                reply = data[:2] + kept.whole
             if reply is not None:
                 try:
-                    send(reply, peer)
+                    if send is None:
+                        send_to(reply, received[-1])
+                    else:
+                        send(reply, received)
                 except OSError:
                     self._counters.send_failures[0] += 1
+            if is_late:
+                break
         self._counters.hits[0] += hits
         if queries and self._query_log.is_due(queries):
             self._query_log.write("udp", host, data, reply)
@@ -126,34 +147,11 @@ class WildcardUdpPort(UdpPort):
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
         else:
             sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
+        self._receive = partial(sock.recvmsg, RECEIVE_BYTES, _ANCILLARY_BYTES)
+        self._send = self._send_from_asked
 
-    def _drain(self) -> None:
-        """Answer up to `BATCH` datagrams."""
-        queries = 0
-        for queries in range(1, BATCH + 1):  # counts what was received
-            try:
-                data, ancillary, _, peer = self._socket.recvmsg(RECEIVE_BYTES, _ANCILLARY_BYTES)
-            except OSError:
-                queries -= 1
-                break
-            cached = self._responder.replies.get(data[2:])
-            limit = self._responder.limit
-            host = peer[0]
-            if cached is None or cached.whole is None:
-                reply = self._respond(data, host)
-            elif limit is not None and limit.is_over(limit.network_of(host)) and not limit.is_exempt(host):
-                reply = self._responder.limited(data)
-            else:
-                self._counters.hits[0] += 1
-                cached.count[0] += 1
-                reply = data[:2] + cached.whole
-            if reply is not None:
-                try:
-                    self._socket.sendmsg([reply], _asked_address(ancillary), 0, peer)
-                except OSError:
-                    self._counters.send_failures[0] += 1
-        if queries and self._query_log.is_due(queries):
-            self._query_log.write("udp", host, data, reply)
+    def _send_from_asked(self, reply: bytes, received: Received) -> None:
+        self._socket.sendmsg([reply], _asked_address(received[1]), 0, received[-1])
 
 
 def _asked_address(ancillary: list[tuple[int, int, bytes]]) -> list[tuple[int, int, bytes]]:

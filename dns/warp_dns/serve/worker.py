@@ -7,24 +7,31 @@ Started by `workers` through `__main__`, never by hand. Standard input carries t
 
 import os
 import socket
+from collections import deque
+from collections.abc import Callable
+from typing import TypeVar
 
 import msgspec
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReadDescriptor
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from warp_base.reactor import Reactor
+from warp_base.slices import Slices
 from warp_dns.serve import replica
 from warp_dns.serve.assembly import make_responder
 from warp_dns.serve.metrics import Counters
 from warp_dns.serve.querylog import QueryLog
 from warp_dns.serve.responder import Responder
 from warp_dns.serve.udp import udp_port
-from warp_dns.zone.data import Zone
+from warp_dns.zone.steps import Steps, finish
 
 REPORT_SECONDS = 1.0
-_READ_BYTES = 1 << 20
+T = TypeVar("T")
+_READ_BYTES = 1 << 17  # at most; a few milliseconds of work
 
 
 class _InvalidOrder(Exception):
@@ -44,6 +51,10 @@ class Worker:
         self._values = replica.ValueReader()
         self._decoder = msgspec.msgpack.Decoder(replica.Order)
         self._responder: Responder | None = None
+        self._slices = Slices(reactor)
+        self._orders: deque[bytes] = deque()
+        self._staged: dict[bytes, dict[bytes, replica.Records]] = {}
+        self._is_working = False
 
     def fileno(self) -> int:
         """Return standard input's descriptor."""
@@ -63,12 +74,20 @@ class Worker:
             if not data:
                 self._reactor.stop()
                 return
-            for content in self._values.values(data):
-                self._obey(self._decoder.decode(content))
+            self._orders.extend(self._values.values(data))
+            self._obey_all()
         except Exception:
-            self._log.failure("a worker cannot follow its parent and stops")
-            self._reactor.removeReader(self)
-            self._reactor.stop()
+            self._stop(Failure())
+
+    def _stop(self, failure: Failure) -> None:
+        self._log.failure("a worker cannot follow its parent and stops", failure)
+        self._reactor.removeReader(self)
+        self._reactor.stop()
+
+    def _obey_all(self) -> None:
+        """Obey the orders that have arrived, as far as none of them takes longer."""
+        while self._orders and not self._is_working:
+            self._obey(self._decoder.decode(self._orders.popleft()))
 
     def report(self) -> None:
         """Tell the counts."""
@@ -80,11 +99,17 @@ class Worker:
             return
         if self._responder is None:
             raise _InvalidOrder(type(order).__name__)
-        if isinstance(order, replica.Serve):
-            self._responder.serve(Zone.build(order.apex, order.rrsets))
+        if isinstance(order, replica.Stage):
+            self._staged.setdefault(order.apex, {}).update(order.owners)
+        elif isinstance(order, replica.Serve):
+            self._work(replica.building(order.apex, self._staged.pop(order.apex, {})), self._responder.serve)
         elif isinstance(order, replica.Advance):
-            zone = self._responder.zones[order.apex]
-            self._responder.advance(replica.changed(zone, order))
+            owners = {**self._staged.pop(order.apex, {}), **dict(order.owners)}
+            changing = replica.changing(self._responder.zones[order.apex], order.serial, owners)
+            if len(owners) <= replica.OWNERS_PER_VALUE:
+                self._responder.advance(finish(changing))
+            else:
+                self._work(changing, self._responder.advance)
         elif isinstance(order, replica.Withdraw):
             self._responder.withdraw(order.apex)
         elif isinstance(order, replica.SetSuspended):
@@ -92,9 +117,26 @@ class Worker:
         else:
             self._responder.set_edges(order.edges)
 
+    def _work(self, steps: Steps[T], done: Callable[[T], None]) -> None:
+        """Do longer work in slices; orders wait until it is done."""
+        self._is_working = True
+        self._reactor.removeReader(self)
+        Deferred.fromCoroutine(self._slices.result_of(steps)).addCallback(self._worked, done).addErrback(self._stop)
+
+    def _worked(self, result: T, done: Callable[[T], None]) -> None:
+        done(result)
+        self._is_working = False
+        self._reactor.addReader(self)
+        self._obey_all()
+
     def _begin(self, order: replica.Begin) -> None:
         responder = make_responder(
-            order.settings, order.secrets, self._counters, self._reactor.seconds, workers=order.workers
+            order.settings,
+            order.secrets,
+            self._counters,
+            self._reactor.seconds,
+            workers=order.workers,
+            discard=self._slices.discard,
         )
         self._responder = responder
         if responder.limit is not None:

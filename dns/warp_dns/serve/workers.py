@@ -7,23 +7,28 @@ worker needs no privileges, and one that died is replaced with its socket and th
 
 import socket
 import sys
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IPushProducer
 from twisted.internet.protocol import ProcessProtocol
+from twisted.internet.task import SchedulerStopped, TaskStopped
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from warp_base.reactor import Reactor
+from warp_base.slices import Slices
 from warp_dns.serve import replica
-from warp_dns.serve.metrics import Counters
+from warp_dns.serve.metrics import Counted, Counters
 
 RESTART_SECONDS = 1.0
 _PROGRAM = "import sys; sys.path[:] = {path!r}; from warp_dns.__main__ import main; main()"  # wherever we were found
 MAX_UNREAD_BYTES = 64 << 20  # beyond the first snapshot; a worker that far behind is replaced
+MAX_LATER = 100_000  # changes that wait for a long one to be told
 
 
 @implementer(IPushProducer)
@@ -35,22 +40,28 @@ class WorkerProcess(ProcessProtocol):
     def __init__(
         self,
         reactor: Reactor,
+        slices: Slices,
         sock: socket.socket,
         counters: Counters,
-        orders: Callable[[], Iterable[replica.Order]],
+        orders: Callable[[], Iterator[replica.Order]],
         max_unread_bytes: int = MAX_UNREAD_BYTES,
     ) -> None:
         """
         Keep a worker on a socket.
 
+        :param slices: for what is told in many values.
         :param orders: what a new worker is told first.
         """
         self._reactor = reactor
+        self._slices = slices
         self._socket = sock
         self._counters = counters
         self._orders = orders
         self._values = replica.ValueReader()
         self._waiting = bytearray()
+        self._later: deque[Iterator[replica.Order]] = deque()
+        self._telling: Deferred[Any] | None = None
+        self._resumed: Deferred[None] | None = None
         self._max_unread = max_unread_bytes
         self._paused = False
         self._restart: Any = None
@@ -90,25 +101,59 @@ class WorkerProcess(ProcessProtocol):
             self._kill()
         return done
 
-    def send(self, order: replica.Order) -> None:
-        """Tell the worker something; one that does not read is replaced."""
+    def send(self, orders: Iterator[replica.Order], *, is_long: bool = False) -> None:
+        """
+        Tell the worker something; one that does not read is replaced.
+
+        :param is_long: whether there are many values, which are then told in slices; what comes after them waits.
+        """
         if self.pid is None:
             return
-        self._waiting += replica.pack_value(order)
+        if is_long or self._telling is not None:
+            self._later.append(orders)
+            if len(self._later) > MAX_LATER:
+                self._replace()
+            elif self._telling is None:
+                self._telling = self._slices.run(self._tell_later()).addBoth(self._told)
+            return
+        for order in orders:
+            self._waiting += replica.pack_value(order)
         if len(self._waiting) > self._max_unread:
-            self._log.error("worker {pid} does not read, and is replaced", pid=self.pid)
-            self._kill()
+            self._replace()
         elif not self._paused:
             self.resumeProducing()
+
+    def _replace(self) -> None:
+        self._log.error("worker {pid} does not read, and is replaced", pid=self.pid)
+        self._later.clear()
+        self._kill()
+
+    def _tell_later(self) -> Iterator[Deferred[None] | None]:
+        if self._paused:  # what waits goes first
+            self._resumed = Deferred()
+            yield self._resumed
+        while self._later:
+            for order in self._later.popleft():
+                self._process.write(replica.pack_value(order))
+                if self._paused:
+                    self._resumed = Deferred()
+                    yield self._resumed
+                else:
+                    yield None
+
+    def _told(self, result: object) -> None:
+        self._telling = None
+        if isinstance(result, Failure) and not result.check(CancelledError, SchedulerStopped, TaskStopped):
+            self._log.failure("worker {pid} cannot be told, and is replaced", result, pid=self.pid)
+            self._kill()
 
     def connectionMade(self) -> None:
         """Tell a new worker all it must know."""
         self._values = replica.ValueReader()
         self._paused = False
         self._waiting = bytearray()
-        for order in self._orders():
-            self._process.write(replica.pack_value(order))
         self._process.pipes[0].registerProducer(self, True)
+        self.send(self._orders(), is_long=True)
 
     def pauseProducing(self) -> None:
         """The worker is slow to read."""
@@ -120,6 +165,11 @@ class WorkerProcess(ProcessProtocol):
         waiting, self._waiting = self._waiting, bytearray()
         if waiting:
             self._process.write(bytes(waiting))
+        resumed, self._resumed = self._resumed, None
+        if resumed is not None and not self._paused:
+            resumed.callback(None)
+        elif resumed is not None:
+            self._resumed = resumed
 
     def stopProducing(self) -> None:
         """The pipe is closed; `processEnded` follows."""
@@ -128,13 +178,16 @@ class WorkerProcess(ProcessProtocol):
         """Take a worker's counts."""
         try:
             for content in self._values.values(data):
-                self._counters.take(self, msgspec.msgpack.decode(content, type=replica.Counted))
+                self._counters.take(self, msgspec.msgpack.decode(content, type=Counted))
         except (ValueError, msgspec.MsgspecError):
             self._log.failure("worker {pid} is not understood, and is replaced", pid=self.pid)
             self._kill()
 
     def processEnded(self, reason: Any) -> None:
         """Start another one, unless this is the end."""
+        self._later.clear()
+        if self._telling is not None:
+            self._telling.cancel()
         self._counters.settle(self)
         if self._ended is not None:
             self._finish()

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from warp_dns.message.records import SOA, RRset
-from warp_dns.zone.data import NO_RRSETS, Change, Zone
+from warp_dns.zone.data import NO_RRSETS, Change, Node, Zone
 
 MAX_RECORDS = 100_000  # some 20 MB at worst
 MAX_DIFFERENCES = 10_000
@@ -47,15 +47,19 @@ class Journal:
         self._max_records = max_records
         self._max_differences = max_differences
 
-    def note(self, before: Zone, change: Change) -> None:
+    def note(self, difference: Difference) -> None:
         """Add the difference that a change made; the oldest ones make room."""
-        difference = difference_of(before, change)
         self._differences.append(difference)
         self._records += difference.size
         while self._differences and (
             self._records > self._max_records or len(self._differences) > self._max_differences
         ):
             self._records -= self._differences.popleft().size
+
+    def clear(self) -> None:
+        """Forget all differences: the next change is not the difference from any of them."""
+        self._differences.clear()
+        self._records = 0
 
     def since(self, serial: int, until: int) -> list[Difference] | None:
         """Return the differences that lead from one serial to another, or None if they are not all here."""
@@ -74,11 +78,25 @@ class Journal:
 
 def difference_of(before: Zone, change: Change) -> Difference:
     """Compare two snapshots at the owners that a change touched."""
-    after = change.zone
-    removed: list[Row] = []
-    added: list[Row] = []
+    rows = Rows()
     for owner in change.touched:
-        old, new = before.get(owner), after.get(owner)
+        rows.compare(before.get(owner), change.zone.get(owner))
+    return rows.difference(before, change.zone)
+
+
+class Rows:
+    """The records that went and came between two snapshots, gathered owner by owner."""
+
+    def __init__(self) -> None:
+        self._removed: list[Row] = []
+        self._added: list[Row] = []
+
+    def __len__(self) -> int:
+        """Return how many were gathered."""
+        return len(self._removed) + len(self._added)
+
+    def compare(self, old: Node | None, new: Node | None) -> None:
+        """Compare what one owner held and holds."""
         old_sets = old.rrsets if old else NO_RRSETS
         new_sets = new.rrsets if new else NO_RRSETS
         for rtype in old_sets.keys() | new_sets.keys():
@@ -88,18 +106,21 @@ def difference_of(before: Zone, change: Change) -> Difference:
             is_same_set = was is not None and now is not None and was.ttl == now.ttl
             if was is not None:
                 gone = set(was.rdatas).difference(now.rdatas if is_same_set and now else ())
-                removed += [(was.owner, rtype, was.ttl, rdata) for rdata in gone]
+                self._removed += [(was.owner, rtype, was.ttl, rdata) for rdata in gone]
             if now is not None:
                 came = set(now.rdatas).difference(was.rdatas if is_same_set and was else ())
-                added += [(now.owner, rtype, now.ttl, rdata) for rdata in came]
-    return Difference(
-        next(iter(rows_of(before.soa))),
-        next(iter(rows_of(after.soa))),
-        removed,
-        added,
-        before.serial,
-        after.serial,
-    )
+                self._added += [(now.owner, rtype, now.ttl, rdata) for rdata in came]
+
+    def difference(self, before: Zone, after: Zone) -> Difference:
+        """Return what was gathered as the difference between two snapshots."""
+        return Difference(
+            next(iter(rows_of(before.soa))),
+            next(iter(rows_of(after.soa))),
+            self._removed,
+            self._added,
+            before.serial,
+            after.serial,
+        )
 
 
 def rows_of(rrset: RRset) -> Iterable[Row]:

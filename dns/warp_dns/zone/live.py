@@ -6,18 +6,22 @@ clashes with the static records is left out and named, the rest is published; a 
 is live is refused whole. Serials follow RFC 1982.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from warp_dns.errors import InvalidRecord, InvalidZone
 from warp_dns.message import names, records
-from warp_dns.message.records import NS, SOA, RRset, rrsets_from, soa_serial, soa_with_serial, type_text
-from warp_dns.zone.data import NO_RRSETS, Change, RRsets, Zone
-from warp_dns.zone.journal import Journal
+from warp_dns.message.records import SOA, rrsets_from, soa_with_serial, type_text
+from warp_dns.zone.compare import differing_names
+from warp_dns.zone.data import NO_RRSETS, Change, Edit, RRsets, Shard, Zone
+from warp_dns.zone.journal import Journal, Rows
 from warp_dns.zone.master import StaticRecords
 from warp_dns.zone.source import Records
+from warp_dns.zone.steps import Steps, finish, in_batches
 
 _NEVER_LIVE = frozenset([records.NS, records.SOA, records.DNAME])  # they would take other names with them
+_OWNERS_PER_STEP = 64
+MAX_FILE_ROWS = 10_000  # a new file with more differences is not told record by record: secondaries take it whole
 
 
 def serial_after(serial: int) -> int:
@@ -37,10 +41,12 @@ class Update:
 
     :ivar change: the next snapshot, or None when nothing differs.
     :ivar refused: a sentence for each live owner that was left out.
+    :ivar unused: what was made and is not needed; its owner lets go of it little by little.
     """
 
     change: Change | None
     refused: list[str] = field(default_factory=list)
+    unused: list[Shard] = field(default_factory=list)
 
 
 class LiveZone:
@@ -52,28 +58,59 @@ class LiveZone:
 
         :param serial: the first serial; None takes it from the static SOA.
         :param after: a serial that the zone had before; the first one is made to come after it.
-        :raises InvalidZone: if they make no zone.
         """
         self._static = static
-        self._cuts = static.cuts()
         self._live: dict[bytes, RRsets] = {}
         self._refused: dict[bytes, str] = {}
-        soa = static.owners[static.apex][SOA]
-        first = soa_serial(soa.rdatas[0]) if serial is None else serial
+        self._changed_meanwhile: set[bytes] | None = None  # names, while new static records are merged
+        first = static.zone.serial if serial is None else serial
         if after is not None and not is_newer(first, after):
             first = serial_after(after)
-        self.zone = _build(static, {}, first)
+        self.zone = static.zone.changed({}, first).zone
         self.journal = Journal()
 
     def replace_live(self, live: Records) -> Update:
         """Take these for all live records there are."""
+        return self.update(self.with_gone(live))
+
+    def with_gone(self, live: Records) -> Records:
+        """Return records with each owner that is live now and not among them, as gone."""
         gone = {names.to_text(owner): () for owner in self._live}
-        return self.update({**gone, **live})
+        return {**gone, **live}
 
     def update(self, live: Records) -> Update:
         """Take these for all live records of the owners named; an owner without any is gone."""
-        changes: dict[bytes, RRsets] = {}
+        return finish(self.updating(live))
+
+    def updating(self, live: Records) -> Steps[Update]:
+        """Do what `update` does, in short steps. Nothing else may change the zone between two of them."""
         refused: list[str] = []
+        edit: Edit | None = None
+        for names_ in in_batches(tuple(live), _OWNERS_PER_STEP):
+            if edit is not None:
+                yield
+            changes = self._take({name: live[name] for name in names_}, refused)
+            edit = edit or self.zone.edit()
+            edit.apply(changes)
+        if edit is None or not edit.touched:
+            return Update(None, refused)
+        edit.number(serial_after(self.zone.serial))
+        change = Change(edit.zone(), edit.touched)
+        rows = Rows()
+        for owners in in_batches(tuple(edit.touched), _OWNERS_PER_STEP):
+            if len(rows):
+                yield
+            for owner in owners:
+                rows.compare(self.zone.get(owner), change.zone.get(owner))
+        self.journal.note(rows.difference(self.zone, change.zone))
+        if self._changed_meanwhile is not None:
+            self._changed_meanwhile |= change.touched
+        self.zone = change.zone
+        return Update(change, refused)
+
+    def _take(self, live: Records, refused: list[str]) -> dict[bytes, RRsets]:
+        """Take these for all live records of the owners named, and return what differs from what is served."""
+        changes: dict[bytes, RRsets] = {}
         for text, members in live.items():
             try:
                 written = names.from_text(text)
@@ -88,11 +125,10 @@ class LiveZone:
                 self._live[owner] = rrsets
             else:
                 self._live.pop(owner, None)
-            merged = self._merge(owner, refused)
-            node = self.zone.get(owner)
-            if merged != (node.rrsets if node else NO_RRSETS):
+            merged = self._merge(self._static, self._refused, owner, refused)
+            if self._differs(owner, merged):
                 changes[owner] = merged
-        return self._advance(changes, serial_after(self.zone.serial), refused)
+        return changes
 
     def replace_static(self, static: StaticRecords) -> Update:
         """
@@ -100,35 +136,87 @@ class LiveZone:
 
         The serial becomes the static SOA's when that is newer, else the next one.
 
-        :raises InvalidZone: if they make no zone, or clash with a live record that is served now.
+        :raises InvalidZone: if they clash with a live record that is served now; nothing has changed then.
         """
-        before = self._static, self._cuts, self._refused
-        self._static, self._cuts, self._refused = static, static.cuts(), {}
-        try:
-            merged: dict[bytes, RRsets] = {}
-            for owner in self._live.keys() | static.owners.keys():
-                merged[owner] = self._merge(owner, [])
-            clashes = [text for owner, text in self._refused.items() if owner not in before[2]]
-            if clashes:
-                raise InvalidZone("; ".join(sorted(clashes)))
-            _build(static, {}, 0)
-        except InvalidZone:
-            self._static, self._cuts, self._refused = before
-            raise
-        for rrset in self.zone:
-            merged.setdefault(rrset.owner.lower(), NO_RRSETS)
-        changes = {owner: rrsets for owner, rrsets in merged.items() if self._differs(owner, rrsets)}
-        offered = soa_serial(static.owners[static.apex][SOA].rdatas[0])
-        serial = offered if is_newer(offered, self.zone.serial) else serial_after(self.zone.serial)
-        return self._advance(changes, serial, [])
+        return finish(self.replacing_static(static))
 
-    def _advance(self, changes: Mapping[bytes, RRsets], serial: int, refused: list[str]) -> Update:
-        if not changes:
-            return Update(None, refused)
-        change = self.zone.changed(changes, serial)
-        self.journal.note(self.zone, change)
-        self.zone = change.zone
-        return Update(change, refused)
+    def replacing_static(self, static: StaticRecords) -> Steps[Update]:
+        """
+        Do what `replace_static` does, in short steps; live records may change between two of them.
+
+        The next snapshot is made beside the one that is served and compared with it; names whose live records changed
+        meanwhile are done again at the end. One replacement at a time.
+        """
+        changed = self._changed_meanwhile = set()
+        try:
+            return (yield from self._replacing(static, changed))
+        finally:
+            self._changed_meanwhile = None
+
+    def _replacing(self, static: StaticRecords, changed: set[bytes]) -> Steps[Update]:
+        before, old = self.zone, self._static
+        refused: dict[bytes, str] = {}
+        edit = static.zone.edit()
+        for owners in in_batches(tuple(self._live), _OWNERS_PER_STEP):
+            edit.apply({owner: self._merge(static, refused, owner, []) for owner in owners})
+            yield
+        self._check_clashes(refused)
+        made = edit.zone()
+        touched: set[bytes] = set()
+        rows = Rows()
+        for name in differing_names(before, made):
+            if name is None:
+                yield
+            elif name != made.apex:
+                touched.add(name)
+                if len(rows) <= MAX_FILE_ROWS:
+                    rows.compare(before.get(name), made.get(name))
+        is_same_file = not touched and (yield from _is_same_table(old.zone, static.zone))
+        return self._finish_replacing(static, refused, made, touched, rows, changed, is_same_file=is_same_file)
+
+    def _finish_replacing(
+        self,
+        static: StaticRecords,
+        refused: dict[bytes, str],
+        made: Zone,
+        touched: set[bytes],
+        rows: Rows,
+        changed: set[bytes],
+        *,
+        is_same_file: bool,
+    ) -> Update:
+        """Do the last step: names that changed meanwhile, and the apex, are compared with what is served now."""
+        edit = made.edit()
+        edit.apply({name: self._merge(static, refused, name, []) for name in changed})
+        self._check_clashes(refused)
+        offered, serial = static.zone.serial, serial_after(self.zone.serial)
+        edit.number(offered if is_newer(offered, self.zone.serial) else serial)
+        zone = edit.zone()
+        has_stale_rows = not touched.isdisjoint(changed) or len(rows) > MAX_FILE_ROWS
+        for name in changed | edit.touched | {zone.apex}:
+            touched.discard(name)
+            node = zone.get(name)
+            if self._differs(name, NO_RRSETS if node is None else node.rrsets) or (name in zone) != (name in self.zone):
+                touched.add(name)
+                rows.compare(self.zone.get(name), node)
+        unused: list[Shard] = []
+        if is_same_file:  # the same content is held once
+            unused += static.zone.shards
+            static.zone = self._static.zone
+        self._static, self._refused = static, refused
+        if not touched:
+            return Update(None, unused=unused)
+        if has_stale_rows:
+            self.journal.clear()
+        else:
+            self.journal.note(rows.difference(self.zone, zone))
+        self.zone = zone
+        return Update(Change(zone, touched))
+
+    def _check_clashes(self, refused: Mapping[bytes, str]) -> None:
+        clashes = [text for owner, text in refused.items() if owner not in self._refused]
+        if clashes:
+            raise InvalidZone("; ".join(sorted(clashes)))
 
     def _differs(self, owner: bytes, rrsets: RRsets) -> bool:
         node = self.zone.get(owner)
@@ -137,36 +225,44 @@ class LiveZone:
             return _without_serial(rrsets) != _without_serial(present)
         return rrsets != present
 
-    def _merge(self, owner: bytes, refused: list[str]) -> RRsets:
-        """Return what an owner holds now; a live owner that clashes is noted as refused and left out."""
-        static = self._static.owners.get(owner, {})
+    def _merge(self, static: StaticRecords, refused: dict[bytes, str], owner: bytes, sentences: list[str]) -> RRsets:
+        """
+        Return what an owner holds, static and live; a live owner that clashes is left out.
+
+        :param refused: of each live owner that clashes, why.
+        :param sentences: where the same is noted as news.
+        """
+        fixed = static.get(owner)
         live = self._live.get(owner, NO_RRSETS)
-        self._refused.pop(owner, None)
+        refused.pop(owner, None)
         try:
             if live:
-                self._check_live(owner, live, static)
+                _check_live(static, owner, live, fixed)
         except InvalidRecord as error:
-            self._refused[owner] = str(error)
-            refused.append(str(error))
+            refused[owner] = str(error)
+            sentences.append(str(error))
             live = NO_RRSETS
-        return {**static, **live}
+        return {**fixed, **live}
 
-    def _check_live(self, owner: bytes, live: RRsets, static: RRsets) -> None:
-        text = names.to_text(owner)
+
+def _check_live(static: StaticRecords, owner: bytes, live: RRsets, fixed: RRsets) -> None:
+    text = names.to_text(owner)
+    cuts = static.cuts()
+    if cuts:
         for suffix in names.suffixes(owner):
-            if suffix in self._cuts:
-                raise InvalidRecord(f"{text} is published, but {self._cuts[suffix]} delegates {names.to_text(suffix)}")
-        for rtype in live:
-            if rtype in _NEVER_LIVE:
-                raise InvalidRecord(f"{text} {type_text(rtype)} is published, but never taken from a source")
-            if rtype in static:
-                place = self._static.places[owner, rtype]
-                raise InvalidRecord(f"{text} {type_text(rtype)} is published, but {place} holds it too")
-        try:
-            records.check_together(owner, [*static.values(), *live.values()])
-        except InvalidRecord as error:
-            places = {self._static.places[owner, rtype] for rtype in static}
-            raise InvalidRecord(f"{error}: published, and {', '.join(sorted(places))}") from error
+            if suffix in cuts:
+                raise InvalidRecord(f"{text} is published, but {cuts[suffix]} delegates {names.to_text(suffix)}")
+    for rtype in live:
+        if rtype in _NEVER_LIVE:
+            raise InvalidRecord(f"{text} {type_text(rtype)} is published, but never taken from a source")
+        if rtype in fixed:
+            place = static.place(owner, rtype)
+            raise InvalidRecord(f"{text} {type_text(rtype)} is published, but {place} holds it too")
+    try:
+        records.check_together(owner, [*fixed.values(), *live.values()])
+    except InvalidRecord as error:
+        places = {static.place(owner, rtype) for rtype in fixed}
+        raise InvalidRecord(f"{error}: published, and {', '.join(sorted(places))}") from error
 
 
 def _without_serial(rrsets: RRsets) -> dict[int, object]:
@@ -174,17 +270,12 @@ def _without_serial(rrsets: RRsets) -> dict[int, object]:
     return {**rrsets, SOA: (soa.ttl, soa_with_serial(soa.rdatas[0], 0))}
 
 
-def _build(static: StaticRecords, live: Mapping[bytes, RRsets], serial: int) -> Zone:
-    return Zone.build(static.apex, _numbered(static, live, serial))
-
-
-def _numbered(static: StaticRecords, live: Mapping[bytes, RRsets], serial: int) -> Iterable[RRset]:
-    for owner in static.owners.keys() | live.keys():
-        for rrset in {**static.owners.get(owner, {}), **live.get(owner, {})}.values():
-            if rrset.type == SOA:
-                yield RRset(rrset.owner, SOA, rrset.ttl, (soa_with_serial(rrset.rdatas[0], serial),))
-            else:
-                yield rrset
-
-
-__all__ = ["NS", "LiveZone", "Update", "is_newer", "serial_after"]
+def _is_same_table(before: Zone, after: Zone) -> Steps[bool]:
+    """Return whether two snapshots hold the same records in as many shards."""
+    if len(before.shards) != len(after.shards):
+        return False
+    for old, new in zip(before.shards, after.shards, strict=True):
+        if old != new:
+            return False
+        yield
+    return True

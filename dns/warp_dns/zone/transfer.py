@@ -7,8 +7,8 @@ client takes it. The snapshot is immutable, so a zone that changes meanwhile is 
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
+from warp_dns.addresses import is_within, parse_networks
 from warp_dns.errors import InvalidRecord, InvalidSettings
 from warp_dns.message import names
 from warp_dns.message.codes import SERVFAIL
@@ -17,11 +17,13 @@ from warp_dns.message.records import IXFR, SOA
 from warp_dns.message.reply import without_records
 from warp_dns.message.tsig import Signature
 from warp_dns.message.wire import HEADER_BYTES, MessageBuffer
-from warp_dns.zone.data import Zone
+from warp_dns.zone.data import Zone, rrsets_of
 from warp_dns.zone.journal import Difference, Journal, Row, rows_of
 from warp_dns.zone.live import is_newer
+from warp_dns.zone.packed import single_row
 
 _SMALL_TRANSFER = 1000  # records; below it the whole zone is not worth counting against the differences
+_RECORDS_PER_STEP = 32  # some 0.2 ms
 MESSAGE_BYTES = 16000  # where compression pointers end (RFC 1035 §4.1.4); larger messages only waste
 
 
@@ -34,14 +36,7 @@ class TransferRule:
 
         :raises InvalidSettings: if a network or key name is not valid.
         """
-        self._networks: list[IPv4Network | IPv6Network] = []
-        for index, text in enumerate(networks):
-            try:
-                self._networks.append(ip_network(text))
-            except ValueError as error:
-                raise InvalidSettings(
-                    f"transfer.networks[{index}]: expected a network such as 192.0.2.0/24, got {text!r} ({error})"
-                ) from error
+        self._networks = parse_networks(networks, "transfer.networks")
         found = set()
         for index, key in enumerate(keys):
             try:
@@ -54,10 +49,8 @@ class TransferRule:
         """Whether a client at an address, with that verified signature or none, may."""
         if not self._networks and not self._keys:
             return False
-        if self._networks:
-            address = ip_address(host.partition("%")[0])
-            if not any(address in network for network in self._networks):
-                return False
+        if self._networks and not is_within(host, self._networks):
+            return False
         return not self._keys or (signature is not None and signature.key_name in self._keys)
 
 
@@ -83,10 +76,14 @@ class Transfer:
         reply = without_records(self.query, SERVFAIL, b"")
         return reply if self.signature is None else self.signature.sign(reply, now)
 
-    def signed_messages(self, clock: Callable[[], float]) -> Iterator[bytes]:
-        """Yield the messages; each is signed if the query was (RFC 8945 §5.3.1)."""
+    def signed_messages(self, clock: Callable[[], float]) -> Iterator[bytes | None]:
+        """
+        Yield the messages; each is signed if the query was (RFC 8945 §5.3.1).
+
+        Between two messages None is yielded after each short step of the work on the next.
+        """
         for message in _pack(self.query, self._rows(), self.signature.size if self.signature else 0):
-            if self.signature is None:
+            if message is None or self.signature is None:
                 yield message
             else:
                 yield self.signature.sign(message, int(clock()), is_one_of_several=True)
@@ -98,9 +95,7 @@ class Transfer:
         if differences == []:
             return  # RFC 1995 §2: the client is up to date
         if differences is None:
-            for rrset in self.zone:
-                if rrset.type != SOA:
-                    yield from rows_of(rrset)
+            yield from _zone_rows(self.zone)
         else:
             for difference in differences:
                 yield difference.old_soa
@@ -134,8 +129,24 @@ def read_ixfr_serial(query: Query) -> int | None:
     return int.from_bytes(data[end - 20 : end - 16], "big") if end - 20 >= at + 10 else None
 
 
-def _pack(query: Query, rows: Iterable[Row], reserve: int) -> Iterator[bytes]:
-    """Put rows into messages; the question is in the first one only (RFC 5936 §2.2.1)."""
+def _zone_rows(zone: Zone) -> Iterator[Row]:
+    """Yield every record but the SOA."""
+    for shard in zone.shards:
+        for name, entry in shard.items():
+            if isinstance(entry, bytes) and (one := single_row(entry)) is not None:
+                yield (name, *one)
+                continue
+            for rrset in rrsets_of(name, entry).values():
+                if rrset.type != SOA:
+                    yield from rows_of(rrset)
+
+
+def _pack(query: Query, rows: Iterable[Row], reserve: int) -> Iterator[bytes | None]:
+    """
+    Put rows into messages; the question is in the first one only (RFC 5936 §2.2.1).
+
+    Yields None after each short step of the work on a message.
+    """
     limit = MESSAGE_BYTES - reserve
     question = query.data[HEADER_BYTES : query.question_end]
     buffer, count = _start(question), 0
@@ -146,6 +157,8 @@ def _pack(query: Query, rows: Iterable[Row], reserve: int) -> Iterator[bytes]:
             buffer, count = _start(question), 0
         buffer.put_record(owner, rtype, ttl, rdata)
         count += 1
+        if not count % _RECORDS_PER_STEP:
+            yield None
     yield _finish(query, buffer, count, bool(question))
 
 
@@ -163,6 +176,3 @@ def _start(question: bytes) -> MessageBuffer:
 def _finish(query: Query, buffer: MessageBuffer, count: int, has_question: bool) -> bytes:
     header = query.data[:2] + b"\x84\0" + (b"\0\1" if has_question else b"\0\0") + count.to_bytes(2, "big") + bytes(4)
     return header + bytes(buffer.data[HEADER_BYTES:])
-
-
-__all__ = ["Transfer", "TransferRule", "read_ixfr_serial"]

@@ -4,14 +4,15 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from warp_dns.errors import InvalidSettings
 from warp_dns.serve.limits import ResponseRateLimit, pack
+from warp_dns.settings import RateLimitSettings
 
 
 class ResponseRateLimitTests(SynchronousTestCase):
-    """Counting replies by network."""
+    """Counting replies by network, kind and name."""
 
-    def flood(self, limit: ResponseRateLimit, host: str, queries: int) -> int:
+    def flood(self, limit: ResponseRateLimit, host: str, queries: int, counted_as: bytes = b"a") -> int:
         """Ask so often, and return how often that was over the rate."""
-        return sum(limit.is_over(limit.network_of(host)) for _ in range(queries))
+        return sum(limit.is_over(limit.network_of(host), counted_as) for _ in range(queries))
 
     def test_the_rate_holds_for_a_network(self) -> None:
         """Addresses of one network share the rate, others have their own, IPv6 likewise."""
@@ -22,6 +23,32 @@ class ResponseRateLimitTests(SynchronousTestCase):
         self.assertEqual(self.flood(limit, "2001:db8:0:1::1", 10), 0)
         self.assertEqual(self.flood(limit, "2001:db8:0:2::1%eth0", 5), 5)
         self.assertEqual(self.flood(limit, "2001:db8:0:100::1", 5), 0)
+
+    def test_each_kind_and_name_has_its_own_rate(self) -> None:
+        """What a network is sent of one kind and name is counted apart from the rest."""
+        limit = ResponseRateLimit(rate=10)
+        for counted_as in (b"aone", b"atwo", b"done", b"n"):
+            self.assertEqual(self.flood(limit, "192.0.2.1", 10, counted_as), 0)
+            self.assertEqual(self.flood(limit, "192.0.2.1", 5, counted_as), 5)
+
+    def test_everything_together_has_a_rate(self) -> None:
+        """The second rate holds over all kinds and names, for each network, and goes on with the clock."""
+        limit = ResponseRateLimit(rate=10, all_rate=25)
+        over = [self.flood(limit, "192.0.2.1", 10, name) for name in (b"a", b"b", b"c", b"d")]
+        self.assertEqual(over, [0, 0, 5, 10])
+        self.assertEqual(self.flood(limit, "192.0.3.1", 10), 0)
+        for _ in range(3):
+            limit.tick()
+        self.assertEqual(self.flood(limit, "192.0.2.1", 10), 0)
+
+    def test_an_honest_resolver_is_answered(self) -> None:
+        """2,000 queries a second for 200 names from one address, six seconds long: none is over the default rates."""
+        settings = RateLimitSettings()
+        limit = ResponseRateLimit(rate=settings.responses_per_second, all_rate=settings.all_per_second)
+        network = limit.network_of("192.0.2.1")
+        for _ in range(6):
+            self.assertFalse(any(limit.is_over(network, b"a%d" % (number % 200)) for number in range(2000)))
+            limit.tick()
 
     def test_a_flood_is_not_let_go_by_the_clock(self) -> None:
         """Who keeps asking stays limited; who stops is free within a few windows."""
@@ -55,12 +82,12 @@ class ResponseRateLimitTests(SynchronousTestCase):
 
     def test_a_full_table_shares_counts(self) -> None:
         """Beyond its size the table grows by the shared counts only, and a flood from ever new networks is limited."""
-        limit = ResponseRateLimit(rate=10, max_networks=100)
+        limit = ResponseRateLimit(rate=10, max_keys=100)
         over = sum(
-            limit.is_over(limit.network_of(f"10.{number >> 8 & 255}.{number & 255}.1")) for number in range(60000)
+            limit.is_over(limit.network_of(f"10.{number >> 8 & 255}.{number & 255}.1"), b"a") for number in range(60000)
         )
         self.assertGreater(over, 40000)
-        self.assertLessEqual(len(limit._counts), 100 + 1024)
+        self.assertLessEqual(len(limit._by_kind.counts), 100 + 1024)
 
     def test_the_memory_of_exempt_hosts_is_bounded(self) -> None:
         """Hosts are remembered up to a number."""

@@ -1,5 +1,7 @@
 """Tests of `warp_dns.serve.replica`."""
 
+from collections.abc import Iterable
+
 import msgspec
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -10,11 +12,21 @@ from warp_dns.serve import replica
 from warp_dns.settings import EdgeSettings, Secrets, ServerSettings
 from warp_dns.zone.data import Zone
 from warp_dns.zone.journal import rows_of
+from warp_dns.zone.steps import finish
 
 
 def contents(zone: Zone) -> set[object]:
     """Return every record of a zone."""
     return {row for rrset in zone for row in rows_of(rrset)}
+
+
+def staged(parts: Iterable[replica.Order]) -> dict[bytes, replica.Records]:
+    """Return what was staged, as a worker gathers it."""
+    owners: dict[bytes, replica.Records] = {}
+    for part in parts:
+        assert isinstance(part, replica.Stage)
+        owners.update(part.owners)
+    return owners
 
 
 class ReplicaTests(SynchronousTestCase):
@@ -32,9 +44,9 @@ class ReplicaTests(SynchronousTestCase):
     def test_a_zone_arrives_whole(self) -> None:
         """A snapshot and the changes after it make the same zone, edges included, at the same serial."""
         zone = zone_of("a.b 5 A 192.0.2.1\nc 5 TXT x")
-        served = self.travel(replica.serve(zone))
-        assert isinstance(served, replica.Serve)
-        copy = Zone.build(served.apex, served.rrsets)
+        *parts, served = [self.travel(order) for order in replica.serving(zone)]
+        self.assertEqual(served, replica.Serve(zone.apex))
+        copy = finish(replica.building(zone.apex, staged(parts)))
         owner = wire("e.example.org")
         rrset = RRset(owner, records.A, 5, (b"\1" * 4, b"\2" * 4), ("e1", "e2"))
         for serial, changes in (
@@ -43,9 +55,10 @@ class ReplicaTests(SynchronousTestCase):
             (10, {wire("example.org"): dict(zone.at_apex.rrsets), wire("c.example.org"): {}}),
         ):
             change = zone.changed(changes, serial)
-            told = self.travel(replica.advance(change))
+            *parts, told = [self.travel(order) for order in replica.advancing(change)]
             assert isinstance(told, replica.Advance)
-            zone, copy = change.zone, replica.changed(copy, told).zone
+            owners = {**staged(parts), **dict(told.owners)}
+            zone, copy = change.zone, finish(replica.changing(copy, told.serial, owners)).zone
             self.assertEqual(contents(copy), contents(zone))
             self.assertEqual((copy.serial, len(copy)), (serial, len(zone)))
         node = copy.get(owner)

@@ -15,7 +15,7 @@ from tests.dns.helpers import edns_option, question, responder_for, show, wire, 
 from warp_dns.message import records
 from warp_dns.message.cookies import CookieJar
 from warp_dns.message.records import RRset
-from warp_dns.message.tsig import KeyRing
+from warp_dns.message.tsig import KeyRing, Signature
 from warp_dns.serve.limits import ResponseRateLimit
 from warp_dns.settings import EdgeSettings, IdentitySettings, PlacesSettings, RegionSettings
 from warp_dns.zone.places import Places
@@ -228,13 +228,46 @@ class RateTests(ResponderCase):
         self.responder = responder_for(ZONE, limit=ResponseRateLimit(rate=3, exempt=["203.0.113.0/24"]))
 
     def test_past_the_rate_there_is_silence_or_tc(self) -> None:
-        """Different names count together; every second query past the rate gets TC and no records."""
+        """Names that do not exist count together; every second query past the rate gets TC and no records."""
         made = [self.responder.respond(question(f"n{n}.example.org", "A"), HOST) for n in range(7)]
         self.assertEqual([reply is None for reply in made], [False, False, False, True, False, True, False])
         assert made[4] is not None
         reply = dns.message.from_wire(made[4])
         self.assertTrue(reply.flags & dns.flags.TC)
         self.assertEqual((reply.answer, reply.authority), ([], []))
+
+    def test_each_name_has_its_own_rate(self) -> None:
+        """A resolver that asks for many names gets them all; each of them is held to the rate, whatever the type."""
+        made = [self.ask(name, "A") for name in ("app", "ns1", "www", "app", "ns1", "www")]
+        self.assertEqual([bool(reply.flags & dns.flags.TC) for reply in made], [False] * 6)
+        self.ask("app", "AAAA")
+        made_again = [self.responder.respond(question("app.example.org", "A"), HOST) for _ in range(3)]
+        self.assertEqual(sum(reply is not None and not reply[2] & 2 for reply in made_again), 1)
+
+    def test_all_names_together_have_a_rate(self) -> None:
+        """A forger with a list of names gets no more than the second rate, over all names."""
+        self.responder = responder_for(ZONE, limit=ResponseRateLimit(rate=3, all_rate=5, slip=0))
+        queries = [question(f"{name}.example.org", rtype) for name in ("app", "ns1", "www") for rtype in ("A", "MX")]
+        made = [self.responder.respond(query, HOST) for query in queries * 2]
+        self.assertEqual([reply is not None for reply in made], [True] * 5 + [False] * 7)
+
+    def test_a_signature_is_counted_before_it_is_checked(self) -> None:
+        """Forged signatures cost a digest each up to the rate, and nothing beyond."""
+        checked = []
+
+        class Keys(KeyRing):
+            def verify(self, data: bytes, tsig_at: int, now: int) -> Signature:
+                checked.append(now)
+                return super().verify(data, tsig_at, now)
+
+        keys = Keys([("k", "hmac-sha256", bytes(32))])
+        self.responder = responder_for(ZONE, keys=keys, limit=ResponseRateLimit(rate=3, slip=0))
+        message = dns.message.make_query("app.example.org", "A")
+        message.use_tsig(dns.tsig.Key("k.", bytes(range(32)), "hmac-sha256."))
+        data = message.to_wire()
+        assert isinstance(data, bytes)
+        made = [self.responder.respond(data, HOST) for _ in range(9)]
+        self.assertEqual((len(checked), sum(reply is not None for reply in made)), (3, 3))
 
     def test_errors_count_as_well(self) -> None:
         """FORMERR and NOTIMP are no way around the limit."""
@@ -322,7 +355,7 @@ class KeptReplyTests(ResponderCase):
         data = question("app.example.org", "A")
         made = self.responder.respond(data, HOST)
         assert made is not None
-        self.assertEqual(self.responder.replies[data[2:]].whole, made[2:])
+        self.assertEqual(self.responder.replies.by_query[data[2:]].whole, made[2:])
 
     def test_what_does_not_come_again_is_not_kept(self) -> None:
         """Names that do not exist, mixed case, cookies, subnets, and anything over TCP are not."""
@@ -331,7 +364,7 @@ class KeptReplyTests(ResponderCase):
         for asked in (dns.edns.CookieOption(b"12345678", b""), dns.edns.ECSOption("192.0.2.0", 24)):
             self.ask("app", "A", use_edns=0, options=[asked])
         self.responder.respond_stream(question("app.example.org", "A"), HOST)
-        self.assertEqual(self.responder.replies, {})
+        self.assertEqual(self.responder.replies.by_query, {})
 
     def test_a_change_drops_what_it_touches(self) -> None:
         """After a change of a name its reply is gone, and others are still there."""
@@ -340,14 +373,16 @@ class KeptReplyTests(ResponderCase):
         owner = wire("app.example.org")
         text = RRset(owner, records.TXT, 5, (b"\1x",))
         self.responder.advance(ZONE.changed({owner: {records.TXT: text}}, 8))
-        self.assertEqual([key[10:14] for key in self.responder.replies], [b"\x03ns1"])
+        true = {key[10:14] for key, kept in self.responder.replies.by_query.items() if kept.validity.holds}
+        self.assertEqual(true, {b"\x03ns1"})
+        self.assertEqual(len(self.ask("app", "A").answer), 0)
 
     def test_their_number_is_bounded(self) -> None:
         """At the limit they are dropped and begin anew."""
         self.responder = responder_for(ZONE, max_replies=10)
         for number in range(25):
             self.ask("app", f"TYPE{1000 + number}")
-        self.assertEqual(len(self.responder.replies), 5)
+        self.assertEqual(len(self.responder.replies.by_query), 5)
 
 
 class ZoneTests(ResponderCase):
@@ -366,7 +401,7 @@ class ZoneTests(ResponderCase):
         self.ask("app", "A")
         self.responder.withdraw(wire("example.org"))
         self.assertEqual(self.ask("app", "A").rcode(), dns.rcode.REFUSED)
-        self.assertEqual(self.responder.replies, {})
+        self.assertEqual(self.responder.replies.by_query, {})
 
     def test_a_suspended_zone_is_servfail(self) -> None:
         """A zone that is not known to be true is answered with SERVFAIL until it is."""

@@ -8,8 +8,8 @@ from tests.dns.helpers import wire, zone_of
 from warp_dns.message import records
 from warp_dns.message.answer import Order
 from warp_dns.message.records import RRset
-from warp_dns.message.wire import compile_answer
-from warp_dns.zone.cache import AnswerCache
+from warp_dns.message.wire import Validity, compile_answer
+from warp_dns.zone.cache import MANY_NAMES, AnswerCache
 from warp_dns.zone.data import Zone
 from warp_dns.zone.lookup import lookup
 
@@ -44,19 +44,19 @@ class AnswerCacheTests(SynchronousTestCase):
         def emptied() -> None:
             self.emptied += 1
 
-        return AnswerCache(zone, emptied, limit)
+        return AnswerCache(zone, emptied, dict.clear, limit)
 
-    def change(self, owner: str, *rrsets: RRset) -> list[bytes]:
-        """Change one owner, and return the keys of what is stale."""
+    def change(self, owner: str, *rrsets: RRset) -> None:
+        """Change one owner."""
         changes = {wire(owner): {rrset.type: rrset for rrset in rrsets}}
         change = self.cache.zone.changed(changes, self.cache.zone.serial + 1)
-        return self.cache.advance(change.zone, change.touched)
+        self.cache.advance(change.zone, change.touched)
 
-    def keep(self, name: str, rtype: int, key: bytes) -> None:
-        """Ask, as if a reply made of the answer were kept under a key."""
+    def keep(self, name: str, rtype: int) -> Validity:
+        """Ask, and return what tells whether a reply made of the answer is still true."""
         compiled = self.cache.find(wire(name), rtype)
-        assert compiled.keys is not None
-        compiled.keys.add(key)
+        self.assertTrue(compiled.keeps_replies)
+        return compiled.validity
 
     def test_an_answer_is_compiled_once(self) -> None:
         """The same question gets the same object."""
@@ -79,34 +79,60 @@ class AnswerCacheTests(SynchronousTestCase):
 
     def test_a_change_makes_stale_what_looked_at_the_name(self) -> None:
         """Aliases of a changed name and those that add its addresses go; others stay."""
-        for name, rtype, key in (
-            ("a.example.org", records.A, b"a"),
-            ("b.example.org", records.A, b"b"),
-            ("m.example.org", records.MX, b"m"),
-            ("ns1.example.org", records.A, b"k"),
-        ):
-            self.keep(name, rtype, key)
-        self.assertEqual(
-            sorted(self.change("a.example.org", data(wire("a.example.org"), records.A))), [b"a", b"b", b"m"]
-        )
-        self.assertEqual(self.change("new.w.example.org", data(wire("new.w.example.org"), records.A)), [])
+        stale = [self.keep(f"{name}.example.org", rtype) for name, rtype in (("a", 1), ("b", 1), ("m", records.MX))]
+        true = self.keep("ns1.example.org", records.A)
+        self.change("a.example.org", data(wire("a.example.org"), records.A))
+        self.assertEqual([each.holds for each in (*stale, true)], [False, False, False, True])
+        self.change("new.w.example.org", data(wire("new.w.example.org"), records.A))
+        self.assertTrue(true.holds)
 
     def test_a_new_serial_makes_negative_answers_stale(self) -> None:
-        """Whatever holds the SOA goes at each serial."""
-        self.keep("a.example.org", records.TXT, b"n")
-        self.keep("example.org", records.SOA, b"s")
-        self.keep("example.org", records.NS, b"k")
-        self.assertEqual(sorted(self.change("new.example.org", data(wire("new.example.org"), records.A))), [b"n", b"s"])
+        """Whatever holds the SOA goes at each serial, and is made anew when it is asked for."""
+        stale = [self.keep("a.example.org", records.TXT), self.keep("example.org", records.SOA)]
+        true = self.keep("example.org", records.NS)
+        self.change("new.example.org", data(wire("new.example.org"), records.A))
+        self.assertEqual([each.holds for each in (*stale, true)], [False, False, True])
+        self.assertTrue(self.keep("a.example.org", records.TXT).holds)
+        self.assertEqual(len(self.cache), 3)
+
+    def test_a_change_of_many_names_begins_anew(self) -> None:
+        """When thousands of names change, all answers go at once, and whoever kept replies is told."""
+        self.keep("a.example.org", records.A)
+        owners = [wire(f"n{number}.example.org") for number in range(MANY_NAMES + 1)]
+        change = self.zone.changed({owner: {records.A: data(owner, records.A)} for owner in owners}, 8)
+        self.cache.advance(change.zone, change.touched)
+        self.assertEqual((len(self.cache), self.emptied), (0, 1))
+        self.assertEqual(self.cache.find(owners[0], records.A).flags[1], 0)
 
     def test_replies_of_shared_answers_are_not_kept(self) -> None:
         """A name that does not exist comes once; whole replies are for those that do."""
-        self.assertIsNone(self.cache.find(wire("nothing.example.org"), records.A).keys)
-        self.assertIsNone(self.cache.find(wire("x.w.example.org"), records.A).keys)
+        self.assertFalse(self.cache.find(wire("nothing.example.org"), records.A).keeps_replies)
+        self.assertFalse(self.cache.find(wire("x.w.example.org"), records.A).keeps_replies)
 
     def test_a_substitution_is_not_kept(self) -> None:
         """What a DNAME makes depends on the very name, and is made each time."""
-        self.assertIsNone(self.cache.find(wire("x.old.example.org"), records.A).keys)
+        self.assertFalse(self.cache.find(wire("x.old.example.org"), records.A).keeps_replies)
         self.assertEqual(len(self.cache), 0)
+
+    def test_answers_are_counted_by_what_brought_them_about(self) -> None:
+        """Names that can be made up without end count as one, those that exist each for itself."""
+        zone = zone_of("a 5 A 192.0.2.1\n*.w 5 A 192.0.2.2\nold 5 DNAME new\nsub 5 NS ns1\nw2 5 TXT x")
+        cache = self.make(zone)
+
+        def counted(name: str, rtype: int = records.A) -> bytes:
+            return cache.find(wire(f"{name}.example.org"), rtype).counted_as
+
+        for one, other in (("x", "y"), ("x.w", "y.w"), ("x.old", "y.old"), ("x.sub", "y.sub"), ("x", "z.a")):
+            self.assertEqual(counted(one), counted(other))
+        kinds = [
+            counted("a"),
+            counted("ns1"),
+            counted("a", records.TXT),
+            counted("x"),
+            counted("x.w"),
+            counted("x.sub"),
+        ]
+        self.assertEqual(len(set(kinds)), len(kinds))
 
     def test_a_full_cache_is_emptied(self) -> None:
         """At the limit everything goes, and whoever kept replies is told."""

@@ -1,14 +1,18 @@
 """Tests of `warp_dns.zone.live`."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.dns.helpers import APEX, static, wire
 from warp_dns.errors import InvalidZone
 from warp_dns.message import records
-from warp_dns.zone.live import LiveZone, is_newer, serial_after
+from warp_dns.zone import live as live_module
+from warp_dns.zone.data import Zone
+from warp_dns.zone.journal import Row, rows_of
+from warp_dns.zone.live import LiveZone, Update, is_newer, serial_after
 from warp_dns.zone.source import Record
+from warp_dns.zone.steps import Steps
 
 HEAD = APEX.replace(" 7 ", " 9 ")
 
@@ -167,3 +171,101 @@ class LiveZoneTests(SynchronousTestCase):
         differences = self.live.journal.since(100, 102)
         assert differences is not None
         self.assertEqual([(len(d.removed), len(d.added)) for d in differences], [(0, 1), (1, 0)])
+
+
+def all_rows(zone: Zone) -> set[Row]:
+    """Return every record of a zone but the SOA."""
+    return {row for rrset in zone if rrset.type != records.SOA for row in rows_of(rrset)}
+
+
+FILES = st.dictionaries(st.sampled_from(["a", "b", "c.b", "d"]), st.integers(1, 3), max_size=4)
+LIVE = st.dictionaries(st.sampled_from(["a", "b", "c.b", "e.d", "f"]), st.integers(0, 3), max_size=2)
+
+
+class StepsTests(SynchronousTestCase):
+    """Long changes, done in steps."""
+
+    @settings(max_examples=200, deadline=None)
+    @given(FILES, FILES, LIVE, st.lists(LIVE, max_size=4))
+    def test_live_records_change_meanwhile(
+        self, old: dict[str, int], new: dict[str, int], before: dict[str, int], meanwhile: list[dict[str, int]]
+    ) -> None:
+        """
+        Whatever changes while a new file is merged, the outcome is that of merging it afterwards.
+
+        What it says it touched is what differs, and the journal's difference, when there is one, leads there.
+        """
+
+        def text(addresses: dict[str, int], rtype: str) -> str:
+            return "".join(f"{name} 5 {rtype} 192.0.2.{number}\n" for name, number in addresses.items())
+
+        def published(addresses: dict[str, int]) -> dict[str, list[Record]]:
+            return {
+                f"{name}.example.org": [Record(f"{name}.example.org", "TXT", 5, f"v{number}")] if number else []
+                for name, number in addresses.items()
+            }
+
+        live = LiveZone(static(text(old, "A")), 100)
+        live.update(published(before))
+        steps = live.replacing_static(static(text(new, "A")))
+        for change in meanwhile:
+            next(steps, None)
+            live.update(published(change))
+        served = live.zone
+        try:
+            while True:
+                next(steps)
+        except StopIteration as done:
+            update: Update = done.value
+        expected = LiveZone(static(text(new, "A")))
+        for change in (before, *meanwhile):
+            expected.update(published(change))
+        self.assertEqual(all_rows(live.zone), all_rows(expected.zone))
+        self.assertEqual(len(live.zone), len(expected.zone))
+        names_of = [{name for shard in zone.shards for name in shard} for zone in (served, live.zone)]
+        differing = {row[0] for row in all_rows(served) ^ all_rows(live.zone)} | names_of[0] ^ names_of[1]
+        self.assertEqual(differing, set(update.change.touched) if update.change else set())
+        found = live.journal.since(served.serial, live.zone.serial) if update.change else None
+        if found is not None:
+            rows = all_rows(served)
+            for difference in found:
+                self.assertTrue(rows.issuperset(difference.removed))
+                rows = (rows - set(difference.removed)) | set(difference.added)
+            self.assertEqual(rows, all_rows(live.zone))
+
+    def test_the_same_file_is_held_once(self) -> None:
+        """A file that says the same leaves the snapshot alone, and hands back what was made in vain."""
+        live = LiveZone(static("www 5 A 192.0.2.80"), 100)
+        before = live.zone
+        update = live.replace_static(static("; moved down a line\nwww 5 A 192.0.2.80"))
+        self.assertIsNone(update.change)
+        self.assertIs(live.zone, before)
+        self.assertEqual(sum(map(len, update.unused)), 3)
+        problem = live.update({"www.example.org": [address("www.example.org")]}).refused
+        self.assertIn("test.zone:6 holds it too", problem[0])
+
+    def test_a_file_of_many_differences_is_not_told_record_by_record(self) -> None:
+        """Beyond the limit the journal has nothing that leads to the new serial, so secondaries take the whole zone."""
+        self.patch(live_module, "MAX_FILE_ROWS", 10)
+        live = LiveZone(static("".join(f"n{number} 5 A 192.0.2.1\n" for number in range(20))), 100)
+        live.replace_static(static("".join(f"n{number} 5 A 192.0.2.2\n" for number in range(20))))
+        self.assertIsNone(live.journal.since(100, 101))
+        live.update({"app.example.org": [address("app.example.org")]})
+        self.assertIsNotNone(live.journal.since(101, 102))
+
+    def test_many_live_names_are_taken_in_steps(self) -> None:
+        """A snapshot of many names is one change at the end of its steps, and nothing before."""
+        live = LiveZone(static(""), 100)
+        names = [f"n{number}.example.org" for number in range(500)]
+        steps: Steps[Update] = live.updating({name: [address(name)] for name in names})
+        count = 0
+        try:
+            while True:
+                next(steps)
+                self.assertEqual(live.zone.serial, 100)
+                count += 1
+        except StopIteration as done:
+            update: Update = done.value
+        self.assertGreater(count, 4)
+        assert update.change is not None
+        self.assertEqual((live.zone.serial, len(update.change.touched), len(live.zone)), (101, 500, 502))

@@ -23,14 +23,14 @@ class SettingsTests(SynchronousTestCase):
     def test_settings_make_an_apex(self) -> None:
         """SOA, NS and addresses come from the settings; the first server is the primary."""
         zone = static_records(NAMED)
-        at_apex = zone.owners[wire("example.org")]
+        at_apex = zone.get(wire("example.org"))
         self.assertEqual(
             records.show_rdata(records.SOA, at_apex[records.SOA].rdatas[0]),
             "ns1.example.org. hostmaster.Example.Org. 0 3600 600 1209600 10",
         )
         self.assertEqual(len(at_apex[records.NS].rdatas), 2)
-        self.assertEqual(set(zone.owners[wire("ns1.example.org")]), {records.A, records.AAAA})
-        self.assertNotIn(wire("ns.example.net"), zone.owners)
+        self.assertEqual(set(zone.get(wire("ns1.example.org"))), {records.A, records.AAAA})
+        self.assertNotIn(wire("ns.example.net"), zone.zone)
 
     def test_a_zone_without_servers_is_refused(self) -> None:
         """Without name servers in settings or file there is no zone, and the sentence says where to write them."""
@@ -80,14 +80,14 @@ $ORIGIN deep.example.org.
 www TXT "one" "two"
 """,
         )
-        self.assertEqual(zone.owners[wire("www.deep.example.org")][records.TXT].ttl, 3600)
-        self.assertEqual(zone.owners[wire("ns.example.org")][records.A].ttl, 300)
-        self.assertEqual(zone.places[wire("www.deep.example.org"), records.TXT], "test.zone:8")
+        self.assertEqual(zone.get(wire("www.deep.example.org"))[records.TXT].ttl, 3600)
+        self.assertEqual(zone.get(wire("ns.example.org"))[records.A].ttl, 300)
+        self.assertEqual(zone.place(wire("www.deep.example.org"), records.TXT), "test.zone:8")
 
     def test_a_file_beside_settings_needs_no_ttl(self) -> None:
         """The zone's own TTL counts until the file says another."""
         zone = static_records(NAMED, b"www A 192.0.2.1\n")
-        self.assertEqual(zone.owners[wire("www.example.org")][records.A].ttl, 300)
+        self.assertEqual(zone.get(wire("www.example.org"))[records.A].ttl, 300)
 
     def refused(self, text: str, problem: str) -> None:
         """Expect a file to be refused."""
@@ -123,7 +123,7 @@ www TXT "one" "two"
 
     def test_repeats_are_no_mistake(self) -> None:
         """The same record twice is one record (RFC 2181 §5); its lower TTL counts."""
-        rrset = static("w 9 A 192.0.2.1\nw 5 A 192.0.2.2\nw 7 A 192.0.2.1").owners[wire("w.example.org")][records.A]
+        rrset = static("w 9 A 192.0.2.1\nw 5 A 192.0.2.2\nw 7 A 192.0.2.1").get(wire("w.example.org"))[records.A]
         self.assertEqual((rrset.ttl, len(rrset.rdatas)), (5, 2))
 
     def test_cuts_are_told(self) -> None:

@@ -16,7 +16,7 @@ from warp_dns.message.query import read_query
 from warp_dns.message.records import RRset
 from warp_dns.message.tsig import KeyRing, Signature
 from warp_dns.zone.data import Zone
-from warp_dns.zone.journal import Journal
+from warp_dns.zone.journal import Journal, difference_of
 from warp_dns.zone.transfer import MESSAGE_BYTES, Transfer, TransferRule, read_ixfr_serial
 
 SECRET = bytes(range(32))
@@ -44,14 +44,15 @@ class TransferTests(SynchronousTestCase):
             rrset = RRset(owner, records.A, 5, (bytes([10, 0, 0, number]),))
             changes = {owner: {records.A: rrset}, wire(f"n{number}.example.org"): {}}
             change = self.zone.changed(changes, self.zone.serial + 1)
-            self.journal.note(self.zone, change)
+            self.journal.note(difference_of(self.zone, change))
             self.zone = change.zone
 
     def transfer(self, query: dns.message.Message, signature: Signature | None = None) -> list[bytes]:
         """Return the messages that answer a query."""
         data = query.to_wire()
         assert isinstance(data, bytes)
-        return list(Transfer(read_query(data), self.zone, self.journal, signature).signed_messages(lambda: 1_000_000.0))
+        transfer = Transfer(read_query(data), self.zone, self.journal, signature)
+        return [message for message in transfer.signed_messages(lambda: 1_000_000.0) if message is not None]
 
     def take(self, messages: list[bytes], zone: dns.zone.Zone, rdtype: str, serial: int | None = None) -> None:
         """Have dnspython take messages as a secondary, to the end and no further."""

@@ -107,7 +107,7 @@ class TcpTests(TestCase):
         count = 60000
         client.send(*[query] * count)
         await deferLater(reactor, 0.5)
-        [connection] = self.server._tcp._open
+        [[connection]] = self.server._tcp._networks.values()
         self.assertTrue(connection._paused)
         self.assertLess(len(connection._unread) + len(connection._transport().dataBuffer), 1 << 20)
         client.transport.resumeProducing()
