@@ -1,15 +1,18 @@
 """
-What a busy Warp process asks of its platform: a heap that is kept, and a reactor whose turns are measured.
+What a busy Warp process asks of its platform: a heap that is kept, a reactor whose turns are measured, and look-ups of
+names that hold up nobody else.
 
 Called once at start by the taps and the command, for the whole process; nothing here knows tunnels or requests.
 """
 
 import ctypes
 
-from twisted.internet.interfaces import IReactorCore
+from twisted.internet.interfaces import IReactorCore, IReactorPluggableNameResolver
 
 from warp_base.event_loop import TurnTimes, watch
 from warp_base.nonblocking_writer import finish_all
+from warp_base.reactor import as_reactor
+from warp_twisted.lookups import SharedLookups
 
 # glibc's mallopt(3) parameters, from malloc.h.
 _M_TRIM_THRESHOLD = -1
@@ -21,7 +24,7 @@ MAPPED_BYTES = 4 * 1024 * 1024  # an allocation from this size on gets pages of 
 
 def prepare(reactor: object) -> TurnTimes:
     """
-    Do both: `keep_heap` and `warp_base.event_loop.watch`; and let the last lines of the log be waited for at the end.
+    Keep the heap, measure the reactor's turns, share look-ups of names, and wait for the log's last lines at the end.
 
     :param reactor: nothing has been scheduled with it yet.
     :returns: what the reactor's turns take, from now on.
@@ -29,6 +32,8 @@ def prepare(reactor: object) -> TurnTimes:
     keep_heap()
     times = TurnTimes()
     watch(reactor, times)
+    if IReactorPluggableNameResolver.providedBy(reactor):
+        IReactorPluggableNameResolver(reactor).installNameResolver(SharedLookups(as_reactor(reactor)))
     if IReactorCore.providedBy(reactor):  # twistd ends by a signal after that, which `atexit` does not hear of
         IReactorCore(reactor).addSystemEventTrigger("after", "shutdown", finish_all)
     return times
