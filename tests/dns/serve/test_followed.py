@@ -1,0 +1,155 @@
+"""Tests of `warp_dns.serve.followed`."""
+
+from pathlib import Path
+from typing import Any, cast
+
+from twisted.internet.testing import MemoryReactorClock
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.python.threadpool import ThreadPool
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.dns.helpers import Events, wire
+from warp_base.reactor import as_reactor
+from warp_dns.errors import InvalidSettings, InvalidZone
+from warp_dns.message.tsig import KeyRing
+from warp_dns.serve.followed import FollowedZone
+from warp_dns.settings import NotifySettings, TransferSettings, ZoneSettings
+from warp_dns.zone.data import Change
+from warp_dns.zone.source import FixedSource, Record
+
+APEX = wire("warp.example")
+ZONE = "$TTL 60\n@ SOA ns h {serial} 3600 600 86400 60\n@ NS ns\nns A 192.0.2.53\n"
+
+
+class _Publisher:
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.changes: list[Change] = []
+        self.refused: list[str] = []
+
+    def publish(self, change: Change, changed_at: float) -> None:
+        """Keep a snapshot."""
+        self.changes.append(change)
+
+    def refuse(self, problem: str) -> None:
+        """Keep a complaint."""
+        self.refused.append(problem)
+
+
+class _Pool:
+    """Runs what it is given at once, in this thread."""
+
+    def callInThreadWithCallback(self, finished: Any, function: Any, *args: Any, **kwargs: Any) -> None:
+        """Call, and tell what came of it."""
+        try:
+            result = function(*args, **kwargs)
+        except Exception as error:
+            finished(False, Failure(error))
+        else:
+            finished(True, result)
+
+
+class _Reactor(MemoryReactorClock):
+    """A reactor whose threads are this one, and are heard of in the next turn."""
+
+    def getThreadPool(self) -> ThreadPool:
+        """Return the pool."""
+        return cast(ThreadPool, _Pool())
+
+    def callFromThread(self, callable: Any, *args: Any, **kwargs: Any) -> None:
+        """Call in the next turn."""
+        self.callLater(0, callable, *args, **kwargs)
+
+
+class FollowedZoneTests(SynchronousTestCase):
+    """One zone with a source and a master file."""
+
+    def setUp(self) -> None:
+        self.path = Path(self.mktemp())
+        self.path.write_text(ZONE.format(serial=7))
+        self.reactor = _Reactor()
+        self.reactor.advance(1_000_000)
+        self.publisher = _Publisher()
+        self.source = FixedSource({"a.warp.example": [Record("a.warp.example", "A", 5, "192.0.2.1")]})
+        self.events = Events()
+        self.patch(FollowedZone, "_log", Logger(observer=self.events))
+
+    def make(self, source: FixedSource | None = None, **changes: Any) -> FollowedZone:
+        """Return a zone."""
+        settings = ZoneSettings(**{"name": "warp.example", "master_file": str(self.path), **changes})
+        return FollowedZone(as_reactor(self.reactor), settings, source, self.publisher, KeyRing([]))
+
+    def test_the_file_alone(self) -> None:
+        """Without a source the serial is the file's, and nothing changes by itself."""
+        zone = self.make()
+        zone.start([])
+        self.assertEqual((zone.live.zone.serial, self.publisher.changes), (7, []))
+        self.assertTrue(zone.has_name("WARP.example"))
+        self.assertFalse(zone.has_name("other.example"))
+
+    def test_the_source_is_followed_turn_by_turn(self) -> None:
+        """All changes of a turn are one serial; after the stop there are none."""
+        zone = self.make(self.source)
+        zone.start([])
+        self.assertIsNotNone(zone.live.zone.get(wire("a.warp.example")))
+        served = len(self.publisher.changes)
+        before = zone.live.zone.serial
+        for name in ("b", "c"):
+            owner = f"{name}.warp.example"
+            self.source.change({owner: [Record(owner, "A", 5, "192.0.2.2")]})
+        self.assertEqual(len(self.publisher.changes), served)
+        self.reactor.advance(0)
+        self.assertEqual((len(self.publisher.changes), zone.live.zone.serial), (served + 1, before + 1))
+        self.source.change({"c.warp.example": []})
+        self.successResultOf(zone.stop())
+        self.reactor.advance(1)
+        self.source.change({"b.warp.example": []})
+        self.assertEqual(len(self.publisher.changes), served + 1)
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_live_records_that_cannot_be(self) -> None:
+        """A record that the zone cannot hold is left out, and said."""
+        zone = self.make(self.source)
+        zone.start([])
+        self.source.change({"x.other.example": [Record("x.other.example", "A", 5, "192.0.2.9")]})
+        self.reactor.advance(0)
+        self.assertEqual(len(self.publisher.refused), 1)
+        self.assertIn("x.other.example", self.publisher.refused[0])
+
+    def test_a_file_that_changes(self) -> None:
+        """A new master file is taken; a bad one is refused with its line, and the zone stays."""
+        zone = self.make()
+        zone.start([])
+        self.path.write_text(ZONE.format(serial=9) + "new A 192.0.2.3\n")
+        zone.look_at_file()
+        self.reactor.advance(0)
+        self.assertEqual((zone.live.zone.serial, len(self.publisher.changes)), (9, 1))
+        self.path.write_text(ZONE.format(serial=10) + "new A nonsense, which is longer\n")
+        zone.look_at_file()
+        self.reactor.advance(0)
+        self.assertEqual(zone.live.zone.serial, 9)
+        (refused,) = [event for event in self.events if "problem" in event]
+        self.assertIn(f"{self.path}:5", refused["problem"])
+
+    def test_mistakes_name_their_key(self) -> None:
+        """Keys that are not there, addresses that are none, and a bad file are refused at the start."""
+        for changes, words in (
+            ({"transfer": TransferSettings(keys=["k.example"])}, r"^transfer\.keys\[0\]: "),
+            ({"notify": [NotifySettings(address="ns2")]}, r"^notify\[0\]\.address: "),
+            ({"notify": [NotifySettings(address="192.0.2.2", key="k")]}, r"^notify\[0\]\.key: "),
+        ):
+            with self.assertRaisesRegex(InvalidSettings, words):
+                self.make(**changes)
+        self.path.write_text("nonsense\n")
+        with self.assertRaisesRegex(InvalidZone, r"^master_file: "):
+            self.make()
+
+    def test_settings_that_stay(self) -> None:
+        """A reload keeps a zone whose settings and source are what they were."""
+        zone = self.make(self.source)
+        settings = ZoneSettings(name="warp.example", master_file=str(self.path))
+        self.assertTrue(zone.is_of(settings, self.source))
+        self.assertFalse(zone.is_of(settings, None))
+        self.assertFalse(zone.is_of(ZoneSettings(name="warp.example"), self.source))
