@@ -2,12 +2,19 @@
 
 from pathlib import Path
 
+from OpenSSL import SSL
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.system.agent.origins import self_signed
 from warp_twisted.agent.origins.interface import OriginRequest
-from warp_twisted.agent.origins.tls import origin_tls, read_ca
+from warp_twisted.agent.origins.tls import _Unverified, origin_tls, read_ca
 from warp_twisted.errors import InvalidSettings
+
+
+def context_of(creator: object) -> SSL.Context:
+    """Return what connections are made with."""
+    assert isinstance(creator, _Unverified)
+    return creator._context
 
 
 class ReadCaTests(SynchronousTestCase):
@@ -43,6 +50,21 @@ class OriginTlsTests(SynchronousTestCase):
             self.assertIsNotNone(origin_tls("localhost", OriginRequest(server_name=name)))
         error = self.assertRaises(InvalidSettings, origin_tls, "localhost", OriginRequest(server_name="a..b"))
         self.assertTrue(str(error).startswith("originRequest.server_name: "), error)
+
+    def test_origins_that_trust_the_same_share_a_context(self) -> None:
+        """A hundred origins read the authorities once, until the file holds others."""
+        directory = Path(self.mktemp())
+        directory.mkdir()
+        path = directory / "ca.pem"
+        path.write_text(self_signed(directory, "a.example")[1].read_text())
+        requests = [OriginRequest(), OriginRequest(ca=str(path)), OriginRequest(no_tls_verify=True)]
+        before = [context_of(origin_tls("a.example", request)) for request in requests]
+        for number in range(100):
+            for request, context in zip(requests, before, strict=True):
+                self.assertIs(context_of(origin_tls(f"{number}.example", request)), context)
+        self.assertEqual(len(set(map(id, before))), 3)
+        path.write_text(self_signed(directory, "b.example")[1].read_text())
+        self.assertIsNot(context_of(origin_tls("a.example", requests[1])), before[1])
 
     def test_no_tls_verify_needs_no_ca(self) -> None:
         """What is not verified does not need an authority that can be read."""

@@ -6,7 +6,9 @@ service-identity. OpenSSL only says "certificate verify failed"; a visitor's 502
 reason, so the verification callback notes it.
 """
 
+from functools import lru_cache
 from pathlib import Path
+from ssl import get_default_verify_paths
 
 from OpenSSL import SSL, crypto
 from service_identity import CertificateError, VerificationError
@@ -38,6 +40,14 @@ _REASONS = {
     67: "an authority's key is too weak",
     68: "the certificate's digest is too weak",
 }
+MAX_CONTEXTS = 64  # with authorities of their own
+PLATFORM_BUNDLES = (  # where pyOpenSSL looks when its own OpenSSL has no default
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/ssl/certs",
+)
 ADVICE = "set originRequest.ca, server_name or no_tls_verify"
 
 
@@ -56,10 +66,53 @@ def origin_tls(host: str, request: OriginRequest) -> IOpenSSLClientConnectionCre
     if request.server_name is not None:
         name = _server_name(request.server_name)
     if request.no_tls_verify:
-        return _Unverified(CertificateOptions(), name)
+        return _Unverified(_unverified_context(), name)
     if request.ca is None:
-        return _Verified(CertificateOptions(trustRoot=platformTrust()), name)
-    return _Verified(CertificateOptions(trustRoot=trustRootFromCertificates(read_ca(request.ca))), name)
+        return _Verified(_platform_context(_platform_signature()), name)
+    return _Verified(_context_of(tuple(authority.dumpPEM() for authority in read_ca(request.ca))), name)
+
+
+# Reading the platform's authorities takes some 10 ms: a reload with a hundred origins would hold up the agent for a
+# second. So origins that trust the same share a context, as long as the same is trusted.
+
+
+@lru_cache(maxsize=1)
+def _unverified_context() -> SSL.Context:
+    return _made(CertificateOptions())
+
+
+@lru_cache(maxsize=1)
+def _platform_context(signature: tuple[object, ...]) -> SSL.Context:
+    return _made(CertificateOptions(trustRoot=platformTrust()))
+
+
+@lru_cache(maxsize=MAX_CONTEXTS)
+def _context_of(pems: tuple[bytes, ...]) -> SSL.Context:
+    return _made(CertificateOptions(trustRoot=trustRootFromCertificates([Certificate.loadPEM(pem) for pem in pems])))
+
+
+def _made(options: CertificateOptions) -> SSL.Context:
+    context: SSL.Context = options.getContext()
+    # Many small servers close without the close alert (Python's http.server for one). Whether a response is
+    # complete is judged by its HTTP framing, at the edge.
+    context.set_options(SSL.OP_IGNORE_UNEXPECTED_EOF)
+    return context
+
+
+def _platform_signature() -> tuple[object, ...]:
+    """Return what changes when the platform's authorities do."""
+    paths = get_default_verify_paths()
+    found: list[object] = []
+    for path in (paths.cafile, paths.capath, *PLATFORM_BUNDLES):
+        if path is None:
+            continue
+        try:
+            status = Path(path).stat()
+        except OSError:
+            found.append(None)
+        else:
+            found.append((path, status.st_ino, status.st_mtime_ns, status.st_size))
+    return tuple(found)
 
 
 def _server_name(text: str) -> str:
@@ -95,11 +148,8 @@ def read_ca(path: str) -> list[Certificate]:
 class _Unverified:
     """Makes connections that accept any certificate; the name is still asked for."""
 
-    def __init__(self, options: CertificateOptions, name: str) -> None:
-        self._context: SSL.Context = options.getContext()
-        # Many small servers close without the close alert (Python's http.server for one). Whether a response is
-        # complete is judged by its HTTP framing, at the edge.
-        self._context.set_options(SSL.OP_IGNORE_UNEXPECTED_EOF)
+    def __init__(self, context: SSL.Context, name: str) -> None:
+        self._context = context
         self._name = name
         self._is_address = isIPAddress(name) or isIPv6Address(name)
 
@@ -121,8 +171,8 @@ class _Verified(_Unverified):
     subjectAltName pass (`CertificateError` is no `VerificationError`; Twisted 26.10, tested in `test_tls`).
     """
 
-    def __init__(self, options: CertificateOptions, name: str) -> None:
-        super().__init__(options, name)
+    def __init__(self, context: SSL.Context, name: str) -> None:
+        super().__init__(context, name)
         self._expected = IPAddress_ID(name) if self._is_address else DNS_ID(name)
 
     def clientConnectionForTLS(self, protocol: TLSMemoryBIOProtocol) -> SSL.Connection:
