@@ -25,6 +25,7 @@ _HERE = Path(__file__).resolve().parent
 _LEAST_FILES = 4096
 
 _LIMIT_SECONDS = 1200
+_LARGE_LIMIT_SECONDS = 600
 
 _EXAMPLES = """\
 examples:
@@ -74,7 +75,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, help="turns of each peer; medians are shown (default 3)")
     parser.add_argument("--connections", type=int, action="append", help="for keepalive (repeatable)")
     parser.add_argument("--output", type=Path, help="directory for the report, also of a partial run")
-    parser.add_argument("--limit", type=int, help=f"end after so many seconds (default {_LIMIT_SECONDS} for each Warp)")
+    parser.add_argument("--limit", type=int, help="end after so many seconds, and report what was measured")
     return parser.parse_args(arguments)
 
 
@@ -142,7 +143,8 @@ def main(arguments: list[str]) -> int:
         try:
             if not options.large:
                 bench.prepare()
-            signal.alarm(options.limit or _LIMIT_SECONDS * (1 + len(options.compare)))
+            limit = _LARGE_LIMIT_SECONDS if options.large else _LIMIT_SECONDS
+            signal.alarm(options.limit or limit * (1 + len(options.compare)))
             _run_cases(bench, wanted)
         except KeyboardInterrupt:
             print("benchmarks: stopped", file=sys.stderr)

@@ -7,7 +7,7 @@ The rows are named here, so that nobody picks the flattering ones by hand. Pure.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -118,12 +118,22 @@ def readme_rows(runs: Sequence[Results], dns: Mapping[str, Any] | None = None) -
             # The range of each would make the table too wide to read.
             cells.append(_with_spread(ratios if peer == HAPROXY or not ratios else [statistics.median(ratios)]))
         rows.append(cells)
-    if dns is not None and {"Warp", "Knot"} <= dns["servers"].keys():
-        ours, knots = dns["servers"]["Warp"], dns["servers"]["Knot"]
-        for what, column in (("DNS, 1,500 names, one process", "warm"), ("DNS, random names", "random")):
-            share = format_value(ours[column] / knots[column])
-            rows.append([what, f"{share} of Knot's rate", *([""] * len(_PEERS))])
+    if dns is not None:
+        rows += [[what, text, *([""] * len(_PEERS))] for what, text in _dns_rows(dns)]
     return rows
+
+
+def _dns_rows(dns: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield what is quoted of the DNS benchmark."""
+    servers, zones = dns["servers"], dns.get("large_zone", {})
+    if {"Warp", "Knot"} <= servers.keys():
+        for what, column in (("DNS, 1,500 names, one process", "warm"), ("DNS, random names", "random")):
+            yield what, f"{format_value(servers['Warp'][column] / servers['Knot'][column])} of Knot's rate"
+    if {"Warp", "Knot"} <= zones.keys():
+        ratio = zones["Warp"]["cpu_seconds"] / zones["Knot"]["cpu_seconds"]
+        yield "DNS, a zone of 100,000 records is read", f"{format_value(ratio)} of Knot's CPU"
+    if "Warp" in zones:
+        yield "the longest answer while it is read again", f"{format_value(1000 * zones['Warp']['longest_seconds'])} ms"
 
 
 def _measured(runs: Sequence[Results], measure: Callable[[Results], float]) -> list[float]:

@@ -36,8 +36,12 @@ class RowsTests(SynchronousTestCase):
 
     def test_dns(self) -> None:
         """The DNS benchmark has rows of its own."""
-        dns = {"servers": {"Warp": {"warm": 90.0, "random": 60.0}, "Knot": {"warm": 100.0, "random": 100.0}}}
-        self.assertEqual([row[1] for row in readme_rows([], dns)[1:]], ["0.900 of Knot's rate", "0.600 of Knot's rate"])
+        servers = {"Warp": {"warm": 90.0, "random": 60.0}, "Knot": {"warm": 100.0, "random": 100.0}}
+        told = ["0.900 of Knot's rate", "0.600 of Knot's rate"]
+        self.assertEqual([row[1] for row in readme_rows([], {"servers": servers})[1:]], told)
+        zones = {"Warp": {"cpu_seconds": 3.0, "longest_seconds": 0.05}, "Knot": {"cpu_seconds": 0.125}}
+        rows = readme_rows([], {"servers": servers, "large_zone": zones})[1:]
+        self.assertEqual([row[1] for row in rows], [*told, "24 of Knot's CPU", "50 ms"])
 
     def test_readme_has_the_table(self) -> None:
         """README has a place for the table, and what is there has its columns."""
