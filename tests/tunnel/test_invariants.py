@@ -30,8 +30,7 @@ class InvariantTests(SynchronousTestCase):
 
     def test_what_is_left_behind(self) -> None:
         """A timer that outlives its tunnel is found."""
-        ping = self.pair.edge._ping_call
         self.pair.edge.close()
-        self.pair.edge._ping_call = ping
+        self.pair.edge._turn.watch.add(self.pair.edge, 1.0)
         with self.assertRaisesRegex(AssertionError, "waits for nothing"):
             check_tunnel(self.pair.edge)

@@ -9,6 +9,7 @@ from zope.interface.verify import verifyObject
 
 from warp_twisted.testing import MemoryTransport, RecordingDelegate, RecordingReceiver, TunnelPair, tunnel_pair
 from warp_twisted.tunnel.limits import TunnelTimes
+from warp_twisted.tunnel.liveness import Liveness
 from warp_twisted.tunnel.protocol import TunnelProtocol
 from warp_twisted.tunnel.states import TunnelState
 from warp_twisted.tunnel.turns import Turn
@@ -141,7 +142,7 @@ class StreamTests(TunnelTestCase):
             stream = self.pair.edge.open_route(1, receiver, b"x")
             stream.write(b"y")
         self.assertEqual(len(self.pair.edge_transport.in_flight), 0)
-        self.assertEqual(len(self.pair.clock.getDelayedCalls()), 3)  # two pings, one end of turn
+        self.assertEqual(len(self.pair.clock.getDelayedCalls()), 2)  # the watch, and the end of this turn
         self.pair.clock.advance(0)
         self.assertEqual(len(self.pair.edge_transport.in_flight), 3 * (12 + 8 + 1 + 12 + 1))
 
@@ -354,16 +355,49 @@ class EndTests(TunnelTestCase):
 
     def test_pings_keep_it(self) -> None:
         """Two ends that answer each other's pings stay, and know the round trip."""
-        for _ in range(20):
-            self.pair.clock.advance(10)
+        for _ in range(200):
+            self.pair.clock.advance(1)
             self.pair.pump()
         self.assertEqual((self.edge.losses, self.agent.losses), ([], []))
         self.assertEqual(self.pair.edge.round_trip_seconds, 0.0)
 
+    def test_one_side_pings(self) -> None:
+        """Of two idle ends only one asks, every twenty seconds or a little sooner: the other one has heard of it."""
+        pings: list[str] = []
+        self.note_pings(pings)
+        for _ in range(110):
+            self.pair.clock.advance(1)
+            self.pair.pump()
+        first, *later = pings[:2], pings[2:]
+        self.assertEqual(sorted(first), ["agent", "edge"])  # each measures the path once, at the beginning
+        self.assertIn(sum(map(len, later)), (4, 5, 6))
+
+    def note_pings(self, pings: list[str]) -> None:
+        """Note who pings."""
+        names = {self.pair.edge._liveness: "edge", self.pair.agent._liveness: "agent"}
+        pinged = Liveness.pinged
+
+        def noting(liveness: Liveness, value: int, now: float) -> None:
+            pings.append(names[liveness])
+            pinged(liveness, value, now)
+
+        self.patch(Liveness, "pinged", noting)
+
+    def test_who_talks_is_not_pinged(self) -> None:
+        """A peer that is heard is not asked; only the round trip is measured now and then."""
+        pings: list[str] = []
+        self.note_pings(pings)
+        for _ in range(48):
+            self.pair.clock.advance(5)
+            self.pair.agent.send_control(OriginHealth(route_id=1, healthy=True))
+            self.pair.pump()
+        self.assertIn(pings.count("edge"), (2, 3))
+        self.assertEqual(self.edge.losses, [])
+
     def test_pings_without_answers(self) -> None:
-        """A peer that talks but answers no ping is lost in the end."""
+        """A peer that says just enough to be there, and answers no ping, is lost in the end."""
         for _ in range(20):
-            self.pair.clock.advance(10)
+            self.pair.clock.pump([1] * 25)
             self.pair.edge.dataReceived(encode_header(FrameType.WINDOW_UPDATE, 0, 1, 0))
         self.assert_ended(self.pair.edge, GoAwayCode.TIMED_OUT, TunnelSilent, "8 pings have not been answered")
 

@@ -26,7 +26,7 @@ from warp_twisted.wire.errors import (
 )
 from warp_twisted.wire.frames import INITIAL_WINDOW_BYTES, MAX_STREAM_ID, GoAwayCode, Role
 from warp_twisted.wire.limits import Limits
-from warp_twisted.wire.states import StreamState
+from warp_twisted.wire.states import ConnectionState, StreamState
 
 WINDOW = INITIAL_WINDOW_BYTES
 
@@ -541,6 +541,7 @@ class EmptyFrameTests(SynchronousTestCase):
             self.stream.write(b"x" * 65536)
             self.end.connection.data_to_send()
             self.end.receive(frame(WINDOW_UPDATE, 0, 2, 65536) + frame(PING, SYN, 0, 1))
+        self.assertIs(self.end.connection.state, ConnectionState.OPEN)
 
     def test_time_makes_up(self) -> None:
         """What is granted with time is granted once, and never more than the whole bucket."""

@@ -22,7 +22,8 @@ def check_tunnel(tunnel: TunnelProtocol) -> None:
         raise AssertionError(f"does not hold: a tunnel that is {tunnel.state.value} has outcome {tunnel.outcome}")
     if has_ended is not (tunnel._connection.state is ConnectionState.LOST):
         raise AssertionError(f"does not hold: the connection of {tunnel} is {tunnel._connection.state.value}")
-    if has_ended and (tunnel._ping_call or tunnel._deadline_call or tunnel._preambles):
+    is_waiting = tunnel._deadline_call is not None and tunnel._deadline_call.active()
+    if has_ended and (is_waiting or len(tunnel._openings) or tunnel in tunnel._turn.watch):
         raise AssertionError(f"does not hold: {tunnel}, which has ended, waits for nothing")
     if tunnel.state is TunnelState.DISCONNECTED and tunnel._disconnected:
         raise AssertionError(f"does not hold: nobody waits for the disconnection of {tunnel}")

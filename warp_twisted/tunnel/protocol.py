@@ -8,6 +8,7 @@ The transport is already secured (`tunnel.tls`), or a test's. All methods run in
 
 from collections.abc import Callable, Iterator
 from typing import Protocol as Interface
+from typing import cast
 
 from cryptography import x509
 from twisted.internet.defer import Deferred
@@ -19,7 +20,10 @@ from zope.interface import implementer
 
 from warp_twisted.tunnel.control import ControlChannel
 from warp_twisted.tunnel.limits import AGENT_LIMITS, EDGE_LIMITS, TunnelTimes
-from warp_twisted.tunnel.states import TUNNEL_TRANSITIONS, Outcome, TunnelEvent, TunnelState
+from warp_twisted.tunnel.liveness import Liveness
+from warp_twisted.tunnel.openings import Openings
+from warp_twisted.tunnel.states import TUNNEL_TRANSITIONS, Outcome, TunnelEvent, TunnelState, own_failure, silence
+from warp_twisted.tunnel.tls import TlsProtocol
 from warp_twisted.tunnel.turns import Turn
 from warp_twisted.wire.connection import Connection
 from warp_twisted.wire.control import ControlMessage, Drain
@@ -30,12 +34,11 @@ from warp_twisted.wire.errors import (
     RemoteProtocolError,
     TooManyPings,
     TunnelClosed,
-    TunnelSilent,
     WireError,
 )
 from warp_twisted.wire.frames import GoAwayCode, Role
 from warp_twisted.wire.limits import Limits
-from warp_twisted.wire.preamble import OpeningReader, OpeningReceiver, PreambleReader, encode_preamble
+from warp_twisted.wire.preamble import OpeningReader, OpeningReceiver, encode_preamble
 from warp_twisted.wire.streams import DISCARD, Stream
 
 CONTROL_STREAM_ID = 1
@@ -73,7 +76,6 @@ class TunnelProtocol(Protocol):
     :param delegate: who uses the tunnel.
     :param clock: the reactor.
     :param turn: shared by all tunnels of the process.
-    :ivar round_trip_seconds: how long the last ping took, or None.
     :ivar state: see `tunnel.states`.
     :ivar outcome: how the tunnel ended, or None.
     """
@@ -101,7 +103,7 @@ class TunnelProtocol(Protocol):
             stream_opened=self._stream_opened,
             wake=self._wake,
             went_away=self._went_away,
-            ponged=self._ponged,
+            ponged=lambda value: self._liveness.ponged(value, clock.seconds()),
             refill=self._refill,
         )
         self._control = ControlChannel(self._control_received, self._control_ended)
@@ -109,14 +111,11 @@ class TunnelProtocol(Protocol):
         self.outcome: Outcome | None = None
         self._is_paused = False  # the transport takes no bytes for now
         self._is_waking = False  # `_flush` is going to be called at the end of this turn
-        self._heard_at = 0.0
+        self._liveness = Liveness(self._times)
         self._refilled_at = 0.0
-        self._pinged_at: dict[int, float] = {}
-        self._ping_call: IDelayedCall | None = None
         self._deadline_call: IDelayedCall | None = None
-        self._preambles: dict[Stream, float] = {}
+        self._openings = Openings(clock, lambda *opened: delegate.stream_opened(self, *opened), self._not_opened)
         self._disconnected: list[Deferred[None]] = []
-        self.round_trip_seconds: float | None = None
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._role.name} streams={self.stream_count}>"
@@ -126,14 +125,12 @@ class TunnelProtocol(Protocol):
     @property
     def peer(self) -> IAddress:
         """The network address of the other end."""
-        address: IAddress = self.transport.getPeer()  # type: ignore[union-attr]  # set while connected
-        return address
+        return IAddress(self.transport.getPeer())  # type: ignore[union-attr]  # set while connected
 
     @property
     def peer_certificate(self) -> x509.Certificate | None:
         """The certificate that the peer proved to hold, decoded at each call."""
-        certificate: x509.Certificate | None = self.transport.peer_certificate  # type: ignore[union-attr]
-        return certificate
+        return cast(TlsProtocol, self.transport).peer_certificate
 
     @property
     def is_over(self) -> bool:
@@ -149,6 +146,11 @@ class TunnelProtocol(Protocol):
     def can_open_stream(self) -> bool:
         """Whether `open_route` would succeed now."""
         return self._connection.can_open_stream
+
+    @property
+    def round_trip_seconds(self) -> float | None:
+        """How long the last ping took, or None."""
+        return self._liveness.round_trip_seconds
 
     @property
     def unsent_bytes(self) -> int:
@@ -198,14 +200,14 @@ class TunnelProtocol(Protocol):
     # What the transport says.
 
     def connectionMade(self) -> None:
-        self._heard_at = self._refilled_at = self._clock.seconds()
+        self._liveness.heard_at = self._refilled_at = self._clock.seconds()
         self.transport.registerProducer(self, True)  # type: ignore[union-attr]
-        self._ping_call = self._clock.callLater(self._times.ping_seconds, self._ping)
+        self._turn.watch.add(self, self._times.preamble_seconds)
         if self._role is Role.CLIENT:
             self._control_opened(self._connection.open_stream(DISCARD))
 
     def dataReceived(self, data: bytes) -> None:
-        self._heard_at = self._clock.seconds()
+        self._liveness.heard_at = self._clock.seconds()
         self._receive(self._connection.receive_data, data)
         if self._connection.is_behind:
             self.transport.pause_reading()  # type: ignore[union-attr]
@@ -225,7 +227,7 @@ class TunnelProtocol(Protocol):
             self.end(Outcome(code=error.go_away_code, error=error))
         except Exception as exception:
             self._log.failure("a receiver failed; its tunnel with {peer} ends", peer=self.peer)
-            self._end_by_ours(exception)
+            self.end(own_failure(exception))
         if self._connection.state.is_draining:
             self._wake()
 
@@ -261,7 +263,7 @@ class TunnelProtocol(Protocol):
             data = self._connection.data_to_send()
         except Exception as exception:
             self._log.failure("a writer failed; its tunnel with {peer} ends", peer=self.peer)
-            self._end_by_ours(exception)
+            self.end(own_failure(exception))
             return
         if data:
             self.transport.write(data)  # type: ignore[union-attr]
@@ -271,8 +273,7 @@ class TunnelProtocol(Protocol):
 
     def _stream_opened(self, stream: Stream) -> None:
         if self._role is Role.CLIENT:
-            self._preambles[stream] = self._clock.seconds()
-            PreambleReader(stream, self._preamble_received, self._preamble_failed)
+            self._openings.add(stream)
         elif stream.id == CONTROL_STREAM_ID:
             self._control_opened(stream)
         else:
@@ -285,14 +286,9 @@ class TunnelProtocol(Protocol):
             self._delegate.tunnel_opened(self)
         except Exception as exception:
             self._log.failure("a delegate failed; its tunnel with {peer} ends", peer=self.peer)
-            self._end_by_ours(exception)
+            self.end(own_failure(exception))
 
-    def _preamble_received(self, stream: Stream, route_id: int) -> None:
-        del self._preambles[stream]
-        self._delegate.stream_opened(self, stream, route_id)
-
-    def _preamble_failed(self, stream: Stream, error: WireError) -> None:
-        self._preambles.pop(stream, None)
+    def _not_opened(self, stream: Stream, error: WireError) -> None:
         self._log.info(
             "stream {stream} of {peer} came to nothing: {error}", stream=stream.id, peer=self.peer, error=error
         )
@@ -319,9 +315,6 @@ class TunnelProtocol(Protocol):
             name = GoAwayCode(code).name if code in GoAwayCode.__members__.values() else f"code {code}"
             self.end(Outcome(code=code, by_peer=True, error=PeerWentAway(f"the peer ended the tunnel: {name}")))
 
-    def _ponged(self, value: int) -> None:
-        self.round_trip_seconds = self._clock.seconds() - self._pinged_at.pop(value)
-
     def _refill(self) -> int:
         """Return how many frames that carry nothing the peer has a right to since the last time."""
         now = self._clock.seconds()
@@ -332,26 +325,25 @@ class TunnelProtocol(Protocol):
 
     # Time.
 
-    def _ping(self) -> None:
-        now = self._clock.seconds()
-        silent = now - self._heard_at
-        if silent >= self._times.silence_seconds:
-            self._end_silent(f"the peer was silent for {silent:.0f} seconds")
-            return
+    def look(self, now: float) -> float | None:
+        """Do what is due by time: give up a silent peer, ask a quiet one for a sign of life, cut silent streams."""
+        silent = self._liveness.silent_seconds(now)
+        if silent is not None:
+            self.end(silence(f"the peer was silent for {silent:.0f} seconds"))
+            return None
         if self.state is TunnelState.NEW:
-            self._end_silent("the peer opened no control stream")
-            return
-        try:
-            self._pinged_at[self._connection.ping()] = now
-        except TooManyPings as error:
-            self._end_silent(str(error))
-            return
-        for stream, opened_at in list(self._preambles.items()):
-            if now - opened_at >= self._times.preamble_seconds:
-                del self._preambles[stream]
-                stream.reset()
-        left = self._times.silence_seconds - silent
-        self._ping_call = self._clock.callLater(min(self._times.ping_seconds, left), self._ping)
+            self.end(silence("the peer opened no control stream"))
+            return None
+        self._openings.cut_older(now - self._times.preamble_seconds)
+        if self._liveness.is_ping_due(now):
+            try:
+                self._liveness.pinged(self._connection.ping(), now)
+            except TooManyPings as error:
+                self.end(silence(str(error)))
+                return None
+            self._flush()
+        seconds = self._liveness.seconds_until_due(now)
+        return seconds if self._role is Role.SERVER else min(seconds, self._times.preamble_seconds)
 
     # The end.
 
@@ -368,8 +360,10 @@ class TunnelProtocol(Protocol):
         self._advance(TunnelEvent.END)
         if outcome.code is not None:
             self._say_goodbye(GoAwayCode.NORMAL if outcome.by_peer else outcome.code)
-        self._cancel_calls()
-        self._preambles.clear()
+        self._turn.watch.remove(self)
+        if self._deadline_call is not None and self._deadline_call.active():
+            self._deadline_call.cancel()
+        self._openings.clear()
         self._tell(self._connection.lost, outcome.error)
         if has_opened:
             self._tell(self._delegate.tunnel_lost, self, outcome.error)
@@ -390,13 +384,6 @@ class TunnelProtocol(Protocol):
     def _control_ended(self, error: WireError) -> None:
         self.end(Outcome(code=GoAwayCode.CONTROL_ERROR, error=error))
 
-    def _end_by_ours(self, exception: Exception) -> None:
-        error = TunnelClosed(f"the tunnel ended by an error of this side: {exception!r}")
-        self.end(Outcome(code=GoAwayCode.INTERNAL_ERROR, error=error))
-
-    def _end_silent(self, reason: str) -> None:
-        self.end(Outcome(code=GoAwayCode.TIMED_OUT, error=TunnelSilent(reason)))
-
     def _advance(self, event: TunnelEvent) -> None:
         self.state = TUNNEL_TRANSITIONS[self.state, event]
 
@@ -406,9 +393,3 @@ class TunnelProtocol(Protocol):
             function(*arguments)
         except Exception:
             self._log.failure("{function} of a tunnel failed", function=function)
-
-    def _cancel_calls(self) -> None:
-        for call in (self._ping_call, self._deadline_call):
-            if call is not None and call.active():
-                call.cancel()
-        self._ping_call = self._deadline_call = None

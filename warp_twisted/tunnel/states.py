@@ -9,7 +9,8 @@ table is that of a stream that serves as a transport.
 from dataclasses import dataclass
 from enum import Enum
 
-from warp_twisted.wire.errors import WireError
+from warp_twisted.wire.errors import TunnelClosed, TunnelSilent, WireError
+from warp_twisted.wire.frames import GoAwayCode
 
 
 class TunnelState(Enum):
@@ -56,6 +57,17 @@ class Outcome:
     error: WireError
     code: int | None = None
     by_peer: bool = False
+
+
+def own_failure(exception: Exception) -> Outcome:
+    """A receiver, a writer or the delegate raised: the tunnel ends, because nobody knows what is left of it."""
+    error = TunnelClosed(f"the tunnel ended by an error of this side: {exception!r}")
+    return Outcome(code=GoAwayCode.INTERNAL_ERROR, error=error)
+
+
+def silence(reason: str) -> Outcome:
+    """The peer said too little, too late."""
+    return Outcome(code=GoAwayCode.TIMED_OUT, error=TunnelSilent(reason))
 
 
 class TransportState(Enum):

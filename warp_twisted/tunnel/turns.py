@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from twisted.internet.interfaces import IReactorTime
 
 from warp_base.slices import Slices
+from warp_twisted.tunnel.watch import Watch
 
 SLICE_SECONDS = 0.001  # of each reactor turn, for all tunnels together that are behind
 
@@ -19,14 +20,16 @@ class Turn:
     Calls each function it was given once, after the events that the reactor is now delivering.
 
     :param clock: the reactor.
+    :ivar watch: the tunnels' timer.
     """
 
-    __slots__ = ("_call_later", "_due", "_slices")
+    __slots__ = ("_call_later", "_due", "_slices", "watch")
 
     def __init__(self, clock: IReactorTime) -> None:
         self._call_later = clock.callLater
         self._due: list[Callable[[], None]] = []
         self._slices = Slices(clock, SLICE_SECONDS)
+        self.watch = Watch(clock, self.share)
 
     def at_end(self, function: Callable[[], None]) -> None:
         """Call a function, which must not raise, at the end of this turn; in order of asking."""

@@ -1,0 +1,52 @@
+"""
+Whether the peer of one tunnel is still there: when it was heard last, when to ask it, when to give it up (spec.md §5).
+
+Arithmetic on instants; `tunnel.protocol` asks it and does what it says.
+"""
+
+from random import random
+
+from warp_twisted.tunnel.limits import TunnelTimes
+
+
+class Liveness:
+    """
+    What is known of one peer.
+
+    :param times: how long each wait is.
+    :ivar heard_at: when bytes came last.
+    :ivar round_trip_seconds: how long the last ping took, or None.
+    """
+
+    __slots__ = ("_measured_at", "_ping_after", "_pinged_at", "_times", "heard_at", "round_trip_seconds")
+
+    def __init__(self, times: TunnelTimes) -> None:
+        self._times = times
+        self._ping_after = times.ping_seconds * (1 - times.ping_jitter * random())  # noqa: S311  # no secret
+        self._measured_at = float("-inf")
+        self._pinged_at: dict[int, float] = {}
+        self.heard_at = 0.0
+        self.round_trip_seconds: float | None = None
+
+    def silent_seconds(self, now: float) -> float | None:
+        """Return for how long the peer was silent, if that is too long; else None."""
+        silent = now - self.heard_at
+        return silent if silent >= self._times.silence_seconds else None
+
+    def is_ping_due(self, now: float) -> bool:
+        """Return whether to ping: the peer is quiet, or the round trip was not measured for long."""
+        return now - self.heard_at >= self._ping_after or now - self._measured_at >= self._times.measure_seconds
+
+    def pinged(self, value: int, now: float) -> None:
+        """Note a ping that was sent."""
+        self._measured_at = self._pinged_at[value] = now
+
+    def ponged(self, value: int, now: float) -> None:
+        """Note the answer to one."""
+        self.round_trip_seconds = now - self._pinged_at.pop(value)
+
+    def seconds_until_due(self, now: float) -> float:
+        """Return when to look again: at the next ping, or at the end of the wait for an answer."""
+        silent = now - self.heard_at
+        until_ping = self._ping_after - silent
+        return until_ping if until_ping > 0 else self._times.silence_seconds - silent

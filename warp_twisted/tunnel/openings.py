@@ -1,0 +1,60 @@
+"""
+Streams that the edge opened and that have not yet said what they are for: the agent waits for each
+preamble, but not for ever.
+"""
+
+from collections.abc import Callable
+
+from twisted.internet.interfaces import IReactorTime
+
+from warp_twisted.wire.errors import WireError
+from warp_twisted.wire.preamble import PreambleReader
+from warp_twisted.wire.streams import Stream
+
+
+class Openings:
+    """
+    The streams of one tunnel that wait for their preamble.
+
+    :param clock: the reactor.
+    :param opened: called with each stream and its route id.
+    :param failed: called with each that came to nothing, and why.
+    """
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        opened: Callable[[Stream, int], None],
+        failed: Callable[[Stream, WireError], None],
+    ) -> None:
+        self._clock = clock
+        self._opened = opened
+        self._failed = failed
+        self._opened_at: dict[Stream, float] = {}
+
+    def __len__(self) -> int:
+        return len(self._opened_at)
+
+    def add(self, stream: Stream) -> None:
+        """Wait for a stream's preamble."""
+        self._opened_at[stream] = self._clock.seconds()
+        PreambleReader(stream, self._preamble_received, self._preamble_failed)
+
+    def cut_older(self, instant: float) -> None:
+        """Cut those that were opened at an instant or before."""
+        for stream, opened_at in list(self._opened_at.items()):
+            if opened_at <= instant:
+                del self._opened_at[stream]
+                stream.reset()
+
+    def clear(self) -> None:
+        """Forget them all; their tunnel is lost."""
+        self._opened_at.clear()
+
+    def _preamble_received(self, stream: Stream, route_id: int) -> None:
+        del self._opened_at[stream]
+        self._opened(stream, route_id)
+
+    def _preamble_failed(self, stream: Stream, error: WireError) -> None:
+        self._opened_at.pop(stream, None)
+        self._failed(stream, error)
