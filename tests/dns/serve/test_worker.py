@@ -49,10 +49,11 @@ class WorkerTests(SynchronousTestCase):
         """Let the parent send orders."""
         self.input = b"".join(replica.pack_value(order) for order in orders)
         self.worker.doRead()
+        self.reactor.pump([0] * 20)  # a snapshot is made in slices
 
     def begin(self) -> Responder:
         """Begin, and return what the worker answers with."""
-        self.send(replica.Begin(ServerSettings(), Secrets([], []), 2), replica.serve(zone_of("app 30 A 192.0.2.1")))
+        self.send(replica.Begin(ServerSettings(), Secrets([], []), 2), *replica.serving(zone_of("app 30 A 192.0.2.1")))
         assert self.worker._responder is not None
         return self.worker._responder
 
@@ -67,8 +68,9 @@ class WorkerTests(SynchronousTestCase):
         responder = self.begin()
         self.assertTrue(self.has(responder, "app.example.org"))
         changed = zone_of("app 30 A 192.0.2.1\nnew 30 A 192.0.2.2")
-        rrsets = [rrset for rrset in changed if rrset.owner == wire("new.example.org")]
-        self.send(replica.Advance(APEX, 8, [(wire("new.example.org"), rrsets)]))
+        node = changed.get(wire("new.example.org"))
+        assert node is not None
+        self.send(replica.Advance(APEX, 8, [(wire("new.example.org"), list(node.rrsets.values()))]))
         self.assertTrue(self.has(responder, "new.example.org"))
         self.send(replica.SetSuspended([APEX]))
         self.assertFalse(self.has(responder, "app.example.org"))
