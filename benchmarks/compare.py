@@ -47,10 +47,11 @@ class Change:
         """
         worsening = [1 / ratio for ratio in self.ratios] if self.now.metric in MORE_IS_BETTER else list(self.ratios)
         tolerance = TOLERANCE if len(worsening) > 1 else TOLERANCE_OF_ONE
+        is_single = len(worsening) == 1
         if statistics.median(worsening) > 1 + tolerance and min(worsening) > 1:
-            return "**worse**"
+            return "worse in one round" if is_single else "**worse**"
         if statistics.median(worsening) < 1 - tolerance and max(worsening) < 1:
-            return "better"
+            return "better in one round" if is_single else "better"
         return "same"
 
 

@@ -39,9 +39,9 @@ class CompareTests(SynchronousTestCase):
         self.assertEqual(self._verdict(names.CPU_PER_REQUEST, [10, 10, 10], [12, 12, 9]), "same")
 
     def test_single_round(self) -> None:
-        """One round alone has to differ by more."""
+        """One round alone has to differ by more, and its verdict says that it is one."""
         self.assertEqual(self._verdict(names.P99, [10], [11]), "same")
-        self.assertEqual(self._verdict(names.P99, [10], [12]), "**worse**")
+        self.assertEqual(self._verdict(names.P99, [10], [12]), "worse in one round")
 
     def test_left_out(self) -> None:
         """What says how a figure came about is no merit, and what only one tree has cannot be compared."""

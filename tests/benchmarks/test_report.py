@@ -124,7 +124,7 @@ class ReportTests(SynchronousTestCase):
         self.results.add("keepalive", "32 connections", "before", {"requests/s": 40000.0})
         page = self._page(dataclasses.replace(_CIRCUMSTANCES, compared=["before"]))
         self.assertIn("## Warp beside before\n", page)
-        self.assertIn("**worse**", page)
+        self.assertIn("worse in one round", page)
 
     def test_json(self) -> None:
         """Programs get the same figures, unrounded."""
