@@ -16,11 +16,12 @@ from prometheus_client.registry import Collector
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IListeningPort, IReactorTime
+from twisted.internet.interfaces import IListeningPort
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from warp_base.reactor import Reactor
 from warp_twisted.agent.errors import NoEdge, NotEnrolled
 from warp_twisted.agent.events import Enrolled, Event, Observer
 from warp_twisted.agent.identity.enrollment import enroll_agent
@@ -57,7 +58,7 @@ class AgentRunner(Service):
 
     def __init__(
         self,
-        reactor: IReactorTime,
+        reactor: Reactor,
         settings: AgentSettings,
         *,
         read_token: Callable[[], JoinTokenText | None],

@@ -12,12 +12,16 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, fail, succeed
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
+from warp_base.reactor import Reactor
 from warp_twisted.agent.errors import AgentRefused, StateBroken
 from warp_twisted.agent.events import (
     CertificateRenewed,
@@ -76,7 +80,7 @@ class AgentService(Service):
 
     def __init__(
         self,
-        reactor: IReactorTime,
+        reactor: Reactor,
         settings: AgentSettings,
         state: StateDirectory,
         identity: Identity,
@@ -97,7 +101,7 @@ class AgentService(Service):
         chance = chance or random.Random()  # noqa: S311 -- for jitter, not for secrets
         self._edges = edges or edges_of(settings, identity)
         self._session = secrets.token_hex(8)
-        self._credentials = Credentials(state, identity)
+        self._credentials = Credentials(state, identity, partial(deferToThreadPool, reactor, reactor.getThreadPool()))
         dialer = EdgeDialer(
             reactor,
             self._edges,
@@ -116,6 +120,7 @@ class AgentService(Service):
         self.plain_urls: dict[int, str] = {}
         self._hostnames: dict[int, str] = {}
         self.is_stopping = False
+        self._is_closing = False
         self._has_ended = False
         self._deadline: IDelayedCall | None = None
         self._stopped: list[Deferred[None]] = []
@@ -257,10 +262,9 @@ class AgentService(Service):
         elif isinstance(message, control.Refused):
             if message.code != "revoked":  # else the edge hangs up now, and says the same at the next dial
                 self._routes_refused(message)
-        elif isinstance(message, control.Renewed):
-            if self._renewal.renewed(message.chain_pem):
-                self._observe(CertificateRenewed(valid_until=self.identity.valid_until))
-        elif isinstance(message, control.RenewRefused):
+        elif isinstance(message, control.Renewed) and self._renewal.is_asked:
+            self._renewal.renewed(message.chain_pem).addCallbacks(self._renewed, self._failed)
+        elif isinstance(message, control.RenewRefused) and self._renewal.is_asked:
             self._renewal.refused(link.edge_name, message.reason)
         else:
             self._log.warn("edge {edge} sent {message}", edge=link.edge_name, message=type(message).__name__)
@@ -286,16 +290,19 @@ class AgentService(Service):
 
     def link_ended(self) -> None:
         """Note the end of the agent when it stops and nothing of its tunnels is left."""
-        if self.is_stopping and not self._has_ended and self.links.has_finished:
-            self._has_ended = True
+        if self.is_stopping and not self._is_closing and self.links.has_finished:
+            self._is_closing = True
             if self._deadline is not None and self._deadline.active():
                 self._deadline.cancel()
             self.routes.stop()
-            self._credentials.close()
-            self._observe(Stopped())
-            stopped, self._stopped = self._stopped, []
-            for deferred in stopped:
-                deferred.callback(None)
+            self._credentials.close().addCallback(self._ended)
+
+    def _ended(self, _: None) -> None:
+        self._has_ended = True
+        self._observe(Stopped())
+        stopped, self._stopped = self._stopped, []
+        for deferred in stopped:
+            deferred.callback(None)
 
     # Within.
 
@@ -309,10 +316,7 @@ class AgentService(Service):
     def _accepted(self, message: control.Accepted) -> None:
         if message.edges:
             self._edges.seen = read_addresses(message.edges)
-            try:
-                self._credentials.remember_edges(message.edges)
-            except StateBroken as error:
-                self._log.warn("{error}", error=str(error))
+            self._credentials.remember_edges(message.edges).addErrback(self._not_remembered)
         self._hostnames = dict(message.hostnames)
         services = {route.offer.id: route.offer.service for route in self.routes.offered}
         urls, plain = (
@@ -322,6 +326,17 @@ class AgentService(Service):
             self.urls, self.plain_urls = urls, plain
             named, plain_named = ({url: services[key] for key, url in found.items()} for found in (urls, plain))
             self._observe(Published(urls=named, plain_urls=plain_named))
+
+    def _not_remembered(self, failure: Failure) -> None:
+        failure.trap(StateBroken)
+        self._log.warn("{error}", error=failure.getErrorMessage())
+
+    def _renewed(self, is_used: bool) -> None:
+        if is_used:
+            self._observe(CertificateRenewed(valid_until=self.identity.valid_until))
+
+    def _failed(self, failure: Failure) -> None:
+        self._log.failure("using a renewed certificate failed", failure)
 
     def _health_changed(self, route: Route) -> None:
         last = route.origin.last

@@ -1,5 +1,6 @@
 """Tests of `warp_twisted.agent.identity.renewal`."""
 
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -24,11 +25,12 @@ class FakeCredentials(Credentials):
         """Return what stands for a request."""
         return "csr"
 
-    def renew(self, chain_pem: str) -> None:
+    def renew(self, chain_pem: str) -> Deferred[None]:
         """Take any certificate but a bad one."""
         if chain_pem == "bad":
-            raise BadCertificate("not ours")
+            return fail(BadCertificate("not ours"))
         self.chains.append(chain_pem)
+        return succeed(None)
 
 
 class FakeTunnels:
@@ -112,6 +114,15 @@ class RenewTests(SynchronousTestCase):
 
     def test_answer(self) -> None:
         """A certificate that an edge issued is used; one that is not ours is logged and left."""
-        self.assertTrue(self.renewal.renewed("chain"))
-        self.assertFalse(self.renewal.renewed("bad"))
+        self.assertTrue(self.successResultOf(self.renewal.renewed("chain")))
+        self.assertFalse(self.successResultOf(self.renewal.renewed("bad")))
         self.assertEqual(self.credentials.chains, ["chain"])
+
+    def test_answers_are_counted(self) -> None:
+        """An answer is awaited for each request, of whichever kind it is."""
+        self.assertFalse(self.renewal.is_asked)
+        self.advance(105 + RETRY_SECONDS)
+        self.renewal.refused("edge1", "not now")
+        self.assertTrue(self.renewal.is_asked)
+        self.successResultOf(self.renewal.renewed("chain"))
+        self.assertFalse(self.renewal.is_asked)

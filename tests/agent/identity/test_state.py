@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from warp_twisted.agent.errors import NotEnrolled, StateBroken, StateInUse
 from warp_twisted.agent.identity.credentials import Credentials
-from warp_twisted.agent.identity.state import MAX_SEEN_EDGES, Identity, StateDirectory, identity_of
+from warp_twisted.agent.identity.state import MAX_SEEN_EDGES, Identity, StateDirectory, identity_of, with_edges
 from warp_twisted.ca.errors import BadCertificate
 from warp_twisted.ca.issue import Issuer, issue_agent, issue_root, new_key, read_request, to_pem
 from warp_twisted.names import HostnamePattern
@@ -124,7 +124,8 @@ class StateTests(StateTestCase):
 
     def test_renew(self) -> None:
         """A new certificate for the same key and agent replaces the old; another's is refused."""
-        identity = self.state.remember_edges(self.store(), ["c:3"])
+        identity = with_edges(self.store(), ["c:3"])
+        self.state.store_edges(identity)
         key = self.state.request_key().public_key()
         renewed = self.state.renew(identity, self.authority.issue(key, hours=48))
         self.assertGreater(renewed.valid_until, identity.valid_until)
@@ -136,7 +137,8 @@ class StateTests(StateTestCase):
 
     def test_edges_are_remembered(self) -> None:
         """Where edges are now is kept beside what the token said, up to a number."""
-        identity = self.state.remember_edges(self.store(), [f"e:{port}" for port in range(1, 200)])
+        identity = with_edges(self.store(), [f"e:{port}" for port in range(1, 200)])
+        self.state.store_edges(identity)
         self.assertEqual(len(identity.seen_edges), MAX_SEEN_EDGES)
         self.assertEqual(self.state.load(), identity)
         self.assertEqual(identity.edges, ("a:1", "b:2"))
@@ -145,7 +147,7 @@ class StateTests(StateTestCase):
         """What cannot be written is an error, and the old state stays."""
         identity = self.store()
         os.rename(self.path, self.path.with_name("away"))
-        self.assertRaises(StateBroken, self.state.remember_edges, identity, ["x:1"])
+        self.assertRaises(StateBroken, self.state.store_edges, with_edges(identity, ["x:1"]))
         os.rename(self.path.with_name("away"), self.path)
         self.assertEqual(self.state.load(), identity)
 
@@ -167,7 +169,7 @@ class CredentialsTests(StateTestCase):
         credentials = Credentials(self.state, self.store())
         before = credentials.context
         key = read_request(credentials.request())
-        credentials.renew(self.authority.issue(key, hours=48))
+        self.successResultOf(credentials.renew(self.authority.issue(key, hours=48)))
         self.assertIsNot(credentials.context, before)
         self.assertEqual(credentials.identity, self.state.load())
 
@@ -180,7 +182,7 @@ class CredentialsTests(StateTestCase):
         self.assertTrue(credentials.reread_roots())
         self.assertEqual(credentials.identity, replace(self.state.load(), root_pem=both))
         self.assertTrue(credentials.should_renew(credentials.identity.valid_from))
-        credentials.renew(self.authority.issue(read_request(credentials.request())))
+        self.successResultOf(credentials.renew(self.authority.issue(read_request(credentials.request()))))
         self.assertFalse(credentials.should_renew(credentials.identity.valid_from))
         (self.path / "root.pem").write_text("nothing")
         self.assertRaises(StateBroken, credentials.reread_roots)

@@ -1,29 +1,46 @@
 """
 The identity that the agent uses now: for dialing, for renewing, and kept in its state directory.
 
-It knows when the certificate should be renewed, not who is asked to.
+It knows when the certificate should be renewed, not who is asked to. Files are written in a thread, one after the
+other, as a disk may take long; however often edges change, at most one change of them waits for it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from ssl import SSLContext
+from typing import Protocol, TypeVar
 
-from warp_twisted.agent.identity.state import Identity, StateDirectory
+from twisted.internet.defer import Deferred, DeferredLock, execute, succeed
+
+from warp_twisted.agent.identity.state import Identity, StateDirectory, with_edges
 from warp_twisted.ca.issue import new_request
 from warp_twisted.tunnel import agent_context
+
+Result = TypeVar("Result")
+
+
+class InThread(Protocol):
+    """Runs a function in a thread."""
+
+    def __call__(self, work: Callable[[], Result], /) -> Deferred[Result]:
+        """Return its result later."""
 
 
 class Credentials:
     """
     An identity and its TLS context.
 
+    :param in_thread: runs what writes to the disk; by default it is run at once.
     :ivar identity: who the agent is.
     :ivar context: to dial tunnels with; replaced when the certificate is renewed.
     :raises InvalidSettings: if certificate and key cannot be used.
     """
 
-    def __init__(self, state: StateDirectory, identity: Identity) -> None:
+    def __init__(self, state: StateDirectory, identity: Identity, in_thread: InThread = execute) -> None:
         self._state = state
+        self._in_thread = in_thread
+        self._disk = DeferredLock()
+        self._has_edges_to_store = False
         self.identity = identity
         self.context = self._make_context(identity)
         self._is_due = False
@@ -40,14 +57,21 @@ class Credentials:
         """Return a certificate request for our key, as PEM."""
         return new_request(self._state.request_key())
 
-    def renew(self, chain_pem: str) -> None:
+    def renew(self, chain_pem: str) -> Deferred[None]:
         """
-        Use a new certificate from now on, for dials to come.
+        Store a new certificate, and then use it for dials to come.
 
-        :raises BadCertificate: if it is not for our key, or not for us.
-        :raises StateBroken: if it cannot be stored.
+        :returns: fails with `BadCertificate` if it is not for our key, or not for us, and with `StateBroken` if it
+            cannot be stored.
         """
-        self.identity = self._state.renew(self.identity, chain_pem)
+        renewing: Deferred[None] = self._disk.run(lambda: Deferred.fromCoroutine(self._renew(chain_pem)))
+        return renewing
+
+    async def _renew(self, chain_pem: str) -> None:
+        before = self.identity
+        renewed = await self._in_thread(lambda: self._state.renew(before, chain_pem))
+        # What was learned while it was written holds.
+        self.identity = replace(renewed, root_pem=self.identity.root_pem, seen_edges=self.identity.seen_edges)
         self.context = self._make_context(self.identity)
         self._is_due = False
 
@@ -70,17 +94,31 @@ class Credentials:
         self._is_due = True
         return True
 
-    def remember_edges(self, edges: Sequence[str]) -> None:
+    def remember_edges(self, edges: Sequence[str]) -> Deferred[None]:
         """
         Keep where edges are, for the next start.
 
-        :raises StateBroken: if that cannot be stored.
+        :returns: fails with `StateBroken` if that cannot be stored; they are known until the agent ends all the same.
         """
-        self.identity = self._state.remember_edges(self.identity, edges)
+        known = with_edges(self.identity, edges)
+        if known == self.identity:
+            return succeed(None)
+        self.identity = known
+        if self._has_edges_to_store:
+            return succeed(None)
+        self._has_edges_to_store = True
+        storing: Deferred[None] = self._disk.run(self._store_edges)
+        return storing
 
-    def close(self) -> None:
-        """Let another process use the state directory."""
-        self._state.close()
+    def _store_edges(self) -> Deferred[None]:
+        self._has_edges_to_store = False
+        identity = self.identity
+        return self._in_thread(lambda: self._state.store_edges(identity))
+
+    def close(self) -> Deferred[None]:
+        """Let another process use the state directory, when what is being written is."""
+        closing: Deferred[None] = self._disk.run(self._state.close)
+        return closing
 
     def _make_context(self, identity: Identity) -> SSLContext:
         return agent_context(

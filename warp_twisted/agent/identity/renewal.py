@@ -8,9 +8,11 @@ answer comes as a control message, on any of them.
 from collections.abc import Callable
 from typing import Protocol
 
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from warp_twisted.agent.errors import StateBroken
 from warp_twisted.agent.identity.credentials import Credentials
@@ -55,6 +57,12 @@ class Renewal:
         self._loop = LoopingCall(self.look)
         self._loop.clock = clock
         self._ask_after = 0.0
+        self._requests = 0
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether an edge was asked and has not answered; an answer that nobody asked for is not looked at."""
+        return self._requests > 0
 
     def start(self) -> None:
         """Begin to look every `INTERVAL_SECONDS`."""
@@ -78,21 +86,27 @@ class Renewal:
         self._ask_after = 0.0
         self._ask(self._now())
 
-    def renewed(self, chain_pem: str) -> bool:
-        """Use the certificate that an edge has issued; returns whether it can be used."""
-        try:
-            self._credentials.renew(chain_pem)
-        except (BadCertificate, StateBroken, InvalidSettings) as error:
-            self._log.error("the renewed certificate cannot be used: {error}", error=str(error))
-            return False
+    def renewed(self, chain_pem: str) -> Deferred[bool]:
+        """Use the certificate that an edge has issued; returns whether it can be used. To be called if `is_asked`."""
+        self._requests -= 1
+        return self._credentials.renew(chain_pem).addCallbacks(self._used, self._not_used)
+
+    def _used(self, _: None) -> bool:
         self._log.info("the certificate was renewed")
         return True
 
+    def _not_used(self, failure: Failure) -> bool:
+        failure.trap(BadCertificate, StateBroken, InvalidSettings)
+        self._log.error("the renewed certificate cannot be used: {error}", error=failure.getErrorMessage())
+        return False
+
     def refused(self, edge: str, reason: str) -> None:
-        """An edge does not renew; another is asked later."""
+        """An edge does not renew; another is asked later. To be called if `is_asked`."""
+        self._requests -= 1
         self._log.warn("edge {edge} does not renew our certificate: {reason}", edge=edge, reason=reason)
 
     def _ask(self, now: float) -> None:
         if self._tunnels.up_count:
             self._ask_after = now + RETRY_SECONDS
+            self._requests += 1
             self._tunnels.send_one(RenewRequest(csr_pem=self._credentials.request()))

@@ -106,6 +106,11 @@ def read_identity(path: Path) -> Identity:
         raise StateBroken(f"{path} is damaged ({error}); remove it and enroll again") from error
 
 
+def with_edges(identity: Identity, edges: Sequence[str]) -> Identity:
+    """Return an identity that knows where edges are now, up to a number."""
+    return replace(identity, seen_edges=tuple(edges[:MAX_SEEN_EDGES]))
+
+
 class StateDirectory:
     """
     A state directory, made when it is missing.
@@ -201,19 +206,16 @@ class StateDirectory:
             raise StateBroken(f"state directory {self.path}: {error.strerror}") from error
         return renewed
 
-    def remember_edges(self, identity: Identity, edges: Sequence[str]) -> Identity:
+    def store_edges(self, identity: Identity) -> None:
         """
-        Keep where edges are now, for the next start.
+        Keep where an identity has seen edges, for the next start.
 
         :raises StateBroken: if the directory cannot be written.
         """
-        known = replace(identity, seen_edges=tuple(edges[:MAX_SEEN_EDGES]))
-        if known != identity:
-            try:
-                self._write_record(known)
-            except OSError as error:
-                raise StateBroken(f"state directory {self.path}: {error.strerror}") from error
-        return known
+        try:
+            self._write_record(identity)
+        except OSError as error:
+            raise StateBroken(f"state directory {self.path}: {error.strerror}") from error
 
     def request_key(self) -> ec.EllipticCurvePrivateKey:
         """Return the private key, to sign a certificate request."""
