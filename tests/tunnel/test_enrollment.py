@@ -6,7 +6,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from warp_twisted.testing import MemoryTransport
-from warp_twisted.tunnel.enrollment import EnrollmentClient, EnrollmentServer
+from warp_twisted.tunnel.enrollment import SILENCE_SECONDS, EnrollmentClient, EnrollmentServer
 from warp_twisted.tunnel.errors import EnrollmentFailed
 from warp_twisted.wire.control import (
     Authority,
@@ -73,11 +73,34 @@ class ServerTests(SynchronousTestCase):
         self.assertEqual(answer.code if isinstance(answer, EnrollRefused) else "", "internal_error")
 
     def test_time(self) -> None:
-        """A peer that takes too long is hung up on."""
+        """A peer that takes too long for its request is hung up on."""
+        self.server.dataReceived(encode_message(REQUEST)[:1])
         self.clock.advance(19.9)
         self.assertFalse(self.transport.disconnecting)
         self.clock.advance(0.2)
         self.assertTrue(self.transport.disconnecting)
+
+    def test_silence(self) -> None:
+        """A peer that says nothing is hung up on sooner."""
+        self.clock.advance(SILENCE_SECONDS - 0.1)
+        self.assertFalse(self.transport.disconnecting)
+        self.clock.advance(0.2)
+        self.assertTrue(self.transport.disconnecting)
+
+    def test_room_for_others(self) -> None:
+        """A peer that has not asked yet can be made to give way; one that has asked is known to have."""
+        asked: list[int] = []
+        server = EnrollmentServer(
+            "ROOT", self.enroll, clock=self.clock, ended=self.ended, asked=lambda: asked.append(len(self.requests))
+        )
+        transport = MemoryTransport(server, ADDRESS, ADDRESS, 10**6, None)
+        server.makeConnection(transport)
+        server.dataReceived(encode_message(REQUEST)[:-1])
+        self.assertEqual(asked, [])
+        server.dataReceived(encode_message(REQUEST)[-1:])
+        self.assertEqual(asked, [0])
+        server.give_way()
+        self.assertEqual((transport.in_flight, transport.disconnecting), (b"", True))
 
     def test_size(self) -> None:
         """A request above the limit is refused from its length."""

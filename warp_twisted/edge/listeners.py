@@ -4,6 +4,7 @@ What this edge listens on: each listener under its name of `listen` in edge.yaml
 It knows no protocol: `edge.node` hands it a factory for each. The DNS server opens its own ports.
 """
 
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -17,6 +18,8 @@ from twisted.logger import Logger
 from warp_base.reactor import Reactor
 from warp_twisted.errors import InvalidSettings
 from warp_twisted.listen_text import server_endpoint
+
+BACKLOG = 1024  # connections that wait to be accepted; Twisted's 50 are full after 2 ms of 25,000 connections a second
 
 Name = Literal["http", "https", "tunnel", "metrics", "admin"]
 
@@ -71,6 +74,7 @@ class Listeners:
                 port = await server_endpoint(self._reactor, text, key).listen(factory)
             except (ValueError, CannotListenError) as error:
                 raise InvalidSettings(f"{key}: {text}: {getattr(error, 'socketError', error)}") from error
+            _lengthen_queue(port)
             self._open.setdefault(name, []).append(port)
             numbers.append(int(getattr(port.getHost(), "port", 0)))
             self._log.info("{key} is open: {text}, port {port}", key=key, text=text, port=numbers[-1])
@@ -108,3 +112,10 @@ class Listeners:
 
     def _named(self, names: Sequence[Name]) -> list[IListeningPort]:
         return [port for name in names for port in self._open.get(name, ())]
+
+
+def _lengthen_queue(port: IListeningPort) -> None:
+    """Let more connections wait for their turn; those beyond are dropped by the kernel and tried again after 1 s."""
+    listening = getattr(port, "socket", None)
+    if isinstance(listening, socket.socket):
+        listening.listen(BACKLOG)

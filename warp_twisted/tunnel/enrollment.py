@@ -28,6 +28,7 @@ from warp_twisted.wire.errors import RemoteProtocolError
 
 Enroll = Callable[[EnrollRequest], Awaitable[Enrolled | EnrollRefused]]
 
+SILENCE_SECONDS = 3.0  # an agent sends its request at once
 MAX_ENROLLMENT_BYTES = 64 * 1024  # a request is a key and a name; nothing unproven may make us hold more
 
 
@@ -38,34 +39,52 @@ class EnrollmentServer(Protocol):
     :param root_pem: sent first.
     :param enroll: judges the request and makes the certificate.
     :param ended: called when the connection is gone.
-    :param seconds: how long the whole exchange may take.
+    :param asked: called when the request has arrived.
+    :param silence_seconds: how long the agent may take to say anything.
+    :param seconds: how long the whole exchange may take, from then on.
     """
 
     _log = Logger()
 
     def __init__(
-        self, root_pem: str, enroll: Enroll, *, clock: IReactorTime, ended: Callable[[], None], seconds: float = 20.0
+        self,
+        root_pem: str,
+        enroll: Enroll,
+        *,
+        clock: IReactorTime,
+        ended: Callable[[], None],
+        asked: Callable[[], object] | None = None,
+        silence_seconds: float = SILENCE_SECONDS,
+        seconds: float = 20.0,
     ) -> None:
         self._root_pem = root_pem
         self._enroll = enroll
         self._clock = clock
         self._ended = ended
+        self._asked = asked
+        self._silence_seconds = silence_seconds
+        self._has_spoken = False
         self._seconds = seconds
         self._reader = MessageReader(MAX_ENROLLMENT_BYTES)
         self._deadline: IDelayedCall | None = None
         self._answering: Deferred[None] | None = None
 
     def connectionMade(self) -> None:
-        self._deadline = self._clock.callLater(self._seconds, self._timed_out)
+        self._deadline = self._clock.callLater(self._silence_seconds, self._timed_out)
         self._write(Authority(root_pem=self._root_pem))
 
     def dataReceived(self, data: bytes) -> None:
         if self._answering is not None:
             return
+        if not self._has_spoken and self._deadline is not None:
+            self._has_spoken = True
+            self._deadline.reset(self._seconds)
         try:
             for message in self._reader.receive_data(data):
                 if not isinstance(message, EnrollRequest):
                     raise EnrollmentFailed(f"{type(message).__name__} is not an enrollment request")
+                if self._asked is not None:
+                    self._asked()
                 self._answering = Deferred.fromCoroutine(self._answer(message))
                 return
         except (RemoteProtocolError, EnrollmentFailed) as error:
@@ -80,6 +99,11 @@ class EnrollmentServer(Protocol):
             self._log.failure("enrollment with token {token} failed", token=request.token_id)
             answer = EnrollRefused(code="internal_error", reason="the edge could not answer; its log says why")
         self._finish(answer)
+
+    def give_way(self) -> None:
+        """Hang up: others need the room."""
+        if self.transport is not None:
+            self.transport.abortConnection()  # type: ignore[attr-defined]  # TCP and TLS transports have it
 
     def _finish(self, answer: ControlMessage) -> None:
         self._write(answer)

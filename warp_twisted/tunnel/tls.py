@@ -58,7 +58,8 @@ class TlsProtocol(Protocol):
     :param secured: called with this transport after the handshake; returns the protocol to run on it, or raises a
         `WarpError` if the peer may not go on.
     :param failed: called once if no protocol was made, with the reason.
-    :param handshake_seconds: how long the handshake may take.
+    :param handshake_seconds: how long the handshake may take, from the peer's first bytes.
+    :param silence_seconds: how long the peer may take to say anything; None: as long as for the handshake.
     :param close_seconds: how long the last bytes and the peer's goodbye may take.
     """
 
@@ -74,6 +75,7 @@ class TlsProtocol(Protocol):
         failed: Callable[[WarpError], None],
         clock: IReactorTime,
         handshake_seconds: float = 10.0,
+        silence_seconds: float | None = None,
         close_seconds: float = 5.0,
     ) -> None:
         self._incoming = ssl.MemoryBIO()
@@ -83,6 +85,7 @@ class TlsProtocol(Protocol):
         self._failed: Callable[[WarpError], None] | None = failed
         self._clock = clock
         self._handshake_seconds = handshake_seconds
+        self._silence_seconds = silence_seconds
         self._close_seconds = close_seconds
         self._deadline: IDelayedCall | None = None
         self._above: IProtocol | None = None
@@ -204,7 +207,7 @@ class TlsProtocol(Protocol):
             self._below.setTcpNoDelay(True)  # bytes are joined already; Nagle would only hold them back
         self._below.SEND_LIMIT = SEND_BYTES
         self._below.registerProducer(self, False)
-        self._set_deadline(self._handshake_seconds, self._timed_out)
+        self._set_deadline(self._silence_seconds or self._handshake_seconds, self._timed_out)
         self._shake_hands()
 
     def dataReceived(self, data: bytes) -> None:
@@ -260,6 +263,9 @@ class TlsProtocol(Protocol):
                 incoming.write(piece)
             if self._secured is None:
                 return
+            if self._silence_seconds is not None:
+                self._silence_seconds = None
+                self._set_deadline(self._handshake_seconds, self._timed_out)
             self._shake_hands()
             above = self._above
             if above is None:
@@ -332,7 +338,8 @@ class TlsProtocol(Protocol):
         self._fail(error)
 
     def _timed_out(self) -> None:
-        self._fail(HandshakeTimedOut(f"no TLS handshake within {self._handshake_seconds:g} seconds"))
+        seconds = self._silence_seconds or self._handshake_seconds
+        self._fail(HandshakeTimedOut(f"no TLS handshake within {seconds:g} seconds"))
         self.abortConnection()
 
     def _fail(self, error: WarpError) -> None:

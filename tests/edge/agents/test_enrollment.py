@@ -4,15 +4,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from twisted.internet.task import Clock
-from twisted.trial.unittest import SynchronousTestCase
-
 from tests.case import AsyncTestCase
 from tests.edge.control import NOW, Control
 from warp_twisted.ca.issue import new_key, new_request
 from warp_twisted.ca.tokens import JoinTokenText, parse_token
-from warp_twisted.edge.agents.enrollment import EnrollmentRate
-from warp_twisted.edge.errors import AgentUnknown, TokenNotFound, TooManyEnrollments
+from warp_twisted.edge.errors import AgentUnknown, TokenNotFound
 from warp_twisted.registry.errors import StoreClosed
 from warp_twisted.wire.control import Enrolled, EnrollRefused, EnrollRequest
 
@@ -168,47 +164,3 @@ class EnrollmentTests(AsyncTestCase):
         assert isinstance(answer, EnrollRefused)
         self.assertEqual(answer.code, "token_used_up")
         self.assertEqual(self.control.mirror.agents, {})
-
-
-class EnrollmentRateTests(SynchronousTestCase):
-    """How often an address may try."""
-
-    def setUp(self) -> None:
-        """Begin with nobody known."""
-        self.clock = Clock()
-        self.rate = EnrollmentRate(self.clock, remembered=3)
-
-    def take(self, address: str) -> bool:
-        """Try once, at one a second with a burst of two."""
-        try:
-            self.rate.take(address, 1.0, 2)
-        except TooManyEnrollments:
-            return False
-        return True
-
-    def test_burst_then_rate(self) -> None:
-        """A burst passes, then one a second, for each address apart."""
-        self.assertEqual([self.take("192.0.2.1") for _ in range(3)], [True, True, False])
-        self.assertTrue(self.take("192.0.2.2"))
-        self.clock.advance(1)
-        self.assertEqual([self.take("192.0.2.1") for _ in range(2)], [True, False])
-
-    def test_trying_on_does_not_lock_out(self) -> None:
-        """Refused tries cost nothing, so who waits gets in."""
-        self.assertEqual([self.take("192.0.2.1") for _ in range(2)], [True, True])
-        for _ in range(10):
-            self.assertFalse(self.take("192.0.2.1"))
-            self.clock.advance(0.1)
-        self.clock.advance(0.01)
-        self.assertTrue(self.take("192.0.2.1"))
-
-    def test_ipv6_by_network(self) -> None:
-        """Addresses of one /64 share their tries."""
-        self.assertEqual([self.take(f"2001:db8::{n}") for n in range(1, 4)], [True, True, False])
-        self.assertTrue(self.take("2001:db8:0:1::1"))
-
-    def test_memory_is_bounded(self) -> None:
-        """Only so many addresses are remembered; the one not seen for longest is forgotten first."""
-        for number in range(5):
-            self.take(f"192.0.2.{number}")
-        self.assertEqual(len(self.rate._buckets), 3)

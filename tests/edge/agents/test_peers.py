@@ -5,6 +5,7 @@ from typing import cast
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.edge.agents.test_registrations import make_tunnel
 from warp_twisted.ca.issue import AgentIdentity
 from warp_twisted.edge.agents.peers import Peers
 from warp_twisted.tunnel import TunnelProtocol
@@ -22,7 +23,7 @@ class PeersTests(SynchronousTestCase):
         """Add three connections, two of which say who they are."""
         self.peers = Peers()
         self.protocols = [cast(TunnelProtocol, object()) for _ in range(3)]
-        self.added = [self.peers.add(protocol) for protocol in self.protocols]
+        self.added = [self.peers.add(protocol, "192.0.2.1") for protocol in self.protocols]
         for peer in self.added[:2]:
             self.peers.identify(peer, identity("a-1"))
 
@@ -42,3 +43,14 @@ class PeersTests(SynchronousTestCase):
         self.assertIsNone(self.peers.remove(self.protocols[0]))
         self.assertEqual((len(self.peers), self.peers.of_agent("a-1"), clock.getDelayedCalls()), (0, [], []))
         self.assertEqual([peer.is_gone for peer in self.added], [True] * 3)
+        self.assertEqual(len(self.peers.silent), 0)
+
+    def test_registered(self) -> None:
+        """A peer that registered is silent no more, and its time does not end."""
+        clock = Clock()
+        self.added[0].deadline = clock.callLater(1, self.fail)
+        tunnel = make_tunnel(1)
+        self.peers.register(self.added[0], tunnel)
+        self.assertIs(self.added[0].tunnel, tunnel)
+        self.assertEqual((len(self.peers.silent), self.peers.silent.pop()), (2, self.added[1]))
+        clock.advance(2)

@@ -6,7 +6,6 @@ from tests.edge.agents.case import ControlTestCase
 from tests.edge.control import NOW, AgentEnd, Control, make_settings
 from warp_twisted.ca.issue import new_key, new_request
 from warp_twisted.edge.agents.tunnels import EXPIRY_CHECK_SECONDS, MAX_WAITING_MESSAGES
-from warp_twisted.edge.errors import OfferRefused
 from warp_twisted.wire.control import (
     Accepted,
     Drain,
@@ -78,15 +77,17 @@ class RegistrationTests(ControlTestCase):
         self.assertEqual(self.control.routes.hostnames, ["app.warp.example"])
 
     def test_too_many_without_a_hello(self) -> None:
-        """Only so many agents may be connected without having said hello; those that have do not count."""
+        """Of those that have not said hello only so many may be connected; the oldest makes room for an agent."""
         self.control.settings = make_settings(limits={"handshakes": 2})
         self.control.connect("a-1").hello("app.warp.example")
-        for number in range(2):
-            self.control.connect(f"a-{number + 2}")
-        self.assertRaises(OfferRefused, self.control.tunnels.tunnel_proven, object())
-        self.control.clock.pump([1] * 11)
-        self.control.connect("a-4").hello("app.warp.example")
-        self.assertEqual(len(self.control.tunnels.registrations.by_id), 2)
+        silent = [self.control.connect(f"a-{number + 2}") for number in range(2)]
+        agent = self.control.connect("a-4")
+        silent[0].pair.pump()
+        self.assertEqual(silent[0].ending, ("NORMAL", "too many agents say no hello"))
+        agent.hello("app.warp.example")
+        agent.answer(Accepted)
+        self.assertIsNone(silent[1].ending)
+        self.assertEqual(self.control.tunnels.registrations.counts.refused, {"overloaded": 1})
 
     def test_no_hello(self) -> None:
         """An agent that says nothing is cut after the hello time-out."""

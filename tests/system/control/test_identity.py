@@ -1,16 +1,13 @@
 """Enrollment, renewal and revocation over real TLS."""
 
-import socket
 from pathlib import Path
 
 from twisted.internet.defer import Deferred
-from twisted.internet.threads import deferToThread
 
 from tests.case import AsyncTestCase, reactor, until
-from tests.system.control.live import HOST, ZONE, EnrolledAgent, ask, endpoint, enroll_agent, make_node, new_token
+from tests.system.control.live import ZONE, EnrolledAgent, ask, endpoint, enroll_agent, make_node, new_token
 from warp_twisted.ca.issue import Issuer, issue_agent, issue_root, key_to_pem, new_key, new_request, to_pem, utc
 from warp_twisted.ca.tokens import JoinTokenText, parse_token
-from warp_twisted.edge.agents.listening import HANDSHAKE_PARTS
 from warp_twisted.edge.node import EdgeNode
 from warp_twisted.names import HostnamePattern, parse_hostname
 from warp_twisted.registry.model import GivenName, encode
@@ -182,34 +179,6 @@ class HandshakeTests(LiveEdgeTestCase):
         tunnel = await agent.dial()
         await tunnel.disconnected()
         self.assertEqual(self.node.parts.tunnels.registrations.by_id, {})
-
-    async def test_silent_peers_of_one_address(self) -> None:
-        """Silent connections of one address leave room for other addresses; when they end there is room again."""
-        listener = self.node.parts.tunnel_port.factory
-        listener.max_handshakes = 2 * HANDSHAKE_PARTS
-        silent = [socket.create_connection((HOST, self.port), timeout=5) for _ in range(3)]
-        try:
-            self.assertEqual(await deferToThread(silent[2].recv, 1), b"")
-            self.assertEqual(listener.handshakes, 2)
-        finally:
-            for connection in silent:
-                connection.close()
-        await until(lambda: not listener.handshakes)
-        await (await self.agent()).register("app.warp.test")
-        self.assertEqual((listener.handshakes, listener._by_network), (0, {}))
-
-    async def test_silent_peer(self) -> None:
-        """A connection that never says anything counts as a handshake only, and is cut in time."""
-        self.node.parts.tunnel_port.factory.handshake_seconds = 0.05
-
-        def wait_for_the_end() -> bytes:
-            with socket.create_connection((HOST, self.port), timeout=5) as connection:
-                try:
-                    return connection.recv(1)
-                except ConnectionResetError:
-                    return b""
-
-        self.assertEqual(await deferToThread(wait_for_the_end), b"")
 
 
 class PatternTests(LiveEdgeTestCase):

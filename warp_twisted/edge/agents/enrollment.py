@@ -8,7 +8,6 @@ that come at the same moment with a token for one do not both get in.
 
 import re
 import secrets
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -24,8 +23,7 @@ from warp_twisted.ca.issue import check_permitted, issue_agent, read_request, to
 from warp_twisted.ca.store import EdgeAuthority
 from warp_twisted.ca.tokens import check_token, format_token, new_token
 from warp_twisted.edge.agents.offers import check_wishes
-from warp_twisted.edge.errors import AgentUnknown, TokenNotFound, TooManyEnrollments
-from warp_twisted.edge.routes.limits import network_of, plain_address
+from warp_twisted.edge.errors import AgentUnknown, TokenNotFound
 from warp_twisted.errors import InvalidName, WarpError
 from warp_twisted.names import HostnamePattern
 from warp_twisted.registry.errors import RegistryError
@@ -35,42 +33,12 @@ from warp_twisted.registry.store import Delete, Expect, Put, Store
 from warp_twisted.wire.control import Enrolled, EnrollRefused, EnrollRequest, Renewed, RenewRefused
 
 ATTEMPTS = 5  # at a token that others use in the same moment
-REMEMBERED_ADDRESSES = 10_000
 AGENT_ID = re.compile(r"a-[0-9a-f]{16}")  # as `_enroll` makes them
 
 
 def issued_until(chain_pem: str) -> float:
     """Return when the first certificate of a chain that was just issued ends."""
     return x509.load_pem_x509_certificate(chain_pem.encode()).not_valid_after_utc.timestamp()
-
-
-class EnrollmentRate:
-    """
-    How often each address may enroll: a bucket of tries that fills up again.
-
-    IPv6 addresses count by their /64, which one host owns. The least recently seen address is forgotten first.
-    """
-
-    def __init__(self, clock: IReactorTime, remembered: int = REMEMBERED_ADDRESSES) -> None:
-        self._clock = clock
-        self._remembered = remembered
-        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
-
-    def take(self, address: str, per_second: float, burst: int) -> None:
-        """
-        Count one try.
-
-        :raises TooManyEnrollments: if there is none left for this address.
-        """
-        key = network_of(plain_address(address))
-        now = self._clock.seconds()
-        left, seen_at = self._buckets.pop(key, (float(burst), now))
-        left = min(float(burst), left + (now - seen_at) * per_second)
-        self._buckets[key] = (left - 1 if left >= 1 else left, now)
-        if len(self._buckets) > self._remembered:
-            self._buckets.popitem(last=False)
-        if left < 1:
-            raise TooManyEnrollments()
 
 
 class Enrollment:

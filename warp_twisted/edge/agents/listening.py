@@ -1,92 +1,147 @@
 """
 The tunnel port: `tunnel.endpoints.TunnelListener`, with the edge's own limits, which change when settings do.
 
-It times an agent's hello from the moment its certificate is good, holds enrollments to a rate for each address, and
-leaves no address more than a part of the handshakes: whoever keeps connections silent locks out nobody else.
+Whoever has connected must say something within `SILENCE_SECONDS`, and when there are too many that have proven nothing,
+the oldest of the network that has most goes (`edge.agents.unproven`); so has an agent its turn while others are
+silent. Handshakes and enrollments are held to a rate for each network, higher where agents came from lately.
 """
 
 import ssl
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from twisted.internet.interfaces import IAddress, IProtocol, IReactorTime
 
-from warp_twisted.edge.agents.enrollment import EnrollmentRate
+from warp_base.token_buckets import TokenBuckets
 from warp_twisted.edge.agents.tunnels import EdgeTunnels
-from warp_twisted.edge.errors import EdgeError
+from warp_twisted.edge.agents.unproven import KnownNetworks, Unproven
+from warp_twisted.edge.errors import EdgeError, TooManyEnrollments
 from warp_twisted.edge.routes.limits import network_of, plain_address
 from warp_twisted.edge.settings import EdgeSettings
 from warp_twisted.errors import WarpError
 from warp_twisted.tunnel import Turn
 from warp_twisted.tunnel.contexts import ENROLL_PROTOCOL
 from warp_twisted.tunnel.endpoints import TunnelListener
-from warp_twisted.tunnel.enrollment import Enroll
+from warp_twisted.tunnel.enrollment import Enroll, EnrollmentServer
 from warp_twisted.tunnel.errors import TooBusy
 from warp_twisted.tunnel.limits import EDGE_LIMITS
 from warp_twisted.tunnel.protocol import TunnelProtocol
 from warp_twisted.tunnel.tls import TlsProtocol
 
-HANDSHAKE_PARTS = 4  # of all handshakes, one address may have one part
+SILENCE_SECONDS = 3.0  # a client that has connected speaks at once, and a lost segment is sent again after 1 s
+# A handshake takes the edge 1 to 2 ms, so a stranger may have 4 % of a core.
+STRANGERS_PER_SECOND, STRANGERS_BURST = 20.0, 200.0
+AGENTS_PER_SECOND, AGENTS_BURST = 400.0, 4_000.0  # many agents may share an address, and come back all at once
 
 
-class ProvenPeers(Protocol):
-    """What the edge says of peers whose handshake is done."""
+class Admittance(Protocol):
+    """Who may begin what; see `TunnelPort`."""
 
-    def tunnel_proven(self, protocol: TunnelProtocol) -> None:
-        """An agent's certificate is good."""
+    def is_known(self, network: str) -> bool:
+        """Whether agents came from a network lately."""
 
-    def enrollment_begun(self, address: str) -> None:
+    def handshake_begun(self, network: str) -> None:
+        """
+        Somebody connects.
+
+        :raises WarpError: if it may not now.
+        """
+
+    def enrollment_begun(self, network: str) -> None:
         """
         Somebody wants to enroll.
 
         :raises WarpError: if it may not now.
         """
 
+    def tunnel_proven(self, protocol: TunnelProtocol, network: str) -> None:
+        """
+        An agent's certificate is good.
+
+        :raises WarpError: if it may have no tunnel now.
+        """
+
 
 @dataclass(kw_only=True, eq=False)
 class EdgeListener(TunnelListener):
-    """The factory of the tunnel port."""
+    """
+    The factory of the tunnel port.
 
-    proven: ProvenPeers
-    _by_network: dict[str, int] = field(default_factory=dict, init=False)
+    :ivar silence_seconds: how long a peer may take to say anything.
+    :ivar shaking_hands: connections whose handshake is not done.
+    :ivar silent_enrollments: those that have not sent their request.
+    """
+
+    admittance: Admittance
+    silence_seconds: float = SILENCE_SECONDS
+    shaking_hands: Unproven[TlsProtocol] = field(default_factory=Unproven, init=False)
+    silent_enrollments: Unproven[EnrollmentServer] = field(default_factory=Unproven, init=False)
 
     def buildProtocol(self, addr: IAddress | None) -> TlsProtocol | None:
-        """Begin a handshake, unless too many of this address are under way."""
+        """Begin a handshake, in the place of another if too many are under way."""
         network = _network(addr)
-        under_way = self._by_network.get(network, 0)
-        if under_way >= max(1, self.max_handshakes // HANDSHAKE_PARTS):
-            self._refuse(addr, TooBusy(f"{under_way} handshakes with this address are under way"))
+        try:
+            self.admittance.handshake_begun(network)
+        except WarpError as error:
+            self._refuse(addr, error)
             return None
-        protocol = super().buildProtocol(addr)
-        if protocol is not None:
-            self._by_network[network] = under_way + 1
+        protocol = TlsProtocol(
+            self.context,
+            is_server=True,
+            secured=self._secured,
+            failed=lambda error: self._handshake_failed(protocol, addr, error),
+            clock=self.reactor,
+            handshake_seconds=self.handshake_seconds,
+            silence_seconds=min(self.silence_seconds, self.handshake_seconds),
+        )
+        is_known = self.admittance.is_known(network)
+        victim = self.shaking_hands.admit(protocol, network, self.max_handshakes, is_known=is_known)
+        if victim is not None:
+            victim.abortConnection()
         return protocol
 
     def _secured(self, transport: TlsProtocol) -> IProtocol:
-        protocol = super()._secured(transport)
-        self._count_out(transport.getPeer())
-        return protocol
-
-    def _failed(self, address: IAddress | None, error: WarpError) -> None:
-        self._count_out(address)
-        super()._failed(address, error)
-
-    def _count_out(self, address: IAddress | None) -> None:
-        network = _network(address)
-        left = self._by_network[network] - 1
-        if left:
-            self._by_network[network] = left
+        network = _network(transport.getPeer())
+        if transport.negotiated_protocol == ENROLL_PROTOCOL and self.enroll is not None:
+            protocol: IProtocol = self._enrollment(network, self.enroll)
         else:
-            del self._by_network[network]
-
-    def _protocol_for(self, transport: TlsProtocol) -> IProtocol:
-        if transport.negotiated_protocol == ENROLL_PROTOCOL:
-            self.proven.enrollment_begun(getattr(transport.getPeer(), "host", ""))
-        protocol = super()._protocol_for(transport)
-        if isinstance(protocol, TunnelProtocol):
-            self.proven.tunnel_proven(protocol)
+            protocol = self._protocol_for(transport)
+            if isinstance(protocol, TunnelProtocol):
+                self.admittance.tunnel_proven(protocol, network)
+        self.shaking_hands.discard(transport)
         return protocol
+
+    def _enrollment(self, network: str, enroll: Enroll) -> EnrollmentServer:
+        self.admittance.enrollment_begun(network)
+        if self.enrollments - len(self.silent_enrollments) >= self.max_enrollments:
+            raise TooBusy(f"{self.max_enrollments} enrollments wait for their answers")
+        server = EnrollmentServer(
+            self.root_pem,
+            enroll,
+            clock=self.reactor,
+            ended=lambda: self._enrollment_over(server),
+            asked=lambda: self.silent_enrollments.discard(server),
+            silence_seconds=self.silence_seconds,
+            seconds=self.handshake_seconds,
+        )
+        self.enrollments += 1
+        is_known = self.admittance.is_known(network)
+        victim = self.silent_enrollments.admit(server, network, self.max_enrollments, is_known=is_known)
+        if victim is not None:
+            victim.give_way()
+        return server
+
+    def _enrollment_over(self, server: EnrollmentServer) -> None:
+        self.silent_enrollments.discard(server)
+        self.enrollments -= 1
+
+    def _handshake_failed(self, protocol: TlsProtocol, address: IAddress | None, error: WarpError) -> None:
+        if self.shaking_hands.discard(protocol):
+            self._refuse(address, error)
+        else:
+            self._refuse(address, TooBusy("it made room for others"))
 
 
 class TunnelPort:
@@ -97,6 +152,7 @@ class TunnelPort:
     :param tunnels: hears of every tunnel.
     :param enroll: judges enrollments.
     :param root_pem: told to agents that enroll.
+    :param monotonic: a clock that only goes forward, for rates.
     """
 
     def __init__(
@@ -106,13 +162,19 @@ class TunnelPort:
         tunnels: EdgeTunnels,
         enroll: Enroll,
         root_pem: str,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._reactor = reactor
         self._settings = settings
         self._tunnels = tunnels
         self._enroll = enroll
         self._root_pem = root_pem
-        self._rate = EnrollmentRate(reactor)
+        self._monotonic = monotonic
+        self._known = KnownNetworks()
+        self._strangers = TokenBuckets(STRANGERS_PER_SECOND, STRANGERS_BURST)
+        self._agents = TokenBuckets(AGENTS_PER_SECOND, AGENTS_BURST)
+        limits = settings().limits
+        self._enrollments = TokenBuckets(limits.enrollments_per_second, limits.enrollment_burst)
         self._factory: EdgeListener | None = None
 
     @property
@@ -138,7 +200,7 @@ class TunnelPort:
             turn=Turn(self._reactor),
             root_pem=self._root_pem,
             enroll=self._enroll,
-            proven=self,
+            admittance=self,
         )
         self.settings_changed()
 
@@ -150,16 +212,30 @@ class TunnelPort:
             self._factory.handshake_seconds = settings.timeouts.hello
             self._factory.limits = replace(EDGE_LIMITS, max_streams=settings.limits.streams_per_tunnel)
 
-    # What the factory says (`ProvenPeers`).
+    # What the factory asks (`Admittance`).
 
-    def tunnel_proven(self, protocol: TunnelProtocol) -> None:
-        """Expect a hello."""
-        self._tunnels.tunnel_proven(protocol)
+    def is_known(self, network: str) -> bool:
+        """Whether agents came from a network lately."""
+        return network in self._known
 
-    def enrollment_begun(self, address: str) -> None:
-        """Hold each network to the rate of enrollments."""
+    def handshake_begun(self, network: str) -> None:
+        """Hold each network to a rate of handshakes."""
+        rate = self._agents if network in self._known else self._strangers
+        wait = rate.take(network, self._monotonic())
+        if wait:
+            raise TooBusy(f"too many handshakes with {network}; {wait:.1f} s from now there may be another")
+
+    def enrollment_begun(self, network: str) -> None:
+        """Hold each network to the rate of enrollments that the settings have."""
         limits = self._settings().limits
-        self._rate.take(address, limits.enrollments_per_second, limits.enrollment_burst)
+        self._enrollments.per_second, self._enrollments.burst = limits.enrollments_per_second, limits.enrollment_burst
+        if self._enrollments.take(network, self._monotonic()):
+            raise TooManyEnrollments()
+
+    def tunnel_proven(self, protocol: TunnelProtocol, network: str) -> None:
+        """Expect a hello."""
+        self._known.note(network)
+        self._tunnels.tunnel_proven(protocol, network)
 
 
 def _network(address: IAddress | None) -> str:

@@ -12,6 +12,7 @@ from twisted.internet.interfaces import IDelayedCall
 
 from warp_twisted.ca.issue import AgentIdentity
 from warp_twisted.edge.agents.registrations import EdgeTunnel
+from warp_twisted.edge.agents.unproven import FairQueue
 from warp_twisted.tunnel import TunnelProtocol
 from warp_twisted.wire.control import ControlMessage
 
@@ -43,10 +44,15 @@ class Peer:
 
 
 class Peers:
-    """Every agent's connection."""
+    """
+    Every agent's connection.
+
+    :ivar silent: those that have not registered, by network.
+    """
 
     def __init__(self) -> None:
         self._by_protocol: dict[TunnelProtocol, Peer] = {}
+        self.silent: FairQueue[Peer] = FairQueue()
         self._by_agent: dict[str, set[Peer]] = {}  # those that said who they are
 
     def __len__(self) -> int:
@@ -65,10 +71,17 @@ class Peers:
         """Return an agent's connections that said hello."""
         return list(self._by_agent.get(agent, ()))
 
-    def add(self, protocol: TunnelProtocol) -> Peer:
-        """Add a connection."""
+    def add(self, protocol: TunnelProtocol, network: str) -> Peer:
+        """Add a connection, which has not registered yet."""
         peer = self._by_protocol[protocol] = Peer(protocol)
+        self.silent.add(peer, network)
         return peer
+
+    def register(self, peer: Peer, tunnel: EdgeTunnel) -> None:
+        """Note what a peer registered; nothing is due for it any more."""
+        peer.cancel_deadline()
+        peer.tunnel = tunnel
+        self.silent.discard(peer)
 
     def identify(self, peer: Peer, identity: AgentIdentity) -> None:
         """Note who a peer is."""
@@ -81,6 +94,7 @@ class Peers:
         if peer is None:
             return None
         peer.is_gone = True
+        self.silent.discard(peer)
         peer.cancel_deadline()
         if peer.identity is not None:
             of_agent = self._by_agent[peer.identity.id]

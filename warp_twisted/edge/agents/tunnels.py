@@ -13,7 +13,7 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 
-from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.defer import Deferred, DeferredList, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
@@ -130,17 +130,17 @@ class EdgeTunnels:
 
     # What tunnels say (`TunnelDelegate`).
 
-    def tunnel_proven(self, protocol: TunnelProtocol) -> None:
+    def tunnel_proven(self, protocol: TunnelProtocol, network: str = "") -> None:
         """
-        An agent's certificate is good; its hello must follow in time.
+        An agent's certificate is good; its hello must follow in time, and sooner if too many have not said theirs.
 
-        :raises OfferRefused: if too many agents have not said theirs.
+        :param network: where it is; the oldest of the network that has most makes room.
         """
-        limits = self._settings().limits
-        if len(self._peers) - len(self.registrations.by_id) >= limits.handshakes:
-            self.registrations.counts.count_refusal("overloaded")
-            raise OfferRefused("overloaded", f"{limits.handshakes} agents have not said hello yet", retry=True)
-        peer = self._peers.add(protocol)
+        peer = self._peers.add(protocol, network)
+        if len(self._peers.silent) > self._settings().limits.handshakes:
+            self._refuse(
+                self._peers.silent.pop(), OfferRefused("overloaded", "too many agents say no hello", retry=True)
+            )
         peer.deadline = self._clock.callLater(self._settings().timeouts.hello, self._no_hello, peer)
 
     def tunnel_opened(self, protocol: TunnelProtocol) -> None:
@@ -242,8 +242,7 @@ class EdgeTunnels:
             expires_at=identity.expires_at,
         )
         self._routes.add(tunnel, offer.routes)
-        peer.cancel_deadline()
-        peer.tunnel = tunnel
+        self._peers.register(peer, tunnel)
         stale = self.registrations.add(tunnel)
         tunnel.claim, settled = self._claims.put(tunnel.value(settings.edge.name))
         for old in stale:
@@ -371,9 +370,7 @@ class EdgeTunnels:
 
     def _publish(self, tunnel: EdgeTunnel) -> Deferred[None]:
         if tunnel.claim is None:
-            done: Deferred[None] = Deferred()
-            done.callback(None)
-            return done
+            return succeed(None)
         return tunnel.claim.update(tunnel.value(self._settings().edge.name))
 
     def _registry_changed(self, changes: Sequence[Change]) -> None:
