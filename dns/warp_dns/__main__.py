@@ -9,6 +9,7 @@ import sys
 
 from twisted.logger import globalLogBeginner
 
+from warp_base.collector import spare_old_objects
 from warp_base.event_loop import TurnTimes, watch
 from warp_base.reactor import as_reactor
 from warp_dns.program.log_lines import LogLines, as_text, stream_sink
@@ -28,6 +29,7 @@ def main() -> None:
     sock.setblocking(False)
     globalLogBeginner.beginLoggingTo([LogLines(stream_sink(sys.stderr), as_text)], redirectStandardIO=False)
     watch(reactor, TurnTimes())  # for its log line: what a worker counts is told by its parent
+    spare_old_objects(reactor)
     reactor.addReader(Worker(reactor, sock))
     reactor.run()
 

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Never
 from twisted.application.service import IService
 from twisted.python.usage import Options as BaseOptions
 
+from warp_base.collector import spare_old_objects
 from warp_base.event_loop import TurnTimes, watch
 from warp_base.nonblocking_writer import finish_all
 from warp_base.reactor import as_reactor
@@ -52,6 +53,7 @@ def makeService(options: Options) -> IService:
 
     times = TurnTimes()
     watch(reactor, times)
+    spare_old_objects(as_reactor(reactor))
     as_reactor(reactor).addSystemEventTrigger(
         "after", "shutdown", finish_all
     )  # twistd ends by a signal, of which atexit hears not

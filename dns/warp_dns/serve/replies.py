@@ -5,7 +5,7 @@ Bounded: when the table is full it is begun anew, and the old one is let go of l
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from warp_dns.message.answer import Order
@@ -30,7 +30,7 @@ class KeptReply:
     validity: Validity
     counted_as: bytes
     whole: bytes | None = None
-    placed: dict[Order, bytes] = field(default_factory=dict)
+    placed: dict[Order, bytes] | None = None
 
 
 class KeptReplies:
@@ -64,6 +64,8 @@ class KeptReplies:
         if order is None:
             kept.whole = tail
         else:
+            if kept.placed is None:
+                kept.placed = {}
             kept.placed[order] = tail
         if len(self.by_query) >= self._most and key not in self.by_query:
             self.forget()

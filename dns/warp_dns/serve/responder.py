@@ -138,7 +138,7 @@ class Responder:
         :returns: the reply, or None when none may be sent.
         """
         kept = self.replies.by_query.get(data[2:])
-        if kept is not None and kept.validity.holds:
+        if kept is not None and kept.placed is not None and kept.validity.holds:
             order, _ = self._places.order_for(pack(host))
             tail = kept.placed.get(order)
             if tail is not None:

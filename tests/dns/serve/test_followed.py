@@ -14,7 +14,7 @@ from warp_base.reactor import as_reactor
 from warp_base.slices import Slices
 from warp_dns.errors import InvalidSettings, InvalidZone
 from warp_dns.message.tsig import KeyRing
-from warp_dns.serve.followed import FollowedZone, ZoneFile
+from warp_dns.serve.followed import MANY_NAMES, FollowedZone, ZoneFile
 from warp_dns.settings import NotifySettings, TransferSettings, ZoneSettings
 from warp_dns.zone.data import Change
 from warp_dns.zone.source import FixedSource, Record
@@ -114,6 +114,36 @@ class FollowedZoneTests(SynchronousTestCase):
         self.source.change({"b.warp.example": []})
         self.assertEqual(len(self.publisher.changes), served + 1)
         self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_many_names_are_one_change_all_the_same(self) -> None:
+        """A source that publishes a whole fleet at once is followed in slices; nobody is told before all is served."""
+        zone = self.make(self.source)
+        zone.start([])
+        serial, told = zone.live.zone.serial, len(self.publisher.changes)
+        names = [f"n{number}.warp.example" for number in range(MANY_NAMES * 3)]
+        self.source.change({name: [Record(name, "A", 5, "192.0.2.1")] for name in names})
+        applied: list[int] = []
+        zone.when_applied(lambda: applied.append(len(zone.live.zone)))
+        self.assertEqual(applied, [])
+        self.source.change({"late.warp.example": [Record("late.warp.example", "A", 5, "192.0.2.1")]})
+        self.reactor.advance(0)
+        [change] = self.publisher.changes[told:]
+        self.assertEqual((len(change.touched), zone.live.zone.serial), (len(names) + 1, serial + 1))
+        self.assertEqual(applied, [len(names) + 4])
+        zone.when_applied(lambda: applied.append(0))
+        self.assertEqual(applied[1:], [0])
+
+    def test_a_stop_ends_work_that_is_long(self) -> None:
+        """What is read or merged when the zone stops ends with the slices, and says nothing."""
+        zone = self.make(self.source)
+        zone.start([])
+        self.path.write_text(ZONE.format(serial=9) + "new A 192.0.2.3\n")
+        zone.reload()
+        stopping = zone.stop()
+        self.assertNoResult(stopping)
+        self.reactor.advance(0)
+        self.successResultOf(stopping)
+        self.assertEqual([event for event in self.events if "problem" in event], [])
 
     def test_live_records_that_cannot_be(self) -> None:
         """A record that the zone cannot hold is left out, and said."""

@@ -9,6 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.dns.helpers import question, wire, zone_of
 from warp_base.reactor import as_reactor
+from warp_dns.message.records import A, RRset
 from warp_dns.serve import replica
 from warp_dns.serve.metrics import Counters
 from warp_dns.serve.responder import Responder
@@ -22,6 +23,14 @@ class _Reactor(MemoryReactorClock):
     """Notes that it was stopped, and has no descriptors."""
 
     stopped = 0
+    removed = 0
+
+    def removeReader(self, reader: object) -> None:
+        """Count."""
+        self.removed += 1
+
+    def addReader(self, reader: object) -> None:
+        """Leave it."""
 
     def stop(self) -> None:
         """Count."""
@@ -77,6 +86,25 @@ class WorkerTests(SynchronousTestCase):
         self.send(replica.SetSuspended([]), replica.Withdraw(APEX))
         self.assertEqual(responder.zones, {})
         self.assertEqual(self.reactor.stopped, 0)
+
+    def test_a_large_change_is_made_in_slices(self) -> None:
+        """Orders that come after it wait until it is done, and what comes then is what the parent has."""
+        responder = self.begin()
+        before = zone_of("app 30 A 192.0.2.1")
+        names = [wire(f"n{number}.example.org") for number in range(500)]
+        owners = {name: {A: RRset(name, A, 30, (b"\1\2\3\4",))} for name in names}
+        change = before.changed(owners, 8)
+        orders = [*replica.advancing(change), replica.SetSuspended([APEX])]
+        self.input = b"".join(map(replica.pack_value, orders))
+        self.worker.doRead()
+        self.assertFalse(self.has(responder, "n7.example.org"))
+        self.assertTrue(self.has(responder, "app.example.org"))
+        self.assertEqual(self.reactor.removed, 2)  # its input is not read meanwhile
+        self.reactor.advance(0)
+        self.assertEqual(len(responder.zones[APEX]), len(change.zone))
+        self.assertFalse(self.has(responder, "app.example.org"))  # suspended
+        self.send(replica.SetSuspended([]))
+        self.assertTrue(self.has(responder, "n7.example.org"))
 
     def test_counts_are_reported(self) -> None:
         """What was asked is told to the parent, once a second."""

@@ -1,0 +1,33 @@
+"""
+The garbage collector of a process that runs for long: what is there after the start is not looked at again.
+
+A full collection looks at every container of the process: measured 0.6 to 1 µs for each, so 100 ms and more for the
+caches of a busy server, in which nobody is answered. Young objects are still collected, in well under a millisecond. A
+reference cycle that has become old is never freed; nothing here makes such cycles by the thousand.
+"""
+
+import gc
+from collections.abc import Callable
+from typing import Protocol
+
+YOUNG_OBJECTS = 2000  # new ones, until the youngest are collected
+MIDDLE_COLLECTIONS = 20  # of the youngest, until the middle generation is
+NEVER = 1_000_000_000  # collections of the middle generation, until a full one
+
+
+class RunsCalls(Protocol):
+    """The part of a reactor that is needed here."""
+
+    def callWhenRunning(self, callable: Callable[[], object]) -> object:
+        """Call a function when the reactor runs."""
+
+
+def spare_old_objects(reactor: RunsCalls) -> None:
+    """Collect once when the reactor runs, and never again what is old."""
+    reactor.callWhenRunning(_freeze)
+
+
+def _freeze() -> None:
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(YOUNG_OBJECTS, MIDDLE_COLLECTIONS, NEVER)
