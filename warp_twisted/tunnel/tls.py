@@ -37,10 +37,15 @@ from zope.interface import implementer
 
 from warp_twisted.errors import WarpError
 from warp_twisted.tunnel.errors import HandshakeFailed, HandshakeTimedOut, PeerNotTrusted
+from warp_twisted.tunnel.records import Records
 
 RECORD_BYTES = 16 * 1024  # the most a TLS record carries (RFC 8446 §5.1), so one read empties one record
 PIECE_BYTES = 32 * 1024  # of what came at once, given to OpenSSL at once
 BULK_READ_BYTES = 128 * 1024  # read from the socket at once while a lot is coming: half a stream's first window
+RECORDS_AT_ONCE = 128  # opened in one turn: 0.3 ms of small ones, 3.6 ms of those that ask for new keys
+# Records without data, such as those: so many, and one more for each sixteen that carry something.
+MAX_SILENT_RECORDS = 64
+RECORDS_PER_SILENT = 16
 # Offered to the socket at once. Twisted's 128 KiB would cut a bulk read's records, and send their end by the slow way.
 SEND_BYTES = 1024 * 1024
 
@@ -91,6 +96,10 @@ class TlsProtocol(Protocol):
         self._above: IProtocol | None = None
         self._is_closing = False
         self._is_bulk = False
+        self._is_reading = True  # as far as the protocol above is concerned
+        self._records = Records()
+        self._silent_records = 0.0
+        self._postponed: list[bytes] = []
         self._reason: Failure | None = None
         self._unsent = 0
         self._producer: IPushProducer | None = None
@@ -136,7 +145,7 @@ class TlsProtocol(Protocol):
                 at += self._tls.write(view[at : at + RECORD_BYTES])
                 records.append(self._outgoing.read())
         except ssl.SSLError as error:
-            self._break(error)
+            self._break(str(error.reason or error))
             return
         self._send(b"".join(records))
 
@@ -174,11 +183,14 @@ class TlsProtocol(Protocol):
 
     def pause_reading(self) -> None:
         """Read the peer no more; what came in the same read, at most `BULK_READ_BYTES`, is still delivered."""
+        self._is_reading = False
         self._below.pauseProducing()
 
     def resume_reading(self) -> None:
         """Read the peer again."""
-        self._below.resumeProducing()
+        self._is_reading = True
+        if not self._postponed:
+            self._below.resumeProducing()
 
     def probe_when_idle(self, seconds: int) -> None:
         """
@@ -212,16 +224,41 @@ class TlsProtocol(Protocol):
 
     def dataReceived(self, data: bytes) -> None:
         size = len(data)
-        if size <= RECORD_BYTES:
-            if self._is_bulk:
-                self._expect(False)
-            self._read((data,))
-            return
-        if not self._is_bulk and size >= self._below.bufferSize:
-            self._expect(True)
-        # In pieces, so that the BIO, which never shrinks, stays small: an idle tunnel keeps its memory.
-        view = memoryview(data)
-        self._read([view[at : at + PIECE_BYTES] for at in range(0, size, PIECE_BYTES)])
+        if size > RECORD_BYTES:
+            if not self._is_bulk and size >= self._below.bufferSize:
+                self._expect(True)
+        elif self._is_bulk:
+            self._expect(False)
+        if self._postponed:
+            self._postponed.append(data)
+        else:
+            self._open(data)
+
+    def _open(self, data: bytes) -> None:
+        """Open the first records of what came, and put off the rest, if there are many."""
+        size = len(data)
+        end, count = self._records.pass_over(data, 0, RECORDS_AT_ONCE)
+        if end < size:
+            self._postponed.insert(0, data[end:])
+            self._below.pauseProducing()
+            self._clock.callLater(0, self._open_more)
+        if end <= RECORD_BYTES:
+            carried = self._read((data if end == size else data[:end],))
+        else:
+            # In pieces, so that the BIO, which never shrinks, stays small: an idle tunnel keeps its memory.
+            view = memoryview(data)
+            carried = self._read([view[at : min(at + PIECE_BYTES, end)] for at in range(0, end, PIECE_BYTES)])
+        if carried is not None:
+            silent = self._silent_records + count - carried - carried / RECORDS_PER_SILENT
+            self._silent_records = silent if silent > 0 else 0.0
+            if silent > MAX_SILENT_RECORDS:
+                self._break("the peer sent too many records that carry nothing")
+
+    def _open_more(self) -> None:
+        if self._below.connected and not self._below.disconnected and self._postponed:
+            self._open(self._postponed.pop(0))
+            if not self._postponed and self._is_reading:
+                self._below.resumeProducing()
 
     def _expect(self, is_bulk: bool) -> None:
         """
@@ -255,21 +292,26 @@ class TlsProtocol(Protocol):
 
     # TLS.
 
-    def _read(self, pieces: Sequence[bytes | memoryview]) -> None:
+    def _read(self, pieces: Sequence[bytes | memoryview]) -> int | None:
+        """
+        Decrypt and deliver.
+
+        :returns: how many records carried something, or None before the handshake is done and when all is over.
+        """
         incoming = self._incoming
         above = self._above
         if above is None:
             for piece in pieces:
                 incoming.write(piece)
             if self._secured is None:
-                return
+                return None
             if self._silence_seconds is not None:
                 self._silence_seconds = None
                 self._set_deadline(self._handshake_seconds, self._timed_out)
             self._shake_hands()
             above = self._above
             if above is None:
-                return
+                return None
             pieces = (b"",)  # what came behind the handshake is in the BIO
         read = self._tls.read
         records: list[bytes] = []
@@ -290,13 +332,15 @@ class TlsProtocol(Protocol):
             is_over = True  # what `read` raises, instead of returning nothing, when we said goodbye first
         except ssl.SSLError as error:
             self._deliver(above, records)
-            self._break(error)
-            return
+            self._break(str(error.reason or error))
+            return None
         self._deliver(above, records)
         if is_over:
             self._goodbye_received()
-        elif self._outgoing.pending:
+            return None
+        if self._outgoing.pending:
             self._flush()
+        return len(records)
 
     def _deliver(self, above: IProtocol, records: list[bytes]) -> None:
         """Hand on what one read brought, in one piece: each piece costs the protocol above a write of its own."""
@@ -360,9 +404,9 @@ class TlsProtocol(Protocol):
             self._flush()
         self._lose()
 
-    def _break(self, error: ssl.SSLError) -> None:
+    def _break(self, reason: str) -> None:
         """Give up; an alert of the peer, such as its refusal of our certificate, arrives here as well."""
-        self._reason = Failure(HandshakeFailed(f"TLS failed: {error.reason or error}"))
+        self._reason = Failure(HandshakeFailed(f"TLS failed: {reason}"))
         self.abortConnection()
 
     def _flush(self) -> None:

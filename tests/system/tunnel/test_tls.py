@@ -1,8 +1,11 @@
 """`tunnel.tls` over loopback: bytes, backpressure, goodbyes, and peers that do not behave."""
 
+import ctypes
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from socket import SO_SNDBUF, SOL_SOCKET
+from time import thread_time
 
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import HostnameEndpoint, UNIXClientEndpoint, UNIXServerEndpoint, connectProtocol
@@ -18,7 +21,7 @@ from tests.system.tunnel.authority import Authority
 from tests.system.tunnel.loopback import endpoint_of, serve, turn, until
 from warp_twisted.errors import WarpError
 from warp_twisted.tunnel.contexts import agent_context, edge_context
-from warp_twisted.tunnel.tls import BULK_READ_BYTES, HIGH_WATER_BYTES, RECORD_BYTES, TlsProtocol
+from warp_twisted.tunnel.tls import BULK_READ_BYTES, HIGH_WATER_BYTES, RECORD_BYTES, RECORDS_AT_ONCE, TlsProtocol
 
 
 @implementer(IPushProducer)
@@ -61,6 +64,21 @@ class Above(Protocol):
 
     def stopProducing(self) -> None:
         self.is_paused = True
+
+
+def key_updates(tls: TlsProtocol, count: int) -> bytes:
+    """Let OpenSSL write records that ask the peer to renew its keys (RFC 8446 §4.6.3); Python has no call for it."""
+    library = ctypes.CDLL(str(sys.modules["_ssl"].__file__))
+    library.SSL_key_update.argtypes = (ctypes.c_void_p, ctypes.c_int)
+    library.SSL_do_handshake.argtypes = (ctypes.c_void_p,)
+    # What Python calls a connection: an object's head, the socket, then the pointer to OpenSSL's (Modules/_ssl.c).
+    inner = tls._tls._sslobj  # type: ignore[attr-defined]
+    address = id(inner) + object.__basicsize__ + ctypes.sizeof(ctypes.c_void_p)
+    pointer = ctypes.c_void_p.from_address(address).value
+    for _ in range(count):
+        assert library.SSL_key_update(pointer, 0) == 1
+        assert library.SSL_do_handshake(pointer) == 1
+    return tls._outgoing.read()
 
 
 class TlsTests(TestCase):
@@ -242,6 +260,74 @@ class TlsTests(TestCase):
         await until(lambda: self.failures)
         self.assertEqual(str(self.failures[0]), "not you")
         self.assertFalse(self.server.is_connected.called)
+
+    async def test_small_records(self) -> None:
+        """Thousands of records of one byte arrive in order, some in each turn, so that others have theirs between."""
+        await self.connect()
+        for number in range(5000):
+            self.client_tls._tls.write(bytes([number % 251]))
+        self.client_tls._flush()
+        await self.server.wait_for(5000)
+        self.assertEqual(b"".join(self.server.chunks), bytes(number % 251 for number in range(5000)))
+        self.assertLessEqual(max(map(len, self.server.chunks)), RECORDS_AT_ONCE + 1)  # one had begun before
+        await self.close()
+
+    async def test_small_records_and_the_end(self) -> None:
+        """What waits is delivered before the goodbye behind it is heard."""
+        await self.connect()
+        for _ in range(1000):
+            self.client_tls._tls.write(b"x")
+        self.client_tls.loseConnection()
+        await self.assert_lost("closed cleanly", "closed cleanly")
+        self.assertEqual(self.server.count, 1000)
+
+    async def test_paused_while_records_wait(self) -> None:
+        """Whoever pauses reading gets what had come; the socket is read again only when told, and nothing is lost."""
+        await self.connect()
+        data_received = self.server.dataReceived
+
+        def pausing(data: bytes) -> None:
+            self.server_tls.pause_reading()
+            data_received(data)
+
+        self.server.dataReceived = pausing  # type: ignore[method-assign]
+        for _ in range(1000):
+            self.client_tls._tls.write(b"x")
+        self.client_tls._flush()
+        await self.server.wait_for(1000)
+        self.client_tls.write(b"y")
+        await turn()
+        self.assertEqual(self.server.count, 1000)
+        self.server.dataReceived = data_received  # type: ignore[method-assign]
+        arrived = self.server.has_awaited = Deferred()
+        self.server.awaited = 1001
+        self.server_tls.resume_reading()
+        await arrived
+        self.assertEqual(self.server.chunks[-1], b"y")
+        await self.close()
+
+    async def test_records_that_carry_nothing(self) -> None:
+        """A peer that asks for new keys again and again is cut before it has cost much."""
+        await self.connect()
+        renewals = key_updates(self.client_tls, 2000)
+        self.assertEqual(len(renewals), 2000 * 27)
+        assert self.client_tls.transport is not None
+        began = thread_time()
+        self.client_tls.transport.write(renewals)
+        self.assertIn("too many records that carry nothing", await self.server.is_lost)
+        self.assertLess(thread_time() - began, 0.05)  # all of them would take 60 ms and more
+        await self.client.is_lost
+
+    async def test_a_few_records_that_carry_nothing(self) -> None:
+        """A peer that renews its keys now and then, as it may, is served."""
+        await self.connect()
+        for count in range(1, 101):
+            self.client_tls._send(key_updates(self.client_tls, 1))
+            for _ in range(20):
+                self.client_tls._tls.write(b"x")
+            self.client_tls._flush()
+            await until(lambda wanted=20 * count: self.server.count >= wanted)  # type: ignore[misc]
+        await self.close()
 
     async def test_unix_sockets(self) -> None:
         """A unix socket carries TLS as well."""

@@ -1,0 +1,56 @@
+"""`tunnel.records`: records are found however they are cut."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from warp_twisted.tunnel.records import Records
+
+
+def record(size: int) -> bytes:
+    """A record with so many bytes inside."""
+    return b"\x17\x03\x03" + size.to_bytes(2) + b"x" * size
+
+
+class RecordsTests(SynchronousTestCase):
+    """`Records.pass_over`."""
+
+    def test_whole_records(self) -> None:
+        """Whole records are counted, up to as many as may begin."""
+        data = record(10) + record(0) + record(300)
+        self.assertEqual(Records().pass_over(data, 0, 9), (len(data), 3))
+        records = Records()
+        self.assertEqual(records.pass_over(data, 0, 2), (20, 2))
+        self.assertEqual(records.pass_over(data, 20, 2), (len(data), 1))
+
+    def test_cut_inside(self) -> None:
+        """A record that goes on in the next piece began once."""
+        records = Records()
+        data = record(1000)
+        self.assertEqual(records.pass_over(data[:100], 0, 9), (100, 1))
+        self.assertEqual(records.pass_over(data[100:] + record(5), 0, 9), (len(data) - 100 + 10, 1))
+
+    @settings(deadline=None, derandomize=True, max_examples=300)
+    @given(
+        sizes=st.lists(st.integers(0, 700), min_size=1, max_size=20),
+        cuts=st.lists(st.integers(1, 400), min_size=1, max_size=10),
+        most=st.integers(1, 5),
+    )
+    def test_however_it_is_cut(self, sizes: list[int], cuts: list[int], most: int) -> None:
+        """Whatever the pieces, every record is counted once, and no stop is inside one."""
+        data = b"".join(map(record, sizes))
+        begins = {sum(5 + size for size in sizes[:count]) for count in range(len(sizes) + 1)}
+        records = Records()
+        counted = offset = turn = 0
+        while offset < len(data):
+            piece = data[offset : offset + cuts[turn % len(cuts)]]
+            turn += 1
+            at = 0
+            while at < len(piece):
+                end, count = records.pass_over(piece, at, most)
+                self.assertLessEqual(count, most)
+                self.assertTrue(end == len(piece) or offset + end in begins)
+                self.assertGreater(end, at)
+                at, counted = end, counted + count
+            offset += len(piece)
+        self.assertEqual(counted, len(sizes))
