@@ -28,6 +28,7 @@ ROOT = Path(__file__).resolve().parent.parent
 MAX_LINES = 400
 # Modules that are longer, each with the reason why it is one idea all the same.
 LONGER = {
+    "warp_twisted.edge.visitors.connection": "one state: what is held, queued, kept and paused decide about each byte",
     "warp_twisted.wire.connection": "one state: streams, their credit and the goodbye decide about each frame together",
     "warp_twisted.tunnel.tls": "one state: handshake, records, backpressure and goodbye share the two memory buffers",
 }

@@ -67,8 +67,20 @@ def uploads_without_credit(port: int, *, connections: int = 400) -> Iterator[boo
     yield from sending
 
 
+def small_chunks(port: int, *, connections: int = 20) -> Iterator[bool]:
+    """Upload in chunks of one byte, as fast as they are taken."""
+    head = b"PUT / HTTP/1.1\r\nHost: app.example\r\nTransfer-Encoding: chunked\r\n\r\n"
+    yield from send_for_ever(connect(port, connections, head), b"1\r\nx\r\n" * 100_000, reads=False)
+
+
+def small_reads(port: int, *, connections: int = 200) -> Iterator[bool]:
+    """Upload byte by byte, each in a segment of its own, on many connections."""
+    head = b"PUT / HTTP/1.1\r\nHost: app.example\r\nContent-Length: 1000000000\r\n\r\n"
+    yield from send_for_ever(connect(port, connections, head), b"x", reads=False, rest=0.01)
+
+
 KINDS: dict[str, Callable[..., Iterator[bool]]] = {
-    function.__name__: function for function in (pipelined_refusals, uploads_without_credit)
+    function.__name__: function for function in (pipelined_refusals, uploads_without_credit, small_chunks, small_reads)
 }
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint, connectProtocol
-from twisted.internet.interfaces import IListeningPort
+from twisted.internet.interfaces import IListeningPort, ITransport
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.task import LoopingCall, deferLater
 from twisted.internet.tcp import Connection
@@ -374,6 +374,17 @@ class _EdgeDelegate:
         """Tests remove by hand."""
 
 
+class _PlainTunnel(TunnelProtocol):
+    """One end of a tunnel on TCP, which can stop reading as the transport that tunnels have on TLS can."""
+
+    def makeConnection(self, transport: ITransport) -> None:
+        assert isinstance(transport, Connection)
+        transport.setTcpNoDelay(True)
+        # Its type does not know these.
+        vars(transport).update(pause_reading=transport.pauseProducing, resume_reading=transport.resumeProducing)
+        super().makeConnection(transport)
+
+
 @dataclass(eq=False)
 class Tunnel:
     """A registered tunnel, as the route table sees it, and the stub at its other end."""
@@ -429,9 +440,7 @@ class EdgeHarness:
         self.visitor_port = await self._listen(VisitorFactory(self.visitors), visitor_port)
         self.origin_port = origin_port or await self._listen(self.origin, 0)
         self._tunnel_port = await self._listen(
-            Factory.forProtocol(
-                lambda: TunnelProtocol(Role.SERVER, self._delegate, clock=self.reactor, turn=self._turn)
-            ),
+            Factory.forProtocol(lambda: _PlainTunnel(Role.SERVER, self._delegate, clock=self.reactor, turn=self._turn)),
             0,
         )
         await self.add_tunnel([RouteOffer(id=0, hostname=hostname)])
@@ -471,7 +480,7 @@ class EdgeHarness:
         stub = StubAgent(self.reactor, self.origin_port)
         opened: Deferred[TunnelProtocol] = Deferred()
         self._delegate.opened.append(opened)
-        far_end = TunnelProtocol(Role.CLIENT, stub, clock=self.reactor, turn=self._turn)
+        far_end = _PlainTunnel(Role.CLIENT, stub, clock=self.reactor, turn=self._turn)
         await connectProtocol(TCP4ClientEndpoint(self.reactor, LOOPBACK, self._tunnel_port), far_end)
         protocol = await opened
         tunnel = Tunnel(f"t-{len(self.tunnels) + 1}", agent, protocol, stub, far_end)

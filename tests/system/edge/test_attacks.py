@@ -62,3 +62,11 @@ class AttackTests(TestCase):
             self.assertLess(said["unread"], limit)
 
         await self.assert_unharmed("uploads_without_credit", check, unread_bytes=limit)
+
+    async def test_small_chunks(self) -> None:
+        """Chunks of one byte, of which each costs the edge as much as a large one."""
+        await self.assert_unharmed("small_chunks")
+
+    async def test_small_reads(self) -> None:
+        """Segments of one byte, of which each costs the edge a read."""
+        await self.assert_unharmed("small_reads")

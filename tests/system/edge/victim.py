@@ -49,7 +49,7 @@ class Waits:
 
 @dataclass(frozen=True, slots=True)
 class RunningEdge:
-    """An edge in a process of its own; its origin answers every GET, and takes no body."""
+    """An edge in a process of its own; its origin answers every GET, drops what is PUT, and takes no POST."""
 
     process: "subprocess.Popen[bytes]"
     port: int
@@ -133,12 +133,17 @@ def _main(limits: Mapping[str, Any]) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
     edge = EdgeHarness(reactor, limits=VisitorLimits(connections_per_address=10_000, **limits))
 
+    sinks: set[OriginConnection] = set()
+
     def answer(connection: OriginConnection) -> None:
-        if connection.received.startswith(b"POST"):
+        received = connection.take()
+        if received.startswith(b"POST"):
             connection.pause()
-            return
-        for _ in range(connection.take().count(b"\r\n\r\n")):
-            connection.send(OK)
+        elif received.startswith(b"PUT"):
+            sinks.add(connection)
+        elif connection not in sinks:
+            for _ in range(received.count(b"\r\n\r\n")):
+                connection.send(OK)
 
     edge.origin.answer = answer
 

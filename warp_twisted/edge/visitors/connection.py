@@ -32,12 +32,16 @@ from warp_twisted.http1.request import RequestReader
 
 PIECE_BYTES = 65_536  # of what waits, given to the transport at once
 UNSENT_BYTES = 262_144  # that the kernel takes beyond what the visitor's window lets it send
+SMALL_BYTES = 256  # a read that costs more than what it brings
 BULK_BYTES = 49_152  # a piece of a body from which on we expect more of the kind
 # Names of this module are found much faster than members of an Enum.
 _NEW, _IDLE, _HEAD, _SERVING = VisitorState.NEW, VisitorState.IDLE, VisitorState.HEAD, VisitorState.SERVING
 _QUEUED = VisitorState.QUEUED
 _CLOSING, _LINGERING, _CLOSED = VisitorState.CLOSING, VisitorState.LINGERING, VisitorState.CLOSED
 _KEEP = Ending.KEEP
+# Why a visitor is not read: the stream takes no more; too much has arrived of what comes later; what has arrived, or
+# the next read, waits for a turn.
+_CREDIT, _HELD, _TURN = 1, 2, 4
 
 
 def prepare_socket(transport: Connection) -> None:
@@ -91,6 +95,8 @@ class VisitorConnection(Protocol):
         self._counted_bytes = 0  # of those held, as far as they are counted
         self.kept_bytes = 0
         self._is_beginning = False
+        self._is_queued = False
+        self._pauses = 0
         self._is_bulk = False
 
     # Bytes in.
@@ -98,11 +104,15 @@ class VisitorConnection(Protocol):
     def dataReceived(self, data: bytes) -> None:
         conversation = self.conversation
         if conversation is not None:
-            if conversation.wants_data:
+            if conversation.wants_data and not self._held:
                 if (len(data) >= BULK_BYTES) != self._is_bulk:
                     self._is_bulk = not self._is_bulk
                     self._expect_bulk(self._is_bulk)
-                conversation.request_received(data)
+                rest = conversation.request_received(data)
+                if rest:
+                    self._keep(rest)
+                elif len(data) < SMALL_BYTES:
+                    self._read_little()
             else:
                 self.hold(data)
             return
@@ -114,14 +124,26 @@ class VisitorConnection(Protocol):
                 data = self._held + data
             self._held = data
             if self._serve():
-                self.visitors.queue.add(self)
+                self._enqueue_self()
+
+    def _read_little(self) -> None:
+        """Small reads that are many wait for turns: meanwhile what comes is gathered by the kernel."""
+        if self.visitors.is_piecemeal(self.network) and self.state is not _CLOSED:
+            self._pause(_TURN)
+            self._enqueue_self()
+
+    def _enqueue_self(self) -> None:
+        """Wait for a turn."""
+        if not self._is_queued:
+            self._is_queued = True
+            self.visitors.queue.add(self)
 
     def hold(self, data: bytes) -> None:
         """Keep bytes that follow the request being served; too many stop the visitor."""
         self._held += data
         self._count_held()
         if len(self._held) >= self.visitors.limits.held_bytes:
-            self.pause_reading()
+            self._pause(_HELD)
 
     def take_held(self) -> bytes:
         """Give away the bytes that followed the request."""
@@ -171,42 +193,57 @@ class VisitorConnection(Protocol):
         finally:
             self._is_beginning = False
         if rest:
-            return self._keep(rest)
+            self._keep(rest)
+            return self.state is _QUEUED
         if self._counted_bytes:
             self._count_held()
         return False
 
-    def _keep(self, rest: bytes) -> bool:
-        """Keep what has arrived behind a request; returns whether it waits for a turn."""
+    def _keep(self, rest: bytes) -> None:
+        """Keep what a conversation has left: more of its body, or what follows the request."""
         if self.state is not _SERVING and self.state is not _IDLE:
-            return False
-        self._held = rest
-        self._count_held()
-        if self.state is _SERVING or self.is_clogged:
-            return False
-        self.state = _QUEUED
-        return True
+            return
+        self._held = b""
+        self.hold(rest)
+        if self.conversation is not None:
+            if self.conversation.wants_data:
+                self._pause(_TURN)
+                self._enqueue_self()
+        elif not self.is_clogged:
+            self.state = _QUEUED
+            if not self._is_beginning:
+                self._enqueue_self()
 
     def take_turn(self) -> bool:
-        """Serve the next of the requests that wait; see `fair_queue.Waiting`."""
-        if self.state is not _QUEUED:
-            return False
-        self.state = _IDLE
-        self.wait(self.visitors.timeouts.idle)
-        is_queued = self._serve()
+        """Go on with what waits: requests, a body, or only the next read; see `fair_queue.Waiting`."""
+        conversation = self.conversation
+        if self.state is _QUEUED:
+            self.state = _IDLE
+            self.wait(self.visitors.timeouts.idle)
+            self._serve()
+        elif conversation is not None and conversation.wants_data and self._held and not conversation.is_blocked:
+            rest = conversation.request_received(self.take_held())
+            if rest:
+                self._keep(rest)
         self._resume_if_room()
-        return is_queued
+        conversation = self.conversation
+        self._is_queued = self.state is _QUEUED or (
+            conversation is not None and conversation.wants_data and bool(self._held)
+        )
+        if not self._is_queued and self.state is not _CLOSED:
+            self._unpause(_TURN)
+        return self._is_queued
 
     def _serve_held(self) -> None:
         """The connection is free: serve what was held meanwhile."""
         if self._held and self._serve():
-            self.visitors.queue.add(self)
+            self._enqueue_self()
         self._resume_if_room()
 
     def _resume_if_room(self) -> None:
-        """Read the visitor again, unless a conversation says when, or too much is held."""
-        if self.is_paused and self.conversation is None and len(self._held) < self.visitors.limits.held_bytes:
-            self.resume_reading()
+        """Read the visitor again, if little is held now."""
+        if self._pauses & _HELD and len(self._held) < self.visitors.limits.held_bytes:
+            self._unpause(_HELD)
 
     def _wait_for_head(self) -> None:
         """Wait for the rest: within `header` of its first byte; for the first head, of the connection."""
@@ -236,7 +273,9 @@ class VisitorConnection(Protocol):
         if ending is _KEEP:
             self.state = _IDLE
             self.wait(self.visitors.timeouts.idle)
-            if not self._is_beginning and not self.is_clogged and (self._held or self.is_paused):
+            if self._pauses & _CREDIT:
+                self.resume_reading()
+            if self._held and not self._is_beginning and not self.is_clogged:
                 self._serve_held()
         elif ending is Ending.ABORT:
             self.abort()
@@ -359,7 +398,7 @@ class VisitorConnection(Protocol):
         self.state = state
         self._held = b""
         self._count_held()
-        self.resume_reading()
+        self._unpause(_CREDIT | _HELD | _TURN)
         if not self.is_clogged:
             self._say_goodbye()
 
@@ -385,9 +424,30 @@ class VisitorConnection(Protocol):
         raise NotImplementedError
 
     def pause_reading(self) -> None:
-        """Read the visitor no more."""
-        raise NotImplementedError
+        """Read the visitor no more, because the stream takes no more."""
+        self._pause(_CREDIT)
 
     def resume_reading(self) -> None:
-        """Read the visitor again."""
+        """Read the visitor again, unless there is another reason not to."""
+        self._unpause(_CREDIT)
+
+    def _pause(self, reason: int) -> None:
+        if not self._pauses:
+            self.is_paused = True
+            self._stop_reading()
+        self._pauses |= reason
+
+    def _unpause(self, reason: int) -> None:
+        if self._pauses & reason:
+            self._pauses &= ~reason
+            if not self._pauses:
+                self.is_paused = False
+                self._start_reading()
+
+    def _stop_reading(self) -> None:
+        """Tell the transport to read no more."""
+        raise NotImplementedError
+
+    def _start_reading(self) -> None:
+        """Tell the transport to read again."""
         raise NotImplementedError

@@ -30,6 +30,7 @@ from warp_twisted.wire.streams import Stream
 
 UPGRADES = frozenset({b"websocket"})
 LITTLE_BYTES = 16_384  # which a head may have: who has just begun one is not among the slow
+SMALL_READS_PER_SECOND = 1_000  # of one network; each costs as much as one of many kilobytes
 NEW_SECONDS = 1.0  # which the first request of a new connection, or its handshake, has when the edge drains
 
 
@@ -77,6 +78,7 @@ class Visitors:
         self.now = seconds() + self.timeouts.tick
         self.queue = FairQueue(clock)
         self._requests = TokenBuckets(1.0, 1.0)
+        self._small_reads = TokenBuckets(SMALL_READS_PER_SECOND, SMALL_READS_PER_SECOND)
         self._set_rate()
         self._ending: dict[Stream, float] = {}
         self._id_prefix = secrets.token_hex(4).encode() + b"-%08x"
@@ -212,6 +214,10 @@ class Visitors:
     def refused_seconds(self, network: str, now: float) -> float:
         """Count a request of a network; return for how long it has asked too often, or 0."""
         return self._requests.take(network, now)
+
+    def is_piecemeal(self, network: str) -> bool:
+        """Note a small read of a network's visitor; return whether there were too many, and they wait for turns."""
+        return self._small_reads.take(network, self.seconds()) > 0
 
     def let_end(self, origin: OriginStream) -> None:
         """End a stream in order, and cut it if the origin does not end as well."""

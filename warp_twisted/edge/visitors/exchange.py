@@ -29,7 +29,7 @@ from warp_twisted.edge.visitors.interfaces import Visitor
 from warp_twisted.edge.visitors.recording import record
 from warp_twisted.edge.visitors.splice import Splice
 from warp_twisted.edge.visitors.states import Ending, ExchangeState, Outcome
-from warp_twisted.http1.body import CHUNKED, BodyReader, encode_piece, make_reader
+from warp_twisted.edge.visitors.upload import Upload
 from warp_twisted.http1.refusals import MessageRefused, Refusal
 from warp_twisted.http1.request import RequestHead
 from warp_twisted.wire.errors import WireError
@@ -65,12 +65,11 @@ class Exchange(Borrower):
     _route: Route | None = None
     _member: Member | None = None
     _origin: OriginStream | None = None
-    _body: BodyReader | None = None
+    _body: Upload | None = None
     _replay: bytes | None = None
     _attempts = 1
     _avoid: frozenset[object] = frozenset()
     _detail = ""
-    _slow_at = 0.0
 
     def __init__(self, visitor: Visitor, head: RequestHead) -> None:
         self._visitor = visitor
@@ -88,7 +87,7 @@ class Exchange(Borrower):
         Decide where the request goes and send it there, or answer it.
 
         :param data: what arrived after the head.
-        :returns: what follows the request.
+        :returns: what is left; see `Conversation.request_received`.
         """
         head = self._head
         fields = head.fields
@@ -128,15 +127,15 @@ class Exchange(Borrower):
     def _begin_body(self, length: int, data: bytes) -> tuple[bytes, bytes]:
         """Read what arrived of the body with the head; a body that is wrong so early reaches nobody."""
         self.wants_data = True
-        reader = self._body = make_reader(length, self._visitors.limits.body)
-        return self._read_body(reader, data) if data else (b"", b"")
+        body = self._body = Upload(length, self._visitors.limits)
+        return self._read_body(body, data) if data else (b"", b"")
 
-    def _read_body(self, reader: BodyReader, data: bytes) -> tuple[bytes, bytes]:
-        """Return a piece of the body as the origin gets it, and what follows the body."""
-        payload, rest = reader.receive(data)
-        self._bytes_in += len(data) - len(rest)
-        self.wants_data = not reader.complete
-        return encode_piece(payload, reader) if self._head.fields.length == CHUNKED else payload, rest
+    def _read_body(self, body: Upload, data: bytes) -> tuple[bytes, bytes]:
+        """Return a piece of the body as the origin gets it, and what is left."""
+        piece, rest = body.receive(data)
+        self._bytes_in = self._head.size + body.bytes_in
+        self.wants_data = not body.is_complete
+        return piece, rest
 
     def _send(self, origin: OriginStream, request: bytes) -> None:
         """Send a request, or what there is of it, on a stream."""
@@ -159,51 +158,37 @@ class Exchange(Borrower):
     def _wait(self) -> None:
         """Give the visitor its time to send more, or the origin its time to answer."""
         visitors = self._visitors
-        if not self.wants_data:
-            self._visitor.wait(visitors.timeouts.origin_response)
-            return
-        self._slow_at = visitors.now + visitors.timeouts.visitor_stall
-        self._visitor.deadline = self._slow_at
+        if self.wants_data and self._body is not None:
+            self._body.slow_at = self._visitor.deadline = visitors.now + visitors.timeouts.visitor_stall
+        else:
+            self._visitor.deadline = visitors.now + visitors.timeouts.origin_response
 
-    def _wait_for_body(self, count: int) -> None:
-        """
-        Give the visitor time for so many bytes, and never more than `visitor_stall` ahead.
-
-        A byte now and then would hold a connection, a stream and the origin's attention for ever (Apache's
-        `RequestReadTimeout body=…,MinRate=…`, Kestrel's `MinRequestBodyDataRate` are the same).
-        """
-        if not self.wants_data:
-            self._wait()
-            return
-        visitors = self._visitors
-        latest = visitors.now + visitors.timeouts.visitor_stall
-        rate = visitors.limits.body_bytes_per_second
-        if rate:
-            slow_at = self._slow_at + count / rate
-            latest = slow_at if slow_at < latest else latest
-        self._slow_at = self._visitor.deadline = latest
-
-    def request_received(self, data: bytes) -> None:
-        """Pass on more of the request body."""
-        reader = self._body
+    def request_received(self, data: bytes) -> bytes:
+        """Pass on more of the request body; see `Conversation.request_received`."""
+        body = self._body
         origin = self._origin
-        if reader is None or origin is None:
-            return
+        if body is None or origin is None:
+            return b""
         visitor = self._visitor
         try:
-            piece, rest = self._read_body(reader, data)
+            piece, rest = self._read_body(body, data)
         except MessageRefused as error:
             self._end(_REFUSED, error.refusal)
-            return
+            return b""
+        visitors = self._visitors
+        limits = visitors.limits
         if self.state is _ASKED:
-            self._wait_for_body(len(data))
-        if rest:
-            visitor.hold(rest)
+            if self.wants_data:
+                visitor.deadline = body.extend_wait(
+                    len(data), visitors.now, visitors.timeouts.visitor_stall, limits.body_bytes_per_second
+                )
+            else:
+                visitor.deadline = visitors.now + visitors.timeouts.origin_response
         if piece:
             kept = 0
             if self._replay is not None:
                 kept = len(self._replay) + len(piece)
-                if kept <= self._visitors.limits.replay_bytes:
+                if kept <= limits.replay_bytes:
                     self._replay += piece
                 else:
                     self._replay, kept = None, 0
@@ -211,8 +196,14 @@ class Exchange(Borrower):
                 visitor.pause_reading()
                 # It waits for credit, or was put where all streams of the tunnel wait for its socket.
                 kept += max(len(piece), origin.stream.queued_bytes)
-            if (kept or visitor.kept_bytes) and self._origin is origin:
+            if (kept > _UNCOUNTED_BYTES or visitor.kept_bytes) and self._origin is origin:
                 visitor.count_kept(kept)
+        return rest
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether the stream takes no more of the body now."""
+        return self._origin is None or self._origin.stream.is_blocked
 
     # The stream.
 

@@ -25,8 +25,16 @@ class Conversation(Protocol):
     def wants_data(self) -> bool:
         """Whether the next bytes belong to it, rather than to the next request."""
 
-    def request_received(self, data: bytes) -> None:
-        """Bytes of the visitor came."""
+    @property
+    def is_blocked(self) -> bool:
+        """Whether it can pass nothing on now."""
+
+    def request_received(self, data: bytes) -> bytes:
+        """
+        Bytes of the visitor came.
+
+        :returns: what is left: more of the body, to be given in another turn, while `wants_data`; else what follows.
+        """
 
     def visitor_drained(self) -> None:
         """Everything written has gone out, after `is_clogged` was set; now credit may be returned."""
@@ -98,13 +106,10 @@ class Visitor(Protocol):
         """Set the deadline."""
 
     def pause_reading(self) -> None:
-        """Read the visitor no more."""
+        """Read the visitor no more, because the stream takes no more."""
 
     def resume_reading(self) -> None:
-        """Read the visitor again."""
-
-    def hold(self, data: bytes) -> None:
-        """Keep bytes that follow the request being served."""
+        """Read the visitor again, as far as it is the conversation's to say."""
 
     def take_held(self) -> bytes:
         """Give away the bytes that followed the request."""
@@ -145,6 +150,9 @@ class VisitorSide(Shared, Protocol):
     via: str
     upgrades: frozenset[bytes]
     queue: FairQueue
+
+    def is_piecemeal(self, network: str) -> bool:
+        """Note a small read of a network's visitor; return whether there were too many, and they wait for turns."""
 
     def count_unread(self, count: int) -> None:
         """Note that bytes begin or cease to wait, for a visitor to read them or for what it sent to be served."""

@@ -27,6 +27,9 @@ def check_visitor(visitor: VisitorConnection) -> None:
     _hold(visitor._counted_bytes == len(held), "what is held is counted")
     counted = unread + len(held) + visitor.kept_bytes
     _hold(visitor.unread_bytes == counted, "bytes that wait are held, kept, in the queue or in the transport")
+    _hold(visitor.is_paused is bool(visitor._pauses), "a visitor is not read for a reason")
+    waits = state is VisitorState.QUEUED or (conversation is not None and conversation.wants_data and bool(held))
+    _hold(not waits or visitor._is_queued, "what waits for a turn is in the queue")
     _hold(not visitor.kept_bytes or conversation is not None, "a request is kept by who serves it")
     _hold(visitor.is_clogged or not unread, "an answer waits only for a visitor that does not read")
     _hold(state is not VisitorState.QUEUED or (bool(held) and not visitor.is_clogged), "who is queued has work")
@@ -56,7 +59,9 @@ def check_exchange(exchange: Exchange) -> None:
         origin is None or origin.is_opened is (state is not ExchangeState.CONNECTING), f"{state} says what was reached"
     )
     _hold(bool(answer.status) is (state is ExchangeState.ANSWERING), f"{state} goes with status {answer.status}")
-    _hold(exchange.wants_data is (body is not None and not body.complete), "the body says whether more belongs to it")
+    _hold(
+        exchange.wants_data is (body is not None and not body.is_complete), "the body says whether more belongs to it"
+    )
     kept = max(len(exchange._replay or b""), origin.stream.queued_bytes if origin is not None else 0)
     _hold(exchange._visitor.kept_bytes >= kept - 16_384, "what is kept of a request is counted, but for a head")
     _hold(exchange._replay is None or not answer.has_arrived, "what was answered is not kept to be sent again")

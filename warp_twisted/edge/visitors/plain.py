@@ -57,15 +57,11 @@ class PlainVisitor(VisitorConnection):
         # Not always, for each read allocates what it may take: from 128 KiB on that is a system call.
         self.transport.bufferSize = BULK_READ_BYTES if is_bulk else Connection.bufferSize
 
-    def pause_reading(self) -> None:
-        if not self.is_paused:
-            self.is_paused = True
-            self.transport.pauseProducing()
+    def _stop_reading(self) -> None:
+        self.transport.pauseProducing()
 
-    def resume_reading(self) -> None:
-        if self.is_paused:
-            self.is_paused = False
-            self.transport.resumeProducing()
+    def _start_reading(self) -> None:
+        self.transport.resumeProducing()
 
     def _lose(self) -> None:
         self.transport.unregisterProducer()

@@ -57,15 +57,11 @@ class SecureVisitor(VisitorConnection):
     def _expect_bulk(self, is_bulk: bool) -> None:
         """TLS sees for itself how much comes."""
 
-    def pause_reading(self) -> None:
-        if not self.is_paused:
-            self.is_paused = True
-            self.transport.pause_reading()
+    def _stop_reading(self) -> None:
+        self.transport.pause_reading()
 
-    def resume_reading(self) -> None:
-        if self.is_paused:
-            self.is_paused = False
-            self.transport.resume_reading()
+    def _start_reading(self) -> None:
+        self.transport.resume_reading()
 
     def _lose(self) -> None:
         """TLS drops what comes after its goodbye and waits for the visitor's, so it always lingers."""

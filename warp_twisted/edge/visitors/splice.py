@@ -52,13 +52,19 @@ class Splice:
 
     # What the visitor's connection says.
 
-    def request_received(self, data: bytes) -> None:
-        """Pass the visitor's bytes on."""
+    def request_received(self, data: bytes) -> bytes:
+        """Pass the visitor's bytes on; nothing is left."""
         self._bytes_in += len(data)
         self._touch()
         if not self._stream.write(data) and not self._has_ended:
             self._visitor.pause_reading()
             self._visitor.count_kept(max(len(data), self._stream.queued_bytes))
+        return b""
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether the stream takes no more now."""
+        return self._stream.is_blocked
 
     def visitor_drained(self) -> None:
         """The visitor's transport took everything; so credit goes back."""

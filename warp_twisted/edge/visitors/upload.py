@@ -1,0 +1,88 @@
+"""
+The body of one request on its way to the origin: how it is read, how much of it at once, and how fast it must come.
+
+A chunk of one byte costs the edge as much as one of many kilobytes, so a body of small chunks is read in small slices,
+and what is left waits for a turn. Whatever its chunks were, a slice is passed on as one.
+"""
+
+from warp_twisted.edge.routes.limits import VisitorLimits
+from warp_twisted.http1.body import CHUNKED, encode_piece, make_reader
+
+_FIRST_SLICE = 1_024  # at most 170 chunks of one byte: a third of a millisecond
+_LAST_SLICE = 8_192
+_OVERHEAD = 16  # one byte in so many may be the coding's: chunks of 100 bytes or more
+
+
+class Upload:
+    """
+    One body.
+
+    :param length: in bytes, or `CHUNKED`.
+    :raises MessageRefused: if it is known to be too large.
+    :ivar is_complete: whether it has ended.
+    :ivar slow_at: the instant at which the visitor is too slow.
+    :ivar bytes_in: of it as they came, the coding included.
+    """
+
+    __slots__ = ("_is_chunked", "_reader", "bytes_in", "is_complete", "slow_at")
+
+    def __init__(self, length: int, limits: VisitorLimits) -> None:
+        self._reader = make_reader(length, limits.body)
+        self._is_chunked = length == CHUNKED
+        self.is_complete = False
+        self.slow_at = 0.0
+        self.bytes_in = 0
+
+    def receive(self, data: bytes) -> tuple[bytes, bytes]:
+        """
+        Take bytes that arrived.
+
+        :returns: what the origin gets for them, and what is left: what follows the body if it is complete, else more of
+            it, to be read in another turn.
+        :raises MessageRefused: if they cannot be part of the body.
+        """
+        reader = self._reader
+        if not self._is_chunked:
+            payload, rest = reader.receive(data)
+        elif len(data) <= _FIRST_SLICE:
+            payload, rest = reader.receive(data)
+            payload = encode_piece(payload, reader)
+        else:
+            payload, rest = self._receive_slices(data)
+            payload = encode_piece(payload, reader)
+        self.is_complete = reader.complete
+        self.bytes_in += len(data) - len(rest)
+        return payload, rest
+
+    def _receive_slices(self, data: bytes) -> tuple[bytes, bytes]:
+        """Read slices that grow, as long as the chunks are large."""
+        reader = self._reader
+        payloads: list[bytes] = []
+        at, size = 0, _FIRST_SLICE
+        while at < len(data):
+            piece = data[at : at + size]
+            payload, rest = reader.receive(piece)
+            payloads.append(payload)
+            at += len(piece) - len(rest)
+            if reader.complete or (len(piece) - len(payload)) * _OVERHEAD > len(piece):
+                break
+            size = min(size * 2, _LAST_SLICE)
+        return b"".join(payloads), data[at:]
+
+    def extend_wait(self, count: int, now: float, seconds: float, per_second: int) -> float:
+        """
+        Give the visitor time for bytes that it sent, and never more than it had at first.
+
+        A byte now and then would hold a connection, a stream and the origin's attention for ever (Apache's
+        `RequestReadTimeout body=…,MinRate=…` and Kestrel's `MinRequestBodyDataRate` are the same).
+
+        :param per_second: bytes that it must send; 0 for no bound.
+        :returns: the instant at which it is too slow.
+        """
+        latest = now + seconds
+        if per_second:
+            slow_at = self.slow_at + count / per_second
+            if slow_at < latest:
+                latest = slow_at
+        self.slow_at = latest
+        return latest
