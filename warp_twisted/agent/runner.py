@@ -14,10 +14,11 @@ from time import time
 from cryptography import x509
 from prometheus_client.registry import Collector
 from twisted.application.service import Service
-from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
+from twisted.internet.defer import CancelledError, Deferred, DeferredLock, maybeDeferred
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.task import deferLater
+from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -45,7 +46,7 @@ class AgentRunner(Service):
 
     :param settings: to begin with.
     :param read_token: returns the join token, None if there is none; called only when the agent must enroll.
-    :param read_settings: reads the settings again, for a reload; None if they cannot change.
+    :param read_settings: reads the settings again, for a reload, in a thread; None if they cannot change.
     :param observe: hears of every event.
     :param lookup_service: asks DNS for SRV records.
     :param is_patient: whether to try again for ever when no edge answers the enrollment.
@@ -78,6 +79,7 @@ class AgentRunner(Service):
         self._is_patient = is_patient
         self._process_metrics = metrics
         self._now = now
+        self._reloads = DeferredLock()
         self._starting: Deferred[None] | None = None
         self._metrics: IListeningPort | None = None
         self.agent: AgentService | None = None
@@ -102,16 +104,25 @@ class AgentRunner(Service):
         if self.agent is not None:
             self.agent.stop_now()
 
-    def reload(self) -> bool:
+    def reload(self) -> Deferred[bool]:
         """
         Read the settings again and take what can be taken without dropping a tunnel.
 
+        They are read in a thread: a thousand rules take the better part of a second. One reload follows the other.
+
         :returns: whether they were good; if not, the old ones stay, and log and observer say why.
         """
+        reloading: Deferred[bool] = self._reloads.run(lambda: Deferred.fromCoroutine(self._reload()))
+        return reloading
+
+    async def _reload(self) -> bool:
         if self._read_settings is None or self.agent is None:
             return False
         try:
-            waits = self.agent.reload(self._read_settings())
+            settings = await deferToThreadPool(self._reactor, self._reactor.getThreadPool(), self._read_settings)
+            if self.agent.is_stopping:
+                return False
+            waits = self.agent.reload(settings)
         except WarpError as error:
             self.agent.refuse_reload(str(error))
             return False

@@ -157,13 +157,19 @@ class TwistdAgent(MultiService):
         if self._runner.agent is None:
             return  # still enrolling
         self._systemd.reloading()
-        is_good = self._runner.reload()
+        self._runner.reload().addCallbacks(self._reloaded, self._not_reloaded)
+
+    def _reloaded(self, is_good: bool) -> None:
         agent = self._runner.agent
         if is_good and agent is not None:
             self._settings = agent.settings
             if self._output is not None:
                 self._output.configure(self._settings.log_format, self._settings.log_level)
         self._systemd.ready(self._status() if is_good else "the configuration was refused, the old one stays")
+
+    def _not_reloaded(self, failure: Failure) -> None:
+        self._log.failure("the reload failed", failure)
+        self._systemd.ready("the reload failed, the old configuration stays")
 
     def _observe(self, event: Event) -> None:
         if isinstance(event, TunnelUp):

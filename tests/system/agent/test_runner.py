@@ -1,5 +1,7 @@
 """Starting an agent from its settings: when it enrolls, and with what it ends."""
 
+from threading import Event
+
 from twisted.internet.defer import Deferred
 
 from tests.case import reactor
@@ -8,8 +10,9 @@ from tests.system.agent.stub_edge import Fleet, StubEdge
 from warp_twisted.agent.errors import NotEnrolled
 from warp_twisted.agent.events import Enrolled
 from warp_twisted.agent.runner import AgentRunner
-from warp_twisted.agent.settings import parse_settings
+from warp_twisted.agent.settings import AgentSettings, parse_settings
 from warp_twisted.ca.tokens import JoinTokenText
+from warp_twisted.wire.control import RoutesChanged
 
 
 class RunnerTests(AgentTestCase):
@@ -63,6 +66,40 @@ class RunnerTests(AgentTestCase):
         await self.run_once(edge, edge.fleet.token(edge.port))
         error = await self.assert_fails(self.ended(4e9), NotEnrolled)
         self.assertIn("has run out", str(error))
+
+    async def test_settings_are_read_in_a_thread(self) -> None:
+        """A file that takes long to read holds up no visitor, and reloads follow one another."""
+        edge = self.fleet_of_its_own("one")
+        is_readable = Event()
+        self.addCleanup(is_readable.set)
+        names = ["a", "b"]
+
+        def read() -> AgentSettings:
+            is_readable.wait(20)
+            return self.settings(f"[{{hostname: {names.pop(0)}.warp.example, service: hello-world}}, "
+                                 "{service: 'http_status:404'}]")  # fmt: skip
+
+        token = edge.fleet.token(edge.port)
+        runner = AgentRunner(
+            reactor, self.settings("[{service: hello-world}]"), read_token=lambda: token, read_settings=read
+        )
+        self.addCleanup(runner.stopService)
+        runner.startService()
+        await edge.until(lambda: len(edge.tunnels) == 1)
+        reloads = [runner.reload(), runner.reload()]
+        page = edge.visit(0, b"GET / HTTP/1.0\r\n\r\n")
+        self.assertIn(b"Hello from Warp", await page.over)
+        page.stream.end()
+        self.assertEqual(len(names), 2)
+        is_readable.set()
+        self.assertEqual([await each for each in reloads], [True, True])
+        await edge.until(lambda: len([each for each in edge.messages if isinstance(each, RoutesChanged)]) == 2)
+        changes = [each for each in edge.messages if isinstance(each, RoutesChanged)]
+        self.assertEqual([each.routes[0].hostname for each in changes], ["a.warp.example", "b.warp.example"])
+
+    def settings(self, ingress: str) -> AgentSettings:
+        """Return settings with these rules."""
+        return parse_settings(f"state: {self.directory / 'state'}\ntunnels: 1\ningress: {ingress}")
 
     def ended(self, now: float | None) -> Deferred[None]:
         """Start a program that cannot work, and return its end."""

@@ -98,7 +98,7 @@ class Routes:
         self._health_changed = health_changed
         self._routes: dict[int, Route] = {}
         self._numbers: dict[_RouteKey, int] = {}
-        self._retired: dict[int, IDelayedCall] = {}
+        self._retiring: set[IDelayedCall] = set()
         self._origins: dict[_OriginKey, OriginState] = {}
         self._next_number = 0
         self._probe_call: IDelayedCall | None = None
@@ -138,9 +138,9 @@ class Routes:
         for offer in ingress.offers:
             rule = ingress.rules[offer.rule]
             self._offer((offer.hostname, offer.path, _origin_key(rule)), before, rule)
-        for route_key, number in before.items():
-            if route_key not in self._numbers:
-                self._retired[number] = self._reactor.callLater(RETIRED_SECONDS, self._forget, number)
+        retired = [number for route_key, number in before.items() if route_key not in self._numbers]
+        if retired:
+            self._retire(retired)
         return list(before.values()) != list(self._numbers.values())
 
     def stream_opened(self, stream: Stream, route_id: int) -> None:
@@ -171,9 +171,9 @@ class Routes:
 
     def stop(self) -> None:
         """Forget every timer."""
-        for call in [*self._retired.values(), *([self._probe_call] if self._probe_call else [])]:
+        for call in [*self._retiring, *([self._probe_call] if self._probe_call else [])]:
             call.cancel()
-        self._retired.clear()
+        self._retiring.clear()
         self._probe_call = None
         for origin in self._origins.values():
             if origin.probe is not None:
@@ -199,9 +199,16 @@ class Routes:
             self._routes[number] = Route(offer, self._origins[origin_key], self._dial_ended)
         self._numbers[key] = number
 
-    def _forget(self, number: int) -> None:
-        del self._retired[number]
-        del self._routes[number]
+    def _retire(self, numbers: Sequence[int]) -> None:
+        """Forget routes when no request can be on its way to them any more."""
+
+        def forget() -> None:
+            self._retiring.discard(call)
+            for number in numbers:
+                del self._routes[number]
+
+        call = self._reactor.callLater(RETIRED_SECONDS, forget)
+        self._retiring.add(call)
 
     def _dial_ended(self, route: Route, result: DialResult) -> None:
         if not result.is_connected:

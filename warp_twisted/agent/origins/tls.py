@@ -6,6 +6,7 @@ service-identity. OpenSSL only says "certificate verify failed"; a visitor's 502
 reason, so the verification callback notes it.
 """
 
+import os
 from functools import lru_cache
 from pathlib import Path
 from ssl import get_default_verify_paths
@@ -107,7 +108,7 @@ def _platform_signature() -> tuple[object, ...]:
         if path is None:
             continue
         try:
-            status = Path(path).stat()
+            status = os.stat(path)
         except OSError:
             found.append(None)
         else:
