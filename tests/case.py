@@ -1,13 +1,13 @@
 """
-The base of tests that prepare themselves asynchronously, the installed reactor under its full type, and `until`, for
-what no event tells.
+The base of tests that prepare themselves asynchronously, the installed reactor under its full type, and `until` and
+`until_said`, for what no event tells.
 
 Trial awaits what `setUp` returns, but inherits its signature from the standard library's `unittest`, which returns
 nothing; so a coroutine gets a name of its own here.
 """
 
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import cast
 
 from twisted.internet import reactor as installed
@@ -49,3 +49,16 @@ async def until(holds: Callable[[], bool], timeout: float = 10.0) -> float:
             raise AssertionError(f"not within {timeout:g} s")
         await deferLater(reactor, 0.002)
     return time.monotonic() - began
+
+
+async def until_said(ask: Callable[[], Awaitable[bool]], timeout: float = 10.0) -> None:
+    """
+    Ask somebody else, such as another process, again and again until the answer is yes.
+
+    :raises AssertionError: if that takes longer than the time-out.
+    """
+    began = time.monotonic()
+    while not await ask():
+        if time.monotonic() - began > timeout:
+            raise AssertionError(f"not within {timeout:g} s")
+        await deferLater(reactor, 0.02)

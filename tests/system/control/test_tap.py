@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import shutil
 import signal
 import socket
@@ -269,9 +270,10 @@ class LifeTests(ProgramTestCase):
             self.make_token()
             self.assertEqual(len(self.get("/v1/tokens")[1]), 1)
         finally:
-            os.kill(int(pidfile.read_text()), signal.SIGTERM)
+            pid = int(pidfile.read_text())
+            process = os.pidfd_open(pid)
+            self.addCleanup(os.close, process)
+            os.kill(pid, signal.SIGTERM)
             self.wait_for("STOPPING=1")
-        deadline = time.monotonic() + PATIENCE
-        while pidfile.exists() and time.monotonic() < deadline:
-            time.sleep(0.02)
+        self.assertTrue(select.select([process], [], [], PATIENCE)[0], "it did not end")
         self.assertFalse(pidfile.exists())

@@ -9,10 +9,9 @@ import dns.message
 import dns.query
 import dns.rcode
 import dns.rdatatype
-from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 
-from tests.case import AsyncTestCase, reactor
+from tests.case import AsyncTestCase, reactor, until_said
 from tests.system.dns.peers import KINDS, Peer
 from warp_dns import DnsServer, ServedZone, ZoneSettings
 
@@ -117,14 +116,17 @@ class DifferentialTests(AsyncTestCase):
 
     async def until_answering(self, peer: Peer) -> None:
         """Wait for a server."""
-        for _ in range(100):
+
+        async def answers() -> bool:
             try:
-                if (await deferToThread(ask, "example.org", "SOA", peer.port))[0] == "NOERROR":
-                    return
+                return (await deferToThread(ask, "example.org", "SOA", peer.port))[0] == "NOERROR"
             except (dns.exception.DNSException, OSError):
-                pass
-            await deferLater(reactor, 0.1)
-        self.fail(f"{peer.kind} does not answer: {peer.output.decode(errors='replace')}")
+                return False
+
+        try:
+            await until_said(answers)
+        except AssertionError:
+            self.fail(f"{peer.kind} does not answer: {peer.output.decode(errors='replace')}")
 
     async def test_what_all_agree_on_is_what_we_say(self) -> None:
         """Code, AA and answers of thousands of questions: unanimous ones are ours, others are one of theirs."""

@@ -10,7 +10,7 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.logger import Logger
 from twisted.trial.unittest import TestCase
 
-from tests.case import reactor
+from tests.case import reactor, until
 from tests.dns.helpers import Events
 from warp_dns.serve import follow
 from warp_dns.serve.follow import EdgeRecords
@@ -124,17 +124,10 @@ class EdgeRecordsTests(TestCase):
         """Without a socket there is a warning, and as soon as there is one it is used."""
         await self.port.stopListening()
         self.records.start()
-        while not self.warnings:
-            await self.wait()
+        await until(lambda: bool(self.warnings))
         self.listen()
         await self.connected({})
         self.assertTrue(await self.currency.get())
-
-    async def wait(self) -> None:
-        """Let the reactor turn."""
-        turned: Deferred[None] = Deferred()
-        reactor.callLater(0.01, turned.callback, None)
-        await turned
 
     async def test_old_records_are_not_current(self) -> None:
         """After the edge has been away for so long, who serves the records is told, and again when it is back."""

@@ -13,7 +13,7 @@ from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 
-from tests.case import AsyncTestCase, reactor
+from tests.case import AsyncTestCase, reactor, until_said
 from tests.dns.helpers import Events
 from tests.system.dns.peers import KEY_NAME, SECRET_TEXT, Peer
 from warp_dns import (
@@ -102,11 +102,14 @@ class SecondaryCase(AsyncTestCase):
 
     async def caught_up(self) -> None:
         """Wait until the secondary is at our serial."""
-        for _ in range(int(PATIENCE_SECONDS / 0.1)):
-            if await self.peer_serial() == self.server.serial(ZONE):
-                return
-            await deferLater(reactor, 0.1)
-        self.fail(f"{self.kind} did not catch up: {self.peer.output.decode(errors='replace')}")
+
+        async def is_at_it() -> bool:
+            return await self.peer_serial() == self.server.serial(ZONE)
+
+        try:
+            await until_said(is_at_it, PATIENCE_SECONDS)
+        except AssertionError:
+            self.fail(f"{self.kind} did not catch up: {self.peer.output.decode(errors='replace')}")
 
     async def contents(self, port: int, *, signed: bool) -> set[str]:
         """Transfer the zone from a server, and return every record as a line."""

@@ -14,13 +14,12 @@ import dns.query
 import dns.rcode
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.protocol import Factory, ProcessProtocol, Protocol
-from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 from twisted.internet.utils import getProcessOutputAndValue
 from twisted.trial.unittest import TestCase
 from twisted.web.client import Agent, readBody
 
-from tests.case import reactor
+from tests.case import reactor, until_said
 from tests.system.dns.peers import free_port
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -51,12 +50,23 @@ class Program(ProcessProtocol):
     def __init__(self) -> None:
         self.output = ""
         self.ended: Deferred[None] = Deferred()
+        self._awaited: list[tuple[str, Deferred[None]]] = []
 
     def outReceived(self, data: bytes) -> None:
-        """Keep it."""
+        """Keep it, and tell those who wait for a text."""
         self.output += data.decode(errors="replace")
+        for awaited in [each for each in self._awaited if each[0] in self.output]:
+            self._awaited.remove(awaited)
+            awaited[1].callback(None)
 
     errReceived = outReceived
+
+    def printed(self, text: str) -> Deferred[None]:
+        """Wait until a text was written."""
+        waiting: Deferred[None] = Deferred()
+        self._awaited.append((text, waiting))
+        self.outReceived(b"")
+        return waiting
 
     def processEnded(self, reason: object) -> None:
         """It is gone."""
@@ -145,14 +155,17 @@ class ServiceTests(TestCase):
 
     async def until(self, name: str, code: dns.rcode.Rcode, program: Program) -> None:
         """Ask until the answer has a code."""
-        for _ in range(100):
+
+        async def answers() -> bool:
             try:
-                if (await self.ask(name)).rcode() == code:
-                    return
+                return (await self.ask(name)).rcode() == code
             except (dns.exception.Timeout, OSError):
-                pass
-            await deferLater(reactor, 0.1)
-        self.fail(program.output)
+                return False
+
+        try:
+            await until_said(answers)
+        except AssertionError:
+            self.fail(program.output)
 
     async def get(self, path: str) -> tuple[int, str]:
         """Fetch a page of the watching site."""
@@ -227,8 +240,7 @@ class ServiceTests(TestCase):
         zone.write_text("www 60 A 192.0.2.80\nfresh 60 A 192.0.2.81\n")
         await self.until("fresh.warp.example", dns.rcode.NOERROR, program)
         zone.write_text("www 60 A 192.0.2.80\nwww 60 CNAME x\n")
-        while "CNAME beside other data" not in program.output:
-            await deferLater(reactor, 0.1)
+        await program.printed("CNAME beside other data")
         self.assertEqual((await self.ask("fresh.warp.example")).rcode(), dns.rcode.NOERROR)
         zone.write_text("www 60 A 192.0.2.80\n")
         text = self.configuration.read_text()
@@ -242,8 +254,7 @@ class ServiceTests(TestCase):
         self.assertIn(f"configuration read again: {said}", program.output)
         self.configuration.write_text("listen: banana")
         self.signal(signal.SIGHUP)
-        while "reload refused" not in program.output:
-            await deferLater(reactor, 0.1)
+        await program.printed("reload refused")
         self.assertEqual((await self.ask("ns.third.example")).rcode(), dns.rcode.NOERROR)
 
     async def test_a_port_in_use_is_named(self) -> None:

@@ -5,7 +5,7 @@ from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
-from tests.case import reactor
+from tests.case import reactor, until
 from tests.dns.helpers import question
 from tests.system.dns.asking import TcpClient
 from warp_dns import (
@@ -39,6 +39,10 @@ class TcpTests(TestCase):
         self.addCleanup(self.server.stop)
         [(_, self.port)] = self.server.start(["127.0.0.1:0"])
 
+    def connections(self) -> int:
+        """Return how many connections the server has."""
+        return sum(len(members) for members in self.server._tcp._networks.values())
+
     async def connect(self) -> TcpClient:
         """Return a connection."""
         endpoint = TCP4ClientEndpoint(reactor, "127.0.0.1", self.port)
@@ -69,6 +73,7 @@ class TcpTests(TestCase):
         trickling.transport.write(b"\x30")
         await silent.gone
         await trickling.gone
+        self.assertEqual((silent.messages.pending, trickling.messages.pending, self.connections()), ([], [], 0))
 
     async def test_connections_are_limited(self) -> None:
         """An address has so many connections, the next one is closed at once, and room comes back."""
@@ -78,7 +83,7 @@ class TcpTests(TestCase):
         await third.gone
         first.transport.abortConnection()
         await first.gone
-        await deferLater(reactor, 0.05)
+        await until(lambda: self.connections() == 1)
         fourth = await self.connect()
         for client in (second, fourth):
             client.send(question(ZONE, "SOA"))
@@ -87,8 +92,10 @@ class TcpTests(TestCase):
     async def test_all_connections_together_are_limited(self) -> None:
         """The server's own limit holds whatever the addresses."""
         self.serve(connections=1)
-        await self.connect()
+        first = await self.connect()
         await (await self.connect()).gone
+        first.send(question(ZONE, "SOA"))
+        self.assertEqual((await first.messages.get())[3], 0)
 
     async def test_who_does_not_speak_dns_is_cut_off(self) -> None:
         """Replies, and messages too short to be one, end the connection."""
@@ -97,6 +104,7 @@ class TcpTests(TestCase):
             client = await self.connect()
             client.transport.write(data)
             await client.gone
+            self.assertEqual(client.messages.pending, [])
 
     async def test_a_client_that_does_not_read_is_not_read_from(self) -> None:
         """Answers wait in bounded buffers only; when the client reads on, every one arrives."""
@@ -106,9 +114,8 @@ class TcpTests(TestCase):
         query = question(f"n1.{ZONE}", "TXT")
         count = 60000
         client.send(*[query] * count)
-        await deferLater(reactor, 0.5)
         [[connection]] = self.server._tcp._networks.values()
-        self.assertTrue(connection._paused)
+        await until(lambda: connection._paused)
         self.assertLess(len(connection._unread) + len(connection._transport().dataBuffer), 1 << 20)
         client.transport.resumeProducing()
         for _ in range(count):
@@ -135,15 +142,13 @@ class TcpTests(TestCase):
         slow = await self.connect()
         slow.transport.pauseProducing()
         slow.send(question(ZONE, "AXFR"))
-        while not self.server._tcp.transfers:
-            await deferLater(reactor, 0.01)
+        await until(lambda: self.server._tcp.transfers == 1)
         quick = await self.connect()
         quick.send(question(ZONE, "AXFR"))
         self.assertEqual((await quick.messages.get())[3], 2)
         slow.transport.abortConnection()
         await slow.gone
-        while self.server._tcp.transfers:
-            await deferLater(reactor, 0.01)
+        await until(lambda: self.server._tcp.transfers == 0)
         quick.send(question(ZONE, "AXFR"))
         self.assertEqual((await quick.messages.get())[3], 0)
 
@@ -155,5 +160,5 @@ class TcpTests(TestCase):
         await client.messages.get()
         client.transport.abortConnection()
         await client.gone
-        await deferLater(reactor, 0.05)
+        await until(lambda: self.connections() == 0)
         self.assertEqual(self.server._tcp.transfers, 0)

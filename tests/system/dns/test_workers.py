@@ -4,9 +4,8 @@ import os
 import signal
 
 import dns.message
-from twisted.internet.task import deferLater
 
-from tests.case import AsyncTestCase, reactor
+from tests.case import AsyncTestCase, reactor, until, until_said
 from tests.dns.helpers import question
 from tests.system.dns.asking import UdpClient
 from warp_dns import DnsServer, EdgeSettings, FixedSource, Record, ServedZone, ZoneSettings
@@ -42,20 +41,33 @@ class WorkersTests(AsyncTestCase):
         replies = [client.ask(question(name, rdtype), self.address) for client in self.clients]
         return [dns.message.from_wire(await reply) for reply in replies]
 
+    async def change(self, records: list[Record]) -> None:
+        """Publish the application's records, and wait until this process serves them."""
+        before = self.server.serial(ZONE)
+        self.source.change({f"app.{ZONE}": records})
+        await until(lambda: self.server.serial(ZONE) != before)
+
+    async def until_all_say(self, address: str | None = None, *, rcode: int = 0) -> None:
+        """Wait until every process answers for the application with an address, or a code."""
+
+        async def is_said() -> bool:
+            replies = await self.ask_all(f"app.{ZONE}")
+            said = {(reply.rcode(), str(reply.answer[0][0]) if reply.answer else None) for reply in replies}
+            return said == {(rcode, address)}
+
+        await until_said(is_said)
+
     async def test_all_answer_alike_through_changes(self) -> None:
         """Each process answers with each change, at one serial."""
         for number in range(20):
-            self.source.change({f"app.{ZONE}": [Record(f"app.{ZONE}", "A", 5, f"192.0.2.{number + 2}", "edge1")]})
-            await deferLater(reactor, 0.02)
-        replies = await self.ask_all(f"app.{ZONE}")
-        self.assertEqual({str(reply.answer[0][0]) for reply in replies}, {"192.0.2.21"})
+            await self.change([Record(f"app.{ZONE}", "A", 5, f"192.0.2.{number + 2}", "edge1")])
+        await self.until_all_say("192.0.2.21")
         serials = {reply.answer[0][0].serial for reply in await self.ask_all(ZONE, "SOA")}
         self.assertEqual(serials, {self.server.serial(ZONE)})
 
     async def test_their_counts_are_the_servers(self) -> None:
         """After a report the totals are all queries that were asked, and every process had a part."""
-        while sum(self.server.counters.totals().values()) < self.asked:
-            await deferLater(reactor, 0.1)
+        await until(lambda: sum(self.server.counters.totals().values()) >= self.asked)
         self.assertEqual(sum(self.server.counters.totals().values()), self.asked)
         parts = [sum(count for *_, count in counted.queries) for counted in self.server.counters._workers.values()]
         self.assertEqual(len(parts), 2)
@@ -67,24 +79,20 @@ class WorkersTests(AsyncTestCase):
         pid = victim.pid
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
-        self.source.change({f"app.{ZONE}": [Record(f"app.{ZONE}", "A", 5, "192.0.2.99", "edge1")]})
-        await deferLater(reactor, 0.1)
-        replies = await self.ask_all(f"app.{ZONE}")
-        self.assertEqual({str(reply.answer[0][0]) for reply in replies}, {"192.0.2.99"})
+        await self.change([Record(f"app.{ZONE}", "A", 5, "192.0.2.99", "edge1")])
+        await self.until_all_say("192.0.2.99")
         self.assertNotEqual(victim.pid, pid)
         self.assertEqual(len(self.flushLoggedErrors()), 0)
 
     async def test_all_is_told_to_all(self) -> None:
         """Suspension, edges and zones that come and go hold for every process."""
         self.server.suspend(ZONE)
-        await deferLater(reactor, 0.1)
-        self.assertEqual({reply.rcode() for reply in await self.ask_all(f"app.{ZONE}")}, {2})
+        await self.until_all_say(rcode=2)
         self.server.resume(ZONE)
         self.server.set_edges({"edge1": EdgeSettings(draining=True)})
         other = ZoneSettings(name="other.example", nameservers={"ns1.other.example": ["127.0.0.1"]})
         self.server.replace_zones([ServedZone(other)])
-        await deferLater(reactor, 0.2)
-        self.assertEqual({reply.rcode() for reply in await self.ask_all(f"app.{ZONE}")}, {5})
+        await self.until_all_say(rcode=5)
         self.assertEqual({reply.rcode() for reply in await self.ask_all("ns1.other.example")}, {0})
 
     async def test_one_that_does_not_read_is_replaced(self) -> None:
@@ -98,10 +106,8 @@ class WorkersTests(AsyncTestCase):
         for number in range(400):
             if victim.pid != pid:
                 break
-            self.source.change({f"app.{ZONE}": texts[number % 2 :]})
-            await deferLater(reactor, 0.005)
+            await self.change(texts[number % 2 :])
         self.assertLess(len(victim._waiting), 1 << 20)
-        while victim.pid in (None, pid):
-            await deferLater(reactor, 0.1)
+        await until(lambda: victim.pid not in (None, pid), 30)
         replies = await self.ask_all(f"app.{ZONE}", "TXT")
         self.assertEqual(len(replies), len(self.clients))
