@@ -100,9 +100,9 @@ class OriginDialTests(SynchronousTestCase):
         return OriginDial(self.pair.clock, dial, self.stream, self.traffic, self.results.append)
 
     def assert_quiet(self) -> None:
-        """Check that no timer is left but the tunnel's own."""
+        """Check that the attempt has left no timer."""
         pending = [str(call) for call in self.pair.clock.getDelayedCalls()]
-        pending = [call for call in pending if "ping" not in call]
+        pending = [call for call in pending if "Attempt." in call]
         self.assertEqual(pending, [])
 
     def test_early_bytes_follow_the_connection(self) -> None:
