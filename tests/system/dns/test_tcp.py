@@ -43,9 +43,9 @@ class TcpTests(TestCase):
         """Return how many connections the server has."""
         return sum(len(members) for members in self.server._tcp._networks.values())
 
-    async def connect(self) -> TcpClient:
-        """Return a connection."""
-        endpoint = TCP4ClientEndpoint(reactor, "127.0.0.1", self.port)
+    async def connect(self, host: str = "127.0.0.1") -> TcpClient:
+        """Return a connection from an address."""
+        endpoint = TCP4ClientEndpoint(reactor, "127.0.0.1", self.port, bindAddress=(host, 0))
         client: TcpClient = await connectProtocol(endpoint, TcpClient())
         self.addCleanup(lambda: client.gone)
         self.addCleanup(client.transport.abortConnection)
@@ -96,6 +96,18 @@ class TcpTests(TestCase):
         await (await self.connect()).gone
         first.send(question(ZONE, "SOA"))
         self.assertEqual((await first.messages.get())[3], 0)
+
+    async def test_silent_connections_of_one_network_make_room(self) -> None:
+        """When all connections are in use, a network that has many of them loses its longest silent one to another."""
+        self.serve(connections=3)
+        held = [await self.connect() for _ in range(3)]
+        held[0].send(question(ZONE, "SOA"))
+        await held[0].messages.get()
+        other = await self.connect("127.0.0.2")
+        await held[1].gone
+        other.send(question(ZONE, "SOA"))
+        self.assertEqual((await other.messages.get())[3] & 15, 0)
+        self.assertEqual([client.gone.called for client in held], [False, True, False])
 
     async def test_who_does_not_speak_dns_is_cut_off(self) -> None:
         """Replies, and messages too short to be one, end the connection."""
