@@ -1,6 +1,8 @@
 """Tests of `warp_twisted.agent.origins.tls`: handshakes are tested on sockets in `tests.system.agent.test_origins`."""
 
+import contextlib
 from pathlib import Path
+from typing import Any
 
 from OpenSSL import SSL
 from twisted.trial.unittest import SynchronousTestCase
@@ -65,6 +67,45 @@ class OriginTlsTests(SynchronousTestCase):
         self.assertEqual(len(set(map(id, before))), 3)
         path.write_text(self_signed(directory, "b.example")[1].read_text())
         self.assertIsNot(context_of(origin_tls("a.example", requests[1])), before[1])
+
+    def shakes_hands(self, client_context: SSL.Context, groups: bytes) -> bool:
+        """Whether a handshake in memory succeeds with an origin that takes only these groups."""
+        directory = Path(self.mktemp())
+        directory.mkdir()
+        options, _ = self_signed(directory, "localhost")
+        server_context = options.getContext()
+        library: Any = getattr(SSL, "_lib")  # noqa: B009 -- pyOpenSSL has no call of its own for this
+        self.assertEqual(library.SSL_CTX_set1_curves_list(server_context._context, groups), 1)
+        client = SSL.Connection(client_context, None)
+        client.set_connect_state()
+        server = SSL.Connection(server_context, None)
+        server.set_accept_state()
+        for _ in range(5):
+            for one, other in ((client, server), (server, client)):
+                try:
+                    one.do_handshake()
+                except SSL.WantReadError:
+                    pass
+                except SSL.Error:
+                    return False
+                with contextlib.suppress(SSL.WantReadError):
+                    other.bio_write(one.bio_read(65536))
+        return client.get_cipher_name() is not None
+
+    def test_key_exchanges_of_bounded_cost(self) -> None:
+        """Curves are taken; finite fields, which an origin could make cost 128 ms, are not, in TLS 1.3 and 1.2."""
+        ours, usual = (
+            context_of(origin_tls("a.example", OriginRequest(no_tls_verify=True))),
+            SSL.Context(SSL.TLS_METHOD),
+        )
+        for group in (b"X25519", b"P-256", b"P-384", b"P-521"):
+            self.assertTrue(self.shakes_hands(ours, group), group)
+        for group in (b"ffdhe2048", b"ffdhe8192"):
+            self.assertFalse(self.shakes_hands(ours, group), group)
+        self.assertTrue(self.shakes_hands(usual, b"ffdhe2048"))  # the larger ones only before OpenSSL 3.5
+        offered = SSL.Connection(ours, None).get_cipher_list()
+        self.assertEqual([name for name in offered if name.startswith("DHE-")], [])
+        self.assertIn("ECDHE-RSA-AES128-GCM-SHA256", offered)
 
     def test_no_tls_verify_needs_no_ca(self) -> None:
         """What is not verified does not need an authority that can be read."""

@@ -1,6 +1,5 @@
 """`twistd warp-agent` as a process, against a small edge on loopback."""
 
-import contextlib
 import json
 import os
 import stat
@@ -9,6 +8,7 @@ from signal import SIGTERM
 import treq
 from twisted.internet.threads import deferToThread
 
+from tests.pipes import full_pipe, read_all
 from tests.system.agent.origins import unused_port
 from tests.system.agent.programs import AgentProgramTestCase, Program, lines, twistd_agent
 from warp_twisted.ca.tokens import JoinTokenText, format_token
@@ -74,14 +74,7 @@ class TwistdTests(AgentProgramTestCase):
 
     async def test_nobody_reads_the_log(self) -> None:
         """With a full pipe for standard output it starts, serves and drains; what it said then comes out."""
-        reading, writing = os.pipe()
-        self.addCleanup(os.close, reading)
-        os.set_blocking(writing, False)
-        filled = 0
-        with contextlib.suppress(BlockingIOError):
-            while True:
-                filled += os.write(writing, b"x" * 4096)
-        os.set_blocking(writing, True)  # the flag is shared with the agent, which has the same pipe
+        reading, writing, filled = full_pipe()
         path = self.write(f"[{{service: '{self.echo}'}}]")
         agent = self.run_program(twistd_agent(path, environment=self.environment, output=writing))
         os.close(writing)
@@ -171,14 +164,6 @@ class TwistdTests(AgentProgramTestCase):
             self.assertIn(reason, bad.output + bad.errors)
         self.assertFalse(self.state.exists())
         self.assertEqual(self.fleet.enrolled, 0)
-
-
-def read_all(descriptor: int) -> bytes:
-    """Read a pipe until all who write to it have closed it."""
-    found = b""
-    while data := os.read(descriptor, 65536):
-        found += data
-    return found
 
 
 async def get(port: int, path: str) -> tuple[int, str]:

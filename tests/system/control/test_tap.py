@@ -13,11 +13,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import yaml
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.pipes import full_pipe, read_all
 from tests.system.control.live import edge_files
 from tests.system.control.test_admin import UnixConnection
 
@@ -120,6 +122,33 @@ class CheckTests(ProgramTestCase):
         result = self.run_once("--check")
         self.assertEqual(result.returncode, 1)
         self.assertIn("limits.head_bytes: expected a whole number from 1024", result.stderr + result.stdout)
+
+
+class LogReaderTests(ProgramTestCase):
+    """A log that nobody reads."""
+
+    def test_nobody_reads_the_log(self) -> None:
+        """With a full pipe for standard output the edge starts, answers and stops; what it said then comes out."""
+        reading, writing, filled = full_pipe()
+        process = subprocess.Popen(
+            self.command(), env=self.environment(), cwd=self.directory, stdout=writing, stderr=subprocess.DEVNULL
+        )
+        os.close(writing)
+        try:
+            self.wait_for("READY=1")
+            self.assertEqual(self.get("/live")[0], 200)
+            found: list[bytes] = []
+            reader = Thread(target=lambda: found.append(read_all(reading)))
+            reader.start()
+            process.terminate()
+            self.assertEqual(process.wait(PATIENCE), -signal.SIGTERM)
+            reader.join(PATIENCE)
+        finally:
+            process.kill()
+            process.wait(PATIENCE)
+        messages = [json.loads(line)["message"] for line in found[0][filled:].splitlines()]
+        self.assertIn("Server Shut Down.", messages)
+        self.assertEqual([message for message in messages if "dropped" in message], [])
 
 
 class FailedStartTests(ProgramTestCase):

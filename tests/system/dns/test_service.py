@@ -20,6 +20,7 @@ from twisted.trial.unittest import TestCase
 from twisted.web.client import Agent, readBody
 
 from tests.case import reactor, until_said
+from tests.pipes import full_pipe, read_all
 from tests.system.dns.peers import free_port
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -131,12 +132,15 @@ class ServiceTests(TestCase):
         self.stop_edge = partial(maybeDeferred, port.stopListening)
         return streams
 
-    def run_program(self, *arguments: str) -> Program:
-        """Start `twistd warp-dns`."""
+    def run_program(self, *arguments: str, output: int | None = None) -> Program:
+        """Start `twistd warp-dns`; its standard output is kept, or a descriptor."""
         program = Program()
         command = [sys.executable, str(Path(sys.executable).parent / "twistd"), "-n", "--pidfile=", "warp-dns"]
         command += ["--config", str(self.configuration), *arguments]
-        process: Any = reactor.spawnProcess(program, sys.executable, command, env=ENVIRONMENT, path=str(self.directory))
+        descriptors: Any = None if output is None else {0: "w", 1: output, 2: "r"}
+        process: Any = reactor.spawnProcess(
+            program, sys.executable, command, env=ENVIRONMENT, path=str(self.directory), childFDs=descriptors
+        )
 
         def end() -> Deferred[None]:
             if process.pid is not None:
@@ -181,6 +185,24 @@ class ServiceTests(TestCase):
             path=str(self.directory),
         )
         return code, (out + err).decode()
+
+    async def test_nobody_reads_the_log(self) -> None:
+        """With a full pipe for standard output it starts and answers, also while it logs each query."""
+        self.edge()
+        with self.configuration.open("a") as file:
+            file.write("query_log: {one_in: 1}\n")
+        reading, writing, filled = full_pipe()
+        program = self.run_program(output=writing)
+        os.close(writing)
+        await self.until("www.warp.example", dns.rcode.NOERROR, program)
+        for _ in range(20):
+            self.assertEqual((await self.ask("www.warp.example")).rcode(), dns.rcode.NOERROR)
+        reader = deferToThread(read_all, reading)
+        self.signal("TERM")
+        await program.ended
+        text = (await reader)[filled:].decode()
+        self.assertGreaterEqual(text.count("query www.warp.example A from 127.0.0.1"), 20, text)
+        self.assertIn("Server Shut Down", text)
 
     async def test_a_configuration_is_checked(self) -> None:
         """`--check` exits with 0 for a good one; with 1, and what is wrong, for bad keys, zones and secrets."""

@@ -7,6 +7,7 @@ reason, so the verification callback notes it.
 """
 
 import os
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from ssl import get_default_verify_paths
@@ -41,6 +42,8 @@ _REASONS = {
     67: "an authority's key is too weak",
     68: "the certificate's digest is too weak",
 }
+GROUPS = b"X25519:P-256:P-384:P-521"
+CIPHERS = b"ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+AES:RSA+AESGCM:RSA+AES:!aNULL:!MD5"  # Twisted's, without finite fields
 MAX_CONTEXTS = 64  # with authorities of their own
 PLATFORM_BUNDLES = (  # where pyOpenSSL looks when its own OpenSSL has no default
     "/etc/ssl/certs/ca-certificates.crt",
@@ -94,10 +97,26 @@ def _context_of(pems: tuple[bytes, ...]) -> SSL.Context:
 
 def _made(options: CertificateOptions) -> SSL.Context:
     context: SSL.Context = options.getContext()
+    _restrict_key_exchange(context)
     # Many small servers close without the close alert (Python's http.server for one). Whether a response is
     # complete is judged by its HTTP framing, at the edge.
     context.set_options(SSL.OP_IGNORE_UNEXPECTED_EOF)
     return context
+
+
+def _restrict_key_exchange(context: SSL.Context) -> None:
+    """
+    Offer key exchanges of bounded cost only: over finite fields, an origin's choice could buy 128 ms of our one thread.
+
+    pyOpenSSL has no call for a list of groups of its own; where it does not let its library's be reached, P-256 alone
+    is offered, which every server of TLS 1.3 has (RFC 8446 §9.1).
+    """
+    context.set_cipher_list(CIPHERS)
+    set_groups: Callable[[object, bytes], int] | None = getattr(
+        getattr(SSL, "_lib", None), "SSL_CTX_set1_curves_list", None
+    )
+    if set_groups is None or set_groups(context._context, GROUPS) != 1:
+        context.set_tmp_ecdh(crypto.get_elliptic_curve("prime256v1"))
 
 
 def _platform_signature() -> tuple[object, ...]:
