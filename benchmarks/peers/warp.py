@@ -191,7 +191,7 @@ def open_edge(
                 "certificates": str(certificates),
                 # Idle visitors may have to stay longer than the default of 75 seconds; nobody waits for a drain.
                 "timeouts": {"idle": 300, "drain": 1},
-                "limits": {"tunnels": _MOST_TUNNELS},
+                "limits": {"tunnels": _MOST_TUNNELS, "visitor_handshakes_per_second": 0},
                 "log": {"format": "json", "access": str(directory / "access.log")},
             }
         )

@@ -13,6 +13,7 @@ NO_TUNNEL = Refusal(503, "no-tunnel", "The application is not connected at the m
 DRAINING = Refusal(503, "draining", "This server is stopping. Try again at once: another one will answer.")
 TOO_MANY_CONNECTIONS = Refusal(503, "connections", "This server has too many connections. Try again soon.")
 TOO_MANY_FROM_ADDRESS = Refusal(429, "connections-per-address", "There are too many connections from your address.")
+TOO_MANY_HANDSHAKES = Refusal(429, "handshakes-per-address", "There are too many new connections from your address.")
 TOO_MANY_REQUESTS = Refusal(429, "requests-per-address", "There are too many requests from your address. Wait a while.")
 HEAD_TOO_SLOW = Refusal(408, "head-too-slow", "The request did not arrive in time.")
 BODY_TOO_SLOW = Refusal(408, "body-too-slow", "The request body did not arrive in time.")

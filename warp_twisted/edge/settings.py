@@ -101,6 +101,8 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     body_bytes_per_second: Annotated[int, msgspec.Meta(ge=0)] = 240  # of a visitor's body, on average; 0: no bound
     requests_per_second: Annotated[float, msgspec.Meta(ge=0)] = 0.0  # per address; 0: no bound
     request_burst: Count = 100
+    visitor_handshakes_per_second: Annotated[float, msgspec.Meta(ge=0)] = 100.0  # per address; 0: no bound
+    visitor_handshake_burst: Count = 500
     tunnels: Count = 10000
     tunnels_per_agent: Count = 64  # an agent keeps at most 32, and while it moves, each of them twice
     handshakes: Count = 1000  # TLS connections on the tunnel port that are no tunnel yet

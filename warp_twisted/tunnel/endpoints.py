@@ -91,6 +91,8 @@ class TunnelListener(Factory):
             failed=lambda error: self._failed(addr, error),
             clock=self.reactor,
             handshake_seconds=self.handshake_seconds,
+            handshakes=self.turn.handshakes,
+            network=getattr(addr, "host", ""),
         )
 
     def _secured(self, transport: TlsProtocol) -> IProtocol:

@@ -37,6 +37,7 @@ from zope.interface import implementer
 
 from warp_twisted.errors import WarpError
 from warp_twisted.tunnel.errors import HandshakeFailed, HandshakeTimedOut, PeerNotTrusted
+from warp_twisted.tunnel.handshakes import HandshakeQueue
 from warp_twisted.tunnel.records import Records
 
 RECORD_BYTES = 16 * 1024  # the most a TLS record carries (RFC 8446 §5.1), so one read empties one record
@@ -65,6 +66,8 @@ class TlsProtocol(Protocol):
     :param failed: called once if no protocol was made, with the reason.
     :param handshake_seconds: how long the handshake may take, from the peer's first bytes.
     :param silence_seconds: how long the peer may take to say anything; None: as long as for the handshake.
+    :param handshakes: takes the handshake's steps in turns with others'; None: they are taken at once.
+    :param network: where the peer is, for that.
     :param close_seconds: how long the last bytes and the peer's goodbye may take.
     """
 
@@ -81,6 +84,8 @@ class TlsProtocol(Protocol):
         clock: IReactorTime,
         handshake_seconds: float = 10.0,
         silence_seconds: float | None = None,
+        handshakes: HandshakeQueue | None = None,
+        network: str = "",
         close_seconds: float = 5.0,
     ) -> None:
         self._incoming = ssl.MemoryBIO()
@@ -91,6 +96,9 @@ class TlsProtocol(Protocol):
         self._clock = clock
         self._handshake_seconds = handshake_seconds
         self._silence_seconds = silence_seconds
+        self._handshakes = handshakes
+        self._network = network
+        self._is_waiting = False  # for its turn in the handshake
         self._close_seconds = close_seconds
         self._deadline: IDelayedCall | None = None
         self._above: IProtocol | None = None
@@ -308,6 +316,9 @@ class TlsProtocol(Protocol):
             if self._silence_seconds is not None:
                 self._silence_seconds = None
                 self._set_deadline(self._handshake_seconds, self._timed_out)
+            if self._handshakes is not None:
+                self._wait_for_turn(self._handshakes)
+                return None
             self._shake_hands()
             above = self._above
             if above is None:
@@ -346,6 +357,24 @@ class TlsProtocol(Protocol):
         """Hand on what one read brought, in one piece: each piece costs the protocol above a write of its own."""
         if records and not self._is_closing:
             above.dataReceived(records[0] if len(records) == 1 else b"".join(records))
+
+    def _wait_for_turn(self, handshakes: HandshakeQueue) -> None:
+        """Go on with the handshake when it is this peer's turn; until then no more of what it says is read."""
+        if not self._is_waiting:
+            self._is_waiting = True
+            handshakes.take(self._network, self._shake_hands_in_turn)
+            if self._is_waiting:
+                self._below.pauseProducing()
+
+    def _shake_hands_in_turn(self) -> None:
+        self._is_waiting = False
+        if self._secured is None:
+            return  # too late, or gone
+        if not self._postponed:
+            self._below.resumeProducing()
+        self._shake_hands()
+        if self._above is not None:
+            self._read((b"",))
 
     def _shake_hands(self) -> None:
         try:

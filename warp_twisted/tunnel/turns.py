@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from twisted.internet.interfaces import IReactorTime
 
 from warp_base.slices import Slices
+from warp_twisted.tunnel.handshakes import HandshakeQueue
 from warp_twisted.tunnel.watch import Watch
 
 SLICE_SECONDS = 0.001  # of each reactor turn, for all tunnels together that are behind
@@ -21,15 +22,17 @@ class Turn:
 
     :param clock: the reactor.
     :ivar watch: the tunnels' timer.
+    :ivar handshakes: those that agents begin.
     """
 
-    __slots__ = ("_call_later", "_due", "_slices", "watch")
+    __slots__ = ("_call_later", "_due", "_slices", "handshakes", "watch")
 
     def __init__(self, clock: IReactorTime) -> None:
         self._call_later = clock.callLater
         self._due: list[Callable[[], None]] = []
         self._slices = Slices(clock, SLICE_SECONDS)
         self.watch = Watch(clock, self.share)
+        self.handshakes = HandshakeQueue(clock)
 
     def at_end(self, function: Callable[[], None]) -> None:
         """Call a function, which must not raise, at the end of this turn; in order of asking."""

@@ -7,7 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.edge.fakes import FakeTransport
 from tests.edge.visitors.memory_edge import MemoryEdge
-from warp_twisted.edge.refusals import TOO_MANY_FROM_ADDRESS
+from warp_twisted.edge.refusals import TOO_MANY_FROM_ADDRESS, TOO_MANY_HANDSHAKES
 from warp_twisted.edge.routes.limits import VisitorLimits
 from warp_twisted.edge.visitors.factories import SecureVisitorFactory, VisitorFactory
 from warp_twisted.edge.visitors.plain import PlainVisitor
@@ -52,3 +52,18 @@ class FactoryTests(SynchronousTestCase):
         self.visitors.handshake_failed("192.0.2.7")
         self.assertEqual((self.edge.metrics.failed_handshakes, self.visitors.counts.total), (1, 0))
         self.assertIsInstance(factory.buildProtocol(VISITOR), VisitorTls)
+
+    def test_handshakes_have_a_rate(self) -> None:
+        """TLS connections above an address's rate are closed before the handshake; others' are not, nor later ones."""
+        now = 0.0
+        edge = MemoryEdge(VisitorLimits(handshakes_per_second=2.0, handshake_burst=3))
+        self.patch(edge.visitors, "seconds", lambda: now)
+        factory = SecureVisitorFactory(edge.visitors, ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
+        let_in = [factory.buildProtocol(VISITOR) is not None for _ in range(5)]
+        self.assertEqual(let_in, [True] * 3 + [False] * 2)
+        self.assertEqual(edge.metrics.refusals, {TOO_MANY_HANDSHAKES: 2})
+        self.assertIsNotNone(factory.buildProtocol(IPv4Address("TCP", "192.0.2.8", 40_000)))
+        now = 0.5
+        self.assertEqual([factory.buildProtocol(VISITOR) is not None for _ in range(2)], [True, False])
+        edge.visitors.apply(VisitorLimits(handshakes_per_second=0.0), edge.visitors.timeouts)
+        self.assertIsNotNone(factory.buildProtocol(VISITOR))

@@ -31,7 +31,8 @@ class TranslationTests(SynchronousTestCase):
             make_settings(
                 limits={"head_bytes": 2000, "header_count": 20, "body_bytes": 3000, "connections": 40,
                         "connections_per_address": 4, "unread_bytes": 5_000_000, "idle_streams_per_route": 6,
-                        "body_bytes_per_second": 70, "requests_per_second": 0.8, "request_burst": 9}
+                        "body_bytes_per_second": 70, "requests_per_second": 0.8, "request_burst": 9,
+                        "visitor_handshakes_per_second": 3.5, "visitor_handshake_burst": 8}
             )
         )  # fmt: skip
         self.assertEqual((limits.head.head_bytes, limits.head.header_count, limits.body.body_bytes), (2000, 20, 3000))
@@ -39,6 +40,7 @@ class TranslationTests(SynchronousTestCase):
         self.assertEqual((limits.unread_bytes, limits.idle_streams), (5_000_000, 6))
         rates = (limits.body_bytes_per_second, limits.requests_per_second, limits.request_burst)
         self.assertEqual(rates, (70, 0.8, 9))
+        self.assertEqual((limits.handshakes_per_second, limits.handshake_burst), (3.5, 8))
 
     def test_timeouts(self) -> None:
         """Each time-out of visitors is taken from the settings."""

@@ -24,6 +24,7 @@ class VisitorLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
         to take them or to be served, before the slowest visitors are cut.
     :param body_bytes_per_second: which a visitor must send of a body on average, after `visitor_stall`; 0 for no bound.
     :param requests_per_second: of one IPv4 address or one IPv6 /64; 0 for no bound. `request_burst`: at once.
+    :param handshakes_per_second: TLS handshakes, as requests. `handshake_burst`: at once.
     :param held_bytes: pipelined bytes kept while a request is served, before the visitor is no longer read.
     :param replay_bytes: of a request, kept until its answer begins, to send it again if its stream dies.
     :param interim_responses: of one request (103 and its like), before the origin is given up.
@@ -39,6 +40,8 @@ class VisitorLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     body_bytes_per_second: int = 240
     requests_per_second: float = 0.0
     request_burst: int = 100
+    handshakes_per_second: float = 100.0
+    handshake_burst: int = 500
     held_bytes: int = 65_536
     replay_bytes: int = 65_536
     interim_responses: int = 16

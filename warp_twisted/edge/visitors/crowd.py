@@ -16,7 +16,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from warp_base.token_buckets import TokenBuckets
-from warp_twisted.edge.refusals import TOO_MUCH_UNREAD
+from warp_twisted.edge.refusals import TOO_MANY_HANDSHAKES, TOO_MUCH_UNREAD
 from warp_twisted.edge.routes.counters import DataPathMetrics
 from warp_twisted.edge.routes.limits import ConnectionCounts, VisitorLimits, VisitorTimeouts
 from warp_twisted.edge.routes.pool import OriginStream
@@ -26,6 +26,7 @@ from warp_twisted.edge.visitors.fair_queue import FairQueue
 from warp_twisted.edge.visitors.interfaces import OpenConnection
 from warp_twisted.edge.visitors.pages import response as error_response
 from warp_twisted.http1.refusals import Refusal
+from warp_twisted.tunnel.handshakes import HandshakeQueue
 from warp_twisted.wire.streams import Stream
 
 UPGRADES = frozenset({b"websocket"})
@@ -77,7 +78,9 @@ class Visitors:
         self.counts = ConnectionCounts(self.limits)
         self.now = seconds() + self.timeouts.tick
         self.queue = FairQueue(clock)
+        self.handshakes = HandshakeQueue(clock)
         self._requests = TokenBuckets(1.0, 1.0)
+        self._begun_handshakes = TokenBuckets(1.0, 1.0)
         self._small_reads = TokenBuckets(SMALL_READS_PER_SECOND, SMALL_READS_PER_SECOND)
         self._set_rate()
         self._ending: dict[Stream, float] = {}
@@ -210,6 +213,14 @@ class Visitors:
     def _set_rate(self) -> None:
         self._requests.per_second = self.limits.requests_per_second or 1.0
         self._requests.burst = self.limits.request_burst
+        self._begun_handshakes.per_second = self.limits.handshakes_per_second or 1.0
+        self._begun_handshakes.burst = self.limits.handshake_burst
+
+    def admit_handshake(self, network: str) -> Refusal | None:
+        """Count a TLS handshake of a network, or say why there is to be none."""
+        if self.limits.handshakes_per_second and self._begun_handshakes.take(network, self.seconds()):
+            return TOO_MANY_HANDSHAKES
+        return None
 
     def refused_seconds(self, network: str, now: float) -> float:
         """Count a request of a network; return for how long it has asked too often, or 0."""

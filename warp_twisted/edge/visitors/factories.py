@@ -78,7 +78,7 @@ class SecureVisitorFactory(Factory):
         """Begin a handshake; over the limit the connection is closed, because nothing can be said before TLS."""
         visitors = self._visitors
         address = plain_address(getattr(addr, "host", ""))
-        refusal = visitors.counts.admit(address)
+        refusal = visitors.admit_handshake(address) or visitors.counts.admit(address)
         if refusal is not None:
             visitors.log_refusal(address, "https", refusal, visitors.next_request_id(), 0)
             return None
@@ -98,4 +98,6 @@ class SecureVisitorFactory(Factory):
             clock=visitors.clock,
             handshake_seconds=visitors.timeouts.header,
             close_seconds=visitors.timeouts.header,
+            handshakes=visitors.handshakes,
+            network=address,
         )

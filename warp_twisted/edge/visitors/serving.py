@@ -194,6 +194,8 @@ def visitor_limits(settings: EdgeSettings) -> VisitorLimits:
         body_bytes_per_second=limits.body_bytes_per_second,
         requests_per_second=limits.requests_per_second,
         request_burst=limits.request_burst,
+        handshakes_per_second=limits.visitor_handshakes_per_second,
+        handshake_burst=limits.visitor_handshake_burst,
     )
 
 
