@@ -20,7 +20,7 @@ from constraints.pins import HOSTS_BUILD
 from tests.case import until
 from tests.roles.playing import PATIENCE, Run, environment, program, read_results
 from tests.roles.tree import LIBRARY, MODULES, ROOT, load
-from tests.system.control.test_identity import LiveEdgeTestCase
+from tests.system.edge.test_identity import LiveEdgeTestCase
 from warp_twisted.ca.issue import to_pem, utc
 from warp_twisted.ca.store import add_edge, init_root, sign_edge
 

@@ -38,7 +38,7 @@ async def enroll(request: EnrollRequest) -> Enrolled:
 
 
 class TunnelPortTests(SynchronousTestCase):
-    """The port without its sockets; those are in tests.system.control.test_tunnel_port."""
+    """The port without its sockets; those are in tests.system.edge.test_tunnel_port."""
 
     def setUp(self) -> None:
         """Make a port that has no certificate yet."""

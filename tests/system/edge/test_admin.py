@@ -11,8 +11,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 
 from tests.case import until
-from tests.system.control.live import ZONE, make_node
-from tests.system.control.test_identity import LiveEdgeTestCase
+from tests.system.edge.live import ZONE, make_node
+from tests.system.edge.test_identity import LiveEdgeTestCase
 from warp_twisted.edge.operators.admin import MAX_BODY_BYTES, MAX_WATCHERS
 from warp_twisted.errors import InvalidSettings
 from warp_twisted.wire.control import OriginHealth

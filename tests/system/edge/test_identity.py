@@ -5,7 +5,7 @@ from pathlib import Path
 from twisted.internet.defer import Deferred
 
 from tests.case import AsyncTestCase, reactor, until
-from tests.system.control.live import ZONE, EnrolledAgent, ask, endpoint, enroll_agent, make_node, new_token
+from tests.system.edge.live import ZONE, EnrolledAgent, ask, endpoint, enroll_agent, make_node, new_token
 from warp_twisted.ca.issue import Issuer, issue_agent, issue_root, key_to_pem, new_key, new_request, to_pem, utc
 from warp_twisted.ca.tokens import JoinTokenText, parse_token
 from warp_twisted.edge.node import EdgeNode

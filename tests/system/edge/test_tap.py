@@ -20,8 +20,8 @@ import yaml
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.pipes import full_pipe, read_all
-from tests.system.control.live import edge_files
-from tests.system.control.test_admin import UnixConnection
+from tests.system.edge.live import edge_files
+from tests.system.edge.test_admin import UnixConnection
 
 ROOT = Path(__file__).resolve().parents[3]
 PATIENCE = 15.0

@@ -10,8 +10,8 @@ from threading import Event, Thread
 from twisted.internet.threads import deferToThread
 
 from tests.case import until
-from tests.system.control.live import HOST, ZONE, ask, new_token
-from tests.system.control.test_identity import LiveEdgeTestCase
+from tests.system.edge.live import HOST, ZONE, ask, new_token
+from tests.system.edge.test_identity import LiveEdgeTestCase
 from warp_twisted.ca.tokens import parse_token
 from warp_twisted.edge.agents.listening import STRANGERS_BURST
 from warp_twisted.tunnel.contexts import ENROLL_PROTOCOL

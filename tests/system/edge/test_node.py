@@ -9,8 +9,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 
 from tests.case import until
-from tests.system.control.live import HOST, ZONE, make_node
-from tests.system.control.test_admin import AdminTestCase
+from tests.system.edge.live import HOST, ZONE, make_node
+from tests.system.edge.test_admin import AdminTestCase
 from warp_twisted.errors import InvalidSettings
 from warp_twisted.registry.errors import StoreInUse
 from warp_twisted.wire.control import Accepted

@@ -1,1 +1,0 @@
-"""Tests of the control path over real sockets and processes."""
