@@ -7,59 +7,66 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.dns.helpers import edns_option, question
 from warp_dns.message.answer import Order
 from warp_dns.message.query import read_query
-from warp_dns.message.wire import Compiled
+from warp_dns.message.wire import Compiled, Validity
+from warp_dns.serve.metrics import Cell
 from warp_dns.serve.replies import KeptReplies, may_come_again
 
+COUNT: Cell = [0]
 
-def answer() -> Compiled:
-    """Return a compiled answer."""
-    return Compiled((0x84, 0), bytes(6), b"", 0, 0, counted_as=b"ax")
+
+def compiled(validity: Validity | None = None) -> Compiled:
+    """Return an answer without records."""
+    return Compiled((0, 0), bytes(6), b"", 0, 0, counted_as=b"k", validity=validity or Validity())
 
 
 class KeptRepliesTests(SynchronousTestCase):
-    """The table of whole replies."""
+    """The table."""
 
     def setUp(self) -> None:
-        """Make one for four replies, whose old tables are kept."""
         self.discarded: list[dict[Any, Any]] = []
-        self.replies = KeptReplies(self.discarded.append, most=4)
+        self.replies = KeptReplies(self.discarded.append, most=3)
 
-    def test_a_reply_is_kept_with_what_it_depends_on(self) -> None:
-        """Its bytes, its count, its kind, and whether it is still true."""
-        made, count = answer(), [0]
-        self.replies.keep(b"q", made, count, None, b"reply")
+    def test_a_reply_for_everybody(self) -> None:
+        """A reply is found by the query's bytes, with what it is counted by and whether it still holds."""
+        answer = compiled()
+        self.replies.keep(b"q", answer, COUNT, None, b"reply")
         kept = self.replies.by_query[b"q"]
-        self.assertEqual((kept.whole, kept.counted_as, kept.placed), (b"reply", b"ax", None))
-        self.assertIs(kept.count, count)
-        made.validity.holds = False
-        self.assertFalse(kept.validity.holds)
+        self.assertEqual((kept.whole, kept.placed, kept.counted_as), (b"reply", None, b"k"))
+        self.assertIs(kept.validity, answer.validity)
+        self.assertIs(kept.count, COUNT)
 
-    def test_each_order_of_edges_has_its_reply(self) -> None:
-        """A reply that depends on where the client is has one form for each order, until its answer is another."""
-        near, far, made = Order(("e1",)), Order(("e2",)), answer()
-        self.replies.keep(b"q", made, [0], near, b"near")
-        self.replies.keep(b"q", made, [0], far, b"far")
-        self.assertEqual(self.replies.by_query[b"q"].placed, {near: b"near", far: b"far"})
-        self.replies.keep(b"q", answer(), [0], far, b"new")
-        self.assertEqual(self.replies.by_query[b"q"].placed, {far: b"new"})
+    def test_replies_by_place(self) -> None:
+        """Replies that name edges are kept for each order of them, as long as the answer is the same."""
+        near, far, answer = Order(("a", "b")), Order(("b", "a")), compiled()
+        self.replies.keep(b"q", answer, COUNT, near, b"1")
+        self.replies.keep(b"q", answer, COUNT, far, b"2")
+        self.assertEqual(self.replies.by_query[b"q"].placed, {near: b"1", far: b"2"})
+        self.replies.keep(b"q", compiled(), COUNT, near, b"3")
+        self.assertEqual(self.replies.by_query[b"q"].placed, {near: b"3"})
 
-    def test_their_number_is_bounded(self) -> None:
-        """A full table is begun anew, and the old one is handed on to be emptied."""
-        for number in range(6):
-            self.replies.keep(bytes([number]), answer(), [0], None, b"reply")
-        self.assertEqual(sorted(self.replies.by_query), [b"\4", b"\5"])
-        self.assertEqual([len(table) for table in self.discarded], [4])
-        self.replies.keep(b"\4", answer(), [0], None, b"again")
-        self.assertEqual(len(self.replies.by_query), 2)
+    def test_the_table_is_bounded(self) -> None:
+        """A full table is handed over to be let go of, and a new one begun; what is in it may still be replaced."""
+        for key in (b"1", b"2", b"3", b"3"):
+            self.replies.keep(key, compiled(), COUNT, None, b"x")
+        self.assertEqual((len(self.replies.by_query), self.discarded), (3, []))
+        self.replies.keep(b"4", compiled(), COUNT, None, b"x")
+        self.assertEqual(list(self.replies.by_query), [b"4"])
+        self.assertEqual([sorted(each) for each in self.discarded], [[b"1", b"2", b"3"]])
 
-    def test_what_comes_once_is_not_kept(self) -> None:
-        """Mixed case, cookies, subnets and NSID make queries that hardly come again."""
-        self.assertTrue(may_come_again(read_query(question("app.example.org", "A"))))
-        self.assertTrue(may_come_again(read_query(question("app.example.org", "A", use_edns=0))))
-        for data in (
-            question("App.example.org", "A"),
-            question("app.example.org", "A", use_edns=0, options=[edns_option(10, b"12345678")]),
-            question("app.example.org", "A", use_edns=0, options=[edns_option(8, b"\0\1\x18\0\1\2\3")]),
-            question("app.example.org", "A", use_edns=0, options=[edns_option(3, b"")]),
+
+class MayComeAgainTests(SynchronousTestCase):
+    """Which replies are worth keeping."""
+
+    def test_what_comes_again(self) -> None:
+        """Plain queries do, with EDNS or without; 0x20, cookies, subnets and NSID make queries that come once."""
+        nsid, cookie = edns_option(3, b""), edns_option(10, bytes(8))
+        subnet = edns_option(8, b"\0\1\x18\0\xc6\x33\x64")
+        for data, again in (
+            (question("app.example.org", "A"), True),
+            (question("app.example.org", "A", use_edns=0), True),
+            (question("aPp.Example.org", "A"), False),
+            (question("app.example.org", "A", use_edns=0, options=[nsid]), False),
+            (question("app.example.org", "A", use_edns=0, options=[cookie]), False),
+            (question("app.example.org", "A", use_edns=0, options=[subnet]), False),
         ):
-            self.assertFalse(may_come_again(read_query(data)))
+            self.assertEqual(may_come_again(read_query(data)), again, data)
