@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Never
 from twisted.python.logfile import LogFile
 from twisted.python.usage import Options
 
-from warp_base.nonblocking_writer import descriptor_sink, finish_all
+from warp_base.nonblocking_writer import finish_all, stream_sink
 from warp_twisted.errors import WarpError
 from warp_twisted.log_output import LogOutput
 
@@ -107,5 +107,5 @@ def open_log(twistd: Any, log_format: str, level: str) -> LogOutput | None:
     if twistd.get("logger") or twistd.get("syslog"):
         return None
     name = twistd.get("logfile") or ("-" if twistd.get("nodaemon") else "twistd.log")
-    sink = descriptor_sink(sys.stdout.fileno()) if name == "-" else LogFile.fromFullPath(name).write
+    sink = stream_sink(sys.stdout) if name == "-" else LogFile.fromFullPath(name).write
     return LogOutput(sink, log_format, level)

@@ -11,12 +11,14 @@ process may fill a shared pipe between the question and the write, and files alw
 """
 
 import atexit
+import io
 import os
 import select
 from collections import deque
 from collections.abc import Callable, Iterator
 from threading import Condition, Thread
 from time import monotonic
+from typing import TextIO
 from weakref import WeakSet
 
 from prometheus_client.core import CounterMetricFamily, Metric
@@ -216,3 +218,16 @@ def descriptor_sink(descriptor: int) -> Callable[[bytes], None]:
                 select.select([], [descriptor], [])
 
     return write
+
+
+def stream_sink(stream: TextIO) -> Callable[[bytes], object]:
+    """
+    Return a sink that writes where a stream leads, such as `sys.stdout`.
+
+    The stream itself is passed by: a thread that waits in it holds its lock, for which the end of Python waits.
+    """
+    stream.flush()
+    try:
+        return descriptor_sink(stream.fileno())
+    except io.UnsupportedOperation:  # a stream in memory
+        return lambda lines: stream.write(lines.decode("utf-8"))

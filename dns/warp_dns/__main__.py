@@ -11,8 +11,9 @@ from twisted.logger import globalLogBeginner
 
 from warp_base.collector import spare_old_objects
 from warp_base.event_loop import TurnTimes, watch
+from warp_base.nonblocking_writer import stream_sink
 from warp_base.reactor import as_reactor
-from warp_dns.program.log_lines import LogLines, as_text, stream_sink
+from warp_dns.program.log_lines import LogLines, as_text
 from warp_dns.serve.replica import SOCKET_DESCRIPTOR
 from warp_dns.serve.worker import Worker
 

@@ -1,5 +1,6 @@
 """Tests of `warp_base.nonblocking_writer`, with real pipes, threads and processes."""
 
+import io
 import os
 import signal
 import sys
@@ -13,7 +14,13 @@ from twisted.internet.threads import deferToThread
 from twisted.internet.utils import getProcessOutputAndValue
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from warp_base.nonblocking_writer import FINISH_SECONDS, DroppedLinesCollector, NonblockingWriter, descriptor_sink
+from warp_base.nonblocking_writer import (
+    FINISH_SECONDS,
+    DroppedLinesCollector,
+    NonblockingWriter,
+    descriptor_sink,
+    stream_sink,
+)
 
 SOON = 10.0  # seconds until a test gives up
 LINE = b"x" * 99 + b"\n"
@@ -198,6 +205,18 @@ class PipeTests(TestCase):
         self.assertTrue(writer.flush(SOON))
         self.assertEqual(told, [count - taken])
 
+    async def test_streams(self) -> None:
+        """A standard stream is written to by its descriptor, after what is in its buffer; one in memory by itself."""
+        memory = io.StringIO()
+        with os.fdopen(os.dup(self.writing), "w") as stream:
+            stream.write("buffered\n")
+            for each in (stream, memory):
+                writer = NonblockingWriter(stream_sink(each))
+                writer.write(b"line\n")
+                self.assertTrue(writer.flush(SOON))
+        self.assertEqual(await self.read(14), b"buffered\nline\n")
+        self.assertEqual(memory.getvalue(), "line\n")
+
     async def test_nobody_reads(self) -> None:
         """4 MB into a pipe of 64 KiB: one MiB waits, the rest is counted."""
         await self.check()
@@ -246,6 +265,6 @@ class PipeTests(TestCase):
 
 PROGRAM = """
 import os
-from warp_base.nonblocking_writer import NonblockingWriter, descriptor_sink
+from warp_base.nonblocking_writer import NonblockingWriter, descriptor_sink, stream_sink
 writer = NonblockingWriter(descriptor_sink(1))
 """

@@ -11,7 +11,8 @@ from typing import Any
 import msgspec
 from twisted.logger import LogEvent, formatEvent
 
-from warp_dns.program.log_lines import LogLines, stream_sink
+from warp_base.nonblocking_writer import stream_sink
+from warp_dns.program.log_lines import LogLines
 
 MAX_MESSAGE = 32768  # characters; a longer one is cut
 _RESERVED = frozenset({"at", "level", "logger", "message", "traceback"})

@@ -8,13 +8,13 @@ is too slow for is dropped and counted (`warp_base.nonblocking_writer`), and a l
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from typing import IO, Any
+from typing import Any
 
 from twisted.logger import ILogObserver, LogEvent, Logger, formatEventAsClassicLogText
 from twisted.python.logfile import LogFile
 from zope.interface import implementer
 
-from warp_base.nonblocking_writer import NonblockingWriter, descriptor_sink
+from warp_base.nonblocking_writer import NonblockingWriter, stream_sink
 
 
 @implementer(ILogObserver)
@@ -58,9 +58,3 @@ def as_text(event: LogEvent) -> bytes:
 def text_lines(name: str | None) -> LogLines:
     """Return what writes text where `twistd --logfile` says: to a file, or for None and `-` to standard output."""
     return LogLines(stream_sink(sys.stdout) if name in (None, "", "-") else LogFile.fromFullPath(name).write, as_text)
-
-
-def stream_sink(stream: IO[str]) -> Callable[[bytes], None]:
-    """Return a sink that writes to the descriptor of a standard stream."""
-    stream.flush()
-    return descriptor_sink(stream.fileno())

@@ -1,6 +1,5 @@
 """Tests for `warp_dns.program.log_lines`."""
 
-import os
 import re
 from pathlib import Path
 from threading import Event
@@ -9,7 +8,7 @@ from twisted.logger import ILogObserver, Logger
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from warp_dns.program.log_lines import LogLines, as_text, stream_sink, text_lines
+from warp_dns.program.log_lines import LogLines, as_text, text_lines
 
 SOON = 10.0  # seconds until a test gives up
 
@@ -28,16 +27,6 @@ class LogLinesTests(SynchronousTestCase):
         Logger("warp_dns.tests", observer=lines).info("zone {zone}", zone="warp.example")
         self.assertTrue(lines.flush(SOON))
         self.assertRegex(path.read_text(), r"^\d{4}-\d\d-\d\dT\S+ \[warp_dns.tests#info\] zone warp.example\n$")
-
-    def test_stream(self) -> None:
-        """A standard stream's descriptor is written to."""
-        reading, writing = os.pipe()
-        self.addCleanup(os.close, reading)
-        with os.fdopen(writing, "w") as stream:
-            lines = LogLines(stream_sink(stream), as_text)
-            Logger("warp_dns.tests", observer=lines).info("hello")
-            self.assertTrue(lines.flush(SOON))
-        self.assertTrue(os.read(reading, 1000).endswith(b"hello\n"))
 
     def test_reader_that_stops(self) -> None:
         """Nobody who logs waits; the lines that did not fit are told when it goes on."""

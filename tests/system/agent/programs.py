@@ -128,9 +128,11 @@ def twistd_agent(
     return Program(*arguments, environment=environment, output=output)
 
 
-def warp_up(*options: str, environment: dict[str, str] | None = None, given: str = "") -> Program:
+def warp_up(
+    *options: str, environment: dict[str, str] | None = None, given: str = "", output: int | None = None
+) -> Program:
     """Start `warp up`."""
-    return Program("-m", "warp_twisted.cli", "up", *options, environment=environment, given=given)
+    return Program("-m", "warp_twisted.cli", "up", *options, environment=environment, given=given, output=output)
 
 
 def lines(text: str) -> Sequence[str]:

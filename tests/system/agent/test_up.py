@@ -3,6 +3,9 @@
 import json
 import os
 
+from twisted.internet.threads import deferToThread
+
+from tests.pipes import full_pipe, read_all
 from tests.system.agent.origins import unused_port
 from tests.system.agent.programs import AgentProgramTestCase, Program, lines, warp_up
 from warp_twisted.ca.tokens import format_token
@@ -46,6 +49,28 @@ class UpTests(AgentProgramTestCase):
             self.assertEqual(published["urls"], {"https://brave-otter.warp.example": "http://localhost:3000"})
         self.assertEqual(self.edge.hellos[-1].labels, {"release": "canary"})
         self.assertEqual(self.fleet.enrolled, 1)
+
+    async def test_nobody_reads_what_it_prints(self) -> None:
+        """With a full pipe for standard output it serves and stops; its events come out when they are read."""
+        reading, writing, filled = full_pipe()
+        up = self.run_program(
+            warp_up(
+                "--json",
+                "--tunnels",
+                "1",
+                self.echo,
+                environment={**self.environment, "WARP_TOKEN": self.token},
+                output=writing,
+            )
+        )
+        os.close(writing)
+        await self.edge.until(lambda: len(self.edge.tunnels) == 1)
+        await self.assert_serves()
+        reader = deferToThread(read_all, reading)
+        up.signal("TERM")
+        self.assertEqual(await up.exited, 0)
+        kinds = [json.loads(line)["event"] for line in lines((await reader)[filled:].decode())]
+        self.assertEqual((kinds[0], kinds[-1]), ("enrolled", "stopped"))
 
     async def test_token_from_standard_input(self) -> None:
         """The token may be piped in."""

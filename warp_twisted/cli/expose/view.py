@@ -4,17 +4,19 @@ What `warp up` shows: a live table on a terminal, plain lines elsewhere, or one 
 `picture_of` looks at an agent; the rest is pure: events and pictures in, text out.
 """
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from time import time
 from typing import TYPE_CHECKING, Protocol
 
-import click
 import msgspec
 from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
+from warp_base.nonblocking_writer import FINISH_SECONDS, NonblockingWriter, stream_sink
 from warp_twisted.agent.events import (
     CertificateRenewed,
     Draining,
@@ -228,11 +230,18 @@ class Lines:
     Prints a line for each event.
 
     :param write: prints a line; `complain` prints one where errors go.
+    :param finish: waits until both are done.
     """
 
-    def __init__(self, write: Callable[[str], None], complain: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        write: Callable[[str], None],
+        complain: Callable[[str], None],
+        finish: Callable[[], None] = lambda: None,
+    ) -> None:
         self._write = write
         self._complain = complain
+        self._finish = finish
 
     def tell(self, event: Event) -> None:
         """Print what happened."""
@@ -247,7 +256,8 @@ class Lines:
         self._complain(line)
 
     def close(self) -> None:
-        """There is nothing to put back."""
+        """Wait for the last lines, and for each that is still to come, but not for ever."""
+        self._finish()
 
 
 class Objects(Lines):
@@ -260,11 +270,25 @@ class Objects(Lines):
 
 
 def open_view(as_json: bool) -> View:
-    """Return the view for where standard output goes."""
-    if as_json:
-        return Objects(_print, _complain)
+    """Return the view for where standard output goes. A reader of lines that stops does not stop the agent."""
     console = Console()
-    return Screen(console) if console.is_terminal else Lines(_print, _complain)
+    if console.is_terminal and not as_json:
+        return Screen(console)
+    errors = NonblockingWriter(stream_sink(sys.stderr))
+    output = NonblockingWriter(
+        stream_sink(sys.stdout),
+        resumed=lambda lines: _write(errors, f"warp: {lines} lines were not printed, as nobody read them"),
+    )
+
+    def finish() -> None:
+        for writer in (output, errors):
+            writer.finish(FINISH_SECONDS)
+
+    return (Objects if as_json else Lines)(partial(_write, output), partial(_write, errors), finish)
+
+
+def _write(writer: NonblockingWriter, line: str) -> None:
+    writer.write(f"{line}\n".encode("utf-8", "backslashreplace"))
 
 
 def size(count: int) -> str:
@@ -280,11 +304,3 @@ def size(count: int) -> str:
 def milliseconds(seconds: float | None) -> str:
     """Write a short time, or a dash if it is not known."""
     return "-" if seconds is None else f"{seconds * 1000:.1f} ms"
-
-
-def _print(line: str) -> None:
-    click.echo(line)  # it flushes
-
-
-def _complain(line: str) -> None:
-    click.echo(line, err=True)
