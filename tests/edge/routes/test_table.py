@@ -1,20 +1,19 @@
 """Tests of the route table."""
 
+import contextlib
+from random import Random
+from time import process_time
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.edge.fakes import FakeBorrower, FakeTunnel, opened
 from warp_twisted.edge.routes.counters import DataPathMetrics
 from warp_twisted.edge.routes.limits import VisitorLimits
 from warp_twisted.edge.routes.pool import OriginStream
-from warp_twisted.edge.routes.table import (
-    MAX_REMEMBERED,
-    REMEMBERED_SECONDS,
-    TUNNEL_INSTRUCTIONS,
-    BadPathRule,
-    NoTunnel,
-    Route,
-    RouteTable,
-)
+from warp_twisted.edge.routes.route import NoTunnel, Route
+from warp_twisted.edge.routes.rules import HOST_INSTRUCTIONS, OFFER_INSTRUCTIONS, BadPathRule, longest_path
+from warp_twisted.edge.routes.table import MAX_REMEMBERED, REMEMBERED_SECONDS, RULE_SECONDS, SWEPT, RouteTable
+from warp_twisted.http1.refusals import MessageRefused
 from warp_twisted.wire.control import RouteOffer
 from warp_twisted.wire.states import StreamState
 
@@ -129,11 +128,76 @@ class FindTests(TableTestCase):
     def test_costly_rules(self) -> None:
         """Expressions that are slow to match are refused, one by itself and many together."""
         tunnel = FakeTunnel("t")
-        many = [f"^/{number}/[a-z]{{400}}" for number in range(TUNNEL_INSTRUCTIONS // 400)]
+        many = [f"^/{number}/[a-z]{{400}}" for number in range(OFFER_INSTRUCTIONS // 400)]
         for paths in (["(?:.{30}){30}"], [r"\pL{3}"], many):
             with self.assertRaises(BadPathRule):
                 self.table.add(tunnel, [offer("a.example", path, at) for at, path in enumerate(paths)])
         self.table.add(tunnel, [offer("a.example", path, at) for at, path in enumerate(many[:-1])])
+
+
+class CostTests(TableTestCase):
+    """What path rules cost whoever asks, and whose they are."""
+
+    def bomb(self, at: int, instructions: int) -> str:
+        """Return an expression that takes RE2 as long as any."""
+        return f"[ab]*{'ab'[at % 2]}a[ab]{{{instructions - 12 - at // 2}}}$"
+
+    def test_worst_case(self) -> None:
+        """The most expensive rules that an edge takes, asked for the most expensive path, hold it for milliseconds."""
+        for number in range(64):
+            tunnel = FakeTunnel(str(number), f"agent-{number}")
+            with contextlib.suppress(BadPathRule):
+                self.table.add(tunnel, [offer("a.example", self.bomb(number, 790), 1)])
+        instructions = sum(route.instructions for route in self.table.routes)
+        self.assertGreater(instructions, HOST_INSTRUCTIONS - 800)
+        self.assertLessEqual(instructions, HOST_INSTRUCTIONS)
+        longest = longest_path(instructions)
+        random = Random(1)
+        waits = []
+        for _ in range(5):
+            path = b"/" + bytes(random.choice(b"ab") for _ in range(longest - 1))
+            began = process_time()
+            self.table.find("a.example", path)
+            waits.append(process_time() - began)
+        self.assertLess(min(waits), 0.01)
+        for path in (b"/" + b"a" * longest, b"/" + b"%61" * longest, b"/" + b"a" * 8_000):
+            self.assertRaises(MessageRefused, self.table.find, "a.example", path)
+
+    def test_other_hostnames(self) -> None:
+        """Rules of one hostname shorten nobody else's paths, and a hostname without rules takes any."""
+        self.table.add(FakeTunnel("1"), [offer("a.example", self.bomb(0, 1_000)), offer("b.example", number=1)])
+        self.table.add(FakeTunnel("2"), [offer("c.example", "^/x"), offer("c.example", number=1)])
+        self.assertEqual(self.name("b.example", b"/" + b"a" * 8_000), "b.example")
+        self.assertEqual(self.name("c.example", b"/" + b"a" * 2_000), "c.example")
+        self.assertRaises(MessageRefused, self.found, "a.example", b"/" + b"a" * 2_000)
+
+    def test_rules_that_are_gone_make_room(self) -> None:
+        """Rules without a tunnel stand in nobody's way; when they go the paths may be longer again."""
+        tunnels = [FakeTunnel(str(number), f"agent-{number}") for number in range(5)]
+        for number in (0, 1):
+            self.table.add(tunnels[number], [offer("a.example", self.bomb(number, 990))])
+        self.table.add(tunnels[2], [offer("a.example", self.bomb(2, 990)), offer("a.example", number=1)])
+        with self.assertRaises(BadPathRule):
+            self.table.add(tunnels[3], [offer("a.example", self.bomb(3, 990))])
+        self.table.remove(tunnels[0])
+        self.table.add(tunnels[3], [offer("a.example", self.bomb(3, 990))])
+        self.assertEqual(len(self.table.routes), 4)
+        for tunnel in (tunnels[1], tunnels[3]):
+            self.table.remove(tunnel)
+        self.assertRaises(MessageRefused, self.found, "a.example", b"/" + b"x" * 300)
+        self.table.sweep(RULE_SECONDS + 1, 60.0)
+        self.assertEqual(self.name("a.example", b"/" + b"x" * 300), "a.example")
+
+    def test_many_tunnels_of_one_hostname(self) -> None:
+        """A tunnel that leaves thousands of others takes no longer than any."""
+        tunnels = [FakeTunnel(str(number)) for number in range(3_000)]
+        for tunnel in tunnels:
+            self.table.add(tunnel, [offer("a.example")])
+        began = process_time()
+        for tunnel in tunnels:
+            self.table.remove(tunnel)
+        self.assertLess(process_time() - began, 0.5)
+        self.assertRaises(NoTunnel, self.found("a.example").borrow, FakeBorrower())
 
 
 class BorrowTests(TableTestCase):
@@ -318,6 +382,49 @@ class ChangeTests(TableTestCase):
         self.assertEqual(len(self.table.routes), MAX_REMEMBERED)
         self.assertIsNone(self.name("h0.n0.example"))
         self.assertEqual(self.name("h0.n2.example"), "h0.n2.example")
+
+    def test_rules_are_forgotten(self) -> None:
+        """A path rule without a tunnel is remembered for a minute; then its paths belong to the other rules."""
+        first, second = FakeTunnel("1"), FakeTunnel("2", "agent-2")
+        self.table.add(first, [offer("a.example", "^/admin/")])
+        self.table.add(second, [offer("a.example")])
+        self.table.sweep(100.0, 60.0)
+        self.table.remove(first)
+        self.table.sweep(100.0 + RULE_SECONDS, 60.0)
+        self.assertEqual(self.name("a.example", b"/admin/"), "a.example ^/admin/")
+        self.table.sweep(101.0 + RULE_SECONDS, 60.0)
+        self.assertEqual(self.name("a.example", b"/admin/"), "a.example")
+
+    def test_one_sweep_is_bounded(self) -> None:
+        """Of many routes that are due some are forgotten in one sweep, and the others in the next ones."""
+        tunnel = FakeTunnel("t")
+        self.table.add(tunnel, [offer(f"h{at}.example", number=at) for at in range(SWEPT + 10)])
+        self.table.remove(tunnel)
+        self.table.sweep(REMEMBERED_SECONDS + 1, 60.0)
+        self.assertEqual(len(self.table.routes), 10)
+        self.table.sweep(REMEMBERED_SECONDS + 2, 60.0)
+        self.assertEqual(self.table.routes, [])
+
+    def test_drained_and_forgotten(self) -> None:
+        """A tunnel may end long after its routes were forgotten."""
+        tunnel = FakeTunnel("t")
+        self.table.add(tunnel, [offer("a.example", "^/x"), offer("a.example")])
+        self.table.drain(tunnel)
+        self.table.sweep(REMEMBERED_SECONDS + 1, 60.0)
+        self.assertEqual(self.table.routes, [])
+        self.table.remove(tunnel)
+        self.assertIsNone(self.name("a.example"))
+
+    def test_many_idle_streams(self) -> None:
+        """Idle streams of more tunnels than one sweep looks at end in the next ones."""
+        for number in range(SWEPT + 5):
+            tunnel = FakeTunnel(str(number))
+            self.table.add(tunnel, [offer(f"h{number}.example")])
+            opened(self.found(f"h{number}.example").borrow(FakeBorrower())).release(0.0)
+        self.table.sweep(61.0, 60.0)
+        self.assertEqual(self.table.stream_counts, (0, 5))
+        self.table.sweep(62.0, 60.0)
+        self.assertEqual(self.table.stream_counts, (0, 0))
 
     def test_idle_streams_end(self) -> None:
         """The sweep closes streams that have been idle for too long, and `close_idle` all of them."""

@@ -9,6 +9,7 @@ do those of a used stream that left its agent before it had heard of the next re
 """
 
 from collections import deque
+from collections.abc import Callable
 from typing import Protocol
 
 from warp_twisted.http1.limits import HeadLimits
@@ -77,14 +78,27 @@ class Member:
 
     :param route_id: the agent's number for the route.
     :param idle_streams: how many unused streams are kept.
+    :param watch: called when there is an idle stream while `is_watched` is False.
+    :ivar position: where its route keeps it.
+    :ivar is_watched: whether somebody will come to close streams that have been idle for too long.
     """
 
-    __slots__ = ("_head_limits", "_idle", "_idle_streams", "load", "route_id")
+    __slots__ = ("_head_limits", "_idle", "_idle_streams", "_watch", "is_watched", "load", "position", "route_id")
 
-    def __init__(self, load: TunnelLoad, route_id: int, head_limits: HeadLimits, idle_streams: int) -> None:
+    def __init__(
+        self,
+        load: TunnelLoad,
+        route_id: int,
+        head_limits: HeadLimits,
+        idle_streams: int,
+        watch: "Callable[[Member], None] | None" = None,
+    ) -> None:
         self.load = load
         self.route_id = route_id
         self._idle_streams = idle_streams
+        self.position = 0
+        self.is_watched = watch is None
+        self._watch = watch
         self._head_limits = head_limits
         self._idle: deque[OriginStream] = deque()
 
@@ -92,6 +106,11 @@ class Member:
     def idle_count(self) -> int:
         """Streams that wait for a request."""
         return len(self._idle)
+
+    @property
+    def oldest_idle(self) -> float | None:
+        """When the stream that has waited for the longest time was used last."""
+        return self._idle[0].idle_since if self._idle else None
 
     def take_idle(self, used_after: float) -> "OriginStream | None":
         """
@@ -121,6 +140,9 @@ class Member:
         if self.load.is_draining or len(self._idle) >= self._idle_streams:
             return False
         self._idle.append(origin)
+        if not self.is_watched and self._watch is not None:
+            self.is_watched = True
+            self._watch(self)
         return True
 
     def forget(self, origin: "OriginStream") -> None:

@@ -23,7 +23,7 @@ from twisted.logger import Logger
 
 from warp_twisted.edge import refusals
 from warp_twisted.edge.routes.pool import Borrower, Member, OriginStream
-from warp_twisted.edge.routes.table import NoTunnel, Route
+from warp_twisted.edge.routes.route import NoTunnel, Route
 from warp_twisted.edge.visitors.answer import SWITCHING_PROTOCOLS, Answer
 from warp_twisted.edge.visitors.interfaces import Visitor
 from warp_twisted.edge.visitors.recording import record
@@ -93,23 +93,23 @@ class Exchange(Borrower):
         fields = head.fields
         visitors = self._visitors
         body = b""
-        if fields.length:
-            try:
+        try:
+            if fields.length:
                 body, data = self._begin_body(fields.length, data)
-            except MessageRefused as error:
-                self._end(_REFUSED, error.refusal)
-                return b""
-        if visitors.limits.requests_per_second:
-            seconds = visitors.refused_seconds(self._visitor.network, self._started_at)
-            if seconds:
-                self._answer.retry_seconds = ceil(seconds)
-                self._end(_REFUSED, refusals.TOO_MANY_REQUESTS)
+            if visitors.limits.requests_per_second:
+                seconds = visitors.refused_seconds(self._visitor.network, self._started_at)
+                if seconds:
+                    self._answer.retry_seconds = ceil(seconds)
+                    self._end(_REFUSED, refusals.TOO_MANY_REQUESTS)
+                    return data
+            if fields.max_forwards == 0 and head.method == b"OPTIONS":
+                self._answer.state_options(is_request_read=not self.wants_data)
+                self._end(Outcome.OWN_ANSWER)
                 return data
-        if fields.max_forwards == 0 and head.method == b"OPTIONS":
-            self._answer.state_options(is_request_read=not self.wants_data)
-            self._end(Outcome.OWN_ANSWER)
-            return data
-        route = visitors.routes.find(fields.host, head.target)
+            route = visitors.routes.find(fields.host, head.target)
+        except MessageRefused as error:
+            self._end(_REFUSED, error.refusal)
+            return b"" if self.wants_data else data
         if route is None:
             self._end(_REFUSED, refusals.UNKNOWN_HOSTNAME)
             return data

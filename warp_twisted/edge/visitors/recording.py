@@ -4,7 +4,7 @@ What is written down of each request: the hostname's counters, and a line of the
 
 from warp_twisted.edge.refusals import VISITOR_GONE
 from warp_twisted.edge.routes.pool import Member
-from warp_twisted.edge.routes.table import Route
+from warp_twisted.edge.routes.route import Route
 from warp_twisted.edge.visitors.access_log import AccessEntry
 from warp_twisted.edge.visitors.interfaces import Visitor
 from warp_twisted.http1.refusals import Refusal

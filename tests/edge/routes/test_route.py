@@ -1,0 +1,54 @@
+"""Tests of one route and its tunnels; tests.edge.routes.test_table borrows streams of it."""
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.edge.fakes import FakeTunnel
+from warp_twisted.edge.routes.counters import HostCounters
+from warp_twisted.edge.routes.pool import Member, TunnelLoad
+from warp_twisted.edge.routes.route import Route
+from warp_twisted.edge.routes.rules import PathRule
+from warp_twisted.http1.limits import HeadLimits
+
+
+class RouteTests(SynchronousTestCase):
+    """Tunnels that join and leave."""
+
+    def setUp(self) -> None:
+        self.route = Route("a.example", "^/x", HostCounters(), PathRule("^/x"))
+
+    def join(self, name: str, agent: str) -> TunnelLoad:
+        """Let a tunnel serve the route."""
+        load = TunnelLoad(FakeTunnel(name, agent))
+        self.route.join(Member(load, 1, HeadLimits(), 2))
+        return load
+
+    def tunnels(self) -> list[str]:
+        """Return the tunnels that serve the route."""
+        return sorted(member.load.tunnel.id for member in self.route.members)
+
+    def test_leaving(self) -> None:
+        """Whichever tunnel leaves, the others stay; the last one leaves its mark."""
+        loads = {name: self.join(name, f"agent-{name}") for name in "abcd"}
+        for name, left in (("b", ["a", "c", "d"]), ("d", ["a", "c"]), ("a", ["c"])):
+            self.route.leave(loads[name], 1.0)
+            self.assertEqual(self.tunnels(), left)
+            self.assertIsNone(self.route.member_of(loads[name]))
+            self.assertIsNone(self.route.gone_at)
+        self.route.leave(loads["c"], 2.0)
+        self.route.leave(loads["c"], 3.0)
+        self.assertEqual((self.tunnels(), self.route.gone_at, self.route.left_by), ([], 2.0, "agent-c"))
+
+    def test_agents(self) -> None:
+        """An agent serves a route as long as one of its tunnels does."""
+        first, second = self.join("1", "agent"), self.join("2", "agent")
+        self.route.leave(first, 1.0)
+        self.assertTrue(self.route.is_served_by("agent"))
+        self.route.leave(second, 1.0)
+        self.assertFalse(self.route.is_served_by("agent"))
+
+    def test_rule(self) -> None:
+        """A route matches what its rule matches, and everything if it has none."""
+        self.assertEqual([self.route.matches(path) for path in (b"/xy", b"/y")], [True, False])
+        everything = Route("a.example", "", HostCounters(), None)
+        self.assertEqual((everything.matches(b"/y"), everything.instructions), (True, 0))
+        self.assertEqual((everything.name, self.route.name), ("a.example", "a.example ^/x"))
