@@ -58,6 +58,7 @@ class TcpConnection(Protocol, TimeoutMixin):
         self._resumed: Deferred[None] | None = None
         self._paused = False  # the client does not read
         self._waiting = False  # for its next turn
+        self._is_reading = True
 
     def connectionMade(self) -> None:
         """Begin to wait for queries, with ourselves as the producer that the transport pauses."""
@@ -75,7 +76,7 @@ class TcpConnection(Protocol, TimeoutMixin):
     def pauseProducing(self) -> None:
         """The client is not reading: read no more queries until it does."""
         self._paused = True
-        self._transport().pauseProducing()
+        self._read_if_it_may()
 
     def resumeProducing(self) -> None:
         """The client caught up."""
@@ -86,6 +87,7 @@ class TcpConnection(Protocol, TimeoutMixin):
             resumed.callback(None)
         if not self._waiting:
             self.answer()
+        self._read_if_it_may()
 
     def stopProducing(self) -> None:
         """The transport is gone; `connectionLost` follows."""
@@ -128,12 +130,18 @@ class TcpConnection(Protocol, TimeoutMixin):
                 at = len(unread)
                 break
         del unread[:at]
-        if self._paused:
+        self._read_if_it_may()
+
+    def _read_if_it_may(self) -> None:
+        """Read from the client while it reads, and while no query of its waits for its turn."""
+        may_read = not self._paused and not self._waiting
+        if may_read == self._is_reading:
             return
-        if self._waiting:
-            self._transport().pauseProducing()
-        else:
+        self._is_reading = may_read
+        if may_read:
             self._transport().resumeProducing()
+        else:
+            self._transport().pauseProducing()
 
     def _respond(self, message: bytes) -> bool:
         self.last_query_at = self.factory.clock()

@@ -1,0 +1,155 @@
+"""Tests of `warp_dns.serve.tcp` with a clock of the test's own: whose turn it is, and what is bounded."""
+
+from typing import Any
+
+from twisted.internet.address import IPv4Address
+from twisted.internet.testing import MemoryReactorClock, StringTransport
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.dns.helpers import question, responder_for, zone_of
+from warp_base.reactor import as_reactor
+from warp_base.slices import Slices
+from warp_dns.serve import tcp
+from warp_dns.serve.querylog import QueryLog
+from warp_dns.serve.tcp import TURN_SECONDS, TcpConnection, TcpFactory, network_of
+from warp_dns.settings import TcpSettings
+from warp_dns.zone.transfer import Transfer, TransferRule
+
+ZONE = zone_of("app 30 A 192.0.2.1\n" + "".join(f"n{number} 30 TXT {'x' * 200}\n" for number in range(500)))
+QUERY = question("app.example.org", "A")
+COST = TURN_SECONDS / 4  # of a query, in these tests
+
+
+class _Transport(StringTransport):
+    """A transport whose producer is told nothing."""
+
+    aborted = False
+
+    def abortConnection(self) -> None:
+        """Note it."""
+        self.aborted = True
+
+
+class _Reactor(MemoryReactorClock):
+    """Calls that are made for now wait for the next turn."""
+
+    def turn(self) -> None:
+        """Make the calls that wait, and not those that they make."""
+        for call in [call for call in self.calls if call.getTime() <= self.seconds()]:
+            if call.active():
+                self.calls.remove(call)
+                call.called = 1
+                call.func(*call.args, **call.kw)
+
+
+class TcpFactoryTests(SynchronousTestCase):
+    """Several clients and one thread."""
+
+    def setUp(self) -> None:
+        """Serve on a clock that goes on with each query."""
+        self.now = 0.0
+        self.reactor = _Reactor()
+        self.patch(tcp, "perf_counter", lambda: self.now)
+        self.answered: list[str] = []
+        self.responder = responder_for()
+        self.responder.serve(ZONE, TransferRule(["192.0.2.0/24"]))
+        respond = self.responder.respond_stream
+
+        def costly(data: bytes, host: str) -> bytes | Transfer | None:
+            self.now += COST
+            self.answered.append(host)
+            return respond(data, host)
+
+        self.responder.respond_stream = costly  # type: ignore[method-assign]
+        self.factory = self.make()
+
+    def make(self, **settings: Any) -> TcpFactory:
+        """Return a factory with limits."""
+        reactor = as_reactor(self.reactor)
+        return TcpFactory(reactor, Slices(reactor), self.responder, TcpSettings(**settings), QueryLog(0))
+
+    def connect(self, host: str) -> tuple[TcpConnection, _Transport] | None:
+        """Return a client's connection, unless it is refused."""
+        address = IPv4Address("TCP", host, 40000)
+        connection = self.factory.buildProtocol(address)
+        if connection is None:
+            return None
+        transport = _Transport(peerAddress=address)
+        connection.makeConnection(transport)
+        return connection, transport
+
+    def accepted(self, host: str) -> tuple[TcpConnection, _Transport]:
+        """Return a client's connection."""
+        found = self.connect(host)
+        assert found is not None
+        return found
+
+    def send(self, connection: TcpConnection, count: int, query: bytes = QUERY) -> None:
+        """Send queries in one read."""
+        connection.dataReceived((len(query).to_bytes(2, "big") + query) * count)
+
+    def test_what_is_sent_ahead_is_answered_in_turns(self) -> None:
+        """In one turn of the reactor there is time for so many queries, whoever sent them; nothing is lost."""
+        first, transport = self.accepted("192.0.2.1")
+        second, _ = self.accepted("192.0.2.2")
+        self.send(first, 10)
+        self.assertEqual(len(self.answered), 4)
+        self.assertEqual(transport.producerState, "paused")  # and is not read from meanwhile
+        self.send(second, 2)
+        self.assertEqual(len(self.answered), 4)
+        self.reactor.turn()
+        self.assertEqual(self.answered[4:], ["192.0.2.1"] * 4)
+        self.reactor.turn()
+        self.assertEqual(self.answered[8:], ["192.0.2.2"] * 2 + ["192.0.2.1"] * 2)
+        self.assertEqual(transport.producerState, "producing")
+        self.assertEqual(transport.value().count(QUERY[12:]), 10)
+
+    def test_a_client_that_leaves_waits_no_longer(self) -> None:
+        """Its turn is not kept, and its queries are forgotten."""
+        first, _ = self.accepted("192.0.2.1")
+        self.send(first, 10)
+        first.connectionLost()
+        self.reactor.turn()
+        self.assertEqual(len(self.answered), 4)
+
+    def test_networks_share_the_connections(self) -> None:
+        """The network that has most makes room, down to what the new one has; its longest silent connection goes."""
+        self.factory = self.make(connections=4, connections_per_address=4)
+        held = [self.accepted("192.0.2.1") for _ in range(4)]
+        self.reactor.advance(1)
+        self.send(held[0][0], 1)
+        self.assertIsNone(self.connect("192.0.2.1"))
+        self.accepted("192.0.2.2")
+        self.assertEqual([transport.aborted for _, transport in held], [False, True, False, False])
+
+    def test_an_ipv6_client_is_its_network(self) -> None:
+        """Addresses of one /64 count together, and others apart."""
+        self.assertEqual(network_of("2001:db8::1"), network_of("2001:db8::ffff:1%eth0"))
+        self.assertNotEqual(network_of("2001:db8::1"), network_of("2001:db8:0:1::1"))
+        self.assertNotEqual(network_of("192.0.2.1"), network_of("192.0.2.2"))
+
+    def test_transfers_of_one_connection_are_bounded(self) -> None:
+        """One runs, a few wait behind it, and more are refused with SERVFAIL so that a secondary tries again."""
+        connection, transport = self.accepted("192.0.2.1")
+        connection.pauseProducing()  # the client takes nothing yet
+        connection.resumeProducing()
+        query = question("example.org", "AXFR")
+        for _ in range(4):
+            self.send(connection, 3, query)
+            self.reactor.turn()
+        self.assertLessEqual(self.factory.transfers, tcp.MAX_TRANSFERS_WAITING + 1)
+        self.assertIn(query[:2] + b"\x80\x02", transport.value())
+
+    def test_a_transfer_stops_where_its_client_stops_reading(self) -> None:
+        """Nothing more is made until the client reads on; then it goes on to its end."""
+        connection, transport = self.accepted("192.0.2.1")
+        self.send(connection, 1, question("example.org", "AXFR"))
+        connection.pauseProducing()
+        self.reactor.pump([0.1] * 5)
+        before = len(transport.value())
+        self.reactor.pump([0.1] * 5)
+        self.assertEqual((len(transport.value()), self.factory.transfers), (before, 1))
+        connection.resumeProducing()
+        self.reactor.pump([0.1] * 50)
+        self.assertGreater(len(transport.value()), 500 * 200)
+        self.assertEqual(self.factory.transfers, 0)
