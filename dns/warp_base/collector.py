@@ -8,6 +8,7 @@ reference cycle that has become old is never freed; nothing here makes such cycl
 
 import gc
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 YOUNG_OBJECTS = 2000  # new ones, until the youngest are collected
@@ -22,12 +23,17 @@ class RunsCalls(Protocol):
         """Call a function when the reactor runs."""
 
 
-def spare_old_objects(reactor: RunsCalls) -> None:
-    """Collect once when the reactor runs, and never again what is old."""
-    reactor.callWhenRunning(_freeze)
+def spare_old_objects(reactor: RunsCalls, full_after: int = NEVER) -> None:
+    """
+    Collect once when the reactor runs, and never again what is there by then.
+
+    :param full_after: collections of the middle generation until a full one of what came later; a program whose
+        connections leave reference cycles needs one now and then.
+    """
+    reactor.callWhenRunning(partial(_freeze, full_after))
 
 
-def _freeze() -> None:
+def _freeze(full_after: int) -> None:
     gc.collect()
     gc.freeze()
-    gc.set_threshold(YOUNG_OBJECTS, MIDDLE_COLLECTIONS, NEVER)
+    gc.set_threshold(YOUNG_OBJECTS, MIDDLE_COLLECTIONS, full_after)

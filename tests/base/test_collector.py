@@ -43,6 +43,13 @@ class SpareOldObjectsTests(SynchronousTestCase):
         self.assertEqual(gc.get_threshold()[2], NEVER)
         self.assertEqual(len(kept), 200_000)
 
+    def test_full_collections_now_and_then(self) -> None:
+        """A program may ask for full collections of what came after the start, after so many of the middle ones."""
+        reactor = Starting()
+        spare_old_objects(reactor, 7)
+        reactor.calls[0]()
+        self.assertEqual(gc.get_threshold()[2], 7)
+
     def test_young_cycles_are_collected(self) -> None:
         """What dies young is freed, cycles included."""
         reactor = Starting()

@@ -3,8 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-from prometheus_client import generate_latest
-
 from tests.case import AsyncTestCase, reactor
 from tests.system.edge.live import edge_files
 from warp_twisted.configuration import convert
@@ -50,7 +48,7 @@ class AssembleTests(AsyncTestCase):
 
     async def test_metrics_of_every_part(self) -> None:
         """One scrape reads visitors, tunnels and DNS."""
-        text = generate_latest(self.make().metrics).decode()
+        text = b"".join(self.make().metrics.pieces()).decode()
         for name in ("warp_edge_visitors", "warp_edge_tunnels", "warp_dns_zone_serial"):
             self.assertIn(f"# TYPE {name} ", text)
 

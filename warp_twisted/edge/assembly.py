@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry
 from twisted.internet.threads import deferToThreadPool
 
 from warp_base.reactor import Reactor
@@ -28,6 +27,7 @@ from warp_twisted.edge.listeners import Listeners
 from warp_twisted.edge.nameserver import make_nameserver
 from warp_twisted.edge.operators.admin import Admin
 from warp_twisted.edge.operators.control_metrics import ControlCollector
+from warp_twisted.edge.operators.exposition import Exposition
 from warp_twisted.edge.operators.observation import Observation
 from warp_twisted.edge.operators.operations import EdgeOperations, Lifecycle
 from warp_twisted.edge.readiness import Readiness
@@ -54,6 +54,7 @@ class EdgeParts:
     :ivar entry: this edge in the registry.
     :ivar serving: the visitors' side.
     :ivar metrics: what a scrape reads.
+    :ivar answering: makes long answers to operators.
     """
 
     settings: CurrentSettings
@@ -73,9 +74,10 @@ class EdgeParts:
     tunnel_port: TunnelPort
     tunnel_certificate: TunnelCertificate
     readiness: Readiness
-    metrics: CollectorRegistry
+    metrics: Exposition
     observation: Observation
     admin: Admin
+    answering: Slices
 
 
 def assemble(reactor: Reactor, initial: EdgeSettings, lifecycle: Lifecycle) -> EdgeParts:
@@ -130,7 +132,7 @@ def assemble(reactor: Reactor, initial: EdgeSettings, lifecycle: Lifecycle) -> E
         tunnel_certificate=tunnel_certificate,
         serving=serving,
     )
-    metrics = CollectorRegistry()
+    metrics = Exposition()
     metrics.register(
         ControlCollector(
             settings=settings,
@@ -145,7 +147,8 @@ def assemble(reactor: Reactor, initial: EdgeSettings, lifecycle: Lifecycle) -> E
     metrics.register(serving.collector)
     if nameserver is not None:
         metrics.register(nameserver.collector)
-    observation = Observation(readiness.parts, metrics)
+    answering = Slices(reactor)
+    observation = Observation(readiness.parts, metrics, answering)
     operations = EdgeOperations(
         settings=settings,
         registrations=tunnels.registrations,
@@ -178,7 +181,8 @@ def assemble(reactor: Reactor, initial: EdgeSettings, lifecycle: Lifecycle) -> E
         readiness=readiness,
         metrics=metrics,
         observation=observation,
-        admin=Admin(operations, observation, reactor),
+        admin=Admin(operations, observation, reactor, answering),
+        answering=answering,
     )
 
 

@@ -218,5 +218,6 @@ class EdgeNode(Service):
         await parts.listeners.close("metrics", "admin")
         parts.admin.disconnect()
         parts.observation.disconnect()
+        parts.answering.stop()
         parts.mirror.stop()
         await parts.store.close()

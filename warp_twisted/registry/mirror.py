@@ -64,6 +64,11 @@ class Mirror:
         """Whether changes arrive, rather than what is here being the last that was known."""
         return self._watch is not None
 
+    @property
+    def revision(self) -> int:
+        """The registry's revision that is mirrored."""
+        return self._revision
+
     def snapshot(self) -> Snapshot:
         """Return everything as it is now; later changes do not touch it."""
         return Snapshot(

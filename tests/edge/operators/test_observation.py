@@ -2,12 +2,15 @@
 
 import json
 
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import Counter
 from treq.client import HTTPClient
 from treq.testing import RequestTraversalAgent
 from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from warp_base.slices import Slices
+from warp_twisted.edge.operators.exposition import Exposition
 from warp_twisted.edge.operators.observation import Observation
 from warp_twisted.edge.operators.sites import AdminFactory
 
@@ -18,9 +21,12 @@ class ObservationTests(SynchronousTestCase):
     def setUp(self) -> None:
         """Observe two parts and a counter."""
         self.parts = {"dns": True, "registry": True}
-        metrics = CollectorRegistry()
-        Counter("warp_edge_things", "Things.", registry=metrics).inc(3)
-        self.observation = Observation(lambda: self.parts, metrics)
+        counter = Counter("warp_edge_things", "Things.", registry=None)
+        counter.inc(3)
+        metrics = Exposition()
+        metrics.register(counter)
+        self.clock = Clock()
+        self.observation = Observation(lambda: self.parts, metrics, Slices(self.clock))
 
     def get(self, path: str, method: str = "GET") -> tuple[int, str]:
         """Make a call of the site, and return status and body."""
@@ -31,6 +37,8 @@ class ObservationTests(SynchronousTestCase):
             return response.code, await response.text()
 
         asking = Deferred.fromCoroutine(ask())
+        agent.flush()
+        self.clock.advance(0)
         agent.flush()
         return self.successResultOf(asking)
 

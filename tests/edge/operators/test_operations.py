@@ -1,5 +1,6 @@
 """Tests of `warp_twisted.edge.operators.operations`, with registry and tunnels in memory."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -71,8 +72,7 @@ class EdgeOperationsTests(AsyncTestCase):
 
     def status(self) -> dict[str, Any]:
         """Return the status."""
-        status: Any = self.operations.status()
-        return dict(status)
+        return dict(json.loads(b"".join(self.operations.status())))
 
     async def connected(self, *hostnames: str) -> Any:
         """Return an agent that serves hostnames."""
@@ -88,7 +88,7 @@ class EdgeOperationsTests(AsyncTestCase):
         self.assertEqual((status["edge"]["name"], status["edge"]["zone"]), ("edge1", ZONE))
         self.assertEqual((status["edge"]["version"], status["edge"]["ready"]), (__version__, True))
         self.assertEqual((status["edge"]["visitors"], status["edge"]["tunnels"]), (3, 0))
-        self.assertEqual([each.name for each in status["edges"]], ["edge1"])
+        self.assertEqual([each["name"] for each in status["edges"]], ["edge1"])
         self.assertEqual((status["tunnels"], status["routes"], status["agents"]), ([], [], []))
         self.assertTrue(status["registry"]["current"] and status["registry"]["writable"])
 
@@ -104,11 +104,13 @@ class EdgeOperationsTests(AsyncTestCase):
         status = self.status()
         (tunnel,) = status["tunnels"]
         self.assertEqual((tunnel["agent"], tunnel["edge"], tunnel["streams"]), ("a-1", "edge1", 0))
-        self.assertEqual([each.hostname for each in status["routes"]], ["api.warp.example", "app.warp.example"])
-        self.assertEqual([(each.url, each.tunnels) for each in status["routes"]][1], ("https://app.warp.example", 1))
+        self.assertEqual([each["hostname"] for each in status["routes"]], ["api.warp.example", "app.warp.example"])
+        self.assertEqual(
+            [(each["url"], each["tunnels"]) for each in status["routes"]][1], ("https://app.warp.example", 1)
+        )
         agent.send(OriginHealth(route_id=0, healthy=False, detail="connection refused"))
         (_, app) = self.status()["routes"]
-        self.assertEqual(app.unhealthy, {"a-1": "connection refused"})
+        self.assertEqual(app["unhealthy"], {"a-1": "connection refused"})
         (listed,) = self.status()["agents"]
         self.assertEqual((listed["id"], listed["tunnels"]), ("a-1", 1))
 
@@ -119,12 +121,12 @@ class EdgeOperationsTests(AsyncTestCase):
         self.control.clock.advance(0)
         self.assertTrue(made["token"].startswith("warp1-"))
         self.assertEqual((made["uses_left"], made["expires_at"]), (2, NOW + 3600))
-        listed: Any = self.operations.list_tokens()
+        listed = json.loads(b"".join(self.operations.list_tokens()))
         self.assertEqual([each["id"] for each in listed], [made["id"]])
         self.assertNotIn("token", listed[0])
         await self.operations.revoke_token(made["id"])
         self.control.clock.advance(0)
-        self.assertEqual(self.operations.list_tokens(), [])
+        self.assertEqual(b"".join(self.operations.list_tokens()), b"[]")
 
     async def test_token_without_an_edge(self) -> None:
         """While no edge takes tunnels there is nothing that a token could name."""

@@ -235,14 +235,14 @@ class WatchTests(AdminTestCase):
         connection = self.open()
         await until(lambda: bool(self.node.parts.admin._watchers))
         (watcher,) = self.node.parts.admin._watchers
-        watcher.pauseProducing()
+        watcher._stream.pauseProducing()
         for _ in range(3):
             await agent.register(f"app.{ZONE}")
             agent.tunnels.pop().close()
             await until(lambda: not self.published(f"app.{ZONE}"))
         self.assertEqual(watcher._waiting[f"app.{ZONE}"], ())
-        watcher.resumeProducing()
-        self.assertEqual(watcher._waiting, {})
+        watcher._stream.resumeProducing()
+        await until(lambda: not watcher._waiting)
         answer = await deferToThread(connection.getresponse)
         await deferToThread(answer.readline)
         self.assertEqual(json.loads(await deferToThread(answer.readline))[f"app.{ZONE}"], [])

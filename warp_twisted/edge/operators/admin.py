@@ -6,19 +6,22 @@ there (`/live`, `/ready`, `/metrics`) is in `Observation`. Errors are `{"error":
 Nothing is decided here: `Operations` is the edge.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Annotated, Any, Protocol
 
 import msgspec
 from klein import Klein
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.web.http import Request
 
+from warp_base.slices import Slices
 from warp_twisted.edge.errors import AgentUnknown, EdgeError, TokenNotFound
 from warp_twisted.edge.operators.observation import Observation
-from warp_twisted.edge.operators.record_watch import RecordWatch
+from warp_twisted.edge.operators.record_watch import RecordWatch, snapshot
 from warp_twisted.edge.operators.sites import AdminFactory, answer, make_site
+from warp_twisted.edge.operators.streams import Pieces, send_in_slices
 from warp_twisted.errors import InvalidSettings, WarpError
 from warp_twisted.registry.errors import RegistryError
 from warp_twisted.registry.publish import Publication
@@ -53,14 +56,14 @@ class Operations(Protocol):
     def has_settled(self) -> bool:
         """Whether the agents of before a restart are back, or have been waited for long enough."""
 
-    def status(self) -> object:
-        """Describe edges, tunnels, routes and agents, as JSON can hold it."""
+    def status(self) -> Pieces:
+        """Describe edges, tunnels, routes and agents, in JSON."""
 
-    def list_tokens(self) -> object:
-        """Describe the join tokens."""
+    def list_tokens(self) -> Pieces:
+        """Describe the join tokens, in JSON."""
 
-    def list_agents(self) -> object:
-        """Describe the enrolled agents."""
+    def list_agents(self) -> Pieces:
+        """Describe the enrolled agents, in JSON."""
 
     def create_token(self, wish: TokenWish) -> Awaitable[object]:
         """Make a join token; the answer is the only place where its text appears."""
@@ -83,12 +86,14 @@ class Admin:
     The admin interface of one edge.
 
     :param clock: times the heartbeats of watched records.
+    :param slices: make long answers.
     """
 
     _log = Logger()
 
-    def __init__(self, operations: Operations, observation: Observation, clock: IReactorTime) -> None:
+    def __init__(self, operations: Operations, observation: Observation, clock: IReactorTime, slices: Slices) -> None:
         self._operations = operations
+        self._slices = slices
         self._clock = clock
         self._watchers: set[RecordWatch] = set()
         app = Klein()
@@ -128,9 +133,15 @@ class Admin:
             result = function(request, **arguments)
             if isinstance(result, Awaitable):
                 result = await result
+            if isinstance(result, Iterator):
+                return await self._in_slices(request, result)
             return answer(request, {} if result is None else result)
 
         return call
+
+    async def _in_slices(self, request: Request, pieces: Pieces) -> bytes:
+        request.setHeader(b"content-type", b"application/json")
+        return await send_in_slices(request, _ended(pieces), self._slices)
 
     async def _create_token(self, request: Request) -> object:
         return await self._operations.create_token(_body(request, TokenWish))
@@ -147,11 +158,10 @@ class Admin:
         if not self._operations.has_settled:  # who follows would withdraw the names of agents that are about to come
             return answer(request, {"error": "the edge has just started, and waits for its agents"}, 503)
         if request.args.get(b"watch", [b"0"])[-1] in (b"", b"0"):
-            return answer(request, publication.snapshot())
+            return Deferred.fromCoroutine(self._in_slices(request, snapshot(publication)))
         if len(self._watchers) >= MAX_WATCHERS:
             return answer(request, {"error": f"{MAX_WATCHERS} watchers are enough"}, 503)
-        watcher = RecordWatch(request, publication, self._clock, self._watchers)
-        request.notifyFinish().addErrback(watcher.hung_up)
+        watcher = RecordWatch(request, publication, self._clock, self._watchers, self._slices)
         watcher.start()
         return watcher.done
 
@@ -170,6 +180,11 @@ class Admin:
             return answer(request, {"error": str(error)}, 400)
         self._log.failure("an admin call failed", failure=failure)
         return answer(request, {"error": "the edge failed to answer; its log says why"}, 500)
+
+
+def _ended(pieces: Pieces) -> Pieces:
+    yield from pieces
+    yield b"\n"
 
 
 def _body(request: Request, kind: type[Any]) -> Any:

@@ -7,10 +7,12 @@ Nothing here changes the edge or names an agent, so it may be on a TCP listener.
 from collections.abc import Callable, Mapping
 
 from klein import Klein
-from prometheus_client import CollectorRegistry, generate_latest
 from twisted.web.http import Request
 
+from warp_base.slices import Slices
+from warp_twisted.edge.operators.exposition import Exposition
 from warp_twisted.edge.operators.sites import AdminFactory, answer, make_site
+from warp_twisted.edge.operators.streams import send_in_slices
 
 
 class Observation:
@@ -18,11 +20,13 @@ class Observation:
     What monitoring may see.
 
     :param readiness: says of each part whether it serves.
+    :param slices: make the metrics.
     """
 
-    def __init__(self, readiness: Callable[[], Mapping[str, bool]], metrics: CollectorRegistry) -> None:
+    def __init__(self, readiness: Callable[[], Mapping[str, bool]], metrics: Exposition, slices: Slices) -> None:
         self._readiness = readiness
         self._metrics = metrics
+        self._slices = slices
         self._sites: list[AdminFactory] = []
 
     def add_to(self, app: Klein) -> None:
@@ -39,9 +43,9 @@ class Observation:
         is_ready = all(parts.values())
         return answer(request, {"ready": is_ready, "parts": dict(parts)}, 200 if is_ready else 503)
 
-    def _serve_metrics(self, request: Request) -> bytes:
+    async def _serve_metrics(self, request: Request) -> bytes:
         request.setHeader(b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
-        return generate_latest(self._metrics)
+        return await send_in_slices(request, self._metrics.pieces(), self._slices)
 
     def site(self) -> AdminFactory:
         """Return a factory that serves monitoring only."""

@@ -1,19 +1,22 @@
 """
-`GET /v1/records?watch=1`: the published records, then each change of them, one JSON object a line.
+`GET /v1/records`: the published records; with `?watch=1` then each change of them, one JSON object a line.
 
-Changes that a slow reader has not taken yet are merged by owner, so at most one snapshot waits for it.
+The first line of a watch is made in slices, and so is what a slow reader has not taken yet: changes are merged by
+owner, so at most one snapshot waits for it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 
 import msgspec
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IPushProducer, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.python.failure import Failure
 from twisted.web.http import Request
-from zope.interface import implementer
 
+from warp_base.slices import Slices
+from warp_twisted.edge.operators.streams import ITEMS_IN_A_STEP, AnswerStream, Pieces, json_object
 from warp_twisted.registry.publish import Publication
 from warp_twisted.registry.records import Record
 
@@ -22,69 +25,93 @@ HEARTBEAT_SECONDS = 10.0
 Records = Mapping[str, Sequence[Record]]
 
 
-@implementer(IPushProducer)
+def snapshot(publication: Publication) -> Pieces:
+    """Write all records by owner; one that comes or goes meanwhile may be there or not."""
+    owners = publication.owners()
+    return json_object((owner, records) for owner in owners if (records := publication.records_of(owner)))
+
+
 class RecordWatch:
-    """One `GET /v1/records?watch=1`; changes that a slow reader has not taken yet are merged, so they stay bounded."""
+    """One `GET /v1/records?watch=1`."""
 
     def __init__(
-        self, request: Request, publication: Publication, clock: IReactorTime, watchers: set["RecordWatch"]
+        self,
+        request: Request,
+        publication: Publication,
+        clock: IReactorTime,
+        watchers: set["RecordWatch"],
+        slices: Slices,
     ) -> None:
         self._watchers = watchers
         self._request = request
         self._publication = publication
+        self._stream = AnswerStream(request, slices)
         self._unsubscribe: Callable[[], None] | None = None
         self._heartbeat = LoopingCall(self._beat)
         self._heartbeat.clock = clock
-        self._waiting: dict[str, Sequence[Record]] = {}
-        self._is_paused = False
-        self._is_hung_up = False
+        self._waiting: dict[str, Sequence[Record]] = {}  # what changed while something else was written
+        self._writing: Deferred[None] | None = None
         self.done: Deferred[bytes] = Deferred()
 
     def start(self) -> None:
+        """Begin with the records as they are."""
         self._watchers.add(self)
-        request = self._request
-        request.setHeader(b"content-type", b"application/x-ndjson")
-        request.registerProducer(self, True)
-        self._write(self._publication.snapshot())
+        self._request.setHeader(b"content-type", b"application/x-ndjson")
+        self._request.notifyFinish().addErrback(self._hung_up)
         self._unsubscribe = self._publication.subscribe(self._changed)
         self._heartbeat.start(HEARTBEAT_SECONDS, now=False)
+        self._write(self._first())
 
     def stop(self) -> None:
+        """End the answer, with what is known to have changed."""
         if self._unsubscribe is None:
             return
         self._unsubscribe()
         self._unsubscribe = None
         self._heartbeat.stop()
         self._watchers.discard(self)
-        if not self._is_hung_up:
-            self._request.unregisterProducer()
+        if self._writing is not None:
+            self._writing.cancel()
+        self._stream.finish()
         self.done.callback(b"")
 
-    def hung_up(self, failure: Failure) -> None:
-        self._is_hung_up = True
+    def _hung_up(self, failure: Failure) -> None:
         self.stop()
 
     def _changed(self, changes: Records) -> None:
-        if self._is_paused:
-            self._waiting.update(changes)
-        else:
-            self._write(changes)
+        if self._writing is None and not self._stream.is_paused:
+            self._stream.write(_line(changes))
+            return
+        self._waiting.update(changes)
+        if self._writing is None:
+            self._write(self._rest())
 
     def _beat(self) -> None:
-        if not self._is_paused:
-            self._write({})
+        if self._writing is None and not self._stream.is_paused:
+            self._stream.write(_line({}))
 
-    def _write(self, records: Records) -> None:
-        self._request.write(msgspec.json.encode(records) + b"\n")
+    def _write(self, pieces: Pieces) -> None:
+        self._writing = self._stream.work(pieces)
+        self._writing.addBoth(self._written)
 
-    def pauseProducing(self) -> None:
-        self._is_paused = True
+    def _written(self, result: object) -> None:
+        self._writing = None
+        if self._waiting and self._unsubscribe is not None and not self._stream.is_hung_up:
+            self._write(self._rest())
 
-    def resumeProducing(self) -> None:
-        self._is_paused = False
-        waiting, self._waiting = self._waiting, {}
-        if waiting:
-            self._write(waiting)
+    def _first(self) -> Pieces:
+        yield from snapshot(self._publication)
+        yield b"\n"
+        yield from self._rest()
 
-    def stopProducing(self) -> None:
-        """The connection is gone; `hung_up` says so too."""
+    def _rest(self) -> Pieces:
+        yield b""  # so that a reader that is slow is waited for first
+        while self._waiting:
+            some = dict(islice(self._waiting.items(), ITEMS_IN_A_STEP))
+            for owner in some:
+                del self._waiting[owner]
+            yield _line(some)
+
+
+def _line(records: Records) -> bytes:
+    return msgspec.json.encode(records) + b"\n"

@@ -7,7 +7,7 @@ classes, and the closed list of refusals.
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
@@ -16,6 +16,7 @@ from prometheus_client.registry import Collector
 from warp_twisted.http1.refusals import Refusal
 
 MAX_HOSTNAMES = 2_000
+HOSTNAMES_IN_A_PART = 64  # of one family, built at once
 OTHER = "other"
 # From the path's own cost on one machine (0.3 ms) to the default time-out of an origin.
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
@@ -113,20 +114,21 @@ class DataPathCollector(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """Build the families of one scrape."""
+        hosts = list(self._metrics.hosts.items())
+        yield _requests(hosts)
+        yield _volume(hosts)
+        yield from self._of_all()
+
+    def collect_in_parts(self) -> Iterable[Metric]:
+        """Build the same families, those with a sample for each hostname in parts that follow one another."""
+        hosts = list(self._metrics.hosts.items())
+        for family in (_requests, _volume):
+            for at in range(0, max(1, len(hosts)), HOSTNAMES_IN_A_PART):
+                yield family(hosts[at : at + HOSTNAMES_IN_A_PART])
+        yield from self._of_all()
+
+    def _of_all(self) -> Iterable[Metric]:
         metrics = self._metrics
-        requests = CounterMetricFamily(
-            "warp_edge_requests", "Requests that were answered.", labels=("hostname", "code")
-        )
-        volume = CounterMetricFamily("warp_edge_bytes", "Bytes of HTTP.", labels=("hostname", "direction"))
-        for hostname, counters in metrics.hosts.items():
-            for digit, count in enumerate(counters.by_class):
-                if count:
-                    requests.add_metric((hostname, f"{digit}xx"), count)
-            if counters.bytes_in:
-                volume.add_metric((hostname, "in"), counters.bytes_in)
-                volume.add_metric((hostname, "out"), counters.bytes_out)
-        yield requests
-        yield volume
         buckets, seconds = metrics.histogram()
         duration = HistogramMetricFamily(
             "warp_edge_request_duration_seconds", "From a request's head to its answer's end."
@@ -155,3 +157,21 @@ class DataPathCollector(Collector):
         streams.add_metric(("used",), used)
         streams.add_metric(("idle",), idle)
         yield streams
+
+
+def _requests(hosts: Sequence[tuple[str, HostCounters]]) -> Metric:
+    family = CounterMetricFamily("warp_edge_requests", "Requests that were answered.", labels=("hostname", "code"))
+    for hostname, counters in hosts:
+        for digit, count in enumerate(counters.by_class):
+            if count:
+                family.add_metric((hostname, f"{digit}xx"), count)
+    return family
+
+
+def _volume(hosts: Sequence[tuple[str, HostCounters]]) -> Metric:
+    family = CounterMetricFamily("warp_edge_bytes", "Bytes of HTTP.", labels=("hostname", "direction"))
+    for hostname, counters in hosts:
+        if counters.bytes_in:
+            family.add_metric((hostname, "in"), counters.bytes_in)
+            family.add_metric((hostname, "out"), counters.bytes_out)
+    return family

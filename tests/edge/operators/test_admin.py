@@ -1,0 +1,188 @@
+"""Tests of the admin interface's calls over HTTP, in memory; the edge behind them is a fake."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from treq.client import HTTPClient
+from treq.testing import RequestTraversalAgent
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IConsumer
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+from twisted.web.iweb import IBodyProducer
+from zope.interface import implementer
+
+from tests.edge.control import ZONE
+from warp_base.slices import Slices
+from warp_twisted.edge.errors import AgentUnknown, EdgeError, TokenNotFound
+from warp_twisted.edge.operators.admin import Admin, TokenWish
+from warp_twisted.edge.operators.exposition import Exposition
+from warp_twisted.edge.operators.observation import Observation
+from warp_twisted.edge.operators.streams import Pieces
+from warp_twisted.errors import InvalidSettings
+from warp_twisted.registry.errors import StoreClosed
+from warp_twisted.registry.publish import Publication
+
+
+class FakeOperations:
+    """Answers, or raises what the test says."""
+
+    def __init__(self) -> None:
+        self.publication = Publication(ZONE)
+        self.has_settled = True
+        self.error: Exception | None = None
+        self.asked: list[object] = []
+
+    def _ask(self, *what: object) -> None:
+        self.asked.append(what)
+        if self.error is not None:
+            raise self.error
+
+    def status(self) -> Pieces:
+        """Answer in two pieces."""
+        return iter([b'{"edge":', b"1}"])
+
+    def list_tokens(self) -> Pieces:
+        """Answer nothing."""
+        return iter([b"[]"])
+
+    def list_agents(self) -> Pieces:
+        """Answer nothing."""
+        return iter([b"[]"])
+
+    async def create_token(self, wish: TokenWish) -> object:
+        """Answer the wish."""
+        self._ask(wish)
+        return {"uses_left": wish.uses}
+
+    async def revoke_token(self, token: str) -> None:
+        """Note it."""
+        self._ask("token", token)
+
+    async def revoke_agent(self, agent: str, reason: str) -> None:
+        """Note it."""
+        self._ask("agent", agent, reason)
+
+    def begin_drain(self) -> object:
+        """Note it."""
+        self._ask("drain")
+        return {"draining": True}
+
+    async def reload(self) -> object:
+        """Note it."""
+        self._ask("reload")
+        return {}
+
+
+def ready() -> Mapping[str, bool]:
+    """All parts serve."""
+    return {"dns": True}
+
+
+@implementer(IBodyProducer)
+class Body:
+    """A body that is written at once."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.length = len(data)
+
+    def startProducing(self, consumer: IConsumer) -> Deferred[None]:
+        """Write it."""
+        consumer.write(self.data)
+        return succeed(None)
+
+    def pauseProducing(self) -> None:
+        """Too late."""
+
+    def resumeProducing(self) -> None:
+        """All is written."""
+
+    def stopProducing(self) -> None:
+        """All is written."""
+
+
+class AdminTests(SynchronousTestCase):
+    """One call at a time."""
+
+    def setUp(self) -> None:
+        """Serve the calls."""
+        self.clock = Clock()
+        self.operations = FakeOperations()
+        slices = Slices(self.clock, 0.0)
+        self.admin = Admin(self.operations, Observation(ready, Exposition(), slices), self.clock, slices)
+
+    def call(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
+        """Make a call, and return status and answer."""
+        agent = RequestTraversalAgent(self.admin.site().wrappedFactory.resource)
+        data = None if body is None else Body(json.dumps(body).encode())
+
+        async def ask() -> tuple[int, Any]:
+            response = await HTTPClient(agent).request(method, f"http://localhost{path}", data=data)
+            return response.code, json.loads(await response.content())
+
+        asking = Deferred.fromCoroutine(ask())
+        for _ in range(3):
+            agent.flush()
+            self.clock.advance(0)
+        return self.successResultOf(asking)
+
+    def test_answers_in_slices(self) -> None:
+        """What is made in pieces arrives whole."""
+        self.assertEqual(self.call("GET", "/v1/status"), (200, {"edge": 1}))
+        self.assertEqual([self.call("GET", f"/v1/{what}") for what in ("tokens", "agents")], [(200, [])] * 2)
+        self.assertEqual(self.call("GET", "/v1/records"), (200, {}))
+
+    def test_calls(self) -> None:
+        """Bodies and ids reach the operations."""
+        wish = {"hostnames": ["*.warp.example"], "uses": 2}
+        self.assertEqual(self.call("POST", "/v1/tokens", wish), (200, {"uses_left": 2}))
+        self.assertEqual(self.call("DELETE", "/v1/tokens/j-1"), (200, {}))
+        self.assertEqual(self.call("DELETE", "/v1/agents/a-1", {"reason": "stolen"}), (200, {}))
+        self.assertEqual(self.call("DELETE", "/v1/agents/a-2"), (200, {}))
+        self.assertEqual(self.call("POST", "/v1/drain"), (200, {"draining": True}))
+        self.assertEqual(self.call("POST", "/v1/reload"), (200, {}))
+        self.assertEqual(
+            self.operations.asked[1:],
+            [("token", "j-1"), ("agent", "a-1", "stolen"), ("agent", "a-2", ""), ("drain",), ("reload",)],
+        )
+
+    def test_errors(self) -> None:
+        """Each kind of error has a status, and a sentence in the same form."""
+        for error, status in (
+            (TokenNotFound("no such token"), 404),
+            (AgentUnknown("no such agent"), 404),
+            (StoreClosed("away"), 503),
+            (EdgeError("not now"), 409),
+            (InvalidSettings("zone: no"), 409),
+            (ValueError("uses: too many"), 400),
+        ):
+            self.operations.error = error
+            self.assertEqual(self.call("DELETE", "/v1/tokens/j-1"), (status, {"error": str(error)}))
+
+    def test_bug(self) -> None:
+        """An error that is nobody's fault but the edge's is logged, and its words are not shown."""
+        self.operations.error = ZeroDivisionError("secret")
+        status, answer = self.call("POST", "/v1/drain")
+        self.assertEqual((status, "secret" in answer["error"]), (500, False))
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def test_bad_bodies(self) -> None:
+        """A body that is none is refused before anything is asked."""
+        bodies: tuple[object, ...] = ({}, {"hostnames": []}, {"hostnames": ["a"], "unknown": 1}, [], "x")
+        for body in bodies:
+            status, answer = self.call("POST", "/v1/tokens", body)
+            self.assertEqual((status, answer["error"].startswith("body: ")), (400, True), body)
+        self.assertEqual(self.operations.asked, [])
+
+    def test_records_before_the_agents_are_back(self) -> None:
+        """Just after a start the records are not shown, so that nobody withdraws what is about to come."""
+        self.operations.has_settled = False
+        self.assertEqual(self.call("GET", "/v1/records")[0], 503)
+
+    def test_no_such_call(self) -> None:
+        """Unknown calls and methods are errors in the same form; monitoring's calls are here too."""
+        self.assertEqual(self.call("GET", "/v1/nothing"), (404, {"error": "no such call"}))
+        self.assertEqual(self.call("PUT", "/v1/tokens")[0], 405)
+        self.assertEqual(self.call("GET", "/live"), (200, {"live": True}))

@@ -1,0 +1,167 @@
+"""Tests of what a status says, and that it is made in small steps."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from tests.edge.agents.case import ControlTestCase
+from tests.operations import count_operations
+from warp_twisted.edge.operators.operations import EdgeOperations
+from warp_twisted.edge.operators.streams import Pieces
+from warp_twisted.edge.settings import EdgeSettings
+from warp_twisted.registry.model import Agent, JoinToken, Tunnel, encode
+from warp_twisted.wire.control import OriginHealth
+
+
+class FakeEdge:
+    """What operations ask of an edge, and what they have done to it."""
+
+    is_draining = False
+    has_settled = True
+
+    def __init__(self) -> None:
+        self.drains = 0
+
+    def parts(self) -> dict[str, bool]:
+        """Say that DNS does not serve."""
+        return {"dns": False, "registry": True}
+
+    def certificate_expiry(self) -> dict[str, float]:
+        """Say nothing."""
+        return {}
+
+    def tunnel_addresses(self) -> list[str]:
+        """Return one address, unless it drains."""
+        return [] if self.is_draining else ["192.0.2.1:7844"]
+
+    def url(self, hostname: str) -> str:
+        """Return a URL."""
+        return f"https://{hostname}"
+
+    def drain(self) -> Any:
+        """Count."""
+        self.drains += 1
+
+    async def reload(self) -> object:
+        """Say what was reloaded."""
+        return {"needs_restart": ["zone"]}
+
+
+class OperationsTestCase(ControlTestCase):
+    """Operations on an edge in memory."""
+
+    async def prepare(self) -> None:
+        """Put them together."""
+        await super().prepare()
+        self.edge = FakeEdge()
+        settings: Callable[[], EdgeSettings] = lambda: self.control.settings  # noqa: E731
+        self.operations = EdgeOperations(
+            settings=settings,
+            registrations=self.control.tunnels.registrations,
+            enrollment=self.control.enrollment,
+            mirror=self.control.mirror,
+            claims=self.control.claims,
+            entry=self.edge,
+            readiness=self.edge,
+            publication=self.control.publication,
+            visitors={1, 2, 3},
+            lifecycle=self.edge,
+        )
+
+    def read(self, pieces: Pieces) -> Any:
+        """Return what an answer in pieces says."""
+        return json.loads(b"".join(pieces))
+
+
+class StatusTests(OperationsTestCase):
+    """What is in it."""
+
+    async def test_edge_and_registry(self) -> None:
+        """The edge says who it is, whether it is ready and what is on it; the registry, whether it is current."""
+        self.control.connect().hello("app.warp.example")
+        shown = self.read(self.operations.status())
+        self.assertEqual((shown["edge"]["name"], shown["edge"]["zone"]), ("edge1", "warp.example"))
+        self.assertEqual((shown["edge"]["ready"], shown["edge"]["parts"]["dns"]), (False, False))
+        self.assertEqual((shown["edge"]["tunnels"], shown["edge"]["streams"], shown["edge"]["visitors"]), (1, 0, 3))
+        self.assertEqual((shown["registry"]["current"], shown["registry"]["writable"]), (True, True))
+        self.assertEqual([edge["name"] for edge in shown["edges"]], ["edge1"])
+
+    async def test_tunnels(self) -> None:
+        """Tunnels are ordered by agent, edge and slot; what only their own edge knows is left out for others."""
+        self.control.connect("a-2").hello("app.warp.example")
+        self.control.connect("a-1").hello("app.warp.example", slot=1)
+        other = Tunnel(id="t-other", agent="a-1", slot=0, edge="edge2")
+        await self.control.store.put(other.key, encode(other))
+        tunnels = self.read(self.operations.status())["tunnels"]
+        self.assertEqual(
+            [(each["agent"], each["edge"], each["slot"]) for each in tunnels],
+            [("a-1", "edge1", 1), ("a-1", "edge2", 0), ("a-2", "edge1", 0)],
+        )
+        self.assertEqual(["software" in each for each in tunnels], [True, False, True])
+
+    async def test_routes(self) -> None:
+        """A route has its tunnels, the agents that serve it, and those whose origin does not answer."""
+        first, second = self.control.connect("a-1"), self.control.connect("a-2")
+        first.hello("b.warp.example", "a.warp.example")
+        second.hello("a.warp.example")
+        second.send(OriginHealth(route_id=0, healthy=False, detail="refused"))
+        routes = self.read(self.operations.status())["routes"]
+        self.assertEqual(
+            [(each["hostname"], each["tunnels"]) for each in routes], [("a.warp.example", 2), ("b.warp.example", 1)]
+        )
+        self.assertEqual((routes[0]["unhealthy"], sorted(routes[0]["services"])), ({"a-2": "refused"}, ["a-1", "a-2"]))
+        self.assertEqual(routes[0]["url"], "https://a.warp.example")
+
+    async def test_agents(self) -> None:
+        """Agents are listed by id with their tunnels, then those that were revoked."""
+        await self.control.enrolled("a-0123456789abcdef")
+        await self.control.enrollment.revoke_agent("a-0123456789abcdef", "stolen")
+        self.control.connect("a-1").hello("app.warp.example")
+        agents = self.read(self.operations.list_agents())
+        self.assertEqual([(each["id"], each["tunnels"]) for each in agents], [("a-1", 1), ("a-0123456789abcdef", 0)])
+        self.assertEqual(agents[1]["reason"], "stolen")
+        self.assertEqual(self.read(self.operations.status())["agents"], agents)
+
+    async def test_steps(self) -> None:
+        """However many tunnels and agents there are, no step takes longer than beside few."""
+
+        def longest(count: int) -> int:
+            for number in range(count):
+                tunnel = Tunnel(id=f"t-{count}-{number:04}", agent=f"a-{count}-{number:04}", slot=0, edge="edge2")
+                agent = Agent(id=tunnel.agent, hostnames=("*.warp.example",))
+                self.control.store.put(tunnel.key, encode(tunnel))
+                self.control.store.put(agent.key, encode(agent))
+            pieces = self.operations.status()
+            costs = [count_operations(lambda: next(pieces, None)) for _ in range(1000)]
+            self.assertIsNone(next(pieces, None))
+            return max(costs)
+
+        few, many = longest(600), longest(3000)
+        self.assertLess(many, 1.5 * few)
+
+    async def test_change_in_the_middle(self) -> None:
+        """What comes and goes while a status is made breaks nothing."""
+        ends = [self.control.connect(f"a-{number}") for number in range(3)]
+        for end in ends:
+            end.hello("app.warp.example")
+        pieces = self.operations.status()
+        made = [next(pieces) for _ in range(3)]
+        ends[0].pair.agent.close()
+        ends[0].pair.pump()
+        self.control.connect("a-9").hello("new.warp.example")
+        self.assertIn("tunnels", json.loads(b"".join([*made, *pieces])))
+
+
+class TokenTests(OperationsTestCase):
+    """Tokens in lists."""
+
+    async def test_tokens(self) -> None:
+        """Join tokens are listed without their secrets, soonest to end first."""
+        for number, expires_at in ((1, 20.0), (2, 10.0)):
+            token = JoinToken(
+                id=f"j-{number}", secret_sha256="00" * 32, hostnames=("*.warp.example",), expires_at=expires_at
+            )
+            await self.control.store.put(token.key, encode(token))
+        listed = self.read(self.operations.list_tokens())
+        self.assertEqual([each["id"] for each in listed], ["j-2", "j-1"])
+        self.assertNotIn("00" * 32, json.dumps(listed))

@@ -1,0 +1,64 @@
+"""
+Metrics as Prometheus reads them, in slices: a scrape of 10,000 hostnames takes longer than visitors should wait.
+
+The text is made by `prometheus_client`; here it is only cut into pieces.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from prometheus_client import generate_latest
+from prometheus_client.core import Metric
+from prometheus_client.registry import Collector
+
+from warp_twisted.edge.operators.streams import Pieces
+
+SAMPLES_IN_A_STEP = 64
+
+
+class _Part(Collector):
+    """Some samples of one family."""
+
+    def __init__(self, family: Metric) -> None:
+        self._family = family
+
+    def collect(self) -> Iterable[Metric]:
+        """Return the family with these samples."""
+        return (self._family,)
+
+
+class Exposition:
+    """All collectors of one edge."""
+
+    def __init__(self) -> None:
+        self._collectors: list[Collector] = []
+
+    def register(self, collector: Collector) -> None:
+        """
+        Show the metrics of one more collector.
+
+        It may have a method `collect_in_parts`, which yields a large family as several that follow one another, so that
+        it need not be collected at once.
+        """
+        self._collectors.append(collector)
+
+    def pieces(self) -> Pieces:
+        """Write all metrics as they are now."""
+        last = ""
+        for collector in tuple(self._collectors):
+            for family in _families(collector):
+                for part in _parts(family):
+                    text = generate_latest(_Part(part))
+                    yield text if family.name != last else text.split(b"\n", 2)[2]  # without its help and type again
+                    last = family.name
+
+
+def _families(collector: Collector) -> Iterator[Metric]:
+    in_parts = getattr(collector, "collect_in_parts", collector.collect)
+    yield from in_parts()
+
+
+def _parts(family: Metric) -> Iterator[Metric]:
+    for at in range(0, max(1, len(family.samples)), SAMPLES_IN_A_STEP):
+        part = Metric(family.name, family.documentation, family.type)
+        part.samples = family.samples[at : at + SAMPLES_IN_A_STEP]
+        yield part

@@ -1,0 +1,212 @@
+"""
+The status of one edge, and the list of agents, as JSON in pieces: what operators see.
+
+Nothing secret is ever in it. The pieces are made over many turns of the reactor, so what comes or goes meanwhile may be
+there or not.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sized
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import msgspec
+
+from warp_base.slices import in_steps
+from warp_twisted import __version__
+from warp_twisted.edge.agents.registrations import EdgeTunnel, Registrations
+from warp_twisted.edge.operators.streams import ITEMS_IN_A_STEP, Pieces, json_list, sorted_in_steps
+from warp_twisted.edge.settings import EdgeSettings
+from warp_twisted.registry.claims import Claims
+from warp_twisted.registry.mirror import Mirror
+from warp_twisted.registry.model import Agent, Revocation, Tunnel
+
+
+class EdgeState(Protocol):
+    """Whether each part of the edge serves; see `edge.readiness`."""
+
+    @property
+    def has_settled(self) -> bool:
+        """Whether the agents of before a restart are back, or have been waited for long enough."""
+
+    def parts(self) -> Mapping[str, bool]:
+        """Say of each part whether it serves."""
+
+
+class Entry(Protocol):
+    """This edge in the registry; see `edge.registry_entry`."""
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether it takes nothing new."""
+
+    def tunnel_addresses(self) -> list[str]:
+        """Return `host:port` of every edge that takes tunnels."""
+
+    def url(self, hostname: str) -> str:
+        """Return the URL to show people for a hostname."""
+
+
+class Described(Protocol):
+    """What a status is about; see `EdgeOperations`."""
+
+    @property
+    def settings(self) -> Callable[[], EdgeSettings]:
+        """Returns the settings as they are now."""
+
+    @property
+    def registrations(self) -> Registrations:
+        """This edge's tunnels."""
+
+    @property
+    def mirror(self) -> Mirror:
+        """What the registry holds."""
+
+    @property
+    def claims(self) -> Claims:
+        """What this edge holds in the registry."""
+
+    @property
+    def entry(self) -> Entry:
+        """This edge in the registry."""
+
+    @property
+    def readiness(self) -> EdgeState:
+        """Whether each part serves."""
+
+    @property
+    def visitors(self) -> Sized:
+        """The open connections of visitors."""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Route:
+    """
+    One hostname and path that this edge serves.
+
+    :ivar services: agent → what it leads to there.
+    :ivar unhealthy: agent → why its origin does not answer.
+    """
+
+    hostname: str
+    path: str
+    protocol: str
+    url: str
+    tunnels: int = 0
+    services: dict[str, str] = field(default_factory=dict)
+    unhealthy: dict[str, str] = field(default_factory=dict)
+
+
+def status_pieces(edge: Described) -> Pieces:
+    """Describe edges, tunnels, routes and agents."""
+    settings, mirror, registrations = edge.settings(), edge.mirror, edge.registrations
+    tunnels = list(registrations.by_id.values())
+    streams = 0
+    for step in in_steps(tunnels, ITEMS_IN_A_STEP):
+        streams += sum(tunnel.protocol.stream_count for tunnel in step)
+        yield b""
+    parts = edge.readiness.parts()
+    own = {
+        "name": settings.edge.name,
+        "zone": settings.zone,
+        "version": __version__,
+        "ready": all(parts.values()),
+        "parts": dict(parts),
+        "draining": edge.entry.is_draining,
+        "tunnels": len(tunnels),
+        "streams": streams,
+        "visitors": len(edge.visitors),
+    }
+    registry = {
+        "revision": mirror.revision,
+        "current": mirror.is_current,
+        "writable": not edge.claims.is_failing,
+    }
+    yield b'{"edge":' + msgspec.json.encode(own) + b',"registry":' + msgspec.json.encode(registry) + b',"edges":'
+    yield from json_list(list(mirror.edges.values()))
+    found: list[Iterable[Tunnel]] = []
+    yield from sorted_in_steps(list(mirror.tunnels.values()), lambda each: (each.agent, each.edge, each.slot), found)
+    yield b',"tunnels":'
+    yield from json_list(found[0], lambda value: _tunnel(value, registrations.by_id.get(value.id)))
+    yield b',"routes":'
+    yield from _routes(tunnels, edge.entry)
+    yield b',"agents":'
+    yield from agents_pieces(mirror)
+    yield b"}"
+
+
+def agents_pieces(mirror: Mirror) -> Pieces:
+    """Describe the enrolled agents, and those that were revoked."""
+    live: dict[str, int] = {}
+    for step in in_steps(list(mirror.tunnels.values()), ITEMS_IN_A_STEP):
+        for tunnel in step:
+            live[tunnel.agent] = live.get(tunnel.agent, 0) + 1
+        yield b""
+    agents: list[Iterable[Agent]] = []
+    yield from sorted_in_steps(list(mirror.agents.values()), lambda each: each.id, agents)
+    revoked: list[Iterable[Revocation]] = []
+    yield from sorted_in_steps(list(mirror.revocations.values()), lambda each: each.agent, revoked)
+
+    def describe(each: Agent | Revocation) -> dict[str, object]:
+        return _agent(each, live.get(each.id, 0)) if isinstance(each, Agent) else _revoked(each, live)
+
+    yield from json_list((each for group in (agents[0], revoked[0]) for each in group), describe)
+
+
+def _routes(tunnels: Iterable[EdgeTunnel], entry: Entry) -> Pieces:
+    """Describe what this edge serves: one entry for each hostname and path, with the tunnels that may serve it."""
+    found: dict[tuple[str, str], _Route] = {}
+    for tunnel in tunnels:
+        for route in tunnel.offer.routes:
+            key = (route.hostname, route.path)
+            if key not in found:
+                url = entry.url(route.hostname)
+                found[key] = _Route(hostname=route.hostname, path=route.path, protocol=route.protocol, url=url)
+            described = found[key]
+            described.tunnels += 1
+            described.services[tunnel.agent] = route.service
+            if route.id in tunnel.unhealthy:
+                described.unhealthy[tunnel.agent] = tunnel.unhealthy[route.id]
+        yield b""
+    ordered: list[Iterable[_Route]] = []
+    yield from sorted_in_steps(list(found.values()), lambda each: (each.hostname, each.path), ordered)
+    yield from json_list(ordered[0])
+
+
+def _tunnel(value: Tunnel, live: EdgeTunnel | None) -> dict[str, object]:
+    """Describe a tunnel; what only its own edge knows is there for tunnels of this edge."""
+    described: dict[str, object] = {
+        "id": value.id,
+        "agent": value.agent,
+        "slot": value.slot,
+        "edge": value.edge,
+        "hostnames": value.hostnames,
+        "labels": value.labels,
+        "draining": value.draining,
+        "registered_at": value.registered_at,
+        "address": value.address,
+    }
+    if live is not None:
+        described["software"] = live.software
+        described["streams"] = live.protocol.stream_count
+        described["round_trip_seconds"] = live.protocol.round_trip_seconds
+    return described
+
+
+def _agent(agent: Agent, tunnels: int) -> dict[str, object]:
+    return {
+        "id": agent.id,
+        "hostnames": agent.hostnames,
+        "labels": agent.labels,
+        "token": agent.token,
+        "enrolled_at": agent.enrolled_at,
+        "tunnels": tunnels,
+    }
+
+
+def _revoked(revocation: Revocation, live: Mapping[str, int]) -> dict[str, object]:
+    return {
+        "id": revocation.agent,
+        "revoked_at": revocation.revoked_at,
+        "reason": revocation.reason,
+        "tunnels": live.get(revocation.agent, 0),
+    }
