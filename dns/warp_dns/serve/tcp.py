@@ -188,6 +188,7 @@ class TcpConnection(Protocol, TimeoutMixin):
             for message in self._transfers[0]:
                 if message is not None:
                     self._send(message)
+                    self.resetTimeout()  # a transfer that goes on is not idle, however long it takes
                 if self._paused:
                     self._resumed = Deferred()
                     yield self._resumed

@@ -1,8 +1,10 @@
 """Tests of `warp_dns.serve.tcp` with a clock of the test's own: whose turn it is, and what is bounded."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from twisted.internet.address import IPv4Address
+from twisted.internet.defer import Deferred
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -139,6 +141,26 @@ class TcpFactoryTests(SynchronousTestCase):
             self.reactor.turn()
         self.assertLessEqual(self.factory.transfers, tcp.MAX_TRANSFERS_WAITING + 1)
         self.assertIn(query[:2] + b"\x80\x02", transport.value())
+
+    def test_a_transfer_is_not_idle(self) -> None:
+        """It may take longer than a connection may be silent, as long as the client takes it."""
+        self.factory = self.make(idle_seconds=1.0)
+        jobs: list[Iterator[object]] = []
+
+        def keep(slices: Slices, steps: Iterator[object]) -> Deferred[object]:
+            jobs.append(steps)
+            return Deferred()
+
+        self.patch(Slices, "run", keep)
+        connection, transport = self.accepted("192.0.2.1")
+        self.send(connection, 1, question("example.org", "AXFR"))
+        [steps] = jobs
+        for _ in steps:
+            self.reactor.advance(0.1)
+        self.assertGreater(self.reactor.seconds(), 1.5)
+        self.assertFalse(transport.aborted)
+        self.reactor.advance(1.0)
+        self.assertTrue(transport.aborted)
 
     def test_a_transfer_stops_where_its_client_stops_reading(self) -> None:
         """Nothing more is made until the client reads on; then it goes on to its end."""
