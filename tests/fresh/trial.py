@@ -19,6 +19,7 @@ from pathlib import Path
 from tests.fleet.place import run
 
 STEPS = ("demo ARGS=--check", "test", "check")
+_END_SECONDS = 10.0
 _CLONE = Path("/root/warp")
 _COUNTS = re.compile(r"(\d+) passed, (\d+) failed, (\d+) skipped")
 _MARK = re.compile(r"== (?P<what>begins|passed|failed): make (?P<step>.*)")
@@ -180,4 +181,11 @@ def take_steps(
                 raise
         return reader.end()
     finally:
-        shutil.rmtree(layer)
+        _remove(layer)
+
+
+def _remove(layer: Path) -> None:
+    """Remove a layer, once the kernel has ended the last of the processes that work in it."""
+    deadline = time.monotonic() + _END_SECONDS
+    while layer.exists():
+        shutil.rmtree(layer, ignore_errors=time.monotonic() < deadline)

@@ -55,7 +55,7 @@ class FakeReactor(MemoryReactorClock):
     def run(self, installSignalHandlers: bool = True) -> None:
         """Start, take the steps as long as nobody stops the reactor, and return."""
         self.installs_handlers = installSignalHandlers
-        self.running = True
+        self.running, self.hasStopped = True, False  # older Twisted calls it stopped before it ran
         for function, args, kwargs in self.whenRunningHooks:
             function(*args, **kwargs)
         for step in self.steps:

@@ -276,8 +276,9 @@ class LifeTests(ProgramTestCase):
 
     def test_log_is_json(self) -> None:
         """Each line of the log is an object with time, level, logger and message."""
-        with self.running():
-            pass
+        with self.running() as process:
+            process.terminate()  # not killed: the thread that writes the log is to have its say
+            process.wait(PATIENCE)
         lines = (self.directory / "log").read_text().splitlines()
         for line in lines:
             self.assertLessEqual({"at", "level", "logger", "message"}, set(json.loads(line)))
