@@ -11,7 +11,14 @@ from tests.agent.origins.test_dial import FakeEndpoint
 from warp_twisted.agent.origins import BuiltIn, Dial, Origin, OriginRequest
 from warp_twisted.agent.origins.builtin import parse_hello
 from warp_twisted.agent.origins.ingress import Ingress, Offer, Rule
-from warp_twisted.agent.origins.routes import PROBE_SECONDS, RETIRED_SECONDS, Route, Routes
+from warp_twisted.agent.origins.routes import (
+    PROBE_PAUSE_SECONDS,
+    PROBE_SECONDS,
+    PROBES_PER_TURN,
+    RETIRED_SECONDS,
+    Route,
+    Routes,
+)
 from warp_twisted.errors import InvalidSettings
 from warp_twisted.testing import RecordingDelegate, RecordingReceiver, tunnel_pair
 from warp_twisted.tunnel import Turn
@@ -219,6 +226,42 @@ class HealthTests(RoutesTestCase):
         self.answer(True)
         self.clock.advance(10 * PROBE_SECONDS)
         self.assertIsNone(self.endpoint.factory)
+
+    def test_many_origins(self) -> None:
+        """A crowd of origins is probed a few in a turn; each one's health is told for its own routes, once."""
+        origins = [FakeOrigin(f"http://localhost:{number + 1}") for number in range(50)]
+        self.routes.replace(ingress(*[(f"h{number}", "", origin) for number, origin in enumerate(origins)]))
+        self.routes.probe_all()
+        counts = []
+        while (count := sum(self.is_dialed(origin) for origin in origins)) < 50:
+            counts.append(count)
+            self.clock.advance(PROBE_PAUSE_SECONDS)
+        self.assertEqual(counts, [PROBES_PER_TURN, 2 * PROBES_PER_TURN])
+        for origin in origins:
+            origin.endpoints[0].connecting.errback(ConnectionRefusedError())
+        self.assertEqual(self.changed, [(route.offer.id, False) for route in self.routes.offered])
+
+    def test_stop_between_probes(self) -> None:
+        """Nothing is probed after the table was stopped."""
+        origins = [FakeOrigin(f"http://localhost:{number + 1}") for number in range(50)]
+        self.routes.replace(ingress(*[(f"h{number}", "", origin) for number, origin in enumerate(origins)]))
+        self.routes.probe_all()
+        self.routes.stop()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_a_removed_route_is_not_told_of(self) -> None:
+        """When the origin of a route that a reload removed goes away, the edges hear nothing."""
+        removed = FakeOrigin("http://localhost:3")
+        self.routes.replace(ingress(("removed", "", removed)))
+        self.open(self.routes.offered[0].offer.id)
+        self.routes.replace(ingress(("b", "", FakeOrigin("http://localhost:2"))))
+        removed.endpoints[0].connecting.errback(ConnectionRefusedError())
+        self.assertEqual(self.changed, [])
+
+    @staticmethod
+    def is_dialed(origin: FakeOrigin) -> bool:
+        """Whether somebody tries to reach an origin."""
+        return origin.endpoints[0].factory is not None
 
     def test_one_probe_at_a_time(self) -> None:
         """While an origin does not even answer the probe, no second one is sent."""

@@ -10,7 +10,7 @@ every `PROBE_SECONDS`, so that an edge that avoids it learns when it is back.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from twisted.internet.address import IPv4Address
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -29,6 +29,8 @@ from warp_twisted.wire.streams import Stream
 
 RETIRED_SECONDS = 30.0
 PROBE_SECONDS = 5.0
+PROBES_PER_TURN = 20  # some 2 ms
+PROBE_PAUSE_SECONDS = 0.01
 
 _NOWHERE = IPv4Address("TCP", "127.0.0.1", 0)  # built-in origins have no address
 
@@ -44,12 +46,14 @@ class OriginState:
     :ivar access: how it is reached.
     :ivar last: how the last attempt to reach it ended, None before the first.
     :ivar probe: an attempt of ours that is under way.
+    :ivar routes: those that are offered and lead to it.
     """
 
     text: str
     access: Dial | BuiltIn
     last: DialResult | None = None
     probe: Attempt | None = None
+    routes: "list[Route]" = field(default_factory=list)
 
     @property
     def is_healthy(self) -> bool:
@@ -98,7 +102,7 @@ class Routes:
         self._health_changed = health_changed
         self._routes: dict[int, Route] = {}
         self._numbers: dict[_RouteKey, int] = {}
-        self._retiring: set[IDelayedCall] = set()
+        self._calls: set[IDelayedCall] = set()
         self._origins: dict[_OriginKey, OriginState] = {}
         self._next_number = 0
         self._probe_call: IDelayedCall | None = None
@@ -133,14 +137,18 @@ class Routes:
                     origins[key] = self._origin(key, rule)
                 except InvalidSettings as error:
                     raise InvalidSettings(f"ingress[{index}].{error}") from error
+        for origin in self._origins.values():
+            origin.routes = []
         before, self._origins = self._numbers, origins
         self._numbers = {}
         for offer in ingress.offers:
             rule = ingress.rules[offer.rule]
             self._offer((offer.hostname, offer.path, _origin_key(rule)), before, rule)
+        for route in self.offered:
+            route.origin.routes.append(route)
         retired = [number for route_key, number in before.items() if route_key not in self._numbers]
         if retired:
-            self._retire(retired)
+            self._later(RETIRED_SECONDS, self._forget, retired)
         return list(before.values()) != list(self._numbers.values())
 
     def stream_opened(self, stream: Stream, route_id: int) -> None:
@@ -166,14 +174,13 @@ class Routes:
 
     def probe_all(self) -> None:
         """Find out how every origin is doing, so that people need not wait for a visitor to tell them."""
-        for origin in self._origins.values():
-            self._probe(origin)
+        self._probe_some(list(self._origins.values()))
 
     def stop(self) -> None:
         """Forget every timer."""
-        for call in [*self._retiring, *([self._probe_call] if self._probe_call else [])]:
+        for call in [*self._calls, *([self._probe_call] if self._probe_call else [])]:
             call.cancel()
-        self._retiring.clear()
+        self._calls.clear()
         self._probe_call = None
         for origin in self._origins.values():
             if origin.probe is not None:
@@ -199,16 +206,20 @@ class Routes:
             self._routes[number] = Route(offer, self._origins[origin_key], self._dial_ended)
         self._numbers[key] = number
 
-    def _retire(self, numbers: Sequence[int]) -> None:
-        """Forget routes when no request can be on its way to them any more."""
+    def _forget(self, numbers: Sequence[int]) -> None:
+        """No request can be on its way to these routes any more."""
+        for number in numbers:
+            del self._routes[number]
 
-        def forget() -> None:
-            self._retiring.discard(call)
-            for number in numbers:
-                del self._routes[number]
+    def _later(self, seconds: float, function: Callable[..., None], *arguments: object) -> None:
+        """Call a function later, unless the table is stopped before."""
 
-        call = self._reactor.callLater(RETIRED_SECONDS, forget)
-        self._retiring.add(call)
+        def run() -> None:
+            self._calls.discard(call)
+            function(*arguments)
+
+        call = self._reactor.callLater(seconds, run)
+        self._calls.add(call)
 
     def _dial_ended(self, route: Route, result: DialResult) -> None:
         if not result.is_connected:
@@ -223,9 +234,8 @@ class Routes:
             self._log.info("origin {origin} answers again", origin=origin.text)
         else:
             self._log.warn("origin {origin} does not answer: {reason}", origin=origin.text, reason=result.detail)
-        for route in self.offered:
-            if route.origin is origin:
-                self._health_changed(route)
+        for route in origin.routes:
+            self._health_changed(route)
         self._probe_later()
 
     def _probe_later(self) -> None:
@@ -234,10 +244,15 @@ class Routes:
 
     def _probe_unhealthy(self) -> None:
         self._probe_call = None
-        for origin in self._origins.values():
-            if not origin.is_healthy:
-                self._probe(origin)
+        self._probe_some([origin for origin in self._origins.values() if not origin.is_healthy])
         self._probe_later()
+
+    def _probe_some(self, origins: Sequence[OriginState]) -> None:
+        """Probe origins, a few in a turn: a thousand that are away at once must not hold up those that answer."""
+        for origin in origins[:PROBES_PER_TURN]:
+            self._probe(origin)
+        if len(origins) > PROBES_PER_TURN:
+            self._later(PROBE_PAUSE_SECONDS, self._probe_some, origins[PROBES_PER_TURN:])
 
     def _probe(self, origin: OriginState) -> None:
         if origin.probe is not None or not isinstance(origin.access, Dial):
