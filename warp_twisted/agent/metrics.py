@@ -15,6 +15,7 @@ from twisted.web.http import Request
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 
+from warp_base.quiet_site import QuietSite
 from warp_twisted import __version__
 from warp_twisted.agent.origins.builtin import BodilessRequest
 from warp_twisted.agent.service import AgentService
@@ -135,6 +136,4 @@ def observation_site(agent: AgentService, process: Iterable[Collector] = ()) -> 
     root.putChild(b"metrics", MetricsResource(registry=registry_of(agent, process)))
     root.putChild(b"ready", _Readiness(agent))
     root.putChild(b"live", _Life())
-    site = Site(root, requestFactory=BodilessRequest)
-    site.noisy = False
-    return site
+    return QuietSite(root, requestFactory=BodilessRequest)

@@ -1,0 +1,47 @@
+"""Tests that YAML in documents can be read, and sets what there is to set."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.roles.tree import ROLES, fleet, options, read
+from warp_dns.program.configuration import parse_configuration
+
+ROOT = Path(__file__).resolve().parents[2]
+_BLOCK = re.compile(r"^```yaml\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def blocks(path: Path) -> Iterator[str]:
+    """Yield the YAML blocks of a document."""
+    yield from _BLOCK.findall(path.read_text())
+
+
+class YamlExamplesTests(SynchronousTestCase):
+    """Blocks named `yaml`."""
+
+    def test_they_can_be_read(self) -> None:
+        """Each block of each document is YAML, and more than a word."""
+        documents = [*ROOT.glob("docs/*.md"), *ROOT.glob("roles/*/README.md"), *ROOT.glob("*.md")]
+        found = [(path, yaml.safe_load(text)) for path in documents for text in blocks(path)]
+        self.assertGreater(len(found), 10)
+        for path, value in found:
+            self.assertIsInstance(value, dict | list, path)
+
+    def test_variables_exist(self) -> None:
+        """Each variable that docs/deploy.md sets is one of a role, or of the inventory that it begins with."""
+        known = {name for role in ROLES for name in options(role)} | set(fleet())
+        known |= set(read(ROOT / "inventory.example" / "group_vars" / "all.yml"))
+        values: list[Any] = [yaml.safe_load(text) for text in blocks(ROOT / "docs" / "deploy.md")]
+        named = {name for value in values for name in value if name.startswith("warp_")}
+        self.assertGreater(len(named), 3)
+        self.assertEqual(sorted(named - known), [])
+
+    def test_dns_configuration(self) -> None:
+        """The dns.yaml of docs/configuration.md is taken as it stands."""
+        (text,) = blocks(ROOT / "docs" / "configuration.md")
+        made = parse_configuration(text, "dns.yaml")
+        self.assertEqual((made.zones[0].name, len(made.listen)), ("warp.example", 2))
