@@ -1,7 +1,7 @@
 """
 A worker process of the DNS server; `workers` starts it, with its socket and its orders on inherited descriptors.
 
-Who runs `python -m warp_dns` by hand is told what to run instead.
+Run by hand, it says what to run instead.
 """
 
 import socket

@@ -34,18 +34,18 @@ def check_addresses(texts: Sequence[str], key: str) -> None:
     Look at addresses to listen on, as `parse_address` reads them.
 
     :param key: the path of the list, such as `listen`.
-    :raises InvalidSettings: naming the first that is none, or is there twice.
+    :raises InvalidSettings: naming the first that is invalid, or is given twice.
     """
     seen: dict[tuple[str, int], str] = {}
     for index, text in enumerate(texts):
-        place = f"{key}[{index}]"
+        path = f"{key}[{index}]"
         try:
             address = parse_address(text)
         except InvalidSettings as error:
-            raise InvalidSettings(f"{place}: {error}") from error
+            raise InvalidSettings(f"{path}: {error}") from error
         if address in seen and address[1]:
-            raise InvalidSettings(f"{place}: {text} is {seen[address]} already")
-        seen[address] = place
+            raise InvalidSettings(f"{path}: {text} is {seen[address]} already")
+        seen[address] = path
 
 
 def show_address(host: str, port: int) -> str:
@@ -58,7 +58,7 @@ def parse_networks(texts: Iterable[str], key: str) -> list[Network]:
     Read networks such as `192.0.2.0/24`.
 
     :param key: the path of the list, such as `transfer.networks`.
-    :raises InvalidSettings: naming the first that is none.
+    :raises InvalidSettings: naming the first that is invalid.
     """
     found: list[Network] = []
     for index, text in enumerate(texts):

@@ -14,7 +14,7 @@ Degrees = Annotated[float, msgspec.Meta(ge=-180, le=180)]
 
 
 class TransferSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Who may transfer a zone: from one of these networks, with one of these TSIG keys; both when both are given."""
+    """Which clients may transfer a zone: from these networks, with one of these TSIG keys; both if both are given."""
 
     networks: list[str] = []
     keys: list[str] = []
@@ -92,7 +92,7 @@ class RateLimitSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
 
     :ivar responses_per_second: of one kind and name to one network; 0: nothing is limited.
     :ivar all_per_second: of all kinds and names to one network; 0: no such limit.
-    :ivar exempt: networks that are never limited; by default loopback, which nobody can forge from outside.
+    :ivar exempt: networks that are never limited; by default loopback, which cannot be forged from outside.
     """
 
     responses_per_second: Annotated[int, msgspec.Meta(ge=0)] = 500
@@ -116,7 +116,7 @@ class CookieSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 class RegionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A place with a name: latitude and longitude, and the networks that are there."""
+    """A named region: latitude and longitude, and its networks."""
 
     coordinates: tuple[Degrees, Degrees]
     networks: list[str] = []
@@ -124,10 +124,10 @@ class RegionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 class EdgeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """
-    Where an edge is, by a region's name or by coordinates, and how it does.
+    Where an edge is, by region or by coordinates, its load, and whether it drains.
 
-    :ivar load: 0 to 1; at 0.9 and above the edge is named after all others.
-    :ivar draining: not named while another edge is left.
+    :ivar load: 0 to 1; from 0.9 on the edge is named last.
+    :ivar draining: not named while another edge is available.
     """
 
     region: str = ""
@@ -171,7 +171,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 class Secrets(msgspec.Struct, frozen=True):
-    """What must not be seen: cookie secrets, and the name, algorithm and secret of each TSIG key."""
+    """Cookie secrets, and the name, algorithm and secret of each TSIG key; never shown by `repr`."""
 
     cookies: list[bytes]
     keys: list[tuple[str, str, bytes]]

@@ -41,7 +41,7 @@ class Answer:
 
 class Order(tuple[str, ...]):
     """
-    Edges to name, best first, and which of them only when nobody else is left.
+    Edges to name, best first, and which of them only if no other is available.
 
     :ivar last_resort: edges that drain.
     """
@@ -50,9 +50,9 @@ class Order(tuple[str, ...]):
 
     def arrange(self, edges: Sequence[str]) -> list[int]:
         """
-        Return the indexes of those edges to name, best first; never none of several.
+        Return the indexes of those edges to name, best first; never empty.
 
-        An edge nobody knows, and "", which is no edge, come after those that are known, in their own order.
+        Unknown edges and "" (no edge) follow the known ones, in their given order.
         """
         rank = {edge: index for index, edge in enumerate(self)}
         indexes = sorted(range(len(edges)), key=lambda index: rank.get(edges[index], len(rank)))

@@ -2,8 +2,8 @@
 Server cookies (RFC 7873, in the interoperable form of RFC 9018): proof that a client's address is its own.
 
 The hash is SipHash-2-4 and not an HMAC of our own, so that servers of other makes at the same anycast address can
-share the secret. It comes from the siphash24 package: 0.4 µs a cookie, against 20 µs in Python, which a flood of
-forged cookies would make us pay each time. Pure: time is an argument.
+share the secret. It comes from the siphash24 package: 0.4 µs a cookie, against 20 µs in Python: a flood of
+forged cookies costs that much for each. Pure: time is an argument.
 """
 
 import hmac

@@ -2,7 +2,7 @@
 A query's bytes, read once: header, question, and the EDNS options that this server knows.
 
 Strict where the RFCs are: what is malformed is `Malformed` with the response code to send, or `Ignored` when no
-answer may be sent at all. Nothing is looked up here, and record data other than OPT is only stepped over.
+answer may be sent at all. Nothing is looked up here; record data other than OPT is skipped.
 """
 
 from dataclasses import dataclass

@@ -43,7 +43,7 @@ def without_records(query: Query, rcode: int, opt: bytes, flags: int = QR) -> by
 
 
 def to_unreadable(data: bytes, rcode: int, question_end: int) -> bytes:
-    """Return a reply to what was not read to its end; the question is echoed if it was readable."""
+    """Return a reply to a malformed query; the question is echoed if it was readable."""
     question = data[HEADER_BYTES:question_end]
     return b"".join(
         (

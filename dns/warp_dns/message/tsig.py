@@ -1,5 +1,5 @@
 """
-Transaction signatures (RFC 8945): who signed a message, and signing what goes back.
+Transaction signatures (RFC 8945): verifying queries, and signing replies.
 
 dnspython does the digests; this module decides which keys exist, how long a secret must be, and which error a bad
 signature is answered with. Pure: time is an argument.
@@ -117,22 +117,22 @@ class KeyRing:
         """
         self._keys: dict[dns.name.Name, dns.tsig.Key] = {}
         for index, (name, algorithm, secret) in enumerate(keys):
-            place = f"keys[{index}]"
+            path = f"keys[{index}]"
             sizes = _SECRET_BYTES.get(algorithm.lower())
             if sizes is None:
                 known = ", ".join(_SECRET_BYTES)
-                raise InvalidSettings(f"{place}.algorithm: expected one of {known}, got {algorithm!r}")
+                raise InvalidSettings(f"{path}.algorithm: expected one of {known}, got {algorithm!r}")
             if not sizes[0] <= len(secret) <= sizes[1]:
                 raise InvalidSettings(
-                    f"{place}.secret_file: expected a secret of {sizes[0]} to {sizes[1]} bytes for {algorithm},"
+                    f"{path}.secret_file: expected a secret of {sizes[0]} to {sizes[1]} bytes for {algorithm},"
                     f" got {len(secret)}"
                 )
             try:
                 key = dns.tsig.Key(dns.name.from_text(name), secret, dns.name.from_text(algorithm.lower()))
             except dns.exception.DNSException as error:
-                raise InvalidSettings(f"{place}.name: expected a name, got {name!r} ({error})") from error
+                raise InvalidSettings(f"{path}.name: expected a name, got {name!r} ({error})") from error
             if key.name in self._keys:
-                raise InvalidSettings(f"{place}.name: {name!r} is given twice")
+                raise InvalidSettings(f"{path}.name: {name!r} is given twice")
             self._keys[key.name] = key
 
     def verify(self, data: bytes, tsig_at: int, now: int) -> Signature:

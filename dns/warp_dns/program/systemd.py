@@ -18,7 +18,7 @@ class SystemdNotifier:
     """
     The server's line to systemd.
 
-    :param address: the value of `NOTIFY_SOCKET`; empty: nobody listens.
+    :param address: the value of `NOTIFY_SOCKET`; empty: nothing is sent.
     :param watchdog_usec: the value of `WATCHDOG_USEC`; systemd ends a service that is silent for so long.
     :param is_ready: whether the server answers for every zone.
     """

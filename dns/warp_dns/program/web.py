@@ -1,4 +1,4 @@
-"""`/metrics`, `/ready` and `/live` over HTTP, for whoever watches the server."""
+"""`/metrics`, `/ready` and `/live` over HTTP, for monitoring."""
 
 from collections.abc import Callable, Iterable
 from typing import Any

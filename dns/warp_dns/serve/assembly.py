@@ -28,7 +28,7 @@ def make_responder(
     Return a responder without zones.
 
     :param workers: how many processes share the queries; each allows its part of the rate.
-    :param discard: empties what is no longer needed, little by little.
+    :param discard: frees a large table in slices.
     :raises InvalidSettings: naming what is wrong.
     """
     rate = settings.rate_limit

@@ -2,9 +2,9 @@
 Live records from an edge beside us: a client of the admin interface's `GET /v1/records?watch=1`.
 
 The stream is one JSON object a line, `{name: [record, …]}`: first every name, then each change with all records of the
-names that changed; now and then an empty one, to show that the edge is there. When it breaks, the records stay as they
-were while we try again, until they are too old to be true; who serves them is told then, and told again when a new
-snapshot has come.
+names that changed; now and then an empty one, to show that the edge is there. When it breaks, we reconnect and
+keep the records, until they are too old (`stale_seconds`); the server is told then, and again when a new snapshot has
+come.
 """
 
 import random
@@ -79,13 +79,13 @@ class EdgeRecords:
         return lambda: self._subscribers.remove(changed)
 
     def start(self) -> None:
-        """Begin to follow."""
+        """Connect and follow, reconnecting as needed."""
         self._is_wanted = True
         self._running = Deferred.fromCoroutine(self._run())
         self._running.addErrback(lambda failure: failure.trap(CancelledError))
 
     def stop(self) -> None:
-        """Follow no longer."""
+        """Stop following."""
         if self._running is not None:
             self._is_wanted = False
             self._running.cancel()
@@ -98,7 +98,7 @@ class EdgeRecords:
         while self._is_wanted:
             problem = await self._follow_once()
             if not self._is_wanted:
-                return  # what was cancelled may end in an error of its own
+                return  # cancelling may surface as another error
             self._expire_later()
             self._log.warn("the edge at {path} is away: {problem}", path=self._path, problem=problem)
             wait = self._wait_seconds * random.uniform(0.5, 1.0)  # noqa: S311  # jitter
@@ -121,7 +121,7 @@ class EdgeRecords:
             raise
         except ResponseFailed as error:
             return str(error.reasons[0].value) if error.reasons else str(error)
-        except Exception as error:  # whatever connecting raises; a reason to try again, never to stop
+        except Exception as error:  # whatever connecting raises is a reason to retry
             return str(error) or type(error).__name__
         return "the stream ended"
 

@@ -37,7 +37,7 @@ MANY_NAMES = 100  # of one turn; some 2 ms, more of them are done in slices
 
 
 class Publisher(Protocol):
-    """Who serves the snapshots that a zone makes."""
+    """Receives the snapshots of a zone."""
 
     def publish(self, change: Change, changed_at: float) -> None:
         """Serve the next snapshot; the source changed at that time."""
@@ -138,11 +138,11 @@ class FollowedZone:
         self._when_applied: list[Callable[[], None]] = []
 
     def has_name(self, name: str) -> bool:
-        """Whether this is the zone of that name."""
+        """Whether the zone has that name."""
         return names.from_text(name).lower() == self.live.zone.apex
 
     def is_of(self, settings: ZoneSettings, source: RecordSource | None) -> bool:
-        """Whether the zone was made of these."""
+        """Whether the zone was created with these."""
         return settings == self._settings and source is self._source
 
     def start(self, local_hosts: Sequence[str]) -> None:
@@ -159,7 +159,7 @@ class FollowedZone:
         self._tell()
 
     def stop(self) -> Deferred[object]:
-        """Let go of the source and the secondaries."""
+        """Unsubscribe from the source, and stop notifying secondaries."""
         if self._unsubscribe is not None:
             self._unsubscribe()
             self._unsubscribe = None
@@ -209,10 +209,10 @@ class FollowedZone:
         zone = self.live.zone
         self._log.info("zone {zone} read again, serial {serial}", zone=names.to_text(zone.apex), serial=zone.serial)
 
-    def _notifier(self, apex: bytes, target: NotifySettings, keys: KeyRing, place: str) -> Notifier:
-        with _at(f"{place}.address"):
+    def _notifier(self, apex: bytes, target: NotifySettings, keys: KeyRing, path: str) -> Notifier:
+        with _at(f"{path}.address"):
             address = parse_address(target.address)
-        with _at(f"{place}.key"):
+        with _at(f"{path}.key"):
             key = keys.key(target.key) if target.key else None
         return Notifier(self._reactor, apex, *address, key)
 

@@ -1,8 +1,8 @@
 """
 What the server counts, and how Prometheus reads it.
 
-A count is a list of one integer, looked up once and kept by whoever adds to it: the hot path pays for an addition and
-nothing else. Types and codes that no zone uses share one label, so that a flood cannot make labels.
+A count is a list of one integer, looked up once and kept by the code that increments it: the hot path pays for an
+addition and nothing else. Uncommon types and codes share one label, so that a flood cannot create labels.
 """
 
 from collections.abc import Iterable

@@ -69,7 +69,7 @@ class Notifier(DatagramProtocol):
         return self._port.stopListening() if self._port is not None else None
 
     def tell(self, soa: RRset) -> None:
-        """Say that the zone is at this SOA now."""
+        """Notify the secondary that the zone is at this SOA."""
         self._soa = soa
         if self._timer is None or not self._timer.active():
             self._begin()
@@ -93,7 +93,7 @@ class Notifier(DatagramProtocol):
         self._timer = self._reactor.callLater(PAUSE_SECONDS, self._begin)
 
     def connectionRefused(self) -> None:
-        """Nobody listens there yet; the next attempt may find somebody."""
+        """Nothing listens there yet; the next attempt may succeed."""
 
     def _begin(self) -> None:
         if self._soa is None:
@@ -105,7 +105,7 @@ class Notifier(DatagramProtocol):
 
     def _send(self, message: bytes) -> None:
         if self._attempt and self._soa is not None:
-            self._begin()  # a later serial is worth more than another attempt at this one
+            self._begin()  # announce the later serial instead of repeating this one
             return
         if self._attempt == ATTEMPTS:
             self._id = b""

@@ -3,7 +3,7 @@ What a server tells its worker processes, and what they report: a stream of msgp
 
 The first process owns the zones and their serials; a worker is given the first snapshot and then what each change
 touched, so that all answer with the same records at the same serial. A snapshot or change of many names travels in
-parts (`Stage`), so that neither side is busy with one for long. Pure: values and bytes.
+parts (`Stage`), so that neither side is blocked by one. Pure: values and bytes.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

@@ -1,7 +1,7 @@
 """
 Whole replies, kept by the bytes of the query that they answer: what `udp` sends without asking anything else.
 
-Bounded: when the table is full it is begun anew, and the old one is let go of little by little.
+Bounded: a full table is replaced by an empty one, and the old one is freed in slices.
 """
 
 from collections.abc import Callable
@@ -44,7 +44,7 @@ class KeptReplies:
         """
         Begin empty.
 
-        :param discard: empties a table that is no longer used.
+        :param discard: frees a table that is no longer used.
         """
         self.by_query: dict[bytes, KeptReply] = {}
         self._discard = discard

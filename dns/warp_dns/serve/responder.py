@@ -1,7 +1,7 @@
 """
 From a query's bytes to a reply's bytes, for every zone that a server serves.
 
-No sockets, no log; the clock is an argument. This module decides who gets which answer and in what size: cookies,
+No sockets, no log; the clock is an argument. This module decides which answer a client gets, and in what size: cookies,
 rate limits, signatures, truncation, client subnets. What the sections hold is decided in `zone.lookup`, the bytes
 around them are put together in `reply`. Whole replies are kept in `replies`; `udp` sends those without calling here.
 """
@@ -48,7 +48,7 @@ _ERROR, _SIGNED = b"e", b"s"  # what rate limiting counts replies by that no zon
 
 @dataclass(slots=True)
 class _Asking:
-    """What is known of the asker while one query is answered."""
+    """What is known of the client while one query is answered."""
 
     host: str
     is_stream: bool
@@ -79,7 +79,7 @@ class Responder:
         Begin without zones.
 
         :param clock: seconds since the epoch.
-        :param discard: empties a large table that is no longer needed, little by little.
+        :param discard: frees a large table in slices.
         """
         self.limit = limit
         self._counters = counters
@@ -126,7 +126,7 @@ class Responder:
             cache.clear()
 
     def set_suspended(self, apexes: frozenset[bytes]) -> None:
-        """Answer SERVFAIL for these zones: a resolver goes to another server, and believes nothing of ours."""
+        """Answer SERVFAIL for these zones: a resolver then asks another server, and caches nothing."""
         self._suspended = apexes
         self.replies.forget()
 
@@ -293,11 +293,11 @@ class Responder:
         return query.data[:2] + reply.assemble(query, reply.QR | reply.AA, NOERROR, counts, body, opt)
 
     def _say(self, query: Query, rcode: int, asking: _Asking) -> bytes | None:
-        """Return a reply that holds only its code, or what is sent in its place over the rate."""
+        """Return a reply with a response code only, or the rate limit's reply."""
         return self._over(query, asking) if self._is_over(asking, _ERROR) else self._reply(query, rcode, asking)
 
     def _over(self, query: Query, asking: _Asking) -> bytes | None:
-        """Return what is sent over the rate."""
+        """Return the reply to a query over the rate limit."""
         if asking.cookie and self.limit is not None and self.limit.slips():
             self._counters.slipped[0] += 1
             return self._reply(query, BADCOOKIE, asking)  # RFC 7873 §5.2.3: come again with the cookie

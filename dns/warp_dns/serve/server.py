@@ -1,7 +1,7 @@
 """
 The server as a program uses it: zones and their sources in, sockets out.
 
-Owns the life of the sockets, the zones and the workers. Answers are made in `responder`, a zone's changes are
+Creates and closes the sockets, the zones and the workers. Answers are made in `responder`, a zone's changes are
 gathered in `followed`; options, and which reactor is used, are the caller's.
 """
 
@@ -54,7 +54,7 @@ class ServedZone:
 
     @property
     def place(self) -> str:
-        """How errors call it."""
+        """What errors call it."""
         return self.key or f"zone {self.settings.name}"
 
 
@@ -178,13 +178,13 @@ class DnsServer:
         return self._responder.zones[names.from_text(zone).lower()].serial
 
     def set_edges(self, edges: Mapping[str, EdgeSettings]) -> None:
-        """Take these for all edges there are: where each is, its load, whether it drains."""
+        """Set the edges: where each is, its load, whether it drains."""
         self._edges = edges
         self._responder.set_edges(edges)
         self._tell_workers(lambda: iter([replica.SetEdges(dict(edges))]))
 
     def suspend(self, zone: str) -> None:
-        """Answer SERVFAIL for a zone whose live records are not known, or not known to be true any more."""
+        """Answer SERVFAIL for a zone whose live records are unknown or stale."""
         self._set_suspended(self._suspended | {names.from_text(zone).lower()})
 
     def resume(self, zone: str) -> None:

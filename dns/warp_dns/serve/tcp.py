@@ -154,7 +154,7 @@ class TcpConnection(Protocol, TimeoutMixin):
             reply = message if isinstance(made, Transfer) else made
             self.factory.query_log.write("tcp", self.host, message, reply)
         if made is None:
-            # Whoever sends what is no query does not speak this protocol.
+            # The client sent something that is not a query, so it does not speak DNS.
             self._transport().loseConnection()
             return False
         if isinstance(made, Transfer):

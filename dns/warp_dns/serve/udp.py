@@ -89,7 +89,7 @@ class UdpPort:
         for queries in range(1, BATCH + 1):  # counts what was received
             try:
                 received = receive()
-            except OSError:  # nothing left; or ICMP told of an earlier reply that nobody wanted
+            except OSError:  # nothing left; or an ICMP error about an earlier reply
                 queries -= 1
                 break
             data, host = received[0], received[-1][0]

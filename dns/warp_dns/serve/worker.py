@@ -40,7 +40,7 @@ class _InvalidOrder(Exception):
 
 @implementer(IReadDescriptor)
 class Worker:
-    """Standard input, and what it orders."""
+    """Reads orders from standard input and executes them."""
 
     _log = Logger()
 
@@ -68,14 +68,14 @@ class Worker:
         """The reactor is stopping."""
 
     def doRead(self) -> None:
-        """Do what the parent orders; stop when it is gone, or is not understood."""
+        """Execute the parent's orders; stop when it is gone or sends something invalid."""
         try:
             data = os.read(0, _READ_BYTES)
             if not data:
                 self._reactor.stop()
                 return
             self._orders.extend(self._values.values(data))
-            self._obey_all()
+            self._execute_all()
         except Exception:
             self._stop(Failure())
 
@@ -84,16 +84,16 @@ class Worker:
         self._reactor.removeReader(self)
         self._reactor.stop()
 
-    def _obey_all(self) -> None:
-        """Obey the orders that have arrived, as far as none of them takes longer."""
+    def _execute_all(self) -> None:
+        """Execute the orders received, up to the first that runs in slices."""
         while self._orders and not self._is_working:
-            self._obey(self._decoder.decode(self._orders.popleft()))
+            self._execute(self._decoder.decode(self._orders.popleft()))
 
     def report(self) -> None:
         """Tell the counts."""
         os.write(1, replica.pack_value(self._counters.counted()))
 
-    def _obey(self, order: replica.Order) -> None:
+    def _execute(self, order: replica.Order) -> None:
         if isinstance(order, replica.Begin):
             self._begin(order)
             return
@@ -118,7 +118,7 @@ class Worker:
             self._responder.set_edges(order.edges)
 
     def _work(self, steps: Steps[T], done: Callable[[T], None]) -> None:
-        """Do longer work in slices; orders wait until it is done."""
+        """Run a long order in slices; later orders wait until it is done."""
         self._is_working = True
         self._reactor.removeReader(self)
         Deferred.fromCoroutine(self._slices.result_of(steps)).addCallback(self._worked, done).addErrback(self._stop)
@@ -127,7 +127,12 @@ class Worker:
         done(result)
         self._is_working = False
         self._reactor.addReader(self)
-        self._obey_all()
+        self._execute_all()
+
+    def _repeat(self, seconds: float, call: Callable[[], None]) -> None:
+        loop = LoopingCall(call)
+        loop.clock = self._reactor
+        loop.start(seconds, now=False)
 
     def _begin(self, order: replica.Begin) -> None:
         responder = make_responder(
@@ -140,7 +145,7 @@ class Worker:
         )
         self._responder = responder
         if responder.limit is not None:
-            LoopingCall(responder.limit.tick).start(1.0, now=False)
-        LoopingCall(self.report).start(REPORT_SECONDS, now=False)
+            self._repeat(1.0, responder.limit.tick)
+        self._repeat(REPORT_SECONDS, self.report)
         log = QueryLog(order.settings.query_log.one_in)
         udp_port(self._reactor, self._socket, responder, self._counters, log).start()

@@ -3,7 +3,7 @@ The compiled answers of one zone, kept from snapshot to snapshot for as long as 
 
 An answer is dropped when a name that it looked at changes; all answers that tell the serial become invalid at once at
 the next one; the rest stays, so a zone that changes many times a second still answers from the cache. Bounded: a full
-cache is begun anew, which costs one compilation per live question and needs no bookkeeping on the way.
+cache is replaced by an empty one, which costs one compilation per live question and needs no bookkeeping.
 """
 
 from collections.abc import Callable, Set
@@ -19,7 +19,7 @@ from warp_dns.zone.data import Zone
 from warp_dns.zone.lookup import arrange, lookup, names_edges
 
 MAX_ANSWERS = 32768  # about 1 KiB each; a fleet of 1,500 applications asks some 10,000 questions
-MANY_NAMES = 1000  # changed at once: the cache is begun anew instead of looking for each
+MANY_NAMES = 1000  # changed at once: the cache is emptied instead of looking for each
 
 _Key = tuple[bytes, int, int]  # name or closest encloser, type (0: any), length of the name below it or 0
 
@@ -47,8 +47,8 @@ class AnswerCache:
         """
         Begin empty.
 
-        :param emptied: called when all answers were dropped: whatever was made of them is no longer followed.
-        :param discard: empties a large table little by little.
+        :param emptied: called when all answers were dropped: replies built from them can no longer be invalidated.
+        :param discard: frees a large table in slices.
         """
         self.zone = zone
         self._emptied = emptied

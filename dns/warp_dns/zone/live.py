@@ -1,9 +1,9 @@
 """
 A zone that changes: its static records, the live ones merged over them, and the serial of each snapshot.
 
-Pure: who calls says what changed; the answer is the next snapshot, or why an owner was refused. A live owner that
-clashes with the static records is left out and named, the rest is published; a static file that clashes with what
-is live is refused whole. Serials follow RFC 1982.
+Pure: the caller says what changed and gets the next snapshot, and why an owner was refused. A live owner that
+conflicts with the static records is left out and named, the rest is published; a new static file that conflicts with
+live records is refused whole. Serials follow RFC 1982.
 """
 
 from collections.abc import Mapping
@@ -19,9 +19,9 @@ from warp_dns.zone.master import StaticRecords
 from warp_dns.zone.source import Records
 from warp_dns.zone.steps import Steps, finish, in_batches
 
-_NEVER_LIVE = frozenset([records.NS, records.SOA, records.DNAME])  # they would take other names with them
+_NEVER_LIVE = frozenset([records.NS, records.SOA, records.DNAME])  # they would affect other names
 _OWNERS_PER_STEP = 64
-MAX_FILE_ROWS = 10_000  # a new file with more differences is not told record by record: secondaries take it whole
+MAX_FILE_ROWS = 10_000  # of a new file; beyond it the journal is cleared, and secondaries transfer the whole zone
 
 
 def serial_after(serial: int) -> int:
@@ -41,7 +41,7 @@ class Update:
 
     :ivar change: the next snapshot, or None when nothing differs.
     :ivar refused: a sentence for each live owner that was left out.
-    :ivar unused: what was made and is not needed; its owner lets go of it little by little.
+    :ivar unused: tables that were built and are not needed; the caller frees them in slices.
     """
 
     change: Change | None
@@ -230,7 +230,7 @@ class LiveZone:
         Return what an owner holds, static and live; a live owner that clashes is left out.
 
         :param refused: of each live owner that clashes, why.
-        :param sentences: where the same is noted as news.
+        :param sentences: a list to which the same reason is appended.
         """
         fixed = static.get(owner)
         live = self._live.get(owner, NO_RRSETS)
@@ -256,13 +256,13 @@ def _check_live(static: StaticRecords, owner: bytes, live: RRsets, fixed: RRsets
         if rtype in _NEVER_LIVE:
             raise InvalidRecord(f"{text} {type_text(rtype)} is published, but never taken from a source")
         if rtype in fixed:
-            place = static.place(owner, rtype)
-            raise InvalidRecord(f"{text} {type_text(rtype)} is published, but {place} holds it too")
+            location = static.location(owner, rtype)
+            raise InvalidRecord(f"{text} {type_text(rtype)} is published, but {location} holds it too")
     try:
         records.check_together(owner, [*fixed.values(), *live.values()])
     except InvalidRecord as error:
-        places = {static.place(owner, rtype) for rtype in fixed}
-        raise InvalidRecord(f"{error}: published, and {', '.join(sorted(places))}") from error
+        locations = {static.location(owner, rtype) for rtype in fixed}
+        raise InvalidRecord(f"{error}: published, and {', '.join(sorted(locations))}") from error
 
 
 def _without_serial(rrsets: RRsets) -> dict[int, object]:

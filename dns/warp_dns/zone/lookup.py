@@ -100,7 +100,7 @@ def _match(zone: Zone, name: bytes, node: Node, qtype: int, answer: Answer, owne
 
 
 def _smallest(rrsets: Iterable[RRset]) -> RRset | None:
-    """ANY is answered with one RRset (RFC 8482 §4.1), the smallest: nobody gains by asking for more."""
+    """ANY is answered with one RRset (RFC 8482 §4.1), the smallest: so ANY is of no use for amplification."""
     return min(rrsets, key=lambda rrset: (sum(map(len, rrset.rdatas)), rrset.type), default=None)
 
 

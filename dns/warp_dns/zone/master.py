@@ -33,7 +33,7 @@ from warp_dns.zone.steps import Steps, finish
 
 LINES_PER_STEP = 128  # some 0.3 ms
 _ALONE = frozenset([records.CNAME, records.SOA, records.DNAME])  # types that may not stand beside every other record
-_CUTTING = frozenset([records.NS, records.DNAME])  # below the apex, what is beneath them belongs to others
+_CUTTING = frozenset([records.NS, records.DNAME])  # below the apex, names beneath them belong to another zone
 _SPECIAL = _ALONE | _CUTTING
 
 
@@ -58,23 +58,23 @@ class StaticRecords:
         self._builder = Builder(apex, expected_owners)
         self._has_alone: set[bytes] = set()  # owners of records that may not stand beside every other
         self._cuts: dict[bytes, str] = {}
-        # Where each record was written: three arrays with an item for each, and the places that are no lines.
+        # Where each record was written: three arrays with an item for each, and the locations that are no lines.
         self._owners = array("q")
         self._types = array("H")
         self._lines = array("I")
         self._settings: dict[tuple[bytes, int], str] = {}
 
-    def add(self, owner: bytes, rtype: int, ttl: int, rdata: bytes, place: str) -> None:
+    def add(self, owner: bytes, rtype: int, ttl: int, rdata: bytes, location: str) -> None:
         """
         Add one record of the settings; a second mention of the same record is no error (RFC 2181 §5).
 
         :raises InvalidZone: if it is outside the zone, or may not stand beside what is there.
         """
-        folded = self.begin_owner(owner, place)
-        self._settings.setdefault((folded, rtype), place)
-        self._add(folded, rtype, row(rtype, ttl, rdata), place)
+        folded = self.begin_owner(owner, location)
+        self._settings.setdefault((folded, rtype), location)
+        self._add(folded, rtype, row(rtype, ttl, rdata), location)
 
-    def begin_owner(self, owner: bytes, place: str) -> bytes:
+    def begin_owner(self, owner: bytes, location: str) -> bytes:
         """
         Take note of an owner before its records are added, and return its folded name.
 
@@ -82,7 +82,7 @@ class StaticRecords:
         """
         folded = owner.lower()
         if not names.is_at_or_below(folded, self.apex):
-            raise InvalidZone(f"{place}: {names.to_text(owner)} is outside the zone {names.to_text(self.apex)}")
+            raise InvalidZone(f"{location}: {names.to_text(owner)} is outside the zone {names.to_text(self.apex)}")
         if owner != folded:
             self._builder.add(folded, owner_row(owner))
         return folded
@@ -103,24 +103,24 @@ class StaticRecords:
         self._types.append(rtype)
         self._lines.append(line)
 
-    def _add(self, owner: bytes, rtype: int, packed: bytes, place: str) -> None:
+    def _add(self, owner: bytes, rtype: int, packed: bytes, location: str) -> None:
         if rtype in _ALONE or owner in self._has_alone:
             self._has_alone.add(owner)
             if present := self._builder.rrsets(owner):
-                self._check(owner, rtype, packed, present, place)
+                self._check(owner, rtype, packed, present, location)
         if rtype in _CUTTING and owner != self.apex:
-            self._cuts.setdefault(owner, place)
+            self._cuts.setdefault(owner, location)
         self._builder.add(owner, packed)
 
-    def _check(self, owner: bytes, rtype: int, packed: bytes, present: RRsets, place: str) -> None:
+    def _check(self, owner: bytes, rtype: int, packed: bytes, present: RRsets, location: str) -> None:
         [added] = unpack(owner, packed).values()
         if (same := present.get(rtype)) is not None:
             added = RRset(owner, rtype, added.ttl, tuple(dict.fromkeys((*same.rdatas, *added.rdatas))))
         try:
             records.check_together(owner, [*(r for r in present.values() if r.type != rtype), added])
         except InvalidRecord as error:
-            others = sorted({self.place(owner, other) for other in present})
-            raise InvalidZone(f"{place}: {error}; compare {', '.join(others)}") from error
+            others = sorted({self.location(owner, other) for other in present})
+            raise InvalidZone(f"{location}: {error}; compare {', '.join(others)}") from error
 
     def seal(self) -> None:
         """
@@ -140,7 +140,7 @@ class StaticRecords:
         node = self.zone.get(owner)
         return NO_RRSETS if node is None else node.rrsets
 
-    def place(self, owner: bytes, rtype: int) -> str:
+    def location(self, owner: bytes, rtype: int) -> str:
         """Return where the first record of a folded owner and a type was written: a setting, or file and line."""
         setting = self._settings.get((owner, rtype))
         if setting is not None:
@@ -155,7 +155,7 @@ class StaticRecords:
                 return f"{self.path}:{self._lines[at]}"
 
     def cuts(self) -> dict[bytes, str]:
-        """Return the owners at or below which nobody else may publish (delegations and DNAMEs), and their places."""
+        """Return the owners at or below which live records are refused (delegations, DNAMEs), and their locations."""
         return self._cuts
 
 
@@ -372,24 +372,24 @@ def _add_apex(static: StaticRecords, settings: ZoneSettings) -> None:
     )
     static.add(apex, records.SOA, ttl, soa, "primary")
     for target, addresses in (settings.nameservers or {primary: []}).items():
-        place = f"nameservers.{target}"
-        name = _name(target, place)
-        static.add(apex, records.NS, ttl, name, place)
-        _add_addresses(static, name, addresses, ttl, place)
+        location = f"nameservers.{target}"
+        name = _name(target, location)
+        static.add(apex, records.NS, ttl, name, location)
+        _add_addresses(static, name, addresses, ttl, location)
 
 
-def _name(text: str, place: str) -> bytes:
+def _name(text: str, location: str) -> bytes:
     try:
         return names.from_text(text)
     except InvalidRecord as error:
-        raise InvalidZone(f"{place}: {error}") from error
+        raise InvalidZone(f"{location}: {error}") from error
 
 
-def _add_addresses(static: StaticRecords, name: bytes, addresses: Iterable[str], ttl: int, place: str) -> None:
+def _add_addresses(static: StaticRecords, name: bytes, addresses: Iterable[str], ttl: int, location: str) -> None:
     for index, address in enumerate(addresses):
         rtype = records.AAAA if ":" in address else records.A
         try:
             rdata = records.read_rdata(rtype, address)
         except InvalidRecord as error:
-            raise InvalidZone(f"{place}[{index}]: expected an IPv4 or IPv6 address, got {address!r}") from error
-        static.add(name, rtype, ttl, rdata, place)
+            raise InvalidZone(f"{location}[{index}]: expected an IPv4 or IPv6 address, got {address!r}") from error
+        static.add(name, rtype, ttl, rdata, location)

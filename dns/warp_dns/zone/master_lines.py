@@ -47,7 +47,7 @@ class Names:
         self._is_short = len(origin) <= _MAX_NAME_BYTES - 64  # any label fits before it
 
     def owner(self, text: bytes) -> bytes | None:
-        """Return the name of a text that `match_plain` found, or None if it is none, or no simple one."""
+        """Return the name of a text that `match_plain` found, or None if dnspython has to decide."""
         if b"." not in text:
             if text == b"@":
                 return self.origin

@@ -3,8 +3,8 @@ Where a client is, and in which order it should be told of the edges.
 
 A place is found for the client's subnet (ECS) or its resolver, by a MaxMind-format database or by the networks of
 the configuration. All an answer depends on is the order of the edges that follows from the place, so that order is
-what answers are cached by. An edge that drains is left out while another is not; one under full load comes last; and
-what is asked to be ordered never comes out empty. Pure: a database is handed in as a `Locator` (see `maxmind`).
+what answers are cached by. A draining edge is left out while another one is available; one under full load comes
+last; the result is never empty. Pure: a database is handed in as a `Locator` (see `maxmind`).
 """
 
 import math
@@ -17,7 +17,7 @@ from warp_dns.errors import InvalidSettings
 from warp_dns.message.answer import Order
 from warp_dns.settings import EdgeSettings, PlacesSettings
 
-FULL_LOAD = 0.9  # an edge at this load takes what nobody else can
+FULL_LOAD = 0.9  # an edge at this load is named last
 MAX_ORDERS = 1024  # distinct orders kept; a fleet of a few dozen edges has fewer places that differ
 MAX_CLIENTS = 65536  # clients whose order is remembered
 _EARTH_KM = 6371.0
@@ -134,7 +134,7 @@ class Places:
         return not self._edges
 
     def set_edges(self, edges: Mapping[str, EdgeSettings]) -> None:
-        """Take these for all edges there are: where each is, its load, whether it drains."""
+        """Set the edges: where each is, its load, whether it drains."""
         self._edges = dict(edges)
         self._orders.clear()
         self._interned.clear()

@@ -1,7 +1,7 @@
 """
 Long work as a generator that yields between short steps, and returns what comes out of it.
 
-Pure code is written so, and whoever runs it decides how much of it is done before others have their turn.
+The caller runs it to its end with `finish`, or in slices of the event loop's turns (`warp_base.slices`).
 """
 
 from collections.abc import Generator, Iterator, Sequence

@@ -1,5 +1,5 @@
 """
-Zone transfers as messages: AXFR (RFC 5936) and IXFR (RFC 1995), and who may have them.
+Zone transfers as messages: AXFR (RFC 5936) and IXFR (RFC 1995), and which clients may transfer.
 
 Pure: a snapshot and a journal in, messages out one by one, so that a transfer of any size is made no faster than its
 client takes it. The snapshot is immutable, so a zone that changes meanwhile is transferred as it was at one serial.
@@ -22,17 +22,17 @@ from warp_dns.zone.journal import Difference, Journal, Row, rows_of
 from warp_dns.zone.live import is_newer
 from warp_dns.zone.packed import single_row
 
-_SMALL_TRANSFER = 1000  # records; below it the whole zone is not worth counting against the differences
+_SMALL_TRANSFER = 1000  # records; up to so many, differences are sent whatever the size of the zone
 _RECORDS_PER_STEP = 32  # some 0.2 ms
 MESSAGE_BYTES = 16000  # where compression pointers end (RFC 1035 §4.1.4); larger messages only waste
 
 
 class TransferRule:
-    """Who may transfer a zone."""
+    """Which clients may transfer a zone."""
 
     def __init__(self, networks: Iterable[str] = (), keys: Iterable[str] = ()) -> None:
         """
-        Allow what is named; with networks and keys, both must fit; with neither, nobody may.
+        Allow these networks and keys. If both are given, a client must match both; if neither is, all are refused.
 
         :raises InvalidSettings: if a network or key name is not valid.
         """
@@ -65,7 +65,7 @@ class Transfer:
 
     @property
     def kind(self) -> str:
-        """What is sent: `AXFR`, `IXFR`, `IXFR as AXFR`, or `SOA` to who is up to date."""
+        """What is sent: `AXFR`, `IXFR`, `IXFR as AXFR`, or `SOA` if the client is up to date."""
         if self.query.qtype != IXFR:
             return "AXFR"
         differences = self._differences()

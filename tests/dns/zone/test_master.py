@@ -82,7 +82,7 @@ www TXT "one" "two"
         )
         self.assertEqual(zone.get(wire("www.deep.example.org"))[records.TXT].ttl, 3600)
         self.assertEqual(zone.get(wire("ns.example.org"))[records.A].ttl, 300)
-        self.assertEqual(zone.place(wire("www.deep.example.org"), records.TXT), "test.zone:8")
+        self.assertEqual(zone.location(wire("www.deep.example.org"), records.TXT), "test.zone:8")
 
     def test_a_file_beside_settings_needs_no_ttl(self) -> None:
         """The zone's own TTL counts until the file says another."""
