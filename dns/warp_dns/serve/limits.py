@@ -4,8 +4,8 @@ Response rate limiting: how many UDP replies of a kind a network may be sent in 
 An attacker who forges a victim's address makes us send replies to the victim. So replies are counted by network, name
 and kind of answer, as BIND and NSD count them, and past the rate only every `slip`-th query is answered, with nothing
 but the TC bit: a real client asks again over TCP, a victim gets no more than it would without us. A resolver that asks
-for many names stays below the rate with each of them; a forger with a list of names is held by a second, higher rate for
-everything that a network is sent.
+for many names stays below the rate with each of them; a forger with a list of names is held by a second, higher rate
+for everything that a network is sent.
 
 The unit is a window of one second. What is over the rate begins the next window with half of its count, so it is let
 go only when it has slowed down. The tables are bounded: in a full one, keys that are not in it share counts, which may
