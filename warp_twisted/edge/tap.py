@@ -23,8 +23,8 @@ from warp_twisted.process import prepare
 from warp_twisted.service_options import ServiceOptions, exit_at_end, give_up, open_log
 from warp_twisted.systemd import STOP_MARGIN_SECONDS, Systemd
 
-# Of the middle generation, 40,000 new objects each: what the ends of some 16,000 tunnels leave in reference cycles.
-FULL_COLLECTION_AFTER = 20
+# Of the middle generation, 10,000 new objects each: what the ends of some 16,000 tunnels leave in reference cycles.
+FULL_COLLECTION_AFTER = 80
 
 
 class Options(ServiceOptions):
