@@ -7,7 +7,7 @@ from typing import Any
 from OpenSSL import SSL
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.system.agent.origins import self_signed
+from tests.system.agent.origins import origin_certificate
 from warp_twisted.agent.origins.interface import OriginRequest
 from warp_twisted.agent.origins.tls import _Unverified, origin_tls, read_ca
 from warp_twisted.errors import InvalidSettings
@@ -28,7 +28,7 @@ class ReadCaTests(SynchronousTestCase):
 
     def test_several(self) -> None:
         """Each certificate of the file counts, whatever stands between them."""
-        pems = [self_signed(self.directory, name)[1].read_text() for name in ("a.example", "b.example")]
+        pems = [origin_certificate(self.directory, name)[1].read_text() for name in ("a.example", "b.example")]
         path = self.directory / "ca.pem"
         path.write_text("first\n" + "\nsecond\n".join(pems))
         self.assertEqual(len(read_ca(str(path))), 2)
@@ -58,21 +58,21 @@ class OriginTlsTests(SynchronousTestCase):
         directory = Path(self.mktemp())
         directory.mkdir()
         path = directory / "ca.pem"
-        path.write_text(self_signed(directory, "a.example")[1].read_text())
+        path.write_text(origin_certificate(directory, "a.example")[1].read_text())
         requests = [OriginRequest(), OriginRequest(ca=str(path)), OriginRequest(no_tls_verify=True)]
         before = [context_of(origin_tls("a.example", request)) for request in requests]
         for number in range(100):
             for request, context in zip(requests, before, strict=True):
                 self.assertIs(context_of(origin_tls(f"{number}.example", request)), context)
         self.assertEqual(len(set(map(id, before))), 3)
-        path.write_text(self_signed(directory, "b.example")[1].read_text())
+        path.write_text(origin_certificate(directory, "b.example")[1].read_text())
         self.assertIsNot(context_of(origin_tls("a.example", requests[1])), before[1])
 
     def shakes_hands(self, client_context: SSL.Context, groups: bytes) -> bool:
         """Whether a handshake in memory succeeds with an origin that takes only these groups."""
         directory = Path(self.mktemp())
         directory.mkdir()
-        options, _ = self_signed(directory, "localhost")
+        options, _ = origin_certificate(directory, "localhost")
         server_context = options.getContext()
         library: Any = getattr(SSL, "_lib")  # noqa: B009 -- pyOpenSSL has no call of its own for this
         self.assertEqual(library.SSL_CTX_set1_curves_list(server_context._context, groups), 1)

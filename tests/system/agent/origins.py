@@ -1,14 +1,8 @@
 """Origins for the agent's tests: an echo, one that is slow, one that is mute, and certificates to be right or wrong."""
 
-import datetime
-import ipaddress
 import socket
 from pathlib import Path
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IStreamServerEndpoint
@@ -17,6 +11,8 @@ from twisted.internet.ssl import CertificateOptions, PrivateCertificate
 from twisted.internet.tcp import Connection
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
+
+from tests.self_signed import self_signed
 
 
 def listen_at(endpoint: IStreamServerEndpoint, factory: IProtocolFactory) -> IListeningPort:
@@ -108,43 +104,17 @@ class OriginConnection(Protocol):
         return deferred
 
 
-def self_signed(directory: Path, *names: str, has_names: bool = True) -> tuple[CertificateOptions, Path]:
+def origin_certificate(directory: Path, *names: str, has_names: bool = True) -> tuple[CertificateOptions, Path]:
     """
     Make a certificate for names and addresses.
 
     :param has_names: without, the certificate has no subjectAltName at all.
     :returns: what an origin listens with, and the file that a client may trust.
     """
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
-    now = datetime.datetime.now(datetime.UTC)
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(hours=1))
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-    )
-    if has_names:
-        builder = builder.add_extension(x509.SubjectAlternativeName([_name(name) for name in names]), critical=False)
-    certificate = builder.sign(key, hashes.SHA256())
-    pem = certificate.public_bytes(serialization.Encoding.PEM)
+    certificate, pem, key_pem = self_signed(names[0], names if has_names else (), is_ca=True)
     path = directory / f"{certificate.serial_number}.pem"
     path.write_bytes(pem)
-    key_pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
     return PrivateCertificate.loadPEM(pem + key_pem).options(), path
-
-
-def _name(text: str) -> x509.GeneralName:
-    try:
-        return x509.IPAddress(ipaddress.ip_address(text))
-    except ValueError:
-        return x509.DNSName(text)
 
 
 def black_hole() -> tuple[list[socket.socket], int]:

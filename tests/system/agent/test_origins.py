@@ -13,7 +13,15 @@ from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 
 from tests.case import reactor
 from tests.system.agent.base import AgentTestCase
-from tests.system.agent.origins import Echo, Origin, OriginConnection, black_hole, listen_at, self_signed, unused_port
+from tests.system.agent.origins import (
+    Echo,
+    Origin,
+    OriginConnection,
+    black_hole,
+    listen_at,
+    origin_certificate,
+    unused_port,
+)
 from tests.system.agent.stub_edge import Visit, cut
 from warp_twisted.agent.events import OriginChanged
 from warp_twisted.wire.errors import StreamReset
@@ -132,35 +140,35 @@ class TlsTests(OriginTestCase):
 
     async def test_trusted(self) -> None:
         """An origin whose certificate is of the given ca and for its address is reached."""
-        options, ca = self_signed(self.directory, "127.0.0.1")
+        options, ca = origin_certificate(self.directory, "127.0.0.1")
         await self.assert_echoes(self.rule(self.serve(tls=options), ca=str(ca)))
 
     async def test_server_name(self) -> None:
         """With server_name, the certificate is expected to be for that name."""
-        options, ca = self_signed(self.directory, "app.internal")
+        options, ca = origin_certificate(self.directory, "app.internal")
         await self.assert_echoes(self.rule(self.serve(tls=options), ca=str(ca), server_name="app.internal"))
 
     async def test_not_trusted(self) -> None:
         """A self-signed certificate is refused, and the reason says what can be done."""
-        options, _ = self_signed(self.directory, "127.0.0.1")
+        options, _ = origin_certificate(self.directory, "127.0.0.1")
         detail = "self-signed; set originRequest.ca"
         await self.assert_refused(self.rule(self.serve(tls=options)), OpeningCode.TLS_FAILED, detail)
 
     async def test_wrong_name(self) -> None:
         """A trusted certificate for another name is refused."""
-        options, ca = self_signed(self.directory, "other.internal")
+        options, ca = origin_certificate(self.directory, "other.internal")
         settings = self.rule(self.serve(tls=options), ca=str(ca))
         await self.assert_refused(settings, OpeningCode.TLS_FAILED, "not for 127.0.0.1")
 
     async def test_no_names(self) -> None:
         """A trusted certificate without subjectAltName is refused; its common name counts for nothing."""
-        options, ca = self_signed(self.directory, "127.0.0.1", has_names=False)
+        options, ca = origin_certificate(self.directory, "127.0.0.1", has_names=False)
         settings = self.rule(self.serve(tls=options), ca=str(ca))
         await self.assert_refused(settings, OpeningCode.TLS_FAILED, "not for 127.0.0.1")
 
     async def test_not_verified(self) -> None:
         """With no_tls_verify any certificate will do."""
-        options, _ = self_signed(self.directory, "other.internal")
+        options, _ = origin_certificate(self.directory, "other.internal")
         await self.assert_echoes(self.rule(self.serve(tls=options), no_tls_verify=True))
 
     async def test_no_tls(self) -> None:
@@ -170,7 +178,7 @@ class TlsTests(OriginTestCase):
 
     async def test_unix(self) -> None:
         """TLS on a unix socket is verified for localhost."""
-        options, ca = self_signed(self.directory, "localhost")
+        options, ca = origin_certificate(self.directory, "localhost")
         path = (self.directory / "c").absolute()
         factory = TLSMemoryBIOFactory(options, False, ECHO)
         self.listen_unix(path, factory)
@@ -186,7 +194,7 @@ class TlsTests(OriginTestCase):
 
     async def test_ends(self) -> None:
         """The end passes through TLS in both directions, whoever ends first."""
-        options, ca = self_signed(self.directory, "127.0.0.1")
+        options, ca = origin_certificate(self.directory, "127.0.0.1")
         origin = Origin()
         port = self.serve(origin, options)
         await self.start(self.rule(port, ca=str(ca)))
@@ -206,7 +214,7 @@ class TlsTests(OriginTestCase):
 
     async def test_ends_without_a_close_alert(self) -> None:
         """A small server that closes TCP without the TLS close alert ends the stream, it does not cut it."""
-        options, ca = self_signed(self.directory, "127.0.0.1")
+        options, ca = origin_certificate(self.directory, "127.0.0.1")
         origin = Origin()
         port = self.serve(origin, options)
         await self.start(self.rule(port, ca=str(ca)))
