@@ -121,7 +121,7 @@ def _set_groups(context: ssl.SSLContext, groups: tuple[str, ...]) -> tuple[str, 
     only = groups[0] if len(groups) == 1 else MANDATORY_GROUP
     try:
         context.set_ecdh_curve(_CURVES.get(only, only))
-    except ValueError:
+    except (ValueError, ssl.SSLError):  # the second for groups that are no curve, from Python as Debian 12 builds it
         return ()
     return (only,)
 
