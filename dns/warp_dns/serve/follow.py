@@ -8,6 +8,7 @@ come.
 """
 
 import random
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,7 +16,7 @@ import msgspec
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import UNIXClientEndpoint
 from twisted.internet.protocol import Protocol, connectionDone
-from twisted.internet.task import deferLater
+from twisted.internet.task import SchedulerStopped, TaskStopped, deferLater
 from twisted.logger import Logger
 from twisted.protocols.policies import TimeoutMixin
 from twisted.python.failure import Failure
@@ -24,22 +25,26 @@ from twisted.web.iweb import IAgentEndpointFactory
 from zope.interface import implementer
 
 from warp_base.reactor import Reactor
+from warp_base.slices import Slices
 from warp_dns.errors import DnsError
 from warp_dns.message.records import RecordLike
 from warp_dns.zone.source import Record, Records
+from warp_dns.zone.steps import Steps, finish, in_batches
 
 MAX_LINE_BYTES = 64 << 20  # a snapshot of some 300,000 records
 CONNECT_SECONDS = 5.0
 SILENCE_SECONDS = 35.0  # an edge shows every 10 s that it is there
 FIRST_WAIT_SECONDS = 0.1
 LONGEST_WAIT_SECONDS = 5.0
+LONG_LINE_BYTES = 65536  # some 0.5 ms; longer ones are read in slices
 
 
 class EdgeNotUnderstood(DnsError):
     """The edge's admin interface sent something that is not a stream of records."""
 
 
-_Line = dict[str, list[Record]]
+_MEMBERS = msgspec.json.Decoder(list[Record])
+_NAMES_PER_STEP = 64
 
 
 class EdgeRecords:
@@ -66,6 +71,9 @@ class EdgeRecords:
         self._stale_call: Any = None
         self._wait_seconds = FIRST_WAIT_SECONDS
         self._has_snapshot = False
+        self._slices = Slices(reactor)
+        self._reading: Deferred[Any] | None = None  # of a long line
+        self._waiting: deque[bytes] = deque()  # lines behind it
         self._is_wanted = False
         self.is_current = False
 
@@ -116,7 +124,12 @@ class EdgeRecords:
             self._has_snapshot = False
             lines = _Lines(self._reactor, self._line_received)
             response.deliverBody(lines)
-            await lines.ended
+            try:
+                await lines.ended
+            finally:
+                self._waiting.clear()
+                if self._reading is not None:
+                    self._reading.cancel()
         except CancelledError:
             raise
         except ResponseFailed as error:
@@ -125,20 +138,52 @@ class EdgeRecords:
             return str(error) or type(error).__name__
         return "the stream ended"
 
-    def _line_received(self, line: bytes) -> None:
+    def _line_received(self, line: bytes, lines: "_Lines") -> None:
+        """Take a line, unless it has to wait for a long one before it; raises EdgeNotUnderstood."""
+        if self._reading is not None:
+            self._waiting.append(line)
+        elif len(line) > LONG_LINE_BYTES:
+            self._reading = Deferred.fromCoroutine(self._slices.result_of(self._reading_line(line)))
+            self._reading.addCallback(self._line_read, lines).addErrback(self._line_failed, lines)
+        else:
+            self._take(finish(self._reading_line(line)))
+
+    def _line_read(self, changed: dict[str, Sequence[RecordLike]], lines: "_Lines") -> None:
+        self._reading = None
+        self._take(changed)
+        while self._waiting and self._reading is None:
+            self._line_received(self._waiting.popleft(), lines)
+
+    def _line_failed(self, failure: Failure, lines: "_Lines") -> None:
+        self._reading = None
+        if not failure.check(CancelledError, TaskStopped, SchedulerStopped):
+            lines.fail(failure.value or EdgeNotUnderstood())
+
+    def _reading_line(self, line: bytes) -> Steps[dict[str, Sequence[RecordLike]]]:
+        """Return the names that a line changes, and their records now."""
+        changed: dict[str, Sequence[RecordLike]] = {}
         try:
-            records = msgspec.json.decode(line, type=_Line)
+            named = msgspec.json.decode(line, type=dict[str, msgspec.Raw])
+            for names in in_batches(tuple(named), _NAMES_PER_STEP):
+                for name in names:
+                    members = _MEMBERS.decode(named[name])
+                    if self._has_snapshot or self._records.get(name) != members:
+                        changed[name] = members
+                yield
         except msgspec.MsgspecError as error:
             raise EdgeNotUnderstood(str(error)) from error
         if not self._has_snapshot:
-            self._has_snapshot = True
-            self._take_snapshot(records)
-        elif records:
-            self._take_change(records)
+            for name in self._records:
+                if name not in named:
+                    changed[name] = ()
+        return changed
 
-    def _take_snapshot(self, records: dict[str, list[Record]]) -> None:
-        changed: dict[str, Sequence[RecordLike]] = {name: () for name in self._records if name not in records}
-        changed.update({name: members for name, members in records.items() if self._records.get(name) != members})
+    def _take(self, changed: dict[str, Sequence[RecordLike]]) -> None:
+        if self._has_snapshot:
+            if changed:
+                self._take_change(changed)
+            return
+        self._has_snapshot = True
         self._take_change(changed)
         self._wait_seconds = FIRST_WAIT_SECONDS
         if self._stale_call is not None:
@@ -187,7 +232,7 @@ class _UnixEndpoint:
 class _Lines(Protocol, TimeoutMixin):
     """Cuts a response's body into lines; `ended` fires with its end, or fails with what was wrong with it."""
 
-    def __init__(self, reactor: Reactor, line_received: Callable[[bytes], None]) -> None:
+    def __init__(self, reactor: Reactor, line_received: Callable[[bytes, "_Lines"], None]) -> None:
         self._reactor = reactor
         self._line_received = line_received
         self._unread = bytearray()
@@ -208,10 +253,10 @@ class _Lines(Protocol, TimeoutMixin):
             for line in lines:
                 self._take(line)
         if len(self._unread) > MAX_LINE_BYTES:
-            self._fail(EdgeNotUnderstood(f"a line of more than {MAX_LINE_BYTES} bytes"))
+            self.fail(EdgeNotUnderstood(f"a line of more than {MAX_LINE_BYTES} bytes"))
 
     def timeoutConnection(self) -> None:
-        self._fail(EdgeNotUnderstood(f"nothing was heard for {SILENCE_SECONDS} s"))
+        self.fail(EdgeNotUnderstood(f"nothing was heard for {SILENCE_SECONDS} s"))
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self.setTimeout(None)
@@ -222,11 +267,12 @@ class _Lines(Protocol, TimeoutMixin):
         if not line or self.ended.called:
             return
         try:
-            self._line_received(line)
+            self._line_received(line, self)
         except EdgeNotUnderstood as error:
-            self._fail(error)
+            self.fail(error)
 
-    def _fail(self, error: EdgeNotUnderstood) -> None:
+    def fail(self, error: BaseException) -> None:
+        """End the connection because of an error."""
         self.setTimeout(None)
         self._unread.clear()
         self._abort()

@@ -152,6 +152,21 @@ class EdgeRecordsTests(TestCase):
         self.assertEqual(len(self.warnings), 5)
         self.assertEqual(self.names(), [])
 
+    async def test_a_long_line_is_read_in_slices(self) -> None:
+        """Changes that come behind a large snapshot wait for it, and a large line that is wrong ends the connection."""
+        self.patch(follow, "LONG_LINE_BYTES", 100)
+        self.records.start()
+        names = [f"n{number}.x" for number in range(1000)]
+        edge = await self.connected({name: [record(name)] for name in names})
+        edge.say({"late.x": [record("late.x")]})
+        edge.say({"n7.x": []})
+        self.assertEqual(len(await self.changes.get()), 1000)
+        self.assertEqual((len(await self.changes.get()), len(await self.changes.get())), (1, 1))
+        self.assertEqual(set(self.names()), {*names, "late.x"} - {"n7.x"})
+        edge.say({name: [{"name": name}] for name in names})
+        await edge.gone
+        self.assertEqual(len(self.names()), 1000)
+
     async def test_a_line_has_a_limit(self) -> None:
         """A line that never ends is not kept beyond the limit."""
         self.patch(follow, "MAX_LINE_BYTES", 100000)
