@@ -54,7 +54,7 @@ class EdgeParts:
     :ivar entry: this edge in the registry.
     :ivar serving: the visitors' side.
     :ivar metrics: what a scrape reads.
-    :ivar answering: makes long answers to operators.
+    :ivar long_work: long answers to operators, and looks through the whole registry.
     """
 
     settings: CurrentSettings
@@ -77,7 +77,7 @@ class EdgeParts:
     metrics: Exposition
     observation: Observation
     admin: Admin
-    answering: Slices
+    long_work: Slices
 
 
 def assemble(reactor: Reactor, initial: EdgeSettings, lifecycle: Lifecycle) -> EdgeParts:
@@ -147,8 +147,8 @@ def assemble(reactor: Reactor, initial: EdgeSettings, lifecycle: Lifecycle) -> E
     metrics.register(serving.collector)
     if nameserver is not None:
         metrics.register(nameserver.collector)
-    answering = Slices(reactor)
-    observation = Observation(readiness.parts, metrics, answering)
+    long_work = Slices(reactor)
+    observation = Observation(readiness.parts, metrics, long_work)
     operations = EdgeOperations(
         settings=settings,
         registrations=tunnels.registrations,
@@ -173,7 +173,7 @@ def assemble(reactor: Reactor, initial: EdgeSettings, lifecycle: Lifecycle) -> E
         nameserver=nameserver,
         entry=entry,
         enrollment=enrollment,
-        agent_expiry=AgentExpiry(store, mirror, reactor, lambda: settings().ca.agent_lifetime),
+        agent_expiry=AgentExpiry(store, mirror, reactor, lambda: settings().ca.agent_lifetime, long_work),
         expected_hostnames=expected_hostnames,
         tunnels=tunnels,
         tunnel_port=tunnel_port,
@@ -181,8 +181,8 @@ def assemble(reactor: Reactor, initial: EdgeSettings, lifecycle: Lifecycle) -> E
         readiness=readiness,
         metrics=metrics,
         observation=observation,
-        admin=Admin(operations, observation, reactor, answering),
-        answering=answering,
+        admin=Admin(operations, observation, reactor, long_work),
+        long_work=long_work,
     )
 
 

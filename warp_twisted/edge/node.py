@@ -218,6 +218,6 @@ class EdgeNode(Service):
         await parts.listeners.close("metrics", "admin")
         parts.admin.disconnect()
         parts.observation.disconnect()
-        parts.answering.stop()
+        parts.long_work.stop()
         parts.mirror.stop()
         await parts.store.close()

@@ -6,14 +6,15 @@ this, machines that come and go would leave a record each for ever. Revocations 
 hand, and must outlive every certificate. It decides only what is old; that is looked for in small batches.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.task import LoopingCall
+from twisted.internet.task import LoopingCall, SchedulerStopped
 from twisted.logger import Logger
 
+from warp_base.slices import Slices, in_steps
 from warp_twisted.registry.errors import RegistryError
 from warp_twisted.registry.mirror import Mirror
 from warp_twisted.registry.model import NAMES, Agent, decode, encode
@@ -21,6 +22,7 @@ from warp_twisted.registry.store import Delete, Expect, Operation, Put, Store
 
 KEPT_SECONDS = 30 * 86400.0  # after the end of an agent's last certificate, so that somebody may still ask who it was
 SWEEP_SECONDS = 600.0
+LOOKED_AT_IN_A_STEP = 500
 BATCH = 100  # records touched in one sweep; more wait for the next
 
 
@@ -29,15 +31,19 @@ class AgentExpiry:
     Removes the records of agents that cannot come back.
 
     :param agent_lifetime: returns how long agents' certificates are valid, in seconds.
+    :param slices: look through the registry, which may be large.
     """
 
     _log = Logger()
 
-    def __init__(self, store: Store, mirror: Mirror, clock: IReactorTime, agent_lifetime: Callable[[], float]) -> None:
+    def __init__(
+        self, store: Store, mirror: Mirror, clock: IReactorTime, agent_lifetime: Callable[[], float], slices: Slices
+    ) -> None:
         self._store = store
         self._mirror = mirror
         self._clock = clock
         self._agent_lifetime = agent_lifetime
+        self._slices = slices
         self._sweeping = LoopingCall(lambda: Deferred.fromCoroutine(self.sweep()))
         self._sweeping.clock = clock
 
@@ -53,17 +59,18 @@ class AgentExpiry:
     async def sweep(self) -> None:
         """Remove one batch of what is old; while the registry is away nothing is."""
         now = self._clock.seconds()
-        here = {tunnel.agent for tunnel in self._mirror.tunnels.values()}
-        old = [
-            agent
-            for agent in self._mirror.agents.values()
-            if agent.expires_at + KEPT_SECONDS <= now and agent.id not in here
-        ]
+        old: dict[str, Agent] = {}
+        names: dict[str, list[str]] = {}
+        try:
+            await self._slices.run(self._look(now, old, names))
+        except SchedulerStopped:
+            return
         removed = 0
         try:
-            for agent in old[:BATCH]:
+            for agent in old.values():
                 if agent.expires_at:
-                    removed += await self._change(agent, *self._removal(agent))
+                    keys = [agent.key, *names.get(agent.id, ())]
+                    removed += await self._change(agent, *map(Delete, keys))
                 else:  # of an edge that did not write it down: any certificate that it issued ends by then
                     stamped = replace(agent, expires_at=now + self._agent_lifetime())
                     await self._change(agent, Put(agent.key, encode(stamped)))
@@ -72,9 +79,22 @@ class AgentExpiry:
         if removed:
             self._log.info("{count} agents were forgotten, 30 days after their certificates ended", count=removed)
 
-    def _removal(self, agent: Agent) -> list[Operation]:
-        names = [NAMES + given.hostname for given in self._mirror.given_names.values() if given.agent == agent.id]
-        return [Delete(agent.key), *map(Delete, names)]
+    def _look(self, now: float, old: dict[str, Agent], names: dict[str, list[str]]) -> Iterator[None]:
+        """Find one batch of agents that are old, and the keys of the names that were made up for them."""
+        here: set[str] = set()
+        for tunnels in in_steps(list(self._mirror.tunnels.values()), LOOKED_AT_IN_A_STEP):
+            here.update(tunnel.agent for tunnel in tunnels)
+            yield
+        for agents in in_steps(list(self._mirror.agents.values()), LOOKED_AT_IN_A_STEP):
+            for agent in agents:
+                if len(old) < BATCH and agent.expires_at + KEPT_SECONDS <= now and agent.id not in here:
+                    old[agent.id] = agent
+            yield
+        for given_names in in_steps(list(self._mirror.given_names.values()), LOOKED_AT_IN_A_STEP):
+            for given in given_names:
+                if given.agent in old:
+                    names.setdefault(given.agent, []).append(NAMES + given.hostname)
+            yield
 
     async def _change(self, agent: Agent, *operations: Operation) -> bool:
         """Do something if the record is still the one that was judged; say whether it was done."""
