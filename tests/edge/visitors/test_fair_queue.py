@@ -83,6 +83,16 @@ class FairQueueTests(SynchronousTestCase):
         self.clock.advance(SLICE_SECONDS * (1 / SHARE - 1))
         self.assertIn(late, self.served)
 
+    def test_charge(self) -> None:
+        """Time that was spent for those who wait, elsewhere, is kept to the share as well."""
+        self.queue.add(Work(self, 1))
+        self.queue.charge(0.004)
+        self.queue.charge(0.004)
+        self.clock.advance(0.008 * (1 / SHARE - 1) * 0.9)
+        self.assertEqual(self.served, [])
+        self.clock.advance(0.008 * (1 / SHARE - 1) * 0.2)
+        self.assertEqual(len(self.served), 1)
+
     def test_failure(self) -> None:
         """Who fails is cut, and the others go on."""
         bad, good = Work(self, 2, fails=True), Work(self, 1)

@@ -11,8 +11,9 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
+from random import Random
 
-Piece = Callable[[], bytes]
+SETTLE_SECONDS = 1.0  # in which connections are made, to the origin as well: what that costs is no attack's
 
 
 def connect(port: int, count: int, first: bytes = b"") -> list[socket.socket]:
@@ -58,12 +59,13 @@ def pipelined_refusals(port: int, *, connections: int = 20) -> Iterator[bool]:
     yield from send_for_ever(connect(port, connections), request * (5_000_000 // len(request)), reads=True)
 
 
-def uploads_without_credit(port: int, *, connections: int = 400) -> Iterator[bool]:
+def uploads_without_credit(port: int, *, connections: int = 60) -> Iterator[bool]:
     """Upload on many connections to an origin that takes nothing, until the edge takes nothing either."""
     head = b"POST / HTTP/1.1\r\nHost: app.example\r\nContent-Length: 1000000000\r\n\r\n"
     sending = send_for_ever(connect(port, connections, head), b"x" * 1_000_000, reads=False)
-    while next(sending):
-        pass
+    quiet = 0
+    while quiet < 5:  # of 0.3 s
+        quiet = 0 if next(sending) else quiet + 1
     yield from sending
 
 
@@ -73,21 +75,32 @@ def small_chunks(port: int, *, connections: int = 20) -> Iterator[bool]:
     yield from send_for_ever(connect(port, connections, head), b"1\r\nx\r\n" * 100_000, reads=False)
 
 
-def small_reads(port: int, *, connections: int = 200) -> Iterator[bool]:
+def small_reads(port: int, *, connections: int = 50) -> Iterator[bool]:
     """Upload byte by byte, each in a segment of its own, on many connections."""
     head = b"PUT / HTTP/1.1\r\nHost: app.example\r\nContent-Length: 1000000000\r\n\r\n"
     yield from send_for_ever(connect(port, connections, head), b"x", reads=False, rest=0.01)
 
 
+def costly_paths(port: int, *, connections: int = 20) -> Iterator[bool]:
+    """Ask for the paths that take longest to match, one after the other on each connection."""
+    random = Random(1)
+    request = b"GET /%b HTTP/1.1\r\nHost: rules.example\r\n\r\n"
+    paths = [bytes(random.choice(b"ab") for _ in range(120)) for _ in range(1_000)]
+    yield from send_for_ever(connect(port, connections), b"".join(request % path for path in paths), reads=True)
+
+
 KINDS: dict[str, Callable[..., Iterator[bool]]] = {
-    function.__name__: function for function in (pipelined_refusals, uploads_without_credit, small_chunks, small_reads)
+    function.__name__: function
+    for function in (pipelined_refusals, uploads_without_credit, small_chunks, small_reads, costly_paths)
 }
 
 
 def _main(kind: str, port: int, **numbers: int) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
     attack = KINDS[kind](port, **numbers)
-    next(attack)
+    settled_at = time.monotonic() + SETTLE_SECONDS
+    while next(attack) is not None and time.monotonic() < settled_at:
+        pass
     print("begun", flush=True)
     for _ in attack:
         pass

@@ -126,6 +126,7 @@ def _main(limits: Mapping[str, Any]) -> None:
     from warp_base.event_loop import TurnTimes, watch
     from warp_base.reactor import as_reactor
     from warp_twisted.edge.routes.limits import VisitorLimits
+    from warp_twisted.wire.control import RouteOffer
 
     reactor = as_reactor(installed)
     times = TurnTimes()
@@ -170,7 +171,13 @@ def _main(limits: Mapping[str, Any]) -> None:
         StandardIO(status)
         status.sendLine(b"%d" % edge.visitor_port)
 
-    Deferred.fromCoroutine(edge.start()).addCallback(started)
+    async def start() -> None:
+        await edge.start()
+        for number in range(4):
+            rule = f"[ab]*{'ab'[number % 2]}a[ab]{{{770 - number}}}$"
+            await edge.add_tunnel([RouteOffer(id=1, hostname="rules.example", path=rule)], agent=f"agent-{number + 2}")
+
+    Deferred.fromCoroutine(start()).addCallback(started)
     reactor.run()
 
 

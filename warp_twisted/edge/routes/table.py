@@ -14,12 +14,14 @@ idle streams by the second in which they may have been idle for too long.
 
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Sequence
+from time import perf_counter
 
 from warp_twisted.edge.routes.counters import DataPathMetrics
 from warp_twisted.edge.routes.limits import VisitorLimits
 from warp_twisted.edge.routes.pool import Member, ServingTunnel, TunnelLoad
 from warp_twisted.edge.routes.route import Route
 from warp_twisted.edge.routes.rules import (
+    COSTLY_SECONDS,
     HOST_INSTRUCTIONS,
     LONGEST_PATH,
     OFFER_INSTRUCTIONS,
@@ -43,6 +45,7 @@ class RouteTable:
 
     :param metrics: holds each hostname's counters.
     :param limits: for streams to origins; replace `limits` to change them for members to come.
+    :ivar costly_seconds: that look-ups took which are to be paid for; whoever makes somebody pay sets it to 0.
     :ivar is_reserved: says of a hostname that no pattern stands for it: one that belongs to the zone itself.
     """
 
@@ -59,6 +62,7 @@ class RouteTable:
         self._due: dict[int, list[Member]] = {}  # by second, members whose idle streams may be too old then
         self._idle_seconds = _IDLE_SECONDS
         self._now = 0.0
+        self.costly_seconds = 0.0
         self.is_reserved: Callable[[str], bool] = _nothing_is_reserved
 
     # For the control side.
@@ -240,10 +244,12 @@ class RouteTable:
         if not first.path:
             return first
         path = decoded_path(target, self._longest.get(first.hostname, LONGEST_PATH))
-        for route in routes:
-            if route.matches(path):
-                return route
-        return None
+        began = perf_counter()
+        found = next((route for route in routes if route.matches(path)), None)
+        seconds = perf_counter() - began
+        if seconds > COSTLY_SECONDS:
+            self.costly_seconds += seconds
+        return found
 
     def _leave(self, route: Route, load: TunnelLoad) -> None:
         """Let a tunnel serve a route no longer; the route is remembered for a while without any."""

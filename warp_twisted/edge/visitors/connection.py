@@ -94,7 +94,6 @@ class VisitorConnection(Protocol):
         self._held = b""
         self._counted_bytes = 0  # of those held, as far as they are counted
         self.kept_bytes = 0
-        self._is_beginning = False
         self._is_queued = False
         self._pauses = 0
         self._is_bulk = False
@@ -110,25 +109,36 @@ class VisitorConnection(Protocol):
                     self._expect_bulk(self._is_bulk)
                 rest = conversation.request_received(data)
                 if rest:
-                    self._keep(rest)
+                    if self._keep(rest):
+                        self._enqueue_self()
                 elif len(data) < SMALL_BYTES:
                     self._read_little()
             else:
                 self.hold(data)
             return
         state = self.state
-        if state is _QUEUED or (state is _IDLE and self.is_clogged):
-            self.hold(data)
-        elif state is _IDLE or state is _NEW or state is _HEAD:
-            if self._held:
-                data = self._held + data
-            self._held = data
+        if state is _IDLE or state is _NEW or state is _HEAD:
+            if self.is_clogged:
+                self.hold(data)
+                return
+            self._held = self._held + data if self._held else data
             if self._serve():
                 self._enqueue_self()
+        elif state is _QUEUED:
+            self.hold(data)
 
     def _read_little(self) -> None:
         """Small reads that are many wait for turns: meanwhile what comes is gathered by the kernel."""
         if self.visitors.is_piecemeal(self.network) and self.state is not _CLOSED:
+            self._pause(_TURN)
+            self._enqueue_self()
+
+    def _pay(self) -> None:
+        """The request was costly to route: the next one waits for a turn, and the queue for as long as that took."""
+        routes, queue = self.visitors.routes, self.visitors.queue
+        queue.charge(routes.costly_seconds)
+        routes.costly_seconds = 0.0
+        if self.state is not _CLOSED:
             self._pause(_TURN)
             self._enqueue_self()
 
@@ -172,7 +182,7 @@ class VisitorConnection(Protocol):
         """
         Serve the next request that has arrived.
 
-        :returns: whether the edge has answered it, and the next one waits for a turn.
+        :returns: whether more of it, or what follows it, waits for a turn.
         """
         data = self._held
         try:
@@ -185,34 +195,32 @@ class VisitorConnection(Protocol):
             return False
         # An exchange that ends within this call must not serve the next request, so it finds nothing held.
         self._held = b""
-        self._is_beginning = True
         self.state = _SERVING
         exchange = self.conversation = Exchange(self, head)
-        try:
-            rest = exchange.begin(data[head.size :])
-        finally:
-            self._is_beginning = False
+        rest = exchange.begin(data[head.size :])
+        if self.visitors.routes.costly_seconds:
+            self._pay()
         if rest:
-            self._keep(rest)
-            return self.state is _QUEUED
+            return self._keep(rest)
         if self._counted_bytes:
             self._count_held()
         return False
 
-    def _keep(self, rest: bytes) -> None:
-        """Keep what a conversation has left: more of its body, or what follows the request."""
+    def _keep(self, rest: bytes) -> bool:
+        """Keep what a conversation has left: more of its body, or what follows; return whether it waits for a turn."""
         if self.state is not _SERVING and self.state is not _IDLE:
-            return
+            return False
         self._held = b""
         self.hold(rest)
         if self.conversation is not None:
-            if self.conversation.wants_data:
-                self._pause(_TURN)
-                self._enqueue_self()
-        elif not self.is_clogged:
+            if not self.conversation.wants_data:
+                return False
+            self._pause(_TURN)
+        elif self.is_clogged:
+            return False
+        else:
             self.state = _QUEUED
-            if not self._is_beginning:
-                self._enqueue_self()
+        return True
 
     def take_turn(self) -> bool:
         """Go on with what waits: requests, a body, or only the next read; see `fair_queue.Waiting`."""
@@ -272,10 +280,11 @@ class VisitorConnection(Protocol):
             return
         if ending is _KEEP:
             self.state = _IDLE
-            self.wait(self.visitors.timeouts.idle)
-            if self._pauses & _CREDIT:
+            visitors = self.visitors
+            self.deadline = visitors.now + visitors.timeouts.idle
+            if self._pauses:
                 self.resume_reading()
-            if self._held and not self._is_beginning and not self.is_clogged:
+            if self._held and not self.is_clogged:
                 self._serve_held()
         elif ending is Ending.ABORT:
             self.abort()

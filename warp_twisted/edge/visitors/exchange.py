@@ -52,8 +52,6 @@ class Exchange(Borrower):
     """
     One request being served.
 
-    Attributes that most requests never change have their first value in the class, so they cost nothing.
-
     :ivar state: how far it is.
     :ivar wants_data: whether bytes of the visitor belong to this request's body, rather than to the next request.
     """
@@ -326,7 +324,7 @@ class Exchange(Borrower):
             self._answer.drained(self._origin)
 
     def visitor_lost(self) -> None:
-        """The visitor is gone: so is the reason to bother the origin."""
+        """The visitor is gone."""
         self._end(Outcome.VISITOR_GONE, refusals.VISITOR_GONE)
 
     def timed_out(self) -> None:
@@ -383,7 +381,8 @@ class Exchange(Borrower):
             self._visitor, self._head, self._request_id, self._started_at, answer.status, self._bytes_in,
             answer.bytes_out, self._route, self._member, refusal, self._detail,
         )  # fmt: skip
-        self._visitor.conversation_ended(self._ending(outcome))
+        is_kept = outcome is _ANSWERED and answer.keeps and not self.wants_data
+        self._visitor.conversation_ended(_KEEP if is_kept else self._ending(outcome))
 
     def _ending(self, outcome: Outcome) -> Ending:
         """Say what becomes of the visitor's connection."""

@@ -58,6 +58,13 @@ class FairQueue:
         if self._call is None:
             self._schedule()
 
+    def charge(self, seconds: float) -> None:
+        """Note time that was spent for somebody who waits, outside of the queue; the queue rests for it."""
+        self._rests_until = max(self._rests_until, self._clock.seconds()) + seconds * (1 / SHARE - 1)
+        if self._call is not None:
+            self._call.cancel()
+            self._schedule()
+
     def stop(self) -> None:
         """Forget everybody."""
         self._queue.clear()
