@@ -8,9 +8,16 @@ a tunnel is only asked for a sign of life when it was silent for long, and what 
 from collections.abc import Callable, Iterable, Iterator
 from heapq import heappop, heappush
 from itertools import count
+from math import ceil
+from time import perf_counter
 from typing import Protocol
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+TICK_SECONDS = (
+    0.1  # looks are gathered to multiples of it: a turn of the reactor for each would cost more than the look
+)
+AT_ONCE_SECONDS = 0.001  # of one turn; what is due besides is shared
 
 
 class Watched(Protocol):
@@ -42,7 +49,7 @@ class Watch:
         self._is_looking = False
 
     def add(self, watched: Watched, seconds: float) -> None:
-        """Look at a tunnel after so many seconds."""
+        """Look at a tunnel after so many seconds, or up to `TICK_SECONDS` later, with others."""
         self._put(watched, self._clock.seconds() + seconds)
         self._schedule()
 
@@ -57,6 +64,7 @@ class Watch:
         return watched in self._due
 
     def _put(self, watched: Watched, at: float) -> None:
+        at = ceil(at / TICK_SECONDS - 1e-6) * TICK_SECONDS
         self._due[watched] = at
         heappush(self._heap, (at, next(self._numbers), watched))
 
@@ -74,12 +82,17 @@ class Watch:
 
     def _run(self) -> None:
         self._is_looking = True
-        self._share(self._look())
+        steps = self._look()
+        until = perf_counter() + AT_ONCE_SECONDS
+        for _ in steps:
+            if perf_counter() >= until:
+                self._share(steps)
+                return
 
     def _look(self) -> Iterator[None]:
         heap, due = self._heap, self._due
         now = self._clock.seconds()
-        while heap and heap[0][0] <= now:
+        while heap and heap[0][0] <= now + 1e-6:
             at, _, watched = heappop(heap)
             if due.get(watched) != at:
                 continue
