@@ -151,6 +151,30 @@ class SlowReaderTests(EdgeTestCase):
         self.assertEqual(len(self.client.received.partition(b"\r\n\r\n")[2]), size)
 
 
+class RateTests(EdgeTestCase):
+    """How slowly a body may come, and how often one may ask."""
+
+    limits = VisitorLimits(body_bytes_per_second=1_000, requests_per_second=0.1, request_burst=2)
+    timeouts = VisitorTimeouts(visitor_stall=0.3, tick=0.02)
+
+    async def test_body(self) -> None:
+        """A body that comes byte by byte is cut off with 408, although its visitor never rests for long."""
+        await self.at_origin(POST + b"Content-Length: 100000\r\n\r\n")
+        began = reactor.seconds()
+        await self.client.trickle(b"x" * 1_000, 0.02)
+        await self.client.lost()
+        self.assertEqual(status_of(self.client.received), 408)
+        self.assertLess(reactor.seconds() - began, 10.0)
+
+    async def test_requests(self) -> None:
+        """One request more than the burst is answered 429 with the time to wait, whatever connection it came on."""
+        self.origin.answer = answer_each()
+        answers = [await self.edge.ask(get(b"/", b"Connection: close")) for _ in range(3)]
+        self.assertEqual([status_of(answer) for answer in answers], [200, 200, 429])
+        self.assertRegex(answers[2], rb"\r\nRetry-After: (9|10)\r\n")
+        self.assertEqual(self.origin.seen.count(b"GET / "), 2)
+
+
 class ConnectionLimitTests(EdgeTestCase):
     """How many connections there may be."""
 
