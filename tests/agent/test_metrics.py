@@ -1,16 +1,22 @@
 """Tests of `warp_twisted.agent.metrics`."""
 
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
 from prometheus_client import CollectorRegistry, generate_latest
+from treq.client import HTTPClient
+from treq.testing import RequestTraversalAgent
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.test.requesthelper import DummyRequest
 
+from tests.operations import count_operations
 from warp_base.event_loop import TurnCollector, TurnTimes
+from warp_base.slices import Slices
 from warp_twisted.agent.edge_address import EdgeAddress
 from warp_twisted.agent.links.link_set import LinkCounts
-from warp_twisted.agent.metrics import AgentCollector, observation_site, registry_of
+from warp_twisted.agent.metrics import AgentCollector, exposition_of, observation_site
 from warp_twisted.agent.origins.splice import Traffic
 from warp_twisted.agent.service import AgentService
 
@@ -84,16 +90,49 @@ class MetricsTests(SynchronousTestCase):
         for up, is_stopping, code in ((1, False, None), (0, False, 503), (2, True, 503)):
             fake = agent(up, is_stopping)
             request = DummyRequest([b"ready"])
-            resource = observation_site(fake).resource.getChildWithDefault(b"ready", request)
+            resource = observation_site(fake, Slices(Clock())).resource.getChildWithDefault(b"ready", request)
             self.assertEqual(resource.render(request), b"%d of 2 tunnels are up\n" % up)
             self.assertEqual(request.responseCode, code)
         request = DummyRequest([b"live"])
         self.assertEqual(
-            observation_site(agent(0)).resource.getChildWithDefault(b"live", request).render(request), b"alive\n"
+            observation_site(agent(0), Slices(Clock())).resource.getChildWithDefault(b"live", request).render(request),
+            b"alive\n",
         )
 
     def test_metrics_of_the_process(self) -> None:
         """What the process measures stands beside what the agent counts."""
-        registry = registry_of(agent(1), [TurnCollector("warp_agent", TurnTimes())])
-        self.assertEqual(registry.get_sample_value("warp_agent_turn_seconds_bucket", {"le": "0.1"}), 0.0)
-        self.assertEqual(registry.get_sample_value("warp_agent_tunnels_wanted"), 2.0)
+        text = b"".join(exposition_of(agent(1), [TurnCollector("warp_agent", TurnTimes())]).pieces())
+        self.assertIn(b'warp_agent_turn_seconds_bucket{le="0.1"} 0.0\n', text)
+        self.assertIn(b"warp_agent_tunnels_wanted 2.0\n", text)
+
+    def test_many_routes(self) -> None:
+        """A scrape of a thousand routes is the text of Prometheus' own client, made in small steps."""
+        fake = agent()
+        (route,) = fake.routes.offered
+        cast(Any, fake.routes).offered = [route] * 1000
+        cast(Any, fake.routes).origins = [route.origin] * 1000
+        registry = CollectorRegistry()
+        registry.register(AgentCollector(fake))
+        pieces = list(exposition_of(fake).pieces())
+        self.assertEqual(b"".join(pieces), generate_latest(registry))
+        self.assertLess(max(piece.count(b"\n") for piece in pieces), 100)
+        steps = exposition_of(fake).pieces()
+        self.assertLess(max(count_operations(lambda: next(steps, b"")) for _ in pieces), 25_000)
+
+    def test_answer(self) -> None:
+        """The metrics are served a slice at a time, as text that Prometheus knows."""
+        clock = Clock()
+        http = RequestTraversalAgent(observation_site(agent(), Slices(clock)).resource)
+
+        async def get() -> tuple[str, str]:
+            response = await HTTPClient(http).get("http://localhost/metrics")
+            return response.headers.getRawHeaders("content-type")[0], await response.text()
+
+        asking = Deferred.fromCoroutine(get())
+        http.flush()
+        self.assertNoResult(asking)
+        clock.pump([0] * 100)
+        http.flush()
+        kind, text = self.successResultOf(asking)
+        self.assertTrue(kind.startswith("text/plain; version=0.0.4"), kind)
+        self.assertIn("warp_agent_tunnels_lost_total 9.0\n", text)

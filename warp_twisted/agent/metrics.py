@@ -5,20 +5,27 @@ The numbers are the plain counts that the agent keeps anyway; they are gathered 
 route, never per stream or visitor.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 
-from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
-from prometheus_client.twisted import MetricsResource
+from twisted.internet.defer import Deferred
 from twisted.web.http import Request
 from twisted.web.resource import Resource
-from twisted.web.server import Site
+from twisted.web.server import NOT_DONE_YET, Site
 
+from warp_base.answer_stream import send_in_slices
+from warp_base.exposition import Exposition
 from warp_base.quiet_site import QuietSite
+from warp_base.slices import Slices
 from warp_twisted import __version__
 from warp_twisted.agent.origins.builtin import BodilessRequest
+from warp_twisted.agent.origins.ingress import MAX_OFFERS
+from warp_twisted.agent.origins.routes import OriginState, Route
+from warp_twisted.agent.origins.splice import Traffic
 from warp_twisted.agent.service import AgentService
+
+ROUTES_IN_A_PART = 16
 
 
 class AgentCollector(Collector):
@@ -29,14 +36,21 @@ class AgentCollector(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """Gather every number now."""
+        return self._collect(MAX_OFFERS)
+
+    def collect_in_parts(self) -> Iterable[Metric]:
+        """Gather the same, the families of many routes in parts that follow one another."""
+        return self._collect(ROUTES_IN_A_PART)
+
+    def _collect(self, size: int) -> Iterable[Metric]:
         yield from self._tunnels()
-        yield from self._routes()
-        origins = GaugeMetricFamily(
-            "warp_agent_origin_healthy", "Whether the origin answered the last time.", labels=["origin"]
-        )
-        for origin in self._agent.routes.origins:
-            origins.add_metric([origin.text], float(origin.is_healthy))
-        yield origins
+        routes = self._agent.routes.offered
+        for family in _ROUTE_FAMILIES:
+            for at in range(0, max(1, len(routes)), size):
+                yield family(self._agent, routes[at : at + size])
+        origins = self._agent.routes.origins
+        for at in range(0, max(1, len(origins)), size):
+            yield _health(origins[at : at + size])
         yield GaugeMetricFamily(
             "warp_agent_certificate_expiry_timestamp_seconds",
             "When the agent's certificate ends.",
@@ -64,29 +78,63 @@ class AgentCollector(Collector):
         yield CounterMetricFamily("warp_agent_tunnels_registered", "Tunnels that an edge accepted.", counts.registered)
         yield CounterMetricFamily("warp_agent_tunnels_lost", "Tunnels and dials that failed.", counts.lost)
 
-    def _routes(self) -> Iterable[Metric]:
-        names = ["hostname", "path", "origin"]
-        opened = CounterMetricFamily("warp_agent_streams", "Streams that reached their origin.", labels=names)
-        failed = CounterMetricFamily("warp_agent_origin_failures", "Streams whose origin failed.", labels=names)
-        is_open = GaugeMetricFamily("warp_agent_streams_open", "Streams that lead to an origin now.", labels=names)
-        requests = CounterMetricFamily(
-            "warp_agent_requests", "Times that bytes went to the origin after it had answered.", labels=names
-        )
-        waited = CounterMetricFamily(
-            "warp_agent_response_seconds", "Time to the first byte of the answer, summed over requests.", labels=names
-        )
-        sizes = CounterMetricFamily("warp_agent_bytes", "Bytes passed on.", labels=[*names, "direction"])
-        for route in self._agent.routes.offered:
-            traffic = route.traffic
-            labels = [self._agent.hostname(route), route.offer.path, route.offer.service]
-            opened.add_metric(labels, traffic.opened)
-            failed.add_metric(labels, traffic.failed)
-            is_open.add_metric(labels, traffic.open)
-            requests.add_metric(labels, traffic.requests)
-            waited.add_metric(labels, traffic.response_seconds)
-            sizes.add_metric([*labels, "to_origin"], traffic.to_origin)
-            sizes.add_metric([*labels, "from_origin"], traffic.from_origin)
-        yield from (opened, failed, is_open, requests, waited, sizes)
+
+def _health(origins: Sequence[OriginState]) -> Metric:
+    family = GaugeMetricFamily(
+        "warp_agent_origin_healthy", "Whether the origin answered the last time.", labels=["origin"]
+    )
+    for origin in origins:
+        family.add_metric([origin.text], float(origin.is_healthy))
+    return family
+
+
+def _labels(agent: AgentService, route: Route) -> list[str]:
+    return [agent.hostname(route), route.offer.path, route.offer.service]
+
+
+def _counter(name: str, documentation: str, value: Callable[[Traffic], float]) -> Callable[..., Metric]:
+    def family(agent: AgentService, routes: Sequence[Route]) -> Metric:
+        counter = CounterMetricFamily(name, documentation, labels=_ROUTE_LABELS)
+        for route in routes:
+            counter.add_metric(_labels(agent, route), value(route.traffic))
+        return counter
+
+    return family
+
+
+def _open(agent: AgentService, routes: Sequence[Route]) -> Metric:
+    gauge = GaugeMetricFamily("warp_agent_streams_open", "Streams that lead to an origin now.", labels=_ROUTE_LABELS)
+    for route in routes:
+        gauge.add_metric(_labels(agent, route), route.traffic.open)
+    return gauge
+
+
+def _bytes(agent: AgentService, routes: Sequence[Route]) -> Metric:
+    counter = CounterMetricFamily("warp_agent_bytes", "Bytes passed on.", labels=[*_ROUTE_LABELS, "direction"])
+    for route in routes:
+        labels = _labels(agent, route)
+        counter.add_metric([*labels, "to_origin"], route.traffic.to_origin)
+        counter.add_metric([*labels, "from_origin"], route.traffic.from_origin)
+    return counter
+
+
+_ROUTE_LABELS = ("hostname", "path", "origin")
+_ROUTE_FAMILIES = (
+    _counter("warp_agent_streams", "Streams that reached their origin.", lambda traffic: traffic.opened),
+    _counter("warp_agent_origin_failures", "Streams whose origin failed.", lambda traffic: traffic.failed),
+    _open,
+    _counter(
+        "warp_agent_requests",
+        "Times that bytes went to the origin after it had answered.",
+        lambda traffic: traffic.requests,
+    ),
+    _counter(
+        "warp_agent_response_seconds",
+        "Time to the first byte of the answer, summed over requests.",
+        lambda traffic: traffic.response_seconds,
+    ),
+    _bytes,
+)
 
 
 class _Readiness(Resource):
@@ -118,22 +166,42 @@ class _Life(Resource):
         return b"alive\n"
 
 
-def registry_of(agent: AgentService, process: Iterable[Collector] = ()) -> CollectorRegistry:
+class _Metrics(Resource):
+    """Answers with all numbers; with a thousand routes there are more than fit in one turn of the reactor."""
+
+    isLeaf = True
+
+    def __init__(self, exposition: Exposition, slices: Slices) -> None:
+        super().__init__()
+        self._exposition = exposition
+        self._slices = slices
+
+    def render_GET(self, request: Request) -> int:
+        """Answer one request."""
+        request.setHeader(b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
+        answering = Deferred.fromCoroutine(send_in_slices(request, self._exposition.pieces(), self._slices))
+        gone = request.notifyFinish().addErrback(lambda _: None)
+        answering.addCallback(lambda _: None if gone.called else request.finish())
+        return NOT_DONE_YET
+
+
+def exposition_of(agent: AgentService, process: Iterable[Collector] = ()) -> Exposition:
     """Return the metrics of an agent and of the process that it runs in."""
-    registry = CollectorRegistry()
+    exposition = Exposition()
     for collector in (AgentCollector(agent), *process):
-        registry.register(collector)
-    return registry
+        exposition.register(collector)
+    return exposition
 
 
-def observation_site(agent: AgentService, process: Iterable[Collector] = ()) -> Site:
+def observation_site(agent: AgentService, slices: Slices, process: Iterable[Collector] = ()) -> Site:
     """
     Return what to listen with: `/metrics`, `/ready` and `/live`.
 
+    :param slices: make the metrics.
     :param process: further metrics, of the process that the agent runs in.
     """
     root = Resource()
-    root.putChild(b"metrics", MetricsResource(registry=registry_of(agent, process)))
+    root.putChild(b"metrics", _Metrics(exposition_of(agent, process), slices))
     root.putChild(b"ready", _Readiness(agent))
     root.putChild(b"live", _Life())
     return QuietSite(root, requestFactory=BodilessRequest)

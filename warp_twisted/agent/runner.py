@@ -23,6 +23,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from warp_base.reactor import Reactor
+from warp_base.slices import Slices
 from warp_twisted.agent.errors import NoEdge, NotEnrolled
 from warp_twisted.agent.events import Enrolled, Event, Observer
 from warp_twisted.agent.identity.enrollment import enroll_agent
@@ -142,7 +143,9 @@ class AgentRunner(Service):
             if self._settings.metrics is not None:
                 endpoint = server_endpoint(self._reactor, self._settings.metrics, "metrics")
                 try:
-                    self._metrics = await endpoint.listen(observation_site(agent, self._process_metrics))
+                    self._metrics = await endpoint.listen(
+                        observation_site(agent, Slices(self._reactor), self._process_metrics)
+                    )
                     self._log.info("metrics is open: {text}", text=self._settings.metrics)
                 except CannotListenError as error:
                     raise InvalidSettings(f"metrics: {self._settings.metrics}: {error.socketError}") from error

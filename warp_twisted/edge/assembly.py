@@ -11,6 +11,7 @@ from pathlib import Path
 
 from twisted.internet.threads import deferToThreadPool
 
+from warp_base.exposition import Exposition
 from warp_base.reactor import Reactor
 from warp_base.slices import Slices
 from warp_dns.serve.server import DnsServer
@@ -27,7 +28,6 @@ from warp_twisted.edge.listeners import Listeners
 from warp_twisted.edge.nameserver import make_nameserver
 from warp_twisted.edge.operators.admin import Admin
 from warp_twisted.edge.operators.control_metrics import ControlCollector
-from warp_twisted.edge.operators.exposition import Exposition
 from warp_twisted.edge.operators.observation import Observation
 from warp_twisted.edge.operators.operations import EdgeOperations, Lifecycle
 from warp_twisted.edge.readiness import Readiness

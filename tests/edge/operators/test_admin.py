@@ -14,12 +14,12 @@ from twisted.web.iweb import IBodyProducer
 from zope.interface import implementer
 
 from tests.edge.control import ZONE
+from warp_base.answer_stream import Pieces
+from warp_base.exposition import Exposition
 from warp_base.slices import Slices
 from warp_twisted.edge.errors import AgentUnknown, EdgeError, TokenNotFound
 from warp_twisted.edge.operators.admin import Admin, TokenWish
-from warp_twisted.edge.operators.exposition import Exposition
 from warp_twisted.edge.operators.observation import Observation
-from warp_twisted.edge.operators.streams import Pieces
 from warp_twisted.errors import InvalidSettings
 from warp_twisted.registry.errors import StoreClosed
 from warp_twisted.registry.publish import Publication

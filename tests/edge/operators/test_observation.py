@@ -9,8 +9,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from warp_base.exposition import Exposition
 from warp_base.slices import Slices
-from warp_twisted.edge.operators.exposition import Exposition
 from warp_twisted.edge.operators.observation import Observation
 from warp_twisted.edge.operators.sites import AdminFactory
 

@@ -7,7 +7,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.http import Request
 
-from tests.edge.operators.test_streams import FakeRequest
+from tests.base.test_answer_stream import FakeRequest
 from warp_base.slices import Slices
 from warp_twisted.edge.operators.record_watch import HEARTBEAT_SECONDS, RecordWatch, snapshot
 from warp_twisted.names import Hostname

@@ -6,8 +6,8 @@ from typing import Any
 
 from tests.edge.agents.case import ControlTestCase
 from tests.operations import count_operations
+from warp_base.answer_stream import Pieces
 from warp_twisted.edge.operators.operations import EdgeOperations
-from warp_twisted.edge.operators.streams import Pieces
 from warp_twisted.edge.settings import EdgeSettings
 from warp_twisted.registry.model import Agent, JoinToken, Tunnel, encode
 from warp_twisted.wire.control import OriginHealth

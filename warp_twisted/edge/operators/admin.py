@@ -16,12 +16,12 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.web.http import Request
 
+from warp_base.answer_stream import Pieces, send_in_slices
 from warp_base.slices import Slices
 from warp_twisted.edge.errors import AgentUnknown, EdgeError, TokenNotFound
 from warp_twisted.edge.operators.observation import Observation
 from warp_twisted.edge.operators.record_watch import RecordWatch, snapshot
 from warp_twisted.edge.operators.sites import AdminFactory, answer, make_site
-from warp_twisted.edge.operators.streams import Pieces, send_in_slices
 from warp_twisted.errors import InvalidSettings, WarpError
 from warp_twisted.registry.errors import RegistryError
 from warp_twisted.registry.publish import Publication

@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping
 from klein import Klein
 from twisted.web.http import Request
 
+from warp_base.answer_stream import send_in_slices
+from warp_base.exposition import Exposition
 from warp_base.slices import Slices
-from warp_twisted.edge.operators.exposition import Exposition
 from warp_twisted.edge.operators.sites import AdminFactory, answer, make_site
-from warp_twisted.edge.operators.streams import send_in_slices
 
 
 class Observation:

@@ -10,12 +10,13 @@ from typing import Protocol
 
 from twisted.internet.defer import Deferred
 
+from warp_base.answer_stream import Pieces
 from warp_twisted.edge.agents.enrollment import Enrollment
 from warp_twisted.edge.agents.registrations import Registrations
 from warp_twisted.edge.errors import EdgeError
 from warp_twisted.edge.operators.admin import TokenWish
+from warp_twisted.edge.operators.json_pieces import json_list, sorted_in_steps
 from warp_twisted.edge.operators.status import EdgeState, Entry, agents_pieces, status_pieces
-from warp_twisted.edge.operators.streams import Pieces, json_list, sorted_in_steps
 from warp_twisted.edge.settings import EdgeSettings
 from warp_twisted.registry.claims import Claims
 from warp_twisted.registry.mirror import Mirror

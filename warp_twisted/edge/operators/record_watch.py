@@ -15,8 +15,9 @@ from twisted.internet.task import LoopingCall
 from twisted.python.failure import Failure
 from twisted.web.http import Request
 
+from warp_base.answer_stream import AnswerStream, Pieces
 from warp_base.slices import Slices
-from warp_twisted.edge.operators.streams import ITEMS_IN_A_STEP, AnswerStream, Pieces, json_object
+from warp_twisted.edge.operators.json_pieces import ITEMS_IN_A_STEP, json_object
 from warp_twisted.registry.publish import Publication
 from warp_twisted.registry.records import Record
 

@@ -11,10 +11,11 @@ from typing import Protocol
 
 import msgspec
 
+from warp_base.answer_stream import Pieces
 from warp_base.slices import in_steps
 from warp_twisted import __version__
 from warp_twisted.edge.agents.registrations import EdgeTunnel, Registrations
-from warp_twisted.edge.operators.streams import ITEMS_IN_A_STEP, Pieces, json_list, sorted_in_steps
+from warp_twisted.edge.operators.json_pieces import ITEMS_IN_A_STEP, json_list, sorted_in_steps
 from warp_twisted.edge.settings import EdgeSettings
 from warp_twisted.registry.claims import Claims
 from warp_twisted.registry.mirror import Mirror

@@ -1,14 +1,11 @@
 """
-Long answers in slices: pieces of text that are made a few milliseconds at a time, and only as fast as they are read.
+Long HTTP answers in slices: pieces that are made a few milliseconds at a time, and only as fast as they are read.
 
 An answer about 16,000 tunnels takes half a second to make; made at once, everybody else would wait for it.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from heapq import merge
-from typing import Any, TypeVar
+from collections.abc import Iterator
 
-import msgspec
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IPushProducer, ITCPTransport
 from twisted.internet.task import SchedulerStopped, TaskStopped
@@ -17,16 +14,11 @@ from twisted.python.failure import Failure
 from twisted.web.http import Request
 from zope.interface import implementer
 
-from warp_base.slices import Slices, in_steps
+from warp_base.slices import Slices
 
 Pieces = Iterator[bytes]  # of an answer, in order; an empty one is only a step of the work
 
-ITEMS_IN_A_STEP = 32
-SORTED_IN_A_STEP = 500
 WRITTEN_BYTES = 32 * 1024  # at once
-
-T = TypeVar("T")
-_encode = msgspec.json.encode
 
 
 @implementer(IPushProducer)
@@ -116,34 +108,3 @@ async def send_in_slices(request: Request, pieces: Pieces, slices: Slices) -> by
     await stream.work(pieces)
     stream.finish()
     return b""
-
-
-def json_list(items: Iterable[Any], describe: Callable[[Any], object] = lambda item: item) -> Pieces:
-    """Write a list of items, or of what describes each."""
-    separator = b"["
-    for step in in_steps(items, ITEMS_IN_A_STEP):
-        yield separator + _encode([describe(item) for item in step])[1:-1]
-        separator = b","
-    yield b"[]" if separator == b"[" else b"]"
-
-
-def json_object(items: Iterable[tuple[str, object]]) -> Pieces:
-    """Write an object of keys and values."""
-    separator = b"{"
-    for step in in_steps(items, ITEMS_IN_A_STEP):
-        yield separator + _encode(dict(step))[1:-1]
-        separator = b","
-    yield b"{}" if separator == b"{" else b"}"
-
-
-def sorted_in_steps(items: Iterable[T], key: Callable[[T], Any], found: list[Iterable[T]]) -> Pieces:
-    """
-    Sort items in steps.
-
-    :param found: is given the items in order; they are brought into order as they are taken.
-    """
-    runs: list[list[T]] = []
-    for step in in_steps(items, SORTED_IN_A_STEP):
-        runs.append(sorted(step, key=key))
-        yield b""
-    found.append(merge(*runs, key=key))

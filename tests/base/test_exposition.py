@@ -7,7 +7,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 from twisted.trial.unittest import SynchronousTestCase
 
-from warp_twisted.edge.operators.exposition import SAMPLES_IN_A_STEP, Exposition
+from warp_base.exposition import SAMPLES_IN_A_STEP, Exposition
 
 
 class Many(Collector):

@@ -10,7 +10,7 @@ from prometheus_client import generate_latest
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
-from warp_twisted.edge.operators.streams import Pieces
+from warp_base.answer_stream import Pieces
 
 SAMPLES_IN_A_STEP = 64
 
@@ -27,7 +27,7 @@ class _Part(Collector):
 
 
 class Exposition:
-    """All collectors of one edge."""
+    """All collectors of one process."""
 
     def __init__(self) -> None:
         self._collectors: list[Collector] = []

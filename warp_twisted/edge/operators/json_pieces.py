@@ -1,0 +1,49 @@
+"""
+Long answers as pieces of JSON, in order: each piece is a small step, for `warp_base.answer_stream` to write.
+"""
+
+from collections.abc import Callable, Iterable
+from heapq import merge
+from typing import Any, TypeVar
+
+import msgspec
+
+from warp_base.answer_stream import Pieces
+from warp_base.slices import in_steps
+
+ITEMS_IN_A_STEP = 32
+SORTED_IN_A_STEP = 500
+
+T = TypeVar("T")
+_encode = msgspec.json.encode
+
+
+def json_list(items: Iterable[Any], describe: Callable[[Any], object] = lambda item: item) -> Pieces:
+    """Write a list of items, or of what describes each."""
+    separator = b"["
+    for step in in_steps(items, ITEMS_IN_A_STEP):
+        yield separator + _encode([describe(item) for item in step])[1:-1]
+        separator = b","
+    yield b"[]" if separator == b"[" else b"]"
+
+
+def json_object(items: Iterable[tuple[str, object]]) -> Pieces:
+    """Write an object of keys and values."""
+    separator = b"{"
+    for step in in_steps(items, ITEMS_IN_A_STEP):
+        yield separator + _encode(dict(step))[1:-1]
+        separator = b","
+    yield b"{}" if separator == b"{" else b"}"
+
+
+def sorted_in_steps(items: Iterable[T], key: Callable[[T], Any], found: list[Iterable[T]]) -> Pieces:
+    """
+    Sort items in steps.
+
+    :param found: is given the items in order; they are brought into order as they are taken.
+    """
+    runs: list[list[T]] = []
+    for step in in_steps(items, SORTED_IN_A_STEP):
+        runs.append(sorted(step, key=key))
+        yield b""
+    found.append(merge(*runs, key=key))
