@@ -1,0 +1,52 @@
+"""An agent that keeps the edge busy with its names, and others that register meanwhile, over real TLS."""
+
+import time
+from functools import partial
+
+from tests.case import until
+from tests.system.edge.live import ZONE, EnrolledAgent
+from tests.system.edge.test_identity import LiveEdgeTestCase
+from warp_twisted.wire.control import Accepted, RouteOffer, RoutesChanged
+
+LABELS = {f"key{number}": "value" for number in range(32)}
+HOSTNAMES = 100
+CHANGES = 10
+PATIENCE = 1.0
+
+
+class ControlRateTests(LiveEdgeTestCase):
+    """3,500 names at a time."""
+
+    def names(self, number: int) -> list[str]:
+        """Return the hostnames of one change."""
+        return [f"h{number}-{at}.{ZONE}" for at in range(HOSTNAMES)]
+
+    def change(self, agent: EnrolledAgent, number: int) -> None:
+        """Offer other hostnames, all of them new."""
+        routes = [RouteOffer(id=at, hostname=name) for at, name in enumerate(self.names(number))]
+        agent.tunnels[0].send_control(RoutesChanged(routes=routes))
+
+    async def test_others_register_meanwhile(self) -> None:
+        """While an agent changes all of its many names again and again, another registers and is published in time."""
+        busy, other = await self.agent(), await self.agent()
+        self.assertIsInstance(await busy.register(*self.names(0), labels=LABELS), Accepted)
+        for number in range(1, CHANGES):
+            self.change(busy, number)
+        for slot in range(5):
+            at = time.monotonic()
+            hostname = f"other{slot}.{ZONE}"
+            self.assertIsInstance(await other.register(hostname, slot=slot), Accepted)
+            await until(partial(self.published, hostname), timeout=PATIENCE)
+            self.assertLess(time.monotonic() - at, PATIENCE)
+        self.assertFalse(busy.tunnels[0].is_over)
+        self.assertLess(len(busy.delegate.messages), CHANGES)
+
+    async def test_many_names_come_and_go(self) -> None:
+        """All names of an agent come, those of its labels too, and all go with its tunnel."""
+        agent = await self.agent()
+        await agent.register(*self.names(0), labels=LABELS)
+        await until(lambda: all(self.published(name) for name in self.names(0)), timeout=10)
+        self.assertTrue(self.published(f"value.key31._label.h0-99.{ZONE}"))
+        agent.tunnels[0].close()
+        await until(lambda: not any(self.published(name) for name in self.names(0)), timeout=10)
+        self.assertFalse(self.published(f"value.key31._label.h0-99.{ZONE}"))
