@@ -14,9 +14,8 @@ from typing import Protocol
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
-TICK_SECONDS = (
-    0.1  # looks are gathered to multiples of it: a turn of the reactor for each would cost more than the look
-)
+# Looks are gathered to multiples of it: a turn of the event loop for each would cost ten times what the look does.
+TICK_SECONDS = 0.1
 AT_ONCE_SECONDS = 0.001  # of one turn; what is due besides is shared
 
 
