@@ -29,3 +29,13 @@ class ArchitectureTests(SynchronousTestCase):
                 ):
                     missing.append(name)
         self.assertEqual(missing, [])
+
+    def test_each_price_names_its_test(self) -> None:
+        """Each row of the table of prices ends with a file of tests that exists."""
+        text = (ROOT / "docs" / "architecture.md").read_text()
+        table = text.split("## What peers control", 1)[1].split("\n## ", 1)[0]
+        rows = [row for row in table.splitlines() if row.startswith("| ")][1:]
+        self.assertGreater(len(rows), 20)
+        for row in rows:
+            found = re.search(r"\| `(tests/[a-z_/0-9]+\.py)` \|$", row)
+            self.assertTrue(found and (ROOT / found[1]).is_file(), row)
