@@ -14,7 +14,7 @@ from warp_twisted.log_output import LogOutput
 from warp_twisted.service_options import MAX_REASON_BYTES, ServiceOptions, exit_at_end, give_up, open_log
 
 
-class Options(ServiceOptions):
+class Options(ServiceOptions[str]):
     """A service whose file is a word: `good`, `bad`, or `early`, which cannot start yet."""
 
     optParameters = [["config", "c", "service.yaml", "The file."]]
@@ -26,7 +26,7 @@ class Options(ServiceOptions):
             raise InvalidSettings(f"{path}: word: expected good, got bad")
         return word
 
-    def check_settings(self, settings: Any, source: str) -> str:
+    def check_settings(self, settings: str, source: str) -> str:
         """Say what is missing."""
         return "no token was given" if settings == "early" else ""
 

@@ -7,8 +7,9 @@ Each tap derives its `Options` from `ServiceOptions` and says how its file is re
 import atexit
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Never
+from typing import Any, ClassVar, Generic, Never, TypeVar
 
 from twisted.python.logfile import LogFile
 from twisted.python.usage import Options
@@ -17,10 +18,12 @@ from warp_base.nonblocking_writer import finish_all, stream_sink
 from warp_twisted.errors import WarpError
 from warp_twisted.log_output import LogOutput
 
+S = TypeVar("S")  # what a service's file says
+
 MAX_REASON_BYTES = 100  # twistd reads no more of it
 
 
-class ServiceOptions(Options):
+class ServiceOptions(Options, Generic[S]):
     """
     `--config FILE` and `--check`.
 
@@ -31,9 +34,9 @@ class ServiceOptions(Options):
     optFlags: ClassVar[list[list[Any]]] = [
         ["check", None, "Say whether the configuration is good, and end: 0 if it is, 1 with the reason if not."],
     ]
-    settings: Any
+    settings: S
 
-    def read_settings(self, path: str) -> Any:
+    def read_settings(self, path: str) -> S:
         """
         Read the file.
 
@@ -41,7 +44,7 @@ class ServiceOptions(Options):
         """
         raise NotImplementedError
 
-    def check_settings(self, settings: Any, source: str) -> str:
+    def check_settings(self, settings: S, source: str) -> str:
         """
         Look at what the settings point to, without connecting, listening or writing.
 
@@ -70,13 +73,13 @@ class ServiceOptions(Options):
             raise SystemExit(0)
 
 
-def give_up(twistd: Any, reason: str) -> Never:
+def give_up(twistd: Mapping[str, Any], reason: str) -> Never:
     """
     End a process that cannot start, with status 1.
 
     twistd removes its pid file after an exception, but not after this one, which prints no traceback.
 
-    :param twistd: twistd's own options, a mapping.
+    :param twistd: twistd's own options.
     :param reason: told to who started a process that went into the background.
     """
     if twistd.get("pidfile"):
@@ -98,11 +101,11 @@ def _exit(status: int) -> None:
     os._exit(status)
 
 
-def open_log(twistd: Any, log_format: str, level: str) -> LogOutput | None:
+def open_log(twistd: Mapping[str, Any], log_format: str, level: str) -> LogOutput | None:
     """
     Return where the log goes, or None when twistd was told to write it another way.
 
-    :param twistd: twistd's own options, a mapping.
+    :param twistd: twistd's own options.
     """
     if twistd.get("logger") or twistd.get("syslog"):
         return None

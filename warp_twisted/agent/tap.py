@@ -30,7 +30,7 @@ WATCH_SECONDS = 2.0
 READY_SECONDS = 60.0  # systemd hears that we are ready when a tunnel is up, or after this long without any edge
 
 
-class Options(ServiceOptions):
+class Options(ServiceOptions[AgentSettings]):
     """Options of `twistd warp-agent`."""
 
     longdesc = """

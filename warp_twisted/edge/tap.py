@@ -27,7 +27,7 @@ from warp_twisted.systemd import STOP_MARGIN_SECONDS, Systemd
 FULL_COLLECTION_AFTER = 80
 
 
-class Options(ServiceOptions):
+class Options(ServiceOptions[EdgeSettings]):
     """Options of `twistd warp-edge`."""
 
     longdesc = """
