@@ -6,6 +6,7 @@ from pathlib import Path
 from time import thread_time
 
 from twisted.internet.protocol import Protocol
+from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
 from tests.case import reactor
@@ -138,3 +139,41 @@ class HandshakeTests(TestCase):
         connected.close()
         await turn()
         self.assertEqual(self.failures, [])
+
+    async def test_ticket_comes_with_the_answer(self) -> None:
+        """A session ticket goes out with the first answer, in one segment, and the client can resume by it."""
+        self.context.options &= ~ssl.OP_NO_TICKET
+        self.context.num_tickets = 1
+        sent: list[int] = []
+
+        class Answering(Protocol):
+            def dataReceived(self, data: bytes) -> None:
+                tls = self.transport
+                assert isinstance(tls, TlsProtocol)
+                send = tls._below.writeSomeData
+                tls._below.writeSomeData = lambda data: sent.append(len(data)) or send(data)
+                tls.write(b"answer")
+
+        def let_in(transport: TlsProtocol) -> Protocol:
+            return Answering()
+
+        self.patch(self, "let_in", let_in)
+        client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        client.check_hostname = False
+        client.verify_mode = ssl.CERT_NONE
+
+        def exchange(session: ssl.SSLSession | None) -> tuple[ssl.SSLSession | None, bool | None]:
+            with (
+                socket.create_connection(("127.0.0.1", port_of(self.port))) as plain,
+                client.wrap_socket(plain, server_hostname="edge1", session=session) as secured,
+            ):
+                secured.sendall(b"ask")
+                assert secured.recv(100) == b"answer"
+                return secured.session, secured.session_reused
+
+        session, is_resumed = await deferToThread(exchange, None)
+        self.assertEqual((len(sent), is_resumed), (1, False))
+        self.assertGreater(sent[0], len(b"answer") + 100)
+        _, is_resumed = await deferToThread(exchange, session)
+        self.assertTrue(is_resumed)
+        await turn()
