@@ -59,6 +59,7 @@ class WorkerProcess(ProcessProtocol):
         self._orders = orders
         self._values = replica.ValueReader()
         self._waiting = bytearray()
+        self._is_given_up = False
         self._later: deque[Iterator[replica.Order]] = deque()
         self._telling: Deferred[Any] | None = None
         self._resumed: Deferred[None] | None = None
@@ -107,7 +108,7 @@ class WorkerProcess(ProcessProtocol):
 
         :param is_long: whether there are many values, which are then told in slices; what comes after them waits.
         """
-        if self.pid is None:
+        if self.pid is None or self._is_given_up:
             return
         if is_long or self._telling is not None:
             self._later.append(orders)
@@ -125,6 +126,8 @@ class WorkerProcess(ProcessProtocol):
 
     def _replace(self) -> None:
         self._log.error("worker {pid} does not read, and is replaced", pid=self.pid)
+        self._is_given_up = True  # until its successor begins: nothing is kept for it, however long it takes to end
+        self._waiting.clear()
         self._later.clear()
         self._kill()
 
@@ -151,6 +154,7 @@ class WorkerProcess(ProcessProtocol):
         """Tell a new worker all it must know."""
         self._values = replica.ValueReader()
         self._paused = False
+        self._is_given_up = False
         self._waiting = bytearray()
         self._process.pipes[0].registerProducer(self, True)
         self.send(self._orders(), is_long=True)
