@@ -1,8 +1,8 @@
 """
 Listeners as settings name them: Twisted endpoint strings, made into endpoints or refused with the key's path.
 
-Whoever listens and whoever only checks a file ask here, so that a text that passes the check can be listened on as
-far as its words go; whether the port is free is known only by trying.
+The code that listens and the code that only checks a file both ask here, so that a text that passes the check can be
+listened on as far as its words go; whether the port is free is known only by trying.
 """
 
 import re

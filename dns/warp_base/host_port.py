@@ -1,7 +1,7 @@
 """
 Reading and writing `host:port`, where the host may be an IPv6 address.
 
-Pure, and only about the form: what a host may be, and which ports are allowed, is decided by whoever asks.
+Pure, and only about the form: what a host may be, and which ports are allowed, is the caller's to decide.
 """
 
 MAX_PORT = 65535

@@ -1,7 +1,7 @@
 """
 The socket on which systemd hears how a service is doing (sd_notify(3)): datagrams of `KEY=value` lines.
 
-What is said, and when, is decided by each service. The environment is read by whoever starts it.
+What is said, and when, is decided by each service. The environment is read by the program that starts it.
 """
 
 import socket

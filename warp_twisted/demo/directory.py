@@ -26,7 +26,7 @@ class DemoDirectory:
 
     def __init__(self, base: Path | None = None) -> None:
         self.path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=base))
-        # Locked before it has its name: whoever finds the file finds it locked.
+        # Locked before it has its name: a process that finds the file finds it locked.
         unnamed = self.path / f".{LOCK}"
         self._lock = os.open(unnamed, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -65,7 +65,7 @@ def load_authority(settings: EdgeSettings, now: float) -> EdgeAuthority:
         issue_edge(authority.issuer, new_key().public_key(), [hostname], addresses, utc(now))
     except BadRequest as error:
         raise InvalidSettings(
-            f"zone: {error}; agents would not trust this edge. Correct the zone, or make ca.certificate anew for it"
+            f"zone: {error}; agents would not trust this edge. Correct the zone, or issue a new ca.certificate for it"
         ) from error
     except CaError as error:
         raise InvalidSettings(f"ca.certificate: {ca.certificate}: {error}; make a new one") from error

@@ -39,7 +39,7 @@ class Listeners:
     """
     The open listeners of one edge.
 
-    :ivar ports: where they listen; kept up by whoever opens them.
+    :ivar ports: where they listen; updated when one is opened.
     """
 
     _log = Logger()

@@ -2,7 +2,7 @@
 Where a message body ends, and the chunked coding both ways.
 
 A reader takes bytes as they come and returns the payload among them at once; nothing is held back but an
-unfinished chunk-size line or trailer section, both bounded. What is passed on is coded anew, so no chunk
+unfinished chunk-size line or trailer section, both bounded. What is passed on is encoded again, so no chunk
 extension, odd size or stray line end of one side is ever seen by the other. RFC 9112 §6 and §7.
 """
 
@@ -33,7 +33,7 @@ _EXTENSIONS = re.compile(
 )
 _MAX_CHUNK_LINE = 1_024
 _TRAILERS = re.compile(FIELD_LINES)
-# Readers that merge trailers into the head would frame the message anew; nobody honest sends these.
+# Readers that merge trailers into the head would change the framing; honest peers do not send these.
 _NEVER_TRAILERS = frozenset({b"content-length", b"transfer-encoding"})
 # RFC 9110 §6.5.1: no trailer may speak of framing, routing, authentication or how the head was to be read.
 _NOT_IN_TRAILERS = frozenset(
@@ -93,7 +93,7 @@ class LengthReader:
 
 
 class UntilCloseReader:
-    """A response body that ends where its connection does; whoever sees the end sets `complete`."""
+    """A response body that ends where its connection does; the caller sets `complete` at the end."""
 
     __slots__ = ("complete", "trailers")
 

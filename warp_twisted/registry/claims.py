@@ -119,7 +119,7 @@ class Claims:
         Claim a value.
 
         :returns: the claim, and a Deferred that fires after one attempt to write it, successful or not; a failed one
-            is repeated by and by.
+            is repeated later.
         """
         claim = Claim(self, value)
         self._claims.add(claim)

@@ -1,5 +1,5 @@
 """
-The registry's content in this process: read once, kept current by a watch, and told to whoever asks for changes.
+The registry's content in this process: read once, kept current by a watch, and reported to subscribers.
 
 Whatever decides by what the registry knows reads the mirror, never the store, so nothing on the data path waits.
 When the store is away the last content stays, and `is_current` says that it may be old.

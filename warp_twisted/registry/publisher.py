@@ -25,7 +25,7 @@ class Publisher:
 
     What little a single registration changes is done at once, larger work in slices.
 
-    :param slices: runs the work; its budget should leave as much to whoever serves the records.
+    :param slices: runs the work; its budget should leave as much time for the DNS server.
     """
 
     _log = Logger()

@@ -2,7 +2,7 @@
 TLS handshakes that were begun, in turns: each costs a millisecond, so a crowd of them must not hold the event loop.
 
 One queue serves all ports of a process. A step of a handshake is taken at once as long as this turn's have not used up
-their time; the others wait, one network's behind the other's, so that whoever begins thousands waits for themselves.
+their time; the others wait, one network's behind the other's, so a peer that begins thousands waits behind its own.
 """
 
 from collections import OrderedDict, deque

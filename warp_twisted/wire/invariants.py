@@ -1,7 +1,7 @@
 """
 What is always true of a connection between two calls: the sums and copies that the hot path keeps agree.
 
-Nothing here runs in production; the fuzz tests call `check_connection` after every step, and so may whoever hunts an
+Nothing here runs in production; the fuzz tests call `check_connection` after every step, and so may anyone who hunts an
 error. It looks into the private parts of this room's objects, and only at them.
 """
 

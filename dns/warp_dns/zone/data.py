@@ -18,7 +18,7 @@ from warp_dns.message.records import NS, SOA, RRset, check_together, soa_minimum
 from warp_dns.zone.packed import unpack
 
 _OWNERS_PER_SHARD = 64  # when a zone is laid out; copying a dict of 1,000 owners still costs only some 8 µs
-_GROWTH = 16  # times as many owners, then the zone is laid out anew
+_GROWTH = 16  # times as many owners, then the zone is laid out again
 _MIN_SHARDS = 256
 _MAX_SHARDS = 65536
 

@@ -5,8 +5,8 @@ Its states are `lifecycle`; here a tunnel's events become the machine's inputs, 
 
 When any other link of the agent comes up, the waiting ones try at once (`hasten`), because then the network is back.
 
-When the edge drains, or the agent moves a tunnel, the link dials anew and the old tunnel serves on until the new one is
-up (`draining`). The new one then has the other of the link's two slot numbers, so that its registration does not
+When the edge drains, or the agent moves a tunnel, the link dials again and the old tunnel serves on until the new one
+is up (`draining`). The new one then has the other of the link's two slot numbers, so that its registration does not
 replace the old while requests are on it.
 """
 

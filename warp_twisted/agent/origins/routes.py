@@ -45,7 +45,7 @@ class OriginState:
 
     :ivar access: how it is reached.
     :ivar last: how the last attempt to reach it ended, None before the first.
-    :ivar probe: an attempt of ours that is under way.
+    :ivar probe: the attempt to connect that is under way.
     :ivar routes: those that are offered and lead to it.
     """
 
@@ -75,7 +75,7 @@ class Route:
         self._dial_ended = dial_ended
 
     def health(self) -> OriginHealth:
-        """Return what the edge is told of the origin."""
+        """Return the origin's health as the edge hears it."""
         last = self.origin.last
         detail = last.detail if last is not None else ""
         return OriginHealth(route_id=self.offer.id, healthy=self.origin.is_healthy, detail=detail)

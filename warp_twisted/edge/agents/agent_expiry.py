@@ -1,7 +1,7 @@
 """
 Forgetting agents that are gone: the record of an agent is kept while it can come back, and some time more.
 
-An agent whose certificate has ended cannot have a tunnel, nor be renewed; it enrolls anew under another id. Without
+An agent whose certificate has ended cannot have a tunnel, nor be renewed; it enrolls again under another id. Without
 this, machines that come and go would leave a record each for ever. Revocations are not touched: they are few, made by
 hand, and must outlive every certificate. It decides only what is old; that is looked for in small batches.
 """
@@ -75,7 +75,7 @@ class AgentExpiry:
                     stamped = replace(agent, expires_at=now + self._agent_lifetime())
                     await self._change(agent, Put(agent.key, encode(stamped)))
         except RegistryError:
-            pass  # whoever holds leases in it says so
+            pass  # logged by `registry.claims`
         if removed:
             self._log.info("{count} agents were forgotten, 30 days after their certificates ended", count=removed)
 

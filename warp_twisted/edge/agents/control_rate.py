@@ -2,7 +2,7 @@
 How many control messages one agent may send, and how many names it may have changed: two token buckets for each agent.
 
 What a message costs the edge is not what it costs the agent: a certificate is signed, the registry is written, a line
-is logged, each name of each hostname is published anew. An agent that means well sends a few messages a minute, and one
+is logged, each name of each hostname is published again. An honest agent sends a few messages a minute, and one
 for each route when all its origins go down at once. The buckets are the agent's and not the tunnel's, so that a new
 tunnel is no new bucket.
 """

@@ -196,7 +196,7 @@ class Enrollment:
             await self._store.transact([Expect(record.key, item.modified)], [Put(record.key, encode(renewed))])
 
     def _not_noted(self, failure: Failure) -> None:
-        failure.trap(RegistryError)  # that it is away is said by whoever holds leases in it; the next renewal notes it
+        failure.trap(RegistryError)  # logged by `registry.claims`; the next renewal notes it
 
     def _issue(self, agent: Agent, csr_pem: str) -> str:
         issuer = self._authority.issuer

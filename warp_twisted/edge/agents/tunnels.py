@@ -388,7 +388,7 @@ class EdgeTunnels:
 
 
 def _refusal(error: EdgeError) -> OfferRefused:
-    """Return what an agent is told of an error: the route table's say only what is wrong."""
+    """Return the refusal that an agent hears for an error."""
     return error if isinstance(error, OfferRefused) else OfferRefused("not_allowed", str(error))
 
 

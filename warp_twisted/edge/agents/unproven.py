@@ -3,7 +3,7 @@ Who has connected and proven nothing yet, by network, and who makes room when th
 
 A connection that says nothing costs its sender nothing, so a plain limit would let a few addresses lock out every
 agent. When there is no room the oldest connection of the network that has most goes, and a part of the room is kept
-for networks from which agents came lately. Pure: whoever asks closes what has to go.
+for networks from which agents came lately. Pure: the caller closes what has to go.
 """
 
 from collections import OrderedDict

@@ -119,7 +119,7 @@ class ConnectionCounts:
 
 
 def plain_address(address: str) -> str:
-    """Return an address without an IPv6 zone, and an IPv4 address in IPv6 clothes as IPv4."""
+    """Strip the IPv6 zone from an address, and map IPv4-mapped IPv6 addresses to IPv4."""
     if ":" not in address:
         return address
     parsed = ip_address(address.partition("%")[0])

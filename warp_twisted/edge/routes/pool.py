@@ -3,7 +3,7 @@ Streams to origins, kept for the next request.
 
 `Member` is one tunnel that may serve one route; it opens streams and keeps those that are idle, last used first.
 `OriginStream` is one stream with what outlives a request on it: the reader of its responses, and whether the
-origin was reached. It knows nothing of visitors; whoever borrows it is the receiver of the stream until giving it
+origin was reached. It knows nothing of visitors; the borrower is the receiver of the stream until giving it
 back with `release` or `discard`. An idle stream on which the origin speaks is cut: those bytes belong to nobody. Nor
 do those of a used stream that left its agent before it had heard of the next request: `stream.peer_heard` is False.
 """

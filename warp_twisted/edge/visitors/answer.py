@@ -2,7 +2,7 @@
 What a visitor is answered: the origin's response, or a page of the edge's own.
 
 An `Answer` takes the origin's bytes as they come, reads them as strictly as requests are read, and writes to the
-visitor at once what may be passed on; what arrived whole goes out in one write. The framing is made anew for the
+visitor at once what may be passed on; what arrived whole goes out in one write. The framing is rebuilt for the
 visitor: a body without a length is chunked for HTTP/1.1 and ends with the connection for HTTP/1.0. Whether to try
 again, and what becomes of the stream, is `exchange`'s.
 """

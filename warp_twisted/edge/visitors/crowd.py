@@ -1,7 +1,7 @@
 """
 All visitors of this edge: what their connections share, the one sweep over all time-outs, and the edge's drain.
 
-Nothing here reads settings: whoever builds it passes limits and time-outs, and may replace them while it runs.
+Nothing here reads settings: its builder passes limits and time-outs, and may replace them while it runs.
 """
 
 import itertools
