@@ -28,8 +28,8 @@ class Registered:
     """
     When the tunnels of a swarm were registered, on time.monotonic's clock.
 
-    :param failed_dials: how often nobody answered in time and the agent dialled again.
-    :param times: for each tunnel, in the order of acceptance: dialled, hello sent, accepted.
+    :param failed_dials: how often nobody answered in time and the agent dialed again.
+    :param times: for each tunnel, in the order of acceptance: dialed, hello sent, accepted.
     """
 
     began_at: float
@@ -43,7 +43,7 @@ class Registered:
 
     def with_handshake(self) -> list[float]:
         """List the seconds from each dial to the acceptance."""
-        return [accepted - dialled for dialled, _, accepted in self.times]
+        return [accepted - dialed for dialed, _, accepted in self.times]
 
     def without_handshake(self) -> list[float]:
         """List the seconds from each hello to the acceptance: what the edge takes to publish."""

@@ -51,7 +51,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     :ivar hostnames: for each agent, what it serves.
     :ivar tunnels: how many each agent opens.
     :ivar times_file: written when all are registered: for each tunnel, in the order in which they were accepted, when
-        it was dialled, when its handshake was done and its hello sent, and when the edge's acceptance came.
+        it was dialed, when its handshake was done and its hello sent, and when the edge's acceptance came.
     """
 
     port: int
@@ -120,10 +120,10 @@ class _Swarm:
                 await member.accepted
                 return
 
-    def accepted(self, dialled_at: float, greeted_at: float) -> None:
+    def accepted(self, dialed_at: float, greeted_at: float) -> None:
         """Count a tunnel that the edge accepted."""
         now = time.monotonic()
-        self._times.append((dialled_at, greeted_at, now))
+        self._times.append((dialed_at, greeted_at, now))
         count = len(self._times)
         if count == len(self._plan.agents) * self._plan.tunnels:
             Path(self._plan.times_file).write_bytes(msgspec.json.encode(self._times))
@@ -142,12 +142,12 @@ class _Swarm:
 class _Member:
     """The delegate of one tunnel."""
 
-    __slots__ = ("_dialled_at", "_greeted_at", "_hello", "_swarm", "accepted")
+    __slots__ = ("_dialed_at", "_greeted_at", "_hello", "_swarm", "accepted")
 
     def __init__(self, swarm: _Swarm, hello: Hello) -> None:
         self._swarm = swarm
         self._hello = hello
-        self._dialled_at = time.monotonic()
+        self._dialed_at = time.monotonic()
         self._greeted_at = 0.0
         self.accepted: Deferred[None] = Deferred()
 
@@ -159,7 +159,7 @@ class _Member:
     def control_received(self, tunnel: TunnelProtocol, message: ControlMessage) -> None:
         """Note that the edge accepted, or complain."""
         if isinstance(message, Accepted):
-            self._swarm.accepted(self._dialled_at, self._greeted_at)
+            self._swarm.accepted(self._dialed_at, self._greeted_at)
             self.accepted.callback(None)
         elif isinstance(message, Refused):
             self._swarm.fail(f"{message.code}: {message.reason}")

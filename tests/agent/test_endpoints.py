@@ -78,7 +78,7 @@ class TcpEndpointTests(SynchronousTestCase):
     """Which endpoint a host gets."""
 
     def test_by_host(self) -> None:
-        """Literals are dialled directly, localhost by both loopback addresses, names through the resolver."""
+        """Literals are dialed directly, localhost by both loopback addresses, names through the resolver."""
         reactor = MemoryReactorClock()
         for host, kind in {
             "10.0.0.1": TCP4ClientEndpoint,

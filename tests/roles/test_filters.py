@@ -53,7 +53,7 @@ class FleetTests(SynchronousTestCase):
         )
 
     def test_tunnel_ports(self) -> None:
-        """Each edge is dialled at its first address and its own port; IPv6 is bracketed."""
+        """Each edge is dialed at its first address and its own port; IPv6 is bracketed."""
         addresses = {"edge1": ["192.0.2.1", "2001:db8::1"], "edge2": ["2001:db8::2"]}
         hostvars = {"edge1": {}, "edge2": {"warp_edge_tunnel_port": 7845}}
         found = _FLEET["warp_tunnel_ports"](["edge1", "edge2"], addresses, hostvars)

@@ -2,7 +2,7 @@
 A visitor of the demo: asks DNS, and speaks HTTP, HTTPS, WebSocket and event streams to the edge on loopback.
 
 `warp demo --check` looks through its eyes, so it uses clients that share no code with the edge or the DNS server.
-The edge is dialled at 127.0.0.1 whatever the hostname is, since not every machine resolves `*.localhost`.
+The edge is dialed at 127.0.0.1 whatever the hostname is, since not every machine resolves `*.localhost`.
 """
 
 import shutil

@@ -1,7 +1,7 @@
 """
 What can be known of an edge.yaml before the edge starts: the files and names that it points to, and its listeners.
 
-Nothing is listened on, dialled or written. The edge itself begins with the same looks, so a configuration that passes
+Nothing is listened on, dialed or written. The edge itself begins with the same looks, so a configuration that passes
 fails at the start only for what cannot be known before, such as a port that is taken.
 """
 

@@ -65,7 +65,7 @@ def verify_name(certificate: x509.Certificate | None, name: str) -> None:
     """
     Check that a certificate is for a name (RFC 9525).
 
-    :param name: the hostname or IP address that was dialled.
+    :param name: the hostname or IP address that was dialed.
     :raises PeerNotTrusted: if it is not.
     """
     if certificate is None:

@@ -215,7 +215,7 @@ async def enroll(
 
 
 class _QuietFactory(Factory):
-    """Does not log the start and stop of each dialling, as `connectProtocol` would."""
+    """Does not log the start and stop of each dialing, as `connectProtocol` would."""
 
     noisy = False
 

@@ -59,7 +59,7 @@ class TlsProtocol(Protocol):
     The protocol of the TCP transport, and the transport of the protocol above.
 
     :param context: what we show and what we trust.
-    :param is_server: whether the peer dialled.
+    :param is_server: whether the peer dialed.
     :param server_name: sent as SNI by a client, unless it is an IP address or None.
     :param secured: called with this transport after the handshake; returns the protocol to run on it, or raises a
         `WarpError` if the peer may not go on.

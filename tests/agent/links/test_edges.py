@@ -87,7 +87,7 @@ class FindTests(SynchronousTestCase):
 
 
 class ChooseTests(SynchronousTestCase):
-    """Which edge is dialled next."""
+    """Which edge is dialed next."""
 
     def test_spread(self) -> None:
         """Tunnels go to the edges that have the fewest."""
@@ -98,7 +98,7 @@ class ChooseTests(SynchronousTestCase):
         self.assertEqual(Counter(in_use), {A: 2, B: 2})
 
     def test_failed_edges_come_last(self) -> None:
-        """An edge that failed is dialled only if there is no other, until some time has passed or it answered."""
+        """An edge that failed is dialed only if there is no other, until some time has passed or it answered."""
         edges = Edges()
         edges.failed(A, 0.0)
         self.assertEqual(edges.choose([[A, B]], [B, B, B], 1.0), B)
@@ -109,7 +109,7 @@ class ChooseTests(SynchronousTestCase):
         self.assertEqual(edges.choose([[A, B]], [B], 101.0), A)
 
     def test_fallback(self) -> None:
-        """Edges of a worse source are dialled only while none of the better ones answers."""
+        """Edges of a worse source are dialed only while none of the better ones answers."""
         edges = Edges()
         self.assertEqual(edges.choose([[A], [B]], [A, A, A], 0.0), A)
         edges.failed(A, 0.0)

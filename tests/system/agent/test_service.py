@@ -106,7 +106,7 @@ class TunnelTests(LifecycleTestCase):
         await self.assert_serves(other)
 
     async def test_follows_what_edges_say(self) -> None:
-        """Edges that an edge names are dialled too, and remembered for the next start."""
+        """Edges that an edge names are dialed too, and remembered for the next start."""
         other = self.second_edge()
         self.edge.edges = [f"127.0.0.1:{self.edge.port}", f"127.0.0.1:{other.port}", "no address"]
         agent = await self.start(self.echo, tunnels=1)
@@ -168,7 +168,7 @@ class TunnelTests(LifecycleTestCase):
         await self.assert_serves(self.edge)
 
     async def test_certificate_has_run_out(self) -> None:
-        """An agent whose certificate has ended says what to do, instead of dialling for ever."""
+        """An agent whose certificate has ended says what to do, instead of dialing for ever."""
         self.agent_now = 4e9
         agent = await self.begin(self.echo)
         error = await self.assert_fails(agent.when_refused(), AgentRefused)

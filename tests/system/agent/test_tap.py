@@ -150,7 +150,7 @@ class TwistdTests(AgentProgramTestCase):
         self.assertEqual(status, 503)
 
     async def test_check(self) -> None:
-        """--check judges a file without dialling or writing anything."""
+        """--check judges a file without dialing or writing anything."""
         good = self.run_program(twistd_agent(self.write("[{service: hello-world}]"), "--check"))
         self.assertEqual(await good.exited, 0)
         self.assertIn("agent.yaml: good", good.output)

@@ -265,7 +265,7 @@ class LeaseTests(LiveEdgeTestCase):
         self.assertLess(sorted(times)[-2], 0.1)
 
     async def test_restart(self) -> None:
-        """Agents and tokens are known after a restart; tunnels are not, until they are dialled again."""
+        """Agents and tokens are known after a restart; tunnels are not, until they are dialed again."""
         agent = await self.agent()
         await agent.register(f"app.{ZONE}")
         spare = parse_token(await new_token(self.node))

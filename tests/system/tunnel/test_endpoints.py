@@ -1,4 +1,4 @@
-"""Dialling an edge on loopback, with certificates that are good and with every kind that is not."""
+"""Dialing an edge on loopback, with certificates that are good and with every kind that is not."""
 
 import socket
 from pathlib import Path
@@ -205,7 +205,7 @@ class EndpointTests(TestCase):
         await self.close(tunnel)
 
     async def test_address_can_be_verified(self) -> None:
-        """An edge that is dialled by IP address is checked against the address in its certificate."""
+        """An edge that is dialed by IP address is checked against the address in its certificate."""
         self.listen()
         tunnel = await self.dial(name="127.0.0.1")
         self.assertEqual((tunnel.outcome, self.agent.opened), (None, [tunnel]))
@@ -291,10 +291,10 @@ class EndpointTests(TestCase):
         leaf = self.authority.leaf("agent1")
         context = agent_context(root_pem=self.authority.root_pem, chain_file=leaf.chain_file, key_file=leaf.key_file)
         context.set_alpn_protocols(["h2"])
-        dialled = dial(
+        dialed = dial(
             self.endpoint, "edge1.example.org", context=context, delegate=self.agent, reactor=reactor, turn=self.turn
         )
-        await self.assertFailure(dialled, NoCommonProtocol, HandshakeFailed)
+        await self.assertFailure(dialed, NoCommonProtocol, HandshakeFailed)
         await self.is_refused
 
     async def test_silent_client_is_hung_up_on(self) -> None:
@@ -328,13 +328,13 @@ class EndpointTests(TestCase):
         self.assertEqual(self.listener.handshakes, 0)
 
     async def test_nobody_listens(self) -> None:
-        """Dialling a port where nobody listens fails with Twisted's error."""
+        """Dialing a port where nobody listens fails with Twisted's error."""
         self.listen()
         await maybeDeferred(self.port.stopListening)
         await self.assertFailure(self.dial(), ConnectError)
 
     async def test_edge_that_says_nothing(self) -> None:
-        """An edge that does not shake hands in time is given up; so is one whose dialling is cancelled."""
+        """An edge that does not shake hands in time is given up; so is one whose dialing is cancelled."""
         self.listen()
         silence = _Silence()
         port = serve(lambda: silence)
@@ -343,19 +343,19 @@ class EndpointTests(TestCase):
         await self.assertFailure(self.dial(handshake_seconds=0.05), HandshakeTimedOut)
         await silence.is_lost
         silence = _Silence()
-        dialling = self.dial()
+        dialing = self.dial()
         await silence.has_heard
-        dialling.cancel()
-        await self.assertFailure(dialling, CancelledError)
+        dialing.cancel()
+        await self.assertFailure(dialing, CancelledError)
         await silence.is_lost
         self.assertEqual(self.agent.opened, [])
 
     async def test_cancelled_at_once(self) -> None:
-        """Dialling that is cancelled before it is connected leaves nothing behind."""
+        """Dialing that is cancelled before it is connected leaves nothing behind."""
         self.listen()
-        dialling = self.dial()
-        dialling.cancel()
-        await self.assertFailure(dialling, CancelledError)
+        dialing = self.dial()
+        dialing.cancel()
+        await self.assertFailure(dialing, CancelledError)
 
     async def test_enrollments_are_limited(self) -> None:
         """A peer above the number of enrollments allowed is hung up on, and one that ends makes room."""
