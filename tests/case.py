@@ -6,6 +6,7 @@ Trial awaits what `setUp` returns, but inherits its signature from the standard 
 nothing; so a coroutine gets a name of its own here.
 """
 
+import gc
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import cast
@@ -15,6 +16,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
+from warp_base.collector import freeze
 from warp_base.reactor import Reactor, as_reactor
 
 reactor: Reactor = as_reactor(installed)
@@ -34,6 +36,17 @@ class AsyncTestCase(TestCase):
     def clean_up_with(self, function: Callable[[], Coroutine[Deferred[object], object, object]]) -> None:
         """Await a coroutine function after the test, as `addCleanup` does for what returns a Deferred."""
         self.addCleanup(lambda: Deferred.fromCoroutine(function()))
+
+
+def spare_old_objects_of(case: TestCase) -> None:
+    """
+    Keep the garbage collector off what is there now until the test ends, as services do from their start.
+
+    For tests of how long a turn takes: a full collection looks at all that the tests before them have left.
+    """
+    case.addCleanup(gc.set_threshold, *gc.get_threshold())
+    case.addCleanup(gc.unfreeze)
+    freeze()
 
 
 async def until(holds: Callable[[], bool], timeout: float = 10.0) -> float:

@@ -30,10 +30,11 @@ def spare_old_objects(reactor: RunsCalls, full_after: int = NEVER) -> None:
     :param full_after: collections of the middle generation until a full one of what came later; a program whose
         connections leave reference cycles needs one now and then.
     """
-    reactor.callWhenRunning(partial(_freeze, full_after))
+    reactor.callWhenRunning(partial(freeze, full_after))
 
 
-def _freeze(full_after: int) -> None:
+def freeze(full_after: int = NEVER) -> None:
+    """Collect once, and never again what is there now; the parameter is that of `spare_old_objects`."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(YOUNG_OBJECTS, MIDDLE_COLLECTIONS, full_after)

@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
-from tests.case import reactor
+from tests.case import reactor, spare_old_objects_of
 from tests.dns.helpers import question
 from tests.system.dns.asking import UdpClient
 from warp_dns import DnsServer, ServedZone, ServerSettings, TcpSettings, TransferSettings, ZoneSettings
@@ -28,6 +28,7 @@ class InputsTests(TestCase):
 
     def setUp(self) -> None:
         """Serve."""
+        spare_old_objects_of(self)
         self.path = Path(self.mktemp())
         self.write(1, "192.0.2.1")
         zone = ZoneSettings(name=ZONE, master_file=str(self.path), transfer=TransferSettings(networks=["127.0.0.0/8"]))

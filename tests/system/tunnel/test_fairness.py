@@ -11,7 +11,7 @@ from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
-from tests.case import reactor
+from tests.case import reactor, spare_old_objects_of
 from tests.system.tunnel.authority import Authority
 from tests.system.tunnel.loopback import listen, port_of, turn, until
 from warp_twisted.testing import RecordingDelegate, RecordingReceiver
@@ -41,6 +41,7 @@ class FairnessTests(TestCase):
     timeout = 60
 
     def setUp(self) -> None:
+        spare_old_objects_of(self)
         directory = Path(self.mktemp()).absolute()
         directory.mkdir()
         authority = Authority(directory)

@@ -9,7 +9,7 @@ from twisted.internet.protocol import Protocol
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
-from tests.case import reactor
+from tests.case import reactor, spare_old_objects_of
 from tests.system.tunnel.authority import Authority
 from tests.system.tunnel.loopback import port_of, serve, turn, until
 from warp_twisted.errors import WarpError
@@ -26,6 +26,7 @@ class HandshakeTests(TestCase):
     timeout = 60
 
     def setUp(self) -> None:
+        spare_old_objects_of(self)
         directory = Path(self.mktemp())
         directory.mkdir()
         authority = Authority(directory)

@@ -16,7 +16,7 @@ from twisted.trial.unittest import TestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
-from tests.case import reactor
+from tests.case import reactor, spare_old_objects_of
 from tests.system.tunnel.authority import Authority
 from tests.system.tunnel.loopback import endpoint_of, serve, turn, until
 from warp_twisted.errors import WarpError
@@ -87,6 +87,7 @@ class TlsTests(TestCase):
     timeout = 20
 
     def setUp(self) -> None:
+        spare_old_objects_of(self)
         directory = Path(self.mktemp())
         directory.mkdir()
         authority = Authority(directory)
