@@ -37,8 +37,8 @@ ALIASES = {
 _BYTE_PIPE = "the agent passes bytes on unread; "
 _POOL = "idle connections are kept by the edge, see timeouts in edge.yaml"
 REFUSED = {
-    "httpHostHeader": _BYTE_PIPE + "rewrite the Host header with a rule at the edge",
-    "http_host_header": _BYTE_PIPE + "rewrite the Host header with a rule at the edge",
+    "httpHostHeader": _BYTE_PIPE + "let the application accept the public hostname",
+    "http_host_header": _BYTE_PIPE + "let the application accept the public hostname",
     "disableChunkedEncoding": _BYTE_PIPE + "it never changes the coding of a body",
     "http2Origin": _BYTE_PIPE + "the edge speaks HTTP/1.1 to origins",
     "keepAliveConnections": _POOL,
@@ -46,8 +46,8 @@ REFUSED = {
     "tcpKeepAlive": _POOL,
     "tlsTimeout": "connect_timeout covers the TLS handshake too",
     "noHappyEyeballs": "both address families are always tried",
-    "access": "visitors are authenticated by the edge's policy",
-    "ipRules": "visitors' addresses are judged by the edge's policy",
+    "access": "neither edge nor agent authenticates visitors; the application must",
+    "ipRules": "neither edge nor agent filters visitors' addresses; use a firewall at the edge",
 }
 
 _ENROLLS = "not needed: the agent is known by the certificate that it gets for its join token (token_file)"

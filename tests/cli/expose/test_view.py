@@ -193,3 +193,14 @@ class EventTests(SynchronousTestCase):
         text = written.getvalue()
         for part in ("enrolled as agent a-1", "settings refused", "app.warp.example", "a [line]"):
             self.assertIn(part, text)
+
+    def test_narrow_screen(self) -> None:
+        """However narrow the terminal is, each URL stands whole in a line of its own, once."""
+        written = io.StringIO()
+        screen = Screen(Console(file=written, force_terminal=True, width=40))
+        published = [event for event in EVERY_EVENT if isinstance(event, events.Published)]
+        for event in published * 4:
+            screen.tell(event)
+        screen.close()
+        line = "http://app.warp.example:8080 -> http://localhost:3000"
+        self.assertEqual(written.getvalue().count(line), 1)

@@ -27,9 +27,7 @@ KINDS: Mapping[str, Callable[[str, OriginRequest], Origin]] = {
 }
 
 _HINTS = {
-    "ssh": "write tcp://host:22",
-    "rdp": "write tcp://host:3389",
-    "smb": "write tcp://host:445",
+    **dict.fromkeys(("ssh", "rdp", "smb"), "visitors are served HTTP only"),
     "bastion": "the agent serves only the origins that its ingress rules name",
     "socks-proxy": "the agent serves only the origins that its ingress rules name",
     "ws": "write http://; WebSocket upgrades pass through",

@@ -122,8 +122,8 @@ def picture_of(agent: "AgentService", reasons: Mapping[int, str]) -> Picture:
 def draw(picture: Picture) -> RenderableType:
     """Draw a picture for a terminal."""
     routes = plain_table()
-    routes.add_column("URL", overflow="fold")
-    routes.add_column("ORIGIN", overflow="fold")
+    routes.add_column("URL", no_wrap=True, overflow="ellipsis")
+    routes.add_column("ORIGIN", no_wrap=True, overflow="ellipsis")
     add_numbers(routes, "REQUESTS", "ERRORS", "OPEN", "IN", "OUT", "RESPONSE")
     problems: dict[str, Text] = {}
     for route in picture.routes:
@@ -206,6 +206,7 @@ class Screen(LivePicture):
 
     def __init__(self, console: Console) -> None:
         self._reasons: dict[int, str] = {}
+        self._published: set[str] = set()
         self._agent: AgentService | None = None
         super().__init__(console, Text("connecting…", "dim"))
 
@@ -213,7 +214,12 @@ class Screen(LivePicture):
         """Note why tunnels are down, and print what the picture does not show."""
         if isinstance(event, TunnelDown):
             self._reasons[event.tunnel] = event.reason
-        elif not isinstance(event, TunnelUp | Published | Draining | Stopped | OriginChanged):
+        elif isinstance(event, Published):  # as lines of their own: a narrow table cuts URLs, which people copy
+            for line in sentence(event):
+                if line not in self._published:
+                    self._published.add(line)
+                    self.say(line)
+        elif not isinstance(event, TunnelUp | Draining | Stopped | OriginChanged):
             for line in sentence(event):
                 self.say(line)
         if self._agent is not None:

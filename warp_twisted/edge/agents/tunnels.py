@@ -356,7 +356,8 @@ class EdgeTunnels:
         self.registrations.counts.count_refusal(refusal.code)
         self._log.info(
             "agent {agent} at {peer} is refused: {reason}",
-            agent=peer.identity.id if peer.identity else "?", peer=peer.protocol.peer, reason=refusal.reason,
+            agent=peer.identity.id if peer.identity else "?", peer=getattr(peer.protocol.peer, "host", "?"),
+            reason=refusal.reason,
         )  # fmt: skip
         peer.protocol.send_control(Refused(code=refusal.code, reason=refusal.reason, retry=refusal.retry))
         peer.protocol.close(code, refusal.reason)
