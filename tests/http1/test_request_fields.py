@@ -30,7 +30,9 @@ class RequestFieldsTests(SynchronousTestCase):
         found, kept = sort_fields(lines)
         self.assertEqual(found, {"host": [b" a"], "accept": [b" b"]})
         self.assertEqual(kept, [b"X-A: 1", b"Accept: b", b"X_Own: f"])
-        self.assert_refused(refusals.SHADOW_FIELD, sort_fields, [b"Content_Length: 5"])
+        for name in (b"Content_Length", b"Content.Length", b"Transfer~Encoding"):
+            self.assert_refused(refusals.SHADOW_FIELD, sort_fields, [name + b": 5"])
+        self.assertEqual(sort_fields([b"X.Forwarded.For: a", b"X~Real~IP: b", b"My.Own: c"]), ({}, [b"My.Own: c"]))
 
     def test_may_differ(self) -> None:
         """Values may differ unseen only where they mean nothing here; Accept is noted by the reader itself."""

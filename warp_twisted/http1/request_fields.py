@@ -3,9 +3,12 @@ The fields of a request that mean something to the edge: what becomes of each, a
 
 `request` reads a head; this module knows fields one by one. What it does not name is passed on untouched.
 
-Field names with an underscore pass, except where CGI and WSGI (which fold '-' and '_' together) would take one
-for a field the edge speaks for: such a twin of a framing field is refused, a twin of a forwarding field dropped.
+Field names with '_' or other unusual characters pass, except where an origin that folds them to '-' (CGI and WSGI do
+so with '_', some servers with all of them) would take one for a field the edge speaks for: such a twin of a framing
+field is refused, a twin of a forwarding field dropped.
 """
+
+import re
 
 from warp_twisted.http1.body import CHUNKED
 from warp_twisted.http1.grammar import OPTIONAL_WHITESPACE, parse_length, spellings
@@ -47,6 +50,7 @@ _PLAIN = spellings(
     *(b"Sec-Fetch-User", b"Upgrade-Insecure-Requests", b"X-Requested-With"),
 )
 _FORWARDED = b"x-forwarded-"
+_unusual = re.compile(rb"[^a-z0-9-]")
 
 
 def sort_fields(lines: list[bytes]) -> tuple[dict[str, list[bytes]], list[bytes]]:
@@ -61,7 +65,7 @@ def sort_fields(lines: list[bytes]) -> tuple[dict[str, list[bytes]], list[bytes]
         name = name.lower()
         use = _USES.get(name)
         if use is None:
-            if name.startswith(_FORWARDED) or (b"_" in name and _is_dropped_shadow(name)):
+            if name.startswith(_FORWARDED) or (_unusual.search(name) and _is_dropped_shadow(name)):
                 continue
             kept.append(line)
         elif use != _DROP:
@@ -79,12 +83,12 @@ def may_differ(name: bytes) -> bool:
     """Whether a field's value means nothing to the edge: it is passed on, or dropped, whatever it is."""
     if name == b"accept":
         return True  # noted for pages of the edge's own
-    return _USES.get(name, _DROP if name.startswith(_FORWARDED) else None) is None and b"_" not in name
+    return _USES.get(name, _DROP if name.startswith(_FORWARDED) else None) is None and not _unusual.search(name)
 
 
 def _is_dropped_shadow(name: bytes) -> bool:
-    """Whether an underscore twin is dropped like the field it would be taken for; raises for those of framing."""
-    twin = name.replace(b"_", b"-")
+    """Whether such a twin is dropped like the field it would be taken for; raises for those of framing."""
+    twin = _unusual.sub(b"-", name)
     use = _USES.get(twin)
     if use == _READ:
         raise MessageRefused(SHADOW_FIELD)

@@ -200,7 +200,7 @@ class TlsProtocol(Protocol):
     def resume_reading(self) -> None:
         """Read the peer again."""
         self._is_reading = True
-        if not self._postponed:
+        if not self._postponed and not self._is_waiting:
             self._below.resumeProducing()
 
     def probe_when_idle(self, seconds: int) -> None:
@@ -268,7 +268,7 @@ class TlsProtocol(Protocol):
     def _open_more(self) -> None:
         if self._below.connected and not self._below.disconnected and self._postponed:
             self._open(self._postponed.pop(0))
-            if not self._postponed and self._is_reading:
+            if not self._postponed and self._is_reading and not self._is_waiting:
                 self._below.resumeProducing()
 
     def _expect(self, is_bulk: bool) -> None:

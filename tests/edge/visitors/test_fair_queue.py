@@ -15,7 +15,10 @@ class Work:
 
     address = "192.0.2.7"
 
-    def __init__(self, test: "FairQueueTests", pieces: int, seconds: float = 0.0, fails: bool = False) -> None:
+    def __init__(
+        self, test: "FairQueueTests", pieces: int, seconds: float = 0.0, fails: bool = False, network: str = "192.0.2.7"
+    ) -> None:
+        self.network = network
         self.test = test
         self.left = pieces
         self.seconds = seconds
@@ -52,6 +55,19 @@ class FairQueueTests(SynchronousTestCase):
         self.clock.advance(0)
         self.assertEqual(self.served, [first, second, first, second, first])
         self.assertEqual(len(self.queue), 0)
+
+    def test_networks(self) -> None:
+        """Rounds are over networks: many connections of one wait behind one another, and not others behind them."""
+        crowd = [Work(self, 2) for _ in range(10)]
+        for each in crowd:
+            self.queue.add(each)
+        alone = Work(self, 3, network="198.51.100.1")
+        self.queue.add(alone)
+        self.assertEqual(len(self.queue), 11)
+        self.clock.advance(0)
+        self.assertEqual(self.served[:6], [crowd[0], alone, crowd[1], alone, crowd[2], alone])
+        self.clock.pump([0.05] * 10)
+        self.assertEqual((len(self.served), len(self.queue)), (23, 0))
 
     def test_time(self) -> None:
         """A slice ends with the piece that uses its time up; what follows it waits for as long as the share asks."""

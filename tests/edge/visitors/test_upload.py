@@ -103,7 +103,7 @@ class TurnTests(SynchronousTestCase):
         self.assertEqual(self.edge.metrics.unread_bytes, 0)
 
     def test_origin_without_credit(self) -> None:
-        """A body that waits for a turn is not read on while its stream takes nothing."""
+        """A body that waits for a turn is not read on while its stream takes nothing, and costs nothing meanwhile."""
         self.begin(SMALL * 5_000)
         stream = self.edge.streams()[0]
         self.edge.tunnel.protocol.sent()
@@ -112,6 +112,28 @@ class TurnTests(SynchronousTestCase):
         self.edge.clock.pump([0.05] * 100)
         self.assertLess(stream.queued_bytes, 10_000)
         self.assertTrue(self.visitor.is_paused)
+        self.assertEqual(len(self.edge.visitors.queue), 0)
+        got = 0
+        for _ in range(200):
+            stream.credit_granted(65_536)
+            self.edge.clock.advance(0.05)
+            got += self.body().count(b"x")
+        self.assertGreaterEqual(got, 4_000)
+        self.assertFalse(self.visitor.is_paused)
+        self.assertEqual(self.edge.metrics.unread_bytes, 0)
+
+    def test_visitor_leaves_without_credit(self) -> None:
+        """A visitor whose body waits for credit may leave, or be told that it was too slow, and is read to its end."""
+        self.begin(SMALL * 5_000)
+        stream = self.edge.streams()[0]
+        stream.credit = 0
+        stream.write(b"")
+        self.edge.clock.pump([0.05] * 10)
+        self.edge.tunnel.protocol.arrive(stream, b"HTTP/1.1 413 no\r\nContent-Length: 0\r\n\r\n")
+        self.edge.clock.pump([0.05] * 10)
+        self.assertIn(b"HTTP/1.1 413 no", self.transport.taken)
+        self.assertFalse(self.visitor.is_paused)
+        self.assertEqual(self.edge.metrics.unread_bytes, 0)
 
     def test_next_request(self) -> None:
         """A request that follows such a body is served after it."""

@@ -392,6 +392,15 @@ class UpgradeTests(EdgeTestCase):
         origin.send(self.switched)
         await self.origin.until(b"\x81early")
 
+    async def test_much_sent_early(self) -> None:
+        """However much a visitor sends before the 101, all of it arrives afterwards."""
+        early = b"e" * 300_000
+        origin = await self.at_origin(self.asked + early)
+        origin.take()
+        origin.send(self.switched)
+        await self.origin.when(lambda: len(origin.received) >= len(early))
+        self.assertEqual(origin.received, early)
+
     async def test_origin_ends(self) -> None:
         """When the origin ends an upgraded connection, so does the edge, after what it sent."""
         origin = await self.at_origin(self.asked)

@@ -1,7 +1,9 @@
 """Handshakes that many peers begin at once, over loopback: they are taken in turns, and none is forgotten."""
 
+import contextlib
 import socket
 import ssl
+from collections.abc import Callable
 from pathlib import Path
 from time import thread_time
 
@@ -60,14 +62,18 @@ class HandshakeTests(TestCase):
         self.sockets.append(connected)
         return connected
 
-    async def test_replayed_hellos(self) -> None:
-        """Many hellos that come at once cost each turn a few milliseconds, and all are answered in the end."""
+    def hello(self) -> bytes:
+        """Return a client's first message."""
         client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         client.check_hostname = False
         client.verify_mode = ssl.CERT_NONE
         hello, away = ssl.MemoryBIO(), ssl.MemoryBIO()
         self.assertRaises(ssl.SSLWantReadError, client.wrap_bio(away, hello).do_handshake)
-        replayed = hello.read()
+        return hello.read()
+
+    async def test_replayed_hellos(self) -> None:
+        """Many hellos that come at once cost each turn a few milliseconds, and all are answered in the end."""
+        replayed = self.hello()
         for _ in range(PEERS):
             self.connect().sendall(replayed)
         turns: list[float] = []
@@ -178,3 +184,40 @@ class HandshakeTests(TestCase):
         _, is_resumed = await deferToThread(exchange, session)
         self.assertTrue(is_resumed)
         await turn()
+
+    async def test_bytes_behind_a_hello_that_waits(self) -> None:
+        """A peer whose handshake waits for its turn is not read, whatever it sends; so it takes no memory."""
+
+        class Never(HandshakeQueue):
+            """Nobody's turn comes."""
+
+            def take(self, network: str, step: Callable[[], object]) -> None:
+                self.waiting = network
+
+        self.queue = Never(reactor)
+        built: list[TlsProtocol] = []
+        build = self.build
+
+        def remember() -> Protocol:
+            protocol = build()
+            assert isinstance(protocol, TlsProtocol)
+            built.append(protocol)
+            return protocol
+
+        port = serve(remember)
+        self.addCleanup(port.stopListening)
+        connected = socket.create_connection(("127.0.0.1", port_of(port)))
+        self.addCleanup(connected.close)
+        connected.setblocking(False)
+        connected.sendall(self.hello() + b"\x17\x03\x03\x00\x01x" * 400)
+        most = 0
+        for _ in range(200):
+            with contextlib.suppress(BlockingIOError):
+                connected.send((b"\x17\x03\x03\x40\x00" + bytes(16_384)) * 16)
+            await turn()
+            most = max(most, *(protocol._incoming.pending for protocol in built), 0)
+        for protocol in built:
+            protocol._below.abortConnection()
+        await turn()
+        self.assertGreater(most, 0)
+        self.assertLess(most, 300_000)

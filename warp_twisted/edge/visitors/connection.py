@@ -159,6 +159,7 @@ class VisitorConnection(Protocol):
         """Give away the bytes that followed the request."""
         held, self._held = self._held, b""
         self._count_held()
+        self._resume_if_room()
         return held
 
     def _count_held(self) -> None:
@@ -235,10 +236,11 @@ class VisitorConnection(Protocol):
                 self._keep(rest)
         self._resume_if_room()
         conversation = self.conversation
-        self._is_queued = self.state is _QUEUED or (
-            conversation is not None and conversation.wants_data and bool(self._held)
-        )
-        if not self._is_queued and self.state is not _CLOSED:
+        waits = conversation is not None and conversation.wants_data and bool(self._held)
+        # A stream that takes no more says when it does (`resume_reading`); until then no turn is of use.
+        is_blocked = waits and conversation is not None and conversation.is_blocked
+        self._is_queued = self.state is _QUEUED or (waits and not is_blocked)
+        if not self._is_queued and not is_blocked and self.state is not _CLOSED:
             self._unpause(_TURN)
         return self._is_queued
 
@@ -439,6 +441,8 @@ class VisitorConnection(Protocol):
     def resume_reading(self) -> None:
         """Read the visitor again, unless there is another reason not to."""
         self._unpause(_CREDIT)
+        if self._pauses & _TURN:
+            self._enqueue_self()
 
     def _pause(self, reason: int) -> None:
         if not self._pauses:

@@ -1,9 +1,10 @@
 """
 Work of visitors that waits for its turn: what one visitor causes costs the others little, however much it is.
 
-Whoever has more to do than one small piece is queued. The queue is served piece by piece in rounds, for at most
-`SLICE_SECONDS` or `SLICE_PIECES` in one turn of the reactor, and rests afterwards for as long as it takes to keep its
-share of the reactor's time to `SHARE`. Everything else that is ready is served meanwhile.
+A connection that has more to do than one small piece is queued. The queue is served piece by piece in rounds over the
+networks of visitors, so that a thousand connections of one network wait behind one another. One turn of the reactor
+serves at most `SLICE_SECONDS` or `SLICE_PIECES`; then the queue rests for as long as it takes to keep its share of the
+reactor's time to `SHARE`, and everything else that is ready is served.
 """
 
 from collections import deque
@@ -24,6 +25,7 @@ class Waiting(Protocol):
     """Who waits for a turn; a queue knows it once at most."""
 
     address: str
+    network: str
 
     def take_turn(self) -> bool:
         """Do one small piece of work; return whether more is left, to wait again."""
@@ -45,16 +47,17 @@ class FairQueue:
     def __init__(self, clock: IReactorTime, seconds: Callable[[], float] = perf_counter) -> None:
         self._clock = clock
         self._seconds = seconds
-        self._queue: deque[Waiting] = deque()
+        self._networks: dict[str, deque[Waiting]] = {}  # the next to be served first
+        self._count = 0
         self._call: IDelayedCall | None = None
         self._rests_until = 0.0
 
     def __len__(self) -> int:
-        return len(self._queue)
+        return self._count
 
     def add(self, who: Waiting) -> None:
         """Let someone wait who is not waiting yet."""
-        self._queue.append(who)
+        self._append(who)
         if self._call is None:
             self._schedule()
 
@@ -67,7 +70,8 @@ class FairQueue:
 
     def stop(self) -> None:
         """Forget everybody."""
-        self._queue.clear()
+        self._networks.clear()
+        self._count = 0
         if self._call is not None:
             self._call.cancel()
             self._call = None
@@ -78,19 +82,28 @@ class FairQueue:
     def _serve(self) -> None:
         """Serve one slice of the queue."""
         self._call = None
-        queue = self._queue
+        networks = self._networks
         began = self._seconds()
         pieces, spent = 0, 0.0
-        while queue and pieces < SLICE_PIECES and spent < SLICE_SECONDS:
-            who = queue.popleft()
+        while networks and pieces < SLICE_PIECES and spent < SLICE_SECONDS:
+            network, waiting = next(iter(networks.items()))
+            del networks[network]
+            who = waiting.popleft()
+            self._count -= 1
+            if waiting:
+                networks[network] = waiting  # last in the next round
             if self._serve_one(who):
-                queue.append(who)
+                self._append(who)
             pieces += 1
             spent = self._seconds() - began
         spent = max(spent, pieces * _PIECE_SECONDS)
         self._rests_until = self._clock.seconds() + spent * (1 / SHARE - 1)
-        if queue and self._call is None:
+        if networks and self._call is None:
             self._schedule()
+
+    def _append(self, who: Waiting) -> None:
+        self._networks.setdefault(who.network, deque()).append(who)
+        self._count += 1
 
     def _serve_one(self, who: Waiting) -> bool:
         try:

@@ -29,7 +29,8 @@ def check_visitor(visitor: VisitorConnection) -> None:
     _hold(visitor.unread_bytes == counted, "bytes that wait are held, kept, in the queue or in the transport")
     _hold(visitor.is_paused is bool(visitor._pauses), "a visitor is not read for a reason")
     waits = state is VisitorState.QUEUED or (conversation is not None and conversation.wants_data and bool(held))
-    _hold(not waits or visitor._is_queued, "what waits for a turn is in the queue")
+    is_blocked = conversation is not None and conversation.is_blocked
+    _hold(not waits or visitor._is_queued or is_blocked, "what waits for a turn is in the queue, or for credit")
     _hold(not visitor.kept_bytes or conversation is not None, "a request is kept by who serves it")
     _hold(visitor.is_clogged or not unread, "an answer waits only for a visitor that does not read")
     _hold(state is not VisitorState.QUEUED or (bool(held) and not visitor.is_clogged), "who is queued has work")
