@@ -1,11 +1,15 @@
 """Tests of what the connections of all visitors share."""
 
+from collections.abc import Callable
+
+from twisted.internet.base import DelayedCall
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.edge.fakes import FakeTransport
 from tests.edge.visitors.memory_edge import GET, MemoryEdge
 from warp_twisted.edge.refusals import TOO_MUCH_UNREAD
 from warp_twisted.edge.routes.limits import VisitorLimits
+from warp_twisted.edge.visitors.crowd import LATE_PER_TURN
 from warp_twisted.edge.visitors.plain import PlainVisitor
 from warp_twisted.wire.states import StreamState
 from warp_twisted.wire.streams import Stream
@@ -87,3 +91,34 @@ class UnreadTests(SynchronousTestCase):
                 transport.read(1 << 20)
             self.edge.clock.advance(0)
             self.assertNotIn(TOO_MUCH_UNREAD, self.edge.metrics.refusals)
+
+
+class SweepTests(SynchronousTestCase):
+    """Deadlines that pass together."""
+
+    def test_many_at_once(self) -> None:
+        """A crowd that is late at one instant is answered some in a turn; who has sent its head meanwhile is served."""
+        edge = MemoryEdge()
+        late = [edge.visitor() for _ in range(LATE_PER_TURN * 3)]
+        for visitor, _ in late:
+            visitor.dataReceived(b"GET / HTT")
+
+        def answered() -> int:
+            return sum(b" 408 " in transport.taken for _, transport in late)
+
+        turns: list[Callable[[], object]] = []
+
+        def call_later(delay: float, function: Callable[[], object]) -> type[DelayedCall]:
+            turns.append(function)
+            return DelayedCall
+
+        self.patch(edge.clock, "callLater", call_later)
+        edge.clock.rightNow += edge.visitors.timeouts.header + 2 * edge.visitors.timeouts.tick
+        edge.visitors.sweep()
+        self.assertEqual(answered(), LATE_PER_TURN)
+        waiting, transport = next(each for each in late if b" 408 " not in each[1].taken)
+        waiting.wait(5.0)
+        while turns:
+            turns.pop(0)()
+        self.assertEqual(answered(), 3 * LATE_PER_TURN - 1)
+        self.assertNotIn(b" 408 ", transport.taken)
