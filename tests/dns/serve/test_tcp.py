@@ -133,6 +133,7 @@ class TcpFactoryTests(SynchronousTestCase):
     def test_transfers_of_one_connection_are_bounded(self) -> None:
         """One runs, a few wait behind it, and more are refused with SERVFAIL so that a secondary tries again."""
         self.patch(tcp, "TURN_SECONDS", 60.0)  # all that is sent is looked at in one turn, however busy the machine is
+        self.patch(Slices, "run", lambda slices, steps: Deferred())  # nor does a transfer end by itself
         connection, transport = self.accepted("192.0.2.1")
         connection.pauseProducing()  # the client takes nothing yet
         connection.resumeProducing()
