@@ -99,8 +99,6 @@ class TlsProtocol(Protocol):
         self._handshakes = handshakes
         self._network = network
         self._is_waiting = False  # for its turn in the handshake
-        self._is_server = is_server
-        self._keeps_ticket = False
         self._close_seconds = close_seconds
         self._deadline: IDelayedCall | None = None
         self._above: IProtocol | None = None
@@ -142,7 +140,6 @@ class TlsProtocol(Protocol):
     def write(self, data: bytes) -> None:
         if self._is_closing:
             return
-        self._keeps_ticket = False
         size = len(data)
         try:
             if size <= RECORD_BYTES:
@@ -352,7 +349,7 @@ class TlsProtocol(Protocol):
         if is_over:
             self._goodbye_received()
             return None
-        if self._outgoing.pending and not self._keeps_ticket:
+        if self._outgoing.pending:
             self._flush()
         return len(records)
 
@@ -391,10 +388,7 @@ class TlsProtocol(Protocol):
         except ssl.SSLError as error:
             self._refuse(HandshakeFailed(f"the TLS handshake failed: {error.reason or error}"))
             return
-        # A session ticket, all that a server of TLS 1.3 has to say now, goes out with its first bytes.
-        self._keeps_ticket = self._is_server and self._tls.version() == "TLSv1.3"
-        if not self._keeps_ticket:
-            self._flush()
+        self._flush()
         self._cancel_deadline()
         secured, self._secured = self._secured, None
         if secured is None:
