@@ -17,7 +17,7 @@ import socket
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -65,6 +65,11 @@ class Checkout:
     def environment(self) -> dict[str, str]:
         """What the tree's programs need in their environment: the tree wins over what is installed."""
         return {"PYTHONPATH": ":".join(str(self.root / part) for part in ("", "dns", "warp_twisted/_dropins"))}
+
+    def known_limits(self, limits: Mapping[str, float]) -> dict[str, float]:
+        """Return those limits of edge.yaml that the tree's documentation names: an older tree refuses what is newer."""
+        documented = (self.root / "docs" / "configuration.md").read_text()
+        return {name: value for name, value in limits.items() if f"`limits.{name}`" in documented}
 
     def twistd(self, service: str, configuration: Path, options: Sequence[str]) -> list[str]:
         """Put together the command that runs a service in the foreground."""
@@ -191,7 +196,7 @@ def open_edge(
                 "certificates": str(certificates),
                 # Idle visitors may have to stay longer than the default of 75 seconds; nobody waits for a drain.
                 "timeouts": {"idle": 300, "drain": 1},
-                "limits": {"tunnels": _MOST_TUNNELS, "visitor_handshakes_per_second": 0},
+                "limits": {"tunnels": _MOST_TUNNELS, **checkout.known_limits({"visitor_handshakes_per_second": 0})},
                 "log": {"format": "json", "access": str(directory / "access.log")},
             }
         )
