@@ -119,7 +119,12 @@ class ResponseReader:
         for known in self._known:
             found = known.template.match(data, 0)
             if found is not None:
-                return self._recalled(known, *found)
+                head = self._recalled(known, *found)
+                self._raw, self._last = (
+                    data[: head.size],
+                    head,
+                )  # the same again, until the next second, is one comparison
+                return head
         end = self._find_end(data)
         return self._read_head(data[:end]) if end else None
 
