@@ -120,10 +120,8 @@ class ResponseReader:
             found = known.template.match(data, 0)
             if found is not None:
                 head = self._recalled(known, *found)
-                self._raw, self._last = (
-                    data[: head.size],
-                    head,
-                )  # the same again, until the next second, is one comparison
+                if head.size <= MAX_BYTES:  # the same again, until Date changes, is one comparison
+                    self._raw, self._last = data[: head.size], head
                 return head
         end = self._find_end(data)
         return self._read_head(data[:end]) if end else None
