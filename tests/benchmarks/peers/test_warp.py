@@ -16,5 +16,5 @@ class CheckoutTests(SynchronousTestCase):
         self.assertEqual(THIS.known_limits(limits), {"visitor_handshakes_per_second": 0})
         root = Path(self.mktemp())
         (root / "docs").mkdir(parents=True)
-        (root / "docs" / "configuration.md").write_text("| `limits.tunnels` | 10000 |")
+        (root / "docs" / "configuration.md").write_text("| {0}limits.tunnels{0} | 10000 |".format("`"))
         self.assertEqual(Checkout(root=root, programs=root).known_limits(limits), {})
