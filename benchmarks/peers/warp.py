@@ -67,9 +67,9 @@ class Checkout:
         return {"PYTHONPATH": ":".join(str(self.root / part) for part in ("", "dns", "warp_twisted/_dropins"))}
 
     def known_limits(self, limits: Mapping[str, float]) -> dict[str, float]:
-        """Return those limits of edge.yaml that the tree's documentation names: an older tree refuses what is newer."""
-        documented = (self.root / "docs" / "configuration.md").read_text()
-        return {name: value for name, value in limits.items() if f"`limits.{name}`" in documented}
+        """Return those limits of edge.yaml that the tree's settings have: an older tree refuses what is newer."""
+        settings = (self.root / "warp_twisted" / "edge" / "settings.py").read_text()
+        return {name: value for name, value in limits.items() if f" {name}:" in settings}
 
     def twistd(self, service: str, configuration: Path, options: Sequence[str]) -> list[str]:
         """Put together the command that runs a service in the foreground."""

@@ -11,10 +11,10 @@ class CheckoutTests(SynchronousTestCase):
     """A tree to measure."""
 
     def test_known_limits(self) -> None:
-        """A tree gets the limits that it knows, by its own documentation."""
+        """A tree gets the limits that its own settings have."""
         limits = {"visitor_handshakes_per_second": 0, "no_such_limit": 1}
         self.assertEqual(THIS.known_limits(limits), {"visitor_handshakes_per_second": 0})
         root = Path(self.mktemp())
-        (root / "docs").mkdir(parents=True)
-        (root / "docs" / "configuration.md").write_text("| {0}limits.tunnels{0} | 10000 |".format("`"))
+        (root / "warp_twisted" / "edge").mkdir(parents=True)
+        (root / "warp_twisted" / "edge" / "settings.py").write_text("class Limits:\n    tunnels: int = 10_000\n")
         self.assertEqual(Checkout(root=root, programs=root).known_limits(limits), {})
