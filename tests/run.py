@@ -82,19 +82,18 @@ def verdict(outcome: Outcome, returncode: int, *, skips_fail: bool) -> int:
 def main(arguments: list[str]) -> int:
     """Run trial with these arguments and report."""
     command = [sys.executable, "-m", "twisted.trial", "--reporter=verbose", *(arguments or ["-j2", "tests"])]
-    lines: list[str] = []
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
-    ) as trial:
+    said = bytearray()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=0) as trial:
         assert trial.stdout is not None
         try:
-            for line in trial.stdout:
-                sys.stdout.write(line)
+            # Not by line: trial names a test when it begins, and ends the line with it.
+            while chunk := trial.stdout.read(65536):
+                sys.stdout.buffer.write(chunk)
                 sys.stdout.flush()
-                lines.append(line)
+                said += chunk
         except KeyboardInterrupt:
             trial.wait()
-    outcome = read_outcome(lines)
+    outcome = read_outcome(said.decode(errors="replace").splitlines())
     if trial.returncode and not outcome.failed:
         outcome.failed = 1
     in_ci = os.environ.get("CI", "") not in ("", "0", "false")

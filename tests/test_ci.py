@@ -13,12 +13,13 @@ ROOT = Path(__file__).resolve().parent.parent
 class CiTests(SynchronousTestCase):
     """The script, in a directory whose Makefile does what the test says."""
 
-    def run_ci(self, **targets: str) -> tuple[int, list[str]]:
+    def run_ci(self, limit: str = "1m", **targets: str) -> tuple[int, list[str]]:
         """
         Run CI.
 
         A fresh machine is not due, unless the targets say so.
 
+        :param limit: of each step.
         :param targets: make target → its recipe.
         :returns: exit status and lines.
         """
@@ -29,6 +30,7 @@ class CiTests(SynchronousTestCase):
         recipes = "".join(f"{name.replace('_', '-')}:\n\t@{recipe}\n" for name, recipe in targets.items())
         (directory / "Makefile").write_text(f".PHONY: {' '.join(targets).replace('_', '-')}\n{recipes}")
         environment = {key: value for key, value in os.environ.items() if not key.startswith("MAKE")}
+        environment["WARP_CI_LIMIT"] = limit
         done = subprocess.run([directory / ".ci" / "run"], env=environment, capture_output=True, text=True)
         return done.returncode, done.stdout.splitlines()
 
@@ -73,4 +75,17 @@ class CiTests(SynchronousTestCase):
             test="exit 2", check="echo checked; exit 1", test_fleet='echo "1 passed, 0 failed, 0 skipped"'
         )
         self.assertEqual((status, lines[-1]), (1, "1 passed, 2 failed, 0 skipped"))
+        self.assertIn("checked", lines)
+
+    def test_a_step_that_hangs_is_ended(self) -> None:
+        """A step above its limit is one failure, and those after it are taken."""
+        status, lines = self.run_ci(
+            limit="2s",
+            test="echo begun; sleep 60",
+            check="echo checked",
+            test_fleet='echo "1 passed, 0 failed, 0 skipped"',
+        )
+        self.assertEqual((status, lines[-1]), (1, "1 passed, 1 failed, 0 skipped"))
+        self.assertIn("begun", lines)
+        self.assertIn("== not ended in 2s: make test", lines)
         self.assertIn("checked", lines)

@@ -1,11 +1,10 @@
 """Agents of the fleet: revoked, refused a way back, let in again, and given other things to serve."""
 
-from twisted.trial.unittest import SynchronousTestCase
-
+from tests.fleet.case import FleetTestCase
 from tests.fleet.deployment import ORIGINS, ZONE, Run, deployment
 
 
-class RevokeTests(SynchronousTestCase):
+class RevokeTests(FleetTestCase):
     """Tests for `revoke.yml`."""
 
     def setUp(self) -> None:

@@ -2,8 +2,7 @@
 
 import re
 
-from twisted.trial.unittest import SynchronousTestCase
-
+from tests.fleet.case import FleetTestCase
 from tests.fleet.certificates import make_authority, make_certificate
 from tests.fleet.deployment import EDGES, ORIGINS, ZONE, deployment
 from tests.fleet.figures import note
@@ -13,7 +12,7 @@ CHAIN = "/var/lib/warp-agent/main/chain.pem"
 LIFETIME_SECONDS = 60
 
 
-class AuthorityTests(SynchronousTestCase):
+class AuthorityTests(FleetTestCase):
     """Tests for `rotate-ca.yml`, and for renewal."""
 
     def setUp(self) -> None:

@@ -3,13 +3,12 @@
 import re
 import shutil
 
-from twisted.trial.unittest import SynchronousTestCase
-
+from tests.fleet.case import FleetTestCase
 from tests.fleet.deployment import ORIGINS, ZONE, deployment
 from tests.fleet.figures import note
 
 
-class BackupTests(SynchronousTestCase):
+class BackupTests(FleetTestCase):
     """Tests for `backup.yml` and `restore.yml`."""
 
     def test_edge_restored_on_a_fresh_host(self) -> None:

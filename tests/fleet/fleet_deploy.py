@@ -3,8 +3,7 @@
 import json
 import re
 
-from twisted.trial.unittest import SynchronousTestCase
-
+from tests.fleet.case import FleetTestCase
 from tests.fleet.deployment import EDGES, ORIGINS, SECONDARIES, deployment
 from tests.fleet.figures import note
 
@@ -29,7 +28,7 @@ WRONG = (
 )
 
 
-class DeployTests(SynchronousTestCase):
+class DeployTests(FleetTestCase):
     """Tests for `site.yml`."""
 
     def setUp(self) -> None:

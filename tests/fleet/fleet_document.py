@@ -4,8 +4,8 @@ import re
 import shutil
 
 import yaml
-from twisted.trial.unittest import SynchronousTestCase
 
+from tests.fleet.case import FleetTestCase
 from tests.fleet.deployment import ROOT, Deployment, deployment
 from tests.fleet.figures import note
 from tests.fleet.place import run
@@ -14,7 +14,7 @@ ZONE = "warp.example"
 MACHINES = {"edge1": ("doc-edge", "192.0.2.1"), "origin1": ("doc-origin", "198.51.100.1")}
 
 
-class DocumentTests(SynchronousTestCase):
+class DocumentTests(FleetTestCase):
     """The steps of docs/deploy.md, in order."""
 
     def setUp(self) -> None:

@@ -4,8 +4,7 @@ import sys
 import time
 from pathlib import Path
 
-from twisted.trial.unittest import SynchronousTestCase
-
+from tests.fleet.case import FleetTestCase
 from tests.fleet.deployment import EDGES, ORIGINS, SECONDARIES, deployment
 from tests.fleet.place import FleetError, run
 
@@ -18,7 +17,7 @@ print(len(held))
 """
 
 
-class ProbeTests(SynchronousTestCase):
+class ProbeTests(FleetTestCase):
     """Which ports answer."""
 
     def setUp(self) -> None:
@@ -63,7 +62,7 @@ class ProbeTests(SynchronousTestCase):
             self.assertNotIn("twistd", self.fleet.hosts.execute(origin, "ss", "-Hlntup"))
 
 
-class LimitTests(SynchronousTestCase):
+class LimitTests(FleetTestCase):
     """Meters per source, and the way back."""
 
     def setUp(self) -> None:

@@ -3,14 +3,14 @@
 import shutil
 
 import yaml
-from twisted.trial.unittest import SynchronousTestCase
 
+from tests.fleet.case import FleetTestCase
 from tests.fleet.deployment import deployment
 
 ZONE = "one.test"
 
 
-class OneHostTests(SynchronousTestCase):
+class OneHostTests(FleetTestCase):
     """Tests for `inventory.example/one-host`."""
 
     def test_everything_on_one_machine(self) -> None:

@@ -2,15 +2,14 @@
 
 import time
 
-from twisted.trial.unittest import SynchronousTestCase
-
+from tests.fleet.case import FleetTestCase
 from tests.fleet.deployment import ORIGINS, ZONE, deployment
 from tests.fleet.figures import note
 
 BACK_SECONDS = 10.0
 
 
-class RebootTests(SynchronousTestCase):
+class RebootTests(FleetTestCase):
     """Tests for the boot of each host."""
 
     def setUp(self) -> None:

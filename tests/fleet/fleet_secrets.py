@@ -3,8 +3,7 @@
 import base64
 import re
 
-from twisted.trial.unittest import SynchronousTestCase
-
+from tests.fleet.case import FleetTestCase
 from tests.fleet.deployment import EDGES, ORIGINS, SECONDARIES, deployment
 
 EVERYBODY = (*EDGES, *SECONDARIES, *ORIGINS)
@@ -19,7 +18,7 @@ PROCESSES = (
 )
 
 
-class SecretTests(SynchronousTestCase):
+class SecretTests(FleetTestCase):
     """A search for each secret in each place."""
 
     def setUp(self) -> None:

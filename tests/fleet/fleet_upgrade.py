@@ -5,8 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from twisted.trial.unittest import SynchronousTestCase
-
+from tests.fleet.case import FleetTestCase
 from tests.fleet.deployment import ZONE, deployment
 from tests.fleet.figures import note
 
@@ -14,7 +13,7 @@ RATE = 200
 LOAD = Path(__file__).with_name("load.py")
 
 
-class UpgradeTests(SynchronousTestCase):
+class UpgradeTests(FleetTestCase):
     """Tests for `upgrade.yml`."""
 
     def setUp(self) -> None:

@@ -1,12 +1,11 @@
 """Through the deployed fleet: visits over HTTP and HTTPS, and questions to both name servers."""
 
-from twisted.trial.unittest import SynchronousTestCase
-
+from tests.fleet.case import FleetTestCase
 from tests.fleet.deployment import ORIGINS, ZONE, deployment
 from tests.fleet.place import run
 
 
-class VisitTests(SynchronousTestCase):
+class VisitTests(FleetTestCase):
     """What visitors meet."""
 
     def setUp(self) -> None:
@@ -53,7 +52,7 @@ class VisitTests(SynchronousTestCase):
         self.assertEqual({counts["changed"] for counts in run.counts.values()}, {0})
 
 
-class NameServerTests(SynchronousTestCase):
+class NameServerTests(FleetTestCase):
     """What resolvers are told, by the edge and by the secondary."""
 
     def setUp(self) -> None:

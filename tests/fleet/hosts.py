@@ -20,7 +20,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tests.fleet import images, network
-from tests.fleet.place import FleetError, Group, Place, run, unified_hierarchy
+from tests.fleet.place import RUN_SECONDS, FleetError, Group, Place, run, unified_hierarchy
 from tests.fleet.wheelhouse import wheelhouse
 
 BOOT_SECONDS = 60.0
@@ -186,7 +186,7 @@ class Hosts:
     def install(self, name: str, path: str, content: str) -> None:
         """Write a file of mode 0644 in a host."""
         command = self.inside(name, "sh", "-c", 'umask 022; mkdir -p "${0%/*}" && cat >"$0"', path)
-        subprocess.run(command, input=content, text=True, check=True)
+        subprocess.run(command, input=content, text=True, check=True, timeout=RUN_SECONDS)
 
     def beside(self, *command: str) -> list[str]:
         """The command line that runs a command in the hosts' network, as a neighbour of theirs."""

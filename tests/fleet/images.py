@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tests.fleet.place import FleetError, Place, run
+from tests.fleet.place import MAKE_SECONDS, RUN_SECONDS, FleetError, Place, run
 
 # What a server has from the start, as a provider's minimal Debian image does.
 BASE_PACKAGES = (
@@ -86,7 +86,7 @@ def base_tree(place: Place) -> Path:
         run(
             "mmdebstrap", "--quiet", "--format=directory", "--variant=minbase", f"--include={packages}",
             *_NO_NOISE, f"--customize-hook={_CLEAN}", f"--customize-hook={_SOURCES}",
-            suite, scratch, archives(),
+            suite, scratch, archives(), seconds=MAKE_SECONDS,
         )  # fmt: skip
         # A role with `cache_valid_time` must not take the lists for fresh.
         os.utime(scratch / "var/lib/apt/lists", (0, 0))
@@ -115,13 +115,13 @@ def package_archive(place: Place, base: Path, packages: Sequence[str] = PACKAGES
             "-y",
             *(word for item in settings.items() for word in ("-o", f"{item[0]}={item[1]}")),
         ]
-        run(*apt, "update")
-        run(*apt, "install", "--download-only", *packages)
+        run(*apt, "update", seconds=MAKE_SECONDS)
+        run(*apt, "install", "--download-only", *packages, seconds=MAKE_SECONDS)
         shutil.rmtree(state)
         shutil.rmtree(scratch / "partial", ignore_errors=True)
         (scratch / "lock").unlink(missing_ok=True)
         for what, name in (("packages", "Packages"), ("release", "Release")):
             with (scratch / name).open("wb") as into:
-                subprocess.run(["apt-ftparchive", what, "."], cwd=scratch, stdout=into, check=True)
+                subprocess.run(["apt-ftparchive", what, "."], cwd=scratch, stdout=into, check=True, timeout=RUN_SECONDS)
 
     return once(place.directory / f"packages-{digest(base.name, *packages)}", build)

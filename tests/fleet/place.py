@@ -16,23 +16,29 @@ class FleetError(Exception):
     """Test hosts cannot be made or used; the message says why, for the person who ran the tests."""
 
 
-def run(*command: str | Path, quiet: bool = False, **options: object) -> str:
+RUN_SECONDS = 60.0
+MAKE_SECONDS = 600.0  # for what fetches packages
+
+
+def run(*command: str | Path, quiet: bool = False, seconds: float = RUN_SECONDS) -> str:
     """
     Run a program to its end and return what it printed.
 
-    :raises FleetError: with the end of its output, if it failed.
+    :raises FleetError: with the end of its output, if it failed or did not end.
     """
-    done = subprocess.run(  # type: ignore[call-overload]
-        [str(word) for word in command],
-        text=True,
-        errors="replace",
-        capture_output=True,
-        **{"stdin": subprocess.DEVNULL, **options},
-    )
+    words = [str(word) for word in command]
+    try:
+        done = subprocess.run(
+            words, text=True, errors="replace", capture_output=True, stdin=subprocess.DEVNULL, timeout=seconds
+        )
+    except subprocess.TimeoutExpired as error:
+        parts = [part.decode(errors="replace") for part in (error.stderr, error.stdout) if isinstance(part, bytes)]
+        said = "".join(parts).strip()[-2000:]
+        raise FleetError(f"{' '.join(words)} did not end in {seconds:g} s; it said: {said}") from error
     if done.returncode and not quiet:
         said = (done.stderr + done.stdout).strip()[-2000:]
-        raise FleetError(f"{' '.join(str(word) for word in command)} exited {done.returncode}: {said}")
-    return str(done.stdout)
+        raise FleetError(f"{' '.join(words)} exited {done.returncode}: {said}")
+    return done.stdout
 
 
 @dataclass(frozen=True, kw_only=True)

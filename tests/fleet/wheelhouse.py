@@ -12,7 +12,7 @@ from pathlib import Path
 
 from constraints.pins import PYTHONS, chosen, file_of, read, write
 from tests.fleet.images import once
-from tests.fleet.place import FleetError, Place, run
+from tests.fleet.place import MAKE_SECONDS, FleetError, Place, run
 
 
 def _python_of(base: Path) -> str:
@@ -36,7 +36,7 @@ def wheelhouse(place: Place, base: Path) -> Path:
         with tempfile.NamedTemporaryFile("w", suffix=".txt") as requirements:
             requirements.write(pins)
             requirements.flush()
-            run(*pip, *archives, "--dest", scratch, "--requirement", requirements.name)
+            run(*pip, *archives, "--dest", scratch, "--requirement", requirements.name, seconds=MAKE_SECONDS)
 
     name = hashlib.sha256(f"{version}\n{pins}".encode()).hexdigest()[:12]
     return once(place.directory / f"wheels-{name}", build)

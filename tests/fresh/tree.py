@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from tests.fleet.images import archives, codename, digest, once
-from tests.fleet.place import run
+from tests.fleet.place import MAKE_SECONDS, run
 
 # A minimal system beside these is what `required` and apt bring.
 PACKAGES = ("git", "make", "python3")
@@ -27,7 +27,7 @@ def base_tree(directory: Path) -> Path:
     def build(scratch: Path) -> None:
         run(
             "mmdebstrap", "--quiet", "--format=directory", "--variant=minbase", f"--include={packages}",
-            suite, scratch, archives(),
+            suite, scratch, archives(), seconds=MAKE_SECONDS,
         )  # fmt: skip
 
     target = directory / f"base-{digest(suite, packages, archives().read_text())}"
