@@ -44,6 +44,7 @@ LAYER_OF = (
     ("warp_base.answer_stream", 2),
     ("warp_base.event_loop", 2),
     ("warp_base.exposition", 2),
+    ("warp_base.fair_queue", 2),
     ("warp_base.nonblocking_writer", 2),
     ("warp_base.quiet_site", 2),
     ("warp_base.reactor", 2),

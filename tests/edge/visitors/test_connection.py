@@ -1,4 +1,4 @@
-"""Fuzz tests of a visitor's connection and its exchanges: no order of events breaks what must hold."""
+"""A visitor's connection and its exchanges: no order of events breaks what must hold, and what waits is bounded."""
 
 from typing import Any
 
@@ -13,6 +13,7 @@ from warp_twisted.edge.routes.limits import VisitorLimits
 from warp_twisted.edge.visitors import connection
 from warp_twisted.edge.visitors.invariants import check_visitor
 from warp_twisted.edge.visitors.plain import PlainVisitor
+from warp_twisted.edge.visitors.states import VisitorState
 from warp_twisted.http1.body import make_reader
 from warp_twisted.http1.forwarding import Forwarding
 from warp_twisted.http1.limits import BodyLimits, HeadLimits
@@ -21,6 +22,7 @@ from warp_twisted.wire.errors import StreamReset
 from warp_twisted.wire.preamble import OpeningCode, encode_preamble
 from warp_twisted.wire.states import StreamState
 
+REFUSED = b"GET / HTTP/1.1\r\nHost: x.example\r\n\r\n"
 LIMITS = VisitorLimits(
     head=HeadLimits(head_bytes=400, header_count=10, target_bytes=100),
     body=BodyLimits(body_bytes=300, trailer_bytes=60, trailer_count=3, extension_bytes=40),
@@ -168,3 +170,51 @@ class FuzzTests(SynchronousTestCase):
                 if not body.complete:
                     self.assertEqual(data, b"")
                     return
+
+
+class PipelinedTests(SynchronousTestCase):
+    """Requests that the edge answers by itself, sent at once."""
+
+    def setUp(self) -> None:
+        self.edge = MemoryEdge()
+        self.visitor, self.transport = self.edge.visitor()
+
+    def answers(self) -> int:
+        """Count the answers so far."""
+        return self.transport.taken.count(b"HTTP/1.1 404 ")
+
+    def test_turns(self) -> None:
+        """The first is answered at once, the others in turns with those of other visitors, and none is lost."""
+        other, transport = self.edge.visitor()
+        self.visitor.dataReceived(REFUSED * 100)
+        other.dataReceived(REFUSED * 2)
+        self.assertEqual((self.answers(), transport.taken.count(b"HTTP/1.1 404 ")), (1, 1))
+        self.assertIs(self.visitor.state, VisitorState.QUEUED)
+        self.edge.clock.advance(0)
+        self.assertEqual(transport.taken.count(b"HTTP/1.1 404 "), 2)
+        self.assertLess(self.answers(), 20)
+        self.edge.clock.pump([0.05] * 20)
+        self.assertEqual(self.answers(), 100)
+        self.assertIs(self.visitor.state, VisitorState.IDLE)
+
+    def test_held_bytes(self) -> None:
+        """What waits is counted, and a visitor that sends too much of it is not read until there is room."""
+        limit = self.edge.visitors.limits.held_bytes
+        self.visitor.dataReceived(REFUSED * 10)
+        self.visitor.dataReceived(REFUSED * (limit // len(REFUSED) + 1))
+        self.assertTrue(self.visitor.is_paused)
+        self.assertEqual(self.edge.metrics.unread_bytes, len(self.visitor._held))
+        self.assertGreaterEqual(self.edge.metrics.unread_bytes, limit)
+        self.edge.clock.advance(0)
+        self.assertFalse(self.visitor.is_paused)
+        while self.visitor.state is VisitorState.QUEUED:
+            self.edge.clock.advance(0.05)
+        self.assertEqual((self.edge.metrics.unread_bytes, self.answers()), (0, 10 + limit // len(REFUSED) + 1))
+
+    def test_waiting_is_no_fault(self) -> None:
+        """A visitor is not timed out while it waits for its turn."""
+        self.visitor.dataReceived(REFUSED * 3)
+        self.visitor.deadline = 0.0
+        self.edge.visitors.sweep()
+        self.edge.clock.advance(0)
+        self.assertEqual((self.answers(), self.transport.is_closing), (3, False))

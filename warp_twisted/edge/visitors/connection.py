@@ -6,9 +6,9 @@ two transports: `plain.PlainVisitor` and `secure.SecureVisitor` differ only in h
 
 A head that arrived whole is served within the same call, with no state kept but the exchange. Requests that are
 pipelined wait in a bounded buffer; behind one that the edge has answered by itself they wait for a turn in the queue
-of all visitors (`fair_queue`), because they cost the visitor nothing to send and the edge as much as any. Time-outs
-are one number, `deadline`, that `crowd.Visitors` compares with its clock every second; no request sets a timer of its
-own.
+of all visitors (`warp_base.fair_queue`), because they cost the visitor nothing to send and the edge as much as any.
+Time-outs are one number, `deadline`, that `crowd.Visitors` compares with its clock every second; no request sets a
+timer of its own.
 
 `state` follows `states.VISITOR_TRANSITIONS`. Beside it stand what the transport says (`is_clogged`), what it was told
 (`is_paused`, `_is_bulk`), and the bytes that wait on either side.
@@ -224,7 +224,7 @@ class VisitorConnection(Protocol):
         return True
 
     def take_turn(self) -> bool:
-        """Go on with what waits: requests, a body, or only the next read; see `fair_queue.Waiting`."""
+        """Go on with what waits: requests, a body, or only the next read; see `warp_base.fair_queue.Waiting`."""
         conversation = self.conversation
         if self.state is _QUEUED:
             self.state = _IDLE

@@ -15,6 +15,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
+from warp_base.fair_queue import FairQueue
 from warp_base.token_buckets import TokenBuckets
 from warp_twisted.edge.refusals import TOO_MANY_HANDSHAKES, TOO_MUCH_UNREAD
 from warp_twisted.edge.routes.counters import DataPathMetrics
@@ -22,7 +23,6 @@ from warp_twisted.edge.routes.limits import ConnectionCounts, VisitorLimits, Vis
 from warp_twisted.edge.routes.pool import OriginStream
 from warp_twisted.edge.routes.table import RouteTable
 from warp_twisted.edge.visitors.access_log import AccessEntry, AccessLog
-from warp_twisted.edge.visitors.fair_queue import FairQueue
 from warp_twisted.edge.visitors.interfaces import OpenConnection
 from warp_twisted.edge.visitors.pages import response as error_response
 from warp_twisted.http1.refusals import Refusal

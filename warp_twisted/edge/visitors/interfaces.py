@@ -8,12 +8,12 @@ which it knows as `OpenConnection`. Nothing is decided here.
 
 from typing import Protocol
 
+from warp_base.fair_queue import FairQueue, Waiting
 from warp_twisted.edge.routes.counters import DataPathMetrics
 from warp_twisted.edge.routes.limits import VisitorLimits, VisitorTimeouts
 from warp_twisted.edge.routes.pool import OriginStream
 from warp_twisted.edge.routes.table import RouteTable
 from warp_twisted.edge.visitors.access_log import AccessLog
-from warp_twisted.edge.visitors.fair_queue import FairQueue, Waiting
 from warp_twisted.edge.visitors.states import Ending
 from warp_twisted.http1.refusals import Refusal
 

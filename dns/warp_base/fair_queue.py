@@ -1,10 +1,10 @@
 """
-Work of visitors that waits for its turn: what one visitor causes costs the others little, however much it is.
+Work of peers that waits for its turn: what one peer causes costs the others little, however much it is.
 
 A connection that has more to do than one small piece is queued. The queue is served piece by piece in rounds over the
-networks of visitors, so that a thousand connections of one network wait behind one another. One turn of the reactor
+networks of peers, so that a thousand connections of one network wait behind one another. One turn of the reactor
 serves at most `SLICE_SECONDS` or `SLICE_PIECES`; then the queue rests for as long as it takes to keep its share of the
-reactor's time to `SHARE`, and everything else that is ready is served.
+reactor's time to what it was given, and everything else that is ready is served.
 """
 
 from collections import deque
@@ -36,17 +36,21 @@ class Waiting(Protocol):
 
 class FairQueue:
     """
-    The queue of all visitors.
+    The queue of all peers of one kind.
 
     :param clock: the reactor.
     :param seconds: a clock of real time, for the slices.
+    :param share: how much of the reactor's time it may have, more than 0 and up to 1.
     """
 
     _log = Logger()
 
-    def __init__(self, clock: IReactorTime, seconds: Callable[[], float] = perf_counter) -> None:
+    def __init__(
+        self, clock: IReactorTime, seconds: Callable[[], float] = perf_counter, *, share: float = SHARE
+    ) -> None:
         self._clock = clock
         self._seconds = seconds
+        self._rest = 1 / share - 1  # seconds for each second of work
         self._networks: dict[str, deque[Waiting]] = {}  # the next to be served first
         self._count = 0
         self._call: IDelayedCall | None = None
@@ -63,7 +67,7 @@ class FairQueue:
 
     def charge(self, seconds: float) -> None:
         """Note time that was spent for somebody who waits, outside of the queue; the queue rests for it."""
-        self._rests_until = max(self._rests_until, self._clock.seconds()) + seconds * (1 / SHARE - 1)
+        self._rests_until = max(self._rests_until, self._clock.seconds()) + seconds * self._rest
         if self._call is not None:
             self._call.cancel()
             self._schedule()
@@ -97,7 +101,7 @@ class FairQueue:
             pieces += 1
             spent = self._seconds() - began
         spent = max(spent, pieces * _PIECE_SECONDS)
-        self._rests_until = self._clock.seconds() + spent * (1 / SHARE - 1)
+        self._rests_until = self._clock.seconds() + spent * self._rest
         if networks and self._call is None:
             self._schedule()
 
