@@ -133,6 +133,17 @@ class UnitTests(ExampleTestCase):
         self.check_unit(self.write("edge1", "warp-firewall.service"))
         self.check_unit(self.write("origin1", "warp-agent@.service").rename(self.directory / "warp-agent@main.service"))
 
+    def test_no_unit_gives_up(self) -> None:
+        """systemd tries for ever: no unit that runs or listens has a limit of starts, and each program is restarted."""
+        for host, name in (
+            *(("edge1", name) for name in ("warp-edge.service", "warp-edge.socket", "warp-dns.service")),
+            ("origin1", "warp-agent@.service"),
+            ("ns1", "hardening.conf"),
+        ):
+            unit = rendered(one_host=False).files[host][name].splitlines()
+            self.assertIn("StartLimitIntervalSec=0", unit, name)
+            self.assertIn("TriggerLimitIntervalSec=0" if name.endswith(".socket") else "Restart=always", unit, name)
+
     def test_knot(self) -> None:
         """Knot takes its configuration, and is hardened no less by what is added to Debian's unit."""
         key = self.directory / "warp-key.conf"
