@@ -39,7 +39,11 @@ class EnrollmentRefused(AgentError):
     exit_code = 4
 
 
+class NotAdmitted(AgentError):
+    """An edge answers and does not take this agent as things are; that may change."""
+
+
 class AgentRefused(AgentError):
-    """The fleet does not serve this agent; trying again would not help."""
+    """The fleet has cut this agent off; only a new join token lets it in again."""
 
     exit_code = 4

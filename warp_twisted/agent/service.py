@@ -283,7 +283,7 @@ class AgentService(Service):
         self._observe(TunnelDown(tunnel=link.index, address=str(link.edge), reason=reason, retry_seconds=retry_seconds))
 
     def link_refused(self, link: Link, refused: control.Refused) -> None:
-        """Give up: no edge takes this agent."""
+        """Give up: the fleet has cut this agent off."""
         reason = one_line(refused.reason, control.MAX_REASON_CHARACTERS)
         self._log.error("edge {edge} refuses this agent: {reason}", edge=str(link.edge), reason=reason)
         self._give_up(refused.code, reason)

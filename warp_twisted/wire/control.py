@@ -96,7 +96,8 @@ class Refused(Message, frozen=True, tag="refused"):
 
     :ivar code: a word for programs: `version`, `not_allowed`, `revoked`, `overloaded`, `draining`, `conflict`.
     :ivar reason: a sentence for people.
-    :ivar retry: whether the same offer may succeed later.
+    :ivar retry: whether the same offer may succeed soon. If not, something has to change first, such as a limit of the
+        edge; an agent tries again all the same, after a longer wait, unless it was `revoked`.
     """
 
     code: Name

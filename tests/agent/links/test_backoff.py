@@ -32,6 +32,13 @@ class BackoffTests(SynchronousTestCase):
         self.assertTrue(SLOW_SECONDS / 2 <= max(old) <= SLOW_SECONDS)
         self.assertGreater(len(set(young[5:])), 1)
 
+    def test_refusals(self) -> None:
+        """What an edge refuses is tried again at growing intervals from the first minute on."""
+        backoff = Backoff(Random(1), now=0.0)
+        delays = [backoff.next_delay(0.0, is_refusal=True) for _ in range(12)]
+        self.assertLessEqual(delays[0], FIRST_SECONDS)
+        self.assertTrue(SLOW_SECONDS / 2 <= delays[-1] <= SLOW_SECONDS)
+
     def test_begins_anew(self) -> None:
         """After a success and a loss the first delay is short again."""
         backoff = Backoff(Random(1), now=0.0)

@@ -15,7 +15,7 @@ from warp_twisted.tunnel import TunnelProtocol
 from warp_twisted.wire.control import Accepted, Hello, Refused
 
 ACCEPTED = Accepted(edge="edge1", tunnel_id="t1")
-REFUSED = Refused(code="not_allowed", reason="no", retry=False)
+REFUSED = Refused(code="revoked", reason="no", retry=False)
 
 
 class FakeEffects:
@@ -92,6 +92,7 @@ class LifecycleTests(SynchronousTestCase):
             "opened": self.open,
             "accepted": lambda: self.life.accepted(ACCEPTED),
             "refused": lambda: self.life.refused(REFUSED),
+            "turned_away": lambda: self.life.turned_away("not so"),
             "failed": lambda: self.life.failed("lost"),
             "edge_drained": lambda: self.life.edge_drained(),
             "move": lambda: self.life.move(),
@@ -142,6 +143,7 @@ class LifecycleTests(SynchronousTestCase):
         self.assert_effects("opened", {"dialing": ["hello"]}, ("waiting", "stopped"))
         self.assert_effects("accepted", {"registering": ["up"]})
         self.assert_effects("refused", {"registering": ["refused"]})
+        self.assert_effects("turned_away", {"dialing": ["down"], "registering": ["down"]}, ("waiting", "stopped"))
         self.assert_effects("retry", {"waiting": ["dial"]})
 
     def test_up_is_told_by_the_core(self) -> None:

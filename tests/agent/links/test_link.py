@@ -9,7 +9,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.agent.links.ends import end_of
 from warp_twisted.agent.edge_address import EdgeAddress
-from warp_twisted.agent.links.backoff import HASTEN_SECONDS, QUICK_SECONDS
+from warp_twisted.agent.errors import NotAdmitted
+from warp_twisted.agent.links.backoff import HASTEN_SECONDS, QUICK_SECONDS, SLOW_SECONDS
 from warp_twisted.agent.links.draining import LEAVE_SECONDS, NOTICE_SECONDS
 from warp_twisted.agent.links.lifecycle import REGISTER_SECONDS
 from warp_twisted.agent.links.link import Link
@@ -21,7 +22,8 @@ from warp_twisted.wire.streams import Stream
 
 ACCEPTED = Accepted(edge="edge1", tunnel_id="t1")
 BUSY = Refused(code="overloaded", reason="full", retry=True)
-NEVER = Refused(code="not_allowed", reason="no", retry=False)
+NOT_SO = Refused(code="not_allowed", reason="no", retry=False)
+REVOKED = Refused(code="revoked", reason="agent a-1 was revoked", retry=False)
 
 
 class FakeOwner:
@@ -32,7 +34,6 @@ class FakeOwner:
         self.dials: list[tuple[TunnelDelegate, Deferred[TunnelProtocol]]] = []
         self.told: list[tuple[str, object]] = []
         self.cancelled = 0
-        self.is_served = False
         self.streams: list[Stream] = []
         self.downs: list[tuple[str, float | None]] = []
 
@@ -68,10 +69,6 @@ class FakeOwner:
     def link_down(self, link: Link, reason: str, retry_seconds: float | None) -> None:
         """Remember."""
         self.downs.append((reason, retry_seconds))
-
-    def is_served_elsewhere(self, link: Link) -> bool:
-        """As the test says."""
-        return self.is_served
 
     def link_refused(self, link: Link, refused: Refused) -> None:
         """Remember."""
@@ -219,26 +216,42 @@ class RetryTests(LinkTestCase):
         self.wait()
         self.assertEqual(len(self.owner.dials), 2)
 
-    def test_refused_for_good(self) -> None:
-        """A refusal without hope is told and not tried again."""
+    def test_revoked(self) -> None:
+        """A revocation is told and not tried again."""
         self.open()
-        self.answer(NEVER)
-        self.assertEqual(self.owner.told, [("refused", "not_allowed")])
+        self.answer(REVOKED)
+        self.assertEqual(self.owner.told, [("refused", "revoked")])
         self.clock.advance(3600)
         self.assertEqual(len(self.owner.dials), 1)
         self.assertTrue(self.link.has_finished)
 
-    def test_refused_by_one_edge(self) -> None:
-        """While another link is served, a refusal without hope is only this edge's, and tried again."""
-        self.owner.is_served = True
+    def test_refused_as_things_are(self) -> None:
+        """Any other refusal may end, with a limit raised or a name allowed: tried again, after a wait that grows."""
+        for _ in range(12):
+            self.open()
+            self.answer(NOT_SO)
+            self.wait()
+        self.assertEqual({reason for reason, _ in self.owner.downs}, {"no (not_allowed)"})
+        waits = [seconds or 0.0 for _, seconds in self.owner.downs]
+        self.assertTrue(QUICK_SECONDS < SLOW_SECONDS / 2 <= waits[-1] <= SLOW_SECONDS)
+        self.register()
+        self.assertTrue(self.link.is_up)
+
+    def test_not_admitted_before_the_dial(self) -> None:
+        """An attempt that the fleet turned away counts as a refusal, too."""
+        self.owner.dials[-1][1].errback(NotAdmitted("the record of this agent is gone"))
+        for _ in range(11):
+            self.wait()
+            self.owner.dials[-1][1].errback(NotAdmitted("the record of this agent is gone"))
+        self.assertGreaterEqual(self.owner.downs[-1][1] or 0.0, SLOW_SECONDS / 2)
+
+    def test_reason_is_a_line(self) -> None:
+        """What an edge says is shown as one line of bounded length."""
         self.open()
-        self.answer(NEVER)
-        self.assertEqual(self.owner.downs[0][0], "no (not_allowed)")
-        self.owner.is_served = False
-        self.wait()
-        self.open()
-        self.answer(NEVER)
-        self.assertEqual(self.owner.told, [("refused", "not_allowed")])
+        self.answer(Refused(code="overloaded", reason="\x1b[2Jfull\n" + "x" * 900, retry=True))
+        reason = self.owner.downs[0][0]
+        self.assertTrue(reason.startswith("[2Jfull xxx") and reason.endswith("(overloaded)"), reason)
+        self.assertLess(len(reason), 330)
 
     def test_hasten(self) -> None:
         """A link that waits tries at once when told that the network is back; others do not care."""

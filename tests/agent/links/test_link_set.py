@@ -153,14 +153,11 @@ class LinkSetTests(SynchronousTestCase):
         self.assertEqual([edge.messages.count(HEALTH) for edge in self.heard], [2, 1])
 
     def test_refused(self) -> None:
-        """A refusal for good is the agent's end only while no other tunnel is up."""
+        """The agent hears from which tunnel's edge a refusal came."""
         self.links.start()
-        first, second = self.links
-        self.assertFalse(self.links.is_served_elsewhere(first))
-        self.open(0)
-        self.assertEqual([self.links.is_served_elsewhere(link) for link in (first, second)], [False, True])
-        self.links.link_refused(second, Refused(code="not_allowed", reason="no", retry=False))
-        self.assertEqual(self.agent.told[-1], ("not_allowed", 1))
+        _, second = self.links
+        self.links.link_refused(second, Refused(code="revoked", reason="no", retry=False))
+        self.assertEqual(self.agent.told[-1], ("revoked", 1))
 
     def test_no_dial_without_a_certificate(self) -> None:
         """When the agent says that dialing makes no sense, nothing is dialed."""

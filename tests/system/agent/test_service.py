@@ -16,7 +16,6 @@ from warp_twisted.agent.events import (
     Refused,
     Reloaded,
     ReloadRefused,
-    Stopped,
     TunnelDown,
     TunnelUp,
 )
@@ -134,15 +133,14 @@ class TunnelTests(LifecycleTestCase):
         self.assertNotEqual(new.hellos[0].slot, old.hellos[0].slot)
         await self.until(lambda: agent.tunnels_up == 1)
 
-    async def test_refused_for_good(self) -> None:
-        """An agent that is refused without hope stops, says why, and lets its state directory go."""
-        self.edge.answer = lambda message: control.Refused(code="not_allowed", reason="not yours", retry=False)
-        agent = await self.begin(self.echo, tunnels=2)
-        error = await self.assert_fails(agent.when_refused(), AgentRefused)
-        self.assertEqual(str(error), "not yours (not_allowed)")
-        await agent.when_stopped()
-        self.assertEqual(self.events_of(Refused), [Refused(code="not_allowed", reason="not yours")])
-        self.assertEqual(len(self.events_of(Stopped)), 1)
+    async def test_refused_until_it_is_changed(self) -> None:
+        """An agent whose offer is refused goes on trying, says why, and serves once the edge takes the offer."""
+        answers = [control.Refused(code="not_allowed", reason="65 routes; 64 is most", retry=False), None]
+        self.edge.answer = lambda message: answers.pop(0) if answers else None
+        await self.start(self.echo)
+        self.assertEqual(self.events_of(TunnelDown)[0].reason, "65 routes; 64 is most (not_allowed)")
+        self.assertEqual(self.events_of(Refused), [])
+        await self.assert_serves(self.edge)
 
     async def test_revoked(self) -> None:
         """A revocation is no refusal of routes; the agent ends with its reason, as one line of bounded length."""

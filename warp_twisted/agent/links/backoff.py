@@ -3,8 +3,9 @@ How long to wait before the next attempt at a tunnel.
 
 The delay doubles from half a second. For `PATIENCE_SECONDS` after the tunnel was last up it stays under
 `QUICK_SECONDS`, so an edge that restarts has its agents back within five seconds; after that it grows to
-`SLOW_SECONDS`. Every delay is cut by up to a half, by chance, so that a fleet does not come back in step. Pure: time
-and chance are handed in.
+`SLOW_SECONDS`. After a refusal it grows at once: the edge is up, and what has to change is somebody's work. Every
+delay is cut by up to a half, by chance, so that a fleet does not come back in step. Pure: time and chance are handed
+in.
 """
 
 from random import Random
@@ -36,9 +37,13 @@ class Backoff:
         """What the attempt had brought was lost."""
         self._last_up_at = now
 
-    def next_delay(self, now: float) -> float:
-        """Return how long to wait after an attempt that failed, or after a loss."""
-        is_patient = now - self._last_up_at < PATIENCE_SECONDS
+    def next_delay(self, now: float, *, is_refusal: bool = False) -> float:
+        """
+        Return how long to wait after an attempt that failed, or after a loss.
+
+        :param is_refusal: whether the edge answered, and refused.
+        """
+        is_patient = now - self._last_up_at < PATIENCE_SECONDS and not is_refusal
         doubled: float = FIRST_SECONDS * 2.0 ** min(self._attempts, 16)
         self._attempts += 1
         return min(QUICK_SECONDS if is_patient else SLOW_SECONDS, doubled) * self._random.uniform(0.5, 1.0)

@@ -16,6 +16,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
+from warp_twisted.agent.errors import NotAdmitted
 from warp_twisted.agent.links.backoff import Backoff
 from warp_twisted.agent.links.draining import LeftTunnels, finish_tunnel
 from warp_twisted.tunnel import TunnelProtocol
@@ -59,7 +60,10 @@ class Lifecycle(Protocol):
         """The edge took the tunnel."""
 
     def refused(self, message: Refused) -> None:
-        """The edge will never take the tunnel."""
+        """The edge will never take this agent."""
+
+    def turned_away(self, reason: str) -> None:
+        """The edge does not take the tunnel as things are; that may change."""
 
     def failed(self, reason: str) -> None:
         """The dial failed, the edge did not accept us, or the tunnel was lost."""
@@ -143,16 +147,19 @@ def _make_machine() -> Callable[[LinkCore], Lifecycle]:
 
         def dial_failed(failure: Failure) -> None:
             core.dialing = None
-            life.failed(failure.getErrorMessage())
+            if failure.check(NotAdmitted):
+                life.turned_away(failure.getErrorMessage())
+            else:
+                life.failed(failure.getErrorMessage())
 
         attempt = core.effects.dial()
         if not attempt.called:
             core.dialing = attempt  # type: ignore[assignment]  # its result goes to the callbacks below
         attempt.addCallbacks(dialed, dial_failed)
 
-    def wait(life: Lifecycle, core: LinkCore, reason: str) -> None:
+    def wait(life: Lifecycle, core: LinkCore, reason: str, *, is_refusal: bool = False) -> None:
         core.close(reason)
-        delay = core.backoff.next_delay(core.clock.seconds())
+        delay = core.backoff.next_delay(core.clock.seconds(), is_refusal=is_refusal)
         core.set_timer(delay, life.retry)
         core.effects.link_down(reason, delay)
 
@@ -173,6 +180,7 @@ def _make_machine() -> Callable[[LinkCore], Lifecycle]:
         state.upon(Lifecycle.move).loop().returns(None)
     for state in (waiting, stopped):
         state.upon(Lifecycle.failed).loop().returns(None)
+        state.upon(Lifecycle.turned_away).loop().returns(None)
     for state in (draining, stopped):
         state.upon(Lifecycle.drain).loop().returns(None)
     stopped.upon(Lifecycle.stop).loop().returns(None)
@@ -209,6 +217,11 @@ def _make_machine() -> Callable[[LinkCore], Lifecycle]:
     def give_up(life: Lifecycle, core: LinkCore, message: Refused) -> None:
         core.close(message.reason)
         core.effects.link_refused(message)
+
+    @pep614(dialing.upon(Lifecycle.turned_away).to(waiting))
+    @pep614(registering.upon(Lifecycle.turned_away).to(waiting))
+    def try_when_something_has_changed(life: Lifecycle, core: LinkCore, reason: str) -> None:
+        wait(life, core, reason, is_refusal=True)
 
     @pep614(dialing.upon(Lifecycle.failed).to(waiting))
     @pep614(registering.upon(Lifecycle.failed).to(waiting))

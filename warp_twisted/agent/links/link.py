@@ -20,10 +20,13 @@ from warp_twisted.agent.edge_address import EdgeAddress
 from warp_twisted.agent.links.backoff import Backoff
 from warp_twisted.agent.links.draining import LeftTunnels
 from warp_twisted.agent.links.lifecycle import Lifecycle, LinkCore, new_lifecycle
+from warp_twisted.names import one_line
 from warp_twisted.tunnel import TunnelDelegate, TunnelProtocol
-from warp_twisted.wire.control import Accepted, ControlMessage, Drain, Hello, Refused
+from warp_twisted.wire.control import MAX_REASON_CHARACTERS, Accepted, ControlMessage, Drain, Hello, Refused
 from warp_twisted.wire.errors import WireError
 from warp_twisted.wire.streams import Stream
+
+REVOKED = "revoked"  # the one refusal that no time heals: somebody cut this agent off
 
 
 class LinkOwner(Protocol):
@@ -46,9 +49,6 @@ class LinkOwner(Protocol):
 
     def link_down(self, link: "Link", reason: str, retry_seconds: float | None) -> None:
         """The tunnel is gone or did not come about; the next attempt is in so many seconds, or never."""
-
-    def is_served_elsewhere(self, link: "Link") -> bool:
-        """Whether another link is up, so that what this link's edge refuses is not refused by all."""
 
     def link_refused(self, link: "Link", refused: Refused) -> None:
         """The edge will not take this agent, now or later."""
@@ -112,10 +112,12 @@ class _Delegate:
         elif isinstance(message, Accepted):
             self._life.accepted(message)
         elif isinstance(message, Refused):
-            if not message.retry and not self._owner.is_served_elsewhere(self._link):
+            if message.code == REVOKED:
                 self._life.refused(message)
-                return
-            self._life.failed(f"{message.reason} ({message.code})")
+            elif message.retry:
+                self._life.failed(_sentence(message))
+            else:
+                self._life.turned_away(_sentence(message))
         else:
             self._life.failed(f"the edge answered our hello with {type(message).__name__}")
 
@@ -215,3 +217,8 @@ class Link:
     def use_other_slot(self) -> None:
         """Use the link's other slot number for the next tunnel."""
         self.slot = self.index + self._count if self.slot == self.index else self.index
+
+
+def _sentence(refused: Refused) -> str:
+    """Return what an edge said, as one line of bounded length: it is logged and shown."""
+    return f"{one_line(refused.reason, MAX_REASON_CHARACTERS)} ({refused.code})"

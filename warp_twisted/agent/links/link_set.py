@@ -179,12 +179,8 @@ class LinkSet:
         self._agent.link_down(link, reason, retry_seconds)
         self._agent.link_ended()
 
-    def is_served_elsewhere(self, link: Link) -> bool:
-        """Whether another tunnel is up; then one edge's refusal, as of a version, is not the end of the agent."""
-        return any(other.is_up for other in self._links if other is not link)
-
     def link_refused(self, link: Link, refused: Refused) -> None:
-        """Give up: no edge takes this agent."""
+        """Give up: the fleet has cut this agent off."""
         self._agent.link_refused(link, refused)
 
     def left_tunnel_lost(self) -> None:
