@@ -3,7 +3,8 @@
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.edge.fakes import FakeBorrower, FakeTunnel, opened
-from warp_twisted.edge.routes.pool import Member, OriginStream, TunnelLoad
+from warp_twisted.edge.routes.load import TunnelLoad
+from warp_twisted.edge.routes.pool import Member, OriginStream
 from warp_twisted.http1.limits import HeadLimits
 from warp_twisted.wire.errors import StreamReset
 from warp_twisted.wire.preamble import Opening, OpeningCode

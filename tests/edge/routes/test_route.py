@@ -4,7 +4,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.edge.fakes import FakeTunnel
 from warp_twisted.edge.routes.counters import HostCounters
-from warp_twisted.edge.routes.pool import Member, TunnelLoad
+from warp_twisted.edge.routes.load import TunnelLoad
+from warp_twisted.edge.routes.pool import Member
 from warp_twisted.edge.routes.route import Route
 from warp_twisted.edge.routes.rules import PathRule
 from warp_twisted.http1.limits import HeadLimits

@@ -7,10 +7,13 @@ from tests.edge.visitors.watched import Watched
 from warp_twisted.edge.visitors.states import (
     EXCHANGE_TRANSITIONS,
     VISITOR_TRANSITIONS,
+    Ending,
     ExchangeEvent,
     ExchangeState,
+    Outcome,
     VisitorEvent,
     VisitorState,
+    ending_of,
 )
 
 
@@ -38,3 +41,20 @@ class TableTests(SynchronousTestCase):
         visitor.state = VisitorState.SERVING
         with self.assertRaisesRegex(AssertionError, "SERVING -> VisitorState.HEAD"):
             visitor.state = VisitorState.HEAD
+
+
+class EndingTests(SynchronousTestCase):
+    """What becomes of the connection."""
+
+    def test_endings(self) -> None:
+        """It stays after a whole request and answer; what is left of a request is dropped; a cut must be seen."""
+        for outcome, keeps, is_read, shows_cut, ending in (
+            (Outcome.ANSWERED, True, True, True, Ending.KEEP),
+            (Outcome.OWN_ANSWER, False, True, True, Ending.CLOSE),
+            (Outcome.OWN_ANSWER, True, False, True, Ending.LINGER),
+            (Outcome.UPGRADE_ENDED, True, True, True, Ending.CLOSE),
+            (Outcome.REFUSED, True, True, True, Ending.CLOSE),
+            (Outcome.REFUSED, True, True, False, Ending.ABORT),
+            (Outcome.VISITOR_GONE, True, True, True, Ending.ABORT),
+        ):
+            self.assertIs(ending_of(outcome, keeps=keeps, is_read=is_read, shows_cut=shows_cut), ending)

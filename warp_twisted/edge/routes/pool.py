@@ -12,38 +12,12 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
+from warp_twisted.edge.routes.load import TunnelLoad
 from warp_twisted.http1.limits import HeadLimits
 from warp_twisted.http1.response import ResponseReader
 from warp_twisted.wire.errors import WireError
 from warp_twisted.wire.preamble import Opening, OpeningReceiver
 from warp_twisted.wire.streams import DISCARD, Stream, StreamReceiver
-
-
-class StreamOpener(Protocol):
-    """What opens streams; `tunnel.TunnelProtocol` does."""
-
-    @property
-    def can_open_stream(self) -> bool:
-        """Whether `open_route` would succeed now."""
-
-    def open_route(self, route_id: int, receiver: OpeningReceiver, data: bytes = b"") -> Stream:
-        """Open a stream to one of the agent's routes."""
-
-
-class ServingTunnel(Protocol):
-    """What the data path knows of a registered tunnel; `edge.agents.tunnels.EdgeTunnel` is one."""
-
-    @property
-    def id(self) -> str:
-        """The tunnel's name in logs."""
-
-    @property
-    def agent(self) -> str:
-        """The agent's id."""
-
-    @property
-    def protocol(self) -> StreamOpener:
-        """What opens streams to the agent."""
 
 
 class Borrower(StreamReceiver, Protocol):
@@ -54,22 +28,6 @@ class Borrower(StreamReceiver, Protocol):
 
     def origin_refused(self, opening: Opening) -> None:
         """The agent did not reach the origin; the stream is gone and needs no `discard`."""
-
-
-class TunnelLoad:
-    """
-    How busy one tunnel is, over all its routes.
-
-    :ivar active: streams in use.
-    :ivar is_draining: no stream is kept after its use.
-    """
-
-    __slots__ = ("active", "is_draining", "tunnel")
-
-    def __init__(self, tunnel: ServingTunnel) -> None:
-        self.tunnel = tunnel
-        self.active = 0
-        self.is_draining = False
 
 
 class Member:

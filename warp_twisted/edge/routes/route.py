@@ -9,7 +9,8 @@ from contextlib import suppress
 
 from warp_twisted.edge.errors import EdgeError
 from warp_twisted.edge.routes.counters import HostCounters
-from warp_twisted.edge.routes.pool import Borrower, Member, OriginStream, TunnelLoad
+from warp_twisted.edge.routes.load import TunnelLoad
+from warp_twisted.edge.routes.pool import Borrower, Member, OriginStream
 from warp_twisted.edge.routes.rules import PathRule
 from warp_twisted.wire.errors import CannotOpenStream
 

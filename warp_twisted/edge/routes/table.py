@@ -18,7 +18,8 @@ from time import perf_counter
 
 from warp_twisted.edge.routes.counters import DataPathMetrics
 from warp_twisted.edge.routes.limits import VisitorLimits
-from warp_twisted.edge.routes.pool import Member, ServingTunnel, TunnelLoad
+from warp_twisted.edge.routes.load import ServingTunnel, TunnelLoad
+from warp_twisted.edge.routes.pool import Member
 from warp_twisted.edge.routes.route import Route
 from warp_twisted.edge.routes.rules import (
     COSTLY_SECONDS,

@@ -28,7 +28,7 @@ from warp_twisted.edge.visitors.answer import SWITCHING_PROTOCOLS, Answer
 from warp_twisted.edge.visitors.interfaces import Visitor
 from warp_twisted.edge.visitors.recording import record
 from warp_twisted.edge.visitors.splice import Splice
-from warp_twisted.edge.visitors.states import Ending, ExchangeState, Outcome
+from warp_twisted.edge.visitors.states import Ending, ExchangeState, Outcome, ending_of
 from warp_twisted.edge.visitors.upload import Upload
 from warp_twisted.http1.refusals import MessageRefused, Refusal
 from warp_twisted.http1.request import RequestHead
@@ -381,19 +381,10 @@ class Exchange(Borrower):
             self._visitor, self._head, self._request_id, self._started_at, answer.status, self._bytes_in,
             answer.bytes_out, self._route, self._member, refusal, self._detail,
         )  # fmt: skip
-        is_kept = outcome is _ANSWERED and answer.keeps and not self.wants_data
-        self._visitor.conversation_ended(_KEEP if is_kept else self._ending(outcome))
-
-    def _ending(self, outcome: Outcome) -> Ending:
-        """Say what becomes of the visitor's connection."""
-        if outcome is _ANSWERED or outcome is Outcome.OWN_ANSWER:
-            # Whatever the visitor was told: what is left of a body must never be read as a request.
-            if self.wants_data:
-                return Ending.LINGER
-            return _KEEP if self._answer.keeps else Ending.CLOSE
-        if outcome is Outcome.UPGRADE_ENDED:
-            return Ending.CLOSE
-        if outcome is _REFUSED and self._head.fields.minor and not self._visitor.is_clogged:
-            return Ending.CLOSE  # the answer's framing shows that it was cut
-        # An HTTP/1.0 body that ends with the connection must not look whole; and who reads nothing must not stay.
-        return Ending.ABORT
+        if outcome is _ANSWERED and answer.keeps and not self.wants_data:
+            self._visitor.conversation_ended(_KEEP)
+            return
+        shows_cut = bool(self._head.fields.minor) and not self._visitor.is_clogged
+        self._visitor.conversation_ended(
+            ending_of(outcome, keeps=answer.keeps, is_read=not self.wants_data, shows_cut=shows_cut)
+        )

@@ -108,3 +108,24 @@ class Ending(Enum):
     CLOSE = "it closes when everything written is gone"
     LINGER = "the same, but the request was not read to its end, so what still comes is dropped"
     ABORT = "it closes at once: what was written must not look whole, or is not being read"
+
+
+def ending_of(outcome: Outcome, *, keeps: bool, is_read: bool, shows_cut: bool) -> Ending:
+    """
+    Say what becomes of the visitor's connection.
+
+    :param keeps: whether the answer was one after which the connection may stay.
+    :param is_read: whether the request was read to its end.
+    :param shows_cut: whether the visitor sees by an answer's framing that it was cut, and reads it.
+    """
+    if outcome is Outcome.ANSWERED or outcome is Outcome.OWN_ANSWER:
+        # Whatever the visitor was told: what is left of a body must never be read as a request.
+        if not is_read:
+            return Ending.LINGER
+        return Ending.KEEP if keeps else Ending.CLOSE
+    if outcome is Outcome.UPGRADE_ENDED:
+        return Ending.CLOSE
+    if outcome is Outcome.REFUSED and shows_cut:
+        return Ending.CLOSE
+    # An HTTP/1.0 body that ends with the connection must not look whole; and who reads nothing must not stay.
+    return Ending.ABORT
