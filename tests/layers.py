@@ -46,6 +46,7 @@ LAYER_OF = (
     ("warp_base.exposition", 2),
     ("warp_base.fair_queue", 2),
     ("warp_base.nonblocking_writer", 2),
+    ("warp_base.own_address", 2),
     ("warp_base.quiet_site", 2),
     ("warp_base.reactor", 2),
     ("warp_base.slices", 2),

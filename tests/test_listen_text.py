@@ -60,6 +60,12 @@ class CheckListenersTests(SynchronousTestCase):
         with self.assertRaisesRegex(InvalidSettings, r"listen.https\[1\]: 'tcp:80' is listen.http\[0\] already"):
             self.check(http=["tcp:80"], https=["tcp:443", "tcp:80"])
 
+    def test_address_of_another_machine(self) -> None:
+        """An address that this machine does not have is refused, as the start would be."""
+        self.check(http=["tcp:80:interface=127.0.0.1"], https=["tcp:443:interface=localhost"])
+        with self.assertRaisesRegex(InvalidSettings, r"listen.http\[0\]: this machine does not have .*: 192.0.2.77 in"):
+            self.check(http=["tcp:80:interface=192.0.2.77"])
+
     def test_sockets_of_systemd(self) -> None:
         """They are believed where systemd did not start the process, and looked for where it did."""
         self.check(http=["systemd:domain=INET:index=7"])

@@ -2,7 +2,7 @@
 Listeners as settings name them: Twisted endpoint strings, made into endpoints or refused with the key's path.
 
 The code that listens and the code that only checks a file both ask here, so that a text that passes the check can be
-listened on as far as its words go; whether the port is free is known only by trying.
+listened on as far as its words and this machine's addresses go; whether the port is free is known only by trying.
 """
 
 import re
@@ -14,6 +14,7 @@ from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IReactorTime, IStreamServerEndpoint
 
 from warp_base.host_port import MAX_PORT
+from warp_base.own_address import why_not_own
 from warp_twisted.errors import InvalidSettings
 
 _EXPECTED = "expected an endpoint such as tcp:8080 or tcp:8080:interface=192.0.2.1"
@@ -55,6 +56,7 @@ def check_listeners(
         if text.startswith("systemd:") and not has_systemd_sockets:
             continue
         server_endpoint(reactor, text, key)
+        _check_own(text, key)
         port = _PORT.match(text)
         if port and int(port["port"]) == 0:
             continue  # each gets a free one
@@ -82,6 +84,20 @@ def _check_interface(interface: str, text: str, key: str) -> None:
             raise InvalidSettings(
                 f"{key}: expected an address of this machine after interface=, got {interface!r} in {text!r}"
             ) from error
+
+
+def _check_own(text: str, key: str) -> None:
+    """Refuse an address that another machine has, or that this one does not have yet."""
+    interface = _INTERFACE.search(text)
+    if interface is None:
+        return
+    try:
+        address = ip_address(re.sub(r"\\(.)", r"\1", interface["interface"]))
+    except ValueError:
+        return  # a name
+    reason = why_not_own(address)
+    if reason:
+        raise InvalidSettings(f"{key}: {reason}: {address} in {text!r}; see: ip address")
 
 
 def _reason(text: str, error: Exception) -> str:

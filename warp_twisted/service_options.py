@@ -49,7 +49,8 @@ class ServiceOptions(Options, Generic[S]):
         Look at what the settings point to, without connecting, listening or writing.
 
         :param source: the file's name, for messages.
-        :returns: what is still missing before the service can start, though nothing is wrong with the file.
+        :returns: what is still missing before the service can start, or what it would start without, though nothing is
+            wrong with the file.
         :raises WarpError: naming what cannot be used.
         """
         raise NotImplementedError

@@ -80,16 +80,16 @@ class CheckTests(SynchronousTestCase):
         self.assertIn("is no socket", self.refusal(listen=self.sections()["listen"] | {"admin": str(path)}))
 
     def test_certificates(self) -> None:
-        """TLS needs a directory of certificates, and each of them must be usable."""
+        """TLS needs a directory of certificates; one of them that cannot be used is named, as the edge would start."""
         listen = self.sections()["listen"] | {"https": ["tcp:443"]}
         self.assertTrue(self.refusal(listen=listen, certificates=None).startswith("certificates: "))
         certificates = self.directory / "certificates"
         write_certificate(certificates, "app", ["app.warp.example"])
-        check_edge(
-            as_reactor(self.reactor), make_settings(**self.sections(listen=listen, certificates=str(certificates)))
-        )
+        settings = make_settings(**self.sections(listen=listen, certificates=str(certificates)))
+        self.assertEqual(check_edge(as_reactor(self.reactor), settings), "")
         (certificates / "app.key").write_text("nonsense")
-        self.assertIn("app", self.refusal(listen=listen, certificates=str(certificates)))
+        found = check_edge(as_reactor(self.reactor), settings)
+        self.assertTrue(found.startswith(f"certificates: {certificates}/app.pem cannot be used: "), found)
 
     def test_access_log(self) -> None:
         """An access log that is a directory, or in none, is refused."""

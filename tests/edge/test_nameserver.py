@@ -13,7 +13,7 @@ from warp_twisted.edge.settings import EdgeSettings
 from warp_twisted.errors import InvalidSettings
 from warp_twisted.registry.publish import Publication
 
-ADDRESS = "192.0.2.1:53"
+ADDRESS = "127.0.0.1:53"
 
 
 class NameserverTests(SynchronousTestCase):
@@ -55,6 +55,8 @@ class NameserverTests(SynchronousTestCase):
     def test_bad_address(self) -> None:
         """An address that is none is named with its key."""
         self.assertIn("listen.dns", self.refusal(self.settings(addresses=("nonsense",))))
+        refusal = self.refusal(self.settings(addresses=(ADDRESS, "192.0.2.77:53")))
+        self.assertIn("listen.dns[1]: this machine does not have that address now: 192.0.2.77:53", refusal)
 
     def test_broken_serial_file(self) -> None:
         """A file of the last serial that cannot be read is named, as the next serial would be a guess."""

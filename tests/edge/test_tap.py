@@ -60,8 +60,6 @@ class OptionsTests(SynchronousTestCase):
 
     def test_refusals(self) -> None:
         """What is wrong is named by key, whether it is in the file or in what the file points to."""
-        (self.directory / "bad-certificates").mkdir()
-        (self.directory / "bad-certificates" / "x.pem").write_text("nonsense")
         zone = self.directory / "records.zone"
         zone.write_text("www 60 A 192.0.2.1\nx 60 A banana\n")
         for sections, words in (
@@ -85,7 +83,10 @@ class OptionsTests(SynchronousTestCase):
             ({"ca": {"root": str(zone)}}, f"ca.root: {zone}: not a PEM certificate"),
             ({"certificates": "absent"}, "certificates: absent: No such file"),
             ({"certificates": None}, "certificates: a directory is needed"),
-            ({"certificates": str(self.directory / "bad-certificates")}, "x.pem cannot be used"),
+            (
+                {"listen": {"http": ["tcp:80:interface=192.0.2.77"]}},
+                "listen.http[0]: this machine does not have that address now: 192.0.2.77",
+            ),
             ({"ca": {"key": "absent.key"}}, "ca.key: absent.key: No such file or directory"),
             ({"ca": {"key": str(self.directory / "ca" / "root.key")}}, "is not the key of"),
             ({"zone": "Warp.Test"}, "zone: expected 'warp.test', got 'Warp.Test'"),
@@ -94,6 +95,17 @@ class OptionsTests(SynchronousTestCase):
             self.assertIn(words, str(error))
             self.assertTrue(str(error).startswith(str(self.directory / "edge.yaml")), str(error))
         self.assertFalse((self.directory / "state").exists())
+
+    def test_good_but(self) -> None:
+        """One certificate of a visitor that cannot be used is said, and the rest is good: the edge would start."""
+        (self.directory / "bad-certificates").mkdir()
+        (self.directory / "bad-certificates" / "x.pem").write_text("nonsense")
+        output = io.StringIO()
+        self.patch(sys, "stdout", output)
+        options = self.write(certificates=str(self.directory / "bad-certificates"))
+        error = self.assertRaises(SystemExit, self.parse, *options, "--check")
+        self.assertEqual(error.code, 0)
+        self.assertRegex(output.getvalue(), r"edge.yaml: good, but certificates: \S+/x.pem cannot be used: ")
 
     def test_certificate_that_has_ended(self) -> None:
         """An intermediate whose time is over is refused: the edge could not issue its own certificate."""

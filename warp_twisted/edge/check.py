@@ -23,26 +23,28 @@ from warp_twisted.listen_text import check_listeners
 from warp_twisted.names import HostnamePattern
 
 
-def check_edge(reactor: Reactor, settings: EdgeSettings, *, has_systemd_sockets: bool = False) -> None:
+def check_edge(reactor: Reactor, settings: EdgeSettings, *, has_systemd_sockets: bool = False) -> str:
     """
     Look at what the settings point to.
 
     :param reactor: to make endpoints with, and the clock.
     :param has_systemd_sockets: whether systemd handed this process sockets that can be looked for.
+    :returns: what the edge would leave out, as it does not concern the rest; empty if nothing.
     :raises WarpError: naming the key, and what cannot be used.
     """
     load_authority(settings, reactor.seconds())
     _check_state(settings.state)
     listen = settings.listen
-    if listen.https:
-        for complaint in open_certificates(settings, reactor).refresh():
-            raise InvalidSettings(f"certificates: {complaint}")
+    left_out = (
+        [f"certificates: {each}" for each in open_certificates(settings, reactor).refresh()] if listen.https else []
+    )
     listeners = {f"listen.{key}": getattr(listen, key) for key in ("http", "https", "tunnel", "metrics")}
     check_listeners(reactor, listeners, has_systemd_sockets=has_systemd_sockets)
     if listen.admin is not None:
         check_socket_path(listen.admin)
     check_nameserver(reactor, settings)
     _check_access_log(settings.log.access)
+    return "; ".join(left_out)
 
 
 def load_authority(settings: EdgeSettings, now: float) -> EdgeAuthority:

@@ -4,10 +4,12 @@ The DNS server in the edge's own process: `warp_dns`, serving the zone that this
 It translates edge.yaml and errors; what is answered is decided there.
 """
 
+from ipaddress import ip_address
 from pathlib import Path
 
+from warp_base.own_address import why_not_own
 from warp_base.reactor import Reactor
-from warp_dns.addresses import check_addresses
+from warp_dns.addresses import check_addresses, parse_address
 from warp_dns.errors import DnsError
 from warp_dns.serve.files import SerialFile
 from warp_dns.serve.server import DnsServer, ServedZone
@@ -34,10 +36,15 @@ def check_nameserver(reactor: Reactor, settings: EdgeSettings) -> None:
 
     :raises InvalidSettings: naming the key.
     """
+    texts = settings.listen.dns or ()
     try:
-        check_addresses(settings.listen.dns or (), "listen.dns")
+        check_addresses(texts, "listen.dns")
     except DnsError as error:
         raise InvalidSettings(f"{error}") from error
+    for index, text in enumerate(texts):
+        reason = why_not_own(ip_address(parse_address(text)[0]))
+        if reason:
+            raise InvalidSettings(f"listen.dns[{index}]: {reason}: {text}; see: ip address")
     if settings.listen.dns:
         try:
             SerialFile(_serial_file(settings)).read()

@@ -54,10 +54,9 @@ Examples:
         from twisted.internet import reactor
 
         try:
-            check_edge(as_reactor(reactor), settings, has_systemd_sockets="LISTEN_FDS" in os.environ)
+            return check_edge(as_reactor(reactor), settings, has_systemd_sockets="LISTEN_FDS" in os.environ)
         except WarpError as error:
             raise InvalidSettings(f"{source}: {error}") from error
-        return ""
 
 
 class Program(Service):

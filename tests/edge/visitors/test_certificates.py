@@ -171,6 +171,45 @@ class CertificateTests(SynchronousTestCase):
         self.assertEqual([certificate.name for certificate in certificates.certificates], ["good"])
         self.assertEqual(self.shown(certificates, "app.example"), good)
 
+    def test_one_that_is_no_file(self) -> None:
+        """A link to nowhere, a directory and a pipe are named each time, and the others are read, old and new."""
+        good = write_certificate(self.directory, "good", ["app.example"])
+        (self.directory / "gone.pem").symlink_to("/nowhere/fullchain.pem")
+        (self.directory / "gone.key").symlink_to("/nowhere/privkey.pem")
+        (self.directory / "folder.pem").mkdir()
+        os.mkfifo(self.directory / "pipe.pem")
+        write_certificate(self.directory, "half", ["half.example"])
+        (self.directory / "half.key").unlink()
+        (self.directory / "half.key").symlink_to("/nowhere/privkey.pem")
+        certificates = CertificateDirectory(str(self.directory), self.clock)
+        self.assertEqual(self.shown(certificates, "app.example"), good)
+        later = write_certificate(self.directory, "later", ["later.example"])
+        for _ in range(2):
+            folder, gone, half, pipe = certificates.refresh()
+            self.assertIn("folder.pem is no file", folder)
+            self.assertIn("gone.pem is a link to /nowhere/fullchain.pem, which cannot be opened", gone)
+            self.assertIn("half.key is a link to /nowhere/privkey.pem, which cannot be opened", half)
+            self.assertIn("pipe.pem is no file", pipe)
+        self.assertEqual(self.shown(certificates, "later.example"), later)
+        (self.directory / "half.key").unlink()
+        (self.directory / "gone.pem").unlink()
+        self.assertEqual(len(certificates.refresh()), 3)
+
+    def test_target_goes(self) -> None:
+        """A certificate whose link comes to point to nowhere is used on, and named; the link's removal removes it."""
+        store = self.directory / "lineage"
+        store.mkdir()
+        expected = write_certificate(store, "one", ["app.example"], joined=True)
+        (self.directory / "one.pem").symlink_to("lineage/one.pem")
+        certificates = CertificateDirectory(str(self.directory), self.clock)
+        self.assertEqual(self.shown(certificates, "app.example"), expected)
+        (store / "one.pem").unlink()
+        self.assertEqual(len(certificates.refresh()), 1)
+        self.assertEqual(self.shown(certificates, "app.example"), expected)
+        (self.directory / "one.pem").unlink()
+        self.assertEqual(certificates.refresh(), [])
+        self.assert_alert(certificates, "app.example")
+
     def test_what_is_known_of_a_certificate(self) -> None:
         """Its names and its end can be asked for."""
         write_certificate(self.directory, "one", ["App.Example", "*.b.example"])

@@ -7,10 +7,13 @@ come from the certificate itself, not from the file: an exact DNS name wins over
 visitors without SNI, because a scanner of addresses need not learn what is published here. Two files change that:
 `default.pem` is shown in both cases, and a certificate with an IP address among its names to visitors without SNI.
 
-A file that cannot be used is refused with a line in the log, and what it held before stays in use.
+A file that cannot be used is named in the log and left out, whatever is wrong with it: damaged, a link to nowhere, a
+pipe. The others are used, and so is what the file itself held before, for as long as the edge runs.
 """
 
+import os
 import ssl
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +34,7 @@ _CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 
 # Of each file: when it was changed, its size and its inode, so that a rename over it counts as well.
 _Signature = Mapping[str, tuple[int, int, int]]
+_NOT_THERE = (0, 0, 0)  # of a link whose target is not there, or may not be looked at
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,7 @@ class CertificateDirectory:
     def __init__(self, directory: str, clock: IReactorTime) -> None:
         self._directory = Path(directory)
         self._signature: _Signature = {}
+        self._complaints: dict[str, str] = {}
         self._certificates: dict[str, Certificate] = {}
         self._by_hostname: dict[str, ssl.SSLContext] = {}
         self._default: ssl.SSLContext | None = None
@@ -94,31 +99,33 @@ class CertificateDirectory:
         """
         Read what has changed.
 
-        :returns: a sentence for each file that cannot be used.
+        :returns: a sentence for each file that cannot be used, whether or not it was so before.
         :raises InvalidSettings: if the directory cannot be read; then nothing has changed.
         """
         try:
             signature = _sign(self._directory)
         except OSError as error:
             raise InvalidSettings(f"certificates: {self._directory}: {error.strerror}") from error
-        complaints: list[str] = []
+        complaints: dict[str, str] = {}
         read: dict[str, Certificate] = {}
         for name in sorted(file.removesuffix(".pem") for file in signature if file.endswith(".pem")):
             files = (f"{name}.pem", f"{name}.key")
             known = self._certificates.get(name)
-            if known is not None and all(signature.get(file) == self._signature.get(file) for file in files):
+            if known is not None:
                 read[name] = known
+            if all(signature.get(file) == self._signature.get(file) for file in files):
+                if name in self._complaints:
+                    complaints[name] = self._complaints[name]
                 continue
             try:
                 read[name] = _load(self._directory, name, has_key_file=files[1] in signature)
-            except InvalidSettings as error:
-                complaints.append(str(error))
-                if known is not None:
-                    read[name] = known
+            except (OSError, ValueError) as error:  # an ssl.SSLError is an OSError
+                complaints[name] = f"{self._directory / files[0]} cannot be used: {error}; repair or remove it"
         self._signature = signature
+        self._complaints = complaints
         self._certificates = read
         self._index()
-        return complaints
+        return list(complaints.values())
 
     def context_for(self, hostname: str | None) -> ssl.SSLContext | None:
         """
@@ -174,21 +181,25 @@ def _sign(directory: Path) -> _Signature:
     signature = {}
     for path in directory.iterdir():
         if path.suffix in (".pem", ".key"):
-            status = path.stat()
-            signature[path.name] = (status.st_mtime_ns, status.st_size, status.st_ino)
+            try:
+                status = path.stat()
+            except OSError:  # `_load` says why
+                signature[path.name] = _NOT_THERE
+            else:
+                signature[path.name] = (status.st_mtime_ns, status.st_size, status.st_ino)
     return signature
 
 
 def _load(directory: Path, name: str, *, has_key_file: bool) -> Certificate:
-    """Read one certificate and its key; raises `InvalidSettings`."""
-    path = directory / f"{name}.pem"
+    """Read one certificate and its key; raises `OSError` or `ValueError`."""
+    path, key = directory / f"{name}.pem", directory / f"{name}.key"
+    _check_file(path)
+    if has_key_file:
+        _check_file(key)
     context = _new_context()
-    try:
-        context.load_cert_chain(path, directory / f"{name}.key" if has_key_file else None, password=_no_password)
-        leaf = x509.load_pem_x509_certificate(path.read_bytes())
-        names = _names(leaf)
-    except (OSError, ValueError) as error:  # an ssl.SSLError is an OSError
-        raise InvalidSettings(f"certificates: {path} cannot be used: {error}") from error
+    context.load_cert_chain(path, key if has_key_file else None, password=_no_password)
+    leaf = x509.load_pem_x509_certificate(path.read_bytes())
+    names = _names(leaf)
     return Certificate(
         name=name,
         hostnames=tuple(hostname.lower().removesuffix(".") for hostname in names.get_values_for_type(x509.DNSName)),
@@ -196,6 +207,19 @@ def _load(directory: Path, name: str, *, has_key_file: bool) -> Certificate:
         expires_at=leaf.not_valid_after_utc.timestamp(),
         context=context,
     )
+
+
+def _check_file(path: Path) -> None:
+    """Refuse what is no file: OpenSSL does not say which of the two it could not open, and a pipe would hold us up."""
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        target = (
+            f"is a link to {os.readlink(path)}, which cannot be opened" if path.is_symlink() else "cannot be opened"
+        )
+        raise ValueError(f"{path.name} {target} ({error.strerror})") from error
+    if not stat.S_ISREG(mode):
+        raise ValueError(f"{path.name} is no file")
 
 
 def _names(leaf: x509.Certificate) -> x509.SubjectAlternativeName:
