@@ -6,12 +6,15 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from warp_twisted.http1 import refusals
 from warp_twisted.http1.body import (
+    CHUNK_BYTES,
     CHUNKED,
+    FREE_CHUNKS,
     UNTIL_CLOSE,
     BodyReader,
     ChunkedReader,
     LengthReader,
     UntilCloseReader,
+    chunks_at_once,
     encode_piece,
     make_reader,
 )
@@ -97,6 +100,27 @@ class ChunkedTests(SynchronousTestCase):
         self.assertEqual(reader.receive(b"890\r"), (b"890", b""))
         self.assertEqual(reader.receive(b"\n1\r\nx"), (b"x", b""))
         self.assertFalse(reader.complete)
+
+    @given(st.lists(st.integers(1, 300), max_size=60), st.integers(1, 9), st.integers(1, 500), st.binary(max_size=20))
+    def test_some_at_once(self, sizes: list[int], most: int, step: int, following: bytes) -> None:
+        """No more chunks are begun than asked for, and given again what is left reads as if it had come later."""
+        reader, payload, held = ChunkedReader(LIMITS), b"", b""
+        data = b"".join(b"%x\r\n%b\r\n" % (size, b"y" * size) for size in sizes) + b"0\r\nA: b\r\n\r\n" + following
+        for at in range(0, len(data), step):
+            held += data[at : at + step]
+            while held and not reader.complete:
+                piece, held = reader.receive(held, most)
+                self.assertLessEqual(len(piece), (most + 1) * 300)
+                payload += piece
+        self.assertEqual((reader.complete, payload, held), (True, b"y" * sum(sizes), following))
+        self.assertEqual(reader.trailers, b"A: b\r\n")
+
+    def test_how_many_at_once(self) -> None:
+        """A few chunks of any size; of large ones all."""
+        self.assertEqual(chunks_at_once(1), FREE_CHUNKS)
+        self.assertEqual(chunks_at_once(100 * CHUNK_BYTES), FREE_CHUNKS + 100)
+        payload, rest = ChunkedReader(LIMITS).receive(b"1\r\nx\r\n" * 50, FREE_CHUNKS)
+        self.assertEqual((payload, rest), (b"x" * FREE_CHUNKS, b"1\r\nx\r\n" * (50 - FREE_CHUNKS)))
 
     def test_refusals(self) -> None:
         """Each malformed body has its refusal."""

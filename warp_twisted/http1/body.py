@@ -4,9 +4,13 @@ Where a message body ends, and the chunked coding both ways.
 A reader takes bytes as they come and returns the payload among them at once; nothing is held back but an
 unfinished chunk-size line or trailer section, both bounded. What is passed on is encoded again, so no chunk
 extension, odd size or stray line end of one side is ever seen by the other. RFC 9112 §6 and §7.
+
+A chunk of one byte costs as much as one of many kilobytes. So a caller that shares its time with others says how many
+chunks it takes at once, and goes on with the rest later.
 """
 
 import re
+import sys
 from typing import Protocol
 
 from warp_twisted.http1.grammar import FIELD_LINES, TOKEN, has_bad_byte
@@ -22,6 +26,9 @@ from warp_twisted.http1.refusals import (
 
 CHUNKED = -1  # in place of a length
 UNTIL_CLOSE = -2
+ALL_CHUNKS = sys.maxsize
+FREE_CHUNKS = 16  # of one read, however little it brings: they cost as much as the read itself, some 40 µs
+CHUNK_BYTES = 1_024  # chunks of so many bytes are read without a pause
 
 _SIZE = re.compile(rb"[0-9A-Fa-f]{1,15}+")  # 15 digits stay below 2**60
 _EXTENSIONS = re.compile(
@@ -58,11 +65,13 @@ class BodyReader(Protocol):
     complete: bool
     trailers: bytes
 
-    def receive(self, data: bytes) -> tuple[bytes, bytes]:
+    def receive(self, data: bytes, chunks: int = ALL_CHUNKS) -> tuple[bytes, bytes]:
         """
         Take bytes that arrived.
 
-        :returns: the payload among them, and what follows the body (empty until `complete`).
+        :param chunks: how many may be begun at most; 1 or more.
+        :returns: the payload among them, and what is left: once the body is `complete` what follows it; before, what
+            begins with one chunk too many, to be given again.
         :raises MessageRefused: if they cannot be part of the body.
         """
         ...
@@ -80,7 +89,7 @@ class LengthReader:
         self.remaining = length
         self.complete = length == 0
 
-    def receive(self, data: bytes) -> tuple[bytes, bytes]:
+    def receive(self, data: bytes, chunks: int = ALL_CHUNKS) -> tuple[bytes, bytes]:
         """See `BodyReader.receive`."""
         remaining = self.remaining - len(data)
         if remaining > 0:
@@ -101,7 +110,7 @@ class UntilCloseReader:
         self.complete = False
         self.trailers = b""
 
-    def receive(self, data: bytes) -> tuple[bytes, bytes]:
+    def receive(self, data: bytes, chunks: int = ALL_CHUNKS) -> tuple[bytes, bytes]:
         """See `BodyReader.receive`."""
         return data, b""
 
@@ -122,7 +131,7 @@ class ChunkedReader:
         self._payload_bytes = 0
         self._extension_bytes = 0
 
-    def receive(self, data: bytes) -> tuple[bytes, bytes]:
+    def receive(self, data: bytes, chunks: int = ALL_CHUNKS) -> tuple[bytes, bytes]:
         """See `BodyReader.receive`."""
         if self._held:
             data = self._held + data
@@ -143,6 +152,9 @@ class ChunkedReader:
                 break
             at += self._remaining
             self._remaining = 0
+            if not chunks:
+                return b"".join(payload), data[at:]
+            chunks -= 1
             line_end = self._line_end(data, at)
             if line_end < 0:
                 self._held = data[at:]
@@ -240,6 +252,11 @@ def make_reader(length: int, limits: BodyLimits) -> BodyReader:
     if length == UNTIL_CLOSE:
         return UntilCloseReader()
     return LengthReader(length, limits)
+
+
+def chunks_at_once(size: int) -> int:
+    """Return how many chunks of a read of so many bytes are taken at once: few, unless they are large."""
+    return FREE_CHUNKS + size // CHUNK_BYTES
 
 
 def encode_piece(payload: bytes, reader: BodyReader) -> bytes:

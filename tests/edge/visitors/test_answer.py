@@ -3,8 +3,17 @@
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.edge.visitors.memory_edge import GET, MemoryEdge
+from warp_twisted.edge.refusals import BAD_RESPONSE
+from warp_twisted.edge.visitors.states import VisitorState
+from warp_twisted.http1.body import CHUNKED as CHUNKED_BODY
+from warp_twisted.http1.body import chunks_at_once, make_reader
+from warp_twisted.http1.limits import BodyLimits
+from warp_twisted.wire.errors import StreamReset
 from warp_twisted.wire.states import StreamState
 from warp_twisted.wire.streams import Stream
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+SMALL = b"1\r\nx\r\n"
 
 
 class AnswerTests(SynchronousTestCase):
@@ -84,6 +93,90 @@ class AnswerTests(SynchronousTestCase):
             answer = self.arrive(stream, b"HTTP/1.1 200 OK\r\nContent-Length: %b\r\n\r\n" % length)
             self.assertIn(b"\r\nContent-Length: %b\r\n" % length, answer)
             self.assertEqual(self.edge.table.stream_counts, (0, idle))
+
+    def test_small_chunks(self) -> None:
+        """Of small chunks some are passed on at once, the others in turns; until then their credit is not returned."""
+        stream = self.ask()
+        self.assertIn(b"\r\nTransfer-Encoding: chunked\r\n", self.arrive(stream, CHUNKED))
+        data = SMALL * 10_000
+        count = chunks_at_once(len(data))
+        self.assertEqual(self.arrive(stream, data), b"%x\r\n%b\r\n" % (count, b"x" * count))
+        self.assertEqual(stream.unread_bytes, len(data) - count * len(SMALL))
+        self.assertEqual(self.edge.metrics.unread_bytes, stream.unread_bytes)
+        self.assertEqual(self.arrive(stream, SMALL * 5 + b"0\r\n\r\n"), b"")
+        self.pass_on()
+        self.assertEqual(self.body(), b"x" * 10_005)
+        self.assertTrue(self.transport.taken.endswith(b"0\r\n\r\n"))
+        self.assertEqual((self.edge.metrics.unread_bytes, stream.unread_bytes), (0, 0))
+        self.assertEqual((self.edge.table.stream_counts, self.transport.is_closing), ((0, 1), False))
+
+    def test_small_chunks_with_the_head(self) -> None:
+        """The same where they come with the head."""
+        stream = self.ask()
+        answer = self.arrive(stream, CHUNKED + SMALL * 1_000)
+        self.assertLess(answer.count(b"x"), 100)
+        self.assertGreater(stream.unread_bytes, 5_000)
+        self.arrive(stream, b"0\r\n\r\n")
+        self.pass_on()
+        self.assertEqual((self.body(), self.edge.table.stream_counts), (b"x" * 1_000, (0, 1)))
+
+    def test_end_behind_small_chunks(self) -> None:
+        """An origin that ends or is lost behind them is heard of after them; its stream is not used again."""
+        for ends in (Stream.peer_ended, lambda stream: stream.lose(StreamReset())):
+            for is_whole in (True, False):
+                self.visitor, self.transport = self.edge.visitor()
+                stream = self.ask()
+                self.arrive(stream, CHUNKED + SMALL * 1_000)
+                self.arrive(stream, b"0\r\n\r\n" if is_whole else SMALL)
+                ends(stream)
+                self.assertIs(self.visitor.state, VisitorState.SERVING)
+                self.pass_on()
+                self.assertEqual(self.body(), b"x" * (1_000 if is_whole else 1_001))
+                self.assertIs(self.transport.is_closing, not is_whole)
+                self.assertEqual(self.edge.table.stream_counts, (0, 0))
+                self.assertEqual((self.edge.metrics.unread_bytes, len(self.edge.visitors.queue)), (0, 0))
+
+    def test_visitor_that_does_not_read_small_chunks(self) -> None:
+        """They take no turns while the visitor reads nothing, and go on with it."""
+        stream = self.ask()
+        self.arrive(stream, CHUNKED)
+        self.transport.room = 10
+        self.arrive(stream, SMALL * 10_000)
+        self.pass_on()
+        waiting = stream.unread_bytes
+        self.assertGreater(waiting, 50_000)
+        self.assertEqual(len(self.edge.visitors.queue), 0)
+        self.transport.read(1 << 20)
+        self.arrive(stream, b"0\r\n\r\n")
+        self.pass_on()
+        self.assertEqual((self.body(), stream.unread_bytes), (b"x" * 10_000, 0))
+
+    def test_slow_turns_are_nobodys_fault(self) -> None:
+        """An answer that waits for a turn is not timed out."""
+        stream = self.ask()
+        self.arrive(stream, CHUNKED + SMALL * 1_000)
+        self.visitor.timed_out()
+        self.assertIs(self.visitor.state, VisitorState.SERVING)
+        self.visitor.connectionLost()
+        self.assertEqual(self.edge.metrics.unread_bytes, 0)
+
+    def test_bad_chunk_behind_small_ones(self) -> None:
+        """What is wrong behind them cuts the answer when its turn has come."""
+        stream = self.ask()
+        self.arrive(stream, CHUNKED + SMALL * 1_000 + b"zz\r\n")
+        self.assertFalse(self.transport.is_closing)
+        self.pass_on()
+        self.assertTrue(self.transport.is_closing)
+        self.assertEqual(self.edge.metrics.refusals, {BAD_RESPONSE: 1})
+
+    def pass_on(self) -> None:
+        """Let all turns be taken."""
+        self.edge.clock.pump([0.02] * 200)
+
+    def body(self) -> bytes:
+        """Return the body that the visitor has got."""
+        data = self.transport.taken.partition(b"\r\n\r\n")[2]
+        return make_reader(CHUNKED_BODY, BodyLimits()).receive(data)[0]
 
     def test_draining_edge(self) -> None:
         """While the edge drains every answer ends its connection and says so."""

@@ -51,6 +51,7 @@ ANSWERS = [
     b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
     b"5\r\nhello\r\n",
     b"0\r\n\r\n",
+    b"1\r\nx\r\n" * 60,
     b"HTTP/1.0 200 OK\r\n\r\n",
     b"HTTP/1.1 100 Continue\r\n\r\n",
     b"HTTP/1.1 101 x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",

@@ -75,6 +75,20 @@ def small_chunks(port: int, *, connections: int = 20) -> Iterator[bool]:
     yield from send_for_ever(connect(port, connections, head), b"1\r\nx\r\n" * 100_000, reads=False)
 
 
+def small_answers(port: int, *, connections: int = 20) -> Iterator[bool]:
+    """Ask for answers in chunks of one byte that have no end, and read them as fast as they come."""
+    clients = connect(port, connections, b"GET /small-chunks HTTP/1.1\r\nHost: app.example\r\n\r\n")
+    poll = select.epoll()
+    by_number = {client.fileno(): client for client in clients}
+    for number in by_number:
+        poll.register(number, select.EPOLLIN)
+    while True:
+        busy = poll.poll(0.3)
+        for number, _ in busy:
+            by_number[number].recv(1 << 20)
+        yield bool(busy)
+
+
 def small_reads(port: int, *, connections: int = 50) -> Iterator[bool]:
     """Upload byte by byte, each in a segment of its own, on many connections."""
     head = b"PUT / HTTP/1.1\r\nHost: app.example\r\nContent-Length: 1000000000\r\n\r\n"
@@ -91,7 +105,7 @@ def costly_paths(port: int, *, connections: int = 20) -> Iterator[bool]:
 
 KINDS: dict[str, Callable[..., Iterator[bool]]] = {
     function.__name__: function
-    for function in (pipelined_refusals, uploads_without_credit, small_chunks, small_reads, costly_paths)
+    for function in (pipelined_refusals, uploads_without_credit, small_chunks, small_answers, small_reads, costly_paths)
 }
 
 

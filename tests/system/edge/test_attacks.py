@@ -67,6 +67,16 @@ class AttackTests(TestCase):
         """Chunks of one byte, of which each costs the edge as much as a large one."""
         await self.assert_unharmed("small_chunks")
 
+    async def test_small_answers(self) -> None:
+        """Answers in chunks of one byte: the same, and what waits of them is bounded by the origins' credit."""
+
+        def check(edge: RunningEdge) -> None:
+            said = edge.ask()
+            self.assertGreater(said["unread"], 0, "some of them wait for a turn")
+            self.assertLess(said["unread"], 20 * 2 * 262_144)
+
+        await self.assert_unharmed("small_answers", check)
+
     async def test_small_reads(self) -> None:
         """Segments of one byte, of which each costs the edge a read."""
         await self.assert_unharmed("small_reads")

@@ -49,7 +49,11 @@ class Waits:
 
 @dataclass(frozen=True, slots=True)
 class RunningEdge:
-    """An edge in a process of its own; its origin answers every GET, drops what is PUT, and takes no POST."""
+    """
+    An edge in a process of its own.
+
+    Its origin answers every GET, that of `/small-chunks` without end, drops what is PUT, and takes no POST.
+    """
 
     process: "subprocess.Popen[bytes]"
     port: int
@@ -119,8 +123,10 @@ def _running(module: str, *arguments: str) -> Iterator["subprocess.Popen[bytes]"
 def _main(limits: Mapping[str, Any]) -> None:
     from twisted.internet import reactor as installed
     from twisted.internet.defer import Deferred
+    from twisted.internet.interfaces import IPullProducer
     from twisted.internet.stdio import StandardIO
     from twisted.protocols.basic import LineOnlyReceiver
+    from zope.interface import implementer
 
     from tests.system.edge.harness import OK, EdgeHarness, OriginConnection
     from warp_base.event_loop import TurnTimes, watch
@@ -134,6 +140,19 @@ def _main(limits: Mapping[str, Any]) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
     edge = EdgeHarness(reactor, limits=VisitorLimits(connections_per_address=10_000, **limits))
 
+    @implementer(IPullProducer)
+    class SmallChunks:
+        """Chunks of one byte, whenever the connection takes more."""
+
+        def __init__(self, connection: OriginConnection) -> None:
+            self._connection = connection
+
+        def resumeProducing(self) -> None:
+            self._connection.send(b"1\r\nx\r\n" * 20_000)
+
+        def stopProducing(self) -> None:
+            """The connection is gone."""
+
     sinks: set[OriginConnection] = set()
 
     def answer(connection: OriginConnection) -> None:
@@ -142,6 +161,9 @@ def _main(limits: Mapping[str, Any]) -> None:
             connection.pause()
         elif received.startswith(b"PUT"):
             sinks.add(connection)
+        elif received.startswith(b"GET /small-chunks "):
+            connection.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+            connection.transport.registerProducer(SmallChunks(connection), False)
         elif connection not in sinks:
             for _ in range(received.count(b"\r\n\r\n")):
                 connection.send(OK)

@@ -3,15 +3,16 @@ What a visitor is answered: the origin's response, or a page of the edge's own.
 
 An `Answer` takes the origin's bytes as they come, reads them as strictly as requests are read, and writes to the
 visitor at once what may be passed on; what arrived whole goes out in one write. The framing is rebuilt for the
-visitor: a body without a length is chunked for HTTP/1.1 and ends with the connection for HTTP/1.0. Whether to try
-again, and what becomes of the stream, is `exchange`'s.
+visitor: a body without a length is chunked for HTTP/1.1 and ends with the connection for HTTP/1.0. Of a body in small
+chunks a few are read at once; the others wait for a turn, without credit for the origin. Whether to try again, and what
+becomes of the stream, is `exchange`'s.
 """
 
 from warp_twisted.edge.routes.pool import OriginStream
 from warp_twisted.edge.visitors.interfaces import Visitor
 from warp_twisted.edge.visitors.pages import RETRY_SECONDS
 from warp_twisted.edge.visitors.pages import response as error_response
-from warp_twisted.http1.body import BodyReader, UntilCloseReader, encode_piece, make_reader
+from warp_twisted.http1.body import BodyReader, UntilCloseReader, chunks_at_once, encode_piece, make_reader
 from warp_twisted.http1.refusals import TOO_MANY_INTERIM, UNEXPECTED_UPGRADE, MessageRefused, Refusal
 from warp_twisted.http1.request import RequestHead
 from warp_twisted.http1.response import ResponseHead
@@ -32,6 +33,7 @@ class Answer:
     :ivar keeps: whether the visitor was told that the connection stays.
     :ivar retry_seconds: said with a refusal that passes.
     :ivar is_reusable: whether the origin takes another request on the stream, once the answer is complete.
+    :ivar waiting_bytes: of the body, which have come and wait for a turn.
     """
 
     status = 0
@@ -43,6 +45,8 @@ class Answer:
     retry_seconds = RETRY_SECONDS
     _partial = b""
     _reader: BodyReader | None = None
+    waiting_bytes = 0
+    _waiting: list[bytes]
     _rechunks = False
     _owed = 0
 
@@ -58,15 +62,24 @@ class Answer:
         """
         Pass on what the origin sent.
 
+        :param data: empty to go on with what waits for a turn.
         :param is_request_read: whether the visitor has sent its whole request.
         :returns: whether the answer is complete, or (status 101) the connection is no longer HTTP.
         :raises MessageRefused: if it is not valid; nothing of the piece was written.
         """
         reader = self._reader
         if reader is None:
-            origin.stream.consumed(len(data))
-            return self._receive_head(data, origin, is_request_read)
-        payload, rest = reader.receive(data)
+            is_complete = self._receive_head(data, origin, is_request_read)
+            origin.stream.consumed(len(data) - self.waiting_bytes)
+            return is_complete
+        if self.waiting_bytes:
+            if data:
+                self._keep(data)
+                return False
+            data = b"".join(self._waiting)
+            self._waiting.clear()
+            self.waiting_bytes = 0
+        payload, rest = reader.receive(data, chunks_at_once(len(data)))
         if self._rechunks:
             payload = encode_piece(payload, reader)
         if payload:
@@ -76,12 +89,24 @@ class Answer:
                 self.is_reusable = False
             origin.stream.consumed(self._owed + len(data))
             return True
+        read = len(data)
+        if rest:
+            self._keep(rest)
+            read -= len(rest)
         if self._visitor.is_clogged:
-            self._owed += len(data)
+            self._owed += read
         else:
-            origin.stream.consumed(len(data))
+            origin.stream.consumed(read)
             self._visitor.wait(self._visitors.timeouts.origin_stall)
         return False
+
+    def _keep(self, data: bytes) -> None:
+        """Keep bytes of the body for another turn."""
+        if self.waiting_bytes:
+            self._waiting.append(data)
+        else:
+            self._waiting = [data]
+        self.waiting_bytes += len(data)
 
     def _receive_head(self, data: bytes, origin: OriginStream, is_request_read: bool) -> bool:
         self.has_arrived = True
@@ -135,9 +160,11 @@ class Answer:
             payload, is_complete = data, True
         else:
             reader = self._reader = make_reader(length, self._visitors.limits.response_body)
-            payload, rest = reader.receive(data)
+            payload, rest = reader.receive(data, chunks_at_once(len(data)))
             is_complete = reader.complete
-            if rest or isinstance(reader, UntilCloseReader):
+            if rest and not is_complete:
+                self._keep(rest)
+            elif rest or isinstance(reader, UntilCloseReader):
                 self.is_reusable = False
             if length < 0 and fields.minor:
                 self._rechunks = True

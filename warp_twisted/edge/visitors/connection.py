@@ -69,7 +69,7 @@ class VisitorConnection(Protocol):
     :ivar is_clogged: whether bytes wait here because the visitor does not read them.
     :ivar unread_bytes: how many wait here, in either direction; of answers those in the transport included, as far as
         it says when they are gone.
-    :ivar kept_bytes: of the request, that the conversation keeps; they count as unread.
+    :ivar kept_bytes: of request and answer, that the conversation keeps; they count as unread.
     :ivar is_paused: whether the visitor is not read.
     :ivar deadline: an instant of the visitors' clock.
     """
@@ -230,16 +230,20 @@ class VisitorConnection(Protocol):
             self.state = _IDLE
             self.wait(self.visitors.timeouts.idle)
             self._serve()
-        elif conversation is not None and conversation.wants_data and self._held and not conversation.is_blocked:
-            rest = conversation.request_received(self.take_held())
-            if rest:
-                self._keep(rest)
+        elif conversation is not None:
+            if conversation.wants_data and self._held and not conversation.is_blocked:
+                rest = conversation.request_received(self.take_held())
+                if rest:
+                    self._keep(rest)
+            if conversation.has_more and not self.is_clogged:
+                conversation.take_turn()
         self._resume_if_room()
         conversation = self.conversation
         waits = conversation is not None and conversation.wants_data and bool(self._held)
         # A stream that takes no more says when it does (`resume_reading`); until then no turn is of use.
         is_blocked = waits and conversation is not None and conversation.is_blocked
-        self._is_queued = self.state is _QUEUED or (waits and not is_blocked)
+        has_more = conversation is not None and conversation.has_more and not self.is_clogged
+        self._is_queued = self.state is _QUEUED or has_more or (waits and not is_blocked)
         if not self._is_queued and not is_blocked and self.state is not _CLOSED:
             self._unpause(_TURN)
         return self._is_queued
@@ -272,6 +276,10 @@ class VisitorConnection(Protocol):
     def hand_over(self, conversation: Conversation) -> None:
         """Serve another conversation from now on, in the exchange's place."""
         self.conversation = conversation
+
+    def wait_for_turn(self) -> None:
+        """Let the conversation go on in a turn."""
+        self._enqueue_self()
 
     def conversation_ended(self, ending: Ending) -> None:
         """The conversation is at its end."""

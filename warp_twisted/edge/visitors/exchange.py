@@ -68,6 +68,7 @@ class Exchange(Borrower):
     _attempts = 1
     _avoid: frozenset[object] = frozenset()
     _detail = ""
+    _after: "Callable[[Exchange], None] | None" = None
 
     def __init__(self, visitor: Visitor, head: RequestHead) -> None:
         self._visitor = visitor
@@ -194,6 +195,7 @@ class Exchange(Borrower):
                 visitor.pause_reading()
                 # It waits for credit, or was put where all streams of the tunnel wait for its socket.
                 kept += max(len(piece), origin.stream.queued_bytes)
+            kept += self._answer.waiting_bytes
             if (kept > _UNCOUNTED_BYTES or visitor.kept_bytes) and self._origin is origin:
                 visitor.count_kept(kept)
         return rest
@@ -222,7 +224,7 @@ class Exchange(Borrower):
         """The stream takes bytes again."""
         visitor = self._visitor
         if visitor.kept_bytes:
-            visitor.count_kept(0 if self._replay is None else len(self._replay))
+            visitor.count_kept(self._answer.waiting_bytes if self._replay is None else len(self._replay))
         if self.state is _ASKED:
             self._wait()  # it was the origin that was slow
         visitor.resume_reading()
@@ -249,20 +251,49 @@ class Exchange(Borrower):
                     self._end(_ANSWERED)
             elif answer.status:
                 self.state = _ANSWERING
+                if answer.waiting_bytes:
+                    self._wait_for_turn(origin)
         except MessageRefused as error:
             self._detail = error.refusal.slug
             self._guard(self._end, _REFUSED, refusals.BAD_RESPONSE)
         except Exception:
             self._broke()
 
+    def _wait_for_turn(self, origin: OriginStream) -> None:
+        """More of the answer has come than is passed on at once."""
+        self._visitor.count_kept(self._answer.waiting_bytes + origin.stream.queued_bytes)
+        self._visitor.wait_for_turn()
+
+    @property
+    def has_more(self) -> bool:
+        """Whether more of the answer has come than was passed on."""
+        return self._answer.waiting_bytes > 0
+
+    def take_turn(self) -> None:
+        """Pass on more of the answer; then what followed it may be heard of."""
+        self.data_received(b"")
+        if self._answer.waiting_bytes or self._origin is None:
+            return
+        self._visitor.count_kept(self._origin.stream.queued_bytes)
+        if self._after is not None:
+            self._guard(self._after, self)
+
     def end_received(self) -> None:
         """The origin closed its connection in order."""
-        self._guard(self._ended)
+        self._follow(Exchange._ended)
 
     def stream_lost(self, error: WireError) -> None:
         """The stream died: the origin cut its connection, or the tunnel is gone."""
         self._detail = str(error)
-        self._guard(self._lost)
+        self._follow(Exchange._lost)
+
+    def _follow(self, function: "Callable[[Exchange], None]") -> None:
+        """Obey the stream's end now, or after what of the answer came before it."""
+        if self._answer.waiting_bytes:
+            self._answer.is_reusable = False
+            self._after = function
+        else:
+            self._guard(function, self)
 
     def _guard(self, function: Callable[P, None], *arguments: P.args, **named: P.kwargs) -> None:
         """Call a function for the stream: an exception would end the tunnel, and with it everybody's requests."""
@@ -322,6 +353,8 @@ class Exchange(Borrower):
         """The visitor's transport took everything."""
         if self._origin is not None:
             self._answer.drained(self._origin)
+            if self._answer.waiting_bytes:
+                self._visitor.wait_for_turn()
 
     def visitor_lost(self) -> None:
         """The visitor is gone."""
@@ -334,7 +367,9 @@ class Exchange(Borrower):
         waits_for_continue = (
             fields.expects_continue and not self._answer.interim_count and self._bytes_in == self._head.size
         )
-        if self.state is _ANSWERING:
+        if self._answer.waiting_bytes and not visitor.is_clogged:
+            visitor.wait(self._visitors.timeouts.origin_stall)  # it is the edge that is slow
+        elif self.state is _ANSWERING:
             self._end(_REFUSED, refusals.VISITOR_TOO_SLOW if visitor.is_clogged else refusals.STALLED)
         elif self.state is _CONNECTING:
             self._end(_REFUSED, refusals.CONNECT_TOO_SLOW)

@@ -36,6 +36,13 @@ class Conversation(Protocol):
         :returns: what is left: more of the body, to be given in another turn, while `wants_data`; else what follows.
         """
 
+    @property
+    def has_more(self) -> bool:
+        """Whether it goes on in turns: `take_turn` is called as long as the visitor reads."""
+
+    def take_turn(self) -> None:
+        """Do one small piece of what is left."""
+
     def visitor_drained(self) -> None:
         """Everything written has gone out, after `is_clogged` was set; now credit may be returned."""
 
@@ -79,7 +86,7 @@ class Visitor(Protocol):
 
     :ivar is_clogged: whether bytes wait because the visitor does not read them.
     :ivar is_paused: whether the visitor is not read.
-    :ivar kept_bytes: of the request, as `count_kept` was told last.
+    :ivar kept_bytes: of request and answer, as `count_kept` was told last.
     :ivar deadline: an instant of the visitors' clock; `wait` sets it.
     :ivar network: what counts as one visitor.
     """
@@ -115,7 +122,10 @@ class Visitor(Protocol):
         """Give away the bytes that followed the request."""
 
     def count_kept(self, count: int) -> None:
-        """Count the bytes of the request that are kept now: to be sent again, or without credit of the origin."""
+        """Count the bytes kept now: of the request, without credit or to be sent again; of the answer, for a turn."""
+
+    def wait_for_turn(self) -> None:
+        """Let the conversation go on in a turn, as it `has_more`."""
 
     def hand_over(self, conversation: Conversation) -> None:
         """Serve another conversation from now on, in the exchange's place."""

@@ -31,6 +31,8 @@ def check_visitor(visitor: VisitorConnection) -> None:
     waits = state is VisitorState.QUEUED or (conversation is not None and conversation.wants_data and bool(held))
     is_blocked = conversation is not None and conversation.is_blocked
     _hold(not waits or visitor._is_queued or is_blocked, "what waits for a turn is in the queue, or for credit")
+    has_more = conversation is not None and conversation.has_more
+    _hold(not has_more or visitor._is_queued or visitor.is_clogged, "an answer waits for a turn, or for the visitor")
     _hold(not visitor.kept_bytes or conversation is not None, "a request is kept by who serves it")
     _hold(visitor.is_clogged or not unread, "an answer waits only for a visitor that does not read")
     _hold(state is not VisitorState.QUEUED or (bool(held) and not visitor.is_clogged), "who is queued has work")
@@ -64,6 +66,7 @@ def check_exchange(exchange: Exchange) -> None:
         exchange.wants_data is (body is not None and not body.is_complete), "the body says whether more belongs to it"
     )
     kept = max(len(exchange._replay or b""), origin.stream.queued_bytes if origin is not None else 0)
+    kept = max(kept, answer.waiting_bytes)
     _hold(exchange._visitor.kept_bytes >= kept - 16_384, "what is kept of a request is counted, but for a head")
     _hold(exchange._replay is None or not answer.has_arrived, "what was answered is not kept to be sent again")
 

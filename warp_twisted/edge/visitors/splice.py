@@ -24,6 +24,7 @@ class Splice:
     """
 
     wants_data = True
+    has_more = False
 
     def __init__(self, visitor: Visitor, origin: OriginStream, ended: Ended) -> None:
         self._visitor = visitor
@@ -65,6 +66,9 @@ class Splice:
     def is_blocked(self) -> bool:
         """Whether the stream takes no more now."""
         return self._stream.is_blocked
+
+    def take_turn(self) -> None:
+        """Nothing waits for a turn."""
 
     def visitor_drained(self) -> None:
         """The visitor's transport took everything; so credit goes back."""

@@ -1,16 +1,12 @@
 """
 The body of one request on its way to the origin: how it is read, how much of it at once, and how fast it must come.
 
-A chunk of one byte costs the edge as much as one of many kilobytes, so a body of small chunks is read in small slices,
-and what is left waits for a turn. Whatever its chunks were, a slice is passed on as one.
+Of a body in small chunks a few are read at once, and what is left waits for a turn. Whatever its chunks were, what was
+read is passed on as one.
 """
 
 from warp_twisted.edge.routes.limits import VisitorLimits
-from warp_twisted.http1.body import CHUNKED, encode_piece, make_reader
-
-_FIRST_SLICE = 1_024  # at most 170 chunks of one byte: a third of a millisecond
-_LAST_SLICE = 8_192
-_OVERHEAD = 16  # one byte in so many may be the coding's: chunks of 100 bytes or more
+from warp_twisted.http1.body import CHUNKED, chunks_at_once, encode_piece, make_reader
 
 
 class Upload:
@@ -42,32 +38,14 @@ class Upload:
         :raises MessageRefused: if they cannot be part of the body.
         """
         reader = self._reader
-        if not self._is_chunked:
-            payload, rest = reader.receive(data)
-        elif len(data) <= _FIRST_SLICE:
-            payload, rest = reader.receive(data)
+        if self._is_chunked:
+            payload, rest = reader.receive(data, chunks_at_once(len(data)))
             payload = encode_piece(payload, reader)
         else:
-            payload, rest = self._receive_slices(data)
-            payload = encode_piece(payload, reader)
+            payload, rest = reader.receive(data)
         self.is_complete = reader.complete
         self.bytes_in += len(data) - len(rest)
         return payload, rest
-
-    def _receive_slices(self, data: bytes) -> tuple[bytes, bytes]:
-        """Read slices that grow, as long as the chunks are large."""
-        reader = self._reader
-        payloads: list[bytes] = []
-        at, size = 0, _FIRST_SLICE
-        while at < len(data):
-            piece = data[at : at + size]
-            payload, rest = reader.receive(piece)
-            payloads.append(payload)
-            at += len(piece) - len(rest)
-            if reader.complete or (len(piece) - len(payload)) * _OVERHEAD > len(piece):
-                break
-            size = min(size * 2, _LAST_SLICE)
-        return b"".join(payloads), data[at:]
 
     def extend_wait(self, count: int, now: float, seconds: float, per_second: int) -> float:
         """
