@@ -17,9 +17,11 @@ from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
 from warp_base.collector import freeze
+from warp_base.machine_time import use_monotonic_time
 from warp_base.reactor import Reactor, as_reactor
 
 reactor: Reactor = as_reactor(installed)
+use_monotonic_time(reactor)  # as programs do: who takes its seconds for the time of day fails here as well
 
 
 class AsyncTestCase(TestCase):

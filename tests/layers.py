@@ -45,6 +45,7 @@ LAYER_OF = (
     ("warp_base.event_loop", 2),
     ("warp_base.exposition", 2),
     ("warp_base.fair_queue", 2),
+    ("warp_base.machine_time", 2),
     ("warp_base.nonblocking_writer", 2),
     ("warp_base.own_address", 2),
     ("warp_base.quiet_site", 2),
@@ -81,6 +82,9 @@ IMPURE_STANDARD_LIBRARY = {
     "socketserver", "subprocess", "threading", "time",
 }  # fmt: skip
 CLOCK_CALLS = {"now", "utcnow", "today"}  # of datetime and date
+WALL_CLOCK_CALLS = {"time", "time_ns", "clock_settime"}  # of the module `time`; its functions that format take instants
+CALENDAR_FUNCTIONS = {"utc", "fromtimestamp", "check_token", "load_authority"}  # take instants of the calendar
+WALL_CLOCK_READERS = {"warp_base.machine_time"}  # and layer 4; all others are handed a `WallClock`
 MAX_MODULES = 18  # in a folder, `__init__` and `__main__` not counted
 
 
@@ -135,6 +139,8 @@ def complaints(module: str, source: str, known: Collection[str], *, is_package: 
         if reason:
             found.append(f"{module}:{line}: imports {target}, but {reason}")
     found += [f"{module}:{line}: {what}" for line, what in _uses(layer, tree)]
+    if layer < 4 and module not in WALL_CLOCK_READERS:
+        found += [f"{module}:{line}: {what}" for line, what in _wall_clock_uses(layer, tree)]
     return found
 
 
@@ -178,6 +184,31 @@ def _uses(layer: int, tree: ast.AST) -> Iterator[tuple[int, str]]:
             yield node.lineno, f"reads {owner}.{node.attr}; only tap and cli read options and environment"
         if layer < 2 and owner in ("datetime", "date") and node.attr in CLOCK_CALLS:
             yield node.lineno, f"asks {owner}.{node.attr}; layers 0 and 1 are handed the time"
+
+
+def _wall_clock_uses(layer: int, tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """
+    Yield where the machine's wall clock is read, or taken for the clock of durations.
+
+    A reactor's `seconds()` is monotonic, so it is no argument of what takes an instant of the calendar.
+    """
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module == "time":
+            for alias in node.names:
+                if alias.name in WALL_CLOCK_CALLS:
+                    yield node.lineno, f"imports time.{alias.name}; ask the WallClock that is handed in as wall"
+        elif isinstance(node, ast.Attribute):
+            owner = node.value.id if isinstance(node.value, ast.Name) else getattr(node.value, "attr", "")
+            if owner == "time" and node.attr in WALL_CLOCK_CALLS:
+                yield node.lineno, f"asks time.{node.attr}; ask the WallClock that is handed in as wall"
+            if layer >= 2 and owner in ("datetime", "date") and node.attr in CLOCK_CALLS:
+                yield node.lineno, f"asks {owner}.{node.attr}; ask the WallClock that is handed in as wall"
+            if node.attr == "seconds" and owner == "runtime":
+                yield node.lineno, "asks Twisted's wall clock; ask the reactor, which is monotonic, or the WallClock"
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] in CALENDAR_FUNCTIONS:
+            given = " ".join(map(ast.unparse, node.args))
+            if "seconds()" in given or "monotonic()" in given:
+                yield node.lineno, f"hands {ast.unparse(node.func)} an instant of the clock of durations"
 
 
 def wing_of(module: str, packages: Collection[str]) -> str:

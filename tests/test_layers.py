@@ -252,6 +252,19 @@ class ComplaintTests(SynchronousTestCase):
         """Only layer 4 reads the environment."""
         self.assert_refused("warp_twisted.edge.routes.table", "import os\nos.environ['A']", "only tap and cli read")
 
+    def test_two_clocks(self) -> None:
+        """The wall clock is handed in, and what takes an instant of the calendar is not given one of the reactor's."""
+        for source in ("import time\ntime.time()", "from time import time", "def f(now=time.time): pass"):
+            self.assert_refused("warp_twisted.agent.service", source, "handed in as wall")
+        for source in ("datetime.now(UTC)", "datetime.datetime.now(UTC)", "datetime.date.today()"):
+            self.assert_refused("warp_twisted.agent.service", source, "handed in as wall")
+        self.assert_refused(
+            "warp_twisted.agent.service", "utc(self._reactor.seconds())", "an instant of the clock of durations"
+        )
+        for source in ("from time import monotonic", "utc(self._wall.now())", "time.gmtime(instant)"):
+            self.assert_allowed("warp_twisted.agent.service", source)
+        self.assert_allowed("warp_twisted.edge.tap", "import time\ntime.time()")
+
     def test_unknown_module(self) -> None:
         """A module that the table does not know is refused until it is placed."""
         self.assertIsNone(layer_of("warp_twisted.attic"))

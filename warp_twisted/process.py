@@ -1,6 +1,6 @@
 """
-What a busy Warp process asks of its platform: a heap that is kept, a reactor whose turns are measured, and look-ups of
-names that hold up nobody else.
+What a busy Warp process asks of its platform: a heap that is kept, a reactor that runs on the monotonic clock and
+whose turns are measured, and look-ups of names that hold up nobody else.
 
 Called once at start by the taps and the command, for the whole process; nothing here knows tunnels or requests.
 """
@@ -10,6 +10,7 @@ import ctypes
 from twisted.internet.interfaces import IReactorCore, IReactorPluggableNameResolver
 
 from warp_base.event_loop import TurnTimes, watch
+from warp_base.machine_time import use_monotonic_time
 from warp_base.nonblocking_writer import finish_all
 from warp_base.reactor import as_reactor
 from warp_twisted.lookups import SharedLookups
@@ -24,12 +25,14 @@ MAPPED_BYTES = 4 * 1024 * 1024  # an allocation from this size on gets pages of 
 
 def prepare(reactor: object) -> TurnTimes:
     """
-    Keep the heap, measure the reactor's turns, share look-ups of names, and wait for the log's last lines at the end.
+    Prepare heap, clock and reactor: time-outs by the monotonic clock, turns measured, look-ups shared, the log's last
+    lines waited for.
 
     :param reactor: nothing has been scheduled with it yet.
     :returns: what the reactor's turns take, from now on.
     """
     keep_heap()
+    use_monotonic_time(reactor)
     times = TurnTimes()
     watch(reactor, times)
     if IReactorPluggableNameResolver.providedBy(reactor):

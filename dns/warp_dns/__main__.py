@@ -11,6 +11,7 @@ from twisted.logger import globalLogBeginner
 
 from warp_base.collector import spare_old_objects
 from warp_base.event_loop import TurnTimes, watch
+from warp_base.machine_time import MACHINE_WALL_CLOCK, use_monotonic_time
 from warp_base.nonblocking_writer import stream_sink
 from warp_base.reactor import as_reactor
 from warp_dns.program.log_lines import LogLines, as_text
@@ -29,9 +30,10 @@ def main() -> None:
         sys.exit("this starts a worker process of the DNS server; run `twistd warp-dns` instead")
     sock.setblocking(False)
     globalLogBeginner.beginLoggingTo([LogLines(stream_sink(sys.stderr), as_text)], redirectStandardIO=False)
+    use_monotonic_time(reactor)
     watch(reactor, TurnTimes())  # for its log line: what a worker counts is told by its parent
     spare_old_objects(reactor)
-    reactor.addReader(Worker(reactor, sock))
+    reactor.addReader(Worker(reactor, sock, MACHINE_WALL_CLOCK))
     reactor.run()
 
 

@@ -10,6 +10,7 @@ from twisted.python.usage import Options as BaseOptions
 
 from warp_base.collector import spare_old_objects
 from warp_base.event_loop import TurnTimes, watch
+from warp_base.machine_time import use_monotonic_time
 from warp_base.nonblocking_writer import finish_all
 from warp_base.reactor import as_reactor
 from warp_dns.errors import DnsError
@@ -55,6 +56,7 @@ def makeService(options: Options) -> IService:
     import msgspec
     from twisted.internet import reactor
 
+    use_monotonic_time(reactor)
     times = TurnTimes()
     watch(reactor, times)
     sys.setswitchinterval(SWITCH_SECONDS)

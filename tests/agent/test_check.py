@@ -7,6 +7,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.agent.identity.test_state import NOW, Authority
+from tests.clocks import SettableWallClock
 from warp_base.reactor import as_reactor
 from warp_twisted.agent.check import check_agent, find_token
 from warp_twisted.agent.identity.state import StateDirectory, identity_of
@@ -30,7 +31,7 @@ class CheckAgentTests(SynchronousTestCase):
         self.token_file = self.directory / "token"
         self.token_file.write_text(format_token(TOKEN))
         self.clock = Clock()
-        self.clock.advance(NOW.timestamp() + 60)
+        self.wall = SettableWallClock(NOW.timestamp() + 60)
 
     def enroll(self) -> None:
         """Leave an identity whose certificate is good for a day."""
@@ -43,7 +44,7 @@ class CheckAgentTests(SynchronousTestCase):
     def check(self, *lines: str, environment_token: str = "", ingress: str = CATCH_ALL) -> str:
         """Check an agent.yaml with these lines; returns what is still missing."""
         text = "\n".join([ingress, f"state: {self.state}", *(lines or (f"token_file: {self.token_file}",))])
-        return check_agent(as_reactor(self.clock), parse_settings(text), environment_token)
+        return check_agent(as_reactor(self.clock), parse_settings(text), environment_token, wall=self.wall)
 
     def refusal(self, *lines: str, environment_token: str = "", ingress: str = CATCH_ALL) -> str:
         """Return the words in which it is refused."""
@@ -77,7 +78,7 @@ class CheckAgentTests(SynchronousTestCase):
     def test_certificate_that_has_run_out(self) -> None:
         """An identity whose certificate has ended needs a token again."""
         self.enroll()
-        self.clock.advance(2 * 86400)
+        self.wall.set(self.wall.now() + 2 * 86400)
         self.assertEqual(self.check(), "")
         self.token_file.unlink()
         self.assertIn(f"the certificate in {self.state} has run out", self.check())

@@ -8,6 +8,7 @@ import dns.name
 from twisted.logger import ILogObserver, LogEvent
 from zope.interface import implementer
 
+from tests.clocks import SettableWallClock
 from warp_dns.message import names
 from warp_dns.serve.metrics import Counters
 from warp_dns.serve.responder import Responder
@@ -50,7 +51,7 @@ def zone_of(text: str, apex: str = "example.org", *, head: str = APEX) -> Zone:
 
 def responder_for(*zones: Zone, **options: object) -> Responder:
     """Return a responder that serves zones."""
-    responder = Responder(Counters(), lambda: 1_000_000.0, **options)  # type: ignore[arg-type]
+    responder = Responder(Counters(), SettableWallClock(1_000_000.0), **options)  # type: ignore[arg-type]
     for zone in zones:
         responder.serve(zone)
     return responder

@@ -8,6 +8,7 @@ import msgspec
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
+from tests.clocks import SettableWallClock
 from warp_twisted.ca.issue import (
     INTERMEDIATE_LIFETIME,
     AgentIdentity,
@@ -165,7 +166,7 @@ class Control:
 
     def __init__(self, issuer_lifetime: timedelta = INTERMEDIATE_LIFETIME, /, **sections: object) -> None:
         self.clock = Clock()
-        self.clock.rightNow = NOW
+        self.wall = SettableWallClock(NOW, self.clock)
         self.settings = make_settings(**sections)
         self.store = MemoryStore(self.clock)
         self.mirror = Mirror(self.store, self.clock)
@@ -176,11 +177,12 @@ class Control:
         self.pairs: list[TunnelPair] = []
         self.authority = make_authority(lifetime=issuer_lifetime)
         self.enrollment = Enrollment(
-            self.store, self.mirror, self.authority, self.clock, lambda: self.settings.ca.agent_lifetime
+            self.store, self.mirror, self.authority, self.wall, lambda: self.settings.ca.agent_lifetime
         )
         names = NameGiver(self.store, self.mirror, ZONE, self.is_reserved)
         self.tunnels = EdgeTunnels(
             self.clock,
+            self.wall,
             lambda: self.settings,
             routes=self.routes,
             mirror=self.mirror,
@@ -189,7 +191,6 @@ class Control:
             authority=self.enrollment,
             edges=lambda: ["192.0.2.1:7844"],
             urls=lambda hostname: [f"https://{hostname}", f"http://{hostname}"],
-            monotonic=self.clock.seconds,
         )
         self.ends = EndsOfTunnels(self.tunnels)
 
@@ -234,7 +235,7 @@ class Control:
         """Dial as an agent whose certificate allows some patterns; nothing is said yet."""
         allowed = [HostnamePattern.parse(text) for text in patterns or ("*.warp.example",)]
         certificate = issue_agent(
-            self.authority.issuer, new_key().public_key(), agent, allowed, utc(self.clock.seconds()), lifetime
+            self.authority.issuer, new_key().public_key(), agent, allowed, utc(self.wall.now()), lifetime
         )
         delegate = RecordingDelegate()
         pair = tunnel_pair(self.ends, delegate, clock=self.clock, certificate=certificate)

@@ -5,6 +5,7 @@ from typing import Any
 
 from tests.case import AsyncTestCase, reactor
 from tests.system.edge.live import edge_files
+from warp_base.machine_time import MACHINE_WALL_CLOCK
 from warp_twisted.configuration import convert
 from warp_twisted.edge.assembly import EdgeParts, assemble
 from warp_twisted.edge.settings import EdgeSettings
@@ -32,7 +33,7 @@ class AssembleTests(AsyncTestCase):
     def make(self, **sections: Any) -> EdgeParts:
         """Make an edge's parts."""
         settings = convert(edge_files(self.directory, **sections), EdgeSettings, "edge.yaml")
-        parts = assemble(reactor, settings, _Lifecycle())
+        parts = assemble(reactor, MACHINE_WALL_CLOCK, settings, _Lifecycle())
         self.addCleanup(parts.store.close)
         return parts
 

@@ -1,14 +1,15 @@
 """Tests of what can be known of an edge.yaml before the edge starts."""
 
-import time
 from pathlib import Path
 from typing import Any
 
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.clocks import SettableWallClock
 from tests.edge.certificate_files import write_certificate
 from tests.edge.control import ZONE, make_settings
+from warp_base.machine_time import MACHINE_WALL_CLOCK
 from warp_base.reactor import as_reactor
 from warp_twisted.ca.issue import utc
 from warp_twisted.ca.store import add_edge, init_root
@@ -24,8 +25,8 @@ class CheckTests(SynchronousTestCase):
         self.directory = Path(self.mktemp()).absolute()
         (self.directory / "certificates").mkdir(parents=True)
         self.reactor = MemoryReactorClock()
-        self.reactor.rightNow = time.time()
-        now = utc(self.reactor.seconds())
+        self.wall = SettableWallClock(MACHINE_WALL_CLOCK.now())
+        now = utc(self.wall.now())
         init_root(self.directory / "ca", ZONE, now)
         add_edge(self.directory / "ca", "edge1", now, [ZONE])
 
@@ -42,7 +43,8 @@ class CheckTests(SynchronousTestCase):
     def refusal(self, **changes: Any) -> str:
         """Return why a configuration is refused."""
         settings = make_settings(**self.sections(**changes))
-        return str(self.assertRaises(InvalidSettings, check_edge, as_reactor(self.reactor), settings))
+        reactor = as_reactor(self.reactor)
+        return str(self.assertRaises(InvalidSettings, check_edge, reactor, settings, wall=self.wall))
 
     def test_good(self) -> None:
         """A good configuration passes; nothing was listened on, and nothing made."""
@@ -58,7 +60,7 @@ class CheckTests(SynchronousTestCase):
 
     def test_authority_that_has_ended(self) -> None:
         """An intermediate that has ended cannot issue, and its file is named."""
-        self.reactor.advance(3 * 366 * 86400)
+        self.wall.offset += 3 * 366 * 86400
         self.assertTrue(self.refusal().startswith("ca.certificate: "))
 
     def test_state(self) -> None:

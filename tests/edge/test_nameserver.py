@@ -6,6 +6,7 @@ from pathlib import Path
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.clocks import SettableWallClock
 from tests.edge.control import ZONE, make_settings
 from warp_base.reactor import as_reactor
 from warp_twisted.edge.nameserver import check_nameserver, make_nameserver
@@ -24,6 +25,7 @@ class NameserverTests(SynchronousTestCase):
         self.state = Path(self.mktemp())
         self.state.mkdir()
         self.reactor = as_reactor(MemoryReactorClock())
+        self.wall = SettableWallClock()
 
     def settings(self, dns: dict[str, object] | None = None, addresses: Sequence[str] = (ADDRESS,)) -> EdgeSettings:
         """Return settings of an edge that answers DNS."""
@@ -36,13 +38,13 @@ class NameserverTests(SynchronousTestCase):
     def test_no_address_no_server(self) -> None:
         """Where `listen.dns` is empty there is no server, but the zone's file is read all the same."""
         settings = self.settings(addresses=())
-        self.assertIsNone(make_nameserver(self.reactor, settings, Publication(ZONE)))
+        self.assertIsNone(make_nameserver(self.reactor, self.wall, settings, Publication(ZONE)))
         check_nameserver(self.reactor, settings)
         self.assertIn("/nonexistent", self.refusal(self.settings({"master_file": "/nonexistent"}, addresses=())))
 
     def test_server_of_the_zone(self) -> None:
         """The server knows the zone, which has no serial before the server starts; the file of serials is its own."""
-        server = make_nameserver(self.reactor, self.settings(), Publication(ZONE))
+        server = make_nameserver(self.reactor, self.wall, self.settings(), Publication(ZONE))
         assert server is not None
         self.assertEqual((server.serial(ZONE), server.is_ready), (0, False))
         self.assertTrue((self.state / f"{ZONE}.serial").exists())

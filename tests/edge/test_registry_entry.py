@@ -4,6 +4,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.clocks import SettableWallClock
 from tests.edge.control import NOW, make_settings
 from warp_twisted.edge.listeners import BoundPorts
 from warp_twisted.edge.registry_entry import MAX_ADDRESSES, REFRESH_SECONDS, RegistryEntry
@@ -36,7 +37,6 @@ class RegistryEntryTests(SynchronousTestCase):
     def setUp(self) -> None:
         """Bind ports, announce nothing yet."""
         self.clock = Clock()
-        self.clock.rightNow = NOW
         self.store = MemoryStore(self.clock)
         self.mirror = Mirror(self.store, self.clock)
         self.successResultOf(Deferred.fromCoroutine(self.mirror.start()))
@@ -45,7 +45,13 @@ class RegistryEntryTests(SynchronousTestCase):
         self.settings = CurrentSettings(make_settings())
         self.ports = BoundPorts(http=(8080,), tunnel=(7844,))
         self.entry = RegistryEntry(
-            self.clock, self.settings, self.mirror, self.claims, self.certificates, lambda: self.ports
+            self.clock,
+            SettableWallClock(NOW),
+            self.settings,
+            self.mirror,
+            self.claims,
+            self.certificates,
+            lambda: self.ports,
         )
 
     def announce(self) -> None:

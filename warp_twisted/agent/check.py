@@ -6,7 +6,9 @@ Nothing is dialed, listened on or written. Tokens are read here for the start as
 
 from pathlib import Path
 
+from warp_base.machine_time import MACHINE_WALL_CLOCK
 from warp_base.reactor import Reactor
+from warp_base.wall_clock import WallClock
 from warp_twisted.agent.errors import NotEnrolled
 from warp_twisted.agent.identity.state import read_identity
 from warp_twisted.agent.origins.routes import Routes
@@ -21,7 +23,12 @@ from warp_twisted.tunnel import Turn
 
 
 def check_agent(
-    reactor: Reactor, settings: AgentSettings, environment_token: str = "", *, has_systemd_sockets: bool = False
+    reactor: Reactor,
+    settings: AgentSettings,
+    environment_token: str = "",
+    *,
+    has_systemd_sockets: bool = False,
+    wall: WallClock = MACHINE_WALL_CLOCK,
 ) -> str:
     """
     Look at what the settings point to.
@@ -41,7 +48,7 @@ def check_agent(
                 raise InvalidSettings(f"ingress[{index}].{error}") from error
     check_listeners(reactor, {"metrics": settings.metrics}, has_systemd_sockets=has_systemd_sockets)
     token = find_token(settings.token_file, environment_token)
-    why = _why_not_enrolled(settings, reactor.seconds())
+    why = _why_not_enrolled(settings, wall.now())
     if not why or token is not None:
         return ""
     where = f"there is no token_file {settings.token_file}" if settings.token_file else "no token_file is given"

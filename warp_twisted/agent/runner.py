@@ -9,7 +9,6 @@ in functions.
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from random import random
-from time import time
 
 from cryptography import x509
 from prometheus_client.registry import Collector
@@ -22,8 +21,10 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from warp_base.machine_time import MACHINE_WALL_CLOCK
 from warp_base.reactor import Reactor
 from warp_base.slices import Slices
+from warp_base.wall_clock import WallClock
 from warp_twisted.agent.errors import NoEdge, NotEnrolled
 from warp_twisted.agent.events import Enrolled, Event, Observer
 from warp_twisted.agent.identity.enrollment import enroll_agent
@@ -69,7 +70,7 @@ class AgentRunner(Service):
         lookup_service: LookupService | None = None,
         is_patient: bool = False,
         metrics: Sequence[Collector] = (),
-        now: Callable[[], float] = time,
+        wall: WallClock = MACHINE_WALL_CLOCK,
     ) -> None:
         self._reactor = reactor
         self._settings = settings
@@ -79,7 +80,7 @@ class AgentRunner(Service):
         self._lookup_service = lookup_service
         self._is_patient = is_patient
         self._process_metrics = metrics
-        self._now = now
+        self._wall = wall
         self._reloads = DeferredLock()
         self._starting: Deferred[None] | None = None
         self._metrics: IListeningPort | None = None
@@ -138,7 +139,7 @@ class AgentRunner(Service):
             edges = edges_of(self._settings, identity)
             edges.lookup_service = self._lookup_service
             agent = AgentService(
-                self._reactor, self._settings, state, identity, observe=self._observe, edges=edges, now=self._now
+                self._reactor, self._settings, state, identity, observe=self._observe, edges=edges, wall=self._wall
             )
             if self._settings.metrics is not None:
                 endpoint = server_endpoint(self._reactor, self._settings.metrics, "metrics")
@@ -164,7 +165,7 @@ class AgentRunner(Service):
         except NotEnrolled as error:
             why = str(error)
         else:
-            if self._now() >= identity.valid_until:
+            if self._wall.now() >= identity.valid_until:
                 why = f"the certificate in {state.path} has run out"
             else:
                 token = self._read_token()

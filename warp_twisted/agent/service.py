@@ -9,8 +9,7 @@ when the certificate is renewed `agent.identity.renewal`.
 
 import random
 import secrets
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -21,7 +20,9 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from warp_base.machine_time import MACHINE_WALL_CLOCK
 from warp_base.reactor import Reactor
+from warp_base.wall_clock import WallClock
 from warp_twisted.agent.errors import AgentRefused, StateBroken
 from warp_twisted.agent.events import (
     CertificateRenewed,
@@ -70,7 +71,7 @@ class AgentService(Service):
     :param identity: who it is.
     :param observe: hears of every event; must not raise.
     :param edges: where edges are; made from settings and identity unless given.
-    :param now: the time of day, seconds since the epoch, for certificates.
+    :param wall: the time of day, for certificates.
     :param chance: for jitter and spreading.
     :raises InvalidSettings: if a file that the rules name cannot be used.
     """
@@ -90,14 +91,14 @@ class AgentService(Service):
         turn: Turn | None = None,
         times: TunnelTimes | None = None,
         limits: Limits | None = None,
-        now: Callable[[], float] = time.time,
+        wall: WallClock = MACHINE_WALL_CLOCK,
         chance: random.Random | None = None,
     ) -> None:
         self._reactor = reactor
         self._settings = settings
         self._observe = observe or _ignore
         turn = turn or Turn(reactor)
-        self._now = now
+        self._wall = wall
         chance = chance or random.Random()  # noqa: S311 -- for jitter, not for secrets
         self._edges = edges or edges_of(settings, identity)
         self._session = secrets.token_hex(8)
@@ -115,7 +116,7 @@ class AgentService(Service):
         self._offering = Offering(self.routes, settings.ingress)
         self.links = LinkSet(settings.tunnels, self, dialer, self._edges, reactor, chance)
         self._rebalancing = Rebalancing(reactor, self.links, self._edges)
-        self._renewal = Renewal(reactor, self._credentials, self.links, now)
+        self._renewal = Renewal(reactor, self._credentials, self.links, wall)
         self.urls: dict[int, str] = {}
         self.plain_urls: dict[int, str] = {}
         self._hostnames: dict[int, str] = {}
@@ -233,7 +234,7 @@ class AgentService(Service):
 
         :raises AgentRefused: if its certificate has expired.
         """
-        if self._credentials.has_expired(self._now()):
+        if self._credentials.has_expired(self._wall.now()):
             reason = "the agent's certificate has run out; enroll again with a new join token"
             self._give_up("certificate_expired", reason)
             raise AgentRefused(reason)

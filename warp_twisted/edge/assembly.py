@@ -14,6 +14,7 @@ from twisted.internet.threads import deferToThreadPool
 from warp_base.exposition import Exposition
 from warp_base.reactor import Reactor
 from warp_base.slices import Slices
+from warp_base.wall_clock import WallClock
 from warp_dns.serve.server import DnsServer
 from warp_twisted.ca.issue import to_pem
 from warp_twisted.edge.agents.admission import Admission, identify_peer
@@ -80,7 +81,7 @@ class EdgeParts:
     long_work: Slices
 
 
-def assemble(reactor: Reactor, initial: EdgeSettings, lifecycle: Lifecycle) -> EdgeParts:
+def assemble(reactor: Reactor, wall: WallClock, initial: EdgeSettings, lifecycle: Lifecycle) -> EdgeParts:
     """
     Make the parts of an edge.
 
@@ -88,13 +89,13 @@ def assemble(reactor: Reactor, initial: EdgeSettings, lifecycle: Lifecycle) -> E
     :raises WarpError: naming what of the settings cannot be used; nothing is left open then.
     """
     settings = CurrentSettings(initial)
-    authority = load_authority(initial, reactor.seconds())
-    serving = Serving(reactor, initial)
+    authority = load_authority(initial, wall.now())
+    serving = Serving(reactor, wall, initial)
     publication = Publication(
         initial.zone, ttl=initial.dns.ttl, reserved=initial.nameservers, https=initial.dns.https_records
     )
     state = _make_directory(initial.state)
-    nameserver = make_nameserver(reactor, initial, publication)
+    nameserver = make_nameserver(reactor, wall, initial, publication)
     store = ThreadedSqliteStore(state, reactor)
     mirror = Mirror(store, reactor)
     publisher = Publisher(publication, mirror, Slices(reactor, PUBLISHING_SECONDS))
@@ -104,12 +105,13 @@ def assemble(reactor: Reactor, initial: EdgeSettings, lifecycle: Lifecycle) -> E
     )
     claims = Claims(store, reactor, initial.timeouts.lease)
     listeners = Listeners(reactor)
-    entry = RegistryEntry(reactor, settings, mirror, claims, serving, lambda: listeners.ports)
+    entry = RegistryEntry(reactor, wall, settings, mirror, claims, serving, lambda: listeners.ports)
     serving.routes.is_reserved = entry.has_owner
-    enrollment = Enrollment(store, mirror, authority, reactor, lambda: settings().ca.agent_lifetime)
+    enrollment = Enrollment(store, mirror, authority, wall, lambda: settings().ca.agent_lifetime)
     names = NameGiver(store, mirror, initial.zone, entry.is_reserved)
     tunnels = EdgeTunnels(
         reactor,
+        wall,
         settings,
         routes=serving.routes,
         mirror=mirror,
@@ -120,7 +122,7 @@ def assemble(reactor: Reactor, initial: EdgeSettings, lifecycle: Lifecycle) -> E
         urls=entry.urls,
     )
     tunnel_port = TunnelPort(reactor, settings, tunnels, enrollment.enroll, to_pem(authority.roots[0]))
-    tunnel_certificate = TunnelCertificate(authority, initial, state, reactor, tunnel_port.use)
+    tunnel_certificate = TunnelCertificate(authority, initial, state, reactor, wall, tunnel_port.use)
     readiness = Readiness(
         listeners=listeners,
         mirror=mirror,
@@ -173,7 +175,7 @@ def assemble(reactor: Reactor, initial: EdgeSettings, lifecycle: Lifecycle) -> E
         nameserver=nameserver,
         entry=entry,
         enrollment=enrollment,
-        agent_expiry=AgentExpiry(store, mirror, reactor, lambda: settings().ca.agent_lifetime, long_work),
+        agent_expiry=AgentExpiry(store, mirror, reactor, wall, lambda: settings().ca.agent_lifetime, long_work),
         expected_hostnames=expected_hostnames,
         tunnels=tunnels,
         tunnel_port=tunnel_port,

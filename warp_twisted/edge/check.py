@@ -9,7 +9,9 @@ import os
 from ipaddress import ip_address
 from pathlib import Path
 
+from warp_base.machine_time import MACHINE_WALL_CLOCK
 from warp_base.reactor import Reactor
+from warp_base.wall_clock import WallClock
 from warp_twisted.ca.errors import BadRequest, CaError
 from warp_twisted.ca.issue import check_permitted, issue_edge, new_key, utc
 from warp_twisted.ca.store import EdgeAuthority, load_edge
@@ -23,16 +25,22 @@ from warp_twisted.listen_text import check_listeners
 from warp_twisted.names import HostnamePattern
 
 
-def check_edge(reactor: Reactor, settings: EdgeSettings, *, has_systemd_sockets: bool = False) -> str:
+def check_edge(
+    reactor: Reactor,
+    settings: EdgeSettings,
+    *,
+    has_systemd_sockets: bool = False,
+    wall: WallClock = MACHINE_WALL_CLOCK,
+) -> str:
     """
     Look at what the settings point to.
 
-    :param reactor: to make endpoints with, and the clock.
+    :param reactor: to make endpoints with.
     :param has_systemd_sockets: whether systemd handed this process sockets that can be looked for.
     :returns: what the edge would leave out, as it does not concern the rest; empty if nothing.
     :raises WarpError: naming the key, and what cannot be used.
     """
-    load_authority(settings, reactor.seconds())
+    load_authority(settings, wall.now())
     _check_state(settings.state)
     listen = settings.listen
     left_out = (

@@ -7,8 +7,10 @@ It translates edge.yaml and errors; what is answered is decided there.
 from ipaddress import ip_address
 from pathlib import Path
 
+from warp_base.machine_time import MACHINE_WALL_CLOCK
 from warp_base.own_address import why_not_own
 from warp_base.reactor import Reactor
+from warp_base.wall_clock import WallClock
 from warp_dns.addresses import check_addresses, parse_address
 from warp_dns.errors import DnsError
 from warp_dns.serve.files import SerialFile
@@ -19,7 +21,9 @@ from warp_twisted.errors import InvalidSettings
 from warp_twisted.registry.publish import Publication
 
 
-def make_nameserver(reactor: Reactor, settings: EdgeSettings, publication: Publication) -> DnsServer | None:
+def make_nameserver(
+    reactor: Reactor, wall: WallClock, settings: EdgeSettings, publication: Publication
+) -> DnsServer | None:
     """
     Make the server that the settings ask for, if they do; it does not listen yet.
 
@@ -27,7 +31,7 @@ def make_nameserver(reactor: Reactor, settings: EdgeSettings, publication: Publi
     """
     if not settings.listen.dns:
         return None
-    return _server(reactor, settings, publication, _serial_file(settings))
+    return _server(reactor, wall, settings, publication, _serial_file(settings))
 
 
 def check_nameserver(reactor: Reactor, settings: EdgeSettings) -> None:
@@ -50,7 +54,7 @@ def check_nameserver(reactor: Reactor, settings: EdgeSettings) -> None:
             SerialFile(_serial_file(settings)).read()
         except DnsError as error:
             raise InvalidSettings(f"state: {error}") from error
-    _server(reactor, settings, None, "")
+    _server(reactor, MACHINE_WALL_CLOCK, settings, None, "")
 
 
 def start_nameserver(server: DnsServer, settings: EdgeSettings) -> tuple[tuple[str, int], ...]:
@@ -66,7 +70,9 @@ def start_nameserver(server: DnsServer, settings: EdgeSettings) -> tuple[tuple[s
         raise InvalidSettings(f"listen.dns: {error}") from error
 
 
-def _server(reactor: Reactor, settings: EdgeSettings, publication: Publication | None, serial_file: str) -> DnsServer:
+def _server(
+    reactor: Reactor, wall: WallClock, settings: EdgeSettings, publication: Publication | None, serial_file: str
+) -> DnsServer:
     zone = settings.zone
     zone_settings = ZoneSettings(
         name=zone,
@@ -75,7 +81,7 @@ def _server(reactor: Reactor, settings: EdgeSettings, publication: Publication |
         serial_file=serial_file,
     )
     try:
-        return DnsServer(reactor, [ServedZone(zone_settings, publication, key="dns")])
+        return DnsServer(reactor, [ServedZone(zone_settings, publication, key="dns")], wall=wall)
     except DnsError as error:
         raise InvalidSettings(f"{error}") from error
 

@@ -18,7 +18,9 @@ from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 
+from warp_base.machine_time import MACHINE_WALL_CLOCK
 from warp_base.reactor import Reactor
+from warp_base.wall_clock import WallClock
 from warp_twisted.configuration import changed_keys
 from warp_twisted.edge.assembly import EdgeParts, assemble
 from warp_twisted.edge.errors import EdgeError
@@ -47,8 +49,9 @@ class EdgeNode(Service):
     """
     One edge.
 
-    :param reactor: to listen and to tell the time.
+    :param reactor: to listen with, and the clock of all durations.
     :param read_settings: reads the configuration again for a reload; without it there is no reload.
+    :param wall: the time of day, for certificates, tokens and the registry.
     :raises WarpError: for what is wrong with keys, certificates and state.
     :ivar parts: what the edge consists of.
     :ivar started: fires when everything listens and is published; fails if it cannot, and nothing is left then.
@@ -57,7 +60,12 @@ class EdgeNode(Service):
     _log = Logger()
 
     def __init__(
-        self, reactor: Reactor, settings: EdgeSettings, *, read_settings: Callable[[], EdgeSettings] | None = None
+        self,
+        reactor: Reactor,
+        settings: EdgeSettings,
+        *,
+        read_settings: Callable[[], EdgeSettings] | None = None,
+        wall: WallClock = MACHINE_WALL_CLOCK,
     ) -> None:
         self._read_settings = read_settings
         self._reloaded: list[Callable[[EdgeSettings], None]] = []
@@ -65,7 +73,7 @@ class EdgeNode(Service):
         self._start_error: Exception | None = None
         self._drained: Deferred[None] | None = None
         self.started: Deferred[None] = Deferred()
-        self.parts: EdgeParts = assemble(reactor, settings, self)
+        self.parts: EdgeParts = assemble(reactor, wall, settings, self)
 
     @property
     def settings(self) -> EdgeSettings:

@@ -12,6 +12,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 
 from warp_base.host_port import join_host_port
+from warp_base.wall_clock import WallClock
 from warp_twisted.edge.listeners import BoundPorts
 from warp_twisted.edge.settings import EdgeSettings
 from warp_twisted.registry.claims import Claim, Claims
@@ -45,6 +46,7 @@ class RegistryEntry:
     def __init__(
         self,
         clock: IReactorTime,
+        wall: WallClock,
         settings: Callable[[], EdgeSettings],
         mirror: Mirror,
         claims: Claims,
@@ -57,7 +59,7 @@ class RegistryEntry:
         self._certificates = certificates
         self._ports = ports
         self._claim: Claim | None = None
-        self._started_at = clock.seconds()
+        self._started_at = wall.now()
         self._refreshing = LoopingCall(self.refresh)
         self._refreshing.clock = clock
         self.is_draining = False

@@ -5,6 +5,7 @@ A `Responder` from settings: which parts it has, and with what limits. Shared by
 from collections.abc import Callable
 from typing import Any
 
+from warp_base.wall_clock import WallClock
 from warp_dns.message.cookies import CookieJar
 from warp_dns.message.tsig import KeyRing
 from warp_dns.serve.limits import ResponseRateLimit
@@ -19,7 +20,7 @@ def make_responder(
     settings: ServerSettings,
     secrets: Secrets,
     counters: Counters,
-    clock: Callable[[], float],
+    wall: WallClock,
     *,
     workers: int = 1,
     discard: Callable[[dict[Any, Any]], None] | None = None,
@@ -44,7 +45,7 @@ def make_responder(
         )
     return Responder(
         counters,
-        clock,
+        wall,
         identity=settings.identity,
         udp_bytes=settings.udp_bytes,
         limit=limit,

@@ -18,6 +18,7 @@ from twisted.python.failure import Failure
 
 from warp_base.reactor import Reactor
 from warp_base.slices import Slices
+from warp_base.wall_clock import WallClock
 from warp_dns.addresses import parse_address
 from warp_dns.errors import DnsError, InvalidSettings, InvalidZone
 from warp_dns.message import names
@@ -40,7 +41,7 @@ class Publisher(Protocol):
     """Receives the snapshots of a zone."""
 
     def publish(self, change: Change, changed_at: float) -> None:
-        """Serve the next snapshot; the source changed at that time."""
+        """Serve the next snapshot; the source changed at that instant of the reactor's clock."""
 
     def refuse(self, problem: str) -> None:
         """Say that a live record was left out."""
@@ -89,6 +90,7 @@ class FollowedZone:
     def __init__(
         self,
         reactor: Reactor,
+        wall: WallClock,
         slices: Slices,
         settings: ZoneSettings,
         file: ZoneFile,
@@ -100,6 +102,7 @@ class FollowedZone:
         """
         Begin with the zone's static records.
 
+        :param wall: says which serial comes first.
         :param slices: for work that is long.
         :param keys: for signing notices.
         :param after: the serial at which the zone was served until now.
@@ -115,7 +118,7 @@ class FollowedZone:
         self._serial_file = SerialFile(settings.serial_file) if settings.serial_file else None
         serial = None
         if source is not None or static.zone.serial == 0:
-            serial = int(reactor.seconds()) & 0xFFFFFFFF
+            serial = int(wall.now()) & 0xFFFFFFFF
             if self._serial_file is not None:
                 with _at("serial_file"):
                     serial = self._serial_file.first(serial)

@@ -1,15 +1,17 @@
 """
 From a query's bytes to a reply's bytes, for every zone that a server serves.
 
-No sockets, no log; the clock is an argument. This module decides which answer a client gets, and in what size: cookies,
-rate limits, signatures, truncation, client subnets. What the sections hold is decided in `zone.lookup`, the bytes
-around them are put together in `reply`. Whole replies are kept in `replies`; `udp` sends those without calling here.
+No sockets, no log; the wall clock is an argument. This module decides which answer a client gets, and in what size:
+cookies, rate limits, signatures, truncation, client subnets. What the sections hold is decided in `zone.lookup`, the
+bytes around them are put together in `reply`. Whole replies are kept in `replies`; `udp` sends those without calling
+here.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from warp_base.wall_clock import WallClock
 from warp_dns.message import names, reply
 from warp_dns.message.codes import (
     BADCOOKIE,
@@ -63,7 +65,7 @@ class Responder:
     def __init__(
         self,
         counters: Counters,
-        clock: Callable[[], float],
+        wall: WallClock,
         *,
         identity: IdentitySettings | None = None,
         udp_bytes: int = DEFAULT_UDP_BYTES,
@@ -78,12 +80,12 @@ class Responder:
         """
         Begin without zones.
 
-        :param clock: seconds since the epoch.
+        :param wall: for cookies and signatures.
         :param discard: frees a large table in slices.
         """
         self.limit = limit
         self._counters = counters
-        self._clock = clock
+        self._wall = wall
         self._udp_bytes = udp_bytes
         self._cookies = cookies
         self._keys = KeyRing() if keys is None else keys
@@ -187,7 +189,7 @@ class Responder:
         if self._is_over(asking, _SIGNED):  # before the digest is computed: that is what a signature costs
             return self._over(query, asking)
         asking.is_proven = True  # counted
-        now = int(self._clock())
+        now = int(self._wall.now())
         try:
             asking.signature = self._keys.verify(query.data, query.tsig_at, now)
         except Unreadable:
@@ -321,7 +323,7 @@ class Responder:
         return limit.is_over(limit.network_of(asking.host), counted_as) and not limit.is_exempt(asking.host)
 
     def _check_cookie(self, cookie: bytes, asking: _Asking, jar: CookieJar) -> None:
-        now = int(self._clock())
+        now = int(self._wall.now())
         address = pack(asking.host)
         state = jar.state_of(cookie, address, now)
         asking.is_proven = state is not CookieState.UNPROVEN

@@ -16,8 +16,10 @@ from twisted.internet.error import CannotListenError
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
+from warp_base.machine_time import MACHINE_WALL_CLOCK
 from warp_base.reactor import Reactor
 from warp_base.slices import Slices
+from warp_base.wall_clock import WallClock
 from warp_dns.addresses import parse_address, show_address
 from warp_dns.errors import DnsError, InvalidZone, ListenFailed
 from warp_dns.message import names
@@ -76,15 +78,18 @@ class DnsServer:
         settings: ServerSettings | None = None,
         *,
         workers: int = 1,
+        wall: WallClock = MACHINE_WALL_CLOCK,
     ) -> None:
         """
         Read zones and secrets.
 
         :param workers: how many processes answer UDP, this one among them.
+        :param wall: for signatures, cookies and the first serial.
         :raises InvalidZone: if a zone is not valid, or two have one name.
         :raises InvalidSettings: if anything else is not.
         """
         self._reactor = reactor
+        self._wall = wall
         self._settings = settings or ServerSettings()
         self._worker_count = workers
         self.counters = Counters()
@@ -96,13 +101,13 @@ class DnsServer:
             self._settings,
             self._secrets,
             self.counters,
-            reactor.seconds,
+            wall,
             workers=workers,
             discard=self._slices.discard,
         )
         self._keys = KeyRing(self._secrets.keys)
         self._query_log = QueryLog(self._settings.query_log.one_in)
-        self._tcp = TcpFactory(reactor, self._slices, self._responder, self._settings.tcp, self._query_log)
+        self._tcp = TcpFactory(reactor, wall, self._slices, self._responder, self._settings.tcp, self._query_log)
         self._edges: Mapping[str, EdgeSettings] = self._settings.places.edges
         self._suspended: frozenset[bytes] = frozenset()
         self._udp_ports: list[UdpPort] = []
@@ -282,7 +287,7 @@ class DnsServer:
         file = file or self._read(served)
         with _of_zone(served):
             return FollowedZone(
-                self._reactor, self._slices, served.settings, file, served.source, self, self._keys, after
+                self._reactor, self._wall, self._slices, served.settings, file, served.source, self, self._keys, after
             )
 
     def _take(self, zone: FollowedZone) -> None:

@@ -26,6 +26,7 @@ from zope.interface import implementer
 
 from warp_base.reactor import Reactor
 from warp_base.slices import Slices
+from warp_base.wall_clock import WallClock
 from warp_dns.message import names
 from warp_dns.serve.querylog import QueryLog
 from warp_dns.serve.responder import Responder
@@ -63,7 +64,7 @@ class TcpConnection(Protocol, TimeoutMixin):
     def connectionMade(self) -> None:
         """Begin to wait for queries, with ourselves as the producer that the transport pauses."""
         self.host = self._transport().getPeer().host
-        self.last_query_at = self.factory.clock()
+        self.last_query_at = self.factory.reactor.seconds()
         self._transport().registerProducer(self, True)
         self.setTimeout(self.factory.settings.idle_seconds)
 
@@ -144,7 +145,7 @@ class TcpConnection(Protocol, TimeoutMixin):
             self._transport().pauseProducing()
 
     def _respond(self, message: bytes) -> bool:
-        self.last_query_at = self.factory.clock()
+        self.last_query_at = self.factory.reactor.seconds()
         try:
             made = self.factory.responder.respond_stream(message, self.host)
         except Exception:
@@ -168,7 +169,7 @@ class TcpConnection(Protocol, TimeoutMixin):
         factory = self.factory
         if factory.transfers >= factory.settings.transfers or len(self._transfers) > MAX_TRANSFERS_WAITING:
             self._log.warn("no transfer to {host}: {count} are running", host=self.host, count=factory.transfers)
-            self._send(transfer.refusal(int(factory.clock())))
+            self._send(transfer.refusal(int(factory.wall.now())))
             return
         factory.transfers += 1
         self._log.info(
@@ -178,7 +179,7 @@ class TcpConnection(Protocol, TimeoutMixin):
             serial=transfer.zone.serial,
             host=self.host,
         )
-        self._transfers.append(transfer.signed_messages(factory.clock))
+        self._transfers.append(transfer.signed_messages(factory.wall))
         if self._sending is None:
             self._sending = factory.slices.run(self._send_transfers()).addBoth(self._sent)
 
@@ -216,9 +217,16 @@ class TcpFactory(ServerFactory):
     noisy = False
 
     def __init__(
-        self, reactor: Reactor, slices: Slices, responder: Responder, settings: TcpSettings, query_log: QueryLog
+        self,
+        reactor: Reactor,
+        wall: WallClock,
+        slices: Slices,
+        responder: Responder,
+        settings: TcpSettings,
+        query_log: QueryLog,
     ) -> None:
         self.reactor = reactor
+        self.wall = wall
         self.slices = slices
         self.responder = responder
         self.settings = settings
@@ -233,11 +241,6 @@ class TcpFactory(ServerFactory):
     def logPrefix(self) -> str:
         """Say what it is for, where Twisted logs that it listens."""
         return "DNS over TCP"
-
-    def clock(self) -> float:
-        """Return the time, for signatures."""
-        seconds: float = self.reactor.seconds()
-        return seconds
 
     def has_time(self) -> bool:
         """Whether another query may be answered in this turn of the reactor."""

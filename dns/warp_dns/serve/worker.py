@@ -21,6 +21,7 @@ from zope.interface import implementer
 
 from warp_base.reactor import Reactor
 from warp_base.slices import Slices
+from warp_base.wall_clock import WallClock
 from warp_dns.serve import replica
 from warp_dns.serve.assembly import make_responder
 from warp_dns.serve.metrics import Counters
@@ -44,8 +45,9 @@ class Worker:
 
     _log = Logger()
 
-    def __init__(self, reactor: Reactor, sock: socket.socket) -> None:
+    def __init__(self, reactor: Reactor, sock: socket.socket, wall: WallClock) -> None:
         self._reactor = reactor
+        self._wall = wall
         self._socket = sock
         self._counters = Counters()
         self._values = replica.ValueReader()
@@ -139,7 +141,7 @@ class Worker:
             order.settings,
             order.secrets,
             self._counters,
-            self._reactor.seconds,
+            self._wall,
             workers=order.workers,
             discard=self._slices.discard,
         )

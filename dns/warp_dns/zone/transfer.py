@@ -5,9 +5,10 @@ Pure: a snapshot and a journal in, messages out one by one, so that a transfer o
 client takes it. The snapshot is immutable, so a zone that changes meanwhile is transferred as it was at one serial.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from warp_base.wall_clock import WallClock
 from warp_dns.addresses import is_within, parse_networks
 from warp_dns.errors import InvalidRecord, InvalidSettings
 from warp_dns.message import names
@@ -76,7 +77,7 @@ class Transfer:
         reply = without_records(self.query, SERVFAIL, b"")
         return reply if self.signature is None else self.signature.sign(reply, now)
 
-    def signed_messages(self, clock: Callable[[], float]) -> Iterator[bytes | None]:
+    def signed_messages(self, wall: WallClock) -> Iterator[bytes | None]:
         """
         Yield the messages; each is signed if the query was (RFC 8945 §5.3.1).
 
@@ -86,7 +87,7 @@ class Transfer:
             if message is None or self.signature is None:
                 yield message
             else:
-                yield self.signature.sign(message, int(clock()), is_one_of_several=True)
+                yield self.signature.sign(message, int(wall.now()), is_one_of_several=True)
 
     def _rows(self) -> Iterator[Row]:
         [soa] = rows_of(self.zone.soa)

@@ -4,6 +4,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.clocks import SettableWallClock
 from warp_twisted.agent.identity.credentials import Credentials
 from warp_twisted.agent.identity.renewal import INTERVAL_SECONDS, RETRY_SECONDS, Renewal
 from warp_twisted.ca.errors import BadCertificate
@@ -53,7 +54,7 @@ class RenewTests(SynchronousTestCase):
         self.clock = Clock()
         self.tunnels = FakeTunnels()
         self.credentials = FakeCredentials()
-        self.renewal = Renewal(self.clock, self.credentials, self.tunnels, self.clock.seconds)
+        self.renewal = Renewal(self.clock, self.credentials, self.tunnels, SettableWallClock(0.0, self.clock))
         self.renewal.start()
 
     def advance(self, seconds: float) -> None:

@@ -3,6 +3,7 @@
 import dns.message
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.clocks import SettableWallClock
 from tests.dns.helpers import edns_option, question, zone_of
 from warp_dns.errors import InvalidSettings
 from warp_dns.serve.assembly import make_responder
@@ -18,7 +19,7 @@ class MakeResponderTests(SynchronousTestCase):
 
     def make(self, settings: ServerSettings, secrets: Secrets = SECRETS, workers: int = 1) -> Responder:
         """Return a responder that serves a zone."""
-        responder = make_responder(settings, secrets, Counters(), lambda: 1_000_000.0, workers=workers)
+        responder = make_responder(settings, secrets, Counters(), SettableWallClock(1_000_000.0), workers=workers)
         responder.serve(zone_of("app 30 A 192.0.2.1"))
         return responder
 

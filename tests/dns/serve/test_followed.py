@@ -9,6 +9,7 @@ from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.clocks import SettableWallClock
 from tests.dns.helpers import Events, wire
 from warp_base.reactor import as_reactor
 from warp_base.slices import Slices
@@ -71,7 +72,7 @@ class FollowedZoneTests(SynchronousTestCase):
         self.path = Path(self.mktemp())
         self.path.write_text(ZONE.format(serial=7))
         self.reactor = _Reactor()
-        self.reactor.advance(1_000_000)
+        self.wall = SettableWallClock(1_000_000, self.reactor)
         self.publisher = _Publisher()
         self.source = FixedSource({"a.warp.example": [Record("a.warp.example", "A", 5, "192.0.2.1")]})
         self.events = Events()
@@ -81,7 +82,7 @@ class FollowedZoneTests(SynchronousTestCase):
         """Return a zone."""
         settings = ZoneSettings(**{"name": "warp.example", "master_file": str(self.path), **changes})
         reactor, file = as_reactor(self.reactor), ZoneFile.read(settings)
-        return FollowedZone(reactor, Slices(reactor), settings, file, source, self.publisher, KeyRing([]))
+        return FollowedZone(reactor, self.wall, Slices(reactor), settings, file, source, self.publisher, KeyRing([]))
 
     def turn(self) -> None:
         """Let the reactor turn, more often than a small job needs."""

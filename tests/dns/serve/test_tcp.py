@@ -8,6 +8,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.clocks import SettableWallClock
 from tests.dns.helpers import question, responder_for, zone_of
 from warp_base.reactor import as_reactor
 from warp_base.slices import Slices
@@ -68,7 +69,8 @@ class TcpFactoryTests(SynchronousTestCase):
     def make(self, **settings: Any) -> TcpFactory:
         """Return a factory with limits."""
         reactor = as_reactor(self.reactor)
-        return TcpFactory(reactor, Slices(reactor), self.responder, TcpSettings(**settings), QueryLog(0))
+        wall = SettableWallClock(1_000_000.0)
+        return TcpFactory(reactor, wall, Slices(reactor), self.responder, TcpSettings(**settings), QueryLog(0))
 
     def connect(self, host: str) -> tuple[TcpConnection, _Transport] | None:
         """Return a client's connection, unless it is refused."""

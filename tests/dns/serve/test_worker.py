@@ -7,6 +7,7 @@ import msgspec
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.clocks import SettableWallClock
 from tests.dns.helpers import question, wire, zone_of
 from warp_base.reactor import as_reactor
 from warp_dns.message.records import A, RRset
@@ -48,7 +49,7 @@ class WorkerTests(SynchronousTestCase):
         self.addCleanup(self.socket.close)
         self.patch(os, "read", self._read)
         self.patch(os, "write", lambda descriptor, data: self.written.append(data))
-        self.worker = Worker(as_reactor(self.reactor), self.socket)
+        self.worker = Worker(as_reactor(self.reactor), self.socket, SettableWallClock(1_000_000.0))
 
     def _read(self, descriptor: int, count: int) -> bytes:
         data, self.input = self.input[:count], self.input[count:]

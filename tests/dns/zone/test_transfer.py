@@ -9,6 +9,7 @@ import dns.xfr
 import dns.zone
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.clocks import SettableWallClock
 from tests.dns.helpers import wire, zone_of
 from warp_dns.errors import InvalidSettings
 from warp_dns.message import records
@@ -52,7 +53,7 @@ class TransferTests(SynchronousTestCase):
         data = query.to_wire()
         assert isinstance(data, bytes)
         transfer = Transfer(read_query(data), self.zone, self.journal, signature)
-        return [message for message in transfer.signed_messages(lambda: 1_000_000.0) if message is not None]
+        return [message for message in transfer.signed_messages(SettableWallClock(1_000_000.0)) if message is not None]
 
     def take(self, messages: list[bytes], zone: dns.zone.Zone, rdtype: str, serial: int | None = None) -> None:
         """Have dnspython take messages as a secondary, to the end and no further."""

@@ -27,7 +27,12 @@ class AgentExpiryTests(AsyncTestCase):
         self.addCleanup(self.control.stop)
         self.mirror = self.control.mirror
         self.expiry = AgentExpiry(
-            self.control.store, self.mirror, self.control.clock, lambda: DAY, Slices(self.control.clock)
+            self.control.store,
+            self.mirror,
+            self.control.clock,
+            self.control.wall,
+            lambda: DAY,
+            Slices(self.control.clock),
         )
 
     async def sweep(self) -> None:
@@ -65,7 +70,7 @@ class AgentExpiryTests(AsyncTestCase):
         """A revocation is kept for good."""
         await self.known("a-1", NOW)
         await self.control.enrollment.revoke_agent("a-1")
-        self.control.clock.rightNow = NOW + 400 * DAY
+        self.control.wall.set(NOW + 400 * DAY)
         await self.sweep()
         self.assertIn("a-1", self.mirror.revocations)
 

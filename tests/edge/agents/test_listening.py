@@ -45,9 +45,7 @@ class TunnelPortTests(SynchronousTestCase):
         self.clock = Clock()
         self.tunnels = RecordingTunnels()
         self.settings = CurrentSettings(make_settings(limits={"enrollments_per_second": 1, "enrollment_burst": 2}))
-        self.port = TunnelPort(
-            self.clock, self.settings, cast(EdgeTunnels, self.tunnels), enroll, "root", self.clock.seconds
-        )
+        self.port = TunnelPort(self.clock, self.settings, cast(EdgeTunnels, self.tunnels), enroll, "root")
 
     def handshakes(self, network: str, count: int) -> int:
         """Begin so many handshakes at once; returns how many were let in."""

@@ -8,6 +8,7 @@ from cryptography import x509
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.clocks import SettableWallClock
 from tests.edge.control import NOW, make_authority, make_settings
 from warp_twisted.ca.errors import IssuerExpired
 from warp_twisted.edge.agents.tunnel_certificate import CHECK_SECONDS, RETRY_SECONDS, TunnelCertificate
@@ -21,7 +22,7 @@ class TunnelCertificateTests(SynchronousTestCase):
     def setUp(self) -> None:
         """Start with a certificate of two days."""
         self.clock = Clock()
-        self.clock.rightNow = NOW
+        self.wall = SettableWallClock(NOW, self.clock)
         self.directory = Path(self.mktemp())
         self.directory.mkdir()
         self.contexts: list[ssl.SSLContext] = []
@@ -32,7 +33,7 @@ class TunnelCertificateTests(SynchronousTestCase):
         """Return a certificate's keeper."""
         settings = make_settings(ca={"root": "r", "certificate": "c", "key": "k", "edge_lifetime": 2 * DAY})
         authority = make_authority(now)
-        return TunnelCertificate(authority, settings, self.directory, self.clock, self.contexts.append)
+        return TunnelCertificate(authority, settings, self.directory, self.clock, self.wall, self.contexts.append)
 
     def read(self) -> x509.Certificate:
         """Return the certificate on disk."""

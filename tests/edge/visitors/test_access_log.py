@@ -4,6 +4,7 @@ import json
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.clocks import SettableWallClock
 from warp_twisted.edge.visitors.access_log import FLUSH_BYTES, AccessEntry, AccessLog
 
 
@@ -18,8 +19,8 @@ class AccessLogTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.written: list[bytes] = []
-        self.now = 1_700_000_000.5
-        self.log = AccessLog(self.written.append, lambda: self.now)
+        self.wall = SettableWallClock(1_700_000_000.5)
+        self.log = AccessLog(self.written.append, self.wall)
 
     def test_lines(self) -> None:
         """Each entry is one line of JSON; what is empty is left out; line ends in values are escaped."""
@@ -64,7 +65,7 @@ class AccessLogTests(SynchronousTestCase):
     def test_timestamp(self) -> None:
         """Time is UTC with milliseconds, right within and across seconds."""
         self.assertEqual(self.log.timestamp(), "2023-11-14T22:13:20.500Z")
-        self.now += 0.0625
+        self.wall.offset += 0.0625
         self.assertEqual(self.log.timestamp(), "2023-11-14T22:13:20.562Z")
-        self.now += 1
+        self.wall.offset += 1
         self.assertEqual(self.log.timestamp(), "2023-11-14T22:13:21.562Z")

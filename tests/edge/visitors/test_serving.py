@@ -8,6 +8,7 @@ from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.clocks import SettableWallClock
 from tests.edge.certificate_files import write_certificate
 from tests.edge.control import make_settings
 from warp_base.nonblocking_writer import finish_all
@@ -112,7 +113,7 @@ class ServingTests(SynchronousTestCase):
 
     def serve(self, **sections: object) -> Serving:
         """Start to serve."""
-        serving = Serving(as_reactor(self.clock), make_settings(**sections))
+        serving = Serving(as_reactor(self.clock), SettableWallClock(), make_settings(**sections))
         serving.start()
         self.addCleanup(serving.stop)
         return serving
@@ -138,7 +139,7 @@ class ServingTests(SynchronousTestCase):
     def test_no_directory(self) -> None:
         """A TLS listener needs a directory of certificates."""
         with self.assertRaisesRegex(InvalidSettings, "^certificates: a directory is needed"):
-            Serving(as_reactor(self.clock), make_settings(certificates=None))
+            Serving(as_reactor(self.clock), SettableWallClock(), make_settings(certificates=None))
 
     def test_reload(self) -> None:
         """Limits, time-outs and the access log are those of the new settings; the log's last lines are not lost."""

@@ -11,8 +11,10 @@ from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
 from tests.case import reactor
+from tests.clocks import SettableWallClock
 from tests.system.agent.origins import listen_at, port_of
 from tests.system.agent.stub_edge import Fleet, StubEdge
+from warp_base.machine_time import MACHINE_WALL_CLOCK
 from warp_twisted.agent.events import Event
 from warp_twisted.agent.identity.enrollment import enroll_agent
 from warp_twisted.agent.identity.state import StateDirectory
@@ -36,7 +38,7 @@ class AgentTestCase(TestCase):
         self.addCleanup(self.edge.stop)
         self.events: list[Event] = []
         self._waiters: list[tuple[Callable[[], bool], Deferred[None]]] = []
-        self.agent_now = 0.0  # the time of day for agents, the real one unless set
+        self.wall = SettableWallClock(MACHINE_WALL_CLOCK.now(), reactor)  # the time of day for agents
 
     async def begin(self, settings: str, *edges: StubEdge, tunnels: int = 1) -> AgentService:
         """
@@ -56,7 +58,7 @@ class AgentTestCase(TestCase):
             state,
             identity,
             observe=self.observe,
-            now=lambda: self.agent_now or reactor.seconds(),
+            wall=self.wall,
         )
         self.addCleanup(self.stop, agent)
         agent.startService()

@@ -5,8 +5,10 @@ from threading import Event
 from twisted.internet.defer import Deferred
 
 from tests.case import reactor
+from tests.clocks import SettableWallClock
 from tests.system.agent.base import AgentTestCase
 from tests.system.agent.stub_edge import Fleet, StubEdge
+from warp_base.machine_time import MACHINE_WALL_CLOCK
 from warp_twisted.agent.errors import NotEnrolled
 from warp_twisted.agent.events import Enrolled
 from warp_twisted.agent.runner import AgentRunner
@@ -105,7 +107,10 @@ class RunnerTests(AgentTestCase):
         """Start a program that cannot work, and return its end."""
         settings = parse_settings(f"state: {self.directory / 'state'}\ningress: [{{service: hello-world}}]")
         program = AgentRunner(
-            reactor, settings, read_token=lambda: None, now=reactor.seconds if now is None else lambda: now
+            reactor,
+            settings,
+            read_token=lambda: None,
+            wall=MACHINE_WALL_CLOCK if now is None else SettableWallClock(now),
         )
         program.startService()
         return program.ended

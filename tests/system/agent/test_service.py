@@ -167,7 +167,7 @@ class TunnelTests(LifecycleTestCase):
 
     async def test_certificate_has_run_out(self) -> None:
         """An agent whose certificate has ended says what to do, instead of dialing for ever."""
-        self.agent_now = 4e9
+        self.wall.set(4e9)
         agent = await self.begin(self.echo)
         error = await self.assert_fails(agent.when_refused(), AgentRefused)
         self.assertIn("run out; enroll again", str(error))
@@ -177,7 +177,7 @@ class TunnelTests(LifecycleTestCase):
         """At half life the certificate is renewed over a tunnel, stored, and used for the next dial."""
         agent = await self.start(self.echo)
         before = agent.identity
-        self.agent_now = before.renew_at + 1
+        self.wall.set(before.renew_at + 1)
         agent._renewal.look()
         await self.until(lambda: len(self.events_of(CertificateRenewed)) == 1)
         self.assertNotEqual(agent.identity.chain_pem, before.chain_pem)

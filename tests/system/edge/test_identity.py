@@ -6,6 +6,7 @@ from twisted.internet.defer import Deferred
 
 from tests.case import AsyncTestCase, reactor, until
 from tests.system.edge.live import ZONE, EnrolledAgent, ask, endpoint, enroll_agent, make_node, new_token
+from warp_base.machine_time import MACHINE_WALL_CLOCK
 from warp_twisted.ca.issue import Issuer, issue_agent, issue_root, key_to_pem, new_key, new_request, to_pem, utc
 from warp_twisted.ca.tokens import JoinTokenText, parse_token
 from warp_twisted.edge.node import EdgeNode
@@ -162,9 +163,9 @@ class HandshakeTests(LiveEdgeTestCase):
         """An agent whose certificate another root signed gets no tunnel."""
         agent = await self.agent()
         key = new_key()
-        root = Issuer(issue_root(key, "evil", utc(reactor.seconds())), key)
+        root = Issuer(issue_root(key, "evil", utc(MACHINE_WALL_CLOCK.now())), key)
         patterns = [HostnamePattern.parse(f"*.{ZONE}")]
-        leaf = issue_agent(root, key.public_key(), agent.id, patterns, utc(reactor.seconds()))
+        leaf = issue_agent(root, key.public_key(), agent.id, patterns, utc(MACHINE_WALL_CLOCK.now()))
         agent.key_pem = key_to_pem(key)
         agent.use(to_pem(leaf))
         tunnel = await agent.dial()  # TLS 1.3: the client is done before the server has looked at its certificate

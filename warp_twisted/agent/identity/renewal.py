@@ -5,7 +5,6 @@ It decides when an edge is asked and what its answer changes. Which tunnel carri
 answer comes as a control message, on any of them.
 """
 
-from collections.abc import Callable
 from typing import Protocol
 
 from twisted.internet.defer import Deferred
@@ -14,6 +13,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from warp_base.wall_clock import WallClock
 from warp_twisted.agent.errors import StateBroken
 from warp_twisted.agent.identity.credentials import Credentials
 from warp_twisted.ca.errors import BadCertificate
@@ -39,7 +39,7 @@ class Renewal:
     """
     Keeps one agent's certificate fresh.
 
-    :param now: the time of day, seconds since the epoch.
+    :param wall: says how old the certificate is.
     """
 
     _log = Logger()
@@ -49,13 +49,13 @@ class Renewal:
         clock: IReactorTime,
         credentials: Credentials,
         tunnels: Tunnels,
-        now: Callable[[], float],
+        wall: WallClock,
     ) -> None:
         self._credentials = credentials
         self._tunnels = tunnels
-        self._now = now
+        self._wall = wall
         self._loop = LoopingCall(self.look)
-        self._loop.clock = clock
+        self._loop.clock = self._clock = clock
         self._ask_after = 0.0
         self._requests = 0
 
@@ -75,16 +75,15 @@ class Renewal:
 
     def look(self) -> None:
         """Ask for a certificate if one is due, and no answer to an earlier request can still be expected."""
-        now = self._now()
-        if not self._credentials.should_renew(now):
+        if not self._credentials.should_renew(self._wall.now()):
             self._ask_after = 0.0  # what was asked for has come; the next time is a new one
-        elif now >= self._ask_after:
-            self._ask(now)
+        elif self._clock.seconds() >= self._ask_after:
+            self._ask()
 
     def ask_now(self) -> None:
         """Ask for a certificate now, or with the next look after a tunnel is up."""
         self._ask_after = 0.0
-        self._ask(self._now())
+        self._ask()
 
     def renewed(self, chain_pem: str) -> Deferred[bool]:
         """Use the certificate that an edge has issued; returns whether it can be used. To be called if `is_asked`."""
@@ -105,8 +104,8 @@ class Renewal:
         self._requests -= 1
         self._log.warn("edge {edge} does not renew our certificate: {reason}", edge=edge, reason=reason)
 
-    def _ask(self, now: float) -> None:
+    def _ask(self) -> None:
         if self._tunnels.up_count:
-            self._ask_after = now + RETRY_SECONDS
+            self._ask_after = self._clock.seconds() + RETRY_SECONDS
             self._requests += 1
             self._tunnels.send_one(RenewRequest(csr_pem=self._credentials.request()))

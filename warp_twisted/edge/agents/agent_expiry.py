@@ -15,6 +15,7 @@ from twisted.internet.task import LoopingCall, SchedulerStopped
 from twisted.logger import Logger
 
 from warp_base.slices import Slices, in_steps
+from warp_base.wall_clock import WallClock
 from warp_twisted.registry.errors import RegistryError
 from warp_twisted.registry.mirror import Mirror
 from warp_twisted.registry.model import NAMES, Agent, decode, encode
@@ -37,11 +38,17 @@ class AgentExpiry:
     _log = Logger()
 
     def __init__(
-        self, store: Store, mirror: Mirror, clock: IReactorTime, agent_lifetime: Callable[[], float], slices: Slices
+        self,
+        store: Store,
+        mirror: Mirror,
+        clock: IReactorTime,
+        wall: WallClock,
+        agent_lifetime: Callable[[], float],
+        slices: Slices,
     ) -> None:
         self._store = store
         self._mirror = mirror
-        self._clock = clock
+        self._wall = wall
         self._agent_lifetime = agent_lifetime
         self._slices = slices
         self._sweeping = LoopingCall(lambda: Deferred.fromCoroutine(self.sweep()))
@@ -58,7 +65,7 @@ class AgentExpiry:
 
     async def sweep(self) -> None:
         """Remove one batch of what is old; while the registry is away nothing is."""
-        now = self._clock.seconds()
+        now = self._wall.now()
         old: dict[str, Agent] = {}
         names: dict[str, list[str]] = {}
         try:

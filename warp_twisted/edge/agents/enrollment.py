@@ -14,10 +14,10 @@ from datetime import timedelta
 
 from cryptography import x509
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from warp_base.wall_clock import WallClock
 from warp_twisted.ca.errors import CaError, TokenRefused
 from warp_twisted.ca.issue import check_permitted, issue_agent, read_request, to_pem, utc
 from warp_twisted.ca.store import EdgeAuthority
@@ -55,13 +55,13 @@ class Enrollment:
         store: Store,
         mirror: Mirror,
         authority: EdgeAuthority,
-        clock: IReactorTime,
+        wall: WallClock,
         agent_lifetime: Callable[[], float],
     ) -> None:
         self._store = store
         self._mirror = mirror
         self._authority = authority
-        self._clock = clock
+        self._wall = wall
         self._agent_lifetime = agent_lifetime
         self.enrolled = 0
         self.refused: dict[str, int] = {}
@@ -127,10 +127,10 @@ class Enrollment:
             labels=labels,
             uses=uses,
             ttl_seconds=ttl_seconds,
-            now=self._clock.seconds(),
+            now=self._wall.now(),
         )
         check_permitted(self._authority.issuer, [HostnamePattern.parse(text) for text in kept.hostnames])
-        old = [token.key for token in self._mirror.tokens.values() if token.expires_at <= self._clock.seconds()]
+        old = [token.key for token in self._mirror.tokens.values() if token.expires_at <= self._wall.now()]
         await self._store.transact([Expect(kept.key)], [Put(kept.key, encode(kept)), *map(Delete, old)])
         return kept, format_token(text)
 
@@ -157,7 +157,7 @@ class Enrollment:
         is_id = AGENT_ID.fullmatch(agent) or any(tunnel.agent == agent for tunnel in self._mirror.tunnels.values())
         if not is_id and await self._store.get(AGENTS + agent) is None:
             raise AgentUnknown(f"no agent {agent} is enrolled, and an agent's id is a- with 16 hexadecimal digits")
-        revocation = Revocation(agent=agent, revoked_at=self._clock.seconds(), reason=reason)
+        revocation = Revocation(agent=agent, revoked_at=self._wall.now(), reason=reason)
         names = [NAMES + given.hostname for given in self._mirror.given_names.values() if given.agent == agent]
         await self._store.transact(
             [], [Put(REVOCATIONS + agent, encode(revocation)), Delete(AGENTS + agent), *map(Delete, names)]
@@ -168,7 +168,7 @@ class Enrollment:
         for _ in range(ATTEMPTS):
             item = await self._store.get(TOKENS + request.token_id)
             found = decode(item.key, item.value) if item else None
-            now = self._clock.seconds()
+            now = self._wall.now()
             token = check_token(found if isinstance(found, JoinToken) else None, request.secret, now)
             check_wishes(request.hostnames, [HostnamePattern.parse(text) for text in token.hostnames])
             agent = Agent(
@@ -205,7 +205,7 @@ class Enrollment:
             read_request(csr_pem),
             agent.id,
             agent.patterns,
-            utc(self._clock.seconds()),
+            utc(self._wall.now()),
             timedelta(seconds=self._agent_lifetime()),
         )
         return to_pem(certificate, *issuer.chain)

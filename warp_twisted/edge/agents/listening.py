@@ -7,7 +7,6 @@ silent. Handshakes and enrollments are held to a rate for each network, higher w
 """
 
 import ssl
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -152,7 +151,6 @@ class TunnelPort:
     :param tunnels: hears of every tunnel.
     :param enroll: judges enrollments.
     :param root_pem: told to agents that enroll.
-    :param monotonic: a clock that only goes forward, for rates.
     """
 
     def __init__(
@@ -162,14 +160,12 @@ class TunnelPort:
         tunnels: EdgeTunnels,
         enroll: Enroll,
         root_pem: str,
-        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._reactor = reactor
         self._settings = settings
         self._tunnels = tunnels
         self._enroll = enroll
         self._root_pem = root_pem
-        self._monotonic = monotonic
         self._known = KnownNetworks()
         self._strangers = TokenBuckets(STRANGERS_PER_SECOND, STRANGERS_BURST)
         self._agents = TokenBuckets(AGENTS_PER_SECOND, AGENTS_BURST)
@@ -221,7 +217,7 @@ class TunnelPort:
     def handshake_begun(self, network: str) -> None:
         """Hold each network to a rate of handshakes."""
         rate = self._agents if network in self._known else self._strangers
-        wait = rate.take(network, self._monotonic())
+        wait = rate.take(network, self._reactor.seconds())
         if wait:
             raise TooBusy(f"too many handshakes with {network}; {wait:.1f} s from now there may be another")
 
@@ -229,7 +225,7 @@ class TunnelPort:
         """Hold each network to the rate of enrollments that the settings have."""
         limits = self._settings().limits
         self._enrollments.per_second, self._enrollments.burst = limits.enrollments_per_second, limits.enrollment_burst
-        if self._enrollments.take(network, self._monotonic()):
+        if self._enrollments.take(network, self._reactor.seconds()):
             raise TooManyEnrollments()
 
     def tunnel_proven(self, protocol: TunnelProtocol, network: str) -> None:

@@ -15,6 +15,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
+from warp_base.wall_clock import WallClock
 from warp_twisted.ca.issue import issue_edge, key_to_pem, new_key, to_pem, utc
 from warp_twisted.ca.store import EdgeAuthority, write_file
 from warp_twisted.edge.settings import EdgeSettings
@@ -41,6 +42,7 @@ class TunnelCertificate:
         settings: EdgeSettings,
         directory: Path,
         clock: IReactorTime,
+        wall: WallClock,
         changed: Callable[[ssl.SSLContext], None],
     ) -> None:
         self._authority = authority
@@ -48,7 +50,7 @@ class TunnelCertificate:
         self._addresses = [ip_address(text) for text in settings.edge.addresses]
         self._lifetime = settings.ca.edge_lifetime
         self._directory = directory
-        self._clock = clock
+        self._wall = wall
         self._changed = changed
         self._check = LoopingCall(self._renew_if_due)
         self._check.clock = clock
@@ -71,7 +73,7 @@ class TunnelCertificate:
             self._check.stop()
 
     def _renew(self) -> None:
-        now = self._clock.seconds()
+        now = self._wall.now()
         issuer = self._authority.issuer
         key = new_key()
         certificate = issue_edge(
@@ -86,7 +88,7 @@ class TunnelCertificate:
         self._changed(context)
 
     def _renew_if_due(self) -> None:
-        now = self._clock.seconds()
+        now = self._wall.now()
         if now < self._renew_at:
             return
         try:

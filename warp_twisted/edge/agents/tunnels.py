@@ -10,7 +10,6 @@ tunnel serves all the same; its names appear when the registry is back.
 """
 
 import secrets
-import time
 from collections.abc import Callable, Sequence
 
 from twisted.internet.defer import Deferred, DeferredList, succeed
@@ -19,6 +18,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from warp_base.wall_clock import WallClock
 from warp_twisted.ca.issue import AgentIdentity
 from warp_twisted.edge.agents.admission import Admission, revocation_sentence
 from warp_twisted.edge.agents.control_rate import ControlRate, names_touched
@@ -55,10 +55,11 @@ class EdgeTunnels:
     """
     Every tunnel of this edge.
 
+    :param clock: for time-outs and rates.
+    :param wall: for the ends of certificates.
     :param settings: returns the settings as they are now.
     :param edges: returns `host:port` of the fleet's tunnel listeners.
     :param urls: returns the URLs of a hostname, the one to show people first.
-    :param monotonic: a clock that only goes forward, for rates.
     """
 
     _log = Logger()
@@ -66,6 +67,7 @@ class EdgeTunnels:
     def __init__(
         self,
         clock: IReactorTime,
+        wall: WallClock,
         settings: Callable[[], EdgeSettings],
         *,
         routes: Routes,
@@ -75,9 +77,9 @@ class EdgeTunnels:
         authority: Authority,
         edges: Callable[[], list[str]],
         urls: Callable[[str], Sequence[str]],
-        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._clock = clock
+        self._wall = wall
         self._settings = settings
         self._routes = routes
         self._mirror = mirror
@@ -86,7 +88,6 @@ class EdgeTunnels:
         self._authority = authority
         self._edges = edges
         self._urls = urls
-        self._monotonic = monotonic
         self._peers = Peers()
         self._rate = ControlRate()
         self._expiry = LoopingCall(self._close_expired)
@@ -153,7 +154,7 @@ class EdgeTunnels:
         peer = self._peers.get(protocol)
         if peer is None:  # it is closed already; these bytes were on their way
             return
-        is_flood = peer.identity is not None and not self._rate.allows(peer.identity.id, message, self._monotonic())
+        is_flood = peer.identity is not None and not self._rate.allows(peer.identity.id, message, self._clock.seconds())
         if is_flood or len(peer.waiting) >= MAX_WAITING_MESSAGES:
             protocol.close(GoAwayCode.PROTOCOL_ERROR, "too many control messages at once")
             return
@@ -238,7 +239,7 @@ class EdgeTunnels:
             address=getattr(peer.protocol.peer, "host", ""),
             protocol=peer.protocol,
             offer=offer,
-            registered_at=self._clock.seconds(),
+            registered_at=self._wall.now(),
             expires_at=identity.expires_at,
         )
         self._routes.add(tunnel, offer.routes)
@@ -285,7 +286,7 @@ class EdgeTunnels:
 
         :raises OfferRefused: if the agent cannot pay now.
         """
-        now = self._monotonic()
+        now = self._clock.seconds()
         is_known = any(tunnel.offer.covers(offer) for tunnel in self.registrations.of_agent(agent))
         names = 0 if is_known else names_touched((), offer.hostnames, len(offer.labels))
         wait = self._rate.seconds_until_published(agent, names, now)
@@ -299,7 +300,7 @@ class EdgeTunnels:
         after = [route.hostname for route in routes]
         names = names_touched(tunnel.offer.hostnames, after, len(tunnel.labels))
         while not peer.is_gone:
-            wait = self._rate.seconds_until_published(tunnel.agent, names, self._monotonic())
+            wait = self._rate.seconds_until_published(tunnel.agent, names, self._clock.seconds())
             if not wait:
                 return
             paid: Deferred[None] = Deferred()
@@ -382,7 +383,7 @@ class EdgeTunnels:
                 self.cut(change.before.id, f"agent {change.before.id} is no longer enrolled")
 
     def _close_expired(self) -> None:
-        now = self._clock.seconds()
+        now = self._wall.now()
         for tunnel in [tunnel for tunnel in self.registrations.by_id.values() if tunnel.expires_at <= now]:
             self._log.warn("the certificate of {agent} ended without being renewed", agent=tunnel.agent)
             tunnel.protocol.close(reason="the agent's certificate has ended")

@@ -10,6 +10,9 @@ from collections.abc import Callable
 
 import msgspec
 
+from warp_base.machine_time import MACHINE_WALL_CLOCK
+from warp_base.wall_clock import WallClock
+
 FLUSH_BYTES = 65_536
 _MAX_TARGET = 2_048  # of a target in a line; the head's own limit may be larger
 
@@ -51,12 +54,12 @@ class AccessLog:
     A buffered writer of access lines.
 
     :param write: takes whole lines; called by `flush` and when the buffer is full.
-    :param now: wall-clock time, seconds since the epoch.
+    :param wall: stamps the lines.
     """
 
-    def __init__(self, write: Callable[[bytes], object], now: Callable[[], float] = time.time) -> None:
+    def __init__(self, write: Callable[[bytes], object], wall: WallClock = MACHINE_WALL_CLOCK) -> None:
         self._write = write
-        self._now = now
+        self._now = wall.now
         self._buffer = bytearray()
         self._encode_into = msgspec.json.Encoder().encode_into
         self._second = -1

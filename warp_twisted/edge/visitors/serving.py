@@ -13,6 +13,7 @@ from twisted.logger import Logger
 
 from warp_base.nonblocking_writer import NonblockingWriter, descriptor_sink
 from warp_base.reactor import Reactor
+from warp_base.wall_clock import WallClock
 from warp_twisted.edge.routes.counters import DataPathCollector, DataPathMetrics
 from warp_twisted.edge.routes.limits import VisitorLimits, VisitorTimeouts
 from warp_twisted.edge.routes.table import RouteTable
@@ -39,8 +40,9 @@ class Serving:
 
     _log = Logger()
 
-    def __init__(self, reactor: Reactor, settings: EdgeSettings) -> None:
+    def __init__(self, reactor: Reactor, wall: WallClock, settings: EdgeSettings) -> None:
         self._clock = reactor
+        self._wall = wall
         metrics = DataPathMetrics()
         limits = visitor_limits(settings)
         self._file = AccessFile(settings.log.access)
@@ -49,7 +51,7 @@ class Serving:
             self.routes,
             metrics,
             reactor,
-            access_log=AccessLog(self._file.write) if settings.log.access is not None else None,
+            access_log=AccessLog(self._file.write, wall) if settings.log.access is not None else None,
             limits=limits,
             timeouts=visitor_timeouts(settings),
         )
@@ -103,7 +105,7 @@ class Serving:
             log.flush()
         self._file.close()
         self._file = file
-        self.visitors.access_log = AccessLog(file.write) if settings.log.access is not None else None
+        self.visitors.access_log = AccessLog(file.write, self._wall) if settings.log.access is not None else None
         self.visitors.apply(visitor_limits(settings), visitor_timeouts(settings))
         return complaints
 
