@@ -46,13 +46,14 @@ examples:
   python -m benchmarks.profile --native               the functions of C code too
   python -m benchmarks.profile --varied               heads that differ from request to request
   python -m benchmarks.profile --calls                calls per request
+  python -m benchmarks.profile --load connections     a new connection for each request
   python -m benchmarks.profile --load download
 """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """What Warp did under a load: so many requests, or so many megabytes in one direction."""
+    """What Warp did under a load: so many requests, connections, or megabytes in one direction."""
 
     unit: str
     count: float
@@ -223,10 +224,13 @@ def _by_counting(options: argparse.Namespace, directory: Path) -> None:
 
 def _load(warp: Peer, options: argparse.Namespace, seconds: float) -> Work:
     """Put the chosen load on Warp."""
-    if options.load == "requests":
+    if options.load in ("requests", "connections"):
+        keep_alive = options.load == "requests"
         url = f"http://{warp.web.host}:{warp.web.port}{'/varied' if options.varied else '/1k'}"
-        load = wrk.run(url, options.connections, seconds, warp.web.hostname, varied=options.varied)
-        return Work(unit="request", count=load.requests, seconds=load.seconds)
+        load = wrk.run(
+            url, options.connections, seconds, warp.web.hostname, keep_alive=keep_alive, varied=options.varied
+        )
+        return Work(unit="request" if keep_alive else "connection", count=load.requests, seconds=load.seconds)
     began = time.monotonic()
     turns = 0
     while time.monotonic() - began < seconds:
@@ -251,7 +255,9 @@ def main(arguments: Sequence[str]) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--seconds", type=float, default=5.0, help="length of the load (default 5)")
-    parser.add_argument("--load", choices=("requests", "download", "upload"), default="requests", help="what to do")
+    parser.add_argument(
+        "--load", choices=("requests", "connections", "download", "upload"), default="requests", help="what to do"
+    )
     parser.add_argument("--connections", type=int, default=128, help="connections of the load (default 128)")
     parser.add_argument("--top", type=int, default=30, help="how many functions to show (default 30)")
     parser.add_argument("--lines", action="store_true", help="tell the lines of a function apart")

@@ -15,6 +15,7 @@ from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 
+from warp_base.accepting import Option, accept_cheaply
 from warp_base.reactor import Reactor
 from warp_twisted.errors import InvalidSettings
 from warp_twisted.listen_text import server_endpoint
@@ -55,13 +56,18 @@ class Listeners:
         return frozenset(self._open)
 
     async def open(
-        self, name: Name, texts: Sequence[str] | str | None, factory: IProtocolFactory | None
+        self,
+        name: Name,
+        texts: Sequence[str] | str | None,
+        factory: IProtocolFactory | None,
+        options: Sequence[Option] = (),
     ) -> tuple[int, ...]:
         """
         Listen as the setting `listen.NAME` says.
 
         :param texts: Twisted endpoint strings, or one.
         :param factory: None if nothing is to be served; then nothing is listened on.
+        :param options: of every connection.
         :returns: the port numbers; 0 for what has none.
         :raises InvalidSettings: naming the text that cannot be listened on; those before it stay open.
         """
@@ -75,6 +81,7 @@ class Listeners:
             except (ValueError, CannotListenError) as error:
                 raise InvalidSettings(f"{key}: {text}: {getattr(error, 'socketError', error)}") from error
             _lengthen_queue(port)
+            accept_cheaply(port, options)
             self._open.setdefault(name, []).append(port)
             numbers.append(int(getattr(port.getHost(), "port", 0)))
             self._log.info("{key} is open: {text}, port {port}", key=key, text=text, port=numbers[-1])

@@ -28,6 +28,7 @@ from warp_twisted.edge.listeners import BoundPorts
 from warp_twisted.edge.nameserver import start_nameserver
 from warp_twisted.edge.operators.admin_socket import SOCKET_MODE, prepare_socket_path
 from warp_twisted.edge.settings import EdgeSettings, merge_reloaded, needs_restart
+from warp_twisted.edge.visitors.factories import VISITOR_OPTIONS
 
 CLOSE_SECONDS = 5.0  # for the last bytes of tunnels when the edge stops
 
@@ -118,8 +119,8 @@ class EdgeNode(Service):
         parts.tunnel_certificate.start()
         await self._open_to_operators(parts)
         tunnel = await listeners.open("tunnel", listen.tunnel, parts.tunnel_port.factory)
-        http = await listeners.open("http", listen.http, parts.serving.http)
-        https = await listeners.open("https", listen.https, parts.serving.https)
+        http = await listeners.open("http", listen.http, parts.serving.http, VISITOR_OPTIONS)
+        https = await listeners.open("https", listen.https, parts.serving.https, VISITOR_OPTIONS)
         listeners.hold_back("http", "https")
         listeners.ports = replace(self.ports, http=http, https=https, tunnel=tunnel)
         await parts.entry.announce()

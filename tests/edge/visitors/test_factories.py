@@ -11,7 +11,7 @@ from warp_twisted.edge.refusals import TOO_MANY_FROM_ADDRESS, TOO_MANY_HANDSHAKE
 from warp_twisted.edge.routes.limits import VisitorLimits
 from warp_twisted.edge.visitors.factories import SecureVisitorFactory, VisitorFactory
 from warp_twisted.edge.visitors.plain import PlainVisitor
-from warp_twisted.edge.visitors.secure import VisitorTls
+from warp_twisted.tunnel.tls import TlsProtocol
 
 VISITOR = IPv4Address("TCP", "192.0.2.7", 40_000)
 
@@ -46,12 +46,12 @@ class FactoryTests(SynchronousTestCase):
         """Over the limit a visitor on TLS is closed without a word; a failed handshake makes room again."""
         factory = SecureVisitorFactory(self.visitors, ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
         first = factory.buildProtocol(VISITOR)
-        assert isinstance(first, VisitorTls)
+        assert isinstance(first, TlsProtocol)
         self.assertIsNone(factory.buildProtocol(VISITOR))
         self.assertEqual(self.edge.metrics.refusals, {TOO_MANY_FROM_ADDRESS: 1})
         self.visitors.handshake_failed("192.0.2.7")
         self.assertEqual((self.edge.metrics.failed_handshakes, self.visitors.counts.total), (1, 0))
-        self.assertIsInstance(factory.buildProtocol(VISITOR), VisitorTls)
+        self.assertIsInstance(factory.buildProtocol(VISITOR), TlsProtocol)
 
     def test_handshakes_have_a_rate(self) -> None:
         """TLS connections above an address's rate are closed before the handshake; others' are not, nor later ones."""

@@ -7,7 +7,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyClass
 
 from tests.edge.visitors.memory_edge import GET, MemoryEdge
-from warp_twisted.edge.visitors.secure import SecureVisitor, VisitorTls
+from warp_twisted.edge.visitors.secure import SecureVisitor
+from warp_twisted.tunnel.tls import TlsProtocol
 from warp_twisted.wire.streams import Stream
 
 HIGH_WATER = 100_000
@@ -62,7 +63,7 @@ class SecureVisitorTests(SynchronousTestCase):
         self.edge = MemoryEdge()
         self.edge.visitors.counts.admit("192.0.2.7")
         self.visitor, self.tls = SecureVisitor(self.edge.visitors, "192.0.2.7"), FakeTls()
-        self.visitor.makeConnection(cast(VisitorTls, self.tls))
+        self.visitor.makeConnection(cast(TlsProtocol, self.tls))
 
     def ask(self) -> Stream:
         """Send a request and let the agent reach the origin."""

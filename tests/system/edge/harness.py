@@ -20,6 +20,7 @@ from twisted.internet.task import LoopingCall, deferLater
 from twisted.internet.tcp import Connection
 from twisted.python.failure import Failure
 
+from warp_base.accepting import accept_cheaply
 from warp_base.reactor import Reactor, as_reactor
 from warp_twisted.edge.routes.counters import DataPathMetrics
 from warp_twisted.edge.routes.limits import VisitorLimits, VisitorTimeouts
@@ -27,7 +28,7 @@ from warp_twisted.edge.routes.table import RouteTable
 from warp_twisted.edge.visitors.access_log import AccessLog
 from warp_twisted.edge.visitors.connection import VisitorConnection
 from warp_twisted.edge.visitors.crowd import Visitors
-from warp_twisted.edge.visitors.factories import VisitorFactory
+from warp_twisted.edge.visitors.factories import VISITOR_OPTIONS, VisitorFactory
 from warp_twisted.tunnel.protocol import TunnelProtocol
 from warp_twisted.tunnel.turns import Turn
 from warp_twisted.wire.control import ControlMessage, Drain, RouteOffer
@@ -467,6 +468,7 @@ class EdgeHarness:
 
     async def _listen(self, factory: Factory, port: int) -> int:
         listening = await TCP4ServerEndpoint(self.reactor, port, interface=LOOPBACK, backlog=1024).listen(factory)
+        accept_cheaply(listening, VISITOR_OPTIONS)
         self._ports.append(listening)
         number: int = listening.getHost().port
         return number

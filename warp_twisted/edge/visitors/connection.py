@@ -14,11 +14,9 @@ timer of its own.
 (`is_paused`, `_is_bulk`), and the bytes that wait on either side.
 """
 
-import socket
 from collections import deque
 
 from twisted.internet.protocol import Protocol, connectionDone
-from twisted.internet.tcp import Connection
 from twisted.python.failure import Failure
 
 from warp_twisted.edge import refusals
@@ -31,7 +29,6 @@ from warp_twisted.http1.refusals import MessageRefused, Refusal
 from warp_twisted.http1.request import RequestReader
 
 PIECE_BYTES = 65_536  # of what waits, given to the transport at once
-UNSENT_BYTES = 262_144  # that the kernel takes beyond what the visitor's window lets it send
 SMALL_BYTES = 256  # a read that costs more than what it brings
 BULK_BYTES = 49_152  # a piece of a body from which on we expect more of the kind
 # Names of this module are found much faster than members of an Enum.
@@ -42,19 +39,6 @@ _KEEP = Ending.KEEP
 # Why a visitor is not read: the stream takes no more; too much has arrived of what comes later; what has arrived, or
 # the next read, waits for a turn.
 _CREDIT, _HELD, _TURN = 1, 2, 4
-
-
-def prepare_socket(transport: Connection) -> None:
-    """
-    Set a visitor's socket up: small writes go out at once, dead visitors are noticed, and the kernel holds little.
-
-    Without the last, the kernel takes some megabytes for a slow visitor and reports room only when a third of them
-    is gone: memory that nobody counts, and minutes in which a slow visitor looks like a stalled one.
-    """
-    transport.setTcpNoDelay(True)
-    transport.setTcpKeepAlive(True)
-    if hasattr(socket, "TCP_NOTSENT_LOWAT"):
-        transport.getHandle().setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
 
 
 class VisitorConnection(Protocol):

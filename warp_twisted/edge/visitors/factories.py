@@ -2,19 +2,31 @@
 Who is let in: what plain and TLS listeners make of a new connection, within the limits on how many there may be.
 """
 
+import socket
 import ssl
 
 from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.internet.protocol import Factory, Protocol, ServerFactory, connectionDone
 from twisted.python.failure import Failure
 
+from warp_base.accepting import Option
 from warp_twisted.edge.routes.limits import plain_address
 from warp_twisted.edge.visitors.crowd import Visitors
 from warp_twisted.edge.visitors.pages import response as error_response
 from warp_twisted.edge.visitors.plain import PlainVisitor
-from warp_twisted.edge.visitors.secure import SecureVisitor, VisitorTls
+from warp_twisted.edge.visitors.secure import SecureVisitor
 from warp_twisted.errors import WarpError
 from warp_twisted.tunnel.tls import TlsProtocol
+
+UNSENT_BYTES = 262_144  # that the kernel takes beyond what the visitor's window lets it send
+# Small writes go out at once, dead visitors are noticed, and the kernel holds little. Without the last, it takes some
+# megabytes for a slow visitor and reports room only when a third of them is gone: memory that nobody counts, and a slow
+# visitor looks for minutes like a stalled one.
+VISITOR_OPTIONS: tuple[Option, ...] = (
+    (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES),
+)
 
 
 class _TurnedAway(Protocol):
@@ -90,7 +102,7 @@ class SecureVisitorFactory(Factory):
         def failed(error: WarpError) -> None:
             visitors.handshake_failed(address)
 
-        return VisitorTls(
+        return TlsProtocol(
             self._context,
             is_server=True,
             secured=secured,

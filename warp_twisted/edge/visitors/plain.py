@@ -6,7 +6,7 @@ from twisted.internet.interfaces import IPullProducer
 from twisted.internet.tcp import Connection
 from zope.interface import implementer
 
-from warp_twisted.edge.visitors.connection import VisitorConnection, prepare_socket
+from warp_twisted.edge.visitors.connection import VisitorConnection
 from warp_twisted.edge.visitors.states import VisitorState
 from warp_twisted.tunnel.tls import BULK_READ_BYTES
 
@@ -25,7 +25,6 @@ class PlainVisitor(VisitorConnection):
 
     def connectionMade(self) -> None:
         transport = self.transport
-        prepare_socket(transport)
         self._send = transport.writeSomeData
         transport.registerProducer(self, False)
         super().connectionMade()

@@ -1,20 +1,12 @@
 """
-A visitor on TLS: `tunnel.tls` with the visitors' socket options, and what runs on it.
+A visitor on TLS, and what runs on it.
 """
 
 from twisted.internet.interfaces import IPushProducer
 from zope.interface import implementer
 
-from warp_twisted.edge.visitors.connection import VisitorConnection, prepare_socket
+from warp_twisted.edge.visitors.connection import VisitorConnection
 from warp_twisted.tunnel.tls import TlsProtocol
-
-
-class VisitorTls(TlsProtocol):
-    """The transport of a `SecureVisitor`."""
-
-    def connectionMade(self) -> None:
-        prepare_socket(self._below)
-        super().connectionMade()
 
 
 @implementer(IPushProducer)
@@ -22,7 +14,7 @@ class SecureVisitor(VisitorConnection):
     """A visitor on TLS; its transport holds back what the socket does not take, and says so."""
 
     scheme = "https"
-    transport: VisitorTls
+    transport: TlsProtocol
     _is_full = False
 
     def connectionMade(self) -> None:
