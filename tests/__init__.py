@@ -34,3 +34,10 @@ def check_origins(warp_twisted: Path, warp_dns: Path) -> None:
 
 
 check_origins(_origin("warp_twisted"), _origin("warp_dns"))
+
+if importlib.util.find_spec("hypothesis"):  # `tests.fresh` runs with any Python
+    from hypothesis import settings
+
+    # How long an example takes is the machine's business; what a piece of work may cost is measured where it matters.
+    settings.register_profile("warp", deadline=None)
+    settings.load_profile("warp")
