@@ -65,6 +65,18 @@ class FairQueue:
         if self._call is None:
             self._schedule()
 
+    def serve(self, who: Waiting) -> None:
+        """Serve someone who is not waiting yet: at once if nobody waits and the queue does not rest, else in turn."""
+        now = self._clock.seconds()
+        if self._call is not None or now < self._rests_until:
+            self.add(who)
+            return
+        began = self._seconds()
+        has_more = self._serve_one(who)
+        self._rests_until = now + max(self._seconds() - began, _PIECE_SECONDS) * self._rest
+        if has_more:
+            self.add(who)
+
     def charge(self, seconds: float) -> None:
         """Note time that was spent for somebody who waits, outside of the queue; the queue rests for it."""
         self._rests_until = max(self._rests_until, self._clock.seconds()) + seconds * self._rest

@@ -95,6 +95,32 @@ class FairQueueTests(SynchronousTestCase):
         self.clock.advance(SLICE_SECONDS * (1 / SHARE - 1))
         self.assertIn(late, self.served)
 
+    def test_at_once(self) -> None:
+        """A piece is served at once while nobody waits and the queue does not rest, what comes then in turns."""
+        first, second = Work(self, 2), Work(self, 1)
+        self.queue.serve(first)
+        self.assertEqual(self.served, [first])
+        self.queue.serve(second)
+        self.assertEqual((self.served, len(self.queue)), ([first], 2))
+        self.clock.advance(1.0)
+        self.assertEqual(self.served, [first, first, second])
+        resting = Work(self, 1)
+        self.queue.serve(resting)
+        self.assertNotIn(resting, self.served)
+        self.clock.pump([1.0, 1.0])
+        self.queue.serve(late := Work(self, 1, SLICE_SECONDS))
+        self.assertEqual(self.served[3:], [resting, late])
+
+    def test_a_share_of_its_own(self) -> None:
+        """A queue rests as long as its share asks."""
+        self.queue = FairQueue(self.clock, lambda: self.now, share=0.5)
+        self.queue.add(Work(self, 100, SLICE_SECONDS))
+        self.clock.advance(0)
+        self.clock.advance(SLICE_SECONDS * 0.9)
+        self.assertEqual(len(self.served), 1)
+        self.clock.advance(SLICE_SECONDS * 0.2)
+        self.assertEqual(len(self.served), 2)
+
     def test_charge(self) -> None:
         """Time that was spent for those who wait, elsewhere, is kept to the share as well."""
         self.queue.add(Work(self, 1))

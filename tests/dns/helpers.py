@@ -67,6 +67,12 @@ def question(name: str, rdtype: str, **options: object) -> bytes:
     return wire_format
 
 
+def pointers_to(at: int, count: int) -> bytes:
+    """Return the root name, to stand at an offset of a message, and so many compression pointers, each to the last."""
+    targets = [at, *range(at + 1, at + 2 * count, 2)][:count]
+    return b"\0" + b"".join((0xC000 | target).to_bytes(2, "big") for target in targets)
+
+
 def edns_option(code: int, value: bytes) -> dns.edns.GenericOption:
     """Return an EDNS option of any code."""
     return dns.edns.GenericOption(dns.edns.OptionType.make(code), value)

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from warp_dns.message.codes import COOKIE, ECS, FORMERR, NSID, TCP_KEEPALIVE
+from warp_dns.message.names import MAX_NAME_BYTES
 from warp_dns.message.records import OPT, TSIG
 
 _HEADER_BYTES = 12
 _MAX_RECORDS = 8  # beyond the question a query holds OPT, TSIG, and for IXFR one SOA
+MAX_OPTIONS = 32  # resolvers send up to five; 64 KiB have room for 16,000, which would take 6 ms to read
 
 
 class Ignored(Exception):
@@ -102,12 +104,12 @@ def read_query(data: bytes) -> Query:
         at = _HEADER_BYTES
         length = data[at]
         while length:
-            if length > 63:
+            if length > 63 or at >= _HEADER_BYTES + MAX_NAME_BYTES:
                 raise Malformed  # the first name of a message has nothing to point at
             at += length + 1
             length = data[at]
         at += 1
-        if at > _HEADER_BYTES + 255 or len(data) < at + 4:
+        if at > _HEADER_BYTES + MAX_NAME_BYTES or len(data) < at + 4:
             raise Malformed
     except IndexError:
         raise Malformed from None
@@ -164,7 +166,8 @@ def _read_records(query: Query, data: bytes, end: int) -> None:
 
 
 def _skip_name(data: bytes, at: int, end: int) -> int:
-    while at < len(data):
+    limit = min(len(data), at + MAX_NAME_BYTES)
+    while at < limit:
         length = data[at]
         if length == 0:
             return at + 1
@@ -186,8 +189,10 @@ def _read_opt(data: bytes, at: int, rdata_at: int, rdata_end: int, end: int) -> 
         return edns  # options of a version that is not ours are not ours to judge
     at = rdata_at
     edns.has_options = at < rdata_end
+    count = 0
     while at < rdata_end:
-        if rdata_end - at < 4:
+        count += 1
+        if rdata_end - at < 4 or count > MAX_OPTIONS:
             raise Malformed(end)
         code = data[at] << 8 | data[at + 1]
         value = data[at + 4 : at + 4 + (data[at + 2] << 8 | data[at + 3])]

@@ -143,6 +143,8 @@ class KeyRing:
         :raises BadSignature: with the error to answer with.
         :raises Unreadable: if the record makes no sense.
         """
+        if not names.is_bounded(data, tsig_at):
+            raise Unreadable
         try:
             owner, used = dns.name.from_wire(data, tsig_at)
             at = tsig_at + used

@@ -32,6 +32,8 @@ from warp_dns.serve.follow import EdgeRecords
 from warp_dns.serve.server import DnsServer, ServedZone
 from warp_dns.settings import ZoneSettings
 
+TCP_SHARE = 0.5  # of the process's time, for queries over TCP: the rest is for UDP
+
 
 class DnsService(Service):
     """Runs a server as a configuration file says."""
@@ -75,7 +77,7 @@ class DnsService(Service):
         self._log_observer = log_observer
         self._reloading: Deferred[None] | None = None
         self._reload_again = False
-        self.server = DnsServer(reactor, self._all_served(file), file.server, workers=file.workers)
+        self.server = DnsServer(reactor, self._all_served(file), file.server, workers=file.workers, tcp_share=TCP_SHARE)
         for zone in file.zones:
             if zone.follow:
                 self.server.suspend(zone.name)

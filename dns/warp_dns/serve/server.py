@@ -16,6 +16,7 @@ from twisted.internet.error import CannotListenError
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
+from warp_base.fair_queue import FairQueue
 from warp_base.machine_time import MACHINE_WALL_CLOCK
 from warp_base.reactor import Reactor
 from warp_base.slices import Slices
@@ -30,7 +31,7 @@ from warp_dns.serve.files import read_secrets
 from warp_dns.serve.followed import FollowedZone, ZoneFile
 from warp_dns.serve.metrics import Counters, DnsCollector
 from warp_dns.serve.querylog import QueryLog
-from warp_dns.serve.tcp import TcpFactory
+from warp_dns.serve.tcp import BACKLOG, TcpFactory
 from warp_dns.serve.udp import UdpPort, bind_udp, udp_port
 from warp_dns.serve.workers import WorkerProcess
 from warp_dns.settings import EdgeSettings, ServerSettings, ZoneSettings
@@ -38,6 +39,7 @@ from warp_dns.zone.cache import MANY_NAMES
 from warp_dns.zone.data import Change
 from warp_dns.zone.source import RecordSource
 
+TCP_SHARE = 0.25  # where visitors are served beside
 FILE_SECONDS = 2.0  # how often master files are looked at
 _EPHEMERAL_TRIES = 16
 
@@ -79,12 +81,14 @@ class DnsServer:
         *,
         workers: int = 1,
         wall: WallClock = MACHINE_WALL_CLOCK,
+        tcp_share: float = TCP_SHARE,
     ) -> None:
         """
         Read zones and secrets.
 
         :param workers: how many processes answer UDP, this one among them.
         :param wall: for signatures, cookies and the first serial.
+        :param tcp_share: how much of the reactor's time queries over TCP may take, all clients together.
         :raises InvalidZone: if a zone is not valid, or two have one name.
         :raises InvalidSettings: if anything else is not.
         """
@@ -107,7 +111,15 @@ class DnsServer:
         )
         self._keys = KeyRing(self._secrets.keys)
         self._query_log = QueryLog(self._settings.query_log.one_in)
-        self._tcp = TcpFactory(reactor, wall, self._slices, self._responder, self._settings.tcp, self._query_log)
+        self._tcp = TcpFactory(
+            reactor,
+            wall,
+            self._slices,
+            FairQueue(reactor, share=tcp_share),
+            self._responder,
+            self._settings.tcp,
+            self._query_log,
+        )
         self._edges: Mapping[str, EdgeSettings] = self._settings.places.edges
         self._suspended: frozenset[bytes] = frozenset()
         self._udp_ports: list[UdpPort] = []
@@ -311,7 +323,7 @@ class DnsServer:
             udp = bind_udp(host, port, share=share)
             bound = udp.getsockname()[1]
             try:
-                listening = self._reactor.listenTCP(bound, self._tcp, interface=host)
+                listening = self._reactor.listenTCP(bound, self._tcp, BACKLOG, host)
             except CannotListenError as error:
                 udp.close()
                 if tries:
@@ -319,6 +331,7 @@ class DnsServer:
                 raise ListenFailed(f"cannot serve DNS on TCP {host} port {bound}: {error.socketError}") from error
             break
         self._tcp_ports.append(listening)
+        self._tcp.share_time(self._tcp_ports)
         self._udp_ports.append(udp_port(self._reactor, udp, self._responder, self.counters, self._query_log))
         for _ in range(self._worker_count - 1):
             lent = bind_udp(host, bound, share=True)
@@ -326,6 +339,7 @@ class DnsServer:
         return host, bound
 
     def _close_ports(self) -> Deferred[None]:
+        self._tcp.share_time(())
         for port in self._udp_ports:
             port.stop()
         waits: list[Deferred[Any]] = [maybeDeferred(port.stopListening) for port in self._tcp_ports]

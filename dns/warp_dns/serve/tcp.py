@@ -1,22 +1,23 @@
 """
 DNS over TCP (RFC 7766): messages with a two-octet length, pipelined, answered in turns.
 
-What all clients together may cost in one turn of the reactor is bounded: a client that has sent more queries than
-there is time for waits for its next turn, and is not read from meanwhile. A connection that is idle too long is closed,
-a client that does not read is not read from, and there are limits on connections in all and per network, and on
+All clients together have a share of the reactor's time (`warp_base.fair_queue`). Whoever sends while that is used up,
+or more than one small piece of work, waits for its turn in rounds over networks, and is not read from meanwhile; so a
+read, whole query or not, costs a turn as well, and so does accepting. A connection that is idle too long is closed, a
+client that does not read is not read from, and there are limits on connections in all and per network, and on
 transfers. When all connections are in use, the network that has most of them loses the one that was silent longest.
 A transfer is made and sent in slices as the client takes it; queries that come meanwhile are answered between its
 messages (RFC 7766 §6.2.1.1: order does not matter). What the bytes mean is decided in `responder`.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from ipaddress import IPv6Address
 from time import perf_counter
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IDelayedCall, IPushProducer
+from twisted.internet.interfaces import IPushProducer
 from twisted.internet.protocol import Protocol, ServerFactory
 from twisted.internet.task import SchedulerStopped, TaskStopped
 from twisted.logger import Logger
@@ -24,6 +25,7 @@ from twisted.protocols.policies import TimeoutMixin
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from warp_base.fair_queue import FairQueue
 from warp_base.reactor import Reactor
 from warp_base.slices import Slices
 from warp_base.wall_clock import WallClock
@@ -33,7 +35,11 @@ from warp_dns.serve.responder import Responder
 from warp_dns.settings import TcpSettings
 from warp_dns.zone.transfer import Transfer
 
-TURN_SECONDS = 0.002  # for the queries of all clients, in one turn of the reactor
+PIECE_QUERIES = 8  # of one connection in its turn
+PIECE_SECONDS = 0.0001  # after which no further query is begun in it; forged signatures cost 150 µs each
+ACCEPT_SECONDS = 0.0001  # what a new connection is taken to cost, with its end
+ACCEPTED_AT_ONCE = 4
+BACKLOG = 512  # connections that the system keeps meanwhile: a fifth of a second of accepting
 MAX_TRANSFERS_WAITING = 4  # of one connection, behind the one that runs; more queries for transfers are refused
 _LENGTH_BYTES = 2
 
@@ -43,7 +49,8 @@ class TcpConnection(Protocol, TimeoutMixin):
     """
     One client's connection.
 
-    :ivar host: the client's address.
+    :ivar address: the client's.
+    :ivar network: what it is counted by.
     :ivar last_query_at: when it last sent a query, or connected.
     """
 
@@ -52,18 +59,19 @@ class TcpConnection(Protocol, TimeoutMixin):
 
     def __init__(self) -> None:
         self.last_query_at = 0.0
-        self.host = ""
+        self.address = ""
+        self.network = ""
         self._unread = bytearray()
         self._transfers: deque[Iterator[bytes | None]] = deque()
         self._sending: Deferred[Any] | None = None
         self._resumed: Deferred[None] | None = None
-        self._paused = False  # the client does not read
-        self._waiting = False  # for its next turn
+        self._is_clogged = False  # the client does not read
+        self._is_waiting = False  # for its turn
         self._is_reading = True
+        self._is_over = False  # nothing is read any more
 
     def connectionMade(self) -> None:
         """Begin to wait for queries, with ourselves as the producer that the transport pauses."""
-        self.host = self._transport().getPeer().host
         self.last_query_at = self.factory.reactor.seconds()
         self._transport().registerProducer(self, True)
         self.setTimeout(self.factory.settings.idle_seconds)
@@ -71,23 +79,45 @@ class TcpConnection(Protocol, TimeoutMixin):
     def dataReceived(self, data: bytes) -> None:
         """Take bytes of queries; they wait here until the client's turn, or until it reads its answers."""
         self._unread += data
-        if not self._waiting:
-            self.answer()
+        self._go_on()
+
+    def take_turn(self) -> bool:
+        """Answer some queries, and read on when none is left; see `warp_base.fair_queue.Waiting`."""
+        if self._is_over:
+            return False
+        ends_at = perf_counter() + PIECE_SECONDS
+        for _ in range(PIECE_QUERIES):
+            message = self._next_message()
+            if message is None:
+                break
+            self.resetTimeout()
+            if not self._respond(message):
+                self._unread.clear()
+                break
+            if perf_counter() >= ends_at:
+                break
+        self._is_waiting = not self._is_clogged and self._has_message()
+        self._read_if_it_may()
+        return self._is_waiting
+
+    def abort(self) -> None:
+        """Close at once; see `warp_base.fair_queue.Waiting`."""
+        self._transport().abortConnection()
 
     def pauseProducing(self) -> None:
         """The client is not reading: read no more queries until it does."""
-        self._paused = True
+        self._is_clogged = True
         self._read_if_it_may()
 
     def resumeProducing(self) -> None:
         """The client caught up."""
-        self._paused = False
+        self._is_clogged = False
         self.resetTimeout()
         resumed, self._resumed = self._resumed, None
         if resumed is not None:
             resumed.callback(None)
-        if not self._waiting:
-            self.answer()
+        if self._has_message():
+            self._go_on()
         self._read_if_it_may()
 
     def stopProducing(self) -> None:
@@ -98,7 +128,8 @@ class TcpConnection(Protocol, TimeoutMixin):
         self._transport().abortConnection()
 
     def connectionLost(self, reason: object = None) -> None:
-        """Forget the connection."""
+        """Forget the connection; if it waits for its turn, nothing is done in that."""
+        self._is_over = True
         self.setTimeout(None)
         self._unread.clear()
         self.factory.transfers -= len(self._transfers)
@@ -111,32 +142,32 @@ class TcpConnection(Protocol, TimeoutMixin):
         """Set timers on the factory's reactor, for `TimeoutMixin`."""
         return self.factory.reactor.callLater(seconds, call)
 
-    def answer(self) -> None:
-        """Answer queries while there is time in this turn; read on when none is left, else wait for the next turn."""
-        self._waiting = False
-        unread = self._unread
-        at = 0
-        while not self._paused and len(unread) - at >= _LENGTH_BYTES:
-            end = at + _LENGTH_BYTES + (unread[at] << 8 | unread[at + 1])
-            if len(unread) < end:
-                break
-            if not self.factory.has_time():
-                self._waiting = True
-                self.factory.wait(self)
-                break
-            message = bytes(unread[at + _LENGTH_BYTES : end])
-            at = end
-            self.resetTimeout()
-            if not self._respond(message):
-                at = len(unread)
-                break
-        del unread[:at]
+    def _go_on(self) -> None:
+        """Take a turn, now or later, unless one is waited for."""
+        if self._is_waiting or self._is_clogged:
+            return
+        self._is_waiting = True
+        self.factory.queue.serve(self)
         self._read_if_it_may()
 
+    def _has_message(self) -> bool:
+        unread = self._unread
+        return len(unread) >= _LENGTH_BYTES and len(unread) >= _LENGTH_BYTES + (unread[0] << 8 | unread[1])
+
+    def _next_message(self) -> bytes | None:
+        """Take a whole message off what is unread, if the client reads its answers and there is one."""
+        if self._is_clogged or not self._has_message():
+            return None
+        unread = self._unread
+        end = _LENGTH_BYTES + (unread[0] << 8 | unread[1])
+        message = bytes(unread[_LENGTH_BYTES:end])
+        del unread[:end]
+        return message
+
     def _read_if_it_may(self) -> None:
-        """Read from the client while it reads, and while no query of its waits for its turn."""
-        may_read = not self._paused and not self._waiting
-        if may_read == self._is_reading:
+        """Read from the client while it reads, and while it does not wait for its turn."""
+        may_read = not self._is_clogged and not self._is_waiting
+        if may_read == self._is_reading or self._is_over:
             return
         self._is_reading = may_read
         if may_read:
@@ -147,15 +178,16 @@ class TcpConnection(Protocol, TimeoutMixin):
     def _respond(self, message: bytes) -> bool:
         self.last_query_at = self.factory.reactor.seconds()
         try:
-            made = self.factory.responder.respond_stream(message, self.host)
+            made = self.factory.responder.respond_stream(message, self.address)
         except Exception:
             self._log.failure("a query of {length} bytes made the server fail", length=len(message))
             made = None
         if self.factory.query_log.is_due(1):
             reply = message if isinstance(made, Transfer) else made
-            self.factory.query_log.write("tcp", self.host, message, reply)
+            self.factory.query_log.write("tcp", self.address, message, reply)
         if made is None:
             # The client sent something that is not a query, so it does not speak DNS.
+            self._is_over = True
             self._transport().loseConnection()
             return False
         if isinstance(made, Transfer):
@@ -168,7 +200,7 @@ class TcpConnection(Protocol, TimeoutMixin):
         """Start a transfer, or refuse it while a limit is reached."""
         factory = self.factory
         if factory.transfers >= factory.settings.transfers or len(self._transfers) > MAX_TRANSFERS_WAITING:
-            self._log.warn("no transfer to {host}: {count} are running", host=self.host, count=factory.transfers)
+            self._log.warn("no transfer to {host}: {count} are running", host=self.address, count=factory.transfers)
             self._send(transfer.refusal(int(factory.wall.now())))
             return
         factory.transfers += 1
@@ -177,7 +209,7 @@ class TcpConnection(Protocol, TimeoutMixin):
             kind=transfer.kind,
             zone=names.to_text(transfer.zone.apex),
             serial=transfer.zone.serial,
-            host=self.host,
+            host=self.address,
         )
         self._transfers.append(transfer.signed_messages(factory.wall))
         if self._sending is None:
@@ -190,7 +222,7 @@ class TcpConnection(Protocol, TimeoutMixin):
                 if message is not None:
                     self._send(message)
                     self.resetTimeout()  # a transfer that goes on is not idle, however long it takes
-                if self._paused:
+                if self._is_clogged:
                     self._resumed = Deferred()
                     yield self._resumed
                 else:
@@ -201,7 +233,7 @@ class TcpConnection(Protocol, TimeoutMixin):
     def _sent(self, result: object) -> None:
         self._sending = None
         if isinstance(result, Failure) and not result.check(CancelledError, SchedulerStopped, TaskStopped):
-            self._log.failure("a transfer to {host} failed", result, host=self.host)
+            self._log.failure("a transfer to {host} failed", result, host=self.address)
             self._transport().abortConnection()
 
     def _send(self, message: bytes) -> None:
@@ -211,8 +243,40 @@ class TcpConnection(Protocol, TimeoutMixin):
         return self.transport
 
 
+class _Accepting:
+    """Listening sockets that wait for their turn; see `warp_base.fair_queue.Waiting`."""
+
+    address = "new connections"
+    network = ""
+
+    def __init__(self) -> None:
+        self.ports: Sequence[Any] = ()
+        self.is_waiting = False
+
+    def pause(self) -> None:
+        """Accept nothing for now."""
+        self.is_waiting = True
+        for port in self.ports:
+            port.stopReading()
+
+    def take_turn(self) -> bool:
+        """Accept some connections."""
+        self.is_waiting = False
+        for port in self.ports:
+            port.numberAccepts = ACCEPTED_AT_ONCE  # Twisted raises it with each event that brings so many
+            port.startReading()
+        return False
+
+    def abort(self) -> None:
+        """Nothing that fails has been tried."""
+
+
 class TcpFactory(ServerFactory):
-    """Accepts connections within the limits, and shares out the time."""
+    """
+    Accepts connections within the limits.
+
+    :ivar queue: the share of the reactor's time that all clients have.
+    """
 
     noisy = False
 
@@ -221,6 +285,7 @@ class TcpFactory(ServerFactory):
         reactor: Reactor,
         wall: WallClock,
         slices: Slices,
+        queue: FairQueue,
         responder: Responder,
         settings: TcpSettings,
         query_log: QueryLog,
@@ -228,41 +293,31 @@ class TcpFactory(ServerFactory):
         self.reactor = reactor
         self.wall = wall
         self.slices = slices
+        self.queue = queue
         self.responder = responder
         self.settings = settings
         self.query_log = query_log
         self.transfers = 0
         self._networks: dict[str, dict[TcpConnection, None]] = {}
         self._count = 0
-        self._waiting: deque[TcpConnection] = deque()
-        self._turn_ends_at = 0.0
-        self._next_turn: IDelayedCall | None = None
+        self._accepting = _Accepting()
 
     def logPrefix(self) -> str:
         """Say what it is for, where Twisted logs that it listens."""
         return "DNS over TCP"
 
-    def has_time(self) -> bool:
-        """Whether another query may be answered in this turn of the reactor."""
-        now = perf_counter()
-        if self._next_turn is None:
-            self._turn_ends_at = now + TURN_SECONDS
-            self._next_turn = self.reactor.callLater(0, self._begin_turn)
-        return now < self._turn_ends_at
-
-    def wait(self, connection: TcpConnection) -> None:
-        """Let a connection go on in its turn."""
-        self._waiting.append(connection)
-
-    def _begin_turn(self) -> None:
-        self._next_turn = None
-        for _ in range(len(self._waiting)):
-            if not self.has_time():
-                return
-            self._waiting.popleft().answer()
+    def share_time(self, ports: Sequence[Any]) -> None:
+        """Let these listening sockets, and no others, accept in their turns."""
+        self._accepting.ports = tuple(ports)
+        for port in ports:
+            port.numberAccepts = ACCEPTED_AT_ONCE
 
     def buildProtocol(self, addr: Any) -> Any:
         """Accept a connection, or return None, which closes it at once."""
+        self.queue.charge(ACCEPT_SECONDS)
+        if not self._accepting.is_waiting and self._accepting.ports:
+            self._accepting.pause()
+            self.queue.add(self._accepting)
         network = network_of(addr.host)
         members = self._networks.get(network, {})
         if len(members) >= self.settings.connections_per_address:
@@ -271,6 +326,7 @@ class TcpFactory(ServerFactory):
             return None
         connection = TcpConnection()
         connection.factory = self
+        connection.address, connection.network = addr.host, network
         self._networks.setdefault(network, {})[connection] = None
         self._count += 1
         return connection
@@ -286,20 +342,15 @@ class TcpFactory(ServerFactory):
 
     def closed(self, connection: TcpConnection) -> None:
         """Count a connection out."""
-        network = network_of(connection.host)
-        members = self._networks[network]
+        members = self._networks[connection.network]
         del members[connection]
         self._count -= 1
         if not members:
-            del self._networks[network]
-        if connection in self._waiting:
-            self._waiting.remove(connection)
+            del self._networks[connection.network]
 
     def close_all(self) -> None:
         """Close every connection at once."""
-        if self._next_turn is not None:
-            self._next_turn.cancel()
-            self._next_turn = None
+        self.queue.stop()
         for members in tuple(self._networks.values()):
             for connection in tuple(members):
                 if connection.transport is not None:

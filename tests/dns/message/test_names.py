@@ -1,9 +1,14 @@
 """Tests of `warp_dns.message.names`."""
 
+import struct
+
+import dns.exception
+import dns.name
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.dns.helpers import pointers_to
 from warp_dns.errors import InvalidRecord
 from warp_dns.message import names
 
@@ -26,6 +31,27 @@ class NameTests(SynchronousTestCase):
         for text in ("", "a..b", "a" * 64, ".".join(["abcdefgh"] * 29), "\\999"):
             with self.assertRaises(InvalidRecord):
                 names.from_text(text)
+
+    def test_names_in_messages_are_bounded(self) -> None:
+        """A name that leads through many pointers, in a circle, or nowhere is not followed to its end."""
+        chain = pointers_to(0, 4000)
+        self.assertTrue(names.is_bounded(chain, 2 * names.MAX_POINTERS - 1))
+        self.assertFalse(names.is_bounded(chain, 2 * names.MAX_POINTERS + 1))
+        self.assertFalse(names.is_bounded(b"\xc0\0", 0))
+        self.assertFalse(names.is_bounded(b"\x01a\xc0\0", 0))
+        self.assertTrue(names.is_bounded(b"\x01a" * 127 + b"\0", 0))
+        for data in (b"", b"\x01a", b"\xc0", b"\xc0\x05", b"\x01a" * 128 + b"\0"):
+            self.assertFalse(names.is_bounded(data, 0))
+
+    @given(st.binary(max_size=64), st.integers(0, 64))
+    def test_any_bytes_are_bounded_or_not(self, data: bytes, at: int) -> None:
+        """Whatever a message holds, it is said without an error, and what dnspython can read is bounded."""
+        try:
+            dns.name.from_wire(data, at)
+        except (dns.exception.DNSException, IndexError, struct.error):
+            self.assertIn(names.is_bounded(data, at), (True, False))
+        else:
+            self.assertTrue(names.is_bounded(data, at))
 
     def test_text_has_no_trailing_dot(self) -> None:
         """Names are shown as operators write them; the root is a dot."""

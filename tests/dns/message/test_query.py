@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.dns.helpers import edns_option, question, wire
 from warp_dns.message import records
-from warp_dns.message.query import ClientSubnet, Ignored, Malformed, Query, read_query
+from warp_dns.message.query import MAX_OPTIONS, ClientSubnet, Ignored, Malformed, Query, read_query
 
 
 def with_option(code: int, value: bytes) -> bytes:
@@ -139,6 +139,28 @@ class RefuseTests(SynchronousTestCase):
             self.refused(with_option(code, value))
         data = with_option(65001, b"abcd")
         self.refused(data[:-5] + b"\5" + data[-4:])
+
+    def test_options_are_few(self) -> None:
+        """More options than any client has a use for are malformed, and so cost next to nothing to read."""
+        option = edns_option(65001, b"")
+        most = question("a.example", "A", use_edns=0, options=[option] * MAX_OPTIONS)
+        self.assertIsNotNone(read_query(most).edns)
+        for count in (MAX_OPTIONS + 1, 15_000):
+            options = b"\xfd\xe9\0\0" * count
+            data = question("a.example", "A", use_edns=0)[:-2] + len(options).to_bytes(2, "big") + options
+            self.assertEqual(self.refused(data), len(question("a.example", "A")))
+
+    def test_names_are_short(self) -> None:
+        """A name is read no further than a name goes (RFC 1035 §2.3.4), in the question and in records."""
+        long = b"\1a" * 16_000 + b"\0"
+        self.assertEqual(self.refused(question("a.example", "A")[:12] + long + b"\0\1\0\1"), 12)
+        data = question("a.example", "A", use_edns=0)
+        end = len(question("a.example", "A"))
+        for owner in (long, b"\1a" * 128 + b"\0"):
+            record = owner + b"\0\1\0\1\0\0\0\0\0\0"
+            self.assertEqual(self.refused(data[:8] + b"\0\1\0\0" + data[12:end] + record), end)
+        record = b"\1a" * 127 + b"\0" + b"\0\1\0\1\0\0\0\0\0\0"
+        self.assertEqual(read_query(data[:8] + b"\0\1\0\0" + data[12:end] + record).authority_at, end)
 
     def test_a_signature_is_the_last_record(self) -> None:
         """TSIG before another record is malformed (RFC 8945 §5.1)."""

@@ -6,7 +6,7 @@ import dns.message
 import dns.tsig
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.dns.helpers import question
+from tests.dns.helpers import pointers_to, question
 from warp_dns.errors import InvalidSettings
 from warp_dns.message.query import read_query
 from warp_dns.message.tsig import BADKEY, BADSIG, BadSignature, KeyRing, Unreadable, parse_secret
@@ -77,6 +77,15 @@ class KeyRingTests(SynchronousTestCase):
         with self.assertRaises(BadSignature) as caught:
             other.verify(self.data, self.at, self.now)
         self.assertEqual(caught.exception.error, BADSIG)
+
+    def test_names_of_many_pointers_are_not_followed(self) -> None:
+        """A key's name may be compressed; a chain of pointers through the message is unreadable."""
+        at, rest = self.at, self.data[self.at + len(b"\x08transfer\x03key\0") :]
+        chained = self.data[:at] + pointers_to(at, 4000)
+        self.assertRaises(Unreadable, self.ring.verify, chained + rest, len(chained) - 2, self.now)
+        compressed = self.data[:at] + b"\x08transfer\x03key\0\xc0" + bytes([at])
+        with self.assertRaises(BadSignature):  # the name is found, though what was signed had no such octets
+            self.ring.verify(compressed + rest, len(compressed) - 2, self.now)
 
     def test_several_messages_are_one_chain(self) -> None:
         """Each message of a transfer is signed over the one before it; dnspython follows the chain."""

@@ -10,17 +10,18 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.clocks import SettableWallClock
 from tests.dns.helpers import question, responder_for, zone_of
+from warp_base.fair_queue import SHARE, FairQueue
 from warp_base.reactor import as_reactor
 from warp_base.slices import Slices
 from warp_dns.serve import tcp
 from warp_dns.serve.querylog import QueryLog
-from warp_dns.serve.tcp import TURN_SECONDS, TcpConnection, TcpFactory, network_of
+from warp_dns.serve.tcp import ACCEPT_SECONDS, PIECE_QUERIES, PIECE_SECONDS, TcpConnection, TcpFactory, network_of
 from warp_dns.settings import TcpSettings
 from warp_dns.zone.transfer import Transfer, TransferRule
 
 ZONE = zone_of("app 30 A 192.0.2.1\n" + "".join(f"n{number} 30 TXT {'x' * 200}\n" for number in range(500)))
 QUERY = question("app.example.org", "A")
-COST = TURN_SECONDS / 4  # of a query, in these tests
+COST = PIECE_SECONDS * 1.01  # of a query, in these tests: one a turn
 
 
 class _Transport(StringTransport):
@@ -33,16 +34,19 @@ class _Transport(StringTransport):
         self.aborted = True
 
 
-class _Reactor(MemoryReactorClock):
-    """Calls that are made for now wait for the next turn."""
+class _Port:
+    """A listening socket."""
 
-    def turn(self) -> None:
-        """Make the calls that wait, and not those that they make."""
-        for call in [call for call in self.calls if call.getTime() <= self.seconds()]:
-            if call.active():
-                self.calls.remove(call)
-                call.called = 1
-                call.func(*call.args, **call.kw)
+    is_reading = True
+    numberAccepts = 1
+
+    def startReading(self) -> None:
+        """Accept."""
+        self.is_reading = True
+
+    def stopReading(self) -> None:
+        """Accept nothing."""
+        self.is_reading = False
 
 
 class TcpFactoryTests(SynchronousTestCase):
@@ -51,15 +55,17 @@ class TcpFactoryTests(SynchronousTestCase):
     def setUp(self) -> None:
         """Serve on a clock that goes on with each query."""
         self.now = 0.0
-        self.reactor = _Reactor()
+        self.reactor = MemoryReactorClock()
         self.patch(tcp, "perf_counter", lambda: self.now)
         self.answered: list[str] = []
         self.responder = responder_for()
         self.responder.serve(ZONE, TransferRule(["192.0.2.0/24"]))
         respond = self.responder.respond_stream
 
+        self.cost = COST
+
         def costly(data: bytes, host: str) -> bytes | Transfer | None:
-            self.now += COST
+            self.now += self.cost
             self.answered.append(host)
             return respond(data, host)
 
@@ -70,7 +76,12 @@ class TcpFactoryTests(SynchronousTestCase):
         """Return a factory with limits."""
         reactor = as_reactor(self.reactor)
         wall = SettableWallClock(1_000_000.0)
-        return TcpFactory(reactor, wall, Slices(reactor), self.responder, TcpSettings(**settings), QueryLog(0))
+        queue = FairQueue(reactor, lambda: self.now)
+        return TcpFactory(reactor, wall, Slices(reactor), queue, self.responder, TcpSettings(**settings), QueryLog(0))
+
+    def rest(self) -> None:
+        """Let the queue rest for what was done so far."""
+        self.reactor.advance(0.1)
 
     def connect(self, host: str) -> tuple[TcpConnection, _Transport] | None:
         """Return a client's connection, unless it is refused."""
@@ -83,9 +94,10 @@ class TcpFactoryTests(SynchronousTestCase):
         return connection, transport
 
     def accepted(self, host: str) -> tuple[TcpConnection, _Transport]:
-        """Return a client's connection."""
+        """Return a client's connection, when the queue has rested for accepting it."""
         found = self.connect(host)
         assert found is not None
+        self.rest()
         return found
 
     def send(self, connection: TcpConnection, count: int, query: bytes = QUERY) -> None:
@@ -93,28 +105,76 @@ class TcpFactoryTests(SynchronousTestCase):
         connection.dataReceived((len(query).to_bytes(2, "big") + query) * count)
 
     def test_what_is_sent_ahead_is_answered_in_turns(self) -> None:
-        """In one turn of the reactor there is time for so many queries, whoever sent them; nothing is lost."""
+        """A piece of work at once, the rest in turns over networks; who waits is not read from, and nothing is lost."""
         first, transport = self.accepted("192.0.2.1")
-        second, _ = self.accepted("192.0.2.2")
+        second, _ = self.accepted("192.0.2.1")
+        third, _ = self.accepted("198.51.100.1")
         self.send(first, 10)
-        self.assertEqual(len(self.answered), 4)
-        self.assertEqual(transport.producerState, "paused")  # and is not read from meanwhile
-        self.send(second, 2)
-        self.assertEqual(len(self.answered), 4)
-        self.reactor.turn()
-        self.assertEqual(self.answered[4:], ["192.0.2.1"] * 4)
-        self.reactor.turn()
-        self.assertEqual(self.answered[8:], ["192.0.2.2"] * 2 + ["192.0.2.1"] * 2)
+        self.assertEqual((self.answered, transport.producerState), (["192.0.2.1"], "paused"))
+        self.send(second, 3)
+        self.send(third, 2)
+        self.rest()
+        self.assertEqual(self.answered[1:6], ["192.0.2.1", "198.51.100.1"] * 2 + ["192.0.2.1"])
+        while len(self.answered) < 15:
+            self.rest()
         self.assertEqual(transport.producerState, "producing")
         self.assertEqual(transport.value().count(QUERY[12:]), 10)
+
+    def test_cheap_queries_share_a_turn(self) -> None:
+        """So that a turn costs what it does and not mostly itself, several are answered in one, up to a number."""
+        self.cost = 0.0
+        client, _ = self.accepted("192.0.2.1")
+        self.send(client, PIECE_QUERIES + 1)
+        self.assertEqual(len(self.answered), PIECE_QUERIES)
+
+    def test_share(self) -> None:
+        """Over time all clients together take their share, also if each sends one query after the other."""
+        clients = [self.accepted(f"192.0.2.{number}")[0] for number in range(1, 11)]
+        began, before = self.reactor.seconds(), self.now
+        while self.reactor.seconds() < began + 1.0:
+            for client in clients:
+                if client._is_reading:
+                    self.send(client, 1)
+            self.reactor.advance(0.001)
+        self.assertApproximates(self.now - before, SHARE, 0.02)
+
+    def test_reads_without_a_query_are_turns(self) -> None:
+        """An octet costs a read as a query does: who sends them one by one is read in turns."""
+        client, transport = self.accepted("192.0.2.1")
+        client.dataReceived(b"\0")
+        self.assertEqual(transport.producerState, "producing")
+        client.dataReceived(b"\x30")
+        self.assertEqual(transport.producerState, "paused")
+        self.rest()
+        self.assertEqual(transport.producerState, "producing")
+
+    def test_connections_are_accepted_in_turns(self) -> None:
+        """Accepting costs as much as queries do, and rests as long for it."""
+        port = _Port()
+        self.factory.share_time([port])
+        self.connect("192.0.2.1")
+        self.connect("192.0.2.2")
+        self.assertFalse(port.is_reading)
+        self.reactor.advance(2 * ACCEPT_SECONDS * (1 / SHARE - 1) * 0.9)
+        self.assertFalse(port.is_reading)
+        self.rest()
+        self.assertTrue(port.is_reading)
 
     def test_a_client_that_leaves_waits_no_longer(self) -> None:
         """Its turn is not kept, and its queries are forgotten."""
         first, _ = self.accepted("192.0.2.1")
         self.send(first, 10)
         first.connectionLost()
-        self.reactor.turn()
-        self.assertEqual(len(self.answered), 4)
+        self.rest()
+        self.assertEqual(len(self.answered), 1)
+
+    def test_a_turn_that_fails(self) -> None:
+        """Its connection is closed, and the log says so."""
+        client, transport = self.accepted("192.0.2.1")
+        self.patch(client, "resetTimeout", lambda: 1 // 0)
+        self.send(client, 1)
+        self.assertTrue(transport.aborted)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
     def test_networks_share_the_connections(self) -> None:
         """The network that has most makes room, down to what the new one has; its longest silent connection goes."""
@@ -134,15 +194,13 @@ class TcpFactoryTests(SynchronousTestCase):
 
     def test_transfers_of_one_connection_are_bounded(self) -> None:
         """One runs, a few wait behind it, and more are refused with SERVFAIL so that a secondary tries again."""
-        self.patch(tcp, "TURN_SECONDS", 60.0)  # all that is sent is looked at in one turn, however busy the machine is
         self.patch(Slices, "run", lambda slices, steps: Deferred())  # nor does a transfer end by itself
         connection, transport = self.accepted("192.0.2.1")
-        connection.pauseProducing()  # the client takes nothing yet
-        connection.resumeProducing()
         query = question("example.org", "AXFR")
         for _ in range(4):
             self.send(connection, 3, query)
-            self.reactor.turn()
+            for _ in range(3):
+                self.rest()
         self.assertLessEqual(self.factory.transfers, tcp.MAX_TRANSFERS_WAITING + 1)
         self.assertTrue(query[:2] + b"\x80\x02" in transport.value(), "none was refused")
 

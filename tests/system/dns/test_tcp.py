@@ -127,7 +127,7 @@ class TcpTests(TestCase):
         count = 60000
         client.send(*[query] * count)
         [[connection]] = self.server._tcp._networks.values()
-        await until(lambda: connection._paused)
+        await until(lambda: connection._is_clogged)
         self.assertLess(len(connection._unread) + len(connection._transport().dataBuffer), 1 << 20)
         client.transport.resumeProducing()
         for _ in range(count):
