@@ -23,9 +23,13 @@ class FakeOpener:
     A tunnel's end without a transport: streams are real, and the agent says what the test says.
 
     :ivar is_full: refuse to open streams.
+    :ivar heard_at: changed by a test that lets the agent be heard.
+    :ivar pings: how often the agent was asked for a sign of life.
     """
 
     def __init__(self) -> None:
+        self.heard_at = 0.0
+        self.pings = 0
         self.is_full = False
         self.opened: list[tuple[int, Stream]] = []
         self.connection = Connection(Role.SERVER, Limits(), stream_opened=lambda stream: None, wake=lambda: None)
@@ -33,6 +37,9 @@ class FakeOpener:
     @property
     def can_open_stream(self) -> bool:
         return not self.is_full
+
+    def ping(self) -> None:
+        self.pings += 1
 
     def open_route(self, route_id: int, receiver: OpeningReceiver, data: bytes = b"") -> Stream:
         if self.is_full:
@@ -90,6 +97,10 @@ class FakeBorrower(RecordingReceiver):
     def origin_refused(self, opening: Opening) -> None:
         """Remember it."""
         self.events.append(f"refused {opening.code.name}")
+
+    def tunnel_suspected(self) -> None:
+        """Remember it."""
+        self.events.append("suspected")
 
 
 def opened(origin: OriginStream) -> OriginStream:

@@ -29,6 +29,14 @@ class LivenessTests(SynchronousTestCase):
         self.liveness.heard_at = 219.0
         self.assertEqual([self.liveness.is_ping_due(at) for at in (219.9, 220.0)], [False, True])
 
+    def test_asked(self) -> None:
+        """A ping is outstanding until it is answered; whoever waits for that is told."""
+        answers: list[int] = []
+        self.liveness.pinged(1, 100.0, lambda: answers.append(1))
+        for value, is_asked in ((1, True), (0, False)):
+            self.liveness.ponged(value, 101.0)
+            self.assertEqual((self.liveness.is_asked, answers), (is_asked, [1]))
+
     def test_first_look(self) -> None:
         """A tunnel that is new is measured at once."""
         fresh = Liveness(TunnelTimes())

@@ -1,6 +1,6 @@
 """`tunnel.protocol`: when bytes move, when a tunnel is lost, and how it drains."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from twisted.internet.address import IPv4Address
 from twisted.internet.interfaces import IPushProducer
@@ -378,9 +378,9 @@ class EndTests(TunnelTestCase):
         names = {self.pair.edge._liveness: "edge", self.pair.agent._liveness: "agent"}
         pinged = Liveness.pinged
 
-        def noting(liveness: Liveness, value: int, now: float) -> None:
+        def noting(liveness: Liveness, value: int, now: float, answered: Callable[[], None] | None = None) -> None:
             pings.append(names[liveness])
-            pinged(liveness, value, now)
+            pinged(liveness, value, now, answered)
 
         self.patch(Liveness, "pinged", noting)
 
@@ -401,6 +401,24 @@ class EndTests(TunnelTestCase):
             self.pair.clock.pump([1] * 25)
             self.pair.edge.dataReceived(encode_header(FrameType.WINDOW_UPDATE, 0, 1, 0))
         self.assert_ended(self.pair.edge, GoAwayCode.TIMED_OUT, TunnelSilent, "8 pings have not been answered")
+
+    def test_asked(self) -> None:
+        """Whoever wants a sign of life now gets one; a ping that is under way will do unless somebody waits for it."""
+        self.pair.pump()
+        pings: list[str] = []
+        self.note_pings(pings)
+        before, answers = self.pair.edge.heard_at, []
+        self.pair.clock.advance(1)
+        self.pair.edge.ping()
+        self.pair.edge.ping()
+        self.pair.edge.ping(lambda: answers.append("answered"))
+        self.assertEqual((pings, answers), (["edge", "edge"], []))
+        self.pair.pump()
+        self.assertEqual((answers, self.pair.edge.heard_at), (["answered"], before + 1))
+        self.pair.edge.close()
+        self.pair.edge.ping(lambda: answers.append("after the end"))
+        self.pair.pump()
+        self.assertEqual((len(pings), len(answers)), (2, 1))
 
     def test_breach(self) -> None:
         """A peer that breaks the protocol hears the code, and the delegate the error."""

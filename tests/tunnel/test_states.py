@@ -10,8 +10,10 @@ from warp_twisted.tunnel.states import (
     TransportState,
     TunnelEvent,
     TunnelState,
+    peers_end,
 )
 from warp_twisted.wire.errors import ConnectionLost
+from warp_twisted.wire.frames import GoAwayCode
 
 
 class TunnelTableTests(SynchronousTestCase):
@@ -32,6 +34,13 @@ class TunnelTableTests(SynchronousTestCase):
         """Unless it says otherwise, an outcome has no code, and is nobody's word."""
         outcome = Outcome(error=ConnectionLost("the cable was cut"))
         self.assertEqual((outcome.code, outcome.by_peer, str(outcome.error)), (None, False, "the cable was cut"))
+
+    def test_outcome_of_the_peer(self) -> None:
+        """A peer's code is named if it is known here, and passed on if it is a newer release's."""
+        for code, name in ((GoAwayCode.REVOKED, "REVOKED"), (0x99, "code 153")):
+            outcome = peers_end(code)
+            self.assertEqual((outcome.code, outcome.by_peer), (code, True))
+            self.assertEqual(str(outcome.error), f"the peer ended the tunnel: {name}")
 
 
 class TransportTableTests(SynchronousTestCase):

@@ -4,6 +4,7 @@ Whether the peer of one tunnel is still there: when it was heard last, when to a
 Arithmetic on instants; `tunnel.protocol` asks it and does what it says.
 """
 
+from collections.abc import Callable
 from random import random
 
 from warp_twisted.tunnel.limits import TunnelTimes
@@ -24,7 +25,7 @@ class Liveness:
         self._times = times
         self._ping_after = times.ping_seconds * (1 - times.ping_jitter * random())  # noqa: S311  # no secret
         self._measured_at = float("-inf")
-        self._pinged_at: dict[int, float] = {}
+        self._pinged_at: dict[int, tuple[float, Callable[[], None] | None]] = {}
         self.heard_at = 0.0
         self.round_trip_seconds: float | None = None
 
@@ -37,13 +38,26 @@ class Liveness:
         """Return whether to ping: the peer is quiet, or the round trip was not measured for long."""
         return now - self.heard_at >= self._ping_after or now - self._measured_at >= self._times.measure_seconds
 
-    def pinged(self, value: int, now: float) -> None:
-        """Note a ping that was sent."""
-        self._measured_at = self._pinged_at[value] = now
+    @property
+    def is_asked(self) -> bool:
+        """Whether a ping has not been answered."""
+        return bool(self._pinged_at)
+
+    def pinged(self, value: int, now: float, answered: Callable[[], None] | None = None) -> None:
+        """
+        Note a ping that was sent.
+
+        :param answered: called when it is answered, if anybody waits for that.
+        """
+        self._measured_at = now
+        self._pinged_at[value] = now, answered
 
     def ponged(self, value: int, now: float) -> None:
         """Note the answer to one."""
-        self.round_trip_seconds = now - self._pinged_at.pop(value)
+        pinged_at, answered = self._pinged_at.pop(value)
+        self.round_trip_seconds = now - pinged_at
+        if answered is not None:
+            answered()
 
     def seconds_until_due(self, now: float) -> float:
         """Return when to look again: at the next ping, or at the end of the wait for an answer."""

@@ -22,7 +22,15 @@ from warp_twisted.tunnel.control import ControlChannel
 from warp_twisted.tunnel.limits import AGENT_LIMITS, EDGE_LIMITS, TunnelTimes
 from warp_twisted.tunnel.liveness import Liveness
 from warp_twisted.tunnel.openings import Openings
-from warp_twisted.tunnel.states import TUNNEL_TRANSITIONS, Outcome, TunnelEvent, TunnelState, own_failure, silence
+from warp_twisted.tunnel.states import (
+    TUNNEL_TRANSITIONS,
+    Outcome,
+    TunnelEvent,
+    TunnelState,
+    own_failure,
+    peers_end,
+    silence,
+)
 from warp_twisted.tunnel.tls import TlsProtocol
 from warp_twisted.tunnel.turns import Turn
 from warp_twisted.wire.connection import Connection
@@ -30,7 +38,6 @@ from warp_twisted.wire.control import ControlMessage, Drain
 from warp_twisted.wire.errors import (
     BadStreamId,
     ConnectionLost,
-    PeerWentAway,
     RemoteProtocolError,
     TooManyPings,
     TunnelClosed,
@@ -153,6 +160,11 @@ class TunnelProtocol(Protocol):
         return self._liveness.round_trip_seconds
 
     @property
+    def heard_at(self) -> float:
+        """When bytes of the peer came last."""
+        return self._liveness.heard_at
+
+    @property
     def unsent_bytes(self) -> int:
         """Bytes that wait for the transport or for credit."""
         return self._connection.unsent_bytes
@@ -174,6 +186,22 @@ class TunnelProtocol(Protocol):
         """Send a control message; nothing happens when the tunnel is over."""
         if self.outcome is None:
             self._control.send(message)
+
+    def ping(self, answered: Callable[[], None] | None = None, *, again: bool = False) -> None:
+        """
+        Ask the peer for a sign of life now; nothing happens when the tunnel is over.
+
+        :param answered: called when it answers.
+        :param again: whether to ask even if a ping has not been answered yet and nobody is to be called.
+        """
+        if self.outcome is not None or (self._liveness.is_asked and answered is None and not again):
+            return
+        try:
+            self._liveness.pinged(self._connection.ping(), self._clock.seconds(), answered)
+        except TooManyPings as error:
+            self.end(silence(str(error)))
+        else:
+            self._flush()
 
     def drain(self, reason: str = "", deadline_seconds: float = 30.0) -> None:
         """Take no new streams, let the others finish, then close; at the deadline close in any case."""
@@ -312,8 +340,7 @@ class TunnelProtocol(Protocol):
         if code == GoAwayCode.NORMAL:
             self._drain_received(Drain())
         else:
-            name = GoAwayCode(code).name if code in GoAwayCode.__members__.values() else f"code {code}"
-            self.end(Outcome(code=code, by_peer=True, error=PeerWentAway(f"the peer ended the tunnel: {name}")))
+            self.end(peers_end(code))
 
     def _refill(self) -> int:
         """Return how many frames that carry nothing the peer has a right to since the last time."""
@@ -336,12 +363,9 @@ class TunnelProtocol(Protocol):
             return None
         self._openings.cut_older(now - self._times.preamble_seconds)
         if self._liveness.is_ping_due(now):
-            try:
-                self._liveness.pinged(self._connection.ping(), now)
-            except TooManyPings as error:
-                self.end(silence(str(error)))
+            self.ping(again=True)
+            if self.is_over:
                 return None
-            self._flush()
         seconds = self._liveness.seconds_until_due(now)
         return seconds if self._role is Role.SERVER else min(seconds, self._times.preamble_seconds)
 

@@ -9,7 +9,7 @@ table is that of a stream that serves as a transport.
 from dataclasses import dataclass
 from enum import Enum
 
-from warp_twisted.wire.errors import TunnelClosed, TunnelSilent, WireError
+from warp_twisted.wire.errors import PeerWentAway, TunnelClosed, TunnelSilent, WireError
 from warp_twisted.wire.frames import GoAwayCode
 
 
@@ -63,6 +63,12 @@ def own_failure(exception: Exception) -> Outcome:
     """A receiver, a writer or the delegate raised: the tunnel ends, because nobody knows what is left of it."""
     error = TunnelClosed(f"the tunnel ended by an error of this side: {exception!r}")
     return Outcome(code=GoAwayCode.INTERNAL_ERROR, error=error)
+
+
+def peers_end(code: int) -> Outcome:
+    """The peer ended the tunnel; its code may be one of a newer release."""
+    name = GoAwayCode(code).name if code in GoAwayCode.__members__.values() else f"code {code}"
+    return Outcome(code=code, by_peer=True, error=PeerWentAway(f"the peer ended the tunnel: {name}"))
 
 
 def silence(reason: str) -> Outcome:

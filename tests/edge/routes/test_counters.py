@@ -16,7 +16,7 @@ class MetricsTests(SynchronousTestCase):
     def scrape(self) -> str:
         """Return what Prometheus would get."""
         registry = CollectorRegistry()
-        registry.register(DataPathCollector(self.metrics, lambda: 3, lambda: (2, 5)))
+        registry.register(DataPathCollector(self.metrics, lambda: 3, lambda: (2, 5), lambda: (4, 1)))
         return generate_latest(registry).decode()
 
     def test_exposition(self) -> None:
@@ -41,6 +41,8 @@ class MetricsTests(SynchronousTestCase):
             "warp_edge_request_duration_seconds_count 3.0",
             'warp_edge_refusals_total{reason="no-tunnel"} 1.0',
             "warp_edge_retries_total 1.0",
+            "warp_edge_suspicions_total 4.0",
+            "warp_edge_suspected_tunnels 1.0",
             "warp_edge_failed_handshakes_total 0.0",
             "warp_edge_visitor_connections_total 7.0",
             "warp_edge_visitors 3.0",

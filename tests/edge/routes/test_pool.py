@@ -78,6 +78,7 @@ class PoolTests(SynchronousTestCase):
         self.tunnel.protocol.arrive(second.stream, b"x")
         self.assertEqual((borrower.data, borrower.events, second.was_used), (b"x", [], True))
         self.assertIs(self.member.take_idle(EVER), first)
+        first.lend(FakeBorrower())
         self.assertIsNone(self.member.take_idle(EVER))
         self.assertEqual(self.load.active, 2)
 

@@ -2,11 +2,11 @@
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.edge.fakes import FakeTunnel
+from tests.edge.fakes import FakeBorrower, FakeTunnel
 from warp_twisted.edge.routes.counters import HostCounters
 from warp_twisted.edge.routes.load import TunnelLoad
 from warp_twisted.edge.routes.pool import Member
-from warp_twisted.edge.routes.route import Route
+from warp_twisted.edge.routes.route import NoTunnel, Route
 from warp_twisted.edge.routes.rules import PathRule
 from warp_twisted.http1.limits import HeadLimits
 
@@ -38,6 +38,31 @@ class RouteTests(SynchronousTestCase):
         self.route.leave(loads["c"], 2.0)
         self.route.leave(loads["c"], 3.0)
         self.assertEqual((self.tunnels(), self.route.gone_at, self.route.left_by), ([], 2.0, "agent-c"))
+
+    def test_suspected(self) -> None:
+        """Whichever tunnels are suspected and trusted again, each is there once and leaves as any other."""
+        loads = {name: self.join(name, f"agent-{name}") for name in "abcd"}
+        for name in "bda":
+            self.route.suspect(loads[name])
+        self.route.suspect(loads["b"])
+        self.route.trust(loads["d"])
+        self.route.trust(loads["d"])
+        self.assertEqual(self.tunnels(), ["a", "b", "c", "d"])
+        self.assertEqual({self.borrowed(only_trusted=True) for _ in range(6)}, {"c", "d"})
+        for name in "cd":
+            self.route.leave(loads[name], 1.0)
+        self.assertEqual({self.borrowed() for _ in range(6)}, {"a", "b"})
+        with self.assertRaises(NoTunnel):
+            self.borrowed(only_trusted=True)
+        for name in "ab":
+            self.assertIsNone(self.route.gone_at)
+            self.route.leave(loads[name], 2.0)
+        self.assertEqual((self.tunnels(), self.route.gone_at), ([], 2.0))
+
+    def borrowed(self, *, only_trusted: bool = False) -> str:
+        """Say which tunnel a request goes to."""
+        origin = self.route.borrow(FakeBorrower(), only_trusted=only_trusted)
+        return origin.member.load.tunnel.id
 
     def test_agents(self) -> None:
         """An agent serves a route as long as one of its tunnels does."""

@@ -2,11 +2,13 @@
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.edge.fakes import FakeTransport
+from tests.edge.fakes import FakeTransport, FakeTunnel
 from tests.edge.visitors.memory_edge import GET, OK, MemoryEdge
 from warp_twisted.edge.refusals import TOO_MANY_REQUESTS, TOO_MUCH_UNREAD
 from warp_twisted.edge.routes.limits import VisitorLimits
+from warp_twisted.edge.routes.load import Standing
 from warp_twisted.edge.visitors.plain import PlainVisitor
+from warp_twisted.wire.control import RouteOffer
 from warp_twisted.wire.errors import StreamReset
 from warp_twisted.wire.streams import Stream
 
@@ -218,3 +220,76 @@ class RequestRateTests(SynchronousTestCase):
         self.assertEqual(transport.taken.count(b"HTTP/1.1 "), 1)
         self.assertIn(b"HTTP/1.1 429 ", transport.taken)
         self.assertTrue(transport.is_closing)
+
+
+class SilentTunnelTests(SynchronousTestCase):
+    """A visitor's request is on a tunnel that is suspected of being dead, and another agent serves the hostname."""
+
+    def setUp(self) -> None:
+        self.edge = MemoryEdge()
+        self.other = FakeTunnel("t-2", "agent-2")
+
+    def ask(self, request: bytes) -> FakeTransport:
+        """Ask the tunnel that is going to be silent, and let the other one join."""
+        connection, transport = self.edge.visitor()
+        connection.dataReceived(request)
+        self.edge.table.add(self.other, [RouteOffer(id=0, hostname="app.example")])
+        return transport
+
+    def suspect(self) -> None:
+        """Suspect the first tunnel, as `Suspicion` does."""
+        load = self.edge.table._loads[self.edge.tunnel]
+        load.standing = Standing.SUSPECTED
+        self.edge.table.suspect(load)
+        for lent in list(load.lent):
+            lent.tunnel_suspected()
+
+    def test_sent_elsewhere(self) -> None:
+        """What may be repeated is sent to the other agent at once, and the silent stream is cut."""
+        transport = self.ask(GET)
+        self.suspect()
+        self.assertEqual(self.edge.streams(), [])
+        ((_, stream),) = self.other.protocol.opened
+        self.assertIn(b"GET /a HTTP/1.1", self.other.protocol.sent()[stream.id])
+        self.other.protocol.answer(stream)
+        self.other.protocol.arrive(stream, OK)
+        self.assertTrue(transport.taken.startswith(b"HTTP/1.1 200"))
+        self.assertEqual(self.edge.metrics.retries, 1)
+
+    def test_asked_already(self) -> None:
+        """So is a request whose origin was reached, as long as nothing of an answer has come."""
+        self.ask(GET)
+        (stream,) = self.edge.streams()
+        self.edge.tunnel.protocol.answer(stream)
+        self.suspect()
+        self.assertEqual((self.edge.streams(), len(self.other.protocol.opened)), ([], 1))
+
+    def test_not_repeatable(self) -> None:
+        """A POST waits for the silent tunnel: nobody knows what its origin has seen."""
+        transport = self.ask(b"POST /a HTTP/1.1\r\nHost: app.example\r\nContent-Length: 0\r\n\r\n")
+        self.suspect()
+        (stream,) = self.edge.streams()
+        self.assertEqual((self.other.protocol.opened, transport.taken), ([], b""))
+        self.edge.tunnel.protocol.answer(stream)
+        self.edge.tunnel.protocol.arrive(stream, OK)
+        self.assertTrue(transport.taken.startswith(b"HTTP/1.1 200"))
+
+    def test_answer_began(self) -> None:
+        """An answer that has begun is waited for."""
+        self.ask(GET)
+        (stream,) = self.edge.streams()
+        self.edge.tunnel.protocol.answer(stream)
+        self.edge.tunnel.protocol.arrive(stream, b"HTTP/1.1 200 OK\r\nContent-Le")
+        self.suspect()
+        self.assertEqual((len(self.edge.streams()), self.other.protocol.opened), (1, []))
+
+    def test_nobody_else(self) -> None:
+        """Without another agent the request stays where it is, and is answered when the agent is heard again."""
+        connection, transport = self.edge.visitor()
+        connection.dataReceived(GET)
+        self.suspect()
+        (stream,) = self.edge.streams()
+        self.edge.tunnel.protocol.answer(stream)
+        self.edge.tunnel.protocol.arrive(stream, OK)
+        self.assertTrue(transport.taken.startswith(b"HTTP/1.1 200"))
+        self.assertEqual(self.edge.metrics.retries, 0)

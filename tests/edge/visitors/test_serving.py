@@ -20,7 +20,7 @@ from warp_twisted.errors import InvalidSettings
 
 PLAIN = {"http": ["tcp:80"], "https": []}
 TIMEOUTS = {"header": 1, "idle": 2, "visitor_stall": 3, "origin_connect": 4, "origin_response": 5, "origin_stall": 6,
-            "upgraded": 7, "idle_stream": 8}  # fmt: skip
+            "upgraded": 7, "idle_stream": 8, "suspicion": 9}  # fmt: skip
 
 
 class TranslationTests(SynchronousTestCase):

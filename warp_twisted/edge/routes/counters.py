@@ -103,14 +103,20 @@ class DataPathCollector(Collector):
 
     :param visitors_open: returns how many visitor connections there are.
     :param streams: returns how many streams to origins are in use and how many are idle.
+    :param suspicions: returns how many tunnels were suspected of being dead, and how many are now.
     """
 
     def __init__(
-        self, metrics: DataPathMetrics, visitors_open: Callable[[], int], streams: Callable[[], tuple[int, int]]
+        self,
+        metrics: DataPathMetrics,
+        visitors_open: Callable[[], int],
+        streams: Callable[[], tuple[int, int]],
+        suspicions: Callable[[], tuple[int, int]],
     ) -> None:
         self._metrics = metrics
         self._visitors_open = visitors_open
         self._streams = streams
+        self._suspicions = suspicions
 
     def collect(self) -> Iterable[Metric]:
         """Build the families of one scrape."""
@@ -157,6 +163,13 @@ class DataPathCollector(Collector):
         streams.add_metric(("used",), used)
         streams.add_metric(("idle",), idle)
         yield streams
+        suspicions, suspected = self._suspicions()
+        yield CounterMetricFamily(
+            "warp_edge_suspicions", "Tunnels that did not answer in time, each time.", value=suspicions
+        )
+        yield GaugeMetricFamily(
+            "warp_edge_suspected_tunnels", "Tunnels that do not answer; requests go to others.", value=suspected
+        )
 
 
 def _requests(hosts: Sequence[tuple[str, HostCounters]]) -> Metric:

@@ -64,6 +64,7 @@ class VisitorTimeouts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     :param upgraded: without a byte in either direction after an upgrade.
     :param linger: for the visitor to close after our last words.
     :param idle_stream: an unused stream to an origin; below nginx's 75 seconds, so that we close first.
+    :param suspicion: until a tunnel that was asked for something and is silent is suspected of being dead.
     :param tick: between two sweeps.
     """
 
@@ -76,6 +77,7 @@ class VisitorTimeouts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     upgraded: float = 3_600.0
     linger: float = 2.0
     idle_stream: float = 55.0
+    suspicion: float = 2.0
     tick: float = 1.0
 
 

@@ -1,9 +1,12 @@
 """
-What routes know of a registered tunnel: how to open a stream on it, whose it is, and how busy it is.
+What routes know of a registered tunnel: how to open a stream on it, whose it is, how busy it is, and its standing.
 
-One `TunnelLoad` stands for a tunnel in all its routes. Nothing is decided here: `route` compares loads.
+One `TunnelLoad` stands for a tunnel in all its routes. Nothing is decided here: `route` compares loads, and
+`suspicion` says which event leads from one standing to the next.
 """
 
+from collections.abc import Callable
+from enum import Enum
 from typing import Protocol
 
 from warp_twisted.wire.preamble import OpeningReceiver
@@ -17,8 +20,15 @@ class StreamOpener(Protocol):
     def can_open_stream(self) -> bool:
         """Whether `open_route` would succeed now."""
 
+    @property
+    def heard_at(self) -> float:
+        """When bytes came last; only whether it changes is looked at."""
+
     def open_route(self, route_id: int, receiver: OpeningReceiver, data: bytes = b"") -> Stream:
         """Open a stream to one of the agent's routes."""
+
+    def ping(self) -> object:
+        """Ask the agent for a sign of life; nothing happens when the tunnel is over."""
 
 
 class ServingTunnel(Protocol):
@@ -37,17 +47,48 @@ class ServingTunnel(Protocol):
         """What opens streams to the agent."""
 
 
+class LentStream(Protocol):
+    """A stream of a tunnel that somebody uses; `pool.OriginStream` is one."""
+
+    def tunnel_suspected(self) -> None:
+        """The tunnel is silent: tell who uses the stream."""
+
+
+class Standing(Enum):
+    """Whether a tunnel is believed to be alive."""
+
+    TRUSTED = "nothing is asked of it that it has not answered"
+    ASKED = "a request was given to it, and it may be a moment until bytes come"
+    PINGED = "it was silent although it was asked, so a ping was sent"
+    SUSPECTED = "it did not answer the ping: requests go to other tunnels, if there are any"
+    GONE = "it is registered no longer"
+
+
 class TunnelLoad:
     """
     How busy one tunnel is, over all its routes.
 
-    :ivar active: streams in use.
+    :param watch: called when the tunnel is asked for something while it is TRUSTED; must not leave it so.
+    :ivar lent: streams in use.
     :ivar is_draining: no stream is kept after its use.
+    :ivar is_asked: whether a stream was lent since `suspicion` looked last.
     """
 
-    __slots__ = ("active", "is_draining", "tunnel")
+    __slots__ = ("is_asked", "is_draining", "lent", "standing", "tunnel", "watch")
 
-    def __init__(self, tunnel: ServingTunnel) -> None:
+    def __init__(self, tunnel: ServingTunnel, watch: "Callable[[TunnelLoad], None] | None" = None) -> None:
         self.tunnel = tunnel
-        self.active = 0
+        self.lent: set[LentStream] = set()
         self.is_draining = False
+        self.is_asked = False
+        self.standing = Standing.TRUSTED
+        self.watch = watch or _watch_nothing
+
+    @property
+    def active(self) -> int:
+        """Streams in use."""
+        return len(self.lent)
+
+
+def _watch_nothing(load: TunnelLoad) -> None:
+    load.standing = Standing.ASKED

@@ -12,12 +12,14 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
-from warp_twisted.edge.routes.load import TunnelLoad
+from warp_twisted.edge.routes.load import Standing, TunnelLoad
 from warp_twisted.http1.limits import HeadLimits
 from warp_twisted.http1.response import ResponseReader
 from warp_twisted.wire.errors import WireError
 from warp_twisted.wire.preamble import Opening, OpeningReceiver
 from warp_twisted.wire.streams import DISCARD, Stream, StreamReceiver
+
+_TRUSTED = Standing.TRUSTED  # found much faster than a member of an Enum
 
 
 class Borrower(StreamReceiver, Protocol):
@@ -29,6 +31,9 @@ class Borrower(StreamReceiver, Protocol):
     def origin_refused(self, opening: Opening) -> None:
         """The agent did not reach the origin; the stream is gone and needs no `discard`."""
 
+    def tunnel_suspected(self) -> None:
+        """The tunnel is silent: what may be done on another should be, if there is one that is not."""
+
 
 class Member:
     """
@@ -37,11 +42,22 @@ class Member:
     :param route_id: the agent's number for the route.
     :param idle_streams: how many unused streams are kept.
     :param watch: called when there is an idle stream while `is_watched` is False.
-    :ivar position: where its route keeps it.
+    :ivar position: where its route keeps it, among those that are suspected or among the others.
+    :ivar is_suspected: which of the two.
     :ivar is_watched: whether somebody will come to close streams that have been idle for too long.
     """
 
-    __slots__ = ("_head_limits", "_idle", "_idle_streams", "_watch", "is_watched", "load", "position", "route_id")
+    __slots__ = (
+        "_head_limits",
+        "_idle",
+        "_idle_streams",
+        "_watch",
+        "is_suspected",
+        "is_watched",
+        "load",
+        "position",
+        "route_id",
+    )
 
     def __init__(
         self,
@@ -55,6 +71,7 @@ class Member:
         self.route_id = route_id
         self._idle_streams = idle_streams
         self.position = 0
+        self.is_suspected = load.standing is Standing.SUSPECTED
         self.is_watched = watch is None
         self._watch = watch
         self._head_limits = head_limits
@@ -77,7 +94,6 @@ class Member:
         :param used_after: an instant; a stream that has been idle since before it is not good enough.
         """
         if self._idle and self._idle[-1].idle_since >= used_after:
-            self.load.active += 1
             return self._idle.pop()
         return None
 
@@ -89,12 +105,11 @@ class Member:
         """
         origin = OriginStream(self, ResponseReader(self._head_limits))
         origin.stream = self.load.tunnel.protocol.open_route(self.route_id, origin)
-        self.load.active += 1
         return origin
 
     def keep(self, origin: "OriginStream") -> bool:
         """Take a stream back that can be used again; False if there is no room for it."""
-        self.load.active -= 1
+        self.load.lent.discard(origin)
         if self.load.is_draining or len(self._idle) >= self._idle_streams:
             return False
         self._idle.append(origin)
@@ -145,6 +160,11 @@ class OriginStream(OpeningReceiver):
     def lend(self, borrower: Borrower) -> None:
         """Give the stream to who will use it for one exchange."""
         self.borrower = borrower
+        load = self.member.load
+        load.lent.add(self)
+        load.is_asked = True
+        if load.standing is _TRUSTED:
+            load.watch(load)
         if self.is_opened:
             self.stream.peer_heard = False
             self.stream.receiver = borrower
@@ -166,14 +186,14 @@ class OriginStream(OpeningReceiver):
         """Take the stream back in a state that nobody can use: cut it."""
         if self.borrower is not None:
             self.borrower = None
-            self.member.load.active -= 1
+            self.member.load.lent.discard(self)
         self.close()
 
     def end(self) -> None:
         """Take the stream back and half-close it: what was written still reaches the origin, nothing comes back."""
         if self.borrower is not None:
             self.borrower = None
-            self.member.load.active -= 1
+            self.member.load.lent.discard(self)
         self.stream.receiver = DISCARD
         self.stream.end()
 
@@ -181,6 +201,11 @@ class OriginStream(OpeningReceiver):
         """Cut the stream; nobody uses it."""
         self.stream.receiver = DISCARD
         self.stream.reset()
+
+    def tunnel_suspected(self) -> None:
+        """Tell the borrower that the tunnel is silent, unless it was heard meanwhile."""
+        if self.borrower is not None and self.member.load.standing is Standing.SUSPECTED:
+            self.borrower.tunnel_suspected()
 
     # What the stream says, until the origin is reached and while nobody uses it.
 
@@ -195,7 +220,7 @@ class OriginStream(OpeningReceiver):
             borrower.origin_opened()
             return
         self.borrower = None
-        self.member.load.active -= 1
+        self.member.load.lent.discard(self)
         borrower.origin_refused(opening)
 
     def data_received(self, data: bytes) -> None:

@@ -31,6 +31,7 @@ from warp_twisted.edge.routes.rules import (
     decoded_path,
     longest_path,
 )
+from warp_twisted.edge.routes.suspicion import STANDING_TRANSITIONS, StandingEvent
 from warp_twisted.wire.control import RouteOffer
 
 REMEMBERED_SECONDS = 3_600.0
@@ -47,6 +48,7 @@ class RouteTable:
     :param metrics: holds each hostname's counters.
     :param limits: for streams to origins; replace `limits` to change them for members to come.
     :ivar costly_seconds: that look-ups took which are to be paid for; whoever makes somebody pay sets it to 0.
+    :ivar watch: called with a tunnel that is asked for something while it is trusted; `suspicion` sets it.
     :ivar is_reserved: says of a hostname that no pattern stands for it: one that belongs to the zone itself.
     """
 
@@ -65,6 +67,7 @@ class RouteTable:
         self._now = 0.0
         self.costly_seconds = 0.0
         self.is_reserved: Callable[[str], bool] = _nothing_is_reserved
+        self.watch: Callable[[TunnelLoad], None] | None = None
 
     # For the control side.
 
@@ -76,7 +79,7 @@ class RouteTable:
             its hostname; then nothing has changed.
         """
         compiled = self._compile(offers)
-        load = self._loads.setdefault(tunnel, TunnelLoad(tunnel))
+        load = self._loads.setdefault(tunnel, TunnelLoad(tunnel, self.watch))
         before = self._routes_of.pop(tunnel, ())
         members = ((route, route.member_of(load)) for route in before)
         kept = {(member.route_id, route.hostname, route.path) for route, member in members if member is not None}
@@ -106,6 +109,7 @@ class RouteTable:
         if load is None:
             return
         load.is_draining = True
+        load.standing = STANDING_TRANSITIONS[load.standing, StandingEvent.REMOVAL]
         routes = self._routes_of.pop(tunnel)
         for route in routes:
             self._leave(route, load)
@@ -121,6 +125,16 @@ class RouteTable:
         for route in routes:
             self._leave(route, load)
         self._forget_withdrawn(routes)
+
+    def suspect(self, load: TunnelLoad) -> None:
+        """Choose a tunnel only where there is no other; see `suspicion`."""
+        for route in self._routes_of.get(load.tunnel, ()):
+            route.suspect(load)
+
+    def trust(self, load: TunnelLoad) -> None:
+        """Choose a tunnel as any other again."""
+        for route in self._routes_of.get(load.tunnel, ()):
+            route.trust(load)
 
     @property
     def routes(self) -> list[Route]:

@@ -9,8 +9,8 @@ and what becomes of the stream; the answer itself is `answer`'s. Both ways:
 * credit goes back to the origin when the visitor's transport took the bytes, so a slow visitor holds its origin back;
 * while the stream takes no more, the visitor is not read.
 
-A request is sent again, on a new stream, if its stream died before the first byte of an answer and it is idempotent
-(RFC 9110 §9.2.2), or if the agent said that the origin never saw it.
+A request is sent again, on a new stream, if its stream died, or its tunnel is suspected of being dead, before the
+first byte of an answer and it is idempotent (RFC 9110 §9.2.2), or if the agent said that the origin never saw it.
 
 `state` follows `states.EXCHANGE_TRANSITIONS`; `_end` is the only way to its last state.
 """
@@ -295,7 +295,12 @@ class Exchange(Borrower):
         else:
             self._guard(function, self)
 
-    def _guard(self, function: Callable[P, None], *arguments: P.args, **named: P.kwargs) -> None:
+    def tunnel_suspected(self) -> None:
+        """The tunnel is silent: send the request elsewhere if that is safe, else wait on."""
+        if self._origin is not None and not self._answer.has_arrived and self._head.method in _IDEMPOTENT:
+            self._guard(self._resend, only_trusted=True)
+
+    def _guard(self, function: Callable[P, object], *arguments: P.args, **named: P.kwargs) -> None:
         """Call a function for the stream: an exception would end the tunnel, and with it everybody's requests."""
         try:
             function(*arguments, **named)
@@ -333,19 +338,25 @@ class Exchange(Borrower):
 
     def _send_again(self, refusal: Refusal) -> None:
         """Try a new stream, or give the refusal as the answer."""
+        if not self._resend():
+            self._end(_REFUSED, refusal)
+
+    def _resend(self, *, only_trusted: bool = False) -> bool:
+        """Send the request on a new stream and leave the old, if there is one; return whether that was possible."""
         request, route = self._replay, self._route
         if request is None or route is None or self._attempts >= _MAX_ATTEMPTS:
-            self._end(_REFUSED, refusal)
-            return
-        self._attempts += 1
+            return False
         try:
-            origin = route.borrow(self, self._avoid, used_after=_NEW_STREAM)
+            origin = route.borrow(self, self._avoid, used_after=_NEW_STREAM, only_trusted=only_trusted)
         except NoTunnel:
-            self._end(_REFUSED, refusal)
-            return
+            return False
+        if self._origin is not None:
+            self._origin.discard()
+        self._attempts += 1
         self._visitors.metrics.retries += 1
         self._visitor.resume_reading()
         self._send(origin, request)
+        return True
 
     # What else the visitor's connection says.
 
@@ -402,9 +413,8 @@ class Exchange(Borrower):
             return
         self.state = _ENDED
         answer = self._answer
-        origin = self._origin
+        origin, self._origin = self._origin, None
         if origin is not None:
-            self._origin = None
             if outcome is _ANSWERED and answer.is_reusable and not self.wants_data:
                 origin.release(self._visitors.now)
             else:

@@ -16,6 +16,7 @@ from warp_base.reactor import Reactor
 from warp_base.wall_clock import WallClock
 from warp_twisted.edge.routes.counters import DataPathCollector, DataPathMetrics
 from warp_twisted.edge.routes.limits import VisitorLimits, VisitorTimeouts
+from warp_twisted.edge.routes.suspicion import Suspicion
 from warp_twisted.edge.routes.table import RouteTable
 from warp_twisted.edge.settings import EdgeSettings
 from warp_twisted.edge.visitors.access_log import AccessLog
@@ -33,6 +34,7 @@ class Serving:
     """
     What visitors meet.
 
+    :ivar suspicion: which tunnels are suspected of being dead.
     :ivar http: what plain listeners run.
     :ivar https: what TLS listeners run, if there are any.
     :raises InvalidSettings: if the access log or the certificates cannot be used.
@@ -55,6 +57,8 @@ class Serving:
             limits=limits,
             timeouts=visitor_timeouts(settings),
         )
+        self.suspicion = Suspicion(reactor, self.routes, lambda: self.visitors.timeouts.suspicion)
+        self.routes.watch = self.suspicion.watch
         self.http: IProtocolFactory | None = VisitorFactory(self.visitors)
         self.https: IProtocolFactory | None = None
         self._certificates: CertificateDirectory | None = None
@@ -62,7 +66,10 @@ class Serving:
             self._certificates = open_certificates(settings, reactor)
             self.https = SecureVisitorFactory(self.visitors, self._certificates.context)
         self.collector: Collector = DataPathCollector(
-            metrics, lambda: len(self.visitors.connections), lambda: self.routes.stream_counts
+            metrics,
+            lambda: len(self.visitors.connections),
+            lambda: self.routes.stream_counts,
+            lambda: (self.suspicion.total, len(self.suspicion.suspected)),
         )
 
     def start(self) -> None:
@@ -119,6 +126,7 @@ class Serving:
         if self._certificates is not None:
             self._certificates.stop()
         self.visitors.stop()
+        self.suspicion.stop()
         self._file.close()
 
 
@@ -213,4 +221,5 @@ def visitor_timeouts(settings: EdgeSettings) -> VisitorTimeouts:
         origin_stall=timeouts.origin_stall,
         upgraded=timeouts.upgraded,
         idle_stream=timeouts.idle_stream,
+        suspicion=timeouts.suspicion,
     )
