@@ -102,8 +102,8 @@ class Program(ProcessProtocol):
         self._look()
         return deferred
 
-    def signal(self, name: str) -> None:
-        """Send a signal, such as `TERM`."""
+    def signal(self, name: str | int) -> None:
+        """Send a signal, such as `TERM`, or one of `signal` for which Twisted has no name."""
         self._process.signalProcess(name)
 
     async def end(self) -> None:
