@@ -93,14 +93,15 @@ $(PY):
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
 # Nothing is resolved here: the files of constraints/ say which archives. The .pth file puts the checkout itself before the
-# editable install's tree of links, so that .venv/bin/warp sees new files.
+# editable install's tree of links, so that .venv/bin/warp sees new files; the other is what a wheel has beside its packages.
 define install
 	@$(PY) -m constraints.install --editable $(VERSIONS) $(1)
-	@printf '%s\n' '$(CURDIR)' '$(CURDIR)/dns' '$(CURDIR)/warp_twisted/_dropins' \
-		>"$$($(PY) -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/0-warp-checkout.pth"
+	@cd "$$($(PY) -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" && \
+		printf '%s\n' '$(CURDIR)' '$(CURDIR)/dns' '$(CURDIR)/warp_twisted/_dropins' >0-warp-checkout.pth && \
+		cp '$(CURDIR)/warp_twisted/_dropins/warp_hangup.pth' .
 	@touch $@
 endef
-PINNED := $(wildcard constraints/*.txt constraints/*.py) pyproject.toml setup.py
+PINNED := $(wildcard constraints/*.txt constraints/*.py) pyproject.toml setup.py warp_twisted/_dropins/warp_hangup.pth
 
 $(VENV)/.run: $(PINNED) | $(PY)
 	$(call install)

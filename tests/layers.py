@@ -46,6 +46,7 @@ LAYER_OF = (
     ("warp_base.event_loop", 2),
     ("warp_base.exposition", 2),
     ("warp_base.fair_queue", 2),
+    ("warp_base.hangup", 2),
     ("warp_base.machine_time", 2),
     ("warp_base.nonblocking_writer", 2),
     ("warp_base.own_address", 2),

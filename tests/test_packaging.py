@@ -81,11 +81,11 @@ class DistributionTests(SynchronousTestCase):
     """What the archives hold."""
 
     def test_wheel_holds_the_packages_and_nothing_else(self) -> None:
-        """The wheel has our three packages and the plugin file: no tests, no top-level dns, no roles."""
+        """The wheel has our three packages, the plugin file and what Python reads when it starts: nothing else."""
         _, _, wheel = _distributions()
         names = zipfile.ZipFile(wheel).namelist()
         tops = {name.split("/")[0] for name in names if ".dist-info/" not in name}
-        self.assertEqual(tops, {"warp_twisted", "warp_dns", "warp_base", "twisted"})
+        self.assertEqual(tops, {"warp_twisted", "warp_dns", "warp_base", "twisted", "warp_hangup.pth"})
         self.assertEqual([name for name in names if name.startswith("twisted/")], ["twisted/plugins/warp_dropin.py"])
         self.assertEqual([name for name in names if "_dropins" in name], [])
 
@@ -154,7 +154,10 @@ class InstalledTests(SynchronousTestCase):
     def test_wheel(self) -> None:
         """A wheel built from the sdist has the services, the command, and leaves dnspython alone."""
         _, _, wheel = _distributions()
-        self.check(_environment(Path(self.mktemp()), wheel))
+        python = _environment(Path(self.mktemp()), wheel)
+        self.check(python)
+        script = "import signal; print(signal.getsignal(signal.SIGHUP).name)"
+        self.assertEqual(_run(python, "-c", script, "warp-edge", cwd=Path()).strip(), "SIG_IGN")
 
     def test_editable(self) -> None:
         """An editable install has the services too, and an edit is live."""

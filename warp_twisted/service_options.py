@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Generic, Never, TypeVar
 from twisted.python.logfile import LogFile
 from twisted.python.usage import Options
 
+from warp_base.hangup import Hangups
 from warp_base.nonblocking_writer import finish_all, stream_sink
 from warp_twisted.errors import WarpError
 from warp_twisted.log_output import LogOutput
@@ -28,6 +29,7 @@ class ServiceOptions(Options, Generic[S]):
     `--config FILE` and `--check`.
 
     :ivar settings: what the file says, once the options are parsed.
+    :ivar hangups: requests to reload, noted from just before the file was read.
     """
 
     synopsis = "[--config FILE] [--check]"
@@ -35,6 +37,10 @@ class ServiceOptions(Options, Generic[S]):
         ["check", None, "Say whether the configuration is good, and end: 0 if it is, 1 with the reason if not."],
     ]
     settings: S
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hangups = Hangups()
 
     def read_settings(self, path: str) -> S:
         """
@@ -63,6 +69,8 @@ class ServiceOptions(Options, Generic[S]):
         the one line that matters would stand below them.
         """
         missing = ""
+        if not self["check"]:
+            self.hangups.note()
         try:
             self.settings = self.read_settings(self["config"])
             if self["check"]:

@@ -10,6 +10,7 @@ from twisted.python.usage import Options as BaseOptions
 
 from warp_base.collector import spare_old_objects
 from warp_base.event_loop import TurnTimes, watch
+from warp_base.hangup import Hangups
 from warp_base.machine_time import use_monotonic_time
 from warp_base.nonblocking_writer import finish_all
 from warp_base.reactor import as_reactor
@@ -38,6 +39,9 @@ class Options(BaseOptions):
 
     def postOptions(self) -> None:
         """Read the configuration; with `--check`, also what it names, and exit with 0 if all is well."""
+        self.hangups = Hangups()
+        if not self["check"]:
+            self.hangups.note()
         try:
             self["file"] = read_configuration(self["config"])
             if self["check"]:
@@ -76,6 +80,7 @@ def makeService(options: Options) -> IService:
             notify_socket=os.environ.get("NOTIFY_SOCKET", ""),
             watchdog_usec=os.environ.get("WATCHDOG_USEC", ""),
             turn_times=times,
+            hangups=options.hangups,
             give_up=lambda: give_up(twistd),
             log_observer=None if twistd.get("logger") or twistd.get("syslog") else text_lines(_log_file(twistd)),
         )

@@ -1,7 +1,6 @@
 """`twistd warp-agent`: options, the configuration file, the log, signals and systemd; the rest is `agent.runner`."""
 
 import os
-import signal
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from twisted.names.client import lookupService
 from twisted.python.failure import Failure
 
 from warp_base.event_loop import TurnCollector, TurnTimes
+from warp_base.hangup import Hangups
 from warp_base.nonblocking_writer import DroppedLinesCollector
 from warp_base.reactor import Reactor, as_reactor
 from warp_twisted.agent.check import check_agent, find_token
@@ -74,13 +74,20 @@ class TwistdAgent(MultiService):
     _log = Logger()
 
     def __init__(
-        self, reactor: Reactor, path: str, settings: AgentSettings, output: LogOutput | None, times: TurnTimes
+        self,
+        reactor: Reactor,
+        path: str,
+        settings: AgentSettings,
+        output: LogOutput | None,
+        times: TurnTimes,
+        hangups: Hangups,
     ) -> None:
         super().__init__()
         self._reactor = reactor
         self._path = Path(path)
         self._settings = settings
         self._output = output
+        self._hangups = hangups
         self._systemd = Systemd(os.environ.get("NOTIFY_SOCKET"), os.environ.get("WATCHDOG_USEC"))
         self._runner = AgentRunner(
             reactor,
@@ -107,7 +114,7 @@ class TwistdAgent(MultiService):
 
     def startService(self) -> None:
         """Start the agent, and follow its settings file."""
-        signal.signal(signal.SIGHUP, lambda number, frame: self._reactor.callFromThread(self._reload))
+        self._hangups.follow(self._reactor, self._reload)
         self._systemd.extend_timeout(READY_SECONDS + STOP_MARGIN_SECONDS)
         self._reactor.callLater(READY_SECONDS, self._ready, "no edge answers yet")
         super().startService()
@@ -118,7 +125,7 @@ class TwistdAgent(MultiService):
     def stopService(self) -> Any:
         """Drain and stop."""
         self._is_stopping = True
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        self._hangups.ignore()
         if self._watch.running:
             self._watch.stop()
         self._systemd.stopping("draining")
@@ -195,7 +202,7 @@ def makeService(options: Options) -> TwistdAgent:
     times = prepare(reactor)
     settings = options.settings
     output = open_log(options.parent or {}, settings.log_format, settings.log_level)
-    return TwistdAgent(reactor, options["config"], settings, output, times)
+    return TwistdAgent(reactor, options["config"], settings, output, times, options.hangups)
 
 
 def _signature(path: Path) -> tuple[int, int, int] | None:

@@ -1,7 +1,6 @@
 """`twistd warp-edge`: options, the configuration file, the log, signals and systemd; the edge itself is `edge.node`."""
 
 import os
-import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +11,7 @@ from twisted.python.failure import Failure
 
 from warp_base.collector import spare_old_objects
 from warp_base.event_loop import TurnCollector
+from warp_base.hangup import Hangups
 from warp_base.nonblocking_writer import DroppedLinesCollector
 from warp_base.reactor import Reactor, as_reactor
 from warp_twisted.edge.check import check_edge
@@ -65,19 +65,27 @@ class Program(Service):
 
     :param build: makes the node; called when the process is the one that stays, as files and threads of a process
         that forks itself into the background do not go with it.
+    :param hangups: requests to reload; one that comes before the edge serves is obeyed when it does.
     :param twistd: twistd's own options, a mapping.
     """
 
     _log = Logger()
 
     def __init__(
-        self, reactor: Reactor, build: Callable[[], EdgeNode], output: LogOutput | None, systemd: Systemd, twistd: Any
+        self,
+        reactor: Reactor,
+        build: Callable[[], EdgeNode],
+        output: LogOutput | None,
+        systemd: Systemd,
+        hangups: Hangups,
+        twistd: Any,
     ) -> None:
         self._reactor = reactor
         self._twistd = twistd
         self._build = build
         self._output = output
         self._systemd = systemd
+        self._hangups = hangups
         self._node: EdgeNode | None = None
 
     def setServiceParent(self, parent: Any) -> None:
@@ -101,12 +109,11 @@ class Program(Service):
             lambda _: self._reactor.callWhenRunning(self._started, node),  # before that, signals would kill us
             self._not_started,
         )
-        signal.signal(signal.SIGHUP, lambda number, frame: self._reactor.callFromThread(self._reload, node))
 
     def stopService(self) -> Any:
         """Drain and stop."""
         super().stopService()
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        self._hangups.ignore()
         if self._node is None:
             return None
         self._systemd.stopping("draining")
@@ -116,6 +123,7 @@ class Program(Service):
     def _started(self, node: EdgeNode) -> None:
         self._systemd.ready(f"serving {node.settings.zone}")
         self._systemd.start_watchdog(self._reactor)
+        self._hangups.follow(self._reactor, lambda: self._reload(node))
 
     def _not_started(self, failure: Failure) -> None:
         if failure.check(WarpError):
@@ -167,4 +175,5 @@ def makeService(options: Options) -> Program:
 
     systemd = Systemd(os.environ.get("NOTIFY_SOCKET"), os.environ.get("WATCHDOG_USEC"))
     twistd: Any = options.parent or {}
-    return Program(reactor, build, open_log(twistd, settings.log.format, settings.log.level), systemd, twistd)
+    output = open_log(twistd, settings.log.format, settings.log.level)
+    return Program(reactor, build, output, systemd, options.hangups, twistd)

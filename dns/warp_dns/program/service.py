@@ -4,7 +4,6 @@ The DNS server as a service of twistd: the server, the edges it follows, and the
 SIGHUP reads the configuration's zones and every master file again; what else is configured takes a restart.
 """
 
-import signal
 from collections.abc import Callable, Sequence
 from typing import Any, Never
 
@@ -19,6 +18,7 @@ from twisted.logger import ILogObserver, Logger
 from twisted.python.failure import Failure
 
 from warp_base.event_loop import TurnCollector, TurnTimes
+from warp_base.hangup import Hangups
 from warp_base.nonblocking_writer import DroppedLinesCollector
 from warp_base.reactor import Reactor
 from warp_base.yaml_reader import changed_keys
@@ -50,6 +50,7 @@ class DnsService(Service):
         notify_socket: str = "",
         watchdog_usec: str = "",
         turn_times: TurnTimes | None = None,
+        hangups: Hangups | None = None,
         give_up: Callable[[], Never] | None = None,
         log_observer: ILogObserver | None = None,
     ) -> None:
@@ -59,6 +60,7 @@ class DnsService(Service):
         :param path: where the configuration came from, for reading it again.
         :param notify_socket: systemd's `NOTIFY_SOCKET`, and `watchdog_usec` its `WATCHDOG_USEC`.
         :param turn_times: how long the reactor's turns take, for the metrics.
+        :param hangups: requests to reload, noted since before the configuration was read.
         :param log_observer: where the application's log goes, None for where twistd says.
         :param give_up: ends the process when an address cannot be had; without it the error is raised.
         :raises DnsError: if something in it is not valid.
@@ -73,6 +75,7 @@ class DnsService(Service):
         self._zones = file.zones
         self._web: Any = None
         self._turn_times = turn_times
+        self._hangups = hangups or Hangups()
         self._give_up = give_up
         self._log_observer = log_observer
         self._reloading: Deferred[None] | None = None
@@ -115,7 +118,7 @@ class DnsService(Service):
             endpoint = metrics_endpoint(self._reactor, self._file.metrics)
             self._web = endpoint.listen(watch_site(self._collectors(), lambda: self.is_ready))
             self._web.addErrback(self._log_web_failure)
-        signal.signal(signal.SIGHUP, lambda *_: self._reactor.callFromThread(self.reload))
+        self._hangups.follow(self._reactor, self.reload)
         self._systemd.start()
 
     def _collectors(self) -> list[Collector]:

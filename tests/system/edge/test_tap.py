@@ -1,7 +1,9 @@
 """`twistd warp-edge` as a process: options, signals, systemd, and being killed."""
 
+import contextlib
 import json
 import os
+import re
 import select
 import shutil
 import signal
@@ -74,14 +76,15 @@ class ProgramTestCase(SynchronousTestCase):
         )
 
     @contextmanager
-    def running(self) -> Iterator["subprocess.Popen[bytes]"]:
-        """Run an edge until it is ready; it is killed at the end if it still runs."""
+    def running(self, *, is_ready: bool = True) -> Iterator["subprocess.Popen[bytes]"]:
+        """Run an edge, until it is ready unless that is not asked for; it is killed at the end if it still runs."""
         with (self.directory / "log").open("ab") as log:
             process = subprocess.Popen(
                 self.command(), env=self.environment(), cwd=self.directory, stdout=log, stderr=log
             )
         try:
-            self.wait_for("READY=1")
+            if is_ready:
+                self.wait_for("READY=1")
             yield process
         finally:
             if process.poll() is None:
@@ -261,6 +264,30 @@ class LifeTests(ProgramTestCase):
         self.assertIn("configuration read again: limits.tunnels, log.format; after a restart: zone\n", log)
         said = [line["message"] for line in self.log()]
         self.assertIn("configuration read again: limits.tunnels, log.format; after a restart: nothing", said)
+
+    def test_reload_while_it_starts(self) -> None:
+        """SIGHUP in the first moments, again and again, ends nobody: it is obeyed once the edge serves."""
+        with self.running(is_ready=False) as process:
+            status = Path(f"/proc/{process.pid}/status")
+            ignored, caught = (
+                re.compile(rf"^Sig{kind}:\s+[0-9a-f]*[13579bdf]$", re.MULTILINE) for kind in ("Ign", "Cgt")
+            )
+            is_looked_after = False
+            self.notified.settimeout(0.01)
+            while True:
+                told = status.read_text()
+                is_looked_after = is_looked_after or bool(ignored.search(told) or caught.search(told))
+                if is_looked_after:
+                    process.send_signal(signal.SIGHUP)
+                with contextlib.suppress(TimeoutError):
+                    first = self.notified.recv(4096).decode()
+                    break
+                self.assertIsNone(process.poll())
+            self.notified.settimeout(PATIENCE)
+            self.assertIn("READY=1", first.splitlines())
+            self.wait_for("RELOADING=1")
+            self.assertIn("STATUS=reloaded", self.wait_for("READY=1"))
+            self.assertEqual(self.get("/live")[0], 200)
 
     def test_bad_reload(self) -> None:
         """A configuration that is wrong is refused whole: nothing of it is applied, and systemd hears why."""
