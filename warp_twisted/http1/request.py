@@ -38,6 +38,7 @@ from warp_twisted.http1.request_fields import (
     may_differ,
     sort_fields,
 )
+from warp_twisted.http1.shared_sections import SharedSections
 from warp_twisted.http1.target import (
     METHOD,
     TARGET_BYTES,
@@ -131,6 +132,18 @@ class _Reading(msgspec.Struct, frozen=True):
     accept: bytes
 
 
+class FirstSection(msgspec.Struct, frozen=True):
+    """
+    A section as any visitor may have sent it.
+
+    :param lines: for the origin, all but what it is told about the visitor.
+    """
+
+    fields: RequestFields
+    lines: bytes
+    accept: bytes
+
+
 class _Known(msgspec.Struct, frozen=True):
     """
     Sections of which some values differ.
@@ -147,16 +160,22 @@ class _Known(msgspec.Struct, frozen=True):
 class RequestReader:
     """Reads the request heads of one visitor connection."""
 
-    __slots__ = ("_checked", "_forwarding", "_known", "_last", "_limits", "_place", "_upgrades")
+    __slots__ = ("_checked", "_first", "_forwarding", "_known", "_last", "_limits", "_place", "_upgrades")
 
     def __init__(
-        self, limits: HeadLimits, forwarding: Forwarding, upgrades: frozenset[bytes] = frozenset({b"websocket"})
+        self,
+        limits: HeadLimits,
+        forwarding: Forwarding,
+        upgrades: frozenset[bytes] = frozenset({b"websocket"}),
+        first: SharedSections[FirstSection] | None = None,
     ):
         """
         Start before the first request.
 
         :param upgrades: protocols in lower case that may be asked for; others are left out, as if not asked.
+        :param first: what other connections, with the same limits and upgrades, began with.
         """
+        self._first: SharedSections[FirstSection] | None = first
         self._limits = limits
         self._forwarding = forwarding
         self._upgrades = upgrades
@@ -184,7 +203,9 @@ class RequestReader:
             size = self._find_end(data, start)
             if not size:
                 return None
-            reading = self._read_section(data[start:size], None)
+            raw = data[start:size]
+            first = self._first
+            reading = self._read_section(raw, None) if first is None else self._read_first(raw, first)
             head = RequestHead(line[1], line[2], size, reading.fields, reading.lines, reading.accept)
         elif head.size > self._limits.head_bytes:
             raise MessageRefused(HEAD_TOO_LARGE)
@@ -205,6 +226,17 @@ class RequestReader:
                 accept = known.accept if known.accept_at < 0 else values[known.accept_at].strip(OPTIONAL_WHITESPACE)
                 return RequestHead(method, target, size, known.fields, template.write(values), accept)
         return None
+
+    def _read_first(self, raw: bytes, shared: SharedSections[FirstSection]) -> "_Reading":
+        """Read the first section of a connection, as others may have sent it."""
+        self._first = None
+        found = shared.get(raw)
+        if found is None:
+            return self._read_section(raw, None, shared)
+        fields = found.fields
+        place = self._place = _Place(fields.authority, fields.host, self._forwarding.lines(fields.authority))
+        reading = self._last = _Reading(raw, fields, found.lines + place.lines, found.accept)
+        return reading
 
     def _read_uncommon(self, data: bytes) -> RequestHead | None:
         """Read a head whose first line is incomplete, wrong, or of a rare form."""
@@ -240,8 +272,15 @@ class RequestReader:
             raise MessageRefused(HEAD_TOO_LARGE)
         return end + 4
 
-    def _read_section(self, raw: bytes, named: Authority | None) -> "_Reading":
-        """Read a whole header section in full; `named` is the authority of an absolute target."""
+    def _read_section(
+        self, raw: bytes, named: Authority | None, shared: SharedSections[FirstSection] | None = None
+    ) -> "_Reading":
+        """
+        Read a whole header section in full.
+
+        :param named: the authority of an absolute target.
+        :param shared: where it may be remembered for others.
+        """
         match = _SECTION.fullmatch(raw)
         if match is None:
             raise MessageRefused(BAD_LINE_END if has_bad_byte(raw, 0) else BAD_FIELD)
@@ -275,13 +314,13 @@ class RequestReader:
             max_forwards(found["max-forwards"]) if "max-forwards" in found else -1,
             found["user-agent"][0][:_MAX_AGENT].decode("latin-1").strip() if "user-agent" in found else "",
         )
-        written = b"Host: %b\r\n" % place.authority, length_line + connection_lines + place.lines
-        reading = _Reading(
-            raw,
-            fields,
-            b"%b%b\r\n%b" % (written[0], b"\r\n".join(kept), written[1]) if kept else b"".join(written),
-            found["accept"][0].strip(OPTIONAL_WHITESPACE) if "accept" in found else b"",
-        )
+        own_lines = length_line + connection_lines
+        written = b"Host: %b\r\n" % place.authority, own_lines + place.lines
+        lines = b"%b%b\r\n%b" % (written[0], b"\r\n".join(kept), own_lines) if kept else written[0] + own_lines
+        accept = found["accept"][0].strip(OPTIONAL_WHITESPACE) if "accept" in found else b""
+        if shared is not None:
+            shared.add(raw, found, FirstSection(fields, lines, accept))
+        reading = _Reading(raw, fields, lines + place.lines, accept)
         if named is None:
             self._learn(reading, sent, kept, written)
         return reading

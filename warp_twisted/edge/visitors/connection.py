@@ -72,7 +72,10 @@ class VisitorConnection(Protocol):
         self.is_paused = False
         self.deadline = visitors.now + visitors.timeouts.header
         self._reader = RequestReader(
-            visitors.limits.head, Forwarding(address, self.scheme, visitors.via), visitors.upgrades
+            visitors.limits.head,
+            Forwarding(address, self.scheme, visitors.via),
+            visitors.upgrades,
+            visitors.first_sections,
         )
         self._queue: deque[bytes] = deque()
         self._held = b""

@@ -26,6 +26,8 @@ from warp_twisted.edge.visitors.access_log import AccessEntry, AccessLog
 from warp_twisted.edge.visitors.interfaces import OpenConnection
 from warp_twisted.edge.visitors.pages import response as error_response
 from warp_twisted.http1.refusals import Refusal
+from warp_twisted.http1.request import FirstSection
+from warp_twisted.http1.shared_sections import SharedSections
 from warp_twisted.tunnel.handshakes import HandshakeQueue
 from warp_twisted.wire.streams import Stream
 
@@ -72,6 +74,7 @@ class Visitors:
         self.timeouts = timeouts or VisitorTimeouts()
         self.via = via
         self.upgrades = upgrades
+        self.first_sections = SharedSections[FirstSection]()
         self.seconds = seconds
         self.clock = clock
         self.is_draining = False
@@ -118,6 +121,7 @@ class Visitors:
     def apply(self, limits: VisitorLimits, timeouts: VisitorTimeouts) -> None:
         """Use other limits and time-outs; head limits hold for connections to come."""
         self.limits = limits
+        self.first_sections = SharedSections()
         self.timeouts = timeouts
         self.counts.limits = limits
         self._set_rate()

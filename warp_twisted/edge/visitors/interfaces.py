@@ -16,6 +16,8 @@ from warp_twisted.edge.routes.table import RouteTable
 from warp_twisted.edge.visitors.access_log import AccessLog
 from warp_twisted.edge.visitors.states import Ending
 from warp_twisted.http1.refusals import Refusal
+from warp_twisted.http1.request import FirstSection
+from warp_twisted.http1.shared_sections import SharedSections
 
 
 class Conversation(Protocol):
@@ -159,6 +161,7 @@ class VisitorSide(Shared, Protocol):
 
     via: str
     upgrades: frozenset[bytes]
+    first_sections: SharedSections[FirstSection]
     queue: FairQueue
 
     def is_piecemeal(self, network: str) -> bool:
