@@ -1,5 +1,7 @@
 """Tests for the limits of the tests on hosts: what hangs fails, and says where."""
 
+import os
+import signal
 import sys
 import time
 from unittest import TestResult
@@ -50,4 +52,11 @@ class LimitTests(SynchronousTestCase):
         """It is killed, and what it said is told."""
         code = "import sys, time; print('so far', flush=True); time.sleep(30)"
         error = self.assertRaises(FleetError, run, sys.executable, "-c", code, seconds=1.0)
-        self.assertRegex(str(error), "did not end in 1 s; it said: so far")
+        self.assertRegex(str(error), "did not end in 1 s; it waited in .*, and said: so far")
+
+    def test_program_that_leaves_another(self) -> None:
+        """What stays behind with the program's output in its hands is not waited for."""
+        begun = time.monotonic()
+        pid = int(run("sh", "-c", "sleep 20 & echo $!"))
+        self.assertLess(time.monotonic() - begun, 15)
+        os.kill(pid, signal.SIGKILL)

@@ -214,12 +214,23 @@ class Deployment:
 
 
 @functools.cache
+def _deployed() -> Deployment | str:
+    """Return the fleet, or why there is none: tried once, for what failed for one test fails for all."""
+    made = Deployment(Place())
+    try:
+        made.make()
+    except (FleetError, subprocess.TimeoutExpired) as error:
+        return str(error)
+    return made
+
+
 def deployment() -> Deployment:
     """
     Return the fleet, deployed.
 
     :raises FleetError: if hosts cannot be made here, or the deployment failed.
     """
-    made = Deployment(Place())
-    made.make()
-    return made
+    found = _deployed()
+    if isinstance(found, str):
+        raise FleetError(found)
+    return found

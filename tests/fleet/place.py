@@ -5,11 +5,14 @@ Everything that the harness makes is under one of these four, so that taking it 
 what was made, and cannot touch anything else. Two places with different names are two fleets.
 """
 
+import contextlib
 import os
 import subprocess
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 
 class FleetError(Exception):
@@ -27,18 +30,48 @@ def run(*command: str | Path, quiet: bool = False, seconds: float = RUN_SECONDS)
     :raises FleetError: with the end of its output, if it failed or did not end.
     """
     words = [str(word) for word in command]
-    try:
-        done = subprocess.run(
-            words, text=True, errors="replace", capture_output=True, stdin=subprocess.DEVNULL, timeout=seconds
-        )
-    except subprocess.TimeoutExpired as error:
-        parts = [part.decode(errors="replace") for part in (error.stderr, error.stdout) if isinstance(part, bytes)]
-        said = "".join(parts).strip()[-2000:]
-        raise FleetError(f"{' '.join(words)} did not end in {seconds:g} s; it said: {said}") from error
-    if done.returncode and not quiet:
-        said = (done.stderr + done.stdout).strip()[-2000:]
-        raise FleetError(f"{' '.join(words)} exited {done.returncode}: {said}")
-    return done.stdout
+    with tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as complained:
+        # Files, not pipes: a program that leaves something running that holds its output is not waited for.
+        program = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=said, stderr=complained)
+        try:
+            code = program.wait(seconds)
+        except subprocess.TimeoutExpired as error:
+            where = _waits_in(program.pid)
+            program.kill()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                program.wait(5)
+            text = (_text(complained) + _text(said)).strip()[-2000:]
+            raise FleetError(
+                f"{' '.join(words)} did not end in {seconds:g} s; it waited in {where}, and said: {text}"
+            ) from error
+        except BaseException:
+            program.kill()
+            raise
+        out = _text(said)
+        if code and not quiet:
+            text = (_text(complained) + out).strip()[-2000:]
+            raise FleetError(f"{' '.join(words)} exited {code}: {text}")
+        return out
+
+
+def _text(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode(errors="replace")
+
+
+def _waits_in(pid: int) -> str:
+    """Return the kernel function that a process and its children wait in: one that cannot be killed waits in one."""
+    found = []
+    for process in (pid, *_children(pid)):
+        with contextlib.suppress(OSError):
+            found.append(Path(f"/proc/{process}/wchan").read_text())
+    return ", ".join(found)
+
+
+def _children(pid: int) -> list[int]:
+    with contextlib.suppress(OSError):
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return []
 
 
 @dataclass(frozen=True, kw_only=True)
