@@ -25,6 +25,7 @@ from warp_twisted.configuration import convert
 from warp_twisted.edge.agents.admission import Admission
 from warp_twisted.edge.agents.enrollment import Enrollment
 from warp_twisted.edge.agents.registrations import EdgeTunnel
+from warp_twisted.edge.agents.returning import Returning
 from warp_twisted.edge.agents.tunnels import EdgeTunnels
 from warp_twisted.edge.errors import EdgeError
 from warp_twisted.edge.settings import EdgeSettings
@@ -46,12 +47,15 @@ NOW = 1_800_000_000.0
 M = TypeVar("M", bound=ControlMessage)
 
 
+CA = {"root": "root.pem", "certificate": "edge1.pem", "key": "edge1.key"}
+
+
 def make_settings(**sections: object) -> EdgeSettings:
     """Return settings of an edge that points to nothing on disk."""
     raw: dict[str, object] = {
         "zone": ZONE,
         "edge": {"name": "edge1", "addresses": ["192.0.2.1"]},
-        "ca": {"root": "root.pem", "certificate": "edge1.pem", "key": "edge1.key"},
+        "ca": CA,
         "log": {"access": None},
     }
     return convert({**raw, **sections}, EdgeSettings, "edge.yaml")
@@ -177,8 +181,12 @@ class Control:
         self.pairs: list[TunnelPair] = []
         self.authority = make_authority(lifetime=issuer_lifetime)
         self.enrollment = Enrollment(
-            self.store, self.mirror, self.authority, self.wall, lambda: self.settings.ca.agent_lifetime
+            self.store, self.mirror, self.authority, self.wall, lambda: self.settings, self.is_reserved
         )
+        self.returning = Returning(
+            self.store, self.mirror, self.authority.roots, self.enrollment, self.clock, self.wall,
+            lambda: self.settings,
+        )  # fmt: skip
         names = NameGiver(self.store, self.mirror, ZONE, self.is_reserved)
         self.tunnels = EdgeTunnels(
             self.clock,

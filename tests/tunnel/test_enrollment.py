@@ -6,7 +6,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from warp_twisted.testing import MemoryTransport
-from warp_twisted.tunnel.enrollment import SILENCE_SECONDS, EnrollmentClient, EnrollmentServer
+from warp_twisted.tunnel.enrollment import NONCE_BYTES, SILENCE_SECONDS, Asker, EnrollmentClient, EnrollmentServer
 from warp_twisted.tunnel.errors import EnrollmentFailed
 from warp_twisted.wire.control import (
     Authority,
@@ -15,6 +15,7 @@ from warp_twisted.wire.control import (
     EnrollRefused,
     EnrollRequest,
     MessageReader,
+    ReturnRequest,
     encode_message,
 )
 
@@ -28,15 +29,17 @@ class ServerTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.clock = Clock()
-        self.requests: list[EnrollRequest] = []
+        self.requests: list[EnrollRequest | ReturnRequest] = []
+        self.askers: list[Asker] = []
         self.answer: Deferred[Enrolled | EnrollRefused] = Deferred()
         self.ends = 0
         self.server = EnrollmentServer("ROOT", self.enroll, clock=self.clock, ended=self.ended)
         self.transport = MemoryTransport(self.server, ADDRESS, ADDRESS, 10**6, None)
         self.server.makeConnection(self.transport)
 
-    async def enroll(self, request: EnrollRequest) -> Enrolled | EnrollRefused:
+    async def enroll(self, request: EnrollRequest | ReturnRequest, asker: Asker) -> Enrolled | EnrollRefused:
         self.requests.append(request)
+        self.askers.append(asker)
         return await self.answer
 
     def ended(self) -> None:
@@ -47,16 +50,28 @@ class ServerTests(SynchronousTestCase):
 
     def test_exchange(self) -> None:
         """The edge sends its root, hears one request, answers it, and hangs up."""
-        self.assertEqual(self.sent(), [Authority(root_pem="ROOT")])
+        authority = self.sent()[0]
+        assert isinstance(authority, Authority)
+        self.assertEqual((authority.root_pem, len(authority.nonce)), ("ROOT", 2 * NONCE_BYTES))
         data = encode_message(REQUEST)
         for at in range(len(data)):
             self.server.dataReceived(data[at : at + 1])
         self.assertFalse(self.transport.disconnecting)
         self.answer.callback(ENROLLED)
         self.assertEqual((self.requests, self.sent()[1:]), ([REQUEST], [ENROLLED]))
+        self.assertEqual(self.askers, [Asker(nonce=authority.nonce, address="192.0.2.1")])
         self.assertTrue(self.transport.disconnecting)
         self.transport.lose()
         self.assertEqual((self.ends, self.clock.getDelayedCalls()), (1, []))
+
+    def test_nonce(self) -> None:
+        """Each connection has a nonce of its own, and an agent that returns may ask as well."""
+        second = EnrollmentServer("ROOT", self.enroll, clock=self.clock, ended=self.ended)
+        second.makeConnection(MemoryTransport(second, ADDRESS, ADDRESS, 10**6, None))
+        request = ReturnRequest(chain_pem="CHAIN", signature="00")
+        for server in (self.server, second):
+            server.dataReceived(encode_message(request))
+        self.assertEqual((self.requests, len({asker.nonce for asker in self.askers})), ([request] * 2, 2))
 
     def test_one_request_only(self) -> None:
         """A second request on the connection is not looked at."""

@@ -8,13 +8,13 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.wire.test_fuzz import CHUNKS, STREAMS, pieces
 from warp_twisted.testing import MemoryTransport, RecordingDelegate
-from warp_twisted.tunnel.enrollment import EnrollmentClient, EnrollmentServer
+from warp_twisted.tunnel.enrollment import Asker, EnrollmentClient, EnrollmentServer
 from warp_twisted.tunnel.errors import EnrollmentFailed
 from warp_twisted.tunnel.invariants import check_tunnel
 from warp_twisted.tunnel.protocol import TunnelProtocol
 from warp_twisted.tunnel.states import TunnelState
 from warp_twisted.tunnel.turns import Turn
-from warp_twisted.wire.control import Enrolled, EnrollRefused, EnrollRequest, Renewed, encode_message
+from warp_twisted.wire.control import Enrolled, EnrollRefused, EnrollRequest, Renewed, ReturnRequest, encode_message
 from warp_twisted.wire.frames import FrameType, Role, encode_header
 
 FUZZ = settings(deadline=None, derandomize=True, max_examples=200)
@@ -24,6 +24,7 @@ MESSAGES = st.lists(
     st.sampled_from(
         [
             encode_message(EnrollRequest(token_id="t", secret="s", csr_pem="c")),
+            encode_message(ReturnRequest(chain_pem="c", signature="00")),
             encode_message(Renewed(chain_pem="x")),
             b"\0\0\0\x02{}",
             b"\0\1\0\1",
@@ -34,7 +35,7 @@ MESSAGES = st.lists(
 ).map(b"".join)
 
 
-async def refuse(request: EnrollRequest) -> Enrolled | EnrollRefused:
+async def refuse(request: EnrollRequest | ReturnRequest, asker: Asker) -> Enrolled | EnrollRefused:
     """Refuse everybody."""
     return EnrollRefused(code="no", reason="no")
 

@@ -53,3 +53,9 @@ class TokenUsedUp(TokenRefused):
     """The join token has been used as often as it may be; ask for a new one."""
 
     code = "token_used_up"
+
+
+class KeyRevoked(TokenRefused):
+    """The key is that of an agent that was revoked; make a new one."""
+
+    code = "key_revoked"

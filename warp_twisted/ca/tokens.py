@@ -140,6 +140,19 @@ def new_token(
     return kept, JoinTokenText(tuple(edges), fingerprint, identity, secret)
 
 
+def check_secret(token: JoinToken | None, secret: str) -> JoinToken:
+    """
+    Judge whether somebody holds a join token, whatever it is still good for.
+
+    :raises TokenUnknown: if there is none or the secret is wrong; both take the same time.
+    """
+    expected = token.secret_sha256 if token else _NO_SUCH_SECRET
+    is_right = hmac.compare_digest(_hash(secret), expected)
+    if token is None or not is_right:
+        raise TokenUnknown()
+    return token
+
+
 def check_token(token: JoinToken | None, secret: str, now: float) -> JoinToken:
     """
     Judge whether a join token lets an agent in now.
@@ -151,10 +164,7 @@ def check_token(token: JoinToken | None, secret: str, now: float) -> JoinToken:
     :raises TokenExpired: if its time is over.
     :raises TokenUsedUp: if it let in as many agents as it may.
     """
-    expected = token.secret_sha256 if token else _NO_SUCH_SECRET
-    is_right = hmac.compare_digest(_hash(secret), expected)
-    if token is None or not is_right:
-        raise TokenUnknown()
+    token = check_secret(token, secret)
     if now >= token.expires_at:
         raise TokenExpired()
     if token.uses_left < 1:

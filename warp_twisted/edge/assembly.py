@@ -20,8 +20,10 @@ from warp_twisted.ca.issue import to_pem
 from warp_twisted.edge.agents.admission import Admission, identify_peer
 from warp_twisted.edge.agents.agent_expiry import AgentExpiry
 from warp_twisted.edge.agents.enrollment import Enrollment
+from warp_twisted.edge.agents.entrance import Entrance
 from warp_twisted.edge.agents.expected_hostnames import ExpectedHostnames
 from warp_twisted.edge.agents.listening import TunnelPort
+from warp_twisted.edge.agents.returning import Returning
 from warp_twisted.edge.agents.tunnel_certificate import TunnelCertificate
 from warp_twisted.edge.agents.tunnels import EdgeTunnels
 from warp_twisted.edge.check import load_authority
@@ -107,7 +109,9 @@ def assemble(reactor: Reactor, wall: WallClock, initial: EdgeSettings, lifecycle
     listeners = Listeners(reactor)
     entry = RegistryEntry(reactor, wall, settings, mirror, claims, serving, lambda: listeners.ports)
     serving.routes.is_reserved = entry.has_owner
-    enrollment = Enrollment(store, mirror, authority, wall, lambda: settings().ca.agent_lifetime)
+    enrollment = Enrollment(store, mirror, authority, wall, settings, entry.is_reserved)
+    returning = Returning(store, mirror, authority.roots, enrollment, reactor, wall, settings)
+    entrance = Entrance(reactor, settings, enrollment, returning)
     names = NameGiver(store, mirror, initial.zone, entry.is_reserved)
     tunnels = EdgeTunnels(
         reactor,
@@ -121,7 +125,7 @@ def assemble(reactor: Reactor, wall: WallClock, initial: EdgeSettings, lifecycle
         edges=entry.tunnel_addresses,
         urls=entry.urls,
     )
-    tunnel_port = TunnelPort(reactor, settings, tunnels, enrollment.enroll, to_pem(authority.roots[0]))
+    tunnel_port = TunnelPort(reactor, settings, tunnels, entrance.ask, to_pem(authority.roots[0]))
     tunnel_certificate = TunnelCertificate(authority, initial, state, reactor, wall, tunnel_port.use)
     readiness = Readiness(
         listeners=listeners,
@@ -140,6 +144,7 @@ def assemble(reactor: Reactor, wall: WallClock, initial: EdgeSettings, lifecycle
             settings=settings,
             registrations=tunnels.registrations,
             enrollment=enrollment,
+            returning=returning,
             mirror=mirror,
             claims=claims,
             entry=entry,
@@ -175,7 +180,7 @@ def assemble(reactor: Reactor, wall: WallClock, initial: EdgeSettings, lifecycle
         nameserver=nameserver,
         entry=entry,
         enrollment=enrollment,
-        agent_expiry=AgentExpiry(store, mirror, reactor, wall, lambda: settings().ca.agent_lifetime, long_work),
+        agent_expiry=AgentExpiry(store, mirror, reactor, wall, settings, long_work),
         expected_hostnames=expected_hostnames,
         tunnels=tunnels,
         tunnel_port=tunnel_port,

@@ -22,8 +22,17 @@ class OfferRefused(EdgeError):
         self.retry = retry
 
 
-class TooManyEnrollments(EdgeError):
-    """Too many enrollments from this address; try again later."""
+class ReturnRefused(EdgeError):
+    """
+    An agent whose certificate has ended is not let back in.
+
+    :param code: as in `wire.control.EnrollRefused`, and `retry_seconds`, too.
+    """
+
+    def __init__(self, code: str, reason: str, retry_seconds: float = 0.0) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.retry_seconds = retry_seconds
 
 
 class AgentUnknown(EdgeError):

@@ -66,7 +66,8 @@ class CertificateAuthority(msgspec.Struct, frozen=True, forbid_unknown_fields=Tr
     root: Text
     certificate: Text
     key: Text
-    agent_lifetime: Annotated[float, msgspec.Meta(ge=60, le=31 * 86400)] = 86400
+    agent_lifetime: Annotated[float, msgspec.Meta(ge=4, le=31 * 86400)] = 86400
+    agent_absence: Annotated[float, msgspec.Meta(ge=0, le=3650 * 86400)] = 90 * 86400  # 0: nobody returns
     edge_lifetime: Annotated[float, msgspec.Meta(ge=60, le=90 * 86400)] = 7 * 86400
 
 

@@ -89,6 +89,7 @@ class Agent:
     :param labels: set by its join token; they win over what the agent says of itself.
     :param token: id of the join token that let it in.
     :param expires_at: when its newest certificate ends; 0: not known.
+    :param key_sha256: of the public key of its newest certificate (`ca.returning`); empty: not known.
     """
 
     id: str
@@ -97,6 +98,7 @@ class Agent:
     token: str = ""
     enrolled_at: float = 0.0
     expires_at: float = 0.0
+    key_sha256: str = ""
 
     @property
     def key(self) -> str:

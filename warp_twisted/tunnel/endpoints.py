@@ -33,7 +33,14 @@ from warp_twisted.tunnel.limits import TunnelTimes
 from warp_twisted.tunnel.protocol import TunnelDelegate, TunnelProtocol
 from warp_twisted.tunnel.tls import TlsProtocol
 from warp_twisted.tunnel.turns import Turn
-from warp_twisted.wire.control import Authority, ControlMessage, Enrolled, EnrollRefused, EnrollRequest
+from warp_twisted.wire.control import (
+    Authority,
+    ControlMessage,
+    Enrolled,
+    EnrollRefused,
+    EnrollRequest,
+    ReturnRequest,
+)
 from warp_twisted.wire.frames import Role
 from warp_twisted.wire.limits import Limits
 
@@ -187,29 +194,31 @@ async def fetch_root(
 async def enroll(
     endpoint: IStreamClientEndpoint,
     name: str,
-    request: EnrollRequest,
+    request: Callable[[Authority], EnrollRequest | ReturnRequest],
     *,
     root_pem: str,
     reactor: IReactorTime,
     timeout: float = 20.0,
 ) -> Enrolled | EnrollRefused:
     """
-    Exchange a join token for a certificate, with an edge whose certificate is verified first.
+    Ask to be let in, as a new agent or as one that returns, by an edge whose certificate is verified first.
 
     :param name: the hostname or address that the edge's certificate must be for.
-    :param root_pem: from `fetch_root`.
+    :param request: makes what to ask, when the edge has spoken; may raise `TunnelError` to ask nothing.
+    :param root_pem: from `fetch_root`, or kept since.
     :raises TunnelError: if the edge is not trusted or does not answer.
     """
     client = EnrollmentClient()
     await _dial(endpoint, name, enrollment_context(root_pem=root_pem), ENROLL_PROTOCOL, client, reactor, timeout)
     try:
-        client.send(request)
-        while True:
-            answer = await client.next_message().addTimeout(timeout, reactor, _late)
-            if isinstance(answer, Enrolled | EnrollRefused):
-                return answer
-            if not isinstance(answer, Authority):
-                raise EnrollmentFailed(f"the edge sent {type(answer).__name__} instead of an answer")
+        authority = await client.next_message().addTimeout(timeout, reactor, _late)
+        if not isinstance(authority, Authority):
+            raise EnrollmentFailed(f"the edge sent {type(authority).__name__} instead of its root")
+        client.send(request(authority))
+        answer = await client.next_message().addTimeout(timeout, reactor, _late)
+        if not isinstance(answer, Enrolled | EnrollRefused):
+            raise EnrollmentFailed(f"the edge sent {type(answer).__name__} instead of an answer")
+        return answer
     finally:
         await client.close()
 

@@ -1,12 +1,15 @@
 """
-Enrollment on the wire: how a new agent, that has a join token only, exchanges messages with an edge.
+Enrollment on the wire: how an agent without a certificate that is good now exchanges messages with an edge.
 
-On a TLS connection of ALPN `warp-enroll/1` the edge speaks first and sends its root (`Authority`); the agent, which
-knows the root's fingerprint from its token, sends `EnrollRequest` and hears `Enrolled` or `EnrollRefused`. Whether a
-token is good is decided by the function that the edge passes in. Sequence: spec.md §8.
+On a TLS connection of ALPN `warp-enroll/1` the edge speaks first and sends its root and a nonce (`Authority`). A new
+agent, which knows the root's fingerprint from its token, sends `EnrollRequest`; one that returns sends `ReturnRequest`
+with the nonce signed. Each hears `Enrolled` or `EnrollRefused`. Who is let in is decided by the function that the edge
+passes in. Sequence: spec.md §8.
 """
 
+import secrets
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -22,12 +25,28 @@ from warp_twisted.wire.control import (
     EnrollRefused,
     EnrollRequest,
     MessageReader,
+    ReturnRequest,
     encode_message,
 )
 from warp_twisted.wire.errors import RemoteProtocolError
 
-Enroll = Callable[[EnrollRequest], Awaitable[Enrolled | EnrollRefused]]
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asker:
+    """
+    Who asks to be let in.
+
+    :ivar nonce: that this connection was sent, and no other.
+    :ivar address: where the request came from.
+    """
+
+    nonce: str
+    address: str
+
+
+Enroll = Callable[[EnrollRequest | ReturnRequest, Asker], Awaitable[Enrolled | EnrollRefused]]
+
+NONCE_BYTES = 32
 SILENCE_SECONDS = 3.0  # an agent sends its request at once
 MAX_ENROLLMENT_BYTES = 64 * 1024  # a request is a key and a name; nothing unproven may make us hold more
 
@@ -66,12 +85,13 @@ class EnrollmentServer(Protocol):
         self._has_spoken = False
         self._seconds = seconds
         self._reader = MessageReader(MAX_ENROLLMENT_BYTES)
+        self._nonce = secrets.token_hex(NONCE_BYTES)
         self._deadline: IDelayedCall | None = None
         self._answering: Deferred[None] | None = None
 
     def connectionMade(self) -> None:
         self._deadline = self._clock.callLater(self._silence_seconds, self._timed_out)
-        self._write(Authority(root_pem=self._root_pem))
+        self._write(Authority(root_pem=self._root_pem, nonce=self._nonce))
 
     def dataReceived(self, data: bytes) -> None:
         if self._answering is not None:
@@ -81,7 +101,7 @@ class EnrollmentServer(Protocol):
             self._deadline.reset(self._seconds)
         try:
             for message in self._reader.receive_data(data):
-                if not isinstance(message, EnrollRequest):
+                if not isinstance(message, EnrollRequest | ReturnRequest):
                     raise EnrollmentFailed(f"{type(message).__name__} is not an enrollment request")
                 if self._asked is not None:
                     self._asked()
@@ -90,13 +110,14 @@ class EnrollmentServer(Protocol):
         except (RemoteProtocolError, EnrollmentFailed) as error:
             self._finish(EnrollRefused(code="bad_request", reason=str(error)))
 
-    async def _answer(self, request: EnrollRequest) -> None:
+    async def _answer(self, request: EnrollRequest | ReturnRequest) -> None:
+        address = "" if self.transport is None else getattr(self.transport.getPeer(), "host", "")
         try:
-            answer = await self._enroll(request)
+            answer = await self._enroll(request, Asker(nonce=self._nonce, address=address))
         except CancelledError:
             return
         except Exception:
-            self._log.failure("enrollment with token {token} failed", token=request.token_id)
+            self._log.failure("a request of {address} to be let in failed", address=address)
             answer = EnrollRefused(code="internal_error", reason="the edge could not answer; its log says why")
         self._finish(answer)
 
@@ -128,7 +149,7 @@ class EnrollmentServer(Protocol):
 
 
 class EnrollmentClient(Protocol):
-    """The new agent's end: hears the root, and may then ask."""
+    """The agent's end: hears the root, and may then ask."""
 
     def __init__(self) -> None:
         self._reader = MessageReader()

@@ -1,5 +1,5 @@
 """
-What edge and agent tell each other on the control stream, and the two messages of enrollment.
+What edge and agent tell each other on the control stream, and the messages of enrollment and return.
 
 Each message is a JSON object whose `type` names it, after its length in 4 bytes, big endian (spec.md §6). What is
 read is checked against these structs: a missing key or a value out of bounds is a protocol error. A key that is not
@@ -146,9 +146,14 @@ class RenewRefused(Message, frozen=True, tag="renew_refused"):
 
 
 class Authority(Message, frozen=True, tag="authority"):
-    """The edge's first message on an enrollment connection: the CA's root, for the agent to compare with its pin."""
+    """
+    The edge's first message on an enrollment connection: the CA's root, for the agent to compare with its pin.
+
+    :ivar nonce: made for this connection, for an agent that returns to sign; empty from an edge that lets none return.
+    """
 
     root_pem: Pem
+    nonce: Name = ""
 
 
 class EnrollRequest(Message, frozen=True, tag="enroll_request"):
@@ -157,6 +162,7 @@ class EnrollRequest(Message, frozen=True, tag="enroll_request"):
 
     :ivar hostnames: what it is going to offer, the empty one for a name of the edge's choice; so a token that does not
         permit them is not used up in vain.
+    :ivar routes: how many routes it is going to offer, for the same reason.
     """
 
     token_id: Name
@@ -165,6 +171,7 @@ class EnrollRequest(Message, frozen=True, tag="enroll_request"):
     software: Name = ""
     labels: Annotated[dict[Name, Name], Meta(max_length=64)] = {}
     hostnames: Annotated[list[Name], Meta(max_length=MAX_ASKED)] = []
+    routes: Annotated[int, Meta(ge=0)] = 0
 
     def __repr__(self) -> str:
         return f"EnrollRequest(token_id={self.token_id!r}, secret=****)"
@@ -173,9 +180,22 @@ class EnrollRequest(Message, frozen=True, tag="enroll_request"):
         return [("token_id", self.token_id)]
 
 
+class ReturnRequest(Message, frozen=True, tag="return_request"):
+    """
+    An agent whose certificate has ended asks for the next one.
+
+    :ivar chain_pem: the ended certificate and its issuers, leaf first.
+    :ivar signature: over the edge's nonce, by the certificate's key (spec.md §8), hexadecimal.
+    """
+
+    chain_pem: Pem
+    signature: Name
+    software: Name = ""
+
+
 class Enrolled(Message, frozen=True, tag="enrolled"):
     """
-    The new agent's identity.
+    The identity of an agent that is new, or has returned.
 
     :ivar hostnames: the patterns it may serve.
     """
@@ -187,10 +207,17 @@ class Enrolled(Message, frozen=True, tag="enrolled"):
 
 
 class EnrollRefused(Message, frozen=True, tag="enroll_refused"):
-    """The join token or the request is not good; `code` for programs, `reason` for people."""
+    """
+    The agent is not let in.
+
+    :ivar code: a word for programs; `revoked` is final for the identity of an agent that wants to return.
+    :ivar reason: a sentence for people.
+    :ivar retry_seconds: after which the same request may succeed; 0: not before something has changed.
+    """
 
     code: Name
     reason: Text
+    retry_seconds: Annotated[float, Meta(ge=0)] = 0.0
 
 
 ControlMessage = (
@@ -205,6 +232,7 @@ ControlMessage = (
     | RenewRefused
     | Authority
     | EnrollRequest
+    | ReturnRequest
     | Enrolled
     | EnrollRefused
 )

@@ -5,7 +5,7 @@ from dataclasses import replace
 from twisted.internet.defer import Deferred
 
 from tests.case import AsyncTestCase
-from tests.edge.control import NOW, Control
+from tests.edge.control import CA, NOW, Control, make_settings
 from warp_base.slices import Slices
 from warp_twisted.ca.issue import new_key, new_request
 from warp_twisted.ca.tokens import parse_token
@@ -22,7 +22,7 @@ class AgentExpiryTests(AsyncTestCase):
 
     async def prepare(self) -> None:
         """Start an edge."""
-        self.control = Control()
+        self.control = Control(ca={**CA, "agent_absence": 86400})
         await self.control.start()
         self.addCleanup(self.control.stop)
         self.mirror = self.control.mirror
@@ -31,7 +31,7 @@ class AgentExpiryTests(AsyncTestCase):
             self.mirror,
             self.control.clock,
             self.control.wall,
-            lambda: DAY,
+            lambda: self.control.settings,
             Slices(self.control.clock),
         )
 
@@ -56,6 +56,14 @@ class AgentExpiryTests(AsyncTestCase):
         await self.sweep()
         self.assertEqual(list(self.mirror.agents), ["a-late"])
         self.assertEqual(list(self.mirror.given_names), ["a-late.warp.example"])
+
+    async def test_who_may_return_is_known(self) -> None:
+        """A record is kept for as long as its agent may return, if that is longer."""
+        self.control.settings = make_settings(ca={**CA, "agent_absence": 90 * DAY})
+        await self.known("a-gone", NOW - 90 * DAY)
+        await self.known("a-away", NOW - 90 * DAY + 1)
+        await self.sweep()
+        self.assertEqual(list(self.mirror.agents), ["a-away"])
 
     async def test_agent_that_is_here(self) -> None:
         """An agent that has a tunnel stays, whatever its record says."""

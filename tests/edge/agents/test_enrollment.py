@@ -7,9 +7,12 @@ from typing import Any
 from tests.case import AsyncTestCase
 from tests.edge.control import NOW, Control
 from warp_twisted.ca.issue import new_key, new_request
+from warp_twisted.ca.returning import key_fingerprint
 from warp_twisted.ca.tokens import JoinTokenText, parse_token
 from warp_twisted.edge.errors import AgentUnknown, TokenNotFound
+from warp_twisted.names import Hostname
 from warp_twisted.registry.errors import StoreClosed
+from warp_twisted.registry.model import GivenName, encode
 from warp_twisted.wire.control import Enrolled, EnrollRefused, EnrollRequest
 
 
@@ -89,6 +92,62 @@ class EnrollmentTests(AsyncTestCase):
         wishes = ["a.team.warp.example", "*.b.team.warp.example", ""]
         self.assertIsInstance(await self.enroll(token, hostnames=wishes), Enrolled)
 
+    async def test_what_the_edge_would_not_serve(self) -> None:
+        """Names of the zone itself, too many routes, bad labels and a name given to another are refused beforehand."""
+        token = await self.token(hostnames=["*.warp.example"])
+        given = GivenName(hostname=Hostname("brave-otter.warp.example"), agent="a-1")
+        await self.control.store.put(given.key, encode(given))
+        for changes, words in (
+            (
+                {"hostnames": ["edge1.warp.example"]},
+                "edge1.warp.example is kept for the zone itself; the token was not",
+            ),
+            ({"hostnames": [given.hostname]}, "was given to another agent; the token was not"),
+            ({"routes": 101}, "101 routes; 100 is most"),
+            ({"labels": {"-": "x"}}, "is not a label"),
+        ):
+            answer = await self.enroll(token, **changes)
+            assert isinstance(answer, EnrollRefused), changes
+            self.assertIn(words, answer.reason)
+            self.assertEqual(answer.retry_seconds, 0)
+        self.assertEqual(self.control.mirror.tokens[token.id].uses_left, 1)
+        self.assertIsInstance(await self.enroll(token, routes=100), Enrolled)
+
+    async def test_answer_that_was_lost(self) -> None:
+        """Who asks again with the same token and key is the same agent, and uses the token no second time."""
+        token = await self.token()
+        csr = new_request(new_key())
+        answers = [await self.enroll(token, csr_pem=csr) for _ in range(2)]
+        first, second = (answer for answer in answers if isinstance(answer, Enrolled))
+        self.assertEqual(first.agent_id, second.agent_id)
+        self.assertEqual(list(self.control.mirror.agents), [first.agent_id])
+        self.assertIsInstance(await self.enroll(token), EnrollRefused)
+        self.control.clock.advance(60)
+        self.assertIsInstance(await self.enroll(token, csr_pem=csr), EnrollRefused)
+
+    async def test_key_of_a_revoked_agent(self) -> None:
+        """It needs a new token and a new key."""
+        token = await self.token(uses=3)
+        csr = new_request(new_key())
+        answer = await self.enroll(token, csr_pem=csr)
+        assert isinstance(answer, Enrolled)
+        await self.enrollment.revoke_agent(answer.agent_id)
+        refused = await self.enroll(token, csr_pem=csr)
+        self.assertEqual(refused.code if isinstance(refused, EnrollRefused) else "", "key_revoked")
+        self.assertEqual(self.control.mirror.tokens[token.id].uses_left, 2)
+        self.assertIsInstance(await self.enroll(token), Enrolled)
+
+    async def test_key_is_known(self) -> None:
+        """The record names the key of the newest certificate: of the first, and of the one that was renewed."""
+        first, second = new_key(), new_key()
+        answer = await self.enroll(await self.token(), csr_pem=new_request(first))
+        assert isinstance(answer, Enrolled)
+        kept = [self.control.mirror.agents[answer.agent_id].key_sha256]
+        self.enrollment.renew(answer.agent_id, new_request(second))
+        self.control.clock.advance(0)
+        kept.append(self.control.mirror.agents[answer.agent_id].key_sha256)
+        self.assertEqual(kept, [key_fingerprint(key.public_key()) for key in (first, second)])
+
     async def test_name_that_the_token_cannot_give(self) -> None:
         """An agent that wants a name made up needs a token with a pattern."""
         token = await self.token(hostnames=["app.warp.example"])
@@ -120,6 +179,7 @@ class EnrollmentTests(AsyncTestCase):
         answer = await self.enroll(token)
         assert isinstance(answer, EnrollRefused)
         self.assertEqual(answer.code, "unavailable")
+        self.assertGreater(answer.retry_seconds, 0)
         with self.assertRaises(StoreClosed):
             await self.token()
 
@@ -154,8 +214,6 @@ class EnrollmentTests(AsyncTestCase):
         def get_then_lose(key: str):  # type: ignore[no-untyped-def]
             found = get(key)
             if key == kept.key:  # another edge counts a use between our read and our write
-                from warp_twisted.registry.model import encode
-
                 self.control.store.put(key, encode(replace(kept, uses_left=0)))
             return found
 

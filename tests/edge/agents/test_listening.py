@@ -1,8 +1,9 @@
 """Tests of what the tunnel port asks: who may begin what, and the limits of now."""
 
 import ssl
-from typing import cast
+from typing import Any, cast
 
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -14,11 +15,12 @@ from warp_twisted.edge.agents.listening import (
     TunnelPort,
 )
 from warp_twisted.edge.agents.tunnels import EdgeTunnels
-from warp_twisted.edge.errors import EdgeError, TooManyEnrollments
+from warp_twisted.edge.errors import EdgeError
 from warp_twisted.edge.settings import CurrentSettings
 from warp_twisted.tunnel import TunnelProtocol
+from warp_twisted.tunnel.enrollment import Asker
 from warp_twisted.tunnel.errors import TooBusy
-from warp_twisted.wire.control import Enrolled, EnrollRequest
+from warp_twisted.wire.control import Enrolled, EnrollRequest, ReturnRequest
 
 
 class RecordingTunnels:
@@ -32,9 +34,9 @@ class RecordingTunnels:
         self.proven.append((protocol, network))
 
 
-async def enroll(request: EnrollRequest) -> Enrolled:
-    """Nobody enrolls here."""
-    raise NotImplementedError
+async def enroll(request: EnrollRequest | ReturnRequest, asker: Asker) -> Enrolled:
+    """Let everybody in."""
+    return Enrolled(agent_id="a-1", chain_pem="CHAIN", root_pem="ROOT")
 
 
 class TunnelPortTests(SynchronousTestCase):
@@ -44,7 +46,7 @@ class TunnelPortTests(SynchronousTestCase):
         """Make a port that has no certificate yet."""
         self.clock = Clock()
         self.tunnels = RecordingTunnels()
-        self.settings = CurrentSettings(make_settings(limits={"enrollments_per_second": 1, "enrollment_burst": 2}))
+        self.settings = CurrentSettings(make_settings())
         self.port = TunnelPort(self.clock, self.settings, cast(EdgeTunnels, self.tunnels), enroll, "root")
 
     def handshakes(self, network: str, count: int) -> int:
@@ -57,14 +59,6 @@ class TunnelPortTests(SynchronousTestCase):
             except TooBusy:
                 pass
         return let_in
-
-    def enrolls(self, network: str) -> bool:
-        """Whether an enrollment may begin."""
-        try:
-            self.port.enrollment_begun(network)
-        except TooManyEnrollments:
-            return False
-        return True
 
     def test_certificates(self) -> None:
         """The factory is made with the first certificate, and shows each newer one."""
@@ -97,18 +91,13 @@ class TunnelPortTests(SynchronousTestCase):
         self.assertEqual([self.port.is_known(network) for network in ("192.0.2.1", "192.0.2.2")], [True, False])
         self.assertEqual(self.handshakes("192.0.2.1", int(AGENTS_BURST) + 5), AGENTS_BURST)
 
-    def test_rate_of_enrollments(self) -> None:
-        """A burst passes, then one a second, for each network apart."""
-        self.assertEqual([self.enrolls("192.0.2.1") for _ in range(3)], [True, True, False])
-        self.assertTrue(self.enrolls("192.0.2.2"))
-        self.clock.advance(1)
-        self.assertEqual([self.enrolls("192.0.2.1") for _ in range(2)], [True, False])
-
-    def test_refused_enrollments_cost_nothing(self) -> None:
-        """Who keeps trying gets in as soon as who waits."""
-        self.assertEqual([self.enrolls("192.0.2.1") for _ in range(3)], [True, True, False])
-        for _ in range(9):
-            self.clock.advance(0.1)
-            self.assertFalse(self.enrolls("192.0.2.1"))
-        self.clock.advance(0.125)
-        self.assertTrue(self.enrolls("192.0.2.1"))
+    def test_network_of_who_was_let_in(self) -> None:
+        """Where an agent was let in, the handshakes of its tunnels are expected."""
+        self.port.use(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
+        let_in = self.port.factory.enroll
+        assert let_in is not None
+        asker = Asker(nonce="n", address="192.0.2.7")
+        answering = let_in(ReturnRequest(chain_pem="CHAIN", signature="00"), asker)
+        self.assertFalse(self.port.is_known("192.0.2.7"))
+        self.successResultOf(Deferred.fromCoroutine(cast(Any, answering)))
+        self.assertTrue(self.port.is_known("192.0.2.7"))

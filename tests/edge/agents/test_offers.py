@@ -27,6 +27,11 @@ def routes(*hostnames: str) -> list[RouteOffer]:
     return [RouteOffer(id=number, hostname=hostname) for number, hostname in enumerate(hostnames)]
 
 
+def is_reserved(hostname: str) -> bool:
+    """Whether the zone keeps a hostname."""
+    return hostname == "edge1.team.example"
+
+
 class OfferTests(SynchronousTestCase):
     """The judgement by itself."""
 
@@ -86,9 +91,13 @@ class OfferTests(SynchronousTestCase):
 
     def test_wishes(self) -> None:
         """Wishes inside the token's patterns pass; the first outside is named."""
-        check_wishes(["a.team.example", "*.b.team.example", "", "app.example"], PATTERNS)
-        self.assertIn("b.example is not permitted", self.refused(check_wishes, ["app.example", "b.example"], PATTERNS))
-        self.assertIn("a name of the edge's choice", self.refused(check_wishes, [""], PATTERNS[1:]))
+        check_wishes(["a.team.example", "*.b.team.example", "", "app.example"], PATTERNS, is_reserved)
+        for wishes, patterns, words in (
+            (["app.example", "b.example"], PATTERNS, "b.example is not permitted"),
+            (["edge1.team.example"], PATTERNS, "edge1.team.example is kept for the zone itself"),
+            ([""], PATTERNS[1:], "a name of the edge's choice"),
+        ):
+            self.assertIn(words, self.refused(check_wishes, wishes, patterns, is_reserved))
 
     def test_labels(self) -> None:
         """The token's labels win over the agent's own, which must be labels."""

@@ -34,6 +34,7 @@ class ControlMetricsTests(ControlTestCase):
                 settings=lambda: self.control.settings,
                 registrations=self.control.tunnels.registrations,
                 enrollment=self.control.enrollment,
+                returning=self.control.returning,
                 mirror=self.control.mirror,
                 claims=self.control.claims,
                 entry=state,

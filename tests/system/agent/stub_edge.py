@@ -6,12 +6,14 @@ from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric import ec
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.internet.interfaces import IListeningPort
 
 from tests.case import reactor
 from tests.system.agent.origins import listen_at, port_of
+from warp_base.machine_time import MACHINE_WALL_CLOCK
 from warp_twisted.ca.issue import (
     Issuer,
     agent_identity,
@@ -25,10 +27,12 @@ from warp_twisted.ca.issue import (
     read_request,
     to_pem,
 )
+from warp_twisted.ca.returning import prove_return
 from warp_twisted.ca.tokens import JoinTokenText
 from warp_twisted.names import HostnamePattern
 from warp_twisted.testing import RecordingReceiver
 from warp_twisted.tunnel import TunnelListener, TunnelProtocol, Turn, edge_context
+from warp_twisted.tunnel.enrollment import Asker
 from warp_twisted.tunnel.tls import TlsProtocol
 from warp_twisted.wire.control import (
     Accepted,
@@ -41,6 +45,7 @@ from warp_twisted.wire.control import (
     Refused,
     Renewed,
     RenewRequest,
+    ReturnRequest,
     RoutesChanged,
 )
 from warp_twisted.wire.errors import WireError
@@ -67,6 +72,7 @@ class Fleet:
         self.root_pem = to_pem(self.root.certificate)
         self.agent_lifetime = timedelta(hours=24)
         self.enrolled = 0
+        self.returned = 0
         self.wishes: list[list[str]] = []
 
     def issuer(self, name: str) -> Issuer:
@@ -151,6 +157,7 @@ class StubEdge:
     One edge on loopback. It accepts every hello, unless `answer` says otherwise.
 
     :ivar answer: what to answer a hello or new routes with, None to accept.
+    :ivar gate: how to refuse who wants to be let in, None to judge by the proof.
     :ivar holds_answers: whether answers wait for `release`.
     :ivar tunnels: those that are registered, in order.
     """
@@ -158,6 +165,7 @@ class StubEdge:
     fleet: Fleet
     name: str = "edge1"
     answer: Callable[[ControlMessage], ControlMessage | None] = lambda message: None
+    gate: Callable[[ControlMessage], EnrollRefused | None] = lambda request: None
     tunnels: list[TunnelProtocol] = field(default_factory=list)
     hellos: list[Hello] = field(default_factory=list)
     messages: list[ControlMessage] = field(default_factory=list)
@@ -225,24 +233,35 @@ class StubEdge:
         visit.stream = self.tunnels[tunnel].open_route(route_id, visit, data)
         return visit
 
-    async def enroll(self, request: EnrollRequest) -> Enrolled | EnrollRefused:
-        """Let in who has the token."""
+    async def enroll(self, request: EnrollRequest | ReturnRequest, asker: Asker) -> Enrolled | EnrollRefused:
+        """Let in who has the token, and back in who has a certificate; unless `gate` says otherwise."""
+        if (refusal := self.gate(request)) is not None:
+            return refusal
+        if isinstance(request, ReturnRequest):
+            roots = [self.fleet.root.certificate]
+            proven = prove_return(request.chain_pem, request.signature, asker.nonce, roots, MACHINE_WALL_CLOCK.now())
+            self.fleet.returned += 1
+            return self.let_in(proven.identity.id, proven.key)
         if request.secret != SECRET:
             return EnrollRefused(code="token_unknown", reason="the join token is not known")
         self.fleet.enrolled += 1
         self.fleet.wishes.append(request.hostnames)
+        return self.let_in(f"a-{self.fleet.enrolled}", read_request(request.csr_pem))
+
+    def let_in(self, agent: str, key: ec.EllipticCurvePublicKey) -> Enrolled:
+        """Return an identity with a new certificate."""
         return Enrolled(
-            agent_id="a-1",
-            chain_pem=self.issue("a-1", request.csr_pem),
+            agent_id=agent,
+            chain_pem=self.issue(agent, key),
             root_pem=self.fleet.root_pem,
             hostnames=["*.warp.example"],
         )
 
-    def issue(self, agent: str, csr_pem: str) -> str:
+    def issue(self, agent: str, key: ec.EllipticCurvePublicKey) -> str:
         """Issue an agent's certificate."""
         certificate = issue_agent(
             self.issuer,
-            read_request(csr_pem),
+            key,
             agent,
             [HostnamePattern.parse("*.warp.example")],
             datetime.now(UTC),
@@ -270,7 +289,7 @@ class StubEdge:
                 tunnel.close(reason=answer.reason)
         elif isinstance(message, RenewRequest) and tunnel.peer_certificate is not None:
             agent = agent_identity(tunnel.peer_certificate).id
-            tunnel.send_control(Renewed(chain_pem=self.issue(agent, message.csr_pem)))
+            tunnel.send_control(Renewed(chain_pem=self.issue(agent, read_request(message.csr_pem))))
         self.changed()
 
     def release(self) -> None:

@@ -120,7 +120,7 @@ async def ask(port: int, token: JoinTokenText, csr_pem: str | None = None) -> tu
     key = new_key()
     root_pem = await fetch_root(endpoint(port), token.fingerprint.hex(), reactor=reactor)
     request = EnrollRequest(token_id=token.id, secret=token.secret, csr_pem=csr_pem or new_request(key))
-    return await enroll(endpoint(port), HOST, request, root_pem=root_pem, reactor=reactor), key_to_pem(key)
+    return await enroll(endpoint(port), HOST, lambda _: request, root_pem=root_pem, reactor=reactor), key_to_pem(key)
 
 
 async def enroll_agent(port: int, text: str, directory: Path) -> EnrolledAgent:

@@ -13,7 +13,7 @@ from warp_twisted.edge.node import EdgeNode
 from warp_twisted.names import HostnamePattern, parse_hostname
 from warp_twisted.registry.model import GivenName, encode
 from warp_twisted.tunnel.endpoints import fetch_root
-from warp_twisted.tunnel.errors import PeerNotTrusted, TunnelError
+from warp_twisted.tunnel.errors import PeerNotTrusted
 from warp_twisted.wire.control import (
     Accepted,
     Enrolled,
@@ -149,11 +149,14 @@ class EnrollmentRateTests(LiveEdgeTestCase):
     sections = {"limits": {"enrollments_per_second": 0.01, "enrollment_burst": 2}}
 
     async def test_rate(self) -> None:
-        """An address that enrolls too often is cut before it can say anything."""
+        """Each request costs its address a unit, the connection for the root none; one too many hears when to retry."""
         text = parse_token(await new_token(self.node, uses=10))
-        await ask(self.port, text)  # two connections: for the root, and for the certificate
-        with self.assertRaises(TunnelError):
-            await ask(self.port, text)
+        answers = [(await ask(self.port, text))[0] for _ in range(3)]
+        self.assertEqual([isinstance(answer, Enrolled) for answer in answers], [True, True, False])
+        refusal = answers[-1]
+        assert isinstance(refusal, EnrollRefused)
+        self.assertEqual(refusal.code, "too_many")
+        self.assertTrue(90 < refusal.retry_seconds <= 100, refusal.retry_seconds)
 
 
 class HandshakeTests(LiveEdgeTestCase):

@@ -27,6 +27,7 @@ from warp_twisted.tunnel import (
 )
 from warp_twisted.tunnel.contexts import enrollment_context
 from warp_twisted.tunnel.endpoints import PROBE_SECONDS
+from warp_twisted.tunnel.enrollment import Asker
 from warp_twisted.tunnel.errors import (
     EnrollmentFailed,
     HandshakeFailed,
@@ -37,7 +38,7 @@ from warp_twisted.tunnel.errors import (
     TooBusy,
 )
 from warp_twisted.tunnel.tls import TlsProtocol
-from warp_twisted.wire.control import Enrolled, EnrollRefused, EnrollRequest
+from warp_twisted.wire.control import Enrolled, EnrollRefused, EnrollRequest, ReturnRequest
 from warp_twisted.wire.errors import ConnectionLost, WireError
 from warp_twisted.wire.frames import GoAwayCode
 from warp_twisted.wire.preamble import OpeningCode, encode_opening
@@ -115,8 +116,8 @@ class EndpointTests(TestCase):
         self.refusals.append(error)
         self.is_refused.callback(error)
 
-    async def enroll(self, request: EnrollRequest) -> Enrolled | EnrollRefused:
-        if request.secret != "right":
+    async def enroll(self, request: EnrollRequest | ReturnRequest, asker: Asker) -> Enrolled | EnrollRefused:
+        if isinstance(request, ReturnRequest) or request.secret != "right":
             return EnrollRefused(code="bad_token", reason="no such token")
         return Enrolled(
             agent_id="a1", chain_pem=request.csr_pem, root_pem=self.authority.root_pem, hostnames=["*.example.org"]
@@ -378,7 +379,7 @@ class EndpointTests(TestCase):
         root_pem = await fetch_root(self.endpoint, self.authority.fingerprint.upper(), reactor=reactor)
         self.assertEqual(root_pem.strip(), self.authority.root_pem.strip())
         request = EnrollRequest(token_id="t1", secret="right", csr_pem="CSR")
-        answer = await enroll(self.endpoint, "edge1.example.org", request, root_pem=root_pem, reactor=reactor)
+        answer = await enroll(self.endpoint, "edge1.example.org", lambda _: request, root_pem=root_pem, reactor=reactor)
         self.assertEqual(answer.chain_pem if isinstance(answer, Enrolled) else "", "CSR")
 
     async def test_enrollment_refused(self) -> None:
@@ -386,7 +387,7 @@ class EndpointTests(TestCase):
         self.listen()
         request = EnrollRequest(token_id="t1", secret="wrong", csr_pem="CSR")
         answer = await enroll(
-            self.endpoint, "edge1.example.org", request, root_pem=self.authority.root_pem, reactor=reactor
+            self.endpoint, "edge1.example.org", lambda _: request, root_pem=self.authority.root_pem, reactor=reactor
         )
         self.assertEqual(answer, EnrollRefused(code="bad_token", reason="no such token"))
 
@@ -402,7 +403,7 @@ class EndpointTests(TestCase):
         self.listen()
         request = EnrollRequest(token_id="t1", secret="right", csr_pem="CSR")
         enrolling = enroll(
-            self.endpoint, "edge2.example.org", request, root_pem=self.authority.root_pem, reactor=reactor
+            self.endpoint, "edge2.example.org", lambda _: request, root_pem=self.authority.root_pem, reactor=reactor
         )
         await self.assertFailure(Deferred.fromCoroutine(enrolling), PeerNotTrusted)
 
@@ -414,7 +415,7 @@ class EndpointTests(TestCase):
         answer = await enroll(
             self.endpoint,
             "edge1.example.org",
-            request,  # type: ignore[arg-type]  # the point of the test
+            lambda _: request,  # type: ignore[arg-type, return-value]  # the point of the test
             root_pem=self.authority.root_pem,
             reactor=reactor,
         )

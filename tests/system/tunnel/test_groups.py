@@ -15,8 +15,9 @@ from warp_twisted.edge.visitors.certificates import CertificateDirectory
 from warp_twisted.errors import WarpError
 from warp_twisted.testing import RecordingDelegate
 from warp_twisted.tunnel import TunnelListener, Turn, edge_context
+from warp_twisted.tunnel.enrollment import Asker
 from warp_twisted.tunnel.tls import TlsProtocol
-from warp_twisted.wire.control import EnrollRefused, EnrollRequest
+from warp_twisted.wire.control import EnrollRefused, EnrollRequest, ReturnRequest
 
 
 class GroupsTests(TestCase):
@@ -55,7 +56,7 @@ class GroupsTests(TestCase):
         authority = Authority(self.directory)
         leaf = authority.leaf("edge1.example.org", is_server=True)
 
-        async def enroll(request: EnrollRequest) -> EnrollRefused:
+        async def enroll(request: EnrollRequest | ReturnRequest, asker: Asker) -> EnrollRefused:
             return EnrollRefused(code="no", reason="no")
 
         listener = TunnelListener(

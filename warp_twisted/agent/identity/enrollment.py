@@ -60,7 +60,7 @@ async def enroll_agent(
         endpoint = tcp_endpoint(reactor, edge.host, edge.port, CONNECT_SECONDS)
         try:
             root_pem = await fetch_root(endpoint, token.fingerprint.hex(), reactor=reactor)
-            answer = await enroll(endpoint, edge.host, request, root_pem=root_pem, reactor=reactor)
+            answer = await enroll(endpoint, edge.host, lambda _: request, root_pem=root_pem, reactor=reactor)
         except PeerNotTrusted as error:
             raise EnrollmentRefused(f"{edge} is not of the fleet that the join token is for: {error}") from error
         except (TunnelError, ConnectError) as error:

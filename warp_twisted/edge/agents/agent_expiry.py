@@ -1,9 +1,10 @@
 """
 Forgetting agents that are gone: the record of an agent is kept while it can come back, and some time more.
 
-An agent whose certificate has ended cannot have a tunnel, nor be renewed; it enrolls again under another id. Without
-this, machines that come and go would leave a record each for ever. Revocations are not touched: they are few, made by
-hand, and must outlive every certificate. It decides only what is old; that is looked for in small batches.
+An agent whose certificate has ended may return for as long as `ca.agent_absence` says; after that it enrolls again
+under another id. Without this, machines that come and go would leave a record each for ever. Revocations are not
+touched: they are few, made by hand, and must outlive every certificate. It decides only what is old; that is looked for
+in small batches.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,12 +17,13 @@ from twisted.logger import Logger
 
 from warp_base.slices import Slices, in_steps
 from warp_base.wall_clock import WallClock
+from warp_twisted.edge.settings import EdgeSettings
 from warp_twisted.registry.errors import RegistryError
 from warp_twisted.registry.mirror import Mirror
 from warp_twisted.registry.model import NAMES, Agent, decode, encode
 from warp_twisted.registry.store import Delete, Expect, Operation, Put, Store
 
-KEPT_SECONDS = 30 * 86400.0  # after the end of an agent's last certificate, so that somebody may still ask who it was
+KEPT_SECONDS = 30 * 86400.0  # after the end of an agent's last certificate at least, for who asks who it was
 SWEEP_SECONDS = 600.0
 LOOKED_AT_IN_A_STEP = 500
 BATCH = 100  # records touched in one sweep; more wait for the next
@@ -31,7 +33,7 @@ class AgentExpiry:
     """
     Removes the records of agents that cannot come back.
 
-    :param agent_lifetime: returns how long agents' certificates are valid, in seconds.
+    :param settings: returns the settings as they are now.
     :param slices: look through the registry, which may be large.
     """
 
@@ -43,13 +45,13 @@ class AgentExpiry:
         mirror: Mirror,
         clock: IReactorTime,
         wall: WallClock,
-        agent_lifetime: Callable[[], float],
+        settings: Callable[[], EdgeSettings],
         slices: Slices,
     ) -> None:
         self._store = store
         self._mirror = mirror
         self._wall = wall
-        self._agent_lifetime = agent_lifetime
+        self._settings = settings
         self._slices = slices
         self._sweeping = LoopingCall(lambda: Deferred.fromCoroutine(self.sweep()))
         self._sweeping.clock = clock
@@ -79,22 +81,30 @@ class AgentExpiry:
                     keys = [agent.key, *names.get(agent.id, ())]
                     removed += await self._change(agent, *map(Delete, keys))
                 else:  # of an edge that did not write it down: any certificate that it issued ends by then
-                    stamped = replace(agent, expires_at=now + self._agent_lifetime())
+                    stamped = replace(agent, expires_at=now + self._settings().ca.agent_lifetime)
                     await self._change(agent, Put(agent.key, encode(stamped)))
         except RegistryError:
             pass  # logged by `registry.claims`
         if removed:
-            self._log.info("{count} agents were forgotten, 30 days after their certificates ended", count=removed)
+            self._log.info(
+                "{count} agents were forgotten, {days:.0f} days after their certificates ended",
+                count=removed, days=self._kept_seconds / 86400,
+            )  # fmt: skip
+
+    @property
+    def _kept_seconds(self) -> float:
+        return max(KEPT_SECONDS, self._settings().ca.agent_absence)
 
     def _look(self, now: float, old: dict[str, Agent], names: dict[str, list[str]]) -> Iterator[None]:
         """Find one batch of agents that are old, and the keys of the names that were made up for them."""
         here: set[str] = set()
+        kept_seconds = self._kept_seconds
         for tunnels in in_steps(list(self._mirror.tunnels.values()), LOOKED_AT_IN_A_STEP):
             here.update(tunnel.agent for tunnel in tunnels)
             yield
         for agents in in_steps(list(self._mirror.agents.values()), LOOKED_AT_IN_A_STEP):
             for agent in agents:
-                if len(old) < BATCH and agent.expires_at + KEPT_SECONDS <= now and agent.id not in here:
+                if len(old) < BATCH and agent.expires_at + kept_seconds <= now and agent.id not in here:
                     old[agent.id] = agent
             yield
         for given_names in in_steps(list(self._mirror.given_names.values()), LOOKED_AT_IN_A_STEP):

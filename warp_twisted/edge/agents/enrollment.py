@@ -3,28 +3,31 @@ Letting agents in: join token → agent record → certificate, later renewals, 
 
 The judgement of tokens is `ca.tokens`', the making of certificates `ca.issue`'s; this is the order in which the
 registry hears of it. A use of a token is counted by compare-and-set together with the agent's record, so two agents
-that come at the same moment with a token for one do not both get in.
+that come at the same moment with a token for one do not both get in. An agent's id comes from its key, so an agent that
+did not hear the answer and asks again with the same key gets its certificate, and uses the token no second time.
 """
 
 import re
-import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from warp_base.wall_clock import WallClock
-from warp_twisted.ca.errors import CaError, TokenRefused
+from warp_twisted.ca.errors import CaError, KeyRevoked, TokenRefused
 from warp_twisted.ca.issue import check_permitted, issue_agent, read_request, to_pem, utc
+from warp_twisted.ca.returning import key_fingerprint
 from warp_twisted.ca.store import EdgeAuthority
-from warp_twisted.ca.tokens import check_token, format_token, new_token
-from warp_twisted.edge.agents.offers import check_wishes
-from warp_twisted.edge.errors import AgentUnknown, TokenNotFound
-from warp_twisted.errors import InvalidName, WarpError
+from warp_twisted.ca.tokens import check_secret, check_token, format_token, new_token
+from warp_twisted.edge.agents.offers import check_number, check_wishes, merge_labels
+from warp_twisted.edge.errors import AgentUnknown, OfferRefused, TokenNotFound
+from warp_twisted.edge.settings import EdgeSettings
+from warp_twisted.errors import InvalidName
 from warp_twisted.names import HostnamePattern
 from warp_twisted.registry.errors import RegistryError
 from warp_twisted.registry.mirror import Mirror
@@ -33,7 +36,15 @@ from warp_twisted.registry.store import Delete, Expect, Put, Store
 from warp_twisted.wire.control import Enrolled, EnrollRefused, EnrollRequest, Renewed, RenewRefused
 
 ATTEMPTS = 5  # at a token that others use in the same moment
-AGENT_ID = re.compile(r"a-[0-9a-f]{16}")  # as `_enroll` makes them
+AGENT_ID = re.compile(r"a-[0-9a-f]{16}")  # as `agent_id` makes them
+
+
+UNAVAILABLE_SECONDS = 2.0  # after which an agent may ask again when the registry was away
+
+
+def agent_id(key: ec.EllipticCurvePublicKey) -> str:
+    """Return the id of the agent that enrolls with a key."""
+    return f"a-{key_fingerprint(key)[:16]}"
 
 
 def issued_until(chain_pem: str) -> float:
@@ -45,7 +56,8 @@ class Enrollment:
     """
     Who may become an agent of this fleet, and who no longer is one.
 
-    :param agent_lifetime: returns how long agents' certificates are valid, in seconds.
+    :param settings: returns the settings as they are now.
+    :param is_reserved: whether a hostname belongs to the zone itself.
     """
 
     _log = Logger()
@@ -56,28 +68,33 @@ class Enrollment:
         mirror: Mirror,
         authority: EdgeAuthority,
         wall: WallClock,
-        agent_lifetime: Callable[[], float],
+        settings: Callable[[], EdgeSettings],
+        is_reserved: Callable[[str], bool],
     ) -> None:
         self._store = store
         self._mirror = mirror
         self._authority = authority
         self._wall = wall
-        self._agent_lifetime = agent_lifetime
+        self._settings = settings
+        self._is_reserved = is_reserved
         self.enrolled = 0
         self.refused: dict[str, int] = {}
+
+    @property
+    def roots_pem(self) -> str:
+        """The roots that an agent of this fleet may trust."""
+        return self._authority.roots_pem
 
     async def enroll(self, request: EnrollRequest) -> Enrolled | EnrollRefused:
         """Judge a join token, and make its holder an agent."""
         try:
             agent, chain = await self._enroll(request)
-        except TokenRefused as error:
-            return self._refuse(error.code, error)
+        except (TokenRefused, OfferRefused) as error:
+            return self.refuse(error.code, error)
         except (CaError, InvalidName) as error:
-            return self._refuse("bad_request", error)
+            return self.refuse("bad_request", error)
         except RegistryError as error:
-            return self._refuse("unavailable", error)
-        except WarpError as error:
-            return self._refuse("not_allowed", error)
+            return self.refuse("unavailable", error, UNAVAILABLE_SECONDS)
         self.enrolled += 1
         self._log.info(
             "agent {agent} enrolled with token {token} for {hostnames}",
@@ -86,7 +103,7 @@ class Enrollment:
         return Enrolled(
             agent_id=agent.id,
             chain_pem=chain,
-            root_pem=self._authority.roots_pem,
+            root_pem=self.roots_pem,
             hostnames=list(agent.hostnames),
         )
 
@@ -96,11 +113,13 @@ class Enrollment:
         if agent in self._mirror.revocations or record is None:
             return RenewRefused(code="revoked", reason=f"agent {agent} is not enrolled any more")
         try:
-            chain = self._issue(record, csr_pem)
+            key = read_request(csr_pem)
+            chain = self.issue(record, key)
         except CaError as error:
             self._log.warn("no certificate for {agent}: {error}", agent=agent, error=error)
             return RenewRefused(code="bad_request", reason=str(error))
-        Deferred.fromCoroutine(self._note_end(record, issued_until(chain))).addErrback(self._not_noted)
+        renewed = replace(record, expires_at=issued_until(chain), key_sha256=key_fingerprint(key))
+        Deferred.fromCoroutine(self._note(record, renewed)).addErrback(self._not_noted)
         return Renewed(chain_pem=chain)
 
     async def create_token(
@@ -164,53 +183,82 @@ class Enrollment:
         )
         self._log.info("agent {agent} was revoked: {reason}", agent=agent, reason=reason)
 
+    def issue(self, agent: Agent, key: ec.EllipticCurvePublicKey) -> str:
+        """
+        Make an agent's next certificate, for the hostnames that its record allows.
+
+        :returns: the chain, leaf first, as PEM.
+        :raises CaError: if this edge cannot issue it.
+        """
+        issuer = self._authority.issuer
+        lifetime = timedelta(seconds=self._settings().ca.agent_lifetime)
+        certificate = issue_agent(issuer, key, agent.id, agent.patterns, utc(self._wall.now()), lifetime)
+        return to_pem(certificate, *issuer.chain)
+
+    def refuse(self, code: str, error: Exception, retry_seconds: float = 0.0) -> EnrollRefused:
+        """Count a refusal, and say it in the log and to the agent."""
+        self.count_refusal(code)
+        self._log.warn("an enrollment is refused: {error}", error=error)
+        return EnrollRefused(code=code, reason=str(error), retry_seconds=retry_seconds)
+
+    def count_refusal(self, code: str) -> None:
+        """Count an agent that was not let in."""
+        self.refused[code] = self.refused.get(code, 0) + 1
+
     async def _enroll(self, request: EnrollRequest) -> tuple[Agent, str]:
         for _ in range(ATTEMPTS):
             item = await self._store.get(TOKENS + request.token_id)
             found = decode(item.key, item.value) if item else None
+            token = check_secret(found if isinstance(found, JoinToken) else None, request.secret)
+            key = read_request(request.csr_pem)
+            known = await self._store.get(AGENTS + agent_id(key))
+            agent = decode(known.key, known.value) if known else None
             now = self._wall.now()
-            token = check_token(found if isinstance(found, JoinToken) else None, request.secret, now)
-            check_wishes(request.hostnames, [HostnamePattern.parse(text) for text in token.hostnames])
-            agent = Agent(
-                id=f"a-{secrets.token_hex(8)}",
-                hostnames=token.hostnames,
-                labels=token.labels,
-                token=token.id,
-                enrolled_at=now,
-            )
-            chain = self._issue(agent, request.csr_pem)
+            if isinstance(agent, Agent) and agent.token == token.id and now < token.expires_at:
+                used = token
+            else:
+                agent = self._new_agent(request, check_token(token, request.secret, now), key, now)
+                used = replace(token, uses_left=token.uses_left - 1)
+            chain = self.issue(agent, key)
             agent = replace(agent, expires_at=issued_until(chain))
-            used = replace(token, uses_left=token.uses_left - 1)
             if await self._store.transact(
-                [Expect(token.key, item.modified if item else 0), Expect(agent.key)],
+                [Expect(token.key, item.modified if item else 0), Expect(agent.key, known.modified if known else 0)],
                 [Put(token.key, encode(used)), Put(agent.key, encode(agent))],
             ):
                 return agent, chain
         raise RegistryError("too many agents use this join token at the same moment; try again")
 
-    async def _note_end(self, record: Agent, expires_at: float) -> None:
-        """Write down until when an agent may come back, for `agent_expiry`; unless its record just changed or went."""
+    def _new_agent(self, request: EnrollRequest, token: JoinToken, key: ec.EllipticCurvePublicKey, now: float) -> Agent:
+        self._check_offer(request, token)
+        if agent_id(key) in self._mirror.revocations:
+            raise KeyRevoked()
+        return Agent(
+            id=agent_id(key),
+            hostnames=token.hostnames,
+            labels=token.labels,
+            token=token.id,
+            enrolled_at=now,
+            key_sha256=key_fingerprint(key),
+        )
+
+    def _check_offer(self, request: EnrollRequest, token: JoinToken) -> None:
+        """
+        Refuse what the edge would refuse of the agent's tunnels, before a use of the token is counted.
+
+        :raises OfferRefused: naming it.
+        """
+        check_number(request.routes, self._settings().limits)
+        check_wishes(request.hostnames, [HostnamePattern.parse(text) for text in token.hostnames], self._is_reserved)
+        merge_labels(request.labels, token.labels)
+        for hostname in request.hostnames:
+            if hostname in self._mirror.given_names:
+                raise OfferRefused("conflict", f"{hostname} was given to another agent; the token was not used up")
+
+    async def _note(self, record: Agent, renewed: Agent) -> None:
+        """Write down until when an agent has a certificate, and for which key, unless its record just changed."""
         item = await self._store.get(record.key)
         if item is not None and decode(item.key, item.value) == record:
-            renewed = replace(record, expires_at=expires_at)
             await self._store.transact([Expect(record.key, item.modified)], [Put(record.key, encode(renewed))])
 
     def _not_noted(self, failure: Failure) -> None:
         failure.trap(RegistryError)  # logged by `registry.claims`; the next renewal notes it
-
-    def _issue(self, agent: Agent, csr_pem: str) -> str:
-        issuer = self._authority.issuer
-        certificate = issue_agent(
-            issuer,
-            read_request(csr_pem),
-            agent.id,
-            agent.patterns,
-            utc(self._wall.now()),
-            timedelta(seconds=self._agent_lifetime()),
-        )
-        return to_pem(certificate, *issuer.chain)
-
-    def _refuse(self, code: str, error: Exception) -> EnrollRefused:
-        self.refused[code] = self.refused.get(code, 0) + 1
-        self._log.warn("an enrollment is refused: {error}", error=error)
-        return EnrollRefused(code=code, reason=str(error))

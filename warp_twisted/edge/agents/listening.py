@@ -3,7 +3,7 @@ The tunnel port: `tunnel.endpoints.TunnelListener`, with the edge's own limits, 
 
 Whoever has connected must say something within `SILENCE_SECONDS`, and when there are too many that have proven nothing,
 the oldest of the network that has most goes (`edge.agents.unproven`); so has an agent its turn while others are
-silent. Handshakes and enrollments are held to a rate for each network, higher where agents came from lately.
+silent. Handshakes are held to a rate for each network, higher where agents came from lately.
 """
 
 import ssl
@@ -16,18 +16,19 @@ from twisted.internet.interfaces import IAddress, IProtocol, IReactorTime
 from warp_base.token_buckets import TokenBuckets
 from warp_twisted.edge.agents.tunnels import EdgeTunnels
 from warp_twisted.edge.agents.unproven import KnownNetworks, Unproven
-from warp_twisted.edge.errors import EdgeError, TooManyEnrollments
+from warp_twisted.edge.errors import EdgeError
 from warp_twisted.edge.routes.limits import network_of, plain_address
 from warp_twisted.edge.settings import EdgeSettings
 from warp_twisted.errors import WarpError
 from warp_twisted.tunnel import Turn
 from warp_twisted.tunnel.contexts import ENROLL_PROTOCOL
 from warp_twisted.tunnel.endpoints import TunnelListener
-from warp_twisted.tunnel.enrollment import Enroll, EnrollmentServer
+from warp_twisted.tunnel.enrollment import Asker, Enroll, EnrollmentServer
 from warp_twisted.tunnel.errors import TooBusy
 from warp_twisted.tunnel.limits import EDGE_LIMITS
 from warp_twisted.tunnel.protocol import TunnelProtocol
 from warp_twisted.tunnel.tls import TlsProtocol
+from warp_twisted.wire.control import Enrolled, EnrollRefused, EnrollRequest, ReturnRequest
 
 SILENCE_SECONDS = 3.0  # a client that has connected speaks at once, and a lost segment is sent again after 1 s
 # A handshake takes the edge 1 to 2 ms, so a stranger may have 4 % of a core.
@@ -44,13 +45,6 @@ class Admittance(Protocol):
     def handshake_begun(self, network: str) -> None:
         """
         Somebody connects.
-
-        :raises WarpError: if it may not now.
-        """
-
-    def enrollment_begun(self, network: str) -> None:
-        """
-        Somebody wants to enroll.
 
         :raises WarpError: if it may not now.
         """
@@ -113,7 +107,6 @@ class EdgeListener(TunnelListener):
         return protocol
 
     def _enrollment(self, network: str, enroll: Enroll) -> EnrollmentServer:
-        self.admittance.enrollment_begun(network)
         if self.enrollments - len(self.silent_enrollments) >= self.max_enrollments:
             raise TooBusy(f"{self.max_enrollments} enrollments wait for their answers")
         server = EnrollmentServer(
@@ -149,7 +142,7 @@ class TunnelPort:
 
     :param settings: returns the settings as they are now.
     :param tunnels: hears of every tunnel.
-    :param enroll: judges enrollments.
+    :param enroll: judges who asks to be let in (`edge.agents.entrance`).
     :param root_pem: told to agents that enroll.
     """
 
@@ -169,8 +162,6 @@ class TunnelPort:
         self._known = KnownNetworks()
         self._strangers = TokenBuckets(STRANGERS_PER_SECOND, STRANGERS_BURST)
         self._agents = TokenBuckets(AGENTS_PER_SECOND, AGENTS_BURST)
-        limits = settings().limits
-        self._enrollments = TokenBuckets(limits.enrollments_per_second, limits.enrollment_burst)
         self._factory: EdgeListener | None = None
 
     @property
@@ -195,7 +186,7 @@ class TunnelPort:
             reactor=self._reactor,
             turn=Turn(self._reactor),
             root_pem=self._root_pem,
-            enroll=self._enroll,
+            enroll=self._let_in,
             admittance=self,
         )
         self.settings_changed()
@@ -207,6 +198,13 @@ class TunnelPort:
             self._factory.max_handshakes = settings.limits.handshakes
             self._factory.handshake_seconds = settings.timeouts.hello
             self._factory.limits = replace(EDGE_LIMITS, max_streams=settings.limits.streams_per_tunnel)
+
+    async def _let_in(self, request: EnrollRequest | ReturnRequest, asker: Asker) -> Enrolled | EnrollRefused:
+        """Have a request judged; where an agent was let in, its tunnels come from next."""
+        answer = await self._enroll(request, asker)
+        if isinstance(answer, Enrolled):
+            self._known.note(network_of(plain_address(asker.address)))
+        return answer
 
     # What the factory asks (`Admittance`).
 
@@ -220,13 +218,6 @@ class TunnelPort:
         wait = rate.take(network, self._reactor.seconds())
         if wait:
             raise TooBusy(f"too many handshakes with {network}; {wait:.1f} s from now there may be another")
-
-    def enrollment_begun(self, network: str) -> None:
-        """Hold each network to the rate of enrollments that the settings have."""
-        limits = self._settings().limits
-        self._enrollments.per_second, self._enrollments.burst = limits.enrollments_per_second, limits.enrollment_burst
-        if self._enrollments.take(network, self._reactor.seconds()):
-            raise TooManyEnrollments()
 
     def tunnel_proven(self, protocol: TunnelProtocol, network: str) -> None:
         """Expect a hello."""

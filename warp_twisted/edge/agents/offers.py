@@ -16,6 +16,7 @@ from warp_twisted.errors import InvalidName
 from warp_twisted.names import Hostname, HostnamePattern, check_labels
 from warp_twisted.wire.control import CONTROL_VERSION, Hello, RouteOffer
 
+_NOT_USED_UP = "the token was not used up"
 MAX_HOSTNAMES_BYTES = 40_000  # with 32 labels at their longest well below `registry.store.MAX_VALUE_BYTES`
 
 
@@ -54,14 +55,23 @@ def check_hello(hello: Hello, identity: AgentIdentity, limits: Limits) -> None:
     check_count(hello.routes, limits)
 
 
+def check_number(routes: int, limits: Limits) -> None:
+    """
+    Refuse more routes than a tunnel may have.
+
+    :raises OfferRefused: saying so.
+    """
+    if routes > limits.routes_per_tunnel:
+        raise OfferRefused("not_allowed", f"{routes} routes; {limits.routes_per_tunnel} is most on one tunnel")
+
+
 def check_count(routes: Sequence[RouteOffer], limits: Limits) -> None:
     """
     Refuse more routes than a tunnel may have, or two with one number.
 
     :raises OfferRefused: saying so.
     """
-    if len(routes) > limits.routes_per_tunnel:
-        raise OfferRefused("not_allowed", f"{len(routes)} routes; {limits.routes_per_tunnel} is most on one tunnel")
+    check_number(len(routes), limits)
     if len({route.id for route in routes}) != len(routes):
         raise OfferRefused("not_allowed", "two routes have the same number")
 
@@ -76,10 +86,13 @@ def check_size(routes: Sequence[RouteOffer]) -> None:
         raise OfferRefused("not_allowed", f"the hostnames have more than {MAX_HOSTNAMES_BYTES} characters together")
 
 
-def check_wishes(hostnames: Sequence[str], patterns: Sequence[HostnamePattern]) -> None:
+def check_wishes(
+    hostnames: Sequence[str], patterns: Sequence[HostnamePattern], is_reserved: Callable[[str], bool]
+) -> None:
     """
     Refuse hostnames that an agent is going to offer if its join token does not permit them, or no names to be given.
 
+    :param is_reserved: whether a hostname belongs to the zone itself.
     :raises OfferRefused: naming the first, and what the token permits.
     """
     permitted = ", ".join(str(pattern) for pattern in patterns)
@@ -89,12 +102,14 @@ def check_wishes(hostnames: Sequence[str], patterns: Sequence[HostnamePattern]) 
             wish = "a name of the edge's choice"
         else:
             wanted = _parse(text)
+            if is_reserved(wanted.text):
+                raise OfferRefused("not_allowed", f"{wanted} is kept for the zone itself; {_NOT_USED_UP}")
             is_permitted = any(_covers(pattern, wanted) for pattern in patterns)
             wish = wanted.text
         if not is_permitted:
             raise OfferRefused(
                 "not_allowed",
-                f"{wish} is not permitted by the join token, which permits {permitted}; it was not used up",
+                f"{wish} is not permitted by the join token, which permits {permitted}; {_NOT_USED_UP}",
             )
 
 

@@ -14,6 +14,7 @@ from prometheus_client.registry import Collector
 from warp_twisted import __version__
 from warp_twisted.edge.agents.enrollment import Enrollment
 from warp_twisted.edge.agents.registrations import Registrations
+from warp_twisted.edge.agents.returning import Returning
 from warp_twisted.edge.settings import EdgeSettings
 from warp_twisted.registry.claims import Claims
 from warp_twisted.registry.mirror import Mirror
@@ -48,6 +49,7 @@ class ControlCollector(Collector):
     settings: Callable[[], EdgeSettings]
     registrations: Registrations
     enrollment: Enrollment
+    returning: Returning
     mirror: Mirror
     claims: Claims
     entry: Entry
@@ -65,7 +67,10 @@ class ControlCollector(Collector):
         yield CounterMetricFamily("warp_edge_tunnels_lost", "Registered tunnels that ended.", value=counts.lost)
         yield _by_code("warp_edge_tunnels_refused", "Agents refused a tunnel.", counts.refused)
         yield CounterMetricFamily("warp_edge_enrollments", "Agents enrolled.", value=self.enrollment.enrolled)
-        yield _by_code("warp_edge_enrollments_refused", "Enrollments refused.", self.enrollment.refused)
+        yield CounterMetricFamily(
+            "warp_edge_returns", "Agents let back in after their certificate ended.", value=self.returning.returned
+        )
+        yield _by_code("warp_edge_enrollments_refused", "Enrollments and returns refused.", self.enrollment.refused)
         yield GaugeMetricFamily(
             "warp_edge_draining", "Whether the edge takes nothing new.", value=self.entry.is_draining
         )

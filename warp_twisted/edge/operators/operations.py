@@ -72,7 +72,7 @@ class EdgeOperations:
 
     def list_agents(self) -> Pieces:
         """Describe the enrolled agents, and those that were revoked, in JSON."""
-        return agents_pieces(self.mirror)
+        return agents_pieces(self.mirror, self.settings().ca.agent_absence)
 
     async def create_token(self, wish: TokenWish) -> object:
         """Make a join token."""

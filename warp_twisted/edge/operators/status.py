@@ -131,12 +131,16 @@ def status_pieces(edge: Described) -> Pieces:
     yield b',"routes":'
     yield from _routes(tunnels, edge.entry)
     yield b',"agents":'
-    yield from agents_pieces(mirror)
+    yield from agents_pieces(mirror, settings.ca.agent_absence)
     yield b"}"
 
 
-def agents_pieces(mirror: Mirror) -> Pieces:
-    """Describe the enrolled agents, and those that were revoked."""
+def agents_pieces(mirror: Mirror, absence: float) -> Pieces:
+    """
+    Describe the enrolled agents, and those that were revoked.
+
+    :param absence: how long after the end of its certificate an agent may return, in seconds.
+    """
     live: dict[str, int] = {}
     for step in in_steps(list(mirror.tunnels.values()), ITEMS_IN_A_STEP):
         for tunnel in step:
@@ -148,7 +152,7 @@ def agents_pieces(mirror: Mirror) -> Pieces:
     yield from sorted_in_steps(list(mirror.revocations.values()), lambda each: each.agent, revoked)
 
     def describe(each: Agent | Revocation) -> dict[str, object]:
-        return _agent(each, live.get(each.id, 0)) if isinstance(each, Agent) else _revoked(each, live)
+        return _agent(each, live.get(each.id, 0), absence) if isinstance(each, Agent) else _revoked(each, live)
 
     yield from json_list((each for group in (agents[0], revoked[0]) for each in group), describe)
 
@@ -193,13 +197,15 @@ def _tunnel(value: Tunnel, live: EdgeTunnel | None) -> dict[str, object]:
     return described
 
 
-def _agent(agent: Agent, tunnels: int) -> dict[str, object]:
+def _agent(agent: Agent, tunnels: int, absence: float) -> dict[str, object]:
     return {
         "id": agent.id,
         "hostnames": agent.hostnames,
         "labels": agent.labels,
         "token": agent.token,
         "enrolled_at": agent.enrolled_at,
+        "expires_at": agent.expires_at,
+        "returns_until": agent.expires_at + absence if absence and agent.expires_at else 0.0,
         "tunnels": tunnels,
     }
 
