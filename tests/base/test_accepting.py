@@ -17,7 +17,7 @@ from twisted.internet.threads import deferToThread
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
-from warp_base.accepting import ACCEPTED_AT_ONCE, Accepted, accept_cheaply
+from warp_base.accepting import ACCEPTED_AT_ONCE, ENDED_AT_ONCE, Accepted, accept_cheaply
 from warp_base.reactor import as_reactor
 
 reactor = as_reactor(installed)
@@ -190,6 +190,23 @@ class AcceptingTests(TestCase):
 
         self.assertEqual(await deferToThread(read), len(much))
         self.assertIs(await keeper.lost, ConnectionDone)
+
+    def test_few_end_at_once(self) -> None:
+        """When many end together, one turn ends so many, and the next ones the rest."""
+        port = self.listen()
+        port.stopReading()
+        for _ in range(2 * ENDED_AT_ONCE + 5):
+            self.connect(port)
+        while len(self.factory.made) < 2 * ENDED_AT_ONCE + 5:
+            port.doRead()
+        for keeper in self.factory.made:
+            keeper.transport.loseConnection()
+        counts = []
+        while not all(keeper.lost.called for keeper in self.factory.made):
+            before = sum(keeper.lost.called for keeper in self.factory.made)
+            reactor.runUntilCurrent()  # type: ignore[attr-defined]
+            counts.append(sum(keeper.lost.called for keeper in self.factory.made) - before)
+        self.assertEqual(counts, [ENDED_AT_ONCE, ENDED_AT_ONCE, 5])
 
     async def test_aborted_while_ending(self) -> None:
         """An abort while it ends changes nothing: the end is told once."""
