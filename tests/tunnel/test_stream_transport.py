@@ -131,6 +131,19 @@ class StreamTransportTests(SynchronousTestCase):
         self.assertEqual(len(self.protocol.data), 300_000)
         self.assertEqual([loss.type for loss in self.protocol.losses], [ConnectionDone])
 
+    def test_end_after_the_peers_with_a_queue(self) -> None:
+        """A protocol hears that its connection is closed, also when its last bytes had to wait for credit."""
+        self.receiver.consumes = False
+        self.transport.write(b"x" * 300_000)
+        self.pair.pump()
+        self.stream.end()
+        self.pair.pump()
+        self.assertEqual(self.protocol.losses, [])
+        self.stream.consumed(self.stream.unread_bytes)
+        self.pair.pump()
+        self.assertEqual([loss.type for loss in self.protocol.losses], [ConnectionDone])
+        self.assertEqual((len(self.receiver.data), self.pair.agent.stream_count), (300_000, 0))
+
     def test_push_producer(self) -> None:
         """A push producer is paused when the peer gives no credit and resumed when it does."""
         producer = RecordingProducer()

@@ -124,10 +124,11 @@ class FuzzTests(SynchronousTestCase):
             max_size=40,
         ),
         chunk=st.integers(100, 100_000),
+        high_water=st.sampled_from([1000, Limits().high_water_bytes]),
     )
-    def test_two_connections_agree(self, steps: list[tuple[str, bool, int, int]], chunk: int) -> None:
+    def test_two_connections_agree(self, steps: list[tuple[str, bool, int, int]], chunk: int, high_water: int) -> None:
         """Whatever two of our own ends do to each other, neither ever calls it a breach."""
-        pair = Pair(chunk, Limits(max_streams=12), consumes=False)
+        pair = Pair(chunk, Limits(max_streams=12, high_water_bytes=high_water), consumes=False)
         for action, by_agent, index, size in steps:
             end = pair.agent if by_agent else pair.edge
             receivers = [*end.receivers, *end_receivers(end)]

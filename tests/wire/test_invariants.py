@@ -8,6 +8,7 @@ from tests.wire.pair import End
 from warp_twisted.wire.errors import TunnelClosed
 from warp_twisted.wire.frames import INITIAL_WINDOW_BYTES, Role
 from warp_twisted.wire.invariants import check_connection, check_stream
+from warp_twisted.wire.limits import Limits
 from warp_twisted.wire.states import StreamState
 from warp_twisted.wire.streams import NO_CREDIT, Stream
 
@@ -16,7 +17,7 @@ class InvariantTests(SynchronousTestCase):
     """A connection that is sound passes; each thing that is spoilt is named."""
 
     def setUp(self) -> None:
-        self.end = End(Role.SERVER)
+        self.end = End(Role.SERVER, Limits(high_water_bytes=2**20))
         self.stream, _ = self.end.open(b"hello")
         self.queueing, _ = self.end.open(b"x" * (INITIAL_WINDOW_BYTES + 10))
 
@@ -43,10 +44,23 @@ class InvariantTests(SynchronousTestCase):
         self.assert_named(lambda stream: setattr(stream, "is_acknowledged", True), "1 streams are not acknowledged")
 
     def test_queue_beside_credit(self) -> None:
-        """A queue that waits although there is credit is found."""
+        """A queue that waits although there is credit, and not for a turn, is found."""
         self.queueing.credit = 1
-        with self.assertRaisesRegex(AssertionError, "queues only without credit"):
+        with self.assertRaisesRegex(AssertionError, "queues with 1 of credit"):
             check_stream(self.queueing)
+        self.queueing._outbox.wait(self.queueing, is_preferred=True)
+        check_stream(self.queueing)
+
+    def test_turns(self) -> None:
+        """A stream that has two turns, or is known to wait and does not, is found."""
+        outbox = self.queueing._outbox
+        outbox.wait(self.queueing, is_preferred=True)
+        outbox._round.append(self.queueing)
+        with self.assertRaisesRegex(AssertionError, "nobody has two turns"):
+            check_connection(self.end.connection)
+        outbox._round.clear()
+        with self.assertRaisesRegex(AssertionError, "open streams wait for turns"):
+            check_connection(self.end.connection)
 
     def test_lost_connection(self) -> None:
         """A lost connection is sound when it holds nothing."""

@@ -394,7 +394,6 @@ class TunnelProtocol(Protocol):
 
     def _say_goodbye(self, code: int) -> None:
         """Send what is queued and the reason, and close the transport."""
-        self._connection.go_away(code)
         transport = self.transport
         if transport is None:
             return
@@ -402,7 +401,7 @@ class TunnelProtocol(Protocol):
         if self._is_paused:
             transport.abortConnection()  # type: ignore[attr-defined]
         else:
-            transport.write(self._connection.data_to_send())
+            transport.write(self._connection.last_data_to_send(code))
             transport.loseConnection()
 
     def _control_ended(self, error: WireError) -> None:

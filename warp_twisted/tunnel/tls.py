@@ -50,6 +50,9 @@ RECORDS_PER_SILENT = 16
 # Offered to the socket at once. Twisted's 128 KiB would cut a bulk read's records, and send their end by the slow way.
 SEND_BYTES = 1024 * 1024
 
+# The kernel takes no more while it holds so many that it has not sent yet: what it holds can no longer be overtaken.
+# Its own limit is some megabytes, a hundred milliseconds and more of a path with 200 Mbit/s.
+KERNEL_BYTES = 128 * 1024
 HIGH_WATER_BYTES = 64 * 1024  # left in the transport's buffer before the protocol above is paused; Twisted's own size
 
 
@@ -225,6 +228,8 @@ class TlsProtocol(Protocol):
     def connectionMade(self) -> None:
         if isinstance(self._below.getHost(), IPv4Address | IPv6Address):
             self._below.setTcpNoDelay(True)  # bytes are joined already; Nagle would only hold them back
+            if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+                self._below.getHandle().setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, KERNEL_BYTES)
         self._below.SEND_LIMIT = SEND_BYTES
         self._below.registerProducer(self, False)
         self._set_deadline(self._silence_seconds or self._handshake_seconds, self._timed_out)

@@ -172,12 +172,19 @@ class Connection:
 
     def data_to_send(self) -> bytes:
         """
-        Return every queued frame joined, and forget them; empty if there is nothing to send.
+        Return queued frames joined, and forget them; empty if there is nothing to send.
 
-        Call it only when the transport takes bytes: each call makes room, and paused writers go on.
+        Not more than `Limits.high_water_bytes` of what waits for its turn; then `wake` is called again. Call it only
+        when the transport takes bytes: each call makes room, and paused writers go on.
         """
         self._replies = 0
         return self._outbox.take()
+
+    def last_data_to_send(self, code: int) -> bytes:
+        """Return everything that may still be sent, and a go-away frame; the transport is closed after it."""
+        data = self._outbox.take_all()
+        self.go_away(code)
+        return data + self._outbox.take()
 
     def open_stream(self, receiver: StreamReceiver, data: bytes = b"") -> Stream:
         """

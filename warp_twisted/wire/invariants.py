@@ -29,10 +29,11 @@ def check_connection(connection: Connection) -> None:
         outbox.queued == sum(stream.queued_bytes for stream in streams),
         f"{outbox.queued} bytes wait in the streams' queues",
     )
-    _hold(
-        all(stream in streams and stream.is_blocked for stream in outbox.waiting if isinstance(stream, Stream)),
-        "who waits for room is an open stream whose writer was told to stop",
-    )
+    waiting = list(outbox._round)
+    _hold(len(waiting) == len(set(waiting)), "nobody has two turns in a round")
+    _hold(outbox._spent.keys() <= set(waiting) and outbox._spent.keys() <= set(streams), "open streams wait for turns")
+    _hold(set(outbox._preferred) == outbox._are_preferred, "the preferred are known")
+    _hold(bool(waiting) is not bool(outbox.direct_limit), "who waits is not overtaken")
     peers = sum(stream.id & 1 == connection._peer_parity for stream in streams)
     _hold(connection._peer_streams == peers, f"the peer has {peers} streams, not {connection._peer_streams}")
     own = sum(stream.id & 1 != connection._peer_parity and not stream.is_acknowledged for stream in streams)
@@ -59,15 +60,17 @@ def check_stream(stream: Stream) -> None:
     queue = stream._queue or ()
     _hold((stream.credit != NO_CREDIT) is state.can_send, f"{stream} has credit {stream.credit}")
     _hold((stream.receive_credit != NO_CREDIT) is state.can_receive, f"{stream} receives with {stream.receive_credit}")
-    _hold(stream.queued_bytes == sum(map(len, queue)), f"{stream} has {stream.queued_bytes} bytes in its queue")
-    _hold(not queue or stream.credit == 0, f"{stream} queues only without credit; it has {stream.credit}")
+    queued = sum(len(payload) for _, payload in queue)
+    _hold(stream.queued_bytes == queued, f"{stream} has {stream.queued_bytes} bytes in its queue")
+    waits = stream._outbox.is_waiting(stream)
+    _hold(not queue or stream.credit == 0 or waits, f"{stream} queues with {stream.credit} of credit, and its turn")
+    _hold(not queue or stream.is_blocked, f"{stream} told its writer to stop")
     _hold(not queue or state.can_send, f"{stream} has a queue that can still be sent")
     _hold(bool(queue) or state.can_write or not state.can_send, f"{stream} has no end to send without a queue")
     _hold(not state.can_receive or stream.unread_bytes >= 0, f"{stream} delivered what it counts as consumed")
     _hold(stream.window >= INITIAL_WINDOW_BYTES, f"{stream} has a window of {stream.window}")
     if stream.is_blocked and state.can_write:
-        waits_for_room = stream in stream._outbox.waiting
-        _hold(waits_for_room or stream.credit == 0, f"{stream} waits for credit or for room")
+        _hold(bool(queue) or stream.credit == 0, f"{stream} waits for its turn or for credit")
 
 
 def _hold(condition: bool, sentence: str) -> None:

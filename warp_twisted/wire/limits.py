@@ -24,7 +24,7 @@ class Limits:
         what a reader that suddenly stands still costs; the default keeps that, edge and agent together, below 2 MiB.
     :ivar max_growth_bytes: growth of all receive windows of the connection together.
     :ivar max_frame_bytes: the largest DATA frame accepted, for streams that are no longer known too.
-    :ivar high_water_bytes: unsent bytes from which on every `write` returns False.
+    :ivar high_water_bytes: unsent bytes from which on what is written waits for its turn among the streams.
     :ivar max_stream_queue_bytes: bytes that may wait for credit on one stream before a further write cuts it.
     :ivar max_queue_bytes: unsent and waiting bytes of the whole connection before a further write cuts its stream.
     :ivar max_pings: own pings without an answer.

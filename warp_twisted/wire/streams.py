@@ -2,7 +2,8 @@
 One stream: what it may still send, what the peer may still send, and who uses it.
 
 `Connection` owns every stream, feeds it the peer's frames and forgets it when it is closed. `write` and `consumed`
-are the hot path: they touch the outbox directly and make no call in the common case. Rules: spec.md §3 and §4.
+are the hot path: they touch the outbox directly and make no call in the common case. What cannot be sent at once waits
+in the stream's own queue, each piece with the flags of the moment at which it was written. Rules: spec.md §3 and §4.
 """
 
 from collections import deque
@@ -17,9 +18,10 @@ from warp_twisted.wire.frames import (
     INITIAL_WINDOW_BYTES,
     MAX_CREDIT,
     RST,
+    SYN,
     WINDOW_UPDATE_WORD,
 )
-from warp_twisted.wire.outbox import Outbox
+from warp_twisted.wire.outbox import PREFERRED_BYTES, Outbox
 from warp_twisted.wire.states import STREAM_TRANSITIONS, StreamEvent, StreamState
 
 NO_CREDIT = -1  # allows nothing, not even a frame of no bytes: the state says that this direction is over
@@ -41,7 +43,7 @@ class StreamReceiver(Protocol):
         """The peer half-closed: no data follows."""
 
     def credit_received(self) -> None:
-        """`Stream.write` had returned False, and now everything queued went out."""
+        """`Stream.write` had returned False, or the stream was ended with a queue, and now everything went out."""
 
     def stream_lost(self, error: WireError) -> None:
         """The peer reset the stream or the tunnel is gone. The last call, made once."""
@@ -90,7 +92,7 @@ class Stream:
     :ivar is_acknowledged: whether the peer acknowledged the stream that we opened.
     :ivar peer_heard: set when the peer says that it received bytes of ours before it sent what follows (spec.md §3);
         whoever wants to know whether that is so of its own bytes sets it to False before it writes them.
-    :ivar flags: what the next frame carries.
+    :ivar flags: what the frame with the bytes that are written next carries.
     :ivar mark: ACK if the peer asked to hear the same of us, else 0.
     """
 
@@ -132,7 +134,7 @@ class Stream:
         self._is_blocked = False
         self._owed = 0
         self._update_at = INITIAL_WINDOW_BYTES // 2
-        self._queue: deque[bytes | memoryview] | None = None
+        self._queue: deque[tuple[int, bytes | memoryview]] | None = None  # flags and payload
         self._queue_limit = queue_limit
         self._queued = 0
 
@@ -151,12 +153,12 @@ class Stream:
 
     @property
     def queued_bytes(self) -> int:
-        """Bytes written that wait for the peer's credit."""
+        """Bytes written that wait for the peer's credit or for their turn among the tunnel's streams."""
         return self._queued
 
     def write(self, data: bytes) -> bool:
         """
-        Send bytes, or queue what is over the peer's credit.
+        Send bytes, or queue them: without the peer's credit, or while others' bytes wait for their turn.
 
         :returns: False if the writer must stop until `credit_received`, also when the credit was just enough. A further
             write is still queued, until the stream's or the connection's limit is reached: then the stream is cut and
@@ -165,21 +167,21 @@ class Stream:
         """
         size = len(data)
         if 0 < size <= self.credit:
-            self.credit = left = self.credit - size
             outbox = self._outbox
-            frames = outbox.frames
-            if not frames:
-                outbox.wake()
-            frames.append(_pack(self.flags, self.id, size))
-            frames.append(data)
-            self.flags = 0
-            outbox.size = waiting = outbox.size + size + HEADER_BYTES
-            if waiting >= outbox.high_water:
-                return self._block()
-            if left:
-                return True
-            self._is_blocked = True
-            return False
+            waiting = outbox.size + size + HEADER_BYTES
+            if waiting < outbox.direct_limit:
+                self.credit = left = self.credit - size
+                frames = outbox.frames
+                if not frames:
+                    outbox.wake()
+                frames.append(_pack(self.flags, self.id, size))
+                frames.append(data)
+                self.flags = 0
+                outbox.size = waiting
+                if left:
+                    return True
+                self._is_blocked = True
+                return False
         return self._write_slowly(data)
 
     def _write_slowly(self, data: bytes) -> bool:
@@ -189,29 +191,35 @@ class Stream:
             raise StreamEnded(f"stream {self.id} was ended; nothing more can be written")
         if not data:
             return not self._is_blocked
-        if self._queued >= self._queue_limit:
-            self._overflow(f"stream {self.id} was cut: {self._queued} bytes wait for credit")
+        if self._queued - self.credit >= self._queue_limit:
+            self._overflow(f"stream {self.id} was cut: {self._queued - self.credit} bytes wait for credit")
             return False
+        outbox = self._outbox
         if self._queue is None:
             self._queue = deque()
-        self._queue.append(data)
+        if self.flags & SYN and outbox.size >= outbox.direct_limit:
+            self.announce()  # whatever becomes of the queue, the peer must have heard of the stream
+        self._queue.append((self.flags, data))
+        self.flags = 0
         self._queued += len(data)
-        self._outbox.queued += len(data)
-        self._drain()
-        if self._queued or self._outbox.size >= self._outbox.high_water:
-            return self._block()
-        self._is_blocked = not self.credit
-        return not self._is_blocked
-
-    def _block(self) -> bool:
-        outbox = self._outbox
+        outbox.queued += len(data)
         if outbox.size + outbox.queued > outbox.limit:
             self._overflow(f"stream {self.id} was cut: the tunnel holds {outbox.size + outbox.queued} unsent bytes")
             return False
-        self._is_blocked = True
-        if not self._queued:
-            outbox.waiting[self] = None
-        return False
+        self._send_queued(is_preferred=self._queued <= PREFERRED_BYTES)
+        self._is_blocked = bool(self._queued) or not self.credit
+        return not self._is_blocked
+
+    def _send_queued(self, *, is_preferred: bool) -> None:
+        """Send what there is credit for, or wait for a turn where others wait already."""
+        outbox = self._outbox
+        room = outbox.direct_limit - outbox.size
+        if room > 0 and self.credit:
+            if not outbox.frames:
+                outbox.wake()
+            self.take_turn(room)
+        if self._queued and self.credit:
+            outbox.wait(self, is_preferred=is_preferred)
 
     def _overflow(self, reason: str) -> None:
         receiver = self.receiver
@@ -223,6 +231,7 @@ class Stream:
         if not self.state.can_write:
             return
         if self._queued:
+            self._is_blocked = True
             self._advance(StreamEvent.LOCAL_END_QUEUED)
         else:
             self._send_end()
@@ -272,8 +281,12 @@ class Stream:
 
     def _grant(self, credit: int) -> None:
         self.receive_credit += credit
-        self._outbox.put(_pack(WINDOW_UPDATE_WORD | self.flags, self.id, credit))
-        self.flags = 0
+        flags = self.flags
+        if self._queue:
+            flags = 0  # an ACK must not overtake bytes that were written before it was due (spec.md §7)
+        else:
+            self.flags = 0
+        self._outbox.put(_pack(WINDOW_UPDATE_WORD | flags, self.id, credit))
 
     def announce(self) -> None:
         """Send SYN or ACK in a frame of its own, unless a frame has carried it."""
@@ -293,43 +306,44 @@ class Stream:
         if self.credit > MAX_CREDIT:
             raise WindowOverflow(f"stream {self.id}: {self.credit} bytes of credit are too many")
         if self._queued:
-            self._drain()
-        if self._is_blocked and not self._queued:
-            if self._outbox.size < self._outbox.high_water:
-                self.room_made()
-            else:
-                self._outbox.waiting[self] = None
+            self._send_queued(is_preferred=False)
+        self.turn_taken()
 
-    def room_made(self) -> None:
-        """Tell the receiver that it may write again, unless bytes wait for credit or the next ones would."""
-        if self._is_blocked and not self._queued and self.credit:
-            self._is_blocked = False
-            self.receiver.credit_received()
-
-    def _drain(self) -> None:
+    def take_turn(self, most: int) -> int:
+        """Put the next queued bytes into the outbox, as far as there is credit; see `outbox.Writer`."""
         queue = self._queue
         outbox = self._outbox
-        while queue and self.credit > 0:
-            piece = queue.popleft()
+        taken = 0
+        while queue and taken < most and self.credit > 0:
+            flags, piece = queue.popleft()
             size = len(piece)
-            if size > self.credit:
+            room = min(self.credit, most - taken)
+            if size > room:
                 view = memoryview(piece)
-                queue.appendleft(view[self.credit :])
-                piece = view[: self.credit]
-                size = self.credit
+                queue.appendleft((0, view[room:]))
+                piece = view[:room]
+                size = room
+            taken += size
             self.credit -= size
-            self._queued -= size
-            outbox.queued -= size
-            if not outbox.frames:
-                outbox.wake()
-            outbox.frames.append(_pack(self.flags, self.id, size))
+            outbox.frames.append(_pack(flags, self.id, size))
             outbox.frames.append(piece)
             outbox.size += size + HEADER_BYTES
-            self.flags = 0
-        if not self._queued:
+        self._queued -= taken
+        outbox.queued -= taken
+        if taken and not self._queued:
             self._queue = None
-            if self.state.can_send and not self.state.can_write:
+            if not self.state.can_write:
                 self._send_end()
+        return taken
+
+    def turn_taken(self) -> None:
+        """Tell the receiver that it may write again, unless bytes wait or the next ones would wait for credit."""
+        if self._is_blocked and not self._queued and self.credit:
+            self._is_blocked = False
+            receiver = self.receiver
+            if self.state is StreamState.CLOSED:
+                self.receiver = DISCARD
+            receiver.credit_received()
 
     def peer_ended(self) -> None:
         """Note the peer's FIN."""
@@ -354,11 +368,12 @@ class Stream:
         if not state.can_receive:
             self.receive_credit = NO_CREDIT
         if state is StreamState.CLOSED:
-            self.receiver = DISCARD
+            if event is not StreamEvent.LOCAL_END or not self._is_blocked:  # else `turn_taken` has still to tell it
+                self.receiver = DISCARD
             self._outbox.queued -= self._queued
             self._queued = 0
             self._queue = None
-            self._outbox.waiting.pop(self, None)
+            self._outbox.leave(self)
             self._owner.stream_closed(self)
 
 

@@ -1,4 +1,7 @@
-"""What one agent sends costs the others no time that they notice: floods of small frames beside a tunnel that works."""
+"""
+What one agent sends costs the others no time that they notice: floods of small frames beside a tunnel that works, and
+what one stream sends costs the others of its tunnel none: requests beside hundreds of uploads.
+"""
 
 import signal
 import sys
@@ -16,10 +19,14 @@ from tests.system.tunnel.authority import Authority
 from tests.system.tunnel.loopback import listen, port_of, turn, until
 from warp_twisted.testing import RecordingDelegate, RecordingReceiver
 from warp_twisted.tunnel import TunnelListener, TunnelProtocol, Turn, agent_context, dial, edge_context
+from warp_twisted.wire.errors import WireError
 from warp_twisted.wire.frames import FrameType, GoAwayCode, encode_header
-from warp_twisted.wire.preamble import OpeningCode, encode_opening
+from warp_twisted.wire.preamble import Opening, OpeningCode, encode_opening
 from warp_twisted.wire.streams import Stream
 
+BULK_STREAMS = 200
+PIECE = bytes(64 * 1024)
+AHEAD_BYTES = 3 * 1024 * 1024  # that may be between two ends on loopback; what the uploads have written is 12 MiB
 ROOT = Path(__file__).resolve().parents[3]
 EXCHANGES = 150
 TURN_SECONDS = 0.025  # of computing; without turns a read of small frames alone takes as long
@@ -139,3 +146,109 @@ class FairnessTests(TestCase):
         await self.assert_served(encode_header(FrameType.PING, 2, 0, 7))
         codes = {tunnel.outcome.code for tunnel in self.edge.opened if tunnel.outcome is not None}
         self.assertIn(GoAwayCode.FLOOD, codes)
+
+
+class Bulk:
+    """Writes to a stream as much as it takes, and counts what arrives on it."""
+
+    arrived = 0  # on all streams
+
+    def __init__(self) -> None:
+        self.stream: Stream | None = None
+
+    def opening_received(self, opening: Opening) -> None:
+        """It takes what is written."""
+
+    def write(self) -> None:
+        """Write until told to stop."""
+        while self.stream is not None and self.stream.write(PIECE):
+            pass
+
+    def data_received(self, data: bytes) -> None:
+        """Count, and return credit."""
+        Bulk.arrived += len(data)
+        if self.stream is not None:
+            self.stream.consumed(len(data))
+
+    def end_received(self) -> None:
+        """It goes on until the tunnel ends."""
+
+    def credit_received(self) -> None:
+        """Go on."""
+        self.write()
+
+    def stream_lost(self, error: WireError) -> None:
+        """The test is over."""
+        self.stream = None
+
+
+class StreamFairnessTests(TestCase):
+    """One tunnel over TLS on loopback, with many streams that write as much as they can."""
+
+    timeout = 60
+
+    async def measure(self, *, upwards: bool) -> list[int]:
+        """Return how many bytes of the others arrived between each small message's departure and arrival."""
+        directory = Path(self.mktemp()).absolute()
+        directory.mkdir()
+        authority = Authority(directory)
+        server, client = authority.leaf("edge1.example.org", is_server=True), authority.leaf("agent")
+        shared = Turn(reactor)
+        edge, agent = RecordingDelegate(), RecordingDelegate()
+        listener = TunnelListener(
+            context=edge_context(root_pem=authority.root_pem, chain_file=server.chain_file, key_file=server.key_file),
+            delegate=edge,
+            reactor=reactor,
+            turn=shared,
+        )
+        port = listen(listener)
+        self.addCleanup(port.stopListening)
+        tunnel = await dial(
+            HostnameEndpoint(reactor, "127.0.0.1", port_of(port)),
+            "edge1.example.org",
+            context=agent_context(root_pem=authority.root_pem, chain_file=client.chain_file, key_file=client.key_file),
+            delegate=agent,
+            reactor=reactor,
+            turn=shared,
+        )
+        await until(lambda: edge.opened)
+        ends: list[tuple[Bulk, Bulk]] = []
+        for index in range(BULK_STREAMS):
+            mine = Bulk()
+            mine.stream = edge.opened[0].open_route(1, mine)
+            await until(lambda index=index: len(agent.streams) > index)  # type: ignore[misc]
+            theirs = Bulk()
+            theirs.stream = agent.streams[index][0]
+            theirs.stream.receiver = theirs
+            theirs.stream.write(encode_opening(OpeningCode.OPENED))
+            ends.append((mine, theirs))
+        receiver = RecordingReceiver()
+        receiver.stream = edge.opened[0].open_route(1, receiver)
+        await until(lambda: len(agent.streams) > BULK_STREAMS)
+        other, heard = agent.streams[-1][0], agent.receivers[-1]
+        other.write(encode_opening(OpeningCode.OPENED))
+        await until(lambda: receiver.openings)
+        sender, taker = (receiver.stream, heard) if upwards else (other, receiver)
+        Bulk.arrived = 0
+        for mine, theirs in ends:
+            (mine if upwards else theirs).write()
+        between = []
+        for number in range(1, 21):
+            at = Bulk.arrived
+            await until(lambda at=at: Bulk.arrived > at + 1_000_000)  # type: ignore[misc]
+            at = Bulk.arrived
+            sender.write(b"x" * 100)
+            await until(lambda number=number: len(taker.data) == 100 * number)  # type: ignore[misc]
+            between.append(Bulk.arrived - at)
+        tunnel.close()
+        for each in [tunnel, *edge.opened]:
+            await each.disconnected()
+        return between
+
+    async def test_uploads(self) -> None:
+        """From edge to agent, a small message overtakes what the others have written and not yet sent."""
+        self.assertLess(max(await self.measure(upwards=True)), AHEAD_BYTES)
+
+    async def test_downloads(self) -> None:
+        """And from agent to edge."""
+        self.assertLess(max(await self.measure(upwards=False)), AHEAD_BYTES)

@@ -4,7 +4,7 @@ import ctypes
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from socket import SO_SNDBUF, SOL_SOCKET
+from socket import IPPROTO_TCP, SO_SNDBUF, SOL_SOCKET, TCP_NOTSENT_LOWAT
 from time import thread_time
 
 from twisted.internet.defer import Deferred
@@ -21,7 +21,14 @@ from tests.system.tunnel.authority import Authority
 from tests.system.tunnel.loopback import endpoint_of, serve, turn, until
 from warp_twisted.errors import WarpError
 from warp_twisted.tunnel.contexts import agent_context, edge_context
-from warp_twisted.tunnel.tls import BULK_READ_BYTES, HIGH_WATER_BYTES, RECORD_BYTES, RECORDS_AT_ONCE, TlsProtocol
+from warp_twisted.tunnel.tls import (
+    BULK_READ_BYTES,
+    HIGH_WATER_BYTES,
+    KERNEL_BYTES,
+    RECORD_BYTES,
+    RECORDS_AT_ONCE,
+    TlsProtocol,
+)
 
 
 @implementer(IPushProducer)
@@ -140,6 +147,8 @@ class TlsTests(TestCase):
         self.assertIn("agent1", str(self.server_tls.peer_certificate))
         self.assertEqual(self.client_tls.getPeer(), self.server_tls.getHost())
         self.assertTrue(self.client_tls._below.getTcpNoDelay())
+        kept = self.client_tls._below.getHandle().getsockopt(IPPROTO_TCP, TCP_NOTSENT_LOWAT)
+        self.assertEqual(kept, KERNEL_BYTES)
         self.assertEqual(self.failures, [])
         await self.close()
 
