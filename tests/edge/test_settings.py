@@ -84,6 +84,10 @@ log: {format: json, access: "-"}
             ({"limits": {"tunnel": 1}}, "limits.tunnel: unknown key; did you mean tunnels?"),
             ({"timeouts": {"lease": 1}}, "timeouts.lease: expected a number from 3 to 3600, got 1"),
             (
+                {"timeouts": {"ping": 30}},
+                "timeouts.silence: expected more than ping, which is 30 s, got 30",
+            ),
+            (
                 {"timeouts": {"idle": "75s"}},
                 "timeouts.idle: expected a number above 0, at most 86400, got '75s'; write 75",
             ),

@@ -18,3 +18,11 @@ class TunnelLimitsTests(SynchronousTestCase):
         times = TunnelTimes()
         self.assertEqual((times.ping_seconds, times.silence_seconds, times.preamble_seconds), (20.0, 30.0, 10.0))
         self.assertEqual((times.ping_jitter, times.empty_frames_per_second), (0.1, 100.0))
+
+    def test_stated(self) -> None:
+        """What the edge states replaces the defaults; who states one of the two is not taken at half its word."""
+        times = TunnelTimes(preamble_seconds=1.0)
+        stated = TunnelTimes(preamble_seconds=1.0, ping_seconds=2.0, silence_seconds=3.0)
+        self.assertEqual(times.stated(2.0, 3.0), stated)
+        for ping, silence in ((None, None), (2.0, None), (None, 3.0)):
+            self.assertIs(times.stated(ping, silence), times)

@@ -353,6 +353,16 @@ class EndTests(TunnelTestCase):
         self.pair.clock.advance(1.5)
         self.assert_ended(self.pair.edge, GoAwayCode.TIMED_OUT, TunnelSilent, "the peer was silent for 30 seconds")
 
+    def test_other_times(self) -> None:
+        """Times that the edge states hold at once, also if the next look was far away."""
+        self.pair.edge.follow(TunnelTimes(ping_seconds=2.0, silence_seconds=4.0, ping_jitter=0.0))
+        self.pair.clock.pump([0.1] * 19)
+        self.assertEqual(self.edge.losses, [])
+        self.pair.clock.pump([0.1] * 23)
+        self.assert_ended(self.pair.edge, GoAwayCode.TIMED_OUT, TunnelSilent, "the peer was silent for 4 seconds")
+        self.pair.edge.follow(TunnelTimes())
+        self.assertNotIn(self.pair.edge, self.pair.edge._turn.watch)
+
     def test_pings_keep_it(self) -> None:
         """Two ends that answer each other's pings stay, and know the round trip."""
         for _ in range(200):

@@ -85,6 +85,8 @@ class MessageTests(SynchronousTestCase):
             b'{"type":"renewed","chain_pem":7}',
             b'{"type":"origin_health","route_id":-1,"healthy":true}',
             b'{"type":"drain","deadline_seconds":-1}',
+            b'{"type":"accepted","edge":"e","tunnel_id":"t","ping_seconds":0.001,"silence_seconds":30}',
+            b'{"type":"accepted","edge":"e","tunnel_id":"t","ping_seconds":20,"silence_seconds":20}',
             b'{"type":"renewed","chain_pem":"' + b"x" * 70_000 + b'"}',
             b"[" * 100_000,
         ):

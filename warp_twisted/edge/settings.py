@@ -126,10 +126,16 @@ class Timeouts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     upgraded: Seconds = 3600
     idle_stream: Seconds = 55
     suspicion: Annotated[float, msgspec.Meta(ge=0.5, le=3600)] = 2  # a tunnel that is silent although it was asked
+    ping: Annotated[float, msgspec.Meta(ge=1, le=3600)] = 20  # of both ends of a tunnel; agents are told
+    silence: Annotated[float, msgspec.Meta(ge=2, le=86400)] = 30
     drain: Seconds = 30
     hello: Seconds = 10  # from a tunnel's TCP accept to its hello
     lease: Annotated[float, msgspec.Meta(ge=3, le=3600)] = 30
     settle: Annotated[float, msgspec.Meta(ge=0, le=300)] = 5
+
+    def __post_init__(self) -> None:
+        if self.silence <= self.ping:
+            raise ValueError(f"silence: expected more than ping, which is {self.ping:g} s, got {self.silence:g}")
 
 
 class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -2,7 +2,7 @@
 What a tunnel may hold on either side, and how long it waits.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from warp_twisted.wire.limits import Limits
 
@@ -27,3 +27,9 @@ class TunnelTimes:
     silence_seconds: float = 30.0
     preamble_seconds: float = 10.0
     empty_frames_per_second: float = 100.0
+
+    def stated(self, ping_seconds: float | None, silence_seconds: float | None) -> "TunnelTimes":
+        """Return these times with those that the edge stated, if it did: a release that states one states both."""
+        if ping_seconds is None or silence_seconds is None:
+            return self
+        return replace(self, ping_seconds=ping_seconds, silence_seconds=silence_seconds)

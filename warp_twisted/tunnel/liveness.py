@@ -22,12 +22,16 @@ class Liveness:
     __slots__ = ("_measured_at", "_ping_after", "_pinged_at", "_times", "heard_at", "round_trip_seconds")
 
     def __init__(self, times: TunnelTimes) -> None:
-        self._times = times
-        self._ping_after = times.ping_seconds * (1 - times.ping_jitter * random())  # noqa: S311  # no secret
+        self.follow(times)
         self._measured_at = float("-inf")
         self._pinged_at: dict[int, tuple[float, Callable[[], None] | None]] = {}
         self.heard_at = 0.0
         self.round_trip_seconds: float | None = None
+
+    def follow(self, times: TunnelTimes) -> None:
+        """Use other times from now on."""
+        self._times = times
+        self._ping_after = times.ping_seconds * (1 - times.ping_jitter * random())  # noqa: S311  # no secret
 
     def silent_seconds(self, now: float) -> float | None:
         """Return for how long the peer was silent, if that is too long; else None."""

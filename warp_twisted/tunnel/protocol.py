@@ -83,6 +83,7 @@ class TunnelProtocol(Protocol):
     :param delegate: who uses the tunnel.
     :param clock: the reactor.
     :param turn: shared by all tunnels of the process.
+    :ivar times: how long it waits; `follow` changes them.
     :ivar state: see `tunnel.states`.
     :ivar outcome: how the tunnel ended, or None.
     """
@@ -103,7 +104,7 @@ class TunnelProtocol(Protocol):
         self._delegate = delegate
         self._clock = clock
         self._turn = turn
-        self._times = times or TunnelTimes()
+        self.times = times or TunnelTimes()
         self._connection = Connection(
             role,
             limits or (AGENT_LIMITS if role is Role.CLIENT else EDGE_LIMITS),
@@ -118,7 +119,7 @@ class TunnelProtocol(Protocol):
         self.outcome: Outcome | None = None
         self._is_paused = False  # the transport takes no bytes for now
         self._is_waking = False  # `_flush` is going to be called at the end of this turn
-        self._liveness = Liveness(self._times)
+        self._liveness = Liveness(self.times)
         self._refilled_at = 0.0
         self._deadline_call: IDelayedCall | None = None
         self._openings = Openings(clock, lambda *opened: delegate.stream_opened(self, *opened), self._not_opened)
@@ -187,6 +188,13 @@ class TunnelProtocol(Protocol):
         if self.outcome is None:
             self._control.send(message)
 
+    def follow(self, times: TunnelTimes) -> None:
+        """Wait as long as these times say, from now on."""
+        self.times = times
+        self._liveness.follow(times)
+        if self.outcome is None:
+            self._turn.watch.add(self, self._liveness.seconds_until_due(self._clock.seconds()))
+
     def ping(self, answered: Callable[[], None] | None = None, *, again: bool = False) -> None:
         """
         Ask the peer for a sign of life now; nothing happens when the tunnel is over.
@@ -230,7 +238,7 @@ class TunnelProtocol(Protocol):
     def connectionMade(self) -> None:
         self._liveness.heard_at = self._refilled_at = self._clock.seconds()
         self.transport.registerProducer(self, True)  # type: ignore[union-attr]
-        self._turn.watch.add(self, self._times.preamble_seconds)
+        self._turn.watch.add(self, self.times.preamble_seconds)
         if self._role is Role.CLIENT:
             self._control_opened(self._connection.open_stream(DISCARD))
 
@@ -345,7 +353,7 @@ class TunnelProtocol(Protocol):
     def _refill(self) -> int:
         """Return how many frames that carry nothing the peer has a right to since the last time."""
         now = self._clock.seconds()
-        granted = int((now - self._refilled_at) * self._times.empty_frames_per_second)
+        granted = int((now - self._refilled_at) * self.times.empty_frames_per_second)
         if granted:
             self._refilled_at = now
         return granted
@@ -361,13 +369,13 @@ class TunnelProtocol(Protocol):
         if self.state is TunnelState.NEW:
             self.end(silence("the peer opened no control stream"))
             return None
-        self._openings.cut_older(now - self._times.preamble_seconds)
+        self._openings.cut_older(now - self.times.preamble_seconds)
         if self._liveness.is_ping_due(now):
             self.ping(again=True)
             if self.is_over:
                 return None
         seconds = self._liveness.seconds_until_due(now)
-        return seconds if self._role is Role.SERVER else min(seconds, self._times.preamble_seconds)
+        return seconds if self._role is Role.SERVER else min(seconds, self.times.preamble_seconds)
 
     # The end.
 

@@ -20,6 +20,7 @@ MAX_MESSAGE_BYTES = 1024 * 1024
 MAX_ROUTES = 4096
 _LENGTH = Layout(">L")
 MAX_REASON_CHARACTERS = 300  # of a sentence for people, as an edge sends it and as an agent shows it
+INFINITY = float("inf")
 MAX_ASKED = 100  # hostnames at enrollment, at their longest well below the 64 KiB that an edge reads then
 
 Text = Annotated[str, Meta(max_length=1024)]
@@ -79,6 +80,8 @@ class Accepted(Message, frozen=True, tag="accepted"):
     :ivar plain_urls: route id → the URL without TLS, where visitors reach the route at that too.
     :ivar lease_seconds: how long the names stay published if the edge vanishes.
     :ivar edges: `host:port` of the fleet's tunnel listeners, for the agent's other tunnels.
+    :ivar ping_seconds: after how much silence either end of this tunnel pings, and `silence_seconds`: after how much it
+        gives the tunnel up. None if the edge does not say; then the defaults of spec.md §5 hold.
     """
 
     edge: Name
@@ -88,6 +91,12 @@ class Accepted(Message, frozen=True, tag="accepted"):
     plain_urls: dict[RouteId, Text] = {}
     lease_seconds: Annotated[float, Meta(ge=0)] = 30.0
     edges: Annotated[list[Name], Meta(max_length=1024)] = []
+    ping_seconds: Annotated[float, Meta(ge=1, le=86400)] | None = None
+    silence_seconds: Annotated[float, Meta(ge=1, le=86400)] | None = None
+
+    def __post_init__(self) -> None:
+        if (self.silence_seconds or INFINITY) <= (self.ping_seconds or 0.0):
+            raise ValueError("silence_seconds is not above ping_seconds")
 
 
 class Refused(Message, frozen=True, tag="refused"):

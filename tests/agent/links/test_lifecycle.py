@@ -1,8 +1,10 @@
 """Tests of `warp_twisted.agent.links.lifecycle`: the table itself; its effects are tested in `test_link`."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from random import Random
 
+import msgspec
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
@@ -11,7 +13,7 @@ from warp_twisted.agent.links.backoff import Backoff
 from warp_twisted.agent.links.draining import LeftTunnels
 from warp_twisted.agent.links.lifecycle import Lifecycle, LinkCore, new_lifecycle
 from warp_twisted.testing import RecordingDelegate, tunnel_pair
-from warp_twisted.tunnel import TunnelProtocol
+from warp_twisted.tunnel import TunnelProtocol, TunnelTimes
 from warp_twisted.wire.control import Accepted, Hello, Refused
 
 ACCEPTED = Accepted(edge="edge1", tunnel_id="t1")
@@ -52,6 +54,29 @@ class FakeEffects:
     def use_other_slot(self) -> None:
         """Note."""
         self.done.append("slot")
+
+
+class TimesTests(SynchronousTestCase):
+    """How long the agent bears silence."""
+
+    def accepted(self, message: Accepted) -> TunnelTimes:
+        """Be accepted, and return the tunnel's times."""
+        pair = tunnel_pair(agent=RecordingDelegate(), edge=RecordingDelegate())
+        chance = Random(1)
+        left = LeftTunnels(pair.clock, lambda: None)
+        core = LinkCore(effects=FakeEffects(), clock=pair.clock, backoff=Backoff(chance, 0.0), left=left)
+        life = new_lifecycle(core)
+        life.start()
+        life.opened(pair.agent)
+        life.accepted(message)
+        return pair.agent.times
+
+    def test_stated(self) -> None:
+        """It is as the edge states; an edge that states nothing leaves it as it was."""
+        usual = TunnelTimes()
+        self.assertEqual(self.accepted(ACCEPTED), usual)
+        stated = msgspec.structs.replace(ACCEPTED, ping_seconds=5.0, silence_seconds=8.0)
+        self.assertEqual(self.accepted(stated), replace(usual, ping_seconds=5.0, silence_seconds=8.0))
 
 
 class LifecycleTests(SynchronousTestCase):

@@ -12,7 +12,7 @@ from warp_twisted.edge.agents.admission import Admission
 from warp_twisted.names import HostnamePattern
 from warp_twisted.registry.claims import BATCH
 from warp_twisted.registry.given_names import NameGiver
-from warp_twisted.tunnel import TunnelProtocol
+from warp_twisted.tunnel import TunnelProtocol, TunnelTimes
 from warp_twisted.wire.control import Accepted, ControlMessage, Hello, RouteOffer
 from warp_twisted.wire.errors import TunnelClosed
 
@@ -27,6 +27,7 @@ class SilentProtocol:
         self.agent = agent
         self.peer = SimpleNamespace(host="192.0.2.7")
         self.messages: list[ControlMessage] = []
+        self.times = TunnelTimes()
 
     def send_control(self, message: ControlMessage) -> None:
         """Note what the edge says."""

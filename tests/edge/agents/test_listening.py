@@ -17,7 +17,7 @@ from warp_twisted.edge.agents.listening import (
 from warp_twisted.edge.agents.tunnels import EdgeTunnels
 from warp_twisted.edge.errors import EdgeError
 from warp_twisted.edge.settings import CurrentSettings
-from warp_twisted.tunnel import TunnelProtocol
+from warp_twisted.tunnel import TunnelProtocol, TunnelTimes
 from warp_twisted.tunnel.enrollment import Asker
 from warp_twisted.tunnel.errors import TooBusy
 from warp_twisted.wire.control import Enrolled, EnrollRequest, ReturnRequest
@@ -74,8 +74,9 @@ class TunnelPortTests(SynchronousTestCase):
         """The limits are those of the settings, also after they changed."""
         self.port.settings_changed()  # before there is anything that could be limited
         self.port.use(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
-        self.settings.value = make_settings(limits={"handshakes": 7}, timeouts={"hello": 4})
+        self.settings.value = make_settings(limits={"handshakes": 7}, timeouts={"hello": 4, "ping": 5, "silence": 8})
         self.port.settings_changed()
+        self.assertEqual(self.port.factory.times, TunnelTimes(ping_seconds=5, silence_seconds=8))
         self.assertEqual((self.port.factory.max_handshakes, self.port.factory.handshake_seconds), (7, 4))
 
     def test_rate_of_handshakes(self) -> None:

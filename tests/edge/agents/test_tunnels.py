@@ -34,6 +34,7 @@ class RegistrationTests(ControlTestCase):
             (answer.edge, answer.hostnames, answer.urls, answer.lease_seconds, answer.edges),
             ("edge1", {0: "app.warp.example"}, {0: "https://app.warp.example"}, 30.0, ["192.0.2.1:7844"]),
         )
+        self.assertEqual((answer.ping_seconds, answer.silence_seconds), (20.0, 30.0))
         self.assertEqual(answer.plain_urls, {0: "http://app.warp.example"})
         self.assertIn(answer.tunnel_id, self.control.tunnels.registrations.by_id)
 

@@ -211,6 +211,8 @@ def _make_machine() -> Callable[[LinkCore], Lifecycle]:
         core.backoff.succeeded()
         core.is_up = True
         core.left.finish_moved()
+        if core.tunnel is not None:
+            core.tunnel.follow(core.tunnel.times.stated(message.ping_seconds, message.silence_seconds))
         core.effects.link_up(message)
 
     @pep614(registering.upon(Lifecycle.refused).to(stopped))

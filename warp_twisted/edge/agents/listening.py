@@ -20,7 +20,7 @@ from warp_twisted.edge.errors import EdgeError
 from warp_twisted.edge.routes.limits import network_of, plain_address
 from warp_twisted.edge.settings import EdgeSettings
 from warp_twisted.errors import WarpError
-from warp_twisted.tunnel import Turn
+from warp_twisted.tunnel import TunnelTimes, Turn
 from warp_twisted.tunnel.contexts import ENROLL_PROTOCOL
 from warp_twisted.tunnel.endpoints import TunnelListener
 from warp_twisted.tunnel.enrollment import Asker, Enroll, EnrollmentServer
@@ -197,6 +197,9 @@ class TunnelPort:
             settings = self._settings()
             self._factory.max_handshakes = settings.limits.handshakes
             self._factory.handshake_seconds = settings.timeouts.hello
+            self._factory.times = TunnelTimes(
+                ping_seconds=settings.timeouts.ping, silence_seconds=settings.timeouts.silence
+            )
             self._factory.limits = replace(EDGE_LIMITS, max_streams=settings.limits.streams_per_tunnel)
 
     async def _let_in(self, request: EnrollRequest | ReturnRequest, asker: Asker) -> Enrolled | EnrollRefused:

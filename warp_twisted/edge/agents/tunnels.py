@@ -350,6 +350,8 @@ class EdgeTunnels:
                 plain_urls={route: found[1] for route, found in urls.items() if len(found) > 1},
                 lease_seconds=self._claims.ttl_seconds,
                 edges=self._edges(),
+                ping_seconds=tunnel.protocol.times.ping_seconds,
+                silence_seconds=tunnel.protocol.times.silence_seconds,
             )
         )
 
