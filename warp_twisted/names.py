@@ -61,7 +61,7 @@ def _why_no_label(text: str, label: str) -> str:
         return "write it without the port"
     if not label:
         return "there is nothing between two dots"
-    return f"{label!r} must be 1 to 63 letters, digits or inner hyphens"
+    return f"{label!r} must be 1 to 63 letters, digits, underscores or inner hyphens"
 
 
 @dataclass(frozen=True, slots=True)

@@ -316,8 +316,7 @@ class AgentService(Service):
 
     def _accepted(self, message: control.Accepted) -> None:
         if message.edges:
-            self._edges.seen = read_addresses(message.edges)
-            self._credentials.remember_edges(message.edges).addErrback(self._not_remembered)
+            self._credentials.remember_edges(self._edges.told(message.edges)).addErrback(self._not_remembered)
         self._hostnames = dict(message.hostnames)
         services = {route.offer.id: route.offer.service for route in self.routes.offered}
         urls, plain = (
@@ -358,12 +357,9 @@ class AgentService(Service):
 
 def edges_of(settings: AgentSettings, identity: Identity) -> Edges:
     """Return where the edges are, by what the agent was told and what it remembers."""
-    return Edges(
-        fixed=settings.edges,
-        zone=settings.zone,
-        seen=read_addresses(identity.seen_edges),
-        enrolled=read_addresses(identity.edges),
-    )
+    edges = Edges(fixed=settings.edges, zone=settings.zone, enrolled=read_addresses(identity.edges))
+    edges.told(identity.seen_edges)
+    return edges
 
 
 def _ignore(event: Event) -> None:

@@ -99,6 +99,7 @@ class StateTests(StateTestCase):
             self.assertRaises(NotEnrolled, self.state.load)
         for name, content in whole.items():
             (self.path / name).write_bytes(content)
+            (self.path / name).chmod(0o600)
         self.assertEqual(self.state.load(), first)
 
     def test_damaged(self) -> None:
@@ -121,6 +122,48 @@ class StateTests(StateTestCase):
             self.assertIn("enroll again", str(error), name)
             (self.path / name).write_bytes(whole[name])
         self.state.load()
+
+    def test_directory_of_others(self) -> None:
+        """A directory that others may write to, or that is another user's, is refused with what to do."""
+        self.state.close()
+        for mode in (0o770, 0o707, 0o1777):
+            self.path.chmod(mode)
+            error = self.assertRaises(StateBroken, StateDirectory, self.path)
+            self.assertIn(f"(mode {mode:04o}); if nobody has: chmod 0700 {self.path}", str(error))
+        self.path.chmod(0o755)
+        self.open().close()
+        self.patch(os, "geteuid", lambda: os.getuid() + 1)
+        error = self.assertRaises(StateBroken, StateDirectory, self.path)
+        self.assertIn(f"belongs to user {os.getuid()}, and this agent runs as user {os.getuid() + 1}", str(error))
+
+    def test_key_of_others(self) -> None:
+        """A key that others may read is refused with what to do."""
+        identity = self.store()
+        self.state.key_file.chmod(0o640)
+        self.assertIn("chmod 0600", str(self.assertRaises(StateBroken, self.state.load)))
+        self.state.key_file.chmod(0o600)
+        self.assertEqual(self.state.load(), identity)
+
+    def test_links(self) -> None:
+        """No link is followed, neither to read nor to write; what a crash has left is written over."""
+        identity = self.store()
+        victim = Path(self.mktemp()).absolute()
+        victim.write_text("precious")
+        (self.path / ".agent.json.new").symlink_to(victim)
+        self.state.store_edges(with_edges(identity, ["c:3"]))
+        self.assertEqual((self.state.load().seen_edges, victim.read_text()), (("c:3",), "precious"))
+        for name in ("agent.json", "root.pem", "chain.pem"):
+            path = self.path / name
+            target = path.rename(victim.with_name(name))
+            path.symlink_to(target)
+            self.assertIn(f"{name} is a link", str(self.assertRaises(StateBroken, self.state.load)))
+            path.unlink()
+            target.rename(path)
+        self.state.close()
+        (self.path / "lock").unlink()
+        (self.path / "lock").symlink_to(victim.with_name("elsewhere"))
+        self.assertRaises(StateBroken, StateDirectory, self.path)
+        self.assertFalse(victim.with_name("elsewhere").exists())
 
     def test_renew(self) -> None:
         """A new certificate for the same key and agent replaces the old; another's is refused."""

@@ -3,13 +3,18 @@
 from collections import Counter
 from collections.abc import Sequence
 from random import Random
+from typing import cast
 
+from hypothesis import given
+from hypothesis import strategies as st
 from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.error import InvalidAddressError
+from twisted.logger import ILogObserver, globalLogPublisher
 from twisted.names.dns import SRV, Record_SRV, RRHeader
 from twisted.names.error import DNSNameError, DNSQueryTimeoutError, DNSServerError
 from twisted.trial.unittest import SynchronousTestCase
 
-from warp_twisted.agent.edge_address import EdgeAddress
+from warp_twisted.agent.edge_address import EdgeAddress, parse_edge
 from warp_twisted.agent.errors import NoEdge
 from warp_twisted.agent.links.edges import FAILED_SECONDS, MAX_EDGES, Edges, read_addresses
 
@@ -43,6 +48,57 @@ class FakeLookup:
         return succeed(([RRHeader(name, SRV, payload=payload) for payload in payloads], [], []))
 
 
+class ToldTests(SynchronousTestCase):
+    """Which of the edges that edges name are believed."""
+
+    def test_bounds(self) -> None:
+        """Names beneath the zone and addresses of networks are believed, and what the join token names."""
+        edges = Edges(zone="warp.example", enrolled=[C])
+        texts = ["192.0.2.1:7844", "[2001:db8::1]:7844", "10.1.2.3:1", "edge1.warp.example:7844", str(C)]
+        self.assertEqual(edges.told(texts), texts)
+        self.assertEqual([str(edge) for edge in edges.seen], texts)
+        for text in (
+            *(
+                "127.0.0.1:22",
+                "127.9.9.9:22",
+                "[::1]:22",
+                "[::ffff:127.0.0.1]:22",
+                "localhost:22",
+                "169.254.169.254:80",
+            ),
+            *("[fe80::1]:22", "0.0.0.0:22", "224.0.0.1:22", "255.255.255.255:1", "db.internal:5432", "warp.example:1"),
+            *("evilwarp.example:1", "", ":", "x" * 300, "edge1.warp.example:0", "\u0661.warp.example:1"),
+        ):
+            believed = edges.told([text, "192.0.2.1:7844"])
+            self.assertLessEqual(set(believed), {"192.0.2.1:7844", "\u0661.warp.example:1"}, text)
+
+    def test_fleet_on_one_machine(self) -> None:
+        """Where the join token names an edge of this machine, others of this machine are believed too."""
+        for known in ("127.0.0.1", "localhost"):
+            edges = Edges(enrolled=[EdgeAddress(known, 1)])
+            self.assertEqual(edges.told(["127.0.0.1:2", "169.254.0.1:3"]), ["127.0.0.1:2"])
+
+    def test_said_once(self) -> None:
+        """What is left out is said when it is new, not at each of four tunnels."""
+        said: list[str] = []
+        observer = cast(ILogObserver, lambda event: said.append(event.get("text", "")))
+        globalLogPublisher.addObserver(observer)
+        self.addCleanup(globalLogPublisher.removeObserver, observer)
+        edges = Edges()
+        for _ in range(4):
+            edges.told(["127.0.0.1:22", "192.0.2.1:7844"])
+        self.assertEqual(said.count("127.0.0.1:22"), 1)
+
+    @given(st.lists(st.text(max_size=30) | st.from_regex(r"[0-9a-f.:\[\]]{1,20}:[0-9]{1,5}", fullmatch=True)))
+    def test_anything(self, texts: list[str]) -> None:
+        """Whatever is sent, what is believed can be dialed and is nowhere on this machine."""
+        edges = Edges(zone="warp.example")
+        for text in edges.told(texts):
+            edge = parse_edge(text, "edge")
+            self.assertTrue(edge.port)
+            self.assertFalse(edge.host == "localhost" or edge.host.startswith("127."), text)
+
+
 class FindTests(SynchronousTestCase):
     """Which edges there are."""
 
@@ -55,19 +111,35 @@ class FindTests(SynchronousTestCase):
     def test_srv_is_asked_each_time(self) -> None:
         """The records of the zone come first, what was known before is the fallback."""
         lookup = FakeLookup((0, 10, 7844, "EDGEA.example."), (0, 10, 7844, "edgeb.example"), (0, 0, 1, "."))
-        edges = Edges(zone="warp.example", seen=[C], lookup_service=lookup)
+        edges = Edges(zone="example", seen=[C], lookup_service=lookup)
         self.assertEqual(found(edges), [[A, B], [C]])
         lookup.records = ()
         self.assertEqual(found(edges), [[C]])
-        self.assertEqual(lookup.asked, ["_warp-edge._tcp.warp.example"] * 2)
+        self.assertEqual(lookup.asked, ["_warp-edge._tcp.example"] * 2)
 
     def test_dns_is_away(self) -> None:
         """When DNS does not answer, the edges known before are used."""
         lookup = FakeLookup()
-        edges = Edges(zone="warp.example", enrolled=[C], lookup_service=lookup)
-        for error in (DNSNameError(None), DNSServerError(None), DNSQueryTimeoutError(1), OSError()):
+        edges = Edges(zone="example", enrolled=[C], lookup_service=lookup)
+        of_resolv_conf = InvalidAddressError("dns.example", "write() only accepts IP addresses, not hostnames")
+        for error in (DNSNameError(None), DNSServerError(None), DNSQueryTimeoutError(1), OSError(), of_resolv_conf):
             lookup.failure = error
             self.assertEqual(found(edges), [[C]])
+
+    def test_odd_records(self) -> None:
+        """Targets that are no names, have no port or lie outside the zone are left out; the others are used."""
+        lookup = FakeLookup(
+            *(
+                (0, 0, 7844, name)
+                for name in ("edgea.example", "ed\xfcge.example", "a b.example", "-.example", "x.other")
+            ),
+            *((0, 0, 0, "edgeb.example"), (0, 0, 22, "10.0.0.5"), (0, 0, 22, "localhost"), (0, 0, 22, "127.0.0.1")),
+        )
+        edges = Edges(zone="example", enrolled=[C], lookup_service=lookup)
+        ((*tier,), fallback) = found(edges)
+        self.assertEqual(fallback, [C])
+        self.assertLessEqual({A, EdgeAddress("10.0.0.5", 22)}, set(tier))
+        self.assertEqual({edge.host for edge in tier} & {"x.other", "localhost", "127.0.0.1", "edgeb.example"}, set())
 
     def test_nothing_is_known(self) -> None:
         """Without any edge the reason is a sentence."""
@@ -77,7 +149,7 @@ class FindTests(SynchronousTestCase):
     def test_srv_order(self) -> None:
         """Lower priorities come first; among equals, weight decides how often which is first."""
         lookup = FakeLookup((1, 1, 1, "last.example"), (0, 90, 1, "heavy.example"), (0, 10, 1, "light.example"))
-        edges = Edges(zone="warp.example", lookup_service=lookup, random=Random(7))
+        edges = Edges(zone="example", lookup_service=lookup, random=Random(7))
         first: Counter[str] = Counter()
         for _ in range(500):
             (tier,) = self.successResultOf(Deferred.fromCoroutine(edges.find()))

@@ -4,11 +4,14 @@ The agent's state directory: its key, its certificates, who it is, and where edg
 One process at a time uses a directory: it holds an OS lock, which the kernel drops with the process, so a killed agent
 stops nobody. Each file is written beside its place and renamed. `agent.json` is written last and removed first, so a
 crash in between leaves "not enrolled", never half an identity. Keys stay here: mode 0700 for the directory, 0600 for
-the files.
+the files. A directory that others may write to, and a key that others may read, are refused: who could exchange what
+is here would be this agent. No link is followed.
 """
 
+import errno
 import fcntl
 import os
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +27,7 @@ from warp_twisted.ca.errors import BadCertificate
 from warp_twisted.ca.issue import agent_identity, key_to_pem
 
 MAX_SEEN_EDGES = 64
+MAX_FILE_BYTES = 1 << 20
 _CHAIN, _KEY = "chain.pem", "key.pem"
 
 
@@ -93,9 +97,9 @@ def read_identity(path: Path) -> Identity:
     :raises StateBroken: if what is there cannot be used.
     """
     try:
-        record = msgspec.json.decode((path / "agent.json").read_bytes(), type=_Record)
-        root_pem = (path / "root.pem").read_text("ascii")
-        chain_pem = (path / _CHAIN).read_text("ascii")
+        record = msgspec.json.decode(_read(path / "agent.json"), type=_Record)
+        root_pem = _read(path / "root.pem").decode("ascii")
+        chain_pem = _read(path / _CHAIN).decode("ascii")
         identity = identity_of(chain_pem, root_pem, record.edges, _read_key(path / _KEY).public_key())
         return replace(identity, seen_edges=tuple(record.seen_edges))
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -117,14 +121,15 @@ class StateDirectory:
 
     :param path: the directory.
     :raises StateInUse: if another process uses it.
-    :raises StateBroken: if it cannot be made or entered.
+    :raises StateBroken: if it cannot be made or entered, or others can write to it.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            _check_directory(path)
+            self._lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise StateBroken(f"state directory {path}: {error.strerror}") from error
         try:
@@ -166,7 +171,7 @@ class StateDirectory:
         """
         path = self.path / "root.pem"
         try:
-            root_pem = path.read_text("ascii")
+            root_pem = _read(path).decode("ascii")
             x509.load_pem_x509_certificates(root_pem.encode("ascii"))
         except OSError as error:
             raise StateBroken(f"{path}: {error.strerror}") from error
@@ -232,7 +237,8 @@ class StateDirectory:
 
     def _write(self, path: Path, content: bytes) -> None:
         temporary = path.with_name(f".{path.name}.new")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        temporary.unlink(missing_ok=True)  # of a crash
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(content)
@@ -244,8 +250,38 @@ class StateDirectory:
             raise
 
 
+def _check_directory(path: Path) -> None:
+    """Refuse a directory that somebody else may have put something into; raises `StateBroken`."""
+    status = os.stat(path)
+    if status.st_uid != os.geteuid():
+        raise StateBroken(
+            f"state directory {path} belongs to user {status.st_uid}, and this agent runs as user {os.geteuid()}; "
+            "give it to this one with chown -R, or set state to another"
+        )
+    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise StateBroken(
+            f"state directory {path} may be written to by others (mode {stat.S_IMODE(status.st_mode):04o}); "
+            f"if nobody has: chmod 0700 {path}"
+        )
+
+
+def _read(path: Path) -> bytes:
+    """Read a file of the directory, which is no link; raises `OSError` or `StateBroken`."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise StateBroken(f"{path} is a link, which is not followed; put the file itself there") from error
+        raise
+    with os.fdopen(descriptor, "rb") as file:
+        return file.read(MAX_FILE_BYTES)
+
+
 def _read_key(path: Path) -> ec.EllipticCurvePrivateKey:
-    key = load_pem_private_key(path.read_bytes(), password=None)
+    mode = stat.S_IMODE(os.stat(path, follow_symlinks=False).st_mode)
+    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise StateBroken(f"{path} may be read by others (mode {mode:04o}); if nobody has: chmod 0600 {path}")
+    key = load_pem_private_key(_read(path), password=None)
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise ValueError(f"{path.name} holds no ECDSA key")
     return key
