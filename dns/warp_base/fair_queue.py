@@ -1,14 +1,19 @@
 """
 Work of peers that waits for its turn: what one peer causes costs the others little, however much it is.
 
-A connection that has more to do than one small piece is queued. The queue is served piece by piece in rounds over the
-networks of peers, so that a thousand connections of one network wait behind one another. One turn of the reactor
-serves at most `SLICE_SECONDS` or `SLICE_PIECES`; then the queue rests for as long as it takes to keep its share of the
-reactor's time to what it was given, and everything else that is ready is served.
+A connection that has more to do than one small piece is queued. The queue is served piece by piece, always the network
+that has had the least time (start-time fair queueing, Goyal, Vin and Cheng 1996). So a thousand connections of one
+network wait behind one another, and large pieces behind the small ones of others. A network is remembered for a while
+when nobody of it waits any more: new connections for each piece gain nothing.
+
+One turn of the reactor serves at most `SLICE_SECONDS` or `SLICE_PIECES`; then the queue rests for as long as it takes
+to keep its share of the reactor's time to what it was given, and everything else that is ready is served.
 """
 
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable
+from heapq import heappop, heappush
+from itertools import count
 from time import perf_counter
 from typing import Protocol
 
@@ -19,6 +24,7 @@ SLICE_SECONDS = 0.001
 SLICE_PIECES = 16  # some pieces cause work that follows later, such as a read, so time alone is no measure
 SHARE = 0.25
 _PIECE_SECONDS = 0.00005  # which a piece is taken to cost at least
+REMEMBERED_NETWORKS = 1_000  # of which nobody waits
 
 
 class Waiting(Protocol):
@@ -51,7 +57,12 @@ class FairQueue:
         self._clock = clock
         self._seconds = seconds
         self._rest = 1 / share - 1  # seconds for each second of work
-        self._networks: dict[str, deque[Waiting]] = {}  # the next to be served first
+        self._waiting: dict[str, OrderedDict[Waiting, None]] = {}  # by network; the next to be served first
+        # One entry for each network that waits: the time it has had, the order of asking, and its name.
+        self._order: list[tuple[float, int, str]] = []
+        self._numbers = count()
+        self._present = 0.0  # the time that the network served last has had
+        self._had: OrderedDict[str, float] = OrderedDict()  # the time that networks had of which nobody waits
         self._count = 0
         self._call: IDelayedCall | None = None
         self._rests_until = 0.0
@@ -61,7 +72,13 @@ class FairQueue:
 
     def add(self, who: Waiting) -> None:
         """Let someone wait who is not waiting yet."""
-        self._append(who)
+        network = who.network
+        waiting = self._waiting.get(network)
+        if waiting is None:
+            waiting = self._waiting[network] = OrderedDict()
+            self._put(network, max(self._present, self._had.pop(network, 0.0)))
+        waiting[who] = None
+        self._count += 1
         if self._call is None:
             self._schedule()
 
@@ -77,6 +94,13 @@ class FairQueue:
         if has_more:
             self.add(who)
 
+    def discard(self, who: Waiting) -> None:
+        """Let someone wait no longer, if it does."""
+        waiting = self._waiting.get(who.network)
+        if waiting is not None and who in waiting:
+            del waiting[who]
+            self._count -= 1
+
     def charge(self, seconds: float) -> None:
         """Note time that was spent for somebody who waits, outside of the queue; the queue rests for it."""
         self._rests_until = max(self._rests_until, self._clock.seconds()) + seconds * self._rest
@@ -86,7 +110,8 @@ class FairQueue:
 
     def stop(self) -> None:
         """Forget everybody."""
-        self._networks.clear()
+        self._waiting.clear()
+        self._order.clear()
         self._count = 0
         if self._call is not None:
             self._call.cancel()
@@ -98,28 +123,44 @@ class FairQueue:
     def _serve(self) -> None:
         """Serve one slice of the queue."""
         self._call = None
-        networks = self._networks
         began = self._seconds()
         pieces, spent = 0, 0.0
-        while networks and pieces < SLICE_PIECES and spent < SLICE_SECONDS:
-            network, waiting = next(iter(networks.items()))
-            del networks[network]
-            who = waiting.popleft()
-            self._count -= 1
-            if waiting:
-                networks[network] = waiting  # last in the next round
-            if self._serve_one(who):
-                self._append(who)
-            pieces += 1
+        while self._order and pieces < SLICE_PIECES and spent < SLICE_SECONDS:
+            had, _, network = heappop(self._order)
+            waiting = self._waiting[network]
+            before = spent
+            if waiting:  # else those who waited have left
+                self._present = had
+                who, _ = waiting.popitem(last=False)
+                self._count -= 1
+                has_more = self._serve_one(who)
+                if network not in self._waiting:
+                    return  # the queue was stopped
+                if has_more:
+                    waiting[who] = None
+                    self._count += 1
+                pieces += 1
+                had += _PIECE_SECONDS
             spent = self._seconds() - began
-        spent = max(spent, pieces * _PIECE_SECONDS)
-        self._rests_until = self._clock.seconds() + spent * self._rest
-        if networks and self._call is None:
+            had += max(0.0, spent - before - _PIECE_SECONDS)
+            if waiting:
+                self._put(network, had)
+            else:
+                self._forget(network, had)
+        self._rests_until = self._clock.seconds() + max(spent, pieces * _PIECE_SECONDS) * self._rest
+        if self._order and self._call is None:
             self._schedule()
 
-    def _append(self, who: Waiting) -> None:
-        self._networks.setdefault(who.network, deque()).append(who)
-        self._count += 1
+    def _put(self, network: str, had: float) -> None:
+        """Let a network wait that has had so much time."""
+        heappush(self._order, (had, next(self._numbers), network))
+
+    def _forget(self, network: str, had: float) -> None:
+        """Nobody of a network waits any more; what it had is remembered for a while."""
+        self._waiting.pop(network, None)
+        self._had[network] = had
+        if len(self._had) > REMEMBERED_NETWORKS:
+            self._had.popitem(last=False)
 
     def _serve_one(self, who: Waiting) -> bool:
         try:

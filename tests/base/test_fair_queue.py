@@ -3,7 +3,7 @@
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from warp_base.fair_queue import SHARE, SLICE_PIECES, SLICE_SECONDS, FairQueue
+from warp_base.fair_queue import REMEMBERED_NETWORKS, SHARE, SLICE_PIECES, SLICE_SECONDS, FairQueue
 
 
 class Work:
@@ -64,6 +64,64 @@ class FairQueueTests(SynchronousTestCase):
         self.assertEqual(self.served[:6], [crowd[0], alone, crowd[1], alone, crowd[2], alone])
         self.clock.pump([0.05] * 10)
         self.assertEqual((len(self.served), len(self.queue)), (23, 0))
+
+    def test_networks_by_time(self) -> None:
+        """A network whose pieces are large gets fewer of them: what counts is the time that each has had."""
+        large, small = Work(self, 10, SLICE_SECONDS * 4), Work(self, 10, SLICE_SECONDS / 10, network="198.51.100.1")
+        self.queue.add(large)
+        self.queue.add(small)
+        while small.left:
+            self.clock.advance(1.0)
+        self.assertEqual(large.left, 9)
+
+    def test_new_each_time(self) -> None:
+        """Who comes anew for each piece has had what others of its network had, and is not served before others."""
+        served: list[str] = []
+        for number in range(4):
+            self.queue.add(Work(self, 1, SLICE_SECONDS * 4))
+            if number == 1:
+                waiting = Work(self, 8, SLICE_SECONDS / 2, network="198.51.100.1")
+                self.queue.add(waiting)
+            self.clock.advance(0.02)
+            served.extend(work.network for work in self.served)
+            self.served.clear()
+        self.assertEqual(waiting.left, 2)
+        self.assertEqual(served, ["192.0.2.7"] + ["198.51.100.1"] * 6)
+
+    def test_discard(self) -> None:
+        """Who leaves is not served, and its network's other connections are."""
+        first, second, alone = Work(self, 1), Work(self, 1), Work(self, 1, network="198.51.100.1")
+        for work in (first, second, alone):
+            self.queue.add(work)
+        for work in (first, first, alone):
+            self.queue.discard(work)
+        self.assertEqual(len(self.queue), 1)
+        self.queue.add(alone)
+        self.clock.advance(0)
+        self.assertEqual((self.served, len(self.queue)), ([second, alone], 0))
+        self.queue.discard(alone)
+        self.assertEqual(len(self.queue), 0)
+
+    def test_forgotten_networks(self) -> None:
+        """A bounded number of networks is remembered."""
+        for number in range(REMEMBERED_NETWORKS + 100):
+            self.queue.add(Work(self, 1, network=str(number)))
+        while len(self.queue):
+            self.clock.advance(1.0)
+        self.assertEqual((len(self.queue._had), len(self.queue._waiting)), (REMEMBERED_NETWORKS, 0))
+
+    def test_stopped_in_a_turn(self) -> None:
+        """A turn may stop the queue."""
+
+        class Stopping(Work):
+            def take_turn(self) -> bool:
+                self.test.queue.stop()
+                return True
+
+        self.queue.add(Stopping(self, 5))
+        self.queue.add(Work(self, 1))
+        self.clock.advance(1.0)
+        self.assertEqual((len(self.queue), self.served, self.clock.getDelayedCalls()), (0, [], []))
 
     def test_time(self) -> None:
         """A slice ends with the piece that uses its time up; what follows it waits for as long as the share asks."""
