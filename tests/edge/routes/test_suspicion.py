@@ -7,6 +7,7 @@ from tests.edge.fakes import FakeBorrower, FakeTunnel, opened
 from warp_twisted.edge.routes.counters import DataPathMetrics
 from warp_twisted.edge.routes.load import Standing
 from warp_twisted.edge.routes.pool import OriginStream
+from warp_twisted.edge.routes.route import Route
 from warp_twisted.edge.routes.suspicion import (
     LOOKS_PER_TURN,
     STANDING_TRANSITIONS,
@@ -50,7 +51,7 @@ class SuspicionTests(SynchronousTestCase):
         for tunnel in (self.silent, self.other):
             self.table.add(tunnel, [RouteOffer(id=0, hostname="a.example")])
         route = self.table.find("a.example", b"/")
-        assert route is not None
+        assert isinstance(route, Route)
         self.route = route
 
     def borrow(self, tunnel: FakeTunnel) -> OriginStream:
@@ -158,7 +159,7 @@ class SuspicionTests(SynchronousTestCase):
         for tunnel in (self.silent, self.other):
             self.table.add(tunnel, offers)
         route = self.table.find("b.example", b"/")
-        assert route is not None
+        assert isinstance(route, Route)
         self.assertEqual([member.load.tunnel.id for member in route.members], ["t-2", "t-1"])
         self.assertEqual({route.borrow(FakeBorrower()).member.load.tunnel.id for _ in range(4)}, {"t-2"})
         self.silent.protocol.heard_at += 1.0
@@ -181,7 +182,7 @@ class SuspicionTests(SynchronousTestCase):
         for tunnel in tunnels:
             self.table.add(tunnel, [RouteOffer(id=0, hostname="c.example")])
         route = self.table.find("c.example", b"/")
-        assert route is not None
+        assert isinstance(route, Route)
         for _ in tunnels:
             route.borrow(FakeBorrower())
         users = [self.borrow(self.silent) for _ in range(TOLD_PER_TURN + 5)]

@@ -4,12 +4,15 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.edge.fakes import FakeTransport, FakeTunnel
 from tests.edge.visitors.memory_edge import GET, OK, MemoryEdge
-from warp_twisted.edge.refusals import TOO_MANY_REQUESTS, TOO_MUCH_UNREAD
+from warp_base.fair_queue import SLICE_PIECES
+from warp_twisted.edge.refusals import TOO_MANY_REQUESTS, TOO_MUCH_UNREAD, VISITOR_GONE
 from warp_twisted.edge.routes.limits import VisitorLimits
 from warp_twisted.edge.routes.load import Standing
+from warp_twisted.edge.visitors.invariants import check_visitor
 from warp_twisted.edge.visitors.plain import PlainVisitor
 from warp_twisted.wire.control import RouteOffer
 from warp_twisted.wire.errors import StreamReset
+from warp_twisted.wire.preamble import encode_preamble
 from warp_twisted.wire.streams import Stream
 
 
@@ -293,3 +296,98 @@ class SilentTunnelTests(SynchronousTestCase):
         self.edge.tunnel.protocol.arrive(stream, OK)
         self.assertTrue(transport.taken.startswith(b"HTTP/1.1 200"))
         self.assertEqual(self.edge.metrics.retries, 0)
+
+
+class SearchTests(SynchronousTestCase):
+    """A request whose path must be compared with costly rules."""
+
+    path = b"/" + b"ab" * 200
+
+    def setUp(self) -> None:
+        self.edge = MemoryEdge()
+        self.edge.table.add(
+            self.edge.tunnel,
+            [
+                RouteOffer(id=0, hostname="app.example"),
+                *(
+                    RouteOffer(id=number, hostname="rules.example", path=f"[ab]*c[ab]{{{200 + number}}}$")
+                    for number in (1, 2)
+                ),
+                RouteOffer(id=3, hostname="rules.example"),
+            ],
+        )
+        self.visitor, self.transport = self.edge.visitor()
+
+    def request(self, method: bytes, *lines: bytes) -> bytes:
+        """Return a request's head."""
+        return b"\r\n".join([method + b" " + self.path + b" HTTP/1.1", b"Host: rules.example", *lines, b"", b""])
+
+    def sent(self) -> bytes:
+        """Return what went to the origin since the last call, without the preamble."""
+        return b"".join(self.edge.tunnel.protocol.sent().values()).removeprefix(encode_preamble(3))
+
+    def test_in_turns(self) -> None:
+        """It waits for its turns, behind those of others, and is then sent where it belongs."""
+        self.visitor.dataReceived(self.request(b"GET"))
+        self.assertEqual((self.edge.streams(), len(self.edge.visitors.queue)), ([], 1))
+        check_visitor(self.visitor)
+        self.edge.clock.advance(0)
+        self.assertTrue(self.sent().startswith(b"GET /abab"))
+        self.assertEqual(len(self.edge.visitors.queue), 0)
+
+    def test_new_connections(self) -> None:
+        """New connections for each request gain nothing: they wait behind one another, and others do not."""
+        for _ in range(50):
+            self.edge.visitor()[0].dataReceived(self.request(b"GET"))
+        self.assertEqual((self.edge.streams(), len(self.edge.visitors.queue)), ([], 50))
+        self.visitor.dataReceived(GET)
+        self.assertEqual(len(self.edge.streams()), 1)
+        self.edge.clock.advance(0)
+        self.assertLessEqual(len(self.edge.streams()), 1 + SLICE_PIECES)
+        self.edge.clock.pump([0.1] * 100)
+        self.assertEqual(len(self.edge.streams()), 51)
+
+    def test_body(self) -> None:
+        """Of its body what came with the head is kept, and what follows waits; in the end all of it is sent."""
+        self.visitor.dataReceived(self.request(b"PUT", b"Content-Length: 60000") + b"x" * 30_000)
+        self.assertEqual(self.edge.metrics.unread_bytes, 30_000)
+        self.visitor.dataReceived(b"y" * 20_000)
+        self.assertEqual((self.edge.metrics.unread_bytes, self.visitor.is_paused), (50_000, True))
+        check_visitor(self.visitor)
+        self.edge.clock.pump([0.1] * 10)
+        check_visitor(self.visitor)
+        self.assertFalse(self.visitor.is_paused)
+        self.visitor.dataReceived(b"z" * 10_000)
+        self.assertTrue(self.sent().endswith(b"\r\n\r\n" + b"x" * 30_000 + b"y" * 20_000 + b"z" * 10_000))
+        self.assertFalse(self.visitor.conversation is not None and self.visitor.conversation.wants_data)
+
+    def test_visitor_leaves(self) -> None:
+        """A visitor that leaves meanwhile leaves the queue as well, and is logged."""
+        self.visitor.dataReceived(self.request(b"PUT", b"Content-Length: 60000") + b"x" * 30_000)
+        self.visitor.connectionLost()
+        self.assertEqual((len(self.edge.visitors.queue), self.edge.metrics.unread_bytes), (0, 0))
+        self.assertEqual(self.edge.metrics.refusals, {VISITOR_GONE: 1})
+        self.edge.clock.pump([0.1] * 10)
+        self.assertEqual(self.edge.streams(), [])
+
+    def test_too_long(self) -> None:
+        """A path that turns out to be too long is refused when its turn has come."""
+        self.path = b"/" + b"%61" * 2_100
+        self.visitor.dataReceived(self.request(b"GET") + GET)
+        self.edge.clock.pump([0.1] * 10)
+        self.assertTrue(self.transport.taken.startswith(b"HTTP/1.1 414 "), self.transport.taken)
+        self.assertEqual(len(self.edge.streams()), 1, "the next request is served")
+
+    def test_waiting_is_no_fault(self) -> None:
+        """A request is not timed out while it waits for its turn."""
+        self.visitor.dataReceived(self.request(b"GET"))
+        self.visitor.timed_out()
+        self.edge.clock.advance(0)
+        self.assertEqual(len(self.edge.streams()), 1)
+
+    def test_tunnel_goes_meanwhile(self) -> None:
+        """A route that has no tunnel any more when it is found is answered as such."""
+        self.visitor.dataReceived(self.request(b"GET"))
+        self.edge.table.remove(self.edge.tunnel)
+        self.edge.clock.pump([0.1] * 10)
+        self.assertTrue(self.transport.taken.startswith(b"HTTP/1.1 503 "), self.transport.taken)

@@ -28,6 +28,12 @@ def connect(port: int, count: int, first: bytes = b"") -> list[socket.socket]:
     return clients
 
 
+def pause(seconds: float) -> None:
+    """Let others have the machine: an attack is told by how often it comes."""
+    if seconds:
+        time.sleep(seconds)
+
+
 def send_for_ever(clients: list[socket.socket], data: bytes, *, reads: bool, rest: float = 0.0) -> Iterator[bool]:
     """Send the same bytes over and over on each connection, as fast as they are taken; say whether any were."""
     poll = select.epoll()
@@ -49,8 +55,7 @@ def send_for_ever(clients: list[socket.socket], data: bytes, *, reads: bool, res
             except ConnectionError:  # the edge has cut it
                 poll.unregister(number)
         yield bool(busy)
-        if rest:
-            time.sleep(rest)
+        pause(rest)
 
 
 def pipelined_refusals(port: int, *, connections: int = 20) -> Iterator[bool]:
@@ -103,9 +108,29 @@ def costly_paths(port: int, *, connections: int = 20) -> Iterator[bool]:
     yield from send_for_ever(connect(port, connections), b"".join(request % path for path in paths), reads=True)
 
 
+def costly_paths_anew(port: int, *, connections: int = 6) -> Iterator[bool]:
+    """Ask for such paths on connections that are new every time, and leave before the answer."""
+    random = Random(1)
+    while True:
+        path = bytes(random.choice(b"ab") for _ in range(120))
+        clients = connect(port, connections, b"GET /%b HTTP/1.1\r\nHost: rules.example\r\n\r\n" % path)
+        yield True
+        pause(0.02)
+        for client in clients:
+            client.close()
+
+
 KINDS: dict[str, Callable[..., Iterator[bool]]] = {
     function.__name__: function
-    for function in (pipelined_refusals, uploads_without_credit, small_chunks, small_answers, small_reads, costly_paths)
+    for function in (
+        pipelined_refusals,
+        uploads_without_credit,
+        small_chunks,
+        small_answers,
+        small_reads,
+        costly_paths,
+        costly_paths_anew,
+    )
 }
 
 

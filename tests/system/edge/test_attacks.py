@@ -84,3 +84,11 @@ class AttackTests(TestCase):
     async def test_costly_paths(self) -> None:
         """Paths that take as long as the path rules of any hostname may."""
         await self.assert_unharmed("costly_paths")
+
+    async def test_costly_paths_on_new_connections(self) -> None:
+        """The same on connections that are new every time."""
+
+        def check(edge: RunningEdge) -> None:
+            self.assertGreater(edge.ask()["refusals"]["visitor-gone"], 50, "they waited for turns")
+
+        await self.assert_unharmed("costly_paths_anew", check)

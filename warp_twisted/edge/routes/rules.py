@@ -24,8 +24,7 @@ from warp_twisted.http1.refusals import MessageRefused
 OFFER_INSTRUCTIONS = 1_600  # of the rules that one tunnel offers for a hostname; `[.]png$` has 7, `\pL` 1,200
 HOST_INSTRUCTIONS = 3_200  # of all rules of a hostname: while an agent changes its rules there are old and new ones
 LONGEST_PATH = 2_048  # in bytes, decoded, that is matched at all
-COSTLY_SECONDS = 0.0003  # of a look-up that is paid for
-_MAX_COST = 400_000  # instructions times bytes of one look-up: 4 ms at worst
+LARGEST_PRICE = 400_000  # instructions times bytes for the rules of one hostname: 4 ms at worst
 _MAX_PATTERN_MEMORY = 1 << 18  # of RE2 for one expression; larger ones are refused
 _PREFIX = re.compile(r"\^([A-Za-z0-9/_~-]*)")
 
@@ -61,7 +60,7 @@ class PathRule:
 
 def longest_path(instructions: int) -> int:
     """Return how many bytes of a path may be matched against rules of so many instructions."""
-    return min(LONGEST_PATH, _MAX_COST // max(1, instructions))
+    return min(LONGEST_PATH, LARGEST_PRICE // max(1, instructions))
 
 
 def decoded_path(target: bytes, longest: int) -> bytes:

@@ -13,8 +13,7 @@ idle streams by the second in which they may have been idle for too long.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Sequence
-from time import perf_counter
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 from warp_twisted.edge.routes.counters import DataPathMetrics
 from warp_twisted.edge.routes.limits import VisitorLimits
@@ -22,15 +21,13 @@ from warp_twisted.edge.routes.load import ServingTunnel, TunnelLoad
 from warp_twisted.edge.routes.pool import Member
 from warp_twisted.edge.routes.route import Route
 from warp_twisted.edge.routes.rules import (
-    COSTLY_SECONDS,
     HOST_INSTRUCTIONS,
-    LONGEST_PATH,
     OFFER_INSTRUCTIONS,
     BadPathRule,
     PathRule,
-    decoded_path,
     longest_path,
 )
+from warp_twisted.edge.routes.search import FREE_PRICE, Candidate, Search
 from warp_twisted.edge.routes.suspicion import STANDING_TRANSITIONS, StandingEvent
 from warp_twisted.wire.control import RouteOffer
 
@@ -65,7 +62,6 @@ class RouteTable:
         self._due: dict[int, list[Member]] = {}  # by second, members whose idle streams may be too old then
         self._idle_seconds = _IDLE_SECONDS
         self._now = 0.0
-        self.costly_seconds = 0.0
         self.is_reserved: Callable[[str], bool] = _nothing_is_reserved
         self.watch: Callable[[TunnelLoad], None] | None = None
 
@@ -149,33 +145,50 @@ class RouteTable:
 
     # For the data path.
 
-    def find(self, host: str, path: bytes) -> Route | None:
+    def find(self, host: str, target: bytes) -> Route | Search | None:
         """
         Find the route of a request.
 
         :param host: a hostname in normal form.
-        :param path: the request target; a query is cut off.
-        :returns: None if nothing is or was lately published there.
+        :param target: the request target; a query is cut off.
+        :returns: None if nothing is or was lately published there; a look-up that has begun if it may be costly: more
+            steps must be taken, in turns with other work.
         :raises MessageRefused: if the path is too long for the hostname's path rules.
         """
         routes = self._exact.get(host)
-        if routes is not None:
-            first = routes[0]
-            if not first.path:
-                return first
-            found = self._first_match(routes, path)
-            if found is not None:
-                return found
-        if self._wild:
-            at = host.find(".")
-            while at > 0:
-                routes = self._wild.get(host[at:])
-                if routes is not None:
-                    found = self._first_match(routes, path)
-                    if found is not None:
-                        return None if self.is_reserved(host) else found
-                at = host.find(".", at + 1)
+        if routes is None:
+            routes = self._pattern(host)
+            if routes is None or self.is_reserved(host):
+                return None
+        if not routes[0].path:
+            return routes[0]
+        search = Search(self._candidates(host), target)
+        return search.route if search.take_step(FREE_PRICE) else search
+
+    def _pattern(self, host: str) -> list[Route] | None:
+        """Return the routes of the most specific pattern that covers a hostname."""
+        wild = self._wild
+        at = host.find(".") if wild else 0
+        while at > 0:
+            routes = wild.get(host[at:])
+            if routes is not None:
+                return routes
+            at = host.find(".", at + 1)
         return None
+
+    def _candidates(self, host: str) -> Iterator[Candidate]:
+        """Return what stands for a hostname, the most specific first, as it is when it is asked for."""
+        routes = self._exact.get(host)
+        if routes is not None:
+            yield routes, self._longest.get(host, 0)
+        if not self._wild or self.is_reserved(host):
+            return
+        at = host.find(".")
+        while at > 0:
+            routes = self._wild.get(host[at:])
+            if routes is not None:
+                yield routes, self._longest.get("*" + host[at:], 0)
+            at = host.find(".", at + 1)
 
     def sweep(self, now: float, idle_seconds: float) -> None:
         """Close streams that have been idle for too long, and forget routes that are gone for long."""
@@ -253,18 +266,6 @@ class RouteTable:
                     f"the path rules of {hostname}, with those that other tunnels offer, are too large for this edge"
                 )
         return compiled
-
-    def _first_match(self, routes: Sequence[Route], target: bytes) -> Route | None:
-        first = routes[0]
-        if not first.path:
-            return first
-        path = decoded_path(target, self._longest.get(first.hostname, LONGEST_PATH))
-        began = perf_counter()
-        found = next((route for route in routes if route.matches(path)), None)
-        seconds = perf_counter() - began
-        if seconds > COSTLY_SECONDS:
-            self.costly_seconds += seconds
-        return found
 
     def _leave(self, route: Route, load: TunnelLoad) -> None:
         """Let a tunnel serve a route no longer; the route is remembered for a while without any."""

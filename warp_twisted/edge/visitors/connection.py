@@ -120,15 +120,6 @@ class VisitorConnection(Protocol):
             self._pause(_TURN)
             self._enqueue_self()
 
-    def _pay(self) -> None:
-        """The request was costly to route: the next one waits for a turn, and the queue for as long as that took."""
-        routes, queue = self.visitors.routes, self.visitors.queue
-        queue.charge(routes.costly_seconds)
-        routes.costly_seconds = 0.0
-        if self.state is not _CLOSED:
-            self._pause(_TURN)
-            self._enqueue_self()
-
     def _enqueue_self(self) -> None:
         """Wait for a turn."""
         if not self._is_queued:
@@ -186,8 +177,6 @@ class VisitorConnection(Protocol):
         self.state = _SERVING
         exchange = self.conversation = Exchange(self, head)
         rest = exchange.begin(data[head.size :])
-        if self.visitors.routes.costly_seconds:
-            self._pay()
         if rest:
             return self._keep(rest)
         if self._counted_bytes:
@@ -266,7 +255,8 @@ class VisitorConnection(Protocol):
 
     def wait_for_turn(self) -> None:
         """Let the conversation go on in a turn."""
-        self._enqueue_self()
+        if self.state is not _CLOSED:
+            self._enqueue_self()
 
     def conversation_ended(self, ending: Ending) -> None:
         """The conversation is at its end."""
@@ -390,6 +380,9 @@ class VisitorConnection(Protocol):
     def _let_go(self) -> None:
         """Nothing is read or written any more: forget what waits, and tell the conversation."""
         self.state = _CLOSED
+        if self._is_queued:
+            self._is_queued = False
+            self.visitors.queue.discard(self)
         self._held = b""
         self._counted_bytes = self.kept_bytes = 0
         self._queue.clear()

@@ -24,6 +24,7 @@ from twisted.logger import Logger
 from warp_twisted.edge import refusals
 from warp_twisted.edge.routes.pool import Borrower, Member, OriginStream
 from warp_twisted.edge.routes.route import NoTunnel, Route
+from warp_twisted.edge.routes.search import Search
 from warp_twisted.edge.visitors.answer import SWITCHING_PROTOCOLS, Answer
 from warp_twisted.edge.visitors.interfaces import Visitor
 from warp_twisted.edge.visitors.recording import record
@@ -60,6 +61,7 @@ class Exchange(Borrower):
 
     state = ExchangeState.DECIDING
     wants_data = False
+    _search: Search | None = None
     _route: Route | None = None
     _member: Member | None = None
     _origin: OriginStream | None = None
@@ -105,23 +107,53 @@ class Exchange(Borrower):
                 self._answer.state_options(is_request_read=not self.wants_data)
                 self._end(Outcome.OWN_ANSWER)
                 return data
-            route = visitors.routes.find(fields.host, head.target)
+            found = visitors.routes.find(fields.host, head.target)
         except MessageRefused as error:
             self._end(_REFUSED, error.refusal)
             return b"" if self.wants_data else data
+        if isinstance(found, Search):
+            self._go_on_with(found, body)
+        else:
+            self._send_to(found, body)
+        return data
+
+    def _go_on_with(self, search: Search, body: bytes) -> None:
+        """Look for the route in turns; meanwhile the visitor is not read further than its buffer goes."""
+        self.state = ExchangeState.SEARCHING
+        self._search = search
+        self._replay = body
+        self._visitor.wait(self._visitors.timeouts.origin_response)
+        if len(body) > _UNCOUNTED_BYTES:
+            self._visitor.count_kept(len(body))
+        self._visitor.wait_for_turn()
+
+    def _take_step(self, search: Search) -> None:
+        """Take one step of looking for the route, and send the request there."""
+        try:
+            if not search.take_step():
+                return
+        except MessageRefused as error:
+            self._end(_REFUSED, error.refusal)
+            return
+        self._search = None
+        self._visitor.count_kept(0)
+        self._send_to(search.route, self._replay or b"")
+
+    def _send_to(self, route: Route | None, body: bytes) -> None:
+        """Send the request to a route, or say that there is none."""
         if route is None:
             self._end(_REFUSED, refusals.UNKNOWN_HOSTNAME)
-            return data
+            return
         self._route = route
+        head = self._head
         # An origin may close an idle connection at any moment. What cannot be sent again goes on one just used.
-        used_after = _ANY_STREAM if head.method in _IDEMPOTENT else visitors.now
+        used_after = _ANY_STREAM if head.method in _IDEMPOTENT else self._visitors.now
         try:
             origin = route.borrow(self, used_after=used_after)
         except NoTunnel:
             self._end(_REFUSED, refusals.NO_TUNNEL)
-            return data
+            return
         self._send(origin, head.for_origin(self._request_id) + body)
-        return data
 
     def _begin_body(self, length: int, data: bytes) -> tuple[bytes, bytes]:
         """Read what arrived of the body with the head; a body that is wrong so early reaches nobody."""
@@ -167,7 +199,7 @@ class Exchange(Borrower):
         body = self._body
         origin = self._origin
         if body is None or origin is None:
-            return b""
+            return data if self._search is not None else b""
         visitor = self._visitor
         try:
             piece, rest = self._read_body(body, data)
@@ -266,11 +298,14 @@ class Exchange(Borrower):
 
     @property
     def has_more(self) -> bool:
-        """Whether more of the answer has come than was passed on."""
-        return self._answer.waiting_bytes > 0
+        """Whether the route is being looked for, or more of the answer has come than was passed on."""
+        return self._search is not None or self._answer.waiting_bytes > 0
 
     def take_turn(self) -> None:
-        """Pass on more of the answer; then what followed it may be heard of."""
+        """Look on for the route, or pass on more of the answer; then what followed that may be heard of."""
+        if self._search is not None:
+            self._guard(self._take_step, self._search)
+            return
         self.data_received(b"")
         if self._answer.waiting_bytes or self._origin is None:
             return
@@ -364,8 +399,8 @@ class Exchange(Borrower):
         """The visitor's transport took everything."""
         if self._origin is not None:
             self._answer.drained(self._origin)
-            if self._answer.waiting_bytes:
-                self._visitor.wait_for_turn()
+        if self.has_more:
+            self._visitor.wait_for_turn()
 
     def visitor_lost(self) -> None:
         """The visitor is gone."""
@@ -378,8 +413,8 @@ class Exchange(Borrower):
         waits_for_continue = (
             fields.expects_continue and not self._answer.interim_count and self._bytes_in == self._head.size
         )
-        if self._answer.waiting_bytes and not visitor.is_clogged:
-            visitor.wait(self._visitors.timeouts.origin_stall)  # it is the edge that is slow
+        if self.has_more and not visitor.is_clogged:
+            visitor.wait(self._visitors.timeouts.origin_response)  # it is the edge that is slow
         elif self.state is _ANSWERING:
             self._end(_REFUSED, refusals.VISITOR_TOO_SLOW if visitor.is_clogged else refusals.STALLED)
         elif self.state is _CONNECTING:
@@ -412,6 +447,7 @@ class Exchange(Borrower):
         if self.state is _ENDED:
             return
         self.state = _ENDED
+        self._search = None
         answer = self._answer
         origin, self._origin = self._origin, None
         if origin is not None:

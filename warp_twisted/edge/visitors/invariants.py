@@ -56,6 +56,11 @@ def check_exchange(exchange: Exchange) -> None:
     :raises AssertionError: naming what does not hold.
     """
     state, origin, answer, body = exchange.state, exchange._origin, exchange._answer, exchange._body
+    _hold((state is ExchangeState.SEARCHING) is (exchange._search is not None), f"{state} goes with {exchange._search}")
+    if state is ExchangeState.SEARCHING:
+        _hold(origin is None, "nothing is sent before the route is found")
+        _hold(exchange._visitor.kept_bytes >= len(exchange._replay or b"") - 16_384, "the body so far is counted")
+        return
     _hold(state in _WITH_ORIGIN, f"{state} does not outlast the call that leads there, or has no exchange")
     _hold(origin is not None and origin.borrower is exchange, "the exchange has a stream")
     _hold(

@@ -59,6 +59,7 @@ class ExchangeState(Enum):
     """How far one request and its answer have come."""
 
     DECIDING = "where the request goes is being decided"
+    SEARCHING = "the rules that its path is compared with are costly, so that is done in turns"
     CONNECTING = "the request was given to a stream whose origin is not reached yet"
     ASKED = "the origin was reached and has not begun its answer; interim responses may have been passed on"
     ANSWERING = "the head of the origin's answer was passed on"
@@ -69,6 +70,7 @@ class ExchangeState(Enum):
 class ExchangeEvent(Enum):
     """What happens to an exchange."""
 
+    COSTLY = "where the request goes is costly to find out"
     SENT_NEW = "the request was written to a new stream"
     SENT_USED = "the request was written to a stream that is open"
     OPENED = "the agent has reached the origin"
@@ -78,8 +80,15 @@ class ExchangeEvent(Enum):
 
 
 EXCHANGE_TRANSITIONS: dict[tuple[ExchangeState, ExchangeEvent], ExchangeState] = {
-    (ExchangeState.DECIDING, ExchangeEvent.SENT_NEW): ExchangeState.CONNECTING,
-    (ExchangeState.DECIDING, ExchangeEvent.SENT_USED): ExchangeState.ASKED,
+    (ExchangeState.DECIDING, ExchangeEvent.COSTLY): ExchangeState.SEARCHING,
+    **{
+        (state, event): after
+        for state in (ExchangeState.DECIDING, ExchangeState.SEARCHING)
+        for event, after in (
+            (ExchangeEvent.SENT_NEW, ExchangeState.CONNECTING),
+            (ExchangeEvent.SENT_USED, ExchangeState.ASKED),
+        )
+    },
     (ExchangeState.CONNECTING, ExchangeEvent.OPENED): ExchangeState.ASKED,
     (ExchangeState.CONNECTING, ExchangeEvent.SENT_NEW): ExchangeState.CONNECTING,  # refused or lost: sent again
     (ExchangeState.ASKED, ExchangeEvent.SENT_NEW): ExchangeState.CONNECTING,  # the used stream was lost: sent again
