@@ -19,6 +19,7 @@ LAYER_OF = (
     ("warp_twisted.service_options", 4),
     ("warp_twisted.testing", 4),
     ("warp_twisted", 0),
+    ("warp_twisted.clock_difference", 0),
     ("warp_twisted.errors", 0),
     ("warp_twisted.names", 0),
     ("*.errors", 1),

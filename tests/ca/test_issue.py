@@ -72,6 +72,16 @@ class HierarchyTests(SynchronousTestCase):
         self.assertGreater(half, NOW + timedelta(seconds=20))
         self.assertLess(agent.not_valid_before_utc, NOW)
 
+    def test_clock_that_is_behind(self) -> None:
+        """Authorities and edges are good for a clock an hour behind; an agent's certificate for its own, up to that."""
+        key = new_key().public_key()
+        leaf = issue_edge(self.edge, key, ["edge1.warp.example"], [], NOW)
+        for each in (self.root.certificate, self.edge.certificate, leaf):
+            self.assertEqual(NOW - each.not_valid_before_utc, timedelta(hours=1))
+        for behind, expected in ((0, 5), (30, 30), (60, 60), (48 * 60, 60)):
+            agent = issue_agent(self.edge, key, "a-1", PATTERNS, NOW, behind=timedelta(minutes=behind))
+            self.assertEqual(NOW - agent.not_valid_before_utc, timedelta(minutes=expected))
+
     def test_edge_certificate_verifies(self) -> None:
         """A path validator accepts the edge's certificate for its names and addresses, through the intermediate."""
         leaf = issue_edge(self.edge, new_key().public_key(), ["edge1.warp.example"], [ip_address("192.0.2.1")], NOW)

@@ -5,6 +5,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.clocks import SettableWallClock
 from warp_twisted.testing import MemoryTransport
 from warp_twisted.tunnel.enrollment import NONCE_BYTES, SILENCE_SECONDS, Asker, EnrollmentClient, EnrollmentServer
 from warp_twisted.tunnel.errors import EnrollmentFailed
@@ -33,7 +34,9 @@ class ServerTests(SynchronousTestCase):
         self.askers: list[Asker] = []
         self.answer: Deferred[Enrolled | EnrollRefused] = Deferred()
         self.ends = 0
-        self.server = EnrollmentServer("ROOT", self.enroll, clock=self.clock, ended=self.ended)
+        self.server = EnrollmentServer(
+            "ROOT", self.enroll, clock=self.clock, wall=SettableWallClock(1e9), ended=self.ended
+        )
         self.transport = MemoryTransport(self.server, ADDRESS, ADDRESS, 10**6, None)
         self.server.makeConnection(self.transport)
 
@@ -53,6 +56,7 @@ class ServerTests(SynchronousTestCase):
         authority = self.sent()[0]
         assert isinstance(authority, Authority)
         self.assertEqual((authority.root_pem, len(authority.nonce)), ("ROOT", 2 * NONCE_BYTES))
+        self.assertEqual(authority.time, 1e9)
         data = encode_message(REQUEST)
         for at in range(len(data)):
             self.server.dataReceived(data[at : at + 1])
@@ -66,7 +70,7 @@ class ServerTests(SynchronousTestCase):
 
     def test_nonce(self) -> None:
         """Each connection has a nonce of its own, and an agent that returns may ask as well."""
-        second = EnrollmentServer("ROOT", self.enroll, clock=self.clock, ended=self.ended)
+        second = EnrollmentServer("ROOT", self.enroll, clock=self.clock, wall=SettableWallClock(1e9), ended=self.ended)
         second.makeConnection(MemoryTransport(second, ADDRESS, ADDRESS, 10**6, None))
         request = ReturnRequest(chain_pem="CHAIN", signature="00")
         for server in (self.server, second):
@@ -106,7 +110,12 @@ class ServerTests(SynchronousTestCase):
         """A peer that has not asked yet can be made to give way; one that has asked is known to have."""
         asked: list[int] = []
         server = EnrollmentServer(
-            "ROOT", self.enroll, clock=self.clock, ended=self.ended, asked=lambda: asked.append(len(self.requests))
+            "ROOT",
+            self.enroll,
+            clock=self.clock,
+            wall=SettableWallClock(1e9),
+            ended=self.ended,
+            asked=lambda: asked.append(len(self.requests)),
         )
         transport = MemoryTransport(server, ADDRESS, ADDRESS, 10**6, None)
         server.makeConnection(transport)
@@ -143,8 +152,8 @@ class ClientTests(SynchronousTestCase):
 
     def test_messages_in_order(self) -> None:
         """Messages that came before they were asked for wait; later ones are waited for."""
-        self.client.dataReceived(encode_message(Authority(root_pem="ROOT")))
-        self.assertEqual(self.successResultOf(self.client.next_message()), Authority(root_pem="ROOT"))
+        self.client.dataReceived(encode_message(Authority(root_pem="ROOT", time=1e9)))
+        self.assertEqual(self.successResultOf(self.client.next_message()), Authority(root_pem="ROOT", time=1e9))
         waiting = self.client.next_message()
         self.assertNoResult(waiting)
         self.client.dataReceived(encode_message(ENROLLED))

@@ -6,6 +6,7 @@ from twisted.internet.address import IPv4Address
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.clocks import SettableWallClock
 from tests.wire.test_fuzz import CHUNKS, STREAMS, pieces
 from warp_twisted.testing import MemoryTransport, RecordingDelegate
 from warp_twisted.tunnel.enrollment import Asker, EnrollmentClient, EnrollmentServer
@@ -69,7 +70,7 @@ class FuzzTests(SynchronousTestCase):
     def test_enrollment_server(self, data: bytes, chunks: list[int]) -> None:
         """An edge that is asked to enroll takes anything, and forgets the connection afterwards."""
         clock, ended = Clock(), []
-        server = EnrollmentServer("ROOT", refuse, clock=clock, ended=lambda: ended.append(1))
+        server = EnrollmentServer("ROOT", refuse, clock=clock, wall=SettableWallClock(), ended=lambda: ended.append(1))
         transport = MemoryTransport(server, ADDRESS, ADDRESS, 1000, None)
         server.makeConnection(transport)
         for piece in pieces(data, chunks):

@@ -29,7 +29,14 @@ from warp_twisted.wire.frames import GoAwayCode
 ROUTE = RouteOffer(id=2**32 - 1, hostname="app.example.org", path="^/", service="http://localhost:4000")
 MESSAGES: list[ControlMessage] = [
     Hello(
-        version=1, software="warp/1", agent_id="a1", session="s", slot=3, labels={"release": "stable"}, routes=[ROUTE]
+        version=1,
+        software="warp/1",
+        agent_id="a1",
+        session="s",
+        slot=3,
+        labels={"release": "stable"},
+        routes=[ROUTE],
+        time=1.8e9 + 0.125,
     ),
     Accepted(edge="edge1", tunnel_id="t1", hostnames={7: "app.example.org"}, urls={7: "https://app.example.org"}),
     Refused(code="not_allowed", reason="no", retry=False),
@@ -37,6 +44,7 @@ MESSAGES: list[ControlMessage] = [
     OriginHealth(route_id=7, healthy=False, detail="refused"),
     Drain(reason="stopping", deadline_seconds=12.5),
     RenewRequest(csr_pem="CSR"),
+    RenewRequest(csr_pem="CSR", time=-1.0),
     Renewed(chain_pem="CHAIN"),
     RenewRefused(code="revoked", reason="no"),
     Authority(root_pem="ROOT"),
@@ -87,6 +95,7 @@ class MessageTests(SynchronousTestCase):
             b'{"type":"drain","deadline_seconds":-1}',
             b'{"type":"accepted","edge":"e","tunnel_id":"t","ping_seconds":0.001,"silence_seconds":30}',
             b'{"type":"accepted","edge":"e","tunnel_id":"t","ping_seconds":20,"silence_seconds":20}',
+            b'{"type":"authority","root_pem":"","time":1e12}',
             b'{"type":"renewed","chain_pem":"' + b"x" * 70_000 + b'"}',
             b"[" * 100_000,
         ):

@@ -18,7 +18,7 @@ SAMPLES = {
     name: bytes.fromhex(text)
     for name, text in re.findall(r"^```sample (\S+)\n(.*?)^```$", SPEC, re.MULTILINE | re.DOTALL)
 }
-HELLO = Hello(version=1, software="w/1", agent_id="a1", session="s", slot=0)
+HELLO = Hello(version=1, software="w/1", agent_id="a1", session="s", slot=0, time=1.8e9)
 EXPECTED = {
     "data": frame(DATA, 0, 2, b"hello"),
     "open-by-window-update": frame(WINDOW_UPDATE, SYN, 1),

@@ -184,7 +184,7 @@ class AgentRunner(Service):
         hostnames = [offer.hostname for offer in settings.ingress.offers]
         while True:
             try:
-                identity = await enroll_agent(self._reactor, state, token, settings.labels, hostnames)
+                identity = await enroll_agent(self._reactor, state, token, settings.labels, hostnames, wall=self._wall)
             except NoEdge as error:
                 if not self._is_patient:
                     raise

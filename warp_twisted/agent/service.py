@@ -249,6 +249,7 @@ class AgentService(Service):
             slot=link.slot,
             labels=dict(self._settings.labels),
             routes=self._offering.introduce(link),
+            time=self._wall.now(),
         )
 
     def stream_opened(self, stream: Stream, route_id: int) -> None:

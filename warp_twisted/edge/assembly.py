@@ -125,7 +125,7 @@ def assemble(reactor: Reactor, wall: WallClock, initial: EdgeSettings, lifecycle
         edges=entry.tunnel_addresses,
         urls=entry.urls,
     )
-    tunnel_port = TunnelPort(reactor, settings, tunnels, entrance.ask, to_pem(authority.roots[0]))
+    tunnel_port = TunnelPort(reactor, wall, settings, tunnels, entrance.ask, to_pem(authority.roots[0]))
     tunnel_certificate = TunnelCertificate(authority, initial, state, reactor, wall, tunnel_port.use)
     readiness = Readiness(
         listeners=listeners,

@@ -18,6 +18,8 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from warp_base.machine_time import MACHINE_WALL_CLOCK
+from warp_base.wall_clock import WallClock
 from warp_twisted.errors import WarpError
 from warp_twisted.tunnel.contexts import (
     ENROLL_PROTOCOL,
@@ -59,6 +61,7 @@ class TunnelListener(Factory):
     :ivar context: `edge_context(...)`; may be replaced when certificates change, for connections to come.
     :ivar delegate: hears of every tunnel.
     :ivar reactor: for timers.
+    :ivar wall: told to who enrolls.
     :ivar turn: shared by all tunnels of the process.
     :ivar root_pem: the CA's root, told to agents that enroll.
     :ivar enroll: judges enrollment requests; None refuses the enrollment protocol.
@@ -72,6 +75,7 @@ class TunnelListener(Factory):
     reactor: IReactorTime
     turn: Turn
     root_pem: str = ""
+    wall: WallClock = MACHINE_WALL_CLOCK
     enroll: Enroll | None = None
     limits: Limits | None = None
     times: TunnelTimes | None = None
@@ -119,7 +123,9 @@ class TunnelListener(Factory):
             if self.enrollments >= self.max_enrollments:
                 raise TooBusy(f"{self.enrollments} enrollments are under way")
             self.enrollments += 1
-            return EnrollmentServer(self.root_pem, self.enroll, clock=self.reactor, ended=self._enrollment_ended)
+            return EnrollmentServer(
+                self.root_pem, self.enroll, clock=self.reactor, wall=self.wall, ended=self._enrollment_ended
+            )
         raise NoCommonProtocol(f"the peer asked for protocol {spoken or 'none'}")
 
     def _enrollment_ended(self) -> None:

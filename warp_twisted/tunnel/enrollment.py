@@ -17,6 +17,7 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from warp_base.wall_clock import WallClock
 from warp_twisted.tunnel.errors import EnrollmentFailed
 from warp_twisted.wire.control import (
     Authority,
@@ -55,7 +56,7 @@ class EnrollmentServer(Protocol):
     """
     The edge's end of one enrollment.
 
-    :param root_pem: sent first.
+    :param root_pem: sent first, with the time.
     :param enroll: judges the request and makes the certificate.
     :param ended: called when the connection is gone.
     :param asked: called when the request has arrived.
@@ -71,6 +72,7 @@ class EnrollmentServer(Protocol):
         enroll: Enroll,
         *,
         clock: IReactorTime,
+        wall: WallClock,
         ended: Callable[[], None],
         asked: Callable[[], object] | None = None,
         silence_seconds: float = SILENCE_SECONDS,
@@ -79,6 +81,7 @@ class EnrollmentServer(Protocol):
         self._root_pem = root_pem
         self._enroll = enroll
         self._clock = clock
+        self._wall = wall
         self._ended = ended
         self._asked = asked
         self._silence_seconds = silence_seconds
@@ -91,7 +94,7 @@ class EnrollmentServer(Protocol):
 
     def connectionMade(self) -> None:
         self._deadline = self._clock.callLater(self._silence_seconds, self._timed_out)
-        self._write(Authority(root_pem=self._root_pem, nonce=self._nonce))
+        self._write(Authority(root_pem=self._root_pem, nonce=self._nonce, time=self._wall.now()))
 
     def dataReceived(self, data: bytes) -> None:
         if self._answering is not None:

@@ -27,6 +27,7 @@ Text = Annotated[str, Meta(max_length=1024)]
 Name = Annotated[str, Meta(max_length=255)]
 Pem = Annotated[str, Meta(max_length=64 * 1024)]
 RouteId = Annotated[int, Meta(ge=0, lt=2**32)]
+Instant = Annotated[float, Meta(ge=-1e11, le=1e11)]  # seconds since the epoch, by the sender's wall clock
 
 
 class RouteOffer(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,6 +61,7 @@ class Hello(Message, frozen=True, tag="hello"):
     :ivar agent_id: as in the certificate.
     :ivar session: random for each start of the agent process; a new one replaces the tunnels of the old.
     :ivar slot: which of the agent's parallel tunnels this is; the newest in a slot wins.
+    :ivar time: what the agent's clock shows.
     """
 
     version: int
@@ -69,6 +71,7 @@ class Hello(Message, frozen=True, tag="hello"):
     slot: Annotated[int, Meta(ge=0, lt=1024)]
     labels: Annotated[dict[Name, Name], Meta(max_length=64)] = {}
     routes: Annotated[list[RouteOffer], Meta(max_length=MAX_ROUTES)] = []
+    time: Instant | None = None
 
 
 class Accepted(Message, frozen=True, tag="accepted"):
@@ -82,6 +85,7 @@ class Accepted(Message, frozen=True, tag="accepted"):
     :ivar edges: `host:port` of the fleet's tunnel listeners, for the agent's other tunnels.
     :ivar ping_seconds: after how much silence either end of this tunnel pings, and `silence_seconds`: after how much it
         gives the tunnel up. None if the edge does not say; then the defaults of spec.md §5 hold.
+    :ivar time: what the edge's clock shows.
     """
 
     edge: Name
@@ -93,6 +97,7 @@ class Accepted(Message, frozen=True, tag="accepted"):
     edges: Annotated[list[Name], Meta(max_length=1024)] = []
     ping_seconds: Annotated[float, Meta(ge=1, le=86400)] | None = None
     silence_seconds: Annotated[float, Meta(ge=1, le=86400)] | None = None
+    time: Instant | None = None
 
     def __post_init__(self) -> None:
         if (self.silence_seconds or INFINITY) <= (self.ping_seconds or 0.0):
@@ -136,15 +141,21 @@ class Drain(Message, frozen=True, tag="drain"):
 
 
 class RenewRequest(Message, frozen=True, tag="renew_request"):
-    """The agent asks for a new certificate for its key."""
+    """The agent asks for a new certificate for its key; `time` is what its clock shows."""
 
     csr_pem: Pem
+    time: Instant | None = None
 
 
 class Renewed(Message, frozen=True, tag="renewed"):
-    """The agent's new certificate, followed by its issuers up to the root, without the root."""
+    """
+    The agent's new certificate, followed by its issuers up to the root, without the root.
+
+    :ivar time: what the edge's clock shows.
+    """
 
     chain_pem: Pem
+    time: Instant | None = None
 
 
 class RenewRefused(Message, frozen=True, tag="renew_refused"):
@@ -159,10 +170,12 @@ class Authority(Message, frozen=True, tag="authority"):
     The edge's first message on an enrollment connection: the CA's root, for the agent to compare with its pin.
 
     :ivar nonce: made for this connection, for an agent that returns to sign; empty from an edge that lets none return.
+    :ivar time: what the edge's clock shows; to an agent that has not verified the edge, a hint for people and no more.
     """
 
     root_pem: Pem
     nonce: Name = ""
+    time: Instant | None = None
 
 
 class EnrollRequest(Message, frozen=True, tag="enroll_request"):
@@ -172,6 +185,7 @@ class EnrollRequest(Message, frozen=True, tag="enroll_request"):
     :ivar hostnames: what it is going to offer, the empty one for a name of the edge's choice; so a token that does not
         permit them is not used up in vain.
     :ivar routes: how many routes it is going to offer, for the same reason.
+    :ivar time: what the agent's clock shows.
     """
 
     token_id: Name
@@ -181,6 +195,7 @@ class EnrollRequest(Message, frozen=True, tag="enroll_request"):
     labels: Annotated[dict[Name, Name], Meta(max_length=64)] = {}
     hostnames: Annotated[list[Name], Meta(max_length=MAX_ASKED)] = []
     routes: Annotated[int, Meta(ge=0)] = 0
+    time: Instant | None = None
 
     def __repr__(self) -> str:
         return f"EnrollRequest(token_id={self.token_id!r}, secret=****)"
@@ -195,11 +210,13 @@ class ReturnRequest(Message, frozen=True, tag="return_request"):
 
     :ivar chain_pem: the ended certificate and its issuers, leaf first.
     :ivar signature: over the edge's nonce, by the certificate's key (spec.md §8), hexadecimal.
+    :ivar time: what the agent's clock shows.
     """
 
     chain_pem: Pem
     signature: Name
     software: Name = ""
+    time: Instant | None = None
 
 
 class Enrolled(Message, frozen=True, tag="enrolled"):

@@ -50,6 +50,18 @@ class StatusTests(SynchronousTestCase):
         self.answer = self.edge.answers["GET /v1/status"] = _status()
         self.patch(status, "find_admin", lambda option: self.edge)
 
+    def test_wrong_clock(self) -> None:
+        """An agent whose clock is not its edge's is named once, however many tunnels it has."""
+        self.assertNotIn("The clock of", invoke("status").output)
+        tunnels = self.answer["tunnels"]
+        assert isinstance(tunnels, list)
+        tunnels.append(dict(tunnels[0], slot=1))
+        for tunnel, seconds in zip(tunnels, (-7200.0, 1.0, -7200.0), strict=True):
+            tunnel["clock_difference_seconds"] = seconds
+        output = invoke("status").output
+        self.assertIn("\nThe clock of a-1 is 2 h behind that of edge1; set the one that is wrong\n", output)
+        self.assertEqual(output.count("The clock of"), 1)
+
     def test_everything_is_there(self) -> None:
         """Edges, routes, tunnels and agents have a table each."""
         output = invoke("status").output

@@ -7,6 +7,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.clocks import SettableWallClock
 from tests.edge.control import make_settings
 from warp_twisted.edge.agents.listening import (
     AGENTS_BURST,
@@ -47,7 +48,9 @@ class TunnelPortTests(SynchronousTestCase):
         self.clock = Clock()
         self.tunnels = RecordingTunnels()
         self.settings = CurrentSettings(make_settings())
-        self.port = TunnelPort(self.clock, self.settings, cast(EdgeTunnels, self.tunnels), enroll, "root")
+        self.port = TunnelPort(
+            self.clock, SettableWallClock(), self.settings, cast(EdgeTunnels, self.tunnels), enroll, "root"
+        )
 
     def handshakes(self, network: str, count: int) -> int:
         """Begin so many handshakes at once; returns how many were let in."""

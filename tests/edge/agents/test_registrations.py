@@ -34,7 +34,7 @@ def make_tunnel(number: int, agent: str = "a-1", slot: int = 0, session: str = "
         protocol=cast(TunnelProtocol, OpenStreams()),
         offer=Offer((RouteOffer(id=0, hostname="app.warp.example"),), {"release": "stable"}),
         registered_at=1.0,
-        expires_at=2.0,
+        ends_at=2.0,
     )
 
 
@@ -44,6 +44,18 @@ class RegistrationsTests(SynchronousTestCase):
     def setUp(self) -> None:
         """Begin with an empty table."""
         self.table = Registrations()
+
+    def test_wrong_clocks(self) -> None:
+        """Tunnels of agents with a wrong clock are counted, until it is right or they are gone."""
+        tunnels = [make_tunnel(number, slot=number) for number in range(3)]
+        for tunnel, seconds in zip(tunnels, (-7200.0, 7200.0, None), strict=True):
+            self.table.add(tunnel)
+            self.table.note_clock(tunnel, seconds)
+        self.assertEqual((self.table.wrong_clocks, tunnels[0].clock_difference), (2, -7200.0))
+        self.table.note_clock(tunnels[0], 0.5)
+        self.assertEqual(self.table.wrong_clocks, 1)
+        self.table.remove(tunnels[1])
+        self.assertEqual(self.table.wrong_clocks, 0)
 
     def test_slots_of_one_run(self) -> None:
         """Tunnels in different slots stay side by side; the newest in a slot replaces the other."""

@@ -11,6 +11,8 @@ from twisted.internet.error import ConnectError
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from warp_base.machine_time import MACHINE_WALL_CLOCK
+from warp_base.wall_clock import WallClock
 from warp_twisted import __version__
 from warp_twisted.agent.endpoints import tcp_endpoint
 from warp_twisted.agent.errors import EnrollmentRefused, NoEdge
@@ -34,6 +36,8 @@ async def enroll_agent(
     token: JoinTokenText,
     labels: Mapping[str, str] | None = None,
     hostnames: Iterable[str] = (),
+    *,
+    wall: WallClock = MACHINE_WALL_CLOCK,
 ) -> Identity:
     """
     Exchange a join token for an identity, at the first of its edges that answers.
@@ -41,6 +45,7 @@ async def enroll_agent(
     :param labels: what the agent calls itself by; those of the token win.
     :param hostnames: what it is going to offer, "" for a name of the edge's choice; a token that does not permit all of
         the first hundred is refused without being used up.
+    :param wall: what it shows is told to the edge.
     :returns: the identity, already stored.
     :raises EnrollmentRefused: if the fleet does not take the token, or the edge is not the token's.
     :raises NoEdge: if none of the token's edges answers.
@@ -54,6 +59,7 @@ async def enroll_agent(
         software=SOFTWARE,
         labels=dict(labels or {}),
         hostnames=list(dict.fromkeys(hostnames))[:MAX_ASKED],
+        time=wall.now(),
     )
     reasons = []
     for edge in read_addresses(token.edges):

@@ -108,4 +108,4 @@ class Renewal:
         if self._tunnels.up_count:
             self._ask_after = self._clock.seconds() + RETRY_SECONDS
             self._requests += 1
-            self._tunnels.send_one(RenewRequest(csr_pem=self._credentials.request()))
+            self._tunnels.send_one(RenewRequest(csr_pem=self._credentials.request(), time=self._wall.now()))

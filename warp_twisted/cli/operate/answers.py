@@ -69,6 +69,7 @@ class Tunnel(msgspec.Struct, frozen=True):
     address: str = ""
     streams: int | None = None
     round_trip_seconds: float | None = None
+    clock_difference_seconds: float | None = None
 
 
 class Route(msgspec.Struct, frozen=True):

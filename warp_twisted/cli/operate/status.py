@@ -1,6 +1,7 @@
 """`warp status`: edges, tunnels, routes and agents, as one edge sees the fleet."""
 
 import time
+from collections.abc import Iterator, Sequence
 
 import click
 
@@ -9,6 +10,7 @@ from warp_twisted.cli.operate.agents import print_agents
 from warp_twisted.cli.operate.answers import Edge, EdgeState, Route, Status, Tunnel, read
 from warp_twisted.cli.options import SELECTOR_OPTION
 from warp_twisted.cli.output import JSON_OPTION, labels_text, print_json, print_table, span
+from warp_twisted.clock_difference import is_noticed, say_difference
 from warp_twisted.names import LabelSelector
 
 _CLOSED_BY_DRAIN = frozenset({"accepting", "listeners", "records"})  # parts of an edge that stop because they should
@@ -51,6 +53,8 @@ def status(selector: LabelSelector | None, admin: str | None, as_json: bool) -> 
         click.echo(f"\n{title}: {len(rows)}")
         if rows:
             print_table(heads, rows)
+    for line in _wrong_clocks(found.tunnels):
+        click.echo(line)
     click.echo(f"\nAgents: {len(found.agents)}")
     if found.agents:
         print_agents(found.agents)
@@ -106,6 +110,14 @@ def _edge(edge: Edge) -> list[str]:
 def _route(route: Route) -> list[str]:
     services = sorted(set(route.services.values()))
     return [route.url or route.hostname, route.path or "-", str(route.tunnels), ",".join(services) or "-"]
+
+
+def _wrong_clocks(tunnels: Sequence[Tunnel]) -> Iterator[str]:
+    """Yield a sentence for each agent whose clock differs noticeably from its edge's."""
+    known = {(each.agent, each.edge): each.clock_difference_seconds for each in tunnels}
+    for (agent, edge), seconds in known.items():
+        if seconds is not None and is_noticed(seconds):
+            yield f"The clock of {agent} is {say_difference(seconds)} that of {edge}; set the one that is wrong"
 
 
 def _tunnel(tunnel: Tunnel, now: float) -> list[str]:

@@ -14,6 +14,7 @@ from typing import Protocol
 from twisted.internet.interfaces import IAddress, IProtocol, IReactorTime
 
 from warp_base.token_buckets import TokenBuckets
+from warp_base.wall_clock import WallClock
 from warp_twisted.edge.agents.tunnels import EdgeTunnels
 from warp_twisted.edge.agents.unproven import KnownNetworks, Unproven
 from warp_twisted.edge.errors import EdgeError
@@ -113,6 +114,7 @@ class EdgeListener(TunnelListener):
             self.root_pem,
             enroll,
             clock=self.reactor,
+            wall=self.wall,
             ended=lambda: self._enrollment_over(server),
             asked=lambda: self.silent_enrollments.discard(server),
             silence_seconds=self.silence_seconds,
@@ -149,12 +151,14 @@ class TunnelPort:
     def __init__(
         self,
         reactor: IReactorTime,
+        wall: WallClock,
         settings: Callable[[], EdgeSettings],
         tunnels: EdgeTunnels,
         enroll: Enroll,
         root_pem: str,
     ) -> None:
         self._reactor = reactor
+        self._wall = wall
         self._settings = settings
         self._tunnels = tunnels
         self._enroll = enroll
@@ -186,6 +190,7 @@ class TunnelPort:
             reactor=self._reactor,
             turn=Turn(self._reactor),
             root_pem=self._root_pem,
+            wall=self._wall,
             enroll=self._let_in,
             admittance=self,
         )

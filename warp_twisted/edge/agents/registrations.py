@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from warp_twisted.clock_difference import is_noticed
 from warp_twisted.edge.agents.offers import Offer
 from warp_twisted.edge.errors import OfferRefused
 from warp_twisted.edge.settings import Limits
@@ -24,9 +25,10 @@ class EdgeTunnel:
 
     :ivar protocol: opens streams to the agent.
     :ivar offer: what is served through it.
-    :ivar expires_at: when the agent's certificate ends, unless it renews.
+    :ivar ends_at: when the agent's certificate ends, unless it renews, by the monotonic clock.
     :ivar unhealthy: routes whose origin does not answer, by number, and what the agent says of it.
     :ivar claim: its entry in the registry.
+    :ivar clock_difference: how many seconds the agent's clock was ahead of ours when it last said; None: not told.
     """
 
     id: str
@@ -38,10 +40,11 @@ class EdgeTunnel:
     protocol: TunnelProtocol
     offer: Offer
     registered_at: float
-    expires_at: float
+    ends_at: float
     is_draining: bool = False
     unhealthy: dict[int, str] = field(default_factory=dict)
     claim: Claim | None = None
+    clock_difference: float | None = None
 
     @property
     def labels(self) -> Mapping[str, str]:
@@ -82,8 +85,8 @@ class Routes(Protocol):
 class Authority(Protocol):
     """Who renews certificates; see `edge.agents.enrollment`."""
 
-    def renew(self, agent: str, csr_pem: str) -> Renewed | RenewRefused:
-        """Issue the next certificate of an enrolled agent."""
+    def renew(self, agent: str, csr_pem: str, time: float | None = None) -> Renewed | RenewRefused:
+        """Issue the next certificate of an enrolled agent, whose clock shows a time."""
 
 
 @dataclass(slots=True)
@@ -111,11 +114,25 @@ class Registrations:
         self.by_id: dict[str, EdgeTunnel] = {}
         self.counts = TunnelCounts()
         self._by_agent: dict[str, dict[int, EdgeTunnel]] = {}
+        self._wrong_clocks: set[EdgeTunnel] = set()
 
     @property
     def stream_count(self) -> int:
         """Streams open in all tunnels."""
         return sum(tunnel.protocol.stream_count for tunnel in self.by_id.values())
+
+    @property
+    def wrong_clocks(self) -> int:
+        """Tunnels of agents whose clock differs noticeably from ours."""
+        return len(self._wrong_clocks)
+
+    def note_clock(self, tunnel: EdgeTunnel, seconds: float | None) -> None:
+        """Note how far the clock of a tunnel's agent is ahead of ours; None if it did not say."""
+        tunnel.clock_difference = seconds
+        if is_noticed(seconds):
+            self._wrong_clocks.add(tunnel)
+        else:
+            self._wrong_clocks.discard(tunnel)
 
     def of_agent(self, agent: str) -> list[EdgeTunnel]:
         """Return an agent's tunnels."""
@@ -152,6 +169,7 @@ class Registrations:
     def remove(self, tunnel: EdgeTunnel) -> None:
         """Take a tunnel out."""
         self.counts.lost += 1
+        self._wrong_clocks.discard(tunnel)
         del self.by_id[tunnel.id]
         slots = self._by_agent.get(tunnel.agent, {})
         if slots.get(tunnel.slot) is tunnel:

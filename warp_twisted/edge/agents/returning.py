@@ -75,7 +75,7 @@ class Returning:
         try:
             proven = prove_return(request.chain_pem, request.signature, asker.nonce, self._roots, now)
             agent = proven.identity.id
-            record, chain = await self._let_in(proven, now)
+            record, chain = await self._let_in(proven, request.time, now)
         except ReturnRefused as error:
             return self._refuse(agent, asker, error.code, str(error), error.retry_seconds)
         except BadCertificate as error:
@@ -93,7 +93,7 @@ class Returning:
             agent_id=agent, chain_pem=chain, root_pem=self._enrollment.roots_pem, hostnames=list(record.hostnames)
         )
 
-    async def _let_in(self, proven: ProvenAgent, now: float) -> tuple[Agent, str]:
+    async def _let_in(self, proven: ProvenAgent, time: float | None, now: float) -> tuple[Agent, str]:
         """
         Issue for a proven agent if it may come back, and note until when it has a certificate.
 
@@ -115,7 +115,7 @@ class Returning:
                 )
             if found.key_sha256 not in ("", proven.key_sha256):
                 raise ReturnRefused("other_key", f"agent {found.id} has a certificate for another key; {WAY_OUT}")
-            chain = self._enrollment.issue(found, proven.key)
+            chain = self._enrollment.issue(found, proven.key, time)
             back = replace(found, key_sha256=proven.key_sha256, expires_at=issued_until(chain))
             if await self._store.transact([Expect(found.key, item.modified)], [Put(found.key, encode(back))]):
                 return back, chain

@@ -14,18 +14,19 @@ from collections.abc import Callable, Sequence
 
 from twisted.internet.defer import Deferred, DeferredList, succeed
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from warp_base.wall_clock import WallClock
 from warp_twisted.ca.issue import AgentIdentity
 from warp_twisted.edge.agents.admission import Admission, revocation_sentence
+from warp_twisted.edge.agents.agent_clocks import note_clock
 from warp_twisted.edge.agents.control_rate import ControlRate, names_touched
 from warp_twisted.edge.agents.enrollment import issued_until
 from warp_twisted.edge.agents.offers import Offer, check_hello
 from warp_twisted.edge.agents.peers import Peer, Peers
 from warp_twisted.edge.agents.registrations import Authority, EdgeTunnel, Registrations, Routes
+from warp_twisted.edge.agents.tunnel_expiry import TunnelExpiry
 from warp_twisted.edge.errors import EdgeError, OfferRefused
 from warp_twisted.edge.settings import EdgeSettings
 from warp_twisted.registry.claims import Claims
@@ -48,7 +49,6 @@ from warp_twisted.wire.errors import WireError
 from warp_twisted.wire.frames import GoAwayCode
 
 MAX_WAITING_MESSAGES = 16  # from one agent while its last message is being answered
-EXPIRY_CHECK_SECONDS = 30.0
 
 
 class EdgeTunnels:
@@ -90,10 +90,9 @@ class EdgeTunnels:
         self._urls = urls
         self._peers = Peers()
         self._rate = ControlRate()
-        self._expiry = LoopingCall(self._close_expired)
-        self._expiry.clock = clock
         self._unsubscribe: Callable[[], None] | None = None
         self.registrations = Registrations()
+        self._expiry = TunnelExpiry(clock, wall, self.registrations)
         self.is_draining = False
 
     # What others ask.
@@ -101,15 +100,14 @@ class EdgeTunnels:
     def start(self) -> None:
         """Follow revocations."""
         self._unsubscribe = self._mirror.subscribe(self._registry_changed)
-        self._expiry.start(EXPIRY_CHECK_SECONDS, now=False)
+        self._expiry.start()
 
     async def stop(self, timeout: float) -> None:
         """Close every tunnel, and wait until the transports are gone, but not for longer than the time-out."""
         if self._unsubscribe is not None:
             self._unsubscribe()
             self._unsubscribe = None
-        if self._expiry.running:
-            self._expiry.stop()
+        self._expiry.stop()
         self.is_draining = True
         protocols = [peer.protocol for peer in self._peers]
         for protocol in protocols:
@@ -240,11 +238,12 @@ class EdgeTunnels:
             protocol=peer.protocol,
             offer=offer,
             registered_at=self._wall.now(),
-            expires_at=identity.expires_at,
+            ends_at=self._expiry.instant_of(identity.expires_at),
         )
         self._routes.add(tunnel, offer.routes)
         self._peers.register(peer, tunnel)
         stale = self.registrations.add(tunnel)
+        note_clock(self.registrations, tunnel, hello.time, self._wall.now())
         tunnel.claim, settled = self._claims.put(tunnel.value(settings.edge.name))
         for old in stale:
             old.protocol.close(GoAwayCode.REPLACED, "a newer tunnel of the same agent took its place")
@@ -291,9 +290,8 @@ class EdgeTunnels:
         names = 0 if is_known else names_touched((), offer.hostnames, len(offer.labels))
         wait = self._rate.seconds_until_published(agent, names, now)
         if wait or not self._rate.allows(agent, hello, now):
-            raise OfferRefused(
-                "overloaded", f"this agent registers too often; {wait:.0f} s from now it may", retry=True
-            )
+            reason = f"this agent registers too often; {wait:.0f} s from now it may"
+            raise OfferRefused("overloaded", reason, retry=True)
 
     async def _wait_for_names(self, peer: Peer, tunnel: EdgeTunnel, routes: Sequence[RouteOffer]) -> None:
         """Let an agent that changes many names wait until it has paid for them; its other messages wait meanwhile."""
@@ -308,11 +306,11 @@ class EdgeTunnels:
             await paid
 
     def _renew(self, tunnel: EdgeTunnel, message: RenewRequest) -> None:
-        answer = self._authority.renew(tunnel.agent, message.csr_pem)
+        answer = self._authority.renew(tunnel.agent, message.csr_pem, message.time)
         if isinstance(answer, Renewed):
             until = issued_until(answer.chain_pem)  # which is not after its issuer's end
-            for each in self.registrations.of_agent(tunnel.agent):
-                each.expires_at = until
+            self._expiry.renewed(tunnel.agent, until)
+        note_clock(self.registrations, tunnel, message.time, self._wall.now())
         tunnel.protocol.send_control(answer)
 
     def _health_changed(self, tunnel: EdgeTunnel, message: OriginHealth) -> None:
@@ -352,6 +350,7 @@ class EdgeTunnels:
                 edges=self._edges(),
                 ping_seconds=tunnel.protocol.times.ping_seconds,
                 silence_seconds=tunnel.protocol.times.silence_seconds,
+                time=self._wall.now(),
             )
         )
 
@@ -383,12 +382,6 @@ class EdgeTunnels:
                 self.cut(change.after.agent, revocation_sentence(change.after))
             elif isinstance(change.before, Agent) and change.after is None:
                 self.cut(change.before.id, f"agent {change.before.id} is no longer enrolled")
-
-    def _close_expired(self) -> None:
-        now = self._wall.now()
-        for tunnel in [tunnel for tunnel in self.registrations.by_id.values() if tunnel.expires_at <= now]:
-            self._log.warn("the certificate of {agent} ended without being renewed", agent=tunnel.agent)
-            tunnel.protocol.close(reason="the agent's certificate has ended")
 
 
 def _refusal(error: EdgeError) -> OfferRefused:

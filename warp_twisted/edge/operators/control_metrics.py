@@ -65,6 +65,11 @@ class ControlCollector(Collector):
         yield CounterMetricFamily("warp_edge_tunnels_registered", "Tunnels accepted.", value=counts.registered)
         yield CounterMetricFamily("warp_edge_tunnels_replaced", "Tunnels closed for newer ones.", value=counts.replaced)
         yield CounterMetricFamily("warp_edge_tunnels_lost", "Registered tunnels that ended.", value=counts.lost)
+        yield GaugeMetricFamily(
+            "warp_edge_tunnels_wrong_clock",
+            "Tunnels of agents whose clock is a minute or more from this edge's.",
+            value=registrations.wrong_clocks,
+        )
         yield _by_code("warp_edge_tunnels_refused", "Agents refused a tunnel.", counts.refused)
         yield CounterMetricFamily("warp_edge_enrollments", "Agents enrolled.", value=self.enrollment.enrolled)
         yield CounterMetricFamily(

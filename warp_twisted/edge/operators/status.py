@@ -192,6 +192,7 @@ def _tunnel(value: Tunnel, live: EdgeTunnel | None) -> dict[str, object]:
     }
     if live is not None:
         described["software"] = live.software
+        described["clock_difference_seconds"] = live.clock_difference
         described["streams"] = live.protocol.stream_count
         described["round_trip_seconds"] = live.protocol.round_trip_seconds
     return described
