@@ -32,6 +32,7 @@ LAYER_OF = (
     ("warp_twisted.registry.records", 1),
     ("warp_twisted.ca.issue", 1),
     ("warp_twisted.ca.returning", 1),
+    ("warp_twisted.clock_steps", 2),
     ("warp_twisted.systemd", 2),
     ("warp_twisted.process", 2),
     ("warp_twisted.listen_text", 2),

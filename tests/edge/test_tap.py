@@ -117,7 +117,9 @@ class OptionsTests(SynchronousTestCase):
         write_file(self.directory / "ca" / "edge1.pem", to_pem(ended).encode(), 0o644, overwrite=False)
         write_file(self.directory / "ca" / "edge1.key", key_to_pem(key), 0o600, overwrite=False)
         error = self.assertRaises(SystemExit, self.parse, *self.write(), "--check")
-        self.assertRegex(str(error), "ca.certificate: .*edge1.pem: .* is valid from .*; make a new one")
+        self.assertRegex(
+            str(error), "ca.certificate: .*edge1.pem: .* is valid from .*; make a new one, or set the clock"
+        )
 
     def test_refused_without_check(self) -> None:
         """A file that is wrong is refused in the same words when the edge is to be started."""

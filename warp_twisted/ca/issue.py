@@ -294,7 +294,8 @@ def _until(issuer: Issuer, now: datetime, lifetime: timedelta) -> datetime:
     if not certificate.not_valid_before_utc <= now < certificate.not_valid_after_utc:
         raise IssuerExpired(
             f"{certificate.subject.rfc4514_string()} is valid from {certificate.not_valid_before_utc:%Y-%m-%d %H:%M} "
-            f"to {certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC"
+            f"to {certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC, and this machine's clock shows "
+            f"{now:%Y-%m-%d %H:%M}"
         )
     return min(now + lifetime, certificate.not_valid_after_utc)
 

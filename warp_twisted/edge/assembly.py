@@ -17,6 +17,7 @@ from warp_base.slices import Slices
 from warp_base.wall_clock import WallClock
 from warp_dns.serve.server import DnsServer
 from warp_twisted.ca.issue import to_pem
+from warp_twisted.clock_steps import ClockSteps
 from warp_twisted.edge.agents.admission import Admission, identify_peer
 from warp_twisted.edge.agents.agent_expiry import AgentExpiry
 from warp_twisted.edge.agents.enrollment import Enrollment
@@ -76,6 +77,7 @@ class EdgeParts:
     tunnels: EdgeTunnels
     tunnel_port: TunnelPort
     tunnel_certificate: TunnelCertificate
+    clock_steps: ClockSteps
     readiness: Readiness
     metrics: Exposition
     observation: Observation
@@ -185,6 +187,7 @@ def assemble(reactor: Reactor, wall: WallClock, initial: EdgeSettings, lifecycle
         tunnels=tunnels,
         tunnel_port=tunnel_port,
         tunnel_certificate=tunnel_certificate,
+        clock_steps=ClockSteps(reactor, wall, lambda step: tunnel_certificate.clock_stepped()),
         readiness=readiness,
         metrics=metrics,
         observation=observation,

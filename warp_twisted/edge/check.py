@@ -78,7 +78,7 @@ def load_authority(settings: EdgeSettings, now: float) -> EdgeAuthority:
             f"zone: {error}; agents would not trust this edge. Correct the zone, or issue a new ca.certificate for it"
         ) from error
     except CaError as error:
-        raise InvalidSettings(f"ca.certificate: {ca.certificate}: {error}; make a new one") from error
+        raise InvalidSettings(f"ca.certificate: {ca.certificate}: {error}; make a new one, or set the clock") from error
     return authority
 
 

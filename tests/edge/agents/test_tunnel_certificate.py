@@ -72,6 +72,20 @@ class TunnelCertificateTests(SynchronousTestCase):
         self.pass_time(RETRY_SECONDS)
         self.assertEqual(len(self.contexts), 2)
 
+    def test_clock_that_was_wrong(self) -> None:
+        """What was issued by a clock that was ahead is replaced when the clock is right, and not by one that is behind."""
+        self.certificate.clock_stepped()
+        self.assertEqual(len(self.contexts), 1)
+        self.wall.set(NOW + 4 * DAY)
+        self.certificate.clock_stepped()
+        self.assertEqual((len(self.contexts), self.certificate.expires_at), (2, NOW + 6 * DAY))
+        self.wall.set(NOW - 20_000 * DAY)
+        self.certificate.clock_stepped()
+        self.assertEqual(len(self.contexts), 2)
+        self.wall.set(NOW)
+        self.certificate.clock_stepped()
+        self.assertEqual((len(self.contexts), self.certificate.expires_at), (3, NOW + 2 * DAY))
+
     def test_expired_intermediate(self) -> None:
         """An intermediate that has ended stops the start, in words."""
         ended = self.make(NOW - 366 * DAY)

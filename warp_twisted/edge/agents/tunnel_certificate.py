@@ -2,7 +2,7 @@
 The certificate of this edge's tunnel listener: issued by its own intermediate, renewed while it runs.
 
 The key never leaves the state directory and changes with every certificate. Connections that exist are not touched;
-new ones see the new certificate.
+new ones see the new certificate. One that was issued while this machine's clock was wrong is replaced when it is right.
 """
 
 import ssl
@@ -50,11 +50,14 @@ class TunnelCertificate:
         self._addresses = [ip_address(text) for text in settings.edge.addresses]
         self._lifetime = settings.ca.edge_lifetime
         self._directory = directory
+        self._clock = clock
         self._wall = wall
         self._changed = changed
         self._check = LoopingCall(self._renew_if_due)
         self._check.clock = clock
+        self._begins_at = 0.0
         self._renew_at = 0.0
+        self._retry_at = 0.0
         self.expires_at = 0.0
 
     def start(self) -> None:
@@ -84,18 +87,24 @@ class TunnelCertificate:
         write_file(chain_file, to_pem(certificate, *issuer.chain).encode(), 0o644, overwrite=True)
         context = edge_context(root_pem=self._authority.roots_pem, chain_file=chain_file, key_file=key_file)
         self.expires_at = certificate.not_valid_after_utc.timestamp()
+        self._begins_at = certificate.not_valid_before_utc.timestamp()
         self._renew_at = now + (self.expires_at - now) / 2
         self._changed(context)
 
+    def clock_stepped(self) -> None:
+        """Look at once: what was issued by the time of before may not be valid yet, or no longer."""
+        self._retry_at = 0.0
+        self._renew_if_due()
+
     def _renew_if_due(self) -> None:
         now = self._wall.now()
-        if now < self._renew_at:
+        if self._begins_at <= now < self._renew_at or self._clock.seconds() < self._retry_at:
             return
         try:
             self._renew()
             self._log.info("the tunnel listener has a new certificate")
         except (WarpError, OSError) as error:
-            self._renew_at = now + RETRY_SECONDS
+            self._retry_at = self._clock.seconds() + RETRY_SECONDS
             self._log.error(
                 "no new certificate for the tunnel listener, the old one ends in {hours:.1f} h: {error}",
                 hours=(self.expires_at - now) / 3600, error=error,
