@@ -24,6 +24,7 @@ from warp_twisted.ca.store import EdgeAuthority
 from warp_twisted.configuration import convert
 from warp_twisted.edge.agents.admission import Admission
 from warp_twisted.edge.agents.enrollment import Enrollment
+from warp_twisted.edge.agents.incumbents import ANSWER_SECONDS
 from warp_twisted.edge.agents.registrations import EdgeTunnel
 from warp_twisted.edge.agents.returning import Returning
 from warp_twisted.edge.agents.tunnels import EdgeTunnels
@@ -249,6 +250,12 @@ class Control:
         pair = tunnel_pair(self.ends, delegate, clock=self.clock, certificate=certificate)
         self.pairs.append(pair)
         return AgentEnd(pair, delegate, agent, self.ends.reasons)
+
+    def bury(self, *ends: AgentEnd) -> None:
+        """Let the second pass in which the tunnels that these agents would replace answer nothing."""
+        self.clock.advance(ANSWER_SECONDS)
+        for end in ends:
+            end.pair.pump()
 
     def names(self) -> list[str]:
         """Return the hostnames with addresses that DNS publishes, edges left out."""

@@ -59,8 +59,8 @@ class Hello(Message, frozen=True, tag="hello"):
     :ivar version: of the control protocol, 1.
     :ivar software: name and version of the program, for logs.
     :ivar agent_id: as in the certificate.
-    :ivar session: random for each start of the agent process; a new one replaces the tunnels of the old.
-    :ivar slot: which of the agent's parallel tunnels this is; the newest in a slot wins.
+    :ivar session: random for each start of the agent process; a new one replaces the dead tunnels of the old.
+    :ivar slot: which of the agent's parallel tunnels this is; a new one in a slot replaces a dead one.
     :ivar time: what the agent's clock shows.
     """
 
@@ -108,7 +108,8 @@ class Refused(Message, frozen=True, tag="refused"):
     """
     The edge's answer to `Hello` or `RoutesChanged` that it does not serve.
 
-    :ivar code: a word for programs: `version`, `not_allowed`, `revoked`, `overloaded`, `draining`, `conflict`.
+    :ivar code: a word for programs: `version`, `not_allowed`, `revoked`, `overloaded`, `draining`, `conflict`,
+        `copied`.
     :ivar reason: a sentence for people.
     :ivar retry: whether the same offer may succeed soon. If not, something has to change first, such as a limit of the
         edge; an agent tries again all the same, after a longer wait, unless it was `revoked`.

@@ -69,6 +69,8 @@ class RegistrationsTests(SynchronousTestCase):
         old = [make_tunnel(number, slot=number) for number in range(3)]
         for each in old:
             self.table.add(each)
+        self.assertEqual(self.table.replaced_by("a-1", 0, "later"), old)
+        self.assertEqual(self.table.replaced_by("a-1", 0, "s"), old[:1])
         self.assertEqual(self.table.add(make_tunnel(9, session="later")), old)
 
     def test_replaced_tunnel_that_goes(self) -> None:
@@ -118,6 +120,7 @@ class LimitTests(ControlTestCase):
         self.assertEqual((answer.code, answer.retry), ("overloaded", True))
         again = self.control.connect()
         again.hello("app.warp.example", slot=1)
+        self.control.bury(again)
         again.answer(Accepted)
 
     def test_too_many_tunnels_at_once(self) -> None:
@@ -153,4 +156,5 @@ class LimitTests(ControlTestCase):
         self.assertEqual(self.refused("app.warp.example", agent="a-9").code, "overloaded")
         again = self.control.connect("a-1")
         again.hello("app.warp.example", session="later")
+        self.control.bury(again)
         again.answer(Accepted)

@@ -7,6 +7,7 @@ from tests.edge.control import AgentEnd, make_settings
 from warp_twisted.ca.issue import new_key, new_request
 from warp_twisted.edge.agents.tunnels import MAX_WAITING_MESSAGES
 from warp_twisted.wire.control import (
+    MAX_REASON_CHARACTERS,
     Accepted,
     Drain,
     OriginHealth,
@@ -206,6 +207,7 @@ class PriceTests(ControlTestCase):
             agent.answer(Accepted)
         later = self.control.connect()
         later.hello(*self.names("b"), session="later", labels=self.LABELS)
+        self.control.bury(later)
         later.answer(Accepted)
         refusal = self.refused(*self.names("c"), session="again", labels=self.LABELS)
         self.assertEqual((refusal.code, refusal.retry), ("overloaded", True))
@@ -222,16 +224,17 @@ class PriceTests(ControlTestCase):
 
 
 class ReplacementTests(ControlTestCase):
-    """The newest wins."""
+    """A new tunnel takes the place of a dead one."""
 
     def test_same_slot(self) -> None:
-        """A tunnel in the same slot replaces the stale one at once, and the names never go."""
+        """A tunnel in the same slot replaces the one that does not answer, and the names never go."""
         told: list[object] = []
         first = self.control.connect()
         first.hello("app.warp.example")
         self.control.publication.subscribe(told.append)
         second = self.control.connect()
         second.hello("app.warp.example")
+        self.control.bury(second)
         first.pair.pump()
         self.assertEqual(first.ending, REPLACED)
         self.assertIsNone(second.ending)
@@ -254,11 +257,42 @@ class ReplacementTests(ControlTestCase):
             end.hello("app.warp.example", slot=slot, session="old")
         new = self.control.connect()
         new.hello("app.warp.example", slot=0, session="new")
+        self.control.bury(new)
         for end in old:
             end.pair.pump()
         self.assertEqual([end.ending for end in old], [REPLACED] * 3)
         self.assertEqual(len(self.control.tunnels.registrations.by_id), 1)
         self.assertEqual(self.control.tunnels.registrations.counts.replaced, 3)
+
+    def test_copy(self) -> None:
+        """A second process with the identity of one that answers is refused, and told what to do; nothing changes."""
+        told: list[object] = []
+        first = [self.control.connect() for _ in range(2)]
+        for slot, end in enumerate(first):
+            end.hello("app.warp.example", slot=slot, session="first")
+        self.control.publication.subscribe(told.append)
+        copy = self.control.connect()
+        copy.hello("app.warp.example", session="copy")
+        first[1].pair.pump()
+        copy.pair.pump()
+        answer = copy.answer(Refused)
+        self.assertEqual((answer.code, answer.retry), ("copied", False))
+        self.assertIn("is connected from 192.0.2.2 already, and answers there", answer.reason)
+        self.assertLessEqual(len(answer.reason), MAX_REASON_CHARACTERS)
+        self.assertEqual([end.ending for end in first], [None, None])
+        self.assertEqual((self.control.names(), told), (["app.warp.example"], []))
+        self.assertEqual(self.control.tunnels.registrations.counts.refused, {"copied": 1})
+
+    def test_gone_while_others_are_asked(self) -> None:
+        """An agent that hangs up before it is known whether others live has replaced nothing."""
+        first, second = self.control.connect(), self.control.connect()
+        first.hello("app.warp.example")
+        second.hello("app.warp.example", session="later")
+        second.pair.agent.close()
+        second.pair.pump()
+        self.control.bury(first)
+        self.assertIsNone(first.ending)
+        self.assertEqual(len(self.control.tunnels.registrations.by_id), 1)
 
     def test_other_agents_slot(self) -> None:
         """Slots of different agents have nothing to do with each other."""

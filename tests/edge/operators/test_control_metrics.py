@@ -47,6 +47,7 @@ class ControlMetricsTests(ControlTestCase):
         """Tunnels are counted as they register, replace one another, end, and are refused by code."""
         for _ in range(2):
             self.control.connect().hello("app.warp.example")
+        self.control.bury()
         self.control.pairs[0].pump()
         self.control.connect().hello("app.other.example")
         self.assertLessEqual(

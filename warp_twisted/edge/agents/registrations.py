@@ -4,7 +4,7 @@ The table of this edge's registered tunnels: by id, and by agent and slot.
 It decides what a new tunnel replaces and whether there is room for it; `edge.agents.tunnels` does what follows.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -15,7 +15,7 @@ from warp_twisted.edge.settings import Limits
 from warp_twisted.registry.claims import Claim
 from warp_twisted.registry.model import Tunnel
 from warp_twisted.tunnel import TunnelProtocol
-from warp_twisted.wire.control import Renewed, RenewRefused, RouteOffer
+from warp_twisted.wire.control import Accepted, Renewed, RenewRefused, RouteOffer
 
 
 @dataclass(eq=False, slots=True, kw_only=True)
@@ -63,6 +63,34 @@ class EdgeTunnel:
             draining=self.is_draining,
             registered_at=self.registered_at,
             address=self.address,
+        )
+
+    def accepted(
+        self,
+        edge: str,
+        urls: Callable[[str], Sequence[str]],
+        lease_seconds: float,
+        edges: Sequence[str],
+        now: float,
+    ) -> Accepted:
+        """
+        Return what the agent is told of it.
+
+        :param urls: returns the URLs of a hostname, the one to show people first.
+        :param now: the time of day.
+        """
+        found = {route.id: urls(route.hostname) for route in self.offer.routes}
+        return Accepted(
+            edge=edge,
+            tunnel_id=self.id,
+            hostnames={route.id: route.hostname for route in self.offer.routes},
+            urls={route: each[0] for route, each in found.items()},
+            plain_urls={route: each[1] for route, each in found.items() if len(each) > 1},
+            lease_seconds=lease_seconds,
+            edges=list(edges),
+            ping_seconds=self.protocol.times.ping_seconds,
+            silence_seconds=self.protocol.times.silence_seconds,
+            time=now,
         )
 
     def __repr__(self) -> str:
@@ -138,6 +166,10 @@ class Registrations:
         """Return an agent's tunnels."""
         return list(self._by_agent.get(agent, {}).values())
 
+    def replaced_by(self, agent: str, slot: int, session: str) -> list[EdgeTunnel]:
+        """Return the tunnels that a new one would replace: the one in its slot, and all of other runs of the agent."""
+        return [tunnel for tunnel in self.of_agent(agent) if _is_stale(tunnel, slot, session)]
+
     def check_room(self, agent: str, slot: int, session: str, limits: Limits) -> None:
         """
         Refuse a tunnel too many; those that it would replace do not count.
@@ -153,13 +185,13 @@ class Registrations:
 
     def add(self, tunnel: EdgeTunnel) -> list[EdgeTunnel]:
         """
-        Put a tunnel into the table: the newest wins.
+        Put a tunnel into the table, in the place of what it replaces.
 
         :returns: what it replaces: the tunnel in its slot, and all of an earlier run of the same agent. They stay in
             the table until they are removed.
         """
         slots = self._by_agent.setdefault(tunnel.agent, {})
-        stale = [old for old in slots.values() if _is_stale(old, tunnel.slot, tunnel.session)]
+        stale = self.replaced_by(tunnel.agent, tunnel.slot, tunnel.session)
         slots[tunnel.slot] = tunnel
         self.by_id[tunnel.id] = tunnel
         self.counts.registered += 1

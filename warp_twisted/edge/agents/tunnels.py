@@ -4,9 +4,9 @@ The tunnels of this edge: from an agent's hello to the tunnel's end.
 Decides who may register, what is replaced, and what the registry and the route table hear of it. It is the
 `TunnelDelegate` of every tunnel; how bytes move is `tunnel`'s, where requests go is `routing`'s.
 
-The order at registration: the route table first, then the registry (so that no visitor comes before there is a
-route), then the tunnel that this one replaces is closed, and `Accepted` is sent last. When the registry is away the
-tunnel serves all the same; its names appear when the registry is back.
+The order at registration: `incumbents` makes sure that what is going to be replaced is dead; then the route table,
+then the registry (so that no visitor comes before there is a route), then what was replaced is closed, and `Accepted`
+is sent last. When the registry is away the tunnel serves all the same; its names appear when the registry is back.
 """
 
 import secrets
@@ -23,6 +23,7 @@ from warp_twisted.edge.agents.admission import Admission, revocation_sentence
 from warp_twisted.edge.agents.agent_clocks import note_clock
 from warp_twisted.edge.agents.control_rate import ControlRate, names_touched
 from warp_twisted.edge.agents.enrollment import issued_until
+from warp_twisted.edge.agents.incumbents import Incumbents
 from warp_twisted.edge.agents.offers import Offer, check_hello
 from warp_twisted.edge.agents.peers import Peer, Peers
 from warp_twisted.edge.agents.registrations import Authority, EdgeTunnel, Registrations, Routes
@@ -34,7 +35,6 @@ from warp_twisted.registry.mirror import Mirror
 from warp_twisted.registry.model import Agent, Change, Revocation
 from warp_twisted.tunnel import TunnelProtocol
 from warp_twisted.wire.control import (
-    Accepted,
     ControlMessage,
     Drain,
     Hello,
@@ -93,6 +93,7 @@ class EdgeTunnels:
         self._unsubscribe: Callable[[], None] | None = None
         self.registrations = Registrations()
         self._expiry = TunnelExpiry(clock, wall, self.registrations)
+        self._incumbents = Incumbents(clock, self.registrations)
         self.is_draining = False
 
     # What others ask.
@@ -226,7 +227,10 @@ class EdgeTunnels:
         if peer.is_gone:
             return
         self._charge(hello, identity.id, offer)
-        self._identify(peer.protocol)  # it may have been revoked while a name was looked for
+        await self._incumbents.make_way(identity.id, hello.slot, hello.session)
+        if peer.is_gone:
+            return
+        self._identify(peer.protocol)  # it may have been revoked meanwhile
         self.registrations.check_room(identity.id, hello.slot, hello.session, settings.limits)
         tunnel = EdgeTunnel(
             id=f"t-{secrets.token_hex(8)}",
@@ -337,22 +341,8 @@ class EdgeTunnels:
     # Answers.
 
     def _accept(self, tunnel: EdgeTunnel) -> None:
-        routes = tunnel.offer.routes
-        urls = {route.id: self._urls(route.hostname) for route in routes}
-        tunnel.protocol.send_control(
-            Accepted(
-                edge=self._settings().edge.name,
-                tunnel_id=tunnel.id,
-                hostnames={route.id: route.hostname for route in routes},
-                urls={route: found[0] for route, found in urls.items()},
-                plain_urls={route: found[1] for route, found in urls.items() if len(found) > 1},
-                lease_seconds=self._claims.ttl_seconds,
-                edges=self._edges(),
-                ping_seconds=tunnel.protocol.times.ping_seconds,
-                silence_seconds=tunnel.protocol.times.silence_seconds,
-                time=self._wall.now(),
-            )
-        )
+        edge, now = self._settings().edge.name, self._wall.now()
+        tunnel.protocol.send_control(tunnel.accepted(edge, self._urls, self._claims.ttl_seconds, self._edges(), now))
 
     def _refuse(self, peer: Peer, refusal: OfferRefused, code: GoAwayCode = GoAwayCode.NORMAL) -> None:
         self.registrations.counts.count_refusal(refusal.code)
