@@ -6,9 +6,7 @@ Nothing is dialed, listened on or written. Tokens are read here for the start as
 
 from pathlib import Path
 
-from warp_base.machine_time import MACHINE_WALL_CLOCK
 from warp_base.reactor import Reactor
-from warp_base.wall_clock import WallClock
 from warp_twisted.agent.errors import NotEnrolled
 from warp_twisted.agent.identity.state import read_identity
 from warp_twisted.agent.origins.routes import Routes
@@ -28,7 +26,6 @@ def check_agent(
     environment_token: str = "",
     *,
     has_systemd_sockets: bool = False,
-    wall: WallClock = MACHINE_WALL_CLOCK,
 ) -> str:
     """
     Look at what the settings point to.
@@ -48,7 +45,7 @@ def check_agent(
                 raise InvalidSettings(f"ingress[{index}].{error}") from error
     check_listeners(reactor, {"metrics": settings.metrics}, has_systemd_sockets=has_systemd_sockets)
     token = find_token(settings.token_file, environment_token)
-    why = _why_not_enrolled(settings, wall.now())
+    why = _why_not_enrolled(settings)
     if not why or token is not None:
         return ""
     where = f"there is no token_file {settings.token_file}" if settings.token_file else "no token_file is given"
@@ -84,14 +81,14 @@ def _parse(text: str, key: str) -> JoinTokenText:
         raise InvalidSettings(f"{key}: {error}") from error
 
 
-def _why_not_enrolled(settings: AgentSettings, now: float) -> str:
-    """Say why the identity that is there does not do, if it does not."""
+def _why_not_enrolled(settings: AgentSettings) -> str:
+    """Say why there is no identity, if there is none."""
     path = Path(settings.state)
     try:
-        identity = read_identity(path)
+        read_identity(path)
     except NotEnrolled as error:
         nearest_directory(path, "state")
         return str(error)
     except WarpError as error:
         raise InvalidSettings(f"state: {error}") from error
-    return f"the certificate in {path} has run out" if now >= identity.valid_until else ""
+    return ""  # its certificate may have ended: then the agent returns with its key

@@ -76,9 +76,8 @@ class ReloadRefused(Event, frozen=True, tag="reload_refused"):
 
 
 class Refused(Event, frozen=True, tag="refused"):
-    """The fleet refuses this agent for good."""
+    """The agent was revoked."""
 
-    code: str
     reason: str
 
 

@@ -158,24 +158,20 @@ class AgentRunner(Service):
         agent.startService()
 
     async def _identify(self, state: StateDirectory) -> Identity:
-        """Return who the agent is; enroll if it has no identity, an expired one, or a token of another fleet."""
-        why = ""
+        """Return who the agent is; enroll if it has no identity, or a token of another fleet."""
         try:
             identity = state.load()
         except NotEnrolled as error:
-            why = str(error)
-        else:
-            if self._wall.now() >= identity.valid_until:
-                why = f"the certificate in {state.path} has run out"
-            else:
-                token = self._read_token()
-                if token is None or token.fingerprint in _roots_of(identity):
-                    return identity
-                self._log.info("the join token is of another fleet: enrolling again")
-                return await self._enroll(state, token)
+            token = self._read_token()
+            if token is None:
+                raise NotEnrolled(
+                    f"{error}, and no join token was given; ask an operator to run: warp token create"
+                ) from error
+            return await self._enroll(state, token)
         token = self._read_token()
-        if token is None:
-            raise NotEnrolled(f"{why}, and no join token was given; ask an operator to run: warp token create")
+        if token is None or token.fingerprint in _roots_of(identity):
+            return identity  # its certificate may have ended: the agent returns with its key
+        self._log.info("the join token is of another fleet: enrolling again")
         return await self._enroll(state, token)
 
     async def _enroll(self, state: StateDirectory, token: JoinTokenText) -> Identity:

@@ -9,7 +9,7 @@ when the certificate is renewed `agent.identity.renewal`.
 
 import random
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -23,7 +23,8 @@ from twisted.python.failure import Failure
 from warp_base.machine_time import MACHINE_WALL_CLOCK
 from warp_base.reactor import Reactor
 from warp_base.wall_clock import WallClock
-from warp_twisted.agent.errors import AgentRefused, StateBroken
+from warp_twisted.agent.edge_address import EdgeAddress
+from warp_twisted.agent.errors import AgentRefused, NotAdmitted, StateBroken
 from warp_twisted.agent.events import (
     CertificateRenewed,
     Draining,
@@ -41,6 +42,7 @@ from warp_twisted.agent.events import (
 from warp_twisted.agent.identity.credentials import Credentials
 from warp_twisted.agent.identity.enrollment import SOFTWARE
 from warp_twisted.agent.identity.renewal import Renewal
+from warp_twisted.agent.identity.returning import Returning
 from warp_twisted.agent.identity.state import Identity, StateDirectory
 from warp_twisted.agent.links.edge_dialer import EdgeDialer
 from warp_twisted.agent.links.edges import Edges, read_addresses
@@ -70,6 +72,7 @@ class AgentService(Service):
     :param state: where its identity is kept; the service closes it when it has stopped.
     :param identity: who it is.
     :param observe: hears of every event; must not raise.
+    :param not_admitted: called when an edge does not let the agent return; it goes on trying.
     :param edges: where edges are; made from settings and identity unless given.
     :param wall: the time of day, for certificates.
     :param chance: for jitter and spreading.
@@ -87,6 +90,7 @@ class AgentService(Service):
         identity: Identity,
         *,
         observe: Observer | None = None,
+        not_admitted: Callable[[], None] | None = None,
         edges: Edges | None = None,
         turn: Turn | None = None,
         times: TunnelTimes | None = None,
@@ -117,6 +121,8 @@ class AgentService(Service):
         self.links = LinkSet(settings.tunnels, self, dialer, self._edges, reactor, chance)
         self._rebalancing = Rebalancing(reactor, self.links, self._edges)
         self._renewal = Renewal(reactor, self._credentials, self.links, wall)
+        self._returning = Returning(reactor, wall, self._credentials, self._returned)
+        self._not_admitted = not_admitted or _nothing
         self.urls: dict[int, str] = {}
         self.plain_urls: dict[int, str] = {}
         self._hostnames: dict[int, str] = {}
@@ -183,6 +189,7 @@ class AgentService(Service):
     def _begin_to_stop(self) -> None:
         self._renewal.stop()
         self._rebalancing.stop()
+        self._returning.stop()
         self.is_stopping = True
 
     def when_stopped(self) -> Deferred[None]:
@@ -228,16 +235,24 @@ class AgentService(Service):
 
     # What links ask (`LinksAgent`).
 
-    def before_dial(self) -> None:
+    async def before_dial(self, edge: EdgeAddress) -> None:
         """
-        Give up when no edge will take the agent.
+        Return first if the certificate has ended.
 
-        :raises AgentRefused: if its certificate has expired.
+        :raises AgentRefused: if the agent was revoked.
+        :raises NotAdmitted: if it may not return as things are.
         """
-        if self._credentials.has_expired(self._wall.now()):
-            reason = "the agent's certificate has run out; enroll again with a new join token"
-            self._give_up("certificate_expired", reason)
-            raise AgentRefused(reason)
+        if not self._credentials.has_expired(self._wall.now()):
+            return
+        try:
+            await self._returning.come_back(edge)
+        except AgentRefused as refusal:
+            self._log.error("edge {edge} refuses this agent: {reason}", edge=str(edge), reason=str(refusal))
+            self._give_up(refusal)
+            raise
+        except NotAdmitted:
+            self._not_admitted()
+            raise
 
     def hello(self, link: Link) -> control.Hello:
         """Introduce the agent as it is now."""
@@ -288,7 +303,7 @@ class AgentService(Service):
         """Give up: the fleet has cut this agent off."""
         reason = one_line(refused.reason, control.MAX_REASON_CHARACTERS)
         self._log.error("edge {edge} refuses this agent: {reason}", edge=str(link.edge), reason=reason)
-        self._give_up(refused.code, reason)
+        self._give_up(AgentRefused(f"{reason} ({refused.code})"))
 
     def link_ended(self) -> None:
         """Note the end of the agent when it stops and nothing of its tunnels is left."""
@@ -332,6 +347,9 @@ class AgentService(Service):
         failure.trap(StateBroken)
         self._log.warn("{error}", error=failure.getErrorMessage())
 
+    def _returned(self) -> None:
+        self._observe(CertificateRenewed(valid_until=self.identity.valid_until))
+
     def _renewed(self, is_used: bool) -> None:
         if is_used:
             self._observe(CertificateRenewed(valid_until=self.identity.valid_until))
@@ -345,11 +363,11 @@ class AgentService(Service):
         self.links.send(route.health())
         self._observe(OriginChanged(origin=route.origin.text, healthy=route.origin.is_healthy, detail=detail))
 
-    def _give_up(self, code: str, reason: str) -> None:
+    def _give_up(self, refusal: AgentRefused) -> None:
         if self.is_stopping:
             return
-        self._observe(Refused(code=code, reason=reason))
-        self._refusal = AgentRefused(f"{reason} ({code})")
+        self._observe(Refused(reason=str(refusal)))
+        self._refusal = refusal
         self.stop_now()
         refused, self._refused = self._refused, []
         for deferred in refused:
@@ -361,6 +379,10 @@ def edges_of(settings: AgentSettings, identity: Identity) -> Edges:
     edges = Edges(fixed=settings.edges, zone=settings.zone, enrolled=read_addresses(identity.edges))
     edges.told(identity.seen_edges)
     return edges
+
+
+def _nothing() -> None:
+    """Default for `not_admitted`: does nothing."""
 
 
 def _ignore(event: Event) -> None:

@@ -1,6 +1,6 @@
 """Tests of `warp_twisted.agent.links.link_set`."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from random import Random
 
 from twisted.internet.defer import Deferred
@@ -36,6 +36,10 @@ class FakeDialer(EdgeDialer):
         """Choose."""
         return min((A, B), key=in_use.count)
 
+    async def prepare(self, edge: EdgeAddress, preparation: Callable[[EdgeAddress], Awaitable[None]]) -> None:
+        """Have it done."""
+        await preparation(edge)
+
     async def dial(self, edge: EdgeAddress, delegate: TunnelDelegate) -> TunnelProtocol:
         """Remember the dial."""
         dialing: Deferred[TunnelProtocol] = Deferred()
@@ -51,7 +55,7 @@ class FakeAgent:
         self.has_expired = False
         self.ended = 0
 
-    def before_dial(self) -> None:
+    async def before_dial(self, edge: EdgeAddress) -> None:
         """Refuse when expired."""
         if self.has_expired:
             raise AgentRefused("expired")

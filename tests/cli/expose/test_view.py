@@ -56,7 +56,7 @@ EVERY_EVENT = [
     events.CertificateRenewed(valid_until=4e9),
     events.Reloaded(routes=2, needs_restart=["tunnels"]),
     events.ReloadRefused(reason="bad"),
-    events.Refused(code="revoked", reason="gone"),
+    events.Refused(reason="gone (revoked)"),
     events.Draining(streams=1, deadline_seconds=30.0),
     events.Stopped(),
 ]

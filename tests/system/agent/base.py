@@ -37,6 +37,7 @@ class AgentTestCase(TestCase):
         self.edge.listen()
         self.addCleanup(self.edge.stop)
         self.events: list[Event] = []
+        self.times_not_admitted = 0
         self._waiters: list[tuple[Callable[[], bool], Deferred[None]]] = []
         self.wall = SettableWallClock(MACHINE_WALL_CLOCK.now(), reactor)  # the time of day for agents
 
@@ -58,6 +59,7 @@ class AgentTestCase(TestCase):
             state,
             identity,
             observe=self.observe,
+            not_admitted=self.not_admitted,
             wall=self.wall,
         )
         self.addCleanup(self.stop, agent)
@@ -69,6 +71,10 @@ class AgentTestCase(TestCase):
         agent = await self.begin(settings, *edges, tunnels=tunnels)
         await self.until(lambda: agent.tunnels_up == tunnels)
         return agent
+
+    def not_admitted(self) -> None:
+        """Count."""
+        self.times_not_admitted += 1
 
     def observe(self, event: Event) -> None:
         """Note an event, and look at every condition."""

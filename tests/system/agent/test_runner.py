@@ -5,10 +5,8 @@ from threading import Event
 from twisted.internet.defer import Deferred
 
 from tests.case import reactor
-from tests.clocks import SettableWallClock
 from tests.system.agent.base import AgentTestCase
 from tests.system.agent.stub_edge import Fleet, StubEdge
-from warp_base.machine_time import MACHINE_WALL_CLOCK
 from warp_twisted.agent.errors import NotEnrolled
 from warp_twisted.agent.events import Enrolled
 from warp_twisted.agent.runner import AgentRunner
@@ -30,7 +28,7 @@ class RunnerTests(AgentTestCase):
     async def run_once(self, edge: StubEdge, token: JoinTokenText | None) -> None:
         """Start a program, wait until its tunnel is up, and stop it."""
         settings = parse_settings(f"state: {self.directory / 'state'}\ntunnels: 1\ningress: [{{service: hello-world}}]")
-        program = AgentRunner(reactor, settings, read_token=lambda: token, observe=self.observe)
+        program = AgentRunner(reactor, settings, read_token=lambda: token, observe=self.observe, wall=self.wall)
         before = len(edge.hellos)
         program.startService()
         await edge.until(lambda: len(edge.hellos) > before)
@@ -59,15 +57,18 @@ class RunnerTests(AgentTestCase):
 
     async def test_no_token(self) -> None:
         """Without identity and token the program ends with what to do."""
-        error = await self.assert_fails(self.ended(None), NotEnrolled)
+        error = await self.assert_fails(self.ended(), NotEnrolled)
         self.assertIn("warp token create", str(error))
 
-    async def test_certificate_has_run_out(self) -> None:
-        """An identity whose certificate has ended is worth nothing without a new token."""
+    async def test_certificate_has_ended(self) -> None:
+        """An identity whose certificate has ended is good for the way back, beside a token and without one."""
         edge = self.fleet_of_its_own("one")
-        await self.run_once(edge, edge.fleet.token(edge.port))
-        error = await self.assert_fails(self.ended(4e9), NotEnrolled)
-        self.assertIn("has run out", str(error))
+        token = edge.fleet.token(edge.port)
+        await self.run_once(edge, token)
+        for given in (token, None):
+            self.wall.set(4e9)
+            await self.run_once(edge, given)
+        self.assertEqual((self.enrolled(), edge.fleet.returned), (1, 2))
 
     async def test_settings_are_read_in_a_thread(self) -> None:
         """A file that takes long to read holds up no visitor, and reloads follow one another."""
@@ -103,14 +104,9 @@ class RunnerTests(AgentTestCase):
         """Return settings with these rules."""
         return parse_settings(f"state: {self.directory / 'state'}\ntunnels: 1\ningress: {ingress}")
 
-    def ended(self, now: float | None) -> Deferred[None]:
+    def ended(self) -> Deferred[None]:
         """Start a program that cannot work, and return its end."""
         settings = parse_settings(f"state: {self.directory / 'state'}\ningress: [{{service: hello-world}}]")
-        program = AgentRunner(
-            reactor,
-            settings,
-            read_token=lambda: None,
-            wall=MACHINE_WALL_CLOCK if now is None else SettableWallClock(now),
-        )
+        program = AgentRunner(reactor, settings, read_token=lambda: None)
         program.startService()
         return program.ended

@@ -1,5 +1,8 @@
 """A whole agent over time: edges that restart, drain and refuse, reloads, renewals, and its own drain."""
 
+from datetime import timedelta
+from types import SimpleNamespace
+
 from twisted.internet.defer import gatherResults
 from twisted.internet.interfaces import IProtocolFactory
 from twisted.internet.protocol import Factory
@@ -21,8 +24,9 @@ from warp_twisted.agent.events import (
 )
 from warp_twisted.agent.settings import parse_settings
 from warp_twisted.errors import InvalidSettings
+from warp_twisted.tunnel import enrollment
 from warp_twisted.wire import control
-from warp_twisted.wire.control import ControlMessage, OriginHealth, RoutesChanged
+from warp_twisted.wire.control import ControlMessage, EnrollRefused, OriginHealth, ReturnRequest, RoutesChanged
 from warp_twisted.wire.preamble import OpeningCode
 
 ECHO = Factory.forProtocol(Echo)
@@ -165,13 +169,52 @@ class TunnelTests(LifecycleTestCase):
         self.assertEqual(self.events_of(TunnelDown)[0].reason, "full (overloaded)")
         await self.assert_serves(self.edge)
 
-    async def test_certificate_has_run_out(self) -> None:
-        """An agent whose certificate has ended says what to do, instead of dialing for ever."""
-        self.wall.set(4e9)
-        agent = await self.begin(self.echo)
+    async def test_certificate_has_ended(self) -> None:
+        """An agent whose certificate ended returns with its key, once for all its tunnels, before it dials."""
+        agent = await self.start(self.echo, tunnels=3)
+        before = agent.identity
+        self.fleet.agent_lifetime = timedelta(days=30)
+        self.wall.set(before.valid_until + 86400)
+        for tunnel in list(self.edge.tunnels):
+            cut(tunnel)
+        await self.edge.until(lambda: len(self.edge.hellos) == 6)
+        await self.until(lambda: agent.tunnels_up == 3)
+        self.assertEqual((agent.identity.agent_id, self.fleet.returned, self.fleet.enrolled), (before.agent_id, 1, 1))
+        self.assertNotEqual(agent.identity.chain_pem, before.chain_pem)
+        self.assertEqual((self.directory / "state" / "chain.pem").read_text(), agent.identity.chain_pem)
+        self.assertEqual(len(self.events_of(CertificateRenewed)), 1)
+        await self.assert_serves(self.edge)
+
+    async def test_no_way_back(self) -> None:
+        """An agent that may not return goes on trying, with the reason, and is back when it may."""
+        refusals = [EnrollRefused(code="agent_unknown", reason="no record", retry_seconds=0.0)] * 2
+        self.edge.gate = lambda request: refusals.pop() if refusals and isinstance(request, ReturnRequest) else None
+        agent = await self.start(self.echo)
+        self.wall.set(agent.identity.valid_until + 1)
+        cut(self.edge.tunnels[0])
+        await self.edge.until(lambda: len(self.edge.hellos) == 2)
+        self.assertEqual([event.reason for event in self.events_of(TunnelDown)][1:], ["no record (agent_unknown)"] * 2)
+        self.assertEqual((self.times_not_admitted, self.fleet.returned), (2, 1))
+
+    async def test_revoked_while_away(self) -> None:
+        """An agent that hears at its return that it was revoked ends with the reason."""
+        agent = await self.start(self.echo)
+        self.edge.gate = lambda request: EnrollRefused(code="revoked", reason="agent a-1 was revoked: stolen")
+        self.wall.set(agent.identity.valid_until + 1)
+        cut(self.edge.tunnels[0])
         error = await self.assert_fails(agent.when_refused(), AgentRefused)
-        self.assertIn("run out; enroll again", str(error))
+        self.assertEqual(str(error), "agent a-1 was revoked: stolen (revoked)")
         await agent.when_stopped()
+
+    async def test_edge_of_an_older_release(self) -> None:
+        """An edge that sends no nonce is asked nothing, and the agent says so."""
+        agent = await self.start(self.echo)
+        self.patch(enrollment, "secrets", SimpleNamespace(token_hex=lambda count: ""))
+        self.wall.set(agent.identity.valid_until + 1)
+        cut(self.edge.tunnels[0])
+        await self.until(lambda: len(self.events_of(TunnelDown)) > 1)
+        self.assertIn("of a release that lets no agent return", self.events_of(TunnelDown)[1].reason)
+        self.assertEqual(self.fleet.returned, 0)
 
     async def test_renews(self) -> None:
         """At half life the certificate is renewed over a tunnel, stored, and used for the next dial."""

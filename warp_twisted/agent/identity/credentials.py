@@ -14,6 +14,7 @@ from twisted.internet.defer import Deferred, DeferredLock, execute, succeed
 
 from warp_twisted.agent.identity.state import Identity, StateDirectory, with_edges
 from warp_twisted.ca.issue import new_request
+from warp_twisted.ca.returning import sign_return
 from warp_twisted.tunnel import agent_context
 
 Result = TypeVar("Result")
@@ -56,6 +57,10 @@ class Credentials:
     def request(self) -> str:
         """Return a certificate request for our key, as PEM."""
         return new_request(self._state.request_key())
+
+    def sign_return(self, nonce: str) -> str:
+        """Prove to an edge that we hold the key of our certificate, which may have ended."""
+        return sign_return(self._state.request_key(), nonce, self.identity.chain_pem)
 
     def renew(self, chain_pem: str) -> Deferred[None]:
         """

@@ -4,7 +4,7 @@ Dialing edges: choosing one, connecting with our certificate, and knowing which 
 What a tunnel is for is the delegate's business, when to dial is the link's, and whose certificate it is the caller's.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from ssl import SSLContext
 
 from twisted.internet.interfaces import IReactorTime
@@ -61,6 +61,18 @@ class EdgeDialer:
         :raises NoEdge: if none is known.
         """
         return self._edges.choose(await self._edges.find(), in_use, self._reactor.seconds())
+
+    async def prepare(self, edge: EdgeAddress, preparation: Callable[[EdgeAddress], Awaitable[None]]) -> None:
+        """
+        Do at an edge what has to be done before it is dialed; one where that fails counts as one that does not answer.
+
+        :raises Exception: what the preparation raises.
+        """
+        try:
+            await preparation(edge)
+        except Exception:
+            self._edges.failed(edge, self._reactor.seconds())
+            raise
 
     async def dial(self, edge: EdgeAddress, delegate: TunnelDelegate) -> TunnelProtocol:
         """

@@ -14,6 +14,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from warp_twisted.agent.edge_address import EdgeAddress
 from warp_twisted.agent.links.edge_dialer import EdgeDialer
 from warp_twisted.agent.links.edges import Edges
 from warp_twisted.agent.links.link import Link
@@ -25,11 +26,12 @@ from warp_twisted.wire.streams import Stream
 class LinksAgent(Protocol):
     """What the links need of the agent that they serve."""
 
-    def before_dial(self) -> None:
+    async def before_dial(self, edge: EdgeAddress) -> None:
         """
-        Say whether dialing makes sense.
+        Get ready to be verified by an edge.
 
-        :raises AgentError: if it does not.
+        :raises AgentError: if that is not possible now.
+        :raises TunnelError: if the edge was asked for help and did not give it; so for `ConnectError`.
         """
 
     def hello(self, link: Link) -> Hello:
@@ -131,9 +133,9 @@ class LinkSet:
         return Deferred.fromCoroutine(self._dial(link, delegate))
 
     async def _dial(self, link: Link, delegate: TunnelDelegate) -> TunnelProtocol:
-        self._agent.before_dial()
         in_use = [edge for other in self._links if other is not link and (edge := other.edge_in_use) is not None]
         link.edge = await self._dialer.choose(in_use)
+        await self._dialer.prepare(link.edge, self._agent.before_dial)
         return await self._dialer.dial(link.edge, delegate)
 
     def hello(self, link: Link) -> Hello:
