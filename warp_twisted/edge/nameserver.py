@@ -13,7 +13,7 @@ from warp_base.reactor import Reactor
 from warp_base.wall_clock import WallClock
 from warp_dns.addresses import check_addresses, parse_address
 from warp_dns.errors import DnsError
-from warp_dns.serve.files import SerialFile
+from warp_dns.serve.serials import SerialFile
 from warp_dns.serve.server import DnsServer, ServedZone
 from warp_dns.settings import ZoneSettings
 from warp_twisted.edge.settings import EdgeSettings

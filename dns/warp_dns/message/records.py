@@ -102,6 +102,8 @@ def read_rdata(rtype: int, text: str) -> bytes:
     :param text: presentation format (RFC 1035 §5), names absolute even without the trailing dot.
     :raises InvalidRecord: saying what is wrong with it.
     """
+    if rtype == PTR and names.is_plain(text):
+        return names.from_text(text)  # thousands in the list of all applications
     try:
         value = dns.rdata.from_text(
             dns.rdataclass.IN, dns.rdatatype.RdataType(rtype), text, origin=dns.name.root, relativize=False
@@ -156,6 +158,8 @@ def check_together(owner: bytes, rrsets: Iterable[RRset]) -> None:
     :raises InvalidRecord: for a CNAME beside other data, or several records of a type that allows one.
     """
     present = {rrset.type: rrset for rrset in rrsets}
+    if not present:
+        return
     if CNAME in present and not present.keys() <= _NEVER_BESIDE_CNAME_EXCEPT:
         others = ", ".join(type_text(rtype) for rtype in sorted(present) if rtype != CNAME)
         raise InvalidRecord(f"{names.to_text(owner)} has a CNAME beside other data ({others})")

@@ -27,8 +27,8 @@ from warp_dns.errors import DnsError, InvalidSettings
 from warp_dns.program.configuration import DnsFile, read_configuration
 from warp_dns.program.systemd import SystemdNotifier
 from warp_dns.program.web import watch_site
-from warp_dns.serve.files import SerialFile
 from warp_dns.serve.follow import EdgeRecords
+from warp_dns.serve.serials import SerialFile
 from warp_dns.serve.server import DnsServer, ServedZone
 from warp_dns.settings import ZoneSettings
 

@@ -1,7 +1,7 @@
 """
-The files that a server reads and the one that it writes: master files, secrets, and the serial that it has reached.
+The files that a server reads: master files and secrets.
 
-Bounded reads, whole writes; what the contents mean is decided elsewhere.
+Bounded reads; what the contents mean is decided elsewhere.
 """
 
 import os
@@ -14,12 +14,10 @@ from warp_dns.errors import DnsError, InvalidSettings, InvalidZone
 from warp_dns.message.cookies import SECRET_BYTES, parse_secrets
 from warp_dns.message.tsig import parse_secret
 from warp_dns.settings import Secrets, ServerSettings, ZoneSettings
-from warp_dns.zone.live import is_newer, serial_after
 from warp_dns.zone.master import StaticRecords, static_records
 
 MAX_MASTER_BYTES = 64 << 20  # a larger zone is not what this server is for, and would stop it for minutes
 _MAX_SMALL_BYTES = 65536
-_SERIALS_AHEAD = 1000  # one write for so many serials
 
 T = TypeVar("T")
 FileState = tuple[int, int, int]  # modification time in ns, size, inode
@@ -93,58 +91,6 @@ def state_of(path: str) -> FileState | None:
     except OSError:
         return None
     return status.st_mtime_ns, status.st_size, status.st_ino
-
-
-class SerialFile:
-    """
-    The serial that outlives a restart.
-
-    What is written is ahead of what is used, so that a write is rare and a crash never leads back.
-    """
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-        self._reserved: int | None = None
-
-    def first(self, at_least: int) -> int:
-        """
-        Return the serial to start from: the one reserved before, or this if it is newer or nothing was.
-
-        :raises InvalidSettings: if the file holds something else.
-        """
-        reserved = self.read()
-        serial = reserved if reserved is not None and is_newer(reserved, at_least) else at_least
-        self.note(serial)
-        return serial
-
-    def read(self) -> int | None:
-        """
-        Return the serial that was reserved, None if there is no file yet; nothing is written.
-
-        :raises InvalidSettings: if the file holds something else.
-        """
-        if state_of(self._path) is None:
-            return None
-        text = _text(self._path).strip()
-        if not text.isascii() or not text.isdigit() or int(text) >= 2**32:
-            raise InvalidSettings(f"{self._path}: not a serial")
-        return int(text)
-
-    def note(self, serial: int) -> None:
-        """
-        Take note of a serial in use.
-
-        :raises InvalidSettings: if the file cannot be written.
-        """
-        if self._reserved is not None and is_newer(self._reserved, serial):
-            return
-        self._reserved = serial_after(serial + _SERIALS_AHEAD & 0xFFFFFFFF)
-        beside = f"{self._path}.new"
-        try:
-            Path(beside).write_text(f"{self._reserved}\n")
-            os.replace(beside, self._path)
-        except OSError as error:
-            raise InvalidSettings(f"{self._path}: {error.strerror or error}") from error
 
 
 def _text(path: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-from twisted.internet.defer import Deferred, DeferredList, DeferredLock, maybeDeferred
+from twisted.internet.defer import Deferred, DeferredList, DeferredLock, maybeDeferred, succeed
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import SchedulerStopped
 from twisted.internet.threads import deferToThreadPool
@@ -24,17 +24,20 @@ from warp_dns.errors import DnsError, InvalidSettings, InvalidZone
 from warp_dns.message import names
 from warp_dns.message.records import RecordLike
 from warp_dns.message.tsig import KeyRing
-from warp_dns.serve.files import FileState, SerialFile, read_master_file, read_zone, state_of
+from warp_dns.serve.files import FileState, read_master_file, read_zone, state_of
 from warp_dns.serve.notify import Notifier
+from warp_dns.serve.serials import FirstSerial, KeptSerial, first_serial
 from warp_dns.settings import NotifySettings, ZoneSettings
 from warp_dns.zone.data import Change
-from warp_dns.zone.live import LiveZone, Update
+from warp_dns.zone.live import LiveZone, Update, is_newer, serial_after
 from warp_dns.zone.master import StaticRecords, reading
 from warp_dns.zone.source import Records, RecordSource
+from warp_dns.zone.steps import Steps
 from warp_dns.zone.transfer import TransferRule
 
 MAX_PENDING_NAMES = 100_000  # of one turn; a source that publishes more at once is asked for its snapshot instead
-MANY_NAMES = 100  # of one turn; some 2 ms, more of them are done in slices
+MANY_NAMES = 50  # of one turn; some 2 ms, more of them are done in slices
+PARTS_PER_STEP = 4  # of tables that are freed: each may hold hundreds of names
 
 
 class Publisher(Protocol):
@@ -49,37 +52,48 @@ class Publisher(Protocol):
 
 class ZoneFile:
     """
-    What a zone's settings and its master file say, and which state of the file that was.
+    What a zone's settings and its files say, and which state of the master file that was.
 
     :ivar static: the records.
+    :ivar first: what the file of serials says, if there is one; only for a zone that is served anew.
     """
 
-    def __init__(self, static: StaticRecords, state: FileState | None) -> None:
+    def __init__(self, static: StaticRecords, state: FileState | None, first: FirstSerial | None = None) -> None:
         self.static = static
         self.state = state
+        self.first = first
 
     @classmethod
-    def read(cls, settings: ZoneSettings) -> "ZoneFile":
+    def read(cls, settings: ZoneSettings, clock_serial: int) -> "ZoneFile":
         """
         Read it at once, for a server that does not answer yet.
 
-        :raises InvalidZone: naming the key, and what is wrong with its value.
+        :param clock_serial: the serial that the clock says.
+        :raises DnsError: naming the key, and what is wrong with its value.
         """
         state = _file_state(settings)
         with _of_master_file(settings):
-            return cls(read_zone(settings), state)
+            static = read_zone(settings)
+        return cls(static, state, _first_serial(settings, clock_serial))
 
     @classmethod
-    async def read_in_slices(cls, reactor: Reactor, slices: Slices, settings: ZoneSettings) -> "ZoneFile":
+    async def read_in_slices(
+        cls, reactor: Reactor, slices: Slices, settings: ZoneSettings, clock_serial: int | None = None
+    ) -> "ZoneFile":
         """
-        Read it while answers go out: the file's bytes in a thread, its lines in slices.
+        Read it while answers go out: files in a thread, the lines in slices.
 
-        :raises InvalidZone: naming the key, and what is wrong with its value.
+        :param clock_serial: the serial that the clock says; None for a zone that goes on from its own.
+        :raises DnsError: naming the key, and what is wrong with its value.
         """
-        state = _file_state(settings)
+        pool = reactor.getThreadPool()
+        state = await deferToThreadPool(reactor, pool, _file_state, settings)
+        first = None
+        if clock_serial is not None:
+            first = await deferToThreadPool(reactor, pool, _first_serial, settings, clock_serial)
         with _of_master_file(settings):
-            content = await deferToThreadPool(reactor, reactor.getThreadPool(), read_master_file, settings)
-            return cls(await slices.result_of(reading(settings, content)), state)
+            content = await deferToThreadPool(reactor, pool, read_master_file, settings)
+            return cls(await slices.result_of(reading(settings, content)), state, first)
 
 
 class FollowedZone:
@@ -97,7 +111,6 @@ class FollowedZone:
         source: RecordSource | None,
         publisher: Publisher,
         keys: KeyRing,
-        after: int | None = None,
     ) -> None:
         """
         Begin with the zone's static records.
@@ -105,7 +118,6 @@ class FollowedZone:
         :param wall: says which serial comes first.
         :param slices: for work that is long.
         :param keys: for signing notices.
-        :param after: the serial at which the zone was served until now.
         :raises DnsError: naming the key among the zone's settings, if a value is not good.
         """
         self._reactor = reactor
@@ -115,14 +127,13 @@ class FollowedZone:
         self._publisher = publisher
         self._file_state = file.state
         static = file.static
-        self._serial_file = SerialFile(settings.serial_file) if settings.serial_file else None
+        self._kept: KeptSerial | None = None
         serial = None
         if source is not None or static.zone.serial == 0:
-            serial = int(wall.now()) & 0xFFFFFFFF
-            if self._serial_file is not None:
-                with _at("serial_file"):
-                    serial = self._serial_file.first(serial)
-        self.live = LiveZone(static, serial, after)
+            serial = clock_serial(wall) if file.first is None else file.first.serial
+            if file.first is not None:
+                self._kept = KeptSerial(reactor, file.first)
+        self.live = LiveZone(static, serial)
         self.rule = TransferRule(settings.transfer.networks, settings.transfer.keys)
         for index, name in enumerate(settings.transfer.keys):
             with _at(f"transfer.keys[{index}]"):
@@ -131,6 +142,7 @@ class FollowedZone:
             self._notifier(static.apex, target, keys, f"notify[{index}]")
             for index, target in enumerate(settings.notify)
         ]
+        self._filled: Records | None = None
         self._pending: dict[str, Sequence[RecordLike]] = {}
         self._pending_since = 0.0
         self._call: IDelayedCall | None = None
@@ -140,13 +152,16 @@ class FollowedZone:
         self._long_work = DeferredLock()  # held by what changes the zone in slices
         self._when_applied: list[Callable[[], None]] = []
 
-    def has_name(self, name: str) -> bool:
-        """Whether the zone has that name."""
-        return names.from_text(name).lower() == self.live.zone.apex
-
     def is_of(self, settings: ZoneSettings, source: RecordSource | None) -> bool:
         """Whether the zone was created with these."""
         return settings == self._settings and source is self._source
+
+    def filling(self) -> Steps[None]:
+        """Take what the source publishes now, in short steps, so that little is left to do at the start."""
+        if self._source is not None:
+            self._filled = self._source.snapshot()
+            for problem in (yield from self.live.updating(self._filled)).refused:
+                self._publisher.refuse(problem)
 
     def start(self, local_hosts: Sequence[str]) -> None:
         """
@@ -158,7 +173,16 @@ class FollowedZone:
             notifier.start(local_hosts)
         if self._source is not None:
             self._unsubscribe = self._source.subscribe(self._changed)
-            self._publish(self.live.replace_live(self._source.snapshot()), self._reactor.seconds())
+            snapshot, filled = self._source.snapshot(), self._filled
+            self._filled = None
+            if filled is None:
+                update = self.live.replace_live(snapshot)
+            else:
+                changes = {name: members for name, members in snapshot.items() if filled.get(name) is not members}
+                update = self.live.update({**changes, **{name: () for name in filled if name not in snapshot}})
+            self._publish(update, self._reactor.seconds())
+        if self._kept is not None:
+            self._kept.served(self.live.zone.serial)
         self._tell()
 
     def stop(self) -> Deferred[object]:
@@ -170,6 +194,8 @@ class FollowedZone:
             self._call.cancel()
             self._call = None
         waits: list[Deferred[Any]] = [maybeDeferred(notifier.stop) for notifier in self._notifiers]
+        if self._kept is not None:
+            waits.append(self._kept.stop())
         waits += [work for work in (self._reading, self._applying) if work is not None]
         done: Deferred[object] = DeferredList(waits).addCallback(lambda _: None)
         return done
@@ -200,9 +226,9 @@ class FollowedZone:
             file = await ZoneFile.read_in_slices(self._reactor, self._slices, self._settings)
             await self._long_work.acquire()
             try:
+                await self._reserve(file.static.zone.serial)
                 update = await self._slices.result_of(self.live.replacing_static(file.static))
                 self._publish(update, self._reactor.seconds())
-                self._slices.discard(update.unused)
             finally:
                 self._long_work.release()
         except DnsError as error:
@@ -233,6 +259,9 @@ class FollowedZone:
 
     def _apply(self) -> None:
         self._call = None
+        if self._kept is not None and not self._kept.covers(serial_after(self.live.zone.serial)):
+            self._applying = self._reserve().addBoth(self._applied)
+            return
         changes, self._pending = self._pending, {}
         if len(changes) > MANY_NAMES:
             self._applying = Deferred.fromCoroutine(self._apply_many(changes)).addBoth(self._applied)
@@ -244,8 +273,10 @@ class FollowedZone:
         await self._long_work.acquire()
         try:
             if len(changes) >= MAX_PENDING_NAMES and self._source is not None:
-                changes = self.live.with_gone(self._source.snapshot())
-            self._publish(await self._slices.result_of(self.live.updating(changes)), self._pending_since)
+                steps = self.live.replacing_live(self._source.snapshot())
+            else:
+                steps = self.live.updating(changes)
+            self._publish(await self._slices.result_of(steps), self._pending_since)
         finally:
             self._long_work.release()
 
@@ -269,19 +300,37 @@ class FollowedZone:
     def _publish(self, update: Update, since: float) -> None:
         for problem in update.refused:
             self._publisher.refuse(problem)
+        for parts in update.unused:
+            self._slices.discard(parts, PARTS_PER_STEP)
         if update.change is None:
             return
         self._publisher.publish(update.change, since)
-        if self._serial_file is not None:
-            try:
-                self._serial_file.note(self.live.zone.serial)
-            except DnsError as error:
-                self._log.error("the serial is not kept: {problem}", problem=str(error))
+        if self._kept is not None:
+            self._kept.served(self.live.zone.serial)
         self._tell()
+
+    def _reserve(self, offered: int = 0) -> Deferred[None]:
+        """Fire when the next serial may be served, or the one that a file offers, if that is newer."""
+        if self._kept is None:
+            return succeed(None)
+        current = self.live.zone.serial
+        return self._kept.reserve(offered if is_newer(offered, current) else serial_after(current))
 
     def _tell(self) -> None:
         for notifier in self._notifiers:
             notifier.tell(self.live.zone.soa)
+
+
+def clock_serial(wall: WallClock) -> int:
+    """Return the serial of a zone that begins now and was never served."""
+    return int(wall.now()) & 0xFFFFFFFF
+
+
+def _first_serial(settings: ZoneSettings, at_least: int) -> FirstSerial | None:
+    if not settings.serial_file:
+        return None
+    with _at("serial_file"):
+        return first_serial(settings.serial_file, at_least)
 
 
 @contextmanager

@@ -22,13 +22,13 @@ from warp_base.reactor import Reactor
 from warp_base.slices import Slices
 from warp_base.wall_clock import WallClock
 from warp_dns.addresses import parse_address, show_address
-from warp_dns.errors import DnsError, InvalidZone, ListenFailed
+from warp_dns.errors import DnsError, InvalidRecord, InvalidZone, ListenFailed
 from warp_dns.message import names
 from warp_dns.message.tsig import KeyRing
 from warp_dns.serve import replica
 from warp_dns.serve.assembly import make_responder
 from warp_dns.serve.files import read_secrets
-from warp_dns.serve.followed import FollowedZone, ZoneFile
+from warp_dns.serve.followed import PARTS_PER_STEP, FollowedZone, ZoneFile, clock_serial
 from warp_dns.serve.metrics import Counters, DnsCollector
 from warp_dns.serve.querylog import QueryLog
 from warp_dns.serve.tcp import BACKLOG, TcpFactory
@@ -224,7 +224,12 @@ class DnsServer:
 
         :raises InvalidZone: if one of them is not valid; nothing has changed then.
         """
-        self._replace(zones, [None if self._is_served(served) else self._read(served) for served in zones])
+        made = []
+        for served in zones:
+            with _of_zone(served):
+                current = self._current(served)
+                made.append(current or self._make(served, ZoneFile.read(served.settings, clock_serial(self._wall))))
+        self._replace(zones, made)
 
     async def replace_zones_in_slices(self, zones: Sequence[ServedZone]) -> None:
         """
@@ -234,26 +239,31 @@ class DnsServer:
         """
         await self._replacing.acquire()
         try:
-            files: list[ZoneFile | None] = []
+            made = []
             for served in zones:
-                if self._is_served(served):
-                    files.append(None)
-                    continue
                 with _of_zone(served):
-                    files.append(await ZoneFile.read_in_slices(self._reactor, self._slices, served.settings))
-            self._replace(zones, files)
+                    zone = self._current(served)
+                    if zone is None:
+                        file = await ZoneFile.read_in_slices(
+                            self._reactor, self._slices, served.settings, clock_serial(self._wall)
+                        )
+                        zone = self._make(served, file)
+                        await self._slices.result_of(zone.filling())
+                    made.append(zone)
+            self._replace(zones, made)
         finally:
             self._replacing.release()
 
-    def _replace(self, zones: Sequence[ServedZone], files: Sequence[ZoneFile | None]) -> None:
+    def _replace(self, zones: Sequence[ServedZone], made: Sequence[FollowedZone]) -> None:
         fresh: dict[bytes, FollowedZone] = {}
-        for served, file in zip(zones, files, strict=True):
-            zone = self._make(served, file)
+        for served, zone in zip(zones, made, strict=True):
             if zone.live.zone.apex in fresh:
                 raise InvalidZone(f"{served.place}.name: zone {served.settings.name} is given twice")
             fresh[zone.live.zone.apex] = zone
         for apex, zone in tuple(self._zones.items()):
             if fresh.get(apex) is not zone:
+                if apex in fresh:
+                    fresh[apex].live.come_after(zone.live.zone.serial)
                 self._drop(apex)
         for apex, zone in fresh.items():
             if apex not in self._zones:
@@ -266,7 +276,7 @@ class DnsServer:
         before = self._responder.zones[change.zone.apex]
         self._responder.advance(change)
         if len(change.touched) > MANY_NAMES:
-            self._slices.discard(list(before.shards))
+            self._slices.discard(list(before.shards), PARTS_PER_STEP)
         is_long = len(change.touched) > replica.OWNERS_PER_VALUE
         self._tell_workers(lambda: replica.advancing(change), is_long=is_long)
         zone = change.zone
@@ -278,29 +288,17 @@ class DnsServer:
         self._log.warn("live records refused: {problem}", problem=problem)
 
     def _current(self, served: ServedZone) -> FollowedZone | None:
-        """Return the zone that is served by that name."""
-        with _of_zone(served):
-            return next((zone for zone in self._zones.values() if zone.has_name(served.settings.name)), None)
+        """Return the zone that is served with these settings already, if one is."""
+        try:
+            zone = self._zones.get(names.from_text(served.settings.name).lower())
+        except InvalidRecord:
+            return None  # whoever reads the zone says so
+        return zone if zone is not None and zone.is_of(served.settings, served.source) else None
 
-    def _is_served(self, served: ServedZone) -> bool:
-        current = self._current(served)
-        return current is not None and current.is_of(served.settings, served.source)
-
-    def _read(self, served: ServedZone) -> ZoneFile:
-        with _of_zone(served):
-            return ZoneFile.read(served.settings)
-
-    def _make(self, served: ServedZone, file: ZoneFile | None) -> FollowedZone:
-        """Return a zone that is served already with these settings, or a new one that goes on from its serial."""
-        current = self._current(served)
-        if file is None and current is not None:
-            return current
-        after = current.live.zone.serial if current is not None else None
-        file = file or self._read(served)
-        with _of_zone(served):
-            return FollowedZone(
-                self._reactor, self._wall, self._slices, served.settings, file, served.source, self, self._keys, after
-            )
+    def _make(self, served: ServedZone, file: ZoneFile) -> FollowedZone:
+        return FollowedZone(
+            self._reactor, self._wall, self._slices, served.settings, file, served.source, self, self._keys
+        )
 
     def _take(self, zone: FollowedZone) -> None:
         snapshot = zone.live.zone

@@ -16,6 +16,7 @@ from warp_dns.errors import InvalidZone
 from warp_dns.message import names
 from warp_dns.message.records import NS, SOA, RRset, check_together, soa_minimum, soa_serial, soa_with_serial
 from warp_dns.zone.packed import unpack
+from warp_dns.zone.steps import Steps, finish
 
 _OWNERS_PER_SHARD = 64  # when a zone is laid out; copying a dict of 1,000 owners still costs only some 8 µs
 _GROWTH = 16  # times as many owners, then the zone is laid out again
@@ -78,6 +79,7 @@ class Zone:
         owners: dict[bytes, dict[int, RRset]] = {}
         for rrset in rrsets:
             owners.setdefault(rrset.owner.lower(), {})[rrset.type] = rrset
+        _check(apex, owners)
         edit = Edit(apex, (_EMPTY,) * shard_count(len(owners)))
         edit.apply(owners)
         return edit.zone()
@@ -90,6 +92,7 @@ class Zone:
         :param serial: the serial of the new snapshot.
         :raises InvalidZone: if an owner is outside the zone, or types may not stand together.
         """
+        _check(self.apex, changes)
         edit = self.edit()
         edit.apply(changes)
         edit.number(serial)
@@ -121,6 +124,13 @@ class Zone:
     def __len__(self) -> int:
         """Return how many names exist, empty non-terminals included."""
         return self._size
+
+
+def _check(apex: bytes, changes: Changes) -> None:
+    for owner, rrsets in changes.items():
+        if not names.is_at_or_below(owner, apex):
+            raise InvalidZone(f"{names.to_text(owner)} is outside the zone {names.to_text(apex)}")
+        check_together(owner, rrsets.values())
 
 
 def node_of(name: bytes, entry: Entry | None) -> Node | None:
@@ -174,8 +184,7 @@ class Edit:
 
         :raises InvalidZone: if the apex lacks SOA or NS.
         """
-        if self._size > _GROWTH * _OWNERS_PER_SHARD * len(self._shards) and len(self._shards) < _MAX_SHARDS:
-            self._lay_out(shard_count(self._size))
+        finish(self.laying_out())
         return Zone(self.apex, tuple(self._shards), self._size)
 
     def get(self, owner: bytes) -> Node | None:
@@ -194,15 +203,12 @@ class Edit:
         """
         Change owners: each has these RRsets afterwards. The apex keeps its SOA if none is given.
 
-        :raises InvalidZone: if an owner is outside the zone, or types may not stand together.
+        :param changes: owners of the zone, and types that may stand together, as the caller made sure.
         """
         for owner, rrsets in changes.items():
-            if not names.is_at_or_below(owner, self.apex):
-                raise InvalidZone(f"{names.to_text(owner)} is outside the zone {names.to_text(self.apex)}")
             node = self.get(owner)
             if owner == self.apex and node is not None and SOA not in rrsets:
                 rrsets = {SOA: node.rrsets[SOA], **rrsets}
-            check_together(owner, rrsets.values())
             self.touched.add(owner)
             if rrsets:
                 if node is None:
@@ -267,13 +273,18 @@ class Edit:
             self._copied[index] = 1
         return self._shards[index]
 
-    def _lay_out(self, count: int) -> None:
+    def laying_out(self) -> Steps[None]:
+        """Lay the table out again if it has grown much, in short steps; `zone` does it at once otherwise."""
+        if self._size <= _GROWTH * _OWNERS_PER_SHARD * len(self._shards) or len(self._shards) >= _MAX_SHARDS:
+            return
+        count = shard_count(self._size)
         shards: list[Shard] = [{} for _ in range(count)]
         mask = count - 1
         for shard in self._shards:
             for owner, entry in shard.items():
                 shards[hash(owner) & mask][owner] = entry
-        self._shards = shards
+            yield
+        self._shards, self._mask, self._copied = shards, mask, bytearray(b"\1") * count
 
 
 class Builder:

@@ -6,21 +6,21 @@ conflicts with the static records is left out and named, the rest is published; 
 live records is refused whole. Serials follow RFC 1982.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from warp_dns.errors import InvalidRecord, InvalidZone
 from warp_dns.message import names, records
-from warp_dns.message.records import SOA, rrsets_from, soa_with_serial, type_text
+from warp_dns.message.records import SOA, RecordLike, rrsets_from, soa_with_serial, type_text
 from warp_dns.zone.compare import differing_names
 from warp_dns.zone.data import NO_RRSETS, Change, Edit, RRsets, Shard, Zone
-from warp_dns.zone.journal import Journal, Rows
+from warp_dns.zone.journal import Journal, Row, Rows
 from warp_dns.zone.master import StaticRecords
 from warp_dns.zone.source import Records
 from warp_dns.zone.steps import Steps, finish, in_batches
 
 _NEVER_LIVE = frozenset([records.NS, records.SOA, records.DNAME])  # they would affect other names
-_OWNERS_PER_STEP = 64
+_OWNERS_PER_STEP = 16  # of some 20 µs each
 MAX_FILE_ROWS = 10_000  # of a new file; beyond it the journal is cleared, and secondaries transfer the whole zone
 
 
@@ -41,42 +41,47 @@ class Update:
 
     :ivar change: the next snapshot, or None when nothing differs.
     :ivar refused: a sentence for each live owner that was left out.
-    :ivar unused: tables that were built and are not needed; the caller frees them in slices.
+    :ivar unused: lists of what is not needed any more; the caller empties them in slices.
     """
 
     change: Change | None
     refused: list[str] = field(default_factory=list)
-    unused: list[Shard] = field(default_factory=list)
+    unused: list[list[Shard] | list[Row]] = field(default_factory=list)
 
 
 class LiveZone:
     """The merge of one zone's static and live records."""
 
-    def __init__(self, static: StaticRecords, serial: int | None = None, after: int | None = None) -> None:
+    def __init__(self, static: StaticRecords, serial: int | None = None) -> None:
         """
         Begin with the static records alone.
 
         :param serial: the first serial; None takes it from the static SOA.
-        :param after: a serial that the zone had before; the first one is made to come after it.
         """
         self._static = static
         self._live: dict[bytes, RRsets] = {}
         self._refused: dict[bytes, str] = {}
         self._changed_meanwhile: set[bytes] | None = None  # names, while new static records are merged
-        first = static.zone.serial if serial is None else serial
-        if after is not None and not is_newer(first, after):
-            first = serial_after(after)
-        self.zone = static.zone.changed({}, first).zone
+        self.zone = static.zone.changed({}, static.zone.serial if serial is None else serial).zone
         self.journal = Journal()
+
+    def come_after(self, serial: int) -> None:
+        """See that the zone's serial, which nobody was told yet, comes after one that the zone had before."""
+        if not is_newer(self.zone.serial, serial):
+            self.zone = self.zone.changed({}, serial_after(serial)).zone
+            self.journal.clear()
 
     def replace_live(self, live: Records) -> Update:
         """Take these for all live records there are."""
-        return self.update(self.with_gone(live))
+        return finish(self.replacing_live(live))
 
-    def with_gone(self, live: Records) -> Records:
-        """Return records with each owner that is live now and not among them, as gone."""
-        gone = {names.to_text(owner): () for owner in self._live}
-        return {**gone, **live}
+    def replacing_live(self, live: Records) -> Steps[Update]:
+        """Do what `replace_live` does, in short steps, as `updating` does."""
+        gone: dict[str, Sequence[RecordLike]] = {}
+        for owners in in_batches(tuple(self._live), _OWNERS_PER_STEP):
+            gone.update((names.to_text(owner), ()) for owner in owners)
+            yield
+        return (yield from self.updating({**gone, **live}))
 
     def update(self, live: Records) -> Update:
         """Take these for all live records of the owners named; an owner without any is gone."""
@@ -86,7 +91,7 @@ class LiveZone:
         """Do what `update` does, in short steps. Nothing else may change the zone between two of them."""
         refused: list[str] = []
         edit: Edit | None = None
-        for names_ in in_batches(tuple(live), _OWNERS_PER_STEP):
+        for names_ in in_batches(live, _OWNERS_PER_STEP):
             if edit is not None:
                 yield
             changes = self._take({name: live[name] for name in names_}, refused)
@@ -95,18 +100,19 @@ class LiveZone:
         if edit is None or not edit.touched:
             return Update(None, refused)
         edit.number(serial_after(self.zone.serial))
+        yield from edit.laying_out()
         change = Change(edit.zone(), edit.touched)
         rows = Rows()
-        for owners in in_batches(tuple(edit.touched), _OWNERS_PER_STEP):
+        for owners in in_batches(edit.touched, _OWNERS_PER_STEP):
             if len(rows):
                 yield
             for owner in owners:
                 rows.compare(self.zone.get(owner), change.zone.get(owner))
-        self.journal.note(rows.difference(self.zone, change.zone))
+        unused = self.journal.note(rows.difference(self.zone, change.zone))
         if self._changed_meanwhile is not None:
             self._changed_meanwhile |= change.touched
         self.zone = change.zone
-        return Update(change, refused)
+        return Update(change, refused, [unused])
 
     def _take(self, live: Records, refused: list[str]) -> dict[bytes, RRsets]:
         """Take these for all live records of the owners named, and return what differs from what is served."""
@@ -199,19 +205,17 @@ class LiveZone:
             if self._differs(name, NO_RRSETS if node is None else node.rrsets) or (name in zone) != (name in self.zone):
                 touched.add(name)
                 rows.compare(self.zone.get(name), node)
-        unused: list[Shard] = []
+        unused: list[list[Shard] | list[Row]] = []
         if is_same_file:  # the same content is held once
-            unused += static.zone.shards
+            unused.append(list(static.zone.shards))
             static.zone = self._static.zone
         self._static, self._refused = static, refused
         if not touched:
             return Update(None, unused=unused)
-        if has_stale_rows:
-            self.journal.clear()
-        else:
-            self.journal.note(rows.difference(self.zone, zone))
+        difference = rows.difference(self.zone, zone)
+        unused.append(self.journal.clear() if has_stale_rows else self.journal.note(difference))
         self.zone = zone
-        return Update(Change(zone, touched))
+        return Update(Change(zone, touched), unused=unused)
 
     def _check_clashes(self, refused: Mapping[bytes, str]) -> None:
         clashes = [text for owner, text in refused.items() if owner not in self._refused]
@@ -246,18 +250,21 @@ class LiveZone:
 
 
 def _check_live(static: StaticRecords, owner: bytes, live: RRsets, fixed: RRsets) -> None:
-    text = names.to_text(owner)
     cuts = static.cuts()
     if cuts:
         for suffix in names.suffixes(owner):
             if suffix in cuts:
-                raise InvalidRecord(f"{text} is published, but {cuts[suffix]} delegates {names.to_text(suffix)}")
+                cut = f"{cuts[suffix]} delegates {names.to_text(suffix)}"
+                raise InvalidRecord(f"{names.to_text(owner)} is published, but {cut}")
     for rtype in live:
         if rtype in _NEVER_LIVE:
-            raise InvalidRecord(f"{text} {type_text(rtype)} is published, but never taken from a source")
+            text = f"{names.to_text(owner)} {type_text(rtype)}"
+            raise InvalidRecord(f"{text} is published, but never taken from a source")
         if rtype in fixed:
-            location = static.location(owner, rtype)
-            raise InvalidRecord(f"{text} {type_text(rtype)} is published, but {location} holds it too")
+            text, location = f"{names.to_text(owner)} {type_text(rtype)}", static.location(owner, rtype)
+            raise InvalidRecord(f"{text} is published, but {location} holds it too")
+    if not fixed:
+        return  # what is live was checked by itself
     try:
         records.check_together(owner, [*fixed.values(), *live.values()])
     except InvalidRecord as error:

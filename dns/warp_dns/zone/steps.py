@@ -4,7 +4,8 @@ Long work as a generator that yields between short steps, and returns what comes
 The caller runs it to its end with `finish`, or in slices of the event loop's turns (`warp_base.slices`).
 """
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -21,7 +22,8 @@ def finish(steps: Steps[T]) -> T:
             return result
 
 
-def in_batches(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
-    """Cut a sequence into pieces of so many items; the last one may be shorter."""
-    for at in range(0, len(items), size):
-        yield items[at : at + size]
+def in_batches(items: Iterable[T], size: int) -> Iterator[Sequence[T]]:
+    """Cut something into lists of so many items; the last one may be shorter. It may not change meanwhile."""
+    left = iter(items)
+    while batch := list(islice(left, size)):
+        yield batch

@@ -53,6 +53,24 @@ class NameTests(SynchronousTestCase):
         else:
             self.assertTrue(names.is_bounded(data, at))
 
+    @given(st.text(alphabet="aZ09-_*.\\ é@", max_size=80) | st.from_regex(r"([a-z0-9-]{1,64}\.){1,5}", fullmatch=True))
+    def test_plain_names_are_read_as_dnspython_reads_them(self, text: str) -> None:
+        """The short way says what the long one says, both ways."""
+        try:
+            expected = names.wire_of(dns.name.from_text(text))
+        except (dns.exception.DNSException, UnicodeError, struct.error):
+            self.assertRaises(InvalidRecord, names.from_text, text)
+            return
+        if text:
+            self.assertEqual(names.from_text(text), expected)
+            self.assertEqual(names.to_text(expected), dns.name.from_wire(expected, 0)[0].to_text(omit_final_dot=True))
+
+    @given(st.lists(st.binary(min_size=1, max_size=20), max_size=8))
+    def test_any_name_is_shown_as_dnspython_shows_it(self, labels: list[bytes]) -> None:
+        """Dots and other octets within labels are escaped."""
+        name = dns.name.Name([*labels, b""])
+        self.assertEqual(names.to_text(names.wire_of(name)), name.to_text(omit_final_dot=True))
+
     def test_text_has_no_trailing_dot(self) -> None:
         """Names are shown as operators write them; the root is a dot."""
         self.assertEqual(names.to_text(b"\x03www\x07example\0"), "www.example")

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from warp_dns.errors import DnsError, InvalidSettings, InvalidZone
-from warp_dns.serve.files import SerialFile, read_secrets, read_zone, state_of
+from warp_dns.errors import DnsError, InvalidZone
+from warp_dns.serve.files import read_secrets, read_zone, state_of
 from warp_dns.settings import CookieSettings, KeySettings, ServerSettings, ZoneSettings
 
 
@@ -66,45 +66,3 @@ class ZoneFileTests(FileCase):
         (self.directory / "new").replace(path)
         self.assertNotEqual(state_of(path), before)
         self.assertIsNone(state_of(path + "x"))
-
-
-class SerialFileTests(FileCase):
-    """The serial that outlives a restart."""
-
-    def setUp(self) -> None:
-        """Name the file."""
-        super().setUp()
-        self.path = str(self.directory / "serial")
-
-    def test_the_first_start_is_the_clock(self) -> None:
-        """Without a file the serial is the one asked for."""
-        self.assertEqual(SerialFile(self.path).first(1000), 1000)
-
-    def test_a_restart_goes_on_from_beyond_what_was_used(self) -> None:
-        """However many serials were used, the next start begins after them."""
-        file = SerialFile(self.path)
-        file.first(1000)
-        for serial in range(1001, 9000):
-            file.note(serial)
-        self.assertGreater(SerialFile(self.path).first(1000), 9000)
-
-    def test_a_clock_that_is_further_wins(self) -> None:
-        """When more time passed than serials were used, the clock counts."""
-        SerialFile(self.path).first(1000)
-        self.assertEqual(SerialFile(self.path).first(50000), 50000)
-
-    def test_writes_are_rare(self) -> None:
-        """A thousand serials take two writes."""
-        file = SerialFile(self.path)
-        file.first(1)
-        states = set()
-        for serial in range(2, 1002):
-            file.note(serial)
-            states.add(state_of(self.path))
-        self.assertLessEqual(len(states), 2)
-
-    def test_a_file_of_something_else_is_refused(self) -> None:
-        """Nothing is overwritten that is no serial, and what cannot be written is named."""
-        Path(self.path).write_text("banana")
-        self.assertRaisesRegex(InvalidSettings, "not a serial", SerialFile(self.path).first, 1)
-        self.assertRaisesRegex(InvalidSettings, "Not a dir", SerialFile(self.path + "/x/y").note, 1)

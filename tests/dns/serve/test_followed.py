@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any, cast
 
+from twisted.internet.defer import Deferred
 from twisted.internet.testing import MemoryReactorClock
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -15,10 +16,11 @@ from warp_base.reactor import as_reactor
 from warp_base.slices import Slices
 from warp_dns.errors import InvalidSettings, InvalidZone
 from warp_dns.message.tsig import KeyRing
-from warp_dns.serve.followed import MANY_NAMES, FollowedZone, ZoneFile
+from warp_dns.serve.followed import MANY_NAMES, FollowedZone, ZoneFile, clock_serial
 from warp_dns.settings import NotifySettings, TransferSettings, ZoneSettings
 from warp_dns.zone.data import Change
 from warp_dns.zone.source import FixedSource, Record
+from warp_dns.zone.steps import finish
 
 APEX = wire("warp.example")
 ZONE = "$TTL 60\n@ SOA ns h {serial} 3600 600 86400 60\n@ NS ns\nns A 192.0.2.53\n"
@@ -81,7 +83,7 @@ class FollowedZoneTests(SynchronousTestCase):
     def make(self, source: FixedSource | None = None, **changes: Any) -> FollowedZone:
         """Return a zone."""
         settings = ZoneSettings(**{"name": "warp.example", "master_file": str(self.path), **changes})
-        reactor, file = as_reactor(self.reactor), ZoneFile.read(settings)
+        reactor, file = as_reactor(self.reactor), ZoneFile.read(settings, clock_serial(self.wall))
         return FollowedZone(reactor, self.wall, Slices(reactor), settings, file, source, self.publisher, KeyRing([]))
 
     def turn(self) -> None:
@@ -93,8 +95,6 @@ class FollowedZoneTests(SynchronousTestCase):
         zone = self.make()
         zone.start([])
         self.assertEqual((zone.live.zone.serial, self.publisher.changes), (7, []))
-        self.assertTrue(zone.has_name("WARP.example"))
-        self.assertFalse(zone.has_name("other.example"))
 
     def test_the_source_is_followed_turn_by_turn(self) -> None:
         """All changes of a turn are one serial; after the stop there are none."""
@@ -133,6 +133,40 @@ class FollowedZoneTests(SynchronousTestCase):
         self.assertEqual(applied, [len(names) + 4])
         zone.when_applied(lambda: applied.append(0))
         self.assertEqual(applied[1:], [0])
+
+    def test_a_zone_that_is_filled_before_it_is_served(self) -> None:
+        """Its source's names are there when it starts, with what came and went meanwhile."""
+        zone = self.make(self.source)
+        self.source.change({"b.warp.example": [Record("b.warp.example", "A", 5, "192.0.2.2")]})
+        finish(zone.filling())
+        self.assertIsNotNone(zone.live.zone.get(wire("a.warp.example")))
+        self.source.change({"a.warp.example": [], "c.warp.example": [Record("c.warp.example", "A", 5, "192.0.2.3")]})
+        zone.start([])
+        there = [zone.live.zone.get(wire(f"{name}.warp.example")) is not None for name in "abc"]
+        self.assertEqual(there, [False, True, True])
+        [change] = self.publisher.changes
+        self.assertEqual(change.touched, {wire("a.warp.example"), wire("c.warp.example")})
+
+    def test_a_change_waits_for_its_serial(self) -> None:
+        """Changes that the file of serials does not cover yet are served together, when it does."""
+        directory = Path(self.mktemp())
+        directory.mkdir()
+        zone = self.make(self.source, serial_file=str(directory / "serial"))
+        zone.start([])
+        served = len(self.publisher.changes)
+        kept = zone._kept
+        assert kept is not None
+        waiting: Deferred[None] = Deferred()
+        self.patch(kept, "covers", lambda serial: waiting.called)
+        self.patch(kept, "reserve", lambda serial: waiting)
+        for name in "bc":
+            self.source.change({f"{name}.warp.example": [Record(f"{name}.warp.example", "A", 5, "192.0.2.2")]})
+            self.turn()
+        self.assertEqual(len(self.publisher.changes), served)
+        waiting.callback(None)
+        self.turn()
+        [change] = self.publisher.changes[served:]
+        self.assertEqual(len(change.touched), 2)
 
     def test_a_stop_ends_work_that_is_long(self) -> None:
         """What is read or merged when the zone stops ends with the slices, and says nothing."""

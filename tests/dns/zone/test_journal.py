@@ -69,13 +69,17 @@ class JournalTests(SynchronousTestCase):
     def test_its_size_is_bounded(self) -> None:
         """The oldest differences make room, by records and by number."""
         for journal, kept in ((Journal(max_records=10), 2), (Journal(max_differences=4), 4)):
-            zone = zone_of("")
+            zone, noted, unused = zone_of(""), 0, list[Row]()
             for serial in range(8, 20):
                 change = zone.changed({OWNERS[0]: {records.A: rrset(OWNERS[0], frozenset({serial}))}}, serial)
-                journal.note(difference_of(zone, change))
+                difference = difference_of(zone, change)
+                noted += difference.size - 2
+                unused += journal.note(difference)
                 zone = change.zone
             self.assertEqual(len(journal.since(19 - kept, 19) or []), kept)
             self.assertIsNone(journal.since(18 - kept, 19))
+            self.assertEqual(noted, len(unused) + len(journal) - 2 * kept)  # what made room is handed back
+            self.assertEqual((len(journal.clear()), len(journal)), (noted - len(unused), 0))
 
     @settings(max_examples=100, deadline=None)
     @given(

@@ -13,7 +13,16 @@ from twisted.trial.unittest import TestCase
 from tests.case import reactor, spare_old_objects_of
 from tests.dns.helpers import question
 from tests.system.dns.asking import UdpClient
-from warp_dns import DnsServer, ServedZone, ServerSettings, TcpSettings, TransferSettings, ZoneSettings
+from warp_dns import (
+    DnsServer,
+    FixedSource,
+    Record,
+    ServedZone,
+    ServerSettings,
+    TcpSettings,
+    TransferSettings,
+    ZoneSettings,
+)
 
 ZONE = "warp.example"
 RECORDS = 30_000
@@ -102,6 +111,21 @@ class InputsTests(TestCase):
         self.assertEqual(set(found[:-1]), {"192.0.2.1"})  # the last answer may be a new one
         after = iter([True] * 5 + [False])
         self.assertEqual(set(await self.ask_while(lambda: next(after))), {"192.0.2.2"})
+
+    async def test_thousands_of_live_names(self) -> None:
+        """While thousands of applications come at once, change, and go, others are asked for and answered."""
+        source = FixedSource()
+        zone = ZoneSettings(name="live.example", nameservers={"ns1.live.example": ["127.0.0.1"]})
+        server = DnsServer(reactor, [ServedZone(zone, source)])
+        self.addCleanup(server.stop)
+        server.start(["127.0.0.1:0"])
+        names = [f"{label}n{number}.live.example" for number in range(4_000) for label in ("", "_http._tcp.")]
+        for rdata in ("192.0.2.1", "192.0.2.2", ""):
+            serial = server.serial("live.example")
+            source.change({name: [Record(name, "A", 5, rdata)] if rdata else [] for name in names})
+            found = await self.ask_while(lambda before=serial: server.serial("live.example") == before)  # type: ignore[misc]
+            self.assertLess(self.longest, LONGEST_SECONDS)
+            self.assertGreater(len(found), 10)
 
     async def test_queries_that_are_sent_ahead(self) -> None:
         """Eight clients send thousands of queries at once; each gets all its answers, and the honest one as well."""

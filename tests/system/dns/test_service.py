@@ -19,9 +19,10 @@ from twisted.internet.utils import getProcessOutputAndValue
 from twisted.trial.unittest import TestCase
 from twisted.web.client import Agent, readBody
 
-from tests.case import reactor, until_said
+from tests.case import reactor, until, until_said
 from tests.pipes import full_pipe, read_all
 from tests.system.dns.peers import free_port
+from warp_dns.serve.serials import SERIALS_AHEAD
 
 ROOT = Path(__file__).resolve().parents[3]
 ENVIRONMENT = {
@@ -252,6 +253,37 @@ class ServiceTests(TestCase):
         streams[-1].transport.abortConnection()
         await self.until("new.warp.example", dns.rcode.SERVFAIL, program)
         await self.until("ns.other.example", dns.rcode.NOERROR, program)
+
+    async def serial(self) -> int:
+        """Ask for the serial of the zone that is live."""
+        soa: Any = (await self.ask("warp.example", "SOA")).answer[0][0]
+        return int(soa.serial)
+
+    async def test_serials_only_go_on(self) -> None:
+        """A full disk keeps nobody from being served and is said; a serial that was kept is passed after a kill."""
+        path = self.directory / "serial"
+        full = self.directory / "serial.new"  # which is written first
+        full.symlink_to("/dev/full")
+        text = self.configuration.read_text()
+        self.configuration.write_text(text.replace("    follow:", f"    serial_file: {path}\n    follow:"))
+        streams = self.edge()
+        program = self.run_program()
+        await self.until("app.warp.example", dns.rcode.NOERROR, program)
+        await program.printed("the serial is not kept")
+        self.assertIn("No space left on device", program.output)
+        streams[-1].say(new="192.0.2.2")
+        await self.until("new.warp.example", dns.rcode.NOERROR, program)
+        self.assertFalse(path.exists())
+        full.unlink()
+        await until(path.exists)
+        streams[-1].say(last="192.0.2.3")
+        await self.until("last.warp.example", dns.rcode.NOERROR, program)
+        serial = await self.serial()
+        self.signal("KILL")
+        await program.ended
+        program = self.run_program()
+        await self.until("app.warp.example", dns.rcode.NOERROR, program)
+        self.assertGreater(await self.serial(), serial + SERIALS_AHEAD // 2)
 
     async def test_files_are_read_again(self) -> None:
         """A changed zone file is served by itself; SIGHUP brings zones and takes them; what is bad changes nothing."""
