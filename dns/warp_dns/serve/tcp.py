@@ -128,8 +128,9 @@ class TcpConnection(Protocol, TimeoutMixin):
         self._transport().abortConnection()
 
     def connectionLost(self, reason: object = None) -> None:
-        """Forget the connection; if it waits for its turn, nothing is done in that."""
+        """Forget the connection."""
         self._is_over = True
+        self.factory.queue.discard(self)
         self.setTimeout(None)
         self._unread.clear()
         self.factory.transfers -= len(self._transfers)

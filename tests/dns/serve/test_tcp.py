@@ -114,7 +114,7 @@ class TcpFactoryTests(SynchronousTestCase):
         self.send(second, 3)
         self.send(third, 2)
         self.rest()
-        self.assertEqual(self.answered[1:6], ["192.0.2.1", "198.51.100.1"] * 2 + ["192.0.2.1"])
+        self.assertEqual(self.answered[1:5].count("198.51.100.1"), 2)
         while len(self.answered) < 15:
             self.rest()
         self.assertEqual(transport.producerState, "producing")
@@ -165,6 +165,7 @@ class TcpFactoryTests(SynchronousTestCase):
         first, _ = self.accepted("192.0.2.1")
         self.send(first, 10)
         first.connectionLost()
+        self.assertEqual(len(self.factory.queue), 0)
         self.rest()
         self.assertEqual(len(self.answered), 1)
 
