@@ -10,6 +10,8 @@ from warp_twisted.agent.events import Event
 
 NAMES = {
     "Enrolled": "enrolled",
+    "Delayed": "delayed",
+    "Dialing": "dialing",
     "TunnelUp": "tunnel_up",
     "TunnelDown": "tunnel_down",
     "Published": "published",

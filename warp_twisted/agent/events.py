@@ -20,6 +20,19 @@ class Enrolled(Event, frozen=True, tag="enrolled"):
     hostnames: list[str]
 
 
+class Delayed(Event, frozen=True, tag="delayed"):
+    """The agent has no identity yet and tries again to get one."""
+
+    reason: str
+    retry_seconds: float
+
+
+class Dialing(Event, frozen=True, tag="dialing"):
+    """The agent has its identity and begins to dial edges."""
+
+    agent_id: str
+
+
 class TunnelUp(Event, frozen=True, tag="tunnel_up"):
     """An edge accepted a tunnel."""
 

@@ -26,7 +26,7 @@ from warp_base.reactor import Reactor
 from warp_base.slices import Slices
 from warp_base.wall_clock import WallClock
 from warp_twisted.agent.errors import NoEdge, NotEnrolled
-from warp_twisted.agent.events import Enrolled, Event, Observer
+from warp_twisted.agent.events import Delayed, Dialing, Enrolled, Event, Observer
 from warp_twisted.agent.identity.enrollment import enroll_agent
 from warp_twisted.agent.identity.state import Identity, StateDirectory
 from warp_twisted.agent.links.edges import LookupService
@@ -40,6 +40,7 @@ from warp_twisted.listen_text import server_endpoint
 
 FIRST_ENROLL_DELAY_SECONDS = 1.0
 MAX_ENROLL_DELAY_SECONDS = 30.0
+TOKEN_SECONDS = 5.0  # how often a service looks whether there is a join token now
 
 
 class AgentRunner(Service):
@@ -51,7 +52,7 @@ class AgentRunner(Service):
     :param read_settings: reads the settings again, for a reload, in a thread; None if they cannot change.
     :param observe: hears of every event.
     :param lookup_service: asks DNS for SRV records.
-    :param is_patient: whether to try again for ever when no edge answers the enrollment.
+    :param is_patient: whether to try again for ever when no edge answers the enrollment, and to wait for a join token.
     :param metrics: of the process, shown beside the agent's own.
     :ivar ended: fires when the agent has stopped as asked, fails when it cannot work.
     """
@@ -83,6 +84,7 @@ class AgentRunner(Service):
         self._wall = wall
         self._reloads = DeferredLock()
         self._starting: Deferred[None] | None = None
+        self._delayed = ""
         self._metrics: IListeningPort | None = None
         self.agent: AgentService | None = None
         self.ended: Deferred[None] = Deferred()
@@ -135,7 +137,7 @@ class AgentRunner(Service):
     async def _start(self) -> None:
         state = StateDirectory(Path(self._settings.state))
         try:
-            identity = await self._identify(state)
+            identity = await self._wait_for_identity(state)
             edges = edges_of(self._settings, identity)
             edges.lookup_service = self._lookup_service
             agent = AgentService(
@@ -155,7 +157,18 @@ class AgentRunner(Service):
             raise
         self.agent = agent
         agent.when_refused().addErrback(self._failed)
+        self._observe(Dialing(agent_id=identity.agent_id))
         agent.startService()
+
+    async def _wait_for_identity(self, state: StateDirectory) -> Identity:
+        """As `_identify`; a service waits for a join token, which somebody will bring."""
+        while True:
+            try:
+                return await self._identify(state)
+            except NotEnrolled as error:
+                if not self._is_patient:
+                    raise
+                await self._wait(error, TOKEN_SECONDS)
 
     async def _identify(self, state: StateDirectory) -> Identity:
         """Return who the agent is; enroll if it has no identity, or a token of another fleet."""
@@ -184,13 +197,21 @@ class AgentRunner(Service):
             except NoEdge as error:
                 if not self._is_patient:
                     raise
-                self._log.warn("{error}; again in {seconds:.0f} s", error=str(error), seconds=delay)
-                await deferLater(self._reactor, delay * (0.5 + random() / 2))  # noqa: S311 -- jitter
+                await self._wait(error, delay * (0.5 + random() / 2))  # noqa: S311 -- jitter
                 delay = min(delay * 2, MAX_ENROLL_DELAY_SECONDS)
             else:
                 self._log.info("enrolled as agent {agent}", agent=identity.agent_id)
                 self._observe(Enrolled(agent_id=identity.agent_id, hostnames=list(identity.hostnames)))
                 return identity
+
+    async def _wait(self, error: WarpError, seconds: float) -> None:
+        """Say why there is no identity yet, once for each reason, and wait."""
+        delayed = Delayed(reason=str(error), retry_seconds=seconds)
+        if delayed.reason != self._delayed:
+            self._delayed = delayed.reason
+            self._log.warn("{error}; again in {seconds:.0f} s", error=delayed.reason, seconds=seconds)
+        self._observe(delayed)
+        await deferLater(self._reactor, seconds)
 
     async def _stop(self) -> None:
         if self.agent is not None:

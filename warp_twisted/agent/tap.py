@@ -16,7 +16,8 @@ from warp_base.hangup import Hangups
 from warp_base.nonblocking_writer import DroppedLinesCollector
 from warp_base.reactor import Reactor, as_reactor
 from warp_twisted.agent.check import check_agent, find_token
-from warp_twisted.agent.events import Event, TunnelDown, TunnelUp
+from warp_twisted.agent.events import Event
+from warp_twisted.agent.readiness import Readiness
 from warp_twisted.agent.runner import AgentRunner
 from warp_twisted.agent.settings import AgentSettings, read_agent_settings
 from warp_twisted.ca.tokens import JoinTokenText
@@ -27,7 +28,7 @@ from warp_twisted.service_options import ServiceOptions, exit_at_end, open_log
 from warp_twisted.systemd import STOP_MARGIN_SECONDS, Systemd
 
 WATCH_SECONDS = 2.0
-READY_SECONDS = 60.0  # systemd hears that we are ready when a tunnel is up, or after this long without any edge
+EXTEND_SECONDS = 10.0  # how often systemd is asked for more time, while the agent has never been enrolled
 
 
 class Options(ServiceOptions[AgentSettings]):
@@ -103,7 +104,10 @@ class TwistdAgent(MultiService):
         self._seen = _signature(self._path)
         self._watch = LoopingCall(self._look_at_file)
         self._watch.clock = reactor
-        self._is_ready = False
+        self._readiness = Readiness()
+        self._told = ""
+        self._extending = LoopingCall(self._systemd.extend_timeout, EXTEND_SECONDS + STOP_MARGIN_SECONDS)
+        self._extending.clock = reactor
         self._is_stopping = False
 
     def setServiceParent(self, parent: Any) -> None:
@@ -115,8 +119,7 @@ class TwistdAgent(MultiService):
     def startService(self) -> None:
         """Start the agent, and follow its settings file."""
         self._hangups.follow(self._reactor, self._reload)
-        self._systemd.extend_timeout(READY_SECONDS + STOP_MARGIN_SECONDS)
-        self._reactor.callLater(READY_SECONDS, self._ready, "no edge answers yet")
+        self._extending.start(EXTEND_SECONDS)
         super().startService()
         self._runner.ended.addErrback(self._ended)
         self._systemd.start_watchdog(self._reactor)
@@ -126,8 +129,9 @@ class TwistdAgent(MultiService):
         """Drain and stop."""
         self._is_stopping = True
         self._hangups.ignore()
-        if self._watch.running:
-            self._watch.stop()
+        for call in (self._watch, self._extending):
+            if call.running:
+                call.stop()
         self._systemd.stopping("draining")
         self._systemd.extend_timeout(self._settings.drain_seconds + STOP_MARGIN_SECONDS)
         stopped: Deferred[Any] = super().stopService()
@@ -163,7 +167,8 @@ class TwistdAgent(MultiService):
         self._seen = _signature(self._path)
         if self._runner.agent is None:
             return  # still enrolling
-        self._systemd.reloading()
+        if self._readiness.is_ready:  # else nobody waits for the `ready` that would have to follow
+            self._systemd.reloading()
         self._runner.reload().addCallbacks(self._reloaded, self._not_reloaded)
 
     def _reloaded(self, is_good: bool) -> None:
@@ -172,26 +177,34 @@ class TwistdAgent(MultiService):
             self._settings = agent.settings
             if self._output is not None:
                 self._output.configure(self._settings.log_format, self._settings.log_level)
-        self._systemd.ready(self._status() if is_good else "the configuration was refused, the old one stays")
+        self._tell_reloaded(self._status() if is_good else "the configuration was refused, the old one stays")
 
     def _not_reloaded(self, failure: Failure) -> None:
         self._log.failure("the reload failed", failure)
-        self._systemd.ready("the reload failed, the old configuration stays")
+        self._tell_reloaded("the reload failed, the old configuration stays")
+
+    def _tell_reloaded(self, status: str) -> None:
+        if self._readiness.is_ready:
+            self._systemd.ready(status)
+        else:
+            self._systemd.status(status)
 
     def _observe(self, event: Event) -> None:
-        if isinstance(event, TunnelUp):
-            self._ready(self._status())
-        if isinstance(event, TunnelUp | TunnelDown):
-            self._systemd.status(self._status())
-
-    def _ready(self, status: str) -> None:
-        if not self._is_ready and not self._is_stopping:
-            self._is_ready = True
+        was_ready = self._readiness.is_ready
+        self._readiness.heard(event)
+        if self._is_stopping:
+            return
+        status = self._status()
+        if self._readiness.is_ready and not was_ready:
+            self._extending.stop()
             self._systemd.ready(status)
+        elif status != self._told:
+            self._systemd.status(status)
+        self._told = status
 
     def _status(self) -> str:
         agent = self._runner.agent
-        return "starting" if agent is None else f"{agent.tunnels_up} of {len(agent.links)} tunnels are up"
+        return self._readiness.status(self._settings.tunnels if agent is None else len(agent.links))
 
 
 def makeService(options: Options) -> TwistdAgent:

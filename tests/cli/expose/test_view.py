@@ -58,6 +58,8 @@ EVERY_EVENT = [
     events.ReloadRefused(reason="bad"),
     events.Refused(reason="gone (revoked)"),
     events.Draining(streams=1, deadline_seconds=30.0),
+    events.Delayed(reason="no edge answers", retry_seconds=5.0),
+    events.Dialing(agent_id="a-1"),
     events.Stopped(),
 ]
 

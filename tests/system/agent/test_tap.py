@@ -6,13 +6,27 @@ import stat
 from signal import SIGTERM
 
 import treq
+from twisted.internet.interfaces import IReactorUNIXDatagram
+from twisted.internet.protocol import DatagramProtocol
 from twisted.internet.threads import deferToThread
 
+from tests.case import reactor, until
 from tests.pipes import full_pipe, read_all
 from tests.system.agent.origins import unused_port
 from tests.system.agent.programs import AgentProgramTestCase, Program, lines, twistd_agent
 from warp_twisted.ca.tokens import JoinTokenText, format_token
 from warp_twisted.wire.control import RoutesChanged
+
+
+class _Heard(DatagramProtocol):
+    """The socket of systemd."""
+
+    def __init__(self, heard: list[str]) -> None:
+        self._heard = heard
+
+    def datagramReceived(self, data: bytes, address: object) -> None:
+        """Keep a message."""
+        self._heard.append(data.decode())
 
 
 class TwistdTests(AgentProgramTestCase):
@@ -112,6 +126,52 @@ class TwistdTests(AgentProgramTestCase):
     def changes(self) -> list[RoutesChanged]:
         """Return the changes of routes that the edge heard of."""
         return [each for each in self.edge.messages if isinstance(each, RoutesChanged)]
+
+    async def test_first_start(self) -> None:
+        """A first start is ready with the first tunnel; until then more time is asked for, and the reason said."""
+        heard = self.follow_systemd()
+        await self.edge.stop()
+        self.agent()
+        await until(lambda: "STATUS=waiting: no edge of the join token answers" in "\n".join(heard))
+        self.assertEqual(heard[0], "EXTEND_TIMEOUT_USEC=25000000")
+        self.assertNotIn("READY=1", "\n".join(heard))
+        self.edge.listen()
+        await until(lambda: any(message.startswith("READY=1\nSTATUS=1 of 2 tunnels") for message in heard))
+        await until(lambda: heard[-1] == "STATUS=2 of 2 tunnels are up")
+
+    async def test_later_start(self) -> None:
+        """One that was enrolled before is ready at once, and says what it waits for."""
+        first = self.agent()
+        await self.edge.until(lambda: len(self.edge.tunnels) == 2)
+        first.signal("KILL")
+        await first.exited
+        await self.edge.stop()
+        heard = self.follow_systemd()
+        self.agent()
+        await until(lambda: len(heard) >= 2)
+        self.assertEqual(heard[1], "READY=1\nSTATUS=waiting for an edge")
+        await until(lambda: heard[-1].startswith("STATUS=waiting for an edge: "))
+        self.edge.listen()
+        await until(lambda: heard[-1] == "STATUS=2 of 2 tunnels are up")
+
+    async def test_waits_for_a_token(self) -> None:
+        """Without identity and token it waits for the token's file, and enrolls when it is there."""
+        token = self.token_file.read_text()
+        self.token_file.unlink()
+        agent = self.agent()
+        await agent.says("no join token was given; ask an operator to run: warp token create")
+        self.token_file.write_text(token)
+        await self.edge.until(lambda: len(self.edge.tunnels) == 2)
+        await self.assert_serves()
+
+    def follow_systemd(self) -> list[str]:
+        """Be systemd for the agents to come; returns what will have been heard."""
+        heard: list[str] = []
+        address = str(self.directory.absolute() / "notify")
+        self.environment["NOTIFY_SOCKET"] = address
+        port = IReactorUNIXDatagram(reactor).listenUNIXDatagram(address, _Heard(heard), 8192, 0o600)
+        self.addCleanup(port.stopListening)
+        return heard
 
     async def test_refused(self) -> None:
         """A token that the fleet does not know ends the service with 4 and the reason."""

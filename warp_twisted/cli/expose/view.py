@@ -19,6 +19,8 @@ from rich.text import Text
 from warp_base.nonblocking_writer import FINISH_SECONDS, NonblockingWriter, stream_sink
 from warp_twisted.agent.events import (
     CertificateRenewed,
+    Delayed,
+    Dialing,
     Draining,
     Enrolled,
     Event,
@@ -156,6 +158,10 @@ def sentence(event: Event) -> list[str]:
     match event:
         case Enrolled():
             return [f"enrolled as agent {event.agent_id}, for {', '.join(event.hostnames)}"]
+        case Delayed():
+            return [f"{event.reason}; again in {event.retry_seconds:.0f} s"]
+        case Dialing():
+            return [f"dialing as agent {event.agent_id}"]
         case TunnelUp():
             return [f"tunnel {event.tunnel} is up: {event.edge} at {event.address}"]
         case TunnelDown(retry_seconds=None):
@@ -219,7 +225,7 @@ class Screen(LivePicture):
                 if line not in self._published:
                     self._published.add(line)
                     self.say(line)
-        elif not isinstance(event, TunnelUp | Draining | Stopped | OriginChanged):
+        elif not isinstance(event, Dialing | TunnelUp | Draining | Stopped | OriginChanged):
             for line in sentence(event):
                 self.say(line)
         if self._agent is not None:
