@@ -122,6 +122,29 @@ class AgentTests(SynchronousTestCase):
         self.assertEqual(_AGENT["warp_not_allowed"](others, ["*.team.example", "a*.example", ""]), others)
         self.assertEqual(_AGENT["warp_not_allowed"](["a.example"], []), ["a.example"])
 
+    def test_probe(self) -> None:
+        """A hostname to ask for is one whose `/` is answered over HTTP: no pattern, no path, no bytes as they come."""
+        for rule in (
+            {"hostname": "*.example", "service": "http://localhost:1"},
+            {"hostname": "a.example", "path": "^/api", "service": "http://localhost:1"},
+            {"hostname": "b.example", "service": "tcp://localhost:22"},
+            {"service": "http_status:404"},
+        ):
+            self.assertEqual(_AGENT["warp_probe_hostname"]({"ingress": [rule]}), "", rule)
+        good = {"hostname": "c.example", "service": "https://localhost:1"}
+        self.assertEqual(_AGENT["warp_probe_hostname"]({"ingress": [rule, good]}), "c.example")
+        self.assertEqual(_AGENT["warp_probe_hostname"]({}), "")
+
+    def test_ready_url(self) -> None:
+        """An instance is asked where it listens, at loopback if it listens everywhere; other endpoints are left out."""
+        for metrics, url in (
+            ("tcp:9464", "http://127.0.0.1:9464/ready"),
+            ("tcp:port=9464:interface=192.0.2.1", "http://192.0.2.1:9464/ready"),
+            ("unix:/run/x", ""),
+            (None, ""),
+        ):
+            self.assertEqual(_AGENT["warp_ready_url"]({"metrics": metrics}), url)
+
     def test_configuration(self) -> None:
         """What an instance leaves out has its default; what it sets to nothing is passed on, to be refused."""
         least = {"name": "main", "ingress": []}

@@ -1,7 +1,11 @@
 """Filters of the role warp_agent: hostnames, and the patterns that certificates allow."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
+
+_HTTP_SERVICES = ("http://", "https://", "http_status:", "hello-world", "unix:")
+_ENDPOINT = re.compile(r"tcp:(?:port=)?(?P<port>[1-9][0-9]{0,4})(?::interface=(?P<host>[0-9.]+))?")
 
 
 def _is_allowed(hostname: str, patterns: Iterable[str]) -> bool:
@@ -21,6 +25,21 @@ def warp_hostnames(instance: Mapping[str, Any]) -> list[str]:
     """Return the hostnames that an instance is to serve: those it names, else those of its rules."""
     found = instance.get("hostnames") or [rule.get("hostname") for rule in instance.get("ingress") or ()]
     return list(dict.fromkeys(filter(None, found)))
+
+
+def warp_probe_hostname(instance: Mapping[str, Any]) -> str:
+    """Return a hostname of an instance at which `/` can be asked for over HTTP, empty if there is none."""
+    for rule in instance.get("ingress") or ():
+        hostname, service = rule.get("hostname") or "", str(rule.get("service") or "")
+        if hostname and "*" not in hostname and not rule.get("path") and service.startswith(_HTTP_SERVICES):
+            return str(hostname)
+    return ""
+
+
+def warp_ready_url(instance: Mapping[str, Any]) -> str:
+    """Return where an instance says on its own host whether it is ready, empty if it listens for nobody there."""
+    found = _ENDPOINT.fullmatch(str(instance.get("metrics") or ""))
+    return f"http://{found['host'] or '127.0.0.1'}:{found['port']}/ready" if found else ""
 
 
 def warp_agent_config(instance: Mapping[str, Any], edges: Sequence[str]) -> dict[str, Any]:
@@ -54,4 +73,6 @@ class FilterModule:
             "warp_changed": warp_changed,
             "warp_hostnames": warp_hostnames,
             "warp_not_allowed": warp_not_allowed,
+            "warp_probe_hostname": warp_probe_hostname,
+            "warp_ready_url": warp_ready_url,
         }
