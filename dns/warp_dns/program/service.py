@@ -21,6 +21,7 @@ from warp_base.event_loop import TurnCollector, TurnTimes
 from warp_base.hangup import Hangups
 from warp_base.nonblocking_writer import DroppedLinesCollector
 from warp_base.reactor import Reactor
+from warp_base.slices import Slices
 from warp_base.yaml_reader import changed_keys
 from warp_dns.addresses import check_addresses
 from warp_dns.errors import DnsError, InvalidSettings
@@ -116,7 +117,7 @@ class DnsService(Service):
             edge.start()
         if self._file.metrics:
             endpoint = metrics_endpoint(self._reactor, self._file.metrics)
-            self._web = endpoint.listen(watch_site(self._collectors(), lambda: self.is_ready))
+            self._web = endpoint.listen(watch_site(self._collectors(), lambda: self.is_ready, Slices(self._reactor)))
             self._web.addErrback(self._log_web_failure)
         self._hangups.follow(self._reactor, self.reload)
         self._systemd.start()

@@ -226,7 +226,15 @@ class _UnixEndpoint:
         self._path = path
 
     def endpointForURI(self, uri: object) -> UNIXClientEndpoint:
-        return UNIXClientEndpoint(self._reactor, self._path, timeout=CONNECT_SECONDS)
+        return _QuietUnixEndpoint(self._reactor, self._path, timeout=CONNECT_SECONDS)
+
+
+class _QuietUnixEndpoint(UNIXClientEndpoint):
+    """Twisted's HTTP client logs each connection's factory; what operators have to know is said by `EdgeRecords`."""
+
+    def connect(self, protocolFactory: Any) -> Any:
+        protocolFactory.noisy = False
+        return super().connect(protocolFactory)
 
 
 class _Lines(Protocol, TimeoutMixin):

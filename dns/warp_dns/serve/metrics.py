@@ -16,6 +16,8 @@ from warp_dns.message.codes import RCODE_TEXTS
 
 Cell = list[int]
 
+ZONES_IN_A_PART = 64
+
 _COMMON_TYPES = frozenset(
     [
         records.A, records.NS, records.CNAME, records.SOA, records.PTR, records.HINFO, records.MX, records.TXT,
@@ -124,6 +126,13 @@ class DnsCollector(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """Return all metrics as they are now."""
+        return self._collect(max(1, len(self._counters.serials)))
+
+    def collect_in_parts(self) -> Iterable[Metric]:
+        """Return the same, what there is of each zone in parts that follow one another."""
+        return self._collect(ZONES_IN_A_PART)
+
+    def _collect(self, size: int) -> Iterable[Metric]:
         counters = self._counters
         queries = CounterMetricFamily("warp_dns_queries", "Queries answered.", labels=["transport", "type", "rcode"])
         for labels, count in counters.totals().items():
@@ -136,10 +145,12 @@ class DnsCollector(Collector):
             "Live owners refused because they clash with the zone.",
             value=counters.refused_records[0],
         )
-        serials = GaugeMetricFamily("warp_dns_zone_serial", "Serial served.", labels=["zone"])
-        for zone, serial in counters.serials.items():
-            serials.add_metric([zone], serial)
-        yield serials
+        zones = list(counters.serials.items())
+        for at in range(0, max(1, len(zones)), size):
+            serials = GaugeMetricFamily("warp_dns_zone_serial", "Serial served.", labels=["zone"])
+            for zone, serial in zones[at : at + size]:
+                serials.add_metric([zone], serial)
+            yield serials
         yield CounterMetricFamily("warp_dns_changes", "Serials published.", value=counters.changes)
         yield CounterMetricFamily(
             "warp_dns_change_lag_seconds",

@@ -1,9 +1,26 @@
 """Tests of `warp_dns.program.web`."""
 
+from typing import Any
+
+from prometheus_client import generate_latest
+from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
+from warp_base.slices import Slices
 from warp_dns.program.web import watch_site
+from warp_dns.serve.metrics import Counters, DnsCollector
+
+
+class _Clock(Clock):
+    """Counts the turns that are asked for."""
+
+    turns = 0
+
+    def callLater(self, delay: float, callable: Any, *args: object, **kwargs: object) -> Any:
+        """Count a call."""
+        self.turns += 1
+        return super().callLater(delay, callable, *args, **kwargs)
 
 
 class WatchSiteTests(SynchronousTestCase):
@@ -11,7 +28,11 @@ class WatchSiteTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.is_ready = False
-        self.site = watch_site([], lambda: self.is_ready)
+        self.clock = _Clock()
+        counters = self.counters = Counters()
+        for number in range(200):
+            counters.serials[f"z{number}.example"] = number
+        self.site = watch_site([DnsCollector(counters)], lambda: self.is_ready, Slices(self.clock, 0.0))
 
     def ask(self, path: str) -> tuple[str, str]:
         """Return status and body of an answer."""
@@ -19,6 +40,7 @@ class WatchSiteTests(SynchronousTestCase):
         transport = StringTransport()
         channel.makeConnection(transport)
         channel.dataReceived(f"GET {path} HTTP/1.0\r\n\r\n".encode())
+        self.clock.advance(0)
         head, _, body = transport.value().decode().partition("\r\n\r\n")
         return head.split()[1], body
 
@@ -33,8 +55,14 @@ class WatchSiteTests(SynchronousTestCase):
         self.assertEqual(self.ask("/live"), ("200", "live\n"))
 
     def test_metrics(self) -> None:
-        """`/metrics` is there; what it answers comes from a thread, and is read by tests.system.dns.test_service."""
-        self.assertEqual(sorted(self.site.resource.children), [b"live", b"metrics", b"ready"])
+        """`/metrics` has every zone, in the text that Prometheus reads, and is made a few at a time."""
+        status, body = self.ask("/metrics")
+        self.assertEqual(status, "200")
+        self.assertEqual(body.count("warp_dns_zone_serial{"), 200)
+        self.assertEqual(body.count("# TYPE warp_dns_zone_serial gauge"), 1)
+        self.assertGreater(self.clock.turns, 10)
+        text = generate_latest(DnsCollector(self.counters)).decode()
+        self.assertEqual(body, text)
 
     def test_nothing_else(self) -> None:
         """Other paths are 404."""

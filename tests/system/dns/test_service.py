@@ -253,6 +253,9 @@ class ServiceTests(TestCase):
         streams[-1].transport.abortConnection()
         await self.until("new.warp.example", dns.rcode.SERVFAIL, program)
         await self.until("ns.other.example", dns.rcode.NOERROR, program)
+        self.signal("TERM")
+        await program.ended
+        self.assertNotIn("factory", program.output)  # of an HTTP client: no operator's matter
 
     async def serial(self) -> int:
         """Ask for the serial of the zone that is live."""
