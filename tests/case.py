@@ -8,7 +8,8 @@ nothing; so a coroutine gets a name of its own here.
 
 import gc
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from typing import cast
 
 from twisted.internet import reactor as installed
@@ -49,6 +50,30 @@ def spare_old_objects_of(case: TestCase) -> None:
     case.addCleanup(gc.set_threshold, *gc.get_threshold())
     case.addCleanup(gc.unfreeze)
     freeze()
+
+
+@contextmanager
+def nothing_left_to_the_collector(*prefixes: str) -> Iterator[None]:
+    """
+    Let go of things, and see that they go at once: none waits for the garbage collector in a reference cycle.
+
+    :param prefixes: of the types that must not be left, if others may be.
+    :raises AssertionError: naming the types of those that do.
+    """
+    flags = gc.get_debug()
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        gc.collect()
+        names = sorted({f"{type(found).__module__}.{type(found).__qualname__}" for found in gc.garbage})
+        if any(name.startswith(prefixes or ("",)) for name in names):
+            raise AssertionError(f"left to the garbage collector: {', '.join(names)}")
+    finally:
+        gc.set_debug(flags)
+        gc.garbage.clear()
+        gc.enable()
 
 
 async def until(holds: Callable[[], bool], timeout: float = 10.0) -> float:

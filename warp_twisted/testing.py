@@ -213,7 +213,10 @@ class MemoryTransport:
         """Tell the protocol that the connection is gone, once."""
         if not self.is_lost:
             self.is_lost = True
-            self.protocol.connectionLost(Failure(ConnectionDone()))
+            protocol = self.protocol
+            del self.protocol  # as Twisted's transports do, so that no reference cycle is left
+            self._producer = self.other = None
+            protocol.connectionLost(Failure(ConnectionDone()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,9 +4,11 @@ from collections.abc import Callable, Iterator
 
 from twisted.internet.address import IPv4Address
 from twisted.internet.interfaces import IPushProducer
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
+from tests.case import nothing_left_to_the_collector
 from warp_twisted.testing import MemoryTransport, RecordingDelegate, RecordingReceiver, TunnelPair, tunnel_pair
 from warp_twisted.tunnel.limits import TunnelTimes
 from warp_twisted.tunnel.liveness import Liveness
@@ -632,3 +634,59 @@ class DrainTests(TunnelTestCase):
 
 def _raise_nothing(tunnel: TunnelProtocol, message: ControlMessage) -> None:
     """Take the message."""
+
+
+class CycleTests(SynchronousTestCase):
+    """A tunnel that is over leaves no reference cycle: to find those of thousands would stop the event loop."""
+
+    def end(self, how: Callable[[TunnelPair], None]) -> None:
+        """Open a tunnel with a stream in use, one that waits for its turn and one without a preamble, and end it."""
+        pair = tunnel_pair(self.edge, self.agent, clock=self.clock)
+        self.turns.append(pair.edge._turn)
+        receiver = RecordingReceiver()
+        receiver.stream = pair.edge.open_route(1, receiver, b"request")
+        pair.pump()
+        stream = self.agent.streams[-1][0]
+        stream.write(encode_opening(OpeningCode.OPENED))
+        pair.edge.open_route(2, RecordingReceiver(), b"x" * 300_000)
+        pair.edge._connection.open_stream(RecordingReceiver(), b"x")
+        pair.pump()
+        how(pair)
+        self.clock.pump([1.0] * 40)
+        pair.pump()
+        self.assertIsNotNone(pair.edge.outcome)
+        self.assertIsNotNone(pair.agent.outcome)
+        pair.edge_transport.lose()
+        pair.agent_transport.lose()
+        self.assertEqual(pair.edge.state, TunnelState.DISCONNECTED)
+        for kept in (self.edge.opened, self.edge.losses, self.agent.opened, self.agent.streams, self.agent.losses):
+            kept.clear()
+        self.agent.receivers.clear()
+
+    def test_each_way_to_end(self) -> None:
+        """However it ends, its objects go with the last reference to them."""
+        self.edge, self.agent, self.clock = RecordingDelegate(), RecordingDelegate(), Clock()
+        self.turns: list[object] = []
+
+        def lose(pair: TunnelPair) -> None:
+            pair.edge_transport.lose()
+            pair.agent_transport.lose()
+
+        def stop_reading(pair: TunnelPair) -> None:
+            pair.agent_transport.pauseProducing()
+            pair.edge_transport.pauseProducing()
+
+        ways: list[Callable[[TunnelPair], None]] = [
+            lambda pair: pair.edge.close(),
+            lambda pair: pair.agent.close(),
+            lambda pair: pair.edge.drain(deadline_seconds=2),
+            lambda pair: pair.agent.drain(deadline_seconds=2),
+            lambda pair: pair.edge.dataReceived(b"\xff" * 50),
+            lambda pair: pair.agent.dataReceived(encode_header(FrameType.DATA, 0, 2, 100) + b"half"),
+            lose,
+            stop_reading,
+        ]
+        for way in ways:
+            with nothing_left_to_the_collector():
+                self.end(way)
+                self.clock.calls.clear()

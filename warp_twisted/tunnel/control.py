@@ -42,6 +42,11 @@ class ControlChannel:
             raise CannotOpenStream("the control stream is not open")
         self._stream.write(encode_message(message))
 
+    def close(self) -> None:
+        """Let go of the stream and of who listens; the tunnel is over."""
+        self._stream = None
+        self._received = self._ended = _ignore
+
     def data_received(self, data: bytes) -> None:
         """Pass on every message that is complete."""
         for message in self._reader.receive_data(data):
@@ -59,3 +64,7 @@ class ControlChannel:
     def stream_lost(self, error: WireError) -> None:
         """The peer cut the control stream, or the tunnel is gone."""
         self._ended(error)
+
+
+def _ignore(what: object) -> None:
+    """Nobody listens any more."""

@@ -229,10 +229,23 @@ async def enroll(
         await client.close()
 
 
-class _QuietFactory(Factory):
-    """Does not log the start and stop of each dialing, as `connectProtocol` would."""
+class OneProtocol(Factory):
+    """
+    Builds the one protocol it was given, once; a second connection of a race is dropped.
+
+    It does not log, as that of `connectProtocol` would. And it keeps nothing, because Twisted's endpoints leave it in a
+    reference cycle.
+    """
 
     noisy = False
+
+    def __init__(self, protocol: Protocol) -> None:
+        self._protocol: Protocol | None = protocol
+
+    def buildProtocol(self, address: IAddress | None) -> Protocol | None:
+        """Hand out the protocol."""
+        protocol, self._protocol = self._protocol, None
+        return protocol
 
 
 def _late(result: object, timeout: float) -> ControlMessage:
@@ -289,6 +302,6 @@ def _dial(
         clock=reactor,
         handshake_seconds=handshake_seconds,
     )
-    connecting = endpoint.connect(_QuietFactory.forProtocol(lambda: tls))
-    connecting.addErrback(not_connected)
+    connecting = endpoint.connect(OneProtocol(tls))
+    connecting.addCallbacks(lambda _: None, not_connected)  # else it would keep the protocol
     return done

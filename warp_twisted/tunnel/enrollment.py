@@ -148,7 +148,12 @@ class EnrollmentServer(Protocol):
             self._deadline.cancel()
         if self._answering is not None:
             self._answering.cancel()
-        self._ended()
+        ended, self._ended, self._asked = self._ended, _ignore, None  # they may hold this object
+        ended()
+
+
+def _ignore() -> None:
+    """Nobody listens any more."""
 
 
 class EnrollmentClient(Protocol):

@@ -48,8 +48,9 @@ class Openings:
                 stream.reset()
 
     def clear(self) -> None:
-        """Forget them all; their tunnel is lost."""
+        """Forget them all, and who listens; their tunnel is lost."""
         self._opened_at.clear()
+        self._opened = self._failed = _ignore
 
     def _preamble_received(self, stream: Stream, route_id: int) -> None:
         del self._opened_at[stream]
@@ -58,3 +59,7 @@ class Openings:
     def _preamble_failed(self, stream: Stream, error: WireError) -> None:
         self._opened_at.pop(stream, None)
         self._failed(stream, error)
+
+
+def _ignore(stream: Stream, what: object) -> None:
+    """Nobody listens any more."""

@@ -260,7 +260,8 @@ class TunnelProtocol(Protocol):
         try:
             function(*arguments)
         except RemoteProtocolError as error:
-            self.end(Outcome(code=error.go_away_code, error=error))
+            # Its traceback holds this method's frame, and so this tunnel, which is to hold the error.
+            self.end(Outcome(code=error.go_away_code, error=error.with_traceback(None)))
         except Exception as exception:
             self._log.failure("a receiver failed; its tunnel with {peer} ends", peer=self.peer)
             self.end(own_failure(exception))
@@ -393,10 +394,12 @@ class TunnelProtocol(Protocol):
         if outcome.code is not None:
             self._say_goodbye(GoAwayCode.NORMAL if outcome.by_peer else outcome.code)
         self._turn.watch.remove(self)
-        if self._deadline_call is not None and self._deadline_call.active():
-            self._deadline_call.cancel()
+        deadline_call, self._deadline_call = self._deadline_call, None
+        if deadline_call is not None and deadline_call.active():
+            deadline_call.cancel()
         self._openings.clear()
         self._tell(self._connection.lost, outcome.error)
+        self._control.close()
         if has_opened:
             self._tell(self._delegate.tunnel_lost, self, outcome.error)
 

@@ -19,6 +19,7 @@ from twisted.internet.interfaces import (
     IPushProducer,
     ITransport,
 )
+from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -209,10 +210,14 @@ class StreamTransport:
         self._pushes = self._pulls = None
         if producer is not None:
             producer.stopProducing()
-        self._protocol.connectionLost(reason)
+        protocol, self._protocol = self._protocol, _NOBODY  # no reference cycle is left for the garbage collector
+        protocol.connectionLost(reason)
 
     def _advance(self, event: TransportEvent) -> None:
         self.state = TRANSPORT_TRANSITIONS[self.state, event]
+
+
+_NOBODY = Protocol()  # hears what comes after the end, which is nothing
 
 
 class _Closed:

@@ -56,6 +56,18 @@ KERNEL_BYTES = 128 * 1024
 HIGH_WATER_BYTES = 64 * 1024  # left in the transport's buffer before the protocol above is paused; Twisted's own size
 
 
+def forget_connector(transport: object) -> None:
+    """
+    Break the reference cycle of a connection that is over and its connector, which Twisted leaves.
+
+    Each would keep a protocol and what that holds until the garbage collector finds them.
+    """
+    below = getattr(transport, "transport", None)  # of a transport of Twisted's that runs TLS
+    connector = getattr(transport if below is None else below, "connector", None)
+    if connector is not None:
+        connector.transport = None
+
+
 @implementer(ITransport, IPullProducer)
 class TlsProtocol(Protocol):
     """
@@ -297,6 +309,8 @@ class TlsProtocol(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._cancel_deadline()
         self._is_closing = True
+        self._producer = None
+        forget_connector(self._below)
         above, self._above = self._above, None
         if above is not None:
             above.connectionLost(self._reason or reason)

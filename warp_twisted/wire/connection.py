@@ -60,8 +60,12 @@ MAX_USEFUL_CREDIT = 4 * 1024 * 1024
 CROSSING_FRAMES = 4  # of a stream that has just ended: credit for what it had sent, and its own end
 
 
-def _ignore(value: int) -> None:
-    """The callback of who does not care."""
+def _ignore(value: object) -> None:
+    """Default callback: does nothing."""
+
+
+def _sleep_on() -> None:
+    """Nothing is sent any more."""
 
 
 def _nothing() -> int:
@@ -134,7 +138,7 @@ class Connection:
         self._frames_at_once = range(limits.frames_at_once)
         self.is_behind = False
         self._outbox = Outbox(limits.high_water_bytes, limits.max_queue_bytes, wake)
-        self._growth = WindowGrowth(limits.max_window_bytes, limits.max_growth_bytes, self._send_probe)
+        self._growth = WindowGrowth(limits.max_window_bytes, limits.max_growth_bytes)
         self._streams: dict[int, Stream] = {}
         self._next_id = role.first_stream_id
         self._peer_parity = 1 - role.value
@@ -227,9 +231,6 @@ class Connection:
         self._pings.add(value)
         return value
 
-    def _send_probe(self) -> int | None:
-        return self._send_ping() if self.state.can_receive else None
-
     def _send_ping(self) -> int:
         value = self._next_ping
         self._next_ping = (value + 1) & 0xFFFF_FFFF
@@ -252,7 +253,8 @@ class Connection:
         """
         The transport is gone: every stream hears `stream_lost`, and nothing more is sent or received.
 
-        If a receiver raises, the others are still told; then the first exception is raised.
+        If a receiver raises, the others are still told; then the first exception is raised. The functions given at the
+        start are forgotten, so that no reference cycle is left for the garbage collector.
         """
         self._advance(ConnectionEvent.LOSS)
         self._outbox.discard()
@@ -264,6 +266,10 @@ class Connection:
             except Exception as exception:
                 first = first or exception
         self._outbox.discard()
+        self._outbox.wake = _sleep_on
+        self._stream_opened = self._went_away = self._ponged = _ignore
+        self._refill = _nothing
+        self._body_stream = None
         if first is not None:
             raise first
 
@@ -538,7 +544,8 @@ class Connection:
 
     def credit_returned(self, stream: Stream) -> None:
         """Consider a larger window; called by the stream."""
-        self._growth.credit_returned(stream)
+        if self._growth.wants_probe(stream) and self.state.can_receive:
+            self._growth.probe_sent(self._send_ping(), stream)
 
 
 __all__ = ["Connection", "RemoteProtocolError"]

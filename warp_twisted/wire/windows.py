@@ -7,8 +7,6 @@ what fits on the path, and it is doubled (the idea of gRPC's BDP estimation). On
 A slow reader never consumes half a window in a round trip, so its window, hence our memory, stays as it was.
 """
 
-from collections.abc import Callable
-
 from warp_twisted.wire.frames import INITIAL_WINDOW_BYTES
 from warp_twisted.wire.streams import Stream
 
@@ -19,25 +17,26 @@ class WindowGrowth:
 
     :param max_window: no window grows beyond this many bytes.
     :param budget: bytes of growth of all windows together; a closed stream gives its share back.
-    :param send_probe: sends a ping and returns its value, or returns None when no ping can be sent now.
     """
 
-    __slots__ = ("_base", "_max_window", "_probe", "_send_probe", "_stream", "budget")
+    __slots__ = ("_base", "_max_window", "_probe", "_stream", "budget")
 
-    def __init__(self, max_window: int, budget: int, send_probe: Callable[[], int | None]) -> None:
+    def __init__(self, max_window: int, budget: int) -> None:
         self._max_window = max_window
         self.budget = budget
-        self._send_probe = send_probe
         self._probe: int | None = None
         self._stream: Stream | None = None
         self._base = 0
 
-    def credit_returned(self, stream: Stream) -> None:
-        """Start to measure, if nothing is being measured and this window may still grow."""
-        if self._probe is None and stream.window < self._max_window and self.budget > 0:
-            self._probe = self._send_probe()
-            self._stream = stream
-            self._base = stream.returned
+    def wants_probe(self, stream: Stream) -> bool:
+        """Return whether to measure now that a stream returned credit: nothing is measured, and its window may grow."""
+        return self._probe is None and stream.window < self._max_window and self.budget > 0
+
+    def probe_sent(self, value: int, stream: Stream) -> None:
+        """Measure until the answer to a ping comes."""
+        self._probe = value
+        self._stream = stream
+        self._base = stream.returned
 
     def answered(self, value: int) -> bool:
         """

@@ -11,7 +11,7 @@ from twisted.internet.ssl import CertificateOptions
 from twisted.internet.tcp import Connection
 from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 
-from tests.case import reactor
+from tests.case import nothing_left_to_the_collector, reactor
 from tests.system.agent.base import AgentTestCase
 from tests.system.agent.origins import (
     Echo,
@@ -328,3 +328,54 @@ class HeldBack:
 
     def stopProducing(self) -> None:
         """The connection is gone."""
+
+
+# A dial leaves a `Deferred` and a factory of Twisted's in a cycle, which hold nothing else.
+COSTLY = (
+    "warp_twisted.wire",
+    "warp_twisted.tunnel.protocol",
+    "warp_twisted.tunnel.tls",
+    "warp_twisted.agent.origins.splice",
+    "twisted.internet.tcp.Client",
+)
+
+
+class CycleTests(OriginTestCase):
+    """Streams, connections to origins and tunnels that are over leave no reference cycle to the garbage collector."""
+
+    async def visit(self, ending: str) -> None:
+        """Use a stream, and end it in one way."""
+        visit = self.edge.visit(0, b"early")
+        await visit.opened
+        await visit.read(5)
+        if ending == "edge":
+            visit.stream.end()
+            await visit.over
+        else:
+            visit.stream.reset()
+        await self.turns(20)
+
+    async def assert_nothing_left(self, settings: str) -> None:
+        """Use an origin once, and once more while the collector looks on; then lose a tunnel in the same way."""
+        agent = await self.start(settings)
+        for ending in ("edge", "reset"):
+            await self.visit(ending)
+            with nothing_left_to_the_collector(*COSTLY):
+                await self.visit(ending)
+        for _ in range(2):
+            with nothing_left_to_the_collector(*COSTLY):
+                cut(self.edge.tunnels.pop())
+                await self.until(lambda: agent.tunnels_up == 0)
+                await self.turns(20)
+            await self.until(lambda: agent.tunnels_up == 1)
+
+    async def test_tcp(self) -> None:
+        """With a plain origin."""
+        await self.assert_nothing_left(f"tcp://127.0.0.1:{self.serve()}")
+
+    async def test_tls(self) -> None:
+        """With an origin over TLS."""
+        options, _ = origin_certificate(self.directory, "localhost")
+        port = self.serve(tls=options)
+        service = f"{{service: 'https://localhost:{port}', originRequest: {{no_tls_verify: true}}}}"
+        await self.assert_nothing_left(f"ingress: [{service}]")

@@ -1,12 +1,13 @@
 """Tests of visitors on TLS, on real sockets."""
 
+from collections.abc import Callable, Coroutine
 from functools import partial
 from pathlib import Path
 
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
 
-from tests.case import reactor
+from tests.case import nothing_left_to_the_collector, reactor
 from tests.edge.certificate_files import write_certificate
 from tests.edge.visitors.test_certificates import visitor_context
 from tests.system.edge.harness import LOOPBACK, RawConnection, answer_each, get, status_of
@@ -67,6 +68,39 @@ class TlsTests(TlsTestCase):
         self.assertIn(b"\r\nX-Forwarded-Proto: https\r\n", self.origin.seen)
         self.assertIn(b";proto=https;", self.origin.seen)
         self.assertIn(b'"scheme":"https"', self.edge.access_lines()[-1])
+
+    async def test_nothing_for_the_collector(self) -> None:
+        """Visitors, their exchanges and their connections leave no reference cycle, however they end."""
+        self.origin.answer = answer_each()
+
+        async def visit(*, says: bytes = get(), waits_for: bytes = b"\r\n\r\nok", secure: bool = True) -> None:
+            client = await self.secure_visitor() if secure else await self.edge.visitor()
+            client.send(says)
+            await client.until(waits_for)
+            client.close()
+            await client.lost()
+            await self.edge.until(lambda: not self.edge.visitors.connections)
+            self.edge.clients.remove(client)
+            self.tcp = None  # type: ignore[assignment]
+
+        async def fail() -> None:
+            with self.assertRaises(WarpError):
+                await self.secure_visitor("other.example")
+            await self.edge.until(lambda: not self.edge.visitors.counts.total)
+
+        ways: list[Callable[[], Coroutine[Deferred[object], object, None]]] = [
+            visit,
+            partial(visit, secure=False),
+            partial(visit, says=get() * 3),
+            partial(visit, says=b"GET / HTTP/1.1\r\nHost: nobody.example\r\n\r\n", waits_for=b"\r\n\r\n"),
+            partial(visit, says=b"GET /\r\n\r\n", waits_for=b"\r\n\r\n"),
+            partial(visit, says=POST + b"Content-Length: 100\r\n\r\nabc", waits_for=b"ok"),
+            fail,
+        ]
+        for way in ways:
+            await way()
+            with nothing_left_to_the_collector("warp_twisted.edge", "twisted.internet.tcp.Server"):
+                await way()
 
     async def test_absolute_form(self) -> None:
         """An absolute target must say https here."""

@@ -20,13 +20,13 @@ from twisted.internet.error import (
     TimeoutError,
     UnknownHostError,
 )
-from twisted.internet.interfaces import IAddress, IDelayedCall, IProtocol, IReactorTime
-from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.interfaces import IDelayedCall, IProtocol, IReactorTime
 from twisted.python.failure import Failure
 
 from warp_twisted.agent.origins import Dial
 from warp_twisted.agent.origins.splice import PlainSplice, TlsSplice, Traffic
 from warp_twisted.agent.origins.tls import OriginNotVerified
+from warp_twisted.tunnel.endpoints import OneProtocol
 from warp_twisted.wire.errors import WireError
 from warp_twisted.wire.preamble import OpeningCode, encode_opening
 from warp_twisted.wire.streams import DISCARD, Stream
@@ -84,20 +84,6 @@ def _openssl_reason(error: SSL.Error) -> str:
     return ", ".join(reasons) or "the TLS handshake failed"
 
 
-class _Once(Factory):
-    """Builds the one protocol it was given, once; a second connection of a race is dropped."""
-
-    noisy = False
-
-    def __init__(self, protocol: Protocol) -> None:
-        self._protocol: Protocol | None = protocol
-
-    def buildProtocol(self, address: IAddress | None) -> Protocol | None:
-        """Hand out the protocol."""
-        protocol, self._protocol = self._protocol, None
-        return protocol
-
-
 class Attempt:
     """
     One attempt to connect to an origin, TLS handshake included; it begins when made.
@@ -107,7 +93,7 @@ class Attempt:
     :param ended: called once, unless `cancel` comes first: with the result, and the splice if the origin answered.
     """
 
-    __slots__ = ("_began_at", "_clock", "_connecting", "_dial", "_ended", "_has_finished", "_splice", "_timer")
+    __slots__ = ("_began_at", "_clock", "_connecting", "_dial", "_ended", "_splice", "_timer")
 
     def __init__(
         self,
@@ -119,62 +105,71 @@ class Attempt:
         self._clock = clock
         self._dial = dial
         self._ended = ended
-        self._has_finished = False
         self._began_at = clock.seconds()
         self._splice = TlsSplice(traffic, self._connected, self._failed) if dial.tls else PlainSplice(traffic)
-        self._timer: IDelayedCall = clock.callLater(dial.timeout, self._timed_out)
-        self._connecting: Deferred[IProtocol] = dial.endpoint.connect(_Once(self._splice))
+        self._timer: IDelayedCall | None = clock.callLater(dial.timeout, self._timed_out)
+        self._connecting: Deferred[IProtocol] = dial.endpoint.connect(OneProtocol(self._splice))
         self._connecting.addCallbacks(self._transport_connected, self._failed)
 
     @property
     def is_pending(self) -> bool:
         """Whether the attempt has not ended yet."""
-        return not self._has_finished
+        return self._timer is not None
 
     def cancel(self) -> None:
         """Stop connecting, or drop the connection whose handshake is still going on."""
         if self._finish():
+            self._ended = _ignore
             self._hang_up()
 
     def _transport_connected(self, _: IProtocol) -> None:
-        if self._has_finished:
+        if self._timer is None:
             self._hang_up()
         elif not self._dial.tls:
             self._connected(self._splice)
 
     def _connected(self, splice: PlainSplice | TlsSplice) -> None:
         if self._finish():
-            self._ended(self._result(OpeningCode.OPENED, ""), splice)
+            self._tell(self._result(OpeningCode.OPENED, ""), splice)
 
     def _failed(self, failure: Failure) -> None:
         if self._finish():
             reason = explain(failure)
             if reason is None:
                 reason = OpeningCode.INTERNAL_ERROR, f"the agent failed: {failure.getErrorMessage()}"
-            self._ended(self._result(*reason), None)
+            self._tell(self._result(*reason), None)
 
     def _timed_out(self) -> None:
         if self._finish():
             self._hang_up()
             detail = f"no answer within {self._dial.timeout:g} seconds"
-            self._ended(self._result(OpeningCode.ORIGIN_TIMED_OUT, detail), None)
+            self._tell(self._result(OpeningCode.ORIGIN_TIMED_OUT, detail), None)
+
+    def _tell(self, result: DialResult, splice: PlainSplice | TlsSplice | None) -> None:
+        """Say how it went, once; what listens is let go, so that no reference cycle is left."""
+        ended, self._ended = self._ended, _ignore
+        ended(result, splice)
 
     def _result(self, code: OpeningCode, detail: str) -> DialResult:
         return DialResult(code, detail, self._clock.seconds() - self._began_at)
 
     def _finish(self) -> bool:
         """Note that the attempt has ended; returns False if it had before."""
-        if self._has_finished:
+        if self._timer is None:
             return False
-        self._has_finished = True
-        if self._timer.active():
-            self._timer.cancel()
+        timer, self._timer = self._timer, None
+        if timer.active():
+            timer.cancel()
         return True
 
     def _hang_up(self) -> None:
         self._connecting.cancel()
         if self._splice.transport is not None:
             self._splice.transport.abortConnection()
+
+
+def _ignore(result: DialResult, splice: PlainSplice | TlsSplice | None) -> None:
+    """Nobody listens any more."""
 
 
 class OriginDial:

@@ -28,7 +28,7 @@ from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from warp_twisted.tunnel.tls import BULK_READ_BYTES
+from warp_twisted.tunnel.tls import BULK_READ_BYTES, forget_connector
 from warp_twisted.wire.errors import WireError
 from warp_twisted.wire.streams import Stream
 
@@ -115,6 +115,7 @@ class _Splice(Protocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The origin is gone: end the stream if it went in order, cut it if not."""
+        forget_connector(self.transport)
         if self._is_closed:
             return
         self._note_closed()
@@ -148,6 +149,10 @@ class _Splice(Protocol):
     def _note_closed(self) -> None:
         self._is_closed = True
         self._traffic.open -= 1
+
+
+def _ignore(reason: Failure) -> None:
+    """Nobody listens any more."""
 
 
 @implementer(IHalfCloseableProtocol, IPullProducer)
@@ -307,9 +312,11 @@ class TlsSplice(_Splice):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The origin is gone, perhaps before it was there."""
+        failed, self._failed = self._failed, _ignore
         if self._connected is not None:
             self._connected = None
-            self._failed(reason)
+            forget_connector(self.transport)
+            failed(reason)
             return
         super().connectionLost(reason)
 
