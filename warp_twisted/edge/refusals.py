@@ -35,6 +35,7 @@ ORIGIN_TOO_SLOW = Refusal(504, "origin-too-slow", "The application did not answe
 VISITOR_GONE = Refusal(499, "visitor-gone", "The visitor left before the answer was complete.")
 VISITOR_TOO_SLOW = Refusal(499, "visitor-too-slow", "The visitor stopped reading the answer.")
 TOO_MUCH_UNREAD = Refusal(499, "unread-bytes", "Too many visitors were too slow; this one was among the slowest.")
+GAVE_WAY = Refusal(499, "gave-way", "This connection asked for nothing, and made room for a new one.")
 CUT_SHORT = Refusal(502, "cut-short", "The application's answer ended early.")
 STALLED = Refusal(504, "stalled", "The application's answer stopped halfway.")
 

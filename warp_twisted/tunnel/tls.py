@@ -82,7 +82,7 @@ class TlsProtocol(Protocol):
     :param handshake_seconds: how long the handshake may take, from the peer's first bytes.
     :param silence_seconds: how long the peer may take to say anything; None: as long as for the handshake.
     :param handshakes: takes the handshake's steps in turns with others'; None: they are taken at once.
-    :param network: where the peer is, for that.
+    :param network: where the peer is, for that; kept as an attribute.
     :param close_seconds: how long the last bytes and the peer's goodbye may take.
     """
 
@@ -112,7 +112,7 @@ class TlsProtocol(Protocol):
         self._handshake_seconds = handshake_seconds
         self._silence_seconds = silence_seconds
         self._handshakes = handshakes
-        self._network = network
+        self.network = network
         self._is_waiting = False  # for its turn in the handshake
         self._close_seconds = close_seconds
         self._deadline: IDelayedCall | None = None
@@ -134,6 +134,11 @@ class TlsProtocol(Protocol):
     def negotiated_protocol(self) -> str | None:
         """The ALPN protocol that both sides speak."""
         return self._tls.selected_alpn_protocol()
+
+    @property
+    def is_shaking_hands(self) -> bool:
+        """Whether the handshake is not done, and goes on."""
+        return self._secured is not None and not self._is_closing
 
     @property
     def peer_certificate(self) -> x509.Certificate | None:
@@ -381,7 +386,7 @@ class TlsProtocol(Protocol):
         """Go on with the handshake when it is this peer's turn; until then no more of what it says is read."""
         if not self._is_waiting:
             self._is_waiting = True
-            handshakes.take(self._network, self._shake_hands_in_turn)
+            handshakes.take(self.network, self._shake_hands_in_turn)
             if self._is_waiting:
                 self._below.pauseProducing()
 

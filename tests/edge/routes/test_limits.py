@@ -28,10 +28,14 @@ class CountTests(SynchronousTestCase):
         self.assertIsNone(counts.admit("2001:db8:0:2::1"))
 
     def test_in_all(self) -> None:
-        """The limit of all connections comes first, and changes with the limits."""
-        counts = ConnectionCounts(VisitorLimits(connections=1))
+        """The limit of all connections changes with the limits; one that takes another's place is let in above it."""
+        counts = ConnectionCounts(VisitorLimits(connections=1, connections_per_address=1))
         self.assertIsNone(counts.admit("192.0.2.1"))
         self.assertIs(counts.admit("192.0.2.2"), TOO_MANY_CONNECTIONS)
+        self.assertIs(counts.admit("192.0.2.1", is_exchanged=True), TOO_MANY_FROM_ADDRESS)
+        self.assertIsNone(counts.admit("192.0.2.2", is_exchanged=True))
+        self.assertEqual(counts.total, 2)
+        counts.release("192.0.2.2")
         counts.limits = VisitorLimits(connections=2)
         self.assertIsNone(counts.admit("192.0.2.2"))
 

@@ -7,9 +7,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.edge.fakes import FakeTransport
 from tests.edge.visitors.memory_edge import GET, MemoryEdge
-from warp_twisted.edge.refusals import TOO_MUCH_UNREAD
+from warp_twisted.edge.refusals import GAVE_WAY, TOO_MANY_CONNECTIONS, TOO_MANY_FROM_ADDRESS, TOO_MUCH_UNREAD
 from warp_twisted.edge.routes.limits import VisitorLimits
-from warp_twisted.edge.visitors.crowd import LATE_PER_TURN
+from warp_twisted.edge.visitors.crowd import LATE_PER_TURN, NEW_SECONDS
 from warp_twisted.edge.visitors.plain import PlainVisitor
 from warp_twisted.wire.states import StreamState
 from warp_twisted.wire.streams import Stream
@@ -40,24 +40,24 @@ class UnreadTests(SynchronousTestCase):
     def test_slowest_are_cut(self) -> None:
         """At the limit those are cut that have not read for the longest time, and no more of them than needed."""
         asking = []
-        for _ in range(8):
+        for _ in range(7):
             asking.append(self.asking())
             self.arrive(asking[-1][2])
             self.edge.clock.advance(1.0)
-        for _, transport, _ in asking[:6]:  # the two who came last have not read since
+        for _, transport, _ in asking[:5]:  # the two who came last have not read since
             transport.read(70_000)
         self.edge.clock.advance(1.0)
         fast = self.asking()
         self.assertLess(self.edge.metrics.unread_bytes, self.limit)
-        for _ in range(4):
+        for _ in range(5):
             self.arrive(fast[2])
         self.assertGreater(self.edge.metrics.unread_bytes, self.limit)
         self.assertFalse(any(transport.is_aborted for _, transport, _ in asking))
         self.edge.clock.advance(0)
-        self.assertEqual([transport.is_aborted for _, transport, _ in asking], [False] * 6 + [True] * 2)
+        self.assertEqual([transport.is_aborted for _, transport, _ in asking], [False] * 5 + [True] * 2)
         self.assertFalse(fast[1].is_aborted)
         self.assertLessEqual(self.edge.metrics.unread_bytes, self.limit * 7 // 8)
-        self.assertEqual([asking[at][2].state for at in (6, 7)], [StreamState.CLOSED] * 2)
+        self.assertEqual([asking[at][2].state for at in (5, 6)], [StreamState.CLOSED] * 2)
         self.assertEqual(self.edge.metrics.refusals[TOO_MUCH_UNREAD], 2)
 
     def test_count(self) -> None:
@@ -91,6 +91,82 @@ class UnreadTests(SynchronousTestCase):
                 transport.read(1 << 20)
             self.edge.clock.advance(0)
             self.assertNotIn(TOO_MUCH_UNREAD, self.edge.metrics.refusals)
+
+
+class RoomTests(SynchronousTestCase):
+    """No room for one more connection."""
+
+    def setUp(self) -> None:
+        self.edge = MemoryEdge(VisitorLimits(connections=4, connections_per_address=3))
+        self.visitors = self.edge.visitors
+
+    def connect(self, address: str) -> tuple[PlainVisitor, FakeTransport]:
+        """Let a visitor in."""
+        self.assertIsNone(self.visitors.admit(address))
+        connection, transport = PlainVisitor(self.visitors, address), FakeTransport()
+        connection.makeConnection(transport)
+        return connection, transport
+
+    def test_idle_one_gives_way(self) -> None:
+        """The oldest connection without a request goes, of the network that has most of those."""
+        crowd = [self.connect("192.0.2.1") for _ in range(3)]
+        alone = self.connect("192.0.2.2")
+        crowd[0][0].dataReceived(GET)
+        new = self.connect("192.0.2.3")
+        gone = [transport.is_aborted for _, transport in [*crowd, alone, new]]
+        self.assertEqual(gone, [False, True, False, False, False])
+        self.assertEqual(self.edge.metrics.refusals, {GAVE_WAY: 1})
+        crowd[1][0].connectionLost()
+        self.assertEqual((self.visitors.counts.total, len(self.visitors.connections)), (4, 4))
+
+    def test_all_are_busy(self) -> None:
+        """Connections with a request, or with an answer that is not read, stay; there is no room for the new one."""
+        busy = [self.connect(f"192.0.2.{number}") for number in range(4)]
+        for visitor, _ in busy[:3]:
+            visitor.dataReceived(GET)
+        busy[3][1].room = 0
+        busy[3][0].dataReceived(GET.replace(b"app.", b"no."))
+        self.assertTrue(busy[3][0].is_clogged)
+        self.assertIs(self.visitors.admit("192.0.2.9"), TOO_MANY_CONNECTIONS)
+        self.assertFalse(any(transport.is_aborted for _, transport in busy))
+        self.assertEqual(self.visitors.counts.total, 4)
+
+    def test_no_room_for_its_address(self) -> None:
+        """A connection that its own address has no room for costs nobody else's."""
+        everybody = [self.connect(address) for address in ["192.0.2.1"] * 3 + ["192.0.2.2"]]
+        self.assertIs(self.visitors.admit("192.0.2.1"), TOO_MANY_FROM_ADDRESS)
+        self.assertFalse(any(transport.is_aborted for _, transport in everybody))
+
+
+class DrainTests(SynchronousTestCase):
+    """Idle connections when the edge drains."""
+
+    def test_in_slices(self) -> None:
+        """They are closed some in a turn, then new ones; nothing is left waiting when the edge stops in between."""
+        edge = MemoryEdge()
+        idle = [edge.visitor() for _ in range(50)]
+        for visitor, transport in idle[:40]:
+            visitor.dataReceived(GET.replace(b"app.", b"no."))
+            self.assertIn(b" 404 ", transport.taken)
+        drained = edge.visitors.drain()
+        self.assertFalse(any(transport.is_closing for _, transport in idle))
+        edge.clock.advance(0)
+        self.assertEqual([transport.is_closing for _, transport in idle], [True] * 40 + [False] * 10)
+        edge.clock.advance(NEW_SECONDS)
+        self.assertTrue(all(transport.is_closing for _, transport in idle))
+        for visitor, _ in idle:
+            self.assertNoResult(drained)
+            visitor.connectionLost()
+        self.assertIsNone(self.successResultOf(drained))
+
+    def test_stopped_meanwhile(self) -> None:
+        """An edge that stops before all are closed cuts the others."""
+        edge = MemoryEdge()
+        idle = [edge.visitor() for _ in range(50)]
+        edge.visitors.drain()
+        edge.visitors.stop()
+        self.assertTrue(all(transport.is_aborted for _, transport in idle))
+        self.assertEqual(edge.clock.getDelayedCalls(), [])
 
 
 class SweepTests(SynchronousTestCase):

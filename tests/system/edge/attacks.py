@@ -16,11 +16,11 @@ from random import Random
 SETTLE_SECONDS = 1.0  # in which connections are made, to the origin as well: what that costs is no attack's
 
 
-def connect(port: int, count: int, first: bytes = b"") -> list[socket.socket]:
-    """Connect as many visitors, and let each say something."""
+def connect(port: int, count: int, first: bytes = b"", source: str = "") -> list[socket.socket]:
+    """Connect as many visitors, perhaps from another address than usual, and let each say something."""
     clients = []
     for _ in range(count):
-        client = socket.create_connection(("127.0.0.1", port))
+        client = socket.create_connection(("127.0.0.1", port), source_address=(source, 0))
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         client.sendall(first)
         client.setblocking(False)
@@ -120,6 +120,26 @@ def costly_paths_anew(port: int, *, connections: int = 6) -> Iterator[bool]:
             client.close()
 
 
+def idle_connections(port: int, *, connections: int = 500) -> Iterator[bool]:
+    """Hold as many connections from each of four addresses, some with part of a head, and replace what is cut."""
+    poll = select.epoll()
+    sources = {}
+    for number in range(4):
+        for client in connect(port, connections, b"GET / HT" if number % 2 else b"", f"127.0.0.{number + 2}"):
+            sources[client.fileno()] = number, client
+            poll.register(client.fileno(), select.EPOLLIN)
+    while True:
+        lost = poll.poll(0.3)[:20]
+        for fileno, _ in lost:
+            number, client = sources.pop(fileno)
+            client.close()  # which takes it from the poll as well
+            (client,) = connect(port, 1, b"", f"127.0.0.{number + 2}")
+            sources[client.fileno()] = number, client
+            poll.register(client.fileno(), select.EPOLLIN)
+        yield bool(lost)
+        pause(0.05)
+
+
 KINDS: dict[str, Callable[..., Iterator[bool]]] = {
     function.__name__: function
     for function in (
@@ -130,6 +150,7 @@ KINDS: dict[str, Callable[..., Iterator[bool]]] = {
         small_reads,
         costly_paths,
         costly_paths_anew,
+        idle_connections,
     )
 }
 

@@ -20,16 +20,20 @@ class AttackTests(TestCase):
     timeout = 120
 
     async def assert_unharmed(
-        self, kind: str, check: Callable[[RunningEdge], None] | None = None, **limits: float
+        self,
+        kind: str,
+        check: Callable[[RunningEdge], None] | None = None,
+        visit: Callable[[RunningEdge, float], Waits] = RunningEdge.visit,
+        **limits: float,
     ) -> None:
         """Measure a visitor's waits before and during an attack."""
 
         def measure() -> tuple[Waits, Waits]:
             with edge_process(**limits) as edge:
-                edge.visit(0.3)
-                quiet = edge.visit(SECONDS / 2)
+                visit(edge, 0.3)
+                quiet = visit(edge, SECONDS / 2)
                 with edge.attacked(kind):
-                    attacked = edge.visit(SECONDS)
+                    attacked = visit(edge, SECONDS)
                     if check is not None:
                         check(edge)
             return quiet, attacked
@@ -92,3 +96,14 @@ class AttackTests(TestCase):
             self.assertGreater(edge.ask()["refusals"]["visitor-gone"], 50, "they waited for turns")
 
         await self.assert_unharmed("costly_paths_anew", check)
+
+    async def test_idle_connections(self) -> None:
+        """As many idle connections as the edge holds, from four addresses: visitors who come later find room."""
+
+        def check(edge: RunningEdge) -> None:
+            said = edge.ask()
+            self.assertGreater(said["refusals"]["gave-way"], 20, "the bound was reached")
+            self.assertNotIn("connections", said["refusals"], "nobody was refused")
+            self.assertLess(said["visitors"], 1_900 + 50)
+
+        await self.assert_unharmed("idle_connections", check, RunningEdge.visit_anew, connections=1_900)

@@ -193,13 +193,25 @@ class ConnectionLimitTests(EdgeTestCase):
         self.assertEqual(status_of(await self.edge.ask(get(b"/", b"Connection: close"))), 200)
 
     async def test_in_all(self) -> None:
-        """One more connection than the edge holds is told so and closed."""
+        """One more connection than the edge holds is told so and closed, if all others have a request."""
         self.edge.visitors.apply(VisitorLimits(connections=2, connections_per_address=100), self.timeouts)
         for _ in range(2):
-            await self.edge.visitor()
+            visitor = await self.edge.visitor()
+            visitor.send(get())
+        await self.origin.when(lambda: len(self.origin.connections) == 2)
         answer = await self.edge.ask(b"")
         self.assertEqual(status_of(answer), 503)
         self.assertIn(b"\nreason: connections\n", answer)
+
+    async def test_idle_one_gives_way(self) -> None:
+        """The oldest connection without a request is closed for one more, and that one is served."""
+        self.edge.visitors.apply(VisitorLimits(connections=2, connections_per_address=100), self.timeouts)
+        first, second = await self.edge.visitor(), await self.edge.visitor()
+        await self.edge.until(lambda: len(self.edge.visitors.connections) == 2)
+        self.origin.answer = answer_each()
+        self.assertEqual(status_of(await self.edge.ask(get(b"/", b"Connection: close"))), 200)
+        await first.lost()
+        self.assertFalse(second.is_lost)
 
 
 class BufferTests(EdgeTestCase):
@@ -292,7 +304,7 @@ class DrainTests(EdgeTestCase):
         """Return a visitor whom the edge has taken in, and who has said nothing."""
         known = set(self.edge.visitors.connections)
         client = await self.edge.visitor()
-        await self.edge.until(lambda: known != self.edge.visitors.connections)
+        await self.edge.until(lambda: known != set(self.edge.visitors.connections))
         return client
 
     async def test_first_request_on_its_way(self) -> None:

@@ -10,8 +10,9 @@ from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
 from tests.case import nothing_left_to_the_collector, reactor
 from tests.edge.certificate_files import write_certificate
 from tests.edge.visitors.test_certificates import visitor_context
-from tests.system.edge.harness import LOOPBACK, RawConnection, answer_each, get, status_of
+from tests.system.edge.harness import LOOPBACK, OK, OriginConnection, RawConnection, answer_each, get, status_of
 from tests.system.edge.test_proxying import POST, EdgeTestCase, has
+from warp_twisted.edge.refusals import GAVE_WAY
 from warp_twisted.edge.routes.limits import VisitorLimits, VisitorTimeouts
 from warp_twisted.edge.visitors.certificates import CertificateDirectory
 from warp_twisted.edge.visitors.exchange import Exchange
@@ -110,6 +111,32 @@ class TlsTests(TlsTestCase):
             client.send(b"GET %b://app.example/ HTTP/1.1\r\nHost: app.example\r\nConnection: close\r\n\r\n" % scheme)
             await client.lost()
             self.assertEqual(status_of(client.received), status)
+
+    async def test_handshake_gives_way(self) -> None:
+        """A connection whose handshake is not done makes room for a visitor; one with a request stays."""
+        self.edge.visitors.apply(VisitorLimits(connections=2), self.timeouts)
+        busy = await self.secure_visitor()
+        busy.send(get(b"/first"))
+        origin = await self.at_origin_of(b"/first")
+        silent = await self.edge.visitor(self.port)
+        await self.edge.until(lambda: self.edge.visitors.shaking_hands)
+        client = await self.secure_visitor()
+        await silent.lost()
+        await self.edge.until(lambda: not self.edge.visitors.shaking_hands)
+        self.assertEqual((self.edge.metrics.refusals[GAVE_WAY], self.edge.visitors.counts.total), (1, 2))
+        client.send(get(b"/second"))
+        await self.at_origin_of(b"/second")
+        with self.assertRaises(WarpError):
+            await self.secure_visitor()
+        self.assertFalse(busy.is_lost or client.is_lost)
+        origin.send(OK)
+        await busy.until(b"\r\n\r\nok")
+
+    async def at_origin_of(self, path: bytes) -> OriginConnection:
+        """Wait for a request to arrive at the origin, and return the connection on which it did."""
+        await self.origin.until(b" " + path + b" ")
+        assert self.origin.last is not None
+        return self.origin.last
 
     async def test_unknown_name(self) -> None:
         """A name without a certificate ends in an alert, and leaves nothing behind."""

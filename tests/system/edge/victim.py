@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -67,23 +67,20 @@ class RunningEdge:
         answer: Mapping[str, Any] = json.loads(self.process.stdout.readline())
         return answer
 
-    def visit(self, seconds: float, *, every: float = 0.01) -> Waits:
+    def visit(self, seconds: float) -> Waits:
         """Ask for the same page over and over, on one connection."""
-        waits = Waits()
         with socket.create_connection(("127.0.0.1", self.port), timeout=30) as client:
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            ends_at = time.monotonic() + seconds
-            while time.monotonic() < ends_at:
-                began = time.perf_counter()
-                client.sendall(GET)
-                answer = b""
-                while not answer.endswith(b"\r\n\r\nok"):
-                    piece = client.recv(65_536)
-                    assert piece, answer
-                    answer += piece
-                waits.each.append(time.perf_counter() - began)
-                time.sleep(every)
-        return waits
+            return _measure(lambda: _ask(client), seconds)
+
+    def visit_anew(self, seconds: float) -> Waits:
+        """Ask for the same page over and over, on a new connection each time."""
+
+        def ask() -> None:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=30) as client:
+                _ask(client)
+
+        return _measure(ask, seconds)
 
     @contextmanager
     def attacked(self, kind: str, **numbers: int) -> Iterator[None]:
@@ -94,6 +91,28 @@ class RunningEdge:
             assert process.stdout.readline() == b"begun\n", "the attack has begun"
             yield
             assert process.poll() is None, "the attack still runs"
+
+
+def _ask(client: socket.socket) -> None:
+    """Ask for the page, and wait for all of it."""
+    client.sendall(GET)
+    answer = b""
+    while not answer.endswith(b"\r\n\r\nok"):
+        piece = client.recv(65_536)
+        assert piece, answer
+        answer += piece
+
+
+def _measure(ask: Callable[[], None], seconds: float, *, every: float = 0.01) -> Waits:
+    """Ask over and over, and say how long each answer took."""
+    waits = Waits()
+    ends_at = time.monotonic() + seconds
+    while time.monotonic() < ends_at:
+        began = time.perf_counter()
+        ask()
+        waits.each.append(time.perf_counter() - began)
+        time.sleep(every)
+    return waits
 
 
 @contextmanager

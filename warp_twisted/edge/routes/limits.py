@@ -93,18 +93,19 @@ class ConnectionCounts:
         self.total = 0
         self._by_network: dict[str, int] = {}
 
-    def admit(self, address: str) -> Refusal | None:
+    def admit(self, address: str, *, is_exchanged: bool = False) -> Refusal | None:
         """
         Count a connection in, or say why not.
 
+        :param is_exchanged: whether another one is about to go for it.
         :returns: None if it is counted; then `release` must follow at its end.
         """
-        if self.total >= self.limits.connections:
-            return TOO_MANY_CONNECTIONS
         network = network_of(address)
         count = self._by_network.get(network, 0)
         if count >= self.limits.connections_per_address:
             return TOO_MANY_FROM_ADDRESS
+        if self.total >= self.limits.connections and not is_exchanged:
+            return TOO_MANY_CONNECTIONS
         self._by_network[network] = count + 1
         self.total += 1
         return None

@@ -304,6 +304,14 @@ class VisitorConnection(Protocol):
         if not self._held and (self.state is _IDLE or (even_if_new and self.state is _NEW)):
             self.close()
 
+    def give_way(self) -> bool:
+        """Close at once, unless there is a request or an answer that is not read; return whether it did."""
+        state = self.state
+        if self.is_clogged or not (state is _IDLE or state is _NEW or state is _HEAD):
+            return False
+        self.abort()
+        return True
+
     # The transport.
 
     def connectionMade(self) -> None:

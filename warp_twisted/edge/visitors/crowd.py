@@ -7,22 +7,24 @@ Nothing here reads settings: its builder passes limits and time-outs, and may re
 import itertools
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from email.utils import formatdate
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
-from twisted.internet.task import LoopingCall
+from twisted.internet.task import LoopingCall, SchedulerStopped
 from twisted.logger import Logger
 
 from warp_base.fair_queue import FairQueue
+from warp_base.slices import Slices
 from warp_base.token_buckets import TokenBuckets
-from warp_twisted.edge.refusals import TOO_MANY_HANDSHAKES, TOO_MUCH_UNREAD
+from warp_twisted.edge.refusals import GAVE_WAY, TOO_MANY_CONNECTIONS, TOO_MANY_HANDSHAKES, TOO_MUCH_UNREAD
 from warp_twisted.edge.routes.counters import DataPathMetrics
 from warp_twisted.edge.routes.limits import ConnectionCounts, VisitorLimits, VisitorTimeouts
 from warp_twisted.edge.routes.pool import OriginStream
 from warp_twisted.edge.routes.table import RouteTable
 from warp_twisted.edge.visitors.access_log import AccessEntry, AccessLog
+from warp_twisted.edge.visitors.evictions import IdleConnections, Silent, slowest_first
 from warp_twisted.edge.visitors.interfaces import OpenConnection
 from warp_twisted.edge.visitors.pages import response as error_response
 from warp_twisted.http1.refusals import Refusal
@@ -32,7 +34,6 @@ from warp_twisted.tunnel.handshakes import HandshakeQueue
 from warp_twisted.wire.streams import Stream
 
 UPGRADES = frozenset({b"websocket"})
-LITTLE_BYTES = 16_384  # which a head may have: who has just begun one is not among the slow
 SMALL_READS_PER_SECOND = 1_000  # of one network; each costs as much as one of many kilobytes
 LATE_PER_TURN = 50  # connections whose deadline has passed are answered or closed; each takes 20 µs
 NEW_SECONDS = 1.0  # which the first request of a new connection, or its handshake, has when the edge drains
@@ -78,7 +79,9 @@ class Visitors:
         self.seconds = seconds
         self.clock = clock
         self.is_draining = False
-        self.connections: set[OpenConnection] = set()
+        self.connections: dict[OpenConnection, None] = {}  # the oldest first
+        self.shaking_hands: dict[Silent, None] = {}
+        self._idle = IdleConnections()
         self.counts = ConnectionCounts(self.limits)
         self.now = seconds() + self.timeouts.tick
         self.queue = FairQueue(clock)
@@ -94,7 +97,8 @@ class Visitors:
         self._sweeping.clock = clock
         self._drained: Deferred[None] | None = None
         self._welcoming: IDelayedCall | None = None  # those that are new, while the edge drains
-        self._making_room: IDelayedCall | None = None
+        self._is_cutting = False
+        self._long_work = Slices(clock)
         self._late: dict[OpenConnection, None] = {}  # whose deadline has passed, in the order found
         self._ending_late: IDelayedCall | None = None
         self._date = b""
@@ -107,10 +111,11 @@ class Visitors:
         """Cut every connection and stop sweeping; what the access log holds is written."""
         if self._sweeping.running:
             self._sweeping.stop()
-        for call in (self._making_room, self._welcoming, self._ending_late):
+        for call in (self._welcoming, self._ending_late):
             if call is not None:
                 call.cancel()
-        self._making_room = self._welcoming = self._ending_late = None
+        self._welcoming = self._ending_late = None
+        self._long_work.stop()
         self.queue.stop()
         for connection in list(self.connections):
             connection.abort()
@@ -142,16 +147,23 @@ class Visitors:
         if self._drained is None:
             self._drained = Deferred()
             self._welcoming = self.clock.callLater(NEW_SECONDS, self._welcome_no_more)
-            for connection in list(self.connections):
-                connection.close_if_idle(even_if_new=False)
+            self._do(self._close_idle(even_if_new=False))
             self._check_drained()
         return self._drained
 
     def _welcome_no_more(self) -> None:
         self._welcoming = None
-        for connection in list(self.connections):
-            connection.close_if_idle(even_if_new=True)
+        self._do(self._close_idle(even_if_new=True))
         self._check_drained()
+
+    def _close_idle(self, *, even_if_new: bool) -> Iterator[None]:
+        for connection in list(self.connections):
+            connection.close_if_idle(even_if_new=even_if_new)
+            yield
+
+    def _do(self, steps: Iterator[None]) -> None:
+        """Do something long in slices, until it is done or the edge stops."""
+        self._long_work.run(steps).addErrback(lambda failure: failure.trap(SchedulerStopped) and None)
 
     def sweep(self) -> None:
         """Move the clock on, end what took too long, and write the access log."""
@@ -208,34 +220,51 @@ class Visitors:
         would hold everybody back. Above the limit the slowest visitors are cut instead, after this turn of the
         reactor, as Envoy resets the streams that hold most memory.
         """
-        metrics = self.metrics
-        metrics.unread_bytes += count
-        if metrics.unread_bytes > self.limits.unread_bytes and self._making_room is None and count > 0:
-            self._making_room = self.clock.callLater(0, self._make_room)
-
-    def _make_room(self) -> None:
-        """Cut the visitors that made no progress for the longest time, until an eighth of the limit is free."""
-        self._making_room = None
         metrics, limit = self.metrics, self.limits.unread_bytes
-        if metrics.unread_bytes <= limit:
-            return
-        waiting = [connection for connection in self.connections if connection.unread_bytes]
-        waiting.sort(key=_cut_order)
-        unread, cut = metrics.unread_bytes, 0
-        for connection in waiting:
-            if metrics.unread_bytes <= limit - limit // 8:
-                break
-            metrics.count_refusal(TOO_MUCH_UNREAD)
-            cut += 1
-            self._time_out(connection)
-            connection.abort()
-        self._log.warn("{count} slow visitors were cut: {unread} bytes waited", count=cut, unread=unread)
+        metrics.unread_bytes += count
+        if metrics.unread_bytes > limit - limit // 16 and not self._is_cutting and count > 0:
+            self._is_cutting = True
+            self._do(self._cut_slowest())
+
+    def _cut_slowest(self) -> Iterator[None]:
+        """Cut the visitors that made no progress for the longest time, until an eighth of the limit is free."""
+        metrics, limit = self.metrics, self.limits.unread_bytes
+        unread, count = metrics.unread_bytes, 0
+        if unread > limit - limit // 16:
+            for connection in slowest_first(self.connections):
+                if metrics.unread_bytes <= limit - limit // 8:
+                    break
+                if connection is not None and connection.unread_bytes:
+                    metrics.count_refusal(TOO_MUCH_UNREAD)
+                    count += 1
+                    self._time_out(connection)
+                    connection.abort()
+                yield
+        self._is_cutting = False
+        if count:
+            self._log.warn("{count} slow visitors were cut: {unread} bytes waited", count=count, unread=unread)
 
     def _set_rate(self) -> None:
         self._requests.per_second = self.limits.requests_per_second or 1.0
         self._requests.burst = self.limits.request_burst
         self._begun_handshakes.per_second = self.limits.handshakes_per_second or 1.0
         self._begun_handshakes.burst = self.limits.handshake_burst
+
+    def admit(self, address: str) -> Refusal | None:
+        """
+        Count a new connection in, or say why not.
+
+        If there is no room, one on which nothing is asked makes some.
+
+        :returns: None if it is counted; then `disconnected` or `handshake_failed` must follow at its end.
+        """
+        refusal = self.counts.admit(address)
+        if refusal is TOO_MANY_CONNECTIONS and self._idle.make_room(
+            self.connections, self.shaking_hands, self.seconds()
+        ):
+            self.metrics.count_refusal(GAVE_WAY)
+            refusal = self.counts.admit(address, is_exchanged=True)
+        return refusal
 
     def admit_handshake(self, network: str) -> Refusal | None:
         """Count a TLS handshake of a network, or say why there is to be none."""
@@ -258,13 +287,13 @@ class Visitors:
 
     def connected(self, connection: OpenConnection) -> None:
         """A connection is ready for requests."""
-        self.connections.add(connection)
+        self.connections[connection] = None
         if self.is_draining and self._welcoming is None:
             connection.close_if_idle(even_if_new=True)
 
     def disconnected(self, connection: OpenConnection) -> None:
         """A connection is gone."""
-        self.connections.discard(connection)
+        self.connections.pop(connection, None)
         self.counts.release(connection.address)
         self._check_drained()
 
@@ -303,8 +332,3 @@ class Visitors:
             self._welcoming.cancel()
             self._welcoming = None
         self._drained.callback(None)
-
-
-def _cut_order(connection: OpenConnection) -> tuple[bool, float]:
-    """Those of whom little waits come last; otherwise a deadline is the last progress, and a constant more."""
-    return connection.unread_bytes < LITTLE_BYTES, connection.deadline

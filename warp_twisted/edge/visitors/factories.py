@@ -10,7 +10,7 @@ from twisted.internet.protocol import Factory, Protocol, ServerFactory, connecti
 from twisted.python.failure import Failure
 
 from warp_base.accepting import Option
-from warp_twisted.edge.routes.limits import plain_address
+from warp_twisted.edge.routes.limits import network_of, plain_address
 from warp_twisted.edge.visitors.crowd import Visitors
 from warp_twisted.edge.visitors.pages import response as error_response
 from warp_twisted.edge.visitors.plain import PlainVisitor
@@ -48,6 +48,17 @@ class _TurnedAway(Protocol):
         self.transport.abortConnection()  # type: ignore[union-attr]
 
 
+class VisitorTls(TlsProtocol):
+    """The transport of a `SecureVisitor`; until there is one, a connection on which nothing is asked."""
+
+    def give_way(self) -> bool:
+        """Close at once, unless the handshake is done or the connection is closing; return whether it did."""
+        if self.is_shaking_hands:
+            self.abortConnection()
+            return True
+        return False
+
+
 class VisitorFactory(ServerFactory):
     """Lets visitors in on plain TCP."""
 
@@ -55,13 +66,12 @@ class VisitorFactory(ServerFactory):
 
     def __init__(self, visitors: Visitors) -> None:
         self._visitors = visitors
-        self._turning_away = 0
 
     def buildProtocol(self, addr: IAddress | None) -> Protocol | None:
         """Make a visitor's connection, or one that explains why there is none."""
         visitors = self._visitors
         address = plain_address(getattr(addr, "host", ""))
-        refusal = visitors.counts.admit(address)
+        refusal = visitors.admit(address)
         if refusal is None:
             visitors.metrics.connections += 1
             return PlainVisitor(visitors, address)
@@ -90,19 +100,22 @@ class SecureVisitorFactory(Factory):
         """Begin a handshake; over the limit the connection is closed, because nothing can be said before TLS."""
         visitors = self._visitors
         address = plain_address(getattr(addr, "host", ""))
-        refusal = visitors.admit_handshake(address) or visitors.counts.admit(address)
+        network = network_of(address)
+        refusal = visitors.admit_handshake(network) or visitors.admit(address)
         if refusal is not None:
             visitors.log_refusal(address, "https", refusal, visitors.next_request_id(), 0)
             return None
         visitors.metrics.connections += 1
 
         def secured(transport: TlsProtocol) -> SecureVisitor:
+            visitors.shaking_hands.pop(protocol, None)
             return SecureVisitor(visitors, address)
 
         def failed(error: WarpError) -> None:
+            visitors.shaking_hands.pop(protocol, None)
             visitors.handshake_failed(address)
 
-        return TlsProtocol(
+        protocol = VisitorTls(
             self._context,
             is_server=True,
             secured=secured,
@@ -111,5 +124,7 @@ class SecureVisitorFactory(Factory):
             handshake_seconds=visitors.timeouts.header,
             close_seconds=visitors.timeouts.header,
             handshakes=visitors.handshakes,
-            network=address,
+            network=network,
         )
+        visitors.shaking_hands[protocol] = None
+        return protocol

@@ -14,7 +14,7 @@ from warp_twisted.edge.routes.limits import VisitorLimits, VisitorTimeouts
 from warp_twisted.edge.routes.pool import OriginStream
 from warp_twisted.edge.routes.table import RouteTable
 from warp_twisted.edge.visitors.access_log import AccessLog
-from warp_twisted.edge.visitors.states import Ending
+from warp_twisted.edge.visitors.states import Ending, VisitorState
 from warp_twisted.http1.refusals import Refusal
 from warp_twisted.http1.request import FirstSection
 from warp_twisted.http1.shared_sections import SharedSections
@@ -142,8 +142,12 @@ class Visitor(Protocol):
 class OpenConnection(Waiting, Protocol):
     """A visitor's connection, as far as all of them are looked after together."""
 
+    state: VisitorState
     deadline: float
     unread_bytes: int
+
+    def give_way(self) -> bool:
+        """Close at once, unless there is a request or an answer that is not read; return whether it did."""
 
     @property
     def scheme(self) -> str:
