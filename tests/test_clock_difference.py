@@ -20,7 +20,7 @@ class ClockDifferenceTests(SynchronousTestCase):
         self.assertTrue(is_noticed(NOTICED_SECONDS) and is_noticed(-NOTICED_SECONDS))
 
     def test_said(self) -> None:
-        """The unit is the largest of which there are two, so that no digit is needed behind a point."""
+        """The unit is the largest of which there are (about) two, so that no digit is needed behind a point."""
         said = {
             -2 * HOUR: "2 h behind", 2 * HOUR: "2 h ahead of", 2 * DAY: "2 d ahead of",
             -55 * 365.25 * DAY: "55 years behind",

@@ -28,5 +28,5 @@ def is_noticed(seconds: float | None) -> bool:
 def say_difference(seconds: float) -> str:
     """Say a difference, to be followed by the name of the clock that is compared with: `2 h behind`, `3 d ahead of`."""
     size = abs(seconds)
-    name, unit = next(((name, unit) for name, unit in _UNITS if size >= 2 * unit), _UNITS[-1])
+    name, unit = next(((name, unit) for name, unit in _UNITS if size >= 1.99 * unit), _UNITS[-1])
     return f"{size / unit:.0f} {name} {'behind' if seconds < 0 else 'ahead of'}"

@@ -2,7 +2,7 @@
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from warp_twisted.agent.events import Delayed, Dialing, Enrolled, TunnelDown, TunnelUp
+from warp_twisted.agent.events import ClockSuspected, Delayed, Dialing, Enrolled, TunnelDown, TunnelUp
 from warp_twisted.agent.readiness import Readiness
 
 UP = TunnelUp(tunnel=0, edge="edge1", address="192.0.2.1:7844")
@@ -27,6 +27,16 @@ class ReadinessTests(SynchronousTestCase):
         self.assertEqual((self.readiness.is_ready, self.readiness.status(4)), (True, "waiting for an edge"))
         self.readiness.heard(down(0))
         self.assertEqual((self.readiness.is_ready, self.readiness.status(4)), (True, "waiting for an edge: refused"))
+
+    def test_wrong_clock(self) -> None:
+        """What is suspected of the clock is said first, as long as it is."""
+        self.readiness.heard(Dialing(agent_id="a-1"))
+        self.readiness.heard(ClockSuspected(suspicion="this machine's clock seems to be 2 h behind the edge's"))
+        self.assertEqual(
+            self.readiness.status(4), "this machine's clock seems to be 2 h behind the edge's; waiting for an edge"
+        )
+        self.readiness.heard(ClockSuspected(suspicion=""))
+        self.assertEqual(self.readiness.status(4), "waiting for an edge")
 
     def test_never_enrolled(self) -> None:
         """It is ready with its first tunnel, however long that takes; what keeps it waiting is said."""

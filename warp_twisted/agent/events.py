@@ -75,6 +75,12 @@ class CertificateRenewed(Event, frozen=True, tag="certificate_renewed"):
     valid_until: float
 
 
+class ClockSuspected(Event, frozen=True, tag="clock_suspected"):
+    """This machine's clock seems to be wrong, in a sentence; an empty one: it does not any more."""
+
+    suspicion: str
+
+
 class Reloaded(Event, frozen=True, tag="reloaded"):
     """The settings were read again; `needs_restart` are the keys whose change waits for a restart."""
 

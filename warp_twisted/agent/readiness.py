@@ -6,7 +6,7 @@ not wait for it. One that never was is ready with its first tunnel: whoever star
 whether it serves. Pure: events in, answers out.
 """
 
-from warp_twisted.agent.events import Delayed, Dialing, Enrolled, Event, TunnelDown, TunnelUp
+from warp_twisted.agent.events import ClockSuspected, Delayed, Dialing, Enrolled, Event, TunnelDown, TunnelUp
 
 
 class Readiness:
@@ -21,6 +21,7 @@ class Readiness:
         self._is_new = False
         self._up: set[int] = set()
         self._waits_for = "starting"
+        self._suspicion = ""
 
     def heard(self, event: Event) -> None:
         """Take an event into account."""
@@ -32,6 +33,8 @@ class Readiness:
                 self.is_ready = self.is_ready or not self._is_new
             case Delayed():
                 self._waits_for = f"waiting: {event.reason}"
+            case ClockSuspected():
+                self._suspicion = event.suspicion
             case TunnelUp():
                 self._up.add(event.tunnel)
                 self.is_ready = True
@@ -46,4 +49,5 @@ class Readiness:
 
         :param wanted: how many tunnels the agent keeps.
         """
-        return f"{len(self._up)} of {wanted} tunnels are up" if self._up else self._waits_for
+        status = f"{len(self._up)} of {wanted} tunnels are up" if self._up else self._waits_for
+        return f"{self._suspicion}; {status}" if self._suspicion else status

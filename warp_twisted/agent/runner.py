@@ -29,9 +29,10 @@ from warp_twisted.agent.errors import NoEdge, NotEnrolled
 from warp_twisted.agent.events import Delayed, Dialing, Enrolled, Event, Observer
 from warp_twisted.agent.identity.enrollment import enroll_agent
 from warp_twisted.agent.identity.state import Identity, StateDirectory
+from warp_twisted.agent.known_edges import edges_of
 from warp_twisted.agent.links.edges import LookupService
 from warp_twisted.agent.metrics import observation_site
-from warp_twisted.agent.service import AgentService, edges_of
+from warp_twisted.agent.service import AgentService
 from warp_twisted.agent.settings import AgentSettings
 from warp_twisted.ca.issue import fingerprint
 from warp_twisted.ca.tokens import JoinTokenText

@@ -27,6 +27,7 @@ from warp_twisted.agent.edge_address import EdgeAddress
 from warp_twisted.agent.errors import AgentRefused, NotAdmitted, StateBroken
 from warp_twisted.agent.events import (
     CertificateRenewed,
+    ClockSuspected,
     Draining,
     Event,
     Observer,
@@ -39,13 +40,15 @@ from warp_twisted.agent.events import (
     TunnelDown,
     TunnelUp,
 )
+from warp_twisted.agent.identity.agent_clock import AgentClock
 from warp_twisted.agent.identity.credentials import Credentials
 from warp_twisted.agent.identity.enrollment import SOFTWARE
 from warp_twisted.agent.identity.renewal import Renewal
 from warp_twisted.agent.identity.returning import Returning
 from warp_twisted.agent.identity.state import Identity, StateDirectory
+from warp_twisted.agent.known_edges import edges_of
 from warp_twisted.agent.links.edge_dialer import EdgeDialer
-from warp_twisted.agent.links.edges import Edges, read_addresses
+from warp_twisted.agent.links.edges import Edges
 from warp_twisted.agent.links.link import Link
 from warp_twisted.agent.links.link_set import LinkSet
 from warp_twisted.agent.links.offering import Offering
@@ -76,6 +79,7 @@ class AgentService(Service):
     :param edges: where edges are; made from settings and identity unless given.
     :param wall: the time of day, for certificates.
     :param chance: for jitter and spreading.
+    :ivar clock: what it knows of this machine's clock.
     :raises InvalidSettings: if a file that the rules name cannot be used.
     """
 
@@ -120,9 +124,12 @@ class AgentService(Service):
         self._offering = Offering(self.routes, settings.ingress)
         self.links = LinkSet(settings.tunnels, self, dialer, self._edges, reactor, chance)
         self._rebalancing = Rebalancing(reactor, self.links, self._edges)
-        self._renewal = Renewal(reactor, self._credentials, self.links, wall)
-        self._returning = Returning(reactor, wall, self._credentials, self._returned)
-        self._not_admitted = not_admitted or _nothing
+        self.clock = AgentClock(
+            reactor, wall, lambda text: self._observe(ClockSuspected(suspicion=text)), self._clock_stepped
+        )
+        self._renewal = Renewal(reactor, self._credentials, self.links, wall, self.clock.edge_time)
+        self._returning = Returning(reactor, wall, self._credentials, self.clock.edge_time, self._returned)
+        self._not_admitted = not_admitted or (lambda: None)
         self.urls: dict[int, str] = {}
         self.plain_urls: dict[int, str] = {}
         self._hostnames: dict[int, str] = {}
@@ -161,6 +168,7 @@ class AgentService(Service):
         self.routes.probe_all()
         self.links.start()
         self._renewal.start()
+        self.clock.start()
         self._rebalancing.start()
 
     def stopService(self) -> Deferred[None]:
@@ -188,6 +196,7 @@ class AgentService(Service):
 
     def _begin_to_stop(self) -> None:
         self._renewal.stop()
+        self.clock.stop()
         self._rebalancing.stop()
         self._returning.stop()
         self.is_stopping = True
@@ -237,12 +246,12 @@ class AgentService(Service):
 
     async def before_dial(self, edge: EdgeAddress) -> None:
         """
-        Return first if the certificate has ended.
+        Return first if the certificate has ended, or was issued by a clock that was ahead.
 
         :raises AgentRefused: if the agent was revoked.
         :raises NotAdmitted: if it may not return as things are.
         """
-        if not self._credentials.has_expired(self._wall.now()):
+        if self._credentials.is_valid_at(self.clock.edge_time.now()):
             return
         try:
             await self._returning.come_back(edge)
@@ -253,6 +262,10 @@ class AgentService(Service):
         except NotAdmitted:
             self._not_admitted()
             raise
+
+    def edge_not_valid(self, edge: EdgeAddress) -> None:
+        """Suspect this machine's clock, as one of the two must be wrong."""
+        self.clock.edge_not_valid(edge)
 
     def hello(self, link: Link) -> control.Hello:
         """Introduce the agent as it is now."""
@@ -280,7 +293,7 @@ class AgentService(Service):
             if message.code != "revoked":  # else the edge hangs up now, and says the same at the next dial
                 self._routes_refused(message)
         elif isinstance(message, control.Renewed) and self._renewal.is_asked:
-            self._renewal.renewed(message.chain_pem).addCallbacks(self._renewed, self._failed)
+            self._renewal.renewed(message).addCallbacks(self._renewed, self._failed)
         elif isinstance(message, control.RenewRefused) and self._renewal.is_asked:
             self._renewal.refused(link.edge_name, message.reason)
         else:
@@ -297,6 +310,8 @@ class AgentService(Service):
 
     def link_down(self, link: Link, reason: str, retry_seconds: float | None) -> None:
         """Tell observers that a tunnel is gone."""
+        if not self.links.up_count:
+            self.clock.edge_time.forget()
         self._observe(TunnelDown(tunnel=link.index, address=str(link.edge), reason=reason, retry_seconds=retry_seconds))
 
     def link_refused(self, link: Link, refused: control.Refused) -> None:
@@ -331,6 +346,7 @@ class AgentService(Service):
             self.refuse_reload(f"the edge does not take the new routes: {message.reason}")
 
     def _accepted(self, message: control.Accepted) -> None:
+        self.clock.edge_accepted(message.time)
         if message.edges:
             self._credentials.remember_edges(self._edges.told(message.edges)).addErrback(self._not_remembered)
         self._hostnames = dict(message.hostnames)
@@ -354,6 +370,11 @@ class AgentService(Service):
         if is_used:
             self._observe(CertificateRenewed(valid_until=self.identity.valid_until))
 
+    def _clock_stepped(self) -> None:
+        """The clock was set: what could not be verified may be good now."""
+        self.links.hasten()
+        self._renewal.look()
+
     def _failed(self, failure: Failure) -> None:
         self._log.failure("using a renewed certificate failed", failure)
 
@@ -372,17 +393,6 @@ class AgentService(Service):
         refused, self._refused = self._refused, []
         for deferred in refused:
             deferred.errback(self._refusal)
-
-
-def edges_of(settings: AgentSettings, identity: Identity) -> Edges:
-    """Return where the edges are, by what the agent was told and what it remembers."""
-    edges = Edges(fixed=settings.edges, zone=settings.zone, enrolled=read_addresses(identity.edges))
-    edges.told(identity.seen_edges)
-    return edges
-
-
-def _nothing() -> None:
-    """Default for `not_admitted`: does nothing."""
 
 
 def _ignore(event: Event) -> None:

@@ -6,7 +6,7 @@ edge listens with `TunnelListener`, the agent calls `dial`.
 """
 
 from warp_twisted.tunnel.contexts import agent_context, edge_context
-from warp_twisted.tunnel.endpoints import TunnelListener, dial, enroll, fetch_root
+from warp_twisted.tunnel.endpoints import TunnelListener, dial, enroll, fetch_root, fetch_time
 from warp_twisted.tunnel.limits import TunnelTimes
 from warp_twisted.tunnel.protocol import TunnelDelegate, TunnelProtocol
 from warp_twisted.tunnel.turns import Turn
@@ -22,4 +22,5 @@ __all__ = [
     "edge_context",
     "enroll",
     "fetch_root",
+    "fetch_time",
 ]

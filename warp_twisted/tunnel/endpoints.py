@@ -179,14 +179,7 @@ async def fetch_root(
     :raises PeerNotTrusted: if the edge has another root.
     :raises EnrollmentFailed: if it sends no root.
     """
-    client = EnrollmentClient()
-    await _dial(endpoint, None, unverified_context(), ENROLL_PROTOCOL, client, reactor, timeout)
-    try:
-        authority = await client.next_message().addTimeout(timeout, reactor, _late)
-    finally:
-        await client.close()
-    if not isinstance(authority, Authority):
-        raise EnrollmentFailed(f"the edge sent {type(authority).__name__} instead of its root")
+    authority = await _fetch_authority(endpoint, reactor, timeout)
     try:
         root = x509.load_pem_x509_certificate(authority.root_pem.encode())
     except ValueError as error:
@@ -195,6 +188,29 @@ async def fetch_root(
     if hashlib.sha256(der).hexdigest() != fingerprint.replace(":", "").lower():
         raise PeerNotTrusted("the edge's root is not the one that the join token names")
     return ssl.DER_cert_to_PEM_cert(der)
+
+
+async def fetch_time(endpoint: IStreamClientEndpoint, *, reactor: IReactorTime, timeout: float = 20.0) -> float | None:
+    """
+    Ask an edge what its clock shows, without verifying that it is one: a hint for people.
+
+    :returns: seconds since the epoch, None if it does not say.
+    :raises EnrollmentFailed: if it sends something else.
+    """
+    return (await _fetch_authority(endpoint, reactor, timeout)).time
+
+
+async def _fetch_authority(endpoint: IStreamClientEndpoint, reactor: IReactorTime, timeout: float) -> Authority:
+    """Hear an edge's first words of an enrollment, unverified."""
+    client = EnrollmentClient()
+    await _dial(endpoint, None, unverified_context(), ENROLL_PROTOCOL, client, reactor, timeout)
+    try:
+        authority = await client.next_message().addTimeout(timeout, reactor, _late)
+    finally:
+        await client.close()
+    if not isinstance(authority, Authority):
+        raise EnrollmentFailed(f"the edge sent {type(authority).__name__} instead of its root")
+    return authority
 
 
 async def enroll(

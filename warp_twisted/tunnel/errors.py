@@ -19,6 +19,10 @@ class PeerNotTrusted(TunnelError):
     """The peer's certificate is not from our CA, has run out, or is for another name."""
 
 
+class PeerNotValidNow(PeerNotTrusted):
+    """The peer's certificate is not valid yet, or no longer, by this machine's clock."""
+
+
 class NoCertificate(TunnelError):
     """The agent showed no certificate."""
 

@@ -36,7 +36,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from warp_twisted.errors import WarpError
-from warp_twisted.tunnel.errors import HandshakeFailed, HandshakeTimedOut, PeerNotTrusted
+from warp_twisted.tunnel.errors import HandshakeFailed, HandshakeTimedOut, PeerNotTrusted, PeerNotValidNow
 from warp_twisted.tunnel.handshakes import HandshakeQueue
 from warp_twisted.tunnel.records import Records
 
@@ -53,6 +53,8 @@ SEND_BYTES = 1024 * 1024
 # The kernel takes no more while it holds so many that it has not sent yet: what it holds can no longer be overtaken.
 # Its own limit is some megabytes, a hundred milliseconds and more of a path with 200 Mbit/s.
 KERNEL_BYTES = 128 * 1024
+# X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED (X509_STORE_CTX_get_error(3)).
+_NOT_VALID_NOW = (9, 10)
 HIGH_WATER_BYTES = 64 * 1024  # left in the transport's buffer before the protocol above is paused; Twisted's own size
 
 
@@ -407,7 +409,8 @@ class TlsProtocol(Protocol):
             self._flush()
             return
         except ssl.SSLCertVerificationError as error:
-            self._refuse(PeerNotTrusted(f"the peer's certificate is not good: {error.verify_message}"))
+            kind = PeerNotValidNow if error.verify_code in _NOT_VALID_NOW else PeerNotTrusted
+            self._refuse(kind(f"the peer's certificate is not good: {error.verify_message}"))
             return
         except ssl.SSLError as error:
             self._refuse(HandshakeFailed(f"the TLS handshake failed: {error.reason or error}"))

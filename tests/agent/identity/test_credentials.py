@@ -58,8 +58,9 @@ class CredentialsTests(CredentialsTestCase):
         """A certificate is renewed when half of its life is over, and ends when all of it is."""
         self.assertFalse(self.credentials.should_renew(NOW + DAY / 2 - 600))
         self.assertTrue(self.credentials.should_renew(NOW + DAY / 2 + 600))
-        self.assertFalse(self.credentials.has_expired(NOW + DAY - 600))
-        self.assertTrue(self.credentials.has_expired(NOW + DAY + 1))
+        self.assertTrue(self.credentials.is_valid_at(NOW + DAY - 600))
+        self.assertFalse(self.credentials.is_valid_at(NOW + DAY + 1))
+        self.assertFalse(self.credentials.is_valid_at(NOW - DAY))
 
     def test_same_roots_change_nothing(self) -> None:
         """Reading the roots again without a change is not a reason to renew."""

@@ -6,9 +6,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.clocks import SettableWallClock
 from warp_twisted.agent.identity.credentials import Credentials
+from warp_twisted.agent.identity.edge_time import EdgeTime
 from warp_twisted.agent.identity.renewal import INTERVAL_SECONDS, RETRY_SECONDS, Renewal
 from warp_twisted.ca.errors import BadCertificate
-from warp_twisted.wire.control import RenewRequest
+from warp_twisted.wire.control import Renewed, RenewRequest
 
 
 class FakeCredentials(Credentials):
@@ -16,7 +17,13 @@ class FakeCredentials(Credentials):
 
     def __init__(self) -> None:
         self.due_at = 100.0
+        self.life = 86400.0
         self.chains: list[str] = []
+
+    @property
+    def lifetime_seconds(self) -> float:
+        """How long the certificate lives."""
+        return self.life
 
     def should_renew(self, now: float) -> bool:
         """Whether it is time."""
@@ -54,7 +61,10 @@ class RenewTests(SynchronousTestCase):
         self.clock = Clock()
         self.tunnels = FakeTunnels()
         self.credentials = FakeCredentials()
-        self.renewal = Renewal(self.clock, self.credentials, self.tunnels, SettableWallClock(0.0, self.clock))
+        self.wall = SettableWallClock(-7200.0, self.clock)
+        self.edge_time = EdgeTime(self.clock, self.wall)
+        self.edge_time.heard(0.0)
+        self.renewal = Renewal(self.clock, self.credentials, self.tunnels, self.wall, self.edge_time)
         self.renewal.start()
 
     def advance(self, seconds: float) -> None:
@@ -70,7 +80,7 @@ class RenewTests(SynchronousTestCase):
         self.advance(90)
         self.assertEqual(self.sent(), 0)
         self.advance(30)
-        self.assertEqual(self.tunnels.sent, [RenewRequest(csr_pem="csr")])
+        self.assertEqual(self.tunnels.sent, [RenewRequest(csr_pem="csr", time=105.0 - 7200.0)])
 
     def test_no_answer(self) -> None:
         """Without an answer it is asked again after a while."""
@@ -101,6 +111,18 @@ class RenewTests(SynchronousTestCase):
         self.assertEqual(self.sent(), 2)
         self.assertLess(2 * INTERVAL_SECONDS, RETRY_SECONDS)
 
+    def test_life_of_seconds(self) -> None:
+        """A certificate that lives for five seconds is renewed at half of that, and asked for again without answer."""
+        self.renewal.stop()
+        self.credentials.life, self.credentials.due_at = 5.0, 2.5
+        self.renewal.start()
+        self.clock.pump([0.125] * 19)
+        self.assertEqual(self.sent(), 0)
+        self.clock.pump([0.125] * 3)
+        self.assertEqual(self.sent(), 1)
+        self.clock.pump([0.125] * 10)
+        self.assertEqual(self.sent(), 2)
+
     def test_asked_at_once(self) -> None:
         """A change of roots does not wait for the next look, nor for an answer that is out."""
         self.advance(105)
@@ -115,9 +137,9 @@ class RenewTests(SynchronousTestCase):
 
     def test_answer(self) -> None:
         """A certificate that an edge issued is used; one that is not ours is logged and left."""
-        self.assertTrue(self.successResultOf(self.renewal.renewed("chain")))
-        self.assertFalse(self.successResultOf(self.renewal.renewed("bad")))
-        self.assertEqual(self.credentials.chains, ["chain"])
+        self.assertTrue(self.successResultOf(self.renewal.renewed(Renewed(chain_pem="chain", time=1e6))))
+        self.assertFalse(self.successResultOf(self.renewal.renewed(Renewed(chain_pem="bad"))))
+        self.assertEqual((self.credentials.chains, self.edge_time.now()), (["chain"], 1e6))
 
     def test_answers_are_counted(self) -> None:
         """An answer is awaited for each request, of whichever kind it is."""
@@ -125,5 +147,5 @@ class RenewTests(SynchronousTestCase):
         self.advance(105 + RETRY_SECONDS)
         self.renewal.refused("edge1", "not now")
         self.assertTrue(self.renewal.is_asked)
-        self.successResultOf(self.renewal.renewed("chain"))
+        self.successResultOf(self.renewal.renewed(Renewed(chain_pem="chain", time=1e6)))
         self.assertFalse(self.renewal.is_asked)

@@ -9,6 +9,7 @@ from tests.agent.identity.test_state import StateTestCase
 from tests.clocks import SettableWallClock
 from warp_twisted.agent.edge_address import EdgeAddress
 from warp_twisted.agent.identity.credentials import Credentials
+from warp_twisted.agent.identity.edge_time import EdgeTime
 from warp_twisted.agent.identity.returning import Returning
 from warp_twisted.ca.returning import prove_return
 from warp_twisted.wire.control import Authority
@@ -23,7 +24,10 @@ class ReturningTests(StateTestCase):
         super().setUp()
         self.reactor = MemoryReactorClock()
         self.credentials = Credentials(self.state, self.store())
-        self.returning = Returning(self.reactor, SettableWallClock(), self.credentials, lambda: None)
+        self.wall = SettableWallClock()
+        self.returning = Returning(
+            self.reactor, self.wall, self.credentials, EdgeTime(self.reactor, self.wall), lambda: None
+        )
 
     def dials(self) -> int:
         """Return how often an edge was dialed."""

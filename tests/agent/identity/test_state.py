@@ -205,7 +205,7 @@ class CredentialsTests(StateTestCase):
         middle = (identity.valid_from + identity.valid_until) / 2
         self.assertEqual((credentials.should_renew(middle - 1), credentials.should_renew(middle)), (False, True))
         end = identity.valid_until
-        self.assertEqual((credentials.has_expired(end - 1), credentials.has_expired(end)), (False, True))
+        self.assertEqual((credentials.is_valid_at(end - 1), credentials.is_valid_at(end)), (True, False))
 
     def test_renewed(self) -> None:
         """A new certificate is used for dials to come, by a context of its own."""

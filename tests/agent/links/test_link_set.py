@@ -60,6 +60,10 @@ class FakeAgent:
         if self.has_expired:
             raise AgentRefused("expired")
 
+    def edge_not_valid(self, edge: EdgeAddress) -> None:
+        """Remember."""
+        self.told.append(("not valid", edge.port))
+
     def hello(self, link: Link) -> Hello:
         """Introduce the agent."""
         return Hello(version=1, software="test", agent_id="a-1", session="s", slot=link.slot)

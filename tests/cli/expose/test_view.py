@@ -54,6 +54,8 @@ EVERY_EVENT = [
     events.OriginChanged(origin="http://localhost:3000", healthy=False, detail="refused"),
     events.OriginChanged(origin="http://localhost:3000", healthy=True, detail=""),
     events.CertificateRenewed(valid_until=4e9),
+    events.ClockSuspected(suspicion="this machine's clock seems to be 2 h behind the edge's"),
+    events.ClockSuspected(suspicion=""),
     events.Reloaded(routes=2, needs_restart=["tunnels"]),
     events.ReloadRefused(reason="bad"),
     events.Refused(reason="gone (revoked)"),

@@ -73,7 +73,7 @@ class TunnelCertificateTests(SynchronousTestCase):
         self.assertEqual(len(self.contexts), 2)
 
     def test_clock_that_was_wrong(self) -> None:
-        """What was issued by a clock that was ahead is replaced when the clock is right, and not by one that is behind."""
+        """What a clock that was ahead made issue is replaced when it is right, and not by one that is behind."""
         self.certificate.clock_stepped()
         self.assertEqual(len(self.contexts), 1)
         self.wall.set(NOW + 4 * DAY)

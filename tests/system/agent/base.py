@@ -66,6 +66,11 @@ class AgentTestCase(TestCase):
         agent.startService()
         return agent
 
+    def pass_time_until(self, at: float) -> None:
+        """Let it be later, by the agent's clock and the edge's."""
+        self.wall.set(at)
+        self.edge.wall.set(at)
+
     async def start(self, settings: str, *edges: StubEdge, tunnels: int = 1) -> AgentService:
         """As `begin`, and wait until all tunnels are up."""
         agent = await self.begin(settings, *edges, tunnels=tunnels)

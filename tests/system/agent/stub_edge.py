@@ -1,5 +1,6 @@
 """A small edge for the agent's tests: real sockets, real TLS, real certificates, and no HTTP."""
 
+import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -12,6 +13,7 @@ from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.internet.interfaces import IListeningPort
 
 from tests.case import reactor
+from tests.clocks import SettableWallClock
 from tests.system.agent.origins import listen_at, port_of
 from warp_base.machine_time import MACHINE_WALL_CLOCK
 from warp_twisted.ca.issue import (
@@ -160,6 +162,7 @@ class StubEdge:
     :ivar gate: how to refuse who wants to be let in, None to judge by the proof.
     :ivar holds_answers: whether answers wait for `release`.
     :ivar tunnels: those that are registered, in order.
+    :ivar wall: its clock.
     """
 
     fleet: Fleet
@@ -180,22 +183,31 @@ class StubEdge:
         self._all: set[TunnelProtocol] = set()
         self._answers: list[tuple[TunnelProtocol, ControlMessage]] = []
         self.issuer = self.fleet.issuer(self.name)
-        key = new_key()
-        certificate = issue_edge(
-            self.issuer, key.public_key(), ["localhost"], [ip_address("127.0.0.1")], datetime.now(UTC)
-        )
-        chain_file = self.fleet.directory / f"{self.name}.pem"
-        key_file = self.fleet.directory / f"{self.name}.key"
-        chain_file.write_text(to_pem(certificate, *self.issuer.chain))
-        key_file.write_bytes(key_to_pem(key))
+        self.wall = SettableWallClock(MACHINE_WALL_CLOCK.now(), reactor)
         self._listener = TunnelListener(
-            context=edge_context(root_pem=self.fleet.root_pem, chain_file=chain_file, key_file=key_file),
+            context=self._make_context(),
             delegate=self,
             reactor=reactor,
             turn=Turn(reactor),
             root_pem=self.fleet.root_pem,
+            wall=self.wall,
             enroll=self.enroll,
         )
+
+    def _make_context(self) -> ssl.SSLContext:
+        key = new_key()
+        now = datetime.fromtimestamp(self.wall.now(), UTC)
+        certificate = issue_edge(self.issuer, key.public_key(), ["localhost"], [ip_address("127.0.0.1")], now)
+        chain_file = self.fleet.directory / f"{self.name}.pem"
+        key_file = self.fleet.directory / f"{self.name}.key"
+        chain_file.write_text(to_pem(certificate, *self.issuer.chain))
+        key_file.write_bytes(key_to_pem(key))
+        return edge_context(root_pem=self.fleet.root_pem, chain_file=chain_file, key_file=key_file)
+
+    def set_clock(self, ahead: float) -> None:
+        """Set the edge's clock so many seconds ahead of the true time, with a certificate of then."""
+        self.wall.set(MACHINE_WALL_CLOCK.now() + ahead)
+        self._listener.context = self._make_context()
 
     def listen(self) -> None:
         """Take connections, on the same port as the last time."""

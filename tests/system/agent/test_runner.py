@@ -67,6 +67,7 @@ class RunnerTests(AgentTestCase):
         await self.run_once(edge, token)
         for given in (token, None):
             self.wall.set(4e9)
+            edge.wall.set(4e9)
             await self.run_once(edge, given)
         self.assertEqual((self.enrolled(), edge.fleet.returned), (1, 2))
 

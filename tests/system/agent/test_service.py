@@ -174,7 +174,7 @@ class TunnelTests(LifecycleTestCase):
         agent = await self.start(self.echo, tunnels=3)
         before = agent.identity
         self.fleet.agent_lifetime = timedelta(days=30)
-        self.wall.set(before.valid_until + 86400)
+        self.pass_time_until(before.valid_until + 86400)
         for tunnel in list(self.edge.tunnels):
             cut(tunnel)
         await self.edge.until(lambda: len(self.edge.hellos) == 6)
@@ -185,12 +185,24 @@ class TunnelTests(LifecycleTestCase):
         self.assertEqual(len(self.events_of(CertificateRenewed)), 1)
         await self.assert_serves(self.edge)
 
+    async def test_clock_that_is_ahead(self) -> None:
+        """An agent by whose clock alone its certificate has ended asks for the edge's, and dials with what it has."""
+        agent = await self.start(self.echo)
+        before = agent.identity
+        self.wall.set(before.valid_until + 86400)
+        cut(self.edge.tunnels[0])
+        await self.edge.until(lambda: len(self.edge.hellos) == 2)
+        await self.until(lambda: agent.tunnels_up == 1)
+        self.assertEqual((self.fleet.returned, agent.identity.chain_pem), (0, before.chain_pem))
+        self.assertLess(agent.clock.edge_time.now(), before.valid_until)
+        self.assertEqual(self.events_of(CertificateRenewed), [])
+
     async def test_no_way_back(self) -> None:
         """An agent that may not return goes on trying, with the reason, and is back when it may."""
         refusals = [EnrollRefused(code="agent_unknown", reason="no record", retry_seconds=0.0)] * 2
         self.edge.gate = lambda request: refusals.pop() if refusals and isinstance(request, ReturnRequest) else None
         agent = await self.start(self.echo)
-        self.wall.set(agent.identity.valid_until + 1)
+        self.pass_time_until(agent.identity.valid_until + 1)
         cut(self.edge.tunnels[0])
         await self.edge.until(lambda: len(self.edge.hellos) == 2)
         self.assertEqual([event.reason for event in self.events_of(TunnelDown)][1:], ["no record (agent_unknown)"] * 2)
@@ -200,7 +212,7 @@ class TunnelTests(LifecycleTestCase):
         """An agent that hears at its return that it was revoked ends with the reason."""
         agent = await self.start(self.echo)
         self.edge.gate = lambda request: EnrollRefused(code="revoked", reason="agent a-1 was revoked: stolen")
-        self.wall.set(agent.identity.valid_until + 1)
+        self.pass_time_until(agent.identity.valid_until + 1)
         cut(self.edge.tunnels[0])
         error = await self.assert_fails(agent.when_refused(), AgentRefused)
         self.assertEqual(str(error), "agent a-1 was revoked: stolen (revoked)")
@@ -210,7 +222,7 @@ class TunnelTests(LifecycleTestCase):
         """An edge that sends no nonce is asked nothing, and the agent says so."""
         agent = await self.start(self.echo)
         self.patch(enrollment, "secrets", SimpleNamespace(token_hex=lambda count: ""))
-        self.wall.set(agent.identity.valid_until + 1)
+        self.pass_time_until(agent.identity.valid_until + 1)
         cut(self.edge.tunnels[0])
         await self.until(lambda: len(self.events_of(TunnelDown)) > 1)
         self.assertIn("of a release that lets no agent return", self.events_of(TunnelDown)[1].reason)

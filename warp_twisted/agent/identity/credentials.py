@@ -46,9 +46,14 @@ class Credentials:
         self.context = self._make_context(identity)
         self._is_due = False
 
-    def has_expired(self, now: float) -> bool:
-        """Whether no edge will accept the certificate any more."""
-        return now >= self.identity.valid_until
+    @property
+    def lifetime_seconds(self) -> float:
+        """How long the certificate is valid, from its beginning to its end."""
+        return self.identity.valid_until - self.identity.valid_from
+
+    def is_valid_at(self, now: float) -> bool:
+        """Whether an edge whose clock shows a time will accept the certificate."""
+        return self.identity.valid_from <= now < self.identity.valid_until
 
     def should_renew(self, now: float) -> bool:
         """Whether half of the certificate's life is over, or the roots were changed since it was issued."""

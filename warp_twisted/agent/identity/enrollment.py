@@ -14,15 +14,17 @@ from twisted.logger import Logger
 from warp_base.machine_time import MACHINE_WALL_CLOCK
 from warp_base.wall_clock import WallClock
 from warp_twisted import __version__
+from warp_twisted.agent.edge_address import EdgeAddress
 from warp_twisted.agent.endpoints import tcp_endpoint
 from warp_twisted.agent.errors import EnrollmentRefused, NoEdge
+from warp_twisted.agent.identity.clock_suspicion import suspicion_at
 from warp_twisted.agent.identity.state import Identity, StateDirectory, identity_of
 from warp_twisted.agent.links.edge_dialer import CONNECT_SECONDS
 from warp_twisted.agent.links.edges import read_addresses
 from warp_twisted.ca.issue import new_key, new_request
 from warp_twisted.ca.tokens import JoinTokenText
 from warp_twisted.tunnel import enroll, fetch_root
-from warp_twisted.tunnel.errors import PeerNotTrusted, TunnelError
+from warp_twisted.tunnel.errors import PeerNotTrusted, PeerNotValidNow, TunnelError
 from warp_twisted.wire.control import MAX_ASKED, EnrollRefused, EnrollRequest
 
 SOFTWARE = f"warp-twisted/{__version__}"
@@ -67,6 +69,11 @@ async def enroll_agent(
         try:
             root_pem = await fetch_root(endpoint, token.fingerprint.hex(), reactor=reactor)
             answer = await enroll(endpoint, edge.host, lambda _: request, root_pem=root_pem, reactor=reactor)
+        except PeerNotValidNow as error:
+            why = await _suspicion(reactor, edge, wall) or str(error)
+            _log.warn("edge {edge} did not answer the enrollment: {error}", edge=str(edge), error=why)
+            reasons.append(f"{edge}: {why}")
+            continue
         except PeerNotTrusted as error:
             raise EnrollmentRefused(f"{edge} is not of the fleet that the join token is for: {error}") from error
         except (TunnelError, ConnectError) as error:
@@ -79,3 +86,11 @@ async def enroll_agent(
         state.store(key, identity)
         return identity
     raise NoEdge("no edge of the join token answers: " + "; ".join(reasons))
+
+
+async def _suspicion(reactor: IReactorTime, edge: EdgeAddress, wall: WallClock) -> str:
+    """Say what is suspected of this machine's clock, if anything, when an edge's certificate is not valid now."""
+    try:
+        return await suspicion_at(reactor, edge, wall)
+    except (TunnelError, ConnectError):
+        return ""

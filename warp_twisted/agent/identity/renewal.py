@@ -8,20 +8,22 @@ answer comes as a control message, on any of them.
 from typing import Protocol
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorTime
-from twisted.internet.task import LoopingCall
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from warp_base.wall_clock import WallClock
 from warp_twisted.agent.errors import StateBroken
 from warp_twisted.agent.identity.credentials import Credentials
+from warp_twisted.agent.identity.edge_time import EdgeTime
 from warp_twisted.ca.errors import BadCertificate
 from warp_twisted.errors import InvalidSettings
-from warp_twisted.wire.control import RenewRequest
+from warp_twisted.wire.control import Renewed, RenewRequest
 
-INTERVAL_SECONDS = 15.0
+INTERVAL_SECONDS = 15.0  # between two looks, and `RETRY_SECONDS` between two requests: less for a short life
 RETRY_SECONDS = 60.0
+LEAST_SECONDS = 0.25
+LOOKS_IN_A_LIFE, RETRIES_IN_A_LIFE = 20, 5
 
 
 class Tunnels(Protocol):
@@ -39,7 +41,8 @@ class Renewal:
     """
     Keeps one agent's certificate fresh.
 
-    :param wall: says how old the certificate is.
+    :param wall: this machine's clock, which edges are told.
+    :param edge_time: says how old the certificate is, by the clock of those who judge it.
     """
 
     _log = Logger()
@@ -50,12 +53,14 @@ class Renewal:
         credentials: Credentials,
         tunnels: Tunnels,
         wall: WallClock,
+        edge_time: EdgeTime,
     ) -> None:
         self._credentials = credentials
         self._tunnels = tunnels
         self._wall = wall
-        self._loop = LoopingCall(self.look)
-        self._loop.clock = self._clock = clock
+        self._edge_time = edge_time
+        self._clock = clock
+        self._next_look: IDelayedCall | None = None
         self._ask_after = 0.0
         self._requests = 0
 
@@ -65,17 +70,26 @@ class Renewal:
         return self._requests > 0
 
     def start(self) -> None:
-        """Begin to look every `INTERVAL_SECONDS`."""
-        self._loop.start(INTERVAL_SECONDS, now=False)
+        """Begin to look, the more often the shorter the certificate lives."""
+        self._next_look = self._clock.callLater(self._wait(INTERVAL_SECONDS, LOOKS_IN_A_LIFE), self._look_again)
 
     def stop(self) -> None:
         """Ask for nothing more."""
-        if self._loop.running:
-            self._loop.stop()
+        call, self._next_look = self._next_look, None
+        if call is not None:
+            call.cancel()
+
+    def _look_again(self) -> None:
+        self.start()
+        self.look()
+
+    def _wait(self, most: float, parts: int) -> float:
+        """Return how long to wait: a part of the certificate's life, if that is less."""
+        return max(LEAST_SECONDS, min(most, self._credentials.lifetime_seconds / parts))
 
     def look(self) -> None:
         """Ask for a certificate if one is due, and no answer to an earlier request can still be expected."""
-        if not self._credentials.should_renew(self._wall.now()):
+        if not self._credentials.should_renew(self._edge_time.now()):
             self._ask_after = 0.0  # what was asked for has come; the next time is a new one
         elif self._clock.seconds() >= self._ask_after:
             self._ask()
@@ -85,10 +99,11 @@ class Renewal:
         self._ask_after = 0.0
         self._ask()
 
-    def renewed(self, chain_pem: str) -> Deferred[bool]:
+    def renewed(self, message: Renewed) -> Deferred[bool]:
         """Use the certificate that an edge has issued; returns whether it can be used. To be called if `is_asked`."""
         self._requests -= 1
-        return self._credentials.renew(chain_pem).addCallbacks(self._used, self._not_used)
+        self._edge_time.heard(message.time)
+        return self._credentials.renew(message.chain_pem).addCallbacks(self._used, self._not_used)
 
     def _used(self, _: None) -> bool:
         self._log.info("the certificate was renewed")
@@ -106,6 +121,6 @@ class Renewal:
 
     def _ask(self) -> None:
         if self._tunnels.up_count:
-            self._ask_after = self._clock.seconds() + RETRY_SECONDS
+            self._ask_after = self._clock.seconds() + self._wait(RETRY_SECONDS, RETRIES_IN_A_LIFE)
             self._requests += 1
             self._tunnels.send_one(RenewRequest(csr_pem=self._credentials.request(), time=self._wall.now()))

@@ -17,13 +17,18 @@ from warp_twisted.agent.edge_address import EdgeAddress
 from warp_twisted.agent.endpoints import tcp_endpoint
 from warp_twisted.agent.errors import AgentRefused, NotAdmitted
 from warp_twisted.agent.identity.credentials import Credentials
+from warp_twisted.agent.identity.edge_time import EdgeTime
 from warp_twisted.agent.identity.enrollment import SOFTWARE
 from warp_twisted.agent.links.edge_dialer import CONNECT_SECONDS
 from warp_twisted.agent.links.link import REVOKED
 from warp_twisted.names import one_line
 from warp_twisted.tunnel import enroll
-from warp_twisted.tunnel.errors import EnrollmentFailed
+from warp_twisted.tunnel.errors import EnrollmentFailed, TunnelError
 from warp_twisted.wire.control import MAX_REASON_CHARACTERS, Authority, EnrollRefused, ReturnRequest
+
+
+class _NoNeed(TunnelError):
+    """By the edge's clock the certificate is valid."""
 
 
 class Returning:
@@ -31,24 +36,33 @@ class Returning:
     The way back of one agent.
 
     :param wall: what it shows is told to the edge.
+    :param edge_time: hears what the edge's clock shows.
     :param returned: called after each return, when the new certificate is in use.
     """
 
     _log = Logger()
 
     def __init__(
-        self, reactor: IReactorTime, wall: WallClock, credentials: Credentials, returned: Callable[[], None]
+        self,
+        reactor: IReactorTime,
+        wall: WallClock,
+        credentials: Credentials,
+        edge_time: EdgeTime,
+        returned: Callable[[], None],
     ) -> None:
         self._reactor = reactor
         self._wall = wall
         self._credentials = credentials
+        self._edge_time = edge_time
         self._returned = returned
-        self._attempt: Deferred[None] | None = None
+        self._attempt: Deferred[bool] | None = None
         self._waiting: list[Deferred[None]] = []
 
     def come_back(self, edge: EdgeAddress) -> Deferred[None]:
         """
         Get a new certificate, unless that is under way already; then wait for it.
+
+        An edge by whose clock ours is valid is asked for nothing: this machine's clock is wrong, not the certificate.
 
         :param edge: where to ask.
         :returns: fails with `AgentRefused` if the agent was revoked, with `NotAdmitted` if it may not return as things
@@ -67,21 +81,29 @@ class Returning:
         if self._attempt is not None:
             self._attempt.cancel()
 
-    async def _come_back(self, edge: EdgeAddress) -> None:
-        answer = await enroll(
-            tcp_endpoint(self._reactor, edge.host, edge.port, CONNECT_SECONDS),
-            edge.host,
-            self._request,
-            root_pem=self._credentials.identity.root_pem,
-            reactor=self._reactor,
-        )
+    async def _come_back(self, edge: EdgeAddress) -> bool:
+        """Return whether there is a new certificate; there is none if the one that we have is good."""
+        try:
+            answer = await enroll(
+                tcp_endpoint(self._reactor, edge.host, edge.port, CONNECT_SECONDS),
+                edge.host,
+                self._request,
+                root_pem=self._credentials.identity.root_pem,
+                reactor=self._reactor,
+            )
+        except _NoNeed:
+            return False
         if isinstance(answer, EnrollRefused):
             reason = f"{one_line(answer.reason, MAX_REASON_CHARACTERS)} ({answer.code})"
             raise AgentRefused(reason) if answer.code == REVOKED else NotAdmitted(reason)
         await self._credentials.renew(answer.chain_pem)
         self._log.info("edge {edge} lets this agent return, whose certificate had ended", edge=str(edge))
+        return True
 
     def _request(self, authority: Authority) -> ReturnRequest:
+        self._edge_time.heard(authority.time)
+        if self._credentials.is_valid_at(self._edge_time.now()):
+            raise _NoNeed
         if not authority.nonce:
             raise EnrollmentFailed("the edge is of a release that lets no agent return; upgrade it, or enroll again")
         chain_pem = self._credentials.identity.chain_pem
@@ -92,10 +114,11 @@ class Returning:
             time=self._wall.now(),
         )
 
-    def _succeeded(self, _: None) -> None:
+    def _succeeded(self, has_new: bool) -> None:
         self._attempt = None
         waiting, self._waiting = self._waiting, []
-        self._returned()
+        if has_new:
+            self._returned()
         for deferred in waiting:
             deferred.callback(None)
 

@@ -19,6 +19,7 @@ from warp_twisted.agent.links.edge_dialer import EdgeDialer
 from warp_twisted.agent.links.edges import Edges
 from warp_twisted.agent.links.link import Link
 from warp_twisted.tunnel import TunnelDelegate, TunnelProtocol
+from warp_twisted.tunnel.errors import PeerNotValidNow
 from warp_twisted.wire.control import Accepted, ControlMessage, Hello, Refused
 from warp_twisted.wire.streams import Stream
 
@@ -33,6 +34,9 @@ class LinksAgent(Protocol):
         :raises AgentError: if that is not possible now.
         :raises TunnelError: if the edge was asked for help and did not give it; so for `ConnectError`.
         """
+
+    def edge_not_valid(self, edge: EdgeAddress) -> None:
+        """An edge's certificate is not valid yet, or no longer, by this machine's clock."""
 
     def hello(self, link: Link) -> Hello:
         """Return the message that opens a tunnel now."""
@@ -117,6 +121,11 @@ class LinkSet:
         for link in self._links:
             link.stop()
 
+    def hasten(self) -> None:
+        """Let those that wait try again soon."""
+        for link in self._links:
+            link.hasten()
+
     def send(self, message: ControlMessage) -> None:
         """Tell the edge of every tunnel that is up."""
         for link in self._links:
@@ -135,8 +144,12 @@ class LinkSet:
     async def _dial(self, link: Link, delegate: TunnelDelegate) -> TunnelProtocol:
         in_use = [edge for other in self._links if other is not link and (edge := other.edge_in_use) is not None]
         link.edge = await self._dialer.choose(in_use)
-        await self._dialer.prepare(link.edge, self._agent.before_dial)
-        return await self._dialer.dial(link.edge, delegate)
+        try:
+            await self._dialer.prepare(link.edge, self._agent.before_dial)
+            return await self._dialer.dial(link.edge, delegate)
+        except PeerNotValidNow:
+            self._agent.edge_not_valid(link.edge)
+            raise
 
     def hello(self, link: Link) -> Hello:
         """Introduce the agent as it is now."""

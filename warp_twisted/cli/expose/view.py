@@ -19,6 +19,7 @@ from rich.text import Text
 from warp_base.nonblocking_writer import FINISH_SECONDS, NonblockingWriter, stream_sink
 from warp_twisted.agent.events import (
     CertificateRenewed,
+    ClockSuspected,
     Delayed,
     Dialing,
     Draining,
@@ -177,6 +178,10 @@ def sentence(event: Event) -> list[str]:
             return [f"{event.origin} does not answer: {event.detail}; visitors see 502 until it does"]
         case CertificateRenewed():
             return [f"the certificate was renewed, for {span(event.valid_until - time())}"]
+        case ClockSuspected(suspicion=""):
+            return ["this machine's clock and the edge's agree again"]
+        case ClockSuspected():
+            return [f"{event.suspicion}; set it: nothing is served until both agree"]
         case Reloaded():
             later = f"; needs a restart: {', '.join(event.needs_restart)}" if event.needs_restart else ""
             return [f"settings taken: {event.routes} routes{later}"]
