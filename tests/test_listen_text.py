@@ -69,5 +69,8 @@ class CheckListenersTests(SynchronousTestCase):
     def test_sockets_of_systemd(self) -> None:
         """They are believed where systemd did not start the process, and looked for where it did."""
         self.check(http=["systemd:domain=INET:index=7"])
+        self.check(has_systemd_sockets=True, http=["systemd:name=http"], https=["systemd:name=https"])
         with self.assertRaisesRegex(InvalidSettings, r"listen.http\[0\]: .*no such socket"):
             self.check(has_systemd_sockets=True, http=["systemd:domain=INET:index=7"])
+        with self.assertRaisesRegex(InvalidSettings, r"listen.https\[0\]: .* is listen.http\[0\] already"):
+            self.check(http=["systemd:name=http"], https=["systemd:name=http"])

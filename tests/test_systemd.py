@@ -10,7 +10,7 @@ from twisted.logger import ILogObserver, LogEvent, Logger
 from twisted.trial.unittest import SynchronousTestCase
 
 from warp_base.systemd_socket import SystemdSocket
-from warp_twisted.systemd import MAX_STATUS, Systemd
+from warp_twisted.systemd import MAX_STATUS, Systemd, handed_sockets
 
 
 class SystemdTests(SynchronousTestCase):
@@ -105,3 +105,23 @@ class SystemdTests(SynchronousTestCase):
             systemd.start_watchdog(clock)
             systemd.stop_watchdog()
         self.assertEqual(clock.getDelayedCalls(), [])
+
+
+class HandedSocketsTests(SynchronousTestCase):
+    """What systemd says of the sockets that it hands over."""
+
+    def handed(self, **changes: str) -> object:
+        """Read an environment."""
+        said = {"LISTEN_PID": "7", "LISTEN_FDS": "3", "LISTEN_FDNAMES": "http:http:tunnel", "OTHER": "x"}
+        return handed_sockets({**said, **changes}, 7)
+
+    def test_by_name(self) -> None:
+        """A name stands for as many sockets as its unit has; without IPv6 there is one less, and no other moves."""
+        self.assertEqual(self.handed(), {"http": [3, 4], "tunnel": [5]})
+        self.assertEqual(self.handed(LISTEN_FDS="2", LISTEN_FDNAMES="http:tunnel"), {"http": [3], "tunnel": [4]})
+
+    def test_none(self) -> None:
+        """What was handed to another process, or does not add up, is nothing of ours."""
+        for changes in ({"LISTEN_PID": "8"}, {"LISTEN_FDS": "2"}, {"LISTEN_FDS": "x"}, {"LISTEN_FDNAMES": ""}):
+            self.assertEqual(self.handed(**changes), {}, changes)
+        self.assertEqual(handed_sockets({}, 7), {})

@@ -1,16 +1,18 @@
 """
-Listeners as settings name them: Twisted endpoint strings, made into endpoints or refused with the key's path.
+Listeners as settings name them: Twisted endpoint strings, made into endpoints or refused with the key's path. One kind
+is ours: `systemd:name=NAME` is all sockets that systemd hands over under a name, of whichever address families.
 
 The code that listens and the code that only checks a file both ask here, so that a text that passes the check can be
 listened on as far as its words and this machine's addresses go; whether the port is free is known only by trying.
 """
 
+import os
 import re
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import ip_address
 
-from twisted.internet.endpoints import serverFromString
+from twisted.internet.endpoints import AdoptedStreamServerEndpoint, serverFromString
 from twisted.internet.interfaces import IReactorTime, IStreamServerEndpoint
 
 from warp_base.host_port import MAX_PORT
@@ -19,7 +21,32 @@ from warp_twisted.errors import InvalidSettings
 
 _EXPECTED = "expected an endpoint such as tcp:8080 or tcp:8080:interface=192.0.2.1"
 _PORT = re.compile(r"(?:tcp6?|ssl):(?:port=)?(?P<port>-?\d+)(?=:|$)")
+_NAMED = re.compile(r"systemd:name=(?P<name>[^:=]+)")
 _INTERFACE = re.compile(r":interface=(?P<interface>(?:\\.|[^:\\])+)")
+
+
+def server_endpoints(
+    reactor: IReactorTime, text: str, key: str, handed: Mapping[str, Sequence[int]]
+) -> Sequence[IStreamServerEndpoint]:
+    """
+    Return the endpoints that a text names: one, or several sockets of systemd.
+
+    :param handed: name → descriptors, as systemd handed them over.
+    :raises InvalidSettings: naming the key, if there is none that could be listened on.
+    """
+    named = _NAMED.fullmatch(text)
+    if named is None:
+        return [server_endpoint(reactor, text, key)]
+    endpoints = []
+    for descriptor in handed.get(named["name"], ()):
+        with socket.socket(fileno=os.dup(descriptor)) as copy:
+            endpoints.append(AdoptedStreamServerEndpoint(reactor, descriptor, copy.family))
+    if not endpoints:
+        raise InvalidSettings(
+            f"{key}: systemd handed this process no socket for {text!r}; its socket unit needs "
+            f"FileDescriptorName={named['name']} and Service= of this one, and to be started before"
+        )
+    return endpoints
 
 
 def server_endpoint(reactor: IReactorTime, text: str, key: str) -> IStreamServerEndpoint:
@@ -48,15 +75,15 @@ def check_listeners(
     Look at listeners without opening them.
 
     :param listeners: key → a text, a list of them, or None.
-    :param has_systemd_sockets: whether systemd handed this process any; where not, those that are named are believed.
+    :param has_systemd_sockets: whether systemd handed this process any; where not, those that are numbered are
+        believed; those with a name are looked for by the start alone.
     :raises InvalidSettings: naming the key of the first that is wrong, or that another has taken.
     """
     taken: dict[str, str] = {}
     for key, text in _items(listeners):
-        if text.startswith("systemd:") and not has_systemd_sockets:
-            continue
-        server_endpoint(reactor, text, key)
-        _check_own(text, key)
+        if not (_NAMED.fullmatch(text) or (text.startswith("systemd:") and not has_systemd_sockets)):
+            server_endpoint(reactor, text, key)
+            _check_own(text, key)
         port = _PORT.match(text)
         if port and int(port["port"]) == 0:
             continue  # each gets a free one

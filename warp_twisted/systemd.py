@@ -1,12 +1,13 @@
 """
-Telling systemd how the service is doing (`sd_notify`): ready, reloading, stopping, alive.
+Telling systemd how the service is doing (`sd_notify`): ready, reloading, stopping, alive; and the sockets that it hands
+over (sd_listen_fds(3)).
 
 Without a socket that systemd named nothing is sent, so a service says the same things wherever it runs. The environment
 is read by the taps.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
@@ -14,6 +15,7 @@ from twisted.internet.task import LoopingCall
 from warp_base.systemd_socket import SystemdSocket, watchdog_seconds
 
 MAX_STATUS = 200
+FIRST_DESCRIPTOR = 3  # SD_LISTEN_FDS_START
 STOP_MARGIN_SECONDS = 15.0  # systemd is asked for so much more than a drain may take
 
 
@@ -78,3 +80,21 @@ class Systemd:
 
 def _one_line(text: str) -> str:
     return " ".join(text.split())[:MAX_STATUS]
+
+
+def handed_sockets(environment: Mapping[str, str], pid: int) -> Mapping[str, Sequence[int]]:
+    """
+    Return the sockets that systemd handed to a process, by the name that their unit gives them.
+
+    A unit's sockets have one name (`FileDescriptorName=`), whichever of them there are: without IPv6 in the kernel one
+    is missing, and what is counted by numbers is off by one from there on.
+
+    :param environment: with `LISTEN_PID`, `LISTEN_FDS` and `LISTEN_FDNAMES`, or without, or for another process.
+    :returns: name → descriptors.
+    """
+    found: dict[str, list[int]] = {}
+    names = environment.get("LISTEN_FDNAMES", "").split(":")
+    if environment.get("LISTEN_PID") == str(pid) and environment.get("LISTEN_FDS") == str(len(names)):
+        for number, name in enumerate(names):
+            found.setdefault(name, []).append(FIRST_DESCRIPTOR + number)
+    return found

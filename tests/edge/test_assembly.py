@@ -33,7 +33,7 @@ class AssembleTests(AsyncTestCase):
     def make(self, **sections: Any) -> EdgeParts:
         """Make an edge's parts."""
         settings = convert(edge_files(self.directory, **sections), EdgeSettings, "edge.yaml")
-        parts = assemble(reactor, MACHINE_WALL_CLOCK, settings, _Lifecycle())
+        parts = assemble(reactor, MACHINE_WALL_CLOCK, settings, _Lifecycle(), {})
         self.addCleanup(parts.store.close)
         return parts
 

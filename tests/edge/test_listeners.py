@@ -1,5 +1,8 @@
 """Tests of what an edge listens on, with a reactor in memory."""
 
+import os
+import socket
+
 from twisted.internet.defer import Deferred
 from twisted.internet.error import CannotListenError
 from twisted.internet.protocol import Factory, Protocol
@@ -29,7 +32,7 @@ class ListenersTests(SynchronousTestCase):
     def setUp(self) -> None:
         """Begin with nothing open."""
         self.reactor = MemoryReactorClock()
-        self.listeners = Listeners(as_reactor(self.reactor))
+        self.listeners = Listeners(as_reactor(self.reactor), {})
         self.factory: Factory[Protocol] = Factory.forProtocol(Protocol)
 
     def open(self, name: str, texts: tuple[str, ...] | str | None) -> "Deferred[tuple[int, ...]]":
@@ -63,9 +66,29 @@ class ListenersTests(SynchronousTestCase):
         error = self.failureResultOf(self.open("http", ("tcp:80", "nonsense:x")), InvalidSettings)
         self.assertIn("listen.http[1]: ", str(error.value))
         self.assertEqual(self.listeners.names, {"http"})
-        self.listeners = Listeners(as_reactor(FullReactor()))
+        self.listeners = Listeners(as_reactor(FullReactor()), {})
         error = self.failureResultOf(self.open("metrics", "tcp:80"), InvalidSettings)
         self.assertEqual(str(error.value), "listen.metrics: tcp:80: taken")
+
+    def test_sockets_of_systemd(self) -> None:
+        """All sockets that systemd handed over under a name are opened, each in its own family; none is an error."""
+        adopted: list[tuple[int, int]] = []
+
+        class Adopting(MemoryReactorClock):
+            """A reactor that notes what it adopts."""
+
+            def adoptStreamPort(self, descriptor: int, family: int, factory: object) -> object:
+                """Note one."""
+                adopted.append((descriptor, family))
+                return self.listenTCP(0, factory)
+
+        with socket.socket() as one, socket.socket(socket.AF_INET) as other:
+            descriptors = [os.dup(one.fileno()), os.dup(other.fileno())]
+        self.listeners = Listeners(as_reactor(Adopting()), {"http": descriptors})
+        self.assertEqual(len(self.successResultOf(self.open("http", ("systemd:name=http",)))), 2)
+        self.assertEqual(adopted, [(descriptor, socket.AF_INET) for descriptor in descriptors])
+        error = self.failureResultOf(self.open("https", ("systemd:name=https",)), InvalidSettings)
+        self.assertIn("listen.https[0]: systemd handed this process no socket for", str(error.value))
 
     def test_unix_socket(self) -> None:
         """A unix socket is opened with its mode; one that cannot be had is named, and its factory is stopped again."""
@@ -73,7 +96,7 @@ class ListenersTests(SynchronousTestCase):
         self.assertEqual(
             [(address, mode) for address, _, _, mode, _ in self.reactor.unixServers], [("/run/admin.sock", 0o660)]
         )
-        listeners = Listeners(as_reactor(FullReactor()))
+        listeners = Listeners(as_reactor(FullReactor()), {})
         self.factory.doStart()
         error = self.assertRaises(InvalidSettings, listeners.open_unix, "admin", "/run/x", self.factory, 0o660)
         self.assertEqual((str(error), self.factory.numPorts), ("listen.admin: /run/x: taken", 0))

@@ -38,7 +38,7 @@ class ReadinessTests(SynchronousTestCase):
             entry=SimpleNamespace(is_draining=False, hostname=f"edge1.{ZONE}"),
             nameserver=SimpleNamespace(is_ready=True),
         )
-        self.listeners = Listeners(as_reactor(MemoryReactorClock()))
+        self.listeners = Listeners(as_reactor(MemoryReactorClock()), {})
         self.publication = Publication(ZONE)
         self.publication.apply([Change(key=EDGE.key, before=None, after=EDGE)])
         self.readiness = Readiness(

@@ -22,7 +22,7 @@ class Rendering:
     """
     What one play came to.
 
-    :ivar files: by host and name; an agent's configuration is `INSTANCE.yaml`.
+    :ivar files: by host and name; an agent's configuration is `INSTANCE.yaml`, a socket's unit `warp-edge-NAME.socket`.
     :ivar refusals: by host, what its roles said against its variables.
     """
 
@@ -43,7 +43,10 @@ def render(directory: Path, inventory: Path) -> Rendering:
         elif result.task.startswith("Render"):
             for turn in result.turns():
                 item = turn["item"]
-                name = f"{item['name']}.yaml" if isinstance(item, dict) else item[1]
+                if isinstance(item, dict):
+                    name = f"warp-edge-{item['name']}.socket" if "port" in item else f"{item['name']}.yaml"
+                else:
+                    name = item[1]
                 files.setdefault(result.host, {})[name] = turn["msg"]
     return Rendering(files=files, refusals=refusals, output=run.output)
 

@@ -176,13 +176,6 @@ class AgentTests(SynchronousTestCase):
 class EdgeTests(SynchronousTestCase):
     """roles/warp_edge/filter_plugins/warp_edge.py."""
 
-    def test_sockets(self) -> None:
-        """A port is the socket of its place, for IPv4 and IPv6; one that is switched off has none."""
-        self.assertEqual(
-            _EDGE["warp_sockets"]([80, 7844], 7844), ["systemd:domain=INET:index=2", "systemd:domain=INET6:index=3"]
-        )
-        self.assertEqual(_EDGE["warp_sockets"]([80, 7844], 0), [])
-
     def test_notify(self) -> None:
         """Each address of each secondary is told, with the key."""
         peers = [{"name": "ns1", "addresses": ["192.0.2.2", "2001:db8::2"]}, {"name": "ns2", "addresses": []}]

@@ -20,7 +20,6 @@ _MORE_EDGES = """
         edge2: {ansible_host: "2001:db8::2", warp_edge_http_port: 0, warp_edge_https_port: "8443"}
 """
 _PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
-_SOCKET = re.compile(r"systemd:domain=(INET6?):index=(\d+)")
 
 
 @functools.cache
@@ -83,19 +82,25 @@ class ExampleTests(ExampleTestCase):
             reader(str(self.write("warp1", name, one_host=True)))
 
     def test_sockets(self) -> None:
-        """Each listener of edge.yaml is the socket of its port in systemd's unit, whichever ports there are."""
+        """Each listener of edge.yaml is the name of a socket unit with its port, whichever ports there are."""
         for host, ports in (
             ("edge1", {"http": 80, "https": 443, "tunnel": 7844}),
             ("edge2", {"https": 8443, "tunnel": 7844}),
         ):
             files = rendered(one_host=False).files[host]
-            held = re.findall(r"^ListenStream=(.*)$", files["warp-edge.socket"], re.MULTILINE)
+            held = {name: text.splitlines() for name, text in files.items() if name.endswith(".socket")}
+            self.assertEqual(set(held), {f"warp-edge-{what}.socket" for what in ports})
             listen = yaml.safe_load(files["edge.yaml"])["listen"]
-            asked = {what: _SOCKET.findall(" ".join(listen[what])) for what in ("http", "https", "tunnel")}
-            found = {what: [(domain, held[int(index)]) for domain, index in asked[what]] for what in asked}
-            wanted = {what: [("INET", f"0.0.0.0:{port}"), ("INET6", f"[::]:{port}")] for what, port in ports.items()}
-            self.assertEqual(found, {"http": [], **wanted})
-            self.assertEqual(len(held), 2 * len(ports))
+            for what in ("http", "https", "tunnel"):
+                self.assertEqual(listen[what], [f"systemd:name={what}"] if what in ports else [], (host, what))
+            for what, port in ports.items():
+                unit = held[f"warp-edge-{what}.socket"]
+                found = [line.partition("=")[2] for line in unit if line.startswith("ListenStream=")]
+                self.assertEqual(found, [f"0.0.0.0:{port}", f"[::]:{port}"])
+                self.assertIn(f"FileDescriptorName={what}", unit)
+            needed = re.search(r"^Requires=(.*)$", files["warp-edge.service"], re.MULTILINE)
+            assert needed is not None
+            self.assertEqual(set(needed[1].split()), set(held))
 
 
 class UnitTests(ExampleTestCase):
@@ -126,9 +131,10 @@ class UnitTests(ExampleTestCase):
 
     def test_own_units(self) -> None:
         """systemd takes each unit, and its exposure is 2.0 at most, as `systemd-analyze security` counts."""
-        self.write("edge1", "warp-edge.socket")
+        sockets = [self.write("edge1", f"warp-edge-{what}.socket") for what in ("http", "https", "tunnel")]
         self.check_unit(self.write("edge1", "warp-edge.service"))
-        self.check_unit(self.directory / "warp-edge.socket")
+        for socket in sockets:
+            self.check_unit(socket)
         self.check_unit(self.write("edge1", "warp-dns.service"))
         self.check_unit(self.write("edge1", "warp-firewall.service"))
         self.check_unit(self.write("origin1", "warp-agent@.service").rename(self.directory / "warp-agent@main.service"))
@@ -136,7 +142,7 @@ class UnitTests(ExampleTestCase):
     def test_no_unit_gives_up(self) -> None:
         """systemd tries for ever: no unit that runs or listens has a limit of starts, and each program is restarted."""
         for host, name in (
-            *(("edge1", name) for name in ("warp-edge.service", "warp-edge.socket", "warp-dns.service")),
+            *(("edge1", name) for name in ("warp-edge.service", "warp-edge-http.socket", "warp-dns.service")),
             ("origin1", "warp-agent@.service"),
             ("ns1", "hardening.conf"),
         ):

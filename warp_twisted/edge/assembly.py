@@ -5,6 +5,7 @@ Nothing is started here. Made first is what may be refused; the store is made la
 nothing after it may raise.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -85,11 +86,18 @@ class EdgeParts:
     long_work: Slices
 
 
-def assemble(reactor: Reactor, wall: WallClock, initial: EdgeSettings, lifecycle: Lifecycle) -> EdgeParts:
+def assemble(
+    reactor: Reactor,
+    wall: WallClock,
+    initial: EdgeSettings,
+    lifecycle: Lifecycle,
+    handed: Mapping[str, Sequence[int]],
+) -> EdgeParts:
     """
     Make the parts of an edge.
 
     :param lifecycle: what operators may have done to the edge as a whole.
+    :param handed: sockets that systemd handed to the process: name → descriptors.
     :raises WarpError: naming what of the settings cannot be used; nothing is left open then.
     """
     settings = CurrentSettings(initial)
@@ -108,7 +116,7 @@ def assemble(reactor: Reactor, wall: WallClock, initial: EdgeSettings, lifecycle
         state / "served.json", mirror, initial.edge.name, reactor, partial(deferToThreadPool, reactor, threads)
     )
     claims = Claims(store, reactor, initial.timeouts.lease)
-    listeners = Listeners(reactor)
+    listeners = Listeners(reactor, handed)
     entry = RegistryEntry(reactor, wall, settings, mirror, claims, serving, lambda: listeners.ports)
     serving.routes.is_reserved = entry.has_owner
     enrollment = Enrollment(store, mirror, authority, wall, settings, entry.is_reserved)

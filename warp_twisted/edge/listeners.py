@@ -5,7 +5,7 @@ It knows no protocol: `edge.node` hands it a factory for each. The DNS server op
 """
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -18,7 +18,7 @@ from twisted.logger import Logger
 from warp_base.accepting import Option, accept_cheaply
 from warp_base.reactor import Reactor
 from warp_twisted.errors import InvalidSettings
-from warp_twisted.listen_text import server_endpoint
+from warp_twisted.listen_text import server_endpoints
 
 BACKLOG = 1024  # connections that wait to be accepted; Twisted's 50 are full after 2 ms of 25,000 connections a second
 
@@ -40,13 +40,15 @@ class Listeners:
     """
     The open listeners of one edge.
 
+    :param handed: sockets that systemd handed to the process: name → descriptors.
     :ivar ports: where they listen; updated when one is opened.
     """
 
     _log = Logger()
 
-    def __init__(self, reactor: Reactor) -> None:
+    def __init__(self, reactor: Reactor, handed: Mapping[str, Sequence[int]]) -> None:
         self._reactor = reactor
+        self._handed = handed
         self._open: dict[Name, list[IListeningPort]] = {}
         self.ports = BoundPorts()
 
@@ -76,15 +78,16 @@ class Listeners:
             return ()
         for index, text in enumerate((texts,) if isinstance(texts, str) else texts or ()):
             key = f"listen.{name}" if isinstance(texts, str) else f"listen.{name}[{index}]"
-            try:
-                port = await server_endpoint(self._reactor, text, key).listen(factory)
-            except (ValueError, CannotListenError) as error:
-                raise InvalidSettings(f"{key}: {text}: {getattr(error, 'socketError', error)}") from error
-            _lengthen_queue(port)
-            accept_cheaply(port, options)
-            self._open.setdefault(name, []).append(port)
-            numbers.append(int(getattr(port.getHost(), "port", 0)))
-            self._log.info("{key} is open: {text}, port {port}", key=key, text=text, port=numbers[-1])
+            for endpoint in server_endpoints(self._reactor, text, key, self._handed):
+                try:
+                    port = await endpoint.listen(factory)
+                except (ValueError, CannotListenError) as error:
+                    raise InvalidSettings(f"{key}: {text}: {getattr(error, 'socketError', error)}") from error
+                _lengthen_queue(port)
+                accept_cheaply(port, options)
+                self._open.setdefault(name, []).append(port)
+                numbers.append(int(getattr(port.getHost(), "port", 0)))
+                self._log.info("{key} is open: {text}, port {port}", key=key, text=text, port=numbers[-1])
         return tuple(numbers)
 
     def open_unix(self, name: Name, path: str, factory: "Factory[Any]", mode: int) -> None:

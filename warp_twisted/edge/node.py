@@ -11,8 +11,9 @@ the same.
     await node.stopService()
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred
@@ -51,6 +52,7 @@ class EdgeNode(Service):
     One edge.
 
     :param reactor: to listen with, and the clock of all durations.
+    :param handed: sockets that systemd handed to the process: name → descriptors.
     :param read_settings: reads the configuration again for a reload; without it there is no reload.
     :param wall: the time of day, for certificates, tokens and the registry.
     :raises WarpError: for what is wrong with keys, certificates and state.
@@ -67,6 +69,7 @@ class EdgeNode(Service):
         *,
         read_settings: Callable[[], EdgeSettings] | None = None,
         wall: WallClock = MACHINE_WALL_CLOCK,
+        handed: Mapping[str, Sequence[int]] = MappingProxyType({}),
     ) -> None:
         self._read_settings = read_settings
         self._reloaded: list[Callable[[EdgeSettings], None]] = []
@@ -74,7 +77,7 @@ class EdgeNode(Service):
         self._start_error: Exception | None = None
         self._drained: Deferred[None] | None = None
         self.started: Deferred[None] = Deferred()
-        self.parts: EdgeParts = assemble(reactor, wall, settings, self)
+        self.parts: EdgeParts = assemble(reactor, wall, settings, self, handed)
 
     @property
     def settings(self) -> EdgeSettings:

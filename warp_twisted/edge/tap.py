@@ -21,7 +21,7 @@ from warp_twisted.errors import InvalidSettings, WarpError
 from warp_twisted.log_output import LogOutput
 from warp_twisted.process import prepare
 from warp_twisted.service_options import ServiceOptions, exit_at_end, give_up, open_log
-from warp_twisted.systemd import STOP_MARGIN_SECONDS, Systemd
+from warp_twisted.systemd import STOP_MARGIN_SECONDS, Systemd, handed_sockets
 
 # Of the middle generation, 10,000 new objects each. Tunnels, visitors and their requests leave no reference cycles, as
 # tests hold, so this is for what nobody knows of: a full collection takes 0.4 s beside 16,000 tunnels.
@@ -169,7 +169,8 @@ def makeService(options: Options) -> Program:
     settings = options.settings
 
     def build() -> EdgeNode:
-        node = EdgeNode(reactor, settings, read_settings=lambda: read_edge_settings(path))
+        handed = handed_sockets(os.environ, os.getpid())
+        node = EdgeNode(reactor, settings, read_settings=lambda: read_edge_settings(path), handed=handed)
         node.parts.metrics.register(TurnCollector("warp_edge", times))
         node.parts.metrics.register(DroppedLinesCollector("warp_edge"))
         return node
