@@ -62,6 +62,16 @@ class _Visitor(Protocol):
         self.done.callback(self.received)
 
 
+async def ask(port: int) -> Answer:
+    """Be a visitor of an edge who asks once."""
+    began = time.monotonic()
+    request = f"GET / HTTP/1.1\r\nHost: {HOSTNAME}\r\nConnection: close\r\n\r\n"
+    visitor = await connectProtocol(TCP4ClientEndpoint(reactor, HOST, port), _Visitor(request.encode()))
+    answer = await visitor.done
+    head, _, body = answer.partition(b"\r\n\r\n")
+    return Answer(int(head[9:12]), body.decode(errors="replace"), time.monotonic() - began)
+
+
 class Machine:
     """
     A machine with an agent: its state directory, and the program while it runs.
@@ -151,13 +161,6 @@ class BesideTestCase(AsyncTestCase):
             self.start(machine)
         await until(lambda: len(self.tunnels) == before + 2 * len(machines), 60)
 
-    async def ask(self, method: str = "GET") -> Answer:
+    async def ask(self) -> Answer:
         """Be a visitor who asks once."""
-        began = time.monotonic()
-        request = f"{method} / HTTP/1.1\r\nHost: {HOSTNAME}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
-        visitor = await connectProtocol(
-            TCP4ClientEndpoint(reactor, HOST, self.node.ports.http[0]), _Visitor(request.encode())
-        )
-        answer = await visitor.done
-        head, _, body = answer.partition(b"\r\n\r\n")
-        return Answer(int(head[9:12]), body.decode(errors="replace"), time.monotonic() - began)
+        return await ask(self.node.ports.http[0])
