@@ -33,7 +33,7 @@ from warp_dns.serve.serials import SerialFile
 from warp_dns.serve.server import DnsServer, ServedZone
 from warp_dns.settings import ZoneSettings
 
-TCP_SHARE = 0.5  # of the process's time, for queries over TCP: the rest is for UDP
+UDP_SHARE, TCP_SHARE = 1.0, 0.5  # of the process's time: nothing is served beside, and UDP is what resolvers use
 
 
 class DnsService(Service):
@@ -81,7 +81,9 @@ class DnsService(Service):
         self._log_observer = log_observer
         self._reloading: Deferred[None] | None = None
         self._reload_again = False
-        self.server = DnsServer(reactor, self._all_served(file), file.server, workers=file.workers, tcp_share=TCP_SHARE)
+        self.server = DnsServer(
+            reactor, self._all_served(file), file.server, workers=file.workers, udp_share=UDP_SHARE, tcp_share=TCP_SHARE
+        )
         for zone in file.zones:
             if zone.follow:
                 self.server.suspend(zone.name)

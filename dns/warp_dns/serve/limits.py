@@ -14,13 +14,16 @@ limit a stranger a little early but never lets a flood through. Pure: `tick` is 
 
 import socket
 from collections.abc import Iterable
+from typing import Any
 
 from warp_dns.addresses import is_within, parse_networks
 from warp_dns.errors import InvalidSettings
 
 MAX_KEYS = 65536  # of each table
+_MAX_HOSTS = 65536  # whose network is remembered
 _SHARED_COUNTS = 1024
 _MAX_EXEMPT_HOSTS = 4096
+_UNLIMITED = 1 << 62
 _MAX_CARRIED = 8  # times the rate: a network that stops flooding is free again within four windows
 
 
@@ -49,11 +52,13 @@ class _Window:
         self.over.add(key)
         return True
 
-    def tick(self) -> None:
-        """A second has passed."""
+    def tick(self) -> dict[Any, Any]:
+        """A second has passed; returns a table that is not needed any more."""
         most = self.rate * _MAX_CARRIED
-        self.counts = {key: min(self.counts[key], most) // 2 for key in self.over}
+        before = self.counts
+        self.counts = {key: min(before[key], most) // 2 for key in self.over}
         self.over = {key for key, count in self.counts.items() if count >= self.rate}
+        return before
 
 
 class ResponseRateLimit:
@@ -91,25 +96,44 @@ class ResponseRateLimit:
         self._exempt = parse_networks(exempt, "rate_limit.exempt")
         self._exempt_hosts: dict[str, bool] = {}
         self._by_kind = _Window(rate, max_keys)
-        self._by_network = _Window(all_rate, max_keys) if all_rate else None
+        self._by_network = _Window(all_rate or _UNLIMITED, max_keys)
+        self._networks: dict[str, bytes] = {}
         self._limited = 0
 
-    def network_of(self, host: str) -> bytes:
-        """Return the network that a peer's address, as its socket tells it, is counted in."""
-        if ":" in host:
-            return socket.inet_pton(socket.AF_INET6, host.partition("%")[0])[: self._ipv6_bytes]
-        return socket.inet_aton(host)[: self._ipv4_bytes]
-
-    def is_over(self, network: bytes, counted_as: bytes) -> bool:
+    def is_over(self, host: str, counted_as: bytes) -> bool:
         """
-        Count one reply to a network, and say whether that is one too many.
+        Count one reply to a peer's network, and say whether that is one too many.
 
+        Two counts for each query that the server answers: what is known already is counted here, without further calls.
+
+        :param host: the peer's address as its socket tells it.
         :param counted_as: the reply's kind and name (`Compiled.counted_as`).
         """
-        by_network = self._by_network
-        if by_network is not None and by_network.count(network):
-            return True
-        return self._by_kind.count(network + counted_as)
+        network = self._networks.get(host) or self._network_of(host)
+        window = self._by_network
+        count = window.counts.get(network)
+        if count is None or count >= window.rate:
+            if window.count(network):
+                return True
+        else:
+            window.counts[network] = count + 1
+        key = network + counted_as
+        window = self._by_kind
+        count = window.counts.get(key)
+        if count is None or count >= window.rate:
+            return window.count(key)
+        window.counts[key] = count + 1
+        return False
+
+    def _network_of(self, host: str) -> bytes:
+        """Return the network that an address is counted in, and remember it."""
+        if ":" in host:
+            network = socket.inet_pton(socket.AF_INET6, host.partition("%")[0])[: self._ipv6_bytes]
+        else:
+            network = socket.inet_aton(host)[: self._ipv4_bytes]
+        if len(self._networks) < _MAX_HOSTS:
+            self._networks[host] = network
+        return network
 
     def is_exempt(self, host: str) -> bool:
         """Whether a peer is never limited; asked only about one that is over."""
@@ -128,11 +152,17 @@ class ResponseRateLimit:
         self._limited = (self._limited + 1) % self._slip
         return not self._limited
 
-    def tick(self) -> None:
-        """A second has passed."""
-        self._by_kind.tick()
-        if self._by_network is not None:
-            self._by_network.tick()
+    def tick(self) -> list[dict[Any, Any]]:
+        """
+        A second has passed.
+
+        :returns: tables that are not needed any more; the caller empties them in slices, as a flood has filled them.
+        """
+        unused = [self._by_kind.tick(), self._by_network.tick()]
+        if len(self._networks) >= _MAX_HOSTS:
+            unused.append(self._networks)
+            self._networks = {}
+        return unused
 
 
 def pack(host: str) -> bytes:

@@ -155,6 +155,12 @@ class Responder:
         """Answer a message that came over TCP; a transfer is the caller's to send and sign."""
         return self._respond(data, _Asking(host, is_stream=True))
 
+    def tick(self) -> None:
+        """A second has passed, by which rates are counted."""
+        if self.limit is not None:
+            for table in self.limit.tick():
+                self._discard(table)
+
     def limited(self, data: bytes) -> bytes | None:
         """Return what is sent for a query that is over the rate: nothing, or now and then the TC bit."""
         limit = self.limit
@@ -320,7 +326,7 @@ class Responder:
         limit = self.limit
         if limit is None or asking.is_stream or asking.is_proven:
             return False
-        return limit.is_over(limit.network_of(asking.host), counted_as) and not limit.is_exempt(asking.host)
+        return limit.is_over(asking.host, counted_as) and not limit.is_exempt(asking.host)
 
     def _check_cookie(self, cookie: bytes, asking: _Asking, jar: CookieJar) -> None:
         now = int(self._wall.now())

@@ -39,7 +39,7 @@ from warp_dns.zone.cache import MANY_NAMES
 from warp_dns.zone.data import Change
 from warp_dns.zone.source import RecordSource
 
-TCP_SHARE = 0.25  # where visitors are served beside
+UDP_SHARE, TCP_SHARE = 0.5, 0.25  # where visitors are served beside
 FILE_SECONDS = 2.0  # how often master files are looked at
 _EPHEMERAL_TRIES = 16
 
@@ -81,6 +81,7 @@ class DnsServer:
         *,
         workers: int = 1,
         wall: WallClock = MACHINE_WALL_CLOCK,
+        udp_share: float = UDP_SHARE,
         tcp_share: float = TCP_SHARE,
     ) -> None:
         """
@@ -88,7 +89,8 @@ class DnsServer:
 
         :param workers: how many processes answer UDP, this one among them.
         :param wall: for signatures, cookies and the first serial.
-        :param tcp_share: how much of the reactor's time queries over TCP may take, all clients together.
+        :param udp_share: how much of the reactor's time queries over UDP may take, at each address.
+        :param tcp_share: and those over TCP, all clients together.
         :raises InvalidZone: if a zone is not valid, or two have one name.
         :raises InvalidSettings: if anything else is not.
         """
@@ -96,6 +98,7 @@ class DnsServer:
         self._wall = wall
         self._settings = settings or ServerSettings()
         self._worker_count = workers
+        self._udp_share = udp_share
         self.counters = Counters()
         self.collector = DnsCollector(self.counters)
         self.is_ready = False
@@ -175,7 +178,7 @@ class DnsServer:
             worker.start()
         self._repeat(FILE_SECONDS, self._look_at_files)
         if self._responder.limit is not None:
-            self._repeat(1.0, self._responder.limit.tick)
+            self._repeat(1.0, self._responder.tick)
         self.is_ready = True
 
     def stop(self) -> Deferred[None]:
@@ -330,7 +333,9 @@ class DnsServer:
             break
         self._tcp_ports.append(listening)
         self._tcp.share_time(self._tcp_ports)
-        self._udp_ports.append(udp_port(self._reactor, udp, self._responder, self.counters, self._query_log))
+        self._udp_ports.append(
+            udp_port(self._reactor, udp, self._responder, self.counters, self._query_log, self._udp_share)
+        )
         for _ in range(self._worker_count - 1):
             lent = bind_udp(host, bound, share=True)
             self._workers.append(WorkerProcess(self._reactor, self._slices, lent, self.counters, self._first_orders))

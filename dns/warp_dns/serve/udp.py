@@ -12,7 +12,7 @@ from functools import partial
 from time import perf_counter
 from typing import Any
 
-from twisted.internet.interfaces import IReadDescriptor
+from twisted.internet.interfaces import IDelayedCall, IReadDescriptor
 from twisted.logger import Logger
 from zope.interface import implementer
 
@@ -23,7 +23,8 @@ from warp_dns.serve.querylog import QueryLog
 from warp_dns.serve.responder import Responder
 
 BATCH = 128  # datagrams a turn: at 5 µs each the reactor's other work waits well under a millisecond
-BATCH_SECONDS = 0.002  # a turn, when answers have to be made: random names cost 30 µs each, signatures 150
+BATCH_SECONDS = 0.001  # a turn, when answers have to be made: random names cost 30 µs each, signatures 150
+BURST_SECONDS = 0.002  # that may be owed to others before the socket rests
 RECEIVE_BYTES = 4096  # no query is larger; what is cut off is malformed then
 BUFFER_BYTES = 4 << 20  # of the socket: at 200,000 queries a second some 50 ms of them
 
@@ -37,13 +38,28 @@ Received = tuple[Any, ...]  # what the system returned: the datagram first, the 
 
 @implementer(IReadDescriptor)
 class UdpPort:
-    """A socket bound to one address, which answers."""
+    """
+    A socket bound to one address, which answers.
+
+    :param share: how much of the reactor's time it may take over time, more than 0 and up to 1. Beyond that it rests,
+        and queries wait in the system's buffer.
+    """
 
     _log = Logger()
 
     def __init__(
-        self, reactor: Reactor, sock: socket.socket, responder: Responder, counters: Counters, query_log: QueryLog
+        self,
+        reactor: Reactor,
+        sock: socket.socket,
+        responder: Responder,
+        counters: Counters,
+        query_log: QueryLog,
+        share: float = 1.0,
     ) -> None:
+        self._others = 1 / share - 1  # seconds of others for each of ours
+        self._owed = 0.0  # seconds to others
+        self._owed_at = 0.0
+        self._resting: IDelayedCall | None = None
         self._reactor = reactor
         self._socket = sock
         self._responder = responder
@@ -58,6 +74,9 @@ class UdpPort:
 
     def stop(self) -> None:
         """Stop answering and close the socket."""
+        if self._resting is not None:
+            self._resting.cancel()
+            self._resting = None
         self._reactor.removeReader(self)
         self._socket.close()
 
@@ -74,18 +93,29 @@ class UdpPort:
 
     def doRead(self) -> None:
         """Answer what has arrived; whatever goes wrong, the socket stays open."""
+        began = perf_counter()
         try:
-            self._drain()
+            self._drain(began + BATCH_SECONDS)
         except Exception:
             self._log.failure("reading queries failed")
+        if self._others:
+            now = perf_counter()
+            self._owed = max(0.0, self._owed - (began - self._owed_at)) + (now - began) * self._others
+            self._owed_at = now
+            if self._owed > BURST_SECONDS:
+                self._reactor.removeReader(self)
+                self._resting = self._reactor.callLater(self._owed, self._go_on)
 
-    def _drain(self) -> None:
-        """Answer up to `BATCH` datagrams, and no longer than `BATCH_SECONDS`."""
+    def _go_on(self) -> None:
+        self._resting = None
+        self._reactor.addReader(self)
+
+    def _drain(self, ends_at: float) -> None:
+        """Answer up to `BATCH` datagrams, and begin no costly answer after an instant of `perf_counter`."""
         receive, send_to, send = self._receive, self._socket.sendto, self._send
         replies, limit = self._responder.replies.by_query, self._responder.limit
-        hits = queries = 0
+        others = queries = 0  # other replies than whole ones that were kept
         is_late = False
-        ends_at = perf_counter() + BATCH_SECONDS
         for queries in range(1, BATCH + 1):  # counts what was received
             try:
                 received = receive()
@@ -96,16 +126,13 @@ class UdpPort:
             kept = replies.get(data[2:])
             reply: bytes | None
             if kept is None or kept.whole is None or not kept.validity.holds:
+                others += 1
                 reply = self._respond(data, host)
                 is_late = perf_counter() > ends_at
-            elif (
-                limit is not None
-                and limit.is_over(limit.network_of(host), kept.counted_as)
-                and not limit.is_exempt(host)
-            ):
+            elif limit is not None and limit.is_over(host, kept.counted_as) and not limit.is_exempt(host):
+                others += 1
                 reply = self._responder.limited(data)
             else:
-                hits += 1
                 kept.count[0] += 1
                 reply = data[:2] + kept.whole
             if reply is not None:
@@ -118,7 +145,7 @@ class UdpPort:
                     self._counters.send_failures[0] += 1
             if is_late:
                 break
-        self._counters.hits[0] += hits
+        self._counters.hits[0] += queries - others
         if queries and self._query_log.is_due(queries):
             self._query_log.write("udp", host, data, reply)
 
@@ -140,9 +167,15 @@ class WildcardUdpPort(UdpPort):
     """
 
     def __init__(
-        self, reactor: Reactor, sock: socket.socket, responder: Responder, counters: Counters, query_log: QueryLog
+        self,
+        reactor: Reactor,
+        sock: socket.socket,
+        responder: Responder,
+        counters: Counters,
+        query_log: QueryLog,
+        share: float = 1.0,
     ) -> None:
-        super().__init__(reactor, sock, responder, counters, query_log)
+        super().__init__(reactor, sock, responder, counters, query_log, share)
         if sock.family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
         else:
@@ -166,12 +199,17 @@ def _asked_address(ancillary: list[tuple[int, int, bytes]]) -> list[tuple[int, i
 
 
 def udp_port(
-    reactor: Reactor, sock: socket.socket, responder: Responder, counters: Counters, query_log: QueryLog
+    reactor: Reactor,
+    sock: socket.socket,
+    responder: Responder,
+    counters: Counters,
+    query_log: QueryLog,
+    share: float = 1.0,
 ) -> UdpPort:
     """Return what answers on a bound socket."""
     is_wildcard = sock.getsockname()[0] in ("0.0.0.0", "::")  # noqa: S104  # the operator's choice
     kind = WildcardUdpPort if is_wildcard else UdpPort
-    return kind(reactor, sock, responder, counters, query_log)
+    return kind(reactor, sock, responder, counters, query_log, share)
 
 
 def bind_udp(host: str, port: int, *, share: bool = False) -> socket.socket:

@@ -147,7 +147,7 @@ class Worker:
         )
         self._responder = responder
         if responder.limit is not None:
-            self._repeat(1.0, responder.limit.tick)
+            self._repeat(1.0, responder.tick)
         self._repeat(REPORT_SECONDS, self.report)
         log = QueryLog(order.settings.query_log.one_in)
         udp_port(self._reactor, self._socket, responder, self._counters, log).start()

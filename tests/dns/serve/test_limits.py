@@ -3,6 +3,7 @@
 from twisted.trial.unittest import SynchronousTestCase
 
 from warp_dns.errors import InvalidSettings
+from warp_dns.serve import limits
 from warp_dns.serve.limits import ResponseRateLimit, pack
 from warp_dns.settings import RateLimitSettings
 
@@ -12,7 +13,7 @@ class ResponseRateLimitTests(SynchronousTestCase):
 
     def flood(self, limit: ResponseRateLimit, host: str, queries: int, counted_as: bytes = b"a") -> int:
         """Ask so often, and return how often that was over the rate."""
-        return sum(limit.is_over(limit.network_of(host), counted_as) for _ in range(queries))
+        return sum(limit.is_over(host, counted_as) for _ in range(queries))
 
     def test_the_rate_holds_for_a_network(self) -> None:
         """Addresses of one network share the rate, others have their own, IPv6 likewise."""
@@ -45,9 +46,8 @@ class ResponseRateLimitTests(SynchronousTestCase):
         """2,000 queries a second for 200 names from one address, six seconds long: none is over the default rates."""
         settings = RateLimitSettings()
         limit = ResponseRateLimit(rate=settings.responses_per_second, all_rate=settings.all_per_second)
-        network = limit.network_of("192.0.2.1")
         for _ in range(6):
-            self.assertFalse(any(limit.is_over(network, b"a%d" % (number % 200)) for number in range(2000)))
+            self.assertFalse(any(limit.is_over("192.0.2.1", b"a%d" % (number % 200)) for number in range(2000)))
             limit.tick()
 
     def test_a_flood_is_not_let_go_by_the_clock(self) -> None:
@@ -83,9 +83,7 @@ class ResponseRateLimitTests(SynchronousTestCase):
     def test_a_full_table_shares_counts(self) -> None:
         """Beyond its size the table grows by the shared counts only, and a flood from ever new networks is limited."""
         limit = ResponseRateLimit(rate=10, max_keys=100)
-        over = sum(
-            limit.is_over(limit.network_of(f"10.{number >> 8 & 255}.{number & 255}.1"), b"a") for number in range(60000)
-        )
+        over = sum(limit.is_over(f"10.{number >> 8 & 255}.{number & 255}.1", b"a") for number in range(60000))
         self.assertGreater(over, 40000)
         self.assertLessEqual(len(limit._by_kind.counts), 100 + 1024)
 
@@ -95,6 +93,16 @@ class ResponseRateLimitTests(SynchronousTestCase):
         for number in range(5000):
             limit.is_exempt(f"10.0.{number >> 8}.{number & 255}")
         self.assertLessEqual(len(limit._exempt_hosts), 4096)
+
+    def test_networks_of_hosts_are_remembered(self) -> None:
+        """Up to a number, beyond which they are forgotten with the second; what is is no longer needed comes back."""
+        self.patch(limits, "_MAX_HOSTS", 100)
+        limit = ResponseRateLimit(rate=10)
+        for number in range(200):
+            self.assertFalse(limit.is_over(f"10.0.{number}.1", b"a"))
+        self.assertEqual(len(limit._networks), 100)
+        self.assertEqual([len(table) for table in limit.tick()], [200, 200, 100])
+        self.assertEqual([len(table) for table in limit.tick()], [0, 0])
 
     def test_bad_settings_are_refused(self) -> None:
         """Prefixes are whole octets, and networks are networks."""

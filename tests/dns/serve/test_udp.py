@@ -31,6 +31,10 @@ class _Socket:
             raise BlockingIOError
         return self.waiting.popleft()[:size], PEER
 
+    def close(self) -> None:
+        """Nothing comes any more."""
+        self.waiting.clear()
+
     def sendto(self, data: bytes, peer: tuple[str, int]) -> int:
         """Keep a reply."""
         assert peer == PEER
@@ -46,11 +50,52 @@ class UdpPortTests(SynchronousTestCase):
         self.socket = _Socket()
         self.counters = Counters()
         self.responder = responder_for(ZONE, limit=ResponseRateLimit(rate=1000, slip=0))
-        reactor = as_reactor(MemoryReactorClock())
-        self.port = UdpPort(reactor, cast(Any, self.socket), self.responder, self.counters, QueryLog(0))
+        self.reactor = MemoryReactorClock()
+        self.port = self.make()
+
+    def make(self, share: float = 1.0) -> UdpPort:
+        """Return a port that may take a share of the time."""
+        sock = cast(Any, self.socket)
+        return UdpPort(as_reactor(self.reactor), sock, self.responder, self.counters, QueryLog(0), share)
+
+    def test_a_share_of_the_time(self) -> None:
+        """Where others are served beside, the socket rests when it has had its share."""
+        now = 0.0
+        self.patch(udp, "perf_counter", lambda: now)
+        respond = self.responder.respond
+
+        def costly(data: bytes, host: str) -> bytes | None:
+            nonlocal now
+            now += 0.0001
+            return respond(data, host)
+
+        self.patch(self.responder, "respond", costly)
+        port = self.make(0.25)
+        port.start()
+        spent = 0.0
+        while now < 1.0:
+            self.socket.waiting.extend(question(f"n{number}.example.org", "A") for number in range(20))
+            if port in self.reactor.getReaders():
+                before = now
+                port.doRead()
+                spent += now - before
+            now += 0.001
+            self.reactor.advance(0.001)
+        self.assertApproximates(spent / now, 0.25, 0.05)
+        port.stop()
+        self.assertEqual((self.reactor.getDelayedCalls(), self.reactor.getReaders()), ([], []))
+
+    def test_without_others_it_never_rests(self) -> None:
+        """A share of all is no limit."""
+        self.port.start()
+        for _ in range(50):
+            self.socket.waiting.extend([question("n.example.org", "A")] * BATCH)
+            self.port.doRead()
+        self.assertEqual(self.reactor.getReaders(), [self.port])
 
     def test_a_turn_takes_a_batch(self) -> None:
         """More datagrams than a batch wait for the next turn."""
+        self.patch(udp, "perf_counter", lambda: 0.0)
         self.socket.waiting.extend([question("app.example.org", "A")] * (BATCH + 10))
         self.port.doRead()
         self.assertEqual((len(self.socket.sent), len(self.socket.waiting)), (BATCH, 10))

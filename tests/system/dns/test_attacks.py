@@ -1,11 +1,11 @@
-"""Tests that a client that does its worst over TCP costs others next to nothing: visitors of the same process first."""
+"""Tests that a client that does its worst costs others next to nothing: visitors of the same process first."""
 
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
 from tests.system.dns.victim import RunningServer, server_process
 from tests.system.edge.victim import Waits
-from warp_dns.serve.server import TCP_SHARE
+from warp_dns.serve.server import TCP_SHARE, UDP_SHARE
 
 SECONDS = 1.5
 WORST_SECONDS = 0.25
@@ -20,7 +20,7 @@ class AttackTests(TestCase):
 
     timeout = 120
 
-    async def assert_unharmed(self, kind: str) -> None:
+    async def assert_unharmed(self, kind: str, most: float = TCP_SHARE * 2) -> None:
         """Measure what visitors and another client wait before and during an attack, and what it costs."""
 
         def measure() -> tuple[Waits, Waits, Waits, float]:
@@ -34,7 +34,7 @@ class AttackTests(TestCase):
         seen = []
         for _ in range(ATTEMPTS):
             quiet, visited, asked, share = await deferToThread(measure)
-            self.assertLess(share, TCP_SHARE * 2, "reading and writing, which come on top, included")
+            self.assertLess(share, most, "reading and writing, which come on top, included")
             if (
                 visited.median < quiet.median * SLOWER + NOISE_SECONDS
                 and visited.worst < WORST_SECONDS
@@ -54,6 +54,10 @@ class AttackTests(TestCase):
     async def test_queries(self) -> None:
         """Queries for ever new names, sent without waiting, on as many connections as a network may have."""
         await self.assert_unharmed("queries")
+
+    async def test_datagrams(self) -> None:
+        """A flood over UDP for ever new names."""
+        await self.assert_unharmed("datagrams", UDP_SHARE * 1.4)
 
     async def test_octets(self) -> None:
         """Segments of one octet, of which each costs a read."""

@@ -129,6 +129,19 @@ def _queries(port: int) -> None:
     _pipelined(port, _framed(*[question(f"nothing{number}.{ZONE}", "A") for number in range(1000)]))
 
 
+def _datagrams(port: int, *, every: float = 0.01) -> None:
+    """Send 30,000 a second: more than are answered, and no more than leaves the machine some time for it."""
+    queries = [question(f"n{number}.app{number}.{ZONE}", "A") for number in range(20_000)]
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        print("begun", flush=True)
+        at = 0
+        while True:
+            for query in queries[at : at + 300]:
+                sock.sendto(query, ("127.0.0.1", port))
+            at = (at + 300) % len(queries)
+            time.sleep(every)
+
+
 def _octets(port: int) -> None:
     query = _framed(question(f"app.{ZONE}", "A"))
     with selectors.DefaultSelector() as selector:
@@ -189,6 +202,7 @@ def _pointers(port: int) -> None:
 
 ATTACKS: dict[str, Callable[[int], None]] = {
     "queries": _queries,
+    "datagrams": _datagrams,
     "octets": _octets,
     "new_connections": _new_connections,
     "options": _options,
