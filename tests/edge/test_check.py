@@ -1,8 +1,11 @@
 """Tests of what can be known of an edge.yaml before the edge starts."""
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from twisted.internet.task import Clock
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -15,6 +18,7 @@ from warp_twisted.ca.issue import utc
 from warp_twisted.ca.store import add_edge, init_root
 from warp_twisted.edge.check import check_edge
 from warp_twisted.errors import InvalidSettings
+from warp_twisted.registry.sqlite import FILE, SqliteStore
 
 
 class CheckTests(SynchronousTestCase):
@@ -67,6 +71,20 @@ class CheckTests(SynchronousTestCase):
         """A state directory that is a file is refused."""
         (self.directory / "file").write_text("")
         self.assertTrue(self.refusal(state=str(self.directory / "file")).startswith("state: "))
+
+    def test_later_registry(self) -> None:
+        """A registry that this release must not read is refused, and which release may is said; any other passes."""
+        state = self.directory / "other"
+        store = SqliteStore(state, Clock())
+        self.successResultOf(store.close())
+        check_edge(as_reactor(self.reactor), make_settings(**self.sections(state=str(state))), wall=self.wall)
+        with closing(sqlite3.connect(state / FILE)) as connection:
+            connection.execute("UPDATE layout SET number = 9, release = '9.1.0', oldest = '9.0.0'")
+            connection.execute("PRAGMA user_version = 9")
+            connection.commit()
+        refusal = self.refusal(state=str(state))
+        self.assertTrue(refusal.startswith(f"state: {state / FILE} was written by Warp 9.1.0"), refusal)
+        self.assertIn("may be read from Warp 9.0.0 on", refusal)
 
     def test_listeners(self) -> None:
         """A listener that is no endpoint, and one that another has, are named with their keys."""

@@ -23,6 +23,9 @@ from warp_twisted.edge.visitors.serving import open_certificates
 from warp_twisted.errors import InvalidSettings
 from warp_twisted.listen_text import check_listeners
 from warp_twisted.names import HostnamePattern
+from warp_twisted.registry.errors import StoreBroken
+from warp_twisted.registry.layouts import check_file
+from warp_twisted.registry.sqlite import FILE
 
 
 def check_edge(
@@ -83,10 +86,14 @@ def load_authority(settings: EdgeSettings, now: float) -> EdgeAuthority:
 
 
 def _check_state(name: str) -> None:
-    """Refuse a state directory that is there and cannot be used, or that can never be made."""
+    """Refuse a state directory that is there and cannot be used, or can never be made; and a registry in it as well."""
     path = Path(name)
     if nearest_directory(path, "state") == path and not os.access(path, os.R_OK | os.W_OK | os.X_OK):
         raise InvalidSettings(f"state: {name}: this user may not write there")
+    try:
+        check_file(path / FILE)
+    except StoreBroken as error:
+        raise InvalidSettings(f"state: {error}") from error
 
 
 def _check_access_log(name: str | None) -> None:

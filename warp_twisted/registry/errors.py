@@ -31,5 +31,9 @@ class StoreBroken(RegistryError):
     """The registry's file cannot be read or written."""
 
 
+class StoreTooNew(StoreBroken):
+    """The registry's file was written by a later release, and must not be read by this one."""
+
+
 class BadValue(RegistryError):
     """The registry holds a value that is not what its key promises."""

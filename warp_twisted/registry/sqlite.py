@@ -14,7 +14,6 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import Callable, Sequence
-from importlib import resources
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -24,6 +23,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.threads import deferToThreadPool
 from twisted.python.threadpool import ThreadPool
 
+from warp_twisted.registry import layouts
 from warp_twisted.registry.errors import RegistryError, StoreBroken, StoreClosed, StoreInUse
 from warp_twisted.registry.memory import MemoryStore
 from warp_twisted.registry.store import (
@@ -39,7 +39,6 @@ from warp_twisted.registry.store import (
     Watch,
 )
 
-SCHEMA_VERSION = 1
 FILE = "registry.sqlite"
 
 Perform = Callable[[Callable[[], None]], Deferred[None]]
@@ -65,14 +64,14 @@ class _File:
     def _open(self, path: Path) -> sqlite3.Connection:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))  # SQLite would make it 0644
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")  # a revocation must outlive a power cut
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if version == 0:
-            schema = resources.files("warp_twisted.registry").joinpath("schema.sql").read_text("utf-8")
-            connection.executescript(f"BEGIN IMMEDIATE;\n{schema}\nCOMMIT;")
-        elif version != SCHEMA_VERSION:
-            raise StoreBroken(f"{path} has version {version}; this program knows {SCHEMA_VERSION}")
+        try:
+            layouts.check(connection, path)
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")  # a revocation must outlive a power cut
+            layouts.upgrade(connection)
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     def read(self) -> list[Item]:
@@ -105,7 +104,7 @@ class SqliteStore:
     :param clock: measures leases.
     :param perform: runs a function that waits for the disk; each call ends before the next begins.
     :raises StoreInUse: if another process has it open.
-    :raises StoreBroken: if the file is damaged or of a newer version.
+    :raises StoreBroken: if the file is damaged, or of a release whose files this one must not read.
     """
 
     def __init__(self, directory: Path, clock: IReactorTime, perform: Perform = execute) -> None:

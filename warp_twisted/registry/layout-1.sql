@@ -1,7 +1,8 @@
 -- The durable half of an edge's embedded registry. Keys under a lease are never written here: what they
 -- stand for (a tunnel, a running edge) ends with the process.
 --
--- Version 1. A later version adds a file of its own that upgrades from this one; user_version says which ran.
+-- Layout 1. Each later one is a file of its own that leads there from the one before; registry/layouts.py says what
+-- user_version stands for.
 
 CREATE TABLE item (
     key      TEXT    NOT NULL PRIMARY KEY, -- such as warp/agents/a-x7k2…; kinds are in registry/model.py
