@@ -24,7 +24,6 @@ PAUSES: dict[str, tuple[int, str]] = {
     "tests/fleet/application.py": (1, "an answer that comes in pieces, for as long as it was asked for"),
     "tests/fleet/deployment.py": (1, "`wait`, the `until` of tests on hosts"),
     "tests/fleet/fleet_reboot.py": (1, "a machine without power, before it has some again"),
-    "tests/fleet/fleet_restarts.py": (1, "the time that a start fails"),
     "tests/fleet/hosts.py": (2, "boot and shutdown of hosts, whose systemd tells nobody here"),
     "tests/fleet/place.py": (1, "the kernel's cgroups, which tell nobody when they are empty"),
     "tests/system/dns/test_secondaries.py": (1, "changes at the pace of a fleet"),

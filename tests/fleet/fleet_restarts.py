@@ -7,7 +7,6 @@ three units many times over; with it gone the units behave after an hour as they
 
 import time
 
-
 from tests.fleet.case import FleetTestCase
 from tests.fleet.deployment import ORIGINS, ZONE, deployment
 from tests.fleet.figures import note
@@ -76,7 +75,8 @@ class RestartTests(FleetTestCase):
                 self.fleet.wait("a process to kill", lambda: self.shown(host, unit, "MainPID") != "0")  # noqa: B023
                 self.hosts.execute(host, "systemctl", "kill", "--signal=KILL", unit)
                 self.fleet.wait(
-                    "the next process", lambda: self.shown(host, unit, "MainPID") not in ("0", pid)  # noqa: B023
+                    "the next process",
+                    lambda: self.shown(host, unit, "MainPID") not in ("0", pid),  # noqa: B023
                 )
             note(f"{unit}: seven kills took", time.monotonic() - began)
             seconds = self.fleet.wait("service after seven kills", self.serves, BACK_SECONDS)

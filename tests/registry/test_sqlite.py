@@ -81,6 +81,14 @@ class SqliteStoreTests(contract.StoreContract):
         self.assertEqual(modes, {0})
         self.assertEqual(stat.S_IMODE(self.directory.stat().st_mode), 0o700)
 
+    async def test_no_room_for_the_shared_index(self) -> None:
+        """Where SQLite cannot have the file that readers share, as on a full disk, it reads without."""
+        await self.store.put("a/1", b"lasts")
+        await self.store.close()
+        (self.directory / f"{FILE}-shm").mkdir()
+        self.store = SqliteStore(self.directory, self.clock)
+        self.assertEqual(await self.values("a/"), {"a/1": b"lasts"})
+
     async def test_second_opener_is_refused(self) -> None:
         """A file that another store has open is refused, and free again after close."""
         with self.assertRaises(StoreInUse):

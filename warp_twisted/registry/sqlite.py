@@ -63,7 +63,7 @@ class _File:
 
     def _open(self, path: Path) -> sqlite3.Connection:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))  # SQLite would make it 0644
-        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        connection = _connect(path)
         try:
             layouts.check(connection, path)
             connection.execute("PRAGMA journal_mode = WAL")
@@ -94,6 +94,23 @@ class _File:
     def close(self) -> None:
         self._connection.close()
         os.close(self._lock)
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    """
+    Open the file.
+
+    Beside its log SQLite wants a file that readers in other processes share, and on a full disk cannot have it. Alone
+    it keeps that in memory: what is there can be read, and a backup waits until the next start.
+    """
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    try:
+        connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    except sqlite3.OperationalError:
+        connection.close()
+        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+    return connection
 
 
 class SqliteStore:

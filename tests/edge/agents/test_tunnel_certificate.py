@@ -1,5 +1,7 @@
 """Tests of the tunnel listener's own certificate."""
 
+import errno
+import os
 import ssl
 import stat
 from pathlib import Path
@@ -11,7 +13,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.clocks import SettableWallClock
 from tests.edge.control import NOW, make_authority, make_settings
 from warp_twisted.ca.errors import IssuerExpired
+from warp_twisted.edge.agents import tunnel_certificate
 from warp_twisted.edge.agents.tunnel_certificate import CHECK_SECONDS, RETRY_SECONDS, TunnelCertificate
+from warp_twisted.errors import InvalidSettings
 
 DAY = 86400.0
 
@@ -26,14 +30,21 @@ class TunnelCertificateTests(SynchronousTestCase):
         self.directory = Path(self.mktemp())
         self.directory.mkdir()
         self.contexts: list[ssl.SSLContext] = []
+        self.addresses = ["192.0.2.1"]
+        self.authority = make_authority(NOW)
         self.certificate = self.make()
         self.certificate.start()
 
     def make(self, now: float = NOW) -> TunnelCertificate:
         """Return a certificate's keeper."""
-        settings = make_settings(ca={"root": "r", "certificate": "c", "key": "k", "edge_lifetime": 2 * DAY})
-        authority = make_authority(now)
-        return TunnelCertificate(authority, settings, self.directory, self.clock, self.wall, self.contexts.append)
+        settings = make_settings(
+            ca={"root": "r", "certificate": "c", "key": "k", "edge_lifetime": 2 * DAY},
+            edge={"name": "edge1", "addresses": self.addresses},
+        )
+        authority = self.authority if now == NOW else make_authority(now)
+        made = TunnelCertificate(authority, settings, self.directory, self.clock, self.wall, self.contexts.append)
+        self.addCleanup(made.stop)
+        return made
 
     def read(self) -> x509.Certificate:
         """Return the certificate on disk."""
@@ -71,6 +82,45 @@ class TunnelCertificateTests(SynchronousTestCase):
         self.directory.with_name("away").rename(self.directory)
         self.pass_time(RETRY_SECONDS)
         self.assertEqual(len(self.contexts), 2)
+
+    def test_kept(self) -> None:
+        """A start uses what is there for the first half of its life; then, or for other names, it issues anew."""
+        first = self.read()
+        self.certificate.stop()
+        self.make().start()
+        self.assertEqual((self.read(), len(self.contexts)), (first, 2))
+        self.clock.advance(DAY)
+        self.make().start()
+        second = self.read()
+        self.assertNotEqual(second, first)
+        for spoil in (
+            lambda: (self.directory / "tunnel.key").write_text("damaged"),
+            lambda: (self.directory / "tunnel.pem").write_text("damaged"),
+            lambda: (self.directory / "tunnel.key").unlink(),
+            lambda: setattr(self, "addresses", ["192.0.2.2"]),
+        ):
+            spoil()
+            self.make().start()
+            self.assertNotEqual(self.read(), second)
+            second = self.read()
+
+    def test_full_disk(self) -> None:
+        """Where none can be written, a start uses what is there to its end, and then says what is wrong."""
+        first = self.read()
+        self.certificate.stop()
+        self.clock.advance(1.5 * DAY)
+
+        def refuse(*_: object, **__: object) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        self.patch(tunnel_certificate, "write_file", refuse)
+        again = self.make()
+        again.start()
+        self.assertEqual((self.read(), len(self.contexts)), (first, 2))
+        self.assertEqual(again.expires_at, NOW + 2 * DAY)
+        self.clock.advance(DAY)
+        error = self.assertRaises(InvalidSettings, self.make().start)
+        self.assertIn("No space left on device", str(error))
 
     def test_clock_that_was_wrong(self) -> None:
         """What a clock that was ahead made issue is replaced when it is right, and not by one that is behind."""

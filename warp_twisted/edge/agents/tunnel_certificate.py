@@ -3,6 +3,8 @@ The certificate of this edge's tunnel listener: issued by its own intermediate, 
 
 The key never leaves the state directory and changes with every certificate. Connections that exist are not touched;
 new ones see the new certificate. One that was issued while this machine's clock was wrong is replaced when it is right.
+A start uses the certificate of before for the first half of its life, and where no other can be written, as on a full
+disk, to its end.
 """
 
 import ssl
@@ -11,15 +13,18 @@ from datetime import timedelta
 from ipaddress import ip_address
 from pathlib import Path
 
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from warp_base.wall_clock import WallClock
+from warp_twisted.ca.errors import CaError
 from warp_twisted.ca.issue import issue_edge, key_to_pem, new_key, to_pem, utc
-from warp_twisted.ca.store import EdgeAuthority, write_file
+from warp_twisted.ca.store import EdgeAuthority, read_certificates, read_key, write_file
 from warp_twisted.edge.settings import EdgeSettings
-from warp_twisted.errors import WarpError
+from warp_twisted.errors import InvalidSettings, WarpError
 from warp_twisted.tunnel.contexts import edge_context
 
 CHECK_SECONDS = 60.0
@@ -50,6 +55,7 @@ class TunnelCertificate:
         self._addresses = [ip_address(text) for text in settings.edge.addresses]
         self._lifetime = settings.ca.edge_lifetime
         self._directory = directory
+        self._chain_file, self._key_file = directory / "tunnel.pem", directory / "tunnel.key"
         self._clock = clock
         self._wall = wall
         self._changed = changed
@@ -62,12 +68,24 @@ class TunnelCertificate:
 
     def start(self) -> None:
         """
-        Issue the first certificate.
+        Use the certificate of before, or issue one.
 
         :raises CaError: if the intermediate cannot issue now.
-        :raises InvalidSettings: if what was issued cannot be used.
+        :raises InvalidSettings: if what was issued cannot be used, or cannot be written and there is no other.
         """
-        self._renew()
+        kept = self._kept()
+        if kept is not None:
+            self._note(kept)
+        try:
+            if kept is not None and self._is_fresh():
+                self._show()
+            else:
+                self._renew()
+        except OSError as error:
+            if kept is None or not self._begins_at <= self._wall.now() < self.expires_at:
+                raise InvalidSettings(f"state: {self._directory}: {error.strerror or error}") from error
+            self._show()
+            self._not_renewed(error)
         self._check.start(CHECK_SECONDS, now=False)
 
     def stop(self) -> None:
@@ -82,14 +100,40 @@ class TunnelCertificate:
         certificate = issue_edge(
             issuer, key.public_key(), self._names, self._addresses, utc(now), timedelta(seconds=self._lifetime)
         )
-        chain_file, key_file = self._directory / "tunnel.pem", self._directory / "tunnel.key"
-        write_file(key_file, key_to_pem(key), 0o600, overwrite=True)
-        write_file(chain_file, to_pem(certificate, *issuer.chain).encode(), 0o644, overwrite=True)
-        context = edge_context(root_pem=self._authority.roots_pem, chain_file=chain_file, key_file=key_file)
+        write_file(self._key_file, key_to_pem(key), 0o600, overwrite=True)
+        write_file(self._chain_file, to_pem(certificate, *issuer.chain).encode(), 0o644, overwrite=True)
+        self._note(certificate)
+        self._show()
+
+    def _kept(self) -> x509.Certificate | None:
+        """Return the certificate of before, if it is one that would be issued now: same names, issuers and lifetime."""
+        issuer = self._authority.issuer
+        try:
+            certificate = read_certificates(self._chain_file)[0]
+            is_whole = self._chain_file.read_text("ascii") == to_pem(certificate, *issuer.chain)
+            is_ours = read_key(self._key_file).public_key() == certificate.public_key()
+            certificate.verify_directly_issued_by(issuer.certificate)
+            names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        except (CaError, OSError, ValueError, TypeError, InvalidSignature, x509.ExtensionNotFound):
+            return None
+        is_for_us = (names.get_values_for_type(x509.DNSName), names.get_values_for_type(x509.IPAddress)) == (
+            self._names, self._addresses
+        )  # fmt: skip
+        lasts = certificate.not_valid_after_utc.timestamp() - self._wall.now() <= self._lifetime
+        return certificate if is_whole and is_ours and is_for_us and lasts else None
+
+    def _note(self, certificate: x509.Certificate) -> None:
         self.expires_at = certificate.not_valid_after_utc.timestamp()
         self._begins_at = certificate.not_valid_before_utc.timestamp()
-        self._renew_at = now + (self.expires_at - now) / 2
-        self._changed(context)
+        self._renew_at = self.expires_at - self._lifetime / 2
+
+    def _show(self) -> None:
+        """Let agents see what is in the files."""
+        roots = self._authority.roots_pem
+        self._changed(edge_context(root_pem=roots, chain_file=self._chain_file, key_file=self._key_file))
+
+    def _is_fresh(self) -> bool:
+        return self._begins_at <= self._wall.now() < self._renew_at
 
     def clock_stepped(self) -> None:
         """Look at once: what was issued by the time of before may not be valid yet, or no longer."""
@@ -97,15 +141,17 @@ class TunnelCertificate:
         self._renew_if_due()
 
     def _renew_if_due(self) -> None:
-        now = self._wall.now()
-        if self._begins_at <= now < self._renew_at or self._clock.seconds() < self._retry_at:
+        if self._is_fresh() or self._clock.seconds() < self._retry_at:
             return
         try:
             self._renew()
             self._log.info("the tunnel listener has a new certificate")
         except (WarpError, OSError) as error:
-            self._retry_at = self._clock.seconds() + RETRY_SECONDS
-            self._log.error(
-                "no new certificate for the tunnel listener, the old one ends in {hours:.1f} h: {error}",
-                hours=(self.expires_at - now) / 3600, error=error,
-            )  # fmt: skip
+            self._not_renewed(error)
+
+    def _not_renewed(self, error: Exception) -> None:
+        self._retry_at = self._clock.seconds() + RETRY_SECONDS
+        self._log.error(
+            "no new certificate for the tunnel listener, the old one ends in {hours:.1f} h: {error}",
+            hours=(self.expires_at - self._wall.now()) / 3600, error=error,
+        )  # fmt: skip
