@@ -37,8 +37,8 @@ from zope.interface import implementer
 
 from warp_twisted.errors import WarpError
 from warp_twisted.tunnel.errors import HandshakeFailed, HandshakeTimedOut, PeerNotTrusted, PeerNotValidNow
-from warp_twisted.tunnel.handshakes import HandshakeQueue
 from warp_twisted.tunnel.records import Records
+from warp_twisted.tunnel.step_queue import StepQueue
 
 RECORD_BYTES = 16 * 1024  # the most a TLS record carries (RFC 8446 §5.1), so one read empties one record
 PIECE_BYTES = 32 * 1024  # of what came at once, given to OpenSSL at once
@@ -101,7 +101,7 @@ class TlsProtocol(Protocol):
         clock: IReactorTime,
         handshake_seconds: float = 10.0,
         silence_seconds: float | None = None,
-        handshakes: HandshakeQueue | None = None,
+        handshakes: StepQueue | None = None,
         network: str = "",
         close_seconds: float = 5.0,
     ) -> None:
@@ -384,7 +384,7 @@ class TlsProtocol(Protocol):
         if records and not self._is_closing:
             above.dataReceived(records[0] if len(records) == 1 else b"".join(records))
 
-    def _wait_for_turn(self, handshakes: HandshakeQueue) -> None:
+    def _wait_for_turn(self, handshakes: StepQueue) -> None:
         """Go on with the handshake when it is this peer's turn; until then no more of what it says is read."""
         if not self._is_waiting:
             self._is_waiting = True

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from twisted.internet.interfaces import IReactorTime
 
 from warp_base.slices import Slices
-from warp_twisted.tunnel.handshakes import HandshakeQueue
+from warp_twisted.tunnel.step_queue import StepQueue
 from warp_twisted.tunnel.watch import Watch
 
 SLICE_SECONDS = 0.001  # of each reactor turn, for all tunnels together that are behind
@@ -32,7 +32,7 @@ class Turn:
         self._due: list[Callable[[], None]] = []
         self._slices = Slices(clock, SLICE_SECONDS)
         self.watch = Watch(clock, self.share)
-        self.handshakes = HandshakeQueue(clock)
+        self.handshakes = StepQueue(clock)
 
     def at_end(self, function: Callable[[], None]) -> None:
         """Call a function, which must not raise, at the end of this turn; in order of asking."""

@@ -16,7 +16,7 @@ from tests.system.tunnel.authority import Authority
 from tests.system.tunnel.loopback import port_of, serve, turn, until
 from warp_twisted.errors import WarpError
 from warp_twisted.tunnel import edge_context
-from warp_twisted.tunnel.handshakes import HandshakeQueue
+from warp_twisted.tunnel.step_queue import StepQueue
 from warp_twisted.tunnel.tls import TlsProtocol
 
 PEERS = 45  # as many as wait for `accept` without the reactor
@@ -34,7 +34,7 @@ class HandshakeTests(TestCase):
         authority = Authority(directory)
         leaf = authority.leaf("edge1", is_server=True)
         self.context = edge_context(root_pem=authority.root_pem, chain_file=leaf.chain_file, key_file=leaf.key_file)
-        self.queue = HandshakeQueue(reactor)
+        self.queue = StepQueue(reactor)
         self.failures: list[WarpError] = []
         self.secured = 0
         self.most_waiting = 0
@@ -188,7 +188,7 @@ class HandshakeTests(TestCase):
     async def test_bytes_behind_a_hello_that_waits(self) -> None:
         """A peer whose handshake waits for its turn is not read, whatever it sends; so it takes no memory."""
 
-        class Never(HandshakeQueue):
+        class Never(StepQueue):
             """Nobody's turn comes."""
 
             def take(self, network: str, step: Callable[[], object]) -> None:

@@ -30,7 +30,7 @@ from warp_twisted.edge.visitors.pages import response as error_response
 from warp_twisted.http1.refusals import Refusal
 from warp_twisted.http1.request import FirstSection
 from warp_twisted.http1.shared_sections import SharedSections
-from warp_twisted.tunnel.handshakes import HandshakeQueue
+from warp_twisted.tunnel.step_queue import StepQueue
 from warp_twisted.wire.streams import Stream
 
 UPGRADES = frozenset({b"websocket"})
@@ -85,7 +85,7 @@ class Visitors:
         self.counts = ConnectionCounts(self.limits)
         self.now = seconds() + self.timeouts.tick
         self.queue = FairQueue(clock)
-        self.handshakes = HandshakeQueue(clock)
+        self.handshakes = StepQueue(clock)
         self._requests = TokenBuckets(1.0, 1.0)
         self._begun_handshakes = TokenBuckets(1.0, 1.0)
         self._small_reads = TokenBuckets(SMALL_READS_PER_SECOND, SMALL_READS_PER_SECOND)

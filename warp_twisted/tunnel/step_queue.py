@@ -1,8 +1,9 @@
 """
-TLS handshakes that were begun, in turns: each costs a millisecond, so a crowd of them must not hold the event loop.
+Steps of work that come in crowds, such as those of TLS handshakes: at once while there is time, then in turns.
 
-One queue serves all ports of a process. A step of a handshake is taken at once as long as this turn's have not used up
-their time; the others wait, one network's behind the other's, so a peer that begins thousands waits behind its own.
+A step is taken at once as long as this turn's have not used up their time; the others wait, one network's behind the
+other's, so a peer that causes thousands waits behind its own. A handshake costs a millisecond, so one queue serves all
+ports of a process.
 """
 
 from collections import OrderedDict, deque
@@ -14,9 +15,9 @@ from twisted.internet.interfaces import IReactorTime
 SLICE_SECONDS = 0.002  # of each turn of the reactor
 
 
-class HandshakeQueue:
+class StepQueue:
     """
-    The steps of handshakes that wait.
+    The steps that wait.
 
     :param clock: the reactor.
     :param slice_seconds: how long steps may take in one turn, together; the last one may take longer.

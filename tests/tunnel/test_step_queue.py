@@ -1,4 +1,4 @@
-"""`tunnel.handshakes`: at once while there is time, then in turns, network by network."""
+"""`tunnel.step_queue`: at once while there is time, then in turns, network by network."""
 
 from collections.abc import Callable
 from time import perf_counter
@@ -6,7 +6,7 @@ from time import perf_counter
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from warp_twisted.tunnel.handshakes import HandshakeQueue
+from warp_twisted.tunnel.step_queue import StepQueue
 
 
 def busy(seconds: float) -> None:
@@ -16,12 +16,12 @@ def busy(seconds: float) -> None:
         pass
 
 
-class HandshakeQueueTests(SynchronousTestCase):
-    """`HandshakeQueue` with steps that each use up a turn's time."""
+class StepQueueTests(SynchronousTestCase):
+    """`StepQueue` with steps that each use up a turn's time."""
 
     def setUp(self) -> None:
         self.clock = Clock()
-        self.queue = HandshakeQueue(self.clock, 0.001)
+        self.queue = StepQueue(self.clock, 0.001)
         self.taken: list[str] = []
 
     def step(self, name: str, seconds: float = 0.002) -> Callable[[], None]:
@@ -51,7 +51,7 @@ class HandshakeQueueTests(SynchronousTestCase):
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_networks_in_turns(self) -> None:
-        """A network with one handshake does not wait for all of one that began many."""
+        """A network with one step does not wait for all of one that caused many."""
         for number in range(5):
             self.queue.take("192.0.2.1", self.step(f"a{number}"))
         self.queue.take("198.51.100.1", self.step("b"))
