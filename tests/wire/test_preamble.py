@@ -73,6 +73,32 @@ class PreambleReaderTests(SynchronousTestCase):
                     self.assertEqual(edge.peer_heard, marks)
                 self.assertEqual(len(heard.data), len(b"opened" + b"surplus" * 2 + b"answer") + 300_000)
 
+    def test_mark_of_a_frame_in_parts(self) -> None:
+        """A frame that arrives in parts is acknowledged once, with its first part: what is sent later is no answer."""
+        pair = Pair()
+        pair.agent.connection._stream_opened = self.accept
+        edge, _ = pair.edge.open(encode_preamble(7))
+        pair.pump()
+        self.accepted.write(b"opened")
+        pair.pump()
+        edge.peer_heard = False
+        edge.write(b"request" * 100)
+        data = pair.edge.connection.data_to_send()
+        pair.agent.receive(data[:8])
+        self.accepted.write(b"surplus")
+        pair.pump()
+        self.assertFalse(edge.peer_heard)
+        pair.agent.receive(data[8:300])
+        self.accepted.write(b"early answer")
+        pair.pump()
+        self.assertTrue(edge.peer_heard)
+        pair.agent.receive(data[300:500])
+        pair.agent.receive(data[500:])
+        edge.peer_heard = False
+        self.accepted.write(b"surplus")
+        pair.pump()
+        self.assertFalse(edge.peer_heard)
+
     def accept(self, stream: Stream) -> None:
         """Read the preamble of a stream, then whatever comes."""
         self.accepted = stream

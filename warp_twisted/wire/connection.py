@@ -97,6 +97,7 @@ class Connection:
         "_frames_at_once",
         "_growth",
         "_highest_peer_id",
+        "_is_body_heard",
         "_limits",
         "_next_id",
         "_next_ping",
@@ -153,6 +154,7 @@ class Connection:
         self._body_left = 0
         self._body_stream: Stream | None = None
         self._body_ends = False
+        self._is_body_heard = False
 
     @property
     def stream_count(self) -> int:
@@ -350,18 +352,24 @@ class Connection:
         if left > arrived:
             self._body_left = left - arrived
             if stream is not None and arrived:
-                stream.flags = stream.mark
+                self._hear(stream)
                 stream.receiver.data_received(data[at:] if at else data)
             return len(data)
         self._body_left = 0
         self._body_stream = None
         if stream is not None:
             end = at + left
-            stream.flags = stream.mark
+            self._hear(stream)
             stream.receiver.data_received(data[at:end] if at or end != len(data) else data)
             if self._body_ends:
                 self._peer_ended(stream)
         return at + left
+
+    def _hear(self, stream: Stream) -> None:
+        """Note that a frame was heard of, once for each: an ACK for its end would seem to be for the next one."""
+        if not self._is_body_heard:
+            self._is_body_heard = True
+            stream.flags = stream.mark
 
     def _frame(self, word: int, stream_id: int, length: int) -> None:
         """Obey one frame's header, and prepare for its payload if it has one."""
@@ -409,6 +417,7 @@ class Connection:
             self._carries_nothing()
         stream = self._stream_of(flags, stream_id)
         self._body_left = length
+        self._is_body_heard = False
         self._body_stream = None
         if stream is None:
             if length < SMALL_PAYLOAD:

@@ -106,6 +106,26 @@ class SurplusTests(EdgeTestCase):
         await connection.lost()
         await self.second()
 
+    async def test_answer_before_the_agent_has_the_request(self) -> None:
+        """
+        The same where the edge has sent the whole request, and the agent has not heard all of it.
+
+        What the agent says to have heard may then be the rest of that request, not the next one.
+        """
+        client = await self.ask(b"POST /a HTTP/1.1\r\nHost: app.example\r\nContent-Length: 4\r\n\r\nha", b"/a")
+        connection = self.origin.connections[0]
+        agent: Any = self.edge.tunnels[0].far_end.transport
+        agent.pauseProducing()
+        client.send(b"lf")
+        visitor = self.edge.connection
+        await self.edge.until(lambda: visitor.conversation is not None and not visitor.conversation.wants_data)
+        connection.send(OK)
+        await self.answered(client)
+        self.assertEqual(self.edge.table.stream_counts, (0, 0))
+        agent.resumeProducing()
+        await connection.lost()
+        await self.second()
+
     async def edge_has_sent(self) -> None:
         """Wait until a used stream was lent to the next request."""
         await self.edge.until(lambda: self.edge.table.stream_counts == (1, 0))

@@ -42,6 +42,7 @@ _MAX_ATTEMPTS = 3
 _IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE", b"PROPFIND", b"REPORT", b"SEARCH", b"QUERY"})
 _NEW_STREAM = float("inf")
 _ANY_STREAM = float("-inf")
+_WHOLE_BYTES = 4_096  # of a request, which leave in one frame, also where others wait
 _UNCOUNTED_BYTES = 16_384  # of a request that is kept; a head has no more, and to count each would cost each
 # Names of this module are found much faster than members of an Enum.
 _CONNECTING, _ASKED, _ANSWERING = ExchangeState.CONNECTING, ExchangeState.ASKED, ExchangeState.ANSWERING
@@ -67,6 +68,9 @@ class Exchange(Borrower):
     _origin: OriginStream | None = None
     _body: Upload | None = None
     _replay: bytes | None = None
+    _is_whole = (
+        True  # without a body, or sent in one frame, so that an ACK for the rest is not taken for the next one's
+    )
     _attempts = 1
     _avoid: frozenset[object] = frozenset()
     _detail = ""
@@ -173,6 +177,7 @@ class Exchange(Borrower):
         self._origin = origin
         self._member = origin.member
         self._replay = request
+        self._is_whole = self._body is None or len(request) <= _WHOLE_BYTES
         if origin.is_opened:
             self.state = _ASKED
             self._wait()
@@ -217,6 +222,7 @@ class Exchange(Borrower):
                 visitor.deadline = visitors.now + visitors.timeouts.origin_response
         if piece:
             kept = 0
+            self._is_whole = False
             if self._replay is not None:
                 kept = len(self._replay) + len(piece)
                 if kept <= limits.replay_bytes:
@@ -451,7 +457,7 @@ class Exchange(Borrower):
         answer = self._answer
         origin, self._origin = self._origin, None
         if origin is not None:
-            if outcome is _ANSWERED and answer.is_reusable and not self.wants_data:
+            if outcome is _ANSWERED and answer.is_reusable and self._is_whole and not self.wants_data:
                 origin.release(self._visitors.now)
             else:
                 origin.discard()
