@@ -10,7 +10,7 @@ from tests.edge.fakes import FakeTransport
 from tests.edge.visitors.memory_edge import GET, OK, MemoryEdge
 from tests.edge.visitors.watched import Watched, WatchedExchange
 from warp_twisted.edge.routes.limits import VisitorLimits
-from warp_twisted.edge.visitors import connection
+from warp_twisted.edge.visitors import connection, crowd
 from warp_twisted.edge.visitors.invariants import check_visitor
 from warp_twisted.edge.visitors.plain import PlainVisitor
 from warp_twisted.edge.visitors.states import VisitorState
@@ -220,3 +220,52 @@ class PipelinedTests(SynchronousTestCase):
         self.edge.visitors.sweep()
         self.edge.clock.advance(0)
         self.assertEqual((self.answers(), self.transport.is_closing), (3, False))
+
+
+class SmallReadTests(SynchronousTestCase):
+    """More reads of a few bytes than a network may have, whatever they are part of."""
+
+    def setUp(self) -> None:
+        self.patch(crowd, "SMALL_READS_PER_SECOND", 10)
+        self.edge = MemoryEdge()
+        self.visitor, self.transport = self.edge.visitor()
+
+    def assert_gathered(self, data: bytes) -> None:
+        """Send bytes one by one, and see that the visitor is read no more after ten, until its turn has come."""
+        for at in range(10):
+            self.visitor.dataReceived(data[at : at + 1])
+            self.assertFalse(self.visitor.is_paused)
+        self.visitor.dataReceived(data[10:11])
+        self.assertTrue(self.visitor.is_paused)
+        check_visitor(self.visitor)
+        self.edge.clock.advance(0)
+        self.assertFalse(self.visitor.is_paused)
+        check_visitor(self.visitor)
+        self.visitor.dataReceived(data[11:])
+
+    def test_head(self) -> None:
+        """A head byte by byte; the request is served all the same."""
+        self.assert_gathered(GET)
+        self.assertEqual(len(self.edge.streams()), 1)
+
+    def test_later_head(self) -> None:
+        """The same for a later request of a connection."""
+        self.visitor.dataReceived(REFUSED)
+        self.assert_gathered(GET)
+        self.assertEqual(len(self.edge.streams()), 1)
+
+    def test_ahead(self) -> None:
+        """Requests sent ahead while another one is served."""
+        self.visitor.dataReceived(GET)
+        self.assert_gathered(GET)
+        (stream,) = self.edge.streams()
+        self.edge.tunnel.protocol.answer(stream)
+        self.edge.tunnel.protocol.arrive(stream, OK)
+        self.assertTrue(self.transport.taken.endswith(b"ok"))
+        self.assertIs(self.visitor.state, VisitorState.SERVING)
+
+    def test_whole_requests(self) -> None:
+        """A request that is whole is none of them, however small."""
+        for _ in range(30):
+            self.visitor.dataReceived(REFUSED)
+        self.assertFalse(self.visitor.is_paused)

@@ -100,6 +100,12 @@ def small_reads(port: int, *, connections: int = 50) -> Iterator[bool]:
     yield from send_for_ever(connect(port, connections, head), b"x", reads=False, rest=0.01)
 
 
+def small_heads(port: int, *, connections: int = 50) -> Iterator[bool]:
+    """Send heads byte by byte, each in a segment of its own, on many connections."""
+    head = b"GET / HTTP/1.1\r\nHost: app.example\r\nX-Long: "
+    yield from send_for_ever(connect(port, connections, head), b"x", reads=False, rest=0.01)
+
+
 def costly_paths(port: int, *, connections: int = 20) -> Iterator[bool]:
     """Ask for the paths that take longest to match, one after the other on each connection."""
     random = Random(1)
@@ -148,6 +154,7 @@ KINDS: dict[str, Callable[..., Iterator[bool]]] = {
         small_chunks,
         small_answers,
         small_reads,
+        small_heads,
         costly_paths,
         costly_paths_anew,
         idle_connections,

@@ -85,6 +85,10 @@ class AttackTests(TestCase):
         """Segments of one byte, of which each costs the edge a read."""
         await self.assert_unharmed("small_reads")
 
+    async def test_small_heads(self) -> None:
+        """The same for the heads of requests."""
+        await self.assert_unharmed("small_heads")
+
     async def test_costly_paths(self) -> None:
         """Paths that take as long as the path rules of any hostname may."""
         await self.assert_unharmed("costly_paths")

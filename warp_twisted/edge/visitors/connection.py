@@ -101,18 +101,26 @@ class VisitorConnection(Protocol):
                 elif len(data) < SMALL_BYTES:
                     self._read_little()
             else:
-                self.hold(data)
+                self._hold_read(data)
             return
         state = self.state
         if state is _IDLE or state is _NEW or state is _HEAD:
             if self.is_clogged:
-                self.hold(data)
+                self._hold_read(data)
                 return
             self._held = self._held + data if self._held else data
             if self._serve():
                 self._enqueue_self()
+            elif self._held and len(data) < SMALL_BYTES:
+                self._read_little()
         elif state is _QUEUED:
-            self.hold(data)
+            self._hold_read(data)
+
+    def _hold_read(self, data: bytes) -> None:
+        """Keep what a read brought for later."""
+        self.hold(data)
+        if len(data) < SMALL_BYTES:
+            self._read_little()
 
     def _read_little(self) -> None:
         """Small reads that are many wait for turns: meanwhile what comes is gathered by the kernel."""
