@@ -3,9 +3,17 @@
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.edge.fakes import FakeBorrower, FakeTunnel
-from warp_twisted.edge.routes.load import Standing, TunnelLoad
-from warp_twisted.edge.routes.pool import Member
+from warp_twisted.edge.routes.load import Standing, StreamCounts, TunnelLoad
+from warp_twisted.edge.routes.pool import Member, OriginStream
 from warp_twisted.http1.limits import HeadLimits
+
+
+def opened(member: Member) -> OriginStream:
+    """Lend a new stream to an origin that was reached."""
+    origin = member.open()
+    origin.lend(FakeBorrower())
+    origin.is_opened = True
+    return origin
 
 
 class TunnelLoadTests(SynchronousTestCase):
@@ -30,3 +38,23 @@ class TunnelLoadTests(SynchronousTestCase):
         for _ in range(2):
             member.open().lend(FakeBorrower())
         self.assertEqual((watched, load.active, load.is_asked), ([load], 2, True))
+
+    def test_counts(self) -> None:
+        """Streams are counted over all tunnels, however they are given back."""
+        counts = StreamCounts()
+        members = [Member(TunnelLoad(FakeTunnel(name), counts=counts), 1, HeadLimits(), 2) for name in ("t-1", "t-2")]
+        origins = [opened(member) for member in members for _ in range(4)]
+        self.assertEqual((counts.used, counts.idle), (8, 0))
+        for origin in (*origins[:3], origins[4]):
+            origin.stream.peer_heard = True
+            origin.release(1.0)  # the third finds no room
+        self.assertEqual((counts.used, counts.idle), (4, 3))
+        origins[5].discard()
+        origins[6].end()
+        self.assertEqual((counts.used, counts.idle), (2, 3))
+        self.assertIs(members[0].take_idle(0.0), origins[1])
+        self.assertIsNone(members[0].take_idle(2.0))
+        self.assertEqual((counts.used, counts.idle), (2, 2))
+        origins[0].end_received()
+        members[1].close_idle()
+        self.assertEqual((counts.used, counts.idle), (2, 0))

@@ -63,7 +63,7 @@ class PoolTests(SynchronousTestCase):
         origin.lend(FakeBorrower())
         self.assertFalse(origin.stream.peer_heard)
         origin.release(2.0)
-        self.assertEqual((self.load.active, self.member.idle_count), (0, 0))
+        self.assertEqual((self.load.active, self.load.counts.idle), (0, 0))
         self.assertIs(origin.stream.state, StreamState.CLOSED)
 
     def test_last_used_first(self) -> None:
@@ -71,7 +71,7 @@ class PoolTests(SynchronousTestCase):
         first, second = self.borrow()[0], self.borrow()[0]
         for now, origin in enumerate((first, second)):
             opened(origin).release(now)
-        self.assertEqual((self.load.active, self.member.idle_count), (0, 2))
+        self.assertEqual((self.load.active, self.load.counts.idle), (0, 2))
         self.assertIs(self.member.take_idle(EVER), second)
         borrower = FakeBorrower()
         second.lend(borrower)
@@ -93,14 +93,14 @@ class PoolTests(SynchronousTestCase):
         origins = [self.borrow()[0] for _ in range(3)]
         for origin in origins:
             opened(origin).release(0.0)
-        self.assertEqual(self.member.idle_count, 2)
+        self.assertEqual(self.load.counts.idle, 2)
         self.assertIs(origins[2].stream.state, StreamState.CLOSED)
 
     def test_draining(self) -> None:
         """A draining tunnel keeps nothing."""
         self.load.is_draining = True
         origin = self.kept(0.0)
-        self.assertEqual(self.member.idle_count, 0)
+        self.assertEqual(self.load.counts.idle, 0)
         self.assertIs(origin.stream.state, StreamState.CLOSED)
 
     def test_retired(self) -> None:
@@ -110,7 +110,7 @@ class PoolTests(SynchronousTestCase):
         self.member.retire()
         self.assertIs(idle.stream.state, StreamState.CLOSED)
         opened(busy).release(1.0)
-        self.assertEqual(self.member.idle_count, 0)
+        self.assertEqual(self.load.counts.idle, 0)
 
     def test_closed_when_old(self) -> None:
         """Streams idle since before an instant are closed, younger ones stay."""
@@ -120,13 +120,13 @@ class PoolTests(SynchronousTestCase):
         self.member.close_idle(2.0)
         self.assertIs(first.stream.state, StreamState.CLOSED)
         self.assertIs(second.stream.state, StreamState.OPEN)
-        self.assertEqual(self.member.idle_count, 1)
+        self.assertEqual(self.load.counts.idle, 1)
 
     def test_origin_speaks_out_of_turn(self) -> None:
         """Bytes on an idle stream cut it."""
         origin = self.kept(0.0)
         self.tunnel.protocol.arrive(origin.stream, b"poison")
-        self.assertEqual(self.member.idle_count, 0)
+        self.assertEqual(self.load.counts.idle, 0)
         self.assertIs(origin.stream.state, StreamState.CLOSED)
 
     def test_origin_leaves(self) -> None:
@@ -135,10 +135,10 @@ class PoolTests(SynchronousTestCase):
         opened(first).release(0.0)
         opened(second).release(0.0)
         first.stream.peer_ended()
-        self.assertEqual(self.member.idle_count, 1)
+        self.assertEqual(self.load.counts.idle, 1)
         self.assertIs(first.stream.state, StreamState.CLOSED)
         second.stream.lose(StreamReset())
-        self.assertEqual(self.member.idle_count, 0)
+        self.assertEqual(self.load.counts.idle, 0)
 
     def test_lost_before_the_origin(self) -> None:
         """A stream that dies before the opening reply is heard of by the borrower."""

@@ -135,6 +135,9 @@ class FuzzTests(SynchronousTestCase):
                 edge.clock.pump([min(value, 1.0)] * max(1, int(value)))
             self.assertLessEqual(len(visitor._held), 500 + 2_000)
             check_visitor(visitor)
+            members = [member for route in edge.table.routes for member in route.members]
+            counts = sum(member.load.active for member in members), sum(len(member._idle) for member in members)
+            self.assertEqual(edge.table.stream_counts, counts)
         collect()
         return visitor, transport, sent
 

@@ -64,20 +64,42 @@ class Standing(Enum):
     GONE = "it is registered no longer"
 
 
+class StreamCounts:
+    """
+    How many streams there are over all tunnels, counted as they come and go: a look through all would take too long.
+
+    :ivar used: those that somebody uses.
+    :ivar idle: those that wait for a request.
+    """
+
+    __slots__ = ("idle", "used")
+
+    def __init__(self) -> None:
+        self.used = 0
+        self.idle = 0
+
+
 class TunnelLoad:
     """
     How busy one tunnel is, over all its routes.
 
     :param watch: called when the tunnel is asked for something while it is TRUSTED; must not leave it so.
+    :param counts: of the streams of all tunnels.
     :ivar lent: streams in use.
     :ivar is_draining: no stream is kept after its use.
     :ivar is_asked: whether a stream was lent since `suspicion` looked last.
     """
 
-    __slots__ = ("is_asked", "is_draining", "lent", "standing", "tunnel", "watch")
+    __slots__ = ("counts", "is_asked", "is_draining", "lent", "standing", "tunnel", "watch")
 
-    def __init__(self, tunnel: ServingTunnel, watch: "Callable[[TunnelLoad], None] | None" = None) -> None:
+    def __init__(
+        self,
+        tunnel: ServingTunnel,
+        watch: "Callable[[TunnelLoad], None] | None" = None,
+        counts: StreamCounts | None = None,
+    ) -> None:
         self.tunnel = tunnel
+        self.counts = counts or StreamCounts()
         self.lent: set[LentStream] = set()
         self.is_draining = False
         self.is_asked = False
@@ -88,6 +110,16 @@ class TunnelLoad:
     def active(self) -> int:
         """Streams in use."""
         return len(self.lent)
+
+    def lend(self, stream: LentStream) -> None:
+        """Somebody begins to use a stream."""
+        self.lent.add(stream)
+        self.counts.used += 1
+
+    def take_back(self, stream: LentStream) -> None:
+        """Somebody uses a stream no longer."""
+        self.lent.discard(stream)
+        self.counts.used -= 1
 
 
 def _watch_nothing(load: TunnelLoad) -> None:

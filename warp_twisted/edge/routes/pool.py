@@ -8,7 +8,6 @@ back with `release` or `discard`. An idle stream on which the origin speaks is c
 do those of a used stream that left its agent before it had heard of the next request: `stream.peer_heard` is False.
 """
 
-from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
@@ -75,17 +74,12 @@ class Member:
         self.is_watched = watch is None
         self._watch = watch
         self._head_limits = head_limits
-        self._idle: deque[OriginStream] = deque()
-
-    @property
-    def idle_count(self) -> int:
-        """Streams that wait for a request."""
-        return len(self._idle)
+        self._idle: dict[OriginStream, None] = {}  # the one that was used last comes last
 
     @property
     def oldest_idle(self) -> float | None:
         """When the stream that has waited for the longest time was used last."""
-        return self._idle[0].idle_since if self._idle else None
+        return next(iter(self._idle)).idle_since if self._idle else None
 
     def take_idle(self, used_after: float) -> "OriginStream | None":
         """
@@ -93,8 +87,12 @@ class Member:
 
         :param used_after: an instant; a stream that has been idle since before it is not good enough.
         """
-        if self._idle and self._idle[-1].idle_since >= used_after:
-            return self._idle.pop()
+        if self._idle:
+            origin, _ = self._idle.popitem()
+            if origin.idle_since >= used_after:
+                self.load.counts.idle -= 1
+                return origin
+            self._idle[origin] = None
         return None
 
     def open(self) -> "OriginStream":
@@ -109,10 +107,11 @@ class Member:
 
     def keep(self, origin: "OriginStream") -> bool:
         """Take a stream back that can be used again; False if there is no room for it."""
-        self.load.lent.discard(origin)
+        self.load.take_back(origin)
         if self.load.is_draining or len(self._idle) >= self._idle_streams:
             return False
-        self._idle.append(origin)
+        self._idle[origin] = None
+        self.load.counts.idle += 1
         if not self.is_watched and self._watch is not None:
             self.is_watched = True
             self._watch(self)
@@ -121,7 +120,8 @@ class Member:
     def forget(self, origin: "OriginStream") -> None:
         """An idle stream is gone."""
         if origin in self._idle:
-            self._idle.remove(origin)
+            del self._idle[origin]
+            self.load.counts.idle -= 1
 
     def retire(self) -> None:
         """The tunnel no longer serves the route: keep nothing, now and when streams in use come back."""
@@ -130,8 +130,11 @@ class Member:
 
     def close_idle(self, used_before: float = float("inf")) -> None:
         """Close the streams that have been idle since before an instant."""
-        while self._idle and self._idle[0].idle_since < used_before:
-            self._idle.popleft().close()
+        for origin in list(self._idle):
+            if origin.idle_since >= used_before:
+                break
+            self.forget(origin)
+            origin.close()
 
 
 class OriginStream(OpeningReceiver):
@@ -161,7 +164,7 @@ class OriginStream(OpeningReceiver):
         """Give the stream to who will use it for one exchange."""
         self.borrower = borrower
         load = self.member.load
-        load.lent.add(self)
+        load.lend(self)
         load.is_asked = True
         if load.standing is _TRUSTED:
             load.watch(load)
@@ -186,14 +189,14 @@ class OriginStream(OpeningReceiver):
         """Take the stream back in a state that nobody can use: cut it."""
         if self.borrower is not None:
             self.borrower = None
-            self.member.load.lent.discard(self)
+            self.member.load.take_back(self)
         self.close()
 
     def end(self) -> None:
         """Take the stream back and half-close it: what was written still reaches the origin, nothing comes back."""
         if self.borrower is not None:
             self.borrower = None
-            self.member.load.lent.discard(self)
+            self.member.load.take_back(self)
         self.stream.receiver = DISCARD
         self.stream.end()
 
@@ -220,7 +223,7 @@ class OriginStream(OpeningReceiver):
             borrower.origin_opened()
             return
         self.borrower = None
-        self.member.load.lent.discard(self)
+        self.member.load.take_back(self)
         borrower.origin_refused(opening)
 
     def data_received(self, data: bytes) -> None:

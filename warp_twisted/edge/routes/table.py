@@ -17,7 +17,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 
 from warp_twisted.edge.routes.counters import DataPathMetrics
 from warp_twisted.edge.routes.limits import VisitorLimits
-from warp_twisted.edge.routes.load import ServingTunnel, TunnelLoad
+from warp_twisted.edge.routes.load import ServingTunnel, StreamCounts, TunnelLoad
 from warp_twisted.edge.routes.pool import Member
 from warp_twisted.edge.routes.route import Route
 from warp_twisted.edge.routes.rules import (
@@ -54,6 +54,7 @@ class RouteTable:
         self._metrics = metrics
         self._exact: dict[str, list[Route]] = {}
         self._wild: dict[str, list[Route]] = {}  # "*.a.example" under ".a.example"
+        self._counts = StreamCounts()
         self._loads: dict[ServingTunnel, TunnelLoad] = {}
         self._routes_of: dict[ServingTunnel, Sequence[Route]] = {}
         self._longest: dict[str, int] = {}  # of hostnames with path rules: bytes of a path that are matched
@@ -75,7 +76,7 @@ class RouteTable:
             its hostname; then nothing has changed.
         """
         compiled = self._compile(offers)
-        load = self._loads.setdefault(tunnel, TunnelLoad(tunnel, self.watch))
+        load = self._loads.setdefault(tunnel, TunnelLoad(tunnel, self.watch, self._counts))
         before = self._routes_of.pop(tunnel, ())
         members = ((route, route.member_of(load)) for route in before)
         kept = {(member.route_id, route.hostname, route.path) for route, member in members if member is not None}
@@ -140,8 +141,7 @@ class RouteTable:
     @property
     def stream_counts(self) -> tuple[int, int]:
         """Streams in use and idle streams, of all tunnels."""
-        used = sum(load.active for load in self._loads.values())
-        return used, sum(member.idle_count for route in self.routes for member in route.members)
+        return self._counts.used, self._counts.idle
 
     # For the data path.
 
