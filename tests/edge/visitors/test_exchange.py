@@ -10,6 +10,7 @@ from warp_twisted.edge.routes.limits import VisitorLimits
 from warp_twisted.edge.routes.load import Standing
 from warp_twisted.edge.visitors.invariants import check_visitor
 from warp_twisted.edge.visitors.plain import PlainVisitor
+from warp_twisted.tunnel.step_queue import StepQueue
 from warp_twisted.wire.control import RouteOffer
 from warp_twisted.wire.errors import StreamReset
 from warp_twisted.wire.preamble import encode_preamble
@@ -223,6 +224,59 @@ class RequestRateTests(SynchronousTestCase):
         self.assertEqual(transport.taken.count(b"HTTP/1.1 "), 1)
         self.assertIn(b"HTTP/1.1 429 ", transport.taken)
         self.assertTrue(transport.is_closing)
+
+
+class LossTests(SynchronousTestCase):
+    """Many streams that die at once."""
+
+    def setUp(self) -> None:
+        self.edge = MemoryEdge()
+        self.edge.visitors.losses = StepQueue(self.edge.clock, 1e-9)  # a turn has time for one
+        self.visitors = [self.edge.visitor() for _ in range(4)]
+        for visitor, _ in self.visitors:
+            visitor.dataReceived(GET)
+        for stream in self.edge.streams():
+            self.edge.tunnel.protocol.answer(stream)
+        self.other = FakeTunnel("t-2", "agent-2")
+        self.edge.table.add(self.other, [RouteOffer(id=0, hostname="app.example")])
+        for stream in self.edge.streams():
+            stream.lose(StreamReset())
+
+    def test_in_turns(self) -> None:
+        """They are obeyed in turns, and each request is sent again in its own."""
+        self.assertEqual((self.edge.metrics.retries, len(self.edge.visitors.losses)), (1, 3))
+        for visitor, _ in self.visitors:
+            check_visitor(visitor)
+        self.edge.clock.advance(0)
+        self.assertEqual((self.edge.metrics.retries, len(self.other.protocol.opened)), (4, 4))
+
+    def test_what_happens_meanwhile(self) -> None:
+        """A visitor that leaves, or whose time is over, before its turn has none; other bytes of it do no harm."""
+        self.visitors[1][0].connectionLost()
+        self.visitors[2][0].timed_out()
+        self.assertIn(b"HTTP/1.1 504 ", self.visitors[2][1].taken)
+        self.visitors[3][0].dataReceived(GET)
+        self.edge.clock.advance(0)
+        self.assertEqual((self.edge.metrics.retries, len(self.other.protocol.opened)), (2, 2))
+        for visitor, _ in self.visitors:
+            check_visitor(visitor)
+
+
+class KeptTests(SynchronousTestCase):
+    """Requests that are kept to be sent again."""
+
+    def test_large_heads(self) -> None:
+        """A large head counts among the bytes that wait until the answer begins; a small one does not."""
+        edge = MemoryEdge()
+        (visitor, _), (small, _) = edge.visitor(), edge.visitor()
+        visitor.dataReceived(GET[:-2] + b"X-Long: " + b"x" * 8_000 + b"\r\n\r\n")
+        small.dataReceived(GET)
+        self.assertGreater(edge.metrics.unread_bytes, 8_000)
+        self.assertEqual(edge.metrics.unread_bytes, visitor.kept_bytes)
+        stream = edge.streams()[0]
+        edge.tunnel.protocol.answer(stream)
+        edge.tunnel.protocol.arrive(stream, b"HTTP/1.1 200 OK\r\n")
+        self.assertEqual(edge.metrics.unread_bytes, 0)
 
 
 class SilentTunnelTests(SynchronousTestCase):

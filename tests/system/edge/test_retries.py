@@ -2,12 +2,15 @@
 
 import json
 
-from tests.system.edge.harness import OK, Early, OriginConnection, answer_each, get, status_of
+from tests.case import reactor
+from tests.system.edge.harness import OK, Early, OriginConnection, RawOrigin, answer_each, get, status_of
 from tests.system.edge.test_proxying import POST, EdgeTestCase
+from warp_twisted.tunnel.step_queue import StepQueue
 from warp_twisted.wire.control import RouteOffer
 from warp_twisted.wire.preamble import OpeningCode, encode_opening
 
 CLOSE = b"Connection: close"
+CROWD = 200
 
 
 class RetryTests(EdgeTestCase):
@@ -39,6 +42,31 @@ class RetryTests(EdgeTestCase):
             self.assertEqual(status_of(answer), 200)
         self.assertEqual(self.origin.seen.count(b"hello"), 4)
         self.assertGreater(self.edge.metrics.retries, 0)
+
+    async def test_tunnel_with_many_requests_is_lost(self) -> None:
+        """They are sent again some at a time, others are served meanwhile, and all are answered."""
+        origin = RawOrigin()
+        port = await self.edge.listen(origin)
+        self.first.stub.origin_port = port  # it never answers
+        self.second.stub.origin_port = port
+        self.edge.table.remove(self.second)
+        visitors = [await self.edge.visitor() for _ in range(CROWD)]
+        for visitor in visitors:
+            visitor.send(get(b"/", CLOSE))
+        await origin.when(lambda: origin.seen.count(b"\r\n\r\n") == CROWD)
+        self.second.stub.origin_port = self.edge.origin_port
+        self.edge.table.add(self.second, [RouteOffer(id=0, hostname="app.example")])
+        self.origin.answer = answer_each()
+        losses = self.edge.visitors.losses = StepQueue(reactor, 1e-9)  # a turn has time for one
+        self.first.protocol.close()
+        self.assertEqual(len(losses), CROWD - 1)
+        for visitor in visitors:
+            await visitor.lost()
+            self.assertEqual(status_of(visitor.received), 200)
+        self.assertEqual((len(losses), self.edge.metrics.retries), (0, CROWD))
+        for connection in origin.connections:
+            connection.abort()
+            await connection.lost()
 
     async def test_refused_by_all(self) -> None:
         """If no agent reaches its origin, the visitor hears why; each agent was asked once."""

@@ -86,6 +86,7 @@ class Visitors:
         self.now = seconds() + self.timeouts.tick
         self.queue = FairQueue(clock)
         self.handshakes = StepQueue(clock)
+        self.losses = StepQueue(clock)
         self._requests = TokenBuckets(1.0, 1.0)
         self._begun_handshakes = TokenBuckets(1.0, 1.0)
         self._small_reads = TokenBuckets(SMALL_READS_PER_SECOND, SMALL_READS_PER_SECOND)

@@ -43,7 +43,7 @@ _IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE", b"PROPF
 _NEW_STREAM = float("inf")
 _ANY_STREAM = float("-inf")
 _WHOLE_BYTES = 4_096  # of a request, which leave in one frame, also where others wait
-_UNCOUNTED_BYTES = 16_384  # of a request that is kept; a head has no more, and to count each would cost each
+_UNCOUNTED_BYTES = 2_048  # of a request that is kept, as much as the connection takes itself; to count each costs each
 # Names of this module are found much faster than members of an Enum.
 _CONNECTING, _ASKED, _ANSWERING = ExchangeState.CONNECTING, ExchangeState.ASKED, ExchangeState.ANSWERING
 _SPLICED, _ENDED = ExchangeState.SPLICED, ExchangeState.ENDED
@@ -324,9 +324,15 @@ class Exchange(Borrower):
         self._follow(Exchange._ended)
 
     def stream_lost(self, error: WireError) -> None:
-        """The stream died: the origin cut its connection, or the tunnel is gone."""
+        """The stream died: the origin cut its connection, or the tunnel is gone, and with it perhaps many streams."""
         self._detail = str(error)
-        self._follow(Exchange._lost)
+        origin = self._origin
+        self._visitors.losses.take(self._visitor.network, lambda: self._obey_loss(origin))
+
+    def _obey_loss(self, origin: OriginStream | None) -> None:
+        """Obey the loss of a stream, in its turn, unless the exchange has left it meanwhile."""
+        if self._origin is origin:
+            self._follow(Exchange._lost)
 
     def _follow(self, function: "Callable[[Exchange], None]") -> None:
         """Obey the stream's end now, or after what of the answer came before it."""

@@ -18,6 +18,7 @@ from warp_twisted.edge.visitors.states import Ending, VisitorState
 from warp_twisted.http1.refusals import Refusal
 from warp_twisted.http1.request import FirstSection
 from warp_twisted.http1.shared_sections import SharedSections
+from warp_twisted.tunnel.step_queue import StepQueue
 
 
 class Conversation(Protocol):
@@ -56,7 +57,11 @@ class Conversation(Protocol):
 
 
 class Shared(Protocol):
-    """What all connections share, as far as an exchange, its answer and a splice use it."""
+    """
+    What all connections share, as far as an exchange, its answer and a splice use it.
+
+    :ivar losses: where streams that died are obeyed; with a tunnel a thousand die at once.
+    """
 
     routes: RouteTable
     metrics: DataPathMetrics
@@ -65,6 +70,7 @@ class Shared(Protocol):
     timeouts: VisitorTimeouts
     now: float
     is_draining: bool
+    losses: StepQueue
 
     def seconds(self) -> float:
         """Return the present instant of a monotonic clock; `now` is at most a sweep's interval later."""

@@ -59,7 +59,7 @@ def check_exchange(exchange: Exchange) -> None:
     _hold((state is ExchangeState.SEARCHING) is (exchange._search is not None), f"{state} goes with {exchange._search}")
     if state is ExchangeState.SEARCHING:
         _hold(origin is None, "nothing is sent before the route is found")
-        _hold(exchange._visitor.kept_bytes >= len(exchange._replay or b"") - 16_384, "the body so far is counted")
+        _hold(exchange._visitor.kept_bytes >= len(exchange._replay or b"") - 2_048, "the body so far is counted")
         return
     _hold(state in _WITH_ORIGIN, f"{state} does not outlast the call that leads there, or has no exchange")
     _hold(origin is not None and origin.borrower is exchange, "the exchange has a stream")
@@ -72,7 +72,7 @@ def check_exchange(exchange: Exchange) -> None:
     )
     kept = max(len(exchange._replay or b""), origin.stream.queued_bytes if origin is not None else 0)
     kept = max(kept, answer.waiting_bytes)
-    _hold(exchange._visitor.kept_bytes >= kept - 16_384, "what is kept of a request is counted, but for a head")
+    _hold(exchange._visitor.kept_bytes >= kept - 2_048, "what is kept of a request is counted, but for a small one")
     _hold(exchange._replay is None or not answer.has_arrived, "what was answered is not kept to be sent again")
 
 
