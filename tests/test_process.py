@@ -13,9 +13,11 @@ class PrepareTests(SynchronousTestCase):
     """`prepare`."""
 
     def test_other_reactors(self) -> None:
-        """A reactor that cannot be measured is used as it is."""
+        """A reactor that cannot be measured is used as it is; a thread that computes lets it run soon in any case."""
+        self.addCleanup(sys.setswitchinterval, sys.getswitchinterval())
         clock = Clock()
         times = process.prepare(clock)
+        self.assertAlmostEqual(sys.getswitchinterval(), process.SWITCH_SECONDS)
         clock.callLater(0, lambda: None)
         clock.advance(1)
         self.assertEqual(sum(times.counts), 0)

@@ -36,7 +36,7 @@ def check_agent(
         and enrolled then, so a token that is not there yet is no mistake in the file.
     :raises WarpError: naming the key, and what cannot be used.
     """
-    Routes(reactor, Turn(reactor), lambda route: None).replace(settings.ingress)
+    Routes(reactor, Turn(reactor), lambda route: None).prepare(settings.ingress)
     for index, rule in enumerate(settings.ingress.rules):
         if rule.request.ca is not None:  # also where no https origin reads it yet
             try:

@@ -32,6 +32,7 @@ from warp_twisted.agent.identity.state import Identity, StateDirectory
 from warp_twisted.agent.known_edges import edges_of
 from warp_twisted.agent.links.edges import LookupService
 from warp_twisted.agent.metrics import observation_site
+from warp_twisted.agent.origins.routes import PreparedIngress
 from warp_twisted.agent.service import AgentService
 from warp_twisted.agent.settings import AgentSettings
 from warp_twisted.ca.issue import fingerprint
@@ -121,15 +122,21 @@ class AgentRunner(Service):
         return reloading
 
     async def _reload(self) -> bool:
-        if self._read_settings is None or self.agent is None:
+        read_settings, agent = self._read_settings, self.agent
+        if read_settings is None or agent is None:
             return False
+
+        def read() -> tuple[AgentSettings, PreparedIngress]:
+            settings = read_settings()
+            return settings, agent.routes.prepare(settings.ingress)
+
         try:
-            settings = await deferToThreadPool(self._reactor, self._reactor.getThreadPool(), self._read_settings)
-            if self.agent.is_stopping:
+            settings, prepared = await deferToThreadPool(self._reactor, self._reactor.getThreadPool(), read)
+            if agent.is_stopping:
                 return False
-            waits = self.agent.reload(settings)
+            waits = agent.reload(settings, prepared)
         except WarpError as error:
-            self.agent.refuse_reload(str(error))
+            agent.refuse_reload(str(error))
             return False
         if waits:
             self._log.warn("changed, but not before a restart: {keys}", keys=", ".join(waits))

@@ -53,7 +53,7 @@ from warp_twisted.agent.links.link import Link
 from warp_twisted.agent.links.link_set import LinkSet
 from warp_twisted.agent.links.offering import Offering
 from warp_twisted.agent.links.rebalancing import Rebalancing
-from warp_twisted.agent.origins.routes import Route, Routes
+from warp_twisted.agent.origins.routes import PreparedIngress, Route, Routes
 from warp_twisted.agent.settings import AgentSettings
 from warp_twisted.names import one_line
 from warp_twisted.tunnel import TunnelTimes, Turn
@@ -121,7 +121,7 @@ class AgentService(Service):
             closed=self.link_ended,
         )
         self.routes = Routes(reactor, turn, self._health_changed)
-        self._offering = Offering(self.routes, settings.ingress)
+        self._offering = Offering(self.routes, self.routes.prepare(settings.ingress))
         self.links = LinkSet(settings.tunnels, self, dialer, self._edges, reactor, chance)
         self._rebalancing = Rebalancing(reactor, self.links, self._edges)
         self.clock = AgentClock(
@@ -217,19 +217,19 @@ class AgentService(Service):
         self._refused.append(deferred)
         return deferred
 
-    def reload(self, settings: AgentSettings) -> Sequence[str]:
+    def reload(self, settings: AgentSettings, prepared: PreparedIngress) -> Sequence[str]:
         """
         Take new settings without dropping a tunnel, and the roots that the state directory has now.
 
+        :param prepared: what `Routes.prepare` made of their rules.
         :returns: the keys whose change waits for a restart.
-        :raises InvalidSettings: if a file that the rules name cannot be used; then the settings have not changed.
         :raises StateBroken: if the roots cannot be read; then nothing has changed.
         """
         before = self._settings
         if self._credentials.reread_roots():
             self._log.info("the roots have changed: asking for a new certificate")
             self._renewal.ask_now()
-        self._offering.change(settings.ingress, self.links)
+        self._offering.change(prepared, self.links)
         waits = [key for key in _NEED_RESTART if getattr(settings, key) != getattr(before, key)]
         self._settings = settings
         taken = [key for name, key in _RELOADED.items() if getattr(settings, name) != getattr(before, name)]
@@ -342,7 +342,7 @@ class AgentService(Service):
         """The edge does not take new routes: those that it took before are offered again."""
         before = self._offering.refused(message.reason, self.links)
         if before is not None:
-            self._settings = replace(self._settings, ingress=before)
+            self._settings = replace(self._settings, ingress=before.ingress)
             self.refuse_reload(f"the edge does not take the new routes: {message.reason}")
 
     def _accepted(self, message: control.Accepted) -> None:

@@ -9,12 +9,11 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.agent.links.test_link import FakeOwner
 from warp_twisted.agent.links.link import Link
 from warp_twisted.agent.links.offering import Offering
-from warp_twisted.errors import InvalidSettings
 from warp_twisted.wire.control import ControlMessage, RouteOffer, RoutesChanged
 
 
 class FakeRoutes:
-    """A table whose rules are hostnames; "broken" cannot be served."""
+    """A table whose rules are hostnames."""
 
     def __init__(self) -> None:
         self.hostnames: tuple[str, ...] = ()
@@ -29,8 +28,6 @@ class FakeRoutes:
 
     def replace(self, rules: tuple[str, ...], /) -> bool:
         """Serve other hostnames."""
-        if "broken" in rules:
-            raise InvalidSettings("ingress[0]: broken")
         before, self.hostnames = self.hostnames, rules
         return before != rules
 
@@ -91,21 +88,3 @@ class OfferingTests(SynchronousTestCase):
         self.offering.accepted()
         self.assertIsNone(self.offering.refused("not yours", [self.link]))
         self.assertEqual(self.routes.hostnames, ("c",))
-
-    def test_broken_rules_change_nothing(self) -> None:
-        """Rules that cannot be served are neither kept nor told."""
-        self.assertRaises(InvalidSettings, self.offering.change, ("broken",), [self.link])
-        self.assertEqual((self.told(), self.routes.hostnames), ([], ("a",)))
-
-    def test_nothing_to_go_back_to(self) -> None:
-        """When the rules before cannot be served any more, those that an edge refused stay."""
-        routes = FakeRoutes()
-        offering = Offering(routes, ("a",))
-        offering.change(("b",), [])
-
-        def replace(rules: tuple[str, ...], /) -> bool:
-            raise InvalidSettings("the file has gone")
-
-        self.patch(routes, "replace", replace)
-        self.assertIsNone(offering.refused("not yours", []))
-        self.assertEqual(routes.hostnames, ("b",))

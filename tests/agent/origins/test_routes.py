@@ -8,14 +8,17 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.agent.origins.test_dial import FakeEndpoint
+from tests.operations import count_operations
 from warp_twisted.agent.origins import BuiltIn, Dial, Origin, OriginRequest
 from warp_twisted.agent.origins.builtin import parse_hello
+from warp_twisted.agent.origins.http import parse as parse_http
 from warp_twisted.agent.origins.ingress import Ingress, Offer, Rule
 from warp_twisted.agent.origins.routes import (
     PROBE_PAUSE_SECONDS,
     PROBE_SECONDS,
     PROBES_PER_TURN,
     RETIRED_SECONDS,
+    PreparedIngress,
     Route,
     Routes,
 )
@@ -64,6 +67,10 @@ class RoutesTestCase(SynchronousTestCase):
         """Remember."""
         self.changed.append((route.offer.id, route.origin.is_healthy))
 
+    def replace(self, rules: Ingress) -> bool:
+        """Prepare other rules, and serve them."""
+        return self.routes.replace(self.routes.prepare(rules))
+
     def offered(self) -> list[tuple[int, str, str]]:
         """Return number, hostname and path of each offered route."""
         return [(route.offer.id, route.offer.hostname, route.offer.path) for route in self.routes.offered]
@@ -86,29 +93,29 @@ class NumberTests(RoutesTestCase):
 
     def test_numbers_stay(self) -> None:
         """A route that stays keeps its number, a new one gets one that was never used."""
-        self.assertTrue(self.routes.replace(ingress(("a", "", self.origin), ("b", "", self.origin))))
-        self.assertTrue(self.routes.replace(ingress(("b", "", self.origin), ("b", "/x", self.origin))))
+        self.assertTrue(self.replace(ingress(("a", "", self.origin), ("b", "", self.origin))))
+        self.assertTrue(self.replace(ingress(("b", "", self.origin), ("b", "/x", self.origin))))
         self.assertEqual(self.offered(), [(1, "b", ""), (2, "b", "/x")])
-        self.assertTrue(self.routes.replace(ingress(("a", "", self.origin))))
+        self.assertTrue(self.replace(ingress(("a", "", self.origin))))
         self.assertEqual(self.offered(), [(3, "a", "")])
 
     def test_nothing_new(self) -> None:
         """The same rules are no news; the same in another order are."""
         rules = ingress(("a", "", self.origin), ("a", "/x", self.origin))
-        self.routes.replace(rules)
-        self.assertFalse(self.routes.replace(rules))
-        self.assertTrue(self.routes.replace(ingress(("a", "/x", self.origin), ("a", "", self.origin))))
+        self.replace(rules)
+        self.assertFalse(self.replace(rules))
+        self.assertTrue(self.replace(ingress(("a", "/x", self.origin), ("a", "", self.origin))))
 
     def test_other_origin(self) -> None:
         """The same hostname with another origin is another route."""
-        self.routes.replace(ingress(("a", "", self.origin)))
-        self.assertTrue(self.routes.replace(ingress(("a", "", FakeOrigin("http://localhost:2")))))
+        self.replace(ingress(("a", "", self.origin)))
+        self.assertTrue(self.replace(ingress(("a", "", FakeOrigin("http://localhost:2")))))
         self.assertEqual(self.offered(), [(1, "a", "")])
 
     def test_removed_routes_serve_on_for_a_while(self) -> None:
         """A request that was on its way when the route went is served; much later it is not."""
-        self.routes.replace(ingress(("a", "", self.origin)))
-        self.routes.replace(ingress(("b", "", FakeOrigin("http://localhost:2"))))
+        self.replace(ingress(("a", "", self.origin)))
+        self.replace(ingress(("b", "", FakeOrigin("http://localhost:2"))))
         visit = self.open(0)
         self.origin.endpoints[0].succeed()
         self.pair.pump()
@@ -118,20 +125,30 @@ class NumberTests(RoutesTestCase):
 
     def test_bad_rules_change_nothing(self) -> None:
         """If one rule's file cannot be used, none of the new rules is taken."""
-        self.routes.replace(ingress(("a", "", self.origin)))
+        self.replace(ingress(("a", "", self.origin)))
         broken = FakeOrigin("https://x", is_broken=True)
         error = self.assertRaises(
-            InvalidSettings, self.routes.replace, ingress(("b", "", FakeOrigin("http://y")), ("c", "", broken))
+            InvalidSettings, self.routes.prepare, ingress(("b", "", FakeOrigin("http://y")), ("c", "", broken))
         )
         self.assertEqual(str(error), "ingress[1].originRequest.ca: no such file")
         self.assertEqual(self.offered(), [(0, "a", "")])
         self.assertEqual(len(self.routes.origins), 1)
 
+    def test_many_rules(self) -> None:
+        """What takes long of a reload is in `prepare`, for a thread; little is left for the event loop."""
+        rules = [(f"h{number}", "", parse_http(f"https://h{number}.example", PLAIN)) for number in range(300)]
+        prepared: list[PreparedIngress] = []
+        preparing = count_operations(lambda: prepared.append(self.routes.prepare(ingress(*rules))))
+        replacing = count_operations(lambda: self.routes.replace(prepared[0]))
+        self.assertLess(4 * replacing, preparing)
+        self.assertLess(replacing / len(rules), 500)
+        self.assertEqual(len(self.routes.origins), 300)
+
     def test_stop(self) -> None:
         """Nothing is left on the clock."""
-        self.routes.replace(ingress(("a", "", self.origin)))
+        self.replace(ingress(("a", "", self.origin)))
         self.routes.probe_all()
-        self.routes.replace(ingress(("b", "", self.origin)))
+        self.replace(ingress(("b", "", self.origin)))
         self.origin.endpoints[0].connecting.errback(ConnectionRefusedError())
         self.routes.probe_all()
         self.routes.stop()
@@ -143,7 +160,7 @@ class ServeTests(RoutesTestCase):
 
     def test_failures_are_counted(self) -> None:
         """A stream whose origin fails counts for its route."""
-        self.routes.replace(ingress(("a", "", self.origin)))
+        self.replace(ingress(("a", "", self.origin)))
         visit = self.open(0)
         self.origin.endpoints[0].connecting.errback(ConnectionRefusedError())
         self.pair.pump()
@@ -153,7 +170,7 @@ class ServeTests(RoutesTestCase):
 
     def test_built_in_keeps_no_body(self) -> None:
         """A body of any size and kind costs a built-in origin nothing, and does not keep it from answering."""
-        self.routes.replace(ingress(("a", "", parse_hello("hello-world", PLAIN))))
+        self.replace(ingress(("a", "", parse_hello("hello-world", PLAIN))))
         visit = self.open(0)
         visit.stream.write(
             b"POST /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 8000000\r\n"
@@ -169,7 +186,7 @@ class ServeTests(RoutesTestCase):
     def test_built_in(self) -> None:
         """A built-in origin answers on the stream itself, text for those who do not ask for HTML."""
         hello = parse_hello("hello-world", PLAIN)
-        self.routes.replace(ingress(("a", "", hello)))
+        self.replace(ingress(("a", "", hello)))
         visit = self.open(0)
         visit.stream.write(b"GET /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
         self.pair.pump()
@@ -184,7 +201,7 @@ class HealthTests(RoutesTestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.routes.replace(ingress(("a", "", self.origin), ("b", "", self.origin)))
+        self.replace(ingress(("a", "", self.origin), ("b", "", self.origin)))
         self.endpoint = self.origin.endpoints[0]
 
     def answer(self, is_there: bool) -> None:
@@ -230,7 +247,7 @@ class HealthTests(RoutesTestCase):
     def test_many_origins(self) -> None:
         """A crowd of origins is probed a few in a turn; each one's health is told for its own routes, once."""
         origins = [FakeOrigin(f"http://localhost:{number + 1}") for number in range(50)]
-        self.routes.replace(ingress(*[(f"h{number}", "", origin) for number, origin in enumerate(origins)]))
+        self.replace(ingress(*[(f"h{number}", "", origin) for number, origin in enumerate(origins)]))
         self.routes.probe_all()
         counts = []
         while (count := sum(self.is_dialed(origin) for origin in origins)) < 50:
@@ -244,7 +261,7 @@ class HealthTests(RoutesTestCase):
     def test_stop_between_probes(self) -> None:
         """Nothing is probed after the table was stopped."""
         origins = [FakeOrigin(f"http://localhost:{number + 1}") for number in range(50)]
-        self.routes.replace(ingress(*[(f"h{number}", "", origin) for number, origin in enumerate(origins)]))
+        self.replace(ingress(*[(f"h{number}", "", origin) for number, origin in enumerate(origins)]))
         self.routes.probe_all()
         self.routes.stop()
         self.assertEqual(self.clock.getDelayedCalls(), [])
@@ -252,9 +269,9 @@ class HealthTests(RoutesTestCase):
     def test_a_removed_route_is_not_told_of(self) -> None:
         """When the origin of a route that a reload removed goes away, the edges hear nothing."""
         removed = FakeOrigin("http://localhost:3")
-        self.routes.replace(ingress(("removed", "", removed)))
+        self.replace(ingress(("removed", "", removed)))
         self.open(self.routes.offered[0].offer.id)
-        self.routes.replace(ingress(("b", "", FakeOrigin("http://localhost:2"))))
+        self.replace(ingress(("b", "", FakeOrigin("http://localhost:2"))))
         removed.endpoints[0].connecting.errback(ConnectionRefusedError())
         self.assertEqual(self.changed, [])
 

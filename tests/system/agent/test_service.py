@@ -1,5 +1,6 @@
 """A whole agent over time: edges that restart, drain and refuse, reloads, renewals, and its own drain."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from types import SimpleNamespace
 
@@ -22,6 +23,7 @@ from warp_twisted.agent.events import (
     TunnelDown,
     TunnelUp,
 )
+from warp_twisted.agent.service import AgentService
 from warp_twisted.agent.settings import parse_settings
 from warp_twisted.errors import InvalidSettings
 from warp_twisted.tunnel import enrollment
@@ -31,6 +33,12 @@ from warp_twisted.wire.preamble import OpeningCode
 
 ECHO = Factory.forProtocol(Echo)
 ECHO.noisy = False
+
+
+def reload(agent: AgentService, text: str) -> Sequence[str]:
+    """Let an agent take other settings, as its runner does; returns the keys that wait for a restart."""
+    settings = parse_settings(text)
+    return agent.reload(settings, agent.routes.prepare(settings.ingress))
 
 
 class LifecycleTestCase(AgentTestCase):
@@ -274,10 +282,10 @@ class ReloadTests(LifecycleTestCase):
         tunnels = list(self.edge.tunnels)
         visit = self.edge.visit(0, b"one ")
         await visit.read(4)
-        waits = agent.reload(
-            parse_settings("tunnels: 3\ningress: [{hostname: b.warp.example, service: hello-world}, "
-                           "{service: 'http_status:404'}]")
-        )  # fmt: skip
+        waits = reload(
+            agent,
+            "tunnels: 3\ningress: [{hostname: b.warp.example, service: hello-world}, {service: 'http_status:404'}]",
+        )
         self.assertEqual(waits, ["tunnels"])
         self.assertEqual(self.events_of(Reloaded), [Reloaded(routes=1, needs_restart=["tunnels"])])
         await self.edge.until(lambda: len(self.changes()) == 2)
@@ -297,7 +305,7 @@ class ReloadTests(LifecycleTestCase):
         self.edge.holds_answers = True
         cut(self.edge.tunnels[0])
         await self.edge.until(lambda: len(self.edge.hellos) == 3)
-        agent.reload(parse_settings("ingress: [{service: hello-world}]"))
+        reload(agent, "ingress: [{service: hello-world}]")
         await self.edge.until(lambda: len(self.changes()) == 1)
         self.edge.release()
         await self.edge.until(lambda: len(self.changes()) == 2)
@@ -306,7 +314,7 @@ class ReloadTests(LifecycleTestCase):
     async def test_nothing_changed(self) -> None:
         """A reload of the same settings tells the edge nothing."""
         agent = await self.start(self.echo)
-        self.assertEqual(agent.reload(parse_settings(f"tunnels: 1\ningress: [{{service: '{self.echo}'}}]")), [])
+        self.assertEqual(reload(agent, f"tunnels: 1\ningress: [{{service: '{self.echo}'}}]"), [])
         await self.assert_serves(self.edge)  # what the agent sent before is there by now
         self.assertEqual(self.changes(), [])
 
@@ -316,7 +324,7 @@ class ReloadTests(LifecycleTestCase):
         bad = parse_settings(
             "ingress: [{path: a, service: hello-world}, {service: 'https://x', originRequest: {ca: /nowhere}}]"
         )
-        error = self.assertRaises(InvalidSettings, agent.reload, bad)
+        error = self.assertRaises(InvalidSettings, agent.routes.prepare, bad.ingress)
         self.assertIn("ingress[1].originRequest.ca: /nowhere", str(error))
         await self.assert_serves(self.edge)
         self.assertEqual(self.changes(), [])
@@ -330,8 +338,8 @@ class ReloadTests(LifecycleTestCase):
             return control.Refused(code="not_allowed", reason="not yours", retry=False) if is_bad else None
 
         self.edge.answer = answer
-        agent.reload(parse_settings(f"ingress: [{{hostname: not.allowed, service: '{self.echo}'}}, "
-                                    "{service: 'http_status:404'}]"))  # fmt: skip
+        rules = f"[{{hostname: not.allowed, service: '{self.echo}'}}, {{service: 'http_status:404'}}]"
+        reload(agent, f"ingress: {rules}")
         await self.edge.until(lambda: len(self.changes()) == 2)
         self.assertEqual(self.changes()[1].routes[0].hostname, "")
         (event,) = self.events_of(ReloadRefused)

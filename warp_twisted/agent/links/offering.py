@@ -11,7 +11,6 @@ from typing import Generic, Protocol, TypeVar
 from twisted.logger import Logger
 
 from warp_twisted.agent.links.link import Link
-from warp_twisted.errors import InvalidSettings
 from warp_twisted.wire.control import RouteOffer, RoutesChanged
 
 Rules = TypeVar("Rules")
@@ -30,7 +29,6 @@ class OfferedRoutes(Protocol[TakenRules]):
         Serve other rules from now on.
 
         :returns: whether the offer to the edges changed.
-        :raises InvalidSettings: if a file that the rules name cannot be used; then nothing has changed.
         """
 
 
@@ -39,7 +37,6 @@ class Offering(Generic[Rules]):
     The agent's offer.
 
     :param rules: what is offered first.
-    :raises InvalidSettings: if a file that the rules name cannot be used.
     """
 
     _log = Logger()
@@ -62,11 +59,7 @@ class Offering(Generic[Rules]):
             self._tell([link])
 
     def change(self, rules: Rules, links: Iterable[Link]) -> None:
-        """
-        Offer something else from now on.
-
-        :raises InvalidSettings: if a file that the rules name cannot be used; then nothing has changed.
-        """
+        """Offer something else from now on."""
         before, is_new = self._rules, self._routes.replace(rules)
         self._rules = rules
         if is_new:
@@ -88,11 +81,7 @@ class Offering(Generic[Rules]):
         if before is None:
             self._log.warn("the edge refuses our routes: {reason}", reason=reason)
             return None
-        try:
-            self.change(before, links)
-        except InvalidSettings as error:
-            self._log.error("the routes before them cannot be used any more: {error}", error=str(error))
-            return None
+        self.change(before, links)
         self._before = None
         return before
 

@@ -85,6 +85,20 @@ class Route:
         self._dial_ended(self, result)
 
 
+@dataclass(frozen=True, slots=True)
+class PreparedIngress:
+    """
+    Rules, and how each origin that they lead to is reached: what `Routes.replace` needs and can no longer fail.
+
+    :ivar accesses: in the order of the rules.
+    :ivar routes: what is offered, with the rule that it follows from.
+    """
+
+    ingress: Ingress
+    routes: Sequence[tuple[_RouteKey, Rule]]
+    accesses: Mapping[_OriginKey, Dial | BuiltIn]
+
+
 class Routes:
     """
     The table of routes, by number.
@@ -122,28 +136,40 @@ class Routes:
         """The origins that the routes lead to."""
         return list(self._origins.values())
 
-    def replace(self, ingress: Ingress) -> bool:
+    def prepare(self, ingress: Ingress) -> PreparedIngress:
+        """
+        Find out how the origins of rules are reached; changes nothing.
+
+        It reads files, and takes up to 0.1 ms for each rule, so a reload calls it in a thread.
+
+        :raises InvalidSettings: if a file that the rules name cannot be used.
+        """
+        accesses: dict[_OriginKey, Dial | BuiltIn] = {}
+        keys = [_origin_key(rule) for rule in ingress.rules]
+        for index, (key, rule) in enumerate(zip(keys, ingress.rules, strict=True)):
+            if key not in accesses:
+                try:
+                    accesses[key] = rule.origin.access(self._reactor)
+                except InvalidSettings as error:
+                    raise InvalidSettings(f"ingress[{index}].{error}") from error
+        routes = [
+            ((offer.hostname, offer.path, keys[offer.rule]), ingress.rules[offer.rule]) for offer in ingress.offers
+        ]
+        return PreparedIngress(ingress, routes, accesses)
+
+    def replace(self, prepared: PreparedIngress) -> bool:
         """
         Serve other rules from now on.
 
         :returns: whether the offer to the edges changed.
-        :raises InvalidSettings: if a file that the rules name cannot be used; then nothing has changed.
         """
-        origins: dict[_OriginKey, OriginState] = {}
-        for index, rule in enumerate(ingress.rules):
-            key = _origin_key(rule)
-            if key not in origins:
-                try:
-                    origins[key] = self._origin(key, rule)
-                except InvalidSettings as error:
-                    raise InvalidSettings(f"ingress[{index}].{error}") from error
+        origins = {key: self._origin(key, access) for key, access in prepared.accesses.items()}
         for origin in self._origins.values():
             origin.routes = []
         before, self._origins = self._numbers, origins
         self._numbers = {}
-        for offer in ingress.offers:
-            rule = ingress.rules[offer.rule]
-            self._offer((offer.hostname, offer.path, _origin_key(rule)), before, rule)
+        for route_key, rule in prepared.routes:
+            self._offer(route_key, before, rule)
         for route in self.offered:
             route.origin.routes.append(route)
         retired = [number for route_key, number in before.items() if route_key not in self._numbers]
@@ -187,13 +213,12 @@ class Routes:
                 origin.probe.cancel()
                 origin.probe = None
 
-    def _origin(self, key: _OriginKey, rule: Rule) -> OriginState:
-        access = rule.origin.access(self._reactor)
+    def _origin(self, key: _OriginKey, access: Dial | BuiltIn) -> OriginState:
         known = self._origins.get(key)
         if known is not None:
             known.access = access  # a file such as originRequest.ca may hold something else now
             return known
-        return OriginState(rule.origin.text, access)
+        return OriginState(key[0], access)
 
     def _offer(self, key: _RouteKey, before: Mapping[_RouteKey, int], rule: Rule) -> None:
         number = before.get(key)
@@ -201,7 +226,7 @@ class Routes:
             number, self._next_number = self._next_number, self._next_number + 1
             hostname, path, origin_key = key
             offer = RouteOffer(
-                id=number, hostname=hostname, path=path, service=rule.origin.text, protocol=rule.origin.protocol
+                id=number, hostname=hostname, path=path, service=origin_key[0], protocol=rule.origin.protocol
             )
             self._routes[number] = Route(offer, self._origins[origin_key], self._dial_ended)
         self._numbers[key] = number
