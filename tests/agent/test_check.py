@@ -80,8 +80,7 @@ class CheckAgentTests(SynchronousTestCase):
         self.assertEqual(self.check(), "")
 
     def test_bad_token(self) -> None:
-        """A token that is none or not all of one is refused, also when the agent is enrolled; it is not repeated."""
-        self.enroll()
+        """A token that is none or not all of one is refused, and not repeated."""
         for text, words in (
             ("nonsense", "a join token starts with warp1-"),
             (format_token(TOKEN)[:-5], "damaged; was it copied in full?"),
@@ -94,6 +93,14 @@ class CheckAgentTests(SynchronousTestCase):
             self.assertIn(words, refusal)
             self.assertNotIn("xxx", refusal)
         self.assertIn("$WARP_TOKEN: a join token starts with", self.refusal("drain: 3", environment_token="x"))
+
+    def test_bad_token_that_is_not_needed(self) -> None:
+        """Beside an identity it is named, and no reason not to start."""
+        self.enroll()
+        self.token_file.write_text("nonsense")
+        self.assertRegex(
+            self.check(), f"not needed, as the agent is enrolled: token_file: {self.token_file}: a join token"
+        )
 
     def test_token_that_cannot_be_read(self) -> None:
         """A directory in its place is refused."""

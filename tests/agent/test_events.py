@@ -17,6 +17,7 @@ NAMES = {
     "Published": "published",
     "OriginChanged": "origin",
     "CertificateRenewed": "certificate_renewed",
+    "ClockSuspected": "clock_suspected",
     "Reloaded": "reloaded",
     "ReloadRefused": "reload_refused",
     "Refused": "refused",

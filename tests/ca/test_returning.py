@@ -78,7 +78,7 @@ class ProofTests(SynchronousTestCase):
         self.assertEqual(self.prove().identity.id, "a-1")
 
     def test_not_ended_yet(self) -> None:
-        """A certificate that is still good is checked as of now, one that begins tomorrow (by a clock ahead) as of then."""
+        """A certificate that is still good is checked as of now, one of tomorrow (by a clock ahead) as of then."""
         self.ended = make_ended(issued_at=NOW - timedelta(hours=1))
         self.assertEqual(self.prove().identity.id, "a-1")
         self.ended = make_ended(issued_at=NOW + timedelta(days=1))

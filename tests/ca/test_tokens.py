@@ -12,6 +12,7 @@ from warp_twisted.ca.tokens import (
     PREFIX,
     JoinTokenText,
     check_token,
+    decode_token_file,
     format_token,
     new_token,
     parse_token,
@@ -44,6 +45,18 @@ class TextTests(SynchronousTestCase):
         text = format_token(TEXT)
         self.assertEqual(parse_token(text), TEXT)
         self.assertEqual(parse_token(f"  {text}\n"), TEXT)
+
+    def test_as_editors_and_shells_leave_it(self) -> None:
+        """Line ends, byte order marks, UTF-16, wrapped lines, quotes and NULs make no other token of it."""
+        text = format_token(TEXT).encode()
+        wrapped = b"\n".join(text[at : at + 76] for at in range(0, len(text), 76))
+        for content in (
+            text + b"\r\n", b"\n\n" + text + b"\n\n", b"\xef\xbb\xbf" + text + b"\r\n", text.decode().encode("utf-16"),
+            b"\xfe\xff" + text.decode().encode("utf-16-be"), wrapped, b'"' + text + b'"\n', text + b"\0",
+        ):  # fmt: skip
+            self.assertEqual(parse_token(decode_token_file(content)), TEXT, content[:8])
+        for content in (b"\xff\xfe", b"\xff\xfew\0a", b"\x80" * 9):
+            self.assertRaises(BadJoinToken, parse_token, decode_token_file(content))
 
     def test_text_is_one_word(self) -> None:
         """The text survives shells, YAML and double clicks: letters, digits, hyphen and underscore only."""

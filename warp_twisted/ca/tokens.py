@@ -9,6 +9,7 @@ there is nothing that a slow hash would protect. Nothing here reads a clock; the
 
 import base64
 import binascii
+import codecs
 import hmac
 import re
 import secrets
@@ -26,6 +27,7 @@ from warp_twisted.registry.model import JoinToken
 PREFIX = "warp1-"
 SECRET_BYTES = 32
 MAX_TEXT = 4096
+MAX_FILE_BYTES = 3 * MAX_TEXT  # of a file with a token: twice as long in UTF-16, and some white space
 MAX_USES = 1_000_000
 _CHECKSUM_BYTES = 4
 _ADDRESS = re.compile(r"(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}")
@@ -75,11 +77,11 @@ def format_token(token: JoinTokenText) -> str:
 
 def parse_token(text: str) -> JoinTokenText:
     """
-    Read a join token; white space around it is allowed.
+    Read a join token; white space around it and in it is passed over, as are quotes and NULs around it.
 
     :raises BadJoinToken: if it is no join token, or not all of one.
     """
-    text = text.strip()
+    text = "".join(text.split()).strip("\"'\0\ufeff")
     if not text.startswith(PREFIX):
         raise BadJoinToken(f"a join token starts with {PREFIX}")
     if len(text) > MAX_TEXT:
@@ -99,6 +101,13 @@ def parse_token(text: str) -> JoinTokenText:
     if not all(_ADDRESS.fullmatch(edge) for edge in said.edges):
         raise BadJoinToken("the join token names an edge that is no host:port")
     return JoinTokenText(tuple(said.edges), said.fingerprint, said.id, said.secret.hex())
+
+
+def decode_token_file(content: bytes) -> str:
+    """Return the text of a file with a join token: ASCII, or what an editor or shell on Windows makes of it."""
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return content.decode("utf-16", "replace")
+    return content.decode("utf-8-sig", "replace")
 
 
 def new_token(

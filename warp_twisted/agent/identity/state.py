@@ -24,11 +24,11 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from warp_twisted.agent.errors import NotEnrolled, StateBroken, StateInUse
 from warp_twisted.ca.errors import BadCertificate
-from warp_twisted.ca.issue import agent_identity, key_to_pem
+from warp_twisted.ca.issue import agent_identity, key_to_pem, new_key
 
 MAX_SEEN_EDGES = 64
 MAX_FILE_BYTES = 1 << 20
-_CHAIN, _KEY = "chain.pem", "key.pem"
+_CHAIN, _KEY, _NEXT_KEY = "chain.pem", "key.pem", "next-key.pem"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +39,7 @@ class Identity:
     :ivar chain_pem: its certificate and the issuers, without the root.
     :ivar hostnames: the patterns that its certificate allows.
     :ivar edges: `host:port` of the edges that the join token named; `seen_edges`: those that edges named since.
+    :ivar token_id: of the join token that it enrolled with; empty if that is not known.
     :ivar valid_from: of the certificate, and `valid_until`: seconds since the epoch.
     """
 
@@ -48,6 +49,7 @@ class Identity:
     hostnames: tuple[str, ...]
     edges: tuple[str, ...]
     seen_edges: tuple[str, ...] = ()
+    token_id: str = ""
     valid_from: float
     valid_until: float
 
@@ -57,11 +59,12 @@ class Identity:
         return (self.valid_from + self.valid_until) / 2
 
 
-class _Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class _Record(msgspec.Struct, frozen=True, kw_only=True):
     version: int
     agent_id: str
     edges: list[str]
     seen_edges: list[str] = []
+    token_id: str = ""
 
 
 def identity_of(chain_pem: str, root_pem: str, edges: Sequence[str], public_key: ec.EllipticCurvePublicKey) -> Identity:
@@ -101,7 +104,7 @@ def read_identity(path: Path) -> Identity:
         root_pem = _read(path / "root.pem").decode("ascii")
         chain_pem = _read(path / _CHAIN).decode("ascii")
         identity = identity_of(chain_pem, root_pem, record.edges, _read_key(path / _KEY).public_key())
-        return replace(identity, seen_edges=tuple(record.seen_edges))
+        return replace(identity, seen_edges=tuple(record.seen_edges), token_id=record.token_id)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise NotEnrolled(f"{path} holds no identity") from error
     except OSError as error:
@@ -191,8 +194,33 @@ class StateDirectory:
             self._write(self.path / "root.pem", identity.root_pem.encode("ascii"))
             self._write(self.chain_file, identity.chain_pem.encode("ascii"))
             self._write_record(identity)
+            (self.path / _NEXT_KEY).unlink(missing_ok=True)
         except OSError as error:
             raise StateBroken(f"state directory {self.path}: {error.strerror}") from error
+
+    def enrollment_key(self) -> ec.EllipticCurvePrivateKey:
+        """
+        Return the key to enroll with, which is on the disk before an edge hears of it.
+
+        It is the same until an identity was stored: an edge lets a key in once for each use of a token, so an answer
+        that was lost, or could not be stored, is asked for again.
+
+        :raises StateBroken: if the directory cannot be written.
+        """
+        path = self.path / _NEXT_KEY
+        try:
+            return _read_key(path)
+        except (OSError, ValueError, TypeError):
+            key = new_key()
+        try:
+            self._write(path, key_to_pem(key))
+        except OSError as error:
+            raise StateBroken(f"state directory {self.path}: {error.strerror}") from error
+        return key
+
+    def discard_enrollment_key(self) -> None:
+        """Enroll with another key: this one's agent was revoked."""
+        (self.path / _NEXT_KEY).unlink(missing_ok=True)
 
     def renew(self, identity: Identity, chain_pem: str) -> Identity:
         """
@@ -202,7 +230,7 @@ class StateDirectory:
         :raises StateBroken: if the directory cannot be written.
         """
         renewed = identity_of(chain_pem, identity.root_pem, identity.edges, _read_key(self.key_file).public_key())
-        renewed = replace(renewed, seen_edges=identity.seen_edges)
+        renewed = replace(renewed, seen_edges=identity.seen_edges, token_id=identity.token_id)
         if renewed.agent_id != identity.agent_id:
             raise BadCertificate(f"the certificate is for agent {renewed.agent_id}, not {identity.agent_id}")
         try:
@@ -232,6 +260,7 @@ class StateDirectory:
             agent_id=identity.agent_id,
             edges=list(identity.edges),
             seen_edges=list(identity.seen_edges),
+            token_id=identity.token_id,
         )
         self._write(self.path / "agent.json", msgspec.json.encode(record))
 
