@@ -1,5 +1,6 @@
 """Tests of `warp_twisted.agent.metrics`."""
 
+from functools import partial
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -64,7 +65,7 @@ class MetricsTests(SynchronousTestCase):
     def test_every_number(self) -> None:
         """Each count of the agent is there, with the route's labels."""
         registry = CollectorRegistry()
-        registry.register(AgentCollector(agent()))
+        registry.register(AgentCollector(agent))
         text = generate_latest(registry).decode()
         route = 'hostname="app.warp.example",origin="http://localhost:3000",path="^/x"'
         for line in (
@@ -88,20 +89,29 @@ class MetricsTests(SynchronousTestCase):
     def test_ready(self) -> None:
         """The agent is ready while a tunnel is up and it is not stopping; it lives as long as it answers."""
         for up, is_stopping, code in ((1, False, None), (0, False, 503), (2, True, 503)):
-            fake = agent(up, is_stopping)
             request = DummyRequest([b"ready"])
-            resource = observation_site(fake, Slices(Clock())).resource.getChildWithDefault(b"ready", request)
+            site = observation_site(partial(agent, up, is_stopping), Slices(Clock()))
+            resource = site.resource.getChildWithDefault(b"ready", request)
             self.assertEqual(resource.render(request), b"%d of 2 tunnels are up\n" % up)
             self.assertEqual(request.responseCode, code)
         request = DummyRequest([b"live"])
-        self.assertEqual(
-            observation_site(agent(0), Slices(Clock())).resource.getChildWithDefault(b"live", request).render(request),
-            b"alive\n",
-        )
+        site = observation_site(partial(agent, 0), Slices(Clock()))
+        self.assertEqual(site.resource.getChildWithDefault(b"live", request).render(request), b"alive\n")
+
+    def test_not_enrolled(self) -> None:
+        """While there is no agent yet, it says so, is not ready, and has the metrics of the process."""
+        site = observation_site(lambda: None, Slices(Clock()))
+        request = DummyRequest([b"ready"])
+        self.assertEqual(site.resource.getChildWithDefault(b"ready", request).render(request), b"not enrolled yet\n")
+        self.assertEqual(request.responseCode, 503)
+        text = b"".join(exposition_of(lambda: None, [TurnCollector("warp_agent", TurnTimes())]).pieces())
+        self.assertIn(b"warp_agent_enrolled 0.0\n", text)
+        self.assertIn(b"warp_agent_turn_seconds", text)
+        self.assertNotIn(b"warp_agent_tunnels_wanted", text)
 
     def test_metrics_of_the_process(self) -> None:
         """What the process measures stands beside what the agent counts."""
-        text = b"".join(exposition_of(agent(1), [TurnCollector("warp_agent", TurnTimes())]).pieces())
+        text = b"".join(exposition_of(lambda: agent(1), [TurnCollector("warp_agent", TurnTimes())]).pieces())
         self.assertIn(b'warp_agent_turn_seconds_bucket{le="0.1"} 0.0\n', text)
         self.assertIn(b"warp_agent_tunnels_wanted 2.0\n", text)
 
@@ -112,17 +122,17 @@ class MetricsTests(SynchronousTestCase):
         cast(Any, fake.routes).offered = [route] * 1000
         cast(Any, fake.routes).origins = [route.origin] * 1000
         registry = CollectorRegistry()
-        registry.register(AgentCollector(fake))
-        pieces = list(exposition_of(fake).pieces())
+        registry.register(AgentCollector(lambda: fake))
+        pieces = list(exposition_of(lambda: fake).pieces())
         self.assertEqual(b"".join(pieces), generate_latest(registry))
         self.assertLess(max(piece.count(b"\n") for piece in pieces), 100)
-        steps = exposition_of(fake).pieces()
+        steps = exposition_of(lambda: fake).pieces()
         self.assertLess(max(count_operations(lambda: next(steps, b"")) for _ in pieces), 25_000)
 
     def test_answer(self) -> None:
         """The metrics are served a slice at a time, as text that Prometheus knows."""
         clock = Clock()
-        http = RequestTraversalAgent(observation_site(agent(), Slices(clock)).resource)
+        http = RequestTraversalAgent(observation_site(agent, Slices(clock)).resource)
 
         async def get() -> tuple[str, str]:
             response = await HTTPClient(http).get("http://localhost/metrics")

@@ -1,7 +1,8 @@
 """
 Why an agent cannot do its work: the sentences that are read by those who start it.
 
-`exit_code` is what `warp up` exits with: 1 it failed, 3 no edge answers, 4 the fleet refuses this agent.
+`exit_code` is what `warp up` and the service exit with: 1 it failed, 4 the agent was revoked. What may pass is no
+reason to exit: an edge that is away, a limit that is reached, a name that is not allowed yet.
 """
 
 from typing import ClassVar
@@ -30,13 +31,19 @@ class NotEnrolled(AgentError):
 class NoEdge(AgentError):
     """No edge is known or none answers."""
 
-    exit_code = 3
-
 
 class EnrollmentRefused(AgentError):
-    """The fleet does not take this agent."""
+    """
+    The fleet does not take this agent now.
 
-    exit_code = 4
+    :param code: the edge's word for programs.
+    :param retry_seconds: after which the same request may succeed; 0: not before something has changed.
+    """
+
+    def __init__(self, reason: str, code: str = "", retry_seconds: float = 0.0) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.retry_seconds = retry_seconds
 
 
 class NotAdmitted(AgentError):

@@ -27,12 +27,18 @@ from warp_twisted.agent.service import AgentService
 
 ROUTES_IN_A_PART = 16
 
+FindAgent = Callable[[], AgentService | None]
+
 
 class AgentCollector(Collector):
-    """The metrics of one agent."""
+    """
+    The metrics of one agent.
 
-    def __init__(self, agent: AgentService) -> None:
-        self._agent = agent
+    :param find: returns it, None while it is not enrolled.
+    """
+
+    def __init__(self, find: FindAgent) -> None:
+        self._find = find
 
     def collect(self) -> Iterable[Metric]:
         """Gather every number now."""
@@ -43,40 +49,44 @@ class AgentCollector(Collector):
         return self._collect(ROUTES_IN_A_PART)
 
     def _collect(self, size: int) -> Iterable[Metric]:
-        yield from self._tunnels()
-        routes = self._agent.routes.offered
-        for family in _ROUTE_FAMILIES:
-            for at in range(0, max(1, len(routes)), size):
-                yield family(self._agent, routes[at : at + size])
-        origins = self._agent.routes.origins
-        for at in range(0, max(1, len(origins)), size):
-            yield _health(origins[at : at + size])
-        yield GaugeMetricFamily(
-            "warp_agent_certificate_expiry_timestamp_seconds",
-            "When the agent's certificate ends.",
-            value=self._agent.identity.valid_until,
-        )
+        agent = self._find()
+        yield GaugeMetricFamily("warp_agent_enrolled", "Whether the agent has an identity.", value=agent is not None)
+        if agent is not None:
+            yield from _tunnels(agent)
+            routes = agent.routes.offered
+            for family in _ROUTE_FAMILIES:
+                for at in range(0, max(1, len(routes)), size):
+                    yield family(agent, routes[at : at + size])
+            origins = agent.routes.origins
+            for at in range(0, max(1, len(origins)), size):
+                yield _health(origins[at : at + size])
+            yield GaugeMetricFamily(
+                "warp_agent_certificate_expiry_timestamp_seconds",
+                "When the agent's certificate ends.",
+                value=agent.identity.valid_until,
+            )
         software = GaugeMetricFamily("warp_agent_build_info", "The program's version.", labels=["version"])
         software.add_metric([__version__], 1)
         yield software
 
-    def _tunnels(self) -> Iterable[Metric]:
-        links = self._agent.links
-        yield GaugeMetricFamily("warp_agent_tunnels_wanted", "Tunnels that the agent keeps.", value=len(links))
-        up = GaugeMetricFamily("warp_agent_tunnel_up", "Whether a tunnel is up.", labels=["tunnel", "edge"])
-        ping = GaugeMetricFamily(
-            "warp_agent_tunnel_round_trip_seconds", "How long the last ping took.", labels=["tunnel", "edge"]
-        )
-        for link in links:
-            labels = [str(link.index), link.edge_name]
-            up.add_metric(labels, float(link.is_up))
-            if link.is_up and link.tunnel is not None and link.tunnel.round_trip_seconds is not None:
-                ping.add_metric(labels, link.tunnel.round_trip_seconds)
-        yield up
-        yield ping
-        counts = self._agent.links.counts
-        yield CounterMetricFamily("warp_agent_tunnels_registered", "Tunnels that an edge accepted.", counts.registered)
-        yield CounterMetricFamily("warp_agent_tunnels_lost", "Tunnels and dials that failed.", counts.lost)
+
+def _tunnels(agent: AgentService) -> Iterable[Metric]:
+    links = agent.links
+    yield GaugeMetricFamily("warp_agent_tunnels_wanted", "Tunnels that the agent keeps.", value=len(links))
+    up = GaugeMetricFamily("warp_agent_tunnel_up", "Whether a tunnel is up.", labels=["tunnel", "edge"])
+    ping = GaugeMetricFamily(
+        "warp_agent_tunnel_round_trip_seconds", "How long the last ping took.", labels=["tunnel", "edge"]
+    )
+    for link in links:
+        labels = [str(link.index), link.edge_name]
+        up.add_metric(labels, float(link.is_up))
+        if link.is_up and link.tunnel is not None and link.tunnel.round_trip_seconds is not None:
+            ping.add_metric(labels, link.tunnel.round_trip_seconds)
+    yield up
+    yield ping
+    counts = agent.links.counts
+    yield CounterMetricFamily("warp_agent_tunnels_registered", "Tunnels that an edge accepted.", counts.registered)
+    yield CounterMetricFamily("warp_agent_tunnels_lost", "Tunnels and dials that failed.", counts.lost)
 
 
 def _health(origins: Sequence[OriginState]) -> Metric:
@@ -142,17 +152,19 @@ class _Readiness(Resource):
 
     isLeaf = True
 
-    def __init__(self, agent: AgentService) -> None:
+    def __init__(self, find: FindAgent) -> None:
         super().__init__()
-        self._agent = agent
+        self._find = find
 
     def render_GET(self, request: Request) -> bytes:
         """Answer one request."""
-        up = self._agent.tunnels_up
-        if not up or self._agent.is_stopping:
-            request.setResponseCode(503)
+        agent = self._find()
         request.setHeader(b"content-type", b"text/plain; charset=utf-8")
-        return b"%d of %d tunnels are up\n" % (up, len(self._agent.links))
+        if agent is None or not agent.tunnels_up or agent.is_stopping:
+            request.setResponseCode(503)
+        if agent is None:
+            return b"not enrolled yet\n"
+        return b"%d of %d tunnels are up\n" % (agent.tunnels_up, len(agent.links))
 
 
 class _Life(Resource):
@@ -185,23 +197,24 @@ class _Metrics(Resource):
         return NOT_DONE_YET
 
 
-def exposition_of(agent: AgentService, process: Iterable[Collector] = ()) -> Exposition:
+def exposition_of(find: FindAgent, process: Iterable[Collector] = ()) -> Exposition:
     """Return the metrics of an agent and of the process that it runs in."""
     exposition = Exposition()
-    for collector in (AgentCollector(agent), *process):
+    for collector in (AgentCollector(find), *process):
         exposition.register(collector)
     return exposition
 
 
-def observation_site(agent: AgentService, slices: Slices, process: Iterable[Collector] = ()) -> Site:
+def observation_site(find: FindAgent, slices: Slices, process: Iterable[Collector] = ()) -> Site:
     """
     Return what to listen with: `/metrics`, `/ready` and `/live`.
 
+    :param find: returns the agent, None while there is none.
     :param slices: make the metrics.
     :param process: further metrics, of the process that the agent runs in.
     """
     root = Resource()
-    root.putChild(b"metrics", _Metrics(exposition_of(agent, process), slices))
-    root.putChild(b"ready", _Readiness(agent))
+    root.putChild(b"metrics", _Metrics(exposition_of(find, process), slices))
+    root.putChild(b"ready", _Readiness(find))
     root.putChild(b"live", _Life())
     return QuietSite(root, requestFactory=BodilessRequest)

@@ -177,8 +177,7 @@ class AgentService(Service):
 
         :returns: fires when everything is closed.
         """
-        if self.running:
-            super().stopService()
+        if self.running and not self.is_stopping:
             self._begin_to_stop()
             deadline = self._settings.drain_seconds
             streams = sum(route.traffic.open for route in self.routes.offered)
@@ -186,6 +185,7 @@ class AgentService(Service):
             self._deadline = self._reactor.callLater(deadline + OVERTIME_SECONDS, self.stop_now)
             self.links.drain("the agent stops", deadline)
             self.link_ended()
+        super().stopService()
         return self.when_stopped()
 
     def stop_now(self) -> None:

@@ -152,8 +152,8 @@ class TwistdAgent(MultiService):
         if not self._is_stopping:
             self._reactor.callWhenRunning(self._reactor.stop)
 
-    def _read_token(self) -> JoinTokenText | None:
-        return find_token(self._settings.token_file, os.environ.get("WARP_TOKEN", ""))
+    def _read_token(self, settings: AgentSettings) -> JoinTokenText | None:
+        return find_token(settings.token_file, os.environ.get("WARP_TOKEN", ""))
 
     def _read_settings(self) -> AgentSettings:
         return read_agent_settings(str(self._path))
@@ -165,16 +165,13 @@ class TwistdAgent(MultiService):
 
     def _reload(self) -> None:
         self._seen = _signature(self._path)
-        if self._runner.agent is None:
-            return  # still enrolling
         if self._readiness.is_ready:  # else nobody waits for the `ready` that would have to follow
             self._systemd.reloading()
         self._runner.reload().addCallbacks(self._reloaded, self._not_reloaded)
 
     def _reloaded(self, is_good: bool) -> None:
-        agent = self._runner.agent
-        if is_good and agent is not None:
-            self._settings = agent.settings
+        if is_good:
+            self._settings = self._runner.settings
             if self._output is not None:
                 self._output.configure(self._settings.log_format, self._settings.log_level)
         self._tell_reloaded(self._status() if is_good else "the configuration was refused, the old one stays")

@@ -1,17 +1,9 @@
 """Tests of `warp_twisted.cli.expose.command`, as far as it needs no reactor."""
 
-import io
-import sys
-from pathlib import Path
-
 import click
 from twisted.trial.unittest import SynchronousTestCase
 
-from warp_twisted.ca.errors import BadJoinToken
-from warp_twisted.ca.tokens import JoinTokenText, format_token
-from warp_twisted.cli.expose.command import read_token, service_of, settings_of
-
-TOKEN = JoinTokenText(("edge1.example:7844",), b"\x01" * 32, "t1", "ab" * 32)
+from warp_twisted.cli.expose.command import service_of, settings_of
 
 
 class OriginTests(SynchronousTestCase):
@@ -52,28 +44,3 @@ class OriginTests(SynchronousTestCase):
         ):
             error = self.assertRaises(click.UsageError, settings_of, *arguments, False)
             self.assertTrue(str(error).startswith(words), str(error))
-
-
-class TokenTests(SynchronousTestCase):
-    """Where the join token comes from."""
-
-    def test_sources(self) -> None:
-        """A file, standard input, or the environment; the file wins; none is no token."""
-        path = Path(self.mktemp())
-        path.write_text(format_token(TOKEN) + "\n")
-        self.assertEqual(read_token(str(path), {"WARP_TOKEN": "nonsense"}), TOKEN)
-        self.assertEqual(read_token(None, {"WARP_TOKEN": format_token(TOKEN)}), TOKEN)
-        self.patch(sys, "stdin", io.StringIO(format_token(TOKEN)))
-        self.assertEqual(read_token("-", {}), TOKEN)
-        self.assertIsNone(read_token(None, {}))
-        self.assertIsNone(read_token(None, {"WARP_TOKEN": " "}))
-
-    def test_what_is_no_token(self) -> None:
-        """Something else is refused; a file that is not there is named."""
-        path = Path(self.mktemp())
-        path.write_bytes(b"\xff\xfe")
-        self.assertRaises(BadJoinToken, read_token, str(path), {})
-        self.patch(sys, "stdin", io.StringIO("x" * 100_000))
-        self.assertRaises(BadJoinToken, read_token, "-", {})
-        error = self.assertRaises(OSError, read_token, "/nowhere/token", {})
-        self.assertEqual(error.filename, "/nowhere/token")

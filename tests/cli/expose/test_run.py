@@ -91,7 +91,7 @@ class AgentRunTests(SynchronousTestCase):
         errors = io.StringIO()
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(errors):
             read = (lambda: SETTINGS) if has_file else None
-            agent_run = run.AgentRun(SETTINGS, None, read, as_json=True, verbose=False)
+            agent_run = run.AgentRun(SETTINGS, lambda settings: None, read, as_json=True, verbose=False)
             runner: Any = agent_run._runner
             reactor.steps = tuple(partial(step, runner) for step in steps)
             status = agent_run.run()

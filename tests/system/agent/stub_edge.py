@@ -65,14 +65,17 @@ class Fleet:
     :param directory: where the edges' files go.
     """
 
+    AGE = timedelta(days=30)
+
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         directory.mkdir(parents=True, exist_ok=True)
-        now = datetime.now(UTC)
+        now = datetime.now(UTC) - self.AGE
         key = new_key()
         self.root = Issuer(issue_root(key, "warp.example", now), key)
         self.root_pem = to_pem(self.root.certificate)
         self.agent_lifetime = timedelta(hours=24)
+        self.issued_ago = timedelta(0)
         self.enrolled = 0
         self.returned = 0
         self.wishes: list[list[str]] = []
@@ -80,7 +83,7 @@ class Fleet:
     def issuer(self, name: str) -> Issuer:
         """Make an edge's intermediate."""
         key = new_key()
-        certificate = issue_intermediate(self.root, key.public_key(), name, datetime.now(UTC))
+        certificate = issue_intermediate(self.root, key.public_key(), name, datetime.now(UTC) - self.AGE)
         return Issuer(certificate, key, (certificate,))
 
     def token(self, *ports: int) -> JoinTokenText:
@@ -276,7 +279,7 @@ class StubEdge:
             key,
             agent,
             [HostnamePattern.parse("*.warp.example")],
-            datetime.now(UTC),
+            datetime.now(UTC) - self.fleet.issued_ago,
             self.fleet.agent_lifetime,
         )
         return to_pem(certificate, *self.issuer.chain)

@@ -28,7 +28,7 @@ class RunnerTests(AgentTestCase):
     async def run_once(self, edge: StubEdge, token: JoinTokenText | None) -> None:
         """Start a program, wait until its tunnel is up, and stop it."""
         settings = parse_settings(f"state: {self.directory / 'state'}\ntunnels: 1\ningress: [{{service: hello-world}}]")
-        program = AgentRunner(reactor, settings, read_token=lambda: token, observe=self.observe, wall=self.wall)
+        program = AgentRunner(reactor, settings, read_token=lambda _: token, observe=self.observe, wall=self.wall)
         before = len(edge.hellos)
         program.startService()
         await edge.until(lambda: len(edge.hellos) > before)
@@ -85,7 +85,7 @@ class RunnerTests(AgentTestCase):
 
         token = edge.fleet.token(edge.port)
         runner = AgentRunner(
-            reactor, self.settings("[{service: hello-world}]"), read_token=lambda: token, read_settings=read
+            reactor, self.settings("[{service: hello-world}]"), read_token=lambda settings: token, read_settings=read
         )
         self.addCleanup(runner.stopService)
         runner.startService()
@@ -108,6 +108,6 @@ class RunnerTests(AgentTestCase):
     def ended(self) -> Deferred[None]:
         """Start a program that cannot work, and return its end."""
         settings = parse_settings(f"state: {self.directory / 'state'}\ningress: [{{service: hello-world}}]")
-        program = AgentRunner(reactor, settings, read_token=lambda: None)
+        program = AgentRunner(reactor, settings, read_token=lambda settings: None)
         program.startService()
         return program.ended

@@ -15,7 +15,7 @@ from tests.pipes import full_pipe, read_all
 from tests.system.agent.origins import unused_port
 from tests.system.agent.programs import AgentProgramTestCase, Program, lines, twistd_agent
 from warp_twisted.ca.tokens import JoinTokenText, format_token
-from warp_twisted.wire.control import RoutesChanged
+from warp_twisted.wire.control import Refused, RoutesChanged
 
 
 class _Heard(DatagramProtocol):
@@ -174,14 +174,23 @@ class TwistdTests(AgentProgramTestCase):
         return heard
 
     async def test_refused(self) -> None:
-        """A token that the fleet does not know ends the service with 4 and the reason."""
+        """A token that the fleet does not know is no end: the reason is logged, and the next token is taken."""
         token = self.fleet.token(self.edge.port)
         wrong = JoinTokenText(token.edges, token.fingerprint, token.id, "cd" * 32)
         self.token_file.write_text(format_token(wrong))
         agent = self.agent()
-        self.assertEqual(await agent.exited, 4)
-        self.assertIn("the join token is not known (token_unknown)", agent.output)
+        await agent.says("the join token is not known (token_unknown); again in")
         self.assertNotIn("cd" * 32, agent.output + agent.errors)
+        self.token_file.write_text(format_token(token))
+        agent.signal("HUP")
+        await self.edge.until(lambda: len(self.edge.tunnels) == 2)
+
+    async def test_revoked(self) -> None:
+        """A revoked agent ends with 4 and the reason, which its unit does not restart."""
+        self.edge.answer = lambda message: Refused(code="revoked", reason="agent a-1 was revoked: stolen", retry=False)
+        agent = self.agent()
+        self.assertEqual(await agent.exited, 4)
+        self.assertIn("the agent cannot work: agent a-1 was revoked: stolen (revoked)", agent.output)
 
     async def test_waits_for_an_edge(self) -> None:
         """When no edge answers the enrollment, the service tries again until one does."""

@@ -2,11 +2,11 @@
 
 import json
 import os
+from dataclasses import replace
 
 from twisted.internet.threads import deferToThread
 
 from tests.pipes import full_pipe, read_all
-from tests.system.agent.origins import unused_port
 from tests.system.agent.programs import AgentProgramTestCase, Program, lines, warp_up
 from warp_twisted.ca.tokens import format_token
 from warp_twisted.wire import control
@@ -100,19 +100,28 @@ class UpTests(AgentProgramTestCase):
         up.signal("INT")
         self.assertEqual(await up.exited, 130)
 
+    async def test_edge_that_is_away(self) -> None:
+        """When no edge answers, the reason is printed, and the command goes on trying."""
+        await self.edge.stop()
+        up = self.up("--token-file", str(self.token_file), "--tunnels", "1", self.echo)
+        await up.says("no edge of the join token answers")
+        self.edge.listen()
+        await self.edge.until(lambda: len(self.edge.tunnels) == 1)
+        self.assertEqual(self.fleet.enrolled, 1)
+
     async def test_what_is_wrong(self) -> None:
         """Each way to fail has its status and a line that says what to do."""
-        token = self.fleet.token(unused_port())
-        self.token_file.write_text(format_token(token))
+        wrong = replace(self.fleet.token(self.edge.port), secret="cd" * 32)
+        self.token_file.write_text(format_token(wrong))
         for status, reason, arguments in (
             (1, "no join token was given: ask an operator to run `warp token create`", ["3000"]),
-            (1, "a join token starts with warp1-", ["--token-file", os.devnull, "3000"]),
+            (1, "token_file: /dev/null: expected a join token", ["--token-file", os.devnull, "3000"]),
             (2, "ORIGIN is missing, such as 3000", []),
             (2, "service: 'http://x/y' is not a service", ["http://x/y"]),
             (2, "hostname: 'a..b'", ["--hostname", "a..b", "3000"]),
             (2, "--label: 'x' is not a label", ["--label", "x", "3000"]),
             (2, "--config says what is served", ["--config", "x", "3000"]),
-            (3, "no edge of the join token answers", ["--token-file", str(self.token_file), "3000"]),
+            (1, "the join token is not known (token_unknown)", ["--token-file", str(self.token_file), "3000"]),
         ):
             up = self.up(*arguments)
             self.assertEqual((await up.exited, reason in up.errors), (status, True), up.errors)

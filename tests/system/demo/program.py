@@ -27,21 +27,21 @@ class Program(ProcessProtocol):
     def __init__(self) -> None:
         self.output = ""
         self.ended: Deferred[int] = Deferred()
-        self._awaited: list[tuple[str, Deferred[None]]] = []
+        self._awaited: list[tuple[str, int, Deferred[None]]] = []
 
     def outReceived(self, data: bytes) -> None:
         """Remember, and tell those who wait for a text."""
         self.output += data.decode()
-        for awaited in [each for each in self._awaited if each[0] in self.output]:
+        for awaited in [each for each in self._awaited if self.output.count(each[0]) >= each[1]]:
             self._awaited.remove(awaited)
-            awaited[1].callback(None)
+            awaited[2].callback(None)
 
     errReceived = outReceived
 
-    def printed(self, text: str) -> "Deferred[None]":
-        """Wait until a text was printed; fail if the program ends without."""
+    def printed(self, text: str, times: int = 1) -> "Deferred[None]":
+        """Wait until a text was printed so often; fail if the program ends without."""
         waiting: Deferred[None] = Deferred()
-        self._awaited.append((text, waiting))
+        self._awaited.append((text, times, waiting))
         self.outReceived(b"")
         return waiting
 
@@ -54,7 +54,7 @@ class Program(ProcessProtocol):
         """Tell the exit status; that of a signal is negative."""
         ended = reason.value
         assert isinstance(ended, ProcessDone | ProcessTerminated)
-        for text, waiting in self._awaited:
+        for text, _, waiting in self._awaited:
             waiting.errback(AssertionError(f"{text!r} was not printed before the end: {self.output}"))
         self.ended.callback(ended.exitCode if ended.signal is None else -ended.signal)
 

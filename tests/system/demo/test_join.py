@@ -21,7 +21,8 @@ class JoinTests(AsyncTestCase):
         self.application = DemoApplication(reactor, reactor)
         await self.application.start()
         self.clean_up_with(self.application.stop)
-        await self.demos.start().printed(SERVING)
+        self.demo = self.demos.start()
+        await self.demo.printed(SERVING)
         info = self.demos.info()
         self.http_port = info.http_port
         root = Path(info.admin).parent / "ca" / "root.pem"
@@ -63,6 +64,21 @@ class JoinTests(AsyncTestCase):
         _, hostname = await self.published("--hostname", "mine.warp.localhost")
         self.assertEqual(hostname, "mine.warp.localhost")
         self.assertEqual((await self.visitor.get(f"http://{hostname}:{self.http_port}/")).status, 200)
+
+    async def test_demo_that_was_restarted(self) -> None:
+        """A `warp up` whose demo was killed becomes an agent of the next demo, and says where it is now."""
+        program, _ = await self.published()
+        self.demo.signal("KILL")
+        await self.demo.ended
+        await self.demos.start().printed(SERVING)
+        await program.printed('"enrolled"', times=2)
+        await program.printed('"published"', times=2)
+        events = [json.loads(line) for line in program.output.splitlines() if line.startswith("{")]
+        (url,) = [event for event in events if event["event"] == "published"][-1]["urls"]
+        info = self.demos.info()
+        visitor = Visitor(reactor, info.dns_port, (Path(info.admin).parent / "ca" / "root.pem").read_text())
+        answer = await visitor.get(f"http://{urlsplit(url).hostname}:{info.http_port}/")
+        self.assertEqual(answer.status, 200)
 
     async def test_revoked_agent_is_gone_at_once(self) -> None:
         """`warp agent revoke` ends the agent and its name; it is told why and does not come back."""

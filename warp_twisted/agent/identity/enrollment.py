@@ -6,6 +6,7 @@ token names, and the token's secret is sent only to an edge that this root vouch
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from twisted.internet.error import ConnectError
 from twisted.internet.interfaces import IReactorTime
@@ -21,11 +22,13 @@ from warp_twisted.agent.identity.clock_suspicion import suspicion_at
 from warp_twisted.agent.identity.state import Identity, StateDirectory, identity_of
 from warp_twisted.agent.links.edge_dialer import CONNECT_SECONDS
 from warp_twisted.agent.links.edges import read_addresses
-from warp_twisted.ca.issue import new_key, new_request
+from warp_twisted.ca.errors import KeyRevoked
+from warp_twisted.ca.issue import new_request
 from warp_twisted.ca.tokens import JoinTokenText
+from warp_twisted.names import one_line
 from warp_twisted.tunnel import enroll, fetch_root
 from warp_twisted.tunnel.errors import PeerNotTrusted, PeerNotValidNow, TunnelError
-from warp_twisted.wire.control import MAX_ASKED, EnrollRefused, EnrollRequest
+from warp_twisted.wire.control import MAX_ASKED, MAX_REASON_CHARACTERS, EnrollRefused, EnrollRequest
 
 SOFTWARE = f"warp-twisted/{__version__}"
 
@@ -53,17 +56,20 @@ async def enroll_agent(
     :raises NoEdge: if none of the token's edges answers.
     :raises StateBroken: if the identity cannot be stored.
     """
-    key = new_key()
+    key = state.enrollment_key()
+    offered = list(hostnames)
     request = EnrollRequest(
         token_id=token.id,
         secret=token.secret,
         csr_pem=new_request(key),
         software=SOFTWARE,
         labels=dict(labels or {}),
-        hostnames=list(dict.fromkeys(hostnames))[:MAX_ASKED],
+        hostnames=list(dict.fromkeys(offered))[:MAX_ASKED],
+        routes=len(offered),
         time=wall.now(),
     )
     reasons = []
+    refusal: EnrollmentRefused | None = None
     for edge in read_addresses(token.edges):
         endpoint = tcp_endpoint(reactor, edge.host, edge.port, CONNECT_SECONDS)
         try:
@@ -75,16 +81,25 @@ async def enroll_agent(
             reasons.append(f"{edge}: {why}")
             continue
         except PeerNotTrusted as error:
-            raise EnrollmentRefused(f"{edge} is not of the fleet that the join token is for: {error}") from error
+            refusal = EnrollmentRefused(f"{edge} is not of the fleet that the join token is for: {error}")
+            continue
         except (TunnelError, ConnectError) as error:
             _log.warn("edge {edge} did not answer the enrollment: {error}", edge=str(edge), error=str(error))
             reasons.append(f"{edge}: {error}")
             continue
         if isinstance(answer, EnrollRefused):
-            raise EnrollmentRefused(f"{answer.reason} ({answer.code})")
+            retry_seconds = answer.retry_seconds
+            if answer.code == KeyRevoked.code:
+                state.discard_enrollment_key()
+                retry_seconds = 1.0
+            reason = one_line(answer.reason, MAX_REASON_CHARACTERS)
+            raise EnrollmentRefused(f"{reason} ({answer.code})", answer.code, retry_seconds)
         identity = identity_of(answer.chain_pem, root_pem, token.edges, key.public_key())
+        identity = replace(identity, token_id=token.id)
         state.store(key, identity)
         return identity
+    if refusal is not None:
+        raise refusal
     raise NoEdge("no edge of the join token answers: " + "; ".join(reasons))
 
 

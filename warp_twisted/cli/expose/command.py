@@ -7,7 +7,6 @@ Ctrl-C and SIGTERM drain: what is under way finishes, and the command ends with 
 import os
 import re
 import shutil
-import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -21,12 +20,13 @@ from warp_twisted.errors import InvalidName, InvalidSettings
 from warp_twisted.names import HOST_AND_PORT, parse_label
 
 if TYPE_CHECKING:
+    from warp_twisted.agent.identity.joining import ReadToken
     from warp_twisted.agent.settings import AgentSettings
-    from warp_twisted.ca.tokens import JoinTokenText
-    from warp_twisted.cli.local import DemoInfo
 
-DEMO_TOKEN_SECONDS = 600.0
-
+HOW_TO_JOIN = (
+    "no join token was given: ask an operator to run `warp token create`, and pass what it prints with"
+    " --token-file or $WARP_TOKEN; or start `warp demo` in another terminal"
+)
 _PORT = re.compile(r":?([0-9]{1,5})")
 
 
@@ -39,8 +39,8 @@ _PORT = re.compile(r":?([0-9]{1,5})")
         "  warp up --hostname app.warp.example --path '^/api/' --label release=canary https://localhost:4443\n"
         "  warp up --config agent.yaml\n"
         "\n\b\n"
-        "Exit status: 0 stopped as asked, 1 it failed, 2 called wrongly, 3 no edge answers, 4 the fleet refuses\n"
-        "this agent, 130 stopped by a second Ctrl-C while requests were under way."
+        "Exit status: 0 stopped as asked, 1 it failed, 2 called wrongly, 4 this agent was revoked,\n"
+        "130 stopped by a second Ctrl-C while requests were under way."
     ),
 )
 @click.argument("origin", required=False)
@@ -96,7 +96,7 @@ def up(
     The agent dials the edges and listens on no network port. The first time it needs a join token, which an operator
     makes with `warp token create`; after that its certificate renews itself.
     """
-    from warp_twisted.agent.check import find_token
+    from warp_twisted.cli.expose.token_sources import DemoTokens, given_token
 
     if config is not None:
         if origin is not None or hostnames or path or no_tls_verify:
@@ -113,19 +113,20 @@ def up(
         token_file=token_file or settings.token_file,
         state=state or (settings.state if config is not None else str(_default_state(settings))),
     )
-    if config is not None and token_file is None:
-        token = find_token(settings.token_file, os.environ.get("WARP_TOKEN", ""))  # may be gone after it was used
-    else:
-        token = read_token(token_file, os.environ)
+    read_token: ReadToken = given_token(token_file, has_config=config is not None)
     temporary: Path | None = None
-    if token is None and config is None and state is None and not (Path(settings.state) / "agent.json").exists():
-        token, temporary = _join_demo(settings, hostnames)
+    is_new = config is None and state is None and not (Path(settings.state) / "agent.json").exists()
+    if is_new and token_file is None and not os.environ.get("WARP_TOKEN", "").strip():
+        read_token = DemoTokens(hostnames)
+        if read_token(settings) is None:
+            raise NotEnrolled(HOW_TO_JOIN)
+        temporary = Path(tempfile.mkdtemp(prefix="warp-up-"))
         settings = replace(settings, state=str(temporary))
     try:
         from warp_twisted.cli.expose.run import AgentRun
 
         read_again = None if config is None else _rereading(config, settings)
-        return AgentRun(settings, token, read_again, as_json=as_json, verbose=verbose).run()
+        return AgentRun(settings, read_token, read_again, as_json=as_json, verbose=verbose).run()
     finally:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -156,23 +157,6 @@ def service_of(origin: str) -> str:
     if port := _PORT.fullmatch(origin):
         return f"http://localhost:{port[1]}"
     return f"http://{origin}" if HOST_AND_PORT.fullmatch(origin) else origin
-
-
-def read_token(token_file: str | None, environment: Mapping[str, str]) -> "JoinTokenText | None":
-    """
-    Read the join token that was given, None if none was.
-
-    :param token_file: a path, or `-` for standard input.
-    :raises WarpError: if there is one that cannot be read.
-    """
-    from warp_twisted.ca.tokens import MAX_TEXT, parse_token
-
-    if token_file == "-":  # noqa: S105 -- no secret, a file
-        return parse_token(sys.stdin.read(MAX_TEXT + 1))
-    if token_file is not None:
-        return parse_token(Path(token_file).read_text("utf-8", "replace"))
-    text = environment.get("WARP_TOKEN", "")
-    return parse_token(text) if text.strip() else None
 
 
 def _settings_of_file(config: str, labels: Sequence[str]) -> "AgentSettings":
@@ -212,31 +196,3 @@ def _default_state(settings: "AgentSettings") -> Path:
     names = [offer.hostname for offer in settings.ingress.offers if offer.hostname]
     name = "+".join(dict.fromkeys(names)) or settings.ingress.rules[0].origin.text
     return Path(base).expanduser() / "warp" / re.sub(r"[^a-z0-9.+-]+", "-", name.lower())[:100]
-
-
-def _join_demo(settings: "AgentSettings", hostnames: Sequence[str]) -> tuple["JoinTokenText", Path]:
-    """
-    Get a join token from a demo on this machine.
-
-    :returns: the token, and a new directory to keep the identity in for as long as the command runs.
-    :raises NotEnrolled: if no demo runs.
-    """
-    from warp_twisted.ca.tokens import parse_token
-    from warp_twisted.cli.local import find_demo
-    from warp_twisted.cli.operate.admin import Admin
-    from warp_twisted.cli.operate.answers import NewToken, read
-
-    demo: DemoInfo | None = find_demo()
-    if demo is None:
-        raise NotEnrolled(
-            "no join token was given: ask an operator to run `warp token create`, and pass what it prints with"
-            " --token-file or $WARP_TOKEN; or start `warp demo` in another terminal"
-        )
-    wish = {
-        "hostnames": list(hostnames) or [f"*.{demo.zone}"],
-        "labels": {},
-        "ttl_seconds": DEMO_TOKEN_SECONDS,
-        "uses": 1,
-    }
-    token = read(Admin(demo.admin).post("v1", "tokens", body=wish), NewToken).token
-    return parse_token(token), Path(tempfile.mkdtemp(prefix="warp-up-"))

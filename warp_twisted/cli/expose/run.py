@@ -14,9 +14,9 @@ from twisted.names.client import lookupService
 from twisted.python.failure import Failure
 
 from warp_base.reactor import as_reactor
+from warp_twisted.agent.identity.joining import ReadToken
 from warp_twisted.agent.runner import AgentRunner
 from warp_twisted.agent.settings import AgentSettings
-from warp_twisted.ca.tokens import JoinTokenText
 from warp_twisted.cli.expose.view import open_view
 from warp_twisted.cli.main import INTERRUPTED
 from warp_twisted.cli.running import begin_log, tell_failure
@@ -29,7 +29,7 @@ class AgentRun:
     """
     One run.
 
-    :param token: the join token, for an agent that has not enrolled yet.
+    :param read_token: returns the join token, for an agent that has not enrolled yet, or was revoked.
     :param read_settings: reads the settings again on SIGHUP; None: there is no file to read.
     :param verbose: show information of the log too, not errors only.
     """
@@ -37,7 +37,7 @@ class AgentRun:
     def __init__(
         self,
         settings: AgentSettings,
-        token: JoinTokenText | None,
+        read_token: ReadToken,
         read_settings: Callable[[], AgentSettings] | None,
         *,
         as_json: bool,
@@ -53,7 +53,7 @@ class AgentRun:
         self._runner = AgentRunner(
             self._reactor,
             settings,
-            read_token=lambda: token,
+            read_token=read_token,
             read_settings=read_settings,
             observe=self._view.tell,
             lookup_service=lambda name: lookupService(name, timeout=(1, 2, 4)),
