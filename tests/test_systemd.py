@@ -1,7 +1,9 @@
 """Tests of what is told to systemd, with a socket as systemd has one."""
 
+import errno
 import os
 import socket
+import stat
 import tempfile
 from typing import cast
 
@@ -108,20 +110,27 @@ class SystemdTests(SynchronousTestCase):
 
 
 class HandedSocketsTests(SynchronousTestCase):
-    """What systemd says of the sockets that it hands over."""
+    """What systemd says of the sockets that it hands over; `tests.system.edge.test_tap` has some handed over."""
 
-    def handed(self, **changes: str) -> object:
-        """Read an environment."""
-        said = {"LISTEN_PID": "7", "LISTEN_FDS": "3", "LISTEN_FDNAMES": "http:http:tunnel", "OTHER": "x"}
-        return handed_sockets({**said, **changes}, 7)
+    def handed(self, **environment: str) -> object:
+        """Read an environment, in a process whose descriptors 3 and 4 are sockets and 5 is none."""
+
+        def fstat(descriptor: int) -> os.stat_result:
+            mode = {3: stat.S_IFSOCK, 4: stat.S_IFSOCK, 5: stat.S_IFREG}.get(descriptor)
+            if mode is None:
+                raise OSError(errno.EBADF, "Bad file descriptor")
+            return os.stat_result((mode, *[0] * 9))
+
+        self.patch(os, "fstat", fstat)
+        return handed_sockets(environment, 7)
 
     def test_by_name(self) -> None:
         """A name stands for as many sockets as its unit has; without IPv6 there is one less, and no other moves."""
-        self.assertEqual(self.handed(), {"http": [3, 4], "tunnel": [5]})
-        self.assertEqual(self.handed(LISTEN_FDS="2", LISTEN_FDNAMES="http:tunnel"), {"http": [3], "tunnel": [4]})
+        self.assertEqual(self.handed(LISTEN_FDNAMES="http:http", LISTEN_PID="7"), {"http": [3, 4]})
+        self.assertEqual(self.handed(LISTEN_FDNAMES="http:tunnel"), {"http": [3], "tunnel": [4]})
 
     def test_none(self) -> None:
-        """What was handed to another process, or does not add up, is nothing of ours."""
-        for changes in ({"LISTEN_PID": "8"}, {"LISTEN_FDS": "2"}, {"LISTEN_FDS": "x"}, {"LISTEN_FDNAMES": ""}):
-            self.assertEqual(self.handed(**changes), {}, changes)
-        self.assertEqual(handed_sockets({}, 7), {})
+        """What is for another process, what is no socket, and what is not open, is nothing of ours."""
+        self.assertEqual(self.handed(LISTEN_FDNAMES="http", LISTEN_PID="8"), {})
+        self.assertEqual(self.handed(LISTEN_FDNAMES="a:b:c:d"), {"a": [3], "b": [4]})
+        self.assertEqual(self.handed(), {})

@@ -6,6 +6,8 @@ Without a socket that systemd named nothing is sent, so a service says the same 
 is read by the taps.
 """
 
+import os
+import stat
 import time
 from collections.abc import Callable, Mapping, Sequence
 
@@ -89,12 +91,21 @@ def handed_sockets(environment: Mapping[str, str], pid: int) -> Mapping[str, Seq
     A unit's sockets have one name (`FileDescriptorName=`), whichever of them there are: without IPv6 in the kernel one
     is missing, and what is counted by numbers is off by one from there on.
 
-    :param environment: with `LISTEN_PID`, `LISTEN_FDS` and `LISTEN_FDNAMES`, or without, or for another process.
+    :param environment: with `LISTEN_FDNAMES`, or without. Twisted takes `LISTEN_PID` and `LISTEN_FDS` out of it as soon
+        as it is imported, if they are for this process, and leaves the names.
     :returns: name → descriptors.
     """
     found: dict[str, list[int]] = {}
-    names = environment.get("LISTEN_FDNAMES", "").split(":")
-    if environment.get("LISTEN_PID") == str(pid) and environment.get("LISTEN_FDS") == str(len(names)):
-        for number, name in enumerate(names):
-            found.setdefault(name, []).append(FIRST_DESCRIPTOR + number)
+    names = environment.get("LISTEN_FDNAMES", "")
+    if names and environment.get("LISTEN_PID", str(pid)) == str(pid):
+        for descriptor, name in enumerate(names.split(":"), FIRST_DESCRIPTOR):
+            if _is_socket(descriptor):
+                found.setdefault(name, []).append(descriptor)
     return found
+
+
+def _is_socket(descriptor: int) -> bool:
+    try:
+        return stat.S_ISSOCK(os.fstat(descriptor).st_mode)
+    except OSError:  # the names were left by a process before this one, and the sockets were not
+        return False

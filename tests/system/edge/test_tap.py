@@ -289,6 +289,34 @@ class LifeTests(ProgramTestCase):
             self.assertIn("STATUS=reloaded", self.wait_for("READY=1"))
             self.assertEqual(self.get("/live")[0], 200)
 
+    def test_sockets_of_systemd(self) -> None:
+        """Sockets that systemd hands over are served on by their names, also when there are several of a name."""
+        with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
+            with socket.create_server(("127.0.0.1", 0)) as tunnel:
+                self.configure(listen={"http": ["systemd:name=http"], "tunnel": ["systemd:name=tunnel"]})
+                held = [each.fileno() for each in (one, two, tunnel)]
+                moved = " ".join(f"{number}<&{copy}" for number, copy in zip((3, 4, 5), ("6", "7", "8"), strict=True))
+                copied = " ".join(f"{copy}<&{each}" for copy, each in zip((6, 7, 8), held, strict=True))
+                script = f'exec {copied}; exec {moved}; LISTEN_PID=$$ exec "$@"'
+                named = {"LISTEN_FDS": "3", "LISTEN_FDNAMES": "http:http:tunnel"}
+                process = subprocess.Popen(
+                    ["bash", "-c", script, "bash", *self.command()],
+                    env=self.environment() | named,
+                    cwd=self.directory,
+                    pass_fds=held,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                )
+            try:
+                self.wait_for("READY=1")
+                for each in (one, two):
+                    with socket.create_connection(each.getsockname(), PATIENCE) as visitor:
+                        visitor.sendall(b"GET / HTTP/1.1\r\nHost: nobody.example\r\n\r\n")
+                        self.assertIn(b"404", visitor.recv(64))
+            finally:
+                process.kill()
+                process.wait(PATIENCE)
+
     def test_bad_reload(self) -> None:
         """A configuration that is wrong is refused whole: nothing of it is applied, and systemd hears why."""
         with self.running() as process:
