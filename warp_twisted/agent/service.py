@@ -61,8 +61,14 @@ from warp_twisted.wire import control
 from warp_twisted.wire.limits import Limits
 from warp_twisted.wire.streams import Stream
 
-_NEED_RESTART = ("state", "labels", "tunnels", "edges", "zone", "metrics")
-_RELOADED = {"ingress": "ingress", "drain_seconds": "drain", "log_format": "log.format", "log_level": "log.level"}
+_NEED_RESTART = ("state", "tunnels", "metrics")
+_RELOADED = {
+    **{name: name for name in ("ingress", "labels", "edges", "zone")},
+    "drain_seconds": "drain",
+    "log_format": "log.format",
+    "log_level": "log.level",
+}
+_OF_TUNNELS = frozenset({"labels", "edges", "zone"})  # edges hear of labels in the hello alone
 OVERTIME_SECONDS = 1.0  # for the last bytes after the deadline of a drain
 
 
@@ -221,6 +227,8 @@ class AgentService(Service):
         """
         Take new settings without dropping a tunnel, and the roots that the state directory has now.
 
+        For other labels, and for other edges, each tunnel is dialed anew, and the old one serves on until that is up.
+
         :param prepared: what `Routes.prepare` made of their rules.
         :returns: the keys whose change waits for a restart.
         :raises StateBroken: if the roots cannot be read; then nothing has changed.
@@ -231,8 +239,11 @@ class AgentService(Service):
             self._renewal.ask_now()
         self._offering.change(prepared, self.links)
         waits = [key for key in _NEED_RESTART if getattr(settings, key) != getattr(before, key)]
-        self._settings = settings
+        self._settings = replace(settings, **{key: getattr(before, key) for key in _NEED_RESTART})
         taken = [key for name, key in _RELOADED.items() if getattr(settings, name) != getattr(before, name)]
+        if not _OF_TUNNELS.isdisjoint(taken):
+            self._edges.fixed, self._edges.zone = settings.edges, settings.zone
+            self.links.move_all()
         self._log.info("settings read again: {taken}", taken=", ".join(taken) or "nothing new")
         self._observe(Reloaded(routes=len(self.routes.offered), needs_restart=waits))
         return waits

@@ -299,6 +299,36 @@ class ReloadTests(LifecycleTestCase):
         self.assertIn(b"Hello from Warp", await page.over)
         await self.until(lambda: agent.urls == {1: "https://b.warp.example"})
 
+    async def test_reload_of_labels(self) -> None:
+        """New labels are told with new tunnels, in whose favour the old ones finish; what they carry goes on."""
+        agent = await self.start(self.echo, tunnels=2)
+        visit = self.edge.visit(0, b"one ")
+        await visit.read(4)
+        self.assertEqual(reload(agent, f"tunnels: 2\nlabels: {{a: b}}\ningress: [{{service: '{self.echo}'}}]"), [])
+        await self.edge.until(lambda: len(self.edge.hellos) == 4)
+        self.assertEqual([hello.labels for hello in self.edge.hellos], [{}, {}, {"a": "b"}, {"a": "b"}])
+        visit.stream.write(b"two")
+        self.assertEqual(await visit.read(7), b"one two")
+        visit.stream.end()
+        await self.edge.until(lambda: len(self.edge.tunnels) == 2)
+        await self.assert_serves(self.edge)
+
+    async def test_reload_of_edges(self) -> None:
+        """Other edges are dialed, and the tunnel to the one of before serves until one of them has taken its place."""
+        agent = await self.start(self.echo)
+        other = StubEdge(self.fleet)
+        other.listen()
+        self.addCleanup(other.stop)
+        rules = f"ingress: [{{service: '{self.echo}'}}]"
+        closed = unused_port()
+        self.assertEqual(reload(agent, f"edges: ['127.0.0.1:{closed}']\ntunnels: 1\n{rules}"), [])
+        await self.until(lambda: bool(self.events_of(TunnelDown)))
+        await self.assert_serves(self.edge)
+        self.assertEqual(reload(agent, f"edges: ['127.0.0.1:{other.port}']\ntunnels: 1\n{rules}"), [])
+        await other.until(lambda: len(other.tunnels) == 1)
+        await self.assert_serves(other)
+        await self.edge.until(lambda: not self.edge.tunnels)
+
     async def test_reload_while_a_tunnel_registers(self) -> None:
         """A tunnel whose hello spoke of the old routes hears of the new ones when it is up."""
         agent = await self.start(self.echo, tunnels=2)

@@ -117,11 +117,12 @@ class TwistdTests(AgentProgramTestCase):
         self.assertEqual(self.edge.tunnels, tunnels)
         self.assertIn("settings read again: ingress\n", agent.output)
         self.write(
-            "[{hostname: b.warp.example, service: hello-world}, {service: 'http_status:404'}]", "drain: 3\nzone: x"
+            "[{hostname: b.warp.example, service: hello-world}, {service: 'http_status:404'}]",
+            "drain: 3\nmetrics: tcp:0",
         )
         agent.signal("HUP")
         await agent.says("settings read again: drain\n")
-        await agent.says("changed, but not before a restart: zone")
+        await agent.says("changed, but not before a restart: metrics")
 
     def changes(self) -> list[RoutesChanged]:
         """Return the changes of routes that the edge heard of."""

@@ -111,6 +111,11 @@ class LinkSet:
         for link in self._links:
             link.start()
 
+    def move_all(self) -> None:
+        """Dial a new tunnel in place of each that is up, which serves on until the new one is."""
+        for link in self._links:
+            link.move()
+
     def drain(self, reason: str, deadline_seconds: float) -> None:
         """Finish what is under way and stop; at the deadline stop in any case."""
         for link in self._links:
