@@ -7,6 +7,7 @@ nothing; so a coroutine gets a name of its own here.
 """
 
 import gc
+import re
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
@@ -22,6 +23,9 @@ from warp_base.machine_time import use_monotonic_time
 from warp_base.reactor import Reactor, as_reactor
 
 reactor: Reactor = as_reactor(installed)
+
+LONGEST_TURN = re.compile(r"(the event loop's longest turn took .*; most computing (\d+) ms, by [\w.<> ]+)")
+LONGEST_TURN_MILLISECONDS = 50.0
 use_monotonic_time(reactor)  # as programs do: who takes its seconds for the time of day fails here as well
 
 
@@ -74,6 +78,20 @@ def nothing_left_to_the_collector(*prefixes: str) -> Iterator[None]:
         gc.set_debug(flags)
         gc.garbage.clear()
         gc.enable()
+
+
+def assert_short_turns(said: str) -> None:
+    """
+    Look at what the stall guards of a program said when it ended, if it did so in order.
+
+    What counts is CPU time: on a busy machine a turn takes longer. Start-up is not a turn: the first begins after it.
+
+    :param said: its log.
+    :raises AssertionError: naming what ran in a turn that computed for too long.
+    """
+    for line, milliseconds in LONGEST_TURN.findall(said):
+        if float(milliseconds) > LONGEST_TURN_MILLISECONDS:
+            raise AssertionError(line)
 
 
 async def until(holds: Callable[[], bool], timeout: float = 10.0) -> float:

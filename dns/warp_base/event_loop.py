@@ -42,6 +42,9 @@ class TurnTimes:
     :ivar total_seconds: all turns together.
     :ivar longest_seconds: the longest turn.
     :ivar longest: the longest piece of work in that turn.
+    :ivar most_computing_seconds: the most CPU time of this thread in a turn above `NAMED_SECONDS`; unlike wall time it
+        does not depend on what else the machine does.
+    :ivar most_computing: the longest piece of work in that turn.
     :ivar by_name: the longest that each named piece of work took, in seconds.
     """
 
@@ -52,6 +55,8 @@ class TurnTimes:
         self.total_seconds = 0.0
         self.longest_seconds = 0.0
         self.longest = ""
+        self.most_computing_seconds = 0.0
+        self.most_computing = ""
         self.by_name: dict[str, float] = {}
         self._piece_seconds = 0.0
         self._piece: object = None
@@ -86,12 +91,25 @@ class TurnTimes:
         self._piece_seconds, self._piece = 0.0, None
         if seconds > self.longest_seconds:
             self.longest_seconds, self.longest = seconds, what
+        computing = min(seconds, computing_seconds)
+        if computing > self.most_computing_seconds:
+            self.most_computing_seconds, self.most_computing = computing, what
         if seconds > LOGGED_SECONDS and now >= self._logged_at + LOG_INTERVAL_SECONDS:
             self._logged_at = now
             self._log.warn(
                 "the event loop was held for {wall:.0f} ms, {computing:.0f} ms of it computing, longest by {what}",
-                wall=seconds * 1000, computing=min(seconds, computing_seconds) * 1000, what=what,
+                wall=seconds * 1000, computing=computing * 1000, what=what,
             )  # fmt: skip
+
+    def sum_up(self) -> None:
+        """Log the longest turn; called when the reactor has stopped."""
+        self._log.info(
+            "the event loop's longest turn took {wall:.0f} ms, by {what}; most computing {computing:.0f} ms, by {most}",
+            wall=self.longest_seconds * 1000,
+            what=self.longest or _MANY,
+            computing=self.most_computing_seconds * 1000,
+            most=self.most_computing or _MANY,
+        )
 
 
 class TurnCollector(Collector):
@@ -145,7 +163,7 @@ def describe(what: object) -> str:
 
 def watch(reactor: object, times: TurnTimes) -> bool:
     """
-    Deliver events directly, and measure each turn.
+    Deliver events directly, measure each turn, and log the longest when the reactor has stopped.
 
     Called once, before anything has been scheduled with this reactor.
 
@@ -155,6 +173,7 @@ def watch(reactor: object, times: TurnTimes) -> bool:
         return False
     _replace_iteration(reactor, times)
     _replace_call_later(reactor, times)
+    reactor.addSystemEventTrigger("after", "shutdown", times.sum_up)
     return True
 
 
@@ -171,7 +190,12 @@ def _replace_iteration(reactor: Any, times: TurnTimes) -> None:
         if began is not None:
             now = perf_counter()
             seconds = now - began
-            times.turn_ended(seconds, thread_time() - computed if seconds > NAMED_SECONDS else 0.0, now)
+            if seconds > NAMED_SECONDS:
+                before, computed = computed, thread_time()
+                sampled_at = now
+                times.turn_ended(seconds, computed - before, now)
+            else:
+                times.turn_ended(seconds, 0.0, now)
         try:
             events = poll(-1 if timeout is None else timeout, EVENTS_PER_TURN)
         except InterruptedError:

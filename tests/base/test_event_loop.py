@@ -1,5 +1,6 @@
 """Tests for `warp_base.event_loop`: a reactor of its own, with real sockets."""
 
+import select
 import socket
 from collections.abc import Callable
 from functools import partial
@@ -10,10 +11,11 @@ from prometheus_client import CollectorRegistry
 from twisted.internet import epollreactor
 from twisted.internet.abstract import FileDescriptor
 from twisted.internet.task import Clock, LoopingCall
-from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
+from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublisher
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.case import LONGEST_TURN, assert_short_turns
 from warp_base.event_loop import LOGGED_SECONDS, NAMED_SECONDS, TurnCollector, TurnTimes, describe, watch
 
 
@@ -53,6 +55,11 @@ def burn(seconds: float) -> None:
     until = perf_counter() + seconds
     while perf_counter() < until:
         pass
+
+
+def wait() -> None:
+    """Wait for longer than anything computes here, as a process does that gets no CPU."""
+    select.select([], [], [], 0.3)
 
 
 class WatchTests(SynchronousTestCase):
@@ -155,6 +162,40 @@ class WatchTests(SynchronousTestCase):
         lines = [event for event in events if "event loop was held" in (event.get("log_format") or "")]
         self.assertEqual([line["what"] for line in lines], ["tests.base.test_event_loop.burn"])
         self.assertGreaterEqual(lines[0]["wall"], lines[0]["computing"])
+
+    def test_sum(self) -> None:
+        """When the reactor has stopped, the longest turn is logged, and what computed longest."""
+        self.reactor.callLater(0, burn, 2 * NAMED_SECONDS)
+        self.turns(2)
+        self.reactor.callLater(0, wait)
+        self.turns(2)
+        events: list[LogEvent] = []
+        observer = cast(ILogObserver, events.append)
+        globalLogPublisher.addObserver(observer)
+        self.addCleanup(globalLogPublisher.removeObserver, observer)
+        self.reactor.fireSystemEvent("shutdown")
+        (line,) = [event for event in events if "longest turn" in (event.get("log_format") or "")]
+        names = ("tests.base.test_event_loop.wait", "tests.base.test_event_loop.burn")
+        self.assertEqual((line["what"], line["most"]), names)
+        self.assertLess(line["computing"], line["wall"])
+        found = LONGEST_TURN.fullmatch(formatEvent(line) or "")
+        assert found is not None
+        self.assertEqual(found[2], f"{line['computing']:.0f}")
+
+    def test_long_turns_of_a_program(self) -> None:
+        """Tests of programs find a turn that computed for long in what the program said."""
+        times = TurnTimes()
+        said: list[str] = []
+        observer = cast(ILogObserver, lambda event: said.append(formatEvent(event) or ""))
+        globalLogPublisher.addObserver(observer)
+        self.addCleanup(globalLogPublisher.removeObserver, observer)
+        times.sum_up()
+        assert_short_turns(said[0])
+        times.piece_ended(0.09, burn)
+        times.turn_ended(0.09, 0.06, 0.0)
+        times.sum_up()
+        with self.assertRaisesRegex(AssertionError, "burn; most computing 60 ms, by tests.base.test_event_loop.burn"):
+            assert_short_turns("\n".join(said))
 
 
 class TurnTimesTests(SynchronousTestCase):

@@ -11,7 +11,7 @@ from twisted.internet.interfaces import IProcessTransport
 from twisted.internet.protocol import Factory, ProcessProtocol
 from twisted.python.failure import Failure
 
-from tests.case import reactor
+from tests.case import assert_short_turns, reactor
 from tests.system.agent.base import AgentTestCase
 from tests.system.agent.origins import Echo
 from warp_twisted.ca.tokens import format_token
@@ -111,6 +111,7 @@ class Program(ProcessProtocol):
         with contextlib.suppress(ProcessExitedAlready):
             self._process.signalProcess("KILL")
         await self.exited
+        assert_short_turns(self.output + self.errors)
 
     def _look(self) -> None:
         for waiter in list(self._waiting):

@@ -19,7 +19,7 @@ from twisted.internet.utils import getProcessOutputAndValue
 from twisted.trial.unittest import TestCase
 from twisted.web.client import Agent, readBody
 
-from tests.case import reactor, until, until_said
+from tests.case import assert_short_turns, reactor, until, until_said
 from tests.pipes import full_pipe, read_all
 from tests.system.dns.peers import free_port
 from warp_dns.serve.serials import SERIALS_AHEAD
@@ -71,8 +71,13 @@ class Program(ProcessProtocol):
         return waiting
 
     def processEnded(self, reason: object) -> None:
-        """It is gone."""
-        self.ended.callback(None)
+        """It is gone; its turns were short."""
+        try:
+            assert_short_turns(self.output)
+        except AssertionError:
+            self.ended.errback()
+        else:
+            self.ended.callback(None)
 
 
 class EdgeStream(Protocol):

@@ -21,6 +21,7 @@ from typing import Any
 import yaml
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.case import LONGEST_TURN, assert_short_turns
 from tests.pipes import full_pipe, read_all
 from tests.system.edge.live import edge_files
 from tests.system.edge.test_admin import UnixConnection
@@ -90,6 +91,7 @@ class ProgramTestCase(SynchronousTestCase):
             if process.poll() is None:
                 process.kill()
             process.wait(PATIENCE)
+        assert_short_turns((self.directory / "log").read_text())
 
     def wait_for(self, line: str) -> str:
         """Wait for a message to systemd that holds a line, and return it."""
@@ -235,7 +237,9 @@ class LifeTests(ProgramTestCase):
             self.assertIn(self.wait_for("EXTEND_TIMEOUT_USEC=16000000"), "EXTEND_TIMEOUT_USEC=16000000")
             process.wait(PATIENCE)
         self.assertFalse((self.directory / "admin.sock").exists())
-        self.assertIn("drained", [line["message"] for line in self.log()])
+        said = [line["message"] for line in self.log()]
+        self.assertIn("drained", said)
+        self.assertTrue([line for line in said if LONGEST_TURN.fullmatch(line)], said)
 
     def test_watchdog(self) -> None:
         """The watchdog is told several times in its interval that the reactor turns."""
