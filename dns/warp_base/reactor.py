@@ -6,8 +6,10 @@ Twisted has an interface for each thing that a reactor can do, and types its own
 `MemoryReactorClock` in tests, has these methods. Code that needs only a clock asks for `IReactorTime` instead.
 """
 
-from typing import cast
+from collections.abc import Callable
+from typing import Protocol, TypeVar, cast
 
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import (
     IReactorCore,
     IReactorFDSet,
@@ -18,6 +20,15 @@ from twisted.internet.interfaces import (
     IReactorUDP,
     IReactorUNIX,
 )
+
+T = TypeVar("T")
+
+
+class InThread(Protocol):
+    """Runs what waits for a disk in a thread; Twisted's `execute`, in its place, runs it at once."""
+
+    def __call__(self, work: Callable[[], T], /) -> Deferred[T]:
+        """Return its result later."""
 
 
 class Reactor(

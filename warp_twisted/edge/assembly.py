@@ -13,7 +13,7 @@ from pathlib import Path
 from twisted.internet.threads import deferToThreadPool
 
 from warp_base.exposition import Exposition
-from warp_base.reactor import Reactor
+from warp_base.reactor import InThread, Reactor
 from warp_base.slices import Slices
 from warp_base.wall_clock import WallClock
 from warp_dns.serve.server import DnsServer
@@ -102,7 +102,8 @@ def assemble(
     """
     settings = CurrentSettings(initial)
     authority = load_authority(initial, wall.now())
-    serving = Serving(reactor, wall, initial)
+    in_thread: InThread = partial(deferToThreadPool, reactor, reactor.getThreadPool())
+    serving = Serving(reactor, wall, initial, in_thread)
     publication = Publication(
         initial.zone, ttl=initial.dns.ttl, reserved=initial.nameservers, https=initial.dns.https_records
     )
@@ -111,10 +112,7 @@ def assemble(
     store = ThreadedSqliteStore(state, reactor)
     mirror = Mirror(store, reactor)
     publisher = Publisher(publication, mirror, Slices(reactor, PUBLISHING_SECONDS))
-    threads = reactor.getThreadPool()
-    expected_hostnames = ExpectedHostnames(
-        state / "served.json", mirror, initial.edge.name, reactor, partial(deferToThreadPool, reactor, threads)
-    )
+    expected_hostnames = ExpectedHostnames(state / "served.json", mirror, initial.edge.name, reactor, in_thread)
     claims = Claims(store, reactor, initial.timeouts.lease)
     listeners = Listeners(reactor, handed)
     entry = RegistryEntry(reactor, wall, settings, mirror, claims, serving, lambda: listeners.ports)
@@ -136,7 +134,7 @@ def assemble(
         urls=entry.urls,
     )
     tunnel_port = TunnelPort(reactor, wall, settings, tunnels, entrance.ask, to_pem(authority.roots[0]))
-    tunnel_certificate = TunnelCertificate(authority, initial, state, reactor, wall, tunnel_port.use)
+    tunnel_certificate = TunnelCertificate(authority, initial, state, reactor, wall, tunnel_port.use, in_thread)
     readiness = Readiness(
         listeners=listeners,
         mirror=mirror,

@@ -47,7 +47,7 @@ def check_edge(
     _check_state(settings.state)
     listen = settings.listen
     left_out = (
-        [f"certificates: {each}" for each in open_certificates(settings, reactor).refresh()] if listen.https else []
+        [f"certificates: {each}" for each in open_certificates(settings, reactor).complaints] if listen.https else []
     )
     listeners = {f"listen.{key}": getattr(listen, key) for key in ("http", "https", "tunnel", "metrics")}
     check_listeners(reactor, listeners, has_systemd_sockets=has_systemd_sockets)

@@ -13,14 +13,16 @@ the same.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from types import MappingProxyType
 
 from twisted.application.service import Service
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, DeferredLock
+from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 
 from warp_base.machine_time import MACHINE_WALL_CLOCK
-from warp_base.reactor import Reactor
+from warp_base.reactor import InThread, Reactor
 from warp_base.wall_clock import WallClock
 from warp_twisted.configuration import changed_keys
 from warp_twisted.edge.assembly import EdgeParts, assemble
@@ -72,6 +74,8 @@ class EdgeNode(Service):
         handed: Mapping[str, Sequence[int]] = MappingProxyType({}),
     ) -> None:
         self._read_settings = read_settings
+        self._in_thread: InThread = partial(deferToThreadPool, reactor, reactor.getThreadPool())
+        self._reloading = DeferredLock()
         self._reloaded: list[Callable[[EdgeSettings], None]] = []
         self._starting: Deferred[None] | None = None
         self._start_error: Exception | None = None
@@ -160,10 +164,17 @@ class EdgeNode(Service):
         """
         if self._read_settings is None:
             raise EdgeError("this edge was started without a configuration file")
-        parts, running, wanted = self.parts, self.settings, self._read_settings()
+        await self._reloading.acquire()
+        try:
+            return await self._reload(self.parts, await self._in_thread(self._read_settings))
+        finally:
+            self._reloading.release()
+
+    async def _reload(self, parts: EdgeParts, wanted: EdgeSettings) -> Reloaded:
+        running = self.settings
         later = needs_restart(running, wanted)
         settings = merge_reloaded(running, wanted)
-        complaints = parts.serving.reload(settings)
+        complaints = await parts.serving.reload(settings)
         parts.settings.value = settings
         parts.entry.refresh()
         parts.claims.ttl_seconds = settings.timeouts.lease

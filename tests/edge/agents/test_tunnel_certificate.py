@@ -4,9 +4,12 @@ import errno
 import os
 import ssl
 import stat
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from cryptography import x509
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -82,6 +85,24 @@ class TunnelCertificateTests(SynchronousTestCase):
         self.directory.with_name("away").rename(self.directory)
         self.pass_time(RETRY_SECONDS)
         self.assertEqual(len(self.contexts), 2)
+
+    def test_slow_disk(self) -> None:
+        """While a disk does not answer, the old certificate stays, and no second renewal begins."""
+        waiting: list[tuple[Deferred[Any], Callable[[], Any]]] = []
+
+        def in_thread(work: Callable[[], Any], /) -> Deferred[Any]:
+            waiting.append((Deferred(), work))
+            return waiting[-1][0]
+
+        self.patch(self.certificate, "_in_thread", in_thread)
+        self.pass_time(DAY + 5 * CHECK_SECONDS)
+        self.certificate.clock_stepped()
+        self.assertEqual((len(waiting), len(self.contexts)), (1, 1))
+        deferred, work = waiting.pop()
+        deferred.callback(work())
+        self.assertEqual((len(waiting), len(self.contexts)), (0, 2))
+        self.pass_time(DAY)
+        self.assertEqual(len(waiting), 1)
 
     def test_kept(self) -> None:
         """A start uses what is there for the first half of its life; then, or for other names, it issues anew."""

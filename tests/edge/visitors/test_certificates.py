@@ -2,8 +2,11 @@
 
 import os
 import ssl
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -64,6 +67,11 @@ class CertificateTests(SynchronousTestCase):
         with self.assertRaises(ssl.SSLError) as caught:
             shake_hands(certificates.context, name)
         self.assertIn("UNRECOGNIZED_NAME", str(caught.exception).upper().replace(" ", "_"))
+
+    def refresh(self, certificates: CertificateDirectory) -> list[str]:
+        """Read what has changed, and return the complaints."""
+        self.successResultOf(certificates.refresh())
+        return certificates.complaints
 
     def touch_later(self, *names: str) -> None:
         """Give files another time of change, as a file system with coarse clocks might not."""
@@ -141,6 +149,34 @@ class CertificateTests(SynchronousTestCase):
         self.assert_alert(certificates, "gone.example")
         self.assertEqual([certificate.name for certificate in certificates.certificates], ["one", "three"])
 
+    def test_slow_disk(self) -> None:
+        """While a disk does not answer, visitors are shown what there was, and nothing else is looked for."""
+        waiting: list[tuple[Deferred[Any], Callable[[], Any]]] = []
+
+        def in_thread(work: Callable[[], Any], /) -> Deferred[Any]:
+            waiting.append((Deferred(), work))
+            return waiting[-1][0]
+
+        before = write_certificate(self.directory, "one", ["app.example"])
+        certificates = CertificateDirectory(str(self.directory), self.clock, in_thread)
+        certificates.start()
+        self.addCleanup(certificates.stop)
+        self.clock.advance(CHECK_SECONDS)
+        after = write_certificate(self.directory, "one", ["app.example"])
+        self.touch_later("one.pem", "one.key")
+        self.clock.pump([CHECK_SECONDS] * 3)
+        self.assertEqual((len(waiting), self.shown(certificates, "app.example")), (1, before))
+        asked = Deferred.fromCoroutine(certificates.refresh())  # as a reload does
+        deferred, work = waiting.pop()
+        deferred.callback(work())
+        self.assertTrue(self.successResultOf(asked))
+        self.assertEqual(self.shown(certificates, "app.example"), after)
+        write_certificate(self.directory, "one", ["app.example"])
+        self.touch_later("one.pem", "one.key")
+        early, early_work = waiting.pop()
+        early.callback(early_work())
+        self.assertEqual(self.shown(certificates, "app.example"), after, "a read that was begun before does not count")
+
     def test_bad_file_keeps_the_old(self) -> None:
         """A file that cannot be used changes nothing, until it is good again."""
         before = write_certificate(self.directory, "one", ["app.example"])
@@ -151,14 +187,14 @@ class CertificateTests(SynchronousTestCase):
         for text in (b"", b"nonsense", good_key):
             (self.directory / "one.key").write_bytes(text)
             self.touch_later("one.key")
-            complaints = certificates.refresh()
+            complaints = self.refresh(certificates)
             self.assertEqual(len(complaints), 1)
             self.assertIn("one.pem cannot be used", complaints[0])
             self.assertEqual(self.shown(certificates, "app.example"), before)
         (self.directory / "one.key").write_bytes(new_key)
         self.touch_later("one.key")
         self.touch_later("one.key")
-        self.assertEqual(certificates.refresh(), [])
+        self.assertEqual(self.refresh(certificates), [])
         self.assertEqual(self.shown(certificates, "app.example"), after)
 
     def test_what_cannot_be_used(self) -> None:
@@ -185,7 +221,7 @@ class CertificateTests(SynchronousTestCase):
         self.assertEqual(self.shown(certificates, "app.example"), good)
         later = write_certificate(self.directory, "later", ["later.example"])
         for _ in range(2):
-            folder, gone, half, pipe = certificates.refresh()
+            folder, gone, half, pipe = self.refresh(certificates)
             self.assertIn("folder.pem is no file", folder)
             self.assertIn("gone.pem is a link to /nowhere/fullchain.pem, which cannot be opened", gone)
             self.assertIn("half.key is a link to /nowhere/privkey.pem, which cannot be opened", half)
@@ -193,7 +229,7 @@ class CertificateTests(SynchronousTestCase):
         self.assertEqual(self.shown(certificates, "later.example"), later)
         (self.directory / "half.key").unlink()
         (self.directory / "gone.pem").unlink()
-        self.assertEqual(len(certificates.refresh()), 3)
+        self.assertEqual(len(self.refresh(certificates)), 3)
 
     def test_target_goes(self) -> None:
         """A certificate whose link comes to point to nowhere is used on, and named; the link's removal removes it."""
@@ -204,10 +240,10 @@ class CertificateTests(SynchronousTestCase):
         certificates = CertificateDirectory(str(self.directory), self.clock)
         self.assertEqual(self.shown(certificates, "app.example"), expected)
         (store / "one.pem").unlink()
-        self.assertEqual(len(certificates.refresh()), 1)
+        self.assertEqual(len(self.refresh(certificates)), 1)
         self.assertEqual(self.shown(certificates, "app.example"), expected)
         (self.directory / "one.pem").unlink()
-        self.assertEqual(certificates.refresh(), [])
+        self.assertEqual(self.refresh(certificates), [])
         self.assert_alert(certificates, "app.example")
 
     def test_what_is_known_of_a_certificate(self) -> None:

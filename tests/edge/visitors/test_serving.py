@@ -15,7 +15,14 @@ from warp_base.nonblocking_writer import finish_all
 from warp_base.reactor import as_reactor
 from warp_twisted.edge.refusals import NO_TUNNEL as _REFUSAL
 from warp_twisted.edge.routes.limits import VisitorLimits
-from warp_twisted.edge.visitors.serving import MAX_WAITING_BYTES, AccessFile, Serving, visitor_limits, visitor_timeouts
+from warp_twisted.edge.visitors.serving import (
+    MAX_WAITING_BYTES,
+    AccessFile,
+    Serving,
+    open_access_log,
+    visitor_limits,
+    visitor_timeouts,
+)
 from warp_twisted.errors import InvalidSettings
 
 PLAIN = {"http": ["tcp:80"], "https": []}
@@ -56,7 +63,7 @@ class AccessFileTests(SynchronousTestCase):
         """Lines are appended to the file, until it is closed."""
         path = self.mktemp()
         Path(path).write_bytes(b"old\n")
-        file = AccessFile(path)
+        file = AccessFile(open_access_log(path))
         file.write(b"new\n")
         file.close()
         file.write(b"late\n")
@@ -66,12 +73,12 @@ class AccessFileTests(SynchronousTestCase):
     def test_cannot_be_opened(self) -> None:
         """A file that cannot be opened is named."""
         with self.assertRaisesRegex(InvalidSettings, "^log.access: .*/absent/log: No such file"):
-            AccessFile(os.path.join(self.mktemp(), "absent", "log"))
+            open_access_log(os.path.join(self.mktemp(), "absent", "log"))
 
     def test_nowhere(self) -> None:
         """Without a name nothing is written."""
         before = os.listdir("/proc/self/fd")
-        file = AccessFile(None)
+        file = AccessFile(open_access_log(None))
         file.write(b"line\n")
         file.close()
         self.assertEqual(os.listdir("/proc/self/fd"), before)
@@ -81,7 +88,7 @@ class AccessFileTests(SynchronousTestCase):
         path = self.mktemp()
         os.mkfifo(path)
         with self.assertRaisesRegex(InvalidSettings, "^log.access: .*: No such device"):
-            AccessFile(path)
+            AccessFile(open_access_log(path))
 
     def test_reader_that_stops(self) -> None:
         """Requests go on; a bounded number of lines waits, and the count of those that are missing is logged."""
@@ -89,7 +96,7 @@ class AccessFileTests(SynchronousTestCase):
         os.mkfifo(path)
         reading = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
         os.set_blocking(reading, True)
-        file = AccessFile(path)
+        file = AccessFile(open_access_log(path))
         written = 16 * MAX_WAITING_BYTES
         line = b"x" * 1023 + b"\n"
         with capturedLogs() as logged:
@@ -148,12 +155,8 @@ class ServingTests(SynchronousTestCase):
         visitors = serving.visitors
         assert visitors.access_log is not None
         visitors.log_refusal("192.0.2.7", "http", _REFUSAL, b"id-1", 0)
-        self.assertEqual(
-            serving.reload(
-                make_settings(listen=PLAIN, log={"access": second}, limits={"connections": 7}, timeouts={"idle": 9})
-            ),
-            [],
-        )
+        wanted = make_settings(listen=PLAIN, log={"access": second}, limits={"connections": 7}, timeouts={"idle": 9})
+        self.assertEqual(self.successResultOf(serving.reload(wanted)), [])
         finish_all()
         self.assertIn(b"id-1", Path(first).read_bytes())
         self.assertEqual((visitors.limits.connections, visitors.timeouts.idle), (7, 9))
@@ -168,6 +171,6 @@ class ServingTests(SynchronousTestCase):
         """Settings that cannot be applied leave everything as it was."""
         serving = self.serve(listen=PLAIN)
         before: VisitorLimits = serving.visitors.limits
-        with self.assertRaises(InvalidSettings):
-            serving.reload(make_settings(listen=PLAIN, log={"access": "/nowhere/at/all"}, limits={"connections": 7}))
+        wanted = make_settings(listen=PLAIN, log={"access": "/nowhere/at/all"}, limits={"connections": 7})
+        self.failureResultOf(serving.reload(wanted), InvalidSettings)
         self.assertIs(serving.visitors.limits, before)

@@ -222,7 +222,7 @@ class RenewalTests(LiveEdgeTestCase):
         agent = await self.agent()
         await agent.register(f"app.{ZONE}")
         before = (self.directory / "state" / "tunnel.pem").read_text()
-        self.node.parts.tunnel_certificate._renew()
+        await self.node.parts.tunnel_certificate._renew()
         self.assertNotEqual((self.directory / "state" / "tunnel.pem").read_text(), before)
         self.assertIsInstance(await agent.register(f"app.{ZONE}", slot=1), Accepted)
         self.assertFalse(agent.tunnels[0].is_over)

@@ -5,26 +5,20 @@ It knows when the certificate should be renewed, not who is asked to. Files are 
 other, as a disk may take long; however often edges change, at most one change of them waits for it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from ssl import SSLContext
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from twisted.internet.defer import Deferred, DeferredLock, execute, succeed
 
+from warp_base.reactor import InThread
 from warp_twisted.agent.identity.state import Identity, StateDirectory, with_edges
 from warp_twisted.ca.issue import new_request
 from warp_twisted.ca.returning import sign_return
 from warp_twisted.tunnel import agent_context
 
 Result = TypeVar("Result")
-
-
-class InThread(Protocol):
-    """Runs a function in a thread."""
-
-    def __call__(self, work: Callable[[], Result], /) -> Deferred[Result]:
-        """Return its result later."""
 
 
 class Credentials:

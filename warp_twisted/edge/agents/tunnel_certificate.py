@@ -15,10 +15,12 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
+from twisted.internet.defer import Deferred, execute
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
+from warp_base.reactor import InThread
 from warp_base.wall_clock import WallClock
 from warp_twisted.ca.errors import CaError
 from warp_twisted.ca.issue import issue_edge, key_to_pem, new_key, to_pem, utc
@@ -37,6 +39,7 @@ class TunnelCertificate:
 
     :param directory: where chain and key are kept, as OpenSSL reads files.
     :param changed: called with each new context.
+    :param in_thread: makes the certificates that follow the first; by default they are made at once.
     """
 
     _log = Logger()
@@ -49,6 +52,7 @@ class TunnelCertificate:
         clock: IReactorTime,
         wall: WallClock,
         changed: Callable[[ssl.SSLContext], None],
+        in_thread: InThread = execute,
     ) -> None:
         self._authority = authority
         self._names = [settings.hostname]
@@ -59,6 +63,8 @@ class TunnelCertificate:
         self._clock = clock
         self._wall = wall
         self._changed = changed
+        self._in_thread = in_thread
+        self._is_renewing = False
         self._check = LoopingCall(self._renew_if_due)
         self._check.clock = clock
         self._begins_at = 0.0
@@ -78,13 +84,13 @@ class TunnelCertificate:
             self._note(kept)
         try:
             if kept is not None and self._is_fresh():
-                self._show()
+                self._changed(self._context())
             else:
-                self._renew()
+                self._use(self._issue())
         except OSError as error:
             if kept is None or not self._begins_at <= self._wall.now() < self.expires_at:
                 raise InvalidSettings(f"state: {self._directory}: {error.strerror or error}") from error
-            self._show()
+            self._changed(self._context())
             self._not_renewed(error)
         self._check.start(CHECK_SECONDS, now=False)
 
@@ -93,7 +99,8 @@ class TunnelCertificate:
         if self._check.running:
             self._check.stop()
 
-    def _renew(self) -> None:
+    def _issue(self) -> tuple[x509.Certificate, ssl.SSLContext]:
+        """Issue a certificate, store it, and return it and its context; runs in any thread."""
         now = self._wall.now()
         issuer = self._authority.issuer
         key = new_key()
@@ -102,8 +109,12 @@ class TunnelCertificate:
         )
         write_file(self._key_file, key_to_pem(key), 0o600, overwrite=True)
         write_file(self._chain_file, to_pem(certificate, *issuer.chain).encode(), 0o644, overwrite=True)
+        return certificate, self._context()
+
+    def _use(self, issued: tuple[x509.Certificate, ssl.SSLContext]) -> None:
+        certificate, context = issued
         self._note(certificate)
-        self._show()
+        self._changed(context)
 
     def _kept(self) -> x509.Certificate | None:
         """Return the certificate of before, if it is one that would be issued now: same names, issuers and lifetime."""
@@ -127,10 +138,10 @@ class TunnelCertificate:
         self._begins_at = certificate.not_valid_before_utc.timestamp()
         self._renew_at = self.expires_at - self._lifetime / 2
 
-    def _show(self) -> None:
-        """Let agents see what is in the files."""
+    def _context(self) -> ssl.SSLContext:
+        """Return what shows agents what is in the files; runs in any thread."""
         roots = self._authority.roots_pem
-        self._changed(edge_context(root_pem=roots, chain_file=self._chain_file, key_file=self._key_file))
+        return edge_context(root_pem=roots, chain_file=self._chain_file, key_file=self._key_file)
 
     def _is_fresh(self) -> bool:
         return self._begins_at <= self._wall.now() < self._renew_at
@@ -140,14 +151,20 @@ class TunnelCertificate:
         self._retry_at = 0.0
         self._renew_if_due()
 
-    def _renew_if_due(self) -> None:
-        if self._is_fresh() or self._clock.seconds() < self._retry_at:
-            return
+    def _renew_if_due(self) -> Deferred[None] | None:
+        if self._is_renewing or self._is_fresh() or self._clock.seconds() < self._retry_at:
+            return None
+        return Deferred.fromCoroutine(self._renew())
+
+    async def _renew(self) -> None:
+        self._is_renewing = True
         try:
-            self._renew()
+            self._use(await self._in_thread(self._issue))
             self._log.info("the tunnel listener has a new certificate")
         except (WarpError, OSError) as error:
             self._not_renewed(error)
+        finally:
+            self._is_renewing = False
 
     def _not_renewed(self, error: Exception) -> None:
         self._retry_at = self._clock.seconds() + RETRY_SECONDS

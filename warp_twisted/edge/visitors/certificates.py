@@ -20,10 +20,12 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.x509.oid import ExtensionOID
+from twisted.internet.defer import Deferred, execute
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
+from warp_base.reactor import InThread
 from warp_twisted.errors import InvalidSettings
 from warp_twisted.tunnel.groups import restrict_groups
 
@@ -55,36 +57,59 @@ class Certificate:
     context: ssl.SSLContext
 
 
+@dataclass(frozen=True, slots=True)
+class _Content:
+    """
+    What a directory held when it was read.
+
+    :param complaints: about files that cannot be used, by name.
+    :param certificates: those in use, by name, and `by_hostname` what is shown.
+    """
+
+    signature: _Signature
+    complaints: Mapping[str, str]
+    certificates: Mapping[str, Certificate]
+    by_hostname: Mapping[str, ssl.SSLContext]
+    default: ssl.SSLContext | None
+    without_name: ssl.SSLContext | None
+
+
+_NOTHING = _Content({}, {}, {}, {}, None, None)
+
+
 class CertificateDirectory:
     """
     The certificates of one directory.
 
     :param directory: read at once; it may be empty, and then no visitor gets past the handshake.
     :param clock: the reactor, for looking at the files again.
+    :param in_thread: runs that; by default it is run at once.
     :ivar context: what listeners use for every connection; it picks the certificate.
     :raises InvalidSettings: if the directory cannot be read.
     """
 
     _log = Logger()
 
-    def __init__(self, directory: str, clock: IReactorTime) -> None:
+    def __init__(self, directory: str, clock: IReactorTime, in_thread: InThread = execute) -> None:
         self._directory = Path(directory)
-        self._signature: _Signature = {}
-        self._complaints: dict[str, str] = {}
-        self._certificates: dict[str, Certificate] = {}
-        self._by_hostname: dict[str, ssl.SSLContext] = {}
-        self._default: ssl.SSLContext | None = None
-        self._without_name: ssl.SSLContext | None = None
-        self._checking = LoopingCall(self._check)
+        self._in_thread = in_thread
+        self._content = _read(self._directory, _NOTHING)
+        self._begun = self._used = 0  # reads
+        self._checking = LoopingCall(lambda: Deferred.fromCoroutine(self._check()))
         self._checking.clock = clock
         self.context = _new_context()
         self.context.sni_callback = self._choose
-        self.refresh()
 
     @property
     def certificates(self) -> list[Certificate]:
         """The certificates in use, by file name."""
-        return [self._certificates[name] for name in sorted(self._certificates)]
+        certificates = self._content.certificates
+        return [certificates[name] for name in sorted(certificates)]
+
+    @property
+    def complaints(self) -> list[str]:
+        """A sentence for each file that cannot be used."""
+        return list(self._content.complaints.values())
 
     def start(self) -> None:
         """Begin to look for changes every few seconds."""
@@ -95,37 +120,23 @@ class CertificateDirectory:
         if self._checking.running:
             self._checking.stop()
 
-    def refresh(self) -> list[str]:
+    async def refresh(self) -> bool:
         """
         Read what has changed.
 
-        :returns: a sentence for each file that cannot be used, whether or not it was so before.
+        A directory may be on a disk that does not answer, so this waits for a thread. Of several reads under way the
+        last one begun counts.
+
+        :returns: whether anything had.
         :raises InvalidSettings: if the directory cannot be read; then nothing has changed.
         """
-        try:
-            signature = _sign(self._directory)
-        except OSError as error:
-            raise InvalidSettings(f"certificates: {self._directory}: {error.strerror}") from error
-        complaints: dict[str, str] = {}
-        read: dict[str, Certificate] = {}
-        for name in sorted(file.removesuffix(".pem") for file in signature if file.endswith(".pem")):
-            files = (f"{name}.pem", f"{name}.key")
-            known = self._certificates.get(name)
-            if known is not None:
-                read[name] = known
-            if all(signature.get(file) == self._signature.get(file) for file in files):
-                if name in self._complaints:
-                    complaints[name] = self._complaints[name]
-                continue
-            try:
-                read[name] = _load(self._directory, name, has_key_file=files[1] in signature)
-            except (OSError, ValueError) as error:  # an ssl.SSLError is an OSError
-                complaints[name] = f"{self._directory / files[0]} cannot be used: {error}; repair or remove it"
-        self._signature = signature
-        self._complaints = complaints
-        self._certificates = read
-        self._index()
-        return list(complaints.values())
+        self._begun += 1
+        number, before = self._begun, self._content
+        content = await self._in_thread(lambda: _read(self._directory, before))
+        if number < self._used:
+            return False
+        self._used, self._content = number, content
+        return content is not before
 
     def context_for(self, hostname: str | None) -> ssl.SSLContext | None:
         """
@@ -134,11 +145,12 @@ class CertificateDirectory:
         :returns: None if there is nothing to show.
         """
         if hostname is None:
-            return self._without_name
-        exact = self._by_hostname.get(hostname)
+            return self._content.without_name
+        content = self._content
+        exact = content.by_hostname.get(hostname)
         if exact is not None:
             return exact
-        return self._by_hostname.get("*." + hostname.partition(".")[2], self._default)
+        return content.by_hostname.get("*." + hostname.partition(".")[2], content.default)
 
     def _choose(self, connection: ssl.SSLObject, name: str | None, initial: ssl.SSLContext) -> int | None:
         context = self.context_for(None if name is None else name.lower().removesuffix("."))
@@ -147,34 +159,64 @@ class CertificateDirectory:
         connection.context = context
         return None
 
-    def _index(self) -> None:
-        by_hostname: dict[str, ssl.SSLContext] = {}
-        without_name = None
-        for certificate in self.certificates:
-            for hostname in certificate.hostnames:
-                by_hostname.setdefault(hostname, certificate.context)
-            if certificate.has_address and without_name is None:
-                without_name = certificate.context
-        default = self._certificates.get(DEFAULT_NAME)
-        self._by_hostname = by_hostname
-        self._default = None if default is None else default.context
-        self._without_name = self._default or without_name
-
-    def _check(self) -> None:
+    async def _check(self) -> None:
         try:
-            if _sign(self._directory) == self._signature:
+            if not await self.refresh():
                 return
-            complaints = self.refresh()
-        except (OSError, InvalidSettings) as error:
+        except InvalidSettings as error:
             self._log.warn("the directory of certificates cannot be read: {error}", error=error)
             return
-        for complaint in complaints:
+        for complaint in self.complaints:
             self._log.warn("a certificate is not used: {complaint}", complaint=complaint)
         self._log.info(
             "{count} certificates are in use: {names}",
-            count=len(self._certificates),
-            names=", ".join(sorted(self._by_hostname)),
+            count=len(self._content.certificates),
+            names=", ".join(sorted(self._content.by_hostname)),
         )
+
+
+def _read(directory: Path, before: _Content) -> _Content:
+    """
+    Read what has changed since a directory was read before; runs in any thread.
+
+    :returns: what was passed if nothing has changed.
+    :raises InvalidSettings: if the directory cannot be read.
+    """
+    try:
+        signature = _sign(directory)
+    except OSError as error:
+        raise InvalidSettings(f"certificates: {directory}: {error.strerror}") from error
+    if signature == before.signature:
+        return before
+    complaints: dict[str, str] = {}
+    read: dict[str, Certificate] = {}
+    for name in sorted(file.removesuffix(".pem") for file in signature if file.endswith(".pem")):
+        files = (f"{name}.pem", f"{name}.key")
+        known = before.certificates.get(name)
+        if known is not None:
+            read[name] = known
+        if all(signature.get(file) == before.signature.get(file) for file in files):
+            if name in before.complaints:
+                complaints[name] = before.complaints[name]
+            continue
+        try:
+            read[name] = _load(directory, name, has_key_file=files[1] in signature)
+        except (OSError, ValueError) as error:  # an ssl.SSLError is an OSError
+            complaints[name] = f"{directory / files[0]} cannot be used: {error}; repair or remove it"
+    return _index(signature, complaints, read)
+
+
+def _index(signature: _Signature, complaints: Mapping[str, str], read: Mapping[str, Certificate]) -> _Content:
+    """Say which certificate is shown for which hostname."""
+    by_hostname: dict[str, ssl.SSLContext] = {}
+    without_name = None
+    for _, certificate in sorted(read.items()):
+        for hostname in certificate.hostnames:
+            by_hostname.setdefault(hostname, certificate.context)
+        if certificate.has_address and without_name is None:
+            without_name = certificate.context
+    default = read[DEFAULT_NAME].context if DEFAULT_NAME in read else None
+    return _Content(signature, complaints, read, by_hostname, default, default or without_name)
 
 
 def _sign(directory: Path) -> _Signature:

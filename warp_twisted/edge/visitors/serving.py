@@ -7,12 +7,12 @@ It translates edge.yaml into the data path's own values; what is done with them 
 import os
 
 from prometheus_client.registry import Collector
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, execute
 from twisted.internet.interfaces import IProtocolFactory
 from twisted.logger import Logger
 
 from warp_base.nonblocking_writer import NonblockingWriter, descriptor_sink
-from warp_base.reactor import Reactor
+from warp_base.reactor import InThread, Reactor
 from warp_base.wall_clock import WallClock
 from warp_twisted.edge.routes.counters import DataPathCollector, DataPathMetrics
 from warp_twisted.edge.routes.limits import VisitorLimits, VisitorTimeouts
@@ -42,12 +42,15 @@ class Serving:
 
     _log = Logger()
 
-    def __init__(self, reactor: Reactor, wall: WallClock, settings: EdgeSettings) -> None:
+    def __init__(
+        self, reactor: Reactor, wall: WallClock, settings: EdgeSettings, in_thread: InThread = execute
+    ) -> None:
         self._clock = reactor
+        self._in_thread = in_thread
         self._wall = wall
         metrics = DataPathMetrics()
         limits = visitor_limits(settings)
-        self._file = AccessFile(settings.log.access)
+        self._file = AccessFile(open_access_log(settings.log.access))
         self.routes = RouteTable(metrics, limits)
         self.visitors = Visitors(
             self.routes,
@@ -63,7 +66,7 @@ class Serving:
         self.https: IProtocolFactory | None = None
         self._certificates: CertificateDirectory | None = None
         if settings.listen.https:
-            self._certificates = open_certificates(settings, reactor)
+            self._certificates = open_certificates(settings, reactor, in_thread)
             self.https = SecureVisitorFactory(self.visitors, self._certificates.context)
         self.collector: Collector = DataPathCollector(
             metrics,
@@ -76,7 +79,7 @@ class Serving:
         """Begin to watch the time-outs and the certificates' files."""
         self.visitors.start()
         if self._certificates is not None:
-            for complaint in self._certificates.refresh():
+            for complaint in self._certificates.complaints:
                 self._log.warn("a certificate is not used: {complaint}", complaint=complaint)
             self._certificates.start()
 
@@ -94,19 +97,24 @@ class Serving:
         certificates = self._certificates.certificates if self._certificates is not None else []
         return {f"visitors/{certificate.name}": certificate.expires_at for certificate in certificates}
 
-    def reload(self, settings: EdgeSettings) -> list[str]:
+    async def reload(self, settings: EdgeSettings) -> list[str]:
         """
         Apply new settings, read the certificates, and open the access log again, as it may have been moved away.
+
+        Files are read and opened in a thread; one reload must end before the next begins.
 
         :returns: a sentence for each certificate that cannot be used; what it was before stays in use.
         :raises InvalidSettings: if something cannot be applied; nothing is then.
         """
-        file = AccessFile(settings.log.access)
-        try:
-            complaints = self._certificates.refresh() if self._certificates is not None else []
-        except InvalidSettings:
-            file.close()
-            raise
+        file = AccessFile(await self._in_thread(lambda: open_access_log(settings.log.access)))
+        complaints: list[str] = []
+        if self._certificates is not None:
+            try:
+                await self._certificates.refresh()
+            except InvalidSettings:
+                file.close()
+                raise
+            complaints = self._certificates.complaints
         log = self.visitors.access_log
         if log is not None:
             log.flush()
@@ -132,19 +140,18 @@ class Serving:
 
 class AccessFile:
     """
-    Where access lines go: a file that is appended to, `-` for standard output, or None for nowhere.
+    Where access lines go.
 
     A full disk, or a reader that has stopped, loses lines, never a request: a thread writes them.
 
-    :raises InvalidSettings: if the file cannot be opened.
+    :param descriptor: what `open_access_log` returned; it is closed with this.
     """
 
     _log = Logger()
 
-    def __init__(self, name: str | None) -> None:
+    def __init__(self, descriptor: int | None) -> None:
         self._writer: NonblockingWriter | None = None
-        if name is not None:
-            descriptor = _open_access_log(name)
+        if descriptor is not None:
             self._writer = NonblockingWriter(
                 descriptor_sink(descriptor),
                 resumed=self._say_dropped,
@@ -168,7 +175,15 @@ class AccessFile:
         )
 
 
-def _open_access_log(name: str) -> int:
+def open_access_log(name: str | None) -> int | None:
+    """
+    Open where access lines go; runs in any thread.
+
+    :param name: of a file that is appended to; `-` for standard output, None for nowhere.
+    :raises InvalidSettings: if it cannot be opened.
+    """
+    if name is None:
+        return None
     if name == "-":
         return os.dup(STANDARD_OUTPUT)  # not sys.stdout, which the log may have taken over
     try:
@@ -180,15 +195,17 @@ def _open_access_log(name: str) -> int:
     return descriptor
 
 
-def open_certificates(settings: EdgeSettings, reactor: Reactor) -> CertificateDirectory:
+def open_certificates(settings: EdgeSettings, reactor: Reactor, in_thread: InThread = execute) -> CertificateDirectory:
     """
     Read the certificates that visitors are shown.
+
+    :param in_thread: reads them again.
 
     :raises InvalidSettings: if there is no directory of them.
     """
     if settings.certificates is None:
         raise InvalidSettings("certificates: a directory is needed for listen.https; or set listen.https to []")
-    return CertificateDirectory(settings.certificates, reactor)
+    return CertificateDirectory(settings.certificates, reactor, in_thread)
 
 
 def visitor_limits(settings: EdgeSettings) -> VisitorLimits:
