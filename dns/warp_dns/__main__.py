@@ -15,8 +15,8 @@ from warp_base.machine_time import MACHINE_WALL_CLOCK, use_monotonic_time
 from warp_base.nonblocking_writer import stream_sink
 from warp_base.reactor import as_reactor
 from warp_dns.program.log_lines import LogLines, as_text
+from warp_dns.program.worker import Worker
 from warp_dns.serve.replica import SOCKET_DESCRIPTOR
-from warp_dns.serve.worker import Worker
 
 
 def main() -> None:

@@ -1,8 +1,8 @@
 """
 A worker process: answers UDP queries on a socket that it was given, from the zones that its parent sends.
 
-Started by `workers` through `__main__`, never by hand. Standard input carries the parent's values
-(`replica`), standard output the counts, descriptor 3 is the bound socket. It ends when standard input does.
+Started by `serve.workers` through `__main__`, never by hand. Standard input carries the parent's values
+(`serve.replica`), standard output the counts, descriptor 3 is the bound socket. It ends when standard input does.
 """
 
 import os
@@ -64,7 +64,7 @@ class Worker:
 
     def logPrefix(self) -> str:
         """Name this reader in the reactor's own messages."""
-        return "warp_dns.serve.worker"
+        return "warp_dns.program.worker"
 
     def connectionLost(self, reason: object) -> None:
         """The reactor is stopping."""

@@ -1,4 +1,4 @@
-"""Tests of `warp_dns.serve.worker`: what it does of what its parent sends; tests/system starts real ones."""
+"""Tests of `warp_dns.program.worker`: what it does of what its parent sends; tests/system starts real ones."""
 
 import os
 import socket
@@ -11,10 +11,10 @@ from tests.clocks import SettableWallClock
 from tests.dns.helpers import question, wire, zone_of
 from warp_base.reactor import as_reactor
 from warp_dns.message.records import A, RRset
+from warp_dns.program.worker import REPORT_SECONDS, Worker, _InvalidOrder
 from warp_dns.serve import replica
 from warp_dns.serve.metrics import Counters
 from warp_dns.serve.responder import Responder
-from warp_dns.serve.worker import REPORT_SECONDS, Worker, _InvalidOrder
 from warp_dns.settings import Secrets, ServerSettings
 
 APEX = wire("example.org")
