@@ -24,7 +24,8 @@ warp_twisted.
 
 from warp_dns.errors import DnsError, InvalidRecord, InvalidSettings, InvalidZone, ListenFailed
 from warp_dns.message.records import RecordLike
-from warp_dns.serve.server import DnsServer, ServedZone
+from warp_dns.serve.server import DnsServer
+from warp_dns.serve.zones import ServedZone
 from warp_dns.settings import (
     CookieSettings,
     EdgeSettings,

@@ -21,9 +21,22 @@ class InvalidZone(DnsError, ValueError):
     """The zone was refused; the one that was served stays."""
 
 
+class BadMasterFile(InvalidZone):
+    """The zone's master file cannot be used; its settings can."""
+
+
+class KeyLeftOut(DnsError):
+    """The key is configured, but its secret could not be read."""
+
+
 class InvalidSettings(DnsError, ValueError):
     """The configuration was refused; the one that was running stays."""
 
 
 class ListenFailed(DnsError):
     """An address to serve DNS on could not be bound."""
+
+
+def refuse(error: DnsError) -> None:
+    """Raise what would be left out otherwise: for those who want to hear of everything that is wrong."""
+    raise error

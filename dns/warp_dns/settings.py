@@ -171,10 +171,15 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 class Secrets(msgspec.Struct, frozen=True):
-    """Cookie secrets, and the name, algorithm and secret of each TSIG key; never shown by `repr`."""
+    """
+    Cookie secrets, and the name, algorithm and secret of each TSIG key; never shown by `repr`.
+
+    :ivar left_out: names of keys whose secrets could not be read.
+    """
 
     cookies: list[bytes]
     keys: list[tuple[str, str, bytes]]
+    left_out: list[str] = []
 
     def __repr__(self) -> str:
         return f"Secrets({len(self.cookies)} cookie secrets, {len(self.keys)} keys)"

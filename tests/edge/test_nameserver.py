@@ -49,6 +49,14 @@ class NameserverTests(SynchronousTestCase):
         self.assertEqual((server.serial(ZONE), server.is_ready), (0, False))
         self.assertTrue((self.state / f"{ZONE}.serial").exists())
 
+    def test_a_bad_zone_file(self) -> None:
+        """It keeps no edge from its visitors: the zone alone is not answered, and the log names the file."""
+        server = make_nameserver(
+            self.reactor, self.wall, self.settings({"master_file": "/nonexistent"}), Publication(ZONE)
+        )
+        assert server is not None
+        self.assertEqual(server.counters.zones_left_out, 1)
+
     def test_check_writes_nothing(self) -> None:
         """A configuration that is good leaves nothing behind."""
         check_nameserver(self.reactor, self.settings())

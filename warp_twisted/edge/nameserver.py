@@ -14,7 +14,8 @@ from warp_base.wall_clock import WallClock
 from warp_dns.addresses import check_addresses, parse_address
 from warp_dns.errors import DnsError
 from warp_dns.serve.serials import SerialFile
-from warp_dns.serve.server import DnsServer, ServedZone
+from warp_dns.serve.server import DnsServer
+from warp_dns.serve.zones import ServedZone
 from warp_dns.settings import ZoneSettings
 from warp_twisted.edge.settings import EdgeSettings
 from warp_twisted.errors import InvalidSettings
@@ -27,11 +28,13 @@ def make_nameserver(
     """
     Make the server that the settings ask for, if they do; it does not listen yet.
 
-    :raises InvalidSettings: if the zone's file is wrong.
+    A master file that cannot be used keeps nobody from being served: it is said, and the zone answered with SERVFAIL.
+
+    :raises InvalidSettings: if the settings are wrong.
     """
     if not settings.listen.dns:
         return None
-    return _server(reactor, wall, settings, publication, _serial_file(settings))
+    return _server(reactor, wall, settings, publication, _serial_file(settings), is_strict=False)
 
 
 def check_nameserver(reactor: Reactor, settings: EdgeSettings) -> None:
@@ -54,7 +57,7 @@ def check_nameserver(reactor: Reactor, settings: EdgeSettings) -> None:
             SerialFile(_serial_file(settings)).read()
         except DnsError as error:
             raise InvalidSettings(f"state: {error}") from error
-    _server(reactor, MACHINE_WALL_CLOCK, settings, None, "")
+    _server(reactor, MACHINE_WALL_CLOCK, settings, None, "", is_strict=True)
 
 
 def start_nameserver(server: DnsServer, settings: EdgeSettings) -> tuple[tuple[str, int], ...]:
@@ -71,7 +74,13 @@ def start_nameserver(server: DnsServer, settings: EdgeSettings) -> tuple[tuple[s
 
 
 def _server(
-    reactor: Reactor, wall: WallClock, settings: EdgeSettings, publication: Publication | None, serial_file: str
+    reactor: Reactor,
+    wall: WallClock,
+    settings: EdgeSettings,
+    publication: Publication | None,
+    serial_file: str,
+    *,
+    is_strict: bool,
 ) -> DnsServer:
     zone = settings.zone
     zone_settings = ZoneSettings(
@@ -81,7 +90,8 @@ def _server(
         serial_file=serial_file,
     )
     try:
-        return DnsServer(reactor, [ServedZone(zone_settings, publication, key="dns")], wall=wall)
+        zone_to_serve = ServedZone(zone_settings, publication, key="dns")
+        return DnsServer(reactor, [zone_to_serve], wall=wall, is_strict=is_strict)
     except DnsError as error:
         raise InvalidSettings(f"{error}") from error
 

@@ -8,6 +8,7 @@ signature is answered with. Pure: time is an argument.
 import base64
 import binascii
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import dns.exception
@@ -18,7 +19,7 @@ import dns.rdatatype
 import dns.tsig
 from dns.rdtypes.ANY.TSIG import TSIG as TsigData
 
-from warp_dns.errors import InvalidSettings
+from warp_dns.errors import InvalidSettings, KeyLeftOut
 from warp_dns.message import names
 from warp_dns.message.records import TSIG
 
@@ -109,24 +110,23 @@ class Signature:
 class KeyRing:
     """The keys that this server knows."""
 
-    def __init__(self, keys: Iterable[tuple[str, str, bytes]] = ()) -> None:
+    def __init__(self, keys: Iterable[tuple[str, str, bytes]] = (), left_out: Iterable[str] = ()) -> None:
         """
         Take the keys: name, algorithm and secret of each.
 
+        :param left_out: names of keys whose secrets could not be read: nobody can sign with them now.
         :raises InvalidSettings: for an algorithm that is unknown or broken, or a secret of the wrong length.
         """
         self._keys: dict[dns.name.Name, dns.tsig.Key] = {}
         for index, (name, algorithm, secret) in enumerate(keys):
             path = f"keys[{index}]"
-            sizes = _SECRET_BYTES.get(algorithm.lower())
-            if sizes is None:
+            if algorithm.lower() not in _SECRET_BYTES:
                 known = ", ".join(_SECRET_BYTES)
                 raise InvalidSettings(f"{path}.algorithm: expected one of {known}, got {algorithm!r}")
-            if not sizes[0] <= len(secret) <= sizes[1]:
-                raise InvalidSettings(
-                    f"{path}.secret_file: expected a secret of {sizes[0]} to {sizes[1]} bytes for {algorithm},"
-                    f" got {len(secret)}"
-                )
+            try:
+                check_secret(algorithm, secret)
+            except InvalidSettings as error:
+                raise InvalidSettings(f"{path}.secret_file: {error}") from error
             try:
                 key = dns.tsig.Key(dns.name.from_text(name), secret, dns.name.from_text(algorithm.lower()))
             except dns.exception.DNSException as error:
@@ -134,6 +134,7 @@ class KeyRing:
             if key.name in self._keys:
                 raise InvalidSettings(f"{path}.name: {name!r} is given twice")
             self._keys[key.name] = key
+        self._left_out = frozenset(dns.name.from_text(name) for name in left_out)
 
     def verify(self, data: bytes, tsig_at: int, now: int) -> Signature:
         """
@@ -175,7 +176,11 @@ class KeyRing:
         Return a key for signing a query of our own.
 
         :raises InvalidSettings: if there is none of that name.
+        :raises KeyLeftOut: if there is one, and its secret could not be read.
         """
+        with suppress(dns.exception.DNSException):
+            if dns.name.from_text(name) in self._left_out:
+                raise KeyLeftOut
         try:
             return self._keys[dns.name.from_text(name)]
         except (KeyError, dns.exception.DNSException) as error:
@@ -184,6 +189,17 @@ class KeyRing:
 
     def __len__(self) -> int:
         return len(self._keys)
+
+
+def check_secret(algorithm: str, secret: bytes) -> None:
+    """
+    Look at the length of a secret; an algorithm that is not known is not judged.
+
+    :raises InvalidSettings: if it is too short for the algorithm, or too long.
+    """
+    least, most = _SECRET_BYTES.get(algorithm.lower(), (0, len(secret)))
+    if not least <= len(secret) <= most:
+        raise InvalidSettings(f"expected a secret of {least} to {most} bytes for {algorithm}, got {len(secret)}")
 
 
 def parse_secret(text: str) -> bytes:
@@ -198,4 +214,15 @@ def parse_secret(text: str) -> bytes:
         raise InvalidSettings("a TSIG secret is written in base64") from error
 
 
-__all__ = ["BADKEY", "BADSIG", "BADTIME", "TSIG", "BadSignature", "KeyRing", "Signature", "Unreadable", "parse_secret"]
+__all__ = [
+    "BADKEY",
+    "BADSIG",
+    "BADTIME",
+    "TSIG",
+    "BadSignature",
+    "KeyRing",
+    "Signature",
+    "Unreadable",
+    "check_secret",
+    "parse_secret",
+]

@@ -30,7 +30,8 @@ from warp_dns.program.systemd import SystemdNotifier
 from warp_dns.program.web import watch_site
 from warp_dns.serve.follow import EdgeRecords
 from warp_dns.serve.serials import SerialFile
-from warp_dns.serve.server import DnsServer, ServedZone
+from warp_dns.serve.server import DnsServer
+from warp_dns.serve.zones import ServedZone
 from warp_dns.settings import ZoneSettings
 
 UDP_SHARE, TCP_SHARE = 1.0, 0.5  # of the process's time: nothing is served beside, and UDP is what resolvers use
@@ -54,6 +55,7 @@ class DnsService(Service):
         hangups: Hangups | None = None,
         give_up: Callable[[], Never] | None = None,
         log_observer: ILogObserver | None = None,
+        is_check: bool = False,
     ) -> None:
         """
         Read zones and secrets.
@@ -63,6 +65,7 @@ class DnsService(Service):
         :param turn_times: how long the reactor's turns take, for the metrics.
         :param hangups: requests to reload, noted since before the configuration was read.
         :param log_observer: where the application's log goes, None for where twistd says.
+        :param is_check: refuse files, too, without which a part would be left out.
         :param give_up: ends the process when an address cannot be had; without it the error is raised.
         :raises DnsError: if something in it is not valid.
         """
@@ -82,7 +85,13 @@ class DnsService(Service):
         self._reloading: Deferred[None] | None = None
         self._reload_again = False
         self.server = DnsServer(
-            reactor, self._all_served(file), file.server, workers=file.workers, udp_share=UDP_SHARE, tcp_share=TCP_SHARE
+            reactor,
+            self._all_served(file),
+            file.server,
+            workers=file.workers,
+            udp_share=UDP_SHARE,
+            tcp_share=TCP_SHARE,
+            is_strict=is_check,
         )
         for zone in file.zones:
             if zone.follow:
@@ -237,7 +246,7 @@ def check_file(reactor: Reactor, path: str, file: DnsFile) -> None:
             except DnsError as error:
                 raise InvalidSettings(f"zones[{index}].serial_file: {error}") from error
     zones = [msgspec.structs.replace(zone, serial_file="") for zone in file.zones]
-    DnsService(reactor, path, msgspec.structs.replace(file, zones=zones))
+    DnsService(reactor, path, msgspec.structs.replace(file, zones=zones), is_check=True)
 
 
 def metrics_endpoint(reactor: Reactor, text: str) -> Any:

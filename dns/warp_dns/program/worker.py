@@ -144,6 +144,7 @@ class Worker:
             self._wall,
             workers=order.workers,
             discard=self._slices.discard,
+            leave_out=lambda problem: None,  # our parent has said it
         )
         self._responder = responder
         if responder.limit is not None:

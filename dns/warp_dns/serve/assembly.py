@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from warp_base.wall_clock import WallClock
+from warp_dns.errors import DnsError, InvalidSettings, refuse
 from warp_dns.message.cookies import CookieJar
 from warp_dns.message.tsig import KeyRing
 from warp_dns.serve.limits import ResponseRateLimit
@@ -24,12 +25,14 @@ def make_responder(
     *,
     workers: int = 1,
     discard: Callable[[dict[Any, Any]], None] | None = None,
+    leave_out: Callable[[DnsError], None] = refuse,
 ) -> Responder:
     """
     Return a responder without zones.
 
     :param workers: how many processes share the queries; each allows its part of the rate.
     :param discard: frees a large table in slices.
+    :param leave_out: told of a database that cannot be read.
     :raises InvalidSettings: naming what is wrong.
     """
     rate = settings.rate_limit
@@ -51,15 +54,18 @@ def make_responder(
         limit=limit,
         cookies=CookieJar(secrets.cookies) if secrets.cookies else None,
         keys=KeyRing(secrets.keys),
-        places=_places(settings.places),
+        places=_places(settings.places, leave_out),
         idle_seconds=settings.tcp.idle_seconds,
         discard=discard,
     )
 
 
-def _places(settings: PlacesSettings) -> Places:
+def _places(settings: PlacesSettings, leave_out: Callable[[DnsError], None]) -> Places:
     database = None
     if settings.database:
         regions = {name: region.coordinates for name, region in settings.regions.items()}
-        database = MaxMindTable(settings.database, regions)
+        try:
+            database = MaxMindTable(settings.database, regions)
+        except InvalidSettings as error:
+            leave_out(error)
     return Places(settings, database)

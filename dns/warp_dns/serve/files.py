@@ -10,9 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from warp_dns.errors import DnsError, InvalidSettings, InvalidZone
+from warp_dns.errors import DnsError, InvalidSettings, InvalidZone, refuse
 from warp_dns.message.cookies import SECRET_BYTES, parse_secrets
-from warp_dns.message.tsig import parse_secret
+from warp_dns.message.tsig import check_secret, parse_secret
 from warp_dns.settings import Secrets, ServerSettings, ZoneSettings
 from warp_dns.zone.master import StaticRecords, static_records
 
@@ -23,11 +23,11 @@ T = TypeVar("T")
 FileState = tuple[int, int, int]  # modification time in ns, size, inode
 
 
-def read_secrets(settings: ServerSettings) -> Secrets:
+def read_secrets(settings: ServerSettings, leave_out: Callable[[DnsError], None] = refuse) -> Secrets:
     """
-    Read the secrets that the settings name; a cookie secret is made when they name none.
+    Read the secrets that the settings name; a cookie secret is made when they name none that can be read.
 
-    :raises InvalidSettings: naming the key and the file.
+    :param leave_out: told of each file that cannot be used, with its key.
     """
     cookies: list[bytes] = []
     if settings.cookies.enabled:
@@ -35,15 +35,18 @@ def read_secrets(settings: ServerSettings) -> Secrets:
         try:
             cookies = _cookie_secrets(path) if path else [random_secrets.token_bytes(SECRET_BYTES)]
         except DnsError as error:
-            raise InvalidSettings(f"cookies.secrets_file: {error}") from error
-    keys = []
+            leave_out(InvalidSettings(f"cookies.secrets_file: {error}"))
+            cookies = [random_secrets.token_bytes(SECRET_BYTES)]
+    keys, left_out = [], []
     for index, key in enumerate(settings.keys):
         try:
-            text = _text(key.secret_file)
-            keys.append((key.name, key.algorithm, _of_file(key.secret_file, parse_secret, text)))
+            secret = _of_file(key.secret_file, parse_secret, _text(key.secret_file))
+            check_secret(key.algorithm, secret)
+            keys.append((key.name, key.algorithm, secret))
         except DnsError as error:
-            raise InvalidSettings(f"keys[{index}].secret_file: {error}") from error
-    return Secrets(cookies, keys)
+            leave_out(InvalidSettings(f"keys[{index}].secret_file: {error}"))
+            left_out.append(key.name)
+    return Secrets(cookies, keys, left_out)
 
 
 def _cookie_secrets(path: str) -> list[bytes]:

@@ -6,7 +6,7 @@ in slices, and taken if it is good; if it is not, the zone goes on as it was.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred, DeferredList, DeferredLock, maybeDeferred, succeed
@@ -20,7 +20,7 @@ from warp_base.reactor import Reactor
 from warp_base.slices import Slices
 from warp_base.wall_clock import WallClock
 from warp_dns.addresses import parse_address
-from warp_dns.errors import DnsError, InvalidSettings, InvalidZone
+from warp_dns.errors import BadMasterFile, DnsError, InvalidSettings, InvalidZone, KeyLeftOut, ListenFailed
 from warp_dns.message import names
 from warp_dns.message.records import RecordLike
 from warp_dns.message.tsig import KeyRing
@@ -136,12 +136,12 @@ class FollowedZone:
         self.live = LiveZone(static, serial)
         self.rule = TransferRule(settings.transfer.networks, settings.transfer.keys)
         for index, name in enumerate(settings.transfer.keys):
-            with _at(f"transfer.keys[{index}]"):
+            with _at(f"transfer.keys[{index}]"), suppress(KeyLeftOut):
                 keys.key(name)
-        self._notifiers = [
-            self._notifier(static.apex, target, keys, f"notify[{index}]")
-            for index, target in enumerate(settings.notify)
-        ]
+        self._notifiers: list[Notifier] = []
+        for index, target in enumerate(settings.notify):
+            with suppress(KeyLeftOut):  # which was said
+                self._notifiers.append(self._notifier(static.apex, target, keys, f"notify[{index}]"))
         self._filled: Records | None = None
         self._pending: dict[str, Sequence[RecordLike]] = {}
         self._pending_since = 0.0
@@ -169,8 +169,12 @@ class FollowedZone:
 
         :param local_hosts: the addresses that are served, from which notices are sent.
         """
-        for notifier in self._notifiers:
-            notifier.start(local_hosts)
+        for notifier in tuple(self._notifiers):
+            try:
+                notifier.start(local_hosts)
+            except ListenFailed as error:
+                self._notifiers.remove(notifier)
+                self._log.error("no notices to {host}: {problem}", host=notifier.host, problem=str(error))
         if self._source is not None:
             self._unsubscribe = self._source.subscribe(self._changed)
             snapshot, filled = self._source.snapshot(), self._filled
@@ -338,6 +342,8 @@ def _at(key: str) -> Iterator[None]:
     """Put a key's path before what is said of its value."""
     try:
         yield
+    except KeyLeftOut:
+        raise
     except DnsError as error:
         raise InvalidSettings(f"{key}: {error}") from error
 
@@ -349,7 +355,9 @@ def _of_master_file(settings: ZoneSettings) -> Iterator[None]:
         yield
     except InvalidZone as error:
         is_of_file = settings.master_file and str(error).startswith(settings.master_file)
-        raise InvalidZone(f"master_file: {error}" if is_of_file else f"{error}") from error
+        if is_of_file:
+            raise BadMasterFile(f"master_file: {error}") from error
+        raise
 
 
 def _file_state(settings: ZoneSettings) -> FileState | None:

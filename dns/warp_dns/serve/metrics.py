@@ -59,6 +59,7 @@ class Counters:
         self.send_failures: Cell = [0]
         self.refused_records: Cell = [0]  # owners of live records that clash with the zone
         self.serials: dict[str, int] = {}
+        self.zones_left_out = 0  # whose master file is bad
         self.lag_seconds_sum = 0.0
         self.lag_seconds_max = 0.0
         self.changes = 0
@@ -151,6 +152,9 @@ class DnsCollector(Collector):
             for zone, serial in zones[at : at + size]:
                 serials.add_metric([zone], serial)
             yield serials
+        yield GaugeMetricFamily(
+            "warp_dns_zones_left_out", "Zones whose master file cannot be used.", value=counters.zones_left_out
+        )
         yield CounterMetricFamily("warp_dns_changes", "Serials published.", value=counters.changes)
         yield CounterMetricFamily(
             "warp_dns_change_lag_seconds",

@@ -39,6 +39,7 @@ class Notifier(DatagramProtocol):
     def __init__(self, reactor: Reactor, apex: bytes, host: str, port: int, key: dns.tsig.Key | None = None) -> None:
         self._reactor = reactor
         self._apex = apex
+        self.host = host
         self._peer = (host, port)
         self._key = key
         self._port: Any = None

@@ -1,17 +1,15 @@
 """
 The server as a program uses it: zones and their sources in, sockets out.
 
-Creates and closes the sockets, the zones and the workers. Answers are made in `responder`, a zone's changes are
-gathered in `followed`; options, and which reactor is used, are the caller's.
+Creates and closes the sockets and the workers. Answers are made in `responder`, zones are kept in `zones`; options, and
+which reactor is used, are the caller's.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-from twisted.internet.defer import Deferred, DeferredList, DeferredLock, maybeDeferred
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 from twisted.internet.error import CannotListenError
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
@@ -22,44 +20,23 @@ from warp_base.reactor import Reactor
 from warp_base.slices import Slices
 from warp_base.wall_clock import WallClock
 from warp_dns.addresses import parse_address, show_address
-from warp_dns.errors import DnsError, InvalidRecord, InvalidZone, ListenFailed
+from warp_dns.errors import DnsError, ListenFailed, refuse
 from warp_dns.message import names
 from warp_dns.message.tsig import KeyRing
 from warp_dns.serve import replica
 from warp_dns.serve.assembly import make_responder
 from warp_dns.serve.files import read_secrets
-from warp_dns.serve.followed import PARTS_PER_STEP, FollowedZone, ZoneFile, clock_serial
 from warp_dns.serve.metrics import Counters, DnsCollector
 from warp_dns.serve.querylog import QueryLog
 from warp_dns.serve.tcp import BACKLOG, TcpFactory
 from warp_dns.serve.udp import UdpPort, bind_udp, udp_port
 from warp_dns.serve.workers import WorkerProcess
-from warp_dns.settings import EdgeSettings, ServerSettings, ZoneSettings
-from warp_dns.zone.cache import MANY_NAMES
-from warp_dns.zone.data import Change
-from warp_dns.zone.source import RecordSource
+from warp_dns.serve.zones import ServedZone, ZoneSet
+from warp_dns.settings import EdgeSettings, ServerSettings
 
 UDP_SHARE, TCP_SHARE = 0.5, 0.25  # where visitors are served beside
 FILE_SECONDS = 2.0  # how often master files are looked at
 _EPHEMERAL_TRIES = 16
-
-
-@dataclass(frozen=True, slots=True)
-class ServedZone:
-    """
-    A zone to serve, and where its live records come from, if it has any.
-
-    :ivar key: where its settings stand, for errors: `zones[0]`; without one they name the zone.
-    """
-
-    settings: ZoneSettings
-    source: RecordSource | None = None
-    key: str = ""
-
-    @property
-    def place(self) -> str:
-        """What errors call it."""
-        return self.key or f"zone {self.settings.name}"
 
 
 class DnsServer:
@@ -83,15 +60,17 @@ class DnsServer:
         wall: WallClock = MACHINE_WALL_CLOCK,
         udp_share: float = UDP_SHARE,
         tcp_share: float = TCP_SHARE,
+        is_strict: bool = False,
     ) -> None:
         """
-        Read zones and secrets.
+        Read zones and secrets. A file that cannot be used is said, and what stands apart with it is left out.
 
         :param workers: how many processes answer UDP, this one among them.
         :param wall: for signatures, cookies and the first serial.
         :param udp_share: how much of the reactor's time queries over UDP may take, at each address.
         :param tcp_share: and those over TCP, all clients together.
-        :raises InvalidZone: if a zone is not valid, or two have one name.
+        :param is_strict: raise for a file that cannot be used, too; for a check.
+        :raises InvalidZone: if a zone's settings are not valid, or two have one name.
         :raises InvalidSettings: if anything else is not.
         """
         self._reactor = reactor
@@ -102,7 +81,8 @@ class DnsServer:
         self.counters = Counters()
         self.collector = DnsCollector(self.counters)
         self.is_ready = False
-        self._secrets = read_secrets(self._settings)
+        leave_out = refuse if is_strict else self._leave_out
+        self._secrets = read_secrets(self._settings, leave_out)
         self._slices = Slices(reactor)
         self._responder = make_responder(
             self._settings,
@@ -111,8 +91,8 @@ class DnsServer:
             wall,
             workers=workers,
             discard=self._slices.discard,
+            leave_out=leave_out,
         )
-        self._keys = KeyRing(self._secrets.keys)
         self._query_log = QueryLog(self._settings.query_log.one_in)
         self._tcp = TcpFactory(
             reactor,
@@ -124,15 +104,22 @@ class DnsServer:
             self._query_log,
         )
         self._edges: Mapping[str, EdgeSettings] = self._settings.places.edges
-        self._suspended: frozenset[bytes] = frozenset()
         self._udp_ports: list[UdpPort] = []
         self._tcp_ports: list[Any] = []
         self._workers: list[WorkerProcess] = []
         self._hosts: list[str] = []
         self._loops: list[LoopingCall] = []
-        self._zones: dict[bytes, FollowedZone] = {}
-        self._replacing = DeferredLock()
-        self.replace_zones(zones)
+        self._zones = ZoneSet(
+            reactor,
+            wall,
+            self._slices,
+            self._responder,
+            KeyRing(self._secrets.keys, self._secrets.left_out),
+            self.counters,
+            self._tell_workers,
+            leave_out,
+        )
+        self._zones.replace(zones)
 
     def start(self, addresses: Sequence[str]) -> list[tuple[str, int]]:
         """
@@ -170,13 +157,12 @@ class DnsServer:
 
     def serve(self) -> None:
         """Follow the sources, and answer."""
-        for zone in self._zones.values():
-            zone.start(self._hosts)
+        self._zones.start(self._hosts)
         for listening in self._udp_ports:
             listening.start()
         for worker in self._workers:
             worker.start()
-        self._repeat(FILE_SECONDS, self._look_at_files)
+        self._repeat(FILE_SECONDS, self._zones.look_at_files)
         if self._responder.limit is not None:
             self._repeat(1.0, self._responder.tick)
         self.is_ready = True
@@ -187,7 +173,7 @@ class DnsServer:
         for loop in self._loops:
             loop.stop()
         self._loops = []
-        waits: list[Deferred[Any]] = [zone.stop() for zone in self._zones.values()]
+        waits: list[Deferred[Any]] = self._zones.stop()
         self._tcp.close_all()
         waits.append(self._close_ports())
         self._slices.stop()
@@ -205,116 +191,30 @@ class DnsServer:
 
     def suspend(self, zone: str) -> None:
         """Answer SERVFAIL for a zone whose live records are unknown or stale."""
-        self._set_suspended(self._suspended | {names.from_text(zone).lower()})
+        self._zones.suspend(zone)
 
     def resume(self, zone: str) -> None:
         """Answer from a zone again, once everything is served that its source has published so far."""
-        apex = names.from_text(zone).lower()
-        followed = self._zones.get(apex)
-        if followed is None:
-            self._set_suspended(self._suspended - {apex})
-        else:
-            followed.when_applied(lambda: self._set_suspended(self._suspended - {apex}))
+        self._zones.resume(zone)
 
     def reload(self) -> None:
         """Read every master file again, changed or not."""
-        for zone in self._zones.values():
-            zone.reload()
+        self._zones.reload()
 
     def replace_zones(self, zones: Sequence[ServedZone]) -> None:
         """
         Serve these zones and no others; those whose settings are the same go on undisturbed.
 
-        :raises InvalidZone: if one of them is not valid; nothing has changed then.
+        :raises InvalidZone: if the settings of one are not valid; nothing has changed then.
         """
-        made = []
-        for served in zones:
-            with _of_zone(served):
-                current = self._current(served)
-                made.append(current or self._make(served, ZoneFile.read(served.settings, clock_serial(self._wall))))
-        self._replace(zones, made)
+        self._zones.replace(zones)
 
     async def replace_zones_in_slices(self, zones: Sequence[ServedZone]) -> None:
-        """
-        Do the same while answers go out; one such replacement at a time.
+        """Do the same while answers go out; raises as `replace_zones` does."""
+        await self._zones.replace_in_slices(zones)
 
-        :raises InvalidZone: if one of them is not valid; nothing has changed then.
-        """
-        await self._replacing.acquire()
-        try:
-            made = []
-            for served in zones:
-                with _of_zone(served):
-                    zone = self._current(served)
-                    if zone is None:
-                        file = await ZoneFile.read_in_slices(
-                            self._reactor, self._slices, served.settings, clock_serial(self._wall)
-                        )
-                        zone = self._make(served, file)
-                        await self._slices.result_of(zone.filling())
-                    made.append(zone)
-            self._replace(zones, made)
-        finally:
-            self._replacing.release()
-
-    def _replace(self, zones: Sequence[ServedZone], made: Sequence[FollowedZone]) -> None:
-        fresh: dict[bytes, FollowedZone] = {}
-        for served, zone in zip(zones, made, strict=True):
-            if zone.live.zone.apex in fresh:
-                raise InvalidZone(f"{served.place}.name: zone {served.settings.name} is given twice")
-            fresh[zone.live.zone.apex] = zone
-        for apex, zone in tuple(self._zones.items()):
-            if fresh.get(apex) is not zone:
-                if apex in fresh:
-                    fresh[apex].live.come_after(zone.live.zone.serial)
-                self._drop(apex)
-        for apex, zone in fresh.items():
-            if apex not in self._zones:
-                self._take(zone)
-                if self.is_ready:
-                    zone.start(self._hosts)
-
-    def publish(self, change: Change, changed_at: float) -> None:
-        """Serve the next snapshot of a zone (`followed.Publisher`)."""
-        before = self._responder.zones[change.zone.apex]
-        self._responder.advance(change)
-        if len(change.touched) > MANY_NAMES:
-            self._slices.discard(list(before.shards), PARTS_PER_STEP)
-        is_long = len(change.touched) > replica.OWNERS_PER_VALUE
-        self._tell_workers(lambda: replica.advancing(change), is_long=is_long)
-        zone = change.zone
-        self.counters.changed(names.to_text(zone.apex), zone.serial, self._reactor.seconds() - changed_at)
-
-    def refuse(self, problem: str) -> None:
-        """Say that a live record was left out (`followed.Publisher`)."""
-        self.counters.refused_records[0] += 1
-        self._log.warn("live records refused: {problem}", problem=problem)
-
-    def _current(self, served: ServedZone) -> FollowedZone | None:
-        """Return the zone that is served with these settings already, if one is."""
-        try:
-            zone = self._zones.get(names.from_text(served.settings.name).lower())
-        except InvalidRecord:
-            return None  # whoever reads the zone says so
-        return zone if zone is not None and zone.is_of(served.settings, served.source) else None
-
-    def _make(self, served: ServedZone, file: ZoneFile) -> FollowedZone:
-        return FollowedZone(
-            self._reactor, self._wall, self._slices, served.settings, file, served.source, self, self._keys
-        )
-
-    def _take(self, zone: FollowedZone) -> None:
-        snapshot = zone.live.zone
-        self._zones[snapshot.apex] = zone
-        self._responder.serve(snapshot, zone.rule, zone.live.journal)
-        self._tell_workers(lambda: replica.serving(snapshot), is_long=True)
-        self.counters.serials[names.to_text(snapshot.apex)] = snapshot.serial
-
-    def _drop(self, apex: bytes) -> None:
-        self._zones.pop(apex).stop()
-        self._responder.withdraw(apex)
-        self._tell_workers(lambda: iter([replica.Withdraw(apex)]))
-        self.counters.serials.pop(names.to_text(apex), None)
+    def _leave_out(self, problem: DnsError) -> None:
+        self._log.error("left out, the rest is served: {problem}", problem=str(problem))
 
     def _listen(self, host: str, port: int) -> tuple[str, int]:
         tries = _EPHEMERAL_TRIES if port == 0 else 1
@@ -355,37 +255,19 @@ class DnsServer:
         first: list[replica.Order] = [
             replica.Begin(self._settings, self._secrets, self._worker_count),
             replica.SetEdges(dict(self._edges)),
-            replica.SetSuspended(sorted(self._suspended)),
+            replica.SetSuspended(sorted(self._zones.silent)),
         ]
         return chain(first, *map(replica.serving, self._responder.zones.values()))
-
-    def _set_suspended(self, apexes: frozenset[bytes]) -> None:
-        self._suspended = apexes
-        self._responder.set_suspended(apexes)
-        self._tell_workers(lambda: iter([replica.SetSuspended(sorted(apexes))]))
 
     def _tell_workers(self, orders: Callable[[], Iterator[replica.Order]], *, is_long: bool = False) -> None:
         for worker in self._workers:
             worker.send(orders(), is_long=is_long)
-
-    def _look_at_files(self) -> None:
-        for zone in self._zones.values():
-            zone.look_at_file()
 
     def _repeat(self, seconds: float, call: Any) -> None:
         loop = LoopingCall(call)
         loop.clock = self._reactor
         loop.start(seconds, now=False)
         self._loops.append(loop)
-
-
-@contextmanager
-def _of_zone(served: ServedZone) -> Iterator[None]:
-    """Put where a zone's settings stand before what is said of one."""
-    try:
-        yield
-    except DnsError as error:
-        raise InvalidZone(f"{served.place}.{error}") from error
 
 
 def _all(waits: Sequence[Deferred[Any]]) -> Deferred[None]:

@@ -217,6 +217,20 @@ class FollowedZoneTests(SynchronousTestCase):
         with self.assertRaisesRegex(InvalidZone, r"^master_file: "):
             self.make()
 
+    def test_a_key_without_its_secret(self) -> None:
+        """Its secondary gets no notices, and nobody can transfer with it; the zone is served."""
+        settings = ZoneSettings(
+            name="warp.example",
+            master_file=str(self.path),
+            transfer=TransferSettings(keys=["k"]),
+            notify=[NotifySettings(address="192.0.2.7", key="k"), NotifySettings(address="192.0.2.8")],
+        )
+        reactor, file = as_reactor(self.reactor), ZoneFile.read(settings, 1)
+        keys = KeyRing([], ["K"])
+        zone = FollowedZone(reactor, self.wall, Slices(reactor), settings, file, None, self.publisher, keys)
+        self.assertEqual([notifier.host for notifier in zone._notifiers], ["192.0.2.8"])
+        self.assertFalse(zone.rule.allows("192.0.2.7", None))
+
     def test_settings_that_stay(self) -> None:
         """A reload keeps a zone whose settings and source are what they were."""
         zone = self.make(self.source)

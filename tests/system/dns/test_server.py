@@ -1,12 +1,16 @@
 """The in-process server on loopback sockets."""
 
 from twisted.internet.threads import deferToThread
+from twisted.logger import Logger
 
 from dns import flags, message, query, rcode, rdatatype
 from tests.case import AsyncTestCase, reactor
-from warp_dns import DnsServer, FixedSource, ListenFailed, Record, ServedZone, ZoneSettings
+from tests.dns.helpers import Events
+from warp_dns import DnsServer, FixedSource, ListenFailed, NotifySettings, Record, ServedZone, ZoneSettings
+from warp_dns.serve.followed import FollowedZone
 
 ZONE = ZoneSettings(name="warp.example", nameservers={"ns1.warp.example": ["192.0.2.53"]})
+NOBODY = NotifySettings(address="192.0.2.7")
 
 
 def address(name: str, rdata: str) -> Record:
@@ -53,6 +57,18 @@ class DnsServerTests(AsyncTestCase):
         self.assertEqual(reply.rcode(), rcode.NOERROR)
         self.assertEqual(reply.authority[0].rdtype, rdatatype.SOA)
         self.assertEqual(reply.authority[0].ttl, ZONE.negative_ttl)
+
+    async def test_a_secondary_that_cannot_be_told(self) -> None:
+        """Without an address to send notices from it is named and left out; the zone is served."""
+        events = Events()
+        self.patch(FollowedZone, "_log", Logger(observer=events))
+        servers = {"ns1.other.example": ["192.0.2.53"]}
+        served = ServedZone(ZoneSettings(name="other.example", nameservers=servers, notify=[NOBODY]))
+        zones = self.server._zones
+        zones._hosts = ["192.0.2.77"]  # which this machine has not
+        self.server.replace_zones([served])
+        self.assertEqual([event["host"] for event in events], [NOBODY.address])
+        self.assertEqual((await self.ask("other.example", "SOA")).rcode(), rcode.NOERROR)
 
     def test_an_address_in_use_is_named(self) -> None:
         """Starting on a port that another server holds is refused with the address, and binds nothing."""

@@ -262,6 +262,43 @@ class ServiceTests(TestCase):
         await program.ended
         self.assertNotIn("factory", program.output)  # of an HTTP client: no operator's matter
 
+    async def test_one_bad_part(self) -> None:
+        """A bad zone file, a dangling link, a bad key, secret or database: each is named, the rest is served."""
+        self.edge()
+        (self.directory / "other.zone").write_text(OTHER + "x 60 A banana\n")
+        (self.directory / "third.zone").symlink_to(self.directory / "nowhere")
+        (self.directory / "key").write_text("no secret")
+        text = self.configuration.read_text() + (
+            f"  - {{name: third.example, master_file: {self.directory}/third.zone, transfer: {{keys: [k]}},"
+            f" notify: [{{address: 127.0.0.1:1, key: k}}]}}\n"
+            f"keys: [{{name: k, secret_file: {self.directory}/key}}]\n"
+            f"cookies: {{secrets_file: {self.directory}/nowhere}}\n"
+            f"places: {{database: {self.directory}/nowhere}}\n"
+        )
+        self.configuration.write_text(text)
+        code, output = await self.check("--check")
+        self.assertEqual(code, 1, output)
+        program = self.run_program("--workers", "2")
+        await self.until("app.warp.example", dns.rcode.NOERROR, program)
+        for problem in (
+            "zones[1].master_file: ", "zones[2].master_file: ", "keys[0].secret_file: ", "cookies.secrets_file: ",
+            "places.database: ",
+        ):  # fmt: skip
+            self.assertIn(f"left out, the rest is served: {problem}", program.output)
+        self.assertEqual(await self.get("/ready"), (200, "ready\n"))
+        self.assertIn("warp_dns_zones_left_out 2.0", (await self.get("/metrics"))[1])
+        for name in ("ns.other.example", "nothing.other.example", "third.example"):
+            for _ in range(5):  # by either process
+                await self.until(name, dns.rcode.SERVFAIL, program)
+        (self.directory / "other.zone").write_text(OTHER)
+        (self.directory / "nowhere").write_text(OTHER)
+        await self.until("ns.other.example", dns.rcode.NOERROR, program)
+        await self.until("ns.third.example", dns.rcode.NOERROR, program)
+        self.assertIn("warp_dns_zones_left_out 0.0", (await self.get("/metrics"))[1])
+        (self.directory / "nowhere").unlink()
+        await program.printed("zone file refused, the old one stays")
+        self.assertEqual((await self.ask("ns.third.example")).rcode(), dns.rcode.NOERROR)
+
     async def serial(self) -> int:
         """Ask for the serial of the zone that is live."""
         soa: Any = (await self.ask("warp.example", "SOA")).answer[0][0]
