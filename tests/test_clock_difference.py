@@ -2,7 +2,7 @@
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from warp_twisted.clock_difference import NOTICED_SECONDS, difference, is_noticed, say_difference
+from warp_twisted.clock_difference import NOTICED_SECONDS, difference, is_noticed, remark, say_difference
 
 HOUR, DAY = 3600.0, 86400.0
 
@@ -18,6 +18,11 @@ class ClockDifferenceTests(SynchronousTestCase):
         """What a message takes on its way is no difference."""
         self.assertEqual([is_noticed(each) for each in (None, 0.0, 59.0, -59.0)], [False] * 4)
         self.assertTrue(is_noticed(NOTICED_SECONDS) and is_noticed(-NOTICED_SECONDS))
+
+    def test_remark(self) -> None:
+        """A line has something to add only where clocks differ."""
+        self.assertEqual([remark(None, 1e9), remark(1e9 + 5, 1e9)], ["", ""])
+        self.assertEqual(remark(1e9 - 7200, 1e9), "; its clock is 2 h behind ours")
 
     def test_said(self) -> None:
         """The unit is the largest of which there are (about) two, so that no digit is needed behind a point."""

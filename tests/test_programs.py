@@ -20,6 +20,7 @@ PACKAGES_OF = {
     "curl": {"curl"},
     "dig": {"bind9-dnsutils", "dnsutils"},
     "dnsperf": {"dnsperf"},
+    "faketime": {"faketime"},
     "go": {"golang-go"},
     "haproxy": {"haproxy"},
     "ip": {"iproute2"},

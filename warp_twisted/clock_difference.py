@@ -30,3 +30,9 @@ def say_difference(seconds: float) -> str:
     size = abs(seconds)
     name, unit = next(((name, unit) for name, unit in _UNITS if size >= 1.99 * unit), _UNITS[-1])
     return f"{size / unit:.0f} {name} {'behind' if seconds < 0 else 'ahead of'}"
+
+
+def remark(other: float | None, now: float) -> str:
+    """Return what a line says of somebody whose clock is wrong: `; its clock is 2 h behind ours`; else nothing."""
+    seconds = difference(other, now)
+    return f"; its clock is {say_difference(seconds)} ours" if seconds is not None and is_noticed(seconds) else ""

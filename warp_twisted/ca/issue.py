@@ -25,10 +25,9 @@ ROOT_LIFETIME = timedelta(days=3650)
 INTERMEDIATE_LIFETIME = timedelta(days=365)
 EDGE_LIFETIME = timedelta(days=7)
 AGENT_LIFETIME = timedelta(hours=24)
-# Clocks of machines are not all right: one that is behind by so much takes what was issued a moment ago for good. An
-# hour is what Let's Encrypt takes. What agents show is judged by edges, whose clocks are better kept.
+# Clocks are not all right: a verifier that is behind by so much takes for good what was issued a moment ago. An hour is
+# what Let's Encrypt takes. Less for a short life, see `_builder`.
 BACKDATED = timedelta(hours=1)
-AGENT_BACKDATED = timedelta(minutes=5)
 MAX_REQUEST_BYTES = 16384  # a P-256 request has some 400
 MAX_PATTERNS = 100
 
@@ -176,24 +175,19 @@ def issue_agent(
     patterns: Sequence[HostnamePattern],
     now: datetime,
     lifetime: timedelta = AGENT_LIFETIME,
-    behind: timedelta = timedelta(0),
 ) -> x509.Certificate:
     """
     Make an agent's certificate.
 
-    :param behind: how far the agent's clock is behind: it begins so much earlier, an hour at most.
     :raises IssuerExpired: if the issuer is not valid now.
     :raises BadRequest: if a pattern is outside what the issuer may issue, or there are none or too many.
     """
     if not 1 <= len(patterns) <= MAX_PATTERNS:
         raise BadRequest(f"an agent has 1 to {MAX_PATTERNS} hostname patterns")
     check_permitted(issuer, patterns)
-    backdated = min(max(AGENT_BACKDATED, behind), BACKDATED)
     alternatives: list[x509.GeneralName] = [x509.UniformResourceIdentifier(AGENT_URI + agent)]
     alternatives += [x509.DNSName(pattern.text) for pattern in patterns]
-    return _issue_leaf(
-        issuer, public_key, agent, alternatives, ExtendedKeyUsageOID.CLIENT_AUTH, now, lifetime, backdated
-    )
+    return _issue_leaf(issuer, public_key, agent, alternatives, ExtendedKeyUsageOID.CLIENT_AUTH, now, lifetime)
 
 
 def check_permitted(issuer: Issuer, patterns: Sequence[HostnamePattern]) -> None:
@@ -273,11 +267,10 @@ def _issue_leaf(
     usage: x509.ObjectIdentifier,
     now: datetime,
     lifetime: timedelta,
-    backdated: timedelta = BACKDATED,
 ) -> x509.Certificate:
     until = _until(issuer, now, lifetime)
     return (
-        _builder(_name(subject[:64]), issuer.certificate.subject, public_key, now, until, backdated)
+        _builder(_name(subject[:64]), issuer.certificate.subject, public_key, now, until)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_key_usage(signs=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
@@ -305,12 +298,7 @@ def _name(common_name: str) -> x509.Name:
 
 
 def _builder(
-    subject: x509.Name,
-    issuer: x509.Name,
-    key: ec.EllipticCurvePublicKey,
-    now: datetime,
-    until: datetime,
-    backdated: timedelta = BACKDATED,
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, now: datetime, until: datetime
 ) -> x509.CertificateBuilder:
     # An agent renews at half of the certificate's life, which must not be over when it begins.
     return (
@@ -319,7 +307,7 @@ def _builder(
         .issuer_name(issuer)
         .public_key(key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - min(backdated, (until - now) / 10))
+        .not_valid_before(now - min(BACKDATED, (until - now) / 10))
         .not_valid_after(until)
     )
 

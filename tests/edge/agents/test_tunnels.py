@@ -1,7 +1,5 @@
 """Tests of an edge's tunnels: who may register, what is published, what replaces what, and what ends it."""
 
-from cryptography import x509
-
 from tests.edge.agents.case import ControlTestCase
 from tests.edge.control import AgentEnd, make_settings
 from warp_twisted.ca.issue import new_key, new_request
@@ -401,20 +399,6 @@ class RenewalTests(ControlTestCase):
         answer = agent.messages[-1]
         assert isinstance(answer, Renewed)
         self.assertEqual(answer.chain_pem.count("BEGIN CERTIFICATE"), 2)
-
-    def test_renewal_for_a_clock_that_is_behind(self) -> None:
-        """What is issued begins as much earlier as the agent's clock is behind, an hour at most; never later."""
-        agent = self.control.connect()
-        agent.hello("app.warp.example")
-        begins = []
-        for behind in (1800.0, 2 * 86400.0, -1800.0):
-            agent.send(RenewRequest(csr_pem=new_request(new_key()), time=self.control.wall.now() - behind))
-            answer = agent.messages[-1]
-            assert isinstance(answer, Renewed)
-            self.assertEqual(answer.time, self.control.wall.now())
-            certificate = x509.load_pem_x509_certificate(answer.chain_pem.encode())
-            begins.append(self.control.wall.now() - certificate.not_valid_before_utc.timestamp())
-        self.assertEqual(begins, [1800.0, 3600.0, 300.0])
 
     def test_bad_request(self) -> None:
         """A request that is none is refused, and the tunnel stays."""

@@ -9,8 +9,10 @@ from pathlib import Path
 
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint, connectProtocol
+from twisted.internet.error import ConnectError
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
+from twisted.trial.unittest import TestCase
 
 from tests.case import AsyncTestCase, reactor, until
 from tests.system.agent.origins import listen_at, port_of
@@ -62,14 +64,25 @@ class _Visitor(Protocol):
         self.done.callback(self.received)
 
 
+def named_origin(case: TestCase, name: str) -> int:
+    """Let an origin answer with a name, until the test ends; return its port."""
+    factory = Factory.forProtocol(type("Named", (Origin,), {"name": name}))
+    factory.noisy = False
+    port = listen_at(TCP4ServerEndpoint(reactor, 0, interface=HOST), factory)
+    case.addCleanup(port.stopListening)
+    return port_of(port)
+
+
 async def ask(port: int) -> Answer:
-    """Be a visitor of an edge who asks once."""
+    """Be a visitor of an edge who asks once; the status is 0 if nobody listens or answers."""
     began = time.monotonic()
     request = f"GET / HTTP/1.1\r\nHost: {HOSTNAME}\r\nConnection: close\r\n\r\n"
-    visitor = await connectProtocol(TCP4ClientEndpoint(reactor, HOST, port), _Visitor(request.encode()))
-    answer = await visitor.done
-    head, _, body = answer.partition(b"\r\n\r\n")
-    return Answer(int(head[9:12]), body.decode(errors="replace"), time.monotonic() - began)
+    try:
+        visitor = await connectProtocol(TCP4ClientEndpoint(reactor, HOST, port), _Visitor(request.encode()))
+    except ConnectError:
+        return Answer(0, "", time.monotonic() - began)
+    head, _, body = (await visitor.done).partition(b"\r\n\r\n")
+    return Answer(int(head[9:12] or 0), body.decode(errors="replace"), time.monotonic() - began)
 
 
 class Machine:
@@ -77,6 +90,7 @@ class Machine:
     A machine with an agent: its state directory, and the program while it runs.
 
     :ivar program: the agent.
+    :ivar environment: what it is started with, beside a bare one.
     """
 
     program: Program
@@ -85,6 +99,7 @@ class Machine:
         self.directory = directory / name
         self.directory.mkdir()
         self.name = name
+        self.environment = {"HOME": str(self.directory)}
         (self.directory / "token").write_text(token)
         self.write_config(port)
 
@@ -103,7 +118,7 @@ class Machine:
 
     def start(self) -> None:
         """Start the agent."""
-        self.program = twistd_agent(str(self.directory / "agent.yaml"), environment={"HOME": str(self.directory)})
+        self.program = twistd_agent(str(self.directory / "agent.yaml"), environment=self.environment)
 
     @property
     def log(self) -> str:
@@ -139,11 +154,7 @@ class BesideTestCase(AsyncTestCase):
 
     def origin(self, name: str) -> int:
         """Let an origin answer with a name; return its port."""
-        factory = Factory.forProtocol(type("Named", (Origin,), {"name": name}))
-        factory.noisy = False
-        port = listen_at(TCP4ServerEndpoint(reactor, 0, interface=HOST), factory)
-        self.addCleanup(port.stopListening)
-        return port_of(port)
+        return named_origin(self, name)
 
     async def machine(self, name: str) -> Machine:
         """Set a machine up whose origin answers with its name, and whose agent may enroll once."""

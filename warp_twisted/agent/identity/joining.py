@@ -23,6 +23,7 @@ from warp_twisted.agent.identity.state import Identity, StateDirectory
 from warp_twisted.agent.settings import AgentSettings
 from warp_twisted.ca.issue import fingerprint
 from warp_twisted.ca.tokens import JoinTokenText
+from warp_twisted.clock_steps import ClockSteps
 from warp_twisted.errors import WarpError
 
 FIRST_SECONDS = 1.0
@@ -146,17 +147,20 @@ class Joining:
         return deferToThreadPool(self._reactor, self._reactor.getThreadPool(), self._read_token, settings)
 
     async def _wait(self, reason: str, seconds: float) -> None:
-        """Say why there is no identity yet, in the log once for each reason, and wait."""
+        """Say why there is no identity yet, in the log once for each reason, and wait; a clock that is set ends it."""
         if reason != self._logged:
             self._logged = reason
             self._log.warn("{error}; again in {seconds:.1f} s", error=reason, seconds=seconds)
         self._observe(Delayed(reason=reason, retry_seconds=seconds))
         waking = self._reactor.callLater(seconds, self.hasten)
+        steps = ClockSteps(self._reactor, self._wall, lambda step: self.hasten())
+        steps.start()
         self._sleeping = Deferred()
         try:
             await self._sleeping
         finally:
             self._sleeping = None
+            steps.stop()
             if waking.active():
                 waking.cancel()
 

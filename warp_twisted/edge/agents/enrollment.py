@@ -24,7 +24,7 @@ from warp_twisted.ca.issue import check_permitted, issue_agent, read_request, to
 from warp_twisted.ca.returning import key_fingerprint
 from warp_twisted.ca.store import EdgeAuthority
 from warp_twisted.ca.tokens import check_secret, check_token, format_token, new_token
-from warp_twisted.clock_difference import difference
+from warp_twisted.clock_difference import remark
 from warp_twisted.edge.agents.offers import check_number, check_wishes, merge_labels
 from warp_twisted.edge.errors import AgentUnknown, OfferRefused, TokenNotFound
 from warp_twisted.edge.settings import EdgeSettings
@@ -98,8 +98,9 @@ class Enrollment:
             return self.refuse("unavailable", error, UNAVAILABLE_SECONDS)
         self.enrolled += 1
         self._log.info(
-            "agent {agent} enrolled with token {token} for {hostnames}",
+            "agent {agent} enrolled with token {token} for {hostnames}{clock}",
             agent=agent.id, token=agent.token, hostnames=", ".join(agent.hostnames),
+            clock=remark(request.time, self._wall.now()),
         )  # fmt: skip
         return Enrolled(
             agent_id=agent.id,
@@ -108,18 +109,14 @@ class Enrollment:
             hostnames=list(agent.hostnames),
         )
 
-    def renew(self, agent: str, csr_pem: str, time: float | None = None) -> Renewed | RenewRefused:
-        """
-        Issue the next certificate of an enrolled agent, for the hostnames that its record allows now.
-
-        :param time: what the agent's clock shows, if it said.
-        """
+    def renew(self, agent: str, csr_pem: str) -> Renewed | RenewRefused:
+        """Issue the next certificate of an enrolled agent, for the hostnames that its record allows now."""
         record = self._mirror.agents.get(agent)
         if agent in self._mirror.revocations or record is None:
             return RenewRefused(code="revoked", reason=f"agent {agent} is not enrolled any more")
         try:
             key = read_request(csr_pem)
-            chain = self.issue(record, key, time)
+            chain = self.issue(record, key)
         except CaError as error:
             self._log.warn("no certificate for {agent}: {error}", agent=agent, error=error)
             return RenewRefused(code="bad_request", reason=str(error))
@@ -188,19 +185,16 @@ class Enrollment:
         )
         self._log.info("agent {agent} was revoked: {reason}", agent=agent, reason=reason)
 
-    def issue(self, agent: Agent, key: ec.EllipticCurvePublicKey, time: float | None) -> str:
+    def issue(self, agent: Agent, key: ec.EllipticCurvePublicKey) -> str:
         """
         Make an agent's next certificate, for the hostnames that its record allows.
 
-        :param time: what the agent's clock shows, if it said.
         :returns: the chain, leaf first, as PEM.
         :raises CaError: if this edge cannot issue it.
         """
-        now = self._wall.now()
-        behind = timedelta(seconds=max(0.0, -(difference(time, now) or 0.0)))
         issuer = self._authority.issuer
         lifetime = timedelta(seconds=self._settings().ca.agent_lifetime)
-        certificate = issue_agent(issuer, key, agent.id, agent.patterns, utc(now), lifetime, behind)
+        certificate = issue_agent(issuer, key, agent.id, agent.patterns, utc(self._wall.now()), lifetime)
         return to_pem(certificate, *issuer.chain)
 
     def refuse(self, code: str, error: Exception, retry_seconds: float = 0.0) -> EnrollRefused:
@@ -227,7 +221,7 @@ class Enrollment:
             else:
                 agent = self._new_agent(request, check_token(token, request.secret, now), key, now)
                 used = replace(token, uses_left=token.uses_left - 1)
-            chain = self.issue(agent, key, request.time)
+            chain = self.issue(agent, key)
             agent = replace(agent, expires_at=issued_until(chain))
             if await self._store.transact(
                 [Expect(token.key, item.modified if item else 0), Expect(agent.key, known.modified if known else 0)],

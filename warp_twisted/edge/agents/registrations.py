@@ -113,8 +113,8 @@ class Routes(Protocol):
 class Authority(Protocol):
     """Who renews certificates; see `edge.agents.enrollment`."""
 
-    def renew(self, agent: str, csr_pem: str, time: float | None = None) -> Renewed | RenewRefused:
-        """Issue the next certificate of an enrolled agent, whose clock shows a time."""
+    def renew(self, agent: str, csr_pem: str) -> Renewed | RenewRefused:
+        """Issue the next certificate of an enrolled agent."""
 
 
 @dataclass(slots=True)

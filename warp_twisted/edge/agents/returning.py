@@ -18,6 +18,7 @@ from warp_base.token_buckets import TokenBuckets
 from warp_base.wall_clock import WallClock
 from warp_twisted.ca.errors import BadCertificate, CaError
 from warp_twisted.ca.returning import ProvenAgent, prove_return
+from warp_twisted.clock_difference import remark
 from warp_twisted.edge.agents.admission import revocation_sentence
 from warp_twisted.edge.agents.enrollment import UNAVAILABLE_SECONDS, Enrollment, issued_until
 from warp_twisted.edge.errors import ReturnRefused
@@ -75,7 +76,7 @@ class Returning:
         try:
             proven = prove_return(request.chain_pem, request.signature, asker.nonce, self._roots, now)
             agent = proven.identity.id
-            record, chain = await self._let_in(proven, request.time, now)
+            record, chain = await self._let_in(proven, now)
         except ReturnRefused as error:
             return self._refuse(agent, asker, error.code, str(error), error.retry_seconds)
         except BadCertificate as error:
@@ -86,14 +87,15 @@ class Returning:
             return self._refuse(agent, asker, "unavailable", str(error), UNAVAILABLE_SECONDS)
         self.returned += 1
         self._log.info(
-            "agent {agent} at {address} is back, {hours:.2f} h after its certificate ended",
+            "agent {agent} at {address} is back, {hours:.2f} h after its certificate ended{clock}",
             agent=agent, address=asker.address, hours=(now - proven.identity.expires_at) / 3600,
+            clock=remark(request.time, now),
         )  # fmt: skip
         return Enrolled(
             agent_id=agent, chain_pem=chain, root_pem=self._enrollment.roots_pem, hostnames=list(record.hostnames)
         )
 
-    async def _let_in(self, proven: ProvenAgent, time: float | None, now: float) -> tuple[Agent, str]:
+    async def _let_in(self, proven: ProvenAgent, now: float) -> tuple[Agent, str]:
         """
         Issue for a proven agent if it may come back, and note until when it has a certificate.
 
@@ -115,7 +117,7 @@ class Returning:
                 )
             if found.key_sha256 not in ("", proven.key_sha256):
                 raise ReturnRefused("other_key", f"agent {found.id} has a certificate for another key; {WAY_OUT}")
-            chain = self._enrollment.issue(found, proven.key, time)
+            chain = self._enrollment.issue(found, proven.key)
             back = replace(found, key_sha256=proven.key_sha256, expires_at=issued_until(chain))
             if await self._store.transact([Expect(found.key, item.modified)], [Put(found.key, encode(back))]):
                 return back, chain

@@ -310,7 +310,7 @@ class EdgeTunnels:
             await paid
 
     def _renew(self, tunnel: EdgeTunnel, message: RenewRequest) -> None:
-        answer = self._authority.renew(tunnel.agent, message.csr_pem, message.time)
+        answer = self._authority.renew(tunnel.agent, message.csr_pem)
         if isinstance(answer, Renewed):
             until = issued_until(answer.chain_pem)  # which is not after its issuer's end
             self._expiry.renewed(tunnel.agent, until)
