@@ -33,7 +33,9 @@ status:
   type: dict
   returned: always
 agents:
-  description: Agents that are enrolled, with C(id), C(hostnames), C(labels), C(enrolled_at) and C(tunnels).
+  description:
+    - Agents that are enrolled, with C(id), C(hostnames), C(labels), C(enrolled_at), C(expires_at) and C(tunnels), and
+      with C(returns_until), when the time ends in which it may come back by itself.
   type: list
   elements: dict
   returned: always
