@@ -127,7 +127,7 @@ class AgentService(Service):
             closed=self.link_ended,
         )
         self.routes = Routes(reactor, turn, self._health_changed)
-        self._offering = Offering(self.routes, self.routes.prepare(settings.ingress))
+        self._offering = Offering(self.routes, self.routes.prepare(settings.ingress, is_start=True))
         self.links = LinkSet(settings.tunnels, self, dialer, self._edges, reactor, chance)
         self._rebalancing = Rebalancing(reactor, self.links, self._edges)
         self.clock = AgentClock(

@@ -83,7 +83,7 @@ def parse_token(text: str) -> JoinTokenText:
     """
     text = "".join(text.split()).strip("\"'\0\ufeff")
     if not text.startswith(PREFIX):
-        raise BadJoinToken(f"a join token starts with {PREFIX}")
+        raise BadJoinToken(f"a join token starts with {PREFIX}; copy all of what warp token create printed")
     if len(text) > MAX_TEXT:
         raise BadJoinToken(f"a join token has at most {MAX_TEXT} characters")
     body = text.removeprefix(PREFIX)

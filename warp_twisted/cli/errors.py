@@ -22,5 +22,9 @@ class EdgeRefused(WarpError):
     """The edge refused what was asked."""
 
 
+class FileTaken(WarpError):
+    """A file that a command is to make is there already."""
+
+
 class DemoFailed(WarpError):
     """The demo could not start."""

@@ -33,6 +33,13 @@ class ReadCaTests(SynchronousTestCase):
         path.write_text("first\n" + "\nsecond\n".join(pems))
         self.assertEqual(len(read_ca(str(path))), 2)
 
+    def test_damaged(self) -> None:
+        """One that is damaged is left out, and said."""
+        _, good = origin_certificate(self.directory, "a.example")
+        path = self.directory / "ca.pem"
+        path.write_text("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n" + good.read_text())
+        self.assertEqual(len(read_ca(str(path))), 1)
+
     def test_refused(self) -> None:
         """A file that is missing, empty or broken is refused with its path."""
         path = self.directory / "ca.pem"

@@ -64,6 +64,7 @@ class TokenTests(SynchronousTestCase):
         path.write_text("mine")
         ran = self.create("--out", str(path))
         self.assertEqual((ran.status, path.read_text(), self.edge.asked), (1, "mine", []))
+        self.assertIn(f"{path} exists already, perhaps with a token that is still good; remove it", ran.errors)
 
     def test_create_leaves_no_empty_file(self) -> None:
         """If the edge refuses, the file is taken away again."""

@@ -348,6 +348,18 @@ class ReloadTests(LifecycleTestCase):
         await self.assert_serves(self.edge)  # what the agent sent before is there by now
         self.assertEqual(self.changes(), [])
 
+    async def test_origin_whose_file_is_missing_at_the_start(self) -> None:
+        """It is left out: visitors of it hear why, and the others are served; a reload of the others is taken."""
+        text = "{path: a, service: 'https://x', originRequest: {ca: /nowhere}}"
+        agent = await self.start(f"ingress: [{text}, {{service: '{self.echo}'}}]")
+        await self.assert_serves(self.edge, 1)
+        visit = self.edge.visit(0, b"x")
+        opening = await visit.opened
+        self.assertEqual(opening.code, OpeningCode.TLS_FAILED)
+        self.assertIn("/nowhere cannot be read", opening.detail)
+        more = f"tunnels: 1\ningress: [{text}, {{path: b, service: hello-world}}, {{service: 'http_status:404'}}]"
+        self.assertEqual(reload(agent, more), [])
+
     async def test_bad_file_is_refused_whole(self) -> None:
         """Rules that name a file that is not there change nothing, not even the rules before them."""
         agent = await self.start(self.echo)

@@ -13,13 +13,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from twisted.internet.address import IPv4Address
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime, IStreamClientEndpoint
 from twisted.logger import Logger
 
+from warp_base.reactor import as_reactor
 from warp_twisted.agent.origins import BuiltIn, Dial, OriginRequest
 from warp_twisted.agent.origins.dial import Attempt, DialResult, OriginDial, probe, refuse
 from warp_twisted.agent.origins.ingress import Ingress, Rule
+from warp_twisted.agent.origins.left_out import LeftOut
 from warp_twisted.agent.origins.splice import Traffic
+from warp_twisted.agent.origins.tls import UnusableFile
 from warp_twisted.errors import InvalidSettings
 from warp_twisted.tunnel import Turn
 from warp_twisted.tunnel.stream_transport import StreamTransport
@@ -136,13 +139,15 @@ class Routes:
         """The origins that the routes lead to."""
         return list(self._origins.values())
 
-    def prepare(self, ingress: Ingress) -> PreparedIngress:
+    def prepare(self, ingress: Ingress, *, is_start: bool = False) -> PreparedIngress:
         """
         Find out how the origins of rules are reached; changes nothing.
 
         It reads files, and takes up to 0.1 ms for each rule, so a reload calls it in a thread.
 
-        :raises InvalidSettings: if a file that the rules name cannot be used.
+        :param is_start: leave out origins whose file cannot be used (`origins.left_out`): the others are served.
+            Later, with other rules, an origin that is served already stays as it is.
+        :raises InvalidSettings: if a file that the rules name cannot be used, and it is not left out.
         """
         accesses: dict[_OriginKey, Dial | BuiltIn] = {}
         keys = [_origin_key(rule) for rule in ingress.rules]
@@ -150,12 +155,27 @@ class Routes:
             if key not in accesses:
                 try:
                     accesses[key] = rule.origin.access(self._reactor)
+                except UnusableFile as error:
+                    if not is_start and key not in self._origins:
+                        raise InvalidSettings(f"ingress[{index}].{error}") from error
+                    self._log.warn("ingress[{index}].{error}; the others are served", index=index, error=str(error))
+                    accesses[key] = self._left_out(rule, error) if is_start else self._origins[key].access
                 except InvalidSettings as error:
                     raise InvalidSettings(f"ingress[{index}].{error}") from error
         routes = [
             ((offer.hostname, offer.path, keys[offer.rule]), ingress.rules[offer.rule]) for offer in ingress.offers
         ]
         return PreparedIngress(ingress, routes, accesses)
+
+    def _left_out(self, rule: Rule, error: UnusableFile) -> Dial:
+        def read() -> IStreamClientEndpoint:
+            access = rule.origin.access(self._reactor)
+            assert isinstance(access, Dial)  # noqa: S101 -- those inside the agent read no file
+            return access.endpoint
+
+        return Dial(
+            LeftOut(as_reactor(self._reactor), read, str(error)), tls=True, timeout=rule.request.connect_timeout
+        )
 
     def replace(self, prepared: PreparedIngress) -> bool:
         """

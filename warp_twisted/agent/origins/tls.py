@@ -19,6 +19,7 @@ from service_identity.hazmat import DNS_ID, IPAddress_ID, verify_service_identit
 from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
 from twisted.internet.ssl import Certificate, CertificateOptions, platformTrust, trustRootFromCertificates
+from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -53,6 +54,12 @@ PLATFORM_BUNDLES = (  # where pyOpenSSL looks when its own OpenSSL has no defaul
     "/etc/ssl/certs",
 )
 ADVICE = "set originRequest.ca, server_name or no_tls_verify"
+
+_log = Logger()
+
+
+class UnusableFile(InvalidSettings):
+    """The file of an origin's certificate authorities cannot be used."""
 
 
 class OriginNotVerified(WarpError):
@@ -146,22 +153,31 @@ def _server_name(text: str) -> str:
 
 def read_ca(path: str) -> list[Certificate]:
     """
-    Read the authorities that an origin's certificate may descend from.
+    Read the authorities that an origin's certificate may descend from; a damaged one among others is left out.
 
-    :raises InvalidSettings: if the file cannot be read, or holds none.
+    :raises UnusableFile: if the file cannot be read, or holds none.
     """
     try:
         pem = Path(path).read_bytes()
     except OSError as error:
-        raise InvalidSettings(f"originRequest.ca: {path} cannot be read: {error.strerror}") from error
+        raise UnusableFile(f"originRequest.ca: {path} cannot be read: {error.strerror}") from error
     begin = b"-----BEGIN CERTIFICATE-----"
-    try:
-        found = [Certificate.loadPEM(begin + part) for part in pem.split(begin)[1:]]
-    except crypto.Error as error:
-        raise InvalidSettings(f"originRequest.ca: {path} holds a broken certificate") from error
+    parts = pem.split(begin)[1:]
+    found = [authority for part in parts if (authority := _authority(begin + part)) is not None]
+    if parts and not found:
+        raise UnusableFile(f"originRequest.ca: {path} holds a broken certificate, and no other")
+    if len(found) < len(parts):
+        _log.warn("{count} certificates in {path} are damaged and left out", count=len(parts) - len(found), path=path)
     if not found:
-        raise InvalidSettings(f"originRequest.ca: {path} holds no certificate in PEM form")
+        raise UnusableFile(f"originRequest.ca: {path} holds no certificate in PEM form")
     return found
+
+
+def _authority(pem: bytes) -> Certificate | None:
+    try:
+        return Certificate.loadPEM(pem)
+    except crypto.Error:
+        return None
 
 
 @implementer(IOpenSSLClientConnectionCreator)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from warp_twisted.cli.errors import FileTaken
 from warp_twisted.cli.operate.admin import ADMIN_OPTION, find_admin
 from warp_twisted.cli.operate.answers import NewToken, Token, read
 from warp_twisted.cli.options import duration, hostname_pattern, label
@@ -64,7 +65,7 @@ def create(
 ) -> None:
     """Make a join token, and print it: it is not shown again."""
     # The file is made first, so that no token is made that cannot be kept.
-    descriptor = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600) if out else None
+    descriptor = _new_file(out) if out else None
     try:
         wish = {
             "hostnames": [str(each) for each in hostnames],
@@ -90,6 +91,15 @@ def create(
         click.echo(made.token)
     left = span(made.expires_at - time.time() + 1)
     click.echo(f"Token {made.id} for {', '.join(made.hostnames)}: {_uses(made)}, for {left}.", err=True)
+
+
+def _new_file(path: Path) -> int:
+    try:
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except FileExistsError as error:
+        raise FileTaken(
+            f"{path} exists already, perhaps with a token that is still good; remove it, or name another with --out"
+        ) from error
 
 
 @token.command("list", epilog="\b\nExample:\n  warp token list --json")
