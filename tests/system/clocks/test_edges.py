@@ -1,14 +1,20 @@
 """Edges whose clock is wrong, as programs: what goes on, what they refuse, and that all is well when it is right."""
 
 import json
+import select
 import shutil
+import socket
 import tempfile
 import time
 from pathlib import Path
 
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
+from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
-from tests.case import AsyncTestCase, until
+from tests.case import AsyncTestCase, reactor, until
 from tests.system.agent.origins import unused_port
 from tests.system.agent.programs import Program
 from tests.system.clocks.faketime import STEPS, WrongClock
@@ -22,6 +28,20 @@ SEEMS = "2 d behind"  # what an agent says of its own clock, beside an edge that
 _log = Logger()
 
 
+class _Unfinished(Protocol):
+    """A visitor who says half a head, and waits until the edge has had enough."""
+
+    def __init__(self) -> None:
+        self.done: Deferred[None] = Deferred()
+
+    def connectionMade(self) -> None:
+        assert self.transport is not None
+        self.transport.write(b"GET / HTTP/1.1\r\nHo")
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.done.callback(None)
+
+
 class EdgeClockTests(AsyncTestCase):
     """One edge, whose clock is set, and one agent, whose clock is right."""
 
@@ -33,7 +53,10 @@ class EdgeClockTests(AsyncTestCase):
         self.addCleanup(shutil.rmtree, self.directory)
         self.http, tunnel = unused_port(), unused_port()
         listen = {"http": [f"tcp:{self.http}:interface={HOST}"], "tunnel": [f"tcp:{tunnel}:interface={HOST}"]}
-        (self.directory / "edge.yaml").write_text(json.dumps(edge_files(self.directory, listen=listen)))
+        timeouts = {"header": 2, "drain": 1, "settle": 0}
+        (self.directory / "edge.yaml").write_text(
+            json.dumps(edge_files(self.directory, listen=listen, timeouts=timeouts))
+        )
         self.clock = WrongClock(self.directory / "edge-clock")
         self.start_edge()
         await self.edge.says("serves")
@@ -45,10 +68,10 @@ class EdgeClockTests(AsyncTestCase):
         self.start_agent()
         await self.back("at first")
 
-    def start_edge(self) -> None:
+    def start_edge(self, **environment: str) -> None:
         """Start the edge, and end it with the test."""
         arguments = ("-c", _TWISTD, "-n", "--pidfile=", "warp-edge", "--config", str(self.directory / "edge.yaml"))
-        self.edge = Program(*arguments, environment=self.clock.environment)
+        self.edge = Program(*arguments, environment=self.clock.environment | environment)
         self.addCleanup(self.edge.end)
 
     def start_agent(self) -> None:
@@ -80,6 +103,24 @@ class EdgeClockTests(AsyncTestCase):
                 self.clock.set(0)
             await self.back(f"edge running, clock {name}")
             self.clock.set(0)
+
+    async def test_what_waits(self) -> None:
+        """A time-out falls due and systemd hears beats, though the clock was set back meanwhile."""
+        await self.edge.end()
+        systemd = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        self.addCleanup(systemd.close)
+        systemd.bind(str(self.directory / "notify.sock"))
+        self.start_edge(NOTIFY_SOCKET=str(self.directory / "notify.sock"), WATCHDOG_USEC="1000000")
+        await self.back("edge started")
+        for ahead in (STEPS["1 h behind"], STEPS["55 years behind"]):
+            self.clock.set(ahead)
+            cut = _Unfinished()
+            await connectProtocol(TCP4ClientEndpoint(reactor, HOST, self.http), cut)
+            beats = 0
+            while beats < 3:
+                await until(lambda: bool(select.select([systemd], [], [], 0)[0]), 30)
+                beats += systemd.recv(4096).count(b"WATCHDOG=1")
+            await cut.done
 
     async def test_wrong_at_its_start(self) -> None:
         """An edge by whose clock its own certificate is not valid says so and ends; another serves when it is right."""
