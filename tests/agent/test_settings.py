@@ -16,6 +16,7 @@ from warp_twisted.agent.settings import (
     parse_settings,
 )
 from warp_twisted.errors import InvalidSettings
+from warp_twisted.wire.releases import PROTECTIONS
 
 EXAMPLE = """
 state: /var/lib/warp-agent
@@ -51,6 +52,13 @@ class ParseSettingsTests(SynchronousTestCase):
     def test_only_ingress_is_required(self) -> None:
         """Every key but ingress has a default."""
         self.assertEqual(parse_settings(MINIMAL), AgentSettings(ingress=parse_settings(MINIMAL).ingress))
+
+    def test_protections(self) -> None:
+        """What edges must promise is one of the words that there are, each of them."""
+        words = list(PROTECTIONS)
+        self.assertEqual(parse_settings(f"{MINIMAL}\nrequire: {words}").require, PROTECTIONS)
+        error = self.assertRaises(InvalidSettings, parse_settings, f"{MINIMAL}\nrequire: [everything]")
+        self.assertIn("require[0]: expected 'strict-http' or 'visitor-address', got 'everything'", str(error))
 
     def test_ingress_is_required(self) -> None:
         """A file without ingress is refused by that name."""

@@ -1,14 +1,16 @@
 """`tunnel.control`: messages over the control stream, and its end."""
 
+import msgspec
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.wire.pair import Pair
 from warp_twisted.tunnel.control import ControlChannel
-from warp_twisted.wire.control import ControlMessage, OriginHealth, encode_message
+from warp_twisted.wire.control import ControlMessage, Hello, Notice, OriginHealth, encode_message
 from warp_twisted.wire.errors import BadControlMessage, CannotOpenStream, ConnectionLost, StreamReset, WireError
 from warp_twisted.wire.frames import INITIAL_WINDOW_BYTES
 
 HEALTHY = OriginHealth(route_id=1, healthy=True)
+HELLO = Hello(version=1, software="test", agent_id="a-1", session="s", slot=0)
 
 
 class ControlChannelTests(SynchronousTestCase):
@@ -38,6 +40,19 @@ class ControlChannelTests(SynchronousTestCase):
         self.channel.send(HEALTHY)
         self.pair.pump()
         self.assertEqual(self.receiver.data, encode_message(HEALTHY))
+
+    def test_kind_that_the_peer_does_not_know(self) -> None:
+        """A kind with a word is not sent before the peer has said it; then it is."""
+        notice = Notice(code="x", text="y")
+        self.assertFalse(self.channel.send(notice))
+        self.stream.write(encode_message(HELLO))
+        self.pair.pump()
+        self.assertFalse(self.channel.send(notice))
+        self.stream.write(encode_message(msgspec.structs.replace(HELLO, knows=["later", "notice"])))
+        self.pair.pump()
+        self.assertTrue(self.channel.send(notice))
+        self.pair.pump()
+        self.assertEqual(self.receiver.data, encode_message(notice))
 
     def test_credit_comes_back(self) -> None:
         """What was read is returned as credit, so the peer can go on for ever."""

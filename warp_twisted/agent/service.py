@@ -63,12 +63,12 @@ from warp_twisted.wire.streams import Stream
 
 _NEED_RESTART = ("state", "tunnels", "metrics")
 _RELOADED = {
-    **{name: name for name in ("ingress", "labels", "edges", "zone")},
+    **{name: name for name in ("ingress", "labels", "edges", "zone", "require")},
     "drain_seconds": "drain",
     "log_format": "log.format",
     "log_level": "log.level",
 }
-_OF_TUNNELS = frozenset({"labels", "edges", "zone"})  # edges hear of labels in the hello alone
+_OF_TUNNELS = frozenset({"labels", "edges", "zone", "require"})  # edges hear of the first and last in hello alone
 OVERTIME_SECONDS = 1.0  # for the last bytes after the deadline of a drain
 
 
@@ -288,6 +288,7 @@ class AgentService(Service):
             slot=link.slot,
             labels=dict(self._settings.labels),
             routes=self._offering.introduce(link),
+            requires=list(self._settings.require),
             time=self._wall.now(),
         )
 

@@ -70,7 +70,8 @@ class AgentSettings:
     Everything the agent was told, checked.
 
     `edges` replace those of the join token; with `zone` the agent looks edges up by `SRV _warp-edge._tcp.<zone>` at
-    each dial; with neither it uses those that enrollment gave.
+    each dial; with neither it uses those that enrollment gave. It stays away from an edge that does not promise what
+    `require` names.
     """
 
     ingress: Ingress
@@ -80,6 +81,7 @@ class AgentSettings:
     tunnels: int = DEFAULT_TUNNELS
     edges: tuple[EdgeAddress, ...] = ()
     zone: str = ""
+    require: tuple[str, ...] = ()
     metrics: str | None = None
     drain_seconds: float = 30.0
     log_format: Literal["json", "text"] = "text"
@@ -106,6 +108,7 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     tunnels: Annotated[int, msgspec.Meta(ge=1, le=MAX_TUNNELS)] = DEFAULT_TUNNELS
     edges: Annotated[list[Text], msgspec.Meta(max_length=256)] = []
     zone: str = ""
+    require: list[Literal["strict-http", "visitor-address"]] = []  # `wire.releases.Protection`
     metrics: Text | None = None
     drain: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 30.0
     log: _Log = _Log()
@@ -138,6 +141,7 @@ def _checked(raw: dict[str, object], source: str) -> AgentSettings:
             tunnels=file.tunnels,
             edges=tuple(parse_edge(edge, f"edges[{index}]") for index, edge in enumerate(file.edges)),
             zone=_zone(file.zone),
+            require=tuple(file.require),
             metrics=file.metrics,
             drain_seconds=file.drain,
             log_format=file.log.format,

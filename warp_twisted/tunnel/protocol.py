@@ -183,10 +183,13 @@ class TunnelProtocol(Protocol):
         reader.stream = stream
         return stream
 
-    def send_control(self, message: ControlMessage) -> None:
-        """Send a control message; nothing happens when the tunnel is over."""
-        if self.outcome is None:
-            self._control.send(message)
+    def send_control(self, message: ControlMessage) -> bool:
+        """
+        Send a control message.
+
+        :returns: whether it was sent: not when the tunnel is over, nor if the peer does not know its kind (spec.md §9).
+        """
+        return self.outcome is None and self._control.send(message)
 
     def follow(self, times: TunnelTimes) -> None:
         """Wait as long as these times say, from now on."""

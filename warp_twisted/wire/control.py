@@ -48,6 +48,9 @@ class RouteOffer(msgspec.Struct, frozen=True, kw_only=True):
     protocol: Literal["http", "tcp"] = "http"
 
 
+Words = Annotated[list[Name], Meta(max_length=64)]
+
+
 class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
     """A control message; the JSON key `type` says which."""
 
@@ -62,6 +65,8 @@ class Hello(Message, frozen=True, tag="hello"):
     :ivar session: random for each start of the agent process; a new one replaces the dead tunnels of the old.
     :ivar slot: which of the agent's parallel tunnels this is; a new one in a slot replaces a dead one.
     :ivar time: what the agent's clock shows.
+    :ivar knows: kinds of messages that the agent reads beyond those of the first release (`wire.releases`).
+    :ivar requires: protections of its origins without which it does not want to serve.
     """
 
     version: int
@@ -72,6 +77,8 @@ class Hello(Message, frozen=True, tag="hello"):
     labels: Annotated[dict[Name, Name], Meta(max_length=64)] = {}
     routes: Annotated[list[RouteOffer], Meta(max_length=MAX_ROUTES)] = []
     time: Instant | None = None
+    knows: Words = []
+    requires: Words = []
 
 
 class Accepted(Message, frozen=True, tag="accepted"):
@@ -86,6 +93,8 @@ class Accepted(Message, frozen=True, tag="accepted"):
     :ivar ping_seconds: after how much silence either end of this tunnel pings, and `silence_seconds`: after how much it
         gives the tunnel up. None if the edge does not say; then the defaults of spec.md §5 hold.
     :ivar time: what the edge's clock shows.
+    :ivar knows: kinds of messages that the edge reads beyond those of the first release (`wire.releases`).
+    :ivar protects: those of the agent's `requires` that the edge meets.
     """
 
     edge: Name
@@ -98,6 +107,8 @@ class Accepted(Message, frozen=True, tag="accepted"):
     ping_seconds: Annotated[float, Meta(ge=1, le=86400)] | None = None
     silence_seconds: Annotated[float, Meta(ge=1, le=86400)] | None = None
     time: Instant | None = None
+    knows: Words = []
+    protects: Words = []
 
     def __post_init__(self) -> None:
         if (self.silence_seconds or INFINITY) <= (self.ping_seconds or 0.0):
@@ -132,6 +143,18 @@ class OriginHealth(Message, frozen=True, tag="origin_health"):
     route_id: RouteId
     healthy: bool
     detail: Text = ""
+
+
+class Notice(Message, frozen=True, tag="notice"):
+    """
+    The edge tells the agent's operator something that needs no answer; sent to who knows `notice`.
+
+    :ivar code: a word for programs, such as `copied`.
+    :ivar text: a sentence for people.
+    """
+
+    code: Name
+    text: Text
 
 
 class Drain(Message, frozen=True, tag="drain"):
@@ -253,6 +276,7 @@ ControlMessage = (
     | Refused
     | RoutesChanged
     | OriginHealth
+    | Notice
     | Drain
     | RenewRequest
     | Renewed

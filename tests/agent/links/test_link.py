@@ -2,6 +2,7 @@
 
 from random import Random
 
+import msgspec
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionRefusedError
 from twisted.internet.task import Clock
@@ -36,6 +37,7 @@ class FakeOwner:
         self.cancelled = 0
         self.streams: list[Stream] = []
         self.downs: list[tuple[str, float | None]] = []
+        self.requires: list[str] = []
 
     def dial(self, link: Link, delegate: TunnelDelegate) -> Deferred[TunnelProtocol]:
         """Remember the dial."""
@@ -49,7 +51,8 @@ class FakeOwner:
 
     def hello(self, link: Link) -> Hello:
         """Introduce the agent."""
-        return Hello(version=1, software="test", agent_id="a-1", session="s", slot=link.slot)
+        hello = Hello(version=1, software="test", agent_id="a-1", session="s", slot=link.slot)
+        return msgspec.structs.replace(hello, requires=self.requires)
 
     def stream_opened(self, stream: Stream, route_id: int) -> None:
         """Open it at once."""
@@ -266,6 +269,38 @@ class RetryTests(LinkTestCase):
         self.register()
         self.link.hasten()
         self.assertTrue(self.link.is_up)
+
+
+class ProtectionTests(LinkTestCase):
+    """An agent that wants its origins protected."""
+
+    def test_promised(self) -> None:
+        """An edge that promises what was asked for, and perhaps more, is served."""
+        self.owner.requires = ["a"]
+        self.open()
+        self.answer(msgspec.structs.replace(ACCEPTED, protects=["b", "a"]))
+        self.assertTrue(self.link.is_up)
+
+    def test_before_the_promise(self) -> None:
+        """A request that comes before the edge has promised goes to no origin; afterwards they do."""
+        self.owner.requires = ["a"]
+        self.open()
+        visit = self.visit()
+        self.assertEqual((visit.openings[0].code, self.owner.streams), (OpeningCode.DRAINING, []))
+        self.answer(msgspec.structs.replace(ACCEPTED, protects=["a"]))
+        self.visit()
+        self.assertEqual(len(self.owner.streams), 1)
+
+    def test_not_promised(self) -> None:
+        """One of an older release, which echoes nothing, is left, and the reason names what is missing."""
+        self.owner.requires = ["b", "a", "c"]
+        pair = self.open()
+        self.answer(msgspec.structs.replace(ACCEPTED, protects=["c"]))
+        self.assertFalse(self.link.is_up)
+        self.assertTrue(pair.agent.is_over)
+        reason, seconds = self.owner.downs[-1]
+        self.assertEqual(reason, "edge edge1 does not promise a, b, which `require` names: it needs a later release")
+        self.assertIsNotNone(seconds)  # it is tried again: the edge may be upgraded
 
 
 class LeaveTests(LinkTestCase):

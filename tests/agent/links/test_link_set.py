@@ -6,6 +6,7 @@ from random import Random
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionRefusedError
 from twisted.internet.task import Clock
+from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from warp_twisted.agent.edge_address import EdgeAddress
@@ -15,9 +16,11 @@ from warp_twisted.agent.links.edge_dialer import EdgeDialer
 from warp_twisted.agent.links.edges import FAILED_SECONDS, Edges
 from warp_twisted.agent.links.link import Link
 from warp_twisted.agent.links.link_set import LinkCounts, LinkSet
+from warp_twisted.names import one_line
 from warp_twisted.testing import RecordingDelegate, RecordingReceiver, TunnelPair, tunnel_pair
 from warp_twisted.tunnel import TunnelDelegate, TunnelProtocol
-from warp_twisted.wire.control import Accepted, ControlMessage, Hello, OriginHealth, Refused
+from warp_twisted.wire.control import Accepted, ControlMessage, Hello, Notice, OriginHealth, Refused
+from warp_twisted.wire.releases import KNOWN
 from warp_twisted.wire.streams import Stream
 
 A, B = EdgeAddress("192.0.2.1", 7844), EdgeAddress("192.0.2.2", 7844)
@@ -118,6 +121,18 @@ class LinkSetTests(SynchronousTestCase):
         """Let the edge of a tunnel say something."""
         pair.edge.send_control(message)
         pair.pump()
+
+    def test_notice(self) -> None:
+        """The hello says that notices are read; one that comes is logged on one line, and is nobody else's."""
+        self.links.start()
+        pair = self.open(0)
+        (hello,) = [message for message in self.heard[0].messages if isinstance(message, Hello)]
+        self.assertEqual(hello.knows, list(KNOWN))
+        told = list(self.agent.told)
+        with capturedLogs() as events:
+            self.answer(pair, Notice(code="copied", text="a copy\nwas refused"))
+        self.assertEqual(self.agent.told, told)
+        self.assertEqual([event["text"] for event in events if "text" in event], [one_line("a copy\nwas refused", 300)])
 
     def test_each_link_has_an_edge_of_its_own(self) -> None:
         """An edge that another link uses counts, so tunnels are spread."""

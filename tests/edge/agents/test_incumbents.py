@@ -7,11 +7,12 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from warp_twisted.edge.agents.incumbents import ANSWER_SECONDS, Incumbents
+from warp_twisted.edge.agents.incumbents import ANSWER_SECONDS, WARN_SECONDS, Incumbents
 from warp_twisted.edge.agents.offers import Offer
 from warp_twisted.edge.agents.registrations import EdgeTunnel, Registrations
 from warp_twisted.edge.errors import OfferRefused
 from warp_twisted.tunnel import TunnelProtocol
+from warp_twisted.wire.control import ControlMessage, Notice
 
 
 class AskedProtocol:
@@ -21,10 +22,16 @@ class AskedProtocol:
 
     def __init__(self) -> None:
         self.asked: list[Callable[[], None]] = []
+        self.told: list[ControlMessage] = []
 
     def ping(self, answered: Callable[[], None]) -> None:
         """Remember who asks."""
         self.asked.append(answered)
+
+    def send_control(self, message: ControlMessage) -> bool:
+        """Remember what the agent is told."""
+        self.told.append(message)
+        return True
 
 
 class IncumbentsTests(SynchronousTestCase):
@@ -49,7 +56,7 @@ class IncumbentsTests(SynchronousTestCase):
 
     def make_way(self, slot: int = 0, session: str = "later") -> "Deferred[None]":
         """Let another tunnel want its place."""
-        return Deferred.fromCoroutine(self.incumbents.make_way("a-1", slot, session))
+        return Deferred.fromCoroutine(self.incumbents.make_way("a-1", slot, session, "192.0.2.9"))
 
     def test_nobody_there(self) -> None:
         """Without an incumbent nobody waits, nor for a tunnel of the same run in another slot."""
@@ -77,6 +84,23 @@ class IncumbentsTests(SynchronousTestCase):
         refusal = self.failureResultOf(waiting, OfferRefused).value
         self.assertEqual((refusal.code, refusal.retry), ("copied", False))
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_both_operators_are_told(self) -> None:
+        """The agent that stays hears of the copy, and where it is, once in ten minutes however often that tries."""
+        protocol = self.registered()
+        for _ in range(3):
+            waiting = self.make_way()
+            protocol.asked.pop()()
+            self.failureResultOf(waiting, OfferRefused)
+        (notice,) = protocol.told
+        assert isinstance(notice, Notice)
+        self.assertEqual(notice.code, "copied")
+        self.assertIn("a copy of this agent's identity at 192.0.2.9 was refused", notice.text)
+        self.clock.advance(WARN_SECONDS)
+        waiting = self.make_way()
+        protocol.asked.pop()()
+        self.failureResultOf(waiting, OfferRefused)
+        self.assertEqual(len(protocol.told), 2)
 
     def test_same_run(self) -> None:
         """A clone of a running machine has even the session; who holds the slot and answers stays."""

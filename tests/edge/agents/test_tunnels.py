@@ -16,6 +16,7 @@ from warp_twisted.wire.control import (
     RouteOffer,
     RoutesChanged,
 )
+from warp_twisted.wire.releases import KNOWN
 
 REPLACED = ("REPLACED", "a newer tunnel of the same agent took its place")
 
@@ -36,6 +37,18 @@ class RegistrationTests(ControlTestCase):
         self.assertEqual((answer.ping_seconds, answer.silence_seconds), (20.0, 30.0))
         self.assertEqual(answer.plain_urls, {0: "http://app.warp.example"})
         self.assertIn(answer.tunnel_id, self.control.tunnels.registrations.by_id)
+
+    def test_protections(self) -> None:
+        """An agent is promised what it requires and this edge does, with each answer, and nothing else."""
+        agent = self.control.connect()
+        agent.hello("app.warp.example", requires=["later", "visitor-address"])
+        agent.send(RoutesChanged(routes=[]))
+        answers = [message for message in agent.messages if isinstance(message, Accepted)]
+        self.assertEqual([answer.protects for answer in answers], [["visitor-address"]] * 2)
+        self.assertEqual(answers[0].knows, list(KNOWN))
+        other = self.control.connect("a-2")
+        other.hello("app.warp.example")
+        self.assertEqual(other.answer(Accepted).protects, [])
 
     def test_published_at_once(self) -> None:
         """The hostname is routed and published before the agent is told, in the same instant."""

@@ -48,10 +48,15 @@ class BesidePreviousTestCase(BesideTestCase):
 
     async def agent_program(self, machine: Machine, tree: Path) -> Program:
         """Start a tree's agent on a machine, and wait for its tunnels."""
+        program = self.start_agent(machine, tree)
+        await program.says("is up", 2)
+        return program
+
+    def start_agent(self, machine: Machine, tree: Path) -> Program:
+        """Start a tree's agent on a machine."""
         environment = {"HOME": str(machine.directory), "PYTHONPATH": search_path(tree)}
         program = twistd_agent(str(machine.directory / "agent.yaml"), environment=environment)
         self.addCleanup(program.end)
-        await program.says("is up", 2)
         return program
 
     async def new_machine(self, tree: Path) -> Machine:
@@ -117,6 +122,21 @@ class BesidePreviousTests(BesidePreviousTestCase):
             await self.stop(agent)
             enrollments.append((agent.output + agent.errors).count("enrolled as"))
         self.assertEqual(enrollments, [1, 0, 0])
+
+    async def test_agent_that_requires_protection(self) -> None:
+        """At an edge that does not know of protections, an agent that requires one stays away and says why."""
+        edge = await self.edge_program(self.previous)
+        machine = await self.new_machine(self.previous)
+        config = machine.directory / "agent.yaml"
+        config.write_text("require: [visitor-address]\n" + config.read_text())
+        agent = self.start_agent(machine, ROOT)
+        await agent.says("edge edge1 does not promise visitor-address, which `require` names")
+        # The edge knows the hostname, and that nobody serves it, or is about to lose the tunnel that would.
+        self.assertIn((await ask(self.http)).status, (502, 503))
+        await self.stop(edge)
+        await self.edge_program(ROOT)
+        await agent.says("is up", 2)
+        await self.assert_serves()
 
     async def test_new_fleet(self) -> None:
         """What today's edge and agent have made is read by the previous release's."""

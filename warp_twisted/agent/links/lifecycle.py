@@ -96,6 +96,7 @@ class LinkCore:
     :ivar tunnel: registered or about to be; None while there is none, and after it was left.
     :ivar dialing: the attempt that is under way.
     :ivar timer: of the state: a retry, the answer to a hello, or the end of a drain.
+    :ivar required: what the edge was asked to promise.
     :ivar is_up: whether the edge has accepted the tunnel; the state "up", and "draining" until the tunnel ends.
     """
 
@@ -107,6 +108,7 @@ class LinkCore:
     dialing: Deferred[None] | None = None
     timer: IDelayedCall | None = None
     is_up: bool = False
+    required: frozenset[str] = frozenset()
 
     def set_timer(self, seconds: float, function: Callable[..., None], *arguments: object) -> None:
         self.clear_timer()
@@ -198,7 +200,9 @@ def _make_machine() -> Callable[[LinkCore], Lifecycle]:
     def introduce_ourselves(life: Lifecycle, core: LinkCore, tunnel: TunnelProtocol) -> None:
         core.tunnel = tunnel
         core.set_timer(REGISTER_SECONDS, life.failed, "the edge did not answer our hello")
-        tunnel.send_control(core.effects.hello())
+        hello = core.effects.hello()
+        core.required = frozenset(hello.requires)
+        tunnel.send_control(hello)
 
     @pep614(waiting.upon(Lifecycle.opened).loop())
     @pep614(stopped.upon(Lifecycle.opened).loop())

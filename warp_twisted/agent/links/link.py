@@ -10,6 +10,7 @@ is up (`draining`). The new one then has the other of the link's two slot number
 replace the old while requests are on it.
 """
 
+from collections.abc import Collection
 from random import Random
 from typing import Protocol
 
@@ -24,9 +25,13 @@ from warp_twisted.names import one_line
 from warp_twisted.tunnel import TunnelDelegate, TunnelProtocol
 from warp_twisted.wire.control import MAX_REASON_CHARACTERS, Accepted, ControlMessage, Drain, Hello, Refused
 from warp_twisted.wire.errors import WireError
+from warp_twisted.wire.preamble import OpeningCode, encode_opening
 from warp_twisted.wire.streams import Stream
 
 REVOKED = "revoked"  # the one refusal that no time heals: somebody cut this agent off
+
+
+MAX_EDGE_CHARACTERS = 100  # of an edge's name in a sentence
 
 
 class LinkOwner(Protocol):
@@ -110,7 +115,11 @@ class _Delegate:
         if self._core.is_up:
             self._owner.control_received(self._link, message)
         elif isinstance(message, Accepted):
-            self._life.accepted(message)
+            missing = self._core.required.difference(message.protects)
+            if missing:
+                self._life.turned_away(_unprotected(message.edge, missing))
+            else:
+                self._life.accepted(message)
         elif isinstance(message, Refused):
             if message.code == REVOKED:
                 self._life.refused(message)
@@ -122,8 +131,13 @@ class _Delegate:
             self._life.failed(f"the edge answered our hello with {type(message).__name__}")
 
     def stream_opened(self, tunnel: TunnelProtocol, stream: Stream, route_id: int) -> None:
-        """The edge asks for an origin."""
-        self._owner.stream_opened(stream, route_id)
+        """The edge asks for an origin: not before it has promised what those rely on, if it was asked to."""
+        core = self._core
+        if core.required and tunnel is core.tunnel and not core.is_up:
+            stream.write(encode_opening(OpeningCode.DRAINING, "nothing is served before the edge has promised"))
+            stream.end()
+        else:
+            self._owner.stream_opened(stream, route_id)
 
     def drain_received(self, tunnel: TunnelProtocol, drain: Drain) -> None:
         """The edge is leaving."""
@@ -217,6 +231,13 @@ class Link:
     def use_other_slot(self) -> None:
         """Use the link's other slot number for the next tunnel."""
         self.slot = self.index + self._count if self.slot == self.index else self.index
+
+
+def _unprotected(edge: str, missing: Collection[str]) -> str:
+    """Say why an edge is left that has not promised what this agent's origins rely on: it is of an older release."""
+    words = ", ".join(sorted(missing))
+    name = one_line(edge, MAX_EDGE_CHARACTERS)
+    return f"edge {name} does not promise {words}, which `require` names: it needs a later release"
 
 
 def _sentence(refused: Refused) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Protocol
 
+import msgspec
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -18,9 +19,11 @@ from warp_twisted.agent.edge_address import EdgeAddress
 from warp_twisted.agent.links.edge_dialer import EdgeDialer
 from warp_twisted.agent.links.edges import Edges
 from warp_twisted.agent.links.link import Link
+from warp_twisted.names import one_line
 from warp_twisted.tunnel import TunnelDelegate, TunnelProtocol
 from warp_twisted.tunnel.errors import PeerNotValidNow
-from warp_twisted.wire.control import Accepted, ControlMessage, Hello, Refused
+from warp_twisted.wire.control import MAX_REASON_CHARACTERS, Accepted, ControlMessage, Hello, Notice, Refused
+from warp_twisted.wire.releases import KNOWN
 from warp_twisted.wire.streams import Stream
 
 
@@ -157,16 +160,20 @@ class LinkSet:
             raise
 
     def hello(self, link: Link) -> Hello:
-        """Introduce the agent as it is now."""
-        return self._agent.hello(link)
+        """Introduce the agent as it is now, and say which messages are read here."""
+        return msgspec.structs.replace(self._agent.hello(link), knows=list(KNOWN))
 
     def stream_opened(self, stream: Stream, route_id: int) -> None:
         """Connect a stream to its origin."""
         self._agent.stream_opened(stream, route_id)
 
     def control_received(self, link: Link, message: ControlMessage) -> None:
-        """Act on what the edge of a tunnel says."""
-        self._agent.control_received(link, message)
+        """Act on what the edge of a tunnel says; what is for people goes to the log."""
+        if isinstance(message, Notice):
+            text = one_line(message.text, MAX_REASON_CHARACTERS)
+            self._log.warn("edge {edge} says: {text}", edge=link.edge_name, text=text)
+        else:
+            self._agent.control_received(link, message)
 
     def link_up(self, link: Link, accepted: Accepted) -> None:
         """Note that a tunnel works, and let the links that wait try again."""

@@ -16,8 +16,10 @@ from twisted.logger import Logger
 
 from warp_twisted.edge.agents.registrations import EdgeTunnel
 from warp_twisted.edge.errors import OfferRefused
+from warp_twisted.wire.control import Notice
 
 ANSWER_SECONDS = 1.0
+WARN_SECONDS = 600.0  # between two warnings that are about one tunnel
 
 
 class Replaceable(Protocol):
@@ -41,12 +43,13 @@ class Incumbents:
         self._clock = clock
         self._tunnels = tunnels
 
-    async def make_way(self, agent: str, slot: int, session: str) -> None:
+    async def make_way(self, agent: str, slot: int, session: str, address: str) -> None:
         """
         Wait until it is known that whatever a new tunnel would replace is dead; at once if that is nothing.
 
         A tunnel that its agent is draining makes way as well: the agent has said that it leaves.
 
+        :param address: from where the new tunnel comes.
         :raises OfferRefused: if one answers.
         """
         dead: set[EdgeTunnel] = set()
@@ -57,16 +60,26 @@ class Incumbents:
                 return
             alive = await self._first_to_answer(asked)
             if alive is not None and not alive.protocol.is_over:
-                self._log.warn(
-                    "agent {agent} runs twice: its tunnel from {address} answers, so another process is refused",
-                    agent=agent, address=alive.address,
-                )  # fmt: skip
+                self._warn(alive, address)
                 raise OfferRefused(
                     "copied",
                     f"agent {agent} is connected from {alive.address} already, and answers there; if this machine has a"
                     " copy of that one's state directory, remove the copy and enroll this one with a token of its own",
                 )
             dead.update(asked)
+
+    def _warn(self, alive: EdgeTunnel, address: str) -> None:
+        """Tell the operators of the edge and of the agent that stays, now and then."""
+        now = self._clock.seconds()
+        if alive.warned_at is not None and now - alive.warned_at < WARN_SECONDS:
+            return
+        alive.warned_at = now
+        self._log.warn(
+            "agent {agent} runs twice: its tunnel from {address} answers, so another process at {other} is refused",
+            agent=alive.agent, address=alive.address, other=address,
+        )  # fmt: skip
+        text = f"a copy of this agent's identity at {address} was refused; remove it there, or revoke this agent"
+        alive.protocol.send_control(Notice(code="copied", text=text))
 
     def _first_to_answer(self, tunnels: Sequence[EdgeTunnel]) -> "Deferred[EdgeTunnel | None]":
         """Return the first that answers, None if none does in time."""

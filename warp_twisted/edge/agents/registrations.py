@@ -16,6 +16,7 @@ from warp_twisted.registry.claims import Claim
 from warp_twisted.registry.model import Tunnel
 from warp_twisted.tunnel import TunnelProtocol
 from warp_twisted.wire.control import Accepted, Renewed, RenewRefused, RouteOffer
+from warp_twisted.wire.releases import KNOWN
 
 
 @dataclass(eq=False, slots=True, kw_only=True)
@@ -28,6 +29,8 @@ class EdgeTunnel:
     :ivar ends_at: when the agent's certificate ends, unless it renews, by the monotonic clock.
     :ivar unhealthy: routes whose origin does not answer, by number, and what the agent says of it.
     :ivar claim: its entry in the registry.
+    :ivar warned_at: when its agent was told last of a copy of its identity, by the monotonic clock.
+    :ivar protects: what the agent was promised for its origins (`wire.releases`).
     :ivar clock_difference: how many seconds the agent's clock was ahead of ours when it last said; None: not told.
     """
 
@@ -45,6 +48,8 @@ class EdgeTunnel:
     unhealthy: dict[int, str] = field(default_factory=dict)
     claim: Claim | None = None
     clock_difference: float | None = None
+    protects: Sequence[str] = ()
+    warned_at: float | None = None
 
     @property
     def labels(self) -> Mapping[str, str]:
@@ -91,6 +96,8 @@ class EdgeTunnel:
             ping_seconds=self.protocol.times.ping_seconds,
             silence_seconds=self.protocol.times.silence_seconds,
             time=now,
+            knows=list(KNOWN),
+            protects=list(self.protects),
         )
 
     def __repr__(self) -> str:

@@ -47,6 +47,7 @@ from warp_twisted.wire.control import (
 )
 from warp_twisted.wire.errors import WireError
 from warp_twisted.wire.frames import GoAwayCode
+from warp_twisted.wire.releases import protected
 
 MAX_WAITING_MESSAGES = 16  # from one agent while its last message is being answered
 
@@ -227,7 +228,8 @@ class EdgeTunnels:
         if peer.is_gone:
             return
         self._charge(hello, identity.id, offer)
-        await self._incumbents.make_way(identity.id, hello.slot, hello.session)
+        address = getattr(peer.protocol.peer, "host", "")
+        await self._incumbents.make_way(identity.id, hello.slot, hello.session, address)
         if peer.is_gone:
             return
         self._identify(peer.protocol)  # it may have been revoked meanwhile
@@ -238,11 +240,12 @@ class EdgeTunnels:
             slot=hello.slot,
             session=hello.session,
             software=hello.software,
-            address=getattr(peer.protocol.peer, "host", ""),
+            address=address,
             protocol=peer.protocol,
             offer=offer,
             registered_at=self._wall.now(),
             ends_at=self._expiry.instant_of(identity.expires_at),
+            protects=protected(hello.requires),
         )
         self._routes.add(tunnel, offer.routes)
         self._peers.register(peer, tunnel)
