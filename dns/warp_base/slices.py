@@ -34,13 +34,26 @@ class Slices:
 
     :param reactor: runs the slices.
     :param budget_seconds: how long the jobs may run in one turn of the reactor, together.
+    :param share: how much of the reactor's time they may take over time, more than 0 and up to 1; they rest between two
+        slices.
     """
 
-    def __init__(self, reactor: CallsLater, budget_seconds: float = SLICE_SECONDS) -> None:
-        self._cooperator = Cooperator(
-            terminationPredicateFactory=lambda: _Budget(budget_seconds),
-            scheduler=lambda slice_: reactor.callLater(0, slice_),
-        )
+    def __init__(self, reactor: CallsLater, budget_seconds: float = SLICE_SECONDS, share: float = 1.0) -> None:
+        self._reactor = reactor
+        self._budget_seconds = budget_seconds
+        self._rest = 1 / share - 1  # seconds for each second of work
+        self._budget: _Budget | None = None  # of the slice that runs
+        self._cooperator = Cooperator(terminationPredicateFactory=self._begin, scheduler=self._schedule)
+
+    def _begin(self) -> "_Budget":
+        self._budget = _Budget(self._budget_seconds)
+        return self._budget
+
+    def _schedule(self, slice_: Callable[[], object]) -> IDelayedCall:
+        """Call the next slice: after a rest if one has just run, but for a slice that ran long ago."""
+        budget, self._budget = self._budget, None
+        spent = 0.0 if budget is None else min(budget.spent_seconds(), 2 * self._budget_seconds)
+        return self._reactor.callLater(spent * self._rest, slice_)
 
     def run(self, steps: Iterable[object]) -> Deferred[Iterator[object]]:
         """
@@ -112,10 +125,15 @@ def _emptied(container: MutableMapping[Any, Any] | list[Any], per_step: int) -> 
 class _Budget:
     """Says True when the slice is over; at least one step is taken in each."""
 
-    __slots__ = ("_ends_at",)
+    __slots__ = ("_began_at", "_ends_at")
 
     def __init__(self, seconds: float) -> None:
-        self._ends_at = perf_counter() + seconds
+        self._began_at = perf_counter()
+        self._ends_at = self._began_at + seconds
+
+    def spent_seconds(self) -> float:
+        """Return how long ago the slice began."""
+        return perf_counter() - self._began_at
 
     def __call__(self) -> bool:
         return perf_counter() >= self._ends_at

@@ -8,9 +8,10 @@ from twisted.internet import reactor
 from twisted.internet.base import DelayedCall
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall
-from twisted.internet.task import TaskStopped
+from twisted.internet.task import Clock, SchedulerStopped, TaskStopped
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
+from warp_base import slices
 from warp_base.slices import SLICE_SECONDS, Slices, in_steps
 
 
@@ -129,6 +130,27 @@ class SlicesTests(SynchronousTestCase):
         while not result.called:
             self.reactor.turn()
         self.assertEqual(self.successResultOf(result), "made")
+
+    def test_a_share_of_the_time(self) -> None:
+        """Between two slices the jobs rest for as long as their share asks, however long each slice took."""
+        now = 0.0
+        self.patch(slices, "perf_counter", lambda: now)
+        clock = Clock()
+        done = 0.0
+
+        def job() -> Iterator[None]:
+            nonlocal now, done
+            while True:
+                now += SLICE_SECONDS / 4
+                done += SLICE_SECONDS / 4
+                yield
+
+        working = Slices(clock, share=0.25)
+        working.run(job()).addErrback(lambda failure: failure.trap(SchedulerStopped) and None)
+        while clock.seconds() < 1.0:
+            clock.advance(SLICE_SECONDS / 8)
+        working.stop()
+        self.assertApproximates(done / (clock.seconds() + done), 0.25, 0.05)
 
     def test_discard(self) -> None:
         """Large containers are emptied in slices, and nobody hears of it when they are stopped."""

@@ -24,6 +24,7 @@ from warp_dns.message.records import SOA, RRset
 from warp_dns.message.wire import HEADER_BYTES, MessageBuffer, question_bytes
 
 FIRST_WAIT_SECONDS = 1.0
+MAX_ACKNOWLEDGEMENT_BYTES = 1232  # question and signature; what is larger takes milliseconds to read, and is none
 ATTEMPTS = 5  # RFC 1996 §3.6 suggests 60 s and 5; SOA refresh finds what these miss
 PAUSE_SECONDS = 0.1  # between two messages to one secondary
 
@@ -77,7 +78,9 @@ class Notifier(DatagramProtocol):
 
     def datagramReceived(self, datagram: bytes, addr: Any) -> None:
         """Take an acknowledgement, if it is one and is signed as the message was."""
-        if not self._id or addr[:2] != self._peer or datagram[:2] != self._id or len(datagram) < HEADER_BYTES:
+        if not self._id or addr[:2] != self._peer or datagram[:2] != self._id:
+            return
+        if not HEADER_BYTES <= len(datagram) <= MAX_ACKNOWLEDGEMENT_BYTES:
             return
         if not datagram[2] & 0x80 or datagram[2] >> 3 & 15 != 4 or not self._is_signed(datagram):
             return

@@ -35,6 +35,7 @@ from warp_dns.serve.zones import ServedZone, ZoneSet
 from warp_dns.settings import EdgeSettings, ServerSettings
 
 UDP_SHARE, TCP_SHARE = 0.5, 0.25  # where visitors are served beside
+TRANSFERS_SECONDS = 0.001  # in one turn
 FILE_SECONDS = 2.0  # how often master files are looked at
 _EPHEMERAL_TRIES = 16
 
@@ -68,7 +69,7 @@ class DnsServer:
         :param workers: how many processes answer UDP, this one among them.
         :param wall: for signatures, cookies and the first serial.
         :param udp_share: how much of the reactor's time queries over UDP may take, at each address.
-        :param tcp_share: and those over TCP, all clients together.
+        :param tcp_share: and those over TCP, all clients together; as much again for transfers.
         :param is_strict: raise for a file that cannot be used, too; for a check.
         :raises InvalidZone: if a zone's settings are not valid, or two have one name.
         :raises InvalidSettings: if anything else is not.
@@ -94,10 +95,11 @@ class DnsServer:
             leave_out=leave_out,
         )
         self._query_log = QueryLog(self._settings.query_log.one_in)
+        self._transfers = Slices(reactor, TRANSFERS_SECONDS, tcp_share)
         self._tcp = TcpFactory(
             reactor,
             wall,
-            self._slices,
+            self._transfers,
             FairQueue(reactor, share=tcp_share),
             self._responder,
             self._settings.tcp,
@@ -176,6 +178,7 @@ class DnsServer:
         waits: list[Deferred[Any]] = self._zones.stop()
         self._tcp.close_all()
         waits.append(self._close_ports())
+        self._transfers.stop()
         self._slices.stop()
         return _all(waits)
 

@@ -99,6 +99,18 @@ class CompileTests(SynchronousTestCase):
 class MessageBufferTests(SynchronousTestCase):
     """Names in messages."""
 
+    def test_thousands_of_names(self) -> None:
+        """A set of many targets comes back whole, compressed, below a wildcard as well, and where pointers end."""
+        targets = [f"_http._tcp.a{number}.example.org." for number in range(1500)] + ["far.example.com.", "."]
+        text = "".join(f"{{owner}} 30 PTR {target}\n" for target in targets)
+        zone = zone_of(text.format(owner="list") + text.format(owner="*.wild"))
+        for name in ("list.example.org", "abcd.wild.example.org"):
+            compiled = compile_answer(lookup(zone, wire(name), records.PTR), wire(name))
+            reply = message(compiled, wire(name), records.PTR)
+            self.assertEqual({str(rdata) for rdata in reply.answer[0]}, set(targets))
+            self.assertEqual(str(reply.answer[0].name), f"{name}.")
+            self.assertLess(len(compiled.body), 1502 * (12 + len(wire("_http._tcp.a1234")) + 2))
+
     def test_pointers_end_at_14_bits(self) -> None:
         """A name that begins beyond what a pointer reaches is never pointed at (RFC 1035 §4.1.4)."""
         buffer = MessageBuffer(bytes(12))

@@ -131,11 +131,12 @@ class NotifierTests(SynchronousTestCase):
         self.assertEqual(self.serials(), [8, 9])
 
     def test_only_the_secondary_can_acknowledge(self) -> None:
-        """Other addresses, other ids, queries and scraps count for nothing."""
+        """Other addresses, other ids, queries, scraps, and what is too large to be one, count for nothing."""
         self.notifier.tell(soa(8))
         self.acknowledge(address=("192.0.2.66", 53))
         sent = self.network.port.sent[0]
-        for data in (b"", sent, bytes(2) + sent[2:], sent[:2] + b"\x80" + sent[3:], sent[:11]):
+        large = sent[:2] + b"\xa4" + sent[3:] + bytes(notify.MAX_ACKNOWLEDGEMENT_BYTES)
+        for data in (b"", sent, large, bytes(2) + sent[2:], sent[:2] + b"\x80" + sent[3:], sent[:11]):
             self.notifier.datagramReceived(data, ADDRESS)
         self.network.advance(1.0)
         self.assertEqual(len(self.network.port.sent), 2)

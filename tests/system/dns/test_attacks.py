@@ -10,7 +10,7 @@ from warp_dns.serve.server import TCP_SHARE, UDP_SHARE
 SECONDS = 1.5
 WORST_SECONDS = 0.25
 SLOWER = 1.2  # of the median
-NOISE_SECONDS = 0.002  # of the median on a machine that others use as well
+NOISE_SECONDS = 0.003  # of the median on a machine that others use as well
 ANSWER_SECONDS = 0.05  # in the median, of a client of another network: some rounds
 ATTEMPTS = 3  # a machine that is busy with something else may spoil a measurement, but not each
 
@@ -20,7 +20,9 @@ class AttackTests(TestCase):
 
     timeout = 120
 
-    async def assert_unharmed(self, kind: str, most: float = TCP_SHARE * 2) -> None:
+    async def assert_unharmed(
+        self, kind: str, most: float = TCP_SHARE * 2, *, noise_seconds: float = NOISE_SECONDS
+    ) -> None:
         """Measure what visitors and another client wait before and during an attack, and what it costs."""
 
         def measure() -> tuple[Waits, Waits, Waits, float]:
@@ -36,7 +38,7 @@ class AttackTests(TestCase):
             quiet, visited, asked, share = await deferToThread(measure)
             self.assertLess(share, most, "reading and writing, which come on top, included")
             if (
-                visited.median < quiet.median * SLOWER + NOISE_SECONDS
+                visited.median < quiet.median * SLOWER + noise_seconds
                 and visited.worst < WORST_SECONDS
                 and asked.median < ANSWER_SECONDS
                 and asked.worst < WORST_SECONDS
@@ -66,6 +68,11 @@ class AttackTests(TestCase):
     async def test_new_connections(self) -> None:
         """A connection for each query."""
         await self.assert_unharmed("new_connections")
+
+    async def test_transfers(self) -> None:
+        """A secondary that asks for the whole zone over and over, on as many connections as transfers may run."""
+        # Twenty clients that take all they can get leave a busy machine little time for visitors of their own.
+        await self.assert_unharmed("transfers", 3 * TCP_SHARE, noise_seconds=0.02)
 
     async def test_options(self) -> None:
         """Messages of 64 KiB that hold 16,000 options."""

@@ -177,6 +177,21 @@ def _new_connections(port: int) -> None:
             client.close()
 
 
+def _transfers(port: int) -> None:
+    """Ask for more transfers than can run, on each of some connections, and read what comes."""
+    with selectors.DefaultSelector() as selector:
+        for _ in range(20):
+            sock = socket.create_connection(("127.0.0.1", port))
+            sock.sendall(_framed(*[question(ZONE, "AXFR")] * 500))
+            selector.register(sock, selectors.EVENT_READ)
+        print("begun", flush=True)
+        while True:
+            for key, _ in selector.select():
+                assert isinstance(key.fileobj, socket.socket)
+                if not key.fileobj.recv(1 << 18):
+                    selector.unregister(key.fileobj)
+
+
 def _options(port: int) -> None:
     query = question(f"app.{ZONE}", "A")
     options = b"\xff\x00\0\0" * 16_000
@@ -206,6 +221,7 @@ ATTACKS: dict[str, Callable[[int], None]] = {
     "octets": _octets,
     "new_connections": _new_connections,
     "options": _options,
+    "transfers": _transfers,
     "names": _names,
     "pointers": _pointers,
 }
@@ -219,15 +235,18 @@ def _serve() -> None:
 
     from warp_base.event_loop import TurnTimes, watch
     from warp_base.reactor import as_reactor
-    from warp_dns import DnsServer, FixedSource, Record, ServedZone, ZoneSettings
+    from warp_dns import DnsServer, FixedSource, Record, ServedZone, TransferSettings, ZoneSettings
 
     reactor = as_reactor(installed)
     watch(reactor, TurnTimes())
     name = f"app.{ZONE}"
     source = FixedSource({name: [Record(name, "A", 5, "192.0.2.1")]})
-    server = DnsServer(
-        reactor, [ServedZone(ZoneSettings(name=ZONE, nameservers={f"ns1.{ZONE}": ["127.0.0.1"]}), source)]
+    large = {f"n{number}.{ZONE}": [Record(f"n{number}.{ZONE}", "A", 5, "192.0.2.1")] for number in range(20_000)}
+    source.change(large)
+    zone = ZoneSettings(
+        name=ZONE, nameservers={f"ns1.{ZONE}": ["127.0.0.1"]}, transfer=TransferSettings(networks=["127.0.0.0/8"])
     )
+    server = DnsServer(reactor, [ServedZone(zone, source)])
     [(_, dns_port)] = server.start(["127.0.0.1:0"])
     echo = reactor.listenTCP(0, cast(ServerFactory, Factory.forProtocol(Echo)), interface="127.0.0.1")
     print(cast(IPv4Address, echo.getHost()).port, dns_port, flush=True)
