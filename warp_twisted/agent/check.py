@@ -58,13 +58,14 @@ def check_agent(
     return f"the agent cannot start yet: {why}, and {where}; make a token with: warp token create"
 
 
-def prepare_rules(reactor: Reactor, settings: AgentSettings) -> PreparedIngress:
+def prepare_rules(reactor: Reactor, settings: AgentSettings, *, is_start: bool = False) -> PreparedIngress:
     """
     Find out how the origins of the settings' rules are reached; reads files, and takes up to 0.1 ms for each rule.
 
-    :raises InvalidSettings: if a file that they name cannot be used.
+    :param is_start: leave out origins whose file cannot be used.
+    :raises InvalidSettings: if a file that they name cannot be used otherwise.
     """
-    return Routes(reactor, Turn(reactor), lambda route: None).prepare(settings.ingress)
+    return Routes(reactor, Turn(reactor), lambda route: None).prepare(settings.ingress, is_start=is_start)
 
 
 def find_token(token_file: str | None, environment_token: str = "") -> JoinTokenText | None:

@@ -130,7 +130,9 @@ class AgentRunner(Service):
 
         def read() -> tuple[AgentSettings, PreparedIngress]:
             settings = read_settings()
-            return settings, prepare_rules(self._reactor, settings)
+            if agent is not None:
+                return settings, agent.routes.prepare(settings.ingress)
+            return settings, prepare_rules(self._reactor, settings, is_start=True)
 
         try:
             settings, prepared = await deferToThreadPool(self._reactor, self._reactor.getThreadPool(), read)
@@ -173,7 +175,7 @@ class AgentRunner(Service):
         """
         state = StateDirectory(Path(self._settings.state))
         try:
-            prepare_rules(self._reactor, self._settings)
+            prepare_rules(self._reactor, self._settings, is_start=True)
             await self._listen()
             identity = await (self._joining.enroll(state, why_anew) if why_anew else self._joining.identify(state))
             edges = edges_of(self._settings, identity)

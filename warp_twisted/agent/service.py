@@ -23,6 +23,7 @@ from twisted.python.failure import Failure
 from warp_base.machine_time import MACHINE_WALL_CLOCK
 from warp_base.reactor import Reactor
 from warp_base.wall_clock import WallClock
+from warp_twisted.agent.changes import changes
 from warp_twisted.agent.edge_address import EdgeAddress
 from warp_twisted.agent.errors import AgentRefused, NotAdmitted, StateBroken
 from warp_twisted.agent.events import (
@@ -61,14 +62,6 @@ from warp_twisted.wire import control
 from warp_twisted.wire.limits import Limits
 from warp_twisted.wire.streams import Stream
 
-_NEED_RESTART = ("state", "tunnels", "metrics")
-_RELOADED = {
-    **{name: name for name in ("ingress", "labels", "edges", "zone", "require")},
-    "drain_seconds": "drain",
-    "log_format": "log.format",
-    "log_level": "log.level",
-}
-_OF_TUNNELS = frozenset({"labels", "edges", "zone", "require"})  # edges hear of the first and last in hello alone
 OVERTIME_SECONDS = 1.0  # for the last bytes after the deadline of a drain
 
 
@@ -227,26 +220,23 @@ class AgentService(Service):
         """
         Take new settings without dropping a tunnel, and the roots that the state directory has now.
 
-        For other labels, and for other edges, each tunnel is dialed anew, and the old one serves on until that is up.
-
+        :param settings: for other labels or edges each tunnel is dialed anew, and the old one serves until that is up.
         :param prepared: what `Routes.prepare` made of their rules.
         :returns: the keys whose change waits for a restart.
         :raises StateBroken: if the roots cannot be read; then nothing has changed.
         """
-        before = self._settings
         if self._credentials.reread_roots():
             self._log.info("the roots have changed: asking for a new certificate")
             self._renewal.ask_now()
         self._offering.change(prepared, self.links)
-        waits = [key for key in _NEED_RESTART if getattr(settings, key) != getattr(before, key)]
-        self._settings = replace(settings, **{key: getattr(before, key) for key in _NEED_RESTART})
-        taken = [key for name, key in _RELOADED.items() if getattr(settings, name) != getattr(before, name)]
-        if not _OF_TUNNELS.isdisjoint(taken):
+        found = changes(self._settings, settings)
+        if found.needs_tunnels:
             self._edges.fixed, self._edges.zone = settings.edges, settings.zone
             self.links.move_all()
-        self._log.info("settings read again: {taken}", taken=", ".join(taken) or "nothing new")
-        self._observe(Reloaded(routes=len(self.routes.offered), needs_restart=waits))
-        return waits
+        self._settings = found.settings
+        self._log.info("settings read again: {taken}", taken=", ".join(found.taken) or "nothing new")
+        self._observe(Reloaded(routes=len(self.routes.offered), needs_restart=list(found.waits)))
+        return list(found.waits)
 
     def refuse_reload(self, reason: str) -> None:
         """Tell observers that new settings could not be taken."""
