@@ -1,5 +1,7 @@
 """`tunnel.liveness`: when a peer is asked, and when it is given up."""
 
+from functools import partial
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from warp_twisted.tunnel.limits import TunnelTimes
@@ -30,12 +32,14 @@ class LivenessTests(SynchronousTestCase):
         self.assertEqual([self.liveness.is_ping_due(at) for at in (219.9, 220.0)], [False, True])
 
     def test_asked(self) -> None:
-        """A ping is outstanding until it is answered; whoever waits for that is told."""
-        answers: list[int] = []
-        self.liveness.pinged(1, 100.0, lambda: answers.append(1))
-        for value, is_asked in ((1, True), (0, False)):
+        """A ping is outstanding until it is answered; all who wait for the newest are told then."""
+        answers: list[str] = []
+        self.liveness.pinged(1, 100.0)
+        for name in ("one", "two"):
+            self.liveness.call_when_answered(partial(answers.append, name))
+        for value, is_asked, told in ((0, True, []), (1, False, ["one", "two"])):
             self.liveness.ponged(value, 101.0)
-            self.assertEqual((self.liveness.is_asked, answers), (is_asked, [1]))
+            self.assertEqual((self.liveness.is_asked, answers), (is_asked, told))
 
     def test_first_look(self) -> None:
         """A tunnel that is new is measured at once."""

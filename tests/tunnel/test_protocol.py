@@ -1,6 +1,7 @@
 """`tunnel.protocol`: when bytes move, when a tunnel is lost, and how it drains."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from twisted.internet.address import IPv4Address
 from twisted.internet.interfaces import IPushProducer
@@ -390,9 +391,9 @@ class EndTests(TunnelTestCase):
         names = {self.pair.edge._liveness: "edge", self.pair.agent._liveness: "agent"}
         pinged = Liveness.pinged
 
-        def noting(liveness: Liveness, value: int, now: float, answered: Callable[[], None] | None = None) -> None:
+        def noting(liveness: Liveness, value: int, now: float) -> None:
             pings.append(names[liveness])
-            pinged(liveness, value, now, answered)
+            pinged(liveness, value, now)
 
         self.patch(Liveness, "pinged", noting)
 
@@ -415,7 +416,7 @@ class EndTests(TunnelTestCase):
         self.assert_ended(self.pair.edge, GoAwayCode.TIMED_OUT, TunnelSilent, "8 pings have not been answered")
 
     def test_asked(self) -> None:
-        """Whoever wants a sign of life now gets one; a ping that is under way will do unless somebody waits for it."""
+        """Whoever wants a sign of life now gets one; a ping that is under way will do."""
         self.pair.pump()
         pings: list[str] = []
         self.note_pings(pings)
@@ -424,13 +425,27 @@ class EndTests(TunnelTestCase):
         self.pair.edge.ping()
         self.pair.edge.ping()
         self.pair.edge.ping(lambda: answers.append("answered"))
-        self.assertEqual((pings, answers), (["edge", "edge"], []))
+        self.assertEqual((pings, answers), (["edge"], []))
         self.pair.pump()
         self.assertEqual((answers, self.pair.edge.heard_at), (["answered"], before + 1))
+        self.pair.edge.ping(lambda: answers.append("again"))
+        self.pair.pump()
+        self.assertEqual((pings, answers), (["edge", "edge"], ["answered", "again"]))
         self.pair.edge.close()
         self.pair.edge.ping(lambda: answers.append("after the end"))
         self.pair.pump()
-        self.assertEqual((len(pings), len(answers)), (2, 1))
+        self.assertEqual((len(pings), len(answers)), (2, 2))
+
+    def test_asked_by_many(self) -> None:
+        """However many want a sign of life at the same moment, the peer that answers stays, and all are told."""
+        self.pair.pump()
+        answers: list[int] = []
+        for number in range(100):
+            self.pair.edge.ping(partial(answers.append, number))
+        self.assertFalse(self.pair.edge.is_over)
+        self.pair.pump()
+        self.assertEqual(answers, list(range(100)))
+        self.assertFalse(self.pair.edge.is_over)
 
     def test_breach(self) -> None:
         """A peer that breaks the protocol hears the code, and the delegate the error."""

@@ -5,9 +5,18 @@ Arithmetic on instants; `tunnel.protocol` asks it and does what it says.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from random import random
 
 from warp_twisted.tunnel.limits import TunnelTimes
+
+
+@dataclass(slots=True)
+class _Ping:
+    """A ping that has not been answered: when it was sent, and whom to call then."""
+
+    sent_at: float
+    answered: list[Callable[[], None]] = field(default_factory=list)
 
 
 class Liveness:
@@ -19,12 +28,12 @@ class Liveness:
     :ivar round_trip_seconds: how long the last ping took, or None.
     """
 
-    __slots__ = ("_measured_at", "_ping_after", "_pinged_at", "_times", "heard_at", "round_trip_seconds")
+    __slots__ = ("_measured_at", "_ping_after", "_pings", "_times", "heard_at", "round_trip_seconds")
 
     def __init__(self, times: TunnelTimes) -> None:
         self.follow(times)
         self._measured_at = float("-inf")
-        self._pinged_at: dict[int, tuple[float, Callable[[], None] | None]] = {}
+        self._pings: dict[int, _Ping] = {}  # that have not been answered, the newest last
         self.heard_at = 0.0
         self.round_trip_seconds: float | None = None
 
@@ -45,22 +54,22 @@ class Liveness:
     @property
     def is_asked(self) -> bool:
         """Whether a ping has not been answered."""
-        return bool(self._pinged_at)
+        return bool(self._pings)
 
-    def pinged(self, value: int, now: float, answered: Callable[[], None] | None = None) -> None:
-        """
-        Note a ping that was sent.
-
-        :param answered: called when it is answered, if anybody waits for that.
-        """
+    def pinged(self, value: int, now: float) -> None:
+        """Note a ping that was sent."""
         self._measured_at = now
-        self._pinged_at[value] = now, answered
+        self._pings[value] = _Ping(now)
+
+    def call_when_answered(self, answered: Callable[[], None]) -> None:
+        """Call a function when the newest ping is answered; there must be one (`is_asked`)."""
+        self._pings[next(reversed(self._pings))].answered.append(answered)
 
     def ponged(self, value: int, now: float) -> None:
         """Note the answer to one."""
-        pinged_at, answered = self._pinged_at.pop(value)
-        self.round_trip_seconds = now - pinged_at
-        if answered is not None:
+        ping = self._pings.pop(value)
+        self.round_trip_seconds = now - ping.sent_at
+        for answered in ping.answered:
             answered()
 
     def seconds_until_due(self, now: float) -> float:

@@ -202,16 +202,24 @@ class TunnelProtocol(Protocol):
         """
         Ask the peer for a sign of life now; nothing happens when the tunnel is over.
 
+        A ping that is under way will do, whoever asks: an answer to it that comes from now on is such a sign, and many
+        who ask at once must not seem to be many pings without an answer, which end the tunnel.
+
         :param answered: called when it answers.
-        :param again: whether to ask even if a ping has not been answered yet and nobody is to be called.
+        :param again: whether to ask even if a ping has not been answered yet.
         """
-        if self.outcome is not None or (self._liveness.is_asked and answered is None and not again):
+        if self.outcome is not None:
             return
-        try:
-            self._liveness.pinged(self._connection.ping(), self._clock.seconds(), answered)
-        except TooManyPings as error:
-            self.end(silence(str(error)))
-        else:
+        is_sent = again or not self._liveness.is_asked
+        if is_sent:
+            try:
+                self._liveness.pinged(self._connection.ping(), self._clock.seconds())
+            except TooManyPings as error:
+                self.end(silence(str(error)))
+                return
+        if answered is not None:
+            self._liveness.call_when_answered(answered)
+        if is_sent:
             self._flush()
 
     def drain(self, reason: str = "", deadline_seconds: float = 30.0) -> None:
