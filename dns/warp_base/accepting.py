@@ -28,6 +28,7 @@ ENDED_AT_ONCE = 100  # about 1 ms
 
 Option = tuple[int, int, int]  # level, name, value; see setsockopt(2)
 
+_log = Logger()
 _DONE = Failure(ConnectionDone())
 
 
@@ -136,15 +137,23 @@ def _accept(port: Port, ending: _Ending) -> None:
             if error.errno not in (EAGAIN, ECONNABORTED, EINTR):
                 Port.doRead(port)  # it meets the error again, and knows what to do when there are no descriptors left
             return
-        protocol = factory.buildProtocol(_address(client))
-        if protocol is None:
-            accepted.close()
-            continue
-        number = port.sessionno
-        port.sessionno = number + 1
-        connection = Accepted(accepted, protocol, client, port, number, port.reactor)
-        connection.ending = ending
-        protocol.makeConnection(connection)
+        connection = None
+        try:
+            protocol = factory.buildProtocol(_address(client))
+            if protocol is None:
+                accepted.close()
+                continue
+            number = port.sessionno
+            port.sessionno = number + 1
+            connection = Accepted(accepted, protocol, client, port, number, port.reactor)
+            connection.ending = ending
+            protocol.makeConnection(connection)
+        except Exception:  # which the reactor would take for the port's, and close that
+            _log.failure("a connection from {address} failed as it began", address=client[0])
+            if connection is None:
+                accepted.close()
+            else:
+                connection.abortConnection()
 
 
 def _address(client: tuple[Any, ...]) -> IAddress:

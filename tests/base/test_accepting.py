@@ -1,5 +1,6 @@
 """Tests for how a listening port accepts: what each connection gets, how many in one event, and how they end."""
 
+import contextlib
 import resource
 import socket
 from collections.abc import Iterator
@@ -47,6 +48,13 @@ class Keeper(Protocol):
         self.lost.callback(reason.type)
 
 
+class Failing(Keeper):
+    """Fails as soon as it is connected."""
+
+    def connectionMade(self) -> None:
+        raise ZeroDivisionError
+
+
 class Keepers(ServerFactory):
     """Makes them, and refuses whom it is told to."""
 
@@ -56,12 +64,17 @@ class Keepers(ServerFactory):
         self.made: list[Keeper] = []
         self.addresses: list[IAddress | None] = []
         self.is_refusing = False
+        self.fails_at = ""
         self.first: Deferred[Keeper] = Deferred()
 
     def buildProtocol(self, addr: IAddress | None) -> Keeper | None:
         self.addresses.append(addr)
         if self.is_refusing:
             return None
+        if self.fails_at == "building":
+            raise ZeroDivisionError
+        if self.fails_at == "connecting":
+            return Failing()
         keeper = Keeper()
         self.made.append(keeper)
         if len(self.made) == 1:
@@ -149,6 +162,19 @@ class AcceptingTests(TestCase):
         port.doRead()
         self.assertEqual(client.recv(1), b"")
 
+    async def test_one_fails(self) -> None:
+        """A connection that fails as it begins is closed; the port goes on, and serves the next."""
+        port = self.listen()
+        for self.factory.fails_at in ("building", "connecting"):
+            client = self.connect(port)
+            self.assertEqual(await deferToThread(read_to_end, client), 0)
+            self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.factory.fails_at = ""
+        self.connect(port)
+        keeper = await self.factory.first
+        keeper.transport.abortConnection()
+        await keeper.lost
+
     def test_no_descriptors_left(self) -> None:
         """When no descriptor is left, connections that wait are closed, and later ones are served."""
         port = self.listen()
@@ -181,14 +207,7 @@ class AcceptingTests(TestCase):
         much = bytes(3_000_000)
         keeper.transport.write(much)
         keeper.transport.loseConnection()
-
-        def read() -> int:
-            count = 0
-            while data := client.recv(1 << 16):
-                count += len(data)
-            return count
-
-        self.assertEqual(await deferToThread(read), len(much))
+        self.assertEqual(await deferToThread(read_to_end, client), len(much))
         self.assertIs(await keeper.lost, ConnectionDone)
 
     def test_few_end_at_once(self) -> None:
@@ -228,6 +247,15 @@ class AcceptingTests(TestCase):
         port = reactor.listenUNIX(str(directory / "socket"), self.factory)
         self.addCleanup(port.stopListening)
         self.assertFalse(accept_cheaply(port, OPTIONS))
+
+
+def read_to_end(client: socket.socket) -> int:
+    """Return how many bytes come until the other side ends, in order or not."""
+    count = 0
+    with contextlib.suppress(ConnectionResetError):  # its name alone would mean something to trial
+        while data := client.recv(1 << 16):
+            count += len(data)
+    return count
 
 
 @contextmanager
