@@ -124,10 +124,21 @@ class ReturningTests(AsyncTestCase):
         answer = await self.returns()
         assert isinstance(answer, EnrollRefused)
         self.assertEqual((answer.code, answer.retry_seconds), ("overloaded", 1 / RETURNS_PER_SECOND))
+        key = new_key()
         other = Agent(id="a-2", hostnames=("*.warp.example",))
         await self.control.store.put(other.key, encode(other))
-        self.assertIsInstance(await self.returns(self.issue(self.key, "a-2")), Enrolled)
+        self.assertIsInstance(await self.returns(self.issue(key, "a-2"), key), Enrolled)
         self.control.clock.advance(1 / RETURNS_PER_SECOND)
+        self.assertIsInstance(await self.returns(), Enrolled)
+
+    async def test_rate_of_an_older_key(self) -> None:
+        """Whoever holds an older key of the agent stays out, however often it asks, and the agent is let in."""
+        older = new_key()
+        chain = self.issue(older)
+        self.control.clock.advance(2 * DAY)
+        for _ in range(int(RETURNS_BURST)):
+            self.assertEqual(await self.code(chain, key=older), "other_key")
+        self.assertEqual(await self.code(chain, key=older), "overloaded")
         self.assertIsInstance(await self.returns(), Enrolled)
 
     async def test_record_that_changes_meanwhile(self) -> None:

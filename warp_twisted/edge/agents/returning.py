@@ -105,7 +105,8 @@ class Returning:
         if revocation is not None:
             raise ReturnRefused("revoked", f"{revocation_sentence(revocation)}; {WAY_OUT}")
         self._check_absence(now - proven.identity.expires_at)
-        if wait := self._rate.take(proven.identity.id, self._clock.seconds()):
+        # By key: who holds an older one of the agent's, which lets nobody in, must not use up the agent's own returns.
+        if wait := self._rate.take(proven.key_sha256, self._clock.seconds()):
             raise ReturnRefused("overloaded", f"this agent returns too often; {wait:.0f} s from now it may", wait)
         for _ in range(ATTEMPTS):
             record = self._mirror.agents.get(proven.identity.id)
