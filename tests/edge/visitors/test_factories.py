@@ -3,13 +3,16 @@
 import ssl
 
 from twisted.internet.address import IPv4Address
+from twisted.internet.error import ConnectionDone
+from twisted.internet.protocol import Protocol
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.edge.fakes import FakeTransport
 from tests.edge.visitors.memory_edge import MemoryEdge
 from warp_twisted.edge.refusals import TOO_MANY_FROM_ADDRESS, TOO_MANY_HANDSHAKES
 from warp_twisted.edge.routes.limits import VisitorLimits
-from warp_twisted.edge.visitors.factories import SecureVisitorFactory, VisitorFactory
+from warp_twisted.edge.visitors.factories import TURNED_AWAY, SecureVisitorFactory, VisitorFactory
 from warp_twisted.edge.visitors.plain import PlainVisitor
 from warp_twisted.tunnel.tls import TlsProtocol
 
@@ -41,6 +44,20 @@ class FactoryTests(SynchronousTestCase):
         self.assertTrue(transport.is_aborted)
         self.assertEqual(self.edge.metrics.refusals, {TOO_MANY_FROM_ADDRESS: 1})
         self.assertEqual((self.edge.metrics.connections, self.visitors.counts.total), (1, 1))
+
+    def test_crowd_is_turned_away(self) -> None:
+        """A bounded number of those over the limit is told why; others are closed at once, until some have gone."""
+        factory = VisitorFactory(self.visitors)
+        factory.buildProtocol(VISITOR)
+        told = [factory.buildProtocol(VISITOR) for _ in range(TURNED_AWAY)]
+        self.assertNotIn(None, told)
+        self.assertIsNone(factory.buildProtocol(VISITOR))
+        protocol = told[0]
+        assert isinstance(protocol, Protocol)
+        protocol.makeConnection(FakeTransport())
+        protocol.connectionLost(Failure(ConnectionDone()))
+        self.assertIsNotNone(factory.buildProtocol(VISITOR))
+        self.assertEqual(self.edge.metrics.refusals, {TOO_MANY_FROM_ADDRESS: TURNED_AWAY + 2})
 
     def test_secure(self) -> None:
         """Over the limit a visitor on TLS is closed without a word; a failed handshake makes room again."""

@@ -4,6 +4,7 @@ Who is let in: what plain and TLS listeners make of a new connection, within the
 
 import socket
 import ssl
+from collections.abc import Callable
 
 from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.internet.protocol import Factory, Protocol, ServerFactory, connectionDone
@@ -18,6 +19,7 @@ from warp_twisted.edge.visitors.secure import SecureVisitor
 from warp_twisted.errors import WarpError
 from warp_twisted.tunnel.tls import TlsProtocol
 
+TURNED_AWAY = 100  # connections over the limit that are told why; others are closed without a word
 UNSENT_BYTES = 262_144  # that the kernel takes beyond what the visitor's window lets it send
 # Small writes go out at once, dead visitors are noticed, and the kernel holds little. Without the last, it takes some
 # megabytes for a slow visitor and reports room only when a third of them is gone: memory that nobody counts, and a slow
@@ -30,10 +32,11 @@ VISITOR_OPTIONS: tuple[Option, ...] = (
 
 
 class _TurnedAway(Protocol):
-    """A connection over the limit: says why, and closes."""
+    """A connection over the limit: says why, and closes; it tells when it is gone."""
 
-    def __init__(self, page: bytes, clock: IReactorTime, seconds: float) -> None:
+    def __init__(self, page: bytes, clock: IReactorTime, seconds: float, gone: Callable[[], None]) -> None:
         self._page = page
+        self._gone = gone
         self._deadline = clock.callLater(seconds, self._abort)
 
     def connectionMade(self) -> None:
@@ -43,6 +46,7 @@ class _TurnedAway(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         if self._deadline.active():
             self._deadline.cancel()
+        self._gone()
 
     def _abort(self) -> None:
         self.transport.abortConnection()  # type: ignore[union-attr]
@@ -66,9 +70,10 @@ class VisitorFactory(ServerFactory):
 
     def __init__(self, visitors: Visitors) -> None:
         self._visitors = visitors
+        self._turning_away = 0
 
     def buildProtocol(self, addr: IAddress | None) -> Protocol | None:
-        """Make a visitor's connection, or one that explains why there is none."""
+        """Make a visitor's connection, or one that explains why there is none, unless there are many of those."""
         visitors = self._visitors
         address = plain_address(getattr(addr, "host", ""))
         refusal = visitors.admit(address)
@@ -80,7 +85,13 @@ class VisitorFactory(ServerFactory):
             refusal, request_id, b"", visitors.date(), connection=b"Connection: close\r\n", has_body=True
         )
         visitors.log_refusal(address, "http", refusal, request_id, len(page))
-        return _TurnedAway(page, visitors.clock, visitors.timeouts.linger)
+        if self._turning_away >= TURNED_AWAY:
+            return None
+        self._turning_away += 1
+        return _TurnedAway(page, visitors.clock, visitors.timeouts.linger, self._turned_away)
+
+    def _turned_away(self) -> None:
+        self._turning_away -= 1
 
 
 class SecureVisitorFactory(Factory):
