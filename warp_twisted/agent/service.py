@@ -72,7 +72,6 @@ class AgentService(Service):
     :param reactor: the reactor, to dial with and as the clock.
     :param settings: what it was told.
     :param state: where its identity is kept; the service closes it when it has stopped.
-    :param identity: who it is.
     :param observe: hears of every event; must not raise.
     :param not_admitted: called when an edge does not let the agent return; it goes on trying.
     :param edges: where edges are; made from settings and identity unless given.
