@@ -4,7 +4,7 @@ Forgetting agents that are gone: the record of an agent is kept while it can com
 An agent whose certificate has ended may return for as long as `ca.agent_absence` says; after that it enrolls again
 under another id. Without this, machines that come and go would leave a record each for ever. Revocations are not
 touched: they are few, made by hand, and must outlive every certificate. It decides only what is old; that is looked for
-in small batches.
+in small batches. What is old must have been so for some hours of the monotonic clock, for the wall clock may be wrong.
 """
 
 from collections.abc import Callable, Iterator
@@ -24,6 +24,7 @@ from warp_twisted.registry.model import NAMES, Agent, decode, encode
 from warp_twisted.registry.store import Delete, Expect, Operation, Put, Store
 
 KEPT_SECONDS = 30 * 86400.0  # after the end of an agent's last certificate at least, for who asks who it was
+WAIT_SECONDS = 6 * 3600.0  # an edge's clock that is years ahead is noticed within that time
 SWEEP_SECONDS = 600.0
 LOOKED_AT_IN_A_STEP = 500
 BATCH = 100  # records touched in one sweep; more wait for the next
@@ -50,7 +51,9 @@ class AgentExpiry:
     ) -> None:
         self._store = store
         self._mirror = mirror
+        self._clock = clock
         self._wall = wall
+        self._old_since: dict[str, float] = {}  # agent id → monotonic instant of the sweep that found it old first
         self._settings = settings
         self._slices = slices
         self._sweeping = LoopingCall(lambda: Deferred.fromCoroutine(self.sweep()))
@@ -99,14 +102,19 @@ class AgentExpiry:
         """Find one batch of agents that are old, and the keys of the names that were made up for them."""
         here: set[str] = set()
         kept_seconds = self._kept_seconds
+        instant = self._clock.seconds()
+        old_since: dict[str, float] = {}
         for tunnels in in_steps(list(self._mirror.tunnels.values()), LOOKED_AT_IN_A_STEP):
             here.update(tunnel.agent for tunnel in tunnels)
             yield
         for agents in in_steps(list(self._mirror.agents.values()), LOOKED_AT_IN_A_STEP):
             for agent in agents:
-                if len(old) < BATCH and agent.expires_at + kept_seconds <= now and agent.id not in here:
-                    old[agent.id] = agent
+                if agent.expires_at + kept_seconds <= now and agent.id not in here:
+                    since = old_since[agent.id] = self._old_since.get(agent.id, instant)
+                    if len(old) < BATCH and instant - since >= WAIT_SECONDS:
+                        old[agent.id] = agent
             yield
+        self._old_since = old_since
         for given_names in in_steps(list(self._mirror.given_names.values()), LOOKED_AT_IN_A_STEP):
             for given in given_names:
                 if given.agent in old:
