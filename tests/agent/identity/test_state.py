@@ -1,5 +1,6 @@
 """Tests of `warp_twisted.agent.identity.state` and `warp_twisted.agent.identity.credentials`."""
 
+import json
 import os
 import stat
 from dataclasses import replace
@@ -75,6 +76,22 @@ class StateTests(StateTestCase):
         self.assertEqual(self.open().load(), identity)
         for path in self.path.iterdir():
             self.assertEqual(stat.S_IMODE(path.stat().st_mode), 0o600, path)
+
+    def test_token_that_it_enrolled_with(self) -> None:
+        """It is known as long as the identity is, and not in agent.json, which the first release reads strictly."""
+        key = new_key()
+        chain_pem = self.authority.issue(key.public_key())
+        identity = replace(identity_of(chain_pem, self.authority.root_pem, [], key.public_key()), token_id="t-1")
+        self.state.store(key, identity)
+        self.assertEqual(self.state.load().token_id, "t-1")
+        self.state.store_edges(identity)
+        self.assertEqual(self.state.load().token_id, "t-1")
+        record = json.loads((self.state.path / "agent.json").read_bytes())
+        self.assertEqual(set(record), {"version", "agent_id", "edges", "seen_edges"})
+        (self.state.path / "enrolled-with.json").write_text('{"agent_id": "another", "token_id": "t-2"}')
+        self.assertEqual(self.state.load().token_id, "")
+        (self.state.path / "enrolled-with.json").unlink()
+        self.assertEqual(self.state.load().token_id, "")
 
     def test_in_use(self) -> None:
         """A second user is refused until the first has closed the directory."""

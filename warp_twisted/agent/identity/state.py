@@ -29,6 +29,7 @@ from warp_twisted.ca.issue import agent_identity, key_to_pem, new_key
 MAX_SEEN_EDGES = 64
 MAX_FILE_BYTES = 1 << 20
 _CHAIN, _KEY, _NEXT_KEY = "chain.pem", "key.pem", "next-key.pem"
+_ENROLLED_WITH = "enrolled-with.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +65,13 @@ class _Record(msgspec.Struct, frozen=True, kw_only=True):
     agent_id: str
     edges: list[str]
     seen_edges: list[str] = []
-    token_id: str = ""
+
+
+class _EnrolledWith(msgspec.Struct, frozen=True, kw_only=True):
+    """In a file of its own, as the first release reads no agent.json with a field that it does not know."""
+
+    agent_id: str
+    token_id: str
 
 
 def identity_of(chain_pem: str, root_pem: str, edges: Sequence[str], public_key: ec.EllipticCurvePublicKey) -> Identity:
@@ -104,7 +111,7 @@ def read_identity(path: Path) -> Identity:
         root_pem = _read(path / "root.pem").decode("ascii")
         chain_pem = _read(path / _CHAIN).decode("ascii")
         identity = identity_of(chain_pem, root_pem, record.edges, _read_key(path / _KEY).public_key())
-        return replace(identity, seen_edges=tuple(record.seen_edges), token_id=record.token_id)
+        return replace(identity, seen_edges=tuple(record.seen_edges), token_id=_token_of(path, record.agent_id))
     except (FileNotFoundError, NotADirectoryError) as error:
         raise NotEnrolled(f"{path} holds no identity") from error
     except OSError as error:
@@ -193,6 +200,8 @@ class StateDirectory:
             self._write(self.key_file, key_to_pem(key))
             self._write(self.path / "root.pem", identity.root_pem.encode("ascii"))
             self._write(self.chain_file, identity.chain_pem.encode("ascii"))
+            enrolled_with = _EnrolledWith(agent_id=identity.agent_id, token_id=identity.token_id)
+            self._write(self.path / _ENROLLED_WITH, msgspec.json.encode(enrolled_with))
             self._write_record(identity)
             (self.path / _NEXT_KEY).unlink(missing_ok=True)
         except OSError as error:
@@ -260,7 +269,6 @@ class StateDirectory:
             agent_id=identity.agent_id,
             edges=list(identity.edges),
             seen_edges=list(identity.seen_edges),
-            token_id=identity.token_id,
         )
         self._write(self.path / "agent.json", msgspec.json.encode(record))
 
@@ -304,6 +312,15 @@ def _read(path: Path) -> bytes:
         raise
     with os.fdopen(descriptor, "rb") as file:
         return file.read(MAX_FILE_BYTES)
+
+
+def _token_of(path: Path, agent_id: str) -> str:
+    """Return which join token an agent enrolled with; empty if it enrolled again with a release that does not say."""
+    try:
+        found = msgspec.json.decode(_read(path / _ENROLLED_WITH), type=_EnrolledWith)
+    except FileNotFoundError:
+        return ""
+    return found.token_id if found.agent_id == agent_id else ""
 
 
 def _read_key(path: Path) -> ec.EllipticCurvePrivateKey:
