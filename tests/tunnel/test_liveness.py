@@ -12,7 +12,7 @@ class LivenessTests(SynchronousTestCase):
     """`Liveness` of a peer that was heard at 100, without jitter unless a test has some."""
 
     def setUp(self) -> None:
-        self.liveness = Liveness(TunnelTimes(ping_jitter=0.0))
+        self.liveness = Liveness(TunnelTimes(ping_jitter=0.0), asks_first=True)
         self.liveness.heard_at = 100.0
         self.liveness.pinged(0, 100.0)
 
@@ -43,15 +43,13 @@ class LivenessTests(SynchronousTestCase):
 
     def test_first_look(self) -> None:
         """A tunnel that is new is measured at once."""
-        fresh = Liveness(TunnelTimes())
+        fresh = Liveness(TunnelTimes(), asks_first=True)
         fresh.heard_at = 100.0
         self.assertTrue(fresh.is_ping_due(100.0))
 
     def test_jitter(self) -> None:
-        """Tunnels ask at different times, none after twenty seconds and none before eighteen."""
-        waits = set()
-        for _ in range(100):
-            each = Liveness(TunnelTimes())
-            waits.add(each.seconds_until_due(0.0))
-        self.assertGreater(len(waits), 50)
-        self.assertTrue(all(18.0 <= wait <= 20.0 for wait in waits))
+        """Tunnels ask at different times: an edge up to two seconds before the twenty, an agent up to two after."""
+        for asks_first, least, most in ((True, 18.0, 20.0), (False, 20.0, 22.0)):
+            waits = {Liveness(TunnelTimes(), asks_first=asks_first).seconds_until_due(0.0) for _ in range(100)}
+            self.assertGreater(len(waits), 50)
+            self.assertTrue(all(least <= wait <= most for wait in waits))

@@ -14,7 +14,7 @@ AGENT_LIMITS = Limits()
 class TunnelTimes:
     """
     :ivar ping_seconds: a peer that was silent for so long is asked for a sign of life.
-    :ivar ping_jitter: by what part of that, at most, one tunnel asks sooner than another.
+    :ivar ping_jitter: by what part of that, at most, an edge asks sooner and an agent later.
     :ivar measure_seconds: how often the round trip is measured all the same.
     :ivar silence_seconds: without a byte from the peer for this long, the tunnel is lost.
     :ivar preamble_seconds: how long an opened stream may take to say what it is for, and a tunnel to open stream 1.

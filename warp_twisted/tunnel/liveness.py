@@ -24,13 +24,16 @@ class Liveness:
     What is known of one peer.
 
     :param times: how long each wait is.
+    :param asks_first: whether to ask sooner than the peer does, not later. An edge does: it asks many tunnels in a turn
+        of the event loop, while each question of an agent costs it a turn or two of their own.
     :ivar heard_at: when bytes came last.
     :ivar round_trip_seconds: how long the last ping took, or None.
     """
 
-    __slots__ = ("_measured_at", "_ping_after", "_pings", "_times", "heard_at", "round_trip_seconds")
+    __slots__ = ("_asks_first", "_measured_at", "_ping_after", "_pings", "_times", "heard_at", "round_trip_seconds")
 
-    def __init__(self, times: TunnelTimes) -> None:
+    def __init__(self, times: TunnelTimes, *, asks_first: bool) -> None:
+        self._asks_first = asks_first
         self.follow(times)
         self._measured_at = float("-inf")
         self._pings: dict[int, _Ping] = {}  # that have not been answered, the newest last
@@ -40,7 +43,8 @@ class Liveness:
     def follow(self, times: TunnelTimes) -> None:
         """Use other times from now on."""
         self._times = times
-        self._ping_after = times.ping_seconds * (1 - times.ping_jitter * random())  # noqa: S311  # no secret
+        jitter = times.ping_jitter * random()  # noqa: S311  # no secret
+        self._ping_after = times.ping_seconds * (1 - jitter if self._asks_first else 1 + jitter)
 
     def silent_seconds(self, now: float) -> float | None:
         """Return for how long the peer was silent, if that is too long; else None."""

@@ -119,7 +119,7 @@ class TunnelProtocol(Protocol):
         self.outcome: Outcome | None = None
         self._is_paused = False  # the transport takes no bytes for now
         self._is_waking = False  # `_flush` is going to be called at the end of this turn
-        self._liveness = Liveness(self.times)
+        self._liveness = Liveness(self.times, asks_first=role is Role.SERVER)
         self._refilled_at = 0.0
         self._deadline_call: IDelayedCall | None = None
         self._openings = Openings(clock, lambda *opened: delegate.stream_opened(self, *opened), self._not_opened)
