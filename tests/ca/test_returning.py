@@ -3,12 +3,13 @@
 import ssl
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from time import thread_time
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
@@ -141,6 +142,36 @@ class ProofTests(SynchronousTestCase):
         )  # fmt: skip
         leaf = to_pem(x509.load_pem_x509_certificates(self.ended.chain_pem.encode())[0])
         self.assertIn("P-256", self.reason(chain_pem=leaf + to_pem(issuer)))
+
+    def test_names_that_take_long(self) -> None:
+        """A made-up chain of many names, under as many constraints, is refused in the time of one with few."""
+        few, many = (self.seconds_for(names) for names in (2, 1000))
+        self.assertLess(many, 30 * few)  # 300 times as long if they are compared
+
+    def seconds_for(self, names: int) -> float:
+        """Return the least CPU time that a made-up chain takes: the root's name is real, and its key is not."""
+        forger, edge_key, key = Issuer(self.ended.root, new_key()), new_key(), new_key()
+        allowed = [f"{number:x}.ab" for number in range(names)] + ["warp.example"]
+        limited = issue_intermediate(forger, edge_key.public_key(), "edge1", NOW - timedelta(days=9), allowed)
+        chosen: list[x509.GeneralName] = [x509.UniformResourceIdentifier("warp://agent/a-1")]
+        chosen += [x509.DNSName(f"{number:x}.warp.example") for number in range(names)]
+        leaf = (
+            x509.CertificateBuilder().subject_name(x509.Name([])).issuer_name(limited.subject)
+            .public_key(key.public_key()).serial_number(1)
+            .not_valid_before(NOW - timedelta(days=9)).not_valid_after(NOW - timedelta(days=8))
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(edge_key.public_key()), critical=False)
+            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
+            .add_extension(x509.SubjectAlternativeName(chosen), critical=True)
+            .sign(edge_key, hashes.SHA256())
+        )  # fmt: skip
+        chain = to_pem(leaf, limited)
+        signature = sign_return(key, NONCE, chain)
+        took = []
+        for _ in range(5):
+            began = thread_time()
+            self.assertIn("not issued by this fleet", self.reason(chain_pem=chain, signature=signature))
+            took.append(thread_time() - began)
+        return min(took)
 
     def test_bounds(self) -> None:
         """A chain that is too long, or of too many certificates, is not parsed."""

@@ -65,7 +65,7 @@ def prove_return(
 
     :param now: seconds since the epoch. A leaf that has not ended yet is checked as of now, and one that has not begun,
         as an edge whose clock was ahead has issued it, as of its beginning.
-    :raises BadCertificate: if anything is wrong with it; costs at most four checks of a signature, about 1 ms.
+    :raises BadCertificate: if anything is wrong with it; costs ten checks of a signature with one root, about 1 ms.
     """
     leaf, *issuers = _read_chain(chain_pem)
     key = [_p256_key(certificate) for certificate in (*issuers, leaf)][-1]  # other kinds may take long to check
@@ -73,12 +73,45 @@ def prove_return(
         key.verify(bytes.fromhex(signature), _signed(nonce, leaf), ec.ECDSA(hashes.SHA256()))
     except (InvalidSignature, ValueError) as error:
         raise BadCertificate("the answer to the edge's nonce was not signed by the certificate's key") from error
+    issuers = _genuine_issuers(leaf, issuers, roots)
     as_of = max(leaf.not_valid_before_utc, min(leaf.not_valid_after_utc, utc(now)))
     try:
         PolicyBuilder().store(Store(list(roots))).time(as_of).build_client_verifier().verify(leaf, issuers)
     except (VerificationError, ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
         raise BadCertificate(f"the certificate was not issued by this fleet: {error}") from error
     return ProvenAgent(identity=agent_identity(leaf), key=key, key_sha256=key_fingerprint(key))
+
+
+def _genuine_issuers(
+    leaf: x509.Certificate, issuers: Sequence[x509.Certificate], roots: Sequence[x509.Certificate]
+) -> list[x509.Certificate]:
+    """
+    Return the issuers from the leaf's to the first that a root has issued, judged by their signatures alone.
+
+    What else they say is compared only then: a chain that somebody made up has room for a thousand names and as many
+    constraints on names, which take 240 ms to compare, and are compared before any signature is looked at.
+
+    :raises BadCertificate: if there is none.
+    """
+    genuine: list[x509.Certificate] = []
+    for issuer in issuers:
+        issued = genuine[-1] if genuine else leaf
+        if any(_has_issued(root, issued) for root in roots):
+            return genuine
+        if not _has_issued(issuer, issued):
+            break
+        genuine.append(issuer)
+    if not any(_has_issued(root, genuine[-1] if genuine else leaf) for root in roots):
+        raise BadCertificate("the certificate was not issued by this fleet: its issuers do not lead to a root")
+    return genuine
+
+
+def _has_issued(issuer: x509.Certificate, issued: x509.Certificate) -> bool:
+    try:
+        issued.verify_directly_issued_by(issuer)
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+        return False
+    return True
 
 
 def _signed(nonce: str, leaf: x509.Certificate) -> bytes:
