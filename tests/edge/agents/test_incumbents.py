@@ -1,10 +1,12 @@
 """Tests of who stays: the tunnel that is there and answers."""
 
 from collections.abc import Callable
+from time import perf_counter
 from typing import cast
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from warp_twisted.edge.agents.incumbents import ANSWER_SECONDS, WARN_SECONDS, Incumbents
@@ -12,6 +14,7 @@ from warp_twisted.edge.agents.offers import Offer
 from warp_twisted.edge.agents.registrations import EdgeTunnel, Registrations
 from warp_twisted.edge.errors import OfferRefused
 from warp_twisted.tunnel import TunnelProtocol
+from warp_twisted.tunnel.step_queue import SLICE_SECONDS
 from warp_twisted.wire.control import ControlMessage, Notice
 
 
@@ -83,6 +86,7 @@ class IncumbentsTests(SynchronousTestCase):
         protocols[2].asked[0]()
         refusal = self.failureResultOf(waiting, OfferRefused).value
         self.assertEqual((refusal.code, refusal.retry), ("copied", False))
+        self.clock.advance(0)
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_both_operators_are_told(self) -> None:
@@ -101,6 +105,25 @@ class IncumbentsTests(SynchronousTestCase):
         protocol.asked.pop()()
         self.failureResultOf(waiting, OfferRefused)
         self.assertEqual(len(protocol.told), 2)
+
+    def test_many_wait(self) -> None:
+        """Of many who hear at once that an incumbent answers, each is refused in its turn, some in a turn."""
+        protocol = self.registered()
+        refused: list[OfferRefused] = []
+
+        def take_long(failure: Failure) -> None:
+            refused.append(cast(OfferRefused, failure.value))
+            ends_at = perf_counter() + SLICE_SECONDS / 2
+            while perf_counter() < ends_at:
+                pass
+
+        for number in range(10):
+            self.make_way(session=str(number)).addErrback(take_long)
+        for answered in protocol.asked:
+            answered()
+        self.assertIn(len(refused), (1, 2))  # the others in later turns
+        self.clock.advance(0)
+        self.assertEqual((len(refused), self.clock.getDelayedCalls()), (10, []))
 
     def test_same_run(self) -> None:
         """A clone of a running machine has even the session; who holds the slot and answers stays."""

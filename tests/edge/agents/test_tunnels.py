@@ -294,6 +294,21 @@ class ReplacementTests(ControlTestCase):
         self.assertEqual((self.control.names(), told), (["app.warp.example"], []))
         self.assertEqual(self.control.tunnels.registrations.counts.refused, {"copied": 1})
 
+    def test_many_copies(self) -> None:
+        """However many come before the first has answered, it stays, and all of them are refused."""
+        first = self.control.connect()
+        first.hello("app.warp.example", session="first")
+        copies = [self.control.connect() for _ in range(20)]
+        for number, copy in enumerate(copies):
+            copy.hello("app.warp.example", slot=number, session="copy")
+        first.pair.pump()
+        while len(self.control.tunnels.registrations.by_id) + len(self.control.ends.reasons) < 21:
+            self.control.clock.advance(0)
+        for copy in copies:
+            copy.pair.pump()
+        self.assertEqual({copy.answer(Refused).code for copy in copies}, {"copied"})
+        self.assertIsNone(first.ending)
+
     def test_gone_while_others_are_asked(self) -> None:
         """An agent that hangs up before it is known whether others live has replaced nothing."""
         first, second = self.control.connect(), self.control.connect()

@@ -16,6 +16,7 @@ from twisted.logger import Logger
 
 from warp_twisted.edge.agents.registrations import EdgeTunnel
 from warp_twisted.edge.errors import OfferRefused
+from warp_twisted.tunnel.step_queue import StepQueue
 from warp_twisted.wire.control import Notice
 
 ANSWER_SECONDS = 1.0
@@ -42,6 +43,7 @@ class Incumbents:
     def __init__(self, clock: IReactorTime, tunnels: Replaceable) -> None:
         self._clock = clock
         self._tunnels = tunnels
+        self._answers = StepQueue(clock)  # one ping may be answered for many who wait; each is then told why it goes
 
     async def make_way(self, agent: str, slot: int, session: str, address: str) -> None:
         """
@@ -89,7 +91,7 @@ class Incumbents:
         def answered(tunnel: EdgeTunnel) -> None:
             if time_out.active():
                 time_out.cancel()
-                found.callback(tunnel)
+                self._answers.take(tunnel.agent, partial(found.callback, tunnel))
 
         for tunnel in tunnels:
             tunnel.protocol.ping(partial(answered, tunnel))
