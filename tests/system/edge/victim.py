@@ -67,6 +67,11 @@ class RunningEdge:
         answer: Mapping[str, Any] = json.loads(self.process.stdout.readline())
         return answer
 
+    def cpu_waits(self) -> tuple[float, int]:
+        """Return for how long the edge has waited for a CPU that others used, in seconds, and how often it had one."""
+        _, waited, times = map(int, Path(f"/proc/{self.process.pid}/schedstat").read_text().split())
+        return waited / 1e9, times
+
     def visit(self, seconds: float) -> Waits:
         """Ask for the same page over and over, on one connection."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=30) as client:
