@@ -50,7 +50,7 @@ P = TypeVar("P", bound=Protocol)
 
 MAX_HANDSHAKES = 1024  # unproven connections at once; OpenSSL holds about 40 KiB for each
 PROBE_SECONDS = 4  # how soon an agent hears that its edge has lost its power and is back
-MAX_ENROLLMENTS = 64  # peers without a certificate that we listen to at once
+MAX_ENROLLMENTS = 256  # peers without a certificate that we listen to at once: a crowd that returns together
 
 
 @dataclass(kw_only=True, eq=False)

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from twisted.internet.defer import Deferred
+
 from tests.case import AsyncTestCase
 from tests.edge.control import NOW, Control
 from warp_twisted.ca.issue import new_key, new_request
@@ -124,6 +126,14 @@ class EnrollmentTests(AsyncTestCase):
         self.assertIsInstance(await self.enroll(token), EnrollRefused)
         self.control.clock.advance(60)
         self.assertIsInstance(await self.enroll(token, csr_pem=csr), EnrollRefused)
+
+    async def test_crowd_with_one_token(self) -> None:
+        """Many that come at once with one token get in one after the other, none of them turned away."""
+        token = await self.token(uses=20)
+        asking = [Deferred.fromCoroutine(self.enroll(token)) for _ in range(20)]
+        answers = [await each for each in asking]
+        self.assertEqual([type(answer) for answer in answers], [Enrolled] * 20)
+        self.assertEqual(self.control.mirror.tokens[token.id].uses_left, 0)
 
     async def test_key_of_a_revoked_agent(self) -> None:
         """It needs a new token and a new key."""

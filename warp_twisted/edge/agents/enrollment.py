@@ -14,7 +14,7 @@ from datetime import timedelta
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredLock
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -78,6 +78,7 @@ class Enrollment:
         self._wall = wall
         self._settings = settings
         self._is_reserved = is_reserved
+        self._enrolling = DeferredLock()  # those of one edge do not compete for the uses of a token
         self.enrolled = 0
         self.refused: dict[str, int] = {}
 
@@ -89,7 +90,7 @@ class Enrollment:
     async def enroll(self, request: EnrollRequest) -> Enrolled | EnrollRefused:
         """Judge a join token, and make its holder an agent."""
         try:
-            agent, chain = await self._enroll(request)
+            agent, chain = await self._enrolling.run(lambda: Deferred.fromCoroutine(self._enroll(request)))
         except (TokenRefused, OfferRefused) as error:
             return self.refuse(error.code, error)
         except (CaError, InvalidName) as error:
