@@ -5,6 +5,7 @@ The edge is a process of its own, killed and started again; agents are `twistd w
 process, which costs less and is the same code from `AgentRunner` on.
 """
 
+import json
 import shutil
 import tempfile
 from pathlib import Path
@@ -53,14 +54,29 @@ class OutageTestCase(TestCase):
         await edge.says(f"edge edge1 of {ZONE} serves")
         return edge
 
-    async def token(self, uses: int = 1) -> str:
-        """Ask the edge for a join token, as an operator does."""
-        warp = Program(
-            "-m", "warp_twisted.cli", "token", "create", "--admin", str(self.directory / "admin.sock"),
-            "--hostname", f"*.{ZONE}", "--uses", str(uses), "--ttl", "1h",
-        )  # fmt: skip
+    async def warp(self, *arguments: str) -> str:
+        """Run a command beside the edge, as an operator does, and return what it prints."""
+        admin = str(self.directory / "admin.sock")
+        warp = Program("-m", "warp_twisted.cli", *arguments, "--admin", admin)
         self.assertEqual(await warp.exited, 0, warp.errors)
         return warp.output.strip()
+
+    async def token(self, uses: int = 1) -> str:
+        """Make a join token."""
+        return await self.warp("token", "create", "--hostname", f"*.{ZONE}", "--uses", str(uses), "--ttl", "1h")
+
+    async def service(self) -> Program:
+        """Start an agent as a service, with a token, and wait until both of its tunnels are up."""
+        (self.directory / "token").write_text(await self.token())
+        configuration = self.directory / "agent.yaml"
+        configuration.write_text(
+            f"state: {self.directory / 'agent'}\ntoken_file: {self.directory / 'token'}\n"
+            "tunnels: 2\ningress: [{service: hello-world}]"
+        )
+        agent = twistd_agent(str(configuration))
+        self.addCleanup(agent.end)
+        await agent.says("is up", 2)
+        return agent
 
 
 class LongOutageTests(OutageTestCase):
@@ -69,17 +85,9 @@ class LongOutageTests(OutageTestCase):
     async def test_agent_as_a_service(self) -> None:
         """A service whose certificate ended while the edge was away is back by itself, and both logs say so."""
         edge = await self.start_edge(4)
-        configuration = self.directory / "agent.yaml"
-        state = self.directory / "agent"
-        (self.directory / "token").write_text(await self.token())
-        configuration.write_text(
-            f"state: {state}\ntoken_file: {self.directory / 'token'}\ntunnels: 2\ningress: [{{service: hello-world}}]"
-        )
-        agent = twistd_agent(str(configuration))
-        self.addCleanup(agent.end)
-        await agent.says("is up", 2)
+        agent = await self.service()
         await edge.end()
-        chain = x509.load_pem_x509_certificates((state / "chain.pem").read_bytes())
+        chain = x509.load_pem_x509_certificates((self.directory / "agent" / "chain.pem").read_bytes())
         await self.ended(chain[0].not_valid_after_utc.timestamp())
         edge = await self.start_edge(60)
         await agent.says("lets this agent return")
@@ -102,6 +110,28 @@ class LongOutageTests(OutageTestCase):
     def ended(self, at: float) -> Deferred[None]:
         """Wait until certificates have ended; no event tells."""
         return deferLater(reactor, max(0.0, at - MACHINE_WALL_CLOCK.now()) + 0.1)
+
+
+class RevokedTests(OutageTestCase):
+    """An agent that was cut off."""
+
+    async def test_let_in_again(self) -> None:
+        """With a new token in its file it is back as another agent, without a restart; without one it ends with 4."""
+        await self.start_edge(3600)
+        agent = await self.service()
+        (self.directory / "token").write_text(await self.token())
+        first = self.identity()
+        await self.warp("agent", "revoke", first, "--reason", "by mistake")
+        await agent.says("is up", 4)
+        self.assertNotEqual(self.identity(), first)
+        await self.warp("agent", "revoke", self.identity(), "--reason", "this time it is meant")
+        self.assertEqual(await agent.exited, 4)
+        self.assertIn("was revoked: this time it is meant", agent.output)
+
+    def identity(self) -> str:
+        """Return the id that the agent has now."""
+        record: dict[str, str] = json.loads((self.directory / "agent" / "agent.json").read_text())
+        return record["agent_id"]
 
 
 class EnrollingCrowdTests(OutageTestCase):
