@@ -264,7 +264,9 @@ class LeaseTests(LiveEdgeTestCase):
             tunnel = await agent.dial()
             hostname = f"h{number}.{ZONE}"
             route = RouteOffer(id=1, hostname=hostname)
-            tunnel.send_control(Hello(version=1, software="t", agent_id=agent.id, session="s", slot=0, routes=[route]))
+            tunnel.send_control(
+                Hello(version=1, software="t", agent_id=agent.id, session="s", slot=number, routes=[route])
+            )
             times.append(await until(lambda name=hostname: self.published(name)))  # type: ignore[misc]
         self.assertLess(sorted(times)[-2], 0.1)
 
