@@ -1,5 +1,6 @@
 """Tests of certificates: what is issued is what was asked, OpenSSL agrees, and requests are read strictly."""
 
+import base64
 import ssl
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -7,7 +8,7 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
 from cryptography.x509.oid import NameOID
 from cryptography.x509.verification import PolicyBuilder, Store
 from hypothesis import given, settings
@@ -229,6 +230,15 @@ class RequestTests(SynchronousTestCase):
         """Keys other than ECDSA P-256 are refused."""
         for key in (ec.generate_private_key(ec.SECP384R1()), rsa.generate_private_key(65537, 2048)):
             self.assertIn("P-256", self.refusal(self.make(key)))
+
+    def test_keys_that_take_long(self) -> None:
+        """A signature by another kind of key, which may take long to check, is not looked at."""
+        request = x509.load_pem_x509_csr(self.make(dsa.generate_private_key(1024)).encode())
+        der = bytearray(request.public_bytes(serialization.Encoding.DER))
+        der[-1] ^= 1
+        body = base64.b64encode(der).decode()
+        pem = f"-----BEGIN CERTIFICATE REQUEST-----\n{body}\n-----END CERTIFICATE REQUEST-----\n"
+        self.assertIn("P-256", self.refusal(pem))
 
     def test_wishes(self) -> None:
         """A request that asks for names is refused, rather than answered with others."""

@@ -99,12 +99,12 @@ def read_request(pem: str) -> ec.EllipticCurvePublicKey:
     try:
         request = x509.load_pem_x509_csr(text.encode())
         key = request.public_key()
+        if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
+            raise BadRequest("the certificate request must be for an ECDSA P-256 key")  # others may take long to check
         is_signed = request.is_signature_valid
         wishes = len(request.extensions)
     except _UNREADABLE as error:
         raise BadRequest(f"the certificate request cannot be read: {error}") from error
-    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
-        raise BadRequest("the certificate request must be for an ECDSA P-256 key")
     if not is_signed:
         raise BadRequest("the certificate request is not signed by its own key")
     if wishes:
