@@ -1,6 +1,7 @@
 """Tests for how a listening port accepts: what each connection gets, how many in one event, and how they end."""
 
 import contextlib
+import os
 import resource
 import socket
 from collections.abc import Iterator
@@ -260,12 +261,16 @@ def read_to_end(client: socket.socket) -> int:
 
 @contextmanager
 def no_descriptors() -> Iterator[None]:
-    """Let nothing be opened."""
+    """Let nothing be opened: every number up to the highest in use is taken, wherever the reserve of Twisted is."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with socket.socket() as probe:
-        next_free = probe.fileno()
-    resource.setrlimit(resource.RLIMIT_NOFILE, (next_free, hard))
+    taken: list[int] = []
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/proc/self/fd"))) + 1, hard))
     try:
+        with contextlib.suppress(OSError):
+            while True:
+                taken.append(os.dup(0))
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for descriptor in taken:
+            os.close(descriptor)
