@@ -6,6 +6,7 @@ from pathlib import Path
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.internet.protocol import Factory
+from twisted.internet.task import deferLater
 
 from tests.case import reactor
 from tests.system.agent.base import AgentTestCase
@@ -13,6 +14,7 @@ from tests.system.agent.origins import listen_at, port_of, unused_port
 from tests.system.agent.stub_edge import Fleet, StubEdge, cut
 from warp_twisted.agent.errors import AgentRefused, EnrollmentRefused, NotEnrolled
 from warp_twisted.agent.events import Delayed, Enrolled, ReloadRefused, Stopped
+from warp_twisted.agent.identity.joining import TOLD_SECONDS
 from warp_twisted.agent.identity.state import StateDirectory
 from warp_twisted.agent.runner import AgentRunner
 from warp_twisted.agent.settings import AgentSettings, parse_settings
@@ -97,6 +99,14 @@ class PatienceTests(JoiningTestCase):
         self.assertEqual(len(keys), 3)
         self.assertEqual(sorted(path.name for path in (self.directory / "state").iterdir()),
                          ["agent.json", "chain.pem", "enrolled-with.json", "key.pem", "lock", "root.pem"])  # fmt: skip
+
+    async def test_told_to_wait_for_ever(self) -> None:
+        """No edge keeps an agent waiting for longer than an hour and a half."""
+        self.edge.gate = lambda request: EnrollRefused(code="too_many", reason="too many", retry_seconds=1e12)
+        self.run_agent(is_patient=False)
+        await self.until(lambda: bool(self.events_of(Delayed)))
+        await deferLater(reactor, 0)  # this was told just before the wait begins
+        self.assertLessEqual(self.events_of(Delayed)[0].retry_seconds, 1.5 * TOLD_SECONDS)
 
     async def test_edge_that_is_away(self) -> None:
         """`warp up`, too, waits for an edge that does not answer."""

@@ -28,6 +28,7 @@ from warp_twisted.errors import WarpError
 
 FIRST_SECONDS = 1.0
 SLOW_SECONDS = 30.0
+TOLD_SECONDS = 3600.0  # at most, whatever the edge says
 TOKEN_SECONDS = 5.0  # how often a service looks whether there is a join token now
 
 ReadToken = Callable[[AgentSettings], JoinTokenText | None]
@@ -122,7 +123,7 @@ class Joining:
             except NoEdge as error:
                 reason, told_seconds = str(error), 0.0
             except EnrollmentRefused as error:
-                reason, told_seconds = str(error), error.retry_seconds
+                reason, told_seconds = str(error), min(error.retry_seconds, TOLD_SECONDS)
                 if not told_seconds and not self._is_patient:
                     raise
             else:
