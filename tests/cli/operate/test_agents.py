@@ -40,7 +40,14 @@ class AgentTests(SynchronousTestCase):
 
     def test_revoke(self) -> None:
         """The reason goes with the revocation."""
-        self.edge.answers["DELETE /v1/agents/a-1"] = {}
+        self.edge.answers["DELETE /v1/agents/a-1"] = {"was_known": True}
         ran = invoke("agent", "revoke", "a-1", "--reason", "stolen")
         self.assertEqual((ran.status, ran.output), (0, "Agent a-1 is revoked.\n"))
         self.assertEqual(self.edge.asked, [("DELETE /v1/agents/a-1", {"reason": "stolen"})])
+
+    def test_revoke_an_id_that_is_not_enrolled(self) -> None:
+        """An id that the edge does not know is revoked all the same, and may be a mistake, which is said."""
+        self.edge.answers["DELETE /v1/agents/a-1"] = {"was_known": False}
+        ran = invoke("agent", "revoke", "a-1")
+        self.assertEqual((ran.status, ran.output), (0, "Agent a-1 is revoked.\n"))
+        self.assertIn("No agent with this id was enrolled here", ran.errors)

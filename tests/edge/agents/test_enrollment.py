@@ -197,12 +197,16 @@ class EnrollmentTests(AsyncTestCase):
         """Revoking an agent again changes nothing; revoking what is no agent's id is an error."""
         answer = await self.enroll(await self.token())
         assert isinstance(answer, Enrolled)
-        await self.enrollment.revoke_agent(answer.agent_id, "first")
-        await self.enrollment.revoke_agent(answer.agent_id, "second")
+        self.assertTrue(await self.enrollment.revoke_agent(answer.agent_id, "first"))
+        self.assertTrue(await self.enrollment.revoke_agent(answer.agent_id, "second"))
         self.assertEqual(self.control.mirror.revocations[answer.agent_id].reason, "first")
         for nobody in ("a-nobody", "a-0123456789abcde", "a-0123456789abcdef0", "a-0123456789abcdeF", ""):
             with self.assertRaises(AgentUnknown):
                 await self.enrollment.revoke_agent(nobody)
+        self.assertFalse(
+            await self.enrollment.revoke_agent("a-0123456789abcdef")
+        )  # perhaps of before a restored backup
+        self.assertIn("a-0123456789abcdef", self.control.mirror.revocations)
         with self.assertRaises(TokenNotFound):
             await self.enrollment.revoke_token("nothing")
 

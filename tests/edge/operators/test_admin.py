@@ -60,9 +60,10 @@ class FakeOperations:
         """Note it."""
         self._ask("token", token)
 
-    async def revoke_agent(self, agent: str, reason: str) -> None:
+    async def revoke_agent(self, agent: str, reason: str) -> object:
         """Note it."""
         self._ask("agent", agent, reason)
+        return {"was_known": agent == "a-1"}
 
     def begin_drain(self) -> object:
         """Note it."""
@@ -139,8 +140,8 @@ class AdminTests(SynchronousTestCase):
         wish = {"hostnames": ["*.warp.example"], "uses": 2}
         self.assertEqual(self.call("POST", "/v1/tokens", wish), (200, {"uses_left": 2}))
         self.assertEqual(self.call("DELETE", "/v1/tokens/j-1"), (200, {}))
-        self.assertEqual(self.call("DELETE", "/v1/agents/a-1", {"reason": "stolen"}), (200, {}))
-        self.assertEqual(self.call("DELETE", "/v1/agents/a-2"), (200, {}))
+        self.assertEqual(self.call("DELETE", "/v1/agents/a-1", {"reason": "stolen"}), (200, {"was_known": True}))
+        self.assertEqual(self.call("DELETE", "/v1/agents/a-2"), (200, {"was_known": False}))
         self.assertEqual(self.call("POST", "/v1/drain"), (200, {"draining": True}))
         self.assertEqual(self.call("POST", "/v1/reload"), (200, {}))
         self.assertEqual(

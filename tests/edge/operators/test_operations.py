@@ -137,7 +137,7 @@ class EdgeOperationsTests(AsyncTestCase):
     async def test_revoked_agent(self) -> None:
         """An agent that was revoked is listed with the reason, and is cut off."""
         agent = await self.connected("app.warp.example")
-        await self.operations.revoke_agent("a-1", "stolen")
+        self.assertEqual(await self.operations.revoke_agent("a-1", "stolen"), {"was_known": True})
         self.control.clock.advance(0)
         agent.pair.pump()
         (listed,) = [each for each in self.status()["agents"] if "revoked_at" in each]

@@ -44,6 +44,12 @@ class Agent(msgspec.Struct, frozen=True):
     reason: str = ""
 
 
+class Revoked(msgspec.Struct, frozen=True):
+    """The answer to a revocation: whether the edge knew the agent before."""
+
+    was_known: bool
+
+
 class Edge(msgspec.Struct, frozen=True):
     """An edge of the fleet."""
 

@@ -165,19 +165,21 @@ class Enrollment:
         if not await self._store.delete(TOKENS + token):
             raise TokenNotFound(f"no join token {token} exists")
 
-    async def revoke_agent(self, agent: str, reason: str = "") -> None:
+    async def revoke_agent(self, agent: str, reason: str = "") -> bool:
         """
         Cut an agent off: every edge that hears of it closes its tunnels, and nobody lets it in again.
 
         It need not be known here: a registry that was restored from a backup may have forgotten an agent that enrolled
         later, and its certificate is good all the same.
 
+        :returns: whether the agent was known here: enrolled, connected, or revoked before.
         :raises AgentUnknown: if there is none, and this is no agent's id.
         """
         if agent in self._mirror.revocations:
-            return
-        is_id = AGENT_ID.fullmatch(agent) or any(tunnel.agent == agent for tunnel in self._mirror.tunnels.values())
-        if not is_id and await self._store.get(AGENTS + agent) is None:
+            return True
+        is_connected = any(tunnel.agent == agent for tunnel in self._mirror.tunnels.values())
+        is_known = is_connected or await self._store.get(AGENTS + agent) is not None
+        if not is_known and not AGENT_ID.fullmatch(agent):
             raise AgentUnknown(f"no agent {agent} is enrolled, and an agent's id is a- with 16 hexadecimal digits")
         revocation = Revocation(agent=agent, revoked_at=self._wall.now(), reason=reason)
         names = [NAMES + given.hostname for given in self._mirror.given_names.values() if given.agent == agent]
@@ -185,6 +187,7 @@ class Enrollment:
             [], [Put(REVOCATIONS + agent, encode(revocation)), Delete(AGENTS + agent), *map(Delete, names)]
         )
         self._log.info("agent {agent} was revoked: {reason}", agent=agent, reason=reason)
+        return is_known
 
     def issue(self, agent: Agent, key: ec.EllipticCurvePublicKey) -> str:
         """

@@ -71,8 +71,8 @@ class Operations(Protocol):
     def revoke_token(self, token: str) -> Awaitable[None]:
         """Let nobody in with a token any more."""
 
-    def revoke_agent(self, agent: str, reason: str) -> Awaitable[None]:
-        """Cut an agent off."""
+    def revoke_agent(self, agent: str, reason: str) -> Awaitable[object]:
+        """Cut an agent off; the answer says whether it was known."""
 
     def begin_drain(self) -> object:
         """Take nothing new."""
@@ -149,9 +149,9 @@ class Admin:
     async def _revoke_token(self, request: Request, token: str) -> None:
         await self._operations.revoke_token(token)
 
-    async def _revoke_agent(self, request: Request, agent: str) -> None:
+    async def _revoke_agent(self, request: Request, agent: str) -> object:
         wish = _body(request, RevocationWish) if request.content and request.content.read(1) else RevocationWish()
-        await self._operations.revoke_agent(agent, wish.reason)
+        return await self._operations.revoke_agent(agent, wish.reason)
 
     def _records(self, request: Request) -> Any:
         publication = self._operations.publication

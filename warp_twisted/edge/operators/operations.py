@@ -92,9 +92,9 @@ class EdgeOperations:
         """Let nobody in with a token any more."""
         await self.enrollment.revoke_token(token)
 
-    async def revoke_agent(self, agent: str, reason: str) -> None:
+    async def revoke_agent(self, agent: str, reason: str) -> object:
         """Cut an agent off."""
-        await self.enrollment.revoke_agent(agent, reason)
+        return {"was_known": await self.enrollment.revoke_agent(agent, reason)}
 
     def begin_drain(self) -> object:
         """Take nothing new; the answer does not wait for what is under way."""
