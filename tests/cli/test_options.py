@@ -6,7 +6,7 @@ import click
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.cli.invoke import invoke
-from warp_twisted.cli.options import duration, hostname_pattern, label, selector
+from warp_twisted.cli.options import duration, hostname_pattern, label, selector, token_lifetime
 
 
 class OptionTests(SynchronousTestCase):
@@ -21,6 +21,7 @@ class OptionTests(SynchronousTestCase):
     def test_values(self) -> None:
         """Each kind gives the value that commands work with."""
         self.assertEqual(duration("1h30m"), 5400.0)
+        self.assertEqual(token_lifetime("366d"), 366 * 86400)
         self.assertEqual(label("release=canary"), ("release", "canary"))
         self.assertTrue(selector("team in (blue,red)").matches({"team": "red"}))
         self.assertFalse(selector("team in (blue,red)").matches({"team": "green"}))
@@ -29,6 +30,8 @@ class OptionTests(SynchronousTestCase):
     def test_refusals(self) -> None:
         """What is wrong is said with the text."""
         self.assertIn("expected a length of time such as 30s, 1h30m or 7d, got '90'", self.refusal(duration, "90"))
+        for text in ("0s", "367d"):
+            self.assertIn(f"at most 366d, got '{text}'", self.refusal(token_lifetime, text))
         for kind, text in ((label, "a b"), (selector, "team in"), (hostname_pattern, "a.*.example")):
             self.assertIn(text, self.refusal(kind, text))
 

@@ -182,7 +182,7 @@ def write_file(path: Path, content: bytes, mode: int, *, overwrite: bool) -> Non
             os.unlink(beside)
     except FileExistsError as error:
         os.unlink(beside)
-        raise AlreadyExists(f"{path} exists; it is not overwritten") from error
+        raise AlreadyExists(f"{path} exists and is not overwritten; move it away, or use another directory") from error
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
@@ -191,7 +191,7 @@ def write_file(path: Path, content: bytes, mode: int, *, overwrite: bool) -> Non
 def _write_pair(directory: Path, name: str, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> None:
     for path in (directory / f"{name}.pem", directory / f"{name}.key"):
         if path.exists():
-            raise AlreadyExists(f"{path} exists; it is not overwritten")
+            raise AlreadyExists(f"{path} exists and is not overwritten; move it away, or use another directory")
     write_file(directory / f"{name}.key", key_to_pem(key), 0o600, overwrite=False)
     write_file(directory / f"{name}.pem", to_pem(certificate).encode(), 0o644, overwrite=False)
 

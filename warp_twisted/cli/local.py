@@ -53,7 +53,10 @@ def announce_demo(info: DemoInfo) -> Path:
     directory = demo_directory()
     directory.mkdir(mode=0o700, exist_ok=True)
     if not _is_ours(directory):
-        raise PermissionError(0, "belongs to another user or is open to others", str(directory))
+        reason = (
+            "belongs to another user or is open to others; set XDG_RUNTIME_DIR to a directory of yours with mode 0700"
+        )
+        raise PermissionError(0, reason, str(directory))
     for left in directory.glob(FILE_NAMES):  # by demos that were killed
         if _read(left) is None:
             left.unlink(missing_ok=True)

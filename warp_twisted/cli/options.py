@@ -6,6 +6,8 @@ from warp_twisted.durations import parse_duration
 from warp_twisted.errors import InvalidName
 from warp_twisted.names import HostnamePattern, LabelSelector, parse_label
 
+MAX_TOKEN_SECONDS = 366 * 86400  # as the edge's admin interface has it
+
 
 def duration(text: str) -> float:
     """
@@ -17,6 +19,18 @@ def duration(text: str) -> float:
         return parse_duration(text)
     except ValueError as error:
         raise click.BadParameter(str(error)) from error
+
+
+def token_lifetime(text: str) -> float:
+    """
+    Read how long a join token is valid.
+
+    :returns: seconds.
+    """
+    seconds = duration(text)
+    if not 0 < seconds <= MAX_TOKEN_SECONDS:
+        raise click.BadParameter(f"expected more than 0 and at most {MAX_TOKEN_SECONDS // 86400}d, got {text!r}")
+    return seconds
 
 
 def label(text: str) -> tuple[str, str]:

@@ -54,7 +54,9 @@ class _File:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             os.close(self._lock)
-            raise StoreInUse(f"{directory / FILE} is in use by another process") from error
+            raise StoreInUse(
+                f"{directory / FILE} is in use by another process; stop that one, or set another `state`"
+            ) from error
         try:
             self._connection = self._open(directory / FILE)
         except BaseException:

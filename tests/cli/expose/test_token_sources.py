@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from warp_twisted.agent.settings import AgentSettings, parse_settings
 from warp_twisted.ca.errors import BadJoinToken
 from warp_twisted.ca.tokens import JoinTokenText, format_token
+from warp_twisted.cli.errors import EdgeRefused
 from warp_twisted.cli.expose import token_sources
 from warp_twisted.cli.expose.token_sources import DemoTokens, given_token
 from warp_twisted.cli.local import DemoInfo
@@ -80,13 +81,16 @@ class DemoTokensTests(SynchronousTestCase):
     def setUp(self) -> None:
         """Run no demo yet, and let each admin socket make tokens."""
         self.demo: DemoInfo | None = None
+        self.refusal: EdgeRefused | None = None
         self.asked: list[dict[str, object]] = []
         self.patch(token_sources, "find_demo", lambda: self.demo)
         self.patch(token_sources, "Admin", lambda path: SimpleNamespace(post=self.post))
         self.tokens = DemoTokens([])
 
     def post(self, *path: str, body: dict[str, object]) -> object:
-        """Make a token."""
+        """Make a token, or refuse."""
+        if self.refusal is not None:
+            raise self.refusal
         self.asked.append(body)
         token = JoinTokenText(TOKEN.edges, TOKEN.fingerprint, f"t{len(self.asked)}", TOKEN.secret)
         return {"token": format_token(token), "id": token.id, "hostnames": [], "labels": {}, "uses_left": 1,
@@ -114,3 +118,10 @@ class DemoTokensTests(SynchronousTestCase):
         self.run_demo(11)
         DemoTokens(["a.warp.localhost"])(SETTINGS)
         self.assertEqual(self.asked[0]["hostnames"], ["a.warp.localhost"])
+
+    def test_demo_that_refuses(self) -> None:
+        """What the demo refuses is said to be the demo's, and that another fleet needs its own token."""
+        self.run_demo(11)
+        self.refusal = EdgeRefused("a.warp.example is outside")
+        with self.assertRaisesRegex(EdgeRefused, "^the demo on this machine: a.* is outside; .* needs --token-file$"):
+            DemoTokens(["a.warp.example"])(SETTINGS)

@@ -30,6 +30,14 @@ class AuthorityTests(SynchronousTestCase):
         self.assertEqual(facts["permitted"], ["warp.example"])
         load_edge(Path(self.path("root.pem")), Path(facts["certificate"]), Path(facts["key"]))
 
+    def test_names_that_an_intermediate_may_issue(self) -> None:
+        """It is said what an intermediate may issue, also when that is everything."""
+        ran = invoke("ca", "intermediate", str(self.directory), "--edge", "edge1", "--permit", "warp.example")
+        self.assertIn("  issues under warp.example\n", ran.output)
+        self.assertNotIn("every name", ran.output)
+        ran = invoke("ca", "intermediate", str(self.directory), "--edge", "edge2")
+        self.assertIn("  issues under every name; --permit narrows that\n", ran.output)
+
     def test_keys_are_for_their_owner(self) -> None:
         """Keys are of mode 0600, and the directory is closed to others."""
         self.assertEqual(stat.S_IMODE(Path(self.path("root.key")).stat().st_mode), 0o600)
@@ -40,7 +48,7 @@ class AuthorityTests(SynchronousTestCase):
         before = Path(self.path("root.pem")).read_bytes()
         ran = invoke("ca", "init", str(self.directory))
         self.assertEqual((ran.status, ran.output), (1, ""))
-        self.assertIn("is not overwritten", ran.errors)
+        self.assertIn("is not overwritten; move it away, or use another directory", ran.errors)
         self.assertEqual(Path(self.path("root.pem")).read_bytes(), before)
 
     def test_request_is_signed_without_its_key(self) -> None:

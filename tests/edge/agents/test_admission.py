@@ -1,6 +1,7 @@
 """Tests of which agents may have a tunnel, and under which names."""
 
 from tests.edge.agents.case import ControlTestCase
+from warp_twisted.edge.agents.admission import WAY_OUT
 from warp_twisted.registry.model import AGENTS
 from warp_twisted.wire.control import Accepted, Refused
 
@@ -104,7 +105,7 @@ class RevocationTests(ControlTestCase):
         answer = end.answer(Refused)
         self.assertEqual((answer.code, answer.retry), ("revoked", False))
         self.assertTrue(answer.reason.startswith("agent a-1 was revoked: [31mstolen xxx"), answer.reason)
-        self.assertLess(len(answer.reason), 350)
+        self.assertLess(len(answer.reason), 420)
         self.assertEqual(end.ending, ("NORMAL", answer.reason))
 
     async def test_agent_without_record(self) -> None:
@@ -123,7 +124,8 @@ class RevocationTests(ControlTestCase):
         end = self.control.connect(agent)
         end.hello("app.warp.example")
         self.assertEqual(end.answer(Refused).code, "revoked")
-        self.assertEqual(end.ending, ("NORMAL", f"agent {agent} was revoked: from before the backup"))
+        reason = f"agent {agent} was revoked: from before the backup; {WAY_OUT}"
+        self.assertEqual(end.ending, ("NORMAL", reason))
 
     async def test_record_that_is_deleted(self) -> None:
         """An agent whose record goes, without a revocation, is cut as well."""

@@ -68,6 +68,10 @@ class OfferTests(SynchronousTestCase):
         for hostname, words in (
             ("ns1.team.example", "kept for the zone itself"),
             ("app.other.example", "is not allowed by the agent's certificate, which allows *.team.example, app"),
+            (
+                "app.other.example",
+                "; leave it out, or enroll with an empty state directory and a join token that permits it",
+            ),
             ("*.example", "*.example is not allowed"),
             ("a..b", "a..b"),
         ):

@@ -217,7 +217,7 @@ class LifeTests(ProgramTestCase):
         with self.running():
             result = self.run_once()
             self.assertEqual(result.returncode, 1)
-            self.assertIn("in use by another process", result.stdout)
+            self.assertIn("in use by another process; stop that one", result.stdout)
             self.assertEqual(self.get("/live")[0], 200)
 
     def test_port_in_use(self) -> None:

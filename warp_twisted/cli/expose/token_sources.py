@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from warp_twisted.agent.check import find_token, read_token_file
 from warp_twisted.agent.settings import AgentSettings
 from warp_twisted.ca.tokens import MAX_FILE_BYTES, JoinTokenText, decode_token_file, parse_token
+from warp_twisted.cli.errors import EdgeRefused
 from warp_twisted.cli.local import find_demo
 from warp_twisted.cli.operate.admin import Admin
 from warp_twisted.cli.operate.answers import NewToken, read
@@ -72,4 +73,8 @@ class DemoTokens:
             "ttl_seconds": DEMO_TOKEN_SECONDS,
             "uses": 1,
         }
-        return parse_token(read(Admin(demo.admin).post("v1", "tokens", body=wish), NewToken).token)
+        try:
+            answer = Admin(demo.admin).post("v1", "tokens", body=wish)
+        except EdgeRefused as error:
+            raise EdgeRefused(f"the demo on this machine: {error}; another fleet needs --token-file") from error
+        return parse_token(read(answer, NewToken).token)

@@ -93,6 +93,8 @@ def intermediate(directory: Path, edge: str, permitted: tuple[str, ...], request
         print_json(_facts(certificate, *paths))
         return
     _tell(certificate, *paths)
+    if not permitted:
+        click.echo("  issues under every name; --permit narrows that")
     click.echo(f"The edge needs {paths[0]}, {paths[1]} and {directory / 'root.pem'}: see ca: in edge.yaml.")
 
 

@@ -9,7 +9,7 @@ import click
 from warp_twisted.cli.errors import FileTaken
 from warp_twisted.cli.operate.admin import ADMIN_OPTION, find_admin
 from warp_twisted.cli.operate.answers import NewToken, Token, read
-from warp_twisted.cli.options import duration, hostname_pattern, label
+from warp_twisted.cli.options import hostname_pattern, label, token_lifetime
 from warp_twisted.cli.output import JSON_OPTION, labels_text, print_json, print_table, span
 from warp_twisted.names import HostnamePattern
 
@@ -48,9 +48,11 @@ def token() -> None:
     "--label", "labels", type=label, metavar="KEY=VALUE", multiple=True, help="Given to the agents; may be repeated."
 )
 @click.option(
-    "--ttl", type=duration, metavar="TIME", default="1h", show_default=True, help="How long the token is valid."
+    "--ttl", type=token_lifetime, metavar="TIME", default="1h", show_default=True, help="How long the token is valid."
 )
-@click.option("--uses", type=click.IntRange(1), default=1, show_default=True, help="How many agents may use it.")
+@click.option(
+    "--uses", type=click.IntRange(1, 1_000_000), default=1, show_default=True, help="How many agents may use it."
+)
 @click.option("--out", type=click.Path(path_type=Path), help="Write the token to this new file, mode 0600.")
 @ADMIN_OPTION
 @JSON_OPTION

@@ -19,6 +19,8 @@ from warp_twisted.registry.model import Revocation
 from warp_twisted.tunnel import TunnelProtocol
 from warp_twisted.wire.control import MAX_REASON_CHARACTERS, Hello, RouteOffer
 
+WAY_OUT = "a new join token lets this machine in again (warp token create)"
+
 
 class Admission:
     """
@@ -54,7 +56,8 @@ class Admission:
         except WarpError as error:
             raise OfferRefused("not_allowed", str(error)) from error
         if identity.id in self._mirror.revocations:
-            raise OfferRefused("revoked", revocation_sentence(self._mirror.revocations[identity.id]))
+            revocation = self._mirror.revocations[identity.id]
+            raise OfferRefused("revoked", f"{revocation_sentence(revocation)}; {WAY_OUT}")
         return identity
 
     async def judge(self, hello: Hello, identity: AgentIdentity) -> Offer:

@@ -154,7 +154,11 @@ def _check_hostname(text: str, patterns: Sequence[HostnamePattern], is_reserved:
         raise OfferRefused("not_allowed", f"{wanted} is kept for the zone itself")
     if not any(_covers(pattern, wanted) for pattern in patterns):
         allowed = ", ".join(str(pattern) for pattern in patterns)
-        raise OfferRefused("not_allowed", f"{wanted} is not allowed by the agent's certificate, which allows {allowed}")
+        raise OfferRefused(
+            "not_allowed",
+            f"{wanted} is not allowed by the agent's certificate, which allows {allowed}; leave it out,"
+            " or enroll with an empty state directory and a join token that permits it",
+        )
     return wanted.text
 
 

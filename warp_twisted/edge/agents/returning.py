@@ -19,7 +19,7 @@ from warp_base.wall_clock import WallClock
 from warp_twisted.ca.errors import BadCertificate, CaError
 from warp_twisted.ca.returning import ProvenAgent, prove_return
 from warp_twisted.clock_difference import remark
-from warp_twisted.edge.agents.admission import revocation_sentence
+from warp_twisted.edge.agents.admission import WAY_OUT, revocation_sentence
 from warp_twisted.edge.agents.enrollment import UNAVAILABLE_SECONDS, Enrollment, issued_until
 from warp_twisted.edge.errors import ReturnRefused
 from warp_twisted.edge.settings import EdgeSettings
@@ -32,7 +32,6 @@ from warp_twisted.wire.control import Enrolled, EnrollRefused, ReturnRequest
 
 ATTEMPTS = 3  # at a record that changes in the same moment
 RETURNS_PER_SECOND, RETURNS_BURST = 0.1, 5.0  # of one agent, which needs one after each outage
-WAY_OUT = "a new join token lets this machine in again (warp token create)"
 
 
 class Returning:
