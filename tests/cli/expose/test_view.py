@@ -175,6 +175,33 @@ class EventTests(SynchronousTestCase):
         )
         self.assertEqual(complained, ["warn: x"])
 
+    def test_tunnel_that_stays_down(self) -> None:
+        """A tunnel that fails again for the same reason is told when its wait has doubled, or after it was up."""
+        written: list[str] = []
+        view = Lines(written.append, self.fail)
+
+        def fail(reason: str, *waits: float, tunnel: int = 0) -> None:
+            for seconds in waits:
+                view.tell(events.TunnelDown(tunnel=tunnel, address="a:1", reason=reason, retry_seconds=seconds))
+
+        fail("refused", 0.5, 0.4, 0.9, 1.0, 1.9, 1.5, 30.0, 29.0, 30.0)
+        fail("refused", 0.5, 0.6, tunnel=1)
+        fail("copied", 28.0)
+        view.tell(events.TunnelUp(tunnel=0, edge="edge1", address="a:1"))
+        fail("copied", 0.5)
+        self.assertEqual(
+            written,
+            [
+                "tunnel 0 is down: refused; again in 0.5 s",
+                "tunnel 0 is down: refused; again in 1.0 s",
+                "tunnel 0 is down: refused; again in 30.0 s",
+                "tunnel 1 is down: refused; again in 0.5 s",
+                "tunnel 0 is down: copied; again in 28.0 s",
+                "tunnel 0 is up: edge1 at a:1",
+                "tunnel 0 is down: copied; again in 0.5 s",
+            ],
+        )
+
     def test_objects(self) -> None:
         """Each event is one JSON object with its kind and the time."""
         written: list[str] = []

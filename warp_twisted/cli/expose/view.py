@@ -244,7 +244,7 @@ class Screen(LivePicture):
 
 class Lines:
     """
-    Prints a line for each event.
+    Prints a line for each event; of attempts that fail for one reason, only those after which it waits twice as long.
 
     :param write: prints a line; `complain` prints one where errors go.
     :param finish: waits until both are done.
@@ -259,9 +259,17 @@ class Lines:
         self._write = write
         self._complain = complain
         self._finish = finish
+        self._told_down: dict[int, tuple[str, float]] = {}
 
     def tell(self, event: Event) -> None:
         """Print what happened."""
+        if isinstance(event, TunnelUp):
+            self._told_down.pop(event.tunnel, None)
+        elif isinstance(event, TunnelDown) and event.retry_seconds is not None:
+            reason, seconds = self._told_down.get(event.tunnel, ("", 0.0))
+            if event.reason == reason and event.retry_seconds < 2 * seconds:
+                return  # an edge that is away for a day would fill the screen
+            self._told_down[event.tunnel] = event.reason, event.retry_seconds
         for line in sentence(event):
             self._write(line)
 
