@@ -52,7 +52,7 @@ class TunnelDown(Event, frozen=True, tag="tunnel_down"):
 
 class Published(Event, frozen=True, tag="published"):
     """
-    The hostnames under which visitors reach the origins now; URL → service.
+    The hostnames under which visitors reach the origins now; URL → service of the first rule that has it.
 
     :ivar plain_urls: those without TLS, where the hostname has one with TLS in `urls` too.
     """

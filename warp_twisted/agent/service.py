@@ -351,14 +351,13 @@ class AgentService(Service):
         if message.edges:
             self._credentials.remember_edges(self._edges.told(message.edges)).addErrback(self._not_remembered)
         self._hostnames = dict(message.hostnames)
-        services = {route.offer.id: route.offer.service for route in self.routes.offered}
+        offered = {route.offer.id for route in self.routes.offered}
         urls, plain = (
-            {key: url for key, url in found.items() if key in services} for found in (message.urls, message.plain_urls)
+            {key: url for key, url in found.items() if key in offered} for found in (message.urls, message.plain_urls)
         )
         if (urls, plain) != (self.urls, self.plain_urls):
             self.urls, self.plain_urls = urls, plain
-            named, plain_named = ({url: services[key] for key, url in found.items()} for found in (urls, plain))
-            self._observe(Published(urls=named, plain_urls=plain_named))
+            self._observe(Published(urls=self.routes.services_at(urls), plain_urls=self.routes.services_at(plain)))
 
     def _not_remembered(self, failure: Failure) -> None:
         failure.trap(StateBroken)

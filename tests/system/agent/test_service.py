@@ -80,6 +80,12 @@ class TunnelTests(LifecycleTestCase):
         self.assertEqual(self.events_of(Published), [Published(urls={"https://brave-otter.warp.example": self.echo})])
         await self.assert_serves(self.edge)
 
+    async def test_rules_of_one_hostname(self) -> None:
+        """A URL that several rules share is told with the service of the first, not with the 404 of all other paths."""
+        await self.start(f"ingress: [{{path: ^/api/, service: '{self.echo}'}}, {{service: 'http_status:404'}}]")
+        await self.until(lambda: bool(self.events_of(Published)))
+        self.assertEqual(self.events_of(Published), [Published(urls={"https://brave-otter.warp.example": self.echo})])
+
     async def test_edge_is_killed_and_returns(self) -> None:
         """All tunnels are back within five seconds of the edge's return, with the same slots."""
         await self.start(self.echo, tunnels=4)

@@ -222,6 +222,18 @@ class Routes:
         """Find out how every origin is doing, so that people need not wait for a visitor to tell them."""
         self._probe_some(list(self._origins.values()))
 
+    def services_at(self, urls: Mapping[int, str]) -> dict[str, str]:
+        """
+        Say what is reached at each URL: the service of the first rule that has it, in the order of the rules.
+
+        :param urls: route → URL; several routes have one URL where only their paths differ.
+        """
+        services: dict[str, str] = {}
+        for route in self.offered:
+            if (url := urls.get(route.offer.id)) is not None:
+                services.setdefault(url, route.offer.service)
+        return services
+
     def stop(self) -> None:
         """Forget every timer."""
         for call in [*self._calls, *([self._probe_call] if self._probe_call else [])]:
