@@ -110,15 +110,6 @@ class FailureTests(AdminTestCase):
         self.assertIn("log.access: /nonexistent/access.log", str(error))
         await make_node(directory).parts.store.close()
 
-    async def test_zone_file_that_is_wrong(self) -> None:
-        """Records beside the live ones that are wrong are named with their line."""
-        records = self.directory / "records.zone"
-        records.write_text("www IN A 192.0.2.256\n")
-        directory = Path(self.mktemp())
-        directory.mkdir()
-        error = self.assertRaises(InvalidSettings, make_node, directory, dns={"master_file": str(records)})
-        self.assertIn("records.zone", str(error))
-
     async def test_dns_port_in_use(self) -> None:
         """A port that DNS cannot have is named, though it is asked for last."""
         host, port = self.node.ports.dns[0]
