@@ -207,7 +207,8 @@ class ServiceTests(TestCase):
         self.signal("TERM")
         await program.ended
         text = (await reader)[filled:].decode()
-        self.assertGreaterEqual(text.count("query www.warp.example A from 127.0.0.1"), 20, text)
+        # One line for each batch: a query that is asked again on a busy machine comes with the one before it.
+        self.assertGreaterEqual(text.count("query www.warp.example A from 127.0.0.1"), 10, text)
         self.assertIn("Server Shut Down", text)
 
     async def test_a_configuration_is_checked(self) -> None:
