@@ -160,7 +160,9 @@ class TwistdTests(AgentProgramTestCase):
         token = self.token_file.read_text()
         self.token_file.unlink()
         agent = self.agent()
-        await agent.says("no join token was given; ask an operator to run: warp token create")
+        await agent.says(
+            f"there is no token_file {self.token_file.absolute()}; ask an operator to run: warp token create"
+        )
         self.token_file.write_text(token)
         await self.edge.until(lambda: len(self.edge.tunnels) == 2)
         await self.assert_serves()

@@ -111,7 +111,9 @@ class Joining:
         while True:
             token = await self._token()
             if token is None:
-                reason = f"{why}, and no join token was given; ask an operator to run: warp token create"
+                file = self._settings().token_file
+                lacking = f"there is no token_file {file}" if file else "no join token was given"
+                reason = f"{why}, and {lacking}; ask an operator to run: warp token create"
                 if not self._is_patient:
                     raise NotEnrolled(reason)
                 await self._wait(reason, TOKEN_SECONDS)
