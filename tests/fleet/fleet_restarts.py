@@ -47,7 +47,7 @@ class RestartTests(FleetTestCase):
         """Edge, DNS and an agent that could not start for 40 s serve within 15 s after the cause has gone."""
         places = (
             ("edge1", "warp-edge.service", "/etc/warp/certificates"),
-            ("edge1", "warp-dns.service", "/etc/warp/dns/records.zone"),
+            ("edge1", "warp-dns.service", "/etc/warp/dns.yaml"),
             ("origin1", "warp-agent@main.service", "/etc/warp/agents/main.yaml"),
         )
         before = {unit: int(self.shown(host, unit, "NRestarts")) for host, unit, _ in places}
