@@ -6,7 +6,7 @@ import time
 from tests.fleet.case import FleetTestCase
 from tests.fleet.deployment import ORIGINS, ZONE, deployment
 from tests.fleet.figures import note
-from tests.fleet.place import FleetError, run
+from tests.fleet.place import FleetError
 
 BACK_SECONDS = 10.0
 
@@ -26,7 +26,7 @@ class RebootTests(FleetTestCase):
         """Reboot a host, and return the moment when it begins to boot."""
         before = self.boot_id(name)
         with contextlib.suppress(FleetError):  # the host takes the command down with it, sometimes before it has ended
-            run(*self.hosts.inside(name, "systemctl", "reboot"), seconds=10.0)
+            self.hosts.execute(name, "systemctl", "reboot")
         self.fleet.wait(f"{name} boots", lambda: self.boot_id(name) != before)
         return time.monotonic()
 
