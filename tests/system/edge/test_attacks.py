@@ -99,11 +99,7 @@ class AttackTests(TestCase):
 
     async def test_costly_paths_on_new_connections(self) -> None:
         """The same on connections that are new every time."""
-
-        def check(edge: RunningEdge) -> None:
-            self.assertGreater(edge.ask()["refusals"]["visitor-gone"], 5, "they waited for turns")
-
-        await self.assert_unharmed("costly_paths_anew", check)
+        await self.assert_unharmed("costly_paths_anew")
 
     async def test_idle_connections(self) -> None:
         """As many idle connections as the edge holds, from four addresses: visitors who come later find room."""

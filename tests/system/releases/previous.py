@@ -34,7 +34,8 @@ def extract(directory: Path) -> Path:
     if found.returncode:
         raise SkipTest(f"the previous release's commit is not in this repository: {found.stderr.decode().strip()}")
     with tarfile.open(fileobj=BytesIO(found.stdout)) as archive:
-        archive.extractall(target, filter="data")
+        archive.extraction_filter = getattr(tarfile, "data_filter", None)  # Debian's Python 3.11.2 has none
+        archive.extractall(target)
     return target
 
 
