@@ -9,8 +9,13 @@ from collections.abc import Iterable, Iterator
 from prometheus_client import generate_latest
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
+from twisted.internet.defer import Deferred
+from twisted.web.http import Request
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET
 
-from warp_base.answer_stream import Pieces
+from warp_base.answer_stream import Pieces, send_in_slices
+from warp_base.slices import Slices
 
 SAMPLES_IN_A_STEP = 64
 
@@ -50,6 +55,25 @@ class Exposition:
                     text = generate_latest(_Part(part))
                     yield text if family.name != last else text.split(b"\n", 2)[2]  # without its help and type again
                     last = family.name
+
+
+class MetricsResource(Resource):
+    """Answers with all numbers; of thousands of routes or zones there are more than fit in one turn of the reactor."""
+
+    isLeaf = True
+
+    def __init__(self, exposition: Exposition, slices: Slices) -> None:
+        super().__init__()
+        self._exposition = exposition
+        self._slices = slices
+
+    def render_GET(self, request: Request) -> int:
+        """Answer one request."""
+        request.setHeader(b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
+        answering = Deferred.fromCoroutine(send_in_slices(request, self._exposition.pieces(), self._slices))
+        gone = request.notifyFinish().addErrback(lambda _: None)
+        answering.addCallback(lambda _: None if gone.called else request.finish())
+        return NOT_DONE_YET
 
 
 def _families(collector: Collector) -> Iterator[Metric]:

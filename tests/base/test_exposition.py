@@ -5,9 +5,13 @@ from collections.abc import Iterable
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
-from warp_base.exposition import SAMPLES_IN_A_STEP, Exposition
+from warp_base.exposition import SAMPLES_IN_A_STEP, Exposition, MetricsResource
+from warp_base.quiet_site import QuietSite
+from warp_base.slices import Slices
 
 
 class Many(Collector):
@@ -64,3 +68,38 @@ class ExpositionTests(SynchronousTestCase):
         exposition = Exposition()
         exposition.register(Many(1000))
         self.assertLessEqual(max(piece.count(b"\n") for piece in exposition.pieces()), SAMPLES_IN_A_STEP + 2)
+
+
+class _Many(Collector):
+    """Ten thousand numbers."""
+
+    def collect(self) -> Iterable[Metric]:
+        """Return them as one family."""
+        family = GaugeMetricFamily("many", "Many numbers.", labels=["number"])
+        for number in range(10_000):
+            family.add_metric([str(number)], number)
+        yield family
+
+
+class MetricsResourceTests(SynchronousTestCase):
+    """One resource."""
+
+    def test_all_numbers(self) -> None:
+        """The whole exposition comes, in the text format, in turns after the one that asked."""
+        clock = Clock()
+        exposition = Exposition()
+        exposition.register(_Many())
+        site = QuietSite(MetricsResource(exposition, Slices(clock)))
+        site.doStart()
+        self.addCleanup(site.doStop)
+        channel, transport = site.buildProtocol(None), StringTransport()
+        channel.makeConnection(transport)
+        channel.dataReceived(b"GET /metrics HTTP/1.0\r\n\r\n")
+        turns = 0
+        while transport.connected and b'number="9999"' not in transport.value() and turns < 10_000:
+            clock.advance(0.01)
+            turns += 1
+        head, _, body = transport.value().partition(b"\r\n\r\n")
+        self.assertIn(b"text/plain; version=0.0.4", head)
+        self.assertEqual(body.count(b"\nmany{"), 10_000)
+        self.assertGreater(turns, 0, "not all within the turn that asked")

@@ -9,13 +9,11 @@ from collections.abc import Callable, Iterable, Sequence
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
-from twisted.internet.defer import Deferred
 from twisted.web.http import Request
 from twisted.web.resource import Resource
-from twisted.web.server import NOT_DONE_YET, Site
+from twisted.web.server import Site
 
-from warp_base.answer_stream import send_in_slices
-from warp_base.exposition import Exposition
+from warp_base.exposition import Exposition, MetricsResource
 from warp_base.quiet_site import QuietSite
 from warp_base.slices import Slices
 from warp_twisted import __version__
@@ -178,25 +176,6 @@ class _Life(Resource):
         return b"alive\n"
 
 
-class _Metrics(Resource):
-    """Answers with all numbers; with a thousand routes there are more than fit in one turn of the reactor."""
-
-    isLeaf = True
-
-    def __init__(self, exposition: Exposition, slices: Slices) -> None:
-        super().__init__()
-        self._exposition = exposition
-        self._slices = slices
-
-    def render_GET(self, request: Request) -> int:
-        """Answer one request."""
-        request.setHeader(b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
-        answering = Deferred.fromCoroutine(send_in_slices(request, self._exposition.pieces(), self._slices))
-        gone = request.notifyFinish().addErrback(lambda _: None)
-        answering.addCallback(lambda _: None if gone.called else request.finish())
-        return NOT_DONE_YET
-
-
 def exposition_of(find: FindAgent, process: Iterable[Collector] = ()) -> Exposition:
     """Return the metrics of an agent and of the process that it runs in."""
     exposition = Exposition()
@@ -214,7 +193,7 @@ def observation_site(find: FindAgent, slices: Slices, process: Iterable[Collecto
     :param process: further metrics, of the process that the agent runs in.
     """
     root = Resource()
-    root.putChild(b"metrics", _Metrics(exposition_of(find, process), slices))
+    root.putChild(b"metrics", MetricsResource(exposition_of(find, process), slices))
     root.putChild(b"ready", _Readiness(find))
     root.putChild(b"live", _Life())
     return QuietSite(root, requestFactory=BodilessRequest)

@@ -4,13 +4,10 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from prometheus_client.registry import Collector
-from twisted.internet.defer import Deferred
-from twisted.web.http import Request
 from twisted.web.resource import Resource
-from twisted.web.server import NOT_DONE_YET, Site
+from twisted.web.server import Site
 
-from warp_base.answer_stream import send_in_slices
-from warp_base.exposition import Exposition
+from warp_base.exposition import Exposition, MetricsResource
 from warp_base.quiet_site import QuietSite
 from warp_base.slices import Slices
 
@@ -30,24 +27,6 @@ class _Answer(Resource):
         return self._words[is_so] + b"\n"
 
 
-class _Metrics(Resource):
-    """Answers with all numbers; of thousands of zones there are more than fit in one turn of the reactor."""
-
-    isLeaf = True
-
-    def __init__(self, exposition: Exposition, slices: Slices) -> None:
-        super().__init__()
-        self._exposition = exposition
-        self._slices = slices
-
-    def render_GET(self, request: Request) -> int:
-        request.setHeader(b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
-        answering = Deferred.fromCoroutine(send_in_slices(request, self._exposition.pieces(), self._slices))
-        gone = request.notifyFinish().addErrback(lambda _: None)
-        answering.addCallback(lambda _: None if gone.called else request.finish())
-        return NOT_DONE_YET
-
-
 class _MetricsSite(QuietSite):
     def logPrefix(self) -> str:
         """Say what it is for, where Twisted logs that it listens."""
@@ -64,7 +43,7 @@ def watch_site(collectors: Iterable[Collector], is_ready: Callable[[], bool], sl
     for collector in collectors:
         exposition.register(collector)
     root = Resource()
-    root.putChild(b"metrics", _Metrics(exposition, slices))
+    root.putChild(b"metrics", MetricsResource(exposition, slices))
     root.putChild(b"ready", _Answer(is_ready, b"ready", b"not ready"))
     root.putChild(b"live", _Answer(lambda: True, b"live", b""))
     return _MetricsSite(root)

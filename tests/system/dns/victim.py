@@ -102,15 +102,20 @@ def _ask_over_and_over(port: int, query: bytes, least_bytes: int, seconds: float
     return waits
 
 
+def _connect(selector: selectors.BaseSelector, port: int, connections: int) -> None:
+    """Open connections, each with the place in what it sends, and say that the attack begins."""
+    for _ in range(connections):
+        sock = socket.create_connection(("127.0.0.1", port))
+        sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        selector.register(sock, selectors.EVENT_READ | selectors.EVENT_WRITE, [0])
+    print("begun", flush=True)
+
+
 def _pipelined(port: int, data: bytes, connections: int = CONNECTIONS) -> None:
     """Send the same over and over on many connections, as fast as the server takes it, and read what comes back."""
     with selectors.DefaultSelector() as selector:
-        for _ in range(connections):
-            sock = socket.create_connection(("127.0.0.1", port))
-            sock.setblocking(False)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            selector.register(sock, selectors.EVENT_READ | selectors.EVENT_WRITE, [0])
-        print("begun", flush=True)
+        _connect(selector, port, connections)
         while True:
             for key, events in selector.select():
                 client, at = key.fileobj, key.data
@@ -145,12 +150,7 @@ def _datagrams(port: int, *, every: float = 0.01) -> None:
 def _octets(port: int) -> None:
     query = _framed(question(f"app.{ZONE}", "A"))
     with selectors.DefaultSelector() as selector:
-        for _ in range(CONNECTIONS):
-            sock = socket.create_connection(("127.0.0.1", port))
-            sock.setblocking(False)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            selector.register(sock, selectors.EVENT_READ | selectors.EVENT_WRITE, [0])
-        print("begun", flush=True)
+        _connect(selector, port, CONNECTIONS)
         while True:
             for key, _ in selector.select():
                 client, at = key.fileobj, key.data
