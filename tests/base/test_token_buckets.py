@@ -49,19 +49,43 @@ class TakeTests(SynchronousTestCase):
         self.assertGreater(buckets.take("a", 0.0), 0.0)
 
     def test_memory_is_bounded(self) -> None:
-        """However many keys come, at most twice `max_keys` are known, and a key in use is not forgotten."""
-        buckets = TokenBuckets(0.001, 3.0, max_keys=100)
+        """However many keys come, at most `max_keys` are known; those that owe nothing go before others."""
+        buckets = TokenBuckets(1.0, 3.0, max_keys=100)
         for number in range(1000):
-            buckets.take(number, 0.0)
-            self.assertLessEqual(buckets.known(), 200)
+            buckets.take(str(number), number * 0.1)
+            self.assertLess(buckets.known(), 30)  # each owes for 1 second, in which 10 others come
+        for number in range(1000):
+            buckets.take(str(number), 100.0)
+            self.assertLessEqual(buckets.known(), 100)
+
+    def test_a_debt_is_never_forgotten(self) -> None:
+        """No number of other keys gives a key that is refused, or a new one, more than its bucket holds."""
         buckets = TokenBuckets(0.001, 2.0, max_keys=100)
-        buckets.take("in use", 0.0)
-        for number in range(99):
-            buckets.take(number, 0.0)
-        buckets.take("in use", 0.0)
-        for number in range(200, 299):
-            buckets.take(number, 0.0)
-        self.assertGreater(buckets.take("in use", 0.0), 0.0)
+        self.assertEqual([buckets.take("early", 0.0), buckets.take("early", 0.0)], [0.0, 0.0])
+        for number in range(1000):
+            buckets.take(str(number), 0.0)
+        self.assertGreater(buckets.take("early", 0.0), 0.0)
+        granted = sum(not buckets.take("late", 0.0) for _ in range(10))
+        self.assertEqual(granted, 2)
+        granted = sum(not buckets.take("late", 3000.0) for _ in range(10))
+        self.assertEqual(granted, 2)
+
+    def test_keys_that_share_slots_are_seldom_refused(self) -> None:
+        """While ten times as many keys owe as fit, all but a few new ones find a full bucket."""
+        buckets = TokenBuckets(0.001, 1.0, max_keys=100)
+        refused = sum(buckets.take(str(number), 0.0) > 0 for number in range(1_100))
+        self.assertLess(refused, 20)  # 1,000 in two rows of 32,768: one in a thousand meets others in both
+        self.assertEqual(buckets.take("later", 1e7), 0.0)
+
+    def test_charge(self) -> None:
+        """What has happened is paid in any case, and says when the debt is paid off."""
+        buckets = TokenBuckets(10.0, 20.0)
+        self.assertEqual(buckets.charge("a", 0.0, 15.0), 0.0)
+        self.assertAlmostEqual(buckets.charge("a", 0.0, 15.0), 1.0)
+        self.assertAlmostEqual(buckets.charge("a", 1.0, 10.0), 1.0)
+        self.assertGreater(buckets.take("a", 1.0), 0.0)
+        self.assertEqual(buckets.take("b", 1.0, 20.0), 0.0)
+        self.assertAlmostEqual(buckets.charge("b", 1.0, 10.0), 1.0)
 
     @given(st.floats(0.1, 100), st.floats(1, 50), st.lists(st.tuples(st.floats(0, 2), st.floats(0.1, 60)), max_size=60))
     def test_never_more_than_burst_and_rate(self, rate: float, burst: float, tries: list[tuple[float, float]]) -> None:
