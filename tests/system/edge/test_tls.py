@@ -9,12 +9,12 @@ from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
 
 from tests.case import nothing_left_to_the_collector, reactor
 from tests.edge.certificate_files import write_certificate
-from tests.edge.visitors.test_certificates import visitor_context
+from tests.edge.certificates.test_directory import visitor_context
 from tests.system.edge.harness import LOOPBACK, OK, OriginConnection, RawConnection, answer_each, get, status_of
 from tests.system.edge.test_proxying import POST, EdgeTestCase, has
+from warp_twisted.edge.certificates.directory import CertificateDirectory
 from warp_twisted.edge.refusals import GAVE_WAY
 from warp_twisted.edge.routes.limits import VisitorLimits, VisitorTimeouts
-from warp_twisted.edge.visitors.certificates import CertificateDirectory
 from warp_twisted.edge.visitors.exchange import Exchange
 from warp_twisted.edge.visitors.factories import SecureVisitorFactory
 from warp_twisted.errors import WarpError

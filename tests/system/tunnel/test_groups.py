@@ -11,7 +11,7 @@ from benchmarks.certificates import write_certificate
 from tests.case import reactor
 from tests.system.tunnel.authority import Authority
 from tests.system.tunnel.loopback import port_of, serve, until
-from warp_twisted.edge.visitors.certificates import CertificateDirectory
+from warp_twisted.edge.certificates.directory import CertificateDirectory
 from warp_twisted.errors import WarpError
 from warp_twisted.testing import RecordingDelegate
 from warp_twisted.tunnel import TunnelListener, Turn, edge_context

@@ -11,7 +11,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.edge.certificate_files import write_certificate
-from warp_twisted.edge.visitors.certificates import CHECK_SECONDS, CertificateDirectory
+from warp_twisted.edge.certificates.directory import CHECK_SECONDS, CertificateDirectory
 from warp_twisted.errors import InvalidSettings
 
 
