@@ -86,6 +86,7 @@ def _server(
     zone_settings = ZoneSettings(
         name=zone,
         nameservers={f"{name}.{zone}": addresses for name, addresses in settings.nameservers.items()},
+        negative_ttl=settings.dns.negative_ttl,
         master_file=settings.dns.master_file or "",
         serial_file=serial_file,
     )
