@@ -27,6 +27,7 @@ LAYER_OF = (
     ("warp_twisted.durations", 0),
     ("warp_twisted.wire*", 1),
     ("warp_twisted.http1*", 1),
+    ("warp_twisted.policy*", 1),
     ("warp_twisted.registry.model", 1),
     ("warp_twisted.registry.publish", 1),
     ("warp_twisted.registry.records", 1),
@@ -76,6 +77,7 @@ PURE_LIBRARIES_OF = {
     "warp_base.yaml_reader": {"yaml"},
     "warp_dns.message.cookies": {"siphash24"},
     "warp_dns.zone.master_lines": {"socket"},  # inet_pton again
+    "warp_twisted.policy.sources*": {"socket"},  # inet_pton and inet_ntop
     "warp_dns.serve.limits": {"socket"},  # inet_pton and its like: arithmetic on addresses, nothing is opened
     "warp_dns.serve.metrics": {"prometheus_client"},  # counters; reading them is the shells' work
     "warp_dns.message.wire": {"dnslib"},
