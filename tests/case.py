@@ -18,7 +18,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
-from warp_base.collector import freeze
+from warp_base.loop.collector import freeze
 from warp_base.machine_time import use_monotonic_time
 from warp_base.reactor import Reactor, as_reactor
 

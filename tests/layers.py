@@ -47,7 +47,7 @@ LAYER_OF = (
     ("warp_base", 0),
     ("warp_base.answer_stream", 2),
     ("warp_base.accepting", 2),
-    ("warp_base.event_loop", 2),
+    ("warp_base.loop*", 2),
     ("warp_base.exposition", 2),
     ("warp_base.fair_queue", 2),
     ("warp_base.hangup", 2),

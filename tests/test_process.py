@@ -1,4 +1,4 @@
-"""Tests for `warp_twisted.process`; how events are delivered and measured is `tests.base.test_event_loop`."""
+"""Tests for `warp_twisted.process`; how events are delivered and measured is `tests.base.loop.test_event_loop`."""
 
 import subprocess
 import sys

@@ -10,7 +10,8 @@ import sys
 
 from twisted.internet.interfaces import IReactorCore, IReactorPluggableNameResolver
 
-from warp_base.event_loop import TurnTimes, watch
+from warp_base.loop.event_loop import watch
+from warp_base.loop.turn_times import TurnTimes
 from warp_base.machine_time import use_monotonic_time
 from warp_base.nonblocking_writer import finish_all
 from warp_base.reactor import as_reactor

@@ -9,8 +9,9 @@ import sys
 
 from twisted.logger import globalLogBeginner
 
-from warp_base.collector import spare_old_objects
-from warp_base.event_loop import TurnTimes, watch
+from warp_base.loop.collector import spare_old_objects
+from warp_base.loop.event_loop import watch
+from warp_base.loop.turn_times import TurnTimes
 from warp_base.machine_time import MACHINE_WALL_CLOCK, use_monotonic_time
 from warp_base.nonblocking_writer import stream_sink
 from warp_base.reactor import as_reactor

@@ -8,9 +8,10 @@ from typing import Any, ClassVar, Never
 from twisted.application.service import IService
 from twisted.python.usage import Options as BaseOptions
 
-from warp_base.collector import spare_old_objects
-from warp_base.event_loop import TurnTimes, watch
 from warp_base.hangup import Hangups
+from warp_base.loop.collector import spare_old_objects
+from warp_base.loop.event_loop import watch
+from warp_base.loop.turn_times import TurnTimes
 from warp_base.machine_time import use_monotonic_time
 from warp_base.nonblocking_writer import finish_all
 from warp_base.reactor import as_reactor

@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.test.requesthelper import DummyRequest
 
 from tests.operations import count_operations
-from warp_base.event_loop import TurnCollector, TurnTimes
+from warp_base.loop.turn_times import TurnCollector, TurnTimes
 from warp_base.slices import Slices
 from warp_twisted.agent.edge_address import EdgeAddress
 from warp_twisted.agent.links.link_set import LinkCounts

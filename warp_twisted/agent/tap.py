@@ -11,8 +11,8 @@ from twisted.logger import ILogObserver, Logger
 from twisted.names.client import lookupService
 from twisted.python.failure import Failure
 
-from warp_base.event_loop import TurnCollector, TurnTimes
 from warp_base.hangup import Hangups
+from warp_base.loop.turn_times import TurnCollector, TurnTimes
 from warp_base.nonblocking_writer import DroppedLinesCollector
 from warp_base.reactor import Reactor, as_reactor
 from warp_twisted.agent.check import check_agent, find_token

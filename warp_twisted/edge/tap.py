@@ -9,9 +9,9 @@ from twisted.internet.defer import Deferred
 from twisted.logger import ILogObserver, Logger
 from twisted.python.failure import Failure
 
-from warp_base.collector import spare_old_objects
-from warp_base.event_loop import TurnCollector
 from warp_base.hangup import Hangups
+from warp_base.loop.collector import spare_old_objects
+from warp_base.loop.turn_times import TurnCollector
 from warp_base.nonblocking_writer import DroppedLinesCollector
 from warp_base.reactor import Reactor, as_reactor
 from warp_twisted.edge.check import check_edge

@@ -17,8 +17,8 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.logger import ILogObserver, Logger
 from twisted.python.failure import Failure
 
-from warp_base.event_loop import TurnCollector, TurnTimes
 from warp_base.hangup import Hangups
+from warp_base.loop.turn_times import TurnCollector, TurnTimes
 from warp_base.nonblocking_writer import DroppedLinesCollector
 from warp_base.reactor import Reactor
 from warp_base.slices import Slices

@@ -60,7 +60,7 @@ class LogTableTests(SynchronousTestCase):
         """Each metric in the table is one that the collector hands out, and the other way round."""
         from prometheus_client import CollectorRegistry, generate_latest
 
-        from warp_base.event_loop import TurnCollector, TurnTimes
+        from warp_base.loop.turn_times import TurnCollector, TurnTimes
         from warp_base.nonblocking_writer import DroppedLinesCollector
         from warp_dns.serve.metrics import Counters, DnsCollector
 

@@ -233,7 +233,8 @@ def _serve() -> None:
     from twisted.internet.protocol import Factory, ServerFactory
     from twisted.protocols.wire import Echo
 
-    from warp_base.event_loop import TurnTimes, watch
+    from warp_base.loop.event_loop import watch
+    from warp_base.loop.turn_times import TurnTimes
     from warp_base.reactor import as_reactor
     from warp_dns import DnsServer, FixedSource, Record, ServedZone, TransferSettings, ZoneSettings
 

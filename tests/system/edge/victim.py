@@ -153,7 +153,8 @@ def _main(limits: Mapping[str, Any]) -> None:
     from zope.interface import implementer
 
     from tests.system.edge.harness import OK, EdgeHarness, OriginConnection
-    from warp_base.event_loop import TurnTimes, watch
+    from warp_base.loop.event_loop import watch
+    from warp_base.loop.turn_times import TurnTimes
     from warp_base.reactor import as_reactor
     from warp_twisted.edge.routes.limits import VisitorLimits
     from warp_twisted.wire.control import RouteOffer

@@ -1,22 +1,21 @@
-"""Tests for `warp_base.event_loop`: a reactor of its own, with real sockets."""
+"""Tests for `warp_base.loop.event_loop`: a reactor of its own, with real sockets."""
 
 import select
 import socket
 from collections.abc import Callable
-from functools import partial
 from time import perf_counter
 from typing import Any, cast
 
-from prometheus_client import CollectorRegistry
 from twisted.internet import epollreactor
 from twisted.internet.abstract import FileDescriptor
-from twisted.internet.task import Clock, LoopingCall
+from twisted.internet.task import Clock
 from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublisher
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.case import LONGEST_TURN, assert_short_turns
-from warp_base.event_loop import LOGGED_SECONDS, NAMED_SECONDS, TurnCollector, TurnTimes, describe, watch
+from warp_base.loop.event_loop import watch
+from warp_base.loop.turn_times import LOGGED_SECONDS, NAMED_SECONDS, TurnTimes
 
 
 class Reader(FileDescriptor):
@@ -133,15 +132,15 @@ class WatchTests(SynchronousTestCase):
         """A long read is the longest turn, under the name of its protocol."""
         self.reader(lambda: burn(2 * NAMED_SECONDS))
         self.turns(2)
-        self.assertEqual(self.times.longest, "tests.base.test_event_loop.Reader")
+        self.assertEqual(self.times.longest, "tests.base.loop.test_event_loop.Reader")
         self.assertGreater(self.times.longest_seconds, 2 * NAMED_SECONDS)
-        self.assertGreater(self.times.by_name["tests.base.test_event_loop.Reader"], 2 * NAMED_SECONDS)
+        self.assertGreater(self.times.by_name["tests.base.loop.test_event_loop.Reader"], 2 * NAMED_SECONDS)
 
     def test_long_timed_call_is_named(self) -> None:
         """A long timed call is named by its function, and gets its arguments."""
         self.reactor.callLater(0, burn, seconds=2 * NAMED_SECONDS)
         self.turns(2)
-        self.assertEqual(self.times.longest, "tests.base.test_event_loop.burn")
+        self.assertEqual(self.times.longest, "tests.base.loop.test_event_loop.burn")
 
     def test_cancelled_call(self) -> None:
         """A timed call can be cancelled as ever."""
@@ -160,7 +159,7 @@ class WatchTests(SynchronousTestCase):
             self.reactor.callLater(0, burn, LOGGED_SECONDS * 1.1)
             self.turns(2)
         lines = [event for event in events if "event loop was held" in (event.get("log_format") or "")]
-        self.assertEqual([line["what"] for line in lines], ["tests.base.test_event_loop.burn"])
+        self.assertEqual([line["what"] for line in lines], ["tests.base.loop.test_event_loop.burn"])
         self.assertGreaterEqual(lines[0]["wall"], lines[0]["computing"])
 
     def test_sum(self) -> None:
@@ -175,7 +174,7 @@ class WatchTests(SynchronousTestCase):
         self.addCleanup(globalLogPublisher.removeObserver, observer)
         self.reactor.fireSystemEvent("shutdown")
         (line,) = [event for event in events if "longest turn" in (event.get("log_format") or "")]
-        names = ("tests.base.test_event_loop.wait", "tests.base.test_event_loop.burn")
+        names = ("tests.base.loop.test_event_loop.wait", "tests.base.loop.test_event_loop.burn")
         self.assertEqual((line["what"], line["most"]), names)
         self.assertLess(line["computing"], line["wall"])
         found = LONGEST_TURN.fullmatch(formatEvent(line) or "")
@@ -194,43 +193,7 @@ class WatchTests(SynchronousTestCase):
         times.piece_ended(0.09, burn)
         times.turn_ended(0.09, 0.06, 0.0)
         times.sum_up()
-        with self.assertRaisesRegex(AssertionError, "burn; most computing 60 ms, by tests.base.test_event_loop.burn"):
+        with self.assertRaisesRegex(
+            AssertionError, "burn; most computing 60 ms, by tests.base.loop.test_event_loop.burn"
+        ):
             assert_short_turns("\n".join(said))
-
-
-class TurnTimesTests(SynchronousTestCase):
-    """The accounting."""
-
-    def test_many_short_events(self) -> None:
-        """A long turn in which nothing was long says so."""
-        times = TurnTimes()
-        times.turn_ended(0.02, 0.02, 0.0)
-        self.assertEqual(times.longest, "many short events")
-
-    def test_names_are_bounded(self) -> None:
-        """However many functions are slow, a bounded number of names is kept."""
-        times = TurnTimes()
-        for number in range(1000):
-            times.piece_ended(0.01, type(f"Slow{number}", (), {}))
-        self.assertEqual(len(times.by_name), 64)
-
-    def test_collector(self) -> None:
-        """Prometheus sees a histogram that adds up, and the longest turn with its name."""
-        times = TurnTimes()
-        registry = CollectorRegistry()
-        registry.register(TurnCollector("warp_edge", times))
-        times.turn_ended(0.0001, 0.0001, 0.0)
-        times.piece_ended(0.03, burn)
-        times.turn_ended(0.03, 0.03, 0.0)
-        self.assertEqual(registry.get_sample_value("warp_edge_turn_seconds_bucket", {"le": "0.0005"}), 1.0)
-        self.assertEqual(registry.get_sample_value("warp_edge_turn_seconds_bucket", {"le": "+Inf"}), 2.0)
-        self.assertEqual(registry.get_sample_value("warp_edge_turn_seconds_count"), 2.0)
-        self.assertAlmostEqual(registry.get_sample_value("warp_edge_turn_seconds_sum") or 0.0, 0.0301)
-        name = {"ran": "tests.base.test_event_loop.burn"}
-        self.assertEqual(registry.get_sample_value("warp_edge_turn_longest_seconds", name), 0.03)
-
-    def test_describe(self) -> None:
-        """A looping call and a partial are named by what they call, a bound method by its class."""
-        self.assertEqual(describe(partial(burn, 1)), "tests.base.test_event_loop.burn")
-        self.assertEqual(describe(LoopingCall(burn, 1).__call__), "tests.base.test_event_loop.burn")
-        self.assertEqual(describe(self.test_describe), "tests.base.test_event_loop.TurnTimesTests.test_describe")

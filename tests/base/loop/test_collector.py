@@ -1,11 +1,11 @@
-"""Tests of `warp_base.collector`."""
+"""Tests of `warp_base.loop.collector`."""
 
 import gc
 from collections.abc import Callable
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from warp_base.collector import NEVER, spare_old_objects
+from warp_base.loop.collector import NEVER, spare_old_objects
 
 
 class Starting:

@@ -1,33 +1,23 @@
 """
-How a reactor delivers events, and how long each of its turns takes: the stall guard.
+How long the turns of a reactor take: the stall guard.
 
-One thread serves everybody, so a piece of work that is long is everybody's delay. `watch` measures each turn of the
-reactor (from one `poll` to the next), keeps the name of the longest piece of work, and logs a line for a turn above
-`LOGGED_SECONDS` of wall time. Measured cost: 0.1 µs an event and 0.6 µs a turn; the thread's CPU time is a system call
-of 0.6 µs, so it is asked for at most every `SAMPLE_SECONDS`.
-
-It also lets the epoll reactor call what is ready without `twisted.python.log.callWithLogger` around each call. That
-sets the `system` key of Twisted's old log, which no module of ours reads, and costs 1 to 2 µs an event: a tenth of what
-a request costs. Exceptions are still caught, logged, and end the connection: `_doReadOrWrite` does that.
+One thread serves everybody, so a piece of work that is long is everybody's delay. Each turn (from one `poll` to the
+next) is counted, the name of the longest piece of work is kept, and a line is logged for a turn above `LOGGED_SECONDS`
+of wall time. Who measures is `warp_base.loop.event_loop`.
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from functools import partial
-from time import perf_counter, thread_time
-from typing import Any
 
 from prometheus_client.metrics_core import GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
-from twisted.internet.epollreactor import EPollReactor
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
-EVENTS_PER_TURN = 64  # tunnels send at the end of a turn: the other side should not wait for hundreds of visitors
 BOUNDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)  # seconds, of the histogram
 NAMED_SECONDS = 0.005  # a piece of work that takes longer is named: no input may cost more
 LOGGED_SECONDS = 0.1
-SAMPLE_SECONDS = 0.02
 LOG_INTERVAL_SECONDS = 1.0  # of two lines, so that a machine that is overloaded is not also kept busy with its log
 NAMES = 64  # of long pieces of work, at most; there are as many names as functions that the reactor calls
 
@@ -159,76 +149,3 @@ def describe(what: object) -> str:
             what = inner
             break
     return f"{type(what).__module__}.{type(what).__qualname__}"
-
-
-def watch(reactor: object, times: TurnTimes) -> bool:
-    """
-    Deliver events directly, measure each turn, and log the longest when the reactor has stopped.
-
-    Called once, before anything has been scheduled with this reactor.
-
-    :returns: False for any reactor but Twisted's epoll reactor, which then stays as it was and is not measured.
-    """
-    if type(reactor) is not EPollReactor:
-        return False
-    _replace_iteration(reactor, times)
-    _replace_call_later(reactor, times)
-    reactor.addSystemEventTrigger("after", "shutdown", times.sum_up)
-    return True
-
-
-def _replace_iteration(reactor: Any, times: TurnTimes) -> None:
-    selectables: Mapping[int, object] = reactor._selectables
-    deliver: Callable[[object, int, int], None] = reactor._doReadOrWrite
-    poll: Callable[[float, int], list[tuple[int, int]]] = reactor._poller.poll
-    began = None
-    sampled_at = float("-inf")
-    computed = 0.0
-
-    def iterate(timeout: float | None) -> None:
-        nonlocal began, sampled_at, computed
-        if began is not None:
-            now = perf_counter()
-            seconds = now - began
-            if seconds > NAMED_SECONDS:
-                before, computed = computed, thread_time()
-                sampled_at = now
-                times.turn_ended(seconds, computed - before, now)
-            else:
-                times.turn_ended(seconds, 0.0, now)
-        try:
-            events = poll(-1 if timeout is None else timeout, EVENTS_PER_TURN)
-        except InterruptedError:
-            began = None
-            return
-        began = last = perf_counter()
-        if began > sampled_at + SAMPLE_SECONDS:
-            sampled_at, computed = began, thread_time()
-        for descriptor, event in events:
-            selectable = selectables.get(descriptor)
-            if selectable is not None:  # closed by an earlier event of this turn
-                deliver(selectable, descriptor, event)
-                now = perf_counter()
-                if now - last > NAMED_SECONDS:
-                    times.piece_ended(now - last, selectable)
-                last = now
-
-    reactor.doPoll = reactor.doIteration = iterate
-
-
-def _replace_call_later(reactor: Any, times: TurnTimes) -> None:
-    call_later = reactor.callLater
-
-    def run(function: Callable[..., object], arguments: tuple[object, ...], named: dict[str, object]) -> None:
-        began = perf_counter()
-        try:
-            function(*arguments, **named)
-        finally:
-            seconds = perf_counter() - began
-            if seconds > NAMED_SECONDS:
-                times.piece_ended(seconds, function)
-
-    def call_later_measured(delay: float, function: Callable[..., object], *arguments: object, **named: object) -> Any:
-        return call_later(delay, run, function, arguments, named)
-
-    reactor.callLater = call_later_measured
