@@ -20,6 +20,7 @@ LAYER_OF = (
     ("warp_twisted.testing", 4),
     ("warp_twisted", 0),
     ("warp_twisted.clock_difference", 0),
+    ("warp_twisted.coverage", 0),
     ("warp_twisted.errors", 0),
     ("warp_twisted.names", 0),
     ("*.errors", 1),

@@ -22,6 +22,7 @@ from warp_twisted.ca.issue import (
 )
 from warp_twisted.ca.store import EdgeAuthority
 from warp_twisted.configuration import convert
+from warp_twisted.coverage import is_reserved
 from warp_twisted.edge.agents.admission import Admission
 from warp_twisted.edge.agents.enrollment import Enrollment
 from warp_twisted.edge.agents.incumbents import ANSWER_SECONDS
@@ -36,7 +37,7 @@ from warp_twisted.registry.given_names import NameGiver
 from warp_twisted.registry.memory import MemoryStore
 from warp_twisted.registry.mirror import Mirror
 from warp_twisted.registry.model import Agent, Change, Edge, encode
-from warp_twisted.registry.publish import Publication, is_reserved
+from warp_twisted.registry.publish import Publication
 from warp_twisted.testing import RecordingDelegate, TunnelPair, tunnel_pair
 from warp_twisted.tunnel import TunnelProtocol
 from warp_twisted.wire.control import ControlMessage, Hello, RouteOffer

@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from warp_twisted.names import Hostname
 from warp_twisted.registry.model import Change, Edge, Tunnel, Value
-from warp_twisted.registry.publish import Publication, is_reserved
+from warp_twisted.registry.publish import Publication
 from warp_twisted.registry.records import Records
 
 ZONE = "warp.example"
@@ -338,14 +338,3 @@ class LifeTests(SynchronousTestCase):
             self.publication.apply(came(each))
         self.assertLess(time.monotonic() - began, 10)
         self.assertTrue(all(self.publication.records_of(f"h{n}.warp.example") for n in range(1500)))
-
-
-class ReservedTests(SynchronousTestCase):
-    """Which hostnames agents may never have."""
-
-    def test_reserved(self) -> None:
-        """Names of edges and name servers directly under the zone, and underscore names, are reserved."""
-        for name in ("ns1.warp.example", "edge1.warp.example", "_dmarc.x.example", "a._label.b.example"):
-            self.assertTrue(is_reserved(name, ZONE, ["ns1", "edge1"]), name)
-        for name in ("a.ns1.warp.example", "ns1.other.example", "warp.example", "*.warp.example", "a_b.example"):
-            self.assertFalse(is_reserved(name, ZONE, ["ns1", "edge1"]), name)

@@ -13,12 +13,12 @@ from twisted.internet.task import LoopingCall
 
 from warp_base.host_port import join_host_port
 from warp_base.wall_clock import WallClock
+from warp_twisted.coverage import is_reserved
 from warp_twisted.edge.listeners import BoundPorts
 from warp_twisted.edge.settings import EdgeSettings
 from warp_twisted.registry.claims import Claim, Claims
 from warp_twisted.registry.mirror import Mirror
 from warp_twisted.registry.model import Edge
-from warp_twisted.registry.publish import is_reserved
 
 REFRESH_SECONDS = 5.0  # certificates come and go with their files
 MAX_ADDRESSES = 32  # of edges, told to agents

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
+from warp_twisted.coverage import is_reserved
 from warp_twisted.names import MAX_HOSTNAME_LENGTH, Hostname
 from warp_twisted.registry.model import Change, Edge, Tunnel
 from warp_twisted.registry.records import BrowseList, LiveEdge, Record, Records, fitting, label_names, merged, quoted
@@ -31,20 +32,6 @@ LABELS_IN_A_STEP = 8
 
 
 Changed = Callable[[Mapping[str, Records]], None]
-
-
-def is_reserved(hostname: str, zone: str, names: Iterable[str]) -> bool:
-    """
-    Whether a hostname belongs to the zone itself, so that no agent may have it.
-
-    Reserved are names with a label that starts with `_` (services, `_acme-challenge`), and the given names of edges
-    and name servers. An agent with `*.warp.example` could otherwise take over `ns1.warp.example`.
-
-    :param names: labels under the zone that are taken, such as `edge1`, `ns1`.
-    """
-    if any(label.startswith("_") for label in hostname.split(".")):
-        return True
-    return any(hostname == f"{name}.{zone}" for name in names)
 
 
 @dataclass(slots=True)

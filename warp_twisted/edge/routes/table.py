@@ -1,12 +1,12 @@
 """
 Which route a request belongs to.
 
-The most specific hostname decides first: the name itself, then `*.` patterns from the longest suffix to the
-shortest. Under one hostname path rules are tried in the order in which agents offered them, then the rule without
-a path; if none matches, the next less specific hostname is tried, as in cloudflared's ingress. `rules` says what a path
-rule may cost. A hostname whose last tunnel went away is remembered for an hour and answered 503 rather than 404; a path
-rule for a minute, so that its paths do not go to another agent's rule while its own agent comes back. One that an agent
-takes back is forgotten at once.
+The most specific hostname decides first: the name itself, then `*.` patterns from the longest suffix to the shortest
+(`coverage`, which decides what DNS answers, too). Under one hostname path rules are tried in the order in which agents
+offered them, then the rule without a path; if none matches, the next less specific hostname is tried, as in
+cloudflared's ingress. `rules` says what a path rule may cost. A hostname whose last tunnel went away is remembered for
+an hour and answered 503 rather than 404; a path rule for a minute, so that its paths do not go to another agent's rule
+while its own agent comes back. One that an agent takes back is forgotten at once.
 
 What happens once a second looks only at what is due: routes without a tunnel in the order in which they lost it, and
 idle streams by the second in which they may have been idle for too long.
@@ -15,6 +15,7 @@ idle streams by the second in which they may have been idle for too long.
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator, Sequence
 
+from warp_twisted.coverage import stands_for, suffixes
 from warp_twisted.edge.routes.counters import DataPathMetrics
 from warp_twisted.edge.routes.limits import VisitorLimits
 from warp_twisted.edge.routes.load import ServingTunnel, StreamCounts, TunnelLoad
@@ -155,26 +156,13 @@ class RouteTable:
             steps must be taken, in turns with other work.
         :raises MessageRefused: if the path is too long for the hostname's path rules.
         """
-        routes = self._exact.get(host)
+        routes = stands_for(host, self._exact, self._wild, self.is_reserved)
         if routes is None:
-            routes = self._pattern(host)
-            if routes is None or self.is_reserved(host):
-                return None
+            return None
         if not routes[0].path:
             return routes[0]
         search = Search(self._candidates(host), target)
         return search.route if search.take_step(FREE_PRICE) else search
-
-    def _pattern(self, host: str) -> list[Route] | None:
-        """Return the routes of the most specific pattern that covers a hostname."""
-        wild = self._wild
-        at = host.find(".") if wild else 0
-        while at > 0:
-            routes = wild.get(host[at:])
-            if routes is not None:
-                return routes
-            at = host.find(".", at + 1)
-        return None
 
     def _candidates(self, host: str) -> Iterator[Candidate]:
         """Return what stands for a hostname, the most specific first, as it is when it is asked for."""
@@ -183,12 +171,10 @@ class RouteTable:
             yield routes, self._longest.get(host, 0)
         if not self._wild or self.is_reserved(host):
             return
-        at = host.find(".")
-        while at > 0:
-            routes = self._wild.get(host[at:])
+        for suffix in suffixes(host):
+            routes = self._wild.get(suffix)
             if routes is not None:
-                yield routes, self._longest.get("*" + host[at:], 0)
-            at = host.find(".", at + 1)
+                yield routes, self._longest.get("*" + suffix, 0)
 
     def sweep(self, now: float, idle_seconds: float) -> None:
         """Close streams that have been idle for too long, and forget routes that are gone for long."""
