@@ -9,6 +9,11 @@ from warp_twisted.http1.refusals import Refusal
 from warp_twisted.wire.preamble import OpeningCode
 
 UNKNOWN_HOSTNAME = Refusal(404, "unknown-hostname", "No application is published here under this hostname and path.")
+MISDIRECTED_HOST = Refusal(
+    421,
+    "misdirected-host",
+    "This secure connection was not made for this hostname. Connect anew, with it as the TLS server name (SNI).",
+)
 NO_TUNNEL = Refusal(503, "no-tunnel", "The application is not connected at the moment. Try again soon.")
 DRAINING = Refusal(503, "draining", "This server is stopping. Try again at once: another one will answer.")
 TOO_MANY_CONNECTIONS = Refusal(503, "connections", "This server has too many connections. Try again soon.")

@@ -7,11 +7,14 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyClass
 
 from tests.edge.visitors.memory_edge import GET, MemoryEdge
+from warp_twisted.edge.certificates.proof import Proof
+from warp_twisted.edge.refusals import MISDIRECTED_HOST
 from warp_twisted.edge.visitors.secure import SecureVisitor
 from warp_twisted.tunnel.tls import TlsProtocol
 from warp_twisted.wire.streams import Stream
 
 HIGH_WATER = 100_000
+PROOF = Proof("app.example")
 
 
 class FakeTls:
@@ -62,7 +65,7 @@ class SecureVisitorTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.edge = MemoryEdge()
         self.edge.visitors.counts.admit("192.0.2.7")
-        self.visitor, self.tls = SecureVisitor(self.edge.visitors, "192.0.2.7"), FakeTls()
+        self.visitor, self.tls = SecureVisitor(self.edge.visitors, "192.0.2.7", PROOF), FakeTls()
         self.visitor.makeConnection(cast(TlsProtocol, self.tls))
 
     def ask(self) -> Stream:
@@ -112,6 +115,15 @@ class SecureVisitorTests(SynchronousTestCase):
         self.assertEqual(self.tls.end, "closed")
         self.edge.clock.pump([1.0] * 3)
         self.assertEqual(self.tls.end, "aborted")
+
+    def test_other_hostname(self) -> None:
+        """Another hostname than the proved one is refused, and asks no tunnel; the connection is kept."""
+        self.visitor.dataReceived(b"GET / HTTP/1.1\r\nHost: other.example\r\n\r\n")
+        self.assertIn(b"HTTP/1.1 421 ", self.tls.written)
+        self.assertEqual((self.edge.streams(), self.tls.end), ([], ""))
+        self.assertEqual(self.edge.metrics.refusals[MISDIRECTED_HOST], 1)
+        self.ask()
+        self.assertEqual(self.visitor.hostname, "app.example")
 
     def test_reading(self) -> None:
         """The transport is told once to stop reading, and once to go on."""

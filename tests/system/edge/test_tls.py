@@ -1,11 +1,13 @@
 """Tests of visitors on TLS, on real sockets."""
 
+import os
 from collections.abc import Callable, Coroutine
 from functools import partial
 from pathlib import Path
 
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
+from twisted.internet.utils import getProcessOutputAndValue
 
 from tests.case import nothing_left_to_the_collector, reactor
 from tests.edge.certificate_files import write_certificate
@@ -19,6 +21,7 @@ from warp_twisted.edge.visitors.exchange import Exchange
 from warp_twisted.edge.visitors.factories import SecureVisitorFactory
 from warp_twisted.errors import WarpError
 from warp_twisted.tunnel.tls import TlsProtocol
+from warp_twisted.wire.control import RouteOffer
 
 
 class TlsTestCase(EdgeTestCase):
@@ -26,10 +29,10 @@ class TlsTestCase(EdgeTestCase):
 
     async def prepare(self) -> None:
         await super().prepare()
-        directory = Path(self.mktemp())
-        directory.mkdir()
-        self.certificate = write_certificate(directory, "app", ["app.example"])
-        self.certificates = CertificateDirectory(str(directory), reactor)
+        self.directory = Path(self.mktemp())
+        self.directory.mkdir()
+        self.certificate = write_certificate(self.directory, "app", ["app.example"])
+        self.certificates = CertificateDirectory(str(self.directory), reactor)
         self.port = await self.edge.listen(SecureVisitorFactory(self.edge.visitors, self.certificates.context))
 
     async def secure_visitor(self, name: str | None = "app.example") -> RawConnection:
@@ -192,6 +195,92 @@ class TlsTests(TlsTestCase):
         await client.lost()
         self.assertEqual(status_of(client.received), 505)
         self.assertTrue(client.received.endswith(b"\n"))
+
+
+class HostnameTests(TlsTestCase):
+    """Hostnames on a connection that was made for another one."""
+
+    async def prepare(self) -> None:
+        await super().prepare()
+        write_certificate(self.directory, "two", ["one.example", "two.example"])
+        write_certificate(self.directory, "default", ["fallback.example", "spare.example"])
+        await self.certificates.refresh()
+        names = ("two.example", "one.example", "fallback.example", "spare.example", "x.example")
+        await self.edge.add_tunnel([RouteOffer(id=number, hostname=name) for number, name in enumerate(names)])
+        self.origin.answer = answer_each()
+
+    async def ask(self, client: RawConnection, hostname: bytes) -> int:
+        """Ask for a hostname, and return the status of the answer."""
+        client.send(get(host=hostname))
+        await client.when(lambda: b"\r\n\r\nok" in client.received or b"\nrequest: " in client.received)
+        return status_of(client.take())
+
+    async def test_other_hostname(self) -> None:
+        """What the connection was not made for is answered 421, reaches no origin, and the connection goes on."""
+        client = await self.secure_visitor("app.example")
+        for hostname, status in (
+            (b"app.example", 200),
+            (b"one.example", 421),
+            (b"nobody.example", 421),
+            (b"APP.example.:443", 200),
+            (b"two.example", 421),
+            (b"app.example", 200),
+        ):
+            self.assertEqual(await self.ask(client, hostname), status, hostname)
+        self.assertNotIn(b"one.example", self.origin.seen)
+        self.assertNotIn(b"two.example", self.origin.seen)
+        (line,) = (line for line in self.edge.access_lines() if b'"host":"two.example"' in line)
+        self.assertIn(b'"status":421,', line)
+        self.assertIn(b'"reason":"misdirected-host"', line)
+
+    async def test_one_certificate(self) -> None:
+        """Names of one certificate share a connection, in turns."""
+        client = await self.secure_visitor("one.example")
+        for hostname in (b"one.example", b"two.example", b"one.example"):
+            self.assertEqual(await self.ask(client, hostname), 200)
+        self.assertEqual(await self.ask(client, b"fallback.example"), 421)
+
+    async def test_default_certificate(self) -> None:
+        """Without SNI its names may be asked for; with a name that it does not cover, that one only."""
+        client = await self.secure_visitor(None)
+        for hostname, status in ((b"fallback.example", 200), (b"spare.example", 200), (b"two.example", 421)):
+            self.assertEqual(await self.ask(client, hostname), status, hostname)
+        client = await self.secure_visitor("x.example")
+        for hostname, status in ((b"x.example", 200), (b"fallback.example", 421), (b"x.example", 200)):
+            self.assertEqual(await self.ask(client, hostname), status, hostname)
+
+    async def test_body(self) -> None:
+        """The body of a request that is refused reaches nobody, and is no request."""
+        client = await self.secure_visitor("app.example")
+        body = get(b"/smuggled")
+        client.send(b"POST / HTTP/1.1\r\nHost: two.example\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+        client.send(get(b"/after"))
+        await client.until(b"\r\n\r\nok")
+        self.assertEqual(status_of(client.received), 421)
+        self.assertIn(b"/after", self.origin.seen)
+        self.assertNotIn(b"/smuggled", self.origin.seen)
+
+    async def test_plain(self) -> None:
+        """Without TLS nothing was proved, and any hostname may follow any other."""
+        client = await self.edge.visitor()
+        for hostname in (b"app.example", b"two.example", b"app.example"):
+            self.assertEqual(await self.ask(client, hostname), 200)
+
+    async def test_curl(self) -> None:
+        """curl names the URL's host in both places, wherever it is sent to; another Host field is answered 421."""
+        port = str(self.port)
+        for hostname, options, status in (
+            ("app.example", ("--resolve", f"app.example:{port}:{LOOPBACK}"), b"200"),
+            ("app.example", ("--connect-to", f"app.example:{port}:{LOOPBACK}:{port}"), b"200"),
+            ("app.example", ("--resolve", f"app.example:{port}:{LOOPBACK}", "-H", "Host: two.example"), b"421"),
+            ("one.example", ("--resolve", f"one.example:{port}:{LOOPBACK}", "-H", "Host: two.example"), b"200"),
+            (LOOPBACK, ("-H", "Host: fallback.example"), b"200"),
+            (LOOPBACK, ("-H", "Host: app.example"), b"421"),
+        ):
+            url = f"https://{hostname}:{port}/"
+            arguments = ["-qskS", "-o", "/dev/null", "-w", "%{http_code}", "--noproxy", "*", *options, url]
+            output, errors, code = await getProcessOutputAndValue("curl", arguments, os.environ, reactor=reactor)
+            self.assertEqual((output, code), (status, 0), (url, options, errors))
 
 
 class TlsBackpressureTests(TlsTestCase):

@@ -26,6 +26,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from warp_base.reactor import InThread
+from warp_twisted.edge.certificates.proof import Proof, ProvenTls
 from warp_twisted.errors import InvalidSettings
 from warp_twisted.tunnel.groups import restrict_groups
 
@@ -46,15 +47,20 @@ class Certificate:
 
     :param name: of the file, without its suffix.
     :param hostnames: DNS names in lower case, wildcards included.
-    :param has_address: whether an IP address is among the names.
+    :param addresses: the IP addresses among the names, as a URI has them: IPv6 in brackets.
     :param expires_at: seconds since the epoch.
     """
 
     name: str
     hostnames: tuple[str, ...]
-    has_address: bool
+    addresses: tuple[str, ...]
     expires_at: float
     context: ssl.SSLContext
+
+    @property
+    def names(self) -> frozenset[str]:
+        """All names and addresses."""
+        return frozenset((*self.hostnames, *self.addresses))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +75,17 @@ class _Content:
     signature: _Signature
     complaints: Mapping[str, str]
     certificates: Mapping[str, Certificate]
-    by_hostname: Mapping[str, ssl.SSLContext]
-    default: ssl.SSLContext | None
-    without_name: ssl.SSLContext | None
+    by_hostname: Mapping[str, "_Shown"]
+    default: "_Shown | None"
+    without_name: "_Shown | None"
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """What is shown: a certificate, and the names that it covers."""
+
+    context: ssl.SSLContext
+    names: frozenset[str]
 
 
 _NOTHING = _Content({}, {}, {}, {}, None, None)
@@ -99,6 +113,7 @@ class CertificateDirectory:
         self._checking.clock = clock
         self.context = _new_context()
         self.context.sni_callback = self._choose
+        self.context.sslobject_class = ProvenTls
 
     @property
     def certificates(self) -> list[Certificate]:
@@ -138,12 +153,12 @@ class CertificateDirectory:
         self._used, self._content = number, content
         return content is not before
 
-    def context_for(self, hostname: str | None) -> ssl.SSLContext | None:
-        """
-        Return what to show for a hostname in lower case, or for None where the visitor named none.
+    def has_certificate(self, hostname: str) -> bool:
+        """Whether there is a certificate to show to the visitors of a hostname in lower case."""
+        return self._shown_for(hostname) is not None
 
-        :returns: None if there is nothing to show.
-        """
+    def _shown_for(self, hostname: str | None) -> _Shown | None:
+        """Return what to show for a hostname in lower case, or for None where the visitor named none, if anything."""
         if hostname is None:
             return self._content.without_name
         content = self._content
@@ -153,10 +168,13 @@ class CertificateDirectory:
         return content.by_hostname.get("*." + hostname.partition(".")[2], content.default)
 
     def _choose(self, connection: ssl.SSLObject, name: str | None, initial: ssl.SSLContext) -> int | None:
-        context = self.context_for(None if name is None else name.lower().removesuffix("."))
-        if context is None:
+        asked = None if name is None else name.lower().removesuffix(".")
+        shown = self._shown_for(asked)
+        if shown is None:
             return ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
-        connection.context = context
+        connection.context = shown.context
+        if isinstance(connection, ProvenTls):
+            connection.proof = Proof(asked, shown.names)
         return None
 
     async def _check(self) -> None:
@@ -208,14 +226,16 @@ def _read(directory: Path, before: _Content) -> _Content:
 
 def _index(signature: _Signature, complaints: Mapping[str, str], read: Mapping[str, Certificate]) -> _Content:
     """Say which certificate is shown for which hostname."""
-    by_hostname: dict[str, ssl.SSLContext] = {}
-    without_name = None
-    for _, certificate in sorted(read.items()):
+    by_hostname: dict[str, _Shown] = {}
+    default = without_name = None
+    for name, certificate in sorted(read.items()):
+        shown = _Shown(certificate.context, certificate.names)
         for hostname in certificate.hostnames:
-            by_hostname.setdefault(hostname, certificate.context)
-        if certificate.has_address and without_name is None:
-            without_name = certificate.context
-    default = read[DEFAULT_NAME].context if DEFAULT_NAME in read else None
+            by_hostname.setdefault(hostname, shown)
+        if certificate.addresses and without_name is None:
+            without_name = shown
+        if name == DEFAULT_NAME:
+            default = shown
     return _Content(signature, complaints, read, by_hostname, default, default or without_name)
 
 
@@ -245,7 +265,10 @@ def _load(directory: Path, name: str, *, has_key_file: bool) -> Certificate:
     return Certificate(
         name=name,
         hostnames=tuple(hostname.lower().removesuffix(".") for hostname in names.get_values_for_type(x509.DNSName)),
-        has_address=bool(names.get_values_for_type(x509.IPAddress)),
+        addresses=tuple(
+            f"[{address}]" if ":" in str(address) else str(address)
+            for address in names.get_values_for_type(x509.IPAddress)
+        ),
         expires_at=leaf.not_valid_after_utc.timestamp(),
         context=context,
     )

@@ -56,9 +56,11 @@ class VisitorConnection(Protocol):
     :ivar kept_bytes: of request and answer, that the conversation keeps; they count as unread.
     :ivar is_paused: whether the visitor is not read.
     :ivar deadline: an instant of the visitors' clock.
+    :ivar hostname: for which the connection was used last, or empty.
     """
 
     scheme = "http"
+    hostname = ""
     unread_bytes = 0
     _given_bytes = 0  # of the piece that the transport has
 
@@ -256,6 +258,10 @@ class VisitorConnection(Protocol):
         self.linger()
 
     # What an exchange asks.
+
+    def check_hostname(self, hostname: str) -> None:
+        """Go on with another hostname, which nothing speaks against without TLS."""
+        self.hostname = hostname
 
     def hand_over(self, conversation: Conversation) -> None:
         """Serve another conversation from now on, in the exchange's place."""

@@ -111,6 +111,8 @@ class Exchange(Borrower):
                 self._answer.state_options(is_request_read=not self.wants_data)
                 self._end(Outcome.OWN_ANSWER)
                 return data
+            if fields.host != self._visitor.hostname:
+                self._visitor.check_hostname(fields.host)
             found = visitors.routes.find(fields.host, head.target)
         except MessageRefused as error:
             self._end(_REFUSED, error.refusal)

@@ -11,6 +11,7 @@ from twisted.internet.protocol import Factory, Protocol, ServerFactory, connecti
 from twisted.python.failure import Failure
 
 from warp_base.accepting import Option
+from warp_twisted.edge.certificates.proof import Proof, ProvenTls
 from warp_twisted.edge.routes.limits import network_of, plain_address
 from warp_twisted.edge.visitors.crowd import Visitors
 from warp_twisted.edge.visitors.pages import response as error_response
@@ -55,6 +56,11 @@ class _TurnedAway(Protocol):
 class VisitorTls(TlsProtocol):
     """The transport of a `SecureVisitor`; until there is one, a connection on which nothing is asked."""
 
+    @property
+    def proof(self) -> Proof:
+        """What the handshake has shown."""
+        return self._tls.proof if isinstance(self._tls, ProvenTls) else Proof()
+
     def give_way(self) -> bool:
         """Close at once, unless the handshake is done or the connection is closing; return whether it did."""
         if self.is_shaking_hands:
@@ -98,7 +104,7 @@ class SecureVisitorFactory(Factory):
     """
     Lets visitors in on TLS.
 
-    :param context: what is shown; its `sni_callback` chooses the certificate.
+    :param context: what is shown; its `sni_callback` chooses the certificate, and leaves the proof with `ProvenTls`.
     """
 
     noisy = False
@@ -120,7 +126,7 @@ class SecureVisitorFactory(Factory):
 
         def secured(transport: TlsProtocol) -> SecureVisitor:
             visitors.shaking_hands.pop(protocol, None)
-            return SecureVisitor(visitors, address)
+            return SecureVisitor(visitors, address, protocol.proof)
 
         def failed(error: WarpError) -> None:
             visitors.shaking_hands.pop(protocol, None)

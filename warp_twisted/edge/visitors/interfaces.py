@@ -97,8 +97,10 @@ class Visitor(Protocol):
     :ivar kept_bytes: of request and answer, as `count_kept` was told last.
     :ivar deadline: an instant of the visitors' clock; `wait` sets it.
     :ivar network: what counts as one visitor.
+    :ivar hostname: for which the connection was used last, or empty.
     """
 
+    hostname: str
     is_clogged: bool
     is_paused: bool
     kept_bytes: int
@@ -113,6 +115,9 @@ class Visitor(Protocol):
     @property
     def visitors(self) -> Shared:
         """What all connections share."""
+
+    def check_hostname(self, hostname: str) -> None:
+        """Use the connection for another hostname; raises `MessageRefused` if it was not made for that."""
 
     def write(self, data: bytes) -> None:
         """Send bytes now, or when the visitor reads."""

@@ -5,21 +5,38 @@ A visitor on TLS, and what runs on it.
 from twisted.internet.interfaces import IPushProducer
 from zope.interface import implementer
 
+from warp_twisted.edge.certificates.proof import Proof
+from warp_twisted.edge.refusals import MISDIRECTED_HOST
 from warp_twisted.edge.visitors.connection import VisitorConnection
+from warp_twisted.edge.visitors.interfaces import VisitorSide
+from warp_twisted.http1.refusals import MessageRefused
 from warp_twisted.tunnel.tls import TlsProtocol
 
 
 @implementer(IPushProducer)
 class SecureVisitor(VisitorConnection):
-    """A visitor on TLS; its transport holds back what the socket does not take, and says so."""
+    """
+    A visitor on TLS; its transport holds back what the socket does not take, and says so.
+
+    :param proof: what the handshake has shown.
+    """
 
     scheme = "https"
     transport: TlsProtocol
     _is_full = False
 
+    def __init__(self, visitors: VisitorSide, address: str, proof: Proof) -> None:
+        super().__init__(visitors, address)
+        self._proof = proof
+
     def connectionMade(self) -> None:
         self.transport.registerProducer(self, True)
         super().connectionMade()
+
+    def check_hostname(self, hostname: str) -> None:
+        if not self._proof.admits(hostname):
+            raise MessageRefused(MISDIRECTED_HOST)
+        self.hostname = hostname
 
     def write(self, data: bytes) -> None:
         if self.is_clogged:

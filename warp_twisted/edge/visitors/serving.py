@@ -85,7 +85,7 @@ class Serving:
 
     def has_certificate(self, hostname: str) -> bool:
         """Whether a visitor of a hostname is shown a certificate."""
-        return self._certificates is not None and self._certificates.context_for(hostname) is not None
+        return self._certificates is not None and self._certificates.has_certificate(hostname)
 
     def certificate_names(self) -> tuple[str, ...]:
         """Return the hostnames and `*.` patterns that there are certificates for."""
