@@ -2,7 +2,7 @@
 Which hostname or `*.` pattern stands for a name: the rule by which edges serve and DNS answers.
 
 Both ask here, so that DNS answers what edges serve and nothing else: `edge.routes.table` for each request,
-`registry.publish` for each name that is published. Pure: tables come in, what stands for a name goes out.
+`registry.published.publish` for each name that is published. Pure: tables come in, what stands for a name goes out.
 
 The most specific wins: the hostname itself, then patterns from the longest suffix to the shortest. A pattern stands for
 names of any depth, unlike a wildcard of DNS, which ends where a name exists (RFC 4592 §2.2.1): so what is published

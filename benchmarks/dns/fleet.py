@@ -21,7 +21,7 @@ from benchmarks.dns.zones import APPLICATIONS, ZONE
 from warp_dns import DnsServer, ServedZone, ZoneSettings
 from warp_twisted.names import Hostname
 from warp_twisted.registry.model import Change, Edge, Tunnel
-from warp_twisted.registry.publish import Publication
+from warp_twisted.registry.published.publish import Publication
 
 TUNNELS = 4000
 EDGES = ("edge1", "edge2", "edge3")

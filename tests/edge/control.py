@@ -37,7 +37,7 @@ from warp_twisted.registry.given_names import NameGiver
 from warp_twisted.registry.memory import MemoryStore
 from warp_twisted.registry.mirror import Mirror
 from warp_twisted.registry.model import Agent, Change, Edge, encode
-from warp_twisted.registry.publish import Publication
+from warp_twisted.registry.published.publish import Publication
 from warp_twisted.testing import RecordingDelegate, TunnelPair, tunnel_pair
 from warp_twisted.tunnel import TunnelProtocol
 from warp_twisted.wire.control import ControlMessage, Hello, RouteOffer

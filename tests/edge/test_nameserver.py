@@ -12,7 +12,7 @@ from warp_base.reactor import as_reactor
 from warp_twisted.edge.nameserver import check_nameserver, make_nameserver
 from warp_twisted.edge.settings import EdgeSettings
 from warp_twisted.errors import InvalidSettings
-from warp_twisted.registry.publish import Publication
+from warp_twisted.registry.published.publish import Publication
 
 ADDRESS = "127.0.0.1:53"
 

@@ -14,7 +14,7 @@ from warp_base.reactor import as_reactor
 from warp_twisted.edge.listeners import Listeners
 from warp_twisted.edge.readiness import Readiness
 from warp_twisted.registry.model import Change, Edge
-from warp_twisted.registry.publish import Publication
+from warp_twisted.registry.published.publish import Publication
 
 EDGE = Edge(name="edge1", addresses=("192.0.2.1",))
 

@@ -43,8 +43,8 @@ from warp_twisted.errors import InvalidSettings
 from warp_twisted.registry.claims import Claims
 from warp_twisted.registry.given_names import NameGiver
 from warp_twisted.registry.mirror import Mirror
-from warp_twisted.registry.publish import Publication
-from warp_twisted.registry.publisher import Publisher
+from warp_twisted.registry.published.publish import Publication
+from warp_twisted.registry.published.publisher import Publisher
 from warp_twisted.registry.sqlite import ThreadedSqliteStore
 
 PUBLISHING_SECONDS = 0.002  # of a turn of the reactor; the DNS server takes about as long for what is published in it

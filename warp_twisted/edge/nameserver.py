@@ -19,7 +19,7 @@ from warp_dns.serve.zones import ServedZone
 from warp_dns.settings import ZoneSettings
 from warp_twisted.edge.settings import EdgeSettings
 from warp_twisted.errors import InvalidSettings
-from warp_twisted.registry.publish import Publication
+from warp_twisted.registry.published.publish import Publication
 
 
 def make_nameserver(

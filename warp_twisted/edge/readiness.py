@@ -15,7 +15,7 @@ from warp_twisted.edge.registry_entry import RegistryEntry
 from warp_twisted.edge.visitors.serving import Serving
 from warp_twisted.registry.claims import Claims
 from warp_twisted.registry.mirror import Mirror
-from warp_twisted.registry.publish import Publication
+from warp_twisted.registry.published.publish import Publication
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

@@ -22,7 +22,7 @@ from warp_twisted.edge.operators.admin import Admin, TokenWish
 from warp_twisted.edge.operators.observation import Observation
 from warp_twisted.errors import InvalidSettings
 from warp_twisted.registry.errors import StoreClosed
-from warp_twisted.registry.publish import Publication
+from warp_twisted.registry.published.publish import Publication
 
 
 class FakeOperations:

@@ -12,7 +12,7 @@ from warp_base.slices import Slices
 from warp_twisted.edge.operators.record_watch import HEARTBEAT_SECONDS, RecordWatch, snapshot
 from warp_twisted.names import Hostname
 from warp_twisted.registry.model import Change, Edge, Tunnel, Value
-from warp_twisted.registry.publish import Publication
+from warp_twisted.registry.published.publish import Publication
 
 EDGE = Edge(name="edge1", addresses=("192.0.2.1",))
 MANY = 200

@@ -17,7 +17,7 @@ from warp_dns import (
 from warp_dns.settings import EdgeSettings
 from warp_twisted.names import Hostname
 from warp_twisted.registry.model import Change, Edge, Tunnel, Value
-from warp_twisted.registry.publish import Publication
+from warp_twisted.registry.published.publish import Publication
 
 ZONE = "warp.example"
 OFFERED: Any = {"http_port": 80, "https_port": 443, "tunnel_port": 7844, "https_names": ("*.warp.example",)}

@@ -24,7 +24,7 @@ from warp_twisted.edge.operators.record_watch import RecordWatch, snapshot
 from warp_twisted.edge.operators.sites import AdminFactory, answer, make_site
 from warp_twisted.errors import InvalidSettings, WarpError
 from warp_twisted.registry.errors import RegistryError
-from warp_twisted.registry.publish import Publication
+from warp_twisted.registry.published.publish import Publication
 
 MAX_BODY_BYTES = 65536
 MAX_WATCHERS = 64

@@ -21,7 +21,7 @@ from warp_twisted.edge.settings import EdgeSettings
 from warp_twisted.registry.claims import Claims
 from warp_twisted.registry.mirror import Mirror
 from warp_twisted.registry.model import JoinToken
-from warp_twisted.registry.publish import Publication
+from warp_twisted.registry.published.publish import Publication
 
 
 class Lifecycle(Protocol):

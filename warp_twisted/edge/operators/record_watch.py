@@ -18,8 +18,8 @@ from twisted.web.http import Request
 from warp_base.answer_stream import AnswerStream, Pieces
 from warp_base.slices import Slices
 from warp_twisted.edge.operators.json_pieces import ITEMS_IN_A_STEP, json_object
-from warp_twisted.registry.publish import Publication
-from warp_twisted.registry.records import Record
+from warp_twisted.registry.published.publish import Publication
+from warp_twisted.registry.published.records import Record
 
 HEARTBEAT_SECONDS = 10.0
 

@@ -5,7 +5,7 @@ For each published hostname the live tunnels are counted per edge, per label and
 leaves or reaches zero do records change, so an agent's second tunnel to the same edge costs nothing in DNS, and one
 registration touches the names of its own hostnames only, and the list of all applications, which is bounded. What a
 change costs does not depend on how many names there are. The work is done in steps, so that many changes, or one of
-many names, can be spread over turns of the reactor (`registry.publisher`).
+many names, can be spread over turns of the reactor (`registry.published.publisher`).
 
 Not published: hostnames outside the zone, and those that `is_reserved` keeps for the zone itself. A label appears as
 `VALUE.KEY._label.HOSTNAME` in lower case with every character other than letters, digits, `-` and `_` written as `-`
@@ -22,7 +22,16 @@ from itertools import islice
 from warp_twisted.coverage import is_reserved
 from warp_twisted.names import MAX_HOSTNAME_LENGTH, Hostname
 from warp_twisted.registry.model import Change, Edge, Tunnel
-from warp_twisted.registry.records import BrowseList, LiveEdge, Record, Records, fitting, label_names, merged, quoted
+from warp_twisted.registry.published.records import (
+    BrowseList,
+    LiveEdge,
+    Record,
+    Records,
+    fitting,
+    label_names,
+    merged,
+    quoted,
+)
 
 DEFAULT_TTL = 5  # seconds a resolver may answer for us after a tunnel has gone
 MAX_LABEL_SETS = 100  # of one hostname in its TXT records, the first to come; a label is a name of its own for each

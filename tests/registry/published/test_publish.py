@@ -10,8 +10,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from warp_twisted.names import Hostname
 from warp_twisted.registry.model import Change, Edge, Tunnel, Value
-from warp_twisted.registry.publish import Publication
-from warp_twisted.registry.records import Records
+from warp_twisted.registry.published.publish import Publication
+from warp_twisted.registry.published.records import Records
 
 ZONE = "warp.example"
 EDGE1 = Edge(

@@ -3,7 +3,7 @@
 from twisted.trial.unittest import SynchronousTestCase
 
 from warp_twisted.registry.model import Edge
-from warp_twisted.registry.records import (
+from warp_twisted.registry.published.records import (
     MAX_SET_BYTES,
     BrowseList,
     LiveEdge,

@@ -1,7 +1,7 @@
 """
 Keeps what DNS publishes up with the registry: each change of the mirror, a slice of the reactor's time at a time.
 
-What is published is decided in `registry.publish`; this module decides only when.
+What is published is decided in `registry.published.publish`; this module decides only when.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 from warp_base.slices import Slices
 from warp_twisted.registry.mirror import Mirror
 from warp_twisted.registry.model import Change
-from warp_twisted.registry.publish import Publication
+from warp_twisted.registry.published.publish import Publication
 
 STEPS_AT_ONCE = 16  # so that a registration is published before its agent is told; some 0.5 ms
 

@@ -9,8 +9,8 @@ from warp_twisted.names import Hostname
 from warp_twisted.registry.memory import MemoryStore
 from warp_twisted.registry.mirror import Mirror
 from warp_twisted.registry.model import Edge, Tunnel, encode
-from warp_twisted.registry.publish import Publication
-from warp_twisted.registry.publisher import Publisher
+from warp_twisted.registry.published.publish import Publication
+from warp_twisted.registry.published.publisher import Publisher
 from warp_twisted.registry.store import Put
 
 ZONE = "warp.example"

@@ -1,7 +1,7 @@
 """
 Records of a zone as `warp_dns` reads them, and how many of one name and type an answer carries.
 
-Pure values; which records there are is decided in `registry.publish`.
+Pure values; which records there are is decided in `registry.published.publish`.
 """
 
 import re
