@@ -154,7 +154,9 @@ def _explain(message: str, raw: object, kind: type) -> str:
     shape = _shape_at(path, inspect.type_info(kind))
     where = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).lstrip(".")
     if unknown := _UNKNOWN.match(what):
-        known = [field.encode_name for field in shape.fields] if isinstance(shape, inspect.StructType) else []
+        options = shape.types if isinstance(shape, inspect.UnionType) else (shape,)
+        structs = [option for option in options if isinstance(option, inspect.StructType)]
+        known = [field.encode_name for struct in structs for field in struct.fields]
         near = difflib.get_close_matches(unknown["name"], known, n=1)
         hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(known)}"
         return f"{_join(where, unknown['name'])}: unknown key; {hint}"
@@ -162,7 +164,8 @@ def _explain(message: str, raw: object, kind: type) -> str:
         field_shape = _shape_at((*path, missing["name"]), inspect.type_info(kind))
         return f"{_join(where, missing['name'])}: missing; expected {_describe(field_shape)}"
     if not what.startswith("Expected") and not what.startswith("Invalid"):
-        return _join(where, what)  # from a Struct's __post_init__, whose words begin with the key
+        # From a Struct's __post_init__, whose words begin with the key, or with "expected" if they are about the whole.
+        return f"{where}: {what}" if where and what.startswith("expected ") else _join(where, what)
     place = f"{where}: " if where else ""
     return f"{place}expected {_describe(shape)}, got {_shorten(value)}{_hint(shape, value)}"
 

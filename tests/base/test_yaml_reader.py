@@ -17,6 +17,17 @@ class Item(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sizes: dict[str, list[int]] = {}
 
 
+class Either(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A mapping that needs one of two keys."""
+
+    left: int | None = None
+    right: int | None = None
+
+    def __post_init__(self) -> None:
+        if (self.left is None) == (self.right is None):
+            raise ValueError("expected left or right")
+
+
 class Sample(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A sample file."""
 
@@ -29,6 +40,7 @@ class Sample(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     level: Literal["info", "warn"] = "info"
     place: tuple[float, float] = (0, 0)
     texts: Annotated[list[str], msgspec.Meta(max_length=3)] = []
+    either: str | Either = ""
 
 
 GOOD = "items: [{name: a}]\n"
@@ -61,6 +73,8 @@ class MistakeTests(SynchronousTestCase):
             ("texts: [5]", "texts[0]: expected text, got 5; put quotes around it"),
             ("texts: {}", "texts: expected a list of at most 3 texts, got a mapping"),
             ("textes: []", "textes: unknown key; did you mean texts?"),
+            ("either: {lefd: 1}", "either.lefd: unknown key; did you mean left?"),
+            ("either: {}", "either: expected left or right"),
         ):
             self.assertEqual(self.refusal(GOOD + line), words)
 
