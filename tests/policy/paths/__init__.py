@@ -1,0 +1,1 @@
+"""Tests of paths and of their patterns."""
