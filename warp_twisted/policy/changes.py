@@ -1,0 +1,50 @@
+"""Changes of fields, compiled: what is taken out of a section of field lines, and what is put in."""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from warp_twisted.policy.document.fields import FieldChanges
+
+
+class Changes(msgspec.Struct, frozen=True):
+    """
+    Changes of one rule.
+
+    :param without: names in lower case, with `-` for `_`, that are taken out, with their twins spelt with `_`.
+    :param lines: that are put in then, each with its CR LF.
+    """
+
+    without: frozenset[bytes]
+    lines: bytes
+
+
+def compile_changes(changes: FieldChanges) -> Changes:
+    """Compile what a rule says: what it removes and sets is taken out, what it sets and adds is put in."""
+    names = [*changes.remove, *changes.set_]
+    lines = [*changes.set_.items(), *changes.add.items()]
+    return Changes(
+        frozenset(folded(name.encode("ascii")) for name in names),
+        b"".join(f"{name}: {value}\r\n".encode("ascii") for name, value in lines),
+    )
+
+
+def changed(lines: bytes, changes: Iterable[Changes]) -> bytes:
+    """
+    Return a section of field lines with changes made, in order: what one rule puts in a later one may take out.
+
+    :param lines: each with its CR LF.
+    """
+    for each in changes:
+        if each.without:
+            kept = [
+                line for line in lines.split(b"\r\n") if line and folded(line.partition(b":")[0]) not in each.without
+            ]
+            lines = b"\r\n".join([*kept, b""]) if kept else b""
+        lines += each.lines
+    return lines
+
+
+def folded(name: bytes) -> bytes:
+    """Return a field's name as servers that speak CGI or WSGI compare it."""
+    return name.lower().replace(b"_", b"-")

@@ -1,0 +1,111 @@
+"""What is known about a request when it is judged, and how its fields and parameters are read."""
+
+from collections.abc import Mapping
+from urllib.parse import unquote_to_bytes
+
+import msgspec
+
+from warp_twisted.policy.visitor import Visitor
+
+MAX_PARAMETERS = 1_000  # of a query; one that has more is read in two ways by servers that stop counting
+
+
+class Values(msgspec.Struct, frozen=True):
+    """
+    The values that a request has for one name.
+
+    :param all: under any spelling, in order.
+    :param is_plain: whether every server sees exactly these: one value, and the name spelt in the one usual way.
+    """
+
+    all: tuple[bytes, ...]
+    is_plain: bool
+
+
+NO_VALUES = Values((), True)
+
+
+class Facts(msgspec.Struct):
+    """
+    One request.
+
+    :param hostname: in its normal form.
+    :param method: upper case, as it came.
+    :param target: a path with its query, or `*`.
+    :param scheme: `http` or `https`: how the visitor reached the edge.
+    :param lines: the field lines as the origin would get them, each with its CR LF.
+    :param labels: of each tunnel that may serve the request.
+    :param certificate: DER of the certificate that the visitor proved in its handshake; empty if there is none.
+    """
+
+    hostname: str
+    method: bytes
+    target: bytes
+    scheme: str
+    visitor: Visitor
+    lines: bytes = b""
+    labels: tuple[Mapping[str, str], ...] = ()
+    certificate: bytes = b""
+    _fields: dict[bytes, Values] | None = None
+    _parameters: dict[bytes, Values] | None = None
+
+    def path(self) -> bytes:
+        """Return the path as it came, without the query."""
+        return self.target.partition(b"?")[0]
+
+    def field(self, name: bytes) -> Values:
+        """
+        Return the values of a field.
+
+        :param name: in lower case, with `-` for `_`: servers that speak CGI and WSGI take both for the same.
+        """
+        fields = self._fields
+        if fields is None:
+            fields = self._fields = read_fields(self.lines)
+        return fields.get(name, NO_VALUES)
+
+    def parameter(self, name: bytes) -> Values:
+        """Return the decoded values of a parameter of the query."""
+        parameters = self._parameters
+        if parameters is None:
+            parameters = self._parameters = read_query(self.target.partition(b"?")[2])
+        return parameters.get(name, NO_VALUES)
+
+
+def read_fields(lines: bytes) -> dict[bytes, Values]:
+    """Return folded name → values of field lines; what is no field line is passed over."""
+    found: dict[bytes, list[bytes]] = {}
+    twins: set[bytes] = set()
+    for line in lines.split(b"\r\n"):
+        name, colon, value = line.partition(b":")
+        if not colon:
+            continue
+        name = name.lower()
+        if b"_" in name:
+            name = name.replace(b"_", b"-")
+            twins.add(name)
+        found.setdefault(name, []).append(value.strip(b" \t"))
+    return {name: Values(tuple(all_), len(all_) == 1 and name not in twins) for name, all_ in found.items()}
+
+
+def read_query(query: bytes) -> dict[bytes, Values]:
+    """
+    Return parameter → values of a query.
+
+    Some servers part it at `&` only, some at `;` too: both readings count. No value of a query with `;`, or with more
+    parameters than servers read, is plain.
+    """
+    found: dict[bytes, list[bytes]] = {}
+    parts = query.split(b"&", MAX_PARAMETERS)
+    is_plain = b";" not in query and len(parts) <= MAX_PARAMETERS
+    if not is_plain:
+        parts = [*parts, *query.replace(b";", b"&").split(b"&")]
+    for part in parts:
+        if part:
+            name, _, value = part.partition(b"=")
+            found.setdefault(_decoded(name), []).append(_decoded(value))
+    return {name: Values(tuple(all_), is_plain and len(all_) == 1) for name, all_ in found.items()}
+
+
+def _decoded(text: bytes) -> bytes:
+    return unquote_to_bytes(text.replace(b"+", b" "))
