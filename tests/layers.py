@@ -30,6 +30,7 @@ LAYER_OF = (
     ("warp_twisted.http1*", 1),
     ("warp_twisted.policy*", 1),
     ("warp_twisted.registry.model", 1),
+    ("warp_twisted.registry.published.grace", 2),
     ("warp_twisted.registry.published.publisher", 2),
     ("warp_twisted.registry.published*", 1),
     ("warp_twisted.ca.issue", 1),

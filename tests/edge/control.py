@@ -6,9 +6,12 @@ from typing import TypeVar
 
 import msgspec
 from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionLost
 from twisted.internet.task import Clock
+from twisted.python.failure import Failure
 
 from tests.clocks import SettableWallClock
+from warp_base.slices import Slices
 from warp_twisted.ca.issue import (
     INTERMEDIATE_LIFETIME,
     AgentIdentity,
@@ -36,8 +39,10 @@ from warp_twisted.registry.claims import Claims
 from warp_twisted.registry.given_names import NameGiver
 from warp_twisted.registry.memory import MemoryStore
 from warp_twisted.registry.mirror import Mirror
-from warp_twisted.registry.model import Agent, Change, Edge, encode
+from warp_twisted.registry.model import Agent, Edge, encode
+from warp_twisted.registry.published.grace import Grace
 from warp_twisted.registry.published.publish import Publication
+from warp_twisted.registry.published.publisher import Publisher
 from warp_twisted.testing import RecordingDelegate, TunnelPair, tunnel_pair
 from warp_twisted.tunnel import TunnelProtocol
 from warp_twisted.wire.control import ControlMessage, Hello, RouteOffer
@@ -79,20 +84,34 @@ class RecordingRoutes:
     def __init__(self) -> None:
         self.served: dict[EdgeTunnel, list[RouteOffer]] = {}
         self.draining: set[EdgeTunnel] = set()
+        self._takers: dict[str, set[EdgeTunnel]] = {}
 
     def add(self, tunnel: EdgeTunnel, offers: Sequence[RouteOffer]) -> None:
         """Remember, or refuse a path that says so."""
         if any(offer.path == "bad(" for offer in offers):
             raise EdgeError("path 'bad(' cannot be used")
+        self.remove(tunnel)
         self.served[tunnel] = list(offers)
+        for offer in offers:
+            self._takers.setdefault(offer.hostname, set()).add(tunnel)
 
     def remove(self, tunnel: EdgeTunnel) -> None:
         """Forget."""
+        self._take_no_more(tunnel)
         self.served.pop(tunnel, None)
 
     def drain(self, tunnel: EdgeTunnel) -> None:
         """Remember."""
+        self._take_no_more(tunnel)
         self.draining.add(tunnel)
+
+    def is_served(self, hostname: str) -> bool:
+        """Whether a tunnel that does not drain offers it."""
+        return bool(self._takers.get(hostname))
+
+    def _take_no_more(self, tunnel: EdgeTunnel) -> None:
+        for offer in self.served.get(tunnel, ()):
+            self._takers.get(offer.hostname, set()).discard(tunnel)
 
     @property
     def hostnames(self) -> list[str]:
@@ -154,6 +173,12 @@ class AgentEnd:
         self.pair.agent.send_control(message)
         self.pair.pump()
 
+    def lose(self) -> None:
+        """Be killed, or lose the network: the connection ends without a word."""
+        for end in (self.pair.agent, self.pair.edge):
+            end.connectionLost(Failure(ConnectionLost()))
+        self.pair.clock.advance(0)
+
     def hello(self, *hostnames: str, slot: int = 0, session: str = "s", **changes: object) -> None:
         """Introduce the agent, offering some hostnames."""
         routes = [RouteOffer(id=number, hostname=name) for number, name in enumerate(hostnames)]
@@ -177,7 +202,8 @@ class Control:
         self.store = MemoryStore(self.clock)
         self.mirror = Mirror(self.store, self.clock)
         self.publication = Publication(ZONE)
-        self.mirror.subscribe(self._publish)
+        publisher = Publisher(self.publication, self.mirror, Slices(self.clock))
+        self.grace = Grace(publisher, self.clock, self.settings.edge.name, self.settings.dns.grace)
         self.claims = Claims(self.store, self.clock, self.settings.timeouts.lease)
         self.routes = RecordingRoutes()
         self.pairs: list[TunnelPair] = []
@@ -197,15 +223,13 @@ class Control:
             routes=self.routes,
             mirror=self.mirror,
             claims=self.claims,
+            grace=self.grace,
             admission=Admission(self.mirror, names, identify, self.is_reserved),
             authority=self.enrollment,
             edges=lambda: ["192.0.2.1:7844"],
             urls=lambda hostname: [f"https://{hostname}", f"http://{hostname}"],
         )
         self.ends = EndsOfTunnels(self.tunnels)
-
-    def _publish(self, changes: Sequence[Change]) -> None:
-        self.publication.apply(changes)
 
     async def start(self) -> None:
         """Begin, as one edge of the fleet."""
@@ -220,6 +244,7 @@ class Control:
     async def stop(self) -> None:
         """End, leaving no call behind."""
         await self.close_tunnels()
+        self.grace.stop()
         await self.claims.stop()
         self.mirror.stop()
         await self.store.close()

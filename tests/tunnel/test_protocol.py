@@ -27,6 +27,7 @@ from warp_twisted.wire.errors import (
     QueueOverflow,
     StreamReset,
     TunnelClosed,
+    TunnelFailed,
     TunnelSilent,
     WindowExceeded,
     WireError,
@@ -521,7 +522,7 @@ class EndTests(TunnelTestCase):
         stream.write(b"x")
         self.pair.pump()
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
-        self.assert_ended(self.pair.edge, GoAwayCode.INTERNAL_ERROR, TunnelClosed, "ZeroDivisionError")
+        self.assert_ended(self.pair.edge, GoAwayCode.INTERNAL_ERROR, TunnelFailed, "ZeroDivisionError")
         self.assert_peer_ended(self.pair.agent, GoAwayCode.INTERNAL_ERROR)
 
     def test_writer_that_fails(self) -> None:
@@ -539,7 +540,7 @@ class EndTests(TunnelTestCase):
         receiver.stream.write(b"x" * 2000)
         self.pair.pump()
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
-        self.assert_ended(self.pair.edge, GoAwayCode.INTERNAL_ERROR, TunnelClosed, "ZeroDivisionError")
+        self.assert_ended(self.pair.edge, GoAwayCode.INTERNAL_ERROR, TunnelFailed, "ZeroDivisionError")
 
     def test_delegate_that_fails_at_first(self) -> None:
         """A tunnel whose delegate fails to take it is closed on either side, and the error is logged."""
@@ -553,7 +554,7 @@ class EndTests(TunnelTestCase):
             self.pair = self.join()
             self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
             failed, other = (self.pair.edge, self.pair.agent) if is_edge else (self.pair.agent, self.pair.edge)
-            self.assert_ended(failed, GoAwayCode.INTERNAL_ERROR, TunnelClosed, "ZeroDivisionError")
+            self.assert_ended(failed, GoAwayCode.INTERNAL_ERROR, TunnelFailed, "ZeroDivisionError")
             self.assert_peer_ended(other, GoAwayCode.INTERNAL_ERROR)
 
     def test_delegate_that_fails(self) -> None:

@@ -43,6 +43,7 @@ from warp_twisted.errors import InvalidSettings
 from warp_twisted.registry.claims import Claims
 from warp_twisted.registry.given_names import NameGiver
 from warp_twisted.registry.mirror import Mirror
+from warp_twisted.registry.published.grace import Grace
 from warp_twisted.registry.published.publish import Publication
 from warp_twisted.registry.published.publisher import Publisher
 from warp_twisted.registry.sqlite import ThreadedSqliteStore
@@ -57,6 +58,7 @@ class EdgeParts:
 
     :ivar settings: what all of them ask for the settings of this moment.
     :ivar entry: this edge in the registry.
+    :ivar grace: names without a tunnel that are not denied yet.
     :ivar serving: the visitors' side.
     :ivar metrics: what a scrape reads.
     :ivar long_work: long answers to operators, and looks through the whole registry.
@@ -70,6 +72,7 @@ class EdgeParts:
     claims: Claims
     publication: Publication
     publisher: Publisher
+    grace: Grace
     nameserver: DnsServer | None
     entry: RegistryEntry
     enrollment: Enrollment
@@ -112,6 +115,7 @@ def assemble(
     store = ThreadedSqliteStore(state, reactor)
     mirror = Mirror(store, reactor)
     publisher = Publisher(publication, mirror, Slices(reactor, PUBLISHING_SECONDS))
+    grace = Grace(publisher, reactor, initial.edge.name, initial.dns.grace)
     expected_hostnames = ExpectedHostnames(state / "served.json", mirror, initial.edge.name, reactor, in_thread)
     claims = Claims(store, reactor, initial.timeouts.lease)
     listeners = Listeners(reactor, handed)
@@ -128,6 +132,7 @@ def assemble(
         routes=serving.routes,
         mirror=mirror,
         claims=claims,
+        grace=grace,
         admission=Admission(mirror, names, identify_peer, entry.is_reserved),
         authority=enrollment,
         edges=entry.tunnel_addresses,
@@ -155,6 +160,7 @@ def assemble(
             returning=returning,
             mirror=mirror,
             claims=claims,
+            grace=grace,
             entry=entry,
             readiness=readiness,
         )
@@ -185,6 +191,7 @@ def assemble(
         claims=claims,
         publication=publication,
         publisher=publisher,
+        grace=grace,
         nameserver=nameserver,
         entry=entry,
         enrollment=enrollment,

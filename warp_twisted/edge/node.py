@@ -234,6 +234,7 @@ class EdgeNode(Service):
         parts.tunnel_certificate.stop()
         parts.agent_expiry.stop()
         await parts.tunnels.stop(CLOSE_SECONDS)
+        parts.grace.stop()
         await parts.claims.stop()
         await parts.publisher.settled()
         parts.publisher.stop()

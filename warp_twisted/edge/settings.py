@@ -87,6 +87,7 @@ class Dns(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     ttl: Annotated[int, msgspec.Meta(ge=0, le=86400)] = 5
     negative_ttl: Annotated[int, msgspec.Meta(ge=0, le=86400)] = 10  # of "there is no such name", RFC 2308
     nameservers: Annotated[tuple[Nameserver, ...], msgspec.Meta(max_length=13)] = ()
+    grace: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 15  # seconds; 0: a name goes with its last tunnel
     https_records: bool = True
     master_file: Text | None = None  # records beside the live ones, RFC 1035 §5
 

@@ -9,7 +9,7 @@ table is that of a stream that serves as a transport.
 from dataclasses import dataclass
 from enum import Enum
 
-from warp_twisted.wire.errors import PeerWentAway, TunnelClosed, TunnelSilent, WireError
+from warp_twisted.wire.errors import PeerWentAway, TunnelFailed, TunnelSilent, WireError
 from warp_twisted.wire.frames import GoAwayCode
 
 
@@ -61,7 +61,7 @@ class Outcome:
 
 def own_failure(exception: Exception) -> Outcome:
     """A receiver, a writer or the delegate raised: the tunnel ends, because nobody knows what is left of it."""
-    error = TunnelClosed(f"the tunnel ended by an error of this side: {exception!r}")
+    error = TunnelFailed(f"the tunnel ended by an error of this side: {exception!r}")
     return Outcome(code=GoAwayCode.INTERNAL_ERROR, error=error)
 
 

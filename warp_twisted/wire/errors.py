@@ -148,5 +148,9 @@ class TunnelClosed(ConnectionLost):
     """The tunnel was closed by this side."""
 
 
+class TunnelFailed(ConnectionLost):
+    """The tunnel ended by an error of this side."""
+
+
 class TunnelSilent(ConnectionLost):
     """The peer answered no ping for too long."""

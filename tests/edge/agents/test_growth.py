@@ -14,9 +14,10 @@ from warp_twisted.registry.claims import BATCH
 from warp_twisted.registry.given_names import NameGiver
 from warp_twisted.tunnel import TunnelProtocol, TunnelTimes
 from warp_twisted.wire.control import Accepted, ControlMessage, Hello, RouteOffer
-from warp_twisted.wire.errors import TunnelClosed
+from warp_twisted.wire.errors import ConnectionLost, TunnelClosed, WireError
 
 FEW, MANY = 60, 1500
+_CLOSED = TunnelClosed("gone")
 PATTERNS = (HostnamePattern.parse("*.warp.example"),)
 
 
@@ -77,9 +78,9 @@ class GrowthTests(AsyncTestCase):
         assert isinstance(end.messages[-1], Accepted)
         return protocol
 
-    def lose(self, protocol: TunnelProtocol) -> None:
+    def lose(self, protocol: TunnelProtocol, error: WireError = _CLOSED) -> None:
         """Let a tunnel end."""
-        self.control.tunnels.tunnel_lost(protocol, TunnelClosed("gone"))
+        self.control.tunnels.tunnel_lost(protocol, error)
         self.control.clock.advance(0)
 
     def cost_at(self, count: int, work: Callable[[int], object]) -> int:
@@ -100,6 +101,18 @@ class GrowthTests(AsyncTestCase):
         few, many = (self.cost_at(count, lambda number: self.lose(self.protocols.pop())) for count in (FEW, MANY))
         self.assertLess(many, 1.02 * few)
         self.assertEqual(len(self.control.tunnels.registrations.by_id), MANY - 1)
+
+    def test_end_without_a_goodbye(self) -> None:
+        """So does one without a goodbye, whose name is kept, beside many that are kept."""
+
+        def at(count: int) -> int:
+            self.cost_at(count, lambda number: None)
+            self.control.grace.begin("a-away", [f"away{number}.warp.example" for number in range(count // 2)])
+            self.control.clock.advance(0)
+            return self.cost_at(count, lambda number: self.lose(self.protocols.pop(), ConnectionLost("gone")))
+
+        few, many = at(FEW), at(MANY)
+        self.assertLess(many, 1.02 * few)
 
     def test_ends_of_one_turn(self) -> None:
         """Tunnels that are lost in one turn are taken out of the registry together, by the batch."""

@@ -68,6 +68,62 @@ class RegistrationTests(ControlTestCase):
         self.assertEqual((self.control.names(), self.control.routes.served), ([], {}))
         self.assertEqual(self.control.tunnels.registrations.by_id, {})
 
+    def test_lost_without_a_goodbye(self) -> None:
+        """A name whose last tunnel is lost is kept for `dns.grace`; the route is gone at once."""
+        ends = [self.control.connect() for _ in range(2)]
+        for slot, end in enumerate(ends):
+            end.hello("app.warp.example", slot=slot)
+        for end in ends:
+            end.lose()
+        self.assertEqual((self.control.names(), self.control.routes.served), (["app.warp.example"], {}))
+        self.control.clock.advance(self.control.settings.dns.grace)
+        self.assertEqual(self.control.names(), [])
+
+    def test_the_last_end_decides(self) -> None:
+        """Whether a name is kept follows from how its last tunnel ends, and goes by what it served then."""
+        agents = [self.control.connect(f"a-{number}") for number in range(1, 3)]
+        for agent in agents:
+            agent.hello("app.warp.example")
+        agents[0].lose()
+        agents[1].pair.agent.close()
+        agents[1].pair.pump()
+        self.assertEqual((self.control.names(), self.control.grace.count), ([], 0))
+
+    def test_back_in_time(self) -> None:
+        """An agent that comes back serves the name again, and its goodbye then is a goodbye."""
+        killed, agent = self.control.connect(), self.control.connect()
+        killed.hello("app.warp.example")
+        killed.lose()
+        agent.hello("app.warp.example", session="another")
+        self.control.clock.advance(0)
+        agent.pair.agent.close()
+        agent.pair.pump()
+        self.control.clock.advance(0)
+        self.assertEqual(self.control.names(), [])
+
+    def test_what_is_no_loss(self) -> None:
+        """A tunnel that had said that it leaves, one that is replaced, and one that is cut leave no name behind."""
+        draining = self.control.connect()
+        draining.hello("app.warp.example")
+        draining.send(Drain())
+        draining.lose()
+        self.assertEqual(self.control.names(), [])
+        self.control.connect().hello("old.warp.example")
+        self.control.connect().hello("new.warp.example")
+        self.control.bury()
+        self.assertEqual(self.control.names(), ["new.warp.example"])
+        self.control.tunnels.cut("a-1", "stolen")
+        self.control.clock.advance(0)
+        self.assertEqual((self.control.names(), self.control.grace.count), ([], 0))
+
+    def test_revoked_while_it_is_away(self) -> None:
+        """The names of an agent that is revoked go at once, also when it was lost before."""
+        agent = self.control.connect()
+        agent.hello("app.warp.example")
+        agent.lose()
+        self.control.tunnels.cut("a-1", "stolen")
+        self.assertEqual(self.control.names(), [])
+
     def test_names_stay_for_the_lease_when_the_edge_is_gone(self) -> None:
         """A registered tunnel is under a lease, which ends when nobody keeps it alive."""
         agent = self.control.connect()

@@ -37,6 +37,7 @@ class ControlMetricsTests(ControlTestCase):
                 returning=self.control.returning,
                 mirror=self.control.mirror,
                 claims=self.control.claims,
+                grace=self.control.grace,
                 entry=state,
                 readiness=state,
             )

@@ -83,6 +83,18 @@ class FindTests(TableTestCase):
         self.assertIsNone(self.name("ns1.example", b"/.well-known/acme-challenge/x"))
         self.assertEqual(self.name("ns2.example"), "*.example")
 
+    def test_is_served(self) -> None:
+        """A hostname or pattern is served as offered, by any path rule, until its last tunnel leaves or drains."""
+        first, second = FakeTunnel("t1"), FakeTunnel("t2")
+        self.table.add(first, [offer("a.example", "^/x"), offer("*.example")])
+        self.table.add(second, [offer("a.example")])
+        served = {host for host in ("a.example", "*.example", "b.example") if self.table.is_served(host)}
+        self.assertEqual(served, {"a.example", "*.example"})
+        self.table.remove(first)
+        self.assertEqual([self.table.is_served(host) for host in ("a.example", "*.example")], [True, False])
+        self.table.drain(second)
+        self.assertFalse(self.table.is_served("a.example"))
+
     def test_path_rules_in_order(self) -> None:
         """The first rule that matches wins, in the order offered; the rule without a path comes last."""
         self.table.add(

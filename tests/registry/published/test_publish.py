@@ -338,3 +338,65 @@ class LifeTests(SynchronousTestCase):
             self.publication.apply(came(each))
         self.assertLess(time.monotonic() - began, 10)
         self.assertTrue(all(self.publication.records_of(f"h{n}.warp.example") for n in range(1500)))
+
+
+class KeptTests(SynchronousTestCase):
+    """Names that are kept although no tunnel serves them."""
+
+    def setUp(self) -> None:
+        """Publish two edges."""
+        self.publication = Publication(ZONE, reserved=["ns1"])
+        self.publication.apply(came(EDGE1, EDGE2))
+
+    def test_kept(self) -> None:
+        """Without a tunnel a hostname that is kept has its edge's addresses, and nothing else, until it is let go."""
+        value = tunnel(1, "app.warp.example", release="stable")
+        self.publication.apply(came(value))
+        self.publication.keep("app.warp.example", "edge1")
+        self.publication.apply(went(value))
+        records = self.publication.records_of("app.warp.example")
+        self.assertEqual({record.type for record in records}, {"A", "AAAA"})
+        self.assertEqual({record.edge for record in records}, {"edge1"})
+        self.assertEqual([owner for owner in self.publication.owners() if owner.endswith(".app.warp.example")], [])
+        self.assertEqual(self.publication.records_of("_http._tcp.warp.example"), ())
+        self.publication.let_go("app.warp.example")
+        self.publication.apply([])
+        self.assertEqual(self.publication.records_of("app.warp.example"), ())
+        self.publication.let_go("app.warp.example")
+        self.assertTrue(self.publication.is_settled)
+
+    def test_kept_until_a_tunnel_comes(self) -> None:
+        """A tunnel that comes ends what was kept: when it goes, the name goes."""
+        self.publication.keep("app.warp.example", "edge1")
+        self.publication.apply([])
+        value = tunnel(1, "app.warp.example")
+        self.publication.apply(came(value))
+        self.assertIn("HTTPS", {record.type for record in self.publication.records_of("app.warp.example")})
+        self.publication.apply(went(value))
+        self.assertEqual(self.publication.records_of("app.warp.example"), ())
+
+    def test_kept_at_live_edges_only(self) -> None:
+        """A hostname that is kept follows its edge: there when it comes, gone when it drains, and back."""
+        self.publication.apply(went(EDGE1))
+        self.publication.keep("app.warp.example", "edge1")
+        self.publication.apply([])
+        self.assertEqual(self.publication.records_of("app.warp.example"), ())
+        for edge, is_there in ((EDGE1, True), (replace(EDGE1, draining=True), False), (EDGE1, True)):
+            self.publication.apply(came(edge))
+            self.assertEqual(bool(self.publication.records_of("app.warp.example")), is_there)
+
+    def test_kept_beside_another_edge(self) -> None:
+        """A hostname that another edge serves has that one's records alone; what is kept counts when those are gone."""
+        value = tunnel(1, "app.warp.example", edge="edge2")
+        self.publication.apply(came(value))
+        self.publication.keep("app.warp.example", "edge1")
+        self.publication.apply([])
+        self.assertEqual({record.edge for record in self.publication.records_of("app.warp.example")} - {""}, {"edge2"})
+        self.publication.apply(went(value))
+        self.assertEqual({record.edge for record in self.publication.records_of("app.warp.example")}, {"edge1"})
+
+    def test_never_kept(self) -> None:
+        """What is not published is not kept: hostnames outside the zone, and the zone's own."""
+        for hostname in ("app.other.example", "_x.warp.example", "ns1.warp.example"):
+            self.publication.keep(hostname, "edge1")
+        self.assertTrue(self.publication.is_settled)

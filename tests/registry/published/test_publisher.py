@@ -79,6 +79,17 @@ class PublisherTests(SynchronousTestCase):
         self.assertFalse(self.is_published(names[-1]))
         self.assertLess(order.index(f"new.{ZONE}"), order.index(f"{names[-1]}.{ZONE}"))
 
+    def test_names_are_kept(self) -> None:
+        """A name that is kept is published without a change of the registry, and so is its end; many take turns."""
+        self.publisher.keep([f"app.{ZONE}"], "edge1")
+        self.assertTrue(self.is_published("app"))
+        self.publisher.let_go([f"app.{ZONE}"])
+        self.assertFalse(self.is_published("app"))
+        self.publisher.keep([f"app{number}.{ZONE}" for number in range(MANY)], "edge1")
+        self.assertFalse(self.is_published(f"app{MANY - 1}"))
+        self.clock.advance(0)
+        self.assertTrue(self.is_published(f"app{MANY - 1}"))
+
     def test_failure(self) -> None:
         """A bug in a subscriber is logged, and later changes are published all the same."""
 

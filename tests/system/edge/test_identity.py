@@ -248,8 +248,10 @@ class RevocationTests(LiveEdgeTestCase):
 class LeaseTests(LiveEdgeTestCase):
     """Names follow tunnels."""
 
+    sections: dict[str, object] = {"dns": {"grace": 0}}
+
     async def test_name_goes_with_the_connection(self) -> None:
-        """When an agent is killed, its name is gone as soon as the edge sees the connection end."""
+        """Without a grace a killed agent's name is gone as soon as the edge sees the connection end."""
         agent = await self.agent()
         await agent.register(f"app.{ZONE}")
         agent.tunnels[0].transport.abortConnection()  # type: ignore[union-attr]

@@ -116,6 +116,9 @@ class Routes(Protocol):
     def drain(self, tunnel: "EdgeTunnel") -> None:
         """Begin nothing new through a tunnel."""
 
+    def is_served(self, hostname: str) -> bool:
+        """Whether a tunnel takes requests of a hostname, or of a pattern, as it was offered."""
+
 
 class Authority(Protocol):
     """Who renews certificates; see `edge.agents.enrollment`."""

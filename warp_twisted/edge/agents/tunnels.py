@@ -11,6 +11,7 @@ is sent last. When the registry is away the tunnel serves all the same; its name
 
 import secrets
 from collections.abc import Callable, Sequence
+from itertools import filterfalse
 
 from twisted.internet.defer import Deferred, DeferredList, succeed
 from twisted.internet.interfaces import IReactorTime
@@ -33,6 +34,7 @@ from warp_twisted.edge.settings import EdgeSettings
 from warp_twisted.registry.claims import Claims
 from warp_twisted.registry.mirror import Mirror
 from warp_twisted.registry.model import Agent, Change, Revocation
+from warp_twisted.registry.published.grace import Grace
 from warp_twisted.tunnel import TunnelProtocol
 from warp_twisted.wire.control import (
     ControlMessage,
@@ -45,7 +47,7 @@ from warp_twisted.wire.control import (
     RouteOffer,
     RoutesChanged,
 )
-from warp_twisted.wire.errors import WireError
+from warp_twisted.wire.errors import TunnelClosed, WireError
 from warp_twisted.wire.frames import GoAwayCode
 from warp_twisted.wire.releases import protected
 
@@ -59,6 +61,7 @@ class EdgeTunnels:
     :param clock: for time-outs and rates.
     :param wall: for the ends of certificates.
     :param settings: returns the settings as they are now.
+    :param grace: keeps the names of tunnels that are lost without a goodbye.
     :param edges: returns `host:port` of the fleet's tunnel listeners.
     :param urls: returns the URLs of a hostname, the one to show people first.
     """
@@ -74,6 +77,7 @@ class EdgeTunnels:
         routes: Routes,
         mirror: Mirror,
         claims: Claims,
+        grace: Grace,
         admission: Admission,
         authority: Authority,
         edges: Callable[[], list[str]],
@@ -85,6 +89,7 @@ class EdgeTunnels:
         self._routes = routes
         self._mirror = mirror
         self._claims = claims
+        self._grace = grace
         self._admission = admission
         self._authority = authority
         self._edges = edges
@@ -127,6 +132,7 @@ class EdgeTunnels:
         """Close all tunnels of an agent at once; its names are withdrawn with them."""
         for peer in self._peers.of_agent(agent):
             self._refuse(peer, OfferRefused("revoked", reason), GoAwayCode.REVOKED)
+        self._grace.end(agent)
         self._admission.forget(agent)
 
     # What tunnels say (`TunnelDelegate`).
@@ -177,13 +183,15 @@ class EdgeTunnels:
         self._publish(tunnel)
 
     def tunnel_lost(self, protocol: TunnelProtocol, error: WireError) -> None:
-        """Withdraw what the tunnel stood for, now."""
+        """Withdraw what the tunnel stood for, now; without a goodbye names that nobody else serves have a grace."""
         peer = self._peers.remove(protocol)
         tunnel = peer.tunnel if peer is not None else None
         if tunnel is None:
             return
         self.registrations.remove(tunnel)
         self._routes.remove(tunnel)
+        if not _was_clean(tunnel, error):
+            self._grace.begin(tunnel.agent, filterfalse(self._routes.is_served, tunnel.offer.hostnames))
         if tunnel.claim is not None:
             tunnel.claim.release()
         self._log.info("tunnel {tunnel} of {agent} ended: {error}", **_about(tunnel), error=error)
@@ -380,6 +388,11 @@ class EdgeTunnels:
 def _refusal(error: EdgeError) -> OfferRefused:
     """Return the refusal that an agent hears for an error."""
     return error if isinstance(error, OfferRefused) else OfferRefused("not_allowed", str(error))
+
+
+def _was_clean(tunnel: EdgeTunnel, error: WireError) -> bool:
+    """Whether a tunnel's end was meant: its agent had said that it leaves, or this edge decided it."""
+    return tunnel.is_draining or isinstance(error, TunnelClosed)
 
 
 def _about(tunnel: EdgeTunnel) -> dict[str, str]:

@@ -18,6 +18,7 @@ from warp_twisted.edge.agents.returning import Returning
 from warp_twisted.edge.settings import EdgeSettings
 from warp_twisted.registry.claims import Claims
 from warp_twisted.registry.mirror import Mirror
+from warp_twisted.registry.published.grace import Grace
 
 
 class EdgeState(Protocol):
@@ -52,6 +53,7 @@ class ControlCollector(Collector):
     returning: Returning
     mirror: Mirror
     claims: Claims
+    grace: Grace
     entry: Entry
     readiness: EdgeState
 
@@ -86,6 +88,11 @@ class ControlCollector(Collector):
             "warp_edge_registry_writable", "Whether the registry takes changes.", value=not self.claims.is_failing
         )
         yield GaugeMetricFamily("warp_edge_agents", "Enrolled agents.", value=len(self.mirror.agents))
+        yield GaugeMetricFamily(
+            "warp_edge_names_kept",
+            "Names that lost their last tunnel without a goodbye up to dns.grace ago.",
+            value=self.grace.count,
+        )
         expiry = GaugeMetricFamily(
             "warp_edge_certificate_expires_seconds", "When certificates end, since the epoch.", labels=["certificate"]
         )

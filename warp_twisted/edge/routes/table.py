@@ -134,6 +134,10 @@ class RouteTable:
         for route in self._routes_of.get(load.tunnel, ()):
             route.trust(load)
 
+    def is_served(self, hostname: str) -> bool:
+        """Whether a tunnel takes requests of a hostname, or of a pattern, as it was offered."""
+        return any(route.gone_at is None for route in self._rules(hostname))
+
     @property
     def routes(self) -> list[Route]:
         """Every route, those without a tunnel included."""

@@ -7,6 +7,9 @@ registration touches the names of its own hostnames only, and the list of all ap
 change costs does not depend on how many names there are. The work is done in steps, so that many changes, or one of
 many names, can be spread over turns of the reactor (`registry.published.publisher`).
 
+A hostname that is kept (`keep`) has the addresses of one edge and nothing else while no tunnel serves it: its agent was
+lost and is waited for, and the edge says so to visitors. How long it is kept is decided in `registry.published.grace`.
+
 Not published: hostnames outside the zone, and those that `is_reserved` keeps for the zone itself. A label appears as
 `VALUE.KEY._label.HOSTNAME` in lower case with every character other than letters, digits, `-` and `_` written as `-`
 (`v1.2` is `v1-2`), because a dot would begin another DNS label; labels that become equal by that share one name, and
@@ -28,6 +31,7 @@ from warp_twisted.registry.published.records import (
     Record,
     Records,
     fitting,
+    https_parameters,
     label_names,
     merged,
     quoted,
@@ -79,6 +83,7 @@ class Publication:
         self._browse_owner = f"_http._tcp.{zone}"
         self._edges: dict[str, LiveEdge] = {}
         self._applications: dict[str, _Application] = {}
+        self._kept: dict[str, str] = {}  # hostname that is kept → the edge whose addresses it has
         self._browse = BrowseList()
         self._parts: dict[str, dict[str, tuple[Record, ...]]] = {}  # owner → who contributes → records
         self._records: dict[str, tuple[Record, ...]] = {}
@@ -131,6 +136,18 @@ class Publication:
     def take(self, changes: Iterable[Change]) -> None:
         """Note changes of the registry; `steps` makes records of them."""
         self._queue.extend(changes)
+
+    def keep(self, hostname: str, edge: str) -> None:
+        """Note that a hostname has the addresses of an edge while no tunnel serves it; until one comes, or `let_go`."""
+        if self._is_published(Hostname(hostname)):
+            self._kept[hostname] = edge
+            if hostname not in self._applications:
+                self._mark(hostname, {""}, is_coming=True)
+
+    def let_go(self, hostname: str) -> None:
+        """Note that a hostname is kept no more."""
+        if self._kept.pop(hostname, None) is not None:
+            self._mark(hostname, {""}, is_coming=False)
 
     def steps(self) -> Iterator[None]:
         """
@@ -202,6 +219,8 @@ class Publication:
         application = self._applications.get(hostname)
         if application is None:
             application = self._applications[hostname] = _Application()
+        if step > 0:
+            self._kept.pop(hostname, None)
         touched = set()
         if _add(application.edges, edge, step) | _add(application.label_sets, label_set, step):
             touched.add("")
@@ -235,7 +254,9 @@ class Publication:
         if "" in labels:
             application = self._applications.get(hostname) or _Application()
             edges = self._live(application.edges)
-            self._contribute(hostname, "application", self._application(hostname, edges, application.label_sets))
+            kept = self._edge_addresses(hostname, self._live([self._kept.get(hostname, "")]))
+            records = self._application(hostname, edges, application.label_sets) or kept
+            self._contribute(hostname, "application", records)
             if not hostname.startswith("*."):
                 self._publish_service(hostname, edges)
             if not application.edges:
@@ -260,8 +281,8 @@ class Publication:
         elif self._browse.remove(hostname):
             self._is_browse_stale = True
 
-    def _live(self, counts: Mapping[str, int]) -> list[LiveEdge]:
-        edges = [self._edges[name] for name in sorted(counts) if name in self._edges]
+    def _live(self, names: Iterable[str]) -> list[LiveEdge]:
+        edges = [self._edges[name] for name in sorted(names) if name in self._edges]
         return [edge for edge in edges if not edge.value.draining]
 
     def _application(
@@ -287,13 +308,13 @@ class Publication:
         if not self._https or not ports:
             return ()
         if len(ports) == 1 and len(secure) == len(edges):
-            return (Record(hostname, "HTTPS", self._ttl, f"1 . {_parameters(ports.pop())}"),)
+            return (Record(hostname, "HTTPS", self._ttl, f"1 . {https_parameters(ports.pop())}"),)
         return tuple(
             Record(
                 hostname,
                 "HTTPS",
                 self._ttl,
-                f"1 {edge.hostname}. {_parameters(edge.value.https_port)}",
+                f"1 {edge.hostname}. {https_parameters(edge.value.https_port)}",
                 edge.value.name,
             )
             for edge in secure
@@ -323,6 +344,11 @@ class Publication:
         for at, (hostname, application) in enumerate(tuple(self._applications.items())):
             if not names.isdisjoint(application.edges):
                 self._mark(hostname, {"", *application.labelled}, is_coming=False)
+            if at % HOSTNAMES_IN_A_STEP == 0:
+                yield
+        for at, (hostname, edge) in enumerate(tuple(self._kept.items())):
+            if edge in names:
+                self._mark(hostname, {""}, is_coming=False)
             if at % HOSTNAMES_IN_A_STEP == 0:
                 yield
 
@@ -372,7 +398,3 @@ def _add(counts: dict[str, int], key: str, step: int) -> bool:
         return count == step
     counts.pop(key, None)
     return True
-
-
-def _parameters(port: int | None) -> str:
-    return "alpn=http/1.1" if port == 443 else f"alpn=http/1.1 port={port}"

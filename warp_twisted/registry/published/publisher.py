@@ -4,7 +4,7 @@ Keeps what DNS publishes up with the registry: each change of the mirror, a slic
 What is published is decided in `registry.published.publish`; this module decides only when.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import SchedulerStopped, TaskStopped
@@ -44,6 +44,18 @@ class Publisher:
         self._waiting.append(Deferred())
         return self._waiting[-1]
 
+    def keep(self, hostnames: Iterable[str], edge: str) -> None:
+        """Let hostnames have the addresses of an edge while no tunnel serves them; see `Publication.keep`."""
+        for hostname in hostnames:
+            self._publication.keep(hostname, edge)
+        self._work()
+
+    def let_go(self, hostnames: Iterable[str]) -> None:
+        """Keep hostnames no more."""
+        for hostname in hostnames:
+            self._publication.let_go(hostname)
+        self._work()
+
     def stop(self) -> None:
         """Publish no more."""
         self._unsubscribe()
@@ -51,7 +63,10 @@ class Publisher:
 
     def _registry_changed(self, changes: Sequence[Change]) -> None:
         self._publication.take(changes)
-        if self._is_working:
+        self._work()
+
+    def _work(self) -> None:
+        if self._is_working or self._publication.is_settled:
             return
         self._is_working = True
         steps = self._steps()

@@ -126,6 +126,11 @@ def size_of(record: Record) -> int:
     return _RECORD_BYTES + max(_ADDRESS_BYTES, len(record.rdata) + 1)
 
 
+def https_parameters(port: int | None) -> str:
+    """Write what an HTTPS record says of an edge that speaks HTTP/1.1 on a port (RFC 9460)."""
+    return "alpn=http/1.1" if port == 443 else f"alpn=http/1.1 port={port}"
+
+
 def quoted(text: str) -> str:
     """Write a character-string, or several when the text is longer than one may be; labels need no escapes."""
     return " ".join(f'"{text[at : at + MAX_STRING]}"' for at in range(0, len(text), MAX_STRING))
