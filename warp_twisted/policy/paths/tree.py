@@ -110,9 +110,17 @@ class LooseTree(Generic[T]):
     def find(self, path: bytes) -> list[T]:
         """Return the values of all patterns that a path, as it was sent or as one reading of it, matches."""
         if is_plain(path):
-            segments = path.lower().split(b"/")[1:]
-        else:
-            segments = [loose(each.decode("utf-8", "replace")) for each in unquote_to_bytes(path).split(b"/")[1:]]
+            return self.find_plain(path)
+        segments = [loose(each.decode("utf-8", "replace")) for each in unquote_to_bytes(path).split(b"/")[1:]]
+        return self._walk(segments)
+
+    def find_plain(self, path: bytes) -> list[T]:
+        """Return the same for a path that is known to be plain."""
+        segments = path.lower().split(b"/")
+        del segments[0]
+        return self._walk(segments)
+
+    def _walk(self, segments: list[bytes]) -> list[T]:
         if segments and not segments[-1]:
             del segments[-1]
         nodes = [self._root]

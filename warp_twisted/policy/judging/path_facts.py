@@ -1,0 +1,33 @@
+"""A request's path as rules ask about it: as it came, what is odd in it, and how servers read it."""
+
+from warp_twisted.policy.paths.spelling import is_plain, oddities, readings
+
+_NOTHING: frozenset[str] = frozenset()
+
+
+class PathFacts:
+    """
+    One path.
+
+    :ivar path: as it came, without the query.
+    :ivar is_plain: whether it has neither oddities nor escapes, as most have.
+    :ivar odd: what servers read in different ways in it.
+    """
+
+    __slots__ = ("_readings", "is_plain", "odd", "path")
+
+    def __init__(self, path: bytes) -> None:
+        self.path = path
+        self.is_plain = is_plain(path)
+        # OPTIONS with the target `*` asks for the server as a whole: a path that no pattern matches.
+        self.odd = _NOTHING if self.is_plain or path == b"*" else oddities(path)
+        self._readings: tuple[frozenset[bytes] | None] | None = None
+
+    @property
+    def readings(self) -> frozenset[bytes] | None:
+        """Every way to read it; None if there are too many. Costs up to a millisecond where something is odd."""
+        if not self.odd:
+            return frozenset((self.path,))
+        if self._readings is None:
+            self._readings = (readings(self.path),)
+        return self._readings[0]

@@ -1,0 +1,133 @@
+"""
+The decision program of one hostname: the rules that are about it, and how they judge a request.
+
+First what costs nothing is asked (sources, routes, paths), then https, the rate of requests, credentials, and last what
+counts by identity or goes with the request. Within each step defaults come first, then rules in order; the first
+objection decides. So a stranger who is refused by address never sees a password prompt, and who guesses passwords
+runs into the rate.
+"""
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from warp_twisted.policy.facts import Facts
+from warp_twisted.policy.interfaces import Answer, Question
+from warp_twisted.policy.judging.course import Course, give_back
+from warp_twisted.policy.judging.path_facts import PathFacts
+from warp_twisted.policy.judging.rules import CompiledRule
+from warp_twisted.policy.paths.tree import LooseTree
+from warp_twisted.policy.verdict import ALLOWED, CHECK_FAILED, Action, Objection, Verdict
+
+_UNSEEN = PathFacts(b"/")  # in place of a path that no rule looks at
+_NO_ANSWERS: Mapping[Question, Answer] = {}
+
+
+class Program:
+    """
+    The rules of one hostname. Programs are shared by hostnames with the same rules.
+
+    :ivar rules: in order; those of other hostnames are not among them.
+    """
+
+    def __init__(self, rules: Iterable[CompiledRule]) -> None:
+        self.rules = tuple(rules)
+        self._always = [rule for rule in self.rules if not rule.has_path]
+        self._tree: LooseTree[CompiledRule] = LooseTree()
+        by_path = [rule for rule in self.rules if rule.has_path]
+        for rule in by_path:
+            for pattern in rule.patterns:
+                self._tree.add(pattern, rule)
+        self._has_paths = bool(by_path)
+        self._looks_at_paths = any(rule.looks_at_paths for rule in self.rules)
+        self._logs = any(rule.log_only for rule in self.rules)
+
+    def matching(self, facts: Facts, path: PathFacts) -> list[CompiledRule]:
+        """
+        Return the rules that are about a request, in order.
+
+        A rule that a path could be matched by, and that cannot judge so odd a one, is among them: it will refuse it.
+        """
+        if path.odd:
+            found = self._possible(path)
+        elif not self._has_paths:
+            found = self._always
+        else:
+            found = self._tree.find_plain(path.path) if path.is_plain else self._tree.find(path.path)
+            if not found:
+                found = self._always
+            elif len(found) > 1 or self._always:
+                found = sorted({*found, *self._always}, key=_order)
+        return [rule for rule in found if not rule.is_conditional or rule.is_about(facts, path)]
+
+    def _possible(self, path: PathFacts) -> list[CompiledRule]:
+        """Return the rules that any reading of an odd path matches, and those that refuse such a path."""
+        found = {rule for rule in self.rules if not rule.has_path or rule.is_too_odd(path)}
+        if self._has_paths and len(found) < len(self.rules):
+            for reading in path.readings or ():
+                found.update(self._tree.find(reading))
+        return sorted(found, key=_order)
+
+    def judge(
+        self,
+        facts: Facts,
+        now: float,
+        wall: float,
+        *,
+        answers: Mapping[Question, Answer] = _NO_ANSWERS,
+        asked: Verdict | None = None,
+    ) -> Verdict:
+        """
+        Judge a request.
+
+        It never raises: what fails denies, and the verdict carries the error.
+
+        :param now: of a clock that only goes forward.
+        :param wall: seconds since the epoch.
+        :param answers: to the questions of `asked`.
+        :param asked: the verdict that asked them. What it counted is not counted again.
+        """
+        try:
+            path = PathFacts(facts.target.partition(b"?")[0]) if self._looks_at_paths else _UNSEEN
+            matched = self.matching(facts, path)
+            if not matched:
+                return ALLOWED
+            course = Course(facts, path, now, wall, answers, asked is not None)
+            if not self._logs:
+                return course.run(matched)
+            return _with_logged(course, matched, asked)
+        except Exception as error:
+            name = self.rules[0].name if len(self.rules) == 1 else ""
+            return Verdict(Action.DENY, Objection(name, CHECK_FAILED, "the policy failed"), errors=(error,))
+
+
+def _order(rule: CompiledRule) -> int:
+    return rule.order
+
+
+def _with_logged(course: Course, matched: list[CompiledRule], asked: Verdict | None) -> Verdict:
+    """Judge by the rules that are in force, then by each of those that only log."""
+    verdict = course.run([rule for rule in matched if not rule.log_only])
+    would = {each.rule: each for each in asked.would} if asked is not None else {}
+    if verdict.action not in (Action.ALLOW, Action.ASK):
+        return msgspec.structs.replace(verdict, would=tuple(would.values()))
+    questions, errors, held = list(verdict.questions), list(verdict.errors), list(verdict.held)
+    for rule in matched:
+        if not rule.log_only or rule.name in would:
+            continue
+        try:
+            alone = course.run([rule])
+        except Exception as error:
+            would[rule.name] = Objection(rule.name, CHECK_FAILED, "the rule failed")
+            errors.append(error)
+            continue
+        errors += alone.errors
+        questions += alone.questions
+        held += [each for each in alone.held if each.limit.of == "concurrent_requests"]
+        if alone.objection is not None:
+            would[rule.name] = alone.objection
+    if questions:
+        give_back(held)
+        unique = tuple(dict.fromkeys(questions))
+        return Verdict(Action.ASK, would=tuple(would.values()), questions=unique, errors=tuple(errors))
+    return msgspec.structs.replace(verdict, would=tuple(would.values()), errors=tuple(errors), held=tuple(held))

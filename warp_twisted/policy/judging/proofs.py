@@ -1,0 +1,115 @@
+"""What a rule asks visitors to prove: checks joined by any_of and all_of, and what they come to for a request."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+
+from warp_twisted.policy.facts import Facts
+from warp_twisted.policy.interfaces import Answer, Check, Identity, Outcome, Question
+
+Answers = Mapping[Question, Answer]
+
+
+class Finding(Enum):
+    """What a proof came to; of several the worst counts, in the order in which they stand here."""
+
+    FAILED = "a check failed"
+    REFUSED = "a credential is not accepted"
+    ABSENT = "no credential"
+    BUSY = "a check is busy"
+    OPEN = "a question is to be answered"
+    PROVEN = "proven"
+
+
+@dataclass(slots=True)
+class Inquiry:
+    """
+    One look at a request: what is asked and what came out besides the finding.
+
+    :ivar identities: of what is proven.
+    :ivar details: for logs: why credentials are not accepted.
+    """
+
+    facts: Facts
+    now: float
+    wall: float
+    answers: Answers
+    questions: list[Question] = field(default_factory=list)
+    identities: list[Identity] = field(default_factory=list)
+    carriers: list[bytes] = field(default_factory=list)
+    errors: list[Exception] = field(default_factory=list)
+    details: list[str] = field(default_factory=list)
+
+
+class OneCheck:
+    """One check."""
+
+    def __init__(self, check: Check) -> None:
+        self._check = check
+
+    @property
+    def checks(self) -> tuple[Check, ...]:
+        """All checks within."""
+        return (self._check,)
+
+    def look(self, inquiry: Inquiry) -> Finding:
+        """Look at a request. An error is a finding: it denies, and is logged by whoever has the log."""
+        try:
+            found = self._check.look(inquiry.facts, inquiry.now, inquiry.wall)
+        except Exception as error:
+            inquiry.errors.append(error)
+            inquiry.details.append(f"{self._check.kind} failed")
+            return Finding.FAILED
+        if isinstance(found, Question):
+            answer = inquiry.answers.get(found)
+            if answer is None:
+                inquiry.questions.append(found)
+                return Finding.OPEN
+            found = answer
+        if found.outcome is Outcome.PROVEN and found.identity is not None:
+            inquiry.identities.append(found.identity)
+            inquiry.carriers += self._check.carriers
+            return Finding.PROVEN
+        if found.outcome is Outcome.BUSY:
+            return Finding.BUSY
+        if found.outcome is Outcome.ABSENT:
+            return Finding.ABSENT
+        inquiry.details.append(f"{self._check.kind}: {found.reason or 'not accepted'}")
+        return Finding.REFUSED
+
+
+class Several:
+    """Checks of which one is enough, or all are needed. Without any nothing is proven."""
+
+    def __init__(self, members: "Sequence[OneCheck | Several]", *, needs_all: bool) -> None:
+        self._members = tuple(members)
+        self._needs_all = needs_all
+
+    @property
+    def checks(self) -> tuple[Check, ...]:
+        """All checks within."""
+        return tuple(check for member in self._members for check in member.checks)
+
+    def look(self, inquiry: Inquiry) -> Finding:
+        """Look at a request; questions are asked only where nothing else decides."""
+        questions, identities, carriers = len(inquiry.questions), len(inquiry.identities), len(inquiry.carriers)
+        found: set[Finding] = set()
+        for member in self._members:
+            finding = member.look(inquiry)
+            found.add(finding)
+            if (finding is Finding.PROVEN) != self._needs_all and finding is not Finding.OPEN:
+                break
+        if not found:
+            return Finding.ABSENT
+        if self._needs_all:
+            finding = next(each for each in Finding if each in found)
+        else:
+            # One that is open may still prove it.
+            best = (Finding.PROVEN, Finding.OPEN, Finding.FAILED, Finding.BUSY, Finding.REFUSED, Finding.ABSENT)
+            finding = next(each for each in best if each in found)
+        if finding is not Finding.OPEN:
+            del inquiry.questions[questions:]
+        if finding is not Finding.PROVEN:
+            del inquiry.identities[identities:]
+            del inquiry.carriers[carriers:]
+        return finding
