@@ -9,6 +9,8 @@ from tests.docs.settings_keys import keys_in, keys_of
 from warp_dns.program.configuration import DnsFile
 from warp_twisted.agent import settings as agent
 from warp_twisted.edge.settings import EdgeSettings
+from warp_twisted.http1.believed import BELIEVED
+from warp_twisted.http1.forwarding import FACTS
 
 _DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "configuration.md"
 
@@ -25,6 +27,16 @@ class ConfigurationTests(SynchronousTestCase):
     def test_edge(self) -> None:
         """edge.yaml."""
         self.check("edge.yaml", EdgeSettings)
+
+    def test_believed(self) -> None:
+        """What `default` stands for in the list of what is stripped, and each field that can be set."""
+        text = " ".join(_DOCUMENT.read_text().split())
+        self.assertIn(", ".join(f"`{pattern}`" for pattern in BELIEVED), text)
+        (row,) = (
+            line for line in _DOCUMENT.read_text().splitlines() if line[:20].strip("| `").startswith("forwarding.set")
+        )
+        for name in FACTS:
+            self.assertIn(f"`{name}`", row)
 
     def test_agent(self) -> None:
         """agent.yaml."""

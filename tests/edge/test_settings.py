@@ -40,6 +40,24 @@ class EdgeSettingsTests(SynchronousTestCase):
             (("tcp:80",), ("tcp:7844",), 30, 16384),
         )
 
+    def test_forwarding(self) -> None:
+        """What is stripped and set is checked, and a mistake is named with its place and what was expected."""
+        self.assertEqual((read().forwarding.strip, read().forwarding.set), (("default",), ()))
+        found = read(forwarding={"strip": ["default", "X-My-*", "!CF-Ray"], "set": ["x-real-ip"]}).forwarding
+        self.assertEqual((found.strip, found.set), (("default", "X-My-*", "!CF-Ray"), ("x-real-ip",)))
+        for forwarding, expected in (
+            ({"strip": ["default", "X Y"]}, r"^forwarding.strip\[1\]: expected a field name, .*, got 'X Y'"),
+            ({"strip": ["Host"]}, r"^forwarding.strip\[0\]: expected a field that the edge does not write itself"),
+            ({"strip": ["!X-Real-IP"]}, r"^forwarding.strip\[0\]: expected an exception"),
+            ({"strip": ["!CF-Connecting-IP"], "set": ["CF-Connecting-IP"]}, r"strip\[0\]: expected an exception"),
+            (
+                {"set": ["X-Real-IP", "X-Me"]},
+                r"^forwarding.set\[1\]: expected one of .*CF-Connecting.*, got 'X-Me'",
+            ),
+            ({"strip": ["X-A"] * 201}, r"^forwarding.strip: expected .*200"),
+        ):
+            self.assertRegex(self.refusal(forwarding=forwarding), expected)
+
     def test_the_example_of_the_architecture(self) -> None:
         """The file that architecture.md shows is good."""
         text = """

@@ -54,6 +54,11 @@ REFUSED: list[tuple[str, dict[str, Any], list[str]]] = [
         {"warp_edge_limits": {"head_bytes": 1}},
         ["^warp_edge_limits.head_bytes: expected a whole number from 1024"],
     ),
+    (
+        "warp_edge",
+        {"warp_edge_forwarding": {"strip": ["Host"]}},
+        [r"^warp_edge_forwarding.strip\[0\]: expected a field"],
+    ),
     ("warp_edge", {"warp_edge_timeouts": {"drian": 1}}, ["^warp_edge_timeouts.*drian"]),
     ("warp_edge", {"warp_edge_dns_server": {"ports": 1}}, ["^warp_edge_dns_server.*ports"]),
     ("warp_edge", {"warp_edge_dns_records": "@ IN MX 10 mail\nmail IN A 192.0.2\n"}, ["^warp_edge_dns_records:2: "]),

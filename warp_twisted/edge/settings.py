@@ -12,6 +12,8 @@ import msgspec
 
 from warp_twisted.configuration import read_file
 from warp_twisted.errors import InvalidName
+from warp_twisted.http1.forwarding import parse_statements
+from warp_twisted.http1.request_fields import DEFAULT, FieldRules
 from warp_twisted.names import parse_hostname
 
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
@@ -116,6 +118,24 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     enrollment_burst: Count = 10
 
 
+class Forwarding(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Which fields of visitors' requests origins never see, and which the edge sets beside X-Forwarded-*."""
+
+    strip: Annotated[tuple[Text, ...], msgspec.Meta(max_length=200)] = (DEFAULT,)
+    set: Annotated[tuple[Text, ...], msgspec.Meta(max_length=20)] = ()
+
+    def __post_init__(self) -> None:
+        for key, values in (("set", self.set), ("strip", self.strip)):
+            for index, value in enumerate(values):
+                try:
+                    if key == "set":
+                        parse_statements([value])
+                    else:
+                        FieldRules([value], self.set)
+                except ValueError as error:
+                    raise ValueError(f"{key}[{index}]: {error}") from error
+
+
 class Timeouts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Every wait of the edge, in seconds."""
 
@@ -158,6 +178,7 @@ class EdgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     state: Text = "/var/lib/warp-edge"
     certificates: Text | None = "/etc/warp/certificates"
     dns: Dns = Dns()
+    forwarding: Forwarding = Forwarding()
     limits: Limits = Limits()
     timeouts: Timeouts = Timeouts()
     log: Log = Log()

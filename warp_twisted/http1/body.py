@@ -54,6 +54,13 @@ _NOT_IN_TRAILERS = frozenset(
 )  # fmt: skip
 
 
+class FieldFilter(Protocol):
+    """Which fields are not passed on."""
+
+    def is_dropped(self, name: bytes) -> bool:
+        """Whether a field of this lower-case name is dropped."""
+
+
 class BodyReader(Protocol):
     """
     Reads one body; made for one message and not used again.
@@ -118,10 +125,11 @@ class UntilCloseReader:
 class ChunkedReader:
     """A body in the chunked coding."""
 
-    __slots__ = ("_extension_bytes", "_held", "_in_trailers", "_limits", "_payload_bytes", "_remaining", "complete",
-                 "trailers")  # fmt: skip
+    __slots__ = ("_extension_bytes", "_held", "_in_trailers", "_limits", "_payload_bytes", "_remaining", "_rules",
+                 "complete", "trailers")  # fmt: skip
 
-    def __init__(self, limits: BodyLimits):
+    def __init__(self, limits: BodyLimits, rules: FieldFilter | None = None):
+        self._rules = rules
         self.complete = False
         self.trailers = b""
         self._limits = limits
@@ -228,27 +236,30 @@ class ChunkedReader:
         lines = section.split(b"\r\n")[:-1]
         if len(lines) > self._limits.trailer_count:
             raise MessageRefused(TRAILERS_TOO_LARGE)
-        self.trailers = b"".join(line + b"\r\n" for line in lines if _may_trail(line))
+        self.trailers = b"".join(line + b"\r\n" for line in lines if _may_trail(line, self._rules))
         self.complete = True
         return data[end + 4 :]
 
 
-def _may_trail(line: bytes) -> bool:
+def _may_trail(line: bytes, rules: FieldFilter | None) -> bool:
     name = line.partition(b":")[0].lower().replace(b"_", b"-")
     if name in _NEVER_TRAILERS:
         raise MessageRefused(BAD_TRAILER)
+    if rules is not None and rules.is_dropped(name):
+        return False
     return name not in _NOT_IN_TRAILERS and not name.startswith(b"x-forwarded-")
 
 
-def make_reader(length: int, limits: BodyLimits) -> BodyReader:
+def make_reader(length: int, limits: BodyLimits, rules: FieldFilter | None = None) -> BodyReader:
     """
     Return the reader of a body.
 
     :param length: in bytes, or `CHUNKED` or `UNTIL_CLOSE`.
+    :param rules: for a request, which trailers are dropped besides those that no trailer may be.
     :raises MessageRefused: if it is known to be too large.
     """
     if length == CHUNKED:
-        return ChunkedReader(limits)
+        return ChunkedReader(limits, rules)
     if length == UNTIL_CLOSE:
         return UntilCloseReader()
     return LengthReader(length, limits)

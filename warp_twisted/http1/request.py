@@ -30,13 +30,12 @@ from warp_twisted.http1.refusals import (
     MessageRefused,
 )
 from warp_twisted.http1.request_fields import (
+    FieldRules,
     check_loop,
     expects_continue,
     framing,
     hop_by_hop,
     max_forwards,
-    may_differ,
-    sort_fields,
 )
 from warp_twisted.http1.shared_sections import SharedSections
 from warp_twisted.http1.target import (
@@ -56,6 +55,7 @@ _MAX_AGENT = 512  # of User-Agent, for the access log
 
 
 _OWN_OPTIONS = frozenset({b"close", b"keep-alive", b"upgrade", b"te"})
+_RULES = FieldRules()
 _NO_OPTIONS: frozenset[bytes] = frozenset()
 _MUST_STAY = frozenset({b"host", b"content-length", b"transfer-encoding", b"cache-control"})
 
@@ -160,7 +160,7 @@ class _Known(msgspec.Struct, frozen=True):
 class RequestReader:
     """Reads the request heads of one visitor connection."""
 
-    __slots__ = ("_checked", "_first", "_forwarding", "_known", "_last", "_limits", "_place", "_upgrades")
+    __slots__ = ("_checked", "_first", "_forwarding", "_known", "_last", "_limits", "_place", "_rules", "_upgrades")
 
     def __init__(
         self,
@@ -168,13 +168,16 @@ class RequestReader:
         forwarding: Forwarding,
         upgrades: frozenset[bytes] = frozenset({b"websocket"}),
         first: SharedSections[FirstSection] | None = None,
+        rules: FieldRules = _RULES,
     ):
         """
         Start before the first request.
 
         :param upgrades: protocols in lower case that may be asked for; others are left out, as if not asked.
-        :param first: what other connections, with the same limits and upgrades, began with.
+        :param first: what other connections, with the same limits, upgrades and rules, began with.
+        :param rules: which fields are passed on.
         """
+        self._rules = rules
         self._first: SharedSections[FirstSection] | None = first
         self._limits = limits
         self._forwarding = forwarding
@@ -288,7 +291,7 @@ class RequestReader:
             raise MessageRefused(TOO_MANY_FIELDS)
         minor = 1 if match[1] == b"1" else 0
         sent = raw[_SECTION_PREFIX:-4].split(b"\r\n")
-        found, kept = sort_fields(sent)
+        found, kept = self._rules.sort(sent)
         place = self._read_host(found, named)
         length, length_line = framing(found, minor)
         options = parse_options(found["connection"]) if "connection" in found else _NO_OPTIONS
@@ -333,7 +336,7 @@ class RequestReader:
         last, self._last = self._last, reading
         if last is None or not last.raw.startswith(raw[:_SECTION_PREFIX]):
             return
-        places = differing(last.raw[_SECTION_PREFIX:-4].split(b"\r\n"), sent, may_differ)
+        places = differing(last.raw[_SECTION_PREFIX:-4].split(b"\r\n"), sent, self._rules.may_differ)
         if places is None:
             return
         accepts = [at for at, line in enumerate(sent) if line[:7].lower() == b"accept:"]

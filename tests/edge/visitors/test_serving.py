@@ -19,7 +19,9 @@ from warp_twisted.edge.visitors.serving import (
     MAX_WAITING_BYTES,
     AccessFile,
     Serving,
+    field_rules,
     open_access_log,
+    statements,
     visitor_limits,
     visitor_timeouts,
 )
@@ -49,6 +51,18 @@ class TranslationTests(SynchronousTestCase):
         rates = (limits.body_bytes_per_second, limits.requests_per_second, limits.request_burst)
         self.assertEqual(rates, (70, 0.8, 9))
         self.assertEqual((limits.handshakes_per_second, limits.handshake_burst), (3.5, 8))
+
+    def test_forwarding(self) -> None:
+        """What is set is stripped, too; public ports count before those listened on."""
+        settings = make_settings(forwarding={"strip": ["X-A"], "set": ["X-Forwarded-Port", "CF-Connecting-IP"]})
+        rules = field_rules(settings)
+        self.assertEqual(
+            [rules.is_dropped(name) for name in (b"x-a", b"cf-connecting-ip", b"x-b")], [True, True, False]
+        )
+        self.assertEqual([name for name, _ in statements(settings).fields], ["X-Forwarded-Port", "CF-Connecting-IP"])
+        self.assertEqual(statements(settings).ports, ())
+        edge = {"name": "edge1", "addresses": ["192.0.2.1"], "https_port": 8443}
+        self.assertEqual(statements(make_settings(edge=edge)).ports, (("https", 8443),))
 
     def test_timeouts(self) -> None:
         """Each time-out of visitors is taken from the settings."""

@@ -9,6 +9,7 @@ from warp_twisted.edge.routes.limits import VisitorLimits
 from warp_twisted.edge.visitors import crowd
 from warp_twisted.edge.visitors.upload import Upload
 from warp_twisted.http1.body import CHUNKED, chunks_at_once, make_reader
+from warp_twisted.http1.request_fields import FieldRules
 
 SMALL = b"1\r\nx\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: app.example\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -24,7 +25,7 @@ class UploadTests(SynchronousTestCase):
 
     def test_length(self) -> None:
         """A body of a known length passes as it is; what follows it is left."""
-        upload = Upload(5, VisitorLimits())
+        upload = Upload(5, VisitorLimits(), FieldRules())
         self.assertEqual(upload.receive(b"he"), (b"he", b""))
         self.assertFalse(upload.is_complete)
         self.assertEqual(upload.receive(b"lloGET"), (b"llo", b"GET"))
@@ -32,7 +33,7 @@ class UploadTests(SynchronousTestCase):
 
     def test_small_chunks(self) -> None:
         """Of small chunks some are read, and passed on as one chunk; the rest waits."""
-        upload = Upload(CHUNKED, VisitorLimits())
+        upload = Upload(CHUNKED, VisitorLimits(), FieldRules())
         data = SMALL * 10_000
         count = chunks_at_once(len(data))
         piece, rest = upload.receive(data)
@@ -42,14 +43,22 @@ class UploadTests(SynchronousTestCase):
 
     def test_large_chunks(self) -> None:
         """Large chunks are read at once, however many bytes came, and passed on as one."""
-        upload = Upload(CHUNKED, VisitorLimits())
+        upload = Upload(CHUNKED, VisitorLimits(), FieldRules())
         piece, rest = upload.receive(chunks([1_000] * 100)[:-5])
         self.assertEqual((rest, piece), (b"", b"%x\r\n%b\r\n" % (100_000, b"y" * 100_000)))
+
+    def test_trailers(self) -> None:
+        """A trailer that is dropped in a head is dropped here, too, and so is its twin; others reach the origin."""
+        rules = FieldRules(["X-Client-IP", "Remote-*"])
+        data = b"0\r\nX-Sum: 9\r\nX_Client_IP: 1\r\nREMOTE-user: root\r\nX-Real-IP: 2\r\nRemoted: 3\r\n\r\n"
+        self.assertEqual(
+            Upload(CHUNKED, VisitorLimits(), rules).receive(data), (b"0\r\nX-Sum: 9\r\nRemoted: 3\r\n\r\n", b"")
+        )
 
     @given(st.lists(st.integers(0, 3_000), max_size=40), st.integers(1, 20_000), st.binary(max_size=20))
     def test_any_chunks(self, sizes: list[int], step: int, following: bytes) -> None:
         """Whatever the chunks and the reads, the origin gets the same body, and what follows is left."""
-        upload, wanted = Upload(CHUNKED, VisitorLimits()), make_reader(CHUNKED, VisitorLimits().body)
+        upload, wanted = Upload(CHUNKED, VisitorLimits(), FieldRules()), make_reader(CHUNKED, VisitorLimits().body)
         data = chunks(sizes) + following
         sent, held = b"", b""
         for at in range(0, len(data), step):
@@ -65,7 +74,7 @@ class UploadTests(SynchronousTestCase):
 
     def test_rate(self) -> None:
         """Bytes give time, but never more than there was at first; without a rate any byte gives all of it."""
-        upload = Upload(1_000, VisitorLimits())
+        upload = Upload(1_000, VisitorLimits(), FieldRules())
         upload.slow_at = 160.0
         self.assertEqual(upload.extend_wait(100, 150.0, 60.0, 100), 161.0)
         self.assertEqual(upload.extend_wait(100_000, 155.0, 60.0, 100), 215.0)

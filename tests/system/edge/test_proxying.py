@@ -6,6 +6,8 @@ from functools import partial
 from tests.case import AsyncTestCase, reactor
 from tests.system.edge.harness import OK, EdgeHarness, OriginConnection, RawConnection, answer_each, get, status_of
 from warp_twisted.edge.routes.limits import VisitorLimits, VisitorTimeouts
+from warp_twisted.http1.forwarding import Statements, parse_statements
+from warp_twisted.http1.request_fields import FieldRules
 from warp_twisted.wire.control import RouteOffer
 
 POST = b"POST /p HTTP/1.1\r\nHost: app.example\r\n"
@@ -62,6 +64,26 @@ class RequestTests(EdgeTestCase):
             b"X-Request-Id: " + request_id + b"\r\n\r\n",
         )
         self.assertEqual(body, b"ok")
+
+    async def test_believed_fields(self) -> None:
+        """What origins believe is dropped and what is set is said, from the next connection on; trailers likewise."""
+        stated = ["X-Forwarded-Port"]
+        rules, statements = FieldRules(["default"], stated), Statements(parse_statements(stated))
+        before = await self.edge.visitor()
+        before.send(get(b"/before", b"CF-Connecting-IP: 203.0.113.9"))
+        await self.origin.until(b"/before")
+        self.edge.visitors.apply(VisitorLimits(), self.timeouts, rules, statements)
+        self.assertIn(b"CF-Connecting-IP: 203.0.113.9", self.origin.seen)
+        claims = (b"X-Forwarded-Port: 1", b"cf-connecting-ip: 203.0.113.9", b"Remote_User: root", b"X-Mine: 1")
+        origin = await self.at_origin(get(b"/after", *claims))
+        lines = origin.received.partition(b"/after")[2].split(b"\r\n")
+        self.assertIn(b"X-Forwarded-Port: %d" % self.edge.visitor_port, lines)
+        self.assertIn(b"X-Mine: 1", lines)
+        self.assertNotIn(b"203.0.113.9", origin.received)
+        self.assertNotIn(b"root", origin.received)
+        chunked = b"Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nRemote-User: root\r\nX-Sum: 1\r\n\r\n"
+        origin = await self.at_origin(POST + chunked, b"X-Sum: 1")
+        self.assertTrue(origin.received.endswith(b"\r\n1\r\nx\r\n0\r\nX-Sum: 1\r\n\r\n"))
 
     async def test_body_with_a_length(self) -> None:
         """A body is passed on piece by piece as it comes."""

@@ -24,7 +24,7 @@ from warp_twisted.edge.routes.limits import network_of
 from warp_twisted.edge.visitors.exchange import Exchange
 from warp_twisted.edge.visitors.interfaces import Conversation, VisitorSide
 from warp_twisted.edge.visitors.states import Ending, VisitorState
-from warp_twisted.http1.forwarding import Forwarding
+from warp_twisted.http1.forwarding import Forwarding, Statements
 from warp_twisted.http1.refusals import MessageRefused, Refusal
 from warp_twisted.http1.request import RequestReader
 
@@ -73,12 +73,6 @@ class VisitorConnection(Protocol):
         self.is_clogged = False
         self.is_paused = False
         self.deadline = visitors.now + visitors.timeouts.header
-        self._reader = RequestReader(
-            visitors.limits.head,
-            Forwarding(address, self.scheme, visitors.via),
-            visitors.upgrades,
-            visitors.first_sections,
-        )
         self._queue: deque[bytes] = deque()
         self._held = b""
         self._counted_bytes = 0  # of those held, as far as they are counted
@@ -329,7 +323,22 @@ class VisitorConnection(Protocol):
     # The transport.
 
     def connectionMade(self) -> None:
-        self.visitors.connected(self)
+        visitors, said = self.visitors, self.visitors.statements
+        port = self._public_port(said) if said.needs_port else 0
+        self._reader = RequestReader(
+            visitors.limits.head,
+            Forwarding(self.address, self.scheme, visitors.via, said.fields, port),
+            visitors.upgrades,
+            visitors.first_sections,
+            visitors.rules,
+        )
+        visitors.connected(self)
+
+    def _public_port(self, said: Statements) -> int:
+        """Return the port that the visitor connected to, as far as is known."""
+        host = self.transport.getHost()  # type: ignore[union-attr]  # set while connected
+        own: int = getattr(host, "port", 0)  # a unix socket has none
+        return dict(said.ports).get(self.scheme, own)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._let_go()

@@ -27,8 +27,10 @@ from warp_twisted.edge.visitors.access_log import AccessEntry, AccessLog
 from warp_twisted.edge.visitors.evictions import IdleConnections, Silent, slowest_first
 from warp_twisted.edge.visitors.interfaces import OpenConnection
 from warp_twisted.edge.visitors.pages import response as error_response
+from warp_twisted.http1.forwarding import Statements
 from warp_twisted.http1.refusals import Refusal
 from warp_twisted.http1.request import FirstSection
+from warp_twisted.http1.request_fields import FieldRules
 from warp_twisted.http1.shared_sections import SharedSections
 from warp_twisted.tunnel.step_queue import StepQueue
 from warp_twisted.wire.streams import Stream
@@ -48,6 +50,8 @@ class Visitors:
     :param clock: the reactor, for the sweep.
     :param access_log: or None to log no requests.
     :param via: the edge's pseudonym in Via, or empty.
+    :param rules: which fields of requests are passed on.
+    :param statements: which the edge sets beside X-Forwarded-*.
     :param seconds: a monotonic clock that is cheap to ask; only differences count.
     :ivar now: an instant of that clock at or after the present one, moved on by the sweep; deadlines are set from it.
     :ivar is_draining: no connection is kept after the answer it waits for.
@@ -66,6 +70,8 @@ class Visitors:
         timeouts: VisitorTimeouts | None = None,
         via: str = "warp",
         upgrades: frozenset[bytes] = UPGRADES,
+        rules: FieldRules | None = None,
+        statements: Statements | None = None,
         seconds: Callable[[], float] = time.monotonic,
     ) -> None:
         self.routes = routes
@@ -75,6 +81,8 @@ class Visitors:
         self.timeouts = timeouts or VisitorTimeouts()
         self.via = via
         self.upgrades = upgrades
+        self.rules = rules or FieldRules()
+        self.statements = statements or Statements()
         self.first_sections = SharedSections[FirstSection]()
         self.seconds = seconds
         self.clock = clock
@@ -124,9 +132,17 @@ class Visitors:
         if self.access_log is not None:
             self.access_log.flush()
 
-    def apply(self, limits: VisitorLimits, timeouts: VisitorTimeouts) -> None:
-        """Use other limits and time-outs; head limits hold for connections to come."""
+    def apply(
+        self,
+        limits: VisitorLimits,
+        timeouts: VisitorTimeouts,
+        rules: FieldRules | None = None,
+        statements: Statements | None = None,
+    ) -> None:
+        """Use other limits, time-outs and rules; head limits, rules and statements hold for connections to come."""
         self.limits = limits
+        self.rules = rules or self.rules
+        self.statements = statements or self.statements
         self.first_sections = SharedSections()
         self.timeouts = timeouts
         self.counts.limits = limits

@@ -15,8 +15,10 @@ from warp_twisted.edge.routes.pool import OriginStream
 from warp_twisted.edge.routes.table import RouteTable
 from warp_twisted.edge.visitors.access_log import AccessLog
 from warp_twisted.edge.visitors.states import Ending, VisitorState
+from warp_twisted.http1.forwarding import Statements
 from warp_twisted.http1.refusals import Refusal
 from warp_twisted.http1.request import FirstSection
+from warp_twisted.http1.request_fields import FieldRules
 from warp_twisted.http1.shared_sections import SharedSections
 from warp_twisted.tunnel.step_queue import StepQueue
 
@@ -68,6 +70,7 @@ class Shared(Protocol):
     access_log: AccessLog | None
     limits: VisitorLimits
     timeouts: VisitorTimeouts
+    rules: FieldRules
     now: float
     is_draining: bool
     losses: StepQueue
@@ -175,6 +178,7 @@ class VisitorSide(Shared, Protocol):
     """What all connections share, as far as a connection uses it."""
 
     via: str
+    statements: Statements
     upgrades: frozenset[bytes]
     first_sections: SharedSections[FirstSection]
     queue: FairQueue

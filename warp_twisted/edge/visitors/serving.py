@@ -24,7 +24,9 @@ from warp_twisted.edge.visitors.access_log import AccessLog
 from warp_twisted.edge.visitors.crowd import Visitors
 from warp_twisted.edge.visitors.factories import SecureVisitorFactory, VisitorFactory
 from warp_twisted.errors import InvalidSettings
+from warp_twisted.http1.forwarding import Statements, parse_statements
 from warp_twisted.http1.limits import BodyLimits, HeadLimits
+from warp_twisted.http1.request_fields import FieldRules
 
 STANDARD_OUTPUT = 1
 MAX_WAITING_BYTES = 4 * 1024 * 1024  # of the access log: a second of a busy edge
@@ -59,6 +61,8 @@ class Serving:
             access_log=AccessLog(self._file.write, wall) if settings.log.access is not None else None,
             limits=limits,
             timeouts=visitor_timeouts(settings),
+            rules=field_rules(settings),
+            statements=statements(settings),
         )
         self.suspicion = Suspicion(reactor, self.routes, lambda: self.visitors.timeouts.suspicion)
         self.routes.watch = self.suspicion.watch
@@ -121,7 +125,9 @@ class Serving:
         self._file.close()
         self._file = file
         self.visitors.access_log = AccessLog(file.write, self._wall) if settings.log.access is not None else None
-        self.visitors.apply(visitor_limits(settings), visitor_timeouts(settings))
+        self.visitors.apply(
+            visitor_limits(settings), visitor_timeouts(settings), field_rules(settings), statements(settings)
+        )
         return complaints
 
     async def drain(self, timeout: float) -> None:
@@ -206,6 +212,19 @@ def open_certificates(settings: EdgeSettings, reactor: Reactor, in_thread: InThr
     if settings.certificates is None:
         raise InvalidSettings("certificates: a directory is needed for listen.https; or set listen.https to []")
     return CertificateDirectory(settings.certificates, reactor, in_thread)
+
+
+def field_rules(settings: EdgeSettings) -> FieldRules:
+    """Compile which fields of requests are passed on."""
+    return FieldRules(settings.forwarding.strip, settings.forwarding.set)
+
+
+def statements(settings: EdgeSettings) -> Statements:
+    """Compile which fields the edge sets beside X-Forwarded-*."""
+    public = (("http", settings.edge.http_port), ("https", settings.edge.https_port))
+    return Statements(
+        parse_statements(settings.forwarding.set), tuple((scheme, port) for scheme, port in public if port is not None)
+    )
 
 
 def visitor_limits(settings: EdgeSettings) -> VisitorLimits:

@@ -7,6 +7,7 @@ read is passed on as one.
 
 from warp_twisted.edge.routes.limits import VisitorLimits
 from warp_twisted.http1.body import CHUNKED, chunks_at_once, encode_piece, make_reader
+from warp_twisted.http1.request_fields import FieldRules
 
 
 class Upload:
@@ -14,6 +15,7 @@ class Upload:
     One body.
 
     :param length: in bytes, or `CHUNKED`.
+    :param rules: which fields are passed on, as trailers too.
     :raises MessageRefused: if it is known to be too large.
     :ivar is_complete: whether it has ended.
     :ivar slow_at: the instant at which the visitor is too slow.
@@ -22,8 +24,8 @@ class Upload:
 
     __slots__ = ("_is_chunked", "_reader", "bytes_in", "is_complete", "slow_at")
 
-    def __init__(self, length: int, limits: VisitorLimits) -> None:
-        self._reader = make_reader(length, limits.body)
+    def __init__(self, length: int, limits: VisitorLimits, rules: FieldRules) -> None:
+        self._reader = make_reader(length, limits.body, rules)
         self._is_chunked = length == CHUNKED
         self.is_complete = False
         self.slow_at = 0.0
