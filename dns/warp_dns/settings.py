@@ -41,7 +41,7 @@ class ZoneSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     :ivar negative_ttl: how long resolvers may believe that a name does not exist (RFC 2308).
     :ivar master_file: records beside the live ones, or the whole zone (RFC 1035 §5).
     :ivar serial_file: where a live zone's serial outlives a restart; without it serials start from the clock.
-    :ivar follow: an edge's admin socket, for live records (`twistd warp-dns` only).
+    :ivar follow: an edge's socket of published records, for live records (`twistd warp-dns` only).
     :ivar stale_seconds: how long live records are served after the edge that is followed went away.
     """
 

@@ -97,7 +97,11 @@ class CheckTests(SynchronousTestCase):
         """A path at which there can be no socket is refused."""
         path = self.directory / "precious"
         path.write_text("")
-        self.assertIn("is no socket", self.refusal(listen=self.sections()["listen"] | {"admin": str(path)}))
+        listen = self.sections()["listen"]
+        self.assertIn("is no socket", self.refusal(listen=listen | {"admin": str(path)}))
+        self.assertTrue(self.refusal(listen=listen | {"records": str(path)}).startswith("listen.records: "))
+        twice = self.refusal(listen=listen | {"records": listen["admin"]})
+        self.assertIn("listen.records: expected another path than", twice)
 
     def test_certificates(self) -> None:
         """TLS needs a directory of certificates; one of them that cannot be used is named, as the edge would start."""

@@ -35,6 +35,7 @@ from warp_twisted.edge.operators.admin import Admin
 from warp_twisted.edge.operators.control_metrics import ControlCollector
 from warp_twisted.edge.operators.observation import Observation
 from warp_twisted.edge.operators.operations import EdgeOperations, Lifecycle
+from warp_twisted.edge.operators.published import PublishedRecords
 from warp_twisted.edge.readiness import Readiness
 from warp_twisted.edge.registry_entry import RegistryEntry
 from warp_twisted.edge.settings import CurrentSettings, EdgeSettings
@@ -61,6 +62,7 @@ class EdgeParts:
     :ivar grace: names without a tunnel that are not denied yet.
     :ivar serving: the visitors' side.
     :ivar metrics: what a scrape reads.
+    :ivar published: the records, on a socket of their own.
     :ivar long_work: long answers to operators, and looks through the whole registry.
     """
 
@@ -86,6 +88,7 @@ class EdgeParts:
     metrics: Exposition
     observation: Observation
     admin: Admin
+    published: PublishedRecords
     long_work: Slices
 
 
@@ -178,10 +181,13 @@ def assemble(
         claims=claims,
         entry=entry,
         readiness=readiness,
-        publication=publication,
         visitors=serving.visitors.connections,
         lifecycle=lifecycle,
     )
+
+    def published_records() -> PublishedRecords:
+        return PublishedRecords(publication, lambda: readiness.has_settled, reactor, long_work)
+
     return EdgeParts(
         settings=settings,
         listeners=listeners,
@@ -204,7 +210,8 @@ def assemble(
         readiness=readiness,
         metrics=metrics,
         observation=observation,
-        admin=Admin(operations, observation, reactor, long_work),
+        admin=Admin(operations, observation, published_records(), long_work),
+        published=published_records(),
         long_work=long_work,
     )
 

@@ -53,6 +53,10 @@ def check_edge(
     check_listeners(reactor, listeners, has_systemd_sockets=has_systemd_sockets)
     if listen.admin is not None:
         check_socket_path(listen.admin)
+    if listen.records is not None:
+        check_socket_path(listen.records, "listen.records")
+        if listen.records == listen.admin:
+            raise InvalidSettings("listen.records: expected another path than that of listen.admin")
     check_nameserver(reactor, settings)
     _check_access_log(settings.log.access)
     return "; ".join(left_out)

@@ -22,7 +22,7 @@ from warp_twisted.listen_text import server_endpoints
 
 BACKLOG = 1024  # connections that wait to be accepted; Twisted's 50 are full after 2 ms of 25,000 connections a second
 
-Name = Literal["http", "https", "tunnel", "metrics", "admin"]
+Name = Literal["http", "https", "tunnel", "metrics", "admin", "records"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

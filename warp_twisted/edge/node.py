@@ -149,6 +149,10 @@ class EdgeNode(Service):
         if listen.admin is not None:
             prepare_socket_path(listen.admin)
             listeners.open_unix("admin", listen.admin, parts.admin.site(), SOCKET_MODE)
+        if listen.records is not None:
+            prepare_socket_path(listen.records, "listen.records")
+            site = parts.published.site(parts.observation)
+            listeners.open_unix("records", listen.records, site, SOCKET_MODE)
 
     # Reloading.
 
@@ -241,8 +245,10 @@ class EdgeNode(Service):
         if parts.nameserver is not None:
             await parts.nameserver.stop()
         parts.admin.close()
-        await parts.listeners.close("metrics", "admin")
+        parts.published.close()
+        await parts.listeners.close("metrics", "admin", "records")
         parts.admin.disconnect()
+        parts.published.disconnect()
         parts.observation.disconnect()
         parts.long_work.stop()
         parts.mirror.stop()

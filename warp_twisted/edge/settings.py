@@ -59,6 +59,7 @@ class Listen(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     tunnel: tuple[Text, ...] | None = ("tcp:7844",)
     dns: tuple[Text, ...] | None = ()
     admin: Text | None = "/run/warp-edge/admin.sock"
+    records: Text | None = None  # unix socket with what DNS publishes, for warp-dns beside this edge
     metrics: Text | None = None
 
 

@@ -1,5 +1,5 @@
 """
-Live records from an edge beside us: a client of the admin interface's `GET /v1/records?watch=1`.
+Live records from an edge beside us: a client of `GET /v1/records?watch=1`, at its `listen.records` or its admin socket.
 
 The stream is one JSON object a line, `{name: [record, …]}`: first every name, then each change with all records of the
 names that changed; now and then an empty one, to show that the edge is there. When it breaks, we reconnect and
@@ -40,7 +40,7 @@ LONG_LINE_BYTES = 65536  # some 0.5 ms; longer ones are read in slices
 
 
 class EdgeNotUnderstood(DnsError):
-    """The edge's admin interface sent something that is not a stream of records."""
+    """The edge sent something that is not a stream of records."""
 
 
 _MEMBERS = msgspec.json.Decoder(list[Record])
@@ -58,7 +58,7 @@ class EdgeRecords:
         """
         Begin with no records.
 
-        :param path: the admin interface's unix socket.
+        :param path: the edge's unix socket.
         :param currency_changed: called with True when there is a snapshot, and with False when it is too old.
         """
         self._reactor = reactor

@@ -22,7 +22,7 @@ places:
 zones:
   - name: warp.example
     nameservers: {ns1.warp.example: [192.0.2.1]}
-    follow: /run/warp-edge/admin.sock
+    follow: /run/warp-edge-records/records.sock
     transfer: {keys: [k]}
     notify: [{address: 198.51.100.1, key: k}]
 """

@@ -20,6 +20,7 @@ from warp_base.slices import Slices
 from warp_twisted.edge.errors import AgentUnknown, EdgeError, TokenNotFound
 from warp_twisted.edge.operators.admin import Admin, TokenWish
 from warp_twisted.edge.operators.observation import Observation
+from warp_twisted.edge.operators.published import PublishedRecords
 from warp_twisted.errors import InvalidSettings
 from warp_twisted.registry.errors import StoreClosed
 from warp_twisted.registry.published.publish import Publication
@@ -29,8 +30,6 @@ class FakeOperations:
     """Answers, or raises what the test says."""
 
     def __init__(self) -> None:
-        self.publication = Publication(ZONE)
-        self.has_settled = True
         self.error: Exception | None = None
         self.asked: list[object] = []
 
@@ -112,7 +111,8 @@ class AdminTests(SynchronousTestCase):
         self.clock = Clock()
         self.operations = FakeOperations()
         slices = Slices(self.clock, 0.0)
-        self.admin = Admin(self.operations, Observation(ready, Exposition(), slices), self.clock, slices)
+        published = PublishedRecords(Publication(ZONE), lambda: True, self.clock, slices)
+        self.admin = Admin(self.operations, Observation(ready, Exposition(), slices), published, slices)
 
     def call(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
         """Make a call, and return status and answer."""
@@ -176,11 +176,6 @@ class AdminTests(SynchronousTestCase):
             status, answer = self.call("POST", "/v1/tokens", body)
             self.assertEqual((status, answer["error"].startswith("body: ")), (400, True), body)
         self.assertEqual(self.operations.asked, [])
-
-    def test_records_before_the_agents_are_back(self) -> None:
-        """Just after a start the records are not shown, so that nobody withdraws what is about to come."""
-        self.operations.has_settled = False
-        self.assertEqual(self.call("GET", "/v1/records")[0], 503)
 
     def test_no_such_call(self) -> None:
         """Unknown calls and methods are errors in the same form; monitoring's calls are here too."""

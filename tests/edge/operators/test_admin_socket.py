@@ -61,6 +61,14 @@ class AdminSocketTests(SynchronousTestCase):
         self.assertIn("too long", self.refusal(longest + "x"))
         self.assertIn("too long", self.refusal(longest[:-1] + "é"))
 
+    def test_key(self) -> None:
+        """What is wrong is said of the key whose socket it is."""
+        self.path.parent.mkdir()
+        self.path.write_text("precious")
+        for refuse in (check_socket_path, prepare_socket_path):
+            error = self.assertRaises(InvalidSettings, refuse, str(self.path), "listen.records")
+            self.assertTrue(str(error).startswith("listen.records: "), str(error))
+
     def test_directory_that_cannot_be(self) -> None:
         """A directory that is a file is named."""
         self.path.parent.write_text("")

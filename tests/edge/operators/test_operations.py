@@ -19,7 +19,6 @@ class _Edge:
     """The rest of an edge, as operations see it; each answer is an attribute."""
 
     is_draining = False
-    has_settled = True
 
     def __init__(self) -> None:
         self.addresses = ["192.0.2.1:7844"]
@@ -65,7 +64,6 @@ class EdgeOperationsTests(AsyncTestCase):
             claims=self.control.claims,
             entry=self.edge,
             readiness=self.edge,
-            publication=self.control.publication,
             visitors=[object()] * 3,
             lifecycle=self.edge,
         )
@@ -149,4 +147,3 @@ class EdgeOperationsTests(AsyncTestCase):
         self.assertEqual(self.operations.begin_drain(), {"draining": True})
         self.assertEqual(await self.operations.reload(), {"needs_restart": []})
         self.assertEqual(self.edge.calls, ["drain", "reload"])
-        self.assertTrue(self.operations.has_settled)

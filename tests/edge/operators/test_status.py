@@ -17,7 +17,6 @@ class FakeEdge:
     """What operations ask of an edge, and what they have done to it."""
 
     is_draining = False
-    has_settled = True
 
     def __init__(self) -> None:
         self.drains = 0
@@ -63,7 +62,6 @@ class OperationsTestCase(ControlTestCase):
             claims=self.control.claims,
             entry=self.edge,
             readiness=self.edge,
-            publication=self.control.publication,
             visitors={1, 2, 3},
             lifecycle=self.edge,
         )

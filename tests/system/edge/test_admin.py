@@ -3,17 +3,22 @@
 import http.client
 import json
 import os
+import shutil
 import socket
 import stat
+import tempfile
+from pathlib import Path
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredQueue
 from twisted.internet.threads import deferToThread
 
-from tests.case import until
+from tests.case import reactor, until
 from tests.system.edge.live import ZONE, make_node
 from tests.system.edge.test_identity import LiveEdgeTestCase
-from warp_twisted.edge.operators.admin import MAX_BODY_BYTES, MAX_WATCHERS
+from warp_dns.serve.follow import EdgeRecords
+from warp_twisted.edge.operators.admin import MAX_BODY_BYTES
+from warp_twisted.edge.operators.published import MAX_WATCHERS
 from warp_twisted.errors import InvalidSettings
 from warp_twisted.wire.control import OriginHealth
 
@@ -227,14 +232,14 @@ class WatchTests(AdminTestCase):
         agent.tunnels[0].close()
         self.assertEqual(await next_of_the_hostname(), [])
         connection.close()
-        await until(lambda: not self.node.parts.admin._watchers)
+        await until(lambda: not self.node.parts.admin._published._watchers)
 
     async def test_slow_watcher_is_not_buffered_without_bound(self) -> None:
         """Changes that a watcher does not read are merged, and it catches up with the latest."""
         agent = await self.agent()
         connection = self.open()
-        await until(lambda: bool(self.node.parts.admin._watchers))
-        (watcher,) = self.node.parts.admin._watchers
+        await until(lambda: bool(self.node.parts.admin._published._watchers))
+        (watcher,) = self.node.parts.admin._published._watchers
         watcher._stream.pauseProducing()
         for _ in range(3):
             await agent.register(f"app.{ZONE}")
@@ -251,12 +256,12 @@ class WatchTests(AdminTestCase):
     async def test_too_many_watchers(self) -> None:
         """Watchers over the limit are refused."""
         connections = [await deferToThread(self.open) for _ in range(MAX_WATCHERS)]
-        await until(lambda: len(self.node.parts.admin._watchers) == MAX_WATCHERS)
+        await until(lambda: len(self.node.parts.admin._published._watchers) == MAX_WATCHERS)
         status, _ = await self.call("GET", "/v1/records?watch=1")
         self.assertEqual(status, 503)
         for connection in connections:
             connection.close()
-        await until(lambda: not self.node.parts.admin._watchers)
+        await until(lambda: not self.node.parts.admin._published._watchers)
 
     async def test_stop_ends_watchers(self) -> None:
         """A stopping edge ends the answers that go on for ever."""
@@ -302,3 +307,75 @@ class SocketTests(AdminTestCase):
         with open(self.path) as file:
             self.assertEqual(file.read(), "precious")
         os.unlink(self.path)
+
+
+class RecordsSocketTests(AdminTestCase):
+    """`listen.records`, the socket for a name server in a process of its own."""
+
+    async def prepare(self) -> None:
+        """Listen in a directory whose group the files in it get, as the role makes it."""
+        self.place = Path(tempfile.mkdtemp(prefix="records-"))  # short: a unix socket's path has 107 octets at most
+        self.addCleanup(shutil.rmtree, self.place)
+        self.group = 65534 if os.getuid() == 0 else os.getgid()
+        os.chown(self.place, -1, self.group)
+        self.place.chmod(0o2750)
+        self.sections = {"listen": {"records": self.path}}
+        await super().prepare()
+
+    @property
+    def path(self) -> str:
+        """Where the socket is."""
+        return str(self.place / "records.sock")
+
+    def test_mode(self) -> None:
+        """The socket is for its owner, and for the group of its directory."""
+        found = os.stat(self.path)
+        self.assertEqual((stat.S_IMODE(found.st_mode), found.st_gid), (0o660, self.group))
+
+    async def test_calls(self) -> None:
+        """Records and readiness are there; what the admin interface has beside them is not."""
+        self.assertIn(f"edge1.{ZONE}", (await self.call("GET", "/v1/records"))[1])
+        self.assertEqual((await self.call("GET", "/ready"))[0], 200)
+
+        def status(method: str, target: str) -> int:
+            connection = UnixConnection(self.path)
+            connection.request(method, target, b"{}")
+            code = connection.getresponse().status
+            connection.close()
+            return code
+
+        for method, target in (("GET", "/v1/status"), ("POST", "/v1/tokens"), ("POST", "/v1/drain")):
+            self.assertEqual(await deferToThread(status, method, target), 404, target)
+
+    async def test_name_server_follows(self) -> None:
+        """The name server's own client is told of what comes and goes, also after the edge was started again."""
+        current: DeferredQueue[bool] = DeferredQueue()
+        records = EdgeRecords(reactor, self.path, 1000.0, current.put)
+        records.start()
+        self.addCleanup(records.stop)
+        self.assertTrue(await current.get())
+        await (await self.agent()).register(f"app.{ZONE}")
+        await until(lambda: f"app.{ZONE}" in records.snapshot())
+        await self.node.stopService()
+        self.assertFalse(os.path.exists(self.path))
+        await until(lambda: f"edge1.{ZONE}" not in records.snapshot())
+        self.node = await self.start()
+        await until(lambda: f"edge1.{ZONE}" in records.snapshot())
+
+    async def test_as_many_watchers_as_at_the_admin_socket(self) -> None:
+        """Watchers over the limit are refused here, and take no place of those at the admin socket."""
+
+        def open_watch(path: str) -> UnixConnection:
+            connection = UnixConnection(path)
+            connection.request("GET", "/v1/records?watch=1")
+            return connection
+
+        connections = [await deferToThread(open_watch, self.path) for _ in range(MAX_WATCHERS)]
+        await until(lambda: len(self.node.parts.published._watchers) == MAX_WATCHERS)
+        self.assertEqual((await self.call("GET", "/v1/records?watch=1"))[0], 503)
+        connections.append(await deferToThread(open_watch, str(self.directory / "admin.sock")))
+        answer = await deferToThread(connections[-1].getresponse)
+        self.assertEqual(answer.status, 200)
+        for connection in connections:
+            connection.close()
+        await until(lambda: not self.node.parts.published._watchers)

@@ -11,23 +11,20 @@ from typing import Annotated, Any, Protocol
 
 import msgspec
 from klein import Klein
-from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.web.http import Request
 
 from warp_base.answer_stream import Pieces, send_in_slices
 from warp_base.slices import Slices
 from warp_twisted.edge.errors import AgentUnknown, EdgeError, TokenNotFound
+from warp_twisted.edge.operators.json_pieces import ended
 from warp_twisted.edge.operators.observation import Observation
-from warp_twisted.edge.operators.record_watch import RecordWatch, snapshot
+from warp_twisted.edge.operators.published import PublishedRecords
 from warp_twisted.edge.operators.sites import AdminFactory, answer, make_site
 from warp_twisted.errors import InvalidSettings, WarpError
 from warp_twisted.registry.errors import RegistryError
-from warp_twisted.registry.published.publish import Publication
 
 MAX_BODY_BYTES = 65536
-MAX_WATCHERS = 64
 
 
 class TokenWish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -47,14 +44,6 @@ class RevocationWish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class Operations(Protocol):
     """What an operator may ask of an edge; see `edge.node`."""
-
-    @property
-    def publication(self) -> Publication:
-        """What DNS publishes."""
-
-    @property
-    def has_settled(self) -> bool:
-        """Whether the agents of before a restart are back, or have been waited for long enough."""
 
     def status(self) -> Pieces:
         """Describe edges, tunnels, routes and agents, in JSON."""
@@ -85,20 +74,21 @@ class Admin:
     """
     The admin interface of one edge.
 
-    :param clock: times the heartbeats of watched records.
     :param slices: make long answers.
     """
 
     _log = Logger()
 
-    def __init__(self, operations: Operations, observation: Observation, clock: IReactorTime, slices: Slices) -> None:
+    def __init__(
+        self, operations: Operations, observation: Observation, published: PublishedRecords, slices: Slices
+    ) -> None:
         self._operations = operations
         self._slices = slices
-        self._clock = clock
-        self._watchers: set[RecordWatch] = set()
+        self._published = published
         app = Klein()
         self._site = make_site(app)
         observation.add_to(app)
+        published.add_to(app)
         routes: list[tuple[str, str, Callable[..., Any]]] = [
             ("GET", "/v1/status", lambda request: self._operations.status()),
             ("GET", "/v1/tokens", lambda request: self._operations.list_tokens()),
@@ -111,7 +101,6 @@ class Admin:
         ]
         for method, path, function in routes:
             app.route(path, methods=[method], endpoint=f"{method} {path}")(self._answering(function))
-        app.route("/v1/records", methods=["GET"])(self._records)
         failed: Any = self._failed
         app.handle_errors(Exception)(failed)
 
@@ -121,8 +110,7 @@ class Admin:
 
     def close(self) -> None:
         """End the answers that go on for ever."""
-        for watcher in tuple(self._watchers):
-            watcher.stop()
+        self._published.close()
 
     def disconnect(self) -> None:
         """Hang up on everybody."""
@@ -141,7 +129,7 @@ class Admin:
 
     async def _in_slices(self, request: Request, pieces: Pieces) -> bytes:
         request.setHeader(b"content-type", b"application/json")
-        return await send_in_slices(request, _ended(pieces), self._slices)
+        return await send_in_slices(request, ended(pieces), self._slices)
 
     async def _create_token(self, request: Request) -> object:
         return await self._operations.create_token(_body(request, TokenWish))
@@ -152,18 +140,6 @@ class Admin:
     async def _revoke_agent(self, request: Request, agent: str) -> object:
         wish = _body(request, RevocationWish) if request.content and request.content.read(1) else RevocationWish()
         return await self._operations.revoke_agent(agent, wish.reason)
-
-    def _records(self, request: Request) -> Any:
-        publication = self._operations.publication
-        if not self._operations.has_settled:  # who follows would withdraw the names of agents that are about to come
-            return answer(request, {"error": "the edge has just started, and waits for its agents"}, 503)
-        if request.args.get(b"watch", [b"0"])[-1] in (b"", b"0"):
-            return Deferred.fromCoroutine(self._in_slices(request, snapshot(publication)))
-        if len(self._watchers) >= MAX_WATCHERS:
-            return answer(request, {"error": f"{MAX_WATCHERS} watchers are enough"}, 503)
-        watcher = RecordWatch(request, publication, self._clock, self._watchers, self._slices)
-        watcher.start()
-        return watcher.done
 
     def _failed(self, request: Request, failure: Any) -> bytes:
         error = failure.value
@@ -180,11 +156,6 @@ class Admin:
             return answer(request, {"error": str(error)}, 400)
         self._log.failure("an admin call failed", failure=failure)
         return answer(request, {"error": "the edge failed to answer; its log says why"}, 500)
-
-
-def _ended(pieces: Pieces) -> Pieces:
-    yield from pieces
-    yield b"\n"
 
 
 def _body(request: Request, kind: type[Any]) -> Any:

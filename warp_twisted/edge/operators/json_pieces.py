@@ -47,3 +47,9 @@ def sorted_in_steps(items: Iterable[T], key: Callable[[T], Any], found: list[Ite
         runs.append(sorted(step, key=key))
         yield b""
     found.append(merge(*runs, key=key))
+
+
+def ended(pieces: Pieces) -> Pieces:
+    """End an answer's text with the end of a line."""
+    yield from pieces
+    yield b"\n"

@@ -31,9 +31,13 @@ class Observation:
 
     def add_to(self, app: Klein) -> None:
         """Serve `/live`, `/ready` and `/metrics`."""
+        self.add_readiness_to(app)
+        app.route("/metrics", methods=["GET"])(self._serve_metrics)
+
+    def add_readiness_to(self, app: Klein) -> None:
+        """Serve `/live` and `/ready` alone."""
         app.route("/live", methods=["GET"])(self._live)
         app.route("/ready", methods=["GET"])(self._ready)
-        app.route("/metrics", methods=["GET"])(self._serve_metrics)
 
     def _live(self, request: Request) -> bytes:
         return answer(request, {"live": True})

@@ -21,7 +21,6 @@ from warp_twisted.edge.settings import EdgeSettings
 from warp_twisted.registry.claims import Claims
 from warp_twisted.registry.mirror import Mirror
 from warp_twisted.registry.model import JoinToken
-from warp_twisted.registry.published.publish import Publication
 
 
 class Lifecycle(Protocol):
@@ -40,7 +39,6 @@ class EdgeOperations:
     The admin interface's view of one edge.
 
     :param settings: returns the settings as they are now.
-    :param publication: what DNS publishes.
     :param visitors: the open connections of visitors.
     """
 
@@ -51,14 +49,8 @@ class EdgeOperations:
     claims: Claims
     entry: Entry
     readiness: EdgeState
-    publication: Publication
     visitors: Sized
     lifecycle: Lifecycle
-
-    @property
-    def has_settled(self) -> bool:
-        """Whether the agents of before a restart are back, or have been waited for long enough."""
-        return self.readiness.has_settled
 
     def status(self) -> Pieces:
         """Describe edges, tunnels, routes and agents, in JSON."""

@@ -25,10 +25,6 @@ from warp_twisted.registry.model import Agent, Revocation, Tunnel
 class EdgeState(Protocol):
     """Whether each part of the edge serves; see `edge.readiness`."""
 
-    @property
-    def has_settled(self) -> bool:
-        """Whether the agents of before a restart are back, or have been waited for long enough."""
-
     def parts(self) -> Mapping[str, bool]:
         """Say of each part whether it serves."""
 
