@@ -24,6 +24,8 @@ class Answer:
     :ivar tells_serial: it holds the SOA, so it is stale at the next serial.
     :ivar encloser: the closest encloser when the name asked for does not exist: every name below it that does not
         exist either, and has the same length, gets the same bytes. None when the name exists.
+    :ivar tells_absence: it says, or relies on it, that a name or a type does not exist: NXDOMAIN, NODATA, and what a
+        wildcard gives. True only of a zone whose records are all known.
     :ivar is_for_one_name: the question's name itself went into the data (DNAME), so no other name shares the answer.
     """
 
@@ -36,6 +38,7 @@ class Answer:
     looked_at: set[bytes] = field(default_factory=set)
     tells_serial: bool = False
     encloser: bytes | None = None
+    tells_absence: bool = False
     is_for_one_name: bool = False
 
 

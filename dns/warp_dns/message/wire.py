@@ -45,6 +45,7 @@ class Compiled:
     :ivar additional_count: ARCOUNT as a number.
     :ivar required_bytes: how much of `body` must be sent; what follows is additional data that may be left out.
     :ivar counted_as: what rate limiting counts replies of this by: their kind and a name.
+    :ivar tells_absence: as `Answer.tells_absence`.
     :ivar validity: whether it is still true; shared by all that becomes untrue together.
     :ivar keeps_replies: whether a whole reply made of this is worth keeping: not if the name does not exist, as the
         next query will be for another one.
@@ -58,6 +59,7 @@ class Compiled:
     additional_count: int
     required_bytes: int
     counted_as: bytes = b""
+    tells_absence: bool = False
     validity: Validity = field(default_factory=Validity)
     keeps_replies: bool = False
     arranged: dict[Order, "Compiled"] | None = None
@@ -166,6 +168,7 @@ def compile_answer(answer: Answer, qname: bytes) -> Compiled:
         body=body,
         additional_count=counts[2],
         required_bytes=len(body) if answer.is_referral else additional_start - start,
+        tells_absence=answer.tells_absence,
     )
 
 

@@ -115,7 +115,7 @@ class Worker:
         elif isinstance(order, replica.Withdraw):
             self._responder.withdraw(order.apex)
         elif isinstance(order, replica.SetSuspended):
-            self._responder.set_suspended(frozenset(order.apexes))
+            self._responder.set_suspended(frozenset(order.apexes), frozenset(order.incomplete))
         else:
             self._responder.set_edges(order.edges)
 

@@ -3,8 +3,8 @@ Live records from an edge beside us: a client of `GET /v1/records?watch=1`, at i
 
 The stream is one JSON object a line, `{name: [record, …]}`: first every name, then each change with all records of the
 names that changed; now and then an empty one, to show that the edge is there. When it breaks, we reconnect and
-keep the records, until they are too old (`stale_seconds`); the server is told then, and again when a new snapshot has
-come.
+keep the records, until they are too old (`stale_seconds`); the server is told then, they are withdrawn, and it is told
+again when a new snapshot has come.
 """
 
 import random
@@ -215,6 +215,7 @@ class EdgeRecords:
             seconds=self._stale_seconds,
         )
         self._currency_changed(False)
+        self._take_change(dict.fromkeys(self._records, ()))  # who is told may answer what it holds
 
 
 @implementer(IAgentEndpointFactory)

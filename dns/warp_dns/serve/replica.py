@@ -68,9 +68,10 @@ class SetEdges(msgspec.Struct, frozen=True, tag=True):
 
 
 class SetSuspended(msgspec.Struct, frozen=True, tag=True):
-    """The zones that are not to be answered from for now."""
+    """The zones that are not to be answered from for now, and those of which not all records are known."""
 
     apexes: list[bytes]
+    incomplete: list[bytes] = []
 
 
 Order = Begin | Stage | Serve | Advance | Withdraw | SetEdges | SetSuspended

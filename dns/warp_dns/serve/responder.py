@@ -96,6 +96,7 @@ class Responder:
         self._zones: dict[bytes, AnswerCache] = {}
         self._transfers: dict[bytes, tuple[TransferRule, Journal]] = {}
         self._suspended: frozenset[bytes] = frozenset()
+        self._incomplete: frozenset[bytes] = frozenset()
         identity = identity or IdentitySettings()
         self._nsid = identity.id.encode()
         self._plain_opts = [reply.opt_record(udp_bytes, Edns(0, 0, wants), 0, b"") for wants in (False, True)]
@@ -127,9 +128,15 @@ class Responder:
         for cache in self._zones.values():
             cache.clear()
 
-    def set_suspended(self, apexes: frozenset[bytes]) -> None:
-        """Answer SERVFAIL for these zones: a resolver then asks another server, and caches nothing."""
+    def set_suspended(self, apexes: frozenset[bytes], incomplete: frozenset[bytes] = frozenset()) -> None:
+        """
+        Answer SERVFAIL for these zones: a resolver then asks another server, and caches nothing.
+
+        :param incomplete: zones of which not all records are known. What is there is answered, SOA and NS first; what
+            would be said not to exist, or depends on that, is SERVFAIL, and so are transfers.
+        """
         self._suspended = apexes
+        self._incomplete = incomplete
         self.replies.forget()
 
     def respond(self, data: bytes, host: str) -> bytes | None:
@@ -224,7 +231,10 @@ class Responder:
         cache = self._zone_for(query)
         if cache is None:
             return self._say(query, REFUSED, asking)
-        if cache.zone.apex in self._suspended:
+        apex = cache.zone.apex
+        if apex in self._suspended:
+            return self._say(query, SERVFAIL, asking)
+        if apex in self._incomplete and cache.find(query.qname, query.qtype).tells_absence:
             return self._say(query, SERVFAIL, asking)
         return self._answer(query, query.qtype, cache, asking)
 
@@ -232,7 +242,7 @@ class Responder:
         cache = self._zones.get(query.qname)
         if cache is None:
             return self._say(query, NOTAUTH, asking)  # RFC 5936 §2.2.1
-        if query.qname in self._suspended:
+        if query.qname in self._suspended or query.qname in self._incomplete:
             return self._say(query, SERVFAIL, asking)
         if not asking.is_stream:
             if query.qtype == AXFR:

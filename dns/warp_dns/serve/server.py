@@ -193,7 +193,7 @@ class DnsServer:
         self._tell_workers(lambda: iter([replica.SetEdges(dict(edges))]))
 
     def suspend(self, zone: str) -> None:
-        """Answer SERVFAIL for a zone whose live records are unknown or stale."""
+        """Answer SERVFAIL for what a zone does not hold: its live records are unknown."""
         self._zones.suspend(zone)
 
     def resume(self, zone: str) -> None:
@@ -258,7 +258,7 @@ class DnsServer:
         first: list[replica.Order] = [
             replica.Begin(self._settings, self._secrets, self._worker_count),
             replica.SetEdges(dict(self._edges)),
-            replica.SetSuspended(sorted(self._zones.silent)),
+            replica.SetSuspended(sorted(self._zones.silent), sorted(self._zones.incomplete)),
         ]
         return chain(first, *map(replica.serving, self._responder.zones.values()))
 

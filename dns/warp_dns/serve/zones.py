@@ -101,7 +101,12 @@ class ZoneSet:
     @property
     def silent(self) -> frozenset[bytes]:
         """The apexes of zones that are answered with SERVFAIL now."""
-        return self._suspended | (self._bad.keys() - self._zones.keys())
+        return frozenset(self._bad.keys() - self._zones.keys())
+
+    @property
+    def incomplete(self) -> frozenset[bytes]:
+        """The apexes of zones whose live records are unknown: what is there is answered, all else with SERVFAIL."""
+        return self._suspended
 
     def start(self, hosts: Sequence[str]) -> None:
         """
@@ -121,7 +126,7 @@ class ZoneSet:
         return waits
 
     def suspend(self, zone: str) -> None:
-        """Answer SERVFAIL for a zone whose live records are unknown or stale."""
+        """Answer SERVFAIL for what a zone does not hold: its live records are unknown."""
         self._suspended |= {names.from_text(zone).lower()}
         self._tell_silent()
 
@@ -289,9 +294,9 @@ class ZoneSet:
         self._tell(lambda: iter([replica.Withdraw(apex)]))
 
     def _tell_silent(self) -> None:
-        silent = self.silent
-        self._responder.set_suspended(silent)
-        self._tell(lambda: iter([replica.SetSuspended(sorted(silent))]))
+        silent, incomplete = self.silent, self.incomplete
+        self._responder.set_suspended(silent, incomplete)
+        self._tell(lambda: iter([replica.SetSuspended(sorted(silent), sorted(incomplete))]))
 
     def _try_again(self) -> None:
         """Read the files again that were bad."""

@@ -74,6 +74,7 @@ def _step(zone: Zone, name: bytes, qtype: int, answer: Answer) -> bytes | None:
     wildcard = names.wildcard_of(encloser)
     answer.looked_at.add(wildcard)
     synthesized = zone.get(wildcard)
+    answer.tells_absence = True
     if synthesized is not None:
         if CNAME in synthesized.rrsets and qtype != CNAME:
             answer.is_for_one_name = True  # the chain may lead back to this very name
@@ -127,6 +128,7 @@ def _substitute(name: bytes, owner: bytes, dname: RRset, answer: Answer) -> byte
 
 def _add_soa(zone: Zone, answer: Answer) -> None:
     answer.authority.append(zone.negative_soa)
+    answer.tells_absence = True
     answer.tells_serial = True
 
 

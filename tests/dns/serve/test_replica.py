@@ -70,7 +70,7 @@ class ReplicaTests(SynchronousTestCase):
         for order in (
             replica.Begin(ServerSettings(udp_bytes=600), Secrets([bytes(16)], [("k", "hmac-sha256", bytes(32))]), 3),
             replica.SetEdges({"e1": EdgeSettings(coordinates=(1.0, 2.0), draining=True)}),
-            replica.SetSuspended([b"\0"]),
+            replica.SetSuspended([b"\0"], [b"\1a\0"]),
             replica.Withdraw(b"\0"),
         ):
             self.assertEqual(self.travel(order), order)

@@ -414,6 +414,38 @@ class ZoneTests(ResponderCase):
         self.responder.set_suspended(frozenset())
         self.assertEqual(self.ask("app", "A").rcode(), dns.rcode.NOERROR)
 
+    def test_an_incomplete_zone_says_nothing_of_what_it_lacks(self) -> None:
+        """What is there is answered; NXDOMAIN, NODATA, what a wildcard gives, and transfers are SERVFAIL."""
+        zone = zone_of(
+            "app A 192.0.2.1\nwww CNAME app\nlost CNAME nowhere\n*.w A 192.0.2.2\nsub NS ns.sub\ntree DNAME sub"
+        )
+        self.responder = responder_for(zone)
+        for name, rdtype in (("nothing", "A"), ("app", "MX"), ("q.w", "A"), ("app", "A")):
+            self.ask(name, rdtype)  # so that replies are kept
+        self.responder.set_suspended(frozenset(), frozenset([wire("example.org")]))
+        for name, rdtype, rcode in (
+            ("app", "A", dns.rcode.NOERROR),
+            ("www", "A", dns.rcode.NOERROR),
+            ("www.sub", "A", dns.rcode.NOERROR),
+            ("x.tree", "A", dns.rcode.NOERROR),
+            ("app", "MX", dns.rcode.SERVFAIL),
+            ("www", "MX", dns.rcode.SERVFAIL),
+            ("nothing", "A", dns.rcode.SERVFAIL),
+            ("q.w", "A", dns.rcode.SERVFAIL),
+            ("lost", "A", dns.rcode.SERVFAIL),
+        ):
+            reply = self.ask(name, rdtype)
+            self.assertEqual(reply.rcode(), rcode, name)
+            self.assertEqual(bool(reply.answer or reply.authority), rcode == dns.rcode.NOERROR, name)
+        for rdtype in ("SOA", "NS"):
+            self.assertTrue(self.reply(question("example.org", rdtype)).answer)
+        made = self.responder.respond_stream(question("example.org", "AXFR"), HOST)
+        assert isinstance(made, bytes)
+        self.assertEqual(made[3], dns.rcode.SERVFAIL)
+        self.responder.set_suspended(frozenset())
+        self.assertEqual(self.ask("nothing", "A").rcode(), dns.rcode.NXDOMAIN)
+        self.assertEqual(self.ask("q.w", "A").rcode(), dns.rcode.NOERROR)
+
     def test_chaos_names_are_the_operators(self) -> None:
         """`version.bind` and `id.server` say what is configured, and REFUSED otherwise."""
         data = question("version.bind", "TXT", rdclass="CH")

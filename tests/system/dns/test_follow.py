@@ -130,13 +130,14 @@ class EdgeRecordsTests(TestCase):
         self.assertTrue(await self.currency.get())
 
     async def test_old_records_are_not_current(self) -> None:
-        """After the edge has been away for so long, who serves the records is told, and again when it is back."""
+        """After the edge has been away for so long, who serves the records is told, then told to withdraw them."""
         self.records = self.make(stale_seconds=0.05)
         self.records.start()
         edge = await self.connected({"a.x": [record("a.x")]})
         self.assertTrue(await self.currency.get())
         edge.transport.abortConnection()
         self.assertFalse(await self.currency.get())
+        await until(lambda: self.names() == [])
         await self.connected({"a.x": [record("a.x")]})
         self.assertTrue(await self.currency.get())
 

@@ -239,10 +239,34 @@ class ServiceTests(TestCase):
         self.assertEqual(code, 1)
         self.assertIn("warp.zone:2: ", output)
 
+    async def own_records(self, program: Program) -> None:
+        """Assert that SOA, NS and the zone's own records are answered, by either process."""
+        for name, rdtype in (("", "SOA"), ("", "NS"), ("ns1.", "A"), ("www.", "A")) * 5:
+            reply = await self.ask(f"{name}warp.example", rdtype)
+            self.assertEqual((reply.rcode(), len(reply.answer)), (dns.rcode.NOERROR, 1), program.output)
+
+    async def test_an_edge_that_restarts(self) -> None:
+        """Its records are answered meanwhile, and what is gone afterwards is gone; nothing is denied before."""
+        self.configuration.write_text(self.configuration.read_text().replace("stale_seconds: 0.5", "stale_seconds: 60"))
+        streams = self.edge()
+        program = self.run_program()
+        await self.until("app.warp.example", dns.rcode.NOERROR, program)
+        streams[-1].say(new="192.0.2.2")
+        await self.until("new.warp.example", dns.rcode.NOERROR, program)
+        await self.stop_edge()
+        streams[-1].transport.abortConnection()
+        await program.printed("is away")
+        for name in ("app", "new", "www"):
+            self.assertEqual((await self.ask(f"{name}.warp.example")).rcode(), dns.rcode.NOERROR)
+        self.edge()
+        await self.until("new.warp.example", dns.rcode.NXDOMAIN, program)
+        self.assertEqual((await self.ask("app.warp.example")).rcode(), dns.rcode.NOERROR)
+
     async def test_it_serves_and_follows(self) -> None:
-        """Its own records at once, an edge's as they come; SERVFAIL before the first snapshot and when they are old."""
+        """Its own records whether or not an edge is there; an edge's as they come, and SERVFAIL before and after."""
         program = self.run_program("--workers", "2")
-        await self.until("www.warp.example", dns.rcode.SERVFAIL, program)
+        await self.until("app.warp.example", dns.rcode.SERVFAIL, program)
+        await self.own_records(program)
         await self.until("ns.other.example", dns.rcode.NOERROR, program)
         self.assertEqual((await self.get("/ready"))[0], 503)
         streams = self.edge()
@@ -258,6 +282,11 @@ class ServiceTests(TestCase):
         await self.stop_edge()
         streams[-1].transport.abortConnection()
         await self.until("new.warp.example", dns.rcode.SERVFAIL, program)
+        await self.until("never.warp.example", dns.rcode.SERVFAIL, program)
+        await self.own_records(program)
+        streams = self.edge()
+        await self.until("app.warp.example", dns.rcode.NOERROR, program)
+        await self.until("new.warp.example", dns.rcode.NXDOMAIN, program)
         await self.until("ns.other.example", dns.rcode.NOERROR, program)
         self.signal("TERM")
         await program.ended

@@ -6,7 +6,7 @@ from pathlib import Path
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from warp_dns.program.systemd import LOOK_SECONDS, SystemdNotifier
+from warp_dns.program.systemd import LOOK_SECONDS, PATIENCE_SECONDS, SystemdNotifier
 
 
 class SystemdNotifierTests(SynchronousTestCase):
@@ -41,6 +41,14 @@ class SystemdNotifierTests(SynchronousTestCase):
         self.clock.advance(LOOK_SECONDS)
         self.assertEqual(self.heard(), [])
         self.is_ready = True
+        self.clock.pump([LOOK_SECONDS] * 3)
+        self.assertEqual(self.heard(), [b"READY=1"])
+
+    def test_a_start_without_an_edge_ends(self) -> None:
+        """A server that is not ready says so after a while, as systemd would end it; what it knows it answers."""
+        self.notifier().start()
+        self.clock.pump([LOOK_SECONDS] * int(PATIENCE_SECONDS / LOOK_SECONDS - 1))
+        self.assertEqual(self.heard(), [])
         self.clock.pump([LOOK_SECONDS] * 3)
         self.assertEqual(self.heard(), [b"READY=1"])
 

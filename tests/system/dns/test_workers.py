@@ -47,11 +47,11 @@ class WorkersTests(AsyncTestCase):
         self.source.change({f"app.{ZONE}": records})
         await until(lambda: self.server.serial(ZONE) != before)
 
-    async def until_all_say(self, address: str | None = None, *, rcode: int = 0) -> None:
-        """Wait until every process answers for the application with an address, or a code."""
+    async def until_all_say(self, address: str | None = None, *, rcode: int = 0, name: str = "app") -> None:
+        """Wait until every process answers for the application, or another name, with an address, or a code."""
 
         async def is_said() -> bool:
-            replies = await self.ask_all(f"app.{ZONE}")
+            replies = await self.ask_all(f"{name}.{ZONE}")
             said = {(reply.rcode(), str(reply.answer[0][0]) if reply.answer else None) for reply in replies}
             return said == {(rcode, address)}
 
@@ -87,8 +87,9 @@ class WorkersTests(AsyncTestCase):
     async def test_all_is_told_to_all(self) -> None:
         """Suspension, edges and zones that come and go hold for every process."""
         self.server.suspend(ZONE)
-        await self.until_all_say(rcode=2)
+        await self.until_all_say(rcode=2, name="nothing")
         self.server.resume(ZONE)
+        await self.until_all_say(rcode=3, name="nothing")
         self.server.set_edges({"edge1": EdgeSettings(draining=True)})
         other = ZoneSettings(name="other.example", nameservers={"ns1.other.example": ["127.0.0.1"]})
         self.server.replace_zones([ServedZone(other)])
