@@ -43,16 +43,17 @@ class Options(BaseOptions):
         self.hangups = Hangups()
         if not self["check"]:
             self.hangups.note()
+        odd = ""
         try:
             self["file"] = read_configuration(self["config"])
             if self["check"]:
                 from twisted.internet import reactor
 
-                check_file(as_reactor(reactor), self["config"], self["file"])
+                odd = check_file(as_reactor(reactor), self["config"], self["file"])
         except DnsError as error:
             raise SystemExit(_with_file(error, self["config"])) from error  # a line on stderr, status 1
         if self["check"]:
-            sys.stdout.write(f"{self['config']}: good\n")
+            sys.stdout.write(f"{self['config']}: good{f', but {odd}' if odd else ''}\n")
             raise SystemExit(0)
 
 

@@ -57,6 +57,15 @@ class NameserverTests(SynchronousTestCase):
         assert server is not None
         self.assertEqual(server.counters.zones_left_out, 1)
 
+    def test_what_is_odd_in_the_zone_file(self) -> None:
+        """It is served, and the check says what leads nowhere; an edge publishes addresses of name servers itself."""
+        path = self.state / "records.zone"
+        path.write_text("sub 60 NS ns.sub\nother 60 NS edge1\n")
+        self.assertEqual(
+            check_nameserver(self.reactor, self.settings({"master_file": str(path)})),
+            [f"dns: {path}:1: ns.sub.{ZONE} has no address (glue), so nobody can follow the delegation"],
+        )
+
     def test_check_writes_nothing(self) -> None:
         """A configuration that is good leaves nothing behind."""
         check_nameserver(self.reactor, self.settings())

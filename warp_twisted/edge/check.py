@@ -40,7 +40,7 @@ def check_edge(
 
     :param reactor: to make endpoints with.
     :param has_systemd_sockets: whether systemd handed this process sockets that can be looked for.
-    :returns: what the edge would leave out, as it does not concern the rest; empty if nothing.
+    :returns: what the edge would leave out, as it does not concern the rest, and what is odd; empty if nothing.
     :raises WarpError: naming the key, and what cannot be used.
     """
     load_authority(settings, wall.now())
@@ -57,9 +57,9 @@ def check_edge(
         check_socket_path(listen.records, "listen.records")
         if listen.records == listen.admin:
             raise InvalidSettings("listen.records: expected another path than that of listen.admin")
-    check_nameserver(reactor, settings)
+    odd = check_nameserver(reactor, settings)
     _check_access_log(settings.log.access)
-    return "; ".join(left_out)
+    return "; ".join([*left_out, *odd])
 
 
 def load_authority(settings: EdgeSettings, now: float) -> EdgeAuthority:

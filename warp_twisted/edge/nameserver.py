@@ -4,6 +4,7 @@ The DNS server in the edge's own process: `warp_dns`, serving the zone that this
 It translates edge.yaml and errors; what is answered is decided there.
 """
 
+from collections.abc import Callable
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -37,10 +38,11 @@ def make_nameserver(
     return _server(reactor, wall, settings, publication, _serial_file(settings), is_strict=False)
 
 
-def check_nameserver(reactor: Reactor, settings: EdgeSettings) -> None:
+def check_nameserver(reactor: Reactor, settings: EdgeSettings) -> list[str]:
     """
     Look at what the settings say of DNS; nothing is written. The zone's file is read even where nobody serves it.
 
+    :returns: what is odd in the zone's file, although it is served.
     :raises InvalidSettings: naming the key.
     """
     texts = settings.listen.dns or ()
@@ -57,7 +59,10 @@ def check_nameserver(reactor: Reactor, settings: EdgeSettings) -> None:
             SerialFile(_serial_file(settings)).read()
         except DnsError as error:
             raise InvalidSettings(f"state: {error}") from error
-    _server(reactor, MACHINE_WALL_CLOCK, settings, None, "", is_strict=True)
+    warnings: list[str] = []
+    publication = Publication(settings.zone)  # the edges' addresses are there when it runs
+    _server(reactor, MACHINE_WALL_CLOCK, settings, publication, "", is_strict=True, warn=warnings.append)
+    return warnings
 
 
 def start_nameserver(server: DnsServer, settings: EdgeSettings) -> tuple[tuple[str, int], ...]:
@@ -77,10 +82,11 @@ def _server(
     reactor: Reactor,
     wall: WallClock,
     settings: EdgeSettings,
-    publication: Publication | None,
+    publication: Publication,
     serial_file: str,
     *,
     is_strict: bool,
+    warn: Callable[[str], None] | None = None,
 ) -> DnsServer:
     zone = settings.zone
     zone_settings = ZoneSettings(
@@ -92,7 +98,7 @@ def _server(
     )
     try:
         zone_to_serve = ServedZone(zone_settings, publication, key="dns")
-        return DnsServer(reactor, [zone_to_serve], wall=wall, is_strict=is_strict)
+        return DnsServer(reactor, [zone_to_serve], wall=wall, is_strict=is_strict, warn=warn)
     except DnsError as error:
         raise InvalidSettings(f"{error}") from error
 

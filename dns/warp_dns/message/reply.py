@@ -4,7 +4,7 @@ Putting a reply together: header, the question as it was sent, sections, OPT.
 Bytes only; what goes into them is decided in `responder`.
 """
 
-from warp_dns.message.codes import COOKIE, ECS, NSID, TCP_KEEPALIVE
+from warp_dns.message.codes import COOKIE, ECS, NOTIMP, NSID, TCP_KEEPALIVE
 from warp_dns.message.query import ClientSubnet, Edns, Query
 from warp_dns.message.wire import HEADER_BYTES
 
@@ -43,12 +43,17 @@ def without_records(query: Query, rcode: int, opt: bytes, flags: int = QR) -> by
 
 
 def to_unreadable(data: bytes, rcode: int, question_end: int) -> bytes:
-    """Return a reply to a malformed query; the question is echoed if it was readable."""
+    """
+    Return a reply to a malformed query, or to one of another kind; the question is echoed if it was readable.
+
+    CD means something in queries alone (RFC 4035 §3.2.2); in another kind of message the bit may mean anything.
+    """
     question = data[HEADER_BYTES:question_end]
+    copied = 0 if rcode == NOTIMP else data[3] & CD
     return b"".join(
         (
             data[:2],
-            bytes((QR | data[2] & (_OPCODE | RD), rcode | data[3] & CD)),
+            bytes((QR | data[2] & (_OPCODE | RD), rcode | copied)),
             b"\0\1" if question else b"\0\0",
             _NO_COUNTS,
             question,

@@ -56,6 +56,7 @@ class DnsService(Service):
         give_up: Callable[[], Never] | None = None,
         log_observer: ILogObserver | None = None,
         is_check: bool = False,
+        warn: Callable[[str], None] | None = None,
     ) -> None:
         """
         Read zones and secrets.
@@ -66,6 +67,7 @@ class DnsService(Service):
         :param hangups: requests to reload, noted since before the configuration was read.
         :param log_observer: where the application's log goes, None for where twistd says.
         :param is_check: refuse files, too, without which a part would be left out.
+        :param warn: told of what is odd in a zone; without it the log is.
         :param give_up: ends the process when an address cannot be had; without it the error is raised.
         :raises DnsError: if something in it is not valid.
         """
@@ -92,6 +94,7 @@ class DnsService(Service):
             udp_share=UDP_SHARE,
             tcp_share=TCP_SHARE,
             is_strict=is_check,
+            warn=warn,
         )
         for zone in file.zones:
             if zone.follow:
@@ -233,10 +236,11 @@ def _changes(before: Sequence[ZoneSettings], after: Sequence[ZoneSettings]) -> s
     return ", ".join(f"{word}: {' '.join(names)}" for word, names in groups if names) or "no settings changed"
 
 
-def check_file(reactor: Reactor, path: str, file: DnsFile) -> None:
+def check_file(reactor: Reactor, path: str, file: DnsFile) -> str:
     """
     Look at everything that a configuration names, without listening or writing.
 
+    :returns: what is odd, although it would be served; empty if nothing.
     :raises DnsError: naming the key, and what cannot be used.
     """
     for index, zone in enumerate(file.zones):
@@ -246,7 +250,9 @@ def check_file(reactor: Reactor, path: str, file: DnsFile) -> None:
             except DnsError as error:
                 raise InvalidSettings(f"zones[{index}].serial_file: {error}") from error
     zones = [msgspec.structs.replace(zone, serial_file="") for zone in file.zones]
-    DnsService(reactor, path, msgspec.structs.replace(file, zones=zones), is_check=True)
+    warnings: list[str] = []
+    DnsService(reactor, path, msgspec.structs.replace(file, zones=zones), is_check=True, warn=warnings.append)
+    return "; ".join(warnings)
 
 
 def metrics_endpoint(reactor: Reactor, text: str) -> Any:

@@ -32,8 +32,9 @@ from warp_dns.zone.data import Change
 from warp_dns.zone.live import LiveZone, Update, is_newer, serial_after
 from warp_dns.zone.master import StaticRecords, reading
 from warp_dns.zone.source import Records, RecordSource
-from warp_dns.zone.steps import Steps
+from warp_dns.zone.steps import Steps, finish
 from warp_dns.zone.transfer import TransferRule
+from warp_dns.zone.warnings import zone_warnings
 
 MAX_PENDING_NAMES = 100_000  # of one turn; a source that publishes more at once is asked for its snapshot instead
 MANY_NAMES = 50  # of one turn; some 2 ms, more of them are done in slices
@@ -56,34 +57,51 @@ class ZoneFile:
 
     :ivar static: the records.
     :ivar first: what the file of serials says, if there is one; only for a zone that is served anew.
+    :ivar warnings: what is odd about the records.
     """
 
-    def __init__(self, static: StaticRecords, state: FileState | None, first: FirstSerial | None = None) -> None:
+    def __init__(
+        self,
+        static: StaticRecords,
+        state: FileState | None,
+        warnings: Sequence[str],
+        first: FirstSerial | None = None,
+    ) -> None:
         self.static = static
         self.state = state
+        self.warnings = warnings
         self.first = first
 
     @classmethod
-    def read(cls, settings: ZoneSettings, clock_serial: int) -> "ZoneFile":
+    def read(cls, settings: ZoneSettings, clock_serial: int, *, is_live: bool) -> "ZoneFile":
         """
         Read it at once, for a server that does not answer yet.
 
         :param clock_serial: the serial that the clock says.
+        :param is_live: whether a source publishes records of the zone, too.
         :raises DnsError: naming the key, and what is wrong with its value.
         """
         state = _file_state(settings)
         with _of_master_file(settings):
             static = read_zone(settings)
-        return cls(static, state, _first_serial(settings, clock_serial))
+        warnings = finish(zone_warnings(static, is_live=is_live))
+        return cls(static, state, warnings, _first_serial(settings, clock_serial))
 
     @classmethod
     async def read_in_slices(
-        cls, reactor: Reactor, slices: Slices, settings: ZoneSettings, clock_serial: int | None = None
+        cls,
+        reactor: Reactor,
+        slices: Slices,
+        settings: ZoneSettings,
+        clock_serial: int | None = None,
+        *,
+        is_live: bool,
     ) -> "ZoneFile":
         """
         Read it while answers go out: files in a thread, the lines in slices.
 
         :param clock_serial: the serial that the clock says; None for a zone that goes on from its own.
+        :param is_live: whether a source publishes records of the zone, too.
         :raises DnsError: naming the key, and what is wrong with its value.
         """
         pool = reactor.getThreadPool()
@@ -93,7 +111,8 @@ class ZoneFile:
             first = await deferToThreadPool(reactor, pool, _first_serial, settings, clock_serial)
         with _of_master_file(settings):
             content = await deferToThreadPool(reactor, pool, read_master_file, settings)
-            return cls(await slices.result_of(reading(settings, content)), state, first)
+            static = await slices.result_of(reading(settings, content))
+        return cls(static, state, await slices.result_of(zone_warnings(static, is_live=is_live)), first)
 
 
 class FollowedZone:
@@ -227,7 +246,9 @@ class FollowedZone:
 
     async def _read_again(self) -> None:
         try:
-            file = await ZoneFile.read_in_slices(self._reactor, self._slices, self._settings)
+            file = await ZoneFile.read_in_slices(
+                self._reactor, self._slices, self._settings, is_live=self._source is not None
+            )
             await self._long_work.acquire()
             try:
                 await self._reserve(file.static.zone.serial)
@@ -239,6 +260,8 @@ class FollowedZone:
             problem = str(error).removeprefix("master_file: ")
             self._log.error("zone file refused, the old one stays: {problem}", problem=problem)
             return
+        for warning in file.warnings:
+            self._log.warn("odd in a zone: {problem}", problem=warning)
         zone = self.live.zone
         self._log.info("zone {zone} read again, serial {serial}", zone=names.to_text(zone.apex), serial=zone.serial)
 

@@ -62,6 +62,7 @@ class DnsServer:
         udp_share: float = UDP_SHARE,
         tcp_share: float = TCP_SHARE,
         is_strict: bool = False,
+        warn: Callable[[str], None] | None = None,
     ) -> None:
         """
         Read zones and secrets. A file that cannot be used is said, and what stands apart with it is left out.
@@ -71,6 +72,7 @@ class DnsServer:
         :param udp_share: how much of the reactor's time queries over UDP may take, at each address.
         :param tcp_share: and those over TCP, all clients together; as much again for transfers.
         :param is_strict: raise for a file that cannot be used, too; for a check.
+        :param warn: told of what is odd in a zone that is served; without it the log is.
         :raises InvalidZone: if a zone's settings are not valid, or two have one name.
         :raises InvalidSettings: if anything else is not.
         """
@@ -120,6 +122,7 @@ class DnsServer:
             self.counters,
             self._tell_workers,
             leave_out,
+            warn or self._log_warning,
         )
         self._zones.replace(zones)
 
@@ -218,6 +221,9 @@ class DnsServer:
 
     def _leave_out(self, problem: DnsError) -> None:
         self._log.error("left out, the rest is served: {problem}", problem=str(problem))
+
+    def _log_warning(self, problem: str) -> None:
+        self._log.warn("odd in a zone: {problem}", problem=problem)
 
     def _listen(self, host: str, port: int) -> tuple[str, int]:
         tries = _EPHEMERAL_TRIES if port == 0 else 1

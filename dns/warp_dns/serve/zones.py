@@ -67,6 +67,7 @@ class ZoneSet:
 
     :param tell: tells the workers.
     :param leave_out: told of a zone that cannot be served now; it may raise what it is told, to refuse instead.
+    :param warn: told of what is odd in a zone that is served.
     """
 
     _log = Logger()
@@ -81,6 +82,7 @@ class ZoneSet:
         counters: Counters,
         tell: TellsWorkers,
         leave_out: Callable[[DnsError], None],
+        warn: Callable[[str], None],
     ) -> None:
         self._reactor = reactor
         self._wall = wall
@@ -90,6 +92,7 @@ class ZoneSet:
         self._counters = counters
         self._tell = tell
         self._leave_out = leave_out
+        self._warn = warn
         self._hosts: Sequence[str] | None = None  # from which notices are sent; None: not started
         self._wanted: Sequence[ServedZone] = ()
         self._zones: dict[bytes, FollowedZone] = {}
@@ -172,7 +175,8 @@ class ZoneSet:
             if zone is None:
                 with _of_zone(served):
                     try:
-                        zone = self._make(served, ZoneFile.read(served.settings, clock_serial(self._wall)))
+                        serial, is_live = clock_serial(self._wall), served.source is not None
+                        zone = self._make(served, ZoneFile.read(served.settings, serial, is_live=is_live))
                     except BadMasterFile as error:
                         zone = _BadFile(state_of(served.settings.master_file), error)
             made.append(zone)
@@ -200,7 +204,13 @@ class ZoneSet:
     async def _made_in_slices(self, served: ServedZone) -> "FollowedZone | _BadFile":
         state = state_of(served.settings.master_file)
         try:
-            file = await ZoneFile.read_in_slices(self._reactor, self._slices, served.settings, clock_serial(self._wall))
+            file = await ZoneFile.read_in_slices(
+                self._reactor,
+                self._slices,
+                served.settings,
+                clock_serial(self._wall),
+                is_live=served.source is not None,
+            )
         except BadMasterFile as error:
             return _BadFile(state, error)
         zone = self._make(served, file)
@@ -231,6 +241,8 @@ class ZoneSet:
         return zone if zone is not None and zone.is_of(served.settings, served.source) else None
 
     def _make(self, served: ServedZone, file: ZoneFile) -> FollowedZone:
+        for warning in file.warnings:
+            self._warn(f"{served.place}: {warning}")
         return FollowedZone(
             self._reactor, self._wall, self._slices, served.settings, file, served.source, self, self._keys
         )

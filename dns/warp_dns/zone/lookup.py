@@ -89,15 +89,21 @@ def _match(zone: Zone, name: bytes, node: Node, qtype: int, answer: Answer, owne
     rrsets = node.rrsets
     if CNAME in rrsets and qtype not in (CNAME, ANY):
         alias = rrsets[CNAME]
-        answer.answer.append(replace(alias, owner=owner) if owner else alias)
+        _add(replace(alias, owner=owner) if owner else alias, answer)
         return alias.rdatas[0].lower()
     found = _smallest(rrsets.values()) if qtype == ANY else rrsets.get(qtype)
     if found is None:
         _add_soa(zone, answer)
         return None
-    answer.answer.append(replace(found, owner=owner) if owner else found)
+    _add(replace(found, owner=owner) if owner else found, answer)
     answer.tells_serial |= found.type == SOA
     return None
+
+
+def _add(rrset: RRset, answer: Answer) -> None:
+    """Name an RRset in the answer section, once: a chain may come through one DNAME many times, or end at it."""
+    if all((rrset.owner, rrset.type) != (other.owner, other.type) for other in answer.answer):
+        answer.answer.append(rrset)
 
 
 def _smallest(rrsets: Iterable[RRset]) -> RRset | None:
@@ -117,7 +123,7 @@ def _refer(node: Node, answer: Answer) -> None:
 def _substitute(name: bytes, owner: bytes, dname: RRset, answer: Answer) -> bytes | None:
     """RFC 6672 §3.2 step 3C: the DNAME, and the CNAME that it stands for, of the same TTL (§3.1)."""
     answer.is_for_one_name = True
-    answer.answer.append(dname)
+    _add(dname, answer)
     target = name[: len(name) - len(owner)] + dname.rdatas[0]
     if len(target) > names.MAX_NAME_BYTES:
         answer.rcode = YXDOMAIN

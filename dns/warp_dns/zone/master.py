@@ -27,7 +27,7 @@ from warp_dns.message import names, records
 from warp_dns.message.records import RRset
 from warp_dns.settings import ZoneSettings
 from warp_dns.zone.data import NO_RRSETS, Builder, RRsets, Zone
-from warp_dns.zone.master_lines import COMMON_TYPES, Names, is_nothing, match_plain, match_text
+from warp_dns.zone.master_lines import COMMON_TYPES, Names, is_nothing, match_plain, match_text, text_of
 from warp_dns.zone.packed import owner_row, row, unpack
 from warp_dns.zone.steps import Steps, finish
 
@@ -325,9 +325,11 @@ class _Text:
 
     def _decoded(self, line: bytes) -> str:
         try:
-            return line.decode()
+            return text_of(line)
         except UnicodeDecodeError as error:
-            raise InvalidZone(f"{self._path}:{self._number}: not UTF-8 text") from error
+            raise InvalidZone(
+                f"{self._path}:{self._number}: not UTF-8 text; only a comment may be in another encoding"
+            ) from error
 
 
 class _Sink:

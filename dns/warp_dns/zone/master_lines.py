@@ -13,14 +13,15 @@ from warp_dns.message.records import AAAA, CNAME, MX, NS, PTR, SRV, TXT, A
 
 _PLAIN = rb"[!#-'*-:<-\[\]-~]+"  # printable, without quotes, parentheses, semicolons and backslashes
 _HEAD = rb"([A-Za-z0-9_*][A-Za-z0-9_.*-]*|@)?[ \t]+(?:([0-9]{1,9})[ \t]+)?(?:IN[ \t]+)?"
-_END = rb"[ \t]*(?:;[\t -~]*)?\r?\n?"
+_END = rb"[ \t]*(?:;[^\n]*|\r)?\n?"  # a comment may hold anything
 match_plain = re.compile(
     _HEAD + rb"(A|AAAA|CNAME|MX|NS|PTR|SRV|TXT)[ \t]+(" + _PLAIN + rb"(?:[ \t]+" + _PLAIN + rb")*)" + _END
 ).fullmatch
 _STRING = rb'(?:"[ !#-\[\]-~]*"|' + _PLAIN + rb")"
 match_text = re.compile(_HEAD + rb"(TXT)[ \t]+(" + _STRING + rb"(?:[ \t]+" + _STRING + rb")*)" + _END).fullmatch
-is_nothing = re.compile(rb"[ \t]*(?:;[\t -~]*)?\r?\n?").fullmatch  # an empty line, or one with a comment only
+is_nothing = re.compile(_END).fullmatch  # an empty line, or one with a comment only
 
+_match_content = re.compile(rb'(?:[^;"\\]|\\.|"(?:[^"\\\n]|\\.)*"?)*', re.DOTALL).match  # all before a comment
 _NAME = re.compile(rb"[A-Za-z0-9_*][A-Za-z0-9_.*-]*").fullmatch
 _NUMBER = re.compile(rb"[0-9]{1,5}").fullmatch
 _STRINGS = re.compile(rb'"([^"]*)"|([^ \t"]+)').findall
@@ -31,6 +32,20 @@ _MAX_KNOWN = 4096  # of each type: targets come again and again
 
 COMMON_TYPES = {b"A": A, b"AAAA": AAAA, b"CNAME": CNAME, b"MX": MX, b"NS": NS, b"PTR": PTR, b"SRV": SRV, b"TXT": TXT}
 _NUMBERS = {b"CNAME": 0, b"NS": 0, b"PTR": 0, b"MX": 1, b"SRV": 3}  # before the name in the record's data
+
+
+def text_of(line: bytes) -> str:
+    """
+    Return a line as text: UTF-8, but for its comment, which may be in any encoding.
+
+    :raises UnicodeDecodeError: if what is no comment is not UTF-8.
+    """
+    try:
+        return line.decode()
+    except UnicodeDecodeError:
+        content = _match_content(line)
+        end = content.end() if content is not None else 0
+        return line[:end].decode() + line[end:].decode("latin-1")
 
 
 class Names:

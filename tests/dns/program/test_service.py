@@ -46,15 +46,25 @@ class CheckFileTests(SynchronousTestCase):
         self.assertIn(before, good)
         try:
             file = parse_configuration(good.replace(before, after) if before else good, "dns.yaml")
-            check_file(as_reactor(MemoryReactorClock()), "dns.yaml", file)
+            odd = check_file(as_reactor(MemoryReactorClock()), "dns.yaml", file)
+            return odd.replace(f"{self.directory}/", "")
         except DnsError as error:
             return str(error).replace(f"{self.directory}/", "")
-        return ""
 
     def test_good(self) -> None:
         """All is well, and nothing was written."""
         self.assertEqual(self.check(), "")
         self.assertEqual(sorted(path.name for path in self.directory.iterdir()), ["cookies", "other.zone", "secret"])
+
+    def test_what_is_odd_is_said(self) -> None:
+        """A zone that is served although something in it leads nowhere passes, and the key, file and line are named."""
+        (self.directory / "other.zone").write_text("sub 60 NS ns.sub\nold 60 DNAME new\nx.old 60 A 192.0.2.1\n")
+        self.assertEqual(
+            self.check(),
+            "zones[1]: other.zone:1: ns.sub.other.example has no address (glue), so nobody can follow the delegation; "
+            "zones[1]: other.zone:2: the DNAME of old.other.example hides x.old.other.example (other.zone:3): "
+            "what is below it is never answered",
+        )
 
     def test_keys_are_named_with_their_whole_path(self) -> None:
         """Each mistake is said with the key's path, what was expected and what was found."""

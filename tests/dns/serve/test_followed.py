@@ -83,7 +83,7 @@ class FollowedZoneTests(SynchronousTestCase):
     def make(self, source: FixedSource | None = None, **changes: Any) -> FollowedZone:
         """Return a zone."""
         settings = ZoneSettings(**{"name": "warp.example", "master_file": str(self.path), **changes})
-        reactor, file = as_reactor(self.reactor), ZoneFile.read(settings, clock_serial(self.wall))
+        reactor, file = as_reactor(self.reactor), ZoneFile.read(settings, clock_serial(self.wall), is_live=True)
         return FollowedZone(reactor, self.wall, Slices(reactor), settings, file, source, self.publisher, KeyRing([]))
 
     def turn(self) -> None:
@@ -225,7 +225,7 @@ class FollowedZoneTests(SynchronousTestCase):
             transfer=TransferSettings(keys=["k"]),
             notify=[NotifySettings(address="192.0.2.7", key="k"), NotifySettings(address="192.0.2.8")],
         )
-        reactor, file = as_reactor(self.reactor), ZoneFile.read(settings, 1)
+        reactor, file = as_reactor(self.reactor), ZoneFile.read(settings, 1, is_live=False)
         keys = KeyRing([], ["K"])
         zone = FollowedZone(reactor, self.wall, Slices(reactor), settings, file, None, self.publisher, keys)
         self.assertEqual([notifier.host for notifier in zone._notifiers], ["192.0.2.8"])

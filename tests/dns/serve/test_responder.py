@@ -80,7 +80,7 @@ class HeaderTests(ResponderCase):
         self.assertEqual(self.reply(question("app.example.org", "MAILB")).rcode(), dns.rcode.NOTIMP)
         for opcode in (1, 2, 4, 5, 6, 15):
             data = bytearray(question("app.example.org", "A"))
-            data[2] = opcode << 3
+            data[2], data[3] = opcode << 3, 0x70  # Z, AD and CD are of queries
             made = self.responder.respond(bytes(data), HOST)
             assert made is not None
             self.assertEqual(made[2:], bytes([0x80 | opcode << 3, dns.rcode.NOTIMP]) + bytes(8))

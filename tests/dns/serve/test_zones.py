@@ -61,6 +61,7 @@ class ZoneSetTests(SynchronousTestCase):
         self.responder = responder_for()
         self.counters = Counters()
         self.problems: list[str] = []
+        self.warnings: list[str] = []
         self.orders: list[replica.Order] = []
         self.zones = self.make(lambda error: self.problems.append(str(error)))
 
@@ -72,7 +73,8 @@ class ZoneSetTests(SynchronousTestCase):
         def tell(orders: Callable[[], Iterator[replica.Order]], *, is_long: bool = False) -> None:
             self.orders.extend(orders())
 
-        return ZoneSet(reactor, wall, Slices(reactor), self.responder, KeyRing(), self.counters, tell, leave_out)
+        slices, warn = Slices(reactor), self.warnings.append
+        return ZoneSet(reactor, wall, slices, self.responder, KeyRing(), self.counters, tell, leave_out, warn)
 
     def zone(self, name: str, content: str | None, **settings: Any) -> ServedZone:
         """Return a zone, and write its file, or none."""
@@ -164,6 +166,15 @@ class ZoneSetTests(SynchronousTestCase):
         self.zones.look_at_files()
         self.turn()
         self.assertEqual(self.codes("app.a.test", "ns.a.test"), [NOERROR, NOERROR])
+
+    def test_what_is_odd_is_said_once(self) -> None:
+        """A zone with a delegation that leads nowhere is served and warned of, not again while it stays as it is."""
+        odd = self.zone("a.test", GOOD + "sub NS ns.sub\n")
+        self.zones.replace([odd])
+        self.zones.replace([odd])
+        self.assertEqual([warning.split(": ")[0] for warning in self.warnings], ["a.test"])
+        self.assertIn("ns.sub.a.test has no address (glue)", self.warnings[0])
+        self.assertEqual((self.codes("ns.a.test"), self.problems), ([NOERROR], []))
 
     def test_settings_are_refused_whole(self) -> None:
         """What is wrong with the settings of one zone changes nothing, and a check hears of files as well."""

@@ -188,6 +188,30 @@ class AliasTests(LookupCase):
         self.assertEqual({rrset.ttl for rrset in answer.answer}, {30})
         self.check("a.b.out", "A", "out DNAME example.com.", "a.b.out CNAME a.b.example.com.")
 
+    def test_each_record_is_named_once(self) -> None:
+        """A chain that comes through one DNAME again, or ends at it, and one that goes on for ever, repeat nothing."""
+        self.zone = zone_of(
+            """
+            one 30 DNAME two
+            two 30 DNAME one
+            deep 30 DNAME x.deep
+            more 30 DNAME less
+            back.less 30 CNAME y.more
+            y.less 30 A 192.0.2.9
+            end.less 30 CNAME more
+            """
+        )
+        both = ("one DNAME two", "two DNAME one")
+        self.check("x.one", "A", *both, "x.one CNAME x.two", "x.two CNAME x.one")
+        self.check("end.more", "DNAME", "more DNAME less", "end.more CNAME end.less", "end.less CNAME more")
+        self.check(
+            "back.more", "A", "more DNAME less", "back.more CNAME back.less", "back.less CNAME y.more",
+            "y.more CNAME y.less", "y.less A 192.0.2.9",
+        )  # fmt: skip
+        answer = self.ask("y.deep", "A")
+        said = lines(answer.answer)
+        self.assertEqual((len(said), len(set(said)), said[0]), (17, 17, "deep DNAME x.deep"))
+
     def test_dname_answers_cname_questions(self) -> None:
         """The CNAME that a DNAME makes is the answer to a question for one, wherever it leads."""
         self.check("x.old", "CNAME", "old DNAME new", "x.old CNAME x.new")

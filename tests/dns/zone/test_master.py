@@ -121,6 +121,20 @@ www TXT "one" "two"
         with self.assertRaisesRegex(InvalidZone, "test.zone:2: not UTF-8"):
             static_records(NAMED, b"www A 192.0.2.1\n\xff\n")
 
+    def test_comments_may_be_in_any_encoding(self) -> None:
+        """Latin-1 after a semicolon is a comment, on any kind of line; data, quoted semicolons included, is UTF-8."""
+        lines = (
+            b'; \xfcber\nwww A 192.0.2.1 ; \xfc\ntxt TXT "a;b" "c\\"" ; \xe9 "\n'
+            b"h HTTPS 1 . ( ; \xe4\n alpn=h2 ; \xdf\n )\nlast A 192.0.2.2 ; \xc3\xbc\n"
+        )
+        static = static_records(NAMED, lines)
+        self.assertEqual(static.get(wire("txt.example.org"))[records.TXT].rdatas, (b'\3a;b\2c"',))
+        for name in ("www", "h", "last"):
+            self.assertTrue(static.get(wire(f"{name}.example.org")), name)
+        for line in (b'x TXT "\xfc"', b'x TXT "; \xfc" ; \xfc', b"x TXT \\; \xfc", b"\xfc A 192.0.2.1 ; \xfc"):
+            with self.assertRaisesRegex(InvalidZone, "test.zone:1: not UTF-8 text; only a comment"):
+                static_records(NAMED, line + b"\n")
+
     def test_repeats_are_no_mistake(self) -> None:
         """The same record twice is one record (RFC 2181 §5); its lower TTL counts."""
         rrset = static("w 9 A 192.0.2.1\nw 5 A 192.0.2.2\nw 7 A 192.0.2.1").get(wire("w.example.org"))[records.A]

@@ -1,6 +1,7 @@
 """The same zone in Knot, NSD, BIND and our server: what the three agree on is what we say."""
 
 import random
+import socket
 from pathlib import Path
 
 import dns.exception
@@ -59,6 +60,11 @@ dout DNAME example.com.
 cn2sub CNAME z.sub
 cn2wild CNAME q.wild
 cn2old CNAME x.old
+loopa DNAME loopb
+loopb DNAME loopa
+twice DNAME old
+back.new CNAME x.old
+end.new CNAME old
 _http._tcp SRV 0 1 80 app
 _http._tcp SRV 0 1 80 mail
 _x._tcp SRV 0 1 80 nowhere
@@ -75,6 +81,7 @@ MiXeD A 192.0.2.12
 LABELS = (
     *("www", "app", "a", "b", "c", "wild", "x", "y", "q", "z", "cw", "cwx", "sub", "ns", "deep", "old", "new", "dout"),
     *("cn2sub", "cn2wild", "cn2old", "_http", "_tcp", "_x", "h", "h2", "caa", "unk", "nsx", "*", "star", "_under"),
+    *("loopa", "loopb", "twice", "back", "end"),
     *("x2", "chain1", "out", "dangling", "loop1", "mail", "ns1", "nods", "mixed", "MIXED", "nothing"),
 )
 
@@ -85,7 +92,7 @@ def ask(name: str, rdtype: str, port: int) -> Said:
     """Return code, AA and answer section of a server's reply."""
     query = dns.message.make_query(name, rdtype, use_edns=0, payload=1232)
     query.flags = 0
-    reply = dns.query.udp(query, "127.0.0.1", timeout=1, port=port)
+    reply = dns.query.udp(query, "127.0.0.1", timeout=1, port=port, one_rr_per_rrset=True)  # keeps what comes twice
     answer = sorted(
         f"{rrset.name} {rrset.ttl} {rrset.rdtype} {rdata}".lower() for rrset in reply.answer for rdata in rrset
     )
@@ -150,3 +157,24 @@ class DifferentialTests(AsyncTestCase):
         unanimous, wrong = await deferToThread(compare)
         self.assertEqual(wrong, [])
         self.assertGreater(unanimous, len(questions) * 0.9)
+
+    async def test_other_opcodes_echo_no_bits_of_queries(self) -> None:
+        """A kind of message that is not known is NOTIMP; CD and AD, which are of queries, are not set in the reply."""
+
+        def fourth_octet(opcode: int, port: int) -> int | None:
+            query = bytearray(dns.message.make_query("example.org", "SOA").to_wire())
+            query[2], query[3] = opcode << 3, 0x30
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+                sock.settimeout(1)
+                sock.connect(("127.0.0.1", port))
+                sock.send(query)
+                try:
+                    return sock.recv(512)[3]
+                except TimeoutError:
+                    return None
+
+        for opcode in (2, 6, 15):
+            theirs = [await deferToThread(fourth_octet, opcode, peer.port) for peer in self.peers]
+            ours = await deferToThread(fourth_octet, opcode, self.port)
+            self.assertEqual(ours, dns.rcode.NOTIMP)
+            self.assertIn(ours, theirs, opcode)
