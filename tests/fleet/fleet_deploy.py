@@ -89,6 +89,55 @@ class DeployTests(FleetTestCase):
                 for line in re.findall(r"^Cap(?:Inh|Prm|Eff|Bnd|Amb):\s+(\w+)$", status, re.MULTILINE):
                     self.assertEqual(int(line, 16) & ~CAP_NET_BIND_SERVICE, 0, f"{service}: {status}")
 
+    def groups(self, service: str) -> set[str]:
+        """Return the names of the groups that a service's process is in."""
+        pid = self.hosts.execute("edge1", "systemctl", "show", "--value", "--property=MainPID", service).strip()
+        status = self.hosts.execute("edge1", "cat", f"/proc/{pid}/status")
+        numbers = [
+            number for line in re.findall(r"^(?:Gid|Groups):(.*)$", status, re.MULTILINE) for number in line.split()
+        ]
+        lines = self.hosts.execute("edge1", "getent", "group", *numbers).splitlines()
+        return {line.split(":", 1)[0] for line in lines}
+
+    def test_each_reads_what_is_its_own(self) -> None:
+        """DNS reads the records, no admin socket and no key of visitors'; those are for the edge's process alone."""
+        self.assertEqual(self.groups("warp-dns"), {"warp-dns"})
+        self.assertEqual(self.groups("warp-edge"), {"warp-edge", "warp-certificates"})
+        members = self.hosts.execute("edge1", "getent", "group", "warp-certificates").strip()
+        self.assertEqual(members.rsplit(":", 1)[1], "")
+        as_dns = "setpriv --reuid=warp-dns --regid=warp-dns --clear-groups "
+        records = "/run/warp-edge-records/records.sock"
+        key = self.hosts.execute("edge1", "sh", "-c", "ls /etc/warp/certificates/*.key").split()[0]
+        for command, may in (
+            (f"test -w {records}", True),
+            ("test -w /run/warp-edge/admin.sock", False),
+            (f"test -r {key}", False),
+            ("test -x /etc/warp/certificates", False),
+        ):
+            said = self.hosts.execute("edge1", "sh", "-c", f"{as_dns}{command} && echo yes || echo no").strip()
+            self.assertEqual(said, "yes" if may else "no", command)
+
+    def test_existing_deployment_is_moved(self) -> None:
+        """Where the edge's group read the keys, one run gives them to their own, and visitors are served throughout."""
+        for command in (
+            "rm -r /etc/systemd/system/warp-edge.service.d",
+            "chgrp -R warp-edge /etc/warp/certificates",
+            "groupdel warp-certificates",
+            "systemctl daemon-reload",
+            "systemctl restart warp-edge",
+        ):
+            self.hosts.execute("edge1", "sh", "-c", command)
+        self.assertEqual(self.groups("warp-edge"), {"warp-edge"})
+        checked = self.fleet.play("site.yml", "--limit=edges", "--tags=warp_certificates", "--check")
+        self.assertEqual(checked.returncode, 0, checked.output)
+        self.fleet.play("site.yml", "--limit=edges", "--tags=warp_certificates").check()
+        self.test_each_reads_what_is_its_own()
+        self.hosts.execute("edge1", "systemctl", "reload", "warp-edge")
+        journal = self.hosts.execute("edge1", "journalctl", "--no-pager", "--output=cat", "--unit=warp-edge")
+        self.assertNotIn("a certificate is not used", journal)
+        again = self.fleet.play("site.yml", "--limit=edges", "--tags=warp_certificates")
+        self.assertEqual(again.counts["edge1"]["changed"], 0, again.output)
+
     def test_memory(self) -> None:
         """Each service is content with little memory; what it takes, its share of shared pages included, is kept."""
         for host, services in ALL_SERVICES.items():

@@ -81,6 +81,22 @@ class ExampleTests(ExampleTestCase):
         ):
             reader(str(self.write("warp1", name, one_host=True)))
 
+    def test_name_server_reads_records_only(self) -> None:
+        """DNS follows the socket of the records, in its own group; certificates are for a group that the edge is in."""
+        for one_host, host in ((False, "edge1"), (True, "warp1")):
+            files = rendered(one_host=one_host).files[host]
+            listen = yaml.safe_load(files["edge.yaml"])["listen"]
+            (zone,) = yaml.safe_load(files["dns.yaml"])["zones"]
+            self.assertEqual(zone["follow"], listen["records"])
+            self.assertNotEqual(zone["follow"], listen["admin"])
+            self.assertNotIn("SupplementaryGroups", files["warp-dns.service"])
+            self.assertIn("\nGroup=warp-dns\n", files["warp-dns.service"])
+            directory = str(Path(listen["records"]).parent)
+            self.assertIn(f"-o warp-edge -g warp-dns -m 2750 {directory}\n", files["warp-edge.service"])
+            self.assertIn(f"\nReadWritePaths=-{directory}\n", files["warp-edge.service"])
+            self.assertNotIn("SupplementaryGroups", files["warp-edge.service"])
+            self.assertIn("\nSupplementaryGroups=warp-certificates\n", files["certificates.conf"])
+
     def test_sockets(self) -> None:
         """Each listener of edge.yaml is the name of a socket unit with its port, whichever ports there are."""
         for host, ports in (
@@ -132,7 +148,10 @@ class UnitTests(ExampleTestCase):
     def test_own_units(self) -> None:
         """systemd takes each unit, and its exposure is 2.0 at most, as `systemd-analyze security` counts."""
         sockets = [self.write("edge1", f"warp-edge-{what}.socket") for what in ("http", "https", "tunnel")]
-        self.check_unit(self.write("edge1", "warp-edge.service"))
+        unit = self.write("edge1", "warp-edge.service")
+        (self.directory / "warp-edge.service.d").mkdir()
+        self.write("edge1", "certificates.conf").rename(self.directory / "warp-edge.service.d/certificates.conf")
+        self.check_unit(unit)
         for socket in sockets:
             self.check_unit(socket)
         self.check_unit(self.write("edge1", "warp-dns.service"))
