@@ -158,7 +158,7 @@ class QueryLogSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
 
 class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What holds for the whole server."""
+    """What holds for the whole server: the top of `dns.yaml`, and beneath `dns` in `edge.yaml`."""
 
     udp_bytes: Annotated[int, msgspec.Meta(ge=512, le=4096)] = 1232
     identity: IdentitySettings = IdentitySettings()
@@ -168,6 +168,11 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     keys: list[KeySettings] = []
     places: PlacesSettings = PlacesSettings()
     query_log: QueryLogSettings = QueryLogSettings()
+
+    @property
+    def server(self) -> "ServerSettings":
+        """These settings without what a file has beside them."""
+        return ServerSettings(**{name: getattr(self, name) for name in ServerSettings.__struct_fields__})
 
 
 class Secrets(msgspec.Struct, frozen=True):

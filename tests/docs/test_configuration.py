@@ -7,6 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.docs.settings_keys import keys_in, keys_of
 from warp_dns.program.configuration import DnsFile
+from warp_dns.settings import ServerSettings
 from warp_twisted.agent import settings as agent
 from warp_twisted.edge.settings import EdgeSettings
 from warp_twisted.http1.believed import BELIEVED
@@ -25,8 +26,15 @@ class ConfigurationTests(SynchronousTestCase):
         self.assertEqual(keys_in(_DOCUMENT.read_text(), heading), keys_of(struct))
 
     def test_edge(self) -> None:
-        """edge.yaml."""
-        self.check("edge.yaml", EdgeSettings)
+        """edge.yaml; of how its DNS answers it says where the keys are, which are those of dns.yaml."""
+        document, everything = _DOCUMENT.read_text(), keys_of(EdgeSettings)
+        shared = keys_of(ServerSettings)
+        self.assertIn("before each key from `keys` on", document)
+        in_dns_yaml = list(keys_in(document, "dns.yaml"))
+        self.assertEqual(set(in_dns_yaml[in_dns_yaml.index("keys") :]) | {"udp_bytes"}, set(shared))
+        for key, default in shared.items():
+            self.assertEqual(everything.pop(f"dns.{key}"), default, key)
+        self.assertEqual(keys_in(document, "edge.yaml"), everything)
 
     def test_believed(self) -> None:
         """What `default` stands for in the list of what is stripped, and each field that can be set."""

@@ -10,6 +10,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.roles.tree import ROLES, fleet, options, read
 from warp_dns.program.configuration import parse_configuration
+from warp_twisted.configuration import convert
+from warp_twisted.edge.settings import Dns
 
 ROOT = Path(__file__).resolve().parents[2]
 _BLOCK = re.compile(r"^```yaml\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -41,7 +43,9 @@ class YamlExamplesTests(SynchronousTestCase):
         self.assertEqual(sorted(named - known), [])
 
     def test_dns_configuration(self) -> None:
-        """The dns.yaml of docs/configuration.md is taken as it stands."""
-        (text,) = blocks(ROOT / "docs" / "configuration.md")
+        """The dns.yaml of docs/configuration.md is taken as it stands, and so is what it shows of edge.yaml."""
+        in_edge, text = blocks(ROOT / "docs" / "configuration.md")
         made = parse_configuration(text, "dns.yaml")
         self.assertEqual((made.zones[0].name, len(made.listen)), ("warp.example", 2))
+        dns = convert(yaml.safe_load(in_edge)["dns"], Dns, "edge.yaml")
+        self.assertEqual((dns.notify[0].key, dns.keys[0].name), ("transfer", "transfer"))

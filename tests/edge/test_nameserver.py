@@ -4,11 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from twisted.internet.testing import MemoryReactorClock
+from twisted.logger import Logger
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.clocks import SettableWallClock
+from tests.dns.helpers import Events
 from tests.edge.control import ZONE, make_settings
 from warp_base.reactor import as_reactor
+from warp_dns.serve.server import DnsServer
 from warp_twisted.edge.nameserver import check_nameserver, make_nameserver
 from warp_twisted.edge.settings import EdgeSettings
 from warp_twisted.errors import InvalidSettings
@@ -65,6 +68,47 @@ class NameserverTests(SynchronousTestCase):
             check_nameserver(self.reactor, self.settings({"master_file": str(path)})),
             [f"dns: {path}:1: ns.sub.{ZONE} has no address (glue), so nobody can follow the delegation"],
         )
+
+    def test_keys_are_named_with_their_whole_path(self) -> None:
+        """What is wrong with how DNS answers is said as of dns.yaml, beneath `dns`; also where nobody answers."""
+        secret = self.state / "secret"
+        secret.write_text("x" * 43 + "=")
+        keys = [{"name": "k", "secret_file": str(secret)}]
+        wrong: tuple[tuple[dict[str, object], str], ...] = (
+            (
+                {"keys": [{"name": "k", "secret_file": "/nonexistent"}]},
+                "dns.keys[0].secret_file: /nonexistent: No such",
+            ),
+            ({"keys": [{**keys[0], "algorithm": "md5"}]}, "dns.keys[0].algorithm: expected one of hmac-sha1"),
+            (
+                {"keys": keys, "transfer": {"keys": ["q"]}},
+                "dns.transfer.keys[0]: there is no key 'q' in keys; known: k",
+            ),
+            ({"transfer": {"networks": ["x"]}}, "dns.transfer.networks[0]: expected a network"),
+            ({"notify": [{"address": "ns2.example"}]}, "dns.notify[0].address: expected an IP address"),
+            ({"notify": [{"address": "192.0.2.7", "key": "k"}]}, "dns.notify[0].key: there is no key 'k'"),
+            ({"cookies": {"secrets_file": "/nonexistent"}}, "dns.cookies.secrets_file: /nonexistent: No such"),
+            ({"rate_limit": {"exempt": ["x"]}}, "dns.rate_limit.exempt[0]: expected a network"),
+            ({"places": {"database": "/nonexistent"}}, "dns.places.database: /nonexistent"),
+            ({"places": {"edges": {"edge1": {"region": "x"}}}}, "dns.places.edges.edge1.region: "),
+        )
+        for dns, words in wrong:
+            for addresses in ((ADDRESS,), ()):
+                refusal = self.refusal(self.settings(dns, addresses))
+                self.assertTrue(refusal.startswith(words), refusal)
+        good = self.settings({"keys": keys, "transfer": {"keys": ["K"]}, "notify": [{"address": "::1", "key": "k"}]})
+        self.assertEqual(check_nameserver(self.reactor, good), [])
+
+    def test_a_secret_that_cannot_be_read(self) -> None:
+        """It keeps no edge from its visitors: its key is left out, and the log names the file."""
+        events = Events()
+        self.patch(DnsServer, "_log", Logger(observer=events))
+        dns: dict[str, object] = {
+            "keys": [{"name": "k", "secret_file": "/nonexistent"}],
+            "transfer": {"keys": ["k"]},
+        }
+        self.assertIsNotNone(make_nameserver(self.reactor, self.wall, self.settings(dns), Publication(ZONE)))
+        self.assertIn("dns.keys[0].secret_file: /nonexistent: ", str(events[0]["problem"]))
 
     def test_check_writes_nothing(self) -> None:
         """A configuration that is good leaves nothing behind."""

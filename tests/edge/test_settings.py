@@ -118,6 +118,8 @@ log: {format: json, access: "-"}
                 {"dns": {"nameservers": [{"name": "ns1", "addresses": ["x"]}]}},
                 "dns.nameservers[0].addresses[0]: expected an IPv4 or IPv6 address, got 'x'",
             ),
+            ({"dns": {"cookies": {"enabeld": True}}}, "dns.cookies.enabeld: unknown key; did you mean enabled?"),
+            ({"dns": {"udp_bytes": 12}}, "dns.udp_bytes: expected a whole number from 512 to 4096, got 12"),
             ({"nonsense": 1}, "nonsense: unknown key; expected one of "),
         ):
             self.assertIn(words, self.refusal(**sections))
@@ -134,6 +136,16 @@ log: {format: json, access: "-"}
         merged = merge_reloaded(running, wanted)
         self.assertEqual((merged.zone, merged.listen, merged.limits.tunnels), (running.zone, running.listen, 5))
         self.assertEqual(needs_restart(running, running), [])
+
+    def test_what_of_dns_needs_a_restart(self) -> None:
+        """Who may transfer, who is told, the zone's file and the negative TTL do not; each other key is named."""
+        running = read()
+        now = {"transfer": {"networks": ["192.0.2.0/24"]}, "notify": [{"address": "192.0.2.7"}], "negative_ttl": 3}
+        later = {"identity": {"id": "ns1"}, "ttl": 7}
+        wanted = read(dns={**now, **later, "master_file": "x.zone"})
+        self.assertEqual(needs_restart(running, wanted), ["dns.identity", "dns.ttl"])
+        merged = merge_reloaded(running, wanted)
+        self.assertEqual(merged.dns, read(dns={**now, "master_file": "x.zone"}).dns)
 
     @settings(deadline=None, derandomize=True, max_examples=150)
     @given(

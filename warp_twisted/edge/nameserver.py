@@ -78,6 +78,19 @@ def start_nameserver(server: DnsServer, settings: EdgeSettings) -> tuple[tuple[s
         raise InvalidSettings(f"listen.dns: {error}") from error
 
 
+async def reload_nameserver(server: DnsServer, settings: EdgeSettings, publication: Publication) -> None:
+    """
+    Serve the zone as new settings say, and read its master file again; answers go out meanwhile.
+
+    :raises InvalidSettings: if the settings are wrong; nothing has changed then.
+    """
+    try:
+        await server.replace_zones_in_slices([_served_zone(settings, publication, _serial_file(settings))])
+    except DnsError as error:
+        raise InvalidSettings(f"{error}") from error
+    server.reload()
+
+
 def _server(
     reactor: Reactor,
     wall: WallClock,
@@ -88,19 +101,32 @@ def _server(
     is_strict: bool,
     warn: Callable[[str], None] | None = None,
 ) -> DnsServer:
-    zone = settings.zone
+    try:
+        return DnsServer(
+            reactor,
+            [_served_zone(settings, publication, serial_file)],
+            settings.dns.server,
+            wall=wall,
+            is_strict=is_strict,
+            warn=warn,
+            place="dns.",
+        )
+    except DnsError as error:
+        raise InvalidSettings(f"{error}") from error
+
+
+def _served_zone(settings: EdgeSettings, publication: Publication, serial_file: str) -> ServedZone:
+    zone, dns = settings.zone, settings.dns
     zone_settings = ZoneSettings(
         name=zone,
         nameservers={f"{name}.{zone}": addresses for name, addresses in settings.nameservers.items()},
-        negative_ttl=settings.dns.negative_ttl,
-        master_file=settings.dns.master_file or "",
+        negative_ttl=dns.negative_ttl,
+        master_file=dns.master_file or "",
         serial_file=serial_file,
+        transfer=dns.transfer,
+        notify=dns.notify,
     )
-    try:
-        zone_to_serve = ServedZone(zone_settings, publication, key="dns")
-        return DnsServer(reactor, [zone_to_serve], wall=wall, is_strict=is_strict, warn=warn)
-    except DnsError as error:
-        raise InvalidSettings(f"{error}") from error
+    return ServedZone(zone_settings, publication, key="dns")
 
 
 def _serial_file(settings: EdgeSettings) -> str:

@@ -28,10 +28,11 @@ from warp_twisted.configuration import changed_keys
 from warp_twisted.edge.assembly import EdgeParts, assemble
 from warp_twisted.edge.errors import EdgeError
 from warp_twisted.edge.listeners import BoundPorts
-from warp_twisted.edge.nameserver import start_nameserver
+from warp_twisted.edge.nameserver import reload_nameserver, start_nameserver
 from warp_twisted.edge.operators.admin_socket import SOCKET_MODE, prepare_socket_path
 from warp_twisted.edge.settings import EdgeSettings, merge_reloaded, needs_restart
 from warp_twisted.edge.visitors.factories import VISITOR_OPTIONS
+from warp_twisted.errors import InvalidSettings
 
 CLOSE_SECONDS = 5.0  # for the last bytes of tunnels when the edge stops
 
@@ -178,7 +179,12 @@ class EdgeNode(Service):
         running = self.settings
         later = needs_restart(running, wanted)
         settings = merge_reloaded(running, wanted)
-        complaints = await parts.serving.reload(settings)
+        await self._reload_dns(parts, settings)
+        try:
+            complaints = await parts.serving.reload(settings)
+        except InvalidSettings:
+            await self._reload_dns(parts, running)
+            raise
         parts.settings.value = settings
         parts.entry.refresh()
         parts.claims.ttl_seconds = settings.timeouts.lease
@@ -192,6 +198,10 @@ class EdgeNode(Service):
         for complaint in complaints:
             self._log.warn("a certificate is not used: {complaint}", complaint=complaint)
         return Reloaded(needs_restart=tuple(later), complaints=tuple(complaints))
+
+    async def _reload_dns(self, parts: EdgeParts, settings: EdgeSettings) -> None:
+        if parts.nameserver is not None:
+            await reload_nameserver(parts.nameserver, settings, parts.publication)
 
     # Stopping.
 

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from warp_dns.settings import NotifySettings, ServerSettings, TransferSettings
 from warp_twisted.configuration import read_file
 from warp_twisted.errors import InvalidName
 from warp_twisted.http1.forwarding import parse_statements
@@ -84,8 +85,12 @@ class Nameserver(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         _check_addresses(self.addresses)
 
 
-class Dns(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What is published in the zone; `nameservers` empty means one `ns1` at this edge's addresses."""
+class Dns(ServerSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """
+    What is published in the zone, and how the server in the edge's process answers; the latter as in dns.yaml.
+
+    :ivar nameservers: empty means one `ns1` at this edge's addresses.
+    """
 
     ttl: Annotated[int, msgspec.Meta(ge=0, le=86400)] = 5
     negative_ttl: Annotated[int, msgspec.Meta(ge=0, le=86400)] = 10  # of "there is no such name", RFC 2308
@@ -93,6 +98,8 @@ class Dns(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     grace: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 15  # seconds; 0: a name goes with its last tunnel
     https_records: bool = True
     master_file: Text | None = None  # records beside the live ones, RFC 1035 §5
+    transfer: TransferSettings = TransferSettings()
+    notify: list[NotifySettings] = []
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -222,7 +229,9 @@ class CurrentSettings:
 
 
 # What is read once at start. Everything else is applied by a reload.
-_FIXED = ("zone", "edge", "ca", "listen", "state", "dns")
+_FIXED = ("zone", "edge", "ca", "listen", "state")
+_RELOADED_DNS = ("negative_ttl", "master_file", "transfer", "notify")
+_FIXED_DNS = tuple(name for name in Dns.__struct_fields__ if name not in _RELOADED_DNS)
 
 
 def read_edge_settings(path: str) -> EdgeSettings:
@@ -235,10 +244,15 @@ def read_edge_settings(path: str) -> EdgeSettings:
 
 
 def needs_restart(running: EdgeSettings, wanted: EdgeSettings) -> list[str]:
-    """Name the sections that differ and that only a restart applies, such as `listen`."""
-    return [name for name in _FIXED if getattr(running, name) != getattr(wanted, name)]
+    """Name the sections that differ and that only a restart applies, such as `listen`, and of `dns` the keys."""
+    return [
+        *(name for name in _FIXED if getattr(running, name) != getattr(wanted, name)),
+        *(f"dns.{name}" for name in _FIXED_DNS if getattr(running.dns, name) != getattr(wanted.dns, name)),
+    ]
 
 
 def merge_reloaded(running: EdgeSettings, wanted: EdgeSettings) -> EdgeSettings:
     """Return the wanted settings with the sections that need a restart left as they run."""
-    return msgspec.structs.replace(wanted, **{name: getattr(running, name) for name in _FIXED})
+    fixed = {name: getattr(running, name) for name in _FIXED}
+    dns = msgspec.structs.replace(wanted.dns, **{name: getattr(running.dns, name) for name in _FIXED_DNS})
+    return msgspec.structs.replace(wanted, dns=dns, **fixed)

@@ -30,11 +30,6 @@ class DnsFile(ServerSettings, frozen=True, kw_only=True, forbid_unknown_fields=T
     workers: Annotated[int, msgspec.Meta(ge=1, le=256)] = 1
     metrics: str = ""
 
-    @property
-    def server(self) -> ServerSettings:
-        """The part that is the server's."""
-        return ServerSettings(**{name: getattr(self, name) for name in ServerSettings.__struct_fields__})
-
 
 def read_configuration(path: str) -> DnsFile:
     """

@@ -6,6 +6,7 @@ which reactor is used, are the caller's.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import chain
 from typing import Any
 
@@ -20,7 +21,7 @@ from warp_base.reactor import Reactor
 from warp_base.slices import Slices
 from warp_base.wall_clock import WallClock
 from warp_dns.addresses import parse_address, show_address
-from warp_dns.errors import DnsError, ListenFailed, refuse
+from warp_dns.errors import DnsError, InvalidSettings, ListenFailed, refuse
 from warp_dns.message import names
 from warp_dns.message.tsig import KeyRing
 from warp_dns.serve import replica
@@ -63,6 +64,7 @@ class DnsServer:
         tcp_share: float = TCP_SHARE,
         is_strict: bool = False,
         warn: Callable[[str], None] | None = None,
+        place: str = "",
     ) -> None:
         """
         Read zones and secrets. A file that cannot be used is said, and what stands apart with it is left out.
@@ -73,6 +75,7 @@ class DnsServer:
         :param tcp_share: and those over TCP, all clients together; as much again for transfers.
         :param is_strict: raise for a file that cannot be used, too; for a check.
         :param warn: told of what is odd in a zone that is served; without it the log is.
+        :param place: what comes before the keys of `settings` in errors, such as `dns.`.
         :raises InvalidZone: if a zone's settings are not valid, or two have one name.
         :raises InvalidSettings: if anything else is not.
         """
@@ -85,17 +88,19 @@ class DnsServer:
         self.collector = DnsCollector(self.counters)
         self.is_ready = False
         leave_out = refuse if is_strict else self._leave_out
-        self._secrets = read_secrets(self._settings, leave_out)
         self._slices = Slices(reactor)
-        self._responder = make_responder(
-            self._settings,
-            self._secrets,
-            self.counters,
-            wall,
-            workers=workers,
-            discard=self._slices.discard,
-            leave_out=leave_out,
-        )
+        with _placed(place):
+            without = refuse if is_strict else lambda problem: self._leave_out(InvalidSettings(f"{place}{problem}"))
+            self._secrets = read_secrets(self._settings, without)
+            self._responder = make_responder(
+                self._settings,
+                self._secrets,
+                self.counters,
+                wall,
+                workers=workers,
+                discard=self._slices.discard,
+                leave_out=without,
+            )
         self._query_log = QueryLog(self._settings.query_log.one_in)
         self._transfers = Slices(reactor, TRANSFERS_SECONDS, tcp_share)
         self._tcp = TcpFactory(
@@ -277,6 +282,15 @@ class DnsServer:
         loop.clock = self._reactor
         loop.start(seconds, now=False)
         self._loops.append(loop)
+
+
+@contextmanager
+def _placed(place: str) -> Iterator[None]:
+    """Put where the settings stand before what is said of one of their keys."""
+    try:
+        yield
+    except DnsError as error:
+        raise InvalidSettings(f"{place}{error}") from error
 
 
 def _all(waits: Sequence[Deferred[Any]]) -> Deferred[None]:
