@@ -79,6 +79,7 @@ PURE_LIBRARIES_OF = {
     "warp_base.yaml_reader": {"yaml"},
     "warp_dns.message.cookies": {"siphash24"},
     "warp_dns.zone.master_lines": {"socket"},  # inet_pton again
+    "warp_twisted.policy.authentication*": {"argon2", "joserfc"},
     "warp_twisted.policy.sources*": {"socket"},  # inet_pton and inet_ntop
     "warp_dns.serve.limits": {"socket"},  # inet_pton and its like: arithmetic on addresses, nothing is opened
     "warp_dns.serve.metrics": {"prometheus_client"},  # counters; reading them is the shells' work

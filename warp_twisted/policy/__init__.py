@@ -6,5 +6,5 @@ it names as a question, and its caller answers.
 
 Begin at `facts`, `interfaces` and `verdict`, the words of all wings. `document` reads the YAML; `paths` compares paths
 and says which can be read in two ways; `judging` compiles a document into one program per hostname, which judges;
-`sources` knows who asks, `bans` who is turned away at the door.
+`authentication` checks credentials, `sources` knows who asks, `bans` who is turned away at the door.
 """

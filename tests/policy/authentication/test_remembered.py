@@ -1,0 +1,25 @@
+"""Tests for `warp_twisted.policy.authentication.remembered`."""
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.policy.authentication.requests import NOW, WALL
+from warp_twisted.policy.authentication import remembered
+from warp_twisted.policy.authentication.remembered import RememberedAnswers
+from warp_twisted.policy.interfaces import ABSENT
+
+
+class RememberedAnswersTests(SynchronousTestCase):
+    """`RememberedAnswers`."""
+
+    def test_bounded(self) -> None:
+        """At the bound the oldest go; both clocks must agree."""
+        self.patch(remembered, "MAX_ANSWERS", 10)
+        answers = RememberedAnswers()
+        digests = [answers.digest(str(number).encode()) for number in range(50)]
+        for digest in digests:
+            answers.put(digest, ABSENT, NOW + 10, WALL + 5)
+            self.assertLessEqual(len(answers), 10)
+        self.assertEqual(answers.get(digests[-1], NOW, WALL), ABSENT)
+        self.assertIsNone(answers.get(digests[0], NOW, WALL))
+        self.assertIsNone(answers.get(digests[-1], NOW, WALL + 5))
+        self.assertIsNone(answers.get(digests[-1], NOW, WALL))

@@ -1,0 +1,99 @@
+"""
+A check of signed tokens: where they stand in a request, which keys verify them now, and what is remembered of them.
+
+Pure. Keys come from a file or are fetched; until there are some, nothing can be decided.
+"""
+
+from collections.abc import Callable
+
+from warp_twisted.policy.authentication.key_sets import VerificationKeys
+from warp_twisted.policy.authentication.remembered import RememberedAnswers
+from warp_twisted.policy.authentication.tokens import Expected, TokenError, UnknownKeyError, read_token
+from warp_twisted.policy.facts import Facts
+from warp_twisted.policy.interfaces import ABSENT, Answer, Identity, Outcome
+
+KIND = "jwt"
+REMEMBERED_SECONDS = 300.0  # at most; a token's own end comes first
+REFUSED_SECONDS = 10.0
+CLAIMS_TOLD = ("email", "groups", "roles", "scope", "name", "preferred_username")  # to the origin, besides the subject
+_MALFORMED = Answer(Outcome.REFUSED, reason="more than one token")
+_NO_KEYS = Answer(Outcome.BUSY, reason="there are no keys yet")
+
+
+class JwtCheck:
+    """
+    Tokens of one issuer.
+
+    :param header: in lower case, of the field that carries the token alone; None for `Authorization: Bearer`.
+    :param cookie: name of the cookie that carries it, instead.
+    :param renew_keys: called when a token names a key that is not known; how often that leads to anything is the
+        caller's business.
+    """
+
+    kind = KIND
+
+    def __init__(
+        self,
+        expected: Expected,
+        *,
+        header: bytes | None = None,
+        cookie: bytes | None = None,
+        renew_keys: Callable[[], object] = lambda: None,
+    ) -> None:
+        self.challenge = b"Bearer" if header is None and cookie is None else None
+        self._cookie = cookie
+        self._header = header
+        self.carriers = (b"cookie",) if cookie else (header or b"authorization",)
+        self._expected = expected
+        self._renew_keys = renew_keys
+        self._keys: VerificationKeys | None = None
+        self._remembered = RememberedAnswers()
+
+    def use(self, keys: VerificationKeys) -> None:
+        """Verify with these keys from now on; what was proved by others is forgotten."""
+        self._keys = keys
+        self._remembered = RememberedAnswers()
+
+    def look(self, facts: Facts, now: float, wall: float) -> Answer:
+        """Look for a token and verify it."""
+        tokens = self._tokens(facts)
+        if not tokens:
+            return ABSENT
+        if len(tokens) > 1:
+            return _MALFORMED
+        token = tokens[0]
+        digest = self._remembered.digest(token)
+        known = self._remembered.get(digest, now, wall)
+        if known is not None:
+            return known
+        if self._keys is None:
+            self._renew_keys()
+            return _NO_KEYS
+        until, until_wall = now + REFUSED_SECONDS, float("inf")
+        try:
+            claims = read_token(token, self._keys, self._expected, wall)
+        except UnknownKeyError as error:
+            self._renew_keys()
+            return Answer(Outcome.REFUSED, reason=str(error))
+        except TokenError as error:
+            answer = Answer(Outcome.REFUSED, reason=str(error))
+        else:
+            told = {name: claims[name] for name in CLAIMS_TOLD if name in claims}
+            answer = Answer(Outcome.PROVEN, Identity(KIND, str(claims.get("sub", "")), told))
+            until, until_wall = now + REMEMBERED_SECONDS, float(claims["exp"]) + self._expected.leeway
+        self._remembered.put(digest, answer, until, until_wall)
+        return answer
+
+    def _tokens(self, facts: Facts) -> list[bytes]:
+        if self._cookie is not None:
+            return [
+                value
+                for line in facts.field(b"cookie").all
+                for name, equals, value in (pair.strip(b" ").partition(b"=") for pair in line.split(b";"))
+                if equals and name == self._cookie
+            ]
+        values = facts.field(self.carriers[0])
+        if self._header is not None:
+            return list(values.all)
+        bearers = [value[7:].strip(b" ") for value in values.all if value[:7].lower() == b"bearer "]
+        return bearers if values.is_plain or not bearers else [*bearers, b""]
