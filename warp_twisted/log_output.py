@@ -12,6 +12,8 @@ import re
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import lru_cache
+from string import Formatter
 from typing import Any
 
 import msgspec
@@ -61,7 +63,7 @@ class LogOutput:
         return self._writer.flush(timeout)
 
     def _encode(self, event: LogEvent) -> bytes:
-        return (self._write_event(event) + "\n").encode("utf-8", "backslashreplace")
+        return self._write_event(event) + b"\n"
 
     def _say_dropped(self, lines: int) -> None:
         """Say in the writer's thread, before the lines to come, how many are missing."""
@@ -89,15 +91,40 @@ def _parts(event: LogEvent) -> tuple[str, str, str, str]:
     at = datetime.fromtimestamp(event.get("log_time", 0.0), UTC).isoformat(timespec="milliseconds")
     level = event.get("log_level")
     name = level.name if level is not None else "info"
-    message = _clean(formatEvent(event)[:MAX_LINE])
+    message = _clean(_message(event)[:MAX_LINE])
     return at.replace("+00:00", "Z"), name, str(event.get("log_namespace", "-")), message
 
 
-def _as_text(event: LogEvent) -> str:
+def _message(event: LogEvent) -> str:
+    """
+    Return the sentence of an event, as `formatEvent` does.
+
+    That takes each format apart anew, 25 µs: thousands of tunnels that end at once have a line each. Ours are formats
+    with plain names, which `str.format_map` fills in; whatever else there is, and what fails, is left to Twisted.
+    """
+    format_ = event.get("log_format")
+    if type(format_) is str and _has_plain_names(format_):
+        try:
+            return format_.format_map(event)
+        except Exception:  # noqa: S110  # of a field's own `__format__`, or there is no such field: `formatEvent` says so
+            pass
+    return formatEvent(event)
+
+
+@lru_cache(1024)
+def _has_plain_names(format_: str) -> bool:
+    """Whether each field of a format is a name, such as `{agent}` or `{seconds:g}`."""
+    try:
+        return all(name is None or name.isidentifier() for _, name, _, _ in Formatter().parse(format_))
+    except ValueError:
+        return False
+
+
+def _as_text(event: LogEvent) -> bytes:
     at, level, logger, message = _parts(event)
     text = f"{at} {level:5} {logger}: {message}".replace("\n", "\n\t")
     trace = _traceback(event)
-    return _CONTROL.sub(_escape, f"{text}\n\t{trace}" if trace else text)
+    return _CONTROL.sub(_escape, f"{text}\n\t{trace}" if trace else text).encode("utf-8", "backslashreplace")
 
 
 def _escape(match: re.Match[str]) -> str:
@@ -105,7 +132,7 @@ def _escape(match: re.Match[str]) -> str:
     return f"\\x{ord(match[0]):02x}"
 
 
-def _as_json(event: LogEvent) -> str:
+def _as_json(event: LogEvent) -> bytes:
     at, level, logger, message = _parts(event)
     line: dict[str, Any] = {"at": at, "level": level, "logger": logger, "message": message}
     for name, value in event.items():
@@ -115,7 +142,7 @@ def _as_json(event: LogEvent) -> str:
     trace = _traceback(event)
     if trace:
         line["traceback"] = trace
-    return _ENCODER.encode(line).decode("utf-8")
+    return _ENCODER.encode(line)
 
 
 def _traceback(event: LogEvent) -> str:
@@ -128,4 +155,6 @@ def _traceback(event: LogEvent) -> str:
 
 def _clean(text: str) -> str:
     """Write what is no Unicode (lone surrogates) as escapes, so that it can be encoded."""
+    if text.isascii():
+        return text
     return text.encode("utf-8", "backslashreplace").decode("utf-8")

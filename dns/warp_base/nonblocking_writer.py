@@ -86,12 +86,14 @@ class NonblockingWriter:
             if self._is_closed or self._waiting_bytes + len(lines) > self._max_bytes:
                 self._drop(lines)
                 return False
+            is_first = not self._waiting
             self._waiting.append(lines)
             self._waiting_bytes += len(lines)
             if self._thread is None:
                 self._thread = Thread(target=self._run, name="log writer", daemon=True)
                 self._thread.start()
-            self._changed.notify_all()
+            if is_first and not self._is_writing:  # else the thread looks for more by itself, when it has written
+                self._changed.notify_all()
         if self._finish_by is not None:
             self.flush(self._finish_by - monotonic())
         return True
