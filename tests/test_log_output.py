@@ -137,6 +137,18 @@ class LogOutputTests(SynchronousTestCase):
         self.write("json", log_format="{x}", x="\ud800")
         self.assertEqual(self.write("json", log_format="{missing}").count("\n"), 2)
 
+    def test_formats_that_are_not_plain(self) -> None:
+        """Formats with calls and conversions, or that fit nothing, say what Twisted makes of them."""
+        for format_, expected in (
+            ("{x}, {x!r}, {n:05.1f}", "a, 'a', 002.5"),
+            ("{f()}, {x}", "called, a"),
+            ("{{x}} {x", "Unable to format event"),
+            ("{n:s}", "Unable to format event"),
+        ):
+            self.file = FakeFile()
+            line = json.loads(self.write("json", log_format=format_, x="a", n=2.5, f=lambda: "called"))
+            self.assertTrue(line["message"].startswith(expected), line["message"])
+
     def test_broken_file(self) -> None:
         """A file that refuses does not stop the program; when it takes lines again, it is told what is missing."""
         self.file.is_broken = True

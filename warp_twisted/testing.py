@@ -37,6 +37,7 @@ class RecordingDelegate:
     streams: list[tuple[Stream, int]] = field(default_factory=list)
     receivers: list["RecordingReceiver"] = field(default_factory=list)
     drains: list[Drain] = field(default_factory=list)
+    hung_up: list[TunnelProtocol] = field(default_factory=list)
     losses: list[WireError] = field(default_factory=list)
 
     def tunnel_opened(self, tunnel: TunnelProtocol) -> None:
@@ -57,6 +58,10 @@ class RecordingDelegate:
     def drain_received(self, tunnel: TunnelProtocol, drain: Drain) -> None:
         """Remember the drain."""
         self.drains.append(drain)
+
+    def tunnel_hung_up(self, tunnel: TunnelProtocol) -> None:
+        """Remember the tunnel."""
+        self.hung_up.append(tunnel)
 
     def tunnel_lost(self, tunnel: TunnelProtocol, error: WireError) -> None:
         """Remember the error."""

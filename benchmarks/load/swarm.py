@@ -171,6 +171,9 @@ class _Member:
     def drain_received(self, tunnel: TunnelProtocol, drain: Drain) -> None:
         """The edge is being ended."""
 
+    def tunnel_hung_up(self, tunnel: TunnelProtocol) -> None:
+        """Its end follows."""
+
     def tunnel_lost(self, tunnel: TunnelProtocol, error: WireError) -> None:
         """Complain; a swarm that shrinks is not what is measured."""
         self._swarm.fail(f"a tunnel was lost: {error}")

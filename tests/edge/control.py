@@ -133,6 +133,7 @@ class EndsOfTunnels:
         self.control_received = tunnels.control_received
         self.stream_opened = tunnels.stream_opened
         self.drain_received = tunnels.drain_received
+        self.tunnel_hung_up = tunnels.tunnel_hung_up
 
     def tunnel_lost(self, tunnel: TunnelProtocol, error: WireError) -> None:
         """Note the reason."""

@@ -573,6 +573,41 @@ class EndTests(TunnelTestCase):
         self.assertEqual(self.pair.edge.state, TunnelState.ENDED)
 
 
+class HangUpTests(TunnelTestCase):
+    """A peer that has closed its transport while it is not this tunnel's turn to end."""
+
+    def test_nothing_is_begun(self) -> None:
+        """The delegate is told, once; no stream is opened, and nothing is written."""
+        self.open()
+        self.assertTrue(self.pair.edge.peer_hung_up())
+        self.assertTrue(self.pair.edge.peer_hung_up())
+        self.assertEqual(self.edge.hung_up, [self.pair.edge])
+        self.assertFalse(self.pair.edge.can_open_stream)
+        with self.assertRaisesRegex(CannotOpenStream, "hung up"):
+            self.pair.edge.open_route(7, RecordingReceiver())
+        self.pair.edge.send_control(HELLO)
+        self.pair.pump()
+        self.assertEqual((self.agent.messages, self.edge.losses), ([], []))
+
+    def test_last_words(self) -> None:
+        """What the peer sent before is received, and the end is told as ever."""
+        receiver, stream = self.open()
+        stream.write(b"the rest")
+        self.pair.edge.peer_hung_up()
+        self.pair.pump()
+        self.assertEqual(receiver.data, b"the rest")
+        self.pair.edge.connectionLost()
+        self.assertEqual([type(error) for error in receiver.errors], [ConnectionLost])
+        self.assert_ended(self.pair.edge, None, ConnectionLost, "closed cleanly")
+
+    def test_nobody_waits(self) -> None:
+        """Without open streams nobody waits for the end; a tunnel that has ended is told of no more."""
+        self.assertFalse(self.pair.edge.peer_hung_up())
+        self.pair.agent.close()
+        self.assertFalse(self.pair.agent.peer_hung_up())
+        self.assertEqual(self.agent.hung_up, [])
+
+
 class DrainTests(TunnelTestCase):
     """A planned stop."""
 

@@ -37,6 +37,7 @@ from warp_twisted.wire.connection import Connection
 from warp_twisted.wire.control import ControlMessage, Drain
 from warp_twisted.wire.errors import (
     BadStreamId,
+    CannotOpenStream,
     ConnectionLost,
     RemoteProtocolError,
     TooManyPings,
@@ -70,6 +71,13 @@ class TunnelDelegate(Interface):
     def drain_received(self, tunnel: "TunnelProtocol", drain: Drain) -> None:
         """The peer is going to take no new streams: end those that are idle. Called once."""
 
+    def tunnel_hung_up(self, tunnel: "TunnelProtocol") -> None:
+        """
+        The peer says nothing more than what has come; begin nothing more through the tunnel. Called once at most.
+
+        `tunnel_lost` follows soon, and may come without it.
+        """
+
     def tunnel_lost(self, tunnel: "TunnelProtocol", error: WireError) -> None:
         """The tunnel that was opened is over; its streams have heard `stream_lost`. The last call, made once."""
 
@@ -86,6 +94,7 @@ class TunnelProtocol(Protocol):
     :ivar times: how long it waits; `follow` changes them.
     :ivar state: see `tunnel.states`.
     :ivar outcome: how the tunnel ended, or None.
+    :ivar has_hung_up: whether the peer has closed the transport; the end comes in turns with other work.
     """
 
     _log = Logger()
@@ -118,6 +127,7 @@ class TunnelProtocol(Protocol):
         self.state = TunnelState.NEW
         self.outcome: Outcome | None = None
         self._is_paused = False  # the transport takes no bytes for now
+        self.has_hung_up = False
         self._is_waking = False  # `_flush` is going to be called at the end of this turn
         self._liveness = Liveness(self.times, asks_first=role is Role.SERVER)
         self._refilled_at = 0.0
@@ -153,7 +163,7 @@ class TunnelProtocol(Protocol):
     @property
     def can_open_stream(self) -> bool:
         """Whether `open_route` would succeed now."""
-        return self._connection.can_open_stream
+        return not self.has_hung_up and self._connection.can_open_stream
 
     @property
     def round_trip_seconds(self) -> float | None:
@@ -176,8 +186,10 @@ class TunnelProtocol(Protocol):
 
         :param receiver: hears `opening_received` first, unless the stream is lost before.
         :param data: request bytes that travel with the preamble.
-        :raises CannotOpenStream: when the tunnel is over, draining or full.
+        :raises CannotOpenStream: when the tunnel is over, draining or full, or the peer has hung up.
         """
+        if self.has_hung_up:
+            raise CannotOpenStream("the peer has hung up")
         reader = OpeningReader(receiver)
         stream = self._connection.open_stream(reader, encode_preamble(route_id) + data)
         reader.stream = stream
@@ -279,6 +291,18 @@ class TunnelProtocol(Protocol):
         if self._connection.state.is_draining:
             self._wake()
 
+    def peer_hung_up(self) -> bool:
+        """
+        Begin nothing more: the transport brings what the peer sent before it closed, and then its end.
+
+        :returns: whether streams are open, so that somebody waits for the end.
+        """
+        if not self.has_hung_up and self.outcome is None:
+            self.has_hung_up = True
+            if self.state is not TunnelState.NEW:
+                self._tell(self._delegate.tunnel_hung_up, self)
+        return self.stream_count > 0
+
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self.end(Outcome(error=ConnectionLost(f"the tunnel's connection was lost: {reason.getErrorMessage()}")))
         self._advance(TunnelEvent.DISCONNECTION)
@@ -305,7 +329,7 @@ class TunnelProtocol(Protocol):
 
     def _flush(self) -> None:
         self._is_waking = False
-        if self._is_paused or self.outcome is not None:
+        if self._is_paused or self.has_hung_up or self.outcome is not None:
             return
         try:
             data = self._connection.data_to_send()

@@ -324,6 +324,11 @@ class TlsProtocol(Protocol):
         else:
             self._fail(HandshakeFailed(f"the connection was lost in the TLS handshake: {reason.getErrorMessage()}"))
 
+    def peer_hung_up(self) -> bool:
+        """Pass on that the peer says no more than what has come; see `warp_base.loop.hang_ups`."""
+        hear: Callable[[], bool] | None = getattr(self._above, "peer_hung_up", None)
+        return hear is not None and hear()
+
     # TLS.
 
     def _read(self, pieces: Sequence[bytes | memoryview]) -> int | None:

@@ -9,7 +9,10 @@ A reference cycle that has become old is freed by the next full collection only,
 import gc
 from collections.abc import Callable
 from functools import partial
-from typing import Protocol
+from time import perf_counter
+from typing import Any, Protocol
+
+from warp_base.loop.turn_times import TurnTimes
 
 YOUNG_OBJECTS = 2000  # new ones, until the youngest are collected
 MIDDLE_COLLECTIONS = 5  # of the youngest, until the middle generation is: 10,000 objects, measured 3 to 5 ms
@@ -38,3 +41,22 @@ def freeze(full_after: int = NEVER) -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(YOUNG_OBJECTS, MIDDLE_COLLECTIONS, full_after)
+
+
+def measure_collections(times: TurnTimes) -> Callable[[], None]:
+    """
+    Tell how long each collection takes from now on; it counts as time of the turn in which it falls.
+
+    :returns: call it to tell no more.
+    """
+    began = 0.0
+
+    def collected(phase: str, information: dict[str, Any]) -> None:
+        nonlocal began
+        if phase == "start":
+            began = perf_counter()
+        else:
+            times.collection_ended(perf_counter() - began)
+
+    gc.callbacks.append(collected)
+    return lambda: gc.callbacks.remove(collected)

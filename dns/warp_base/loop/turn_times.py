@@ -22,6 +22,7 @@ LOG_INTERVAL_SECONDS = 1.0  # of two lines, so that a machine that is overloaded
 NAMES = 64  # of long pieces of work, at most; there are as many names as functions that the reactor calls
 
 _MANY = "many short events"
+_COLLECTION = "garbage collection"
 
 
 class TurnTimes:
@@ -50,6 +51,7 @@ class TurnTimes:
         self.by_name: dict[str, float] = {}
         self._piece_seconds = 0.0
         self._piece: object = None
+        self._collecting_seconds = 0.0
         self._logged_at = float("-inf")
 
     def piece_ended(self, seconds: float, what: object) -> None:
@@ -60,7 +62,15 @@ class TurnTimes:
         """
         if seconds > self._piece_seconds:
             self._piece_seconds, self._piece = seconds, what
-        name = describe(what)
+        self._note(describe(what), seconds)
+
+    def collection_ended(self, seconds: float) -> None:
+        """Note that the garbage collector ran for so long, which whatever ran then did not cause."""
+        self._collecting_seconds += seconds
+        if seconds > NAMED_SECONDS:
+            self._note(_COLLECTION, seconds)
+
+    def _note(self, name: str, seconds: float) -> None:
         if name in self.by_name or len(self.by_name) < NAMES:
             self.by_name[name] = max(seconds, self.by_name.get(name, 0.0))
 
@@ -75,9 +85,12 @@ class TurnTimes:
         """
         self.counts[bisect_left(BOUNDS, seconds)] += 1
         self.total_seconds += seconds
+        collecting, self._collecting_seconds = self._collecting_seconds, 0.0
         if seconds <= NAMED_SECONDS:
             return
         what = describe(self._piece) if self._piece is not None else _MANY
+        if collecting > seconds / 2:
+            what = _COLLECTION
         self._piece_seconds, self._piece = 0.0, None
         if seconds > self.longest_seconds:
             self.longest_seconds, self.longest = seconds, what

@@ -2,10 +2,12 @@
 
 import gc
 from collections.abc import Callable
+from time import perf_counter
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from warp_base.loop.collector import NEVER, spare_old_objects
+from warp_base.loop.collector import NEVER, measure_collections, spare_old_objects
+from warp_base.loop.turn_times import NAMED_SECONDS, TurnTimes
 
 
 class Starting:
@@ -60,3 +62,25 @@ class SpareOldObjectsTests(SynchronousTestCase):
             cycle: list[object] = []
             cycle.append(cycle)
         self.assertGreater(gc.get_stats()[0]["collected"], young + 5000)
+
+
+class MeasureCollectionsTests(SynchronousTestCase):
+    """What the stall guard hears of collections."""
+
+    def test_a_long_collection_is_named(self) -> None:
+        """A turn that was long for a collection says so, whatever piece of work it fell into."""
+        times = TurnTimes()
+        stop = measure_collections(times)
+        self.addCleanup(stop)
+        kept = [[number] for number in range(1_000_000)]
+        began = perf_counter()
+        gc.collect()
+        seconds = perf_counter() - began
+        times.piece_ended(seconds, print)
+        times.turn_ended(seconds, seconds, 0.0)
+        self.assertEqual(times.longest, "garbage collection")
+        self.assertGreater(times.by_name["garbage collection"], NAMED_SECONDS)
+        times.piece_ended(seconds, print)
+        times.turn_ended(2 * seconds, seconds, 0.0)
+        self.assertEqual(times.longest, "builtins.print")
+        self.assertEqual(len(kept), 1_000_000)

@@ -1,5 +1,6 @@
 """Tests for `warp_base.loop.event_loop`: a reactor of its own, with real sockets."""
 
+import gc
 import select
 import socket
 from collections.abc import Callable
@@ -65,6 +66,7 @@ class WatchTests(SynchronousTestCase):
     """`watch`."""
 
     def setUp(self) -> None:
+        self.addCleanup(gc.callbacks.__setitem__, slice(None), list(gc.callbacks))
         self.reactor: Any = epollreactor.EPollReactor()
         self.addCleanup(self.reactor._poller.close)
         self.times = TurnTimes()

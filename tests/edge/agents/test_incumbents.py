@@ -22,6 +22,7 @@ class AskedProtocol:
     """A tunnel that answers a ping when the test says so."""
 
     is_over = False
+    has_hung_up = False
 
     def __init__(self) -> None:
         self.asked: list[Callable[[], None]] = []
@@ -79,6 +80,13 @@ class IncumbentsTests(SynchronousTestCase):
         for protocol in protocols:
             protocol.asked[0]()
 
+    def test_all_hung_up(self) -> None:
+        """Incumbents whose agent hung up, and that wait for their end among many, make way without being asked."""
+        for slot in range(3):
+            self.registered(slot).has_hung_up = True
+        self.successResultOf(self.make_way())
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
     def test_one_answers(self) -> None:
         """One incumbent that answers is enough, whatever its slot; it is asked nothing more."""
         protocols = [self.registered(slot) for slot in range(3)]
@@ -95,6 +103,7 @@ class IncumbentsTests(SynchronousTestCase):
         for _ in range(3):
             waiting = self.make_way()
             protocol.asked.pop()()
+            self.clock.advance(0)  # a machine that is busy lets answers wait for another turn
             self.failureResultOf(waiting, OfferRefused)
         (notice,) = protocol.told
         assert isinstance(notice, Notice)

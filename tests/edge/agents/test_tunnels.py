@@ -422,6 +422,26 @@ class LifeTests(ControlTestCase):
         self.assertEqual(len(self.control.tunnels.registrations.by_id), 1)
         self.assertIsNone(agent.ending)
 
+    def test_agent_hangs_up(self) -> None:
+        """A tunnel whose agent hung up gets nothing new; its names stay until it is its turn to end."""
+        agent = self.control.connect()
+        agent.hello("a.warp.example")
+        agent.pair.edge.peer_hung_up()
+        self.assertEqual(len(self.control.routes.draining), 1)
+        self.assertEqual(self.control.names(), ["a.warp.example"])
+        agent.pair.edge.connectionLost()
+        agent.pair.agent.connectionLost()
+        self.control.clock.advance(0)
+        self.assertEqual(self.control.routes.hostnames, [])
+
+    def test_stranger_hangs_up(self) -> None:
+        """An agent that hangs up before it registered is no error."""
+        agent = self.control.connect()
+        agent.pair.edge.peer_hung_up()
+        agent.pair.edge.connectionLost()
+        agent.pair.agent.connectionLost()
+        self.assertEqual(len(self.control.routes.draining), 0)
+
     def test_name_stays_while_another_tunnel_serves_it(self) -> None:
         """The names of a draining tunnel stay as long as another tunnel serves them."""
         first, second = self.control.connect(), self.control.connect()

@@ -333,6 +333,9 @@ class StubEdge:
         self.drains.append(drain)
         self.changed()
 
+    def tunnel_hung_up(self, tunnel: TunnelProtocol) -> None:
+        """Its end follows."""
+
     def tunnel_lost(self, tunnel: TunnelProtocol, error: WireError) -> None:
         """Forget."""
         self._all.discard(tunnel)

@@ -298,6 +298,9 @@ class StubAgent:
     def drain_received(self, tunnel: TunnelProtocol, drain: Drain) -> None:
         """Streams go on."""
 
+    def tunnel_hung_up(self, tunnel: TunnelProtocol) -> None:
+        """Its end follows."""
+
     def tunnel_lost(self, tunnel: TunnelProtocol, error: WireError) -> None:
         """The streams have heard of it."""
 
@@ -370,6 +373,9 @@ class _EdgeDelegate:
 
     def drain_received(self, tunnel: TunnelProtocol, drain: Drain) -> None:
         """Tests drain by hand."""
+
+    def tunnel_hung_up(self, tunnel: TunnelProtocol) -> None:
+        """Its end follows."""
 
     def tunnel_lost(self, tunnel: TunnelProtocol, error: WireError) -> None:
         """Tests remove by hand."""

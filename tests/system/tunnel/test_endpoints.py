@@ -58,6 +58,9 @@ class WaitingDelegate(RecordingDelegate):
         super().tunnel_opened(tunnel)
         self.is_opened.callback(tunnel)
 
+    def tunnel_hung_up(self, tunnel: TunnelProtocol) -> None:
+        """Its end follows."""
+
     def tunnel_lost(self, tunnel: TunnelProtocol, error: WireError) -> None:
         super().tunnel_lost(tunnel, error)
         self.is_lost.callback(error)

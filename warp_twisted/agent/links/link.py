@@ -144,6 +144,9 @@ class _Delegate:
         if tunnel is self._core.tunnel:
             self._life.edge_drained()
 
+    def tunnel_hung_up(self, tunnel: TunnelProtocol) -> None:
+        """Its end follows."""
+
     def tunnel_lost(self, tunnel: TunnelProtocol, error: WireError) -> None:
         """The tunnel has ended."""
         if tunnel is self._core.tunnel:

@@ -182,6 +182,12 @@ class EdgeTunnels:
         self._routes.drain(tunnel)
         self._publish(tunnel)
 
+    def tunnel_hung_up(self, protocol: TunnelProtocol) -> None:
+        """Send nothing more through a tunnel that is going to be lost; all else has time until then."""
+        peer = self._peers.get(protocol)
+        if peer is not None and peer.tunnel is not None:
+            self._routes.drain(peer.tunnel)
+
     def tunnel_lost(self, protocol: TunnelProtocol, error: WireError) -> None:
         """Withdraw what the tunnel stood for, now; without a goodbye names that nobody else serves have a grace."""
         peer = self._peers.remove(protocol)
