@@ -16,6 +16,7 @@ from warp_twisted.registry.claims import Claim
 from warp_twisted.registry.model import Tunnel
 from warp_twisted.tunnel import TunnelProtocol
 from warp_twisted.wire.control import Accepted, Renewed, RenewRefused, RouteOffer
+from warp_twisted.wire.errors import TunnelClosed, WireError
 from warp_twisted.wire.releases import KNOWN
 
 
@@ -55,6 +56,15 @@ class EdgeTunnel:
     def labels(self) -> Mapping[str, str]:
         """The agent's labels."""
         return self.offer.labels
+
+    @property
+    def about(self) -> dict[str, str]:
+        """What each line of the log says of it."""
+        return {"tunnel": self.id, "agent": self.agent}
+
+    def was_meant_to_end(self, error: WireError) -> bool:
+        """Whether its end was meant: its agent had said that it leaves, or this edge decided it."""
+        return self.is_draining or isinstance(error, TunnelClosed)
 
     def value(self, edge: str) -> Tunnel:
         """Return what the registry is to hold of it."""

@@ -47,7 +47,7 @@ from warp_twisted.wire.control import (
     RouteOffer,
     RoutesChanged,
 )
-from warp_twisted.wire.errors import TunnelClosed, WireError
+from warp_twisted.wire.errors import WireError
 from warp_twisted.wire.frames import GoAwayCode
 from warp_twisted.wire.releases import protected
 
@@ -177,7 +177,7 @@ class EdgeTunnels:
         tunnel = peer.tunnel if peer is not None else None
         if tunnel is None or tunnel.is_draining:
             return
-        self._log.info("tunnel {tunnel} of {agent} drains: {reason}", **_about(tunnel), reason=drain.reason)
+        self._log.info("tunnel {tunnel} of {agent} drains: {reason}", **tunnel.about, reason=drain.reason)
         tunnel.is_draining = True
         self._routes.drain(tunnel)
         self._publish(tunnel)
@@ -196,11 +196,11 @@ class EdgeTunnels:
             return
         self.registrations.remove(tunnel)
         self._routes.remove(tunnel)
-        if not _was_clean(tunnel, error):
+        if not tunnel.was_meant_to_end(error):
             self._grace.begin(tunnel.agent, filterfalse(self._routes.is_served, tunnel.offer.hostnames))
         if tunnel.claim is not None:
             tunnel.claim.release()
-        self._log.info("tunnel {tunnel} of {agent} ended: {error}", **_about(tunnel), error=error)
+        self._log.info("tunnel {tunnel} of {agent} ended: {error}", **tunnel.about, error=error)
 
     # Control messages.
 
@@ -270,7 +270,7 @@ class EdgeTunnels:
             old.protocol.close(GoAwayCode.REPLACED, "a newer tunnel of the same agent took its place")
         self._log.info(
             "tunnel {tunnel} of {agent} from {address} serves {hostnames}",
-            **_about(tunnel), address=tunnel.address, hostnames=", ".join(offer.hostnames),
+            **tunnel.about, address=tunnel.address, hostnames=", ".join(offer.hostnames),
         )  # fmt: skip
         await settled
         if not peer.is_gone:
@@ -394,12 +394,3 @@ class EdgeTunnels:
 def _refusal(error: EdgeError) -> OfferRefused:
     """Return the refusal that an agent hears for an error."""
     return error if isinstance(error, OfferRefused) else OfferRefused("not_allowed", str(error))
-
-
-def _was_clean(tunnel: EdgeTunnel, error: WireError) -> bool:
-    """Whether a tunnel's end was meant: its agent had said that it leaves, or this edge decided it."""
-    return tunnel.is_draining or isinstance(error, TunnelClosed)
-
-
-def _about(tunnel: EdgeTunnel) -> dict[str, str]:
-    return {"tunnel": tunnel.id, "agent": tunnel.agent}
