@@ -49,7 +49,7 @@ class ReadinessTests(SynchronousTestCase):
             serving=cast(Any, VisitorCertificates()),
             **vars(self.parts),
         )
-        self.readiness.has_settled = True
+        self.readiness.has_settled = self.readiness.has_published = True
         self.open("http")
 
     def open(self, name: Any) -> None:
@@ -69,6 +69,11 @@ class ReadinessTests(SynchronousTestCase):
         """An edge that answers no DNS says nothing of it."""
         self.readiness.nameserver = None
         self.assertNotIn("dns", self.readiness.parts())
+
+    def test_dns_without_names(self) -> None:
+        """A server that listens and has nothing to answer from yet does not serve."""
+        self.readiness.has_published = False
+        self.assertEqual(self.missing(), ["dns"])
 
     def test_each_part(self) -> None:
         """What does not serve is named."""

@@ -43,6 +43,7 @@ from warp_twisted.edge.visitors.serving import Serving
 from warp_twisted.errors import InvalidSettings
 from warp_twisted.registry.claims import Claims
 from warp_twisted.registry.given_names import NameGiver
+from warp_twisted.registry.known_hostnames import KnownHostnames
 from warp_twisted.registry.mirror import Mirror
 from warp_twisted.registry.published.grace import Grace
 from warp_twisted.registry.published.publish import Publication
@@ -124,6 +125,7 @@ def assemble(
     listeners = Listeners(reactor, handed)
     entry = RegistryEntry(reactor, wall, settings, mirror, claims, serving, lambda: listeners.ports)
     serving.routes.is_reserved = entry.has_owner
+    serving.routes.is_known = KnownHostnames(mirror).knows
     enrollment = Enrollment(store, mirror, authority, wall, settings, entry.is_reserved)
     returning = Returning(store, mirror, authority.roots, enrollment, reactor, wall, settings)
     entrance = Entrance(reactor, settings, enrollment, returning)

@@ -30,12 +30,15 @@ def make_nameserver(
     Make the server that the settings ask for, if they do; it does not listen yet.
 
     A master file that cannot be used keeps nobody from being served: it is said, and the zone answered with SERVFAIL.
+    So is each name that is not there until the zone is resumed (`DnsServer.resume`): its names are not known yet.
 
     :raises InvalidSettings: if the settings are wrong.
     """
     if not settings.listen.dns:
         return None
-    return _server(reactor, wall, settings, publication, _serial_file(settings), is_strict=False)
+    server = _server(reactor, wall, settings, publication, _serial_file(settings), is_strict=False)
+    server.suspend(settings.zone)
+    return server
 
 
 def check_nameserver(reactor: Reactor, settings: EdgeSettings) -> list[str]:

@@ -74,6 +74,7 @@ class EdgeNode(Service):
         wall: WallClock = MACHINE_WALL_CLOCK,
         handed: Mapping[str, Sequence[int]] = MappingProxyType({}),
     ) -> None:
+        self._clock = reactor
         self._read_settings = read_settings
         self._in_thread: InThread = partial(deferToThreadPool, reactor, reactor.getThreadPool())
         self._reloading = DeferredLock()
@@ -126,6 +127,8 @@ class EdgeNode(Service):
         parts.agent_expiry.start()
         parts.tunnel_certificate.start()
         parts.clock_steps.start()
+        if parts.nameserver is not None:
+            listeners.ports = replace(self.ports, dns=start_nameserver(parts.nameserver, settings))
         await self._open_to_operators(parts)
         tunnel = await listeners.open("tunnel", listen.tunnel, parts.tunnel_port.factory)
         http = await listeners.open("http", listen.http, parts.serving.http, VISITOR_OPTIONS)
@@ -133,13 +136,23 @@ class EdgeNode(Service):
         listeners.hold_back("http", "https")
         listeners.ports = replace(self.ports, http=http, https=https, tunnel=tunnel)
         await parts.entry.announce()
-        await parts.expected_hostnames.wait(settings.timeouts.settle)
-        await parts.publisher.settled()
-        if parts.nameserver is not None:
-            listeners.ports = replace(self.ports, dns=start_nameserver(parts.nameserver, settings))
+        expected = parts.expected_hostnames.read()
+        await parts.long_work.run(parts.serving.routes.remembering(expected, self._clock.seconds()))
+        await parts.long_work.run(parts.grace.beginning(expected))
+        if parts.grace.is_given:  # what was served before is not denied, so there is nothing to wait for
+            await self._answer_dns(parts)
+        await parts.expected_hostnames.wait(expected, settings.timeouts.settle)
+        await self._answer_dns(parts)
         listeners.let_in("http", "https")
         parts.readiness.has_settled = True
         parts.expected_hostnames.start_keeping()
+
+    async def _answer_dns(self, parts: EdgeParts) -> None:
+        """Answer from the zone, once everything that the registry says until now is published in it."""
+        await parts.publisher.settled()
+        parts.readiness.has_published = True
+        if parts.nameserver is not None:
+            parts.nameserver.resume(self.settings.zone)
 
     async def _open_to_operators(self, parts: EdgeParts) -> None:
         listen, listeners = self.settings.listen, parts.listeners
@@ -207,7 +220,7 @@ class EdgeNode(Service):
 
     def drain(self) -> Deferred[None]:
         """
-        Take nothing new: names go, agents are told to move, requests that are under way finish.
+        Take nothing new: names that other edges serve leave this one, agents are told to move, requests finish.
 
         :returns: fires when they are done, or `timeouts.drain` is over.
         """
@@ -247,11 +260,10 @@ class EdgeNode(Service):
         parts.clock_steps.stop()
         parts.tunnel_certificate.stop()
         parts.agent_expiry.stop()
-        await parts.tunnels.stop(CLOSE_SECONDS)
         parts.grace.stop()
+        parts.publisher.stop()  # who follows keeps what was published last: a restart must not deny names
+        await parts.tunnels.stop(CLOSE_SECONDS)
         await parts.claims.stop()
-        await parts.publisher.settled()
-        parts.publisher.stop()
         if parts.nameserver is not None:
             await parts.nameserver.stop()
         parts.admin.close()

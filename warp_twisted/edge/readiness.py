@@ -23,6 +23,7 @@ class Readiness:
     """
     The state of one edge's parts.
 
+    :ivar has_published: whether names are answered from: the registry, this edge and its hostnames of before are there.
     :ivar has_settled: whether visitors are let in: the agents of before a restart are back, or were waited for.
     """
 
@@ -35,6 +36,7 @@ class Readiness:
     authority: EdgeAuthority
     tunnel_certificate: TunnelCertificate
     serving: Serving
+    has_published: bool = field(default=False, init=False)
     has_settled: bool = field(default=False, init=False)
 
     def parts(self) -> Mapping[str, bool]:
@@ -46,7 +48,7 @@ class Readiness:
             "accepting": not self.entry.is_draining,
         }
         if self.nameserver is not None:
-            parts["dns"] = self.nameserver.is_ready
+            parts["dns"] = self.nameserver.is_ready and self.has_published
         return parts
 
     def certificate_expiry(self) -> Mapping[str, float]:

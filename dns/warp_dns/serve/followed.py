@@ -170,6 +170,7 @@ class FollowedZone:
         self._applying: Deferred[None] | None = None
         self._long_work = DeferredLock()  # held by what changes the zone in slices
         self._when_applied: list[Callable[[], None]] = []
+        self._is_suspended = False
 
     def is_of(self, settings: ZoneSettings, source: RecordSource | None) -> bool:
         """Whether the zone was created with these."""
@@ -222,6 +223,16 @@ class FollowedZone:
         waits += [work for work in (self._reading, self._applying) if work is not None]
         done: Deferred[object] = DeferredList(waits).addCallback(lambda _: None)
         return done
+
+    def suspend(self) -> None:
+        """Tell the secondaries nothing for now: who asks is answered with SERVFAIL."""
+        self._is_suspended = True
+
+    def resume(self) -> None:
+        """Tell the secondaries where the zone is, and each change again."""
+        if self._is_suspended:
+            self._is_suspended = False
+            self._tell()
 
     def when_applied(self, call: Callable[[], None]) -> None:
         """Call when everything that the source has published so far is served: at once, or after the work on it."""
@@ -344,6 +355,8 @@ class FollowedZone:
         return self._kept.reserve(offered if is_newer(offered, current) else serial_after(current))
 
     def _tell(self) -> None:
+        if self._is_suspended:
+            return
         for notifier in self._notifiers:
             notifier.tell(self.live.zone.soa)
 

@@ -129,8 +129,12 @@ class ZoneSet:
         return waits
 
     def suspend(self, zone: str) -> None:
-        """Answer SERVFAIL for what a zone does not hold: its live records are unknown."""
-        self._suspended |= {names.from_text(zone).lower()}
+        """Answer SERVFAIL for what a zone does not hold, and tell no secondary: its live records are unknown."""
+        apex = names.from_text(zone).lower()
+        self._suspended |= {apex}
+        followed = self._zones.get(apex)
+        if followed is not None:
+            followed.suspend()
         self._tell_silent()
 
     def resume(self, zone: str) -> None:
@@ -140,6 +144,8 @@ class ZoneSet:
         def resumed() -> None:
             self._suspended -= {apex}
             self._tell_silent()
+            if followed is not None:
+                followed.resume()
 
         followed = self._zones.get(apex)
         if followed is None:
@@ -284,6 +290,8 @@ class ZoneSet:
             zone.live.come_after(before.live.zone.serial)
             before.stop()
         self._zones[apex] = zone
+        if apex in self._suspended:
+            zone.suspend()
         self._bad.pop(apex, None)
         snapshot = zone.live.zone
         self._begin_to_serve(snapshot, zone.rule, zone.live.journal)

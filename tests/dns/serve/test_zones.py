@@ -15,11 +15,13 @@ from tests.dns.helpers import question, responder_for, wire
 from warp_base.reactor import as_reactor
 from warp_base.slices import Slices
 from warp_dns.errors import DnsError, InvalidZone, refuse
+from warp_dns.message.records import soa_serial
 from warp_dns.message.tsig import KeyRing
 from warp_dns.serve import replica
 from warp_dns.serve.metrics import Counters
+from warp_dns.serve.notify import Notifier
 from warp_dns.serve.zones import ServedZone, ZoneSet
-from warp_dns.settings import ZoneSettings
+from warp_dns.settings import NotifySettings, ZoneSettings
 from warp_dns.zone.source import FixedSource, Record
 
 GOOD = "$TTL 60\n@ SOA ns h 7 3600 600 86400 60\n@ NS ns\nns A 192.0.2.53\n"
@@ -175,6 +177,26 @@ class ZoneSetTests(SynchronousTestCase):
         self.assertEqual([warning.split(": ")[0] for warning in self.warnings], ["a.test"])
         self.assertIn("ns.sub.a.test has no address (glue)", self.warnings[0])
         self.assertEqual((self.codes("ns.a.test"), self.problems), ([NOERROR], []))
+
+    def test_notices_of_a_zone_that_is_suspended(self) -> None:
+        """Secondaries hear nothing of a zone that would be SERVFAIL to them, and where it is once it is answered."""
+        told: list[int] = []
+        self.patch(Notifier, "tell", lambda notifier, soa: told.append(soa_serial(soa.rdatas[0])))
+        self.patch(Notifier, "start", lambda notifier, hosts: None)
+        source = FixedSource()
+        settings = ZoneSettings(
+            name="a.test", nameservers={"ns.a.test": []}, notify=[NotifySettings(address="192.0.2.7")]
+        )
+        self.zones.suspend("a.test")
+        self.zones.replace([ServedZone(settings, source)])
+        self.zones.start([])
+        source.change({"app.a.test": [Record("app.a.test", "A", 5, "192.0.2.1")]})
+        self.turn()
+        self.assertEqual(told, [])
+        self.zones.resume("a.test")
+        self.zones.resume("a.test")
+        serial = self.responder.zones[wire("a.test")].serial
+        self.assertEqual(told, [serial])
 
     def test_settings_are_refused_whole(self) -> None:
         """What is wrong with the settings of one zone changes nothing, and a check hears of files as well."""

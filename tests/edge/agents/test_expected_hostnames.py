@@ -47,7 +47,8 @@ class ExpectedHostnamesTests(SynchronousTestCase):
 
     def wait(self, seconds: float = 5.0) -> Deferred[None]:
         """Begin to wait, as an edge that starts does."""
-        return Deferred.fromCoroutine(self.expected_hostnames().wait(seconds))
+        expected = self.expected_hostnames()
+        return Deferred.fromCoroutine(expected.wait(expected.read(), seconds))
 
     def test_first_start_waits_for_nobody(self) -> None:
         """Without a file there is nothing to wait for."""

@@ -7,6 +7,7 @@ from time import process_time
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.edge.fakes import FakeBorrower, FakeTunnel, opened
+from warp_twisted.edge.routes import table
 from warp_twisted.edge.routes.counters import DataPathMetrics
 from warp_twisted.edge.routes.limits import VisitorLimits
 from warp_twisted.edge.routes.pool import OriginStream
@@ -94,6 +95,32 @@ class FindTests(TableTestCase):
         self.assertEqual([self.table.is_served(host) for host in ("a.example", "*.example")], [True, False])
         self.table.drain(second)
         self.assertFalse(self.table.is_served("a.example"))
+
+    def test_remembered_from_before_a_restart(self) -> None:
+        """Hostnames and patterns of before have a route without a tunnel, for an hour; what is served stays so."""
+        self.table.add(FakeTunnel("t1"), [offer("a.example")])
+        steps = list(self.table.remembering(["a.example", "b.example", "*.c.example"], 5_000.0))
+        self.assertEqual(len(steps), 1)
+        self.assertTrue(self.table.is_served("a.example"))
+        for host in ("b.example", "x.c.example"):
+            self.assertRaises(NoTunnel, self.found(host).borrow, FakeBorrower())
+        self.table.sweep(5_000.0 + REMEMBERED_SECONDS - 1, 55)
+        self.assertEqual(self.name("b.example"), "b.example")
+        self.table.sweep(5_000.0 + REMEMBERED_SECONDS + 1, 55)
+        self.assertEqual([self.name(host) for host in ("a.example", "b.example")], ["a.example", None])
+
+    def test_no_more_are_remembered(self) -> None:
+        """Of the hostnames of before so many are remembered, a few in a step."""
+        self.patch(table, "MAX_REMEMBERED", 100)
+        steps = list(self.table.remembering((f"h{number}.example" for number in range(500)), 5.0))
+        self.assertEqual((len(self.table.routes), len(steps)), (100, -(-100 // table.REMEMBERED_IN_A_STEP)))
+
+    def test_away(self) -> None:
+        """A hostname that the registry knows is away while nothing serves it, and none lately did."""
+        self.table.is_known = {"a.example", "b.example", "x.c.example"}.__contains__
+        self.table.add(FakeTunnel("t"), [offer("b.example", "^/x"), offer("*.c.example")])
+        hosts = ("a.example", "b.example", "x.c.example", "d.example")
+        self.assertEqual([host for host in hosts if self.table.is_away(host)], ["a.example"])
 
     def test_path_rules_in_order(self) -> None:
         """The first rule that matches wins, in the order offered; the rule without a path comes last."""

@@ -1,6 +1,7 @@
 """What DNS in an edge's process says of the zone's names, asked over its own sockets."""
 
 import socket
+from collections.abc import Sequence
 
 import dns.message
 import dns.query
@@ -8,8 +9,9 @@ import dns.rcode
 from twisted.internet.threads import deferToThread
 
 from tests.case import reactor, until
-from tests.system.edge.live import HOST, ZONE
+from tests.system.edge.live import HOST, ZONE, EnrolledAgent, make_node
 from tests.system.edge.test_admin import AdminTestCase
+from warp_twisted.registry.published.records import Record
 from warp_twisted.wire.control import Accepted
 
 
@@ -84,6 +86,84 @@ class GraceTests(DnsTestCase):
         began_at = reactor.seconds()
         while await self.addresses() != ["NXDOMAIN"]:
             self.assertLess(reactor.seconds(), began_at + 1)
+
+
+class RestartTests(DnsTestCase):
+    """What is said of names while an edge restarts."""
+
+    sections: dict[str, object] = {"dns": {"grace": 4}, "timeouts": {"drain": 1, "settle": 1}}
+    names = (f"app.{ZONE}", f"*.team.{ZONE}")
+
+    async def restart(self) -> EnrolledAgent:
+        """Let an agent serve two names, and begin to start the edge again; it waits for the agent."""
+        agent = await self.agent()
+        await agent.register(*self.names)
+        told: dict[str, Sequence[Record]] = {}
+        self.node.parts.publication.subscribe(told.update)
+        await self.node.stopService()
+        self.assertEqual({name: told[name] for name in self.names if name in told}, {})
+        self.node = make_node(self.directory, **self.sections)
+        self.node.startService()
+        self.addCleanup(self.stop, self.node)
+        await until(lambda: bool(self.node.ports.tunnel))
+        self.assertFalse(self.node.started.called)
+        return agent
+
+    async def codes(self, *names: str) -> list[str]:
+        """Return what is answered for each name."""
+        return [dns.rcode.to_text((await self.asked(name)).rcode()) for name in names]
+
+    async def test_names_of_before(self) -> None:
+        """A stop withdraws no name; those of before are answered for `dns.grace` after it, and visitors get 503."""
+        await self.restart()
+        await until(lambda: self.node.parts.readiness.has_published)
+        hosts = (self.names[0], f"x.team.{ZONE}", f"other.{ZONE}")
+        self.assertEqual(await self.codes(*hosts), ["NOERROR", "NOERROR", "NXDOMAIN"])
+        self.assertFalse(self.node.started.called)
+        await self.node.started
+        self.assertEqual([(await self.visit(host))[0] for host in hosts], [503, 503, 404])
+        await until(lambda: not self.node.parts.grace.count)
+        self.assertEqual(await self.codes(*hosts), ["NXDOMAIN"] * 3)
+        self.assertEqual([(await self.visit(host))[0] for host in hosts], [503, 503, 404])
+
+    async def test_back(self) -> None:
+        """An agent that comes back after the restart serves its names, and its goodbye is one."""
+        agent = await self.restart()
+        agent.port = self.port
+        agent.delegate.losses.clear()
+        self.assertIsInstance(await agent.register(*self.names), Accepted)
+        await self.node.started
+        self.assertTrue(self.node.parts.serving.routes.is_served(self.names[0]))
+        self.assertEqual(await self.codes(self.names[0]), ["NOERROR"])
+        agent.tunnels[-1].close()
+        await until(lambda: not self.published(self.names[0]), timeout=1)
+
+    async def test_names_of_the_registry(self) -> None:
+        """A hostname that an agent is enrolled for by name is 503 whenever it served; what a pattern covers is 404."""
+        await self.agent(f"named.{ZONE}", f"*.pattern.{ZONE}")
+        hosts = (f"named.{ZONE}", f"x.pattern.{ZONE}")
+        for _ in range(2):
+            self.assertEqual([(await self.visit(host))[0] for host in hosts], [503, 404])
+            self.assertIn(b"\r\nRetry-After: 5\r\n", (await self.visit(hosts[0]))[1])
+            await self.node.stopService()
+            self.node = await self.start()
+
+
+class UntilKnownTests(RestartTests):
+    """Without a grace a name of before cannot be answered until its agent is back, nor may it be denied."""
+
+    sections: dict[str, object] = {"dns": {"grace": 0}, "timeouts": {"drain": 1, "settle": 2}}
+
+    async def test_names_of_before(self) -> None:
+        """What is not known to be there is SERVFAIL until the agents are back or were waited for; the edge says so."""
+        await self.restart()
+        names = (self.names[0], ZONE, f"edge1.{ZONE}", f"other.{ZONE}")
+        self.assertEqual(await self.codes(*names), ["SERVFAIL", "SERVFAIL", "NOERROR", "SERVFAIL"])
+        self.assertEqual((await self.asked(ZONE, "SOA")).rcode(), dns.rcode.NOERROR)
+        self.assertIs((await self.call("GET", "/ready"))[1]["parts"]["dns"], False)
+        await self.node.started
+        self.assertEqual(await self.codes(*names), ["NXDOMAIN", "NOERROR", "NOERROR", "NXDOMAIN"])
+        self.assertIs((await self.call("GET", "/ready"))[1]["parts"]["dns"], True)
 
 
 class NegativeTests(DnsTestCase):

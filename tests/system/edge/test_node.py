@@ -120,12 +120,13 @@ class DrainTests(AdminTestCase):
     """A planned stop."""
 
     async def test_order(self) -> None:
-        """Agents are told, names go, listeners close, and operators still see it until it is over."""
+        """Agents are told, listeners close, names that nobody else serves stay, operators see it until it is over."""
         agent = await self.agent()
         await agent.register(f"app.{ZONE}")
         draining: Deferred[None] = self.node.drain()
         await until(lambda: bool(agent.delegate.drains))
-        self.assertFalse(self.published(f"app.{ZONE}"))
+        self.assertTrue(self.published(f"app.{ZONE}"))
+        self.assertFalse(self.published(f"_warp-edge._tcp.{ZONE}"))
         await draining
         with self.assertRaises(OSError):
             socket.create_connection((HOST, self.port), timeout=1)

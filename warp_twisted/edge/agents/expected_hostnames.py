@@ -4,13 +4,15 @@ Which hostnames this edge served when it was last seen, so that a restart shows 
 Agents are back within moments of a restart, but visitors come sooner, and DNS follows what the edge publishes. So an
 edge that starts lets agents in first, and everybody else when the hostnames of before are served again, or after
 `timeouts.settle`. Where systemd holds the sockets, visitors wait that long; elsewhere they are refused at connecting.
+DNS keeps these hostnames meanwhile (`registry.published.grace`), and those that do not come back in time are answered
+503 (`edge.routes.table`), as if their last tunnel had gone with the restart.
 
 The names are kept in a file of the state directory, written while the edge runs: a crash needs them too.
 """
 
 import itertools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from threading import Lock
 
@@ -59,9 +61,8 @@ class ExpectedHostnames:
         self._keeping.clock = clock
         mirror.subscribe(self._registry_changed)
 
-    async def wait(self, seconds: float) -> None:
-        """Wait until every hostname of before is served again, for at most so long."""
-        expected = self._read()
+    async def wait(self, expected: Iterable[str], seconds: float) -> None:
+        """Wait until every hostname of before, which `read` returned, is served again, for at most so long."""
         self._missing = {hostname for hostname in expected if hostname not in self._served}
         if not self._missing:
             return
@@ -131,7 +132,8 @@ class ExpectedHostnames:
             "{path} cannot be written: {error}", path=str(self._path), error=getattr(failure.value, "strerror", "")
         )
 
-    def _read(self) -> frozenset[str]:
+    def read(self) -> frozenset[str]:
+        """Return the hostnames of before; none where there is no file, or one that cannot be understood."""
         try:
             with self._path.open("rb") as file:
                 return frozenset(msgspec.json.decode(file.read(MAX_FILE_BYTES), type=list[str]))

@@ -13,7 +13,8 @@ idle streams by the second in which they may have been idle for too long.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from itertools import islice
 
 from warp_twisted.coverage import stands_for, suffixes
 from warp_twisted.edge.routes.counters import DataPathMetrics
@@ -35,6 +36,7 @@ from warp_twisted.wire.control import RouteOffer
 REMEMBERED_SECONDS = 3_600.0
 RULE_SECONDS = 60.0  # for which a path rule is remembered: longer than an agent takes to come back
 MAX_REMEMBERED = 10_000
+REMEMBERED_IN_A_STEP = 32  # some 0.3 ms
 SWEPT = 1_000  # routes, and members with idle streams, at most in one sweep; the others follow in the next
 _IDLE_SECONDS = 55.0  # until the first sweep says
 
@@ -47,6 +49,7 @@ class RouteTable:
     :param limits: for streams to origins; replace `limits` to change them for members to come.
     :ivar costly_seconds: that look-ups took which are to be paid for; whoever makes somebody pay sets it to 0.
     :ivar watch: called with a tunnel that is asked for something while it is trusted; `suspicion` sets it.
+    :ivar is_known: says of a hostname that the registry knows whose it is.
     :ivar is_reserved: says of a hostname that no pattern stands for it: one that belongs to the zone itself.
     """
 
@@ -64,7 +67,8 @@ class RouteTable:
         self._due: dict[int, list[Member]] = {}  # by second, members whose idle streams may be too old then
         self._idle_seconds = _IDLE_SECONDS
         self._now = 0.0
-        self.is_reserved: Callable[[str], bool] = _nothing_is_reserved
+        self.is_known: Callable[[str], bool] = _none
+        self.is_reserved: Callable[[str], bool] = _none
         self.watch: Callable[[TunnelLoad], None] | None = None
 
     # For the control side.
@@ -133,6 +137,21 @@ class RouteTable:
         """Choose a tunnel as any other again."""
         for route in self._routes_of.get(load.tunnel, ()):
             route.trust(load)
+
+    def remembering(self, hostnames: Iterable[str], now: float) -> Iterator[None]:
+        """Remember hostnames that were served before a restart as if their last tunnel went now, in short steps."""
+        self._now = now
+        for at, hostname in enumerate(islice(hostnames, MAX_REMEMBERED)):
+            if not self._rules(hostname):
+                route = self._route(hostname, "", {})
+                route.gone_at = now
+                self._gone[route] = None
+            if at % REMEMBERED_IN_A_STEP == 0:
+                yield
+
+    def is_away(self, host: str) -> bool:
+        """Whether nothing serves a hostname, or lately did, which the registry knows as somebody's all the same."""
+        return stands_for(host, self._exact, self._wild, self.is_reserved) is None and self.is_known(host)
 
     def is_served(self, hostname: str) -> bool:
         """Whether a tunnel takes requests of a hostname, or of a pattern, as it was offered."""
@@ -330,5 +349,5 @@ class RouteTable:
             self._measure(route.hostname, routes)
 
 
-def _nothing_is_reserved(hostname: str) -> bool:
+def _none(hostname: str) -> bool:
     return False

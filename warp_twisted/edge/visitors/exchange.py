@@ -148,7 +148,8 @@ class Exchange(Borrower):
     def _send_to(self, route: Route | None, body: bytes) -> None:
         """Send the request to a route, or say that there is none."""
         if route is None:
-            self._end(_REFUSED, refusals.UNKNOWN_HOSTNAME)
+            is_away = self._visitors.routes.is_away(self._head.fields.host)
+            self._end(_REFUSED, refusals.NO_TUNNEL if is_away else refusals.UNKNOWN_HOSTNAME)
             return
         self._route = route
         head = self._head

@@ -283,7 +283,7 @@ class Publication:
 
     def _live(self, names: Iterable[str]) -> list[LiveEdge]:
         edges = [self._edges[name] for name in sorted(names) if name in self._edges]
-        return [edge for edge in edges if not edge.value.draining]
+        return [edge for edge in edges if not edge.value.draining] or edges  # a restart of the only edge denies nothing
 
     def _application(
         self, hostname: str, edges: Sequence[LiveEdge], label_sets: Mapping[str, int]
