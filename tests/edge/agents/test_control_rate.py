@@ -51,6 +51,12 @@ class ControlRateTests(SynchronousTestCase):
 
     def test_names_touched(self) -> None:
         """Only hostnames that come or go count, each with its own names and one for each label."""
-        self.assertEqual(names_touched((), ("a", "b"), 0), 6)
-        self.assertEqual(names_touched(("a", "b", "c"), ("c", "b", "d"), 2), 10)
+        self.assertEqual(names_touched((), ("a", "b"), 0), 14)
+        self.assertEqual(names_touched(("a", "b", "c"), ("c", "b", "d"), 2), 18)
         self.assertEqual(names_touched(("a", "b"), ("b", "a", "a"), 32), 0)
+
+    def test_long_names_and_patterns(self) -> None:
+        """Each level of a long hostname costs more, as a pattern may be repeated at it; so does a pattern."""
+        self.assertEqual(names_touched((), ["a.b.warp.example"], 0), 7)
+        self.assertEqual(names_touched((), ["a." * 120 + "b.warp.example"], 0), 7 + 2 * 119)
+        self.assertEqual(names_touched((), ["*.b.warp.example"], 0), 57)

@@ -16,7 +16,7 @@ from warp_twisted.tunnel import TunnelProtocol, TunnelTimes
 from warp_twisted.wire.control import Accepted, ControlMessage, Hello, RouteOffer
 from warp_twisted.wire.errors import ConnectionLost, TunnelClosed, WireError
 
-FEW, MANY = 60, 1500
+FEW, MANY = 160, 1560  # on both sides the last page of the list of applications is equally full
 _CLOSED = TunnelClosed("gone")
 PATTERNS = (HostnamePattern.parse("*.warp.example"),)
 

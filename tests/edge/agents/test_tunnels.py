@@ -250,7 +250,7 @@ class PriceTests(ControlTestCase):
         self.change(agent, "b")
         self.assertEqual((len(agent.messages), agent.ending), (1, None))
         self.assertIn("a0.warp.example", self.control.names())
-        for _ in range(30):
+        for _ in range(45):
             self.control.clock.advance(1)
             agent.pair.pump()
         self.assertEqual((len(agent.messages), agent.ending), (2, None))

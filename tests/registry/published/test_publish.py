@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from itertools import chain
 
 import dns.message
 import dns.rrset
@@ -98,50 +99,111 @@ class NamesTests(SynchronousTestCase):
             ["SRV 0 10 80 edge1.warp.example.", "SRV 0 20 8080 edge2.warp.example."],
         )
 
-    def test_as_much_as_an_answer_carries(self) -> None:
-        """Of the list of all applications, and of any other name's, no more is published than fits into one answer."""
+    def test_no_set_is_larger_than_secondaries_take(self) -> None:
+        """Whatever there is in plenty, no set has more than 100 records, nor more than fits into one answer."""
         count = 5_000
         names = [f"application-{number}.warp.example" for number in range(count)]
         self.publication.apply(came(*(tunnel(number, name) for number, name in enumerate(names))))
-        browse = self.publication.records_of("_http._tcp.warp.example")
-        self.assertEqual([record.rdata for record in browse[:2]], [f"_http._tcp.{name}." for name in names[:2]])
-        self.assertTrue(1_000 < len(browse) < count)
-        last = browse[-1]
-        self.publication.apply(went(tunnel(0, names[0])))
-        after = self.publication.records_of("_http._tcp.warp.example")
-        self.assertEqual((after[0], after[-2], len(after)), (browse[1], last, len(browse)))
-
         labels = {f"key-{number}": "x" * 63 for number in range(20)}
         self.publication.apply(
-            came(*(tunnel(count + number, "app.warp.example", n=str(number), **labels) for number in range(100)))
+            came(*(tunnel(count + number, "app.warp.example", n=str(number), **labels) for number in range(101)))
         )
-        edges = [replace(EDGE1, name=f"e-{number}", addresses=(f"2001:db8::{number:x}",)) for number in range(4_000)]
+        edges = [replace(EDGE1, name=f"e-{number}", addresses=(f"2001:db8::{number:x}",)) for number in range(101)]
         self.publication.apply(came(*edges))
         self.publication.apply(came(*(tunnel(9_000 + number, edge=edge.name) for number, edge in enumerate(edges))))
-        for owner in ("_http._tcp.warp.example", "app.warp.example", "_http._tcp.app.warp.example",
-                      "_warp-edge._tcp.warp.example"):  # fmt: skip
-            for kind in {record.type for record in self.publication.records_of(owner)}:
-                data = [record.rdata for record in self.publication.records_of(owner) if record.type == kind]
-                reply = dns.message.make_response(dns.message.make_query(f"{owner}.", kind))
-                reply.answer.append(dns.rrset.from_text_list(f"{owner}.", 5, "IN", kind, data))
-                size = len(reply.to_wire(max_size=65_535))
-                self.assertLess(size, 65_000, f"{owner} {kind}")
-                self.assertGreater(size, 20 if kind in ("A", "HTTPS") else 20_000, f"{owner} {kind}")
+        sets: dict[tuple[str, str], list[str]] = {}
+        for owner, records in self.publication.snapshot().items():
+            for record in records:
+                sets.setdefault((owner, record.type), []).append(record.rdata)
+        largest = 0
+        for (owner, kind), data in sets.items():
+            self.assertLessEqual(len(data), 100, f"{owner} {kind}")
+            if len(data) < 10:
+                continue
+            reply = dns.message.make_response(dns.message.make_query(f"{owner}.", kind))
+            reply.answer.append(dns.rrset.from_text_list(f"{owner}.", 5, "IN", kind, data))
+            largest = max(largest, len(reply.to_wire(max_size=65_535)))
+        self.assertTrue(50_000 < largest < 65_000, largest)
+        self.assertEqual(len(sets["app.warp.example", "AAAA"]), 100)
+        self.assertEqual(len(sets["_warp-edge._tcp.warp.example", "SRV"]), 100)
+        self.assertEqual(len(sets["_http._tcp.50._browse.warp.example", "PTR"]), 1)  # one more than 5,000
+        self.assertEqual(len(sets["b._dns-sd._udp.warp.example", "PTR"]), 51)
 
     def test_browse(self) -> None:
-        """`_http._tcp` under the zone lists every published application."""
-        self.publication.apply(came(tunnel(1), tunnel(2, "b.warp.example"), tunnel(3, "b.warp.example")))
+        """`_http._tcp` under the zone lists every published application, `_https._tcp` those with a certificate."""
+        self.publication.apply(came(tunnel(1), tunnel(2, "b.x.warp.example"), tunnel(3, "b.x.warp.example")))
         self.assertEqual(
             self.at("_http._tcp.warp.example"),
-            ["PTR _http._tcp.app.warp.example.", "PTR _http._tcp.b.warp.example."],
+            ["PTR app._http._tcp.warp.example.", "PTR b\\.x._http._tcp.warp.example."],
         )
+        self.assertEqual(self.at("_https._tcp.warp.example"), ["PTR app._https._tcp.warp.example."])
+
+    def test_instance(self) -> None:
+        """An application is a service instance: where it is, and its labels."""
+        self.publication.apply(came(tunnel(1, release="stable", tier="web"), tunnel(2, release="canary", tier="web")))
+        self.assertEqual(
+            self.at("app._http._tcp.warp.example"),
+            ["SRV 0 10 80 edge1.warp.example.", 'TXT "release=canary,stable" "tier=web"'],
+        )
+        self.assertEqual(self.at("app._https._tcp.warp.example")[0], "SRV 0 10 443 edge1.warp.example.")
+
+    def test_browse_by_name_only(self) -> None:
+        """With `labels` nothing is listed, but who knows an application's name finds its instance and labels."""
+        publication = Publication(ZONE, browse="labels")
+        publication.apply(came(EDGE1, tunnel(release="stable")))
+        owners = publication.owners()
+        self.assertIn("app._http._tcp.warp.example", owners)
+        self.assertIn("stable.release._label.app.warp.example", owners)
+        self.assertEqual([name for name in owners if "_dns-sd" in name or name.startswith("_http._tcp.warp")], [])
+
+    def test_browse_nothing(self) -> None:
+        """With `none` there are neither lists nor instances nor labels."""
+        publication = Publication(ZONE, browse="none")
+        publication.apply(came(EDGE1, tunnel(release="stable")))
+        owners = [
+            "app.warp.example",
+            "_http._tcp.app.warp.example",
+            "edge1.warp.example",
+            "_warp-edge._tcp.warp.example",
+        ]
+        self.assertEqual(sorted(publication.owners()), sorted(owners))
+        self.assertEqual(
+            [line.split()[0] for line in written(publication.records_of(owners[0]))], ["A", "AAAA", "HTTPS"]
+        )
+
+    def test_private_labels(self) -> None:
+        """A label whose key begins with `private.` is in no record."""
+        labels = {"private.owner": "team-7", "release": "stable"}
+        self.publication.apply(came(replace(tunnel(), labels=labels)))
+        text = str(self.publication.snapshot())
+        self.assertIn("stable", text)
+        self.assertNotIn("team-7", text)
+        self.assertNotIn("private", text)
+
+    def test_more_label_sets_than_one_set_holds(self) -> None:
+        """The first hundred label sets are the hostname's TXT, more are those of numbered names below it."""
+        tunnels = [tunnel(number, n=f"{number:03}") for number in range(250)]
+        self.publication.apply(came(*tunnels))
+        pages = [
+            self.at("app.warp.example"),
+            self.at("1._label.app.warp.example"),
+            self.at("2._label.app.warp.example"),
+        ]
+        texts = [[line for line in page if line.startswith("TXT")] for page in pages]
+        self.assertEqual(list(map(len, texts)), [100, 100, 50])
+        self.assertEqual(sorted(chain(*texts)), [f'TXT "n={number:03}"' for number in range(250)])
+        self.publication.apply(went(*tunnels[:150]))
+        self.assertEqual(self.at("1._label.app.warp.example"), [])
+        self.publication.apply(changed(EDGE1, replace(EDGE1, draining=True)))
+        self.assertEqual([name for name in self.publication.owners() if "app" in name], [])
+        self.publication.apply(came(*tunnels[:150]))
+        self.publication.apply(changed(replace(EDGE1, draining=True), EDGE1))
+        self.assertEqual(len(self.at("2._label.app.warp.example")), 50)
 
     def test_label(self) -> None:
         """A label's name gives only the edges that hold a tunnel with that label."""
         self.publication.apply(came(tunnel(1, release="stable"), tunnel(2, edge="edge2", release="canary")))
-        self.assertEqual(
-            self.at("canary.release._label.app.warp.example"), ["A 192.0.2.2", "SRV 0 20 8080 edge2.warp.example."]
-        )
+        self.assertEqual(self.at("canary.release._label.app.warp.example"), ["SRV 0 20 8080 edge2.warp.example."])
 
     def test_label_that_is_no_dns_label(self) -> None:
         """Characters that a DNS label cannot hold become hyphens, case is folded, an empty value is left out."""
@@ -193,7 +255,7 @@ class NamesTests(SynchronousTestCase):
         self.assertEqual(self.at("warp.example")[0], "A 192.0.2.1")
         self.assertEqual(
             self.at("_http._tcp.warp.example"),
-            ["SRV 0 10 80 edge1.warp.example.", "PTR _http._tcp.warp.example."],
+            ["SRV 0 10 80 edge1.warp.example.", "PTR @._http._tcp.warp.example."],
         )
 
     def test_hostname_outside_the_zone(self) -> None:
@@ -215,6 +277,11 @@ class NamesTests(SynchronousTestCase):
         self.assertEqual(len(long), 246)
         self.assertEqual(self.at(long)[0], "A 192.0.2.1")
         self.assertEqual(self.at("_http._tcp." + long), [])
+        [(instance, target)] = [
+            (f"{record.rdata}"[:-1], record.name) for record in self.publication.records_of("_http._tcp.warp.example")
+        ]
+        self.assertEqual(target, "_http._tcp.warp.example")
+        self.assertEqual(self.at(instance)[0], "SRV 0 10 80 edge1.warp.example.")
 
 
 class LifeTests(SynchronousTestCase):
@@ -237,15 +304,17 @@ class LifeTests(SynchronousTestCase):
         self.publication.apply(came(tunnel(release="stable")))
         self.publication.apply(went(tunnel(release="stable")))
         self.assertEqual(self.publication.snapshot(), before)
-        self.assertEqual(
-            self.told[-1],
-            {
-                "app.warp.example": [],
-                "_http._tcp.app.warp.example": [],
-                "stable.release._label.app.warp.example": [],
-                "_http._tcp.warp.example": [],
-            },
-        )
+        gone = self.told[-1]
+        self.assertEqual([records for records in gone.values() if records], [])
+        for owner in (
+            "app.warp.example",
+            "_http._tcp.app.warp.example",
+            "stable.release._label.app.warp.example",
+            "app._http._tcp.warp.example",
+            "_http._tcp.warp.example",
+            "b._dns-sd._udp.warp.example",
+        ):
+            self.assertIn(owner, gone)
 
     def test_second_tunnel_to_the_same_edge_changes_nothing(self) -> None:
         """The agent's other tunnels to an edge cost nothing in DNS, when they come and when they go."""
@@ -258,7 +327,10 @@ class LifeTests(SynchronousTestCase):
         """A second label set changes the hostname's TXT and its own label name only."""
         self.publication.apply(came(tunnel(1, release="stable"), tunnel(9, "other.warp.example")))
         self.publication.apply(came(tunnel(2, release="canary")))
-        self.assertEqual(sorted(self.told[-1]), ["app.warp.example", "canary.release._label.app.warp.example"])
+        names = ["app.warp.example", "canary.release._label.app.warp.example"]
+        self.assertEqual(
+            sorted(self.told[-1]), [f"app.{kind}._tcp.warp.example" for kind in ("_http", "_https")] + names
+        )
 
     def test_drained_tunnel(self) -> None:
         """A draining tunnel counts as gone; its end changes nothing more."""

@@ -16,7 +16,12 @@ MESSAGES_BURST = 4_000.0  # a change of health of 100 routes, told on 32 tunnels
 MESSAGES_PER_SECOND = 40.0
 NAMES_BURST = 8_000.0  # twice 100 hostnames with 32 labels each
 NAMES_PER_SECOND = 100.0  # published at some 50 µs each, so an agent may have half a percent of a core
-NAMES_OF_HOSTNAME = 3  # its own, its service's, and its place in the list of all applications; labels come on top
+# What a hostname costs: itself, what is below it, its service, two instances and their places in lists. Labels come on
+# top, and where a pattern covers it, each further level of a long name: the name there, and what is below that.
+NAMES_OF_HOSTNAME = 7
+NAMES_OF_LEVEL = 2
+FREE_LEVELS = 4  # labels of a hostname that cost nothing more, those of the zone included
+NAMES_OF_PATTERN = 50  # more: it is repeated at every name below it, in turns with the work of others
 _PRICES: dict[type[ControlMessage], float] = {Hello: 20.0, RoutesChanged: 20.0, RenewRequest: 40.0}
 
 
@@ -50,4 +55,7 @@ def names_touched(before: Iterable[str], after: Iterable[str], labels: int) -> i
 
     :param labels: how many labels the tunnel has; each gives every hostname one more name.
     """
-    return len(set(before) ^ set(after)) * (NAMES_OF_HOSTNAME + labels)
+    touched = set(before) ^ set(after)
+    levels = sum(max(0, hostname.count(".") + 1 - FREE_LEVELS) for hostname in touched)
+    patterns = sum(hostname.startswith("*.") for hostname in touched)
+    return len(touched) * (NAMES_OF_HOSTNAME + labels) + levels * NAMES_OF_LEVEL + patterns * NAMES_OF_PATTERN

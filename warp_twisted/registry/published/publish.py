@@ -1,59 +1,43 @@
 """
 What DNS publishes of the registry: a pure mapping from edges and tunnels to records, kept up change by change.
 
-For each published hostname the live tunnels are counted per edge, per label and per label set; only when a count
-leaves or reaches zero do records change, so an agent's second tunnel to the same edge costs nothing in DNS, and one
-registration touches the names of its own hostnames only, and the list of all applications, which is bounded. What a
-change costs does not depend on how many names there are. The work is done in steps, so that many changes, or one of
-many names, can be spread over turns of the reactor (`registry.published.publisher`).
+For each published hostname the live tunnels are counted (`application`); only when a count leaves or reaches zero do
+records change, and one registration touches the names of its own hostnames only, and the lists of all applications,
+page by page (`discovery`). What a hostname costs does not depend on how many there are. The work is done in steps, so
+that many changes, or one of many names, can be spread over turns of the reactor (`registry.published.publisher`).
+
+What edges serve, DNS answers, also where a wildcard of DNS would not (`covers`).
 
 A hostname that is kept (`keep`) has the addresses of one edge and nothing else while no tunnel serves it: its agent was
 lost and is waited for, and the edge says so to visitors. How long it is kept is decided in `registry.published.grace`.
 
-Not published: hostnames outside the zone, and those that `is_reserved` keeps for the zone itself. A label appears as
-`VALUE.KEY._label.HOSTNAME` in lower case with every character other than letters, digits, `-` and `_` written as `-`
-(`v1.2` is `v1-2`), because a dot would begin another DNS label; labels that become equal by that share one name, and
-an empty value, a key over 63 characters, or a name over 253 is left out. So is what one answer cannot carry: of the
-records of one name and type, the list of all applications before all, those beyond `MAX_SET_BYTES`, the last to come.
+Not published: hostnames outside the zone, and those that `is_reserved` keeps for the zone itself; names over 253
+characters, and records of one name and type beyond what secondaries and answers carry (`records.fitting`), the last
+to come. At names with an underscore there are no addresses, as secondaries may refuse those (BIND's check-names).
 """
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import islice
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Literal
 
 from warp_twisted.coverage import is_reserved
-from warp_twisted.names import MAX_HOSTNAME_LENGTH, Hostname
+from warp_twisted.names import Hostname
 from warp_twisted.registry.model import Change, Edge, Tunnel
-from warp_twisted.registry.published.records import (
-    BrowseList,
-    LiveEdge,
-    Record,
-    Records,
-    fitting,
-    https_parameters,
-    label_names,
-    merged,
-    quoted,
-)
+from warp_twisted.registry.published.application import Application
+from warp_twisted.registry.published.contributions import Contributions
+from warp_twisted.registry.published.covers import Covers
+from warp_twisted.registry.published.discovery import Discovery
+from warp_twisted.registry.published.edge_records import EdgeRecords
+from warp_twisted.registry.published.labels import NO_LABELS, PublishedLabels, quoted
+from warp_twisted.registry.published.records import LiveEdge, Record, Records
 
 DEFAULT_TTL = 5  # seconds a resolver may answer for us after a tunnel has gone
-MAX_LABEL_SETS = 100  # of one hostname in its TXT records, the first to come; a label is a name of its own for each
-PUBLISHED_IN_A_ROW = 256  # hostnames, before what is new is counted and the list of all applications follows
+PUBLISHED_IN_A_ROW = 256  # hostnames, before what is new is counted and the lists of all applications follow
 HOSTNAMES_IN_A_STEP = 64
 LABELS_IN_A_STEP = 8
 
-
 Changed = Callable[[Mapping[str, Records]], None]
-
-
-@dataclass(slots=True)
-class _Application:
-    """Counts of live tunnels behind one hostname."""
-
-    edges: dict[str, int] = field(default_factory=dict)
-    labelled: dict[str, dict[str, int]] = field(default_factory=dict)
-    label_sets: dict[str, int] = field(default_factory=dict)
+Browse = Literal["all", "labels", "none"]
 
 
 class Publication:
@@ -63,8 +47,9 @@ class Publication:
     :param zone: the zone's name.
     :param ttl: of every record, in seconds.
     :param reserved: labels under the zone that no application may have, such as those of name servers.
-    :param https: whether HTTPS records are published, for hostnames that an edge has a certificate for. A browser that
-        sees one does not use plain HTTP.
+    :param https: whether HTTPS records are published (`edge_records`).
+    :param browse: what strangers may learn: "all" lists all applications; "labels" has an instance and labels of each
+        for who knows its name; "none" has neither.
     """
 
     def __init__(
@@ -72,46 +57,57 @@ class Publication:
         zone: str,
         *,
         ttl: int = DEFAULT_TTL,
-        reserved: Iterable[str] = (),
+        reserved: Collection[str] = (),
         https: bool = True,
+        browse: Browse = "all",
     ) -> None:
         self._zone = zone
         self._ttl = ttl
-        self._https = https
         self._reserved = tuple(reserved)
         self._suffix = f".{zone}"
-        self._browse_owner = f"_http._tcp.{zone}"
+        self._are_labels_shown = browse != "none"
+        self._of_edges = EdgeRecords(ttl, https)
+        self._discovery = Discovery(zone, self._of_edges, is_listed=browse == "all")
         self._edges: dict[str, LiveEdge] = {}
-        self._applications: dict[str, _Application] = {}
+        self._applications: dict[str, Application] = {}
         self._kept: dict[str, str] = {}  # hostname that is kept → the edge whose addresses it has
-        self._browse = BrowseList()
-        self._parts: dict[str, dict[str, tuple[Record, ...]]] = {}  # owner → who contributes → records
-        self._records: dict[str, tuple[Record, ...]] = {}
+        self._contributions = Contributions()
+        self._covers = Covers(zone, (f"{name}.{zone}" for name in reserved), self._of_edges, self._contributions)
         self._subscribers: list[Changed] = []
         self._queue: deque[Change] = deque()
         # Hostname → its label names that may have changed; "" stands for the hostname itself.
         self._coming: OrderedDict[str, set[str]] = OrderedDict()
         self._going: OrderedDict[str, set[str]] = OrderedDict()
-        self._is_browse_stale = False
         self._stale_edges: set[str] = set()
-        self._changed: dict[str, Records] = {}  # since the subscribers were told
 
     @property
     def is_settled(self) -> bool:
         """Whether the records are what the changes that were taken in make of them."""
-        return not (self._queue or self._stale_edges or self._coming or self._going or self._is_browse_stale)
+        return not (
+            self._queue
+            or self._stale_edges
+            or self._coming
+            or self._going
+            or self._covers.is_stale
+            or self._discovery.is_stale
+        )
+
+    @property
+    def unlisted(self) -> int:
+        """How many applications are in no list, as there are too many."""
+        return self._discovery.left_out
 
     def snapshot(self) -> Mapping[str, Records]:
         """Return all records by owner as they are now."""
-        return dict(self._records)
+        return self._contributions.snapshot()
 
     def owners(self) -> list[str]:
         """Return every owner that has records now."""
-        return list(self._records)
+        return self._contributions.owners()
 
     def records_of(self, owner: str) -> Records:
         """Return the records of one owner; none when it is not published."""
-        return self._records.get(owner, ())
+        return self._contributions.records_of(owner)
 
     def subscribe(self, changed: Changed) -> Callable[[], None]:
         """
@@ -154,7 +150,7 @@ class Publication:
         Bring the records up to date, in steps of a few hostnames or labels each; ends when they are.
 
         Counting comes first, so that a tunnel that takes another's place changes no record. Then names that come go
-        before names that go, and the list of all applications is last: it changes with each of them.
+        before names that go, the lists of all applications follow, and last what patterns stand for elsewhere.
         """
         while not self.is_settled:
             for _ in range(len(self._queue)):
@@ -166,10 +162,10 @@ class Publication:
                 if not stale:
                     break
                 yield from self._publish(*stale.popitem(last=False))
-            if self._is_browse_stale:
-                self._is_browse_stale = False
-                self._refresh(self._browse_owner)
+            for owner, records in self._discovery.lists():
+                self._contributions.put(owner, "list", records)
                 yield
+            yield from self._covers.refresh()
 
     def tell(self) -> Mapping[str, Records]:
         """
@@ -177,7 +173,7 @@ class Publication:
 
         :returns: what they were told.
         """
-        changed, self._changed = self._changed, {}
+        changed = self._contributions.take_changed()
         if changed:
             for subscriber in tuple(self._subscribers):
                 subscriber(changed)
@@ -205,32 +201,18 @@ class Publication:
     def _count(self, tunnel: Tunnel, step: int) -> Iterator[None]:
         if tunnel.draining:
             return
-        labels = label_names(tunnel.labels)
-        label_set = ",".join(f"{key}={value}" for key, value in sorted(tunnel.labels.items()))
+        labels = PublishedLabels.of(tunnel.labels) if self._are_labels_shown else NO_LABELS
         for hostname in tunnel.hostnames:
             if self._is_published(hostname):
-                touched = self._count_hostname(hostname, tunnel.edge, step, labels, label_set)
+                application = self._applications.get(hostname)
+                if application is None:
+                    application = self._applications[hostname] = Application()
+                if step > 0:
+                    self._kept.pop(hostname, None)
+                touched = application.count(tunnel.edge, step, labels)
                 if touched:
                     self._mark(hostname, touched, is_coming=step > 0)
             yield
-
-    def _count_hostname(self, hostname: str, edge: str, step: int, labels: Iterable[str], label_set: str) -> set[str]:
-        """Count a tunnel on or off; returns what may have changed: label names, and "" for the hostname itself."""
-        application = self._applications.get(hostname)
-        if application is None:
-            application = self._applications[hostname] = _Application()
-        if step > 0:
-            self._kept.pop(hostname, None)
-        touched = set()
-        if _add(application.edges, edge, step) | _add(application.label_sets, label_set, step):
-            touched.add("")
-        for label in labels:
-            counts = application.labelled.setdefault(label, {})
-            if _add(counts, edge, step):
-                touched.add(label)
-            if not counts:
-                del application.labelled[label]
-        return touched
 
     def _mark(self, hostname: str, labels: set[str], is_coming: bool) -> None:
         stale = self._coming.get(hostname)
@@ -243,7 +225,8 @@ class Publication:
         stale |= labels
 
     def _is_published(self, hostname: Hostname) -> bool:
-        if hostname != self._zone and not hostname.endswith(self._suffix):
+        is_above = hostname.startswith("*.") and self._suffix.endswith(hostname[1:])
+        if not is_above and hostname != self._zone and not hostname.endswith(self._suffix):
             return False
         # Edges come and go, so their names are not asked for here: what was counted must be counted off again.
         return not is_reserved(hostname, self._zone, self._reserved)
@@ -251,84 +234,73 @@ class Publication:
     # Publishing.
 
     def _publish(self, hostname: str, labels: set[str]) -> Iterator[None]:
-        if "" in labels:
-            application = self._applications.get(hostname) or _Application()
-            edges = self._live(application.edges)
-            kept = self._edge_addresses(hostname, self._live([self._kept.get(hostname, "")]))
-            records = self._application(hostname, edges, application.label_sets) or kept
-            self._contribute(hostname, "application", records)
-            if not hostname.startswith("*."):
-                self._publish_service(hostname, edges)
-            if not application.edges:
-                self._applications.pop(hostname, None)
-            yield
+        application = self._applications.get(hostname) or Application()
+        edges = self._live(application.edges)
         if hostname.startswith("*."):  # it answers for its names' addresses; no service or label is beneath a "*"
-            return
+            yield from self._publish_at(hostname, application, edges)
+        elif edges:
+            if "" in labels:
+                yield from self._publish_at(hostname, application, edges)
+            yield from self._publish_beneath(hostname, application, edges, labels)
+        else:  # what is beneath goes first: a name that is there because of it would have no addresses
+            yield from self._publish_beneath(hostname, application, edges, labels)
+            yield from self._publish_at(hostname, application, edges)
+        if not application.edges and "" in labels:
+            self._applications.pop(hostname, None)
+
+    def _publish_at(self, hostname: str, application: Application, edges: Sequence[LiveEdge]) -> Iterator[None]:
+        """Publish what a hostname or pattern holds itself, and what it stands for elsewhere."""
+        shown = edges or self._live([self._kept.get(hostname, "")])
+        records = self._answers(hostname, application, edges) or self._of_edges.addresses(hostname, shown)
+        if hostname.startswith("*."):
+            if hostname.endswith(self._suffix):
+                self._contributions.put(hostname, "application", records)
+            yield from self._covers.serve_pattern(hostname, shown)
+        elif shown:
+            yield from self._covers.serve(hostname, shown)
+            self._contributions.put(hostname, "application", records)
+        else:
+            self._contributions.put(hostname, "application", ())
+            yield from self._covers.drop(hostname)
+        yield
+
+    def _publish_beneath(
+        self, hostname: str, application: Application, edges: Sequence[LiveEdge], labels: set[str]
+    ) -> Iterator[None]:
+        """Publish the service, instance and labels of a hostname, and label sets that its own TXT does not hold."""
+        put = self._contributions.put
+        if "" in labels:
+            comes_or_goes = application.is_shown != bool(edges)
+            application.is_shown = bool(edges)
+            service = f"_http._tcp.{hostname}"
+            put(service, "service", self._of_edges.visits(service, edges))
+            if self._are_labels_shown:
+                for owner, records in self._discovery.instance(hostname, application, edges):
+                    put(owner, "instance", records)
+            yield
+            pages = {*application.texts.take_changed(), *(range(len(application.texts)) if comes_or_goes else ())}
+            for page in pages - {0}:
+                owner = f"{page}._label.{hostname}"
+                put(owner, "label sets", self._texts(owner, application.texts[page]) if edges else ())
+                yield
         for at, label in enumerate(labels - {""}):
-            known = self._applications.get(hostname)
-            edges = self._live(known.labelled.get(label, {})) if known else []
             name = f"{label}._label.{hostname}"
-            self._contribute(name, "label", (*self._edge_addresses(name, edges), *self._services(name, edges)))
+            put(name, "label", self._of_edges.visits(name, self._live(application.labelled.get(label, {}))))
             if at % LABELS_IN_A_STEP == 0:
                 yield
 
-    def _publish_service(self, hostname: str, edges: Sequence[LiveEdge]) -> None:
-        service = f"_http._tcp.{hostname}"
-        self._contribute(service, "service", self._services(service, edges))
-        if edges:
-            if self._browse.add(hostname, Record(self._browse_owner, "PTR", self._ttl, f"{service}.")):
-                self._is_browse_stale = True
-        elif self._browse.remove(hostname):
-            self._is_browse_stale = True
+    def _answers(self, hostname: str, application: Application, edges: Sequence[LiveEdge]) -> tuple[Record, ...]:
+        if not edges:
+            return ()
+        texts = self._texts(hostname, application.texts[0])
+        return (*self._of_edges.addresses(hostname, edges), *self._of_edges.bindings(hostname, edges), *texts)
+
+    def _texts(self, owner: str, label_sets: Iterable[str]) -> tuple[Record, ...]:
+        return tuple(Record(owner, "TXT", self._ttl, quoted(text)) for text in sorted(label_sets))
 
     def _live(self, names: Iterable[str]) -> list[LiveEdge]:
         edges = [self._edges[name] for name in sorted(names) if name in self._edges]
         return [edge for edge in edges if not edge.value.draining] or edges  # a restart of the only edge denies nothing
-
-    def _application(
-        self, hostname: str, edges: Sequence[LiveEdge], label_sets: Mapping[str, int]
-    ) -> tuple[Record, ...]:
-        if not edges:
-            return ()
-        shown = sorted(islice((text for text in label_sets if text), MAX_LABEL_SETS))
-        texts = [Record(hostname, "TXT", self._ttl, quoted(text)) for text in shown]
-        return (*self._edge_addresses(hostname, edges), *self._bindings(hostname, edges), *texts)
-
-    def _edge_addresses(self, name: str, edges: Sequence[LiveEdge]) -> tuple[Record, ...]:
-        return tuple(
-            Record(name, type_, self._ttl, address, edge.value.name)
-            for edge in edges
-            for type_, address in edge.addresses
-        )
-
-    def _bindings(self, hostname: str, edges: Sequence[LiveEdge]) -> tuple[Record, ...]:
-        """HTTPS records (RFC 9460): one for all edges when they share a port, else one for each edge."""
-        secure = [edge for edge in edges if edge.value.https_port and edge.value.has_certificate(hostname)]
-        ports = {edge.value.https_port for edge in secure}
-        if not self._https or not ports:
-            return ()
-        if len(ports) == 1 and len(secure) == len(edges):
-            return (Record(hostname, "HTTPS", self._ttl, f"1 . {https_parameters(ports.pop())}"),)
-        return tuple(
-            Record(
-                hostname,
-                "HTTPS",
-                self._ttl,
-                f"1 {edge.hostname}. {https_parameters(edge.value.https_port)}",
-                edge.value.name,
-            )
-            for edge in secure
-        )
-
-    def _services(self, name: str, edges: Sequence[LiveEdge]) -> tuple[Record, ...]:
-        return self._srv(name, [(edge, edge.value.http_port or edge.value.https_port) for edge in edges])
-
-    def _srv(self, name: str, targets: Iterable[tuple[LiveEdge, int | None]]) -> tuple[Record, ...]:
-        return tuple(
-            Record(name, "SRV", self._ttl, f"0 {edge.value.weight} {port} {edge.hostname}.", edge.value.name)
-            for edge, port in targets
-            if port
-        )
 
     def _publish_edges(self) -> Iterator[None]:
         """Publish the edges that changed, and mark the hostnames that they serve."""
@@ -336,10 +308,14 @@ class Publication:
         for name in names:
             owner = f"{name}.{self._zone}"
             edges = [self._edges[name]] if name in self._edges else []
-            self._contribute(owner, "edge", self._edge_addresses(owner, edges))
+            if edges:
+                yield from self._covers.own(owner)
+            self._contributions.put(owner, "edge", self._of_edges.addresses(owner, edges))
+            if not edges:
+                yield from self._covers.disown(owner)
         owner = f"_warp-edge._tcp.{self._zone}"
         accepting = [edge for _, edge in sorted(self._edges.items()) if not edge.value.draining]
-        self._contribute(owner, "tunnels", self._srv(owner, [(edge, edge.value.tunnel_port) for edge in accepting]))
+        self._contributions.put(owner, "tunnels", self._of_edges.tunnels(owner, accepting))
         yield
         for at, (hostname, application) in enumerate(tuple(self._applications.items())):
             if not names.isdisjoint(application.edges):
@@ -351,50 +327,3 @@ class Publication:
                 self._mark(hostname, {""}, is_coming=False)
             if at % HOSTNAMES_IN_A_STEP == 0:
                 yield
-
-    def _contribute(self, owner: str, contributor: str, records: tuple[Record, ...]) -> None:
-        if len(owner) > MAX_HOSTNAME_LENGTH:
-            return
-        parts = self._parts.get(owner)
-        if parts is None:
-            if not records:
-                return
-            parts = self._parts[owner] = {}
-        if parts.get(contributor, ()) == records:
-            return
-        if records:
-            parts[contributor] = records
-        else:
-            del parts[contributor]
-            if not parts:
-                del self._parts[owner]
-        if owner == self._browse_owner:  # of the zone's own hostname, beside the list of all
-            self._is_browse_stale = True
-        else:
-            self._refresh(owner)
-
-    def _refresh(self, owner: str) -> None:
-        """Put an owner's records together, and note them as changed if they differ from before."""
-        groups: list[Sequence[Record]] = list(self._parts.get(owner, {}).values())
-        if owner == self._browse_owner:
-            groups.append(self._browse.records)
-            records = tuple(groups[0]) if len(groups) == 1 else merged(groups)
-        else:
-            records = fitting(tuple(groups[0]) if len(groups) == 1 else merged(groups))
-        if records == self._records.get(owner, ()):
-            return
-        self._changed[owner] = records
-        if records:
-            self._records[owner] = records
-        else:
-            del self._records[owner]
-
-
-def _add(counts: dict[str, int], key: str, step: int) -> bool:
-    """Count up or down, and say whether the key appeared or vanished."""
-    count = counts.get(key, 0) + step
-    if count > 0:
-        counts[key] = count
-        return count == step
-    counts.pop(key, None)
-    return True
