@@ -70,6 +70,7 @@ warp = Group(
         "status": ("warp_twisted.cli.operate.status:status", "Show edges, tunnels and routes."),
         "token": ("warp_twisted.cli.operate.tokens:token", "Make, list and revoke join tokens."),
         "agent": ("warp_twisted.cli.operate.agents:agent", "List enrolled agents and revoke them."),
+        "policy": ("warp_twisted.cli.policy.command:policy", "Check, explain and test a policy file."),
         "drain": ("warp_twisted.cli.operate.edge:drain", "Let an edge finish its work and take no more."),
         "reload": (
             "warp_twisted.cli.operate.edge:reload",

@@ -1,0 +1,132 @@
+"""Tests of `warp_twisted.cli.policy.command`."""
+
+import json
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.cli.invoke import invoke
+from warp_twisted.policy.document.policy import MAX_BYTES
+
+_EXAMPLES = Path(__file__).resolve().parents[3] / "docs" / "examples"
+_POLICY = """
+defaults: {sources: {deny: [198.51.100.0/24]}}
+rules:
+- {name: admin, match: {hostname: app.warp.example, path: /admin/*}, authenticate: {any_of: [{service_token: {}}]}}
+- {name: new, match: {path: /new}, log_only: true, deny: true}
+"""
+
+
+class CommandTests(SynchronousTestCase):
+    """`warp policy`."""
+
+    def setUp(self) -> None:
+        self.directory = Path(self.mktemp())
+        self.directory.mkdir()
+        self.file = self.write("policy.yaml", _POLICY)
+
+    def write(self, name: str, text: str) -> str:
+        """Write a file and return its path."""
+        path = self.directory / name
+        path.write_text(text)
+        return str(path)
+
+    def test_check(self) -> None:
+        """A good file is counted; of a bad one the key and what was expected are told."""
+        ran = invoke("policy", "check", self.file)
+        self.assertEqual((ran.status, ran.output), (0, f"{self.file}: good: defaults and 2 rules.\n"))
+        shown = json.loads(invoke("policy", "check", self.file, "--json").output)
+        self.assertEqual(shown["rules"], ["defaults", "admin", "new"])
+        bad = self.write("bad.yaml", "rules: [{name: r, match: {hostnam: a.example}}]")
+        ran = invoke("policy", "check", bad)
+        self.assertEqual(ran.status, 1)
+        self.assertIn(f"{bad}: rules[0].match.hostnam: unknown key; did you mean hostname?", ran.errors)
+
+    def test_check_of_files(self) -> None:
+        """Files that a policy names are read, from the directory of the policy or from another one."""
+        text = "rules: [{name: r, sources: {allow: [{file: office.txt}]}}]"
+        named = self.write("named.yaml", text)
+        ran = invoke("policy", "check", named)
+        self.assertEqual(ran.status, 1)
+        self.assertIn("rules[0].sources.allow[0].file: ", ran.errors)
+        (self.directory / "lists").mkdir()
+        self.write("lists/office.txt", "192.0.2.0/24\n")
+        self.assertEqual(invoke("policy", "check", named, "--files", str(self.directory / "lists")).status, 0)
+
+    def test_files_that_cannot_be_read(self) -> None:
+        """A missing file and one that is too large are told."""
+        self.assertIn("none.yaml: No such file", invoke("policy", "check", "none.yaml").errors)
+        large = self.write("large.yaml", "#" * (MAX_BYTES + 1))
+        self.assertIn("larger than 512 KiB", invoke("policy", "check", large).errors)
+
+    def explained(self, *arguments: str) -> str:
+        """Return what is told of a request."""
+        ran = invoke("policy", "explain", self.file, *arguments)
+        self.assertEqual(ran.status, 0, ran.errors)
+        return ran.output
+
+    def test_explain(self) -> None:
+        """Each rule in a line, then the verdict."""
+        output = self.explained("GET https://app.warp.example/admin/x")
+        self.assertEqual(
+            output.splitlines(),
+            [
+                "* defaults: allows it",
+                "* admin: unauthenticated (authenticate: no credential): Sign in to see this.",
+                "  new: does not match: match.path, only logs",
+                "challenge 401 by admin: unauthenticated",
+            ],
+        )
+        output = self.explained("https://app.warp.example/admin", "--from", "198.51.100.1")
+        self.assertTrue(output.endswith("deny 403 by defaults: source\n"))
+        output = self.explained("https://app.warp.example/admin", "--identity", "service_token:ci")
+        self.assertTrue(output.endswith("allow service_token:ci\n"))
+
+    def test_explain_as_json(self) -> None:
+        """The same for machines."""
+        shown = json.loads(self.explained("GET https://app.warp.example/new", "--header", "X-A: b", "--json"))
+        self.assertEqual(shown["verdict"]["action"], "allow")
+        self.assertEqual(shown["verdict"]["would"], [{"rule": "new", "reason": "denied"}])
+        self.assertEqual([each["rule"] for each in shown["rules"] if each["matched"]], ["defaults", "new"])
+        self.assertEqual(shown["odd_path"], [])
+
+    def test_explain_what_is_never_judged(self) -> None:
+        """A request that every edge refuses is told as such."""
+        ran = invoke("policy", "explain", self.file, "TRACE https://app.warp.example/")
+        self.assertEqual(ran.status, 1)
+        self.assertIn("every edge refuses this with 405", ran.errors)
+
+    def test_test(self) -> None:
+        """Cases that differ are told, with what came out, and the command fails."""
+        good = (
+            "- {request: 'https://app.warp.example/admin', expect: challenge, rule: admin, reason: unauthenticated}\n"
+        )
+        cases = self.write("cases.yaml", f"cases:\n{good}")
+        ran = invoke("policy", "test", self.file, cases)
+        self.assertEqual((ran.status, ran.output), (0, "1 of 1 cases passed.\n"))
+        bad = "- {request: 'https://b.example/', from: 198.51.100.9, expect: allow}\n"
+        worse = "- {request: 'https://b.example/', from: 198.51.100.9, expect: deny, rule: admin}\n"
+        cases = self.write("cases.yaml", f"cases:\n{good}{bad}{worse}")
+        ran = invoke("policy", "test", self.file, cases)
+        self.assertEqual(ran.status, 1)
+        got = "got deny 403 by defaults: source\n"
+        self.assertEqual(
+            ran.output,
+            f"case 2: https://b.example/ from 198.51.100.9: expected allow, {got}"
+            f"case 3: https://b.example/ from 198.51.100.9: expected deny by admin, {got}"
+            "1 of 3 cases passed.\n",
+        )
+        shown = json.loads(invoke("policy", "test", self.file, cases, "--json").output)
+        self.assertEqual((shown["failed"], [each["passed"] for each in shown["cases"]]), (2, [True, False, False]))
+
+    def test_test_with_identities(self) -> None:
+        """A case may name who is proven, and may expect what every edge refuses."""
+        known = "{request: 'https://app.warp.example/admin', identities: ['service_token:ci'], expect: allow}"
+        refused = "{request: 'TRACE https://app.warp.example/', expect: deny}"
+        cases = self.write("cases.yaml", f"cases: [{known}, {refused}]")
+        self.assertEqual(invoke("policy", "test", self.file, cases).output, "2 of 2 cases passed.\n")
+
+    def test_examples(self) -> None:
+        """The policy under docs/examples does what the cases beside it say."""
+        ran = invoke("policy", "test", str(_EXAMPLES / "policy.yaml"), str(_EXAMPLES / "policy-cases.yaml"))
+        self.assertEqual((ran.status, ran.output), (0, "7 of 7 cases passed.\n"))

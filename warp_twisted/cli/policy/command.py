@@ -1,0 +1,244 @@
+"""`warp policy check`, `explain` and `test`: what a policy file would do, told without an edge."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from warp_twisted.cli.options import label
+from warp_twisted.cli.output import JSON_OPTION, print_json
+from warp_twisted.cli.policy.asking import NeverJudged, read_identity, read_request
+from warp_twisted.cli.policy.cases import Case, read_cases
+from warp_twisted.cli.policy.parts import OfflineParts
+from warp_twisted.policy.document.policy import MAX_BYTES, parse_policy
+from warp_twisted.policy.errors import InvalidPolicy
+from warp_twisted.policy.facts import Facts
+from warp_twisted.policy.interfaces import Identity
+from warp_twisted.policy.judging.compiler import CompiledPolicy, compile_policy
+from warp_twisted.policy.judging.explaining import Explanation, explain
+from warp_twisted.policy.verdict import Verdict
+
+FILE = click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+FILES_OPTION = click.option(
+    "--files",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIRECTORY",
+    help="Where the files are that the policy names. Unless given, the directory of FILE.",
+)
+
+
+@click.group(
+    short_help="Check, explain and test a policy file.",
+    epilog="\b\nExamples:\n"
+    "  warp policy check policy.yaml\n"
+    "  warp policy explain policy.yaml 'GET https://app.warp.example/admin' --from 203.0.113.9\n"
+    "  warp policy test policy.yaml cases.yaml",
+)
+def policy() -> None:
+    """
+    Check, explain and test a policy file.
+
+    These commands read the file and ask no edge.
+    """
+
+
+@policy.command(epilog="\b\nExample:\n  warp policy check policy.yaml --files /etc/warp/policy")
+@FILE
+@FILES_OPTION
+@JSON_OPTION
+def check(file: Path, files: Path | None, as_json: bool) -> None:
+    """Say whether a policy file can be used, and if not, which key is wrong and what was expected there."""
+    compiled = load(file, files)
+    rules = [rule.name for rule in compiled.rules]
+    if as_json:
+        print_json({"file": str(file), "version": compiled.document.version, "rules": rules})
+        return
+    count = len(compiled.document.rules)
+    defaults = "defaults and " if len(rules) > count else ""
+    click.echo(f"{file}: good: {defaults}{count} {'rule' if count == 1 else 'rules'}.")
+
+
+@policy.command(
+    "explain",
+    epilog="\b\nExamples:\n"
+    "  warp policy explain policy.yaml 'GET https://app.warp.example/admin' --from 203.0.113.9\n"
+    "  warp policy explain policy.yaml 'POST https://api.warp.example/v1/orders' --header 'Origin: https://a.example'\n"
+    "  warp policy explain policy.yaml https://app.warp.example/ --identity basic:alice --json",
+)
+@FILE
+@click.argument("request")
+@click.option("--from", "address", metavar="ADDRESS", default="203.0.113.1", show_default=True, help="The visitor's.")
+@click.option("--header", "headers", metavar="'NAME: VALUE'", multiple=True, help="A field; may be repeated.")
+@click.option(
+    "--identity",
+    "identities",
+    metavar="KIND:NAME",
+    multiple=True,
+    help="Who is proven, such as basic:alice; credentials in fields are not checked. May be repeated.",
+)
+@click.option(
+    "--label",
+    "labels",
+    type=label,
+    metavar="KEY=VALUE",
+    multiple=True,
+    help="A label of the tunnel that serves it; may be repeated.",
+)
+@FILES_OPTION
+@JSON_OPTION
+def explain_(
+    file: Path,
+    request: str,
+    address: str,
+    headers: tuple[str, ...],
+    identities: tuple[str, ...],
+    labels: tuple[tuple[str, str], ...],
+    files: Path | None,
+    as_json: bool,
+) -> None:
+    """
+    Tell what becomes of a request: each rule, whether it matched or why not, what it said, and the verdict.
+
+    REQUEST is a method and a URL. Limits count nothing here, and who is proven is what --identity says.
+    """
+    compiled = load(file, files, [read_identity(text) for text in identities])
+    explanation = _explained(compiled, read_request(request, address, headers, [dict(labels)] if labels else []))
+    if as_json:
+        print_json(_as_json(explanation))
+        return
+    for rule in explanation.rules:
+        mode = ", only logs" if rule.log_only else ""
+        if not rule.matched:
+            click.echo(f"  {rule.rule}: does not match: {rule.why_not}{mode}")
+        for said in rule.said:
+            click.echo(f"* {rule.rule}: {said}{mode}")
+    click.echo(verdict_text(explanation.verdict))
+
+
+@policy.command(epilog="\b\nExample:\n  warp policy test policy.yaml cases.yaml")
+@FILE
+@click.argument("cases", type=click.Path(dir_okay=False))
+@FILES_OPTION
+@JSON_OPTION
+@click.pass_context
+def test(ctx: click.Context, file: Path, cases: str, files: Path | None, as_json: bool) -> None:
+    """
+    Judge the requests of a file, and compare with what it expects. Exits with 1 if any differs.
+
+    \b
+    CASES is YAML:
+      cases:
+      - request: GET https://app.warp.example/admin
+        from: 203.0.113.9
+        expect: deny                  # or allow, challenge, redirect
+        rule: admin-from-the-office   # which rule objects, may be left out
+    """
+    failed = 0
+    found = []
+    read = read_cases(cases)
+    policies: dict[tuple[str, ...], CompiledPolicy] = {}  # by who is proven
+    for number, case in enumerate(read, 1):
+        who = tuple(case.identities)
+        if who not in policies:
+            policies[who] = load(file, files, [read_identity(text) for text in who])
+        compiled = policies[who]
+        got, line = _judged(compiled, case)
+        is_good = not _difference(case, got)
+        failed += not is_good
+        found.append(
+            {"request": case.request, "from": case.from_, "expect": case.expect, "passed": is_good, "got": line}
+        )
+        if not as_json and not is_good:
+            click.echo(f"case {number}: {case.request} from {case.from_}: expected {_expected(case)}, got {line}")
+    if as_json:
+        print_json({"cases": found, "failed": failed})
+    else:
+        click.echo(f"{len(read) - failed} of {len(read)} cases passed.")
+    if failed:
+        ctx.exit(1)
+
+
+def load(file: Path, files: Path | None, identities: Sequence[Identity] = ()) -> CompiledPolicy:
+    """
+    Read and compile a policy file.
+
+    :raises InvalidPolicy: naming file, key path, and what was expected.
+    """
+    try:
+        with file.open("rb") as opened:
+            content = opened.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise InvalidPolicy(f"{file}: {error.strerror}") from error
+    document = parse_policy(content, str(file))
+    try:
+        return compile_policy(document, OfflineParts(files or file.parent, identities))
+    except InvalidPolicy as error:
+        raise InvalidPolicy(f"{file}: {error}") from error
+
+
+def verdict_text(verdict: Verdict) -> str:
+    """Return a verdict in one line: `deny 403 by admin-from-the-office: source`."""
+    objection = verdict.objection
+    if objection is None:
+        who = ", ".join(f"{each.kind}:{each.subject}" for each in verdict.identities)
+        return f"{verdict.action.value} {who}".rstrip()
+    return f"{verdict.action.value} {objection.reason.status} by {objection.rule}: {objection.reason.slug}"
+
+
+def _explained(compiled: CompiledPolicy, facts: Facts) -> Explanation:
+    return explain(compiled, facts, time.monotonic(), time.time())
+
+
+def _judged(compiled: CompiledPolicy, case: Case) -> tuple[Verdict | None, str]:
+    """Return the verdict on a case, None if an edge refuses it before, and the same as a line."""
+    lines = [f"{name}: {value}" for name, value in case.headers.items()]
+    try:
+        facts = read_request(case.request, case.from_, lines, [case.labels] if case.labels else [])
+    except NeverJudged as error:
+        return None, f"deny: {error}"
+    verdict = _explained(compiled, facts).verdict
+    return verdict, verdict_text(verdict)
+
+
+def _difference(case: Case, verdict: Verdict | None) -> bool:
+    if verdict is None:
+        return case.expect != "deny" or case.rule is not None or case.reason is not None
+    objection = verdict.objection
+    return (
+        verdict.action.value != case.expect
+        or (case.rule is not None and (objection is None or objection.rule != case.rule))
+        or (case.reason is not None and (objection is None or objection.reason.slug != case.reason))
+    )
+
+
+def _expected(case: Case) -> str:
+    by = f" by {case.rule}" if case.rule is not None else ""
+    return f"{case.expect}{by}{f': {case.reason}' if case.reason is not None else ''}"
+
+
+def _as_json(explanation: Explanation) -> dict[str, object]:
+    verdict = explanation.verdict
+    objection = verdict.objection
+    return {
+        "verdict": {
+            "action": verdict.action.value,
+            "rule": objection.rule if objection is not None else None,
+            "reason": objection.reason.slug if objection is not None else None,
+            "status": objection.reason.status if objection is not None else None,
+            "detail": objection.detail if objection is not None else None,
+            "identities": [f"{each.kind}:{each.subject}" for each in verdict.identities],
+            "would": [{"rule": each.rule, "reason": each.reason.slug} for each in verdict.would],
+        },
+        "odd_path": list(explanation.odd),
+        "rules": [
+            {
+                "rule": each.rule,
+                "matched": each.matched,
+                "why_not": each.why_not or None,
+                "said": list(each.said),
+                "log_only": each.log_only,
+            }
+            for each in explanation.rules
+        ],
+    }
