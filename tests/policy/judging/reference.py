@@ -186,8 +186,8 @@ def _permits(pattern: str, reading: bytes) -> bool:
 
 def _restricts(pattern: str, reading: bytes) -> bool:
     """Compare loosely: folded, without slash at the end; a pattern with `/*` is its own beginning, too."""
-    if reading == b"*":
-        return False
+    if reading == b"*":  # the server as a whole, which some take for its root
+        reading = b"/"
     path = _fold(unquote(reading.decode("latin-1"), "utf-8", "replace") if _is_ascii(reading) else _text(reading))
     wanted = pattern.removesuffix("*").removesuffix("/") if pattern.endswith("/*") else _fold(pattern)
     expression = "/".join(

@@ -78,7 +78,7 @@ class OddityTests(SynchronousTestCase):
     @given(st.binary(max_size=30))
     def test_nothing_is_missed(self, rest: bytes) -> None:
         """A path without oddities has one reading, but for the decoding of what must be encoded."""
-        path = b"/" + rest
+        path = b"/" + rest.replace(b"?", b"")  # which begins the query
         if not oddities(path):
             found = readings(path)
             assert found is not None

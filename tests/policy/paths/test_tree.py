@@ -82,6 +82,10 @@ class LooseTests(SynchronousTestCase):
         """`/a/*` restricts `/a` as well: servers answer both alike."""
         self.assertEqual((loosely("/a", "/a/*"), exact("/a", "/a/*")), (["/a/*"], []))
 
+    def test_the_server_as_a_whole(self) -> None:
+        """`OPTIONS *` is restricted like the root, and permitted by no pattern."""
+        self.assertEqual((loosely("*", "/*", "/", "/a"), exact("*", "/*", "/")), (["/", "/*"], []))
+
     @given(
         st.lists(st.lists(_SEGMENT, min_size=1, max_size=3), max_size=8),
         st.lists(st.text("ab", max_size=3), max_size=4),

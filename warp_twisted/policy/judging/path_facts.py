@@ -19,7 +19,7 @@ class PathFacts:
     def __init__(self, path: bytes) -> None:
         self.path = path
         self.is_plain = is_plain(path)
-        # OPTIONS with the target `*` asks for the server as a whole: a path that no pattern matches.
+        # OPTIONS with the target `*` asks for the server as a whole: restricted like its root, permitted by no pattern.
         self.odd = _NOTHING if self.is_plain or path == b"*" else oddities(path)
         self._readings: tuple[frozenset[bytes] | None] | None = None
 
