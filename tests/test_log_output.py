@@ -8,7 +8,9 @@ from twisted.logger import Logger, LogLevel
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.test_escaping import HOSTILE, is_safe
 from warp_twisted.ca.tokens import JoinTokenText
+from warp_twisted.escaping import printable
 from warp_twisted.log_output import MAX_LINE, LogOutput
 
 SOON = 10.0  # seconds until a test gives up
@@ -78,6 +80,22 @@ class LogOutputTests(SynchronousTestCase):
     def test_control_characters(self) -> None:
         """What an agent says cannot write over a line of text."""
         self.assertIn(r"a\x1b[2K\x0db\x9b	c", self.write("text", log_format="{what}", what="a\x1b[2K\rb\x9b\tc"))
+
+    def test_hostile(self) -> None:
+        """Both forms can be shown on a terminal; JSON says the same as before, in message, fields and traceback."""
+        try:
+            raise ValueError(HOSTILE)
+        except ValueError:
+            failure = Failure()
+        line = self.write("json", log_format="a {what}", what=HOSTILE, log_failure=failure)
+        self.assertTrue(is_safe(line, "\n"))
+        found = json.loads(line)
+        self.assertEqual((found["message"], found["what"]), (f"a {HOSTILE}", HOSTILE))
+        self.assertIn(HOSTILE, found["traceback"])
+        self.file = FakeFile()
+        line = self.write("text", log_format="a {what}", what=HOSTILE, log_failure=failure)
+        self.assertTrue(is_safe(line, "\n\t"))
+        self.assertEqual(line.count(printable(HOSTILE)), 2)
 
     def test_twisted_of_its_sockets(self) -> None:
         """What Twisted says of its sockets in its old log is for its developers; its errors are for all."""

@@ -2,13 +2,13 @@
 Where Twisted's log events go, and in which form: a line of JSON or of text for each.
 
 A JSON line holds `at`, `level`, `logger`, `message` and the event's own fields by name, so that a log collector need
-not take sentences apart. What has no plain JSON form is written as its `str`; secrets mask themselves there.
+not take sentences apart. What has no plain JSON form is written as its `str`; secrets mask themselves there. What a
+terminal would obey is escaped in both forms (`escaping`): people read logs on terminals, and agents have a say in them.
 
 Nothing here waits for the reader of the log: lines that it is too slow for are dropped and counted
 (`warp_base.nonblocking_writer`), and a line says so when they flow again.
 """
 
-import re
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -21,11 +21,11 @@ from twisted.logger import ILogObserver, LogEvent, Logger, LogLevel, formatEvent
 from zope.interface import implementer
 
 from warp_base.nonblocking_writer import NonblockingWriter
+from warp_twisted.escaping import printable_json_bytes, printable_lines
 
 LEVELS = {level.name: index for index, level in enumerate(LogLevel.iterconstants())}
 MAX_LINE = 32768  # of one message; a longer one is cut
 _ENCODER = msgspec.json.Encoder(enc_hook=str)
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _RESERVED = frozenset({"at", "level", "logger", "message", "traceback"})
 _LEGACY = frozenset({"system", "time", "isError", "format", "why", "failure", "logLevel"})  # said again by the others
 
@@ -124,12 +124,7 @@ def _as_text(event: LogEvent) -> bytes:
     at, level, logger, message = _parts(event)
     text = f"{at} {level:5} {logger}: {message}".replace("\n", "\n\t")
     trace = _traceback(event)
-    return _CONTROL.sub(_escape, f"{text}\n\t{trace}" if trace else text).encode("utf-8", "backslashreplace")
-
-
-def _escape(match: re.Match[str]) -> str:
-    """Write a control character in letters: what agents say must not move the cursor of who reads the log."""
-    return f"\\x{ord(match[0]):02x}"
+    return printable_lines(f"{text}\n\t{trace}" if trace else text).encode("utf-8", "backslashreplace")
 
 
 def _as_json(event: LogEvent) -> bytes:
@@ -142,7 +137,7 @@ def _as_json(event: LogEvent) -> bytes:
     trace = _traceback(event)
     if trace:
         line["traceback"] = trace
-    return _ENCODER.encode(line)
+    return printable_json_bytes(_ENCODER.encode(line))
 
 
 def _traceback(event: LogEvent) -> str:

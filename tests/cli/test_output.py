@@ -1,11 +1,17 @@
 """Tests of `warp_twisted.cli.output`: what people read."""
 
 import io
+import json
+import re
 from contextlib import redirect_stdout
+from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from warp_twisted.cli.output import instant, labels_text, print_table, span
+import warp_twisted
+from tests.test_escaping import HOSTILE, is_safe
+from warp_twisted.cli.output import instant, labels_text, print_json, print_table, say, say_lines, span
+from warp_twisted.escaping import printable
 
 
 class OutputTests(SynchronousTestCase):
@@ -23,7 +29,31 @@ class OutputTests(SynchronousTestCase):
         output = io.StringIO()
         with redirect_stdout(output):
             print_table(["name"], [["a\x1b[2J\nb\r\x9b1m"]])
-        self.assertEqual(output.getvalue(), "name\na?[2J?b??1m\n")
+        self.assertEqual(output.getvalue(), "name\na\\x1b[2J\\x0ab\\x0d\\x9b1m\n")
+
+    def test_everything_else(self) -> None:
+        """Lines and JSON are as safe; JSON says the same, and a traceback keeps its lines."""
+        output = io.StringIO()
+        with redirect_stdout(output):
+            say(f"a\n{HOSTILE}")
+            say_lines("b\n\tc\x1b")
+            print_json({"name": HOSTILE})
+        first, second, third, rest = output.getvalue().split("\n", 3)
+        self.assertEqual((first, second, third), (f"a\\x0a{printable(HOSTILE)}", "b", "\tc\\x1b"))
+        self.assertTrue(is_safe(rest, "\n"))
+        self.assertEqual(json.loads(rest), {"name": HOSTILE})
+
+    def test_nothing_goes_past_it(self) -> None:
+        """No command prints in another way, but for help and a script, which only we write."""
+        ours = {"cli/output.py", "cli/completion.py", "cli/main.py"}
+        root = Path(warp_twisted.__file__).parent
+        found = {
+            path.relative_to(root).as_posix()
+            for room in ("cli", "demo")
+            for path in (root / room).rglob("*.py")
+            if re.search(r"click\.(echo|secho)\b|(?<![.\w])print\(", path.read_text())
+        }
+        self.assertEqual(found, ours)
 
     def test_span(self) -> None:
         """At most two units, the largest ones."""

@@ -6,7 +6,9 @@ from rich.console import Console
 from rich.text import Text
 from twisted.trial.unittest import SynchronousTestCase
 
-from warp_twisted.cli.terminal import LivePicture, add_numbers, plain_table
+from tests.test_escaping import HOSTILE
+from warp_twisted.cli.terminal import LivePicture, add_numbers, cell, plain_table
+from warp_twisted.escaping import printable
 
 
 class LivePictureTests(SynchronousTestCase):
@@ -24,6 +26,16 @@ class LivePictureTests(SynchronousTestCase):
         self.assertIn("a [bold]line[/nope]\n", shown)
         self.assertLess(shown.index("line[/nope]"), shown.rindex("second"))
         self.assertIn("\x1b[2K", shown, "the line of the picture is erased before it is drawn again")
+
+
+class CellTests(SynchronousTestCase):
+    """What others say in a picture."""
+
+    def test_hostile(self) -> None:
+        """Neither rich's markup nor the terminal's own sequences have an effect."""
+        written = io.StringIO()
+        Console(file=written, force_terminal=True, width=200).print(cell(f"[red]a[/nope]{HOSTILE}"))
+        self.assertEqual(written.getvalue(), f"[red]a[/nope]{printable(HOSTILE)}\n")
 
 
 class TableTests(SynchronousTestCase):

@@ -6,7 +6,9 @@ from pathlib import Path
 from rich.console import Console
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.test_escaping import HOSTILE, is_safe
 from warp_twisted.demo.view import MAX_READ_BYTES, RECENT, Lines, Picture, Request, RouteLine, Tail, draw, welcome
+from warp_twisted.escaping import printable
 
 _LINE = '{"time":"t","method":"GET","host":"a.example","path":"/%d","status":200,"duration_ms":1.5,"more":1}\n'
 
@@ -77,6 +79,17 @@ class DrawTests(SynchronousTestCase):
         self.assertRegex(text, r"http://a\.example +http://localhost:3000 +4 +7 +1")
         self.assertRegex(text, r"502 +12\.3 ms +POST a\.example/x\?\[red\]")
         self.assertIn("DNS queries 3", text)
+
+    def test_hostile(self) -> None:
+        """What an agent says of its service, and what a visitor asks for, is shown in letters."""
+        route = RouteLine(url=HOSTILE, service=f"[red]{HOSTILE}", tunnels=1, requests=0, errors=0)
+        request = Request(time="t", method="GET", host="a.example", path=HOSTILE, status=200, duration_ms=1.0)
+        console = Console(width=1000, file=StringIO())
+        console.print(draw(Picture(routes=[route], recent=[request])))
+        shown = console.file.getvalue()  # type: ignore[attr-defined]  # it is the StringIO
+        self.assertTrue(is_safe(shown, "\n"))
+        self.assertEqual(shown.count(printable(HOSTILE)), 3)
+        self.assertIn("[red]", shown)
 
     def test_nothing_connected(self) -> None:
         """Without a route it says so."""

@@ -18,6 +18,7 @@ from click.shell_completion import CompletionItem
 
 from warp_twisted import __version__
 from warp_twisted.cli.errors import sentence
+from warp_twisted.cli.output import say
 from warp_twisted.errors import WarpError
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
@@ -131,5 +132,5 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 def _fail(what: str, remedy: str, code: int) -> int:
     line = " ".join(what.split()).rstrip(".")
-    click.echo(f"warp: {line}; {remedy}" if remedy else f"warp: {line}", err=True)
+    say(f"warp: {line}; {remedy}" if remedy else f"warp: {line}", err=True)
     return code

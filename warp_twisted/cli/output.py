@@ -1,29 +1,40 @@
-"""How commands print: aligned columns for people, JSON for machines, times that can be read without arithmetic."""
+"""
+How commands print: lines and aligned columns for people, JSON for machines, times that can be read without arithmetic.
+
+Much of what they print is what agents call things and why edges refused them, so everything goes through `escaping`.
+"""
 
 import json
-import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import click
 
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
+from warp_twisted.escaping import printable, printable_json, printable_lines
 
 JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="Print JSON, for machines.")
 
 
 def print_json(value: object) -> None:
-    """Print one value as JSON, as it came."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    """Print one value as JSON, as it came but for what a terminal would obey, which JSON can escape."""
+    click.echo(printable_json(json.dumps(value, indent=2, ensure_ascii=False)))
+
+
+def say(line: str = "", *, err: bool = False) -> None:
+    """Print a line, on standard error if it is no answer but about one."""
+    click.echo(printable(line), err=err)
+
+
+def say_lines(text: str, *, err: bool = False) -> None:
+    """Print several lines, such as a traceback."""
+    click.echo(printable_lines(text), err=err)
 
 
 def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """
     Print rows in aligned columns; nothing is cut, so that the output can be searched.
-
-    Much of it is what agents call things, so control characters, which could rewrite the terminal, are printed as `?`.
     """
-    rows = [[_CONTROL.sub("?", cell) for cell in row] for row in rows]
+    rows = [[printable(cell) for cell in row] for row in rows]
     widths = [max(len(row[at]) for row in [heads, *rows]) for at in range(len(heads))]
     for index, row in enumerate([heads, *rows]):
         line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

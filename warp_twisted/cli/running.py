@@ -7,10 +7,10 @@ Twisted is imported by the functions, since `warp --help` does not need it.
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from warp_twisted.cli.errors import sentence
+from warp_twisted.cli.output import say, say_lines
 from warp_twisted.errors import WarpError
+from warp_twisted.escaping import printable, printable_lines
 
 if TYPE_CHECKING:
     from twisted.logger import LogEvent
@@ -39,9 +39,9 @@ def log_text(event: "LogEvent") -> str:
     """Write a log event as its level, its message, and its traceback if it has one."""
     from twisted.logger import LogLevel, formatEvent
 
-    text = f"{event.get('log_level', LogLevel.info).name}: {formatEvent(event)}"
+    text = f"{event.get('log_level', LogLevel.info).name}: {printable(formatEvent(event))}"
     failure = event.get("log_failure")
-    return text if failure is None else f"{text}\n{failure.getTraceback()}"
+    return text if failure is None else f"{text}\n{printable_lines(failure.getTraceback())}"
 
 
 def tell_failure(failure: "Failure", what: str) -> int:
@@ -53,8 +53,8 @@ def tell_failure(failure: "Failure", what: str) -> int:
     """
     if failure.check(WarpError, OSError):
         assert failure.value is not None  # noqa: S101 -- for the types; a failure has one
-        click.echo(f"warp: {sentence(failure.value)}", err=True)
+        say(f"warp: {sentence(failure.value)}", err=True)
     else:
-        click.echo(f"warp: {what} failed, which is a bug in Warp\n{failure.getTraceback()}", err=True)
+        say_lines(f"warp: {what} failed, which is a bug in Warp\n{failure.getTraceback()}", err=True)
     status = getattr(failure.value, "exit_code", 1)
     return status if isinstance(status, int) else 1

@@ -7,6 +7,9 @@ What the picture shows is decided by the command's own view.
 from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
+
+from warp_twisted.escaping import printable, printable_lines
 
 
 class LivePicture:
@@ -25,12 +28,17 @@ class LivePicture:
         self._live.update(picture, refresh=True)
 
     def say(self, line: str) -> None:
-        """Print a line above the picture."""
-        self._live.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        """Print a line above the picture, or several: those of a traceback."""
+        self._live.console.print(printable_lines(line), markup=False, highlight=False, soft_wrap=True)
 
     def close(self) -> None:
         """Leave the last picture where it is."""
         self._live.stop()
+
+
+def cell(text: str, style: str = "") -> Text:
+    """Return what somebody else says, as it is: rich finds no markup in it, and the terminal nothing to obey."""
+    return Text(printable(text), style)
 
 
 def plain_table(*, show_header: bool = True) -> Table:

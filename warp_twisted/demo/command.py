@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from warp_twisted.cli.output import say, say_lines
 from warp_twisted.cli.running import begin_log, tell_failure
 from warp_twisted.errors import WarpError
 
@@ -94,18 +95,18 @@ class _Run:
 
         began = self._reactor.seconds()
         start, *_ = steps_of(self._fleet, self._reactor)
-        is_good = await run_steps([start], self._reactor, click.echo)
+        is_good = await run_steps([start], self._reactor, say)
         for note in moved(self._fleet.ports):
-            click.echo(f"Note: {note}")
+            say(f"Note: {note}")
         if is_good:
             _, *others = steps_of(self._fleet, self._reactor)  # again, for now the ports are known
-            is_good = await run_steps(others, self._reactor, click.echo)
+            is_good = await run_steps(others, self._reactor, say)
         if not is_good:
             for line in self._kept or ():
-                click.echo(line, err=True)
+                say_lines(line, err=True)
         self._status = 0 if is_good else 1
         verdict = "The whole path works" if is_good else "The path does not work"
-        click.echo(f"{verdict}: {self._reactor.seconds() - began:.1f} s")
+        say(f"{verdict}: {self._reactor.seconds() - began:.1f} s")
         self._end()
 
     async def _show(self) -> None:
@@ -132,7 +133,7 @@ class _Run:
             command=_command(),
             moved=moved(fleet.ports),
         ):
-            click.echo(line)
+            say(line)
         sys.stdout.flush()
         view = self._view = _open_view()
         tail = Tail(fleet.access_file)
@@ -176,7 +177,7 @@ class _Run:
         elif self._view is not None:
             self._view.say(line)
         else:
-            click.echo(line, err=True)
+            say_lines(line, err=True)
 
 
 async def _look(admin: "DemoAdmin", tail: "Tail") -> "Picture":
@@ -218,7 +219,7 @@ def _open_view() -> "View":
         from rich.console import Console
 
         return Screen(Console())
-    return Lines(click.echo)
+    return Lines(say)
 
 
 def _command() -> str:

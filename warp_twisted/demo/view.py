@@ -15,7 +15,7 @@ import msgspec
 from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
-from warp_twisted.cli.terminal import LivePicture, add_numbers, plain_table
+from warp_twisted.cli.terminal import LivePicture, add_numbers, cell, plain_table
 
 RECENT = 8
 MAX_READ_BYTES = 1 << 20  # of the access log at one look; what is older is not looked at
@@ -117,7 +117,7 @@ def draw(picture: Picture) -> RenderableType:
     add_numbers(routes, "TUNNELS", "REQUESTS", "ERRORS")
     for route in picture.routes:
         cells = str(route.tunnels), str(route.requests), Text(str(route.errors), "red" if route.errors else "dim")
-        routes.add_row(Text(route.url, "cyan"), route.service, *cells)
+        routes.add_row(cell(route.url, "cyan"), cell(route.service), *cells)
     if not picture.routes:
         routes.add_row(Text("no application is connected", "dim"))
     recent = plain_table(show_header=False)
@@ -125,8 +125,8 @@ def draw(picture: Picture) -> RenderableType:
     recent.add_column(no_wrap=True, overflow="ellipsis")
     for request in picture.recent:
         colour = "red" if request.status >= 500 else "yellow" if request.status >= 400 else "green"
-        line = f"{request.method} {request.host}{request.path}"
-        recent.add_row(Text(str(request.status), colour), f"{request.duration_ms:.1f} ms", Text(line))
+        line = cell(f"{request.method} {request.host}{request.path}")
+        recent.add_row(Text(str(request.status), colour), f"{request.duration_ms:.1f} ms", line)
     totals = Text(f"DNS queries {picture.dns_queries}   visitors connected {picture.visitors}", "dim")
     return Group(Text(), routes, Text(), totals, recent)
 

@@ -2,12 +2,14 @@
 
 import io
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import cast
 
 from rich.console import Console
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.test_escaping import HOSTILE, is_safe
 from warp_twisted.agent import events
 from warp_twisted.agent.edge_address import EdgeAddress
 from warp_twisted.agent.origins.dial import DialResult
@@ -26,6 +28,7 @@ from warp_twisted.cli.expose.view import (
     sentence,
     size,
 )
+from warp_twisted.escaping import printable
 from warp_twisted.wire.preamble import OpeningCode
 
 TUNNEL = TunnelRow(number=0, edge="edge1", address="192.0.2.1:7844", state="up", is_up=True, ping_seconds=0.0042)
@@ -127,6 +130,18 @@ class DrawTests(SynchronousTestCase):
         row = TunnelRow(number=0, edge="e", address="a", state="[red]x[/nope]", is_up=False, ping_seconds=None)
         self.assertIn("[red]x[/nope]", rendered(Picture(tunnels=[row])))
 
+    def test_hostile(self) -> None:
+        """What an edge, an origin or a rule says is shown in letters, in each column."""
+        picture = Picture(
+            routes=[replace(ROUTE, url=HOSTILE, plain_url="", path=HOSTILE, origin=HOSTILE, problem=HOSTILE)],
+            tunnels=[replace(TUNNEL, edge=f"[bold]{HOSTILE}", address=HOSTILE, state=HOSTILE)],
+        )
+        written = io.StringIO()
+        Console(file=written, width=1000).print(draw(picture))
+        self.assertTrue(is_safe(written.getvalue(), "\n"))
+        self.assertEqual(written.getvalue().count(printable(HOSTILE)), 8)
+        self.assertIn(f"[bold]{printable(HOSTILE)}", written.getvalue())
+
     def test_picture_of_an_agent(self) -> None:
         """An agent is looked at through its public door."""
         picture = picture_of(agent(), {1: "connection refused"})
@@ -211,6 +226,17 @@ class EventTests(SynchronousTestCase):
         objects = [json.loads(line) for line in written]
         self.assertEqual(len({each["event"] for each in objects}), len(events.Event.__subclasses__()))
         self.assertTrue(all(each["at"].endswith("Z") for each in objects))
+
+    def test_hostile(self) -> None:
+        """What an edge says is one line of the log and of JSON, and does nothing to the terminal that shows it."""
+        event = events.TunnelDown(tunnel=0, address="a:1", reason=f"x\n{HOSTILE}", retry_seconds=1.0)
+        written: list[str] = []
+        for view in (Lines(written.append, written.append), Objects(written.append, written.append)):
+            view.tell(event)
+        line, json_line = written
+        self.assertEqual(line, f"tunnel 0 is down: x\\x0a{printable(HOSTILE)}; again in 1.0 s")
+        self.assertTrue(is_safe(json_line))
+        self.assertEqual(json.loads(json_line)["reason"], event.reason)
 
     def test_screen(self) -> None:
         """On a terminal the picture is redrawn, and what it does not show is printed above it."""

@@ -5,6 +5,7 @@ import json
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.clocks import SettableWallClock
+from tests.test_escaping import HOSTILE, is_safe
 from warp_twisted.edge.visitors.access_log import FLUSH_BYTES, AccessEntry, AccessLog
 
 
@@ -47,6 +48,20 @@ class AccessLogTests(SynchronousTestCase):
             self.assertGreaterEqual(len(piece), FLUSH_BYTES)
             self.assertLess(len(piece), FLUSH_BYTES + 4096)
             self.assertTrue(piece.endswith(b"\n"))
+
+    def test_hostile(self) -> None:
+        """Lines can be shown on a terminal, whatever visitor and agent said, and say the same; é stays readable."""
+        self.log.record(entry(user_agent=f"é{HOSTILE}", detail=HOSTILE, route=f"h {HOSTILE}"))
+        self.log.record(entry(detail="x\x7f"))
+        self.log.flush()
+        written = b"".join(self.written).decode()
+        self.assertTrue(is_safe(written, "\n"))
+        self.assertIn('"user_agent":"é\\u001b[2J\\u009b1m', written)
+        first, second = map(json.loads, written.splitlines())
+        self.assertEqual(
+            (first["user_agent"], first["detail"], first["route"]), (f"é{HOSTILE}", HOSTILE, f"h {HOSTILE}")
+        )
+        self.assertEqual(second["detail"], "x\x7f")
 
     def test_nothing_to_write(self) -> None:
         """An empty buffer is not written."""

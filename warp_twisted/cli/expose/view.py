@@ -35,7 +35,8 @@ from warp_twisted.agent.events import (
     TunnelUp,
 )
 from warp_twisted.cli.output import span
-from warp_twisted.cli.terminal import LivePicture, add_numbers, plain_table
+from warp_twisted.cli.terminal import LivePicture, add_numbers, cell, plain_table
+from warp_twisted.escaping import printable, printable_json
 
 if TYPE_CHECKING:
     from warp_twisted.agent.service import AgentService
@@ -131,8 +132,10 @@ def draw(picture: Picture) -> RenderableType:
     problems: dict[str, Text] = {}
     for route in picture.routes:
         routes.add_row(
-            Text("\n".join(f"{url} {route.path}".rstrip() for url in (route.url, route.plain_url) if url), "cyan"),
-            Text(route.origin),
+            Text("\n").join(
+                cell(f"{url} {route.path}".rstrip(), "cyan") for url in (route.url, route.plain_url) if url
+            ),
+            cell(route.origin),
             str(route.requests),
             Text(str(route.errors), "red" if route.errors else "dim"),
             str(route.open),
@@ -141,21 +144,25 @@ def draw(picture: Picture) -> RenderableType:
             milliseconds(route.response_seconds),
         )
         if route.problem:
-            problems[route.origin] = Text(f"{route.origin} does not answer: {route.problem}", "red")
+            problems[route.origin] = cell(f"{route.origin} does not answer: {route.problem}", "red")
     tunnels = plain_table()
     for head in ("TUNNEL", "EDGE", "ADDRESS"):
         tunnels.add_column(head, no_wrap=True)
     add_numbers(tunnels, "PING")
     tunnels.add_column("STATE", overflow="fold")
     for row in picture.tunnels:
-        state = Text(row.state, "green" if row.is_up else "yellow")
-        tunnels.add_row(str(row.number), row.edge, row.address, milliseconds(row.ping_seconds), state)
+        state = cell(row.state, "green" if row.is_up else "yellow")
+        tunnels.add_row(str(row.number), cell(row.edge), cell(row.address), milliseconds(row.ping_seconds), state)
     hint = "finishing what is under way; Ctrl-C again stops at once" if picture.is_draining else "Ctrl-C stops"
     return Group(Text(), routes, *problems.values(), Text(), tunnels, Text(), Text(hint, "dim"))
 
 
 def sentence(event: Event) -> list[str]:
-    """Say what happened, in no line, one, or several."""
+    """Say what happened, in no line, one, or several; edges chose some of the words, and none of the lines."""
+    return [printable(line) for line in _sentence(event)]
+
+
+def _sentence(event: Event) -> list[str]:
     match event:
         case Enrolled():
             return [f"enrolled as agent {event.agent_id}, for {', '.join(event.hostnames)}"]
@@ -291,7 +298,7 @@ class Objects(Lines):
     def tell(self, event: Event) -> None:
         """Print the event."""
         at = datetime.fromtimestamp(time(), UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        self._write(msgspec.json.encode({"at": at, **msgspec.to_builtins(event)}).decode())
+        self._write(printable_json(msgspec.json.encode({"at": at, **msgspec.to_builtins(event)}).decode()))
 
 
 def open_view(as_json: bool) -> View:

@@ -5,7 +5,7 @@ import click
 from warp_twisted.cli.operate.admin import ADMIN_OPTION, find_admin
 from warp_twisted.cli.operate.answers import Agent, Revoked, read
 from warp_twisted.cli.options import SELECTOR_OPTION
-from warp_twisted.cli.output import JSON_OPTION, instant, labels_text, print_json, print_table
+from warp_twisted.cli.output import JSON_OPTION, instant, labels_text, print_json, print_table, say
 from warp_twisted.names import LabelSelector
 
 
@@ -54,9 +54,9 @@ def revoke(agents: tuple[str, ...], reason: str, admin: str | None) -> None:
     edge = find_admin(admin)
     for each in agents:
         answer = read(edge.delete("v1", "agents", each, body={"reason": reason}), Revoked)
-        click.echo(f"Agent {each} is revoked.")
+        say(f"Agent {each} is revoked.")
         if not answer.was_known:
-            click.echo("No agent with this id was enrolled here: compare it with warp agent list.", err=True)
+            say("No agent with this id was enrolled here: compare it with warp agent list.", err=True)
 
 
 def print_agents(agents: list[Agent]) -> None:

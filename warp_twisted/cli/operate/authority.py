@@ -16,7 +16,7 @@ from cryptography import x509
 
 from warp_twisted.ca import store
 from warp_twisted.ca.issue import fingerprint, permitted_names, to_pem
-from warp_twisted.cli.output import JSON_OPTION, print_json
+from warp_twisted.cli.output import JSON_OPTION, print_json, say
 from warp_twisted.errors import InvalidName
 from warp_twisted.names import parse_hostname
 
@@ -50,7 +50,7 @@ def init(directory: Path, name: str, as_json: bool) -> None:
         print_json(_facts(certificate, directory / "root.pem", directory / "root.key"))
         return
     _tell(certificate, directory / "root.pem", directory / "root.key")
-    click.echo(f"Keep {directory / 'root.key'} offline; edges need {directory / 'root.pem'} only.")
+    say(f"Keep {directory / 'root.key'} offline; edges need {directory / 'root.pem'} only.")
 
 
 @ca.command(
@@ -94,8 +94,8 @@ def intermediate(directory: Path, edge: str, permitted: tuple[str, ...], request
         return
     _tell(certificate, *paths)
     if not permitted:
-        click.echo("  issues under every name; --permit narrows that")
-    click.echo(f"The edge needs {paths[0]}, {paths[1]} and {directory / 'root.pem'}: see ca: in edge.yaml.")
+        say("  issues under every name; --permit narrows that")
+    say(f"The edge needs {paths[0]}, {paths[1]} and {directory / 'root.pem'}: see ca: in edge.yaml.")
 
 
 @ca.command(epilog="\b\nExample:\n  warp ca show ca/root.pem ca/edge1.pem")
@@ -129,9 +129,9 @@ def _facts(certificate: x509.Certificate, path: Path, key: Path | None = None) -
 def _tell(certificate: x509.Certificate, path: Path, key: Path | None = None) -> None:
     until = certificate.not_valid_after_utc
     permitted = permitted_names(certificate)
-    click.echo(f"{path}: {certificate.subject.rfc4514_string().removeprefix('CN=')}, until {until:%Y-%m-%d}")
-    click.echo(f"  SHA-256 {fingerprint(certificate).hex()}")
+    say(f"{path}: {certificate.subject.rfc4514_string().removeprefix('CN=')}, until {until:%Y-%m-%d}")
+    say(f"  SHA-256 {fingerprint(certificate).hex()}")
     if permitted:
-        click.echo(f"  issues under {', '.join(permitted)}")
+        say(f"  issues under {', '.join(permitted)}")
     if key is not None:
-        click.echo(f"  key in {key}")
+        say(f"  key in {key}")

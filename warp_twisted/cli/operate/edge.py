@@ -4,7 +4,7 @@ import click
 
 from warp_twisted.cli.operate.admin import ADMIN_OPTION, find_admin
 from warp_twisted.cli.operate.answers import read
-from warp_twisted.cli.output import JSON_OPTION, print_json
+from warp_twisted.cli.output import JSON_OPTION, print_json, say
 
 
 @click.command(
@@ -24,7 +24,7 @@ def drain(admin: str | None, as_json: bool) -> None:
     if as_json:
         print_json(answer)
     else:
-        click.echo("The edge is draining: it takes nothing new; warp status shows what is left.")
+        say("The edge is draining: it takes nothing new; warp status shows what is left.")
 
 
 @click.command(
@@ -43,6 +43,6 @@ def reload(admin: str | None, as_json: bool) -> None:
     if as_json:
         print_json(answer)
         return
-    click.echo("The edge has read its configuration and certificates again.")
+    say("The edge has read its configuration and certificates again.")
     if waiting := read(answer, dict[str, list[str]]).get("needs_restart"):
-        click.echo(f"Waiting for a restart: {', '.join(waiting)}.")
+        say(f"Waiting for a restart: {', '.join(waiting)}.")

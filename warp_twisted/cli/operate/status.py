@@ -9,7 +9,7 @@ from warp_twisted.cli.operate.admin import ADMIN_OPTION, find_admin
 from warp_twisted.cli.operate.agents import print_agents
 from warp_twisted.cli.operate.answers import Edge, EdgeState, Route, Status, Tunnel, read
 from warp_twisted.cli.options import SELECTOR_OPTION
-from warp_twisted.cli.output import JSON_OPTION, labels_text, print_json, print_table, span
+from warp_twisted.cli.output import JSON_OPTION, labels_text, print_json, print_table, say, span
 from warp_twisted.clock_difference import is_noticed, say_difference
 from warp_twisted.names import LabelSelector
 
@@ -50,12 +50,14 @@ def status(selector: LabelSelector | None, admin: str | None, as_json: bool) -> 
             [_tunnel(each, now) for each in found.tunnels],
         ),
     ):
-        click.echo(f"\n{title}: {len(rows)}")
+        say()
+        say(f"{title}: {len(rows)}")
         if rows:
             print_table(heads, rows)
     for line in _wrong_clocks(found.tunnels):
-        click.echo(line)
-    click.echo(f"\nAgents: {len(found.agents)}")
+        say(line)
+    say()
+    say(f"Agents: {len(found.agents)}")
     if found.agents:
         print_agents(found.agents)
 
@@ -80,15 +82,15 @@ def _print_edge(found: Status) -> None:
     state = "draining" if edge.draining else "ready" if edge.ready else "not ready"
     meant = _CLOSED_BY_DRAIN if edge.draining else frozenset()
     failing = [part for part, works in edge.parts.items() if not works and part not in meant]
-    click.echo(f"Edge {edge.name} of {edge.zone}, version {edge.version}: {state}")
+    say(f"Edge {edge.name} of {edge.zone}, version {edge.version}: {state}")
     if edge.draining:
-        click.echo(_drain(edge))
+        say(_drain(edge))
     if failing:
-        click.echo(f"Not working: {', '.join(failing)}; the edge's log says why")
+        say(f"Not working: {', '.join(failing)}; the edge's log says why")
     if not found.registry.current:
-        click.echo("The registry cannot be read for now: what follows may be old; existing tunnels keep serving")
+        say("The registry cannot be read for now: what follows may be old; existing tunnels keep serving")
     elif not found.registry.writable:
-        click.echo("The registry takes no changes for now: new tunnels serve, but DNS does not know them yet")
+        say("The registry takes no changes for now: new tunnels serve, but DNS does not know them yet")
 
 
 def _drain(edge: EdgeState) -> str:

@@ -10,7 +10,7 @@ from warp_twisted.cli.errors import FileTaken
 from warp_twisted.cli.operate.admin import ADMIN_OPTION, find_admin
 from warp_twisted.cli.operate.answers import NewToken, Token, read
 from warp_twisted.cli.options import hostname_pattern, label, token_lifetime
-from warp_twisted.cli.output import JSON_OPTION, labels_text, print_json, print_table, span
+from warp_twisted.cli.output import JSON_OPTION, labels_text, print_json, print_table, say, span
 from warp_twisted.names import HostnamePattern
 
 
@@ -90,9 +90,9 @@ def create(
         print_json({key: value for key, value in shown.items() if key != "token" or out is None})
         return
     if out is None:
-        click.echo(made.token)
+        say(made.token)
     left = span(made.expires_at - time.time() + 1)
-    click.echo(f"Token {made.id} for {', '.join(made.hostnames)}: {_uses(made)}, for {left}.", err=True)
+    say(f"Token {made.id} for {', '.join(made.hostnames)}: {_uses(made)}, for {left}.", err=True)
 
 
 def _new_file(path: Path) -> int:
@@ -135,7 +135,7 @@ def revoke(tokens: tuple[str, ...], admin: str | None) -> None:
     edge = find_admin(admin)
     for each in tokens:
         edge.delete("v1", "tokens", each)
-        click.echo(f"Token {each} is revoked.")
+        say(f"Token {each} is revoked.")
 
 
 def _uses(made: Token) -> str:

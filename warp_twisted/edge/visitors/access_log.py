@@ -12,6 +12,7 @@ import msgspec
 
 from warp_base.machine_time import MACHINE_WALL_CLOCK
 from warp_base.wall_clock import WallClock
+from warp_twisted.escaping import printable_json_bytes
 
 FLUSH_BYTES = 65_536
 _MAX_TARGET = 2_048  # of a target in a line; the head's own limit may be larger
@@ -84,7 +85,10 @@ class AccessLog:
         if len(entry.path) > _MAX_TARGET:
             entry.path = entry.path[:_MAX_TARGET]
         buffer = self._buffer
-        self._encode_into(entry, buffer, -1)
+        if entry.detail or not entry.user_agent.isascii() or not entry.route.isascii():
+            buffer += printable_json_bytes(msgspec.json.encode(entry))
+        else:  # all of it is printable ASCII, as method, host, path and User-Agent were read
+            self._encode_into(entry, buffer, -1)
         buffer += b"\n"
         if len(buffer) >= FLUSH_BYTES:
             self.flush()
