@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from warp_twisted.cli.options import label
-from warp_twisted.cli.output import JSON_OPTION, print_json
+from warp_twisted.cli.output import JSON_OPTION, print_json, say
 from warp_twisted.cli.policy.asking import NeverJudged, read_identity, read_request
 from warp_twisted.cli.policy.cases import Case, read_cases
 from warp_twisted.cli.policy.parts import OfflineParts
@@ -56,7 +56,7 @@ def check(file: Path, files: Path | None, as_json: bool) -> None:
         return
     count = len(compiled.document.rules)
     defaults = "defaults and " if len(rules) > count else ""
-    click.echo(f"{file}: good: {defaults}{count} {'rule' if count == 1 else 'rules'}.")
+    say(f"{file}: good: {defaults}{count} {'rule' if count == 1 else 'rules'}.")
 
 
 @policy.command(
@@ -110,10 +110,10 @@ def explain_(
     for rule in explanation.rules:
         mode = ", only logs" if rule.log_only else ""
         if not rule.matched:
-            click.echo(f"  {rule.rule}: does not match: {rule.why_not}{mode}")
+            say(f"  {rule.rule}: does not match: {rule.why_not}{mode}")
         for said in rule.said:
-            click.echo(f"* {rule.rule}: {said}{mode}")
-    click.echo(verdict_text(explanation.verdict))
+            say(f"* {rule.rule}: {said}{mode}")
+    say(verdict_text(explanation.verdict))
 
 
 @policy.command(epilog="\b\nExample:\n  warp policy test policy.yaml cases.yaml")
@@ -150,11 +150,11 @@ def test(ctx: click.Context, file: Path, cases: str, files: Path | None, as_json
             {"request": case.request, "from": case.from_, "expect": case.expect, "passed": is_good, "got": line}
         )
         if not as_json and not is_good:
-            click.echo(f"case {number}: {case.request} from {case.from_}: expected {_expected(case)}, got {line}")
+            say(f"case {number}: {case.request} from {case.from_}: expected {_expected(case)}, got {line}")
     if as_json:
         print_json({"cases": found, "failed": failed})
     else:
-        click.echo(f"{len(read) - failed} of {len(read)} cases passed.")
+        say(f"{len(read) - failed} of {len(read)} cases passed.")
     if failed:
         ctx.exit(1)
 
