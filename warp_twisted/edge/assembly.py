@@ -50,6 +50,9 @@ from warp_twisted.registry.published.publish import Publication
 from warp_twisted.registry.published.publisher import Publisher
 from warp_twisted.registry.sqlite import ThreadedSqliteStore
 
+# Of a turn, and of the time: a visitor's request takes four turns, and waits for a slice in each.
+LONG_WORK_SECONDS = 0.001
+LONG_WORK_SHARE = 0.5
 PUBLISHING_SECONDS = 0.002  # of a turn of the reactor; the DNS server takes about as long for what is published in it
 
 
@@ -173,7 +176,7 @@ def assemble(
     metrics.register(serving.collector)
     if nameserver is not None:
         metrics.register(nameserver.collector)
-    long_work = Slices(reactor)
+    long_work = Slices(reactor, LONG_WORK_SECONDS, LONG_WORK_SHARE)
     observation = Observation(readiness.parts, metrics, long_work)
     operations = EdgeOperations(
         settings=settings,

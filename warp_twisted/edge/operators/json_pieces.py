@@ -2,7 +2,7 @@
 Long answers as pieces of JSON, in order: each piece is a small step, for `warp_base.answer_stream` to write.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from heapq import merge
 from typing import Any, TypeVar
 
@@ -12,7 +12,7 @@ from warp_base.answer_stream import Pieces
 from warp_base.slices import in_steps
 
 ITEMS_IN_A_STEP = 32
-SORTED_IN_A_STEP = 500
+SORTED_IN_A_STEP = 250
 
 T = TypeVar("T")
 _encode = msgspec.json.encode
@@ -44,9 +44,15 @@ def sorted_in_steps(items: Iterable[T], key: Callable[[T], Any], found: list[Ite
     """
     runs: list[list[T]] = []
     for step in in_steps(items, SORTED_IN_A_STEP):
-        runs.append(sorted(step, key=key))
+        runs.append(sorted(step, key=key, reverse=True))
         yield b""
-    found.append(merge(*runs, key=key))
+    found.append(merge(*map(_emptied, runs), key=key))
+
+
+def _emptied(run: list[T]) -> Iterator[T]:
+    """Yield what is in a list from its end, and let go of it, rather than of everything at once at the end."""
+    while run:
+        yield run.pop()
 
 
 def ended(pieces: Pieces) -> Pieces:
