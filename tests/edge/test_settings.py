@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from warp_twisted.agent.settings import MAX_TUNNELS
 from warp_twisted.configuration import parse
-from warp_twisted.edge.settings import EdgeSettings, Limits, merge_reloaded, needs_restart
+from warp_twisted.edge.settings import EdgeSettings, Limits, Timeouts, merge_reloaded, needs_restart
 from warp_twisted.errors import InvalidSettings
 
 MINIMAL: dict[str, Any] = {
@@ -31,6 +31,12 @@ class EdgeSettingsTests(SynchronousTestCase):
     def refusal(self, **sections: Any) -> str:
         """Return the words in which settings are refused."""
         return str(self.assertRaises(InvalidSettings, read, **sections)).removeprefix("edge.yaml: ")
+
+    def test_pings_follow_silence(self) -> None:
+        """Where only the silence is set, a tunnel is asked early enough for an answer; what is set holds."""
+        for stated, expected in (({}, 30.0), ({"silence": 30}, 22.5), ({"silence": 600}, 30.0), ({"ping": 39}, 39.0)):
+            timeouts = msgspec.convert(stated, Timeouts)
+            self.assertEqual(timeouts.ping_seconds, expected)
 
     def test_minimal(self) -> None:
         """Zone, edge and CA are enough; everything else has a sane default."""
@@ -102,8 +108,8 @@ log: {format: json, access: "-"}
             ({"limits": {"tunnel": 1}}, "limits.tunnel: unknown key; did you mean tunnels?"),
             ({"timeouts": {"lease": 1}}, "timeouts.lease: expected a number from 3 to 3600, got 1"),
             (
-                {"timeouts": {"ping": 30}},
-                "timeouts.silence: expected more than ping, which is 30 s, got 30",
+                {"timeouts": {"ping": 40}},
+                "timeouts.silence: expected more than ping, which is 40 s, got 40",
             ),
             (
                 {"timeouts": {"idle": "75s"}},

@@ -144,6 +144,10 @@ class Forwarding(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
                     raise ValueError(f"{key}[{index}]: {error}") from error
 
 
+PING_SECONDS = 30.0  # as rathole and frp; each costs the edge a tenth of a millisecond
+PING_SHARE = 0.75  # of a silence that is shorter
+
+
 class Timeouts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Every wait of the edge, in seconds."""
 
@@ -156,15 +160,20 @@ class Timeouts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     upgraded: Seconds = 3600
     idle_stream: Seconds = 55
     suspicion: Annotated[float, msgspec.Meta(ge=0.5, le=3600)] = 2  # a tunnel that is silent although it was asked
-    ping: Annotated[float, msgspec.Meta(ge=1, le=3600)] = 20  # of both ends of a tunnel; agents are told
-    silence: Annotated[float, msgspec.Meta(ge=2, le=86400)] = 30
+    ping: Annotated[float, msgspec.Meta(ge=1, le=3600)] | None = None  # of both ends of a tunnel; agents are told
+    silence: Annotated[float, msgspec.Meta(ge=2, le=86400)] = 40
     drain: Seconds = 30
     hello: Seconds = 10  # from a tunnel's TCP accept to its hello
     lease: Annotated[float, msgspec.Meta(ge=3, le=3600)] = 30
     settle: Annotated[float, msgspec.Meta(ge=0, le=300)] = 5
 
+    @property
+    def ping_seconds(self) -> float:
+        """When a silent tunnel is asked for a sign of life: early enough for an answer before it is given up."""
+        return min(PING_SECONDS, PING_SHARE * self.silence) if self.ping is None else self.ping
+
     def __post_init__(self) -> None:
-        if self.silence <= self.ping:
+        if self.ping is not None and self.silence <= self.ping:
             raise ValueError(f"silence: expected more than ping, which is {self.ping:g} s, got {self.silence:g}")
 
 

@@ -23,9 +23,9 @@ from warp_twisted.process import prepare
 from warp_twisted.service_options import ServiceOptions, exit_at_end, give_up, open_log
 from warp_twisted.systemd import STOP_MARGIN_SECONDS, Systemd, handed_sockets
 
-# Of the middle generation, 10,000 new objects each. Tunnels, visitors and their requests leave no reference cycles, as
+# Of the middle generation, 4,000 new objects each. Tunnels, visitors and their requests leave no reference cycles, as
 # tests hold, so this is for what nobody knows of: a full collection takes 0.4 s beside 16,000 tunnels.
-FULL_COLLECTION_AFTER = 1000
+FULL_COLLECTION_AFTER = 2500
 
 
 class Options(ServiceOptions[EdgeSettings]):

@@ -203,7 +203,7 @@ class TunnelPort:
             self._factory.max_handshakes = settings.limits.handshakes
             self._factory.handshake_seconds = settings.timeouts.hello
             self._factory.times = TunnelTimes(
-                ping_seconds=settings.timeouts.ping, silence_seconds=settings.timeouts.silence
+                ping_seconds=settings.timeouts.ping_seconds, silence_seconds=settings.timeouts.silence
             )
             self._factory.limits = replace(EDGE_LIMITS, max_streams=settings.limits.streams_per_tunnel)
 
