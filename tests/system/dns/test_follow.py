@@ -168,6 +168,28 @@ class EdgeRecordsTests(TestCase):
         await edge.gone
         self.assertEqual(len(self.names()), 1000)
 
+    async def test_a_large_snapshot_is_cut_between_names(self) -> None:
+        """It is taken whole, whatever its records say, but in small pieces; the next one tells what is gone."""
+        texts = ["a],", '"],"b":[', "\\", '],"', "x],\\", "{}[],:"]
+        names = [f"n{number}.example.org" for number in range(5_000)]
+        first = {name: [record(name, rdata=texts[at % len(texts)])] for at, name in enumerate(names)}
+        first["empty.example.org"] = []
+        line = json.dumps(first, separators=(",", ":")).encode()
+        self.assertGreater(len(line), 20 * follow.PIECE_BYTES)
+        pieces = [json.loads(piece) for piece in follow._pieces(line)]
+        self.assertGreater(len(pieces), 10)
+        self.assertLess(max(map(len, pieces)), 10 * len(first) / len(pieces))
+        self.assertEqual({name: records for piece in pieces for name, records in piece.items()}, first)
+        self.records.start()
+        edge = await self.connected(line)
+        self.assertEqual({name for name, records in (await self.changes.get()).items() if records}, set(names))
+        self.assertEqual(set(self.names()), set(names))
+        edge.transport.loseConnection()
+        await self.connected({name: first[name] for name in names[:1_000]})
+        changed = await self.changes.get()
+        self.assertEqual((len(changed), {len(records) for records in changed.values()}), (4_000, {0}))
+        self.assertEqual(set(self.names()), set(names[:1_000]))
+
     async def test_a_line_has_a_limit(self) -> None:
         """A line that never ends is not kept beyond the limit."""
         self.patch(follow, "MAX_LINE_BYTES", 100000)
