@@ -36,7 +36,10 @@ MAX_LINE_BYTES = 64 << 20  # a snapshot of some 300,000 records
 CONNECT_SECONDS = 5.0
 SILENCE_SECONDS = 35.0  # an edge shows every 10 s that it is there
 FIRST_WAIT_SECONDS = 0.1
-LONGEST_WAIT_SECONDS = 5.0
+LONGEST_WAIT_SECONDS = (
+    1.0  # so long at most an edge that is back is not heard; a look at a socket that is not there is 0.1 ms
+)
+SAY_AGAIN_SECONDS = 60.0  # that it is away, for the same reason
 LONG_LINE_BYTES = 65536  # some 0.5 ms; longer ones are read in slices
 
 
@@ -104,6 +107,7 @@ class EdgeRecords:
         self._stale_call: Any = None
         self._wait_seconds = FIRST_WAIT_SECONDS
         self._has_snapshot = False
+        self._away_said: tuple[str, float] | None = None  # why the edge is away, and when that was logged
         self._slices = Slices(reactor)
         self._reading: Deferred[Any] | None = None  # of a long line
         self._waiting: deque[bytes] = deque()  # lines behind it
@@ -141,10 +145,16 @@ class EdgeRecords:
             if not self._is_wanted:
                 return  # cancelling may surface as another error
             self._expire_later()
-            self._log.warn("the edge at {path} is away: {problem}", path=self._path, problem=problem)
+            self._say_away(problem)
             wait = self._wait_seconds * random.uniform(0.5, 1.0)  # noqa: S311  # jitter
             self._wait_seconds = min(self._wait_seconds * 2, LONGEST_WAIT_SECONDS)
             await deferLater(self._reactor, wait)
+
+    def _say_away(self, problem: str) -> None:
+        now = self._reactor.seconds()
+        if self._away_said is None or self._away_said[0] != problem or now - self._away_said[1] >= SAY_AGAIN_SECONDS:
+            self._away_said = problem, now
+            self._log.warn("the edge at {path} is away: {problem}", path=self._path, problem=problem)
 
     async def _follow_once(self) -> str:
         """Follow one connection to its end, and say how it ended."""
@@ -225,6 +235,7 @@ class EdgeRecords:
                 self._take_change(said)
             return
         self._has_snapshot = True
+        self._away_said = None
         self._take_change(said)
         self._wait_seconds = FIRST_WAIT_SECONDS
         if self._stale_call is not None:

@@ -129,6 +129,26 @@ class EdgeRecordsTests(TestCase):
         await self.connected({})
         self.assertTrue(await self.currency.get())
 
+    async def refused(self, times: int) -> None:
+        """Let the edge end so many connections, and wait for the next one."""
+        for _ in range(times):
+            (await self.connections.get()).transport.abortConnection()
+        self.connections.put(await self.connections.get())
+
+    async def test_that_the_edge_is_away_is_not_said_each_time(self) -> None:
+        """The same reason is said again after a minute, another one at once, and each again after it was there."""
+        self.records.start()
+        await self.refused(5)
+        self.assertEqual(len(self.warnings), 1)
+        self.patch(follow, "SAY_AGAIN_SECONDS", 0.0)
+        await self.refused(2)
+        self.assertEqual(len(self.warnings), 3)
+        self.patch(follow, "SAY_AGAIN_SECONDS", 60.0)
+        (await self.connected(b"banana")).gone.addErrback(lambda _: None)
+        await until(lambda: len(self.warnings) == 4)
+        (await self.connected({})).transport.abortConnection()
+        await until(lambda: len(self.warnings) == 5)
+
     async def test_old_records_are_not_current(self) -> None:
         """After the edge has been away for so long, who serves the records is told, then told to withdraw them."""
         self.records = self.make(stale_seconds=0.05)
