@@ -179,12 +179,12 @@ class CallsTests(AdminTestCase):
         self.assertEqual((status, "configuration file" in answer["error"]), (409, True))
 
     async def test_drain(self) -> None:
-        """A drained edge tells its agents, withdraws its names, and is not ready; its socket still answers."""
+        """A drained edge tells its agents, and is not ready; names of its own stay in DNS; its socket answers."""
         agent = await self.agent()
         await agent.register(f"app.{ZONE}")
         self.assertEqual((await self.call("POST", "/v1/drain"))[1], {"draining": True})
         await until(lambda: bool(agent.delegate.drains))
-        self.assertFalse(self.published(f"app.{ZONE}"))
+        self.assertTrue(self.published(f"app.{ZONE}"))
         status, ready = await self.call("GET", "/ready")
         self.assertEqual((status, ready["parts"]["accepting"]), (503, False))
 
@@ -269,8 +269,8 @@ class WatchTests(AdminTestCase):
         answer = await deferToThread(connection.getresponse)
         await deferToThread(answer.readline)
         await self.node.stopService()
-        last = (await deferToThread(answer.read)).splitlines()  # the edge's own records go first
-        self.assertIn({f"edge1.{ZONE}": []}, [json.loads(line) for line in last])
+        last = (await deferToThread(answer.read)).splitlines()  # it takes no agents any more
+        self.assertIn({f"_warp-edge._tcp.{ZONE}": []}, [json.loads(line) for line in last])
         connection.close()
 
 
@@ -358,9 +358,10 @@ class RecordsSocketTests(AdminTestCase):
         await until(lambda: f"app.{ZONE}" in records.snapshot())
         await self.node.stopService()
         self.assertFalse(os.path.exists(self.path))
-        await until(lambda: f"edge1.{ZONE}" not in records.snapshot())
+        await until(lambda: f"_warp-edge._tcp.{ZONE}" not in records.snapshot())
+        self.assertIn(f"app.{ZONE}", records.snapshot())
         self.node = await self.start()
-        await until(lambda: f"edge1.{ZONE}" in records.snapshot())
+        await until(lambda: f"_warp-edge._tcp.{ZONE}" in records.snapshot())
 
     async def test_as_many_watchers_as_at_the_admin_socket(self) -> None:
         """Watchers over the limit are refused here, and take no place of those at the admin socket."""
