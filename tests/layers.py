@@ -26,7 +26,6 @@ LAYER_OF = (
     ("*.errors", 1),
     ("warp_twisted.configuration", 1),
     ("warp_twisted.durations", 0),
-    ("warp_twisted.escaping", 0),
     ("warp_twisted.wire*", 1),
     ("warp_twisted.http1*", 1),
     ("warp_twisted.policy*", 1),

@@ -8,9 +8,9 @@ from twisted.logger import Logger, LogLevel
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.test_escaping import HOSTILE, is_safe
+from tests.base.test_escaping import HOSTILE, is_safe
+from warp_base.escaping import printable
 from warp_twisted.ca.tokens import JoinTokenText
-from warp_twisted.escaping import printable
 from warp_twisted.log_output import MAX_LINE, LogOutput
 
 SOON = 10.0  # seconds until a test gives up

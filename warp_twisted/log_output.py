@@ -20,8 +20,8 @@ import msgspec
 from twisted.logger import ILogObserver, LogEvent, Logger, LogLevel, formatEvent
 from zope.interface import implementer
 
+from warp_base.escaping import printable_json_bytes, printable_lines
 from warp_base.nonblocking_writer import NonblockingWriter
-from warp_twisted.escaping import printable_json_bytes, printable_lines
 
 LEVELS = {level.name: index for index, level in enumerate(LogLevel.iterconstants())}
 MAX_LINE = 32768  # of one message; a longer one is cut

@@ -9,9 +9,9 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 import warp_twisted
-from tests.test_escaping import HOSTILE, is_safe
+from tests.base.test_escaping import HOSTILE, is_safe
+from warp_base.escaping import printable
 from warp_twisted.cli.output import instant, labels_text, print_json, print_table, say, say_lines, span
-from warp_twisted.escaping import printable
 
 
 class OutputTests(SynchronousTestCase):

@@ -6,9 +6,9 @@ from rich.console import Console
 from rich.text import Text
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.test_escaping import HOSTILE
+from tests.base.test_escaping import HOSTILE
+from warp_base.escaping import printable
 from warp_twisted.cli.terminal import LivePicture, add_numbers, cell, plain_table
-from warp_twisted.escaping import printable
 
 
 class LivePictureTests(SynchronousTestCase):

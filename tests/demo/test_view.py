@@ -6,9 +6,9 @@ from pathlib import Path
 from rich.console import Console
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.test_escaping import HOSTILE, is_safe
+from tests.base.test_escaping import HOSTILE, is_safe
+from warp_base.escaping import printable
 from warp_twisted.demo.view import MAX_READ_BYTES, RECENT, Lines, Picture, Request, RouteLine, Tail, draw, welcome
-from warp_twisted.escaping import printable
 
 _LINE = '{"time":"t","method":"GET","host":"a.example","path":"/%d","status":200,"duration_ms":1.5,"more":1}\n'
 

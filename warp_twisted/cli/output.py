@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 import click
 
-from warp_twisted.escaping import printable, printable_json, printable_lines
+from warp_base.escaping import printable, printable_json, printable_lines
 
 JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="Print JSON, for machines.")
 

@@ -7,10 +7,10 @@ Twisted is imported by the functions, since `warp --help` does not need it.
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from warp_base.escaping import printable, printable_lines
 from warp_twisted.cli.errors import sentence
 from warp_twisted.cli.output import say, say_lines
 from warp_twisted.errors import WarpError
-from warp_twisted.escaping import printable, printable_lines
 
 if TYPE_CHECKING:
     from twisted.logger import LogEvent

@@ -9,7 +9,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from warp_twisted.escaping import printable, printable_lines
+from warp_base.escaping import printable, printable_lines
 
 
 class LivePicture:

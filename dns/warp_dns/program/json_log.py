@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 from twisted.logger import LogEvent, formatEvent
 
+from warp_base.escaping import printable_json_bytes
 from warp_base.nonblocking_writer import stream_sink
 from warp_dns.program.log_lines import LogLines
 
@@ -26,7 +27,7 @@ def json_lines() -> LogLines:
 
 def as_json(event: LogEvent) -> bytes:
     """Return an event as one line."""
-    return _encoder.encode(as_line(event)) + b"\n"
+    return printable_json_bytes(_encoder.encode(as_line(event))) + b"\n"
 
 
 def as_line(event: LogEvent) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from twisted.logger import ILogObserver, LogEvent, Logger, formatEventAsClassicL
 from twisted.python.logfile import LogFile
 from zope.interface import implementer
 
+from warp_base.escaping import printable_lines
 from warp_base.nonblocking_writer import NonblockingWriter, stream_sink
 
 
@@ -51,8 +52,8 @@ class LogLines:
 
 
 def as_text(event: LogEvent) -> bytes:
-    """Return an event as twistd writes it."""
-    return (formatEventAsClassicLogText(event) or "").encode("utf-8", "backslashreplace")
+    """Return an event as twistd writes it, but for what a terminal would obey."""
+    return printable_lines(formatEventAsClassicLogText(event) or "").encode("utf-8")
 
 
 def text_lines(name: str | None) -> LogLines:

@@ -9,7 +9,8 @@ from typing import cast
 from rich.console import Console
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.test_escaping import HOSTILE, is_safe
+from tests.base.test_escaping import HOSTILE, is_safe
+from warp_base.escaping import printable
 from warp_twisted.agent import events
 from warp_twisted.agent.edge_address import EdgeAddress
 from warp_twisted.agent.origins.dial import DialResult
@@ -28,7 +29,6 @@ from warp_twisted.cli.expose.view import (
     sentence,
     size,
 )
-from warp_twisted.escaping import printable
 from warp_twisted.wire.preamble import OpeningCode
 
 TUNNEL = TunnelRow(number=0, edge="edge1", address="192.0.2.1:7844", state="up", is_up=True, ping_seconds=0.0042)

@@ -5,6 +5,7 @@ import json
 from twisted.logger import Logger
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.base.test_escaping import HOSTILE, is_safe
 from warp_dns.program.json_log import MAX_MESSAGE, as_json
 from warp_dns.program.log_lines import LogLines
 
@@ -47,6 +48,13 @@ class JsonTests(SynchronousTestCase):
         """A huge message is cut."""
         self.log.info("{text}", text="x" * (MAX_MESSAGE + 1))
         self.assertEqual(len(str(self.lines()[0]["message"])), MAX_MESSAGE)
+
+    def test_hostile(self) -> None:
+        """What resolvers, edges and secondaries say does nothing to a terminal, and is said in full."""
+        self.log.info("{text}", text=HOSTILE)
+        (line,) = self.lines()
+        self.assertEqual((line["message"], line["text"]), (HOSTILE, HOSTILE))
+        self.assertTrue(is_safe(b"".join(self.written).decode(), "\n"))
 
     def test_what_is_no_unicode(self) -> None:
         """Lone surrogates are written as escapes."""

@@ -8,6 +8,8 @@ from twisted.logger import ILogObserver, Logger
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
+from tests.base.test_escaping import HOSTILE, is_safe
+from warp_base.escaping import printable
 from warp_dns.program.log_lines import LogLines, as_text, text_lines
 
 SOON = 10.0  # seconds until a test gives up
@@ -27,6 +29,16 @@ class LogLinesTests(SynchronousTestCase):
         Logger("warp_dns.tests", observer=lines).info("zone {zone}", zone="warp.example")
         self.assertTrue(lines.flush(SOON))
         self.assertRegex(path.read_text(), r"^\d{4}-\d\d-\d\dT\S+ \[warp_dns.tests#info\] zone warp.example\n$")
+
+    def test_hostile(self) -> None:
+        """What resolvers, edges and secondaries say is written in letters, in lines of its own event."""
+        written: list[bytes] = []
+        lines = LogLines(written.append, as_text)
+        Logger("warp_dns.tests", observer=lines).info("{text}", text=f"a\n{HOSTILE}")
+        self.assertTrue(lines.flush(SOON))
+        shown = b"".join(written).decode()
+        self.assertTrue(is_safe(shown, "\n\t"))
+        self.assertTrue(shown.endswith(f"] a\n\t{printable(HOSTILE)}\n"), ascii(shown))
 
     def test_reader_that_stops(self) -> None:
         """Nobody who logs waits; the lines that did not fit are told when it goes on."""

@@ -4,8 +4,8 @@ import json
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.base.test_escaping import HOSTILE, is_safe
 from tests.clocks import SettableWallClock
-from tests.test_escaping import HOSTILE, is_safe
 from warp_twisted.edge.visitors.access_log import FLUSH_BYTES, AccessEntry, AccessLog
 
 

@@ -12,9 +12,9 @@ from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
 
+from tests.base.test_escaping import HOSTILE, is_safe
 from tests.case import AsyncTestCase, reactor
-from tests.test_escaping import HOSTILE, is_safe
-from warp_twisted.escaping import printable
+from warp_base.escaping import printable
 
 # What rich and click write themselves: colours, the cursor's line and its visibility.
 _OWN = re.compile("\x1b\\[[0-9;]*m|\x1b\\[[0-9]*[AK]|\x1b\\[2K|\x1b\\[\\?25[lh]")

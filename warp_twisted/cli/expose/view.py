@@ -16,6 +16,7 @@ import msgspec
 from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
+from warp_base.escaping import printable, printable_json
 from warp_base.nonblocking_writer import FINISH_SECONDS, NonblockingWriter, stream_sink
 from warp_twisted.agent.events import (
     CertificateRenewed,
@@ -36,7 +37,6 @@ from warp_twisted.agent.events import (
 )
 from warp_twisted.cli.output import span
 from warp_twisted.cli.terminal import LivePicture, add_numbers, cell, plain_table
-from warp_twisted.escaping import printable, printable_json
 
 if TYPE_CHECKING:
     from warp_twisted.agent.service import AgentService

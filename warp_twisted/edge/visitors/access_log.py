@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 import msgspec
 
+from warp_base.escaping import printable_json_bytes
 from warp_base.machine_time import MACHINE_WALL_CLOCK
 from warp_base.wall_clock import WallClock
-from warp_twisted.escaping import printable_json_bytes
 
 FLUSH_BYTES = 65_536
 _MAX_TARGET = 2_048  # of a target in a line; the head's own limit may be larger

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from warp_twisted.escaping import printable, printable_json, printable_json_bytes, printable_lines
+from warp_base.escaping import printable, printable_json, printable_json_bytes, printable_lines
 
 # ESC, CSI and OSC as C1, NEL, DEL, bidi override and isolate, zero width space, BOM, a tag, line separator, an anchor.
 HOSTILE = "\x1b[2J\x9b1m\x9d0;x\x07\x85\x7f\u202e\u2066\u200b\ufeff\U000e0041\u2028\ufff9"
