@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from warp_twisted.policy.paths.patterns import parse_pattern
-from warp_twisted.policy.paths.tree import ExactTree, LooseTree
+from warp_twisted.policy.paths.tree import ExactTree, LooseTree, exact_segments
 
 _PATTERNS = ("/", "/*", "/admin", "/admin/*", "/a/*/c", "/js/*.js", "/caf\xe9", "/a b", "/dir/")
 _SEGMENT = st.sampled_from(["a", "b", "*", "a*", "*b"])
@@ -18,7 +18,7 @@ def exact(path: str | bytes, *patterns: str) -> list[str]:
     tree: ExactTree[str] = ExactTree()
     for pattern in patterns or _PATTERNS:
         tree.add(parse_pattern(pattern), pattern)
-    return sorted(tree.find(path if isinstance(path, bytes) else path.encode()))
+    return sorted(tree.find(exact_segments(path if isinstance(path, bytes) else path.encode())))
 
 
 def loosely(path: str | bytes, *patterns: str) -> list[str]:

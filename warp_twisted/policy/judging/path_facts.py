@@ -1,6 +1,7 @@
 """A request's path as rules ask about it: as it came, what is odd in it, and how servers read it."""
 
 from warp_twisted.policy.paths.spelling import is_plain, oddities, readings
+from warp_twisted.policy.paths.tree import exact_segments
 
 _NOTHING: frozenset[str] = frozenset()
 
@@ -14,13 +15,14 @@ class PathFacts:
     :ivar odd: what servers read in different ways in it.
     """
 
-    __slots__ = ("_readings", "is_plain", "odd", "path")
+    __slots__ = ("_exact", "_readings", "is_plain", "odd", "path")
 
     def __init__(self, path: bytes) -> None:
         self.path = path
         self.is_plain = is_plain(path)
         # OPTIONS with the target `*` asks for the server as a whole: restricted like its root, permitted by no pattern.
         self.odd = _NOTHING if self.is_plain or path == b"*" else oddities(path)
+        self._exact: list[list[bytes]] | None = None
         self._readings: tuple[frozenset[bytes] | None] | None = None
 
     @property
@@ -31,3 +33,10 @@ class PathFacts:
         if self._readings is None:
             self._readings = (readings(self.path),)
         return self._readings[0]
+
+    @property
+    def exact(self) -> list[list[bytes]]:
+        """The segments of every reading, as patterns that permit are compared with them; made once for all rules."""
+        if self._exact is None:
+            self._exact = [exact_segments(reading) for reading in self.readings or ()]
+        return self._exact

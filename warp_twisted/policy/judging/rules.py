@@ -70,8 +70,8 @@ class Exemption:
         if self._hostnames is not None and not self._hostnames.holds(facts):
             return False
         if self.has_path:
-            readings = path.readings if path.odd <= self._odd_paths else None
-            if readings is None or not all(self._paths.find(reading) for reading in readings):
+            readings = path.exact if path.odd <= self._odd_paths else []
+            if not readings or not all(self._paths.find(reading) for reading in readings):
                 return False
         return all(condition.holds(facts) for condition in self._conditions)
 
@@ -223,8 +223,8 @@ class CompiledRule:
     def _has_route(self, method: bytes, path: PathFacts) -> bool:
         """Whether every reading of a path is served with a method."""
         routes = self._routes
-        readings = path.readings
-        if routes is None or readings is None:
+        readings = path.exact
+        if routes is None or not readings:
             return False
         for reading in readings:
             if not any(methods is None or method in methods for methods in routes.find(reading)):

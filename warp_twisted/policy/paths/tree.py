@@ -6,6 +6,7 @@ would, `ExactTree` exactly.
 """
 
 import unicodedata
+from collections.abc import Iterable
 from typing import Generic, TypeVar
 from urllib.parse import unquote_to_bytes
 
@@ -73,11 +74,15 @@ class ExactTree(Generic[T]):
             node = node.child(segment.encode())
         (node.below if pattern.has_below else node.ends).append(value)
 
-    def find(self, path: bytes) -> list[T]:
-        """Return the values of all patterns that a path, as it was sent or as one reading of it, matches."""
+    def find(self, segments: Iterable[bytes]) -> list[T]:
+        """
+        Return the values of all patterns that a path matches.
+
+        :param segments: from `exact_segments`, which is called once for many trees: it may take half a millisecond.
+        """
         nodes = [self._root]
         found: list[T] = []
-        for segment in canonical(path).split(b"/")[1:]:
+        for segment in segments:
             after: list[_Node[T]] = []
             for node in nodes:
                 if node.below:
@@ -89,6 +94,11 @@ class ExactTree(Generic[T]):
         for node in nodes:
             found += node.ends
         return found
+
+
+def exact_segments(path: bytes) -> list[bytes]:
+    """Return what patterns that permit are compared with: the segments of a path, or of one reading of it."""
+    return canonical(path).split(b"/")[1:]
 
 
 class LooseTree(Generic[T]):
