@@ -14,7 +14,7 @@ from warp_base.escaping import printable_json_bytes
 from warp_base.machine_time import MACHINE_WALL_CLOCK
 from warp_base.wall_clock import WallClock
 
-FLUSH_BYTES = 65_536
+FLUSH_BYTES = 262_144
 _MAX_TARGET = 2_048  # of a target in a line; the head's own limit may be larger
 
 
