@@ -20,36 +20,42 @@ class Records:
         self._header = b""  # the beginning of a header that was cut
         self._left = 0  # bytes of the last record that are still to come
 
-    def pass_over(self, data: bytes, at: int, most: int) -> tuple[int, int]:
+    def pass_over(self, data: bytes, at: int, most: int, most_bytes: int) -> tuple[int, int, int]:
         """
         Find the end of the next records.
 
         :param at: where to begin; what is before it was passed over.
-        :param most: records that may begin.
-        :returns: where the record after those begins, or the length of the data, and how many began.
+        :param most: records that may begin; at least one.
+        :param most_bytes: no record begins behind so many.
+        :returns: where the record after those begins, or the length of the data; how many began; and how many ended.
         """
         size = len(data)
+        behind = at + most_bytes
+        begun = ended = 0
         if self._header:
             missing = HEADER_BYTES - len(self._header)
             self._header += data[at : at + missing]
-            at += missing
             if len(self._header) < HEADER_BYTES:
-                return size, 0
-            self._left = self._header[3] << 8 | self._header[4]
+                return size, 0, 0
+            at += missing + (self._header[3] << 8 | self._header[4])
             self._header = b""
-        at += self._left
-        self._left = 0
-        count = 0
+            ended = 1
+        elif self._left:
+            at += self._left
+            self._left = 0
+            ended = 1
         while at + HEADER_BYTES <= size:
-            if count == most:
-                return at, count
+            if begun == most or at >= behind:
+                return at, begun, ended
             at += HEADER_BYTES + (data[at + 3] << 8 | data[at + 4])
-            count += 1
+            begun += 1
+            ended += 1
         if at > size:
             self._left = at - size
+            ended -= 1
         elif at < size:
-            if count == most:
-                return at, count
+            if begun == most or at >= behind:
+                return at, begun, ended
             self._header = data[at:]
-            count += 1
-        return size, count
+            begun += 1
+        return size, begun, ended

@@ -21,7 +21,7 @@ from warp_twisted.agent.origins.splice import (
     Traffic,
 )
 from warp_twisted.testing import RecordingDelegate, RecordingReceiver, TunnelPair, tunnel_pair
-from warp_twisted.tunnel.tls import BULK_READ_BYTES
+from warp_twisted.tunnel.tls import BULK_BYTES
 from warp_twisted.wire.errors import StreamReset
 from warp_twisted.wire.preamble import OpeningCode, encode_opening
 from warp_twisted.wire.streams import Stream
@@ -225,7 +225,7 @@ class PlainSpliceTests(SpliceTestCase):
         self.patch(splice_module, "monotonic", clock.seconds)
         self.visit.consumes = False
         splice = self.plain()
-        for waited, most in ((0.0, 0), (QUICK_SECONDS / 2, BULK_READ_BYTES), (2 * QUICK_SECONDS, 0)):
+        for waited, most in ((0.0, 0), (QUICK_SECONDS / 2, BULK_BYTES), (2 * QUICK_SECONDS, 0)):
             clock.advance(waited)
             self.edge.consumed(len(self.visit.data))
             self.visit.data = b""
@@ -242,9 +242,9 @@ class PlainSpliceTests(SpliceTestCase):
         """Full reads ask for more at once, a small one for the usual size again."""
         splice = self.plain()
         splice.dataReceived(b"x" * READ_BYTES)
-        self.assertEqual(self.socket.bufferSize, BULK_READ_BYTES)
+        self.assertEqual(self.socket.bufferSize, BULK_BYTES)
         splice.dataReceived(b"x" * SMALL_READ_BYTES)
-        self.assertEqual(self.socket.bufferSize, BULK_READ_BYTES)
+        self.assertEqual(self.socket.bufferSize, BULK_BYTES)
         splice.dataReceived(b"x")
         self.assertEqual(self.socket.bufferSize, READ_BYTES)
 

@@ -28,7 +28,7 @@ from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from warp_twisted.tunnel.tls import BULK_READ_BYTES, forget_connector
+from warp_twisted.tunnel.tls import BULK_BYTES, forget_connector
 from warp_twisted.wire.errors import WireError
 from warp_twisted.wire.streams import Stream
 
@@ -224,7 +224,7 @@ class PlainSplice(_Splice):
             self.transport.pauseProducing()
         read_bytes = self._read_bytes
         if size >= read_bytes:
-            wanted = BULK_READ_BYTES
+            wanted = BULK_BYTES
         elif size < SMALL_READ_BYTES or read_bytes < READ_BYTES:
             wanted = READ_BYTES
         else:

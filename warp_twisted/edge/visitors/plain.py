@@ -8,7 +8,7 @@ from zope.interface import implementer
 
 from warp_twisted.edge.visitors.connection import VisitorConnection
 from warp_twisted.edge.visitors.states import VisitorState
-from warp_twisted.tunnel.tls import BULK_READ_BYTES
+from warp_twisted.tunnel.tls import BULK_BYTES
 
 
 @implementer(IPullProducer)
@@ -54,7 +54,7 @@ class PlainVisitor(VisitorConnection):
 
     def _expect_bulk(self, is_bulk: bool) -> None:
         # Not always, for each read allocates what it may take: from 128 KiB on that is a system call.
-        self.transport.bufferSize = BULK_READ_BYTES if is_bulk else Connection.bufferSize
+        self.transport.bufferSize = BULK_BYTES if is_bulk else Connection.bufferSize
 
     def _stop_reading(self) -> None:
         self.transport.pauseProducing()
