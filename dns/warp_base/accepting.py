@@ -23,6 +23,8 @@ from twisted.internet.tcp import Connection, Port, Server
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from warp_base.loop.event_loop import at_turn_end
+
 ACCEPTED_AT_ONCE = 32  # about 1 ms; epoll tells again of those that still wait
 ENDED_AT_ONCE = 100  # about 1 ms
 
@@ -88,7 +90,7 @@ class _Ending:
 
     def add(self, connection: Accepted) -> None:
         if not self._waiting:
-            self._reactor.callLater(0, self._end_all)
+            at_turn_end(self._reactor, self._end_all)
         self._waiting.append(connection)
 
     def _end_all(self) -> None:
@@ -102,7 +104,7 @@ class _Ending:
                 self._log.failure("a connection's end")
             waiting.popleft()  # last, so that whoever is added meanwhile does not ask for another call
         if waiting:
-            self._reactor.callLater(0, self._end_all)
+            at_turn_end(self._reactor, self._end_all)
 
 
 def accept_cheaply(port: object, options: Sequence[Option] = ()) -> bool:

@@ -1,7 +1,7 @@
 """
 One write per reactor turn: tunnels and streams that have something to do ask to be called when the turn is over.
 
-All of a process share one `Turn`, so a turn costs one delayed call, however many tunnels have frames to send. They
+All of a process share one `Turn`, so a turn costs one call of the reactor, however many tunnels have frames to send. They
 share its slices too: a tunnel whose peer sent more than is obeyed at once goes on in turns with the others.
 """
 
@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 
 from twisted.internet.interfaces import IReactorTime
 
+from warp_base.loop.event_loop import at_turn_end
 from warp_base.slices import Slices
 from warp_twisted.tunnel.step_queue import StepQueue
 from warp_twisted.tunnel.watch import Watch
@@ -25,10 +26,10 @@ class Turn:
     :ivar handshakes: those that agents begin.
     """
 
-    __slots__ = ("_call_later", "_due", "_slices", "handshakes", "watch")
+    __slots__ = ("_clock", "_due", "_slices", "handshakes", "watch")
 
     def __init__(self, clock: IReactorTime) -> None:
-        self._call_later = clock.callLater
+        self._clock = clock
         self._due: list[Callable[[], None]] = []
         self._slices = Slices(clock, SLICE_SECONDS)
         self.watch = Watch(clock, self.share)
@@ -37,7 +38,7 @@ class Turn:
     def at_end(self, function: Callable[[], None]) -> None:
         """Call a function, which must not raise, at the end of this turn; in order of asking."""
         if not self._due:
-            self._call_later(0, self._run)
+            at_turn_end(self._clock, self._run)
         self._due.append(function)
 
     def share(self, steps: Iterable[object]) -> None:

@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.case import LONGEST_TURN, assert_short_turns
-from warp_base.loop.event_loop import watch
+from warp_base.loop.event_loop import at_turn_end, watch
 from warp_base.loop.turn_times import LOGGED_SECONDS, NAMED_SECONDS, TurnTimes
 
 
@@ -119,9 +119,86 @@ class WatchTests(SynchronousTestCase):
         self.reactor.doIteration(1)
         self.assertEqual(len(reads), 1)
 
+    def test_turn_end(self) -> None:
+        """What events ask for is called after all of them, without a poll between; what that asks for, a turn later."""
+        heard: list[str] = []
+
+        def read(name: str) -> None:
+            heard.append(name)
+            at_turn_end(self.reactor, lambda: end(f"after {name}"))
+
+        def end(name: str) -> None:
+            heard.append(name)
+            at_turn_end(self.reactor, lambda: heard.append("later"))
+
+        self.reader(lambda: read("one"))
+        self.reader(lambda: read("two"))
+        self.reactor.doIteration(1)
+        self.assertEqual(sorted(heard[:2]), ["one", "two"])
+        self.assertEqual(heard[2:], [f"after {name}" for name in heard[:2]])
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+        self.reactor.callLater(1, heard.append, "timer")
+        self.reactor.doIteration(60)  # nothing happens any more, and the next timed call is soon
+        self.assertEqual(heard[4:], ["later", "later"])
+
+    def test_turn_end_asked_by_a_timed_call(self) -> None:
+        """It is not late, though nothing else happens; nor is a timed call that it makes."""
+        heard: list[str] = []
+
+        def end() -> None:
+            heard.append("end")
+            self.reactor.callLater(0, heard.append, "timed")
+
+        self.reactor.callLater(0, at_turn_end, self.reactor, end)
+        self.reactor.runUntilCurrent()
+        self.assertEqual(heard, [])
+        began = perf_counter()
+        self.reactor.doIteration(60)
+        self.assertEqual(heard, ["end"])
+        self.reactor.runUntilCurrent()
+        self.assertEqual(heard, ["end", "timed"])
+        self.assertLess(perf_counter() - began, 30)
+
+    def test_turn_end_that_asks_before_the_poll(self) -> None:
+        """What is asked for while nothing has happened yet does not wait for an event either."""
+        heard: list[str] = []
+        at_turn_end(self.reactor, lambda: at_turn_end(self.reactor, lambda: heard.append("second")))
+        began = perf_counter()
+        self.reactor.doIteration(60)
+        self.assertEqual(heard, ["second"])
+        self.assertLess(perf_counter() - began, 30)
+
+    def test_turn_end_that_fails(self) -> None:
+        """An exception is logged, and the others are called."""
+        heard: list[str] = []
+
+        def fail() -> None:
+            raise ValueError("broken")
+
+        at_turn_end(self.reactor, fail)
+        at_turn_end(self.reactor, lambda: heard.append("next"))
+        self.reactor.doIteration(0)
+        self.assertEqual(heard, ["next"])
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
+
+    def test_turn_end_that_is_long(self) -> None:
+        """It is a piece of work like others, and a part of its turn."""
+
+        def work() -> None:
+            burn(2 * NAMED_SECONDS)
+
+        self.reader(lambda: at_turn_end(self.reactor, work))
+        self.turns(2)
+        self.assertIn("work", self.times.longest)
+
     def test_other_reactors(self) -> None:
         """Any other reactor stays as it was."""
-        self.assertFalse(watch(Clock(), TurnTimes()))
+        clock = Clock()
+        self.assertFalse(watch(clock, TurnTimes()))
+        heard: list[str] = []
+        at_turn_end(clock, lambda: heard.append("end"))
+        clock.advance(0)
+        self.assertEqual(heard, ["end"])
 
     def test_turns_are_counted(self) -> None:
         """Each turn is in the histogram, waiting is not part of it."""
