@@ -11,7 +11,7 @@ from warp_twisted.testing import RecordingReceiver
 from warp_twisted.wire.frames import HEADER_BYTES, INITIAL_WINDOW_BYTES, Role
 from warp_twisted.wire.invariants import check_connection
 from warp_twisted.wire.limits import Limits
-from warp_twisted.wire.outbox import PREFERRED_BYTES, SHARE_BYTES, Outbox
+from warp_twisted.wire.outbox import LARGE_BYTES, PREFERRED_BYTES, SHARE_BYTES, Outbox
 from warp_twisted.wire.streams import Stream
 
 HIGH_WATER = Limits().high_water_bytes
@@ -55,10 +55,25 @@ class OutboxTests(SynchronousTestCase):
         self.outbox.put(b"one")
         self.outbox.put(b"two")
         self.assertEqual((self.wakes, self.outbox.size), (1, 6))
-        self.assertEqual((self.outbox.take(), self.outbox.size), (b"onetwo", 0))
-        self.assertEqual(self.outbox.take(), b"")
+        self.assertEqual((b"".join(self.outbox.take()), self.outbox.size), (b"onetwo", 0))
+        self.assertEqual(b"".join(self.outbox.take()), b"")
         self.outbox.put(b"three")
         self.assertEqual(self.wakes, 2)
+
+    def test_joined_if_small(self) -> None:
+        """Small frames are joined; where they are large in the mean, nothing is copied."""
+        self.outbox.put(b"one")
+        self.outbox.put(b"two")
+        self.assertEqual(self.outbox.take(), [b"onetwo"])
+        header, payload = b"header", b"x" * 2 * LARGE_BYTES
+        self.outbox.put(header)
+        self.outbox.put(payload)
+        taken = self.outbox.take()
+        self.assertIs(taken[0], header)
+        self.assertIs(taken[1], payload)
+        self.assertEqual((self.outbox.frames, self.outbox.size), ([], 0))
+        self.outbox.put(b"three")
+        self.assertEqual((len(taken), self.outbox.take()), (2, [b"three"]))
 
     def test_rounds(self) -> None:
         """Those that wait get a share each in turn, one batch after the other, and hear of it."""
@@ -67,7 +82,7 @@ class OutboxTests(SynchronousTestCase):
             self.outbox.wait(writer, is_preferred=False)
         self.assertEqual(self.outbox.direct_limit, 0)
         while any(writer.waiting for writer in writers):
-            self.assertLessEqual(len(self.outbox.take()), 1000 + SHARE_BYTES)
+            self.assertLessEqual(len(b"".join(self.outbox.take())), 1000 + SHARE_BYTES)
             waiting = [writer.waiting for writer in writers]
             self.assertLessEqual(max(waiting) - min(waiting), SHARE_BYTES)
         self.outbox.take()
@@ -110,7 +125,7 @@ class OutboxTests(SynchronousTestCase):
         self.outbox.wait(gone, is_preferred=True)
         self.outbox.leave(gone)
         self.assertFalse(self.outbox.is_waiting(gone))
-        self.assertEqual((self.outbox.take(), gone.told, self.outbox.direct_limit), (b"", 0, 1000))
+        self.assertEqual((b"".join(self.outbox.take()), gone.told, self.outbox.direct_limit), (b"", 0, 1000))
 
     def test_take_all(self) -> None:
         """At the end all that waits goes out at once, and nobody is asked for more."""
@@ -126,7 +141,7 @@ class OutboxTests(SynchronousTestCase):
         self.outbox.put(b"x")
         self.outbox.wait(writer, is_preferred=True)
         self.outbox.discard()
-        self.assertEqual((self.outbox.take(), self.outbox.size, writer.told), (b"", 0, 0))
+        self.assertEqual((b"".join(self.outbox.take()), self.outbox.size, writer.told), (b"", 0, 0))
         self.assertEqual(self.outbox.direct_limit, 1000)
 
 

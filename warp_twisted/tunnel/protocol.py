@@ -332,13 +332,17 @@ class TunnelProtocol(Protocol):
         if self._is_paused or self.has_hung_up or self.outcome is not None:
             return
         try:
-            data = self._connection.data_to_send()
+            frames = self._connection.frames_to_send()
         except Exception as exception:
             self._log.failure("a writer failed; its tunnel with {peer} ends", peer=self.peer)
             self.end(own_failure(exception))
             return
-        if data:
-            self.transport.write(data)  # type: ignore[union-attr]
+        if frames:
+            transport = self.transport
+            if len(frames) > 1 and isinstance(transport, TlsProtocol):
+                transport.writeSequence(frames)
+            else:
+                transport.write(b"".join(frames))  # type: ignore[union-attr]
         connection = self._connection
         if connection.state.is_draining and connection.stream_count <= 1 and not connection.unsent_bytes:
             self.close(reason="the tunnel was drained")

@@ -14,6 +14,7 @@ left there. We are a pull producer of the TCP transport, because it tells those,
 buffer has become empty.
 """
 
+import contextlib
 import socket
 import ssl
 from collections.abc import Callable, Iterable
@@ -48,6 +49,7 @@ RECORDS_AT_ONCE = 128  # opened in one turn: 0.3 ms of small ones, 3.6 ms of tho
 # Records without data, such as those: so many, and one more for each sixteen that carry something.
 MAX_SILENT_RECORDS = 64
 RECORDS_PER_SILENT = 16
+PIECES_AT_ONCE = 256  # given to the socket at once; sendmsg(2) takes 1,024 (IOV_MAX)
 # Offered to the socket at once. Twisted's 128 KiB would cut a bulk read's records, and send their end by the slow way.
 SEND_BYTES = 1024 * 1024
 
@@ -161,28 +163,58 @@ class TlsProtocol(Protocol):
         return IAddress(self._below.getHost())
 
     def write(self, data: bytes) -> None:
+        if len(data) > RECORD_BYTES:
+            self.writeSequence((data,))
+        elif not self._is_closing:
+            try:
+                self._tls.write(data)
+            except ssl.SSLError as error:
+                self._break(str(error.reason or error))
+            else:
+                self._send(self._outgoing.read())
+
+    def writeSequence(self, data: Iterable[bytes | memoryview]) -> None:
+        """Encrypt pieces, small ones together, and send them; the records of one call are full but for the last."""
         if self._is_closing:
             return
-        size = len(data)
+        encrypted: list[bytes] = []
+        small: list[bytes | memoryview] = []  # what waits to be joined
+        size = 0  # of that, less than a record
         try:
-            if size <= RECORD_BYTES:
-                self._tls.write(data)
-                self._send(self._outgoing.read())
-                return
-            # In pieces, so that the BIO, which never shrinks, stays small: an idle tunnel keeps its memory.
-            view = memoryview(data)
-            records = []
-            at = 0
-            while at < size:
-                at += self._tls.write(view[at : at + PIECE_BYTES])
-                records.append(self._outgoing.read())
+            for piece in data:
+                length = len(piece)
+                if size + length < RECORD_BYTES:
+                    small.append(piece)
+                    size += length
+                    continue
+                view = memoryview(piece)
+                at = 0
+                if small:
+                    at = RECORD_BYTES - size
+                    small.append(view[:at])
+                    self._encrypt(b"".join(small), encrypted)
+                    small = []
+                # In pieces, so that the BIO, which never shrinks, stays small: an idle tunnel keeps its memory.
+                while length - at >= RECORD_BYTES:
+                    end = at + min(PIECE_BYTES, (length - at) // RECORD_BYTES * RECORD_BYTES)
+                    self._encrypt(view[at:end], encrypted)
+                    at = end
+                size = length - at
+                if size:
+                    small.append(view[at:])
+            if small:
+                self._encrypt(small[0] if len(small) == 1 else b"".join(small), encrypted)
         except ssl.SSLError as error:
             self._break(str(error.reason or error))
             return
-        self._send(b"".join(records))
+        if len(encrypted) == 1:
+            self._send(encrypted[0])
+        elif encrypted:
+            self._send_pieces(encrypted)
 
-    def writeSequence(self, data: Iterable[bytes]) -> None:
-        self.write(b"".join(data))
+    def _encrypt(self, data: bytes | memoryview, encrypted: list[bytes]) -> None:
+        self._tls.write(data)
+        encrypted.append(self._outgoing.read())
 
     def registerProducer(self, producer: IProducer, streaming: bool) -> None:
         """Take a push producer, to be paused while more than `HIGH_WATER_BYTES` wait for the socket."""
@@ -292,10 +324,7 @@ class TlsProtocol(Protocol):
             self._postponed.insert(0, data[end:])
             self._below.pauseProducing()
             self._clock.callLater(0, self._open_more)
-        if above is None:
-            carried = self._go_on_with_handshake()
-        else:
-            carried = self._deliver(above, records, is_over, failure)
+        carried = self._go_on_with_handshake() if above is None else self._deliver(above, records, is_over, failure)
         if carried is not None:
             silent = self._silent_records + begun - carried - carried / RECORDS_PER_SILENT
             self._silent_records = silent if silent > 0 else 0.0
@@ -502,19 +531,34 @@ class TlsProtocol(Protocol):
 
     def _send(self, data: bytes) -> None:
         """Give encrypted bytes to the socket, and what it does not take to the transport."""
-        below = self._below
         if not self._unsent:
-            sent = below.writeSomeData(data)
+            sent = self._below.writeSomeData(data)
             if sent == len(data):
                 return
             if isinstance(sent, int):
                 data = data[sent:]
             # Otherwise the connection is lost, as the transport will find out when it writes.
+        self._wait_for_transport(data)
+
+    def _wait_for_transport(self, data: bytes) -> None:
+        """Leave bytes to the transport; too many of them pause the producer."""
         self._unsent += len(data)
-        below.write(data)
+        self._below.write(data)
         if self._unsent > HIGH_WATER_BYTES and self._producer is not None and not self._is_producer_paused:
             self._is_producer_paused = True
             self._producer.pauseProducing()
+
+    def _send_pieces(self, pieces: list[bytes]) -> None:
+        """Give encrypted bytes to the socket without joining them, as far as it takes them."""
+        sent = 0
+        if not self._unsent and len(pieces) <= PIECES_AT_ONCE:
+            # An error says that it is full, or that the connection is lost, as the transport will find out.
+            with contextlib.suppress(OSError):
+                sent = self._below.socket.sendmsg(pieces)
+            if sent == sum(map(len, pieces)):
+                return
+        rest = b"".join(pieces)[sent:]
+        self._wait_for_transport(rest)
 
     def _lose(self) -> None:
         """Close TCP after what is left to send."""

@@ -1,7 +1,7 @@
 """
 One write per reactor turn: tunnels and streams that have something to do ask to be called when the turn is over.
 
-All of a process share one `Turn`, so a turn costs one call of the reactor, however many tunnels have frames to send. They
+All of a process share one `Turn`, so a turn costs the reactor one call, however many tunnels have frames to send. They
 share its slices too: a tunnel whose peer sent more than is obeyed at once goes on in turns with the others.
 """
 

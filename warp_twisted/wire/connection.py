@@ -177,8 +177,12 @@ class Connection:
         )
 
     def data_to_send(self) -> bytes:
+        """Return what `frames_to_send` does, joined."""
+        return b"".join(self.frames_to_send())
+
+    def frames_to_send(self) -> list[bytes | memoryview]:
         """
-        Return queued frames joined, and forget them; empty if there is nothing to send.
+        Return queued frames in one or more pieces, and forget them; nothing if there are none.
 
         Not more than `Limits.high_water_bytes` of what waits for its turn; then `wake` is called again. Call it only
         when the transport takes bytes: each call makes room, and paused writers go on.
@@ -190,7 +194,7 @@ class Connection:
         """Return everything that may still be sent, and a go-away frame; the transport is closed after it."""
         data = self._outbox.take_all()
         self.go_away(code)
-        return data + self._outbox.take()
+        return data + b"".join(self._outbox.take())
 
     def open_stream(self, receiver: StreamReceiver, data: bytes = b"") -> Stream:
         """

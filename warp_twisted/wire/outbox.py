@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 SHARE_BYTES = 16 * 1024  # of each stream in a turn, at least: what a TLS record carries
+LARGE_BYTES = 16 * 1024  # of headers and payloads in the mean, which are then not joined
 PREFERRED_BYTES = 4 * 1024  # of each stream in a round that go before the others' shares: most requests' heads
 
 
@@ -103,20 +104,23 @@ class Outbox:
         """Give the turns of a writer to the others."""
         self._spent.pop(writer, None)
 
-    def take(self) -> bytes:
-        """Return what may be sent now, joined, and tell those whose turn it was."""
+    def take(self) -> list[bytes | memoryview]:
+        """Return the frames that may be sent now, small ones joined, and tell those whose turn it was."""
         served = self._take_turns(self._high_water) if self._round else ()
         frames = self.frames
         if not frames:
-            return b""
-        data = b"".join(frames)
-        frames.clear()
+            return []
+        if self.size < LARGE_BYTES * len(frames):
+            taken: list[bytes | memoryview] = [b"".join(frames)]
+            frames.clear()
+        else:  # a copy of them would cost more than a few calls
+            taken, self.frames = frames, []
         self.size = 0
         for writer in served:
             writer.turn_taken()
         if self._round:
             self.wake()
-        return data
+        return taken
 
     def take_all(self) -> bytes:
         """Return everything that there is credit for; nobody is told, because the connection ends."""

@@ -41,7 +41,7 @@ class AccessLogTests(SynchronousTestCase):
 
     def test_written_when_large(self) -> None:
         """A full buffer is written at once, in whole lines, and nothing is held without bound."""
-        for _ in range(2000):
+        for _ in range(8000):
             self.log.record(entry())
         self.assertGreater(len(self.written), 1)
         for piece in self.written:

@@ -25,6 +25,8 @@ from warp_twisted.tunnel.tls import (
     BULK_READ_BYTES,
     HIGH_WATER_BYTES,
     KERNEL_BYTES,
+    PIECE_BYTES,
+    PIECES_AT_ONCE,
     RECORD_BYTES,
     RECORDS_AT_ONCE,
     TlsProtocol,
@@ -164,6 +166,42 @@ class TlsTests(TestCase):
         await self.server.wait_for(len(data) + 7)
         self.assertEqual(b"".join(self.server.chunks), data + b"the end")
         self.assertLessEqual(max(map(len, self.server.chunks)), BULK_READ_BYTES + RECORD_BYTES)
+        await self.close()
+
+    async def test_pieces_of_every_size(self) -> None:
+        """Pieces that are written together arrive in order, in records that are full but for the last."""
+        await self.connect()
+        sizes = [1, 100, 12, 131_072, 12, 16_383, 1, 16_384, 0, 40_000, 3, 5_000, 5_000, 5_000, 5_000]
+        pieces = [bytes([number]) * size for number, size in enumerate(sizes)]
+        records: list[int] = []
+        encrypt = self.client_tls._encrypt
+
+        def count(data: bytes | memoryview, encrypted: list[bytes]) -> None:
+            records.append(len(data))
+            encrypt(data, encrypted)
+
+        self.client_tls._encrypt = count  # type: ignore[method-assign]
+        self.client_tls.writeSequence([piece if len(piece) % 2 else memoryview(piece) for piece in pieces])
+        await self.server.wait_for(sum(sizes))
+        self.assertEqual(b"".join(self.server.chunks), b"".join(pieces))
+        self.assertEqual(sum(records), sum(sizes))
+        self.assertEqual([size % RECORD_BYTES for size in records[:-1]], [0] * (len(records) - 1))
+        self.assertLessEqual(max(records), PIECE_BYTES)
+        await self.close()
+
+    async def test_socket_that_takes_a_part(self) -> None:
+        """What a small socket does not take of many pieces follows in order, and so does what is written next."""
+        await self.connect()
+        self.client_tls._below.getHandle().setsockopt(SOL_SOCKET, SO_SNDBUF, 16_384)
+        pieces = [bytes([number]) * 50_000 for number in range(100)]
+        self.client_tls.writeSequence(pieces[:20])
+        self.assertGreater(self.client_tls._unsent, 0)
+        self.client_tls.writeSequence(pieces[20:])
+        await self.server.wait_for(5_000_000)
+        self.assertEqual(b"".join(self.server.chunks), b"".join(pieces))
+        last = PIECE_BYTES * (PIECES_AT_ONCE + 1)  # more than the socket is given at once
+        self.client_tls.write(b"x" * last)
+        await until(lambda: self.server.count == 5_000_000 + last)
         await self.close()
 
     async def test_bulk_goes_out_at_once(self) -> None:
