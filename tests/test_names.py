@@ -13,6 +13,7 @@ from warp_twisted.names import (
     one_line,
     parse_hostname,
     parse_label,
+    parse_share,
 )
 
 
@@ -149,3 +150,17 @@ class OneLineTests(SynchronousTestCase):
             ("0123456789x", "012345678…"),
         ):
             self.assertEqual(one_line(text, 10), line)
+
+
+class ShareWordTests(SynchronousTestCase):
+    """`parse_share` takes what may name a group of agents."""
+
+    def test_words(self) -> None:
+        """A zone's name, the id of a token and a plain word are share words."""
+        for word in ("warp.example", "0123456789abcdef", "shop", "a", "a_b-c", "a" * 253):
+            self.assertEqual(parse_share(word), word)
+
+    def test_refused(self) -> None:
+        """What a shell or a log line could break, or nobody could tell apart, is refused."""
+        for word in ("", "Shop", "two words", "a/b", "-a", "a.", "ä", "a" * 254, "a\n", "a\x1b"):
+            self.assertRaises(InvalidName, parse_share, word)

@@ -25,6 +25,7 @@ HOST_AND_PORT = re.compile(
 
 _DNS_LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 _LABEL_KEY = re.compile(r"(?:[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
+_SHARE_WORD = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,251}[a-z0-9])?")
 _LABEL_VALUE = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?")
 
 
@@ -127,6 +128,20 @@ def check_labels(labels: Mapping[str, str]) -> None:
             raise InvalidName(f"{key!r} is not a label key: letters, digits, '-', '_' or '.', at most 63, are expected")
         if not _LABEL_VALUE.fullmatch(value):
             raise InvalidName(f"{value!r} is not a value for label {key}: at most 63 letters, digits, '-', '_' or '.'")
+
+
+def parse_share(text: str) -> str:
+    """
+    Read a share word, which names a group of agents; a zone's name and the id of a join token are such words too.
+
+    :raises InvalidName: if it is none.
+    """
+    if not _SHARE_WORD.fullmatch(text):
+        raise InvalidName(
+            f"{text[:80]!r} is not a share word: 1 to 253 lower-case letters, digits, '.', '_' or '-' are expected,"
+            " a letter or digit first and last"
+        )
+    return text
 
 
 def one_line(text: str, limit: int) -> str:

@@ -125,6 +125,11 @@ class NewTokenTests(SynchronousTestCase):
         self.assertEqual((kept.id, kept.hostnames), (text.id, ("*.team.example",)))
         self.assertEqual(kept.expires_at, 4600.0)
 
+    def test_share_word(self) -> None:
+        """A share word is kept, one that breaks the grammar refused."""
+        self.assertEqual([make(share=word)[0].share for word in ("", "warp.example")], ["", "warp.example"])
+        self.assertRaises(InvalidName, make, share="Two Words")
+
     def test_secrets_differ(self) -> None:
         """No two tokens have one secret or one id."""
         made = [make()[1] for _ in range(10)]

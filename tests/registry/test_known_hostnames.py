@@ -10,7 +10,7 @@ from warp_twisted.names import Hostname
 from warp_twisted.registry.known_hostnames import KnownHostnames
 from warp_twisted.registry.memory import MemoryStore
 from warp_twisted.registry.mirror import Mirror
-from warp_twisted.registry.model import Agent, GivenName, Tunnel, Value, encode
+from warp_twisted.registry.model import Agent, GivenName, Owner, Tunnel, Value, encode
 
 
 class KnownHostnamesTests(SynchronousTestCase):
@@ -48,6 +48,15 @@ class KnownHostnamesTests(SynchronousTestCase):
         self.put(Agent(id="a-2", hostnames=("other.warp.example",)))
         self.assertEqual(self.known_of(*names), ["other.warp.example"])
         self.delete(second)
+        self.assertEqual(self.known_of(*names), [])
+
+    def test_names_that_belong_to_a_group(self) -> None:
+        """A name that a group of agents has served is known until it is given up, whatever their certificates name."""
+        owner = Owner(hostname="x.team.warp.example", group="blue")
+        self.put(owner, Owner(hostname="*.team.warp.example", group="blue"))
+        names = ("x.team.warp.example", "y.team.warp.example")
+        self.assertEqual(self.known_of(*names), ["x.team.warp.example"])
+        self.delete(owner)
         self.assertEqual(self.known_of(*names), [])
 
     def test_names_that_were_given(self) -> None:

@@ -8,7 +8,7 @@ from twisted.trial.unittest import TestCase
 from tests.registry.fakes import FlakyStore
 from warp_twisted.registry.errors import StoreClosed
 from warp_twisted.registry.mirror import RETRY_SECONDS, Mirror
-from warp_twisted.registry.model import Agent, Change, Edge, JoinToken, Revocation, encode
+from warp_twisted.registry.model import Agent, Change, Edge, JoinToken, Owner, Revocation, encode
 from warp_twisted.registry.store import Delete, Put
 
 AGENT = Agent(id="a-1", hostnames=("*.example",))
@@ -67,13 +67,16 @@ class MirrorTests(TestCase):
         self.assertEqual(snapshot.agents, {"a-1": AGENT})
 
     async def test_each_kind_has_its_table(self) -> None:
-        """Tokens and revocations are found by id."""
+        """Tokens and revocations are found by id, owners by hostname."""
         await self.mirror.start()
         token = JoinToken(id="x", secret_sha256="00", hostnames=("*.example",))
         revocation = Revocation(agent="a-2")
         await self.store.put(token.key, encode(token))
         await self.store.put(revocation.key, encode(revocation))
+        owner = Owner(hostname="*.example", group="x")
+        await self.store.put(owner.key, encode(owner))
         self.assertEqual((self.mirror.tokens, self.mirror.revocations), ({"x": token}, {"a-2": revocation}))
+        self.assertEqual(self.mirror.owners, {"*.example": owner})
 
     async def test_unreadable_value_is_passed_over(self) -> None:
         """What cannot be read is as absent, and the rest is followed."""

@@ -1,5 +1,7 @@
 """Tests of the registry's values and how they are written down."""
 
+from dataclasses import replace
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
@@ -11,6 +13,7 @@ from warp_twisted.registry.model import (
     Edge,
     GivenName,
     JoinToken,
+    Owner,
     Revocation,
     Tunnel,
     Value,
@@ -21,10 +24,11 @@ from warp_twisted.registry.model import (
 VALUES: list[Value] = [
     Edge(name="edge1", addresses=("192.0.2.1", "2001:db8::1"), http_port=80, draining=True),
     Tunnel(id="t-1", agent="a-1", slot=2, edge="edge1", hostnames=(Hostname("a.example"),), labels={"k": "v"}),
-    Agent(id="a-1", hostnames=("*.team.example", "app.example"), labels={"release": "stable"}, token="x"),
-    JoinToken(id="x", secret_sha256="00" * 32, hostnames=("*.example",), uses_left=3, expires_at=5.5),
+    Agent(id="a-1", hostnames=("*.team.example", "app.example"), labels={"release": "stable"}, token="x", group="g"),
+    JoinToken(id="x", secret_sha256="00" * 32, hostnames=("*.example",), uses_left=3, expires_at=5.5, share="g"),
     Revocation(agent="a-1", revoked_at=7.0, reason="lost laptop"),
     GivenName(hostname=Hostname("calm-otter-481.example"), agent="a-1"),
+    Owner(hostname="*.team.example", group="g", since=3.0, is_exact=True, agents=("a-1",), away_since=9.0),
 ]
 
 
@@ -42,6 +46,11 @@ class CodecTests(SynchronousTestCase):
         self.assertEqual(
             decode("warp/revocations/a-1", b'{"agent":"a-1","newer":1}'), Revocation(agent="a-1", revoked_at=0.0)
         )
+
+    def test_group_of_a_token(self) -> None:
+        """The agents of a token are of the group that its share word names, or of its own."""
+        token = JoinToken(id="x", secret_sha256="00", hostnames=())
+        self.assertEqual((token.group, replace(token, share="shop").group), ("x", "shop"))
 
     def test_value_under_a_foreign_key(self) -> None:
         """A value that belongs under another key is refused."""

@@ -21,7 +21,7 @@ from typing import Annotated
 import msgspec
 
 from warp_twisted.ca.errors import BadJoinToken, TokenExpired, TokenUnknown, TokenUsedUp
-from warp_twisted.names import HostnamePattern, check_labels
+from warp_twisted.names import HostnamePattern, check_labels, parse_share
 from warp_twisted.registry.model import JoinToken
 
 PREFIX = "warp1-"
@@ -119,13 +119,15 @@ def new_token(
     uses: int,
     ttl_seconds: float,
     now: float,
+    share: str = "",
 ) -> tuple[JoinToken, JoinTokenText]:
     """
     Make a join token: what the registry keeps, and what the agent is handed.
 
     :param hostnames: patterns that the agents may serve.
     :param ttl_seconds: how long it lets agents in.
-    :raises InvalidName: if a pattern or label is none.
+    :param share: a word for the group of the agents; empty: the token's id.
+    :raises InvalidName: if a pattern, label or share word is none.
     :raises ValueError: if there is no pattern, or `uses` or `ttl_seconds` is out of bounds.
     """
     patterns = tuple(dict.fromkeys(HostnamePattern.parse(text).text for text in hostnames))
@@ -145,6 +147,7 @@ def new_token(
         uses_left=uses,
         created_at=now,
         expires_at=now + ttl_seconds,
+        share=parse_share(share) if share else "",
     )
     return kept, JoinTokenText(tuple(edges), fingerprint, identity, secret)
 

@@ -1,15 +1,15 @@
 """
 The hostnames that the registry knows as somebody's, whether or not a tunnel serves them now.
 
-They are the names that agents were enrolled for, and those that were given to them. A pattern is no name: that an agent
-may serve any name beneath it makes none of them known. A visitor of a known name is told to try again rather than that
-there is no such application; what is told is `edge.visitors`' business.
+They are the names that agents were enrolled for, those that were given to them, and those that belong to a group. A
+pattern is no name: that an agent may serve any name beneath it makes none of them known. A visitor of a known name is
+told to try again rather than that there is no such application; what is told is `edge.visitors`' business.
 """
 
 from collections.abc import Sequence
 
 from warp_twisted.registry.mirror import Mirror
-from warp_twisted.registry.model import Agent, Change, GivenName, Value
+from warp_twisted.registry.model import Agent, Change, GivenName, Owner, Value
 
 
 class KnownHostnames:
@@ -40,6 +40,8 @@ class KnownHostnames:
 def _names_of(value: Value | None) -> Sequence[str]:
     if isinstance(value, GivenName):
         return (value.hostname,)
+    if isinstance(value, Owner):
+        return () if value.hostname.startswith("*.") else (value.hostname,)
     if isinstance(value, Agent):
         return [pattern for pattern in value.hostnames if not pattern.startswith("*.")]
     return ()

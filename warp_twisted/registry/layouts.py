@@ -38,6 +38,7 @@ class Layout:
 LAYOUTS = (
     Layout(number=1, release="0.1.0", oldest=1),
     Layout(number=2, release="0.1.0", oldest=1),
+    Layout(number=3, release="0.1.0", oldest=1),
 )
 NEWEST = LAYOUTS[-1]
 

@@ -20,6 +20,7 @@ from warp_twisted.registry.model import (
     Edge,
     GivenName,
     JoinToken,
+    Owner,
     Revocation,
     Snapshot,
     Tunnel,
@@ -58,6 +59,7 @@ class Mirror:
         self.tokens: dict[str, JoinToken] = {}
         self.revocations: dict[str, Revocation] = {}
         self.given_names: dict[str, GivenName] = {}
+        self.owners: dict[str, Owner] = {}
 
     @property
     def is_current(self) -> bool:
@@ -175,6 +177,8 @@ class Mirror:
                 _set(self.revocations, value.agent, value, present)
             case GivenName():
                 _set(self.given_names, value.hostname, value, present)
+            case Owner():
+                _set(self.owners, value.hostname, value, present)
 
     def _announce(self, changes: Sequence[Change | None]) -> None:
         real = [change for change in changes if change is not None]

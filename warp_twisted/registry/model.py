@@ -21,7 +21,10 @@ AGENTS = "warp/agents/"
 TOKENS = "warp/tokens/"
 REVOCATIONS = "warp/revocations/"
 NAMES = "warp/names/"  # hostname handed out → the agent it was handed to
+OWNERS = "warp/owners/"  # hostname or pattern → the group of agents that it belongs to
 ROOT = "warp/"
+
+MAX_SERVED_BY = 32  # agents that are kept with the owner of a hostname
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +91,7 @@ class Agent:
     :param hostnames: the patterns its certificates allow, in normal form.
     :param labels: set by its join token; they win over what the agent says of itself.
     :param token: id of the join token that let it in.
+    :param group: of the agents that it shares hostnames with; empty: it enrolled before there were groups.
     :param expires_at: when its newest certificate ends; 0: not known.
     :param key_sha256: of the public key of its newest certificate (`ca.returning`); empty: not known.
     """
@@ -99,6 +103,7 @@ class Agent:
     enrolled_at: float = 0.0
     expires_at: float = 0.0
     key_sha256: str = ""
+    group: str = ""
 
     @property
     def key(self) -> str:
@@ -118,6 +123,7 @@ class JoinToken:
 
     :param secret_sha256: hexadecimal; the secret has 256 random bits, so a fast hash is enough.
     :param uses_left: how many agents it may still let in.
+    :param share: the word for the group of agents that it lets in; empty: those that it lets in are a group.
     """
 
     id: str
@@ -127,11 +133,17 @@ class JoinToken:
     uses_left: int = 1
     created_at: float = 0.0
     expires_at: float = 0.0
+    share: str = ""
 
     @property
     def key(self) -> str:
         """Where this value is stored."""
         return TOKENS + self.id
+
+    @property
+    def group(self) -> str:
+        """The group of the agents that it lets in."""
+        return self.share or self.id
 
     def __repr__(self) -> str:
         return f"JoinToken(id={self.id!r}, hostnames={self.hostnames!r}, uses_left={self.uses_left})"
@@ -164,7 +176,35 @@ class GivenName:
         return NAMES + self.hostname
 
 
-Value = Edge | Tunnel | Agent | JoinToken | Revocation | GivenName
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owner:
+    """
+    The group of agents that a hostname belongs to.
+
+    :param hostname: in normal form, or a `*.` pattern that is served as one.
+    :param group: a share word, or the id of a join token.
+    :param since: since when it is theirs.
+    :param is_exact: whether a certificate of the group names it, rather than a pattern that covers it.
+    :param agents: who has served it: first who took it, then those that came last, `MAX_SERVED_BY` at most.
+    :param is_inherited: whether it was taken by an agent that enrolled before there were groups.
+    :param away_since: since when nobody serves it, as far as was noticed; 0: somebody does.
+    """
+
+    hostname: str
+    group: str
+    since: float = 0.0
+    is_exact: bool = False
+    agents: tuple[str, ...] = ()
+    is_inherited: bool = False
+    away_since: float = 0.0
+
+    @property
+    def key(self) -> str:
+        """Where this value is stored."""
+        return OWNERS + self.hostname
+
+
+Value = Edge | Tunnel | Agent | JoinToken | Revocation | GivenName | Owner
 
 _KINDS: dict[str, type[Value]] = {
     EDGES: Edge,
@@ -173,6 +213,7 @@ _KINDS: dict[str, type[Value]] = {
     TOKENS: JoinToken,
     REVOCATIONS: Revocation,
     NAMES: GivenName,
+    OWNERS: Owner,
 }
 _ENCODER = msgspec.json.Encoder()
 _DECODERS = {prefix: msgspec.json.Decoder(kind) for prefix, kind in _KINDS.items()}
