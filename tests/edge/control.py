@@ -29,10 +29,12 @@ from warp_twisted.coverage import is_reserved
 from warp_twisted.edge.agents.admission import Admission
 from warp_twisted.edge.agents.enrollment import Enrollment
 from warp_twisted.edge.agents.incumbents import ANSWER_SECONDS
-from warp_twisted.edge.agents.registrations import EdgeTunnel
+from warp_twisted.edge.agents.registrations import EdgeTunnel, Registrations
 from warp_twisted.edge.agents.returning import Returning
 from warp_twisted.edge.agents.tunnels import EdgeTunnels
 from warp_twisted.edge.errors import EdgeError
+from warp_twisted.edge.owners.holdings import Holdings
+from warp_twisted.edge.owners.ownership import Ownership
 from warp_twisted.edge.settings import EdgeSettings
 from warp_twisted.names import HostnamePattern
 from warp_twisted.registry.claims import Claims
@@ -209,8 +211,11 @@ class Control:
         self.routes = RecordingRoutes()
         self.pairs: list[TunnelPair] = []
         self.authority = make_authority(lifetime=issuer_lifetime)
+        registrations = Registrations()
+        self.holdings = Holdings(self.mirror)
+        self.ownership = Ownership(self.store, self.holdings, registrations, self.wall, lambda: self.settings)
         self.enrollment = Enrollment(
-            self.store, self.mirror, self.authority, self.wall, lambda: self.settings, self.is_reserved
+            self.store, self.mirror, self.authority, self.wall, lambda: self.settings, self.is_reserved, self.ownership
         )
         self.returning = Returning(
             self.store, self.mirror, self.authority.roots, self.enrollment, self.clock, self.wall,
@@ -226,6 +231,8 @@ class Control:
             claims=self.claims,
             grace=self.grace,
             admission=Admission(self.mirror, names, identify, self.is_reserved),
+            registrations=registrations,
+            ownership=self.ownership,
             authority=self.enrollment,
             edges=lambda: ["192.0.2.1:7844"],
             urls=lambda hostname: [f"https://{hostname}", f"http://{hostname}"],
@@ -262,9 +269,9 @@ class Control:
         """Whether the zone keeps a hostname."""
         return is_reserved(hostname, ZONE, ["ns1", *self.mirror.edges])
 
-    async def enrolled(self, agent: str = "a-1", *patterns: str, **labels: str) -> None:
+    async def enrolled(self, agent: str = "a-1", *patterns: str, group: str = "blue", **labels: str) -> None:
         """Make an agent known."""
-        record = Agent(id=agent, hostnames=patterns or ("*.warp.example",), labels=labels)
+        record = Agent(id=agent, hostnames=patterns or ("*.warp.example",), labels=labels, group=group)
         await self.store.put(record.key, encode(record))
 
     def connect(self, agent: str = "a-1", *patterns: str, lifetime: timedelta = timedelta(hours=24)) -> AgentEnd:

@@ -25,6 +25,7 @@ from warp_twisted.edge.agents.enrollment import Enrollment
 from warp_twisted.edge.agents.entrance import Entrance
 from warp_twisted.edge.agents.expected_hostnames import ExpectedHostnames
 from warp_twisted.edge.agents.listening import TunnelPort
+from warp_twisted.edge.agents.registrations import Registrations
 from warp_twisted.edge.agents.returning import Returning
 from warp_twisted.edge.agents.tunnel_certificate import TunnelCertificate
 from warp_twisted.edge.agents.tunnels import EdgeTunnels
@@ -36,6 +37,9 @@ from warp_twisted.edge.operators.control_metrics import ControlCollector
 from warp_twisted.edge.operators.observation import Observation
 from warp_twisted.edge.operators.operations import EdgeOperations, Lifecycle
 from warp_twisted.edge.operators.published import PublishedRecords
+from warp_twisted.edge.owners.expiry import NameExpiry
+from warp_twisted.edge.owners.holdings import Holdings
+from warp_twisted.edge.owners.ownership import Ownership
 from warp_twisted.edge.readiness import Readiness
 from warp_twisted.edge.registry_entry import RegistryEntry
 from warp_twisted.edge.settings import CurrentSettings, EdgeSettings
@@ -83,6 +87,7 @@ class EdgeParts:
     entry: RegistryEntry
     enrollment: Enrollment
     agent_expiry: AgentExpiry
+    name_expiry: NameExpiry
     expected_hostnames: ExpectedHostnames
     tunnels: EdgeTunnels
     tunnel_port: TunnelPort
@@ -129,7 +134,10 @@ def assemble(
     entry = RegistryEntry(reactor, wall, settings, mirror, claims, serving, lambda: listeners.ports)
     serving.routes.is_reserved = entry.has_owner
     serving.routes.is_known = KnownHostnames(mirror).knows
-    enrollment = Enrollment(store, mirror, authority, wall, settings, entry.is_reserved)
+    registrations = Registrations()
+    holdings = Holdings(mirror)
+    ownership = Ownership(store, holdings, registrations, wall, settings)
+    enrollment = Enrollment(store, mirror, authority, wall, settings, entry.is_reserved, ownership)
     returning = Returning(store, mirror, authority.roots, enrollment, reactor, wall, settings)
     entrance = Entrance(reactor, settings, enrollment, returning)
     names = NameGiver(store, mirror, initial.zone, entry.is_reserved)
@@ -142,6 +150,8 @@ def assemble(
         claims=claims,
         grace=grace,
         admission=Admission(mirror, names, identify_peer, entry.is_reserved),
+        registrations=registrations,
+        ownership=ownership,
         authority=enrollment,
         edges=entry.tunnel_addresses,
         urls=entry.urls,
@@ -182,6 +192,7 @@ def assemble(
         settings=settings,
         registrations=tunnels.registrations,
         enrollment=enrollment,
+        ownership=ownership,
         mirror=mirror,
         claims=claims,
         entry=entry,
@@ -207,6 +218,7 @@ def assemble(
         entry=entry,
         enrollment=enrollment,
         agent_expiry=AgentExpiry(store, mirror, reactor, wall, settings, long_work),
+        name_expiry=NameExpiry(store, mirror, holdings, registrations, reactor, wall, settings, long_work),
         expected_hostnames=expected_hostnames,
         tunnels=tunnels,
         tunnel_port=tunnel_port,

@@ -39,5 +39,9 @@ class AgentUnknown(EdgeError):
     """No such agent is enrolled, and there can be none."""
 
 
+class NameNotHeld(EdgeError):
+    """The hostname belongs to nobody."""
+
+
 class TokenNotFound(EdgeError):
     """No such join token exists."""

@@ -125,6 +125,7 @@ class EdgeNode(Service):
         parts.serving.start()
         parts.tunnels.start()
         parts.agent_expiry.start()
+        parts.name_expiry.start()
         parts.tunnel_certificate.start()
         parts.clock_steps.start()
         if parts.nameserver is not None:
@@ -260,6 +261,7 @@ class EdgeNode(Service):
         parts.clock_steps.stop()
         parts.tunnel_certificate.stop()
         parts.agent_expiry.stop()
+        parts.name_expiry.stop()
         parts.grace.stop()
         parts.publisher.stop()  # who follows keeps what was published last: a restart must not deny names
         await parts.tunnels.stop(CLOSE_SECONDS)

@@ -121,6 +121,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     handshakes: Count = 1000  # TLS connections on the tunnel port that are no tunnel yet
     streams_per_tunnel: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 1024
     routes_per_tunnel: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 100
+    names_per_agent: Count = 1000  # hostnames that one agent may take, those that it serves no more included
     idle_streams_per_route: Annotated[int, msgspec.Meta(ge=0)] = 256
     enrollments_per_second: Annotated[float, msgspec.Meta(gt=0)] = 1.0  # per address
     enrollment_burst: Count = 10
@@ -142,6 +143,12 @@ class Forwarding(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
                         FieldRules([value], self.set)
                 except ValueError as error:
                     raise ValueError(f"{key}[{index}]: {error}") from error
+
+
+class Names(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """To whom hostnames belong: how long a group of agents keeps one that it does not serve, in seconds."""
+
+    hold: Annotated[float, msgspec.Meta(ge=0, le=3650 * 86400)] = 7 * 86400
 
 
 PING_SECONDS = 30.0  # as rathole and frp; each costs the edge a tenth of a millisecond
@@ -196,6 +203,7 @@ class EdgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     certificates: Text | None = "/etc/warp/certificates"
     dns: Dns = Dns()
     forwarding: Forwarding = Forwarding()
+    names: Names = Names()
     limits: Limits = Limits()
     timeouts: Timeouts = Timeouts()
     log: Log = Log()

@@ -1,5 +1,6 @@
 """Tests of letting agents in: the order of things, and the rate."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -12,6 +13,7 @@ from warp_twisted.ca.issue import new_key, new_request
 from warp_twisted.ca.returning import key_fingerprint
 from warp_twisted.ca.tokens import JoinTokenText, parse_token
 from warp_twisted.edge.errors import AgentUnknown, TokenNotFound
+from warp_twisted.errors import InvalidName
 from warp_twisted.names import Hostname
 from warp_twisted.registry.errors import StoreClosed
 from warp_twisted.registry.model import GivenName, encode
@@ -33,6 +35,7 @@ class EnrollmentTests(AsyncTestCase):
         uses: int = 1,
         ttl_seconds: float = 60,
         hostnames: Sequence[str] = ("*.team.warp.example",),
+        share: str = "",
         **labels: str,
     ) -> JoinTokenText:
         """Make a join token."""
@@ -42,6 +45,7 @@ class EnrollmentTests(AsyncTestCase):
             labels=labels,
             uses=uses,
             ttl_seconds=ttl_seconds,
+            share=share,
         )
         return parse_token(text)
 
@@ -114,6 +118,38 @@ class EnrollmentTests(AsyncTestCase):
             self.assertEqual(answer.retry_seconds, 0)
         self.assertEqual(self.control.mirror.tokens[token.id].uses_left, 1)
         self.assertIsInstance(await self.enroll(token, routes=100), Enrolled)
+
+    async def test_groups(self) -> None:
+        """The agents of a token are one group, which its share word or its id names, over renewals as well."""
+        for share in ("", "shop"):
+            token = await self.token(uses=2, share=share)
+            for _ in range(2):
+                answer = await self.enroll(token)
+                assert isinstance(answer, Enrolled)
+                self.enrollment.renew(answer.agent_id, new_request(new_key()))
+                self.assertEqual(self.control.mirror.agents[answer.agent_id].group, share or token.id)
+
+    async def test_hostname_of_another_group(self) -> None:
+        """It is refused with its owner before a use of the token is counted; the owner's share word lets it in."""
+        await self.control.enrolled("a-1", group="shop")
+        self.control.connect("a-1").hello("app.team.warp.example")
+        wishes = ["", "App.Team.warp.example"]
+        token = await self.token()
+        answer = await self.enroll(token, hostnames=wishes)
+        assert isinstance(answer, EnrollRefused)
+        self.assertEqual(answer.code, "conflict")
+        self.assertIn("app.team.warp.example belongs to the group shop since", answer.reason)
+        self.assertIn("; the token was not used up", answer.reason)
+        self.assertEqual(self.control.mirror.tokens[token.id].uses_left, 1)
+        self.assertIsInstance(await self.enroll(await self.token(share="shop"), hostnames=wishes), Enrolled)
+
+    async def test_token_that_nobody_could_use(self) -> None:
+        """A token is not made for what belongs to the zone itself, and nothing of it is kept."""
+        for text in ("ns1.warp.example", "edge1.warp.example", "_acme-challenge.warp.example", "*._tcp.warp.example"):
+            with self.assertRaisesRegex(InvalidName, f"{re.escape(text)} is kept for the zone itself"):
+                await self.token(hostnames=["app.warp.example", text])
+        self.assertEqual(self.control.mirror.tokens, {})
+        await self.token(hostnames=["*.warp.example", "*.ns1.warp.example"])
 
     async def test_answer_that_was_lost(self) -> None:
         """Who asks again with the same token and key is the same agent, and uses the token no second time."""

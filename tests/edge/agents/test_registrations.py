@@ -100,6 +100,20 @@ class RegistrationsTests(SynchronousTestCase):
         self.assertEqual((value.key, value.agent, value.slot), ("warp/tunnels/edge1/t-1", "a-1", 0))
         self.assertEqual((value.hostnames, value.labels), (("app.warp.example",), {"release": "stable"}))
 
+    def test_agents_that_serve(self) -> None:
+        """The agents of a hostname are those with a tunnel that serves it now, and takes new streams."""
+        first, second = make_tunnel(1), make_tunnel(2, agent="a-2")
+        for tunnel in (first, second):
+            self.table.add(tunnel)
+        self.assertEqual(self.table.agents_serving("app.warp.example"), {"a-1", "a-2"})
+        self.table.change_offer(second, Offer((RouteOffer(id=0, hostname="*.warp.example"),), {}))
+        first.is_draining = True
+        found = [self.table.agents_serving(name) for name in ("app.warp.example", "*.warp.example", "x.warp.example")]
+        self.assertEqual(found, [set(), {"a-2"}, set()])
+        for tunnel in (first, second):
+            self.table.remove(tunnel)
+        self.assertEqual(self.table.agents_serving("*.warp.example"), set())
+
     def test_streams(self) -> None:
         """Streams are counted over all tunnels."""
         self.table.add(make_tunnel(1))
@@ -149,9 +163,11 @@ class LimitTests(ControlTestCase):
             end.pair.pump()
         self.assertEqual(len(self.control.tunnels.registrations.by_id), 2)
 
-    def test_too_many_tunnels(self) -> None:
+    async def test_too_many_tunnels(self) -> None:
         """A tunnel over the edge's limit is refused, to be tried again; a replacement is not."""
+        await self.control.enrolled("a-9")
         for number in range(3):
+            await self.control.enrolled(f"a-{number}")
             self.control.connect(f"a-{number}").hello("app.warp.example")
         self.assertEqual(self.refused("app.warp.example", agent="a-9").code, "overloaded")
         again = self.control.connect("a-1")

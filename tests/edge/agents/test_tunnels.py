@@ -38,8 +38,9 @@ class RegistrationTests(ControlTestCase):
         self.assertEqual(answer.plain_urls, {0: "http://app.warp.example"})
         self.assertIn(answer.tunnel_id, self.control.tunnels.registrations.by_id)
 
-    def test_protections(self) -> None:
+    async def test_protections(self) -> None:
         """An agent is promised what it requires and this edge does, with each answer, and nothing else."""
+        await self.control.enrolled("a-2")
         agent = self.control.connect()
         agent.hello("app.warp.example", requires=["later", "visitor-address"])
         agent.send(RoutesChanged(routes=[]))
@@ -79,8 +80,9 @@ class RegistrationTests(ControlTestCase):
         self.control.clock.advance(self.control.settings.dns.grace)
         self.assertEqual(self.control.names(), [])
 
-    def test_the_last_end_decides(self) -> None:
+    async def test_the_last_end_decides(self) -> None:
         """Whether a name is kept follows from how its last tunnel ends, and goes by what it served then."""
+        await self.control.enrolled("a-2")
         agents = [self.control.connect(f"a-{number}") for number in range(1, 3)]
         for agent in agents:
             agent.hello("app.warp.example")
@@ -135,8 +137,9 @@ class RegistrationTests(ControlTestCase):
         self.assertEqual(self.control.names(), [])
         self.control.claims.start()
 
-    def test_two_agents_form_a_pool(self) -> None:
-        """Two agents on one hostname serve it together; the name stays until both are gone."""
+    async def test_two_agents_form_a_pool(self) -> None:
+        """Two agents of one group on one hostname serve it together; the name stays until both are gone."""
+        await self.control.enrolled("a-2")
         first, second = self.control.connect("a-1"), self.control.connect("a-2")
         first.hello("app.warp.example")
         second.hello("app.warp.example")
@@ -145,8 +148,9 @@ class RegistrationTests(ControlTestCase):
         self.assertEqual(self.control.names(), ["app.warp.example"])
         self.assertEqual(self.control.routes.hostnames, ["app.warp.example"])
 
-    def test_too_many_without_a_hello(self) -> None:
+    async def test_too_many_without_a_hello(self) -> None:
         """Of those that have not said hello only so many may be connected; the oldest makes room for an agent."""
+        await self.control.enrolled("a-4")
         self.control.settings = make_settings(limits={"handshakes": 2})
         self.control.connect("a-1").hello("app.warp.example")
         silent = [self.control.connect(f"a-{number + 2}") for number in range(2)]

@@ -27,6 +27,7 @@ from warp_twisted.ca.tokens import check_secret, check_token, format_token, new_
 from warp_twisted.clock_difference import remark
 from warp_twisted.edge.agents.offers import check_number, check_wishes, merge_labels
 from warp_twisted.edge.errors import AgentUnknown, OfferRefused, TokenNotFound
+from warp_twisted.edge.owners.ownership import Ownership
 from warp_twisted.edge.settings import EdgeSettings
 from warp_twisted.errors import InvalidName
 from warp_twisted.names import HostnamePattern
@@ -71,6 +72,7 @@ class Enrollment:
         wall: WallClock,
         settings: Callable[[], EdgeSettings],
         is_reserved: Callable[[str], bool],
+        ownership: Ownership,
     ) -> None:
         self._store = store
         self._mirror = mirror
@@ -78,6 +80,7 @@ class Enrollment:
         self._wall = wall
         self._settings = settings
         self._is_reserved = is_reserved
+        self._ownership = ownership
         self._enrolling = DeferredLock()  # those of one edge do not compete for the uses of a token
         self.enrolled = 0
         self.refused: dict[str, int] = {}
@@ -99,8 +102,8 @@ class Enrollment:
             return self.refuse("unavailable", error, UNAVAILABLE_SECONDS)
         self.enrolled += 1
         self._log.info(
-            "agent {agent} enrolled with token {token} for {hostnames}{clock}",
-            agent=agent.id, token=agent.token, hostnames=", ".join(agent.hostnames),
+            "agent {agent} of group {group} enrolled with token {token} for {hostnames}{clock}",
+            agent=agent.id, group=agent.group, token=agent.token, hostnames=", ".join(agent.hostnames),
             clock=remark(request.time, self._wall.now()),
         )  # fmt: skip
         return Enrolled(
@@ -133,12 +136,14 @@ class Enrollment:
         labels: Mapping[str, str],
         uses: int,
         ttl_seconds: float,
+        share: str = "",
     ) -> tuple[JoinToken, str]:
         """
         Make a join token, and forget those whose time is over.
 
+        :param share: a word for the group of the agents, which share hostnames; empty: the token's id.
         :returns: what the registry keeps, and the text for the agent, which is not kept anywhere.
-        :raises InvalidName: if a hostname pattern or label is none.
+        :raises InvalidName: if a hostname pattern, label or share word is none, or nobody could serve a hostname.
         :raises CaError: if a pattern is outside what this edge may issue for.
         :raises ValueError: if a number is out of bounds.
         """
@@ -150,11 +155,26 @@ class Enrollment:
             uses=uses,
             ttl_seconds=ttl_seconds,
             now=self._wall.now(),
+            share=share,
         )
+        self._check_servable(kept.hostnames)
         check_permitted(self._authority.issuer, [HostnamePattern.parse(text) for text in kept.hostnames])
         old = [token.key for token in self._mirror.tokens.values() if token.expires_at <= self._wall.now()]
         await self._store.transact([Expect(kept.key)], [Put(kept.key, encode(kept)), *map(Delete, old)])
         return kept, format_token(text)
+
+    def _check_servable(self, patterns: Sequence[str]) -> None:
+        """
+        Refuse patterns of which every hostname belongs to the zone itself.
+
+        :raises InvalidName: naming the first.
+        """
+        for text in patterns:
+            if self._is_reserved(text):
+                raise InvalidName(
+                    f"{text} is kept for the zone itself (its edges, name servers, and labels that begin with _), so no"
+                    " agent could serve it"
+                )
 
     async def revoke_token(self, token: str) -> None:
         """
@@ -181,12 +201,14 @@ class Enrollment:
         is_known = is_connected or await self._store.get(AGENTS + agent) is not None
         if not is_known and not AGENT_ID.fullmatch(agent):
             raise AgentUnknown(f"no agent {agent} is enrolled, and an agent's id is a- with 16 hexadecimal digits")
+        record = self._mirror.agents.get(agent)
         revocation = Revocation(agent=agent, revoked_at=self._wall.now(), reason=reason)
         names = [NAMES + given.hostname for given in self._mirror.given_names.values() if given.agent == agent]
         await self._store.transact(
             [], [Put(REVOCATIONS + agent, encode(revocation)), Delete(AGENTS + agent), *map(Delete, names)]
         )
         self._log.info("agent {agent} was revoked: {reason}", agent=agent, reason=reason)
+        await self._ownership.agent_revoked(record.group if record is not None and record.group else agent)
         return is_known
 
     def issue(self, agent: Agent, key: ec.EllipticCurvePublicKey) -> str:
@@ -243,6 +265,7 @@ class Enrollment:
             hostnames=token.hostnames,
             labels=token.labels,
             token=token.id,
+            group=token.group,
             enrolled_at=now,
             key_sha256=key_fingerprint(key),
         )
@@ -254,11 +277,17 @@ class Enrollment:
         :raises OfferRefused: naming it.
         """
         check_number(request.routes, self._settings().limits)
-        check_wishes(request.hostnames, [HostnamePattern.parse(text) for text in token.hostnames], self._is_reserved)
+        patterns = [HostnamePattern.parse(text) for text in token.hostnames]
+        check_wishes(request.hostnames, patterns, self._is_reserved)
         merge_labels(request.labels, token.labels)
         for hostname in request.hostnames:
             if hostname in self._mirror.given_names:
                 raise OfferRefused("conflict", f"{hostname} was given to another agent; the token was not used up")
+        wanted = [HostnamePattern.parse(hostname).text for hostname in request.hostnames if hostname]
+        try:
+            self._ownership.check(token.group, patterns, wanted)
+        except OfferRefused as error:
+            raise OfferRefused(error.code, f"{error.reason}; the token was not used up") from error
 
     async def _note(self, record: Agent, renewed: Agent) -> None:
         """Write down until when an agent has a certificate, and for which key, unless its record just changed."""

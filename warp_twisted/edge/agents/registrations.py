@@ -4,7 +4,7 @@ The table of this edge's registered tunnels: by id, and by agent and slot.
 It decides what a new tunnel replaces and whether there is room for it; `edge.agents.tunnels` does what follows.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -15,7 +15,7 @@ from warp_twisted.edge.settings import Limits
 from warp_twisted.registry.claims import Claim
 from warp_twisted.registry.model import Tunnel
 from warp_twisted.tunnel import TunnelProtocol
-from warp_twisted.wire.control import Accepted, Renewed, RenewRefused, RouteOffer
+from warp_twisted.wire.control import Accepted, OriginHealth, Renewed, RenewRefused, RouteOffer
 from warp_twisted.wire.errors import TunnelClosed, WireError
 from warp_twisted.wire.releases import KNOWN
 
@@ -65,6 +65,17 @@ class EdgeTunnel:
     def was_meant_to_end(self, error: WireError) -> bool:
         """Whether its end was meant: its agent had said that it leaves, or this edge decided it."""
         return self.is_draining or isinstance(error, TunnelClosed)
+
+    def note_health(self, message: OriginHealth) -> RouteOffer | None:
+        """Note what the agent says of an origin, and return its route; None if nothing has changed."""
+        route = next((route for route in self.offer.routes if route.id == message.route_id), None)
+        if route is None or message.healthy is (message.route_id not in self.unhealthy):
+            return None
+        if message.healthy:
+            del self.unhealthy[route.id]
+        else:
+            self.unhealthy[route.id] = message.detail
+        return route
 
     def value(self, edge: str) -> Tunnel:
         """Return what the registry is to hold of it."""
@@ -163,6 +174,7 @@ class Registrations:
         self.counts = TunnelCounts()
         self._by_agent: dict[str, dict[int, EdgeTunnel]] = {}
         self._wrong_clocks: set[EdgeTunnel] = set()
+        self._by_hostname: dict[str, dict[EdgeTunnel, None]] = {}
 
     @property
     def stream_count(self) -> int:
@@ -185,6 +197,18 @@ class Registrations:
     def of_agent(self, agent: str) -> list[EdgeTunnel]:
         """Return an agent's tunnels."""
         return list(self._by_agent.get(agent, {}).values())
+
+    def agents_serving(self, hostname: str) -> set[str]:
+        """Return the agents with a tunnel that takes streams for a hostname, or for a pattern as such."""
+        return {tunnel.agent for tunnel in self._by_hostname.get(hostname, ()) if not tunnel.is_draining}
+
+    def change_offer(self, tunnel: EdgeTunnel, offer: Offer) -> None:
+        """Note what a tunnel serves from now on."""
+        self._forget_hostnames(tunnel)
+        tunnel.offer = offer
+        numbers = {route.id for route in offer.routes}
+        tunnel.unhealthy = {number: detail for number, detail in tunnel.unhealthy.items() if number in numbers}
+        self._note_hostnames(tunnel, offer.hostnames)
 
     def replaced_by(self, agent: str, slot: int, session: str) -> list[EdgeTunnel]:
         """Return the tunnels that a new one would replace: the one in its slot, and all of other runs of the agent."""
@@ -214,6 +238,7 @@ class Registrations:
         stale = self.replaced_by(tunnel.agent, tunnel.slot, tunnel.session)
         slots[tunnel.slot] = tunnel
         self.by_id[tunnel.id] = tunnel
+        self._note_hostnames(tunnel, tunnel.offer.hostnames)
         self.counts.registered += 1
         self.counts.replaced += len(stale)
         return stale
@@ -223,11 +248,23 @@ class Registrations:
         self.counts.lost += 1
         self._wrong_clocks.discard(tunnel)
         del self.by_id[tunnel.id]
+        self._forget_hostnames(tunnel)
         slots = self._by_agent.get(tunnel.agent, {})
         if slots.get(tunnel.slot) is tunnel:
             del slots[tunnel.slot]
         if not slots:
             self._by_agent.pop(tunnel.agent, None)
+
+    def _note_hostnames(self, tunnel: EdgeTunnel, hostnames: Iterable[str]) -> None:
+        for hostname in hostnames:
+            self._by_hostname.setdefault(hostname, {})[tunnel] = None
+
+    def _forget_hostnames(self, tunnel: EdgeTunnel) -> None:
+        for hostname in tunnel.offer.hostnames:
+            tunnels = self._by_hostname[hostname]
+            del tunnels[tunnel]
+            if not tunnels:
+                del self._by_hostname[hostname]
 
 
 def _is_stale(tunnel: EdgeTunnel, slot: int, session: str) -> bool:

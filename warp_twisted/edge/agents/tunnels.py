@@ -30,6 +30,7 @@ from warp_twisted.edge.agents.peers import Peer, Peers
 from warp_twisted.edge.agents.registrations import Authority, EdgeTunnel, Registrations, Routes
 from warp_twisted.edge.agents.tunnel_expiry import TunnelExpiry
 from warp_twisted.edge.errors import EdgeError, OfferRefused
+from warp_twisted.edge.owners.ownership import Ownership
 from warp_twisted.edge.settings import EdgeSettings
 from warp_twisted.registry.claims import Claims
 from warp_twisted.registry.mirror import Mirror
@@ -62,6 +63,7 @@ class EdgeTunnels:
     :param wall: for the ends of certificates.
     :param settings: returns the settings as they are now.
     :param grace: keeps the names of tunnels that are lost without a goodbye.
+    :param registrations: the table of tunnels, empty.
     :param edges: returns `host:port` of the fleet's tunnel listeners.
     :param urls: returns the URLs of a hostname, the one to show people first.
     """
@@ -79,6 +81,8 @@ class EdgeTunnels:
         claims: Claims,
         grace: Grace,
         admission: Admission,
+        registrations: Registrations,
+        ownership: Ownership,
         authority: Authority,
         edges: Callable[[], list[str]],
         urls: Callable[[str], Sequence[str]],
@@ -91,13 +95,14 @@ class EdgeTunnels:
         self._claims = claims
         self._grace = grace
         self._admission = admission
+        self._ownership = ownership
         self._authority = authority
         self._edges = edges
         self._urls = urls
         self._peers = Peers()
         self._rate = ControlRate()
         self._unsubscribe: Callable[[], None] | None = None
-        self.registrations = Registrations()
+        self.registrations = registrations
         self._expiry = TunnelExpiry(clock, wall, self.registrations)
         self._incumbents = Incumbents(clock, self.registrations)
         self.is_draining = False
@@ -243,7 +248,9 @@ class EdgeTunnels:
             return
         self._charge(hello, identity.id, offer)
         address = getattr(peer.protocol.peer, "host", "")
+        await self._ownership.take(identity, offer.hostnames)
         await self._incumbents.make_way(identity.id, hello.slot, hello.session, address)
+        await self._ownership.take(identity, offer.hostnames)  # it may have lost one meanwhile; else done at once
         if peer.is_gone:
             return
         self._identify(peer.protocol)  # it may have been revoked meanwhile
@@ -282,6 +289,7 @@ class EdgeTunnels:
         try:
             routes = await self._admission.judge_routes(message.routes, peer.identity, self._settings().limits)
             await self._wait_for_names(peer, tunnel, routes)
+            await self._ownership.take(peer.identity, [route.hostname for route in routes])
             if peer.is_gone:
                 return
             self._routes.add(tunnel, routes)
@@ -291,9 +299,7 @@ class EdgeTunnels:
             self._log.warn("new routes of {agent} are refused: {reason}", agent=tunnel.agent, reason=refusal.reason)
             tunnel.protocol.send_control(Refused(code=refusal.code, reason=refusal.reason, retry=refusal.retry))
             return
-        tunnel.offer = Offer(tuple(routes), tunnel.offer.labels)
-        numbers = {route.id for route in routes}
-        tunnel.unhealthy = {number: detail for number, detail in tunnel.unhealthy.items() if number in numbers}
+        self.registrations.change_offer(tunnel, Offer(tuple(routes), tunnel.offer.labels))
         if tunnel.is_draining:
             self._routes.drain(tunnel)
         await self._publish(tunnel)
@@ -335,13 +341,9 @@ class EdgeTunnels:
         tunnel.protocol.send_control(answer)
 
     def _health_changed(self, tunnel: EdgeTunnel, message: OriginHealth) -> None:
-        route = next((route for route in tunnel.offer.routes if route.id == message.route_id), None)
-        if route is None or message.healthy is (message.route_id not in tunnel.unhealthy):
+        route = tunnel.note_health(message)
+        if route is None:
             return
-        if message.healthy:
-            del tunnel.unhealthy[route.id]
-        else:
-            tunnel.unhealthy[route.id] = message.detail
         self._log.info(
             "the origin of {hostname} at {agent} {health}: {detail}",
             hostname=route.hostname, agent=tunnel.agent, detail=message.detail or "-",
