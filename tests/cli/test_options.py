@@ -6,7 +6,7 @@ import click
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.cli.invoke import invoke
-from warp_twisted.cli.options import duration, hostname_pattern, label, selector, token_lifetime
+from warp_twisted.cli.options import duration, hostname_pattern, label, selector, share, token_lifetime
 
 
 class OptionTests(SynchronousTestCase):
@@ -25,6 +25,7 @@ class OptionTests(SynchronousTestCase):
         self.assertEqual(label("release=canary"), ("release", "canary"))
         self.assertTrue(selector("team in (blue,red)").matches({"team": "red"}))
         self.assertFalse(selector("team in (blue,red)").matches({"team": "green"}))
+        self.assertEqual(share("warp.example"), "warp.example")
         self.assertEqual(hostname_pattern("*.Team.Warp.Example").text, "*.team.warp.example")
 
     def test_refusals(self) -> None:
@@ -32,7 +33,7 @@ class OptionTests(SynchronousTestCase):
         self.assertIn("expected a length of time such as 30s, 1h30m or 7d, got '90'", self.refusal(duration, "90"))
         for text in ("0s", "367d"):
             self.assertIn(f"at most 366d, got '{text}'", self.refusal(token_lifetime, text))
-        for kind, text in ((label, "a b"), (selector, "team in"), (hostname_pattern, "a.*.example")):
+        for kind, text in ((label, "a b"), (selector, "team in"), (hostname_pattern, "a.*.example"), (share, "Shop")):
             self.assertIn(text, self.refusal(kind, text))
 
     def test_the_option_is_named(self) -> None:

@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 import warp_twisted
 from tests.base.test_escaping import HOSTILE, is_safe
 from warp_base.escaping import printable
-from warp_twisted.cli.output import instant, labels_text, print_json, print_table, say, say_lines, span
+from warp_twisted.cli.output import instant, labels_text, print_json, print_table, say, say_lines, some, span
 
 
 class OutputTests(SynchronousTestCase):
@@ -59,6 +59,11 @@ class OutputTests(SynchronousTestCase):
         """At most two units, the largest ones."""
         cases = {0: "0 s", 59.9: "59 s", 60: "1 min", 3661: "1 h 1 min", 90000: "1 d 1 h", 86400: "1 d", -5: "0 s"}
         self.assertEqual({seconds: span(seconds) for seconds in cases}, cases)
+
+    def test_some(self) -> None:
+        """Of many names a few are written, and how many more there are."""
+        self.assertEqual(some([]), "")
+        self.assertEqual((some(["a", "b", "c"]), some(["a", "b", "c", "d"])), ("a, b, c", "a, b, c and 1 more"))
 
     def test_instant(self) -> None:
         """Instants are in UTC; none is a dash."""

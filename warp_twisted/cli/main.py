@@ -70,7 +70,11 @@ warp = Group(
         "demo": ("warp_twisted.demo.command:demo", "Run a whole fleet in one process, to try Warp out."),
         "status": ("warp_twisted.cli.operate.status:status", "Show edges, tunnels and routes."),
         "token": ("warp_twisted.cli.operate.tokens:token", "Make, list and revoke join tokens."),
-        "agent": ("warp_twisted.cli.operate.agents:agent", "List enrolled agents and revoke them."),
+        "hostname": (
+            "warp_twisted.cli.operate.hostnames:hostname",
+            "List to whom hostnames belong, and free them.",
+        ),
+        "agent": ("warp_twisted.cli.operate.agents:agent", "List, group and revoke enrolled agents."),
         "policy": ("warp_twisted.cli.policy.command:policy", "Check, explain and test a policy file."),
         "drain": ("warp_twisted.cli.operate.edge:drain", "Let an edge finish its work and take no more."),
         "reload": (

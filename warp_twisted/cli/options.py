@@ -4,7 +4,7 @@ import click
 
 from warp_twisted.durations import parse_duration
 from warp_twisted.errors import InvalidName
-from warp_twisted.names import HostnamePattern, LabelSelector, parse_label
+from warp_twisted.names import HostnamePattern, LabelSelector, parse_label, parse_share
 
 MAX_TOKEN_SECONDS = 366 * 86400  # as the edge's admin interface has it
 
@@ -53,6 +53,14 @@ def hostname_pattern(text: str) -> HostnamePattern:
     """Read a hostname, or `*.` and a suffix."""
     try:
         return HostnamePattern.parse(text)
+    except InvalidName as error:
+        raise click.BadParameter(str(error)) from error
+
+
+def share(text: str) -> str:
+    """Read a share word."""
+    try:
+        return parse_share(text)
     except InvalidName as error:
         raise click.BadParameter(str(error)) from error
 

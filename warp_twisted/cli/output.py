@@ -59,6 +59,12 @@ def span(seconds: float) -> str:
     return " ".join(parts[:2])
 
 
+def some(names: Sequence[str], most: int = 3) -> str:
+    """Write a few names, and how many more there are: `a-1, a-2 and 7 more`."""
+    shown = ", ".join(names[:most])
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
+
+
 def labels_text(labels: dict[str, str]) -> str:
     """Write labels as a selector that they match: `release=canary,tier=web`."""
     return ",".join(f"{key}={value}" if value else key for key, value in sorted(labels.items())) or "-"

@@ -129,7 +129,7 @@ class DemoFleet:
 
     async def enroll_agent(self) -> None:
         """Make a join token, and exchange it for the agent's identity."""
-        wish = {"hostnames": [HOSTNAME], "labels": {"app": "hello"}, "ttl_seconds": TOKEN_SECONDS, "uses": 1}
+        wish = {"hostnames": [HOSTNAME], "labels": {"app": "hello"}, "ttl_seconds": TOKEN_SECONDS, "share": ZONE}
         made = read(await self.admin.create_token(wish), NewToken)
         state = StateDirectory(self.directory / "agent")
         try:

@@ -19,6 +19,7 @@ class AgentTests(SynchronousTestCase):
                 "id": "a-1",
                 "hostnames": ["*.a.example"],
                 "labels": {"x": "1"},
+                "group": "blue",
                 "tunnels": 4,
                 "enrolled_at": 1767225600.0,
             },
@@ -29,7 +30,7 @@ class AgentTests(SynchronousTestCase):
     def test_list(self) -> None:
         """Enrolled and revoked agents are told apart."""
         output = invoke("agent", "list").output
-        self.assertRegex(output, r"a-1 +up +4 +\*\.a\.example +x=1 +2026-01-01 00:00")
+        self.assertRegex(output, r"a-1 +up +4 +\*\.a\.example +blue +x=1 +2026-01-01 00:00")
         self.assertRegex(output, r"a-2 +revoked 2026-01-01 00:00 +0")
 
     def test_selector(self) -> None:
@@ -44,6 +45,19 @@ class AgentTests(SynchronousTestCase):
         ran = invoke("agent", "revoke", "a-1", "--reason", "stolen")
         self.assertEqual((ran.status, ran.output), (0, "Agent a-1 is revoked.\n"))
         self.assertEqual(self.edge.asked, [("DELETE /v1/agents/a-1", {"reason": "stolen"})])
+
+    def test_share(self) -> None:
+        """Each agent's group gets the word; who has it already is told so, and machines get the answer."""
+        self.edge.answers["POST /v1/agents/a-1/share"] = {"group": "shop", "changed": True}
+        self.edge.answers["POST /v1/agents/a-3/share"] = {"group": "shop", "changed": False}
+        ran = invoke("agent", "share", "shop", "a-1", "a-3")
+        self.assertEqual(
+            (ran.status, ran.output),
+            (0, "Agent a-1 shares hostnames as shop.\nAgent a-3 shares hostnames as shop already.\n"),
+        )
+        self.assertEqual(self.edge.asked[0], ("POST /v1/agents/a-1/share", {"share": "shop"}))
+        self.assertTrue(json.loads(invoke("agent", "share", "--json", "shop", "a-1").output)["changed"])
+        self.assertEqual(invoke("agent", "share", "No Word", "a-1").status, 2)
 
     def test_revoke_an_id_that_is_not_enrolled(self) -> None:
         """An id that the edge does not know is revoked all the same, and may be a mistake, which is said."""

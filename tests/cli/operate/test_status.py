@@ -29,7 +29,7 @@ def _status() -> dict[str, object]:
     def route(agent: str) -> dict[str, object]:
         hostname = f"{agent}.warp.example"
         services = {agent: "http://localhost:4000"}
-        return {"hostname": hostname, "url": f"https://{hostname}", "tunnels": 1, "services": services}
+        return {"hostname": hostname, "url": f"https://{hostname}", "tunnels": 1, "services": services, "group": "blue"}
 
     return {
         "edge": {"name": "edge1", "zone": "warp.example", "ready": True, "parts": {"dns": True}, "version": "0.1.0"},
@@ -67,7 +67,7 @@ class StatusTests(SynchronousTestCase):
         output = invoke("status").output
         self.assertIn("Edge edge1 of warp.example, version 0.1.0: ready\n", output)
         self.assertRegex(output, r"edge1 +up +192\.0\.2\.1 +80 +- +7844")
-        self.assertRegex(output, r"https://a-1\.warp\.example +- +1 +http://localhost:4000")
+        self.assertRegex(output, r"https://a-1\.warp\.example +- +1 +blue +a-1 +http://localhost:4000")
         self.assertRegex(output, r"a-2 +edge1 +0 +up +2 min 5 s +3 +12\.3 ms +198\.51\.100\.7 +release=canary")
 
     def test_selector(self) -> None:

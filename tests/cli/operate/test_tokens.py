@@ -25,6 +25,7 @@ class TokenTests(SynchronousTestCase):
             "id": "0123456789abcdef",
             "hostnames": ["*.team.warp.example"],
             "labels": {"team": "blue"},
+            "group": "shop",
             "uses_left": 20,
             "created_at": time.time(),
             "expires_at": time.time() + 7200,
@@ -41,12 +42,15 @@ class TokenTests(SynchronousTestCase):
         self.create("--label", "team=blue", "--ttl", "1d2h", "--uses", "20")
         wish = {"hostnames": ["*.team.warp.example"], "labels": {"team": "blue"}, "ttl_seconds": 93600.0, "uses": 20}
         self.assertEqual(self.edge.asked, [("POST /v1/tokens", wish)])
+        self.create("--share", "shop")
+        self.assertEqual(read(self.edge.asked[-1][1], dict[str, object])["share"], "shop")
 
     def test_create_prints_the_token_alone(self) -> None:
         """Standard output is the token and nothing else, so that it can be piped; what it is for is said beside."""
         ran = self.create()
         self.assertEqual((ran.status, ran.output), (0, _SECRET + "\n"))
-        self.assertIn("0123456789abcdef for *.team.warp.example: 20 agents, for 2 h", ran.errors)
+        self.assertIn("0123456789abcdef for *.team.warp.example: 20 agents, for 2 h; they share", ran.errors)
+        self.assertTrue(ran.errors.endswith("hostnames as shop.\n"), ran.errors)
         self.assertNotIn(_SECRET, ran.errors)
 
     def test_create_writes_a_file_for_its_owner(self) -> None:
@@ -79,7 +83,13 @@ class TokenTests(SynchronousTestCase):
 
     def test_wrong_values(self) -> None:
         """Values out of their grammar are refused before the edge is asked."""
-        for option, value in (("--label", "nolabel"), ("--ttl", "soon"), ("--uses", "0"), ("--hostname", "a..b")):
+        for option, value in (
+            ("--label", "nolabel"),
+            ("--share", "Two Words"),
+            ("--ttl", "soon"),
+            ("--uses", "0"),
+            ("--hostname", "a..b"),
+        ):
             ran = self.create(option, value)
             self.assertEqual(ran.status, 2, option)
             self.assertIn(option, ran.errors)
@@ -88,7 +98,7 @@ class TokenTests(SynchronousTestCase):
     def test_list(self) -> None:
         """The list has hostnames, labels, uses and the end, in words."""
         ran = invoke("token", "list")
-        self.assertRegex(ran.output, r"0123456789abcdef +\*\.team\.warp\.example +team=blue +20 +in 1 h 59 min")
+        self.assertRegex(ran.output, r"0123456789abcdef +\*\.team\.warp\.example +shop +team=blue +20 +in 1 h 59 min")
         self.edge.answers["GET /v1/tokens"] = [{**self.kept, "expires_at": 1.0}]
         self.assertIn("expired", invoke("token", "list").output)
         self.assertEqual(json.loads(invoke("token", "list", "--json").output)[0]["expires_at"], 1.0)

@@ -17,7 +17,7 @@ from tests.edge.control import ZONE
 from warp_base.answer_stream import Pieces
 from warp_base.exposition import Exposition
 from warp_base.slices import Slices
-from warp_twisted.edge.errors import AgentUnknown, EdgeError, TokenNotFound
+from warp_twisted.edge.errors import AgentUnknown, EdgeError, NameNotHeld, TokenNotFound
 from warp_twisted.edge.operators.admin import Admin, TokenWish
 from warp_twisted.edge.operators.observation import Observation
 from warp_twisted.edge.operators.published import PublishedRecords
@@ -49,6 +49,20 @@ class FakeOperations:
     def list_agents(self) -> Pieces:
         """Answer nothing."""
         return iter([b"[]"])
+
+    async def share_agent(self, agent: str, word: str) -> object:
+        """Note it."""
+        self._ask("share", agent, word)
+        return {"group": word, "changed": True}
+
+    def list_hostnames(self) -> Pieces:
+        """Answer nothing."""
+        return iter([b"[]"])
+
+    async def release_hostname(self, hostname: str) -> object:
+        """Note it."""
+        self._ask("hostname", hostname)
+        return {"hostname": hostname, "group": "blue"}
 
     async def create_token(self, wish: TokenWish) -> object:
         """Answer the wish."""
@@ -132,7 +146,9 @@ class AdminTests(SynchronousTestCase):
     def test_answers_in_slices(self) -> None:
         """What is made in pieces arrives whole."""
         self.assertEqual(self.call("GET", "/v1/status"), (200, {"edge": 1}))
-        self.assertEqual([self.call("GET", f"/v1/{what}") for what in ("tokens", "agents")], [(200, [])] * 2)
+        self.assertEqual(
+            [self.call("GET", f"/v1/{what}") for what in ("tokens", "agents", "hostnames")], [(200, [])] * 3
+        )
         self.assertEqual(self.call("GET", "/v1/records"), (200, {}))
 
     def test_calls(self) -> None:
@@ -142,11 +158,24 @@ class AdminTests(SynchronousTestCase):
         self.assertEqual(self.call("DELETE", "/v1/tokens/j-1"), (200, {}))
         self.assertEqual(self.call("DELETE", "/v1/agents/a-1", {"reason": "stolen"}), (200, {"was_known": True}))
         self.assertEqual(self.call("DELETE", "/v1/agents/a-2"), (200, {"was_known": False}))
+        self.assertEqual(
+            self.call("POST", "/v1/agents/a-1/share", {"share": "shop"}), (200, {"group": "shop", "changed": True})
+        )
+        pattern = "*.team.warp.example"
+        self.assertEqual(self.call("DELETE", f"/v1/hostnames/{pattern}"), (200, {"hostname": pattern, "group": "blue"}))
         self.assertEqual(self.call("POST", "/v1/drain"), (200, {"draining": True}))
         self.assertEqual(self.call("POST", "/v1/reload"), (200, {}))
         self.assertEqual(
             self.operations.asked[1:],
-            [("token", "j-1"), ("agent", "a-1", "stolen"), ("agent", "a-2", ""), ("drain",), ("reload",)],
+            [
+                ("token", "j-1"),
+                ("agent", "a-1", "stolen"),
+                ("agent", "a-2", ""),
+                ("share", "a-1", "shop"),
+                ("hostname", pattern),
+                ("drain",),
+                ("reload",),
+            ],
         )
 
     def test_errors(self) -> None:
@@ -154,6 +183,7 @@ class AdminTests(SynchronousTestCase):
         for error, status in (
             (TokenNotFound("no such token"), 404),
             (AgentUnknown("no such agent"), 404),
+            (NameNotHeld("nobody has it"), 404),
             (StoreClosed("away"), 503),
             (EdgeError("not now"), 409),
             (InvalidSettings("zone: no"), 409),

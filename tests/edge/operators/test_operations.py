@@ -60,6 +60,7 @@ class EdgeOperationsTests(AsyncTestCase):
             settings=lambda: self.control.settings,
             registrations=self.control.tunnels.registrations,
             enrollment=self.control.enrollment,
+            ownership=self.control.ownership,
             mirror=self.control.mirror,
             claims=self.control.claims,
             entry=self.edge,

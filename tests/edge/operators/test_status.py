@@ -5,12 +5,13 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.edge.agents.case import ControlTestCase
+from tests.edge.control import NOW
 from tests.operations import count_operations
 from warp_base.answer_stream import Pieces
 from warp_twisted.edge.operators.operations import EdgeOperations
 from warp_twisted.edge.settings import EdgeSettings
 from warp_twisted.registry.model import Agent, JoinToken, Tunnel, encode
-from warp_twisted.wire.control import OriginHealth
+from warp_twisted.wire.control import OriginHealth, RouteOffer, RoutesChanged
 
 
 class FakeEdge:
@@ -58,6 +59,7 @@ class OperationsTestCase(ControlTestCase):
             settings=settings,
             registrations=self.control.tunnels.registrations,
             enrollment=self.control.enrollment,
+            ownership=self.control.ownership,
             mirror=self.control.mirror,
             claims=self.control.claims,
             entry=self.edge,
@@ -86,6 +88,7 @@ class StatusTests(OperationsTestCase):
 
     async def test_tunnels(self) -> None:
         """Tunnels are ordered by agent, edge and slot; what only their own edge knows is left out for others."""
+        await self.control.enrolled("a-2")
         self.control.connect("a-2").hello("app.warp.example")
         self.control.connect("a-1").hello("app.warp.example", slot=1)
         other = Tunnel(id="t-other", agent="a-1", slot=0, edge="edge2")
@@ -99,6 +102,7 @@ class StatusTests(OperationsTestCase):
 
     async def test_routes(self) -> None:
         """A route has its tunnels, the agents that serve it, and those whose origin does not answer."""
+        await self.control.enrolled("a-2")
         first, second = self.control.connect("a-1"), self.control.connect("a-2")
         first.hello("b.warp.example", "a.warp.example")
         second.hello("a.warp.example")
@@ -108,7 +112,19 @@ class StatusTests(OperationsTestCase):
             [(each["hostname"], each["tunnels"]) for each in routes], [("a.warp.example", 2), ("b.warp.example", 1)]
         )
         self.assertEqual((routes[0]["unhealthy"], sorted(routes[0]["services"])), ({"a-2": "refused"}, ["a-1", "a-2"]))
-        self.assertEqual(routes[0]["url"], "https://a.warp.example")
+        self.assertEqual((routes[0]["url"], routes[0]["group"]), ("https://a.warp.example", "blue"))
+
+    async def test_hostnames(self) -> None:
+        """Hostnames are listed with the group that they belong to, in order, also those that nobody serves."""
+        agent = self.control.connect("a-1")
+        agent.hello("b.warp.example", "a.warp.example")
+        agent.send(RoutesChanged(routes=[RouteOffer(id=1, hostname="b.warp.example")]))
+        first, second = self.read(self.operations.list_hostnames())
+        self.assertEqual((first["hostname"], first["group"], first["served_by"]), ("a.warp.example", "blue", []))
+        self.assertEqual((second["served_by"], second["agents"], second["since"]), (["a-1"], ["a-1"], NOW))
+        released = await self.operations.release_hostname("A.Warp.Example")
+        self.assertEqual(released, {"hostname": "a.warp.example", "group": "blue"})
+        self.assertEqual(len(self.read(self.operations.list_hostnames())), 1)
 
     async def test_agents(self) -> None:
         """Agents are listed by id with their tunnels, then those that were revoked."""

@@ -42,7 +42,7 @@ def given_token(token_file: str | None, has_config: bool) -> "Callable[[AgentSet
 
 class DemoTokens:
     """
-    The demo that runs on this machine, whichever it is.
+    The demo that runs on this machine, whichever it is; all that joins it shares hostnames.
 
     :param hostnames: what the tokens are to permit; none: any name of the demo's zone.
     """
@@ -72,6 +72,7 @@ class DemoTokens:
             "labels": {},
             "ttl_seconds": DEMO_TOKEN_SECONDS,
             "uses": 1,
+            "share": demo.zone,
         }
         try:
             answer = Admin(demo.admin).post("v1", "tokens", body=wish)

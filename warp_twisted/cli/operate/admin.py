@@ -82,16 +82,17 @@ class Admin:
         return answer
 
 
-def find_admin(option: str | None) -> Admin:
+def find_admin(option: str | None, timeout: float = TIMEOUT_SECONDS) -> Admin:
     """
     Choose the edge to talk to: the one that was named, else a running demo's, else the one of this machine.
 
     :param option: of `ADMIN_OPTION`.
+    :param timeout: of each call, in seconds.
     """
     if option:
-        return Admin(option)
+        return Admin(option, timeout)
     demo = find_demo()
-    return Admin(demo.admin if demo is not None else DEFAULT_SOCKET)
+    return Admin(demo.admin if demo is not None else DEFAULT_SOCKET, timeout)
 
 
 class _UnixConnection(http.client.HTTPConnection):

@@ -3,18 +3,19 @@
 import click
 
 from warp_twisted.cli.operate.admin import ADMIN_OPTION, find_admin
-from warp_twisted.cli.operate.answers import Agent, Revoked, read
+from warp_twisted.cli.operate.answers import Agent, Revoked, Shared, read
 from warp_twisted.cli.options import SELECTOR_OPTION
+from warp_twisted.cli.options import share as share_word
 from warp_twisted.cli.output import JSON_OPTION, instant, labels_text, print_json, print_table, say
 from warp_twisted.names import LabelSelector
 
 
 @click.group(
-    short_help="List enrolled agents and revoke them.",
+    short_help="List, group and revoke enrolled agents.",
     epilog="\b\nExamples:\n  warp agent list --selector release=canary\n  warp agent revoke a-0123456789abcdef",
 )
 def agent() -> None:
-    """List enrolled agents and revoke them."""
+    """List, group and revoke enrolled agents."""
 
 
 @agent.command(
@@ -59,6 +60,31 @@ def revoke(agents: tuple[str, ...], reason: str, admin: str | None) -> None:
             say("No agent with this id was enrolled here: compare it with warp agent list.", err=True)
 
 
+@agent.command(
+    epilog="\b\nExamples:\n  warp agent share shop a-0123456789abcdef a-fedcba9876543210",
+)
+@click.argument("word", type=share_word)
+@click.argument("agents", metavar="AGENT...", nargs=-1, required=True)
+@ADMIN_OPTION
+@JSON_OPTION
+def share(word: str, agents: tuple[str, ...], admin: str | None, as_json: bool) -> None:
+    """
+    Give the groups of these agents the share word WORD, so that tokens with the word let agents in beside them.
+
+    The agents' tokens had no share word, so they share hostnames with the agents of their token alone. Those and their
+    hostnames come along. A group that has a word keeps it.
+    """
+    edge = find_admin(admin)
+    for each in agents:
+        answer = edge.post("v1", "agents", each, "share", body={"share": word})
+        if as_json:
+            print_json(answer)
+        elif read(answer, Shared).changed:
+            say(f"Agent {each} shares hostnames as {word}.")
+        else:
+            say(f"Agent {each} shares hostnames as {word} already.")
+
+
 def print_agents(agents: list[Agent]) -> None:
     """Print a table of agents."""
     rows = [
@@ -67,9 +93,10 @@ def print_agents(agents: list[Agent]) -> None:
             f"revoked {instant(each.revoked_at)}" if each.revoked_at else ("up" if each.tunnels else "down"),
             str(each.tunnels),
             ",".join(each.hostnames) or "-",
+            each.group or "-",
             labels_text(each.labels),
             instant(each.enrolled_at),
         ]
         for each in agents
     ]
-    print_table(["AGENT", "STATE", "TUNNELS", "MAY SERVE", "LABELS", "ENROLLED"], rows)
+    print_table(["AGENT", "STATE", "TUNNELS", "MAY SERVE", "GROUP", "LABELS", "ENROLLED"], rows)

@@ -19,6 +19,7 @@ class Token(msgspec.Struct, frozen=True):
     uses_left: int
     expires_at: float
     labels: dict[str, str] = {}
+    group: str = ""
     created_at: float = 0.0
 
 
@@ -38,6 +39,7 @@ class Agent(msgspec.Struct, frozen=True):
     hostnames: list[str] = []
     labels: dict[str, str] = {}
     token: str = ""
+    group: str = ""
     enrolled_at: float = 0.0
     tunnels: int = 0
     revoked_at: float = 0.0
@@ -48,6 +50,34 @@ class Revoked(msgspec.Struct, frozen=True):
     """The answer to a revocation: whether the edge knew the agent before."""
 
     was_known: bool
+
+
+class OwnedHostname(msgspec.Struct, frozen=True):
+    """
+    A hostname and the group that it belongs to.
+
+    :ivar away_since: since when nobody serves it; 0: not noticed yet, or it is served.
+    :ivar served_by: the agents that serve it through the edge that answers.
+    """
+
+    hostname: str
+    group: str
+    since: float = 0.0
+    away_since: float = 0.0
+    served_by: list[str] = []
+
+
+class Released(msgspec.Struct, frozen=True):
+    """The answer to a release: whose the hostname was."""
+
+    group: str
+
+
+class Shared(msgspec.Struct, frozen=True):
+    """The answer to a share word for an agent's group: whether it is new."""
+
+    group: str
+    changed: bool
 
 
 class Edge(msgspec.Struct, frozen=True):
@@ -84,6 +114,7 @@ class Route(msgspec.Struct, frozen=True):
     hostname: str
     path: str = ""
     url: str = ""
+    group: str = ""
     tunnels: int = 0
     services: dict[str, str] = {}
 

@@ -9,7 +9,7 @@ from warp_twisted.cli.operate.admin import ADMIN_OPTION, find_admin
 from warp_twisted.cli.operate.agents import print_agents
 from warp_twisted.cli.operate.answers import Edge, EdgeState, Route, Status, Tunnel, read
 from warp_twisted.cli.options import SELECTOR_OPTION
-from warp_twisted.cli.output import JSON_OPTION, labels_text, print_json, print_table, say, span
+from warp_twisted.cli.output import JSON_OPTION, labels_text, print_json, print_table, say, some, span
 from warp_twisted.clock_difference import is_noticed, say_difference
 from warp_twisted.names import LabelSelector
 
@@ -43,7 +43,7 @@ def status(selector: LabelSelector | None, admin: str | None, as_json: bool) -> 
     now = time.time()
     for title, heads, rows in (
         ("Edges", ["EDGE", "STATE", "ADDRESSES", "HTTP", "HTTPS", "TUNNELS"], [_edge(each) for each in found.edges]),
-        ("Routes", ["URL", "PATH", "TUNNELS", "SERVICES"], [_route(each) for each in found.routes]),
+        ("Routes", ["URL", "PATH", "TUNNELS", "GROUP", "AGENTS", "SERVICES"], [_route(each) for each in found.routes]),
         (
             "Tunnels",
             ["AGENT", "EDGE", "SLOT", "STATE", "AGE", "STREAMS", "ROUND TRIP", "FROM", "LABELS", "HOSTNAMES"],
@@ -111,7 +111,14 @@ def _edge(edge: Edge) -> list[str]:
 
 def _route(route: Route) -> list[str]:
     services = sorted(set(route.services.values()))
-    return [route.url or route.hostname, route.path or "-", str(route.tunnels), ",".join(services) or "-"]
+    return [
+        route.url or route.hostname,
+        route.path or "-",
+        str(route.tunnels),
+        route.group or "-",
+        some(sorted(route.services)) or "-",
+        ",".join(services) or "-",
+    ]
 
 
 def _wrong_clocks(tunnels: Sequence[Tunnel]) -> Iterator[str]:

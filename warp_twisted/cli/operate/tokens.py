@@ -9,7 +9,7 @@ import click
 from warp_twisted.cli.errors import FileTaken
 from warp_twisted.cli.operate.admin import ADMIN_OPTION, find_admin
 from warp_twisted.cli.operate.answers import NewToken, Token, read
-from warp_twisted.cli.options import hostname_pattern, label, token_lifetime
+from warp_twisted.cli.options import hostname_pattern, label, share, token_lifetime
 from warp_twisted.cli.output import JSON_OPTION, labels_text, print_json, print_table, say, span
 from warp_twisted.names import HostnamePattern
 
@@ -33,6 +33,7 @@ def token() -> None:
 @token.command(
     epilog="\b\nExamples:\n"
     "  warp token create --hostname app.warp.example --out join-token\n"
+    "  warp token create --hostname app.warp.example --share shop --uses 2     # two machines, one application\n"
     "  warp token create --hostname '*.team.warp.example' --label team=blue --ttl 7d --uses 20 --json",
 )
 @click.option(
@@ -48,6 +49,14 @@ def token() -> None:
     "--label", "labels", type=label, metavar="KEY=VALUE", multiple=True, help="Given to the agents; may be repeated."
 )
 @click.option(
+    "--share",
+    "word",
+    type=share,
+    metavar="WORD",
+    help="Agents whose tokens have the same word share hostnames, and nobody else takes them over. "
+    "Default: those of this token alone.",
+)
+@click.option(
     "--ttl", type=token_lifetime, metavar="TIME", default="1h", show_default=True, help="How long the token is valid."
 )
 @click.option(
@@ -59,6 +68,7 @@ def token() -> None:
 def create(
     hostnames: tuple[HostnamePattern, ...],
     labels: tuple[tuple[str, str], ...],
+    word: str | None,
     ttl: float,
     uses: int,
     out: Path | None,
@@ -74,6 +84,7 @@ def create(
             "labels": dict(labels),
             "ttl_seconds": ttl,
             "uses": uses,
+            **({"share": word} if word else {}),
         }
         answer = find_admin(admin).post("v1", "tokens", body=wish)
         made = read(answer, NewToken)
@@ -92,7 +103,7 @@ def create(
     if out is None:
         say(made.token)
     left = span(made.expires_at - time.time() + 1)
-    say(f"Token {made.id} for {', '.join(made.hostnames)}: {_uses(made)}, for {left}.", err=True)
+    say(f"Token {made.id} for {', '.join(made.hostnames)}: {_uses(made)}, for {left}{_group(made)}.", err=True)
 
 
 def _new_file(path: Path) -> int:
@@ -118,13 +129,14 @@ def list_(admin: str | None, as_json: bool) -> None:
         [
             each.id,
             ",".join(each.hostnames),
+            each.group or "-",
             labels_text(each.labels),
             str(each.uses_left),
             f"in {span(each.expires_at - now)}" if each.expires_at > now else "expired",
         ]
         for each in read(answer, list[Token])
     ]
-    print_table(["TOKEN", "HOSTNAMES", "LABELS", "USES LEFT", "EXPIRES"], rows)
+    print_table(["TOKEN", "HOSTNAMES", "GROUP", "LABELS", "USES LEFT", "EXPIRES"], rows)
 
 
 @token.command(epilog="\b\nExample:\n  warp token revoke 0123456789abcdef")
@@ -136,6 +148,10 @@ def revoke(tokens: tuple[str, ...], admin: str | None) -> None:
     for each in tokens:
         edge.delete("v1", "tokens", each)
         say(f"Token {each} is revoked.")
+
+
+def _group(made: NewToken) -> str:
+    return f"; they share hostnames as {made.group}" if made.group not in ("", made.id) else ""
 
 
 def _uses(made: Token) -> str:

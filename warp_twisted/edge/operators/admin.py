@@ -16,7 +16,7 @@ from twisted.web.http import Request
 
 from warp_base.answer_stream import Pieces, send_in_slices
 from warp_base.slices import Slices
-from warp_twisted.edge.errors import AgentUnknown, EdgeError, TokenNotFound
+from warp_twisted.edge.errors import AgentUnknown, EdgeError, NameNotHeld, TokenNotFound
 from warp_twisted.edge.operators.json_pieces import ended
 from warp_twisted.edge.operators.observation import Observation
 from warp_twisted.edge.operators.published import PublishedRecords
@@ -34,12 +34,19 @@ class TokenWish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     labels: dict[str, str] = {}
     ttl_seconds: Annotated[float, msgspec.Meta(gt=0, le=366 * 86400)] = 3600.0
     uses: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 1
+    share: str = ""
 
 
 class RevocationWish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The body of `DELETE /v1/agents/ID`, which may be left out."""
 
     reason: Annotated[str, msgspec.Meta(max_length=1000)] = ""
+
+
+class ShareWish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of `POST /v1/agents/ID/share`."""
+
+    share: str
 
 
 class Operations(Protocol):
@@ -62,6 +69,15 @@ class Operations(Protocol):
 
     def revoke_agent(self, agent: str, reason: str) -> Awaitable[object]:
         """Cut an agent off; the answer says whether it was known."""
+
+    def share_agent(self, agent: str, word: str) -> Awaitable[object]:
+        """Give the group of an agent a share word; the answer says whether that has changed anything."""
+
+    def list_hostnames(self) -> Pieces:
+        """Describe the hostnames that belong to a group of agents, in JSON."""
+
+    def release_hostname(self, hostname: str) -> Awaitable[object]:
+        """Let a hostname belong to nobody; the answer says whose it was."""
 
     def begin_drain(self) -> object:
         """Take nothing new."""
@@ -96,6 +112,9 @@ class Admin:
             ("DELETE", "/v1/tokens/<token>", self._revoke_token),
             ("GET", "/v1/agents", lambda request: self._operations.list_agents()),
             ("DELETE", "/v1/agents/<agent>", self._revoke_agent),
+            ("POST", "/v1/agents/<agent>/share", self._share_agent),
+            ("GET", "/v1/hostnames", lambda request: self._operations.list_hostnames()),
+            ("DELETE", "/v1/hostnames/<hostname>", self._release_hostname),
             ("POST", "/v1/drain", lambda request: self._operations.begin_drain()),
             ("POST", "/v1/reload", lambda request: self._operations.reload()),
         ]
@@ -141,12 +160,18 @@ class Admin:
         wish = _body(request, RevocationWish) if request.content and request.content.read(1) else RevocationWish()
         return await self._operations.revoke_agent(agent, wish.reason)
 
+    async def _share_agent(self, request: Request, agent: str) -> object:
+        return await self._operations.share_agent(agent, _body(request, ShareWish).share)
+
+    async def _release_hostname(self, request: Request, hostname: str) -> object:
+        return await self._operations.release_hostname(hostname)
+
     def _failed(self, request: Request, failure: Any) -> bytes:
         error = failure.value
         status = getattr(error, "code", None)  # of the errors by which klein says that it has no such route
         if isinstance(status, int) and 400 <= status < 500:
             return answer(request, {"error": "no such call" if status == 404 else "no such method"}, status)
-        if isinstance(error, AgentUnknown | TokenNotFound):
+        if isinstance(error, AgentUnknown | NameNotHeld | TokenNotFound):
             return answer(request, {"error": str(error)}, 404)
         if isinstance(error, RegistryError):
             return answer(request, {"error": str(error)}, 503)

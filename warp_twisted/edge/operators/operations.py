@@ -16,8 +16,10 @@ from warp_twisted.edge.agents.registrations import Registrations
 from warp_twisted.edge.errors import EdgeError
 from warp_twisted.edge.operators.admin import TokenWish
 from warp_twisted.edge.operators.json_pieces import json_list, sorted_in_steps
-from warp_twisted.edge.operators.status import EdgeState, Entry, agents_pieces, status_pieces
+from warp_twisted.edge.operators.status import EdgeState, Entry, agents_pieces, hostnames_pieces, status_pieces
+from warp_twisted.edge.owners.ownership import Ownership
 from warp_twisted.edge.settings import EdgeSettings
+from warp_twisted.names import HostnamePattern
 from warp_twisted.registry.claims import Claims
 from warp_twisted.registry.mirror import Mirror
 from warp_twisted.registry.model import JoinToken
@@ -45,6 +47,7 @@ class EdgeOperations:
     settings: Callable[[], EdgeSettings]
     registrations: Registrations
     enrollment: Enrollment
+    ownership: Ownership
     mirror: Mirror
     claims: Claims
     entry: Entry
@@ -66,6 +69,15 @@ class EdgeOperations:
         """Describe the enrolled agents, and those that were revoked, in JSON."""
         return agents_pieces(self.mirror, self.settings().ca.agent_absence)
 
+    def list_hostnames(self) -> Pieces:
+        """Describe the hostnames that belong to a group of agents, in JSON."""
+        return hostnames_pieces(self.mirror, self.registrations)
+
+    async def release_hostname(self, hostname: str) -> object:
+        """Let a hostname belong to nobody."""
+        owner = await self.ownership.release(HostnamePattern.parse(hostname).text)
+        return {"hostname": owner.hostname, "group": owner.group}
+
     async def create_token(self, wish: TokenWish) -> object:
         """Make a join token."""
         edges = self.entry.tunnel_addresses()
@@ -77,6 +89,7 @@ class EdgeOperations:
             labels=wish.labels,
             uses=wish.uses,
             ttl_seconds=wish.ttl_seconds,
+            share=wish.share,
         )
         return {**_token(kept), "token": text}
 
@@ -87,6 +100,10 @@ class EdgeOperations:
     async def revoke_agent(self, agent: str, reason: str) -> object:
         """Cut an agent off."""
         return {"was_known": await self.enrollment.revoke_agent(agent, reason)}
+
+    async def share_agent(self, agent: str, word: str) -> object:
+        """Give the group of an agent a share word."""
+        return {"group": word, "changed": await self.ownership.share(agent, word)}
 
     def begin_drain(self) -> object:
         """Take nothing new; the answer does not wait for what is under way."""
@@ -103,6 +120,7 @@ def _token(token: JoinToken) -> dict[str, object]:
         "id": token.id,
         "hostnames": token.hostnames,
         "labels": token.labels,
+        "group": token.group,
         "uses_left": token.uses_left,
         "created_at": token.created_at,
         "expires_at": token.expires_at,

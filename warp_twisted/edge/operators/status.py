@@ -19,7 +19,7 @@ from warp_twisted.edge.operators.json_pieces import ITEMS_IN_A_STEP, json_list, 
 from warp_twisted.edge.settings import EdgeSettings
 from warp_twisted.registry.claims import Claims
 from warp_twisted.registry.mirror import Mirror
-from warp_twisted.registry.model import Agent, Revocation, Tunnel
+from warp_twisted.registry.model import Agent, Owner, Revocation, Tunnel
 
 _SEPARATOR = "\0"  # which is in no hostname
 
@@ -82,6 +82,7 @@ class _Route:
     """
     One hostname and path that this edge serves.
 
+    :ivar group: of the agents that the hostname belongs to; empty: not written down yet.
     :ivar services: agent → what it leads to there.
     :ivar unhealthy: agent → why its origin does not answer.
     """
@@ -90,6 +91,7 @@ class _Route:
     path: str
     protocol: str
     url: str
+    group: str = ""
     tunnels: int = 0
     services: dict[str, str] = field(default_factory=dict)
     unhealthy: dict[str, str] = field(default_factory=dict)
@@ -127,7 +129,7 @@ def status_pieces(edge: Described) -> Pieces:
     yield b',"tunnels":'
     yield from json_list(found[0], lambda value: _tunnel(value, registrations.by_id.get(value.id)))
     yield b',"routes":'
-    yield from _routes(tunnels, edge.entry)
+    yield from _routes(tunnels, edge.entry, mirror.owners)
     yield b',"agents":'
     yield from agents_pieces(mirror, settings.ca.agent_absence)
     yield b"}"
@@ -155,7 +157,26 @@ def agents_pieces(mirror: Mirror, absence: float) -> Pieces:
     yield from json_list((each for group in (agents[0], revoked[0]) for each in group), describe)
 
 
-def _routes(tunnels: Sequence[EdgeTunnel], entry: Entry) -> Pieces:
+def hostnames_pieces(mirror: Mirror, registrations: Registrations) -> Pieces:
+    """Describe the hostnames that belong to a group of agents, and who serves them through this edge."""
+    owners: list[Iterable[Owner]] = []
+    yield from sorted_in_steps(list(mirror.owners.values()), lambda each: each.hostname, owners)
+    yield from json_list(owners[0], lambda each: _owner(each, registrations.agents_serving(each.hostname)))
+
+
+def _owner(owner: Owner, serving: Iterable[str]) -> dict[str, object]:
+    return {
+        "hostname": owner.hostname,
+        "group": owner.group,
+        "since": owner.since,
+        "is_exact": owner.is_exact,
+        "away_since": owner.away_since,
+        "served_by": sorted(serving),
+        "agents": owner.agents,
+    }
+
+
+def _routes(tunnels: Sequence[EdgeTunnel], entry: Entry, owners: Mapping[str, Owner]) -> Pieces:
     """
     Describe what this edge serves: one entry for each hostname and path, with the tunnels that may serve it.
 
@@ -169,10 +190,12 @@ def _routes(tunnels: Sequence[EdgeTunnel], entry: Entry) -> Pieces:
         yield b""
     ordered: list[Iterable[str]] = []
     yield from sorted_in_steps(names, str, ordered)
-    yield from json_list(_described(ordered[0], tunnels, entry))
+    yield from json_list(_described(ordered[0], tunnels, entry, owners))
 
 
-def _described(names: Iterable[str], tunnels: Sequence[EdgeTunnel], entry: Entry) -> Iterator[_Route]:
+def _described(
+    names: Iterable[str], tunnels: Sequence[EdgeTunnel], entry: Entry, owners: Mapping[str, Owner]
+) -> Iterator[_Route]:
     """Put together what belongs to one hostname and path; the names say where, in this order."""
     described: _Route | None = None
     for name in names:
@@ -186,7 +209,13 @@ def _described(names: Iterable[str], tunnels: Sequence[EdgeTunnel], entry: Entry
         if described is None or (described.hostname, described.path) != (hostname, path):
             if described is not None:
                 yield described
-            described = _Route(hostname=hostname, path=path, protocol=route.protocol, url=entry.url(hostname))
+            described = _Route(
+                hostname=hostname,
+                path=path,
+                protocol=route.protocol,
+                url=entry.url(hostname),
+                group=owners[hostname].group if hostname in owners else "",
+            )
         described.tunnels += 1
         described.services[tunnel.agent] = route.service
         if route.id in tunnel.unhealthy:
@@ -222,6 +251,7 @@ def _agent(agent: Agent, tunnels: int, absence: float) -> dict[str, object]:
         "hostnames": agent.hostnames,
         "labels": agent.labels,
         "token": agent.token,
+        "group": agent.group,
         "enrolled_at": agent.enrolled_at,
         "expires_at": agent.expires_at,
         "returns_until": agent.expires_at + absence if absence and agent.expires_at else 0.0,
