@@ -155,7 +155,7 @@ class ExampleTests(LiveEdgeTestCase):
         A join token is shown nowhere, however much is printed.
         """
         for hostname in ("one", "two"):
-            await (await self.agent(f"{hostname}.{_ZONE}")).register(f"{hostname}.{_ZONE}")
+            await (await self.agent(f"{hostname}.{_ZONE}", share="")).register(f"{hostname}.{_ZONE}")
 
         before = self.files() | {"examples.yml"}
         check = await self.run_examples("--check", "--diff")
@@ -170,6 +170,7 @@ class ExampleTests(LiveEdgeTestCase):
             {
                 "Make a key, and a signing request if a certificate is due": True,
                 "List the agents": False,
+                "Let it share hostnames with the agents whose join tokens have this word": True,
                 "Revoke the first": True,
                 "Make a join token": True,
                 "Revoke it": False,  # no token was made
@@ -190,6 +191,9 @@ class ExampleTests(LiveEdgeTestCase):
         await until(lambda: lost.tunnels[0].is_over)
         fleet = real.named("Ask the edge").returned
         self.assertEqual((len(fleet["agents"]), fleet["tokens"]), (1, tokens))
+        self.assertEqual(revoked["agent"]["group"], _ZONE)
+        other = fleet["agents"][0]
+        self.assertEqual(other["group"], other["token"])
         self.assertEqual([(each["id"], each["reason"]) for each in fleet["revoked"]], [(name, "its disk was lost")])
         request = real.named("Make a key, and a signing request if a certificate is due").returned
         self.assertEqual(request["reason"], "there is none")
@@ -201,10 +205,23 @@ class ExampleTests(LiveEdgeTestCase):
                 {"name": "Revoke it once more", "warp_enrolled_agent": {"id": name, "state": "absent"}},
                 {"name": "Want it", "warp_enrolled_agent": {"id": name}, "ignore_errors": True},
                 {"name": "Want the other", "warp_enrolled_agent": {"id": fleet["agents"][0]["id"]}},
+                {"name": "Let it share", "warp_enrolled_agent": {"id": other["id"], "share": "shop"}},
+                {"name": "Let it share again", "warp_enrolled_agent": {"id": other["id"], "share": "else"}},
+                {
+                    "name": "Make one that shares",
+                    "warp_join_token": {"hostnames": [f"one.{_ZONE}"], "share": "shop"},
+                    "no_log": True,
+                },
                 {"name": "Ask nobody", "warp_status_info": {"socket": "/nonexistent"}, "ignore_errors": True},
                 {"name": "Make nothing", "warp_join_token": {}, "ignore_errors": True},
             )
         )
+        self.assertEqual(
+            (again.named("Let it share").changed, again.named("Let it share again").changed), (True, False)
+        )
+        self.assertEqual(again.named("Revoke the first").returned["agent"]["group"], "shop")
+        made = [each for each in again.named("Ask the edge").returned["tokens"] if each["group"] == "shop"]
+        self.assertEqual([each["hostnames"] for each in made], [[f"one.{_ZONE}"]])
         for task in ("Revoke it once more", "Want the other"):
             self.assertEqual((again.named(task).failed, again.named(task).changed), (False, False))
         for task, said in (

@@ -104,11 +104,13 @@ REFUSED: list[tuple[str, dict[str, Any], list[str]]] = [
     (
         "warp_agent",
         {
+            "warp_agent_share": "Two Words",
             "warp_agent_token_seconds": 1,
             "warp_agent_start_seconds": 1,
             "warp_agent_instances": [_agent(name="../etc"), _agent(), _agent(ingress=[_LAST])],
         },
         [
+            "warp_agent_share: expected lower case letters",
             "warp_agent_token_seconds: expected 60 or more",
             "warp_agent_start_seconds: expected 5 or more",
             "warp_agent_instances: expected names of lower case letters",

@@ -65,6 +65,12 @@ class ExampleTests(ExampleTestCase):
             self.assertNotIn("[WARNING]", found.output)
             self.assertNotIn("[DEPRECATION", found.output)
 
+    def test_share_word(self) -> None:
+        """All agents of an inventory have one share word: the zone, unless it says another."""
+        for one_host, word in ((True, "warp.example"), (False, "shop")):
+            files = rendered(one_host=one_host).files.values()
+            self.assertEqual({each["share"] for each in files if "share" in each}, {word})
+
     def test_settings(self) -> None:
         """Warp takes each configuration, and finds in it what the inventory says."""
         edge = read_edge_settings(str(self.write("edge1", "edge.yaml")))

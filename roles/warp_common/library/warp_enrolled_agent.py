@@ -4,7 +4,7 @@
 DOCUMENTATION = r"""
 ---
 module: warp_enrolled_agent
-short_description: Revoke an enrolled agent, or make sure that it is enrolled
+short_description: Revoke an enrolled agent, or make sure that it is enrolled and shares hostnames
 description:
   - An agent that is revoked loses its tunnels at once, its names leave DNS, and its certificate is refused for good.
   - An agent cannot be enrolled from here, only by itself with a join token; O(state=present) fails if it is not.
@@ -18,6 +18,12 @@ options:
     type: str
     choices: [present, absent]
     default: present
+  share:
+    description: >-
+      With O(state=present), a word for the group of agents that it shares hostnames with, if that has none yet, because
+      its join token had none. The whole group gets it. A group that has a word keeps it.
+    type: str
+    default: ""
   reason:
     description: Why it is revoked; kept with the revocation.
     type: str
@@ -35,6 +41,11 @@ EXAMPLES = r"""
   warp_status_info:
   register: fleet
 
+- name: Let it share hostnames with the agents whose join tokens have this word
+  warp_enrolled_agent:
+    id: "{{ fleet.agents[0].id }}"
+    share: warp.example
+
 - name: Revoke the first
   warp_enrolled_agent:
     id: "{{ fleet.agents[0].id }}"
@@ -49,8 +60,16 @@ agent:
   returned: if it is known
 """
 
+import re
+
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.warp_admin import SOCKET, Admin, AdminError
+
+
+def has_word(agent: dict[str, object]) -> bool:
+    """Say whether an agent's group is named by a share word, and not by a join token, or not at all."""
+    group = agent.get("group", "")
+    return bool(group) and group != agent.get("token") and not re.fullmatch("[0-9a-f]{16}", str(group))
 
 
 def is_enrolled(agent: dict[str, object] | None) -> bool:
@@ -63,6 +82,7 @@ def main() -> None:
         argument_spec={
             "id": {"type": "str", "required": True},
             "state": {"choices": ["present", "absent"], "default": "present"},
+            "share": {"type": "str", "default": ""},
             "reason": {"type": "str", "default": ""},
             "socket": {"type": "path", "default": SOCKET},
         },
@@ -77,6 +97,10 @@ def main() -> None:
         if given["state"] == "present":
             if not is_enrolled(agent):
                 module.fail_json(msg=f"agent {name} is not enrolled; it enrolls itself, with a join token")
+            if agent is not None and given["share"] and not has_word(agent):
+                result = {"changed": True, "diff": {"before": "", "after": f"agent {name} of {given['share']}\n"}}
+                if not module.check_mode:
+                    admin.call("POST", "v1", "agents", name, "share", body={"share": given["share"]})
         elif is_enrolled(agent):
             result = {"changed": True, "diff": {"before": f"agent {name}\n", "after": ""}}
             if not module.check_mode:

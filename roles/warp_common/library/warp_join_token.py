@@ -22,6 +22,10 @@ options:
     description: Labels that the agent gets, whatever it says of itself.
     type: dict
     default: {}
+  share:
+    description: A word; agents whose tokens have the same share hostnames. Empty means those of this token alone.
+    type: str
+    default: ""
   ttl_seconds:
     description: How long the token is good.
     type: int
@@ -46,6 +50,7 @@ EXAMPLES = r"""
   warp_join_token:
     hostnames: [app.warp.example]
     labels: {release: stable}
+    share: warp.example
     ttl_seconds: 600
   register: made
   no_log: true
@@ -80,6 +85,8 @@ from ansible.module_utils.warp_admin import SOCKET, Admin, AdminError
 def make(admin: Admin, given: dict[str, Any], is_check: bool) -> dict[str, object]:
     """Make a token, unless this is a check."""
     wish = {key: given[key] for key in ("hostnames", "labels", "ttl_seconds", "uses")}
+    if given["share"]:
+        wish["share"] = given["share"]
     difference = {"before": "", "after": f"a join token for {', '.join(map(str, given['hostnames'] or ()))}\n"}
     if is_check:
         return {"changed": True, "diff": difference}
@@ -103,6 +110,7 @@ def main() -> None:
             "state": {"choices": ["present", "absent"], "default": "present"},
             "hostnames": {"type": "list", "elements": "str"},
             "labels": {"type": "dict", "default": {}},
+            "share": {"type": "str", "default": ""},
             "ttl_seconds": {"type": "int", "default": 3600},
             "uses": {"type": "int", "default": 1},
             "id": {"type": "str"},

@@ -34,8 +34,8 @@ status:
   returned: always
 agents:
   description:
-    - Agents that are enrolled, with C(id), C(hostnames), C(labels), C(enrolled_at), C(expires_at) and C(tunnels), and
-      with C(returns_until), when the time ends in which it may come back by itself.
+    - Agents that are enrolled, with C(id), C(hostnames), C(labels), C(group), C(enrolled_at), C(expires_at) and
+      C(tunnels), and with C(returns_until), when the time ends in which it may come back by itself.
   type: list
   elements: dict
   returned: always
@@ -45,7 +45,8 @@ revoked:
   elements: dict
   returned: always
 tokens:
-  description: Join tokens without their secret, with C(id), C(hostnames), C(labels), C(uses_left) and C(expires_at).
+  description: Join tokens without their secret, with C(id), C(hostnames), C(group), C(labels), C(uses_left) and
+    C(expires_at).
   type: list
   elements: dict
   returned: always

@@ -100,7 +100,7 @@ class EnrolledAgent:
         hello = Hello(version=1, software="test", agent_id=self.id, session="s", slot=slot, routes=routes)
         heard = len(self.delegate.messages)
         tunnel.send_control(msgspec.structs.replace(hello, **changes))
-        await until(lambda: len(self.delegate.messages) > heard or bool(self.delegate.losses))
+        await until(lambda: len(self.delegate.messages) > heard or tunnel.is_over)
         return self.delegate.messages[-1]
 
     async def close(self) -> None:
@@ -131,13 +131,16 @@ async def enroll_agent(port: int, text: str, directory: Path) -> EnrolledAgent:
     return EnrolledAgent(port, directory, answer, key_pem)
 
 
-async def new_token(node: EdgeNode, *hostnames: str, uses: int = 1, ttl_seconds: float = 60) -> str:
-    """Make a join token at an edge of this process."""
+async def new_token(
+    node: EdgeNode, *hostnames: str, uses: int = 1, ttl_seconds: float = 60, share: str = "tests"
+) -> str:
+    """Make a join token at an edge of this process; agents share hostnames unless a test says otherwise."""
     _, text = await node.parts.enrollment.create_token(
         edges=node.parts.entry.tunnel_addresses(),
         hostnames=hostnames or [f"*.{ZONE}"],
         labels={},
         uses=uses,
         ttl_seconds=ttl_seconds,
+        share=share,
     )
     return text

@@ -58,10 +58,10 @@ class LiveEdgeTestCase(AsyncTestCase):
         """Where agents dial."""
         return self.node.ports.tunnel[0]
 
-    async def agent(self, *patterns: str) -> EnrolledAgent:
+    async def agent(self, *patterns: str, share: str = "tests") -> EnrolledAgent:
         """Enroll an agent."""
         name = self.directory / f"agent{len(self.agents)}"
-        agent = await enroll_agent(self.port, await new_token(self.node, *patterns), name)
+        agent = await enroll_agent(self.port, await new_token(self.node, *patterns, share=share), name)
         self.agents.append(agent)
         return agent
 
