@@ -59,7 +59,7 @@ class BesidePreviousTestCase(BesideTestCase):
         self.addCleanup(program.end)
         return program
 
-    async def new_machine(self, tree: Path) -> Machine:
+    async def new_machine(self, tree: Path, name: str = "machine", origin: str = "here") -> Machine:
         """Set up a machine, with a token that a tree's program made at the edge that runs."""
         directory = self.directory / "edge"
         options = (
@@ -68,13 +68,13 @@ class BesidePreviousTestCase(BesideTestCase):
             "--hostname",
             f"*.{ZONE}",
             "--out",
-            str(directory / "token"),
+            str(directory / f"{name}.token"),
         )
         maker = Program(
             "-m", "warp_twisted.cli", "token", "create", *options, environment={"PYTHONPATH": search_path(tree)}
         )
         self.assertEqual(await maker.exited, 0, maker.errors)
-        return Machine(self.directory, "machine", self.origin("here"), (directory / "token").read_text().strip())
+        return Machine(self.directory, name, self.origin(origin), (directory / f"{name}.token").read_text().strip())
 
     async def assert_serves(self) -> None:
         """Check that a visitor is served through the edge that runs."""
@@ -110,6 +110,25 @@ class BesidePreviousTests(BesidePreviousTestCase):
             edge = await self.edge_program(tree)
             await agent.says("is up", 2 * count)
             await self.assert_serves()
+
+    async def test_hostname_that_two_agents_share(self) -> None:
+        """Two that share a hostname at an upgrade become one group, which the log says; a third stays out."""
+        edge = await self.edge_program(self.previous)
+        machines = [await self.new_machine(self.previous, name, name) for name in ("first", "second")]
+        agents = [await self.agent_program(machine, self.previous) for machine in machines]
+        log = ""
+        for count, tree in enumerate((ROOT, self.previous, ROOT), 2):
+            log += edge.output + edge.errors
+            await self.stop(edge)
+            edge = await self.edge_program(tree)
+            for agent in agents:
+                await agent.says("is up", 2 * count)
+            found = {(answer.status, answer.origin) for answer in [await ask(self.http) for _ in range(20)]}
+            self.assertEqual(found, {(200, "first"), (200, "second")})
+        self.assertEqual(log.count("enrolled before hostnames had owners, and is of the group"), 2, log)
+        third = await self.new_machine(ROOT, "third", "third")
+        outsider = self.start_agent(third, ROOT)
+        await outsider.says("belongs to the group ")
 
     async def test_agent_first(self) -> None:
         """An agent is upgraded before its edge, and rolled back: it keeps its identity, and serves each time."""

@@ -1,0 +1,1 @@
+"""To whom hostnames belong: real edges, agents as programs, and visitors."""
