@@ -120,7 +120,11 @@ def assemble(
     in_thread: InThread = partial(deferToThreadPool, reactor, reactor.getThreadPool())
     serving = Serving(reactor, wall, initial, in_thread)
     publication = Publication(
-        initial.zone, ttl=initial.dns.ttl, reserved=initial.nameservers, https=initial.dns.https_records
+        initial.zone,
+        ttl=initial.dns.ttl,
+        reserved=initial.nameservers,
+        https=initial.dns.https_records,
+        browse=initial.dns.browse,
     )
     state = _make_directory(initial.state)
     nameserver = make_nameserver(reactor, wall, initial, publication)
@@ -179,6 +183,7 @@ def assemble(
             mirror=mirror,
             claims=claims,
             grace=grace,
+            publication=publication,
             entry=entry,
             readiness=readiness,
         )
@@ -196,6 +201,7 @@ def assemble(
         mirror=mirror,
         claims=claims,
         entry=entry,
+        publication=publication,
         readiness=readiness,
         visitors=serving.visitors.connections,
         lifecycle=lifecycle,

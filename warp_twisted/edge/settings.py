@@ -97,6 +97,7 @@ class Dns(ServerSettings, frozen=True, forbid_unknown_fields=True, kw_only=True)
     nameservers: Annotated[tuple[Nameserver, ...], msgspec.Meta(max_length=13)] = ()
     grace: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 15  # seconds; 0: a name goes with its last tunnel
     https_records: bool = True
+    browse: Literal["all", "labels", "none"] = "all"  # what strangers may learn of applications
     master_file: Text | None = None  # records beside the live ones, RFC 1035 §5
     transfer: TransferSettings = TransferSettings()
     notify: list[NotifySettings] = []

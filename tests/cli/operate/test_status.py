@@ -101,6 +101,9 @@ class StatusTests(SynchronousTestCase):
         self.assertIn("may be old", invoke("status").output)
         self.answer["registry"] = {"current": True, "writable": False}
         self.assertIn("takes no changes for now", invoke("status").output)
+        self.assertNotIn("listed", invoke("status").output)
+        self.answer["dns"] = {"unlisted": 1}
+        self.assertIn("1 application more", invoke("status").output)
 
     def test_drain(self) -> None:
         """A drain says what is left; what it closed is not called broken."""

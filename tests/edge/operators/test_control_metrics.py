@@ -6,6 +6,9 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from tests.edge.agents.case import ControlTestCase
 from warp_twisted.edge.operators.control_metrics import ControlCollector
+from warp_twisted.names import Hostname
+from warp_twisted.registry.model import Change, Edge, Tunnel
+from warp_twisted.registry.published.publish import Publication
 
 
 class FakeState:
@@ -25,6 +28,11 @@ class FakeState:
 class ControlMetricsTests(ControlTestCase):
     """An edge in memory, read as Prometheus does."""
 
+    def setUp(self) -> None:
+        """Begin with nothing published."""
+        super().setUp()
+        self.publication = Publication("warp.example")
+
     def lines(self) -> set[str]:
         """Return the lines of a scrape."""
         state = FakeState()
@@ -38,6 +46,7 @@ class ControlMetricsTests(ControlTestCase):
                 mirror=self.control.mirror,
                 claims=self.control.claims,
                 grace=self.control.grace,
+                publication=self.publication,
                 entry=state,
                 readiness=state,
             )
@@ -63,6 +72,15 @@ class ControlMetricsTests(ControlTestCase):
             },
             self.lines(),
         )
+
+    def test_unlisted_applications(self) -> None:
+        """Applications for which no list of DNS has room are counted."""
+        self.assertIn("warp_edge_unlisted_applications 0.0", self.lines())
+        hostnames = tuple(Hostname(f"h{number}.warp.example") for number in range(10_002))
+        edge = Edge(name="edge1", addresses=("192.0.2.1",), http_port=80)
+        tunnel = Tunnel(id="t", agent="a", slot=0, edge="edge1", hostnames=hostnames)
+        self.publication.apply(Change(key=each.key, before=None, after=each) for each in (edge, tunnel))
+        self.assertIn("warp_edge_unlisted_applications 2.0", self.lines())
 
     def test_state(self) -> None:
         """Parts, certificates, and whether the registry can be read and written are gauges."""

@@ -64,6 +64,7 @@ class EdgeOperationsTests(AsyncTestCase):
             mirror=self.control.mirror,
             claims=self.control.claims,
             entry=self.edge,
+            publication=self.control.publication,
             readiness=self.edge,
             visitors=[object()] * 3,
             lifecycle=self.edge,

@@ -63,6 +63,7 @@ class OperationsTestCase(ControlTestCase):
             mirror=self.control.mirror,
             claims=self.control.claims,
             entry=self.edge,
+            publication=self.control.publication,
             readiness=self.edge,
             visitors={1, 2, 3},
             lifecycle=self.edge,
@@ -84,6 +85,7 @@ class StatusTests(OperationsTestCase):
         self.assertEqual((shown["edge"]["ready"], shown["edge"]["parts"]["dns"]), (False, False))
         self.assertEqual((shown["edge"]["tunnels"], shown["edge"]["streams"], shown["edge"]["visitors"]), (1, 0, 3))
         self.assertEqual((shown["registry"]["current"], shown["registry"]["writable"]), (True, True))
+        self.assertEqual(shown["dns"], {"unlisted": 0})
         self.assertEqual([edge["name"] for edge in shown["edges"]], ["edge1"])
 
     async def test_tunnels(self) -> None:

@@ -144,6 +144,12 @@ class RegistryState(msgspec.Struct, frozen=True):
     writable: bool = True
 
 
+class DnsState(msgspec.Struct, frozen=True):
+    """What DNS publishes."""
+
+    unlisted: int = 0
+
+
 class Status(msgspec.Struct, frozen=True):
     """Everything that an edge says of itself and of the fleet."""
 
@@ -153,6 +159,7 @@ class Status(msgspec.Struct, frozen=True):
     tunnels: list[Tunnel]
     routes: list[Route]
     agents: list[Agent]
+    dns: DnsState = DnsState()
 
 
 T = TypeVar("T")

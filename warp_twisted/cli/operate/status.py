@@ -91,6 +91,9 @@ def _print_edge(found: Status) -> None:
         say("The registry cannot be read for now: what follows may be old; existing tunnels keep serving")
     elif not found.registry.writable:
         say("The registry takes no changes for now: new tunnels serve, but DNS does not know them yet")
+    if found.dns.unlisted:
+        unlisted = _count(found.dns.unlisted, "application")
+        say(f"DNS lists 10,000 applications; {unlisted} more can be found by name only")
 
 
 def _drain(edge: EdgeState) -> str:

@@ -19,6 +19,7 @@ from warp_twisted.edge.settings import EdgeSettings
 from warp_twisted.registry.claims import Claims
 from warp_twisted.registry.mirror import Mirror
 from warp_twisted.registry.published.grace import Grace
+from warp_twisted.registry.published.publish import Publication
 
 
 class EdgeState(Protocol):
@@ -54,6 +55,7 @@ class ControlCollector(Collector):
     mirror: Mirror
     claims: Claims
     grace: Grace
+    publication: Publication
     entry: Entry
     readiness: EdgeState
 
@@ -92,6 +94,11 @@ class ControlCollector(Collector):
             "warp_edge_names_kept",
             "Names that lost their last tunnel without a goodbye up to dns.grace ago.",
             value=self.grace.count,
+        )
+        yield GaugeMetricFamily(
+            "warp_edge_unlisted_applications",
+            "Applications that are in no list of DNS, as there are too many.",
+            value=self.publication.unlisted,
         )
         expiry = GaugeMetricFamily(
             "warp_edge_certificate_expires_seconds", "When certificates end, since the epoch.", labels=["certificate"]

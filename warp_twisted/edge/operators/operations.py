@@ -23,6 +23,7 @@ from warp_twisted.names import HostnamePattern
 from warp_twisted.registry.claims import Claims
 from warp_twisted.registry.mirror import Mirror
 from warp_twisted.registry.model import JoinToken
+from warp_twisted.registry.published.publish import Publication
 
 
 class Lifecycle(Protocol):
@@ -51,6 +52,7 @@ class EdgeOperations:
     mirror: Mirror
     claims: Claims
     entry: Entry
+    publication: Publication
     readiness: EdgeState
     visitors: Sized
     lifecycle: Lifecycle

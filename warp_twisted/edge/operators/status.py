@@ -20,6 +20,7 @@ from warp_twisted.edge.settings import EdgeSettings
 from warp_twisted.registry.claims import Claims
 from warp_twisted.registry.mirror import Mirror
 from warp_twisted.registry.model import Agent, Owner, Revocation, Tunnel
+from warp_twisted.registry.published.publish import Publication
 
 _SEPARATOR = "\0"  # which is in no hostname
 
@@ -67,6 +68,10 @@ class Described(Protocol):
     @property
     def entry(self) -> Entry:
         """This edge in the registry."""
+
+    @property
+    def publication(self) -> Publication:
+        """What DNS publishes."""
 
     @property
     def readiness(self) -> EdgeState:
@@ -122,7 +127,10 @@ def status_pieces(edge: Described) -> Pieces:
         "current": mirror.is_current,
         "writable": not edge.claims.is_failing,
     }
-    yield b'{"edge":' + msgspec.json.encode(own) + b',"registry":' + msgspec.json.encode(registry) + b',"edges":'
+    dns = {"unlisted": edge.publication.unlisted}
+    for key, value in (("edge", own), ("registry", registry), ("dns", dns)):
+        yield (b"{" if value is own else b",") + msgspec.json.encode(key) + b":" + msgspec.json.encode(value)
+    yield b',"edges":'
     yield from json_list(list(mirror.edges.values()))
     found: list[Iterable[Tunnel]] = []
     yield from sorted_in_steps(list(mirror.tunnels.values()), lambda each: (each.agent, each.edge, each.slot), found)
