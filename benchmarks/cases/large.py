@@ -12,7 +12,7 @@ import statistics
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -143,21 +143,21 @@ class _Run:
 
     def _ask_admin(self, target: str) -> None:
         """Ask the admin interface some times, and see how long that holds the edge."""
-        took, used, spans = [], [], []
+        took, used, spans, holds = [], [], [], []
         size = 0
         with probing(self.peer.web, _ASK_OFTEN_SECONDS, self.directory) as visitor:
             for _ in range(_STATUS_TURNS):
                 time.sleep(_PAUSE_SECONDS)
+                turns = self.edge.turns()
                 before, began = self.edge.process.cpu_seconds(), time.monotonic()
                 size = len(fetch_admin(self.edge.admin, target))
                 ended = time.monotonic()
                 took.append(1000 * (ended - began))
                 used.append(1000 * (self.edge.process.cpu_seconds() - before))
                 spans.append((began, ended))
+                holds.append(_longest_ms(turns, self.edge.turns()))
             time.sleep(_PAUSE_SECONDS)
             over = time.monotonic()
-        usual = visitor.between(spans[0][0] - _PAUSE_SECONDS / 2, spans[0][0] - _ASK_SECONDS).quantile_ms(0.5)
-        holds = [visitor.between(began, ended).quantile_ms(1) - usual for began, ended in spans]
         self._note(
             target,
             {
@@ -165,12 +165,11 @@ class _Run:
                 "time p50 ms": statistics.median(took),
                 "time longest ms": max(took),
                 "edge CPU ms": statistics.median(used),
-                names.HELD: statistics.median(holds),
-                names.HELD_LONGEST: max(holds),
+                **({names.HELD: statistics.median(holds), names.HELD_LONGEST: max(holds)} if turns else {}),
                 **_waits(visitor.between(spans[0][0], over)),
             },
         )
-        self._tell(f"{target}: {statistics.median(took):.0f} ms, the reactor held for {max(holds):.0f} ms")
+        self._tell(f"{target}: {statistics.median(took):.0f} ms, the reactor held for at most {max(holds):g} ms")
 
     def _lose(self, members: Swarm) -> None:
         """End the swarm as a crash would, and see how long the visitor waits until the edge is at rest again."""
@@ -216,6 +215,13 @@ class _Run:
 
     def _tell(self, text: str) -> None:
         self.bench.progress(f"large: {self.name}, {text}")
+
+
+def _longest_ms(before: Mapping[float, int], after: Mapping[float, int]) -> float:
+    """Tell how long the longest of the turns between two counts was at most: the bound of its interval."""
+    bounds = sorted(after)
+    since = [after[bound] - before.get(bound, 0) for bound in bounds]
+    return next((1000 * bound for bound, count in zip(bounds, since, strict=True) if count == since[-1]), 0.0)
 
 
 def _waits(waits: Waits) -> dict[str, float]:

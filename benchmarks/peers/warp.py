@@ -34,6 +34,7 @@ from warp_twisted.ca import issue
 
 ZONE = "bench.example"
 _MOST_TUNNELS = 20_000
+_TURNS = re.compile(r'^warp_edge_turn_seconds_bucket\{le="([^"]+)"\} (\S+)$', re.MULTILINE)
 _LONGEST_TURN = re.compile(r"^warp_edge_turn_longest_seconds\{[^}]*\} (\S+)$", re.MULTILINE)
 
 
@@ -100,9 +101,17 @@ class Edge:
 
     def longest_turn_seconds(self) -> float | None:
         """Tell how long its event loop was held at the longest; None from an edge that does not say."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}/metrics", timeout=30) as answer:
-            found = _LONGEST_TURN.search(answer.read().decode())
+        found = _LONGEST_TURN.search(self._metrics())
         return float(found[1]) if found is not None else None
+
+    def turns(self) -> dict[float, int]:
+        """Count the turns of its event loop, by the seconds that they took at most; empty from one that does not."""
+        return {float(bound): round(float(count)) for bound, count in _TURNS.findall(self._metrics())}
+
+    def _metrics(self) -> str:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}/metrics", timeout=30) as answer:
+            text: str = answer.read().decode()
+        return text
 
 
 class _UnixConnection(http.client.HTTPConnection):

@@ -42,6 +42,7 @@ class LargeTests(SynchronousTestCase):
         self.assertGreaterEqual(value(names.REST, names.IDLE_EDGE), 0)
         self.assertGreater(value("/v1/status", "answer KiB"), 1)
         self.assertGreater(value("/v1/records", "answer KiB"), 0.5)
+        self.assertGreater(value("/v1/status", names.HELD), 0)
         self.assertGreaterEqual(value(names.LOSS, names.QUIET), 0)
         for phase in (names.REGISTRATION, names.REST, "/v1/status", "/v1/records", names.LOSS):
             self.assertEqual(value(phase, names.WAIT_ERRORS), 0)
