@@ -135,19 +135,18 @@ def _replace_iteration(reactor: Any, times: TurnTimes) -> None:
             last = perf_counter()
         hung_up = []
         for descriptor, event in events:
-            if event & HUNG_UP:
-                hung_up.append((descriptor, event))
-                continue
             selectable = selectables.get(descriptor)
-            if selectable is not None:  # closed by an earlier event of this turn
+            if event & HUNG_UP:
+                hung_up.append((descriptor, event, selectable))
+            elif selectable is not None:  # closed by an earlier event of this turn
                 deliver(selectable, descriptor, event)
                 now = perf_counter()
                 if now - last > NAMED_SECONDS:
                     times.piece_ended(now - last, selectable)
                 last = now
         if hung_up or hang_ups:
-            for descriptor, event in hung_up:
-                if descriptor in selectables:
+            for descriptor, event, selectable in hung_up:
+                if selectable is not None and selectables.get(descriptor) is selectable:  # not closed meanwhile
                     hang_ups.put_off(descriptor, event)
             hang_ups.serve(deliver_named, min(max(SLICE_SECONDS, last - began), MOST_SECONDS))
         if at_end:

@@ -3,6 +3,7 @@
 import gc
 import os
 import socket
+from collections.abc import Callable
 from time import perf_counter
 from typing import Any
 
@@ -42,7 +43,9 @@ class Connection(FileDescriptor):
     ) -> None:
         super().__init__(reactor)
         self.ours, self.theirs = socket.socketpair()
-        if number is not None:  # as its descriptor
+        if number == self.theirs.fileno():
+            self.ours, self.theirs = self.theirs, self.ours
+        elif number is not None and number != self.ours.fileno():
             os.dup2(self.ours.fileno(), number)
             self.ours.close()
             self.ours = socket.socket(fileno=number)
@@ -50,7 +53,7 @@ class Connection(FileDescriptor):
         self.log = log
         self.name = name
         self.protocol = protocol
-        self.seconds = END_SECONDS
+        self.heard: Callable[[], None] = _nothing
         self.startReading()
 
     def fileno(self) -> int:
@@ -63,6 +66,7 @@ class Connection(FileDescriptor):
         if not data:
             return CONNECTION_DONE
         self.log.append(f"{self.name} said {data.decode()}")
+        self.heard()
         return None
 
     def doWrite(self) -> None:
@@ -72,7 +76,7 @@ class Connection(FileDescriptor):
 
     def connectionLost(self, reason: Failure) -> None:
         """End, in a while."""
-        until = perf_counter() + self.seconds
+        until = perf_counter() + END_SECONDS
         while perf_counter() < until:
             pass
         self.log.append(f"{self.name} ended")
@@ -84,6 +88,10 @@ class Connection(FileDescriptor):
         """Close both ends."""
         self.ours.close()
         self.theirs.close()
+
+
+def _nothing() -> None:
+    """Do nothing."""
 
 
 class HangUpsTests(SynchronousTestCase):
@@ -213,6 +221,26 @@ class HangUpsTests(SynchronousTestCase):
         self.assertEqual(self.log.count("one of many ended"), CROWD - 1)
         fresh.theirs.send(b"b")
         self.turn_until("fresh said b")
+
+    def test_closed_before_it_waits(self) -> None:
+        """A connection that one who talked closes in the same turn is forgotten, whoever has its number now."""
+        one, talker = self.connect("one"), self.connect("talker")
+        one.stopReading()
+        one.startWriting()
+        number = one.fileno()
+
+        def replace() -> None:
+            one.stopWriting()
+            one.close()
+            self.addCleanup(Connection(self.reactor, self.log, "fresh", number=number).close)
+
+        talker.heard = replace
+        talker.theirs.send(b"a")
+        one.theirs.close()
+        self.turn_until("talker said a")
+        self.turn()
+        self.assertEqual(self.log, ["talker said a"])
+        self.assertIn(number, self.reactor._reads)
 
     def test_paused(self) -> None:
         """A connection that is not read does not keep the reactor busy when its peer hangs up, and hears it later."""
