@@ -364,6 +364,34 @@ class ChangeTests(TableTestCase):
         self.table.remove(first)
         self.assertRaises(NoTunnel, self.found("a.example", b"/admin/").borrow, FakeBorrower())
 
+    def test_successor_of_an_agent_that_is_gone(self) -> None:
+        """An agent that begins to serve a hostname has all its paths, also those of a rule whose agent is gone."""
+        old, new = FakeTunnel("old"), FakeTunnel("new", "agent-2")
+        self.table.add(
+            old, [offer("a.example", "^/api/"), offer("a.example", "^/kept/", 1), offer("a.example", number=2)]
+        )
+        self.table.remove(old)
+        self.table.add(new, [offer("a.example", "^/kept/"), offer("a.example", number=1)])
+        self.assertEqual(self.name("a.example", b"/api/x"), "a.example")
+        self.assertEqual(self.name("a.example", b"/kept/x"), "a.example ^/kept/")
+        self.table.add(old, [offer("a.example", "^/api/"), offer("a.example", number=2)])
+        self.assertEqual(self.name("a.example", b"/api/x"), "a.example ^/api/")
+
+    def test_no_successor(self) -> None:
+        """One that served the hostname beside it, also if it comes back, is none; nor is one of another hostname."""
+        first, second = FakeTunnel("1"), FakeTunnel("2", "agent-2")
+        self.table.add(first, [offer("a.example", "^/admin/")])
+        self.table.add(second, [offer("a.example"), offer("a.example", "^/x/")])
+        self.table.remove(first)
+        third = FakeTunnel("3", "agent-2")
+        self.table.add(third, [offer("a.example")])
+        self.table.add(FakeTunnel("4", "agent-3"), [offer("b.example")])
+        self.assertRaises(NoTunnel, self.found("a.example", b"/admin/").borrow, FakeBorrower())
+        for tunnel in (second, third):
+            self.table.remove(tunnel)
+        self.table.add(FakeTunnel("5", "agent-2"), [offer("a.example")])
+        self.assertRaises(NoTunnel, self.found("a.example", b"/admin/").borrow, FakeBorrower())
+
     def test_new_order(self) -> None:
         """Rules are tried in the order in which they were offered last."""
         tunnel = FakeTunnel("t")

@@ -6,7 +6,8 @@ The most specific hostname decides first: the name itself, then `*.` patterns fr
 offered them, then the rule without a path; if none matches, the next less specific hostname is tried, as in
 cloudflared's ingress. `rules` says what a path rule may cost. A hostname whose last tunnel went away is remembered for
 an hour and answered 503 rather than 404; a path rule for a minute, so that its paths do not go to another agent's rule
-while its own agent comes back. One that an agent takes back is forgotten at once.
+while its own agent comes back. One that an agent takes back is forgotten at once, and so is one whose agent is gone
+when another agent begins to serve the hostname: that is its successor, and decides which paths there are.
 
 What happens once a second looks only at what is due: routes without a tunnel in the order in which they lost it, and
 idle streams by the second in which they may have been idle for too long.
@@ -85,6 +86,7 @@ class RouteTable:
         before = self._routes_of.pop(tunnel, ())
         members = ((route, route.member_of(load)) for route in before)
         kept = {(member.route_id, route.hostname, route.path) for route, member in members if member is not None}
+        succeeded = self._rules_succeeded(tunnel.agent, {offer.hostname for offer in offers})
         now_served: dict[Route, None] = {}  # an ordered set
         seen: set[tuple[str, str]] = set()
         for offer in offers:
@@ -103,6 +105,9 @@ class RouteTable:
                 self._leave(route, load)
         self._routes_of[tunnel] = list(now_served)
         self._arrange(now_served)
+        for route in succeeded:
+            if route not in now_served:
+                self._forget(route)
         self._forget_withdrawn([*before, *now_served])
 
     def remove(self, tunnel: ServingTunnel) -> None:
@@ -319,6 +324,17 @@ class RouteTable:
             rules = self._rules(hostname)
             for position, route in zip(sorted(map(rules.index, wanted)), wanted, strict=True):
                 rules[position] = route
+
+    def _rules_succeeded(self, agent: str, hostnames: Collection[str]) -> list[Route]:
+        """Return the path rules without a tunnel of hostnames that an agent neither serves nor has lately served."""
+        found: list[Route] = []
+        for hostname in hostnames:
+            rules = self._rules(hostname)
+            gone = [route for route in rules if route.gone_at is not None]
+            is_back = any(route.left_by == agent for route in gone)
+            if gone and not is_back and not any(route.is_served_by(agent) for route in rules):
+                found += [route for route in gone if route.path]
+        return found
 
     def _forget_withdrawn(self, routes: Collection[Route]) -> None:
         """
