@@ -64,3 +64,22 @@ class ZoneWarningsTests(SynchronousTestCase):
         self.assertEqual((len(found), found[-1]), (MAX_WARNINGS + 1, "and 80 more"))
         both = "\n".join(f"d{number} DNAME e\nx.d{number} A 192.0.2.1" for number in range(100))
         self.assertEqual(self.warnings(both)[-1], "and 80 more")
+
+    def test_lines_are_looked_for_rarely(self) -> None:
+        """Where a record was written is looked for in all of them, so not for each delegation, and not in one step."""
+        text = "".join(f"s{number} NS ns.s{number}\nns.s{number} A 192.0.2.1\n" for number in range(500))
+        zone = static(text + "".join(f"t{number} NS ns.t{number}\n" for number in range(500)), head=HEAD)
+        asked: list[int] = []
+        steps = 0
+        location = zone.location
+
+        def counted(owner: bytes, rtype: int) -> str:
+            asked.append(steps)
+            return location(owner, rtype)
+
+        self.patch(zone, "location", counted)
+        for _ in zone_warnings(zone, is_live=False):
+            steps += 1
+        self.assertEqual(len(asked), MAX_WARNINGS)
+        self.assertLessEqual(max(asked.count(step) for step in asked), 8)
+        self.assertGreater(steps, 100)
