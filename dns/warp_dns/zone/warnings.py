@@ -51,6 +51,10 @@ def zone_warnings(static: StaticRecords, *, is_live: bool) -> Steps[list[str]]:
                 if dname in hidden and len(found) < MAX_WARNINGS:
                     found.append(_located(static, _of_dname(static, dname, *hidden[dname])))
             yield
+        while hidden:  # a large table is freed in steps, too
+            for _ in range(min(_NAMES_PER_STEP, len(hidden))):
+                hidden.popitem()
+            yield
     if count > len(found):
         found.append(f"and {count - len(found)} more")
     return found
