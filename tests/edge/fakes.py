@@ -1,6 +1,6 @@
 """Small stand-ins for tunnels and borrowers, for tests of routes and pooled streams."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from twisted.internet.address import IPv4Address
@@ -80,6 +80,7 @@ class FakeTunnel:
 
     id: str
     agent: str = "agent-1"
+    labels: Mapping[str, str] = field(default_factory=dict)
     protocol: FakeOpener = field(default_factory=FakeOpener)
 
 

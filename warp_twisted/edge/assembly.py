@@ -189,6 +189,7 @@ def assemble(
         )
     )
     metrics.register(serving.collector)
+    metrics.register(serving.policy)
     if nameserver is not None:
         metrics.register(nameserver.collector)
     long_work = Slices(reactor, LONG_WORK_SECONDS, LONG_WORK_SHARE)

@@ -202,6 +202,8 @@ class EdgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     listen: Listen = Listen()
     state: Text = "/var/lib/warp-edge"
     certificates: Text | None = "/etc/warp/certificates"
+    policy: Text | None = None  # a file; without it every request is allowed
+    policy_files: Text = "/etc/warp/policy"  # where the files are that a policy names
     dns: Dns = Dns()
     forwarding: Forwarding = Forwarding()
     names: Names = Names()

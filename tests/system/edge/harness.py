@@ -9,7 +9,7 @@ a stub that connects each stream to the origin and parses nothing. The origin re
 
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from twisted.internet.defer import Deferred, maybeDeferred
@@ -401,6 +401,7 @@ class Tunnel:
     protocol: TunnelProtocol
     stub: StubAgent
     far_end: TunnelProtocol
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 class EdgeHarness:

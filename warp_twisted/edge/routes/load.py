@@ -5,7 +5,7 @@ One `TunnelLoad` stands for a tunnel in all its routes. Nothing is decided here:
 `suspicion` says which event leads from one standing to the next.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Protocol
 
@@ -41,6 +41,10 @@ class ServingTunnel(Protocol):
     @property
     def agent(self) -> str:
         """The agent's id."""
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """The agent's labels."""
 
     @property
     def protocol(self) -> StreamOpener:

@@ -8,6 +8,8 @@ chunks a few are read at once; the others wait for a turn, without credit for th
 becomes of the stream, is `exchange`'s.
 """
 
+from collections.abc import Sequence
+
 from warp_twisted.edge.routes.pool import OriginStream
 from warp_twisted.edge.visitors.interfaces import Visitor
 from warp_twisted.edge.visitors.pages import RETRY_SECONDS
@@ -16,6 +18,7 @@ from warp_twisted.http1.body import BodyReader, UntilCloseReader, chunks_at_once
 from warp_twisted.http1.refusals import TOO_MANY_INTERIM, UNEXPECTED_UPGRADE, MessageRefused, Refusal
 from warp_twisted.http1.request import RequestHead
 from warp_twisted.http1.response import ResponseHead
+from warp_twisted.policy.changes import Changes, changed
 
 SWITCHING_PROTOCOLS = 101
 
@@ -32,6 +35,8 @@ class Answer:
     :ivar has_arrived: whether a byte of the origin has come.
     :ivar keeps: whether the visitor was told that the connection stays.
     :ivar retry_seconds: said with a refusal that passes.
+    :ivar refusal_lines: field lines that go with a refusal.
+    :ivar changes: of the origin's fields, by the policy.
     :ivar is_reusable: whether the origin takes another request on the stream, once the answer is complete.
     :ivar waiting_bytes: of the body, which have come and wait for a turn.
     """
@@ -43,6 +48,8 @@ class Answer:
     keeps = True
     is_reusable = False
     retry_seconds = RETRY_SECONDS
+    refusal_lines = b""
+    changes: Sequence[Changes] = ()
     _partial = b""
     _reader: BodyReader | None = None
     waiting_bytes = 0
@@ -181,10 +188,16 @@ class Answer:
         if not head.has_date:
             framing += b"Date: %b\r\n" % self._visitors.date()
         self.status = head.status
-        self.write(b"%b%bX-Request-Id: %b\r\n\r\n%b" % (head.start, framing, self._request_id, payload))
+        start = self._changed(head.start) if self.changes else head.start
+        self.write(b"%b%bX-Request-Id: %b\r\n\r\n%b" % (start, framing, self._request_id, payload))
         if not is_complete and not self._visitor.is_clogged:
             self._visitor.wait(self._visitors.timeouts.origin_stall)
         return is_complete
+
+    def _changed(self, start: bytes) -> bytes:
+        """Return a status line and fields with what the policy changes of them."""
+        line_end = start.index(b"\r\n") + 2
+        return start[:line_end] + changed(start[line_end:], self.changes)
 
     def end(self) -> bool:
         """
@@ -222,6 +235,7 @@ class Answer:
             connection=self._connection_line(),
             has_body=request.method != b"HEAD",
             retry_seconds=self.retry_seconds,
+            lines=self.refusal_lines,
         )
         self.write(page)
 

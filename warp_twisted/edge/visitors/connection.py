@@ -20,13 +20,14 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 
 from warp_twisted.edge import refusals
-from warp_twisted.edge.routes.limits import network_of
+from warp_twisted.edge.routes.limits import network_of, plain_address
 from warp_twisted.edge.visitors.exchange import Exchange
 from warp_twisted.edge.visitors.interfaces import Conversation, VisitorSide
 from warp_twisted.edge.visitors.states import Ending, VisitorState
 from warp_twisted.http1.forwarding import Forwarding, Statements
 from warp_twisted.http1.refusals import MessageRefused, Refusal
 from warp_twisted.http1.request import RequestReader
+from warp_twisted.policy.visitor import Visitor as Source
 
 PIECE_BYTES = 65_536  # of what waits, given to the transport at once
 SMALL_BYTES = 256  # a read that costs more than what it brings
@@ -62,6 +63,7 @@ class VisitorConnection(Protocol):
     scheme = "http"
     hostname = ""
     unread_bytes = 0
+    _source: Source | None = None  # made at the first request that a rule is about
     _given_bytes = 0  # of the piece that the transport has
 
     def __init__(self, visitors: VisitorSide, address: str) -> None:
@@ -256,6 +258,14 @@ class VisitorConnection(Protocol):
     def check_hostname(self, hostname: str) -> None:
         """Go on with another hostname, which nothing speaks against without TLS."""
         self.hostname = hostname
+
+    @property
+    def source(self) -> Source:
+        """The visitor, as the policy knows it."""
+        source = self._source
+        if source is None:
+            source = self._source = Source(plain_address(self.address), self.network)
+        return source
 
     def hand_over(self, conversation: Conversation) -> None:
         """Serve another conversation from now on, in the exchange's place."""

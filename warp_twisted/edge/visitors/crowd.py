@@ -16,8 +16,11 @@ from twisted.internet.task import LoopingCall, SchedulerStopped
 from twisted.logger import Logger
 
 from warp_base.fair_queue import FairQueue
+from warp_base.machine_time import MACHINE_WALL_CLOCK
 from warp_base.slices import Slices
 from warp_base.token_buckets import TokenBuckets
+from warp_base.wall_clock import WallClock
+from warp_twisted.edge.policy.in_force import PolicyInForce
 from warp_twisted.edge.refusals import GAVE_WAY, TOO_MANY_CONNECTIONS, TOO_MANY_HANDSHAKES, TOO_MUCH_UNREAD
 from warp_twisted.edge.routes.counters import DataPathMetrics
 from warp_twisted.edge.routes.limits import ConnectionCounts, VisitorLimits, VisitorTimeouts
@@ -52,6 +55,8 @@ class Visitors:
     :param via: the edge's pseudonym in Via, or empty.
     :param rules: which fields of requests are passed on.
     :param statements: which the edge sets beside X-Forwarded-*.
+    :param policy: judges requests; without it everything is allowed.
+    :param wall: the time of day, for the policy.
     :param seconds: a monotonic clock that is cheap to ask; only differences count.
     :ivar now: an instant of that clock at or after the present one, moved on by the sweep; deadlines are set from it.
     :ivar is_draining: no connection is kept after the answer it waits for.
@@ -73,6 +78,8 @@ class Visitors:
         rules: FieldRules | None = None,
         statements: Statements | None = None,
         seconds: Callable[[], float] = time.monotonic,
+        policy: PolicyInForce | None = None,
+        wall: WallClock = MACHINE_WALL_CLOCK,
     ) -> None:
         self.routes = routes
         self.metrics = metrics
@@ -85,6 +92,8 @@ class Visitors:
         self.statements = statements or Statements()
         self.first_sections = SharedSections[FirstSection]()
         self.seconds = seconds
+        self.policy = policy or PolicyInForce()
+        self.wall = wall
         self.clock = clock
         self.is_draining = False
         self.connections: dict[OpenConnection, None] = {}  # the oldest first

@@ -15,13 +15,16 @@ first byte of an answer and it is idempotent (RFC 9110 §9.2.2), or if the agent
 `state` follows `states.EXCHANGE_TRANSITIONS`; `_end` is the only way to its last state.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from math import ceil
 from typing import ParamSpec
 
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from warp_twisted.edge import refusals
+from warp_twisted.edge.policy.in_force import PolicyInForce
+from warp_twisted.edge.policy.judgement import REFUSALS, Judgement, refusal_lines
 from warp_twisted.edge.routes.pool import Borrower, Member, OriginStream
 from warp_twisted.edge.routes.route import NoTunnel, Route
 from warp_twisted.edge.routes.search import Search
@@ -33,6 +36,11 @@ from warp_twisted.edge.visitors.states import Ending, ExchangeState, Outcome, en
 from warp_twisted.edge.visitors.upload import Upload
 from warp_twisted.http1.refusals import MessageRefused, Refusal
 from warp_twisted.http1.request import RequestHead
+from warp_twisted.policy.facts import Facts
+from warp_twisted.policy.interfaces import Answer as Proof
+from warp_twisted.policy.interfaces import Question
+from warp_twisted.policy.judging.program import Program
+from warp_twisted.policy.verdict import ALLOWED, BUSY
 from warp_twisted.wire.errors import WireError
 from warp_twisted.wire.preamble import Opening
 
@@ -46,7 +54,7 @@ _WHOLE_BYTES = 4_096  # of a request, which leave in one frame, also where other
 _UNCOUNTED_BYTES = 2_048  # of a request that is kept, as much as the connection takes itself; to count each costs each
 # Names of this module are found much faster than members of an Enum.
 _CONNECTING, _ASKED, _ANSWERING = ExchangeState.CONNECTING, ExchangeState.ASKED, ExchangeState.ANSWERING
-_SPLICED, _ENDED = ExchangeState.SPLICED, ExchangeState.ENDED
+_SPLICED, _ENDED, _JUDGING = ExchangeState.SPLICED, ExchangeState.ENDED, ExchangeState.JUDGING
 _ANSWERED, _REFUSED, _KEEP = Outcome.ANSWERED, Outcome.REFUSED, Ending.KEEP
 
 
@@ -63,6 +71,7 @@ class Exchange(Borrower):
     state = ExchangeState.DECIDING
     wants_data = False
     _search: Search | None = None
+    _judgement: Judgement | None = None
     _route: Route | None = None
     _member: Member | None = None
     _origin: OriginStream | None = None
@@ -152,7 +161,66 @@ class Exchange(Borrower):
             self._end(_REFUSED, refusals.NO_TUNNEL if is_away else refusals.UNKNOWN_HOSTNAME)
             return
         self._route = route
-        head = self._head
+        policy = self._visitors.policy
+        if policy.loaded is not None:
+            program = policy.program_for(self._head.fields.host)
+            if program is not None:
+                self._judge(policy, program, route, body)
+                return
+        self._forward(route, self._head, body)
+
+    def _judge(self, policy: PolicyInForce, program: Program, route: Route, body: bytes) -> None:
+        """Ask the policy, and send the request on if it may pass."""
+        head, visitor = self._head, self._visitor
+        facts = Facts(
+            head.fields.host, head.method, head.target, visitor.scheme, visitor.source, head.lines,
+            tuple(member.load.tunnel.labels for member in route.members) if policy.looks_at_labels else (),
+        )  # fmt: skip
+        judgement = self._judgement = Judgement(policy, program, facts, self._started_at, self._visitors.wall.now())
+        if judgement.questions:
+            self.state = _JUDGING
+            self._replay = body
+            visitor.wait(self._visitors.timeouts.origin_response)
+            visitor.count_kept(len(body))
+            judgement.ask(visitor.network).addCallback(self._answered).addErrback(self._not_answered)
+        elif self._may_pass(judgement):
+            self._forward(route, judgement.head_for_origin(head), body)
+
+    def _answered(self, answers: Mapping[Question, Proof]) -> None:
+        """The policy's questions are answered: go on, unless the visitor has left meanwhile."""
+        if self.state is _JUDGING:
+            self._guard(self._decide, answers)
+
+    def _not_answered(self, failure: Failure) -> None:
+        """A bug came to light in an answer."""
+        self._guard(failure.raiseException)
+
+    def _decide(self, answers: Mapping[Question, Proof]) -> None:
+        judgement, route, body = self._judgement, self._route, self._replay
+        if judgement is None or route is None or body is None:
+            return
+        judgement.decide(answers, self._visitors.seconds(), self._visitors.wall.now())
+        self._visitor.count_kept(0)
+        if self._may_pass(judgement):
+            self._forward(route, judgement.head_for_origin(self._head), body)
+            self._visitor.wait_for_turn()  # more of the body may have come
+
+    def _may_pass(self, judgement: Judgement) -> bool:
+        """Whether the policy lets the request through; if it does not, the request is answered."""
+        objection = judgement.objection
+        answer = self._answer
+        if objection is None:
+            answer.changes = judgement.verdict.response
+            return True
+        if objection.wait:
+            answer.retry_seconds = ceil(objection.wait)
+        answer.refusal_lines = refusal_lines(objection, self._head.target, self._head.fields.authority)
+        self._detail = objection.detail
+        self._end(_REFUSED, REFUSALS[objection.reason])
+        return False
+
+    def _forward(self, route: Route, head: RequestHead, body: bytes) -> None:
+        """Send the request to a route."""
         # An origin may close an idle connection at any moment. What cannot be sent again goes on one just used.
         used_after = _ANY_STREAM if head.method in _IDEMPOTENT else self._visitors.now
         try:
@@ -207,7 +275,7 @@ class Exchange(Borrower):
         body = self._body
         origin = self._origin
         if body is None or origin is None:
-            return data if self._search is not None else b""
+            return data if self._search is not None or self.state is _JUDGING else b""
         visitor = self._visitor
         try:
             piece, rest = self._read_body(body, data)
@@ -434,6 +502,8 @@ class Exchange(Borrower):
             self._end(_REFUSED, refusals.VISITOR_TOO_SLOW if visitor.is_clogged else refusals.STALLED)
         elif self.state is _CONNECTING:
             self._end(_REFUSED, refusals.CONNECT_TOO_SLOW)
+        elif self.state is _JUDGING:
+            self._end(_REFUSED, REFUSALS[BUSY])
         elif self.wants_data and not visitor.is_paused and not waits_for_continue:
             self._end(_REFUSED, refusals.BODY_TOO_SLOW)
         else:
@@ -463,6 +533,9 @@ class Exchange(Borrower):
             return
         self.state = _ENDED
         self._search = None
+        judgement = self._judgement
+        if judgement is not None:
+            judgement.end()
         answer = self._answer
         origin, self._origin = self._origin, None
         if origin is not None:
@@ -476,6 +549,7 @@ class Exchange(Borrower):
         record(
             self._visitor, self._head, self._request_id, self._started_at, answer.status, self._bytes_in,
             answer.bytes_out, self._route, self._member, refusal, self._detail,
+            ALLOWED if judgement is None else judgement.verdict,
         )  # fmt: skip
         if outcome is _ANSWERED and answer.keeps and not self.wants_data:
             self._visitor.conversation_ended(_KEEP)

@@ -9,6 +9,8 @@ which it knows as `OpenConnection`. Nothing is decided here.
 from typing import Protocol
 
 from warp_base.fair_queue import FairQueue, Waiting
+from warp_base.wall_clock import WallClock
+from warp_twisted.edge.policy.in_force import PolicyInForce
 from warp_twisted.edge.routes.counters import DataPathMetrics
 from warp_twisted.edge.routes.limits import VisitorLimits, VisitorTimeouts
 from warp_twisted.edge.routes.pool import OriginStream
@@ -20,6 +22,7 @@ from warp_twisted.http1.refusals import Refusal
 from warp_twisted.http1.request import FirstSection
 from warp_twisted.http1.request_fields import FieldRules
 from warp_twisted.http1.shared_sections import SharedSections
+from warp_twisted.policy.visitor import Visitor as Source
 from warp_twisted.tunnel.step_queue import StepQueue
 
 
@@ -71,6 +74,8 @@ class Shared(Protocol):
     limits: VisitorLimits
     timeouts: VisitorTimeouts
     rules: FieldRules
+    policy: PolicyInForce
+    wall: WallClock
     now: float
     is_draining: bool
     losses: StepQueue
@@ -114,6 +119,10 @@ class Visitor(Protocol):
     @property
     def scheme(self) -> str:
         """`http` or `https`."""
+
+    @property
+    def source(self) -> Source:
+        """The visitor, as the policy knows it; one for all requests of the connection."""
 
     @property
     def visitors(self) -> Shared:

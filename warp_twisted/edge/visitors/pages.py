@@ -91,6 +91,7 @@ def response(
     connection: bytes,
     has_body: bool,
     retry_seconds: int = RETRY_SECONDS,
+    lines: bytes = b"",
 ) -> bytes:
     """
     Return a whole response.
@@ -99,13 +100,14 @@ def response(
     :param connection: the Connection line with its CR LF, or empty.
     :param has_body: False in answer to HEAD; the length is stated all the same.
     :param retry_seconds: after which it makes sense to ask again, said with 503 and 429.
+    :param lines: further field lines, each with its CR LF.
     """
     content_type, body = render(refusal, request_id, accept)
-    extra = b""
+    extra = lines
     if refusal.status in (429, 503):
-        extra = b"Retry-After: %d\r\n" % retry_seconds
+        extra += b"Retry-After: %d\r\n" % retry_seconds
     elif refusal.status == 405:
-        extra = b"Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n"
+        extra += b"Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n"
     return b"".join(
         (
             b"HTTP/1.1 %d %b\r\n" % (refusal.status, reason_phrase(refusal.status).encode()),

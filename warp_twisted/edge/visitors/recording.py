@@ -9,6 +9,7 @@ from warp_twisted.edge.visitors.access_log import AccessEntry
 from warp_twisted.edge.visitors.interfaces import Visitor
 from warp_twisted.http1.refusals import Refusal
 from warp_twisted.http1.request import RequestHead
+from warp_twisted.policy.verdict import ALLOWED, Verdict
 
 
 def record(
@@ -23,6 +24,7 @@ def record(
     member: Member | None,
     refusal: Refusal | None,
     detail: str,
+    verdict: Verdict = ALLOWED,
 ) -> None:
     """
     Count a request that is over, and log it.
@@ -31,7 +33,8 @@ def record(
     :param status: what the visitor was answered; 0 if nothing.
     :param member: the tunnel it went to last.
     :param refusal: why the edge answered it or cut the answer.
-    :param detail: the agent's words about it.
+    :param detail: the agent's words about it, or the rule's.
+    :param verdict: of the policy.
     """
     visitors = visitor.visitors
     metrics = visitors.metrics
@@ -71,5 +74,8 @@ def record(
             fields.user_agent,
             reason,
             detail,
+            verdict.objection.rule if verdict.objection is not None else "",
+            " ".join(each.rule for each in verdict.would),
+            " ".join(each.subject for each in verdict.identities),
         )
     )

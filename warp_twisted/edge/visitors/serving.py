@@ -5,6 +5,7 @@ It translates edge.yaml into the data path's own values; what is done with them 
 """
 
 import os
+import time
 
 from prometheus_client.registry import Collector
 from twisted.internet.defer import Deferred, execute
@@ -15,6 +16,9 @@ from warp_base.nonblocking_writer import NonblockingWriter, descriptor_sink
 from warp_base.reactor import InThread, Reactor
 from warp_base.wall_clock import WallClock
 from warp_twisted.edge.certificates.directory import CertificateDirectory
+from warp_twisted.edge.policy.following import PolicyFollower
+from warp_twisted.edge.policy.in_force import PolicyInForce
+from warp_twisted.edge.policy.passwords import Passwords
 from warp_twisted.edge.routes.counters import DataPathCollector, DataPathMetrics
 from warp_twisted.edge.routes.limits import VisitorLimits, VisitorTimeouts
 from warp_twisted.edge.routes.suspicion import Suspicion
@@ -36,6 +40,7 @@ class Serving:
     """
     What visitors meet.
 
+    :ivar policy: which judges requests.
     :ivar suspicion: which tunnels are suspected of being dead.
     :ivar http: what plain listeners run.
     :ivar https: what TLS listeners run, if there are any.
@@ -54,6 +59,10 @@ class Serving:
         limits = visitor_limits(settings)
         self._file = AccessFile(open_access_log(settings.log.access))
         self.routes = RouteTable(metrics, limits)
+        self._passwords = Passwords(reactor, time.monotonic)
+        self.policy = PolicyInForce(self._passwords)
+        self._policy_follower = PolicyFollower(self.policy, reactor, in_thread)
+        self._policy_follower.begin(settings.policy, settings.policy_files)
         self.visitors = Visitors(
             self.routes,
             metrics,
@@ -63,6 +72,8 @@ class Serving:
             timeouts=visitor_timeouts(settings),
             rules=field_rules(settings),
             statements=statements(settings),
+            policy=self.policy,
+            wall=wall,
         )
         self.suspicion = Suspicion(reactor, self.routes, lambda: self.visitors.timeouts.suspicion)
         self.routes.watch = self.suspicion.watch
@@ -82,6 +93,8 @@ class Serving:
     def start(self) -> None:
         """Begin to watch the time-outs and the certificates' files."""
         self.visitors.start()
+        self._passwords.start()
+        self._policy_follower.start()
         if self._certificates is not None:
             for complaint in self._certificates.complaints:
                 self._log.warn("a certificate is not used: {complaint}", complaint=complaint)
@@ -119,6 +132,11 @@ class Serving:
                 file.close()
                 raise
             complaints = self._certificates.complaints
+        try:
+            await self._policy_follower.reload(settings.policy, settings.policy_files)
+        except InvalidSettings:
+            file.close()
+            raise
         log = self.visitors.access_log
         if log is not None:
             log.flush()
@@ -139,7 +157,9 @@ class Serving:
         """Hang up on everybody, and write the rest of the access log."""
         if self._certificates is not None:
             self._certificates.stop()
+        self._policy_follower.stop()
         self.visitors.stop()
+        self._passwords.stop()
         self.suspicion.stop()
         self._file.close()
 

@@ -60,6 +60,7 @@ class ExchangeState(Enum):
 
     DECIDING = "where the request goes is being decided"
     SEARCHING = "the rules that its path is compared with are costly, so that is done in turns"
+    JUDGING = "the policy has asked something that others answer, such as whether a password is right"
     CONNECTING = "the request was given to a stream whose origin is not reached yet"
     ASKED = "the origin was reached and has not begun its answer; interim responses may have been passed on"
     ANSWERING = "the head of the origin's answer was passed on"
@@ -71,6 +72,7 @@ class ExchangeEvent(Enum):
     """What happens to an exchange."""
 
     COSTLY = "where the request goes is costly to find out"
+    ASKED = "the policy has a question"
     SENT_NEW = "the request was written to a new stream"
     SENT_USED = "the request was written to a stream that is open"
     OPENED = "the agent has reached the origin"
@@ -81,9 +83,11 @@ class ExchangeEvent(Enum):
 
 EXCHANGE_TRANSITIONS: dict[tuple[ExchangeState, ExchangeEvent], ExchangeState] = {
     (ExchangeState.DECIDING, ExchangeEvent.COSTLY): ExchangeState.SEARCHING,
+    (ExchangeState.DECIDING, ExchangeEvent.ASKED): ExchangeState.JUDGING,
+    (ExchangeState.SEARCHING, ExchangeEvent.ASKED): ExchangeState.JUDGING,
     **{
         (state, event): after
-        for state in (ExchangeState.DECIDING, ExchangeState.SEARCHING)
+        for state in (ExchangeState.DECIDING, ExchangeState.SEARCHING, ExchangeState.JUDGING)
         for event, after in (
             (ExchangeEvent.SENT_NEW, ExchangeState.CONNECTING),
             (ExchangeEvent.SENT_USED, ExchangeState.ASKED),

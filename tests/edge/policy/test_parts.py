@@ -1,0 +1,117 @@
+"""Tests for `warp_twisted.edge.policy.parts`."""
+
+import json
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.policy.authentication.keys import EC_KEY, member
+from warp_twisted.edge.policy import parts as module
+from warp_twisted.edge.policy.parts import PolicyParts, crowdsec_prefixes
+from warp_twisted.policy.document.authentication import Basic, Jwt, Proof
+from warp_twisted.policy.document.limits import Limit
+from warp_twisted.policy.document.sources import SourceEntry
+from warp_twisted.policy.errors import InvalidPolicy
+
+DECISIONS = [
+    {"scope": "Ip", "type": "ban", "value": "203.0.113.9"},
+    {"scope": "Range", "type": "ban", "value": "198.51.100.0/24"},
+    {"scope": "Country", "type": "ban", "value": "XX"},
+    {"scope": "Ip", "type": "captcha", "value": "203.0.113.10"},
+]
+
+
+class PartsTestCase(SynchronousTestCase):
+    """A directory of files that a policy names."""
+
+    def setUp(self) -> None:
+        self.directory = Path(self.mktemp())
+        self.directory.mkdir()
+        self.parts = PolicyParts(self.directory, {})
+
+    def write(self, name: str, text: str) -> str:
+        """Write a file and return its name."""
+        (self.directory / name).write_text(text)
+        return name
+
+
+class SourceSetTests(PartsTestCase):
+    """`PolicyParts.source_set` and `crowdsec_prefixes`."""
+
+    def test_inline_and_files(self) -> None:
+        """Prefixes, files of prefixes and CrowdSec's decisions are one set."""
+        self.write("list", "192.0.2.0/24\n# comment\n2001:db8::/32\n")
+        self.write("crowdsec.json", json.dumps([{"decisions": DECISIONS}]))
+        entries: list[str | SourceEntry]
+        entries = ["10.0.0.0/8", SourceEntry(file="list"), SourceEntry(file="crowdsec.json", format="crowdsec")]
+        found = self.parts.source_set(entries, "rules[0].sources.deny")
+        for address in ("10.1.1.1", "192.0.2.7", "2001:db8::1", "203.0.113.9", "198.51.100.77"):
+            self.assertIn(address, found)
+        for address in ("203.0.113.10", "11.0.0.0"):
+            self.assertNotIn(address, found)
+        self.assertEqual(set(self.parts.stamps), {"list", "crowdsec.json"})
+
+    def test_a_stream_of_decisions(self) -> None:
+        """What CrowdSec's API streams is read as well; nothing at all is an empty list."""
+        stream = json.dumps({"new": DECISIONS, "deleted": None})
+        self.assertEqual(crowdsec_prefixes(stream, "f"), ["203.0.113.9", "198.51.100.0/24"])
+        self.assertEqual(crowdsec_prefixes("null", "f"), [])
+
+    def test_refused(self) -> None:
+        """What cannot be read is named by key and file; a file that is missing is watched all the same."""
+        self.write("bad", "10.0.0.0/8\nnonsense\n")
+        (self.directory / "latin").write_bytes(b"\xff")
+        for entry, reason in (
+            (SourceEntry(file="missing"), r"w\[0\].file: .*missing: No such file"),
+            (SourceEntry(file="bad"), r"w\[0\].file: .*bad: line 2: expected a prefix"),
+            (SourceEntry(file="latin"), r"w\[0\].file: .*latin: not UTF-8"),
+            (SourceEntry(file="bad", format="crowdsec"), r"w\[0\].file: .*bad: expected CrowdSec's decisions"),
+            (SourceEntry(country=["DE"]), r"w\[0\]: this edge knows no countries"),
+        ):
+            with self.assertRaisesRegex(InvalidPolicy, reason):
+                self.parts.source_set([entry], "w")
+        self.assertIsNone(self.parts.stamps["missing"])
+        self.patch(module, "MAX_FILE", 10)
+        self.write("large", "x" * 11)
+        with self.assertRaisesRegex(InvalidPolicy, "larger than"):
+            self.parts.source_set([SourceEntry(file="large")], "w")
+
+
+class LimiterTests(PartsTestCase):
+    """`PolicyParts.limiter`."""
+
+    def test_goes_on_counting(self) -> None:
+        """The limit of the same rule and name keeps its counts, unless it counts something else now."""
+        rate, other = Limit(name="a", rate="1/s"), Limit(name="a", of="concurrent_requests", most=1)
+        before = self.parts.limiter(rate, "r", "w")
+        after = PolicyParts(self.directory, self.parts.limiters)
+        self.assertIs(after.limiter(rate, "r", "w"), before)
+        self.assertIsNot(after.limiter(rate, "s", "w"), before)
+        self.assertIsNot(after.limiter(other, "r", "w"), before)
+
+    def test_what_is_not_limited(self) -> None:
+        """A limit that nothing would enforce is refused, with the key's path."""
+        with self.assertRaisesRegex(InvalidPolicy, r"w.of: this edge does not limit bytes; it limits requests"):
+            self.parts.limiter(Limit(name="a", of="bytes", rate="1MiB/s"), "r", "w")
+
+
+class CheckTests(PartsTestCase):
+    """`PolicyParts.check`."""
+
+    def test_kinds(self) -> None:
+        """Each kind is made from its file."""
+        users = self.write("users", "")
+        keys = self.write("keys", json.dumps({"keys": [member(EC_KEY, "e")]}))
+        self.assertEqual(self.parts.check(Proof(basic=Basic(users_file=users)), "w").kind, "basic")
+        self.assertEqual(list(self.parts.passwords), ["w.basic"])
+        jwt = Jwt(jwks_file=keys, issuer="i", audience="a")
+        self.assertEqual(self.parts.check(Proof(jwt=jwt), "w").kind, "jwt")
+
+    def test_refused(self) -> None:
+        """A file that cannot be used is named by key and file."""
+        self.write("users", "ann:plain")
+        self.write("keys", "{}")
+        with self.assertRaisesRegex(InvalidPolicy, r"w.basic.users_file: .*users: line 1: expected an argon2id hash"):
+            self.parts.check(Proof(basic=Basic(users_file="users")), "w")
+        with self.assertRaisesRegex(InvalidPolicy, r"w.jwt.jwks_file: .*keys: expected a JWK set"):
+            self.parts.check(Proof(jwt=Jwt(jwks_file="keys", issuer="i", audience="a")), "w")

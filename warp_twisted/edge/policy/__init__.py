@@ -1,0 +1,7 @@
+"""
+The policy at the edge: which one is in force, what it is assembled from, and what becomes of a request that it judges.
+
+`parts` reads files and makes checks and limiters; `loading` reads and compiles a policy in a thread; `following` keeps
+to the file as it changes; `in_force` is what the data path asks, `judgement` one request before it, `passwords` the
+threads in which passwords are hashed.
+"""

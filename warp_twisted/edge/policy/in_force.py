@@ -1,0 +1,134 @@
+"""
+The policy in force: what the data path asks for each request, and what is counted of its rules.
+
+A hostname without rules costs one look-up in a dict. A policy is put in force in one step; requests that were judged
+go on by the verdict that they have.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from prometheus_client import Metric
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
+from twisted.internet.defer import Deferred, succeed
+from twisted.logger import Logger
+
+from warp_twisted.edge.policy.loading import Loaded
+from warp_twisted.edge.policy.passwords import Passwords
+from warp_twisted.policy.authentication.basic import BasicCheck
+from warp_twisted.policy.document.matches import as_match
+from warp_twisted.policy.document.policy import Policy
+from warp_twisted.policy.interfaces import Answer, Outcome, Question
+from warp_twisted.policy.judging.program import Program
+from warp_twisted.policy.verdict import Action, Verdict
+
+MAX_HOSTNAMES = 100_000  # remembered with their program; only hostnames that are routed here are asked for
+MAX_ERRORS_LOGGED = 10  # of one policy; a check that fails does so for each request
+_NOBODY = Answer(Outcome.BUSY, reason="nobody answers this question")
+
+
+class PolicyInForce(Collector):
+    """
+    What is asked for each request.
+
+    :param passwords: answers questions about them; without it nobody does.
+    :ivar loaded: the policy in force; None while there is none.
+    :ivar looks_at_labels: whether a rule asks for the labels of tunnels.
+    """
+
+    _log = Logger()
+
+    def __init__(self, passwords: Passwords | None = None) -> None:
+        self._passwords = passwords
+        self._programs: dict[str, Program | None] = {}
+        self._refused: dict[tuple[str, str], int] = {}
+        self._would: dict[tuple[str, str], int] = {}
+        self._errors_left = MAX_ERRORS_LOGGED
+        self.loaded: Loaded | None = None
+        self.looks_at_labels = False
+
+    def use(self, loaded: Loaded | None) -> None:
+        """Put a policy in force."""
+        self.loaded = loaded
+        self._programs = {}
+        self._errors_left = MAX_ERRORS_LOGGED
+        rules = {rule.name for rule in loaded.compiled.rules} if loaded is not None else set()
+        for counted in (self._refused, self._would):
+            for gone in [place for place in counted if place[0] not in rules]:
+                del counted[gone]
+        for limit, limiter in loaded.limiters.values() if loaded is not None else ():
+            limiter.follow(limit)
+        self.looks_at_labels = loaded is not None and _looks_at_labels(loaded.compiled.document)
+
+    @property
+    def passwords(self) -> Mapping[str, BasicCheck]:
+        """The checks whose questions are answered in threads."""
+        return self.loaded.passwords if self.loaded is not None else {}
+
+    def program_for(self, hostname: str) -> Program | None:
+        """
+        Return what judges requests for a hostname; None if everything is allowed.
+
+        :param hostname: in its normal form; one that is routed here.
+        """
+        programs = self._programs
+        try:
+            return programs[hostname]
+        except KeyError:
+            if len(programs) >= MAX_HOSTNAMES:
+                self._programs = programs = {}
+            loaded = self.loaded
+            program = programs[hostname] = loaded.compiled.program_for(hostname) if loaded is not None else None
+            return program
+
+    def answer(self, question: Question, network: str) -> Deferred[Answer]:
+        """Answer what a check asks."""
+        check = self.passwords.get(question.subject)
+        if check is None or self._passwords is None:
+            return succeed(_NOBODY)
+        return self._passwords.answer(question, check, network)
+
+    def count(self, verdict: Verdict) -> None:
+        """Count what rules had, or would have had, against a request; log what failed."""
+        objection = verdict.objection
+        if objection is not None and verdict.action is not Action.ASK:
+            place = objection.rule, objection.reason.slug
+            self._refused[place] = self._refused.get(place, 0) + 1
+        for each in verdict.would:
+            place = each.rule, each.reason.slug
+            self._would[place] = self._would.get(place, 0) + 1
+        for error in verdict.errors:
+            if self._errors_left:
+                self._errors_left -= 1
+                self._log.error("a check of the policy failed, and the request was denied: {error!r}", error=error)
+
+    def collect(self) -> Iterable[Metric]:
+        """Build the families of one scrape; there are at most as many labels as rules times reasons."""
+        refused = CounterMetricFamily(
+            "warp_edge_policy_refusals", "Requests that a rule did not let through.", labels=("rule", "reason")
+        )
+        would = CounterMetricFamily(
+            "warp_edge_policy_would_refuse",
+            "Requests that a rule with log_only would not have let through.",
+            labels=("rule", "reason"),
+        )
+        for family, counted in ((refused, self._refused), (would, self._would)):
+            for place, count in counted.items():
+                family.add_metric(place, count)
+            yield family
+        if self._passwords is None:
+            return
+        yield CounterMetricFamily(
+            "warp_edge_policy_passwords", "Passwords that were hashed.", value=self._passwords.checked
+        )
+        yield CounterMetricFamily(
+            "warp_edge_policy_passwords_turned_away",
+            "Passwords that found no room in the queue.",
+            value=self._passwords.turned_away,
+        )
+
+
+def _looks_at_labels(policy: Policy) -> bool:
+    bodies = (policy.defaults, *policy.rules)
+    matches = [as_match(each) for body in bodies for each in body.except_ or ()] + [rule.match for rule in policy.rules]
+    return any(match.label is not None for match in matches)

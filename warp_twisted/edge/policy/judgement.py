@@ -1,0 +1,107 @@
+"""
+One request before the policy: what is asked, what comes of it, and what is changed on the way.
+
+The exchange asks it to judge, answers questions in between, and does what it says. What was taken for the request is
+given back at its end.
+"""
+
+from collections.abc import Mapping
+from math import ceil
+
+import msgspec
+from twisted.internet.defer import Deferred, gatherResults
+
+from warp_twisted.edge.policy.in_force import PolicyInForce
+from warp_twisted.http1.refusals import Refusal
+from warp_twisted.http1.request import RequestHead
+from warp_twisted.policy.changes import Changes, changed
+from warp_twisted.policy.facts import Facts
+from warp_twisted.policy.interfaces import Answer, Question
+from warp_twisted.policy.judging.course import give_back
+from warp_twisted.policy.judging.program import Program
+from warp_twisted.policy.verdict import CHECK_FAILED, REASONS, Action, Objection
+
+REFUSALS = {reason: Refusal(reason.status, f"policy-{reason.slug}", reason.sentence) for reason in REASONS}
+_DENIED = frozenset({Action.DENY, Action.CHALLENGE, Action.REDIRECT})
+
+
+class Judgement:
+    """
+    The judgement of one request.
+
+    :ivar verdict: what it came to.
+    """
+
+    __slots__ = ("_facts", "_in_force", "_program", "verdict")
+
+    def __init__(self, in_force: PolicyInForce, program: Program, facts: Facts, now: float, wall: float) -> None:
+        self._in_force = in_force
+        self._program = program
+        self._facts = facts
+        self.verdict = program.judge(facts, now, wall)
+        self._count()
+
+    @property
+    def questions(self) -> tuple[Question, ...]:
+        """What is to be answered before it is decided."""
+        return self.verdict.questions if self.verdict.action is Action.ASK else ()
+
+    def ask(self, network: str) -> Deferred[Mapping[Question, Answer]]:
+        """Have the questions answered."""
+        questions = self.questions
+        answers = [self._in_force.answer(question, network) for question in questions]
+        answered = gatherResults(answers, consumeErrors=True)
+        return answered.addCallback(lambda answers: dict(zip(questions, answers, strict=True)))
+
+    def decide(self, answers: Mapping[Question, Answer], now: float, wall: float) -> None:
+        """Judge with answers to the questions."""
+        self.verdict = self._program.judge(self._facts, now, wall, answers=answers, asked=self.verdict)
+        self._count()
+
+    def _count(self) -> None:
+        verdict = self.verdict
+        if verdict.action is not Action.ASK and (verdict.objection or verdict.would or verdict.errors):
+            self._in_force.count(verdict)
+
+    @property
+    def objection(self) -> Objection | None:
+        """Why the request is not let through; None if it is. What still has a question after its answers is not."""
+        verdict = self.verdict
+        if verdict.action is Action.ASK:
+            return Objection("", CHECK_FAILED, "a check asked twice")
+        return verdict.objection if verdict.action in _DENIED else None
+
+    def head_for_origin(self, head: RequestHead) -> RequestHead:
+        """Return the head with the fields that the rules change, and without credentials that are withheld."""
+        verdict = self.verdict
+        lines = head.lines
+        if verdict.withheld:
+            lines = changed(lines, (Changes(frozenset(verdict.withheld), b""),))
+        if verdict.request:
+            lines = changed(lines, verdict.request)
+        return head if lines is head.lines else msgspec.structs.replace(head, lines=lines)
+
+    def end(self) -> None:
+        """The request is over: give back what was taken for it."""
+        if self.verdict.held:
+            give_back(self.verdict.held)
+
+
+def refusal_lines(objection: Objection, target: bytes, authority: bytes) -> bytes:
+    """
+    Return the field lines that go with a refusal: how to prove who one is, where to go, how much is allowed.
+
+    :param authority: Host as it came, for a redirect to https.
+    """
+    lines = [b"WWW-Authenticate: %b\r\n" % challenge for challenge in objection.challenges]
+    if objection.reason.status == 308:
+        host = authority.removesuffix(b":80")
+        lines.append(b"Location: https://%b%b\r\n" % (host, target))
+    limit = objection.limit
+    if limit is not None and limit.rate is not None:
+        # draft-ietf-httpapi-ratelimit-headers-10
+        name = limit.name.encode("ascii")
+        seconds = max(1, ceil(limit.burst_units / limit.per_second))
+        lines.append(b'RateLimit-Policy: "%b";q=%d;w=%d\r\n' % (name, limit.burst_units, seconds))
+        lines.append(b'RateLimit: "%b";r=0;t=%d\r\n' % (name, ceil(objection.wait)))
+    return b"".join(lines)

@@ -1,0 +1,94 @@
+"""
+Reading and compiling a policy: a file, and the files that it names. Runs in a thread.
+
+Nothing is in force before all of it is compiled; what cannot be used refuses the policy as a whole.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from warp_twisted.edge.policy.parts import Limiters, PolicyParts, Stamp, stamp_of
+from warp_twisted.policy.authentication.basic import BasicCheck
+from warp_twisted.policy.document.policy import MAX_BYTES, parse_policy
+from warp_twisted.policy.errors import InvalidPolicy
+from warp_twisted.policy.judging.compiler import CompiledPolicy, compile_policy
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """
+    A policy that can be put in force.
+
+    :ivar source: the file's name.
+    :ivar limiters: limits and what counts them, for the policy after this one as well.
+    :ivar passwords: checks whose questions are answered in threads, by their subject.
+    """
+
+    source: str
+    compiled: CompiledPolicy
+    limiters: Limiters
+    passwords: Mapping[str, BasicCheck]
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """
+    The files of a policy as they were when it was read, or tried to be.
+
+    :ivar stamps: path → what tells that it has changed; None if it was not there.
+    """
+
+    stamps: Mapping[Path, Stamp | None]
+
+    def have_changed(self) -> bool:
+        """Look at the files; runs in a thread."""
+        return any(_stamp(path) != stamp for path, stamp in self.stamps.items())
+
+
+class Refused(InvalidPolicy):
+    """
+    A policy cannot be used.
+
+    :ivar watched: the files that would have to change.
+    """
+
+    def __init__(self, text: str, watched: Watched) -> None:
+        super().__init__(text)
+        self.watched = watched
+
+
+def load(file: str, directory: str, before: Limiters) -> tuple[Loaded, Watched]:
+    """
+    Read and compile a policy.
+
+    :param directory: where the files are that it names.
+    :param before: limiters that go on counting.
+    :raises Refused: naming file, key path and what was expected there.
+    """
+    path = Path(file)
+    stamps: dict[Path, Stamp | None] = {path: _stamp(path)}
+    parts = PolicyParts(Path(directory), before)
+    try:
+        with path.open("rb") as opened:
+            content = opened.read(MAX_BYTES + 1)
+        document = parse_policy(content, file)
+        if document.defaults.ban is not None:
+            raise InvalidPolicy("defaults.ban: this edge bans nobody")
+        compiled = compile_policy(document, parts)
+    except OSError as error:
+        raise Refused(f"{file}: {error.strerror}", Watched(stamps)) from error
+    except InvalidPolicy as error:
+        stamps.update((Path(directory) / name, stamp) for name, stamp in parts.stamps.items())
+        text = str(error)
+        raise Refused(text if text.startswith(file) else f"{file}: {text}", Watched(stamps)) from error
+    stamps.update((Path(directory) / name, stamp) for name, stamp in parts.stamps.items())
+    return Loaded(file, compiled, parts.limiters, parts.passwords), Watched(stamps)
+
+
+def _stamp(path: Path) -> Stamp | None:
+    try:
+        return stamp_of(os.stat(path))
+    except OSError:
+        return None

@@ -1,0 +1,196 @@
+"""
+What a policy is assembled from at an edge: lists, users, keys and authorities in files below `policy_files`, limiters
+that go on counting, and checks.
+
+Used in a thread, while a policy is compiled. Nothing here is asked about a request.
+"""
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from warp_twisted.durations import parse_duration
+from warp_twisted.policy.authentication.basic import BasicCheck
+from warp_twisted.policy.authentication.jwt import JwtCheck
+from warp_twisted.policy.authentication.key_sets import KeySetError, read_key_set
+from warp_twisted.policy.authentication.tokens import Expected
+from warp_twisted.policy.authentication.users import UsersError, read_users
+from warp_twisted.policy.document.authentication import Basic, Jwt, Proof
+from warp_twisted.policy.document.limits import Limit
+from warp_twisted.policy.document.sources import Source, SourceEntry
+from warp_twisted.policy.document.values import listed
+from warp_twisted.policy.errors import InvalidPolicy
+from warp_twisted.policy.interfaces import Check
+from warp_twisted.policy.limiters import ConcurrencyLimiter, RateLimiter, make_limiter
+from warp_twisted.policy.sources.prefixes import PrefixError, PrefixSet
+
+MAX_FILE = 64 * 1024 * 1024
+COUNTED = ("requests", "concurrent_requests")  # what this edge can limit
+AnyLimiter = RateLimiter | ConcurrencyLimiter
+Limiters = Mapping[tuple[str, str], tuple[Limit, AnyLimiter]]
+Stamp = tuple[int, int, int]  # of a file: inode, size, time of change
+
+
+class PolicyParts:
+    """
+    Makes the parts of one policy.
+
+    :param directory: `policy_files`.
+    :param before: the limits of the policy before this one and what counts them, by the names of rule and limit.
+    :ivar limiters: those of this one.
+    :ivar passwords: the checks whose questions are answered in threads, by their subject.
+    :ivar stamps: of the files that were read.
+    """
+
+    def __init__(self, directory: Path, before: Limiters) -> None:
+        self._directory = directory
+        self._before = before
+        self._texts: dict[str, str] = {}
+        self.limiters: dict[tuple[str, str], tuple[Limit, AnyLimiter]] = {}
+        self.passwords: dict[str, BasicCheck] = {}
+        self.stamps: dict[str, Stamp | None] = {}
+
+    # What compiling asks for.
+
+    def source_set(self, entries: Sequence[Source], where: str) -> PrefixSet:
+        """Make a set of addresses; see `Parts`."""
+        lines: list[str] = []
+        for index, entry in enumerate(entries):
+            if isinstance(entry, str):
+                lines.append(entry)
+            else:
+                lines += self._prefixes(entry, f"{where}[{index}]")
+        return PrefixSet.of(lines)
+
+    def limiter(self, limit: Limit, rule: str, where: str) -> AnyLimiter:
+        """Make a limiter, or go on with the one that counted this limit before."""
+        if limit.of not in COUNTED:
+            raise InvalidPolicy(f"{where}.of: this edge does not limit {limit.of}; it limits {' and '.join(COUNTED)}")
+        place = rule, limit.name
+        fresh = make_limiter(limit)
+        known = self._before.get(place)
+        limiter = known[1] if known is not None and type(known[1]) is type(fresh) else fresh
+        self.limiters[place] = limit, limiter
+        return limiter
+
+    def check(self, proof: Proof, where: str) -> Check:
+        """Make a check of a proof's kind."""
+        for kind, make in _CHECKS.items():
+            document = getattr(proof, kind)
+            if document is not None:
+                return make(self, document, f"{where}.{kind}")
+        kind = next(name for name in proof.__struct_fields__ if getattr(proof, name) is not None)
+        raise InvalidPolicy(f"{where}.{kind}: this edge cannot check it; it can check {' and '.join(_CHECKS)}")
+
+    # Files.
+
+    def _read(self, name: str, where: str) -> str:
+        """
+        Read a file once.
+
+        :raises InvalidPolicy: it is not there, too large, or not text.
+        """
+        if name in self._texts:
+            return self._texts[name]
+        path = self._directory / name
+        try:
+            with path.open("rb") as file:
+                self.stamps[name] = stamp_of(os.fstat(file.fileno()))
+                content = file.read(MAX_FILE + 1)
+        except OSError as error:
+            self.stamps[name] = None
+            raise InvalidPolicy(f"{where}: {path}: {error.strerror}") from error
+        if len(content) > MAX_FILE:
+            raise InvalidPolicy(f"{where}: {path}: larger than {MAX_FILE >> 20} MiB")
+        try:
+            text = self._texts[name] = content.decode()
+        except UnicodeDecodeError as error:
+            raise InvalidPolicy(f"{where}: {path}: not UTF-8") from error
+        return text
+
+    def _prefixes(self, entry: SourceEntry, where: str) -> list[str]:
+        if entry.file is None:
+            raise InvalidPolicy(f"{where}: this edge knows no countries and no autonomous systems; list prefixes")
+        text = self._read(entry.file, f"{where}.file")
+        lines = (
+            crowdsec_prefixes(text, f"{where}.file: {entry.file}") if entry.format == "crowdsec" else text.split("\n")
+        )
+        try:
+            PrefixSet.of(lines)
+        except PrefixError as error:
+            raise InvalidPolicy(f"{where}.file: {self._directory / entry.file}: {error}") from error
+        return lines
+
+    # Checks.
+
+    def _basic(self, document: Basic, where: str) -> Check:
+        try:
+            users = read_users(self._read(document.users_file, f"{where}.users_file"))
+        except UsersError as error:
+            raise InvalidPolicy(f"{where}.users_file: {self._directory / document.users_file}: {error}") from error
+        check = self.passwords[where] = BasicCheck(where, document.realm, users)
+        return check
+
+    def _jwt(self, document: Jwt, where: str) -> Check:
+        if document.jwks_file is None:
+            raise InvalidPolicy(f"{where}.jwks_url: this edge fetches no key sets; keep one in a file: jwks_file")
+        expected = Expected(
+            issuer=document.issuer,
+            audience=tuple(listed(document.audience)),
+            algorithms=tuple(document.algorithms),
+            leeway=parse_duration(document.leeway),
+            claims={name: tuple(listed(values)) for name, values in document.claims.items()},
+        )
+        check = JwtCheck(
+            expected,
+            header=document.header.lower().replace("_", "-").encode() if document.header is not None else None,
+            cookie=document.cookie.encode() if document.cookie is not None else None,
+        )
+        try:
+            check.use(read_key_set(self._read(document.jwks_file, f"{where}.jwks_file")))
+        except KeySetError as error:
+            raise InvalidPolicy(f"{where}.jwks_file: {self._directory / document.jwks_file}: {error}") from error
+        return check
+
+
+# Key of a proof → what makes its check. A new kind is one line more.
+_CHECKS: dict[str, Callable[[PolicyParts, Any, str], Check]] = {
+    "basic": PolicyParts._basic,
+    "jwt": PolicyParts._jwt,
+}
+
+
+def stamp_of(status: os.stat_result) -> Stamp:
+    """Return what tells a file from what it was before."""
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def crowdsec_prefixes(text: str, where: str) -> list[str]:
+    """
+    Read CrowdSec's decisions: the JSON of `cscli decisions list -o json`, or of its API.
+
+    :returns: the addresses and ranges that are banned; decisions of other kinds are left out.
+    :raises InvalidPolicy: it is something else.
+    """
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError):
+        raise InvalidPolicy(f"{where}: expected CrowdSec's decisions as JSON") from None
+    if isinstance(document, dict):
+        document = document.get("new")  # a stream of the API: what is new, beside what is deleted
+    found = []
+    for alert in document or []:
+        decisions = alert.get("decisions", [alert]) if isinstance(alert, dict) else None
+        if not isinstance(decisions, list):
+            raise InvalidPolicy(f"{where}: expected CrowdSec's decisions as JSON")
+        found += [
+            str(each["value"])
+            for each in decisions
+            if isinstance(each, dict)
+            and str(each.get("scope", "")).lower() in ("ip", "range")
+            and each.get("type") == "ban"
+            and "value" in each
+        ]
+    return found

@@ -1,0 +1,88 @@
+"""
+Passwords, hashed in threads of their own: an argon2id hash takes a tenth of a second and more, on purpose.
+
+Few threads, a bounded queue, and of that a bounded share for each network: who guesses passwords waits for itself.
+What finds no room is answered that it cannot be checked at the moment.
+"""
+
+from collections.abc import Callable
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.threads import deferToThreadPool
+from twisted.python.failure import Failure
+from twisted.python.threadpool import ThreadPool
+
+from warp_base.reactor import Reactor
+from warp_twisted.policy.authentication.basic import BasicCheck
+from warp_twisted.policy.interfaces import Answer, Outcome, Question
+
+THREADS = 2
+MAX_WAITING = 64
+MAX_WAITING_OF_NETWORK = 8
+_BUSY = Answer(Outcome.BUSY, reason="too many passwords wait to be checked")
+
+
+class Passwords:
+    """
+    Answers the questions of `BasicCheck`.
+
+    :param seconds: a monotonic clock.
+    :ivar checked: how many passwords were hashed.
+    :ivar turned_away: how many found no room.
+    """
+
+    def __init__(self, reactor: Reactor, seconds: Callable[[], float]) -> None:
+        self._reactor = reactor
+        self._seconds = seconds
+        self._pool = ThreadPool(0, THREADS, "passwords")
+        self._waiting: dict[Question, list[Deferred[Answer]]] = {}
+        self._of_network: dict[str, int] = {}
+        self.checked = 0
+        self.turned_away = 0
+
+    def start(self) -> None:
+        """Let threads begin when they are needed."""
+        self._pool.start()
+
+    def stop(self) -> None:
+        """Let threads end; questions that wait are not answered any more."""
+        if self._pool.started:
+            self._pool.stop()
+
+    def answer(self, question: Question, check: BasicCheck, network: str) -> Deferred[Answer]:
+        """
+        Answer a question; equal ones that wait are hashed once.
+
+        :param network: of the visitor.
+        """
+        answered: Deferred[Answer] = Deferred()
+        others = self._waiting.get(question)
+        if others is not None:
+            if len(others) >= MAX_WAITING:
+                return self._turn_away()
+            others.append(answered)
+            return answered
+        count = self._of_network.get(network, 0)
+        if len(self._waiting) >= MAX_WAITING or count >= MAX_WAITING_OF_NETWORK:
+            return self._turn_away()
+        self._of_network[network] = count + 1
+        self._waiting[question] = [answered]
+        self.checked += 1
+        hashed: Deferred[Answer] = deferToThreadPool(self._reactor, self._pool, check.is_right, question)
+        hashed.addBoth(self._hashed, question, check, network)
+        return answered
+
+    def _turn_away(self) -> Deferred[Answer]:
+        self.turned_away += 1
+        return succeed(_BUSY)
+
+    def _hashed(self, result: Answer | Failure, question: Question, check: BasicCheck, network: str) -> None:
+        left = self._of_network[network] - 1
+        if left:
+            self._of_network[network] = left
+        else:
+            del self._of_network[network]
+        if isinstance(result, Answer):
+            check.remember(question, result, self._seconds())
+        for answered in self._waiting.pop(question):
+            answered.callback(result)

@@ -1,0 +1,71 @@
+"""
+Limiters: the counts of one limit for all its keys.
+
+Pure. A rate lets a key spend its burst, then so much a second; what is concurrent is counted until it is given back.
+"""
+
+from collections.abc import Hashable
+
+from warp_base.token_buckets import TokenBuckets
+from warp_twisted.policy.document.limits import CONCURRENT, Limit
+
+RETRY_SECONDS = 1.0  # said when something concurrent must end first: nobody knows when it will
+
+
+class RateLimiter:
+    """So many units a second for each key."""
+
+    def __init__(self, limit: Limit) -> None:
+        self._buckets = TokenBuckets(limit.per_second, limit.burst_units)
+
+    def follow(self, limit: Limit) -> None:
+        """Go on with another rate and burst; what keys owe stays."""
+        self._buckets.per_second = limit.per_second
+        self._buckets.burst = limit.burst_units
+
+    def take(self, key: Hashable, price: float, now: float) -> float:
+        """Take units; see `Limiter.take`."""
+        return self._buckets.take(key, now, price)
+
+    def charge(self, key: Hashable, price: float, now: float) -> float:
+        """Take units of what has happened already; return the seconds until what is missing is paid."""
+        return self._buckets.charge(key, now, price)
+
+    def give_back(self, key: Hashable, price: float) -> None:
+        """Nothing comes back of a rate."""
+
+
+class ConcurrencyLimiter:
+    """So many units at the same time for each key; there are as many keys as units in use, so memory is bounded."""
+
+    def __init__(self, limit: Limit) -> None:
+        self._most = float(limit.most or 1)
+        self._in_use: dict[Hashable, float] = {}
+
+    def follow(self, limit: Limit) -> None:
+        """Go on with another bound; what is in use stays."""
+        self._most = float(limit.most or 1)
+
+    def take(self, key: Hashable, price: float, now: float) -> float:
+        """Take units; see `Limiter.take`."""
+        in_use = self._in_use.get(key, 0.0) + price
+        if in_use > self._most:
+            return RETRY_SECONDS
+        self._in_use[key] = in_use
+        return 0.0
+
+    def give_back(self, key: Hashable, price: float) -> None:
+        """Give units back."""
+        left = self._in_use.get(key, 0.0) - price
+        if left > 0:
+            self._in_use[key] = left
+        else:
+            self._in_use.pop(key, None)
+
+    def __len__(self) -> int:
+        return len(self._in_use)
+
+
+def make_limiter(limit: Limit) -> RateLimiter | ConcurrencyLimiter:
+    """Make the limiter of a limit's kind."""
+    return ConcurrencyLimiter(limit) if limit.of in CONCURRENT else RateLimiter(limit)
