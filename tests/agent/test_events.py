@@ -15,6 +15,7 @@ NAMES = {
     "TunnelUp": "tunnel_up",
     "TunnelDown": "tunnel_down",
     "Published": "published",
+    "NameUnanswered": "name_unanswered",
     "OriginChanged": "origin",
     "CertificateRenewed": "certificate_renewed",
     "ClockSuspected": "clock_suspected",

@@ -121,6 +121,22 @@ class RecordingRoutes:
         return sorted(offer.hostname for offers in self.served.values() for offer in offers)
 
 
+class OneEdge:
+    """What agents are told of a fleet of one edge."""
+
+    def tunnel_addresses(self) -> list[str]:
+        """Return where it takes tunnels."""
+        return ["192.0.2.1:7844"]
+
+    def urls(self, hostname: str) -> list[str]:
+        """Return both."""
+        return [f"https://{hostname}", f"http://{hostname}"]
+
+    def name_servers(self) -> dict[str, list[str]]:
+        """Return one."""
+        return {"ns1.warp.example": ["192.0.2.1:53"]}
+
+
 class EndsOfTunnels:
     """
     The delegate of the edge's tunnels, which passes everything on.
@@ -234,8 +250,7 @@ class Control:
             registrations=registrations,
             ownership=self.ownership,
             authority=self.enrollment,
-            edges=lambda: ["192.0.2.1:7844"],
-            urls=lambda hostname: [f"https://{hostname}", f"http://{hostname}"],
+            fleet=OneEdge(),
         )
         self.ends = EndsOfTunnels(self.tunnels)
 

@@ -7,7 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.clocks import SettableWallClock
 from tests.edge.control import NOW, make_settings
 from warp_twisted.edge.listeners import BoundPorts
-from warp_twisted.edge.registry_entry import MAX_ADDRESSES, REFRESH_SECONDS, RegistryEntry
+from warp_twisted.edge.registry_entry import MAX_ADDRESSES, MAX_SERVER_ADDRESSES, REFRESH_SECONDS, RegistryEntry
 from warp_twisted.edge.settings import CurrentSettings
 from warp_twisted.names import Hostname
 from warp_twisted.registry.claims import Claims
@@ -147,6 +147,19 @@ class RegistryEntryTests(SynchronousTestCase):
         for number in range(MAX_ADDRESSES + 1):
             self.put(Edge(name=f"other{number}", addresses=(f"198.51.100.{number}",), tunnel_port=1))
         self.assertEqual(len(self.entry.tunnel_addresses()), MAX_ADDRESSES)
+
+    def test_name_servers(self) -> None:
+        """Name servers are told with their addresses, and the port where this edge answers; none if none is known."""
+        self.assertEqual(self.entry.name_servers(), {})
+        self.ports = BoundPorts(dns=(("192.0.2.1", 5353),))
+        self.assertEqual(self.entry.name_servers(), {"ns1.warp.example": ["192.0.2.1:5353"]})
+        many = [f"192.0.2.{number}" for number in range(100, 120)]
+        servers = [{"name": "ns1", "addresses": ["192.0.2.1"]}, {"name": "ns2", "addresses": ["2001:db8::2", *many]}]
+        self.settings.value = make_settings(dns={"nameservers": servers})
+        found = self.entry.name_servers()
+        self.assertEqual(found["ns1.warp.example"], ["192.0.2.1:5353"])
+        self.assertEqual(found["ns2.warp.example"][:2], ["[2001:db8::2]:53", "192.0.2.100:53"])
+        self.assertEqual(len(found["ns2.warp.example"]), MAX_SERVER_ADDRESSES)
 
     def test_urls(self) -> None:
         """A hostname with a certificate has a URL with TLS, shown first; ports that are usual are left out."""

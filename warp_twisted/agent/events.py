@@ -55,10 +55,28 @@ class Published(Event, frozen=True, tag="published"):
     The hostnames under which visitors reach the origins now; URL → service of the first rule that has it.
 
     :ivar plain_urls: those without TLS, where the hostname has one with TLS in `urls` too.
+    :ivar zone: of the fleet, and `name_servers`: its name servers and at which `host:port` each answers; both are empty
+        if the edge did not say.
     """
 
     urls: dict[str, str]
     plain_urls: dict[str, str] = {}
+    zone: str = ""
+    name_servers: dict[str, list[str]] = {}
+
+
+class NameUnanswered(Event, frozen=True, tag="name_unanswered"):
+    """
+    A name server does not answer a hostname that is published.
+
+    :ivar server: its name, and `address`: its `host:port`.
+    :ivar answer: what it says instead: `NXDOMAIN`, or why nothing was heard.
+    """
+
+    hostname: str
+    server: str
+    address: str
+    answer: str
 
 
 class OriginChanged(Event, frozen=True, tag="origin"):

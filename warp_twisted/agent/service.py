@@ -357,7 +357,8 @@ class AgentService(Service):
         )
         if (urls, plain) != (self.urls, self.plain_urls):
             self.urls, self.plain_urls = urls, plain
-            self._observe(Published(urls=self.routes.services_at(urls), plain_urls=self.routes.services_at(plain)))
+            at, zone, servers = self.routes.services_at, message.zone, message.name_servers
+            self._observe(Published(urls=at(urls), plain_urls=at(plain), zone=zone, name_servers=servers))
 
     def _not_remembered(self, failure: Failure) -> None:
         failure.trap(StateBroken)

@@ -157,8 +157,7 @@ def assemble(
         registrations=registrations,
         ownership=ownership,
         authority=enrollment,
-        edges=entry.tunnel_addresses,
-        urls=entry.urls,
+        fleet=entry,
     )
     tunnel_port = TunnelPort(reactor, wall, settings, tunnels, entrance.ask, to_pem(authority.roots[0]))
     tunnel_certificate = TunnelCertificate(authority, initial, state, reactor, wall, tunnel_port.use, in_thread)

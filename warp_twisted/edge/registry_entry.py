@@ -22,6 +22,8 @@ from warp_twisted.registry.model import Edge
 
 REFRESH_SECONDS = 5.0  # certificates come and go with their files
 MAX_ADDRESSES = 32  # of edges, told to agents
+MAX_SERVER_ADDRESSES = 16  # of one name server
+DNS_PORT = 53
 
 
 class VisitorCertificates(Protocol):
@@ -126,6 +128,22 @@ class RegistryEntry:
             if edge.tunnel_port and not edge.draining
             for address in edge.addresses
         ][:MAX_ADDRESSES]
+
+    def name_servers(self) -> dict[str, list[str]]:
+        """
+        Return the zone's name servers, and at which `host:port` each answers: port 53, but for this edge's own.
+
+        None where edge.yaml names none and this edge answers no DNS: then nobody may serve the zone.
+        """
+        settings, ports = self._settings(), dict(self._ports().dns)
+        if not settings.dns.nameservers and not ports:
+            return {}
+        return {
+            f"{name}.{settings.zone}": [
+                join_host_port(address, ports.get(address, DNS_PORT)) for address in addresses[:MAX_SERVER_ADDRESSES]
+            ]
+            for name, addresses in settings.nameservers.items()
+        }
 
     def url(self, hostname: str) -> str:
         """Return the URL to show people for a hostname."""

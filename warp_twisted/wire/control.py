@@ -93,6 +93,8 @@ class Accepted(Message, frozen=True, tag="accepted"):
     :ivar ping_seconds: after how much silence either end of this tunnel pings, and `silence_seconds`: after how much it
         gives the tunnel up. None if the edge does not say; then the defaults of spec.md §5 hold.
     :ivar time: what the edge's clock shows.
+    :ivar zone: the fleet's zone, and `name_servers`: its name servers and at which `host:port` each answers. Both empty
+        if the edge does not say.
     :ivar knows: kinds of messages that the edge reads beyond those of the first release (`wire.releases`).
     :ivar protects: those of the agent's `requires` that the edge meets.
     """
@@ -107,6 +109,8 @@ class Accepted(Message, frozen=True, tag="accepted"):
     ping_seconds: Annotated[float, Meta(ge=1, le=86400)] | None = None
     silence_seconds: Annotated[float, Meta(ge=1, le=86400)] | None = None
     time: Instant | None = None
+    zone: Name = ""
+    name_servers: Annotated[dict[Name, Annotated[list[Name], Meta(max_length=16)]], Meta(max_length=13)] = {}
     knows: Words = []
     protects: Words = []
 

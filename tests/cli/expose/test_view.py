@@ -28,6 +28,7 @@ from warp_twisted.cli.expose.view import (
     picture_of,
     sentence,
     size,
+    without_urls_to_come,
 )
 from warp_twisted.wire.preamble import OpeningCode
 
@@ -53,6 +54,9 @@ EVERY_EVENT = [
     events.Published(
         urls={"https://app.warp.example": "http://localhost:3000"},
         plain_urls={"http://app.warp.example:8080": "http://localhost:3000"},
+    ),
+    events.NameUnanswered(
+        hostname="app.warp.example", server="ns2.warp.example", address="192.0.2.53:53", answer="NXDOMAIN"
     ),
     events.OriginChanged(origin="http://localhost:3000", healthy=False, detail="refused"),
     events.OriginChanged(origin="http://localhost:3000", healthy=True, detail=""),
@@ -149,6 +153,15 @@ class DrawTests(SynchronousTestCase):
         (route,) = picture.routes
         self.assertEqual((route.url, route.requests, route.errors), ("app.warp.example", 2, 3))
         self.assertEqual((route.response_seconds, route.problem), (0.5, "connection refused"))
+
+    def test_urls_to_come(self) -> None:
+        """A route whose URL was not told yet shows its name, and that DNS does not have it."""
+        named = replace(ROUTE, url="app.warp.example", plain_url="")
+        picture = Picture(tunnels=[TUNNEL], routes=[ROUTE, named])
+        self.assertEqual(without_urls_to_come(picture, {ROUTE.url}), picture)
+        text = rendered(without_urls_to_come(picture, ()))
+        self.assertIn("app.warp.example (not in DNS yet) ^/api/", text)
+        self.assertNotIn("://app.warp.example", text)
 
     def test_units(self) -> None:
         """Sizes and times are short."""

@@ -36,6 +36,7 @@ class RegistrationTests(ControlTestCase):
         )
         self.assertEqual((answer.ping_seconds, answer.silence_seconds), (20.0, 30.0))
         self.assertEqual(answer.plain_urls, {0: "http://app.warp.example"})
+        self.assertEqual((answer.zone, answer.name_servers), ("warp.example", {"ns1.warp.example": ["192.0.2.1:53"]}))
         self.assertIn(answer.tunnel_id, self.control.tunnels.registrations.by_id)
 
     async def test_protections(self) -> None:

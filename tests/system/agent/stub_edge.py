@@ -164,6 +164,7 @@ class StubEdge:
     :ivar answer: what to answer a hello or new routes with, None to accept.
     :ivar gate: how to refuse who wants to be let in, None to judge by the proof.
     :ivar holds_answers: whether answers wait for `release`.
+    :ivar name_servers: those of warp.example that it tells agents of.
     :ivar tunnels: those that are registered, in order.
     :ivar wall: its clock.
     """
@@ -177,6 +178,7 @@ class StubEdge:
     messages: list[ControlMessage] = field(default_factory=list)
     drains: list[Drain] = field(default_factory=list)
     edges: list[str] = field(default_factory=list)
+    name_servers: dict[str, list[str]] = field(default_factory=dict)
     holds_answers: bool = False
     port: int = 0
     _listening: IListeningPort | None = None
@@ -323,6 +325,8 @@ class StubEdge:
             hostnames=names,
             urls={number: f"https://{name}" for number, name in names.items()},
             edges=self.edges,
+            zone="warp.example" if self.name_servers else "",
+            name_servers=self.name_servers,
         )
 
     def stream_opened(self, tunnel: TunnelProtocol, stream: Stream, route_id: int) -> None:

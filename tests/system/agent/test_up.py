@@ -6,8 +6,11 @@ from dataclasses import replace
 
 from twisted.internet.threads import deferToThread
 
+from tests.case import reactor, until
 from tests.pipes import full_pipe, read_all
 from tests.system.agent.programs import AgentProgramTestCase, Program, lines, warp_up
+from tests.system.dns.peers import free_port
+from warp_dns import DnsServer, FixedSource, Record, ServedZone, ZoneSettings
 from warp_twisted.ca.tokens import format_token
 from warp_twisted.wire import control
 
@@ -33,6 +36,42 @@ class UpTests(AgentProgramTestCase):
         self.assertIn(f"https://app.warp.example -> {self.echo}\n", up.output)
         self.assertTrue(up.output.endswith("stopped\n"), up.output)
         self.assertEqual(up.errors, "")
+
+    async def test_the_url_waits_for_dns(self) -> None:
+        """The URL is printed when every name server answers its name; one that does not in time is named after it."""
+        source = FixedSource()
+        settings = ZoneSettings(name="warp.example", nameservers={"ns1.warp.example": ["127.0.0.1"]})
+        server = DnsServer(reactor, [ServedZone(settings, source)])
+        self.addCleanup(server.stop)
+        ((_, port),) = server.start(["127.0.0.1:0"])
+        self.edge.name_servers = {"ns1.warp.example": [f"127.0.0.1:{port}"]}
+        up = self.up("--hostname", "app.warp.example", "--token-file", str(self.token_file), self.echo)
+        await up.says("is up", times=4)
+        await until(lambda: server.counters.queries("udp", 1, 3)[0] > 1)
+        self.assertNotIn("https://app.warp.example", up.output)
+        source.change({"app.warp.example": [Record("app.warp.example", "A", 5, "192.0.2.1")]})
+        await up.says(f"https://app.warp.example -> {self.echo}\n")
+        up.signal("INT")
+        self.assertEqual(await up.exited, 0)
+        self.assertNotIn("does not answer", up.output)
+
+    async def test_a_name_server_that_does_not_answer(self) -> None:
+        """After ten seconds the URL is printed all the same, and who does not answer it, in JSON too."""
+        port = free_port()
+        self.edge.name_servers = {"ns2.warp.example": [f"127.0.0.1:{port}"]}
+        up = self.up("--json", "--tunnels", "1", "--hostname", "app.warp.example", "3000", WARP_TOKEN=self.token)
+        await up.says('"event":"tunnel_up"')
+        began_at = reactor.seconds()
+        await up.says('"event":"name_unanswered"')
+        self.assertGreater(reactor.seconds(), began_at + 8)
+        kinds = [json.loads(line) for line in lines(up.output)]
+        (published, missing) = kinds[-2:]
+        self.assertEqual(published["event"], "published")
+        self.assertEqual(
+            (missing["hostname"], missing["server"], missing["address"]),
+            ("app.warp.example", "ns2.warp.example", f"127.0.0.1:{port}"),
+        )
+        self.assertIn("no answer over UDP, nor over TCP", missing["answer"])
 
     async def test_json(self) -> None:
         """With --json each event is an object; options reach the edge; the second start needs no token."""

@@ -17,6 +17,7 @@ from warp_base.reactor import as_reactor
 from warp_twisted.agent.identity.joining import ReadToken
 from warp_twisted.agent.runner import AgentRunner
 from warp_twisted.agent.settings import AgentSettings
+from warp_twisted.cli.expose.answered import answered_names
 from warp_twisted.cli.expose.view import open_view
 from warp_twisted.cli.main import INTERRUPTED
 from warp_twisted.cli.running import begin_log, tell_failure
@@ -50,12 +51,13 @@ class AgentRun:
         self._status = 0
         self._is_stopping = False
         self._view = open_view(as_json)
+        self._names = answered_names(self._reactor, self._view.tell)
         self._runner = AgentRunner(
             self._reactor,
             settings,
             read_token=read_token,
             read_settings=read_settings,
-            observe=self._view.tell,
+            observe=self._names.tell,
             lookup_service=lambda name: lookupService(name, timeout=(1, 2, 4)),
         )
 
@@ -86,6 +88,7 @@ class AgentRun:
             self._runner.reload()
         elif not self._is_stopping:
             self._is_stopping = True
+            self._names.stop()
             self._runner.stopService()
         else:
             self._status = INTERRUPTED

@@ -5,12 +5,13 @@ What `warp up` shows: a live table on a terminal, plain lines elsewhere, or one 
 """
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from time import time
 from typing import TYPE_CHECKING, Protocol
+from urllib.parse import urlsplit
 
 import msgspec
 from rich.console import Console, Group, RenderableType
@@ -26,6 +27,7 @@ from warp_twisted.agent.events import (
     Draining,
     Enrolled,
     Event,
+    NameUnanswered,
     OriginChanged,
     Published,
     Refused,
@@ -123,6 +125,17 @@ def picture_of(agent: "AgentService", reasons: Mapping[int, str]) -> Picture:
     return Picture(tunnels=tunnels, routes=routes, is_draining=agent.is_stopping)
 
 
+def without_urls_to_come(picture: Picture, told: Collection[str]) -> Picture:
+    """Return a picture with the names alone of routes whose URLs were not told yet."""
+
+    def told_of(row: RouteRow) -> RouteRow:
+        if row.url in told or "://" not in row.url:
+            return row
+        return replace(row, url=f"{urlsplit(row.url).hostname} (not in DNS yet)", plain_url="")
+
+    return replace(picture, routes=[told_of(row) for row in picture.routes])
+
+
 def draw(picture: Picture) -> RenderableType:
     """Draw a picture for a terminal."""
     routes = plain_table()
@@ -179,6 +192,9 @@ def _sentence(event: Event) -> list[str]:
         case Published():
             named = [*event.urls.items(), *event.plain_urls.items()]
             return [f"{url} -> {service}" for url, service in named]
+        case NameUnanswered():
+            asked = f"{event.server} ({event.address}) does not answer {event.hostname}: {event.answer}"
+            return [f"{asked}; visitors whose resolver asks it may not find it"]
         case OriginChanged(healthy=True):
             return [f"{event.origin} answers again"]
         case OriginChanged():
@@ -225,6 +241,7 @@ class Screen(LivePicture):
     def __init__(self, console: Console) -> None:
         self._reasons: dict[int, str] = {}
         self._published: set[str] = set()
+        self._urls: set[str] = set()  # that were told; a name that DNS does not answer yet is none of them
         self._agent: AgentService | None = None
         super().__init__(console, Text("connecting…", "dim"))
 
@@ -237,6 +254,7 @@ class Screen(LivePicture):
                 if line not in self._published:
                     self._published.add(line)
                     self.say(line)
+            self._urls = {*event.urls, *event.plain_urls}
         elif not isinstance(event, Dialing | TunnelUp | Draining | Stopped | OriginChanged):
             for line in sentence(event):
                 self.say(line)
@@ -246,7 +264,7 @@ class Screen(LivePicture):
     def draw(self, agent: "AgentService") -> None:
         """Draw."""
         self._agent = agent
-        self.redraw(draw(picture_of(agent, self._reasons)))
+        self.redraw(draw(without_urls_to_come(picture_of(agent, self._reasons), self._urls)))
 
 
 class Lines:

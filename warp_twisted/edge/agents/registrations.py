@@ -4,14 +4,14 @@ The table of this edge's registered tunnels: by id, and by agent and slot.
 It decides what a new tunnel replaces and whether there is room for it; `edge.agents.tunnels` does what follows.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from warp_twisted.clock_difference import is_noticed
 from warp_twisted.edge.agents.offers import Offer
 from warp_twisted.edge.errors import OfferRefused
-from warp_twisted.edge.settings import Limits
+from warp_twisted.edge.settings import EdgeSettings, Limits
 from warp_twisted.registry.claims import Claim
 from warp_twisted.registry.model import Tunnel
 from warp_twisted.tunnel import TunnelProtocol
@@ -91,38 +91,45 @@ class EdgeTunnel:
             address=self.address,
         )
 
-    def accepted(
-        self,
-        edge: str,
-        urls: Callable[[str], Sequence[str]],
-        lease_seconds: float,
-        edges: Sequence[str],
-        now: float,
-    ) -> Accepted:
+    def accepted(self, settings: EdgeSettings, fleet: "Fleet", lease_seconds: float, now: float) -> Accepted:
         """
         Return what the agent is told of it.
 
-        :param urls: returns the URLs of a hostname, the one to show people first.
         :param now: the time of day.
         """
-        found = {route.id: urls(route.hostname) for route in self.offer.routes}
+        found = {route.id: fleet.urls(route.hostname) for route in self.offer.routes}
         return Accepted(
-            edge=edge,
+            edge=settings.edge.name,
             tunnel_id=self.id,
             hostnames={route.id: route.hostname for route in self.offer.routes},
             urls={route: each[0] for route, each in found.items()},
             plain_urls={route: each[1] for route, each in found.items() if len(each) > 1},
             lease_seconds=lease_seconds,
-            edges=list(edges),
+            edges=list(fleet.tunnel_addresses()),
             ping_seconds=self.protocol.times.ping_seconds,
             silence_seconds=self.protocol.times.silence_seconds,
             time=now,
+            zone=settings.zone,
+            name_servers={name: list(addresses) for name, addresses in fleet.name_servers().items()},
             knows=list(KNOWN),
             protects=list(self.protects),
         )
 
     def __repr__(self) -> str:
         return f"<EdgeTunnel {self.id} of {self.agent}/{self.slot}>"
+
+
+class Fleet(Protocol):
+    """What agents are told of the fleet; see `edge.registry_entry`."""
+
+    def tunnel_addresses(self) -> Sequence[str]:
+        """Return `host:port` of the fleet's tunnel listeners."""
+
+    def urls(self, hostname: str) -> Sequence[str]:
+        """Return the URLs of a hostname, the one to show people first."""
+
+    def name_servers(self) -> Mapping[str, Sequence[str]]:
+        """Return the zone's name servers, and at which `host:port` each answers."""
 
 
 class Routes(Protocol):

@@ -27,7 +27,7 @@ from warp_twisted.edge.agents.enrollment import issued_until
 from warp_twisted.edge.agents.incumbents import Incumbents
 from warp_twisted.edge.agents.offers import Offer, check_hello
 from warp_twisted.edge.agents.peers import Peer, Peers
-from warp_twisted.edge.agents.registrations import Authority, EdgeTunnel, Registrations, Routes
+from warp_twisted.edge.agents.registrations import Authority, EdgeTunnel, Fleet, Registrations, Routes
 from warp_twisted.edge.agents.tunnel_expiry import TunnelExpiry
 from warp_twisted.edge.errors import EdgeError, OfferRefused
 from warp_twisted.edge.owners.ownership import Ownership
@@ -64,8 +64,7 @@ class EdgeTunnels:
     :param settings: returns the settings as they are now.
     :param grace: keeps the names of tunnels that are lost without a goodbye.
     :param registrations: the table of tunnels, empty.
-    :param edges: returns `host:port` of the fleet's tunnel listeners.
-    :param urls: returns the URLs of a hostname, the one to show people first.
+    :param fleet: what agents are told of edges, URLs and name servers.
     """
 
     _log = Logger()
@@ -84,8 +83,7 @@ class EdgeTunnels:
         registrations: Registrations,
         ownership: Ownership,
         authority: Authority,
-        edges: Callable[[], list[str]],
-        urls: Callable[[str], Sequence[str]],
+        fleet: Fleet,
     ) -> None:
         self._clock = clock
         self._wall = wall
@@ -97,8 +95,7 @@ class EdgeTunnels:
         self._admission = admission
         self._ownership = ownership
         self._authority = authority
-        self._edges = edges
-        self._urls = urls
+        self._fleet = fleet
         self._peers = Peers()
         self._rate = ControlRate()
         self._unsubscribe: Callable[[], None] | None = None
@@ -360,8 +357,8 @@ class EdgeTunnels:
     # Answers.
 
     def _accept(self, tunnel: EdgeTunnel) -> None:
-        edge, now = self._settings().edge.name, self._wall.now()
-        tunnel.protocol.send_control(tunnel.accepted(edge, self._urls, self._claims.ttl_seconds, self._edges(), now))
+        answer = tunnel.accepted(self._settings(), self._fleet, self._claims.ttl_seconds, self._wall.now())
+        tunnel.protocol.send_control(answer)
 
     def _refuse(self, peer: Peer, refusal: OfferRefused, code: GoAwayCode = GoAwayCode.NORMAL) -> None:
         self.registrations.counts.count_refusal(refusal.code)
