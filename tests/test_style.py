@@ -21,6 +21,7 @@ UNTESTED = {
 }
 # Short pauses on the real clock that no event can take the place of: file → how many, and why.
 PAUSES: dict[str, tuple[int, str]] = {
+    "tests/system/members/test_resolvers.py": (1, "resolvers are asked twenty times a second, as visitors would"),
     "tests/base/test_slices.py": (1, "a timer that must fire in the middle of a job"),
     "tests/case.py": (2, "`until` and `until_said`, where everything else that nobody tells is awaited"),
     "tests/fleet/application.py": (1, "an answer that comes in pieces, for as long as it was asked for"),

@@ -1,5 +1,6 @@
 """
-Other name servers, started for a test: Knot, NSD and BIND, as secondaries of a zone of ours or with a file of theirs.
+Other name servers, started for a test: Knot, NSD and BIND, as secondaries of a zone of ours or with a file of theirs;
+unbound and BIND as resolvers that ask us.
 
 Each runs in the foreground in a directory of its own, on a free port of 127.0.0.1, and is ended by its process id.
 """
@@ -132,14 +133,48 @@ zone "{zone}" {{ type primary; file "{zone_file}"; check-names ignore; }};
 """
 )
 
+_BIND_RESOLVER = """
+options {{
+  directory "{directory}"; pid-file "{directory}/pid"; session-keyfile "{directory}/session.key";
+  listen-on port {port} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }};
+  recursion yes; dnssec-validation no; empty-zones-enable no;
+}};
+controls {{ }};
+zone "{zone}" {{ type forward; forward only; forwarders {{ 127.0.0.1 port {primary}; }}; }};
+"""
+
+_UNBOUND_RESOLVER = """
+server:
+  interface: 127.0.0.1
+  port: {port}
+  username: ""
+  chroot: ""
+  directory: "{directory}"
+  pidfile: ""
+  use-syslog: no
+  num-threads: 1
+  module-config: "iterator"
+  do-not-query-localhost: no
+  local-zone: "test." nodefault
+remote-control:
+  control-enable: no
+stub-zone:
+  name: "{zone}"
+  stub-addr: 127.0.0.1@{primary}
+"""
+
 KINDS = ("knot", "nsd", "bind")
 _PROGRAMS = {
     "knot": ("knotd", ["-c", "{configuration}"]),
     "nsd": ("nsd", ["-d", "-c", "{configuration}"]),
     "bind": ("named", ["-f", "-4", "-n", "1", "-c", "{configuration}"]),
+    "unbound": ("unbound", ["-d", "-p", "-c", "{configuration}"]),
 }
 _SECONDARY = {"knot": _KNOT_SECONDARY, "nsd": _NSD_SECONDARY, "bind": _BIND_SECONDARY}
 _PRIMARY = {"knot": _KNOT_PRIMARY, "nsd": _NSD_PRIMARY, "bind": _BIND_PRIMARY}
+
+RESOLVERS = ("bind", "unbound")
+_RESOLVER = {"bind": _BIND_RESOLVER, "unbound": _UNBOUND_RESOLVER}
 
 
 def free_port() -> int:
@@ -182,6 +217,10 @@ class Peer(ProcessProtocol):
     def serve(self, reactor: Any, zone: str, zone_file: Path) -> None:
         """Run the server with a zone file."""
         self._start(reactor, _PRIMARY[self.kind], {"zone": zone, "zone_file": zone_file.resolve()})
+
+    def resolve(self, reactor: Any, zone: str, primary: int) -> None:
+        """Run the server as a resolver that asks a port of 127.0.0.1 for the names of a zone."""
+        self._start(reactor, _RESOLVER[self.kind], {"zone": zone, "primary": primary})
 
     def _start(self, reactor: Any, template: str, values: dict[str, object]) -> None:
         directory = self._directory = Path(tempfile.mkdtemp(prefix="peer-"))  # short, for Knot's control socket
