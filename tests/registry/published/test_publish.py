@@ -194,10 +194,10 @@ class NamesTests(SynchronousTestCase):
         self.assertEqual(sorted(chain(*texts)), [f'TXT "n={number:03}"' for number in range(250)])
         self.publication.apply(went(*tunnels[:150]))
         self.assertEqual(self.at("1._label.app.warp.example"), [])
-        self.publication.apply(changed(EDGE1, replace(EDGE1, draining=True)))
+        self.publication.apply(went(EDGE1))
         self.assertEqual([name for name in self.publication.owners() if "app" in name], [])
         self.publication.apply(came(*tunnels[:150]))
-        self.publication.apply(changed(replace(EDGE1, draining=True), EDGE1))
+        self.publication.apply(came(EDGE1))
         self.assertEqual(len(self.at("2._label.app.warp.example")), 50)
 
     def test_label(self) -> None:
