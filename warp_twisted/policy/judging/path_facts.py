@@ -38,5 +38,6 @@ class PathFacts:
     def exact(self) -> list[list[bytes]]:
         """The segments of every reading, as patterns that permit are compared with them; made once for all rules."""
         if self._exact is None:
-            self._exact = [exact_segments(reading) for reading in self.readings or ()]
+            found = (self.readings or ()) if self.odd else (self.path,)
+            self._exact = [exact_segments(reading) for reading in found]
         return self._exact

@@ -227,7 +227,10 @@ class CompiledRule:
         if routes is None or not readings:
             return False
         for reading in readings:
-            if not any(methods is None or method in methods for methods in routes.find(reading)):
+            for methods in routes.find(reading):
+                if methods is None or method in methods:
+                    break
+            else:
                 return False
         return True
 

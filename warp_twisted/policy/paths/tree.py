@@ -45,12 +45,9 @@ class _Node(Generic[T]):
         self.globs.append((glob, made))
         return made
 
-    def next(self, segment: bytes) -> "list[_Node[T]]":
-        """Return the nodes to which a segment of a path leads."""
+    def others(self, segment: bytes) -> "list[_Node[T]]":
+        """Return the nodes to which a segment of a path leads, besides the child of that name."""
         found = []
-        child = self.children.get(segment)
-        if child is not None:
-            found.append(child)
         if self.one is not None and segment:
             found.append(self.one)
         for glob, node in self.globs:
@@ -87,7 +84,11 @@ class ExactTree(Generic[T]):
             for node in nodes:
                 if node.below:
                     found += node.below
-                after += node.next(segment)
+                child = node.children.get(segment)
+                if child is not None:
+                    after.append(child)
+                if node.one is not None or node.globs:
+                    after += node.others(segment)
             if not after:
                 return found
             nodes = after
@@ -144,7 +145,7 @@ class LooseTree(Generic[T]):
                 if child is not None:
                     after.append(child)
                 if node.one is not None or node.globs:
-                    after += [each for each in node.next(segment) if each is not child]
+                    after += node.others(segment)
             if not after:
                 return found
             nodes = after
