@@ -1,0 +1,1 @@
+"""Tests of policies with programs on the other side."""
