@@ -60,6 +60,7 @@ bench: $(VENV)/.benchmark
 	@if [ -e benchmarks/debian-packages.txt ]; then tests/install-debian-packages benchmarks/debian-packages.txt; fi
 	@$(PY) -m benchmarks $(ARGS)
 	@$(if $(ARGS),,$(PY) -m benchmarks.dns)
+	@$(if $(ARGS),,$(PY) -m benchmarks.policy)
 
 # On a fresh Debian tree: make demo ARGS=--check, make test, make check.
 fresh:
