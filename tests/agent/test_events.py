@@ -16,6 +16,7 @@ NAMES = {
     "TunnelDown": "tunnel_down",
     "Published": "published",
     "NameUnanswered": "name_unanswered",
+    "Shared": "shared",
     "OriginChanged": "origin",
     "CertificateRenewed": "certificate_renewed",
     "ClockSuspected": "clock_suspected",

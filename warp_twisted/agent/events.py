@@ -79,6 +79,17 @@ class NameUnanswered(Event, frozen=True, tag="name_unanswered"):
     answer: str
 
 
+class Shared(Event, frozen=True, tag="shared"):
+    """
+    Hostnames that other agents serve as well; hostname → how many others, as far as the edge that said so knows.
+
+    :ivar group: of all these agents.
+    """
+
+    group: str
+    hostnames: dict[str, int]
+
+
 class OriginChanged(Event, frozen=True, tag="origin"):
     """An origin began or ceased to answer."""
 

@@ -56,6 +56,7 @@ from warp_twisted.agent.links.offering import Offering
 from warp_twisted.agent.links.rebalancing import Rebalancing
 from warp_twisted.agent.origins.routes import PreparedIngress, Route, Routes
 from warp_twisted.agent.settings import AgentSettings
+from warp_twisted.agent.sharing import Sharing
 from warp_twisted.names import one_line
 from warp_twisted.tunnel import TunnelTimes, Turn
 from warp_twisted.wire import control
@@ -130,6 +131,7 @@ class AgentService(Service):
         self._not_admitted = not_admitted or (lambda: None)
         self.urls: dict[int, str] = {}
         self.plain_urls: dict[int, str] = {}
+        self._sharing = Sharing(self._observe)
         self._hostnames: dict[int, str] = {}
         self.is_stopping = False
         self._is_closing = False
@@ -242,8 +244,6 @@ class AgentService(Service):
         self._log.warn("the new settings are refused, the old ones stay: {reason}", reason=reason)
         self._observe(ReloadRefused(reason=reason))
 
-    # What links ask (`LinksAgent`).
-
     async def before_dial(self, edge: EdgeAddress) -> None:
         """
         Return first if the certificate has ended, or was issued by a clock that was ahead.
@@ -337,8 +337,6 @@ class AgentService(Service):
         for deferred in stopped:
             deferred.callback(None)
 
-    # Within.
-
     def _routes_refused(self, message: control.Refused) -> None:
         """The edge does not take new routes: those that it took before are offered again."""
         before = self._offering.refused(message.reason, self.links)
@@ -359,6 +357,8 @@ class AgentService(Service):
             self.urls, self.plain_urls = urls, plain
             at, zone, servers = self.routes.services_at, message.zone, message.name_servers
             self._observe(Published(urls=at(urls), plain_urls=at(plain), zone=zone, name_servers=servers))
+
+        self._sharing.accepted(message)
 
     def _not_remembered(self, failure: Failure) -> None:
         failure.trap(StateBroken)

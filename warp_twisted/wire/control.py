@@ -97,6 +97,8 @@ class Accepted(Message, frozen=True, tag="accepted"):
         if the edge does not say.
     :ivar knows: kinds of messages that the edge reads beyond those of the first release (`wire.releases`).
     :ivar protects: those of the agent's `requires` that the edge meets.
+    :ivar group: of the agents that the agent shares hostnames with.
+    :ivar others: route id → how many other agents serve its hostname through this edge now; none where it is alone.
     """
 
     edge: Name
@@ -113,6 +115,8 @@ class Accepted(Message, frozen=True, tag="accepted"):
     name_servers: Annotated[dict[Name, Annotated[list[Name], Meta(max_length=16)]], Meta(max_length=13)] = {}
     knows: Words = []
     protects: Words = []
+    group: Name = ""
+    others: dict[RouteId, Annotated[int, Meta(ge=1)]] = {}
 
     def __post_init__(self) -> None:
         if (self.silence_seconds or INFINITY) <= (self.ping_seconds or 0.0):

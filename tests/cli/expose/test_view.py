@@ -58,6 +58,7 @@ EVERY_EVENT = [
     events.NameUnanswered(
         hostname="app.warp.example", server="ns2.warp.example", address="192.0.2.53:53", answer="NXDOMAIN"
     ),
+    events.Shared(group="shop", hostnames={"app.warp.example": 2, "blog.warp.example": 1}),
     events.OriginChanged(origin="http://localhost:3000", healthy=False, detail="refused"),
     events.OriginChanged(origin="http://localhost:3000", healthy=True, detail=""),
     events.CertificateRenewed(valid_until=4e9),

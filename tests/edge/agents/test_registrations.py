@@ -106,10 +106,13 @@ class RegistrationsTests(SynchronousTestCase):
         for tunnel in (first, second):
             self.table.add(tunnel)
         self.assertEqual(self.table.agents_serving("app.warp.example"), {"a-1", "a-2"})
+        self.assertEqual(self.table.others_of(first), {"app.warp.example": 1})
+        self.assertEqual(self.table.say_hostnames(first), "app.warp.example (shared with a-2)")
         self.table.change_offer(second, Offer((RouteOffer(id=0, hostname="*.warp.example"),), {}))
         first.is_draining = True
         found = [self.table.agents_serving(name) for name in ("app.warp.example", "*.warp.example", "x.warp.example")]
         self.assertEqual(found, [set(), {"a-2"}, set()])
+        self.assertEqual((self.table.others_of(second), self.table.say_hostnames(second)), ({}, "*.warp.example"))
         for tunnel in (first, second):
             self.table.remove(tunnel)
         self.assertEqual(self.table.agents_serving("*.warp.example"), set())

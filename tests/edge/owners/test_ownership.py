@@ -40,9 +40,10 @@ class TakingTests(ControlTestCase):
         reason = self.refused(APP, agent="a-2").reason
         self.assertIn("app.warp.example belongs to the group blue since 2027-01-15 08:00 UTC", reason)
         other = self.control.connect("a-3")
-        other.hello(APP)
-        other.answer(Accepted)
-        self.assertEqual(self.control.routes.hostnames, [APP, APP])
+        other.hello("own.warp.example", APP)
+        answer = other.answer(Accepted)
+        self.assertEqual((answer.group, answer.others), ("blue", {1: 1}))
+        self.assertEqual(self.control.routes.hostnames, [APP, APP, "own.warp.example"])
         self.assertEqual(self.control.mirror.owners[APP].agents, ("a-1", "a-3"))
 
     async def test_kept_while_away(self) -> None:

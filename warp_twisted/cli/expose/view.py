@@ -33,6 +33,7 @@ from warp_twisted.agent.events import (
     Refused,
     Reloaded,
     ReloadRefused,
+    Shared,
     Stopped,
     TunnelDown,
     TunnelUp,
@@ -195,6 +196,11 @@ def _sentence(event: Event) -> list[str]:
         case NameUnanswered():
             asked = f"{event.server} ({event.address}) does not answer {event.hostname}: {event.answer}"
             return [f"{asked}; visitors whose resolver asks it may not find it"]
+        case Shared():
+            return [
+                f"{hostname} is shared with {others} other agent{'s' * (others > 1)} of the group {event.group}"
+                for hostname, others in event.hostnames.items()
+            ]
         case OriginChanged(healthy=True):
             return [f"{event.origin} answers again"]
         case OriginChanged():

@@ -19,6 +19,8 @@ from warp_twisted.wire.control import Accepted, OriginHealth, Renewed, RenewRefu
 from warp_twisted.wire.errors import TunnelClosed, WireError
 from warp_twisted.wire.releases import KNOWN
 
+SHOWN = 3  # agents that a line of the log names
+
 
 @dataclass(eq=False, slots=True, kw_only=True)
 class EdgeTunnel:
@@ -91,11 +93,21 @@ class EdgeTunnel:
             address=self.address,
         )
 
-    def accepted(self, settings: EdgeSettings, fleet: "Fleet", lease_seconds: float, now: float) -> Accepted:
+    def accepted(
+        self,
+        settings: EdgeSettings,
+        fleet: "Fleet",
+        lease_seconds: float,
+        now: float,
+        group: str,
+        others: Mapping[str, int],
+    ) -> Accepted:
         """
         Return what the agent is told of it.
 
         :param now: the time of day.
+        :param group: of its agent.
+        :param others: hostname → how many other agents serve it.
         """
         found = {route.id: fleet.urls(route.hostname) for route in self.offer.routes}
         return Accepted(
@@ -113,6 +125,8 @@ class EdgeTunnel:
             name_servers={name: list(addresses) for name, addresses in fleet.name_servers().items()},
             knows=list(KNOWN),
             protects=list(self.protects),
+            group=group,
+            others={route.id: others[route.hostname] for route in self.offer.routes if route.hostname in others},
         )
 
     def __repr__(self) -> str:
@@ -208,6 +222,20 @@ class Registrations:
     def agents_serving(self, hostname: str) -> set[str]:
         """Return the agents with a tunnel that takes streams for a hostname, or for a pattern as such."""
         return {tunnel.agent for tunnel in self._by_hostname.get(hostname, ()) if not tunnel.is_draining}
+
+    def others_of(self, tunnel: EdgeTunnel) -> Mapping[str, int]:
+        """Return hostname → how many other agents serve it, for those of a tunnel that others serve."""
+        counts = {name: len(self.agents_serving(name) - {tunnel.agent}) for name in tunnel.offer.hostnames}
+        return {hostname: count for hostname, count in counts.items() if count}
+
+    def say_hostnames(self, tunnel: EdgeTunnel) -> str:
+        """Write a tunnel's hostnames for the log, and with which agents they are shared."""
+        said = []
+        for hostname in tunnel.offer.hostnames:
+            others = sorted(self.agents_serving(hostname) - {tunnel.agent})
+            with_others = f" (shared with {', '.join(others[:SHOWN])}{' and others' * (len(others) > SHOWN)})"
+            said.append(hostname + with_others * bool(others))
+        return ", ".join(said)
 
     def change_offer(self, tunnel: EdgeTunnel, offer: Offer) -> None:
         """Note what a tunnel serves from now on."""

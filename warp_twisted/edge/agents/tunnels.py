@@ -274,7 +274,7 @@ class EdgeTunnels:
             old.protocol.close(GoAwayCode.REPLACED, "a newer tunnel of the same agent took its place")
         self._log.info(
             "tunnel {tunnel} of {agent} from {address} serves {hostnames}",
-            **tunnel.about, address=tunnel.address, hostnames=", ".join(offer.hostnames),
+            **tunnel.about, address=tunnel.address, hostnames=self.registrations.say_hostnames(tunnel),
         )  # fmt: skip
         await settled
         if not peer.is_gone:
@@ -357,7 +357,9 @@ class EdgeTunnels:
     # Answers.
 
     def _accept(self, tunnel: EdgeTunnel) -> None:
-        answer = tunnel.accepted(self._settings(), self._fleet, self._claims.ttl_seconds, self._wall.now())
+        now, group = self._wall.now(), self._ownership.holdings.group_of(tunnel.agent)
+        others = self.registrations.others_of(tunnel)
+        answer = tunnel.accepted(self._settings(), self._fleet, self._claims.ttl_seconds, now, group, others)
         tunnel.protocol.send_control(answer)
 
     def _refuse(self, peer: Peer, refusal: OfferRefused, code: GoAwayCode = GoAwayCode.NORMAL) -> None:
