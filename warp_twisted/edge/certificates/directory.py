@@ -175,6 +175,8 @@ class CertificateDirectory:
         connection.context = shown.context
         if isinstance(connection, ProvenTls):
             connection.proof = Proof(asked, shown.names)
+            if asked is not None and connection.may_ask_for is not None and not connection.may_ask_for(asked):
+                return ssl.ALERT_DESCRIPTION_ACCESS_DENIED
         return None
 
     async def _check(self) -> None:

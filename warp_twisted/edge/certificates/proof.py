@@ -7,7 +7,7 @@ hostname and ask for another. What a connection was not made for is answered 421
 """
 
 import ssl
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 
@@ -51,6 +51,8 @@ class ProvenTls(ssl.SSLObject):
     TLS on a visitor's connection, which remembers its proof.
 
     :ivar proof: set by whoever chooses the certificate, during the handshake.
+    :ivar may_ask_for: whether the visitor may go on, asked once with the hostname that it names; None: it may.
     """
 
     proof = Proof()
+    may_ask_for: Callable[[str], bool] | None = None

@@ -34,6 +34,7 @@ class PolicyInForce(Collector):
     :param passwords: answers questions about them; without it nobody does.
     :ivar loaded: the policy in force; None while there is none.
     :ivar looks_at_labels: whether a rule asks for the labels of tunnels.
+    :ivar counts_connections: whether a rule limits connections.
     """
 
     _log = Logger()
@@ -46,6 +47,7 @@ class PolicyInForce(Collector):
         self._errors_left = MAX_ERRORS_LOGGED
         self.loaded: Loaded | None = None
         self.looks_at_labels = False
+        self.counts_connections = False
 
     def use(self, loaded: Loaded | None) -> None:
         """Put a policy in force."""
@@ -59,6 +61,7 @@ class PolicyInForce(Collector):
         for limit, limiter in loaded.limiters.values() if loaded is not None else ():
             limiter.follow(limit)
         self.looks_at_labels = loaded is not None and _looks_at_labels(loaded.compiled.document)
+        self.counts_connections = loaded is not None and any(rule.of_connections for rule in loaded.compiled.rules)
 
     @property
     def passwords(self) -> Mapping[str, BasicCheck]:

@@ -12,6 +12,7 @@ import msgspec
 from twisted.internet.defer import Deferred, gatherResults
 
 from warp_twisted.edge.policy.in_force import PolicyInForce
+from warp_twisted.edge.policy.passage import Passage
 from warp_twisted.http1.refusals import Refusal
 from warp_twisted.http1.request import RequestHead
 from warp_twisted.policy.changes import Changes, changed
@@ -30,16 +31,35 @@ class Judgement:
     The judgement of one request.
 
     :ivar verdict: what it came to.
+    :ivar is_of_connection: whether it is the connection that is not let through.
     """
 
-    __slots__ = ("_facts", "_in_force", "_program", "verdict")
+    __slots__ = ("_facts", "_in_force", "_program", "is_of_connection", "verdict")
 
-    def __init__(self, in_force: PolicyInForce, program: Program, facts: Facts, now: float, wall: float) -> None:
+    def __init__(
+        self,
+        in_force: PolicyInForce,
+        program: Program,
+        facts: Facts,
+        now: float,
+        wall: float,
+        passage: Passage | None = None,
+    ) -> None:
+        """
+        Judge.
+
+        :param passage: of the connection; None if no limit of connections asks for the hostname.
+        """
         self._in_force = in_force
         self._program = program
         self._facts = facts
-        self.verdict = program.judge(facts, now, wall)
-        self._count()
+        refused = passage.enter(program, facts.hostname, now) if passage is not None else None
+        self.is_of_connection = refused is not None
+        if refused is not None:
+            self.verdict = refused
+        else:
+            self.verdict = program.judge(facts, now, wall)
+            self._count()
 
     @property
     def questions(self) -> tuple[Question, ...]:

@@ -27,7 +27,7 @@ from warp_twisted.policy.limiters import ConcurrencyLimiter, RateLimiter, make_l
 from warp_twisted.policy.sources.prefixes import PrefixError, PrefixSet
 
 MAX_FILE = 64 * 1024 * 1024
-COUNTED = ("requests", "concurrent_requests")  # what this edge can limit
+COUNTED = ("requests", "concurrent_requests", "connections", "concurrent_connections")  # what this edge can limit
 AnyLimiter = RateLimiter | ConcurrencyLimiter
 Limiters = Mapping[tuple[str, str], tuple[Limit, AnyLimiter]]
 Stamp = tuple[int, int, int]  # of a file: inode, size, time of change
@@ -67,7 +67,7 @@ class PolicyParts:
     def limiter(self, limit: Limit, rule: str, where: str) -> AnyLimiter:
         """Make a limiter, or go on with the one that counted this limit before."""
         if limit.of not in COUNTED:
-            raise InvalidPolicy(f"{where}.of: this edge does not limit {limit.of}; it limits {' and '.join(COUNTED)}")
+            raise InvalidPolicy(f"{where}.of: this edge does not limit {limit.of}; it limits {', '.join(COUNTED)}")
         place = rule, limit.name
         fresh = make_limiter(limit)
         known = self._before.get(place)

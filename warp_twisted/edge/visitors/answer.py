@@ -34,6 +34,7 @@ class Answer:
     :ivar interim_count: 1xx responses that came.
     :ivar has_arrived: whether a byte of the origin has come.
     :ivar keeps: whether the visitor was told that the connection stays.
+    :ivar may_keep: whether the connection may stay after an answer of the edge's own.
     :ivar retry_seconds: said with a refusal that passes.
     :ivar refusal_lines: field lines that go with a refusal.
     :ivar changes: of the origin's fields, by the policy.
@@ -46,6 +47,7 @@ class Answer:
     interim_count = 0
     has_arrived = False
     keeps = True
+    may_keep = True
     is_reusable = False
     retry_seconds = RETRY_SECONDS
     refusal_lines = b""
@@ -250,7 +252,9 @@ class Answer:
         )
 
     def _decide(self, is_request_read: bool) -> None:
-        self.keeps = self._request.fields.persistent and is_request_read and not self._visitors.is_draining
+        self.keeps = (
+            self.may_keep and self._request.fields.persistent and is_request_read and not self._visitors.is_draining
+        )
 
     def _connection_line(self) -> bytes:
         if not self.keeps:

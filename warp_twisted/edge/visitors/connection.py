@@ -20,6 +20,7 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 
 from warp_twisted.edge import refusals
+from warp_twisted.edge.policy.passage import Passage
 from warp_twisted.edge.routes.limits import network_of, plain_address
 from warp_twisted.edge.visitors.exchange import Exchange
 from warp_twisted.edge.visitors.interfaces import Conversation, VisitorSide
@@ -64,11 +65,15 @@ class VisitorConnection(Protocol):
     hostname = ""
     unread_bytes = 0
     _source: Source | None = None  # made at the first request that a rule is about
+    _passage: Passage | None = None  # made by who let it in, or when a limit of connections is to be asked
     _given_bytes = 0  # of the piece that the transport has
 
-    def __init__(self, visitors: VisitorSide, address: str) -> None:
+    def __init__(self, visitors: VisitorSide, address: str, passage: Passage | None = None) -> None:
         self.visitors = visitors
         self.address = address
+        if passage is not None:
+            self._passage = passage
+            self._source = passage.source
         self.network = network_of(address)
         self.state = _NEW
         self.conversation: Conversation | None = None
@@ -267,6 +272,14 @@ class VisitorConnection(Protocol):
             source = self._source = Source(plain_address(self.address), self.network)
         return source
 
+    @property
+    def passage(self) -> Passage:
+        """The connection's way through the limits of connections."""
+        passage = self._passage
+        if passage is None:
+            passage = self._passage = Passage(self.visitors.policy, self.source, self.scheme)
+        return passage
+
     def hand_over(self, conversation: Conversation) -> None:
         """Serve another conversation from now on, in the exchange's place."""
         self.conversation = conversation
@@ -352,6 +365,8 @@ class VisitorConnection(Protocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._let_go()
+        if self._passage is not None:
+            self._passage.leave()
         self.visitors.disconnected(self)
 
     def _clog(self) -> None:

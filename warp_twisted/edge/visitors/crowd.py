@@ -21,9 +21,10 @@ from warp_base.slices import Slices
 from warp_base.token_buckets import TokenBuckets
 from warp_base.wall_clock import WallClock
 from warp_twisted.edge.policy.in_force import PolicyInForce
+from warp_twisted.edge.policy.passage import Passage
 from warp_twisted.edge.refusals import GAVE_WAY, TOO_MANY_CONNECTIONS, TOO_MANY_HANDSHAKES, TOO_MUCH_UNREAD
 from warp_twisted.edge.routes.counters import DataPathMetrics
-from warp_twisted.edge.routes.limits import ConnectionCounts, VisitorLimits, VisitorTimeouts
+from warp_twisted.edge.routes.limits import ConnectionCounts, VisitorLimits, VisitorTimeouts, network_of
 from warp_twisted.edge.routes.pool import OriginStream
 from warp_twisted.edge.routes.table import RouteTable
 from warp_twisted.edge.visitors.access_log import AccessEntry, AccessLog
@@ -35,6 +36,8 @@ from warp_twisted.http1.refusals import Refusal
 from warp_twisted.http1.request import FirstSection
 from warp_twisted.http1.request_fields import FieldRules
 from warp_twisted.http1.shared_sections import SharedSections
+from warp_twisted.policy.verdict import Objection, Verdict
+from warp_twisted.policy.visitor import Visitor as Source
 from warp_twisted.tunnel.step_queue import StepQueue
 from warp_twisted.wire.streams import Stream
 
@@ -337,15 +340,46 @@ class Visitors:
         self.log_refusal(connection.address, connection.scheme, refusal, request_id, len(page))
         return page
 
-    def log_refusal(self, address: str, scheme: str, refusal: Refusal, request_id: bytes, size: int) -> None:
-        """Log a refusal that belongs to no request."""
+    def arrive(self, address: str, scheme: str) -> tuple[Passage | None, Verdict | None]:
+        """
+        Ask the policy about a new connection.
+
+        :returns: its way through the limits of connections, None while there are none; and why it may not come in.
+        """
+        policy = self.policy
+        if not policy.counts_connections:
+            return None, None
+        passage = Passage(policy, Source(address, network_of(address)), scheme)
+        verdict = passage.arrive(self.seconds())
+        if verdict is not None:
+            passage.leave()
+        return passage, verdict
+
+    def log_refusal(
+        self,
+        address: str,
+        scheme: str,
+        refusal: Refusal,
+        request_id: bytes,
+        size: int,
+        objection: Objection | None = None,
+        host: str = "",
+    ) -> None:
+        """
+        Log a refusal that belongs to no request.
+
+        :param objection: the rule's.
+        :param host: as far as it is known.
+        """
         self.metrics.count_refusal(refusal)
         log = self.access_log
         if log is not None:
             log.record(
                 AccessEntry(
-                    log.timestamp(), request_id.decode(), address, scheme, "", "", "", refusal.status, 0, size, 0.0,
+                    log.timestamp(), request_id.decode(), address, scheme, "", host, "", refusal.status, 0, size, 0.0,
                     reason=refusal.slug,
+                    rule=objection.rule if objection is not None else "",
+                    detail=objection.detail if objection is not None else "",
                 )
             )  # fmt: skip
 

@@ -176,7 +176,14 @@ class Exchange(Borrower):
             head.fields.host, head.method, head.target, visitor.scheme, visitor.source, head.lines,
             tuple(member.load.tunnel.labels for member in route.members) if policy.looks_at_labels else (),
         )  # fmt: skip
-        judgement = self._judgement = Judgement(policy, program, facts, self._started_at, self._visitors.wall.now())
+        judgement = self._judgement = Judgement(
+            policy,
+            program,
+            facts,
+            self._started_at,
+            self._visitors.wall.now(),
+            visitor.passage if program.of_connections is not None else None,
+        )
         if judgement.questions:
             self.state = _JUDGING
             self._replay = body
@@ -216,6 +223,7 @@ class Exchange(Borrower):
             answer.retry_seconds = ceil(objection.wait)
         answer.refusal_lines = refusal_lines(objection, self._head.target, self._head.fields.authority)
         self._detail = objection.detail
+        answer.may_keep = not judgement.is_of_connection
         self._end(_REFUSED, REFUSALS[objection.reason])
         return False
 

@@ -5,6 +5,8 @@ Who is let in: what plain and TLS listeners make of a new connection, within the
 import socket
 import ssl
 from collections.abc import Callable
+from functools import partial
+from math import ceil
 
 from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.internet.protocol import Factory, Protocol, ServerFactory, connectionDone
@@ -12,12 +14,16 @@ from twisted.python.failure import Failure
 
 from warp_base.accepting import Option
 from warp_twisted.edge.certificates.proof import Proof, ProvenTls
+from warp_twisted.edge.policy.judgement import REFUSALS, refusal_lines
+from warp_twisted.edge.policy.passage import Passage
 from warp_twisted.edge.routes.limits import network_of, plain_address
 from warp_twisted.edge.visitors.crowd import Visitors
+from warp_twisted.edge.visitors.pages import RETRY_SECONDS
 from warp_twisted.edge.visitors.pages import response as error_response
 from warp_twisted.edge.visitors.plain import PlainVisitor
 from warp_twisted.edge.visitors.secure import SecureVisitor
 from warp_twisted.errors import WarpError
+from warp_twisted.http1.refusals import Refusal
 from warp_twisted.tunnel.tls import TlsProtocol
 
 TURNED_AWAY = 100  # connections over the limit that are told why; others are closed without a word
@@ -61,12 +67,34 @@ class VisitorTls(TlsProtocol):
         """What the handshake has shown."""
         return self._tls.proof if isinstance(self._tls, ProvenTls) else Proof()
 
+    def ask_first(self, may_ask_for: Callable[[str], bool]) -> None:
+        """Ask whether the visitor may go on, when it names a hostname in the handshake."""
+        if isinstance(self._tls, ProvenTls):
+            self._tls.may_ask_for = may_ask_for
+
     def give_way(self) -> bool:
         """Close at once, unless the handshake is done or the connection is closing; return whether it did."""
         if self.is_shaking_hands:
             self.abortConnection()
             return True
         return False
+
+
+def _may_ask_for(visitors: Visitors, passage: Passage, hostname: str) -> bool:
+    """Whether the limits of a hostname's connections let one pass; if not, it is logged."""
+    verdict = passage.ask_for(hostname, visitors.seconds())
+    if verdict is None or verdict.objection is None:
+        return True
+    visitors.log_refusal(
+        passage.source.address,
+        "https",
+        REFUSALS[verdict.objection.reason],
+        visitors.next_request_id(),
+        0,
+        verdict.objection,
+        hostname,
+    )
+    return False
 
 
 class VisitorFactory(ServerFactory):
@@ -82,15 +110,26 @@ class VisitorFactory(ServerFactory):
         """Make a visitor's connection, or one that explains why there is none, unless there are many of those."""
         visitors = self._visitors
         address = plain_address(getattr(addr, "host", ""))
-        refusal = visitors.admit(address)
+        passage, verdict = visitors.arrive(address, "http")
+        objection = verdict.objection if verdict is not None else None
+        refusal = REFUSALS[objection.reason] if objection is not None else visitors.admit(address)
         if refusal is None:
             visitors.metrics.connections += 1
-            return PlainVisitor(visitors, address)
+            return PlainVisitor(visitors, address, passage)
+        if passage is not None:
+            passage.leave()
         request_id = visitors.next_request_id()
         page = error_response(
-            refusal, request_id, b"", visitors.date(), connection=b"Connection: close\r\n", has_body=True
+            refusal,
+            request_id,
+            b"",
+            visitors.date(),
+            connection=b"Connection: close\r\n",
+            has_body=True,
+            retry_seconds=ceil(objection.wait) if objection is not None and objection.wait else RETRY_SECONDS,
+            lines=refusal_lines(objection, b"/", b"") if objection is not None else b"",
         )
-        visitors.log_refusal(address, "http", refusal, request_id, len(page))
+        visitors.log_refusal(address, "http", refusal, request_id, len(page), objection)
         if self._turning_away >= TURNED_AWAY:
             return None
         self._turning_away += 1
@@ -118,18 +157,27 @@ class SecureVisitorFactory(Factory):
         visitors = self._visitors
         address = plain_address(getattr(addr, "host", ""))
         network = network_of(address)
-        refusal = visitors.admit_handshake(network) or visitors.admit(address)
+        passage, verdict = visitors.arrive(address, "https")
+        objection = verdict.objection if verdict is not None else None
+        if objection is not None:
+            refusal: Refusal | None = REFUSALS[objection.reason]
+        else:
+            refusal = visitors.admit_handshake(network) or visitors.admit(address)
         if refusal is not None:
-            visitors.log_refusal(address, "https", refusal, visitors.next_request_id(), 0)
+            if passage is not None:
+                passage.leave()
+            visitors.log_refusal(address, "https", refusal, visitors.next_request_id(), 0, objection)
             return None
         visitors.metrics.connections += 1
 
         def secured(transport: TlsProtocol) -> SecureVisitor:
             visitors.shaking_hands.pop(protocol, None)
-            return SecureVisitor(visitors, address, protocol.proof)
+            return SecureVisitor(visitors, address, protocol.proof, passage)
 
         def failed(error: WarpError) -> None:
             visitors.shaking_hands.pop(protocol, None)
+            if passage is not None:
+                passage.leave()
             visitors.handshake_failed(address)
 
         protocol = VisitorTls(
@@ -143,5 +191,7 @@ class SecureVisitorFactory(Factory):
             handshakes=visitors.handshakes,
             network=network,
         )
+        if passage is not None:
+            protocol.ask_first(partial(_may_ask_for, visitors, passage))
         visitors.shaking_hands[protocol] = None
         return protocol

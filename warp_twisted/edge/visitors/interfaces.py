@@ -11,6 +11,7 @@ from typing import Protocol
 from warp_base.fair_queue import FairQueue, Waiting
 from warp_base.wall_clock import WallClock
 from warp_twisted.edge.policy.in_force import PolicyInForce
+from warp_twisted.edge.policy.passage import Passage
 from warp_twisted.edge.routes.counters import DataPathMetrics
 from warp_twisted.edge.routes.limits import VisitorLimits, VisitorTimeouts
 from warp_twisted.edge.routes.pool import OriginStream
@@ -123,6 +124,10 @@ class Visitor(Protocol):
     @property
     def source(self) -> Source:
         """The visitor, as the policy knows it; one for all requests of the connection."""
+
+    @property
+    def passage(self) -> Passage:
+        """The connection's way through the limits of connections."""
 
     @property
     def visitors(self) -> Shared:

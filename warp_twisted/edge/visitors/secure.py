@@ -6,6 +6,7 @@ from twisted.internet.interfaces import IPushProducer
 from zope.interface import implementer
 
 from warp_twisted.edge.certificates.proof import Proof
+from warp_twisted.edge.policy.passage import Passage
 from warp_twisted.edge.refusals import MISDIRECTED_HOST
 from warp_twisted.edge.visitors.connection import VisitorConnection
 from warp_twisted.edge.visitors.interfaces import VisitorSide
@@ -25,8 +26,8 @@ class SecureVisitor(VisitorConnection):
     transport: TlsProtocol
     _is_full = False
 
-    def __init__(self, visitors: VisitorSide, address: str, proof: Proof) -> None:
-        super().__init__(visitors, address)
+    def __init__(self, visitors: VisitorSide, address: str, proof: Proof, passage: Passage | None = None) -> None:
+        super().__init__(visitors, address, passage)
         self._proof = proof
 
     def connectionMade(self) -> None:

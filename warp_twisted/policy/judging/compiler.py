@@ -19,6 +19,7 @@ from warp_twisted.policy.document.sources import Source
 from warp_twisted.policy.document.values import listed
 from warp_twisted.policy.interfaces import Parts
 from warp_twisted.policy.judging.conditions import HostnameIs, SourceIsIn, conditions_of, methods_of
+from warp_twisted.policy.judging.connections import on_arrival
 from warp_twisted.policy.judging.counting import CountedLimit
 from warp_twisted.policy.judging.program import Program
 from warp_twisted.policy.judging.proofs import OneCheck, Several
@@ -35,6 +36,7 @@ class CompiledPolicy:
 
     :ivar document: what it was compiled from.
     :ivar rules: defaults first, if they say anything, then the rules in order.
+    :ivar on_arrival: the limits of connections that need no hostname; None if there are none.
     """
 
     def __init__(self, document: Policy, rules: Sequence[CompiledRule]) -> None:
@@ -48,6 +50,7 @@ class CompiledPolicy:
                 table, key = (self._by_suffix, name[2:]) if name.startswith("*.") else (self._by_name, name)
                 table.setdefault(key, []).append(rule)
         self._programs: dict[tuple[int, ...], Program] = {}
+        self.on_arrival = on_arrival(self.rules)
 
     @property
     def ban(self) -> Ban | None:

@@ -13,6 +13,7 @@ import msgspec
 
 from warp_twisted.policy.facts import Facts
 from warp_twisted.policy.interfaces import Answer, Question
+from warp_twisted.policy.judging.connections import of_hostname
 from warp_twisted.policy.judging.course import Course, give_back
 from warp_twisted.policy.judging.path_facts import PathFacts
 from warp_twisted.policy.judging.rules import CompiledRule
@@ -28,6 +29,7 @@ class Program:
     The rules of one hostname. Programs are shared by hostnames with the same rules.
 
     :ivar rules: in order; those of other hostnames are not among them.
+    :ivar of_connections: their limits of connections that need the hostname; None if there are none.
     """
 
     def __init__(self, rules: Iterable[CompiledRule]) -> None:
@@ -40,6 +42,7 @@ class Program:
                 self._tree.add(pattern, rule)
         self._has_paths = bool(by_path)
         self._looks_at_paths = any(rule.looks_at_paths for rule in self.rules)
+        self.of_connections = of_hostname(self.rules)
         self._logs = any(rule.log_only for rule in self.rules)
 
     def matching(self, facts: Facts, path: PathFacts) -> list[CompiledRule]:

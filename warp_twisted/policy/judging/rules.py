@@ -30,6 +30,9 @@ NEEDS_COUNTING = 2
 NEEDS_PROOF = 4
 NEEDS_END = 8
 
+_OF_CONNECTIONS = ("hostname", "source", "scheme")  # what is known without a request
+_UNSEEN = PathFacts(b"/")
+
 _REASONS = {
     Finding.FAILED: CHECK_FAILED,
     Finding.BUSY: BUSY,
@@ -43,6 +46,8 @@ class Exemption:
     One entry of `except`.
 
     :ivar has_path: whether it looks at the path.
+    :ivar hostnames: those that it is for; None for all.
+    :ivar is_of_connections: whether a connection is enough to tell that it holds.
     """
 
     def __init__(
@@ -57,7 +62,8 @@ class Exemption:
 
         :param odd_paths: what may be odd in a path that is left out.
         """
-        self._hostnames = hostnames
+        self.hostnames = hostnames
+        self.is_of_connections = not paths and all(each.key in _OF_CONNECTIONS for each in conditions)
         self._conditions = conditions
         self.has_path = bool(paths)
         self._odd_paths = odd_paths
@@ -67,7 +73,7 @@ class Exemption:
 
     def holds(self, facts: Facts, path: PathFacts) -> bool:
         """Whether a request is left out of the rule; an odd path only if it may be odd and every reading is."""
-        if self._hostnames is not None and not self._hostnames.holds(facts):
+        if self.hostnames is not None and not self.hostnames.holds(facts):
             return False
         if self.has_path:
             readings = path.exact if path.odd <= self._odd_paths else []
@@ -107,6 +113,7 @@ class CompiledRule:
     :ivar has_path: whether it is matched by path, so found by the program's tree.
     :ivar is_conditional: whether anything but hostname and path decides which requests it is about.
     :ivar looks_at_paths: whether anything in it asks for the path.
+    :ivar excepts_hostnames: whether an exception for connections asks for the hostname.
     :ivar decides_by_path: whether its match or its routes look at the path; then one that can be read in two ways is
         refused.
     """
@@ -164,6 +171,8 @@ class CompiledRule:
         self.of_connections = tuple(
             each for each in limits if each.limit.of in ("connections", "concurrent_connections")
         )
+        self._of_connections_exempt = tuple(each for each in exemptions if each.is_of_connections)
+        self.excepts_hostnames = any(each.hostnames is not None for each in self._of_connections_exempt)
         self.authentication = authentication
         self.request = request
         self.response = response
@@ -184,6 +193,13 @@ class CompiledRule:
             if not condition.holds(facts):
                 return False
         return not self.is_exempt(facts, path)
+
+    def is_about_connection(self, facts: Facts) -> bool:
+        """Whether a connection whose hostname matches is meant; an exception that asks for more leaves none out."""
+        for condition in self.conditions:
+            if not condition.holds(facts):
+                return False
+        return not any(exemption.holds(facts, _UNSEEN) for exemption in self._of_connections_exempt)
 
     def is_exempt(self, facts: Facts, path: PathFacts) -> bool:
         """Whether `except` leaves a request out."""
