@@ -2,7 +2,7 @@
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from warp_twisted.policy.changes import changed, compile_changes
+from warp_twisted.policy.changes import changed, compile_changes, withheld
 from warp_twisted.policy.document.fields import FieldChanges
 
 
@@ -29,3 +29,19 @@ class ChangesTests(SynchronousTestCase):
         """Without changes the lines stay as they are."""
         self.assertEqual(self.changed(b"A: 1\r\n", FieldChanges()), b"A: 1\r\n")
         self.assertEqual(self.changed(b"A: 1\r\n", FieldChanges(remove=["A"])), b"")
+
+
+class WithheldTests(SynchronousTestCase):
+    """What carried credentials and is not passed on."""
+
+    def test_fields(self) -> None:
+        """A field goes, under any spelling; others stay."""
+        lines = b"Authorization: x\r\nX-Token: y\r\nX_Token: z\r\nA: 1\r\n"
+        self.assertEqual(withheld(lines, (b"x-token",)), b"Authorization: x\r\nA: 1\r\n")
+        self.assertEqual(withheld(lines, (b"x-token", b"authorization")), b"A: 1\r\n")
+
+    def test_one_cookie(self) -> None:
+        """One cookie goes, from every line and however it is spaced; the others stay, and empty lines go."""
+        lines = b"A: session=1\r\ncookie: a=b;  session =x; c=d; session=y;sessions=z\r\nCookie: session=q\r\n"
+        self.assertEqual(withheld(lines, (b"cookie=session",)), b"A: session=1\r\ncookie: a=b; c=d; sessions=z\r\n")
+        self.assertEqual(withheld(lines, (b"cookie=session", b"cookie")), b"A: session=1\r\n")

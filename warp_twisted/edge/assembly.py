@@ -40,6 +40,7 @@ from warp_twisted.edge.operators.published import PublishedRecords
 from warp_twisted.edge.owners.expiry import NameExpiry
 from warp_twisted.edge.owners.holdings import Holdings
 from warp_twisted.edge.owners.ownership import Ownership
+from warp_twisted.edge.policy.assertion_keys import AssertionKeys, PublishedKeys
 from warp_twisted.edge.readiness import Readiness
 from warp_twisted.edge.registry_entry import RegistryEntry
 from warp_twisted.edge.settings import CurrentSettings, EdgeSettings
@@ -87,6 +88,7 @@ class EdgeParts:
     entry: RegistryEntry
     enrollment: Enrollment
     agent_expiry: AgentExpiry
+    assertion_keys: AssertionKeys
     name_expiry: NameExpiry
     expected_hostnames: ExpectedHostnames
     tunnels: EdgeTunnels
@@ -135,7 +137,12 @@ def assemble(
     expected_hostnames = ExpectedHostnames(state / "served.json", mirror, initial.edge.name, reactor, in_thread)
     claims = Claims(store, reactor, initial.timeouts.lease)
     listeners = Listeners(reactor, handed)
-    entry = RegistryEntry(reactor, wall, settings, mirror, claims, serving, lambda: listeners.ports)
+    assertion_keys = AssertionKeys(state, initial.zone, reactor, wall, in_thread)
+    serving.policy.assertions = assertion_keys.assertions
+    serving.policy.key_set = PublishedKeys(mirror, assertion_keys).content
+    entry = RegistryEntry(
+        reactor, wall, settings, mirror, claims, serving, lambda: listeners.ports, lambda: assertion_keys.public
+    )
     serving.routes.is_reserved = entry.has_owner
     serving.routes.is_known = KnownHostnames(mirror).knows
     registrations = Registrations()
@@ -224,6 +231,7 @@ def assemble(
         entry=entry,
         enrollment=enrollment,
         agent_expiry=AgentExpiry(store, mirror, reactor, wall, settings, long_work),
+        assertion_keys=assertion_keys,
         name_expiry=NameExpiry(store, mirror, holdings, registrations, reactor, wall, settings, long_work),
         expected_hostnames=expected_hostnames,
         tunnels=tunnels,

@@ -4,7 +4,7 @@ This edge's entry in the registry, and the names, addresses and URLs that follow
 It knows settings and bound ports, and reads the registry's mirror; it starts and stops nothing.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from twisted.internet.defer import Deferred, succeed
@@ -42,6 +42,7 @@ class RegistryEntry:
 
     :param settings: returns the settings as they are now.
     :param ports: returns where the edge listens now.
+    :param assertion_keys: returns the public halves of the keys for assertions.
     :ivar is_draining: whether it takes nothing new.
     """
 
@@ -54,12 +55,14 @@ class RegistryEntry:
         claims: Claims,
         certificates: VisitorCertificates,
         ports: Callable[[], BoundPorts],
+        assertion_keys: Callable[[], tuple[Mapping[str, str], ...]] = lambda: (),
     ) -> None:
         self._settings = settings
         self._mirror = mirror
         self._claims = claims
         self._certificates = certificates
         self._ports = ports
+        self._assertion_keys = assertion_keys
         self._claim: Claim | None = None
         self._started_at = wall.now()
         self._refreshing = LoopingCall(self.refresh)
@@ -102,6 +105,7 @@ class RegistryEntry:
             weight=settings.weight,
             draining=self.is_draining,
             started_at=self._started_at,
+            assertion_keys=self._assertion_keys(),
         )
 
     @property

@@ -1,6 +1,6 @@
 """Changes of fields, compiled: what is taken out of a section of field lines, and what is put in."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import msgspec
 
@@ -43,6 +43,29 @@ def changed(lines: bytes, changes: Iterable[Changes]) -> bytes:
             lines = b"\r\n".join([*kept, b""]) if kept else b""
         lines += each.lines
     return lines
+
+
+def withheld(lines: bytes, carriers: Collection[bytes]) -> bytes:
+    """
+    Return a section of field lines without what carried credentials.
+
+    :param carriers: names of fields, in lower case, and `cookie=NAME` for one cookie: the others stay.
+    """
+    cookies = frozenset(each.partition(b"=")[2] for each in carriers if b"=" in each)
+    fields = frozenset(each for each in carriers if b"=" not in each)
+    if cookies and b"cookie" not in fields:
+        lines = b"".join(_without_cookies(line, cookies) for line in lines.split(b"\r\n") if line)
+    return changed(lines, (Changes(fields, b""),))
+
+
+def _without_cookies(line: bytes, names: frozenset[bytes]) -> bytes:
+    """Return a field line, with its CR LF, without some cookies; nothing, if none is left."""
+    name, _, value = line.partition(b":")
+    if name.lower() != b"cookie":
+        return line + b"\r\n"
+    pairs = [pair.strip(b" \t") for pair in value.split(b";")]
+    kept = [pair for pair in pairs if pair and pair.partition(b"=")[0].strip(b" \t") not in names]
+    return b"%b: %b\r\n" % (name, b"; ".join(kept)) if kept else b""
 
 
 def folded(name: bytes) -> bytes:

@@ -97,7 +97,7 @@ class Check(Protocol):
 
     :ivar kind: as in `Identity.kind`.
     :ivar challenge: a value of WWW-Authenticate, or None where nobody could answer one.
-    :ivar carriers: the fields, in lower case, that carry its credentials.
+    :ivar carriers: what carries its credentials: fields, in lower case, and cookies as `cookie=` and their name.
     """
 
     @property

@@ -91,7 +91,7 @@ class Verdict(msgspec.Struct, frozen=True):
     :param identities: what was proven.
     :param request: changes of the fields for the origin, in order.
     :param response: changes of the fields for the visitor, in order; those that https asks for among them.
-    :param withheld: names of the fields, in lower case, that carried credentials and that the origin does not get.
+    :param withheld: what carried credentials and the origin does not get, as in `Check.carriers`.
     :param asserted: whether the origin is told the identities.
     :param held: the limits that go with it.
     :param errors: what checks raised, to be logged: each is a bug, or a part that is gone.

@@ -35,6 +35,7 @@ class Edge:
     :param name: a DNS label; the edge's hostname is `name` under the zone.
     :param http_port: this and the other ports as visitors and agents see them; None: the edge does not offer that.
     :param https_names: hostnames and `*.` patterns for which it has a certificate; `*` covers one label here.
+    :param assertion_keys: public halves of the keys that it tells origins with who visitors are (RFC 7517).
     """
 
     name: str
@@ -46,6 +47,7 @@ class Edge:
     weight: int = 10
     draining: bool = False
     started_at: float = 0.0
+    assertion_keys: tuple[Mapping[str, str], ...] = ()
 
     @property
     def key(self) -> str:

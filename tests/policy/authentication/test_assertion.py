@@ -33,7 +33,7 @@ class AssertionsTests(SynchronousTestCase):
 
     def test_read_by_somebody_else(self) -> None:
         """A library that takes the published key set accepts the token, for this hostname only, and not for long."""
-        lines = Assertions(KEY, "edge1").lines(ANN, "app.example", NOW, WALL)
+        lines = Assertions(KEY, "edge1").lines((ANN,), "app.example", NOW, WALL)
         token = field(lines, b"Warp-Assertion").decode()
         keys = jwt.PyJWKSet.from_dict(json.loads(key_set([SigningKey(new_signing_key()).public, KEY.public])))
         claims = jwt.decode(
@@ -51,19 +51,38 @@ class AssertionsTests(SynchronousTestCase):
     def test_signed_once_for_many_requests(self) -> None:
         """The same identity and hostname have the same lines for a while; others never do."""
         assertions = Assertions(KEY, "edge1")
-        first = assertions.lines(ANN, "app.example", NOW, WALL)
-        self.assertIs(assertions.lines(ANN, "app.example", NOW + REUSED_SECONDS - 1, WALL), first)
-        self.assertIsNot(assertions.lines(ANN, "app.example", NOW + REUSED_SECONDS, WALL), first)
-        self.assertNotEqual(assertions.lines(ANN, "b.example", NOW, WALL), first)
+        first = assertions.lines((ANN,), "app.example", NOW, WALL)
+        self.assertIs(assertions.lines((ANN,), "app.example", NOW + REUSED_SECONDS - 1, WALL), first)
+        self.assertIsNot(assertions.lines((ANN,), "app.example", NOW + REUSED_SECONDS, WALL), first)
+        self.assertNotEqual(assertions.lines((ANN,), "b.example", NOW, WALL), first)
         other = Identity("jwt", "ann", {"email": "other@example.org"})
-        self.assertNotEqual(assertions.lines(other, "app.example", NOW, WALL), first)
+        self.assertNotEqual(assertions.lines((other,), "app.example", NOW, WALL), first)
+
+    def test_equal_identities_share(self) -> None:
+        """What is proven anew for each request is signed once, as long as the time of day goes its way."""
+        assertions = Assertions(KEY, "edge1")
+        first = assertions.lines((Identity("service_token", "ci"),), "app.example", NOW, WALL)
+        self.assertIs(assertions.lines((Identity("service_token", "ci"),), "app.example", NOW + 1, WALL + 1), first)
+        for wall in (WALL - 3_600, WALL + 3_600):
+            assertions = Assertions(KEY, "edge1")
+            first = assertions.lines((ANN,), "app.example", NOW, WALL)
+            self.assertIsNot(assertions.lines((ANN,), "app.example", NOW + 1, wall), first)
+
+    def test_several_proofs(self) -> None:
+        """The first is the subject; the others are told beside it."""
+        certificate = Identity("client_certificate", "laptop", {"fingerprint": "ab"})
+        lines = Assertions(KEY, "edge1").lines((ANN, certificate), "app.example", NOW, WALL)
+        claims = jwt.decode(field(lines, b"Warp-Assertion"), options={"verify_signature": False})
+        self.assertEqual(claims["sub"], "ann")
+        self.assertEqual(claims["also"], [{"kind": "client_certificate", "sub": "laptop", "fingerprint": "ab"}])
+        self.assertEqual(field(lines, b"Warp-Identity"), b"ann")
 
     def test_bounded(self) -> None:
         """Many identities do not stay in memory."""
         assertions = Assertions(KEY, "edge1")
         self.patch(Assertions, "MAX_REMEMBERED", 3)
         for number in range(10):
-            assertions.lines(Identity("basic", str(number)), "app.example", NOW, WALL)
+            assertions.lines((Identity("basic", str(number)),), "app.example", NOW, WALL)
             self.assertLessEqual(len(assertions._signed), 3)
 
     def test_no_private_part_is_published(self) -> None:

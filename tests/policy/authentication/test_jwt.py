@@ -121,6 +121,7 @@ class LookTests(SynchronousTestCase):
         self.check = JwtCheck(EXPECTED, cookie=b"session")
         self.check.use(KEYS)
         self.assertEqual(self.look(token), ABSENT)
+        self.assertEqual(self.check.carriers, (b"cookie=session",))
         line = f"Cookie: a=b; session={token}"
         self.assertEqual(self.check.look(request(line), NOW, WALL).outcome, Outcome.PROVEN)
         self.assertEqual(self.check.look(request(line, line), NOW, WALL).outcome, Outcome.REFUSED)

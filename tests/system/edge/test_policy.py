@@ -3,16 +3,21 @@
 import json
 from pathlib import Path
 
+import jwt
 from argon2 import PasswordHasher
 from twisted.internet.defer import execute
 
 from tests.case import AsyncTestCase, reactor, until
 from tests.system.edge.harness import EdgeHarness, RawConnection, answer_each, status_of
+from warp_base.machine_time import MACHINE_WALL_CLOCK
+from warp_twisted.edge.policy.assertion_keys import AssertionKeys, PublishedKeys
 from warp_twisted.edge.policy.following import PolicyFollower
 from warp_twisted.edge.policy.in_force import PolicyInForce
 from warp_twisted.edge.policy.passwords import Passwords
 from warp_twisted.edge.routes.limits import VisitorTimeouts
 from warp_twisted.errors import InvalidSettings
+from warp_twisted.registry.memory import MemoryStore
+from warp_twisted.registry.mirror import Mirror
 from warp_twisted.wire.control import RouteOffer
 
 # "Allow 50 requests a second, only to these routes, only from these addresses, and only if they are authenticated."
@@ -169,6 +174,52 @@ class SentenceTests(PolicyTestCase):
         self.assertEqual(status_of(await self.ask(request(b"GET /any", ANN, host=b"other.example"))), 200)
         self.assertEqual(status_of(await self.ask(request(b"GET /any", host=b"other.example"))), 401)
         self.assertEqual(status_of(await self.ask(request(b"GET /any", host=b"unknown.example"))), 404)
+
+
+class AssertionTests(PolicyTestCase):
+    """What the origin is told of who the visitor is."""
+
+    text = SENTENCE.replace("users}}]", "users}}], withhold_credential: true")
+
+    async def prepare(self) -> None:
+        await super().prepare()
+        state = self.directory / "state"
+        state.mkdir()
+        keys = AssertionKeys(state, "warp.example", reactor, MACHINE_WALL_CLOCK)
+        self.policy.assertions = keys.assertions
+        mirror = Mirror(MemoryStore(reactor), reactor)
+        self.policy.key_set = PublishedKeys(mirror, keys).content
+
+    async def test_proven_by_the_published_keys(self) -> None:
+        """A library verifies it with the key set, which the edge gives out without credentials."""
+        forged = (b"Warp-Assertion: x", b"Warp_Identity: root", b"Cookie: a=b")
+        self.assertEqual(status_of(await self.ask(request(b"GET /v1/items", ANN, *forged))), 200)
+        seen = self.edge.origin.seen
+        token = seen.partition(b"Warp-Assertion: ")[2].partition(b"\r\n")[0].decode()
+        answer = await self.ask(request(b"GET /.well-known/warp/keys"))
+        self.assertIn(b"Content-Type: application/json\r\n", answer)
+        keys = jwt.PyJWKSet.from_json(answer.partition(b"\r\n\r\n")[2].decode())
+        key = keys[jwt.get_unverified_header(token)["kid"]]
+        claims = jwt.decode(token, key, ["ES256"], audience="app.example", issuer="warp.example")
+        self.assertEqual((claims["sub"], claims["kind"]), ("ann", "basic"))
+        self.assertIn(b"Warp-Identity: ann\r\nWarp-Identity-Kind: basic\r\n", seen)
+        self.assertEqual((seen.count(b"Warp"), seen.count(b"Authorization"), seen.count(b"root")), (3, 0, 0))
+
+    async def test_the_keys_are_read_only(self) -> None:
+        """HEAD says their size; what else is asked there, or beside it, is the policy's to judge."""
+        client = await self.edge.visitor()
+        answer = await self.ask(request(b"HEAD /.well-known/warp/keys"), client)
+        self.assertEqual((status_of(answer), answer.partition(b"\r\n\r\n")[2]), (200, b""))
+        for line in (b"POST /.well-known/warp/keys", b"GET /.well-known/warp/keys?x=1", b"GET /.well-known/warp/"):
+            self.assertGreaterEqual(status_of(await self.ask(request(line), client)), 400)
+        self.assertEqual(self.edge.origin.seen, b"")
+
+    async def test_without_rules(self) -> None:
+        """A hostname without rules has no such place: the path is its origin's."""
+        self.file.write_text("rules: []")
+        await self.follower.look()
+        self.assertEqual(status_of(await self.ask(request(b"GET /.well-known/warp/keys"))), 200)
+        self.assertIn(b"GET /.well-known/warp/keys", self.edge.origin.seen)
 
 
 class ReloadTests(PolicyTestCase):

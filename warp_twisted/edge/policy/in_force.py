@@ -5,7 +5,7 @@ A hostname without rules costs one look-up in a dict. A policy is put in force i
 go on by the verdict that they have.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily
@@ -15,6 +15,7 @@ from twisted.logger import Logger
 
 from warp_twisted.edge.policy.loading import Loaded
 from warp_twisted.edge.policy.passwords import Passwords
+from warp_twisted.policy.authentication.assertion import Assertions, key_set
 from warp_twisted.policy.authentication.basic import BasicCheck
 from warp_twisted.policy.document.matches import as_match
 from warp_twisted.policy.document.policy import Policy
@@ -33,6 +34,8 @@ class PolicyInForce(Collector):
 
     :param passwords: answers questions about them; without it nobody does.
     :ivar loaded: the policy in force; None while there is none.
+    :ivar assertions: tell origins who visitors are; None: nobody does.
+    :ivar key_set: returns the keys that assertions are verified with, as JSON.
     :ivar looks_at_labels: whether a rule asks for the labels of tunnels.
     :ivar counts_connections: whether a rule limits connections.
     """
@@ -46,6 +49,8 @@ class PolicyInForce(Collector):
         self._would: dict[tuple[str, str], int] = {}
         self._errors_left = MAX_ERRORS_LOGGED
         self.loaded: Loaded | None = None
+        self.assertions: Assertions | None = None
+        self.key_set: Callable[[], bytes] = lambda: key_set([])
         self.looks_at_labels = False
         self.counts_connections = False
 

@@ -15,7 +15,7 @@ from warp_twisted.edge.policy.in_force import PolicyInForce
 from warp_twisted.edge.policy.passage import Passage
 from warp_twisted.http1.refusals import Refusal
 from warp_twisted.http1.request import RequestHead
-from warp_twisted.policy.changes import Changes, changed
+from warp_twisted.policy.changes import changed, withheld
 from warp_twisted.policy.facts import Facts
 from warp_twisted.policy.interfaces import Answer, Question
 from warp_twisted.policy.judging.course import give_back
@@ -23,6 +23,7 @@ from warp_twisted.policy.judging.program import Program
 from warp_twisted.policy.verdict import CHECK_FAILED, REASONS, Action, Objection
 
 REFUSALS = {reason: Refusal(reason.status, f"policy-{reason.slug}", reason.sentence) for reason in REASONS}
+KEYS_TARGET = b"/.well-known/warp/keys"  # on every hostname with rules, before they are asked: it tells nobody's secret
 _DENIED = frozenset({Action.DENY, Action.CHALLENGE, Action.REDIRECT})
 
 
@@ -91,14 +92,17 @@ class Judgement:
             return Objection("", CHECK_FAILED, "a check asked twice")
         return verdict.objection if verdict.action in _DENIED else None
 
-    def head_for_origin(self, head: RequestHead) -> RequestHead:
-        """Return the head with the fields that the rules change, and without credentials that are withheld."""
+    def head_for_origin(self, head: RequestHead, now: float, wall: float) -> RequestHead:
+        """Return the head with what the rules change and with who the visitor is, without what is withheld."""
         verdict = self.verdict
         lines = head.lines
         if verdict.withheld:
-            lines = changed(lines, (Changes(frozenset(verdict.withheld), b""),))
+            lines = withheld(lines, verdict.withheld)
         if verdict.request:
             lines = changed(lines, verdict.request)
+        assertions = self._in_force.assertions
+        if verdict.asserted and assertions is not None:
+            lines += assertions.lines(verdict.identities, self._facts.hostname, now, wall)
         return head if lines is head.lines else msgspec.structs.replace(head, lines=lines)
 
     def end(self) -> None:

@@ -251,6 +251,19 @@ class Answer:
             % (self._visitors.date(), self._connection_line(), self._request_id)
         )
 
+    def state_keys(self, content: bytes) -> None:
+        """Answer GET or HEAD for the keys that assertions are verified with."""
+        self.status = 200
+        self._decide(is_request_read=True)
+        self.write(
+            b"HTTP/1.1 200 OK\r\nDate: %b\r\nContent-Type: application/json\r\nCache-Control: max-age=300\r\n"
+            b"Content-Length: %d\r\n%bX-Request-Id: %b\r\n\r\n%b"
+            % (
+                self._visitors.date(), len(content), self._connection_line(), self._request_id,
+                b"" if self._request.method == b"HEAD" else content,
+            )
+        )  # fmt: skip
+
     def _decide(self, is_request_read: bool) -> None:
         self.keeps = (
             self.may_keep and self._request.fields.persistent and is_request_read and not self._visitors.is_draining

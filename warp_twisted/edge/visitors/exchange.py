@@ -24,7 +24,7 @@ from twisted.python.failure import Failure
 
 from warp_twisted.edge import refusals
 from warp_twisted.edge.policy.in_force import PolicyInForce
-from warp_twisted.edge.policy.judgement import REFUSALS, Judgement, refusal_lines
+from warp_twisted.edge.policy.judgement import KEYS_TARGET, REFUSALS, Judgement, refusal_lines
 from warp_twisted.edge.routes.pool import Borrower, Member, OriginStream
 from warp_twisted.edge.routes.route import NoTunnel, Route
 from warp_twisted.edge.routes.search import Search
@@ -48,6 +48,7 @@ P = ParamSpec("P")
 
 _MAX_ATTEMPTS = 3
 _IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE", b"PROPFIND", b"REPORT", b"SEARCH", b"QUERY"})
+_GET = frozenset({b"GET", b"HEAD"})
 _NEW_STREAM = float("inf")
 _ANY_STREAM = float("-inf")
 _WHOLE_BYTES = 4_096  # of a request, which leave in one frame, also where others wait
@@ -172,16 +173,21 @@ class Exchange(Borrower):
     def _judge(self, policy: PolicyInForce, program: Program, route: Route, body: bytes) -> None:
         """Ask the policy, and send the request on if it may pass."""
         head, visitor = self._head, self._visitor
+        if head.target == KEYS_TARGET and head.method in _GET and not self.wants_data:
+            self._answer.state_keys(policy.key_set())
+            self._end(Outcome.OWN_ANSWER)
+            return
         facts = Facts(
             head.fields.host, head.method, head.target, visitor.scheme, visitor.source, head.lines,
             tuple(member.load.tunnel.labels for member in route.members) if policy.looks_at_labels else (),
         )  # fmt: skip
+        now, wall = self._started_at, self._visitors.wall.now()
         judgement = self._judgement = Judgement(
             policy,
             program,
             facts,
-            self._started_at,
-            self._visitors.wall.now(),
+            now,
+            wall,
             visitor.passage if program.of_connections is not None else None,
         )
         if judgement.questions:
@@ -191,7 +197,7 @@ class Exchange(Borrower):
             visitor.count_kept(len(body))
             judgement.ask(visitor.network).addCallback(self._answered).addErrback(self._not_answered)
         elif self._may_pass(judgement):
-            self._forward(route, judgement.head_for_origin(head), body)
+            self._forward(route, judgement.head_for_origin(head, now, wall), body)
 
     def _answered(self, answers: Mapping[Question, Proof]) -> None:
         """The policy's questions are answered: go on, unless the visitor has left meanwhile."""
@@ -206,10 +212,11 @@ class Exchange(Borrower):
         judgement, route, body = self._judgement, self._route, self._replay
         if judgement is None or route is None or body is None:
             return
-        judgement.decide(answers, self._visitors.seconds(), self._visitors.wall.now())
+        now, wall = self._visitors.seconds(), self._visitors.wall.now()
+        judgement.decide(answers, now, wall)
         self._visitor.count_kept(0)
         if self._may_pass(judgement):
-            self._forward(route, judgement.head_for_origin(self._head), body)
+            self._forward(route, judgement.head_for_origin(self._head, now, wall), body)
             self._visitor.wait_for_turn()  # more of the body may have come
 
     def _may_pass(self, judgement: Judgement) -> bool:

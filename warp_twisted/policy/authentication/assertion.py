@@ -45,17 +45,21 @@ class SigningKey:
         self.key_id = self._key.thumbprint()
         self.public = {**self._key.as_dict(private=False), "kid": self.key_id, "use": "sig", "alg": "ES256"}
 
-    def signed(self, identity: Identity, *, issuer: str, audience: str, wall: float) -> bytes:
+    def signed(self, identities: Sequence[Identity], *, issuer: str, audience: str, wall: float) -> bytes:
         """
         Return a token.
 
+        :param identities: what was proven; the first is the subject, `also` names the others.
         :param issuer: the edge's or fleet's name.
         :param audience: the hostname that was asked.
         :param wall: seconds since the epoch.
         """
         now = int(wall)
+        identity, *others = identities
+        also = [{"kind": other.kind, "sub": other.subject, **other.claims} for other in others]
         claims = {
             **identity.claims,
+            **({"also": also} if also else {}),
             "iss": issuer,
             "aud": audience,
             "sub": identity.subject,
@@ -81,9 +85,10 @@ def key_set(public_keys: Sequence[object]) -> bytes:
 
 
 class _Signed(msgspec.Struct, frozen=True):
-    identity: Identity
+    identities: Sequence[Identity]
     lines: bytes
-    until: float
+    at: float
+    wall: float
 
 
 class Assertions:
@@ -98,17 +103,31 @@ class Assertions:
     def __init__(self, key: SigningKey, issuer: str) -> None:
         self._key = key
         self._issuer = issuer
-        self._signed: dict[tuple[str, int], _Signed] = {}
+        self._signed: dict[tuple[str, str, str], _Signed] = {}
 
-    def lines(self, identity: Identity, hostname: str, now: float, wall: float) -> bytes:
-        """Return the field lines for the origin, each with its CR LF."""
-        place = hostname, id(identity)  # remembered answers have the same object each time
+    def use(self, key: SigningKey) -> None:
+        """Sign with this key from now on; tokens by the one before are good until they end."""
+        self._key = key
+
+    def lines(self, identities: Sequence[Identity], hostname: str, now: float, wall: float) -> bytes:
+        """
+        Return the field lines for the origin, each with its CR LF.
+
+        :param identities: as in `SigningKey.signed`.
+        """
+        identity = identities[0]
+        place = hostname, identity.kind, identity.subject
         found = self._signed.get(place)
-        if found is not None and found.identity is identity and found.until > now:
+        if (
+            found is not None
+            and now - found.at < REUSED_SECONDS
+            and 0 <= wall - found.wall < REUSED_SECONDS  # the time of day may jump
+            and found.identities == identities
+        ):
             return found.lines
         if len(self._signed) >= self.MAX_REMEMBERED:
             self._signed.clear()
-        token = self._key.signed(identity, issuer=self._issuer, audience=hostname, wall=wall)
+        token = self._key.signed(identities, issuer=self._issuer, audience=hostname, wall=wall)
         lines = b"".join(
             b"%b: %b\r\n" % field
             for field in (
@@ -117,7 +136,7 @@ class Assertions:
                 (IDENTITY_KIND_FIELD, identity.kind.encode()),
             )
         )
-        self._signed[place] = _Signed(identity, lines, now + REUSED_SECONDS)
+        self._signed[place] = _Signed(identities, lines, now, wall)
         return lines
 
 

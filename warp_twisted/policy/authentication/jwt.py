@@ -43,7 +43,7 @@ class JwtCheck:
         self.challenge = b"Bearer" if header is None and cookie is None else None
         self._cookie = cookie
         self._header = header
-        self.carriers = (b"cookie",) if cookie else (header or b"authorization",)
+        self.carriers = (b"cookie=" + cookie if cookie is not None else header or b"authorization",)
         self._expected = expected
         self._renew_keys = renew_keys
         self._keys: VerificationKeys | None = None
@@ -87,10 +87,10 @@ class JwtCheck:
     def _tokens(self, facts: Facts) -> list[bytes]:
         if self._cookie is not None:
             return [
-                value
+                value.strip(b" \t")
                 for line in facts.field(b"cookie").all
-                for name, equals, value in (pair.strip(b" ").partition(b"=") for pair in line.split(b";"))
-                if equals and name == self._cookie
+                for name, equals, value in (pair.partition(b"=") for pair in line.split(b";"))
+                if equals and name.strip(b" \t") == self._cookie
             ]
         values = facts.field(self.carriers[0])
         if self._header is not None:
