@@ -6,7 +6,7 @@ from twisted.internet.defer import gatherResults
 
 from tests.case import AsyncTestCase, reactor
 from warp_twisted.edge.policy import passwords as module
-from warp_twisted.edge.policy.passwords import MAX_WAITING_OF_NETWORK, Passwords
+from warp_twisted.edge.policy.passwords import MAX_WAITING, MAX_WAITING_OF_NETWORK, TOLD_AT_ONCE, Passwords
 from warp_twisted.policy.authentication.basic import BasicCheck
 from warp_twisted.policy.interfaces import Answer, Identity, Outcome, Question
 
@@ -51,6 +51,31 @@ class PasswordsTests(AsyncTestCase):
         self.check.may_end.set()
         self.assertEqual(await gatherResults(waiting), [PROVEN] * 5)
         self.assertEqual((len(self.check.asked), self.passwords.checked), (1, 1))
+
+    async def test_many_who_ask_the_same(self) -> None:
+        """They are answered in several turns, as each of them goes on with its request."""
+        waiting = [self.passwords.answer(question(b"a"), self.check, "192.0.2.1") for _ in range(MAX_WAITING)]
+        turns = [0]
+
+        def answered(answer: Answer) -> None:
+            if not turns[-1]:
+                reactor.callLater(0, turns.append, 0)
+            turns[-1] += 1
+
+        for each in waiting:
+            each.addCallback(answered)
+        self.check.may_end.set()
+        await gatherResults(waiting)
+        self.assertEqual((sum(turns), max(turns)), (MAX_WAITING, TOLD_AT_ONCE))
+
+    async def test_other_users(self) -> None:
+        """Who asks once a file of users has changed is not answered by the file before it."""
+        removed = BasicCheck("w.basic", "Warp", {})
+        before = self.passwords.answer(question(b"YW5uOng="), self.check, "192.0.2.1")
+        after = self.passwords.answer(question(b"YW5uOng="), removed, "192.0.2.1")
+        self.check.may_end.set()
+        self.assertEqual(await before, PROVEN)
+        self.assertEqual((await after).outcome, Outcome.REFUSED)
 
     async def test_a_network_waits_for_itself(self) -> None:
         """A network has a share of the queue; beyond it, and beyond the queue, the answer is that it is busy."""
