@@ -147,6 +147,7 @@ def assemble(
     serving.routes.is_known = KnownHostnames(mirror).knows
     registrations = Registrations()
     holdings = Holdings(mirror)
+    serving.routes.is_of_others = holdings.is_of_others
     ownership = Ownership(store, holdings, registrations, wall, settings)
     enrollment = Enrollment(store, mirror, authority, wall, settings, entry.is_reserved, ownership)
     returning = Returning(store, mirror, authority.roots, enrollment, reactor, wall, settings)

@@ -47,6 +47,15 @@ class HoldingsTests(AsyncTestCase):
         await self.control.store.delete(Owner(hostname=TEAM, group="red").key)
         self.assertEqual(getattr(self.holdings.owner_above("a.team.warp.example"), "group", None), "blue")
 
+    async def test_of_others_than_a_pattern(self) -> None:
+        """What belongs to another group, itself or by a nearer pattern, is no matter of a pattern above it."""
+        for hostname, group in (("*.warp.example", "blue"), (TEAM, "red"), (APP, "red"), ("own.warp.example", "blue")):
+            await self.put(Owner(hostname=hostname, group=group))
+        names = ("a.team.warp.example", APP, "own.warp.example", "x.warp.example", "team.warp.example")
+        found = [self.holdings.is_of_others(name, "*.warp.example") for name in names]
+        self.assertEqual(found, [True, True, False, False, False])
+        self.assertFalse(self.holdings.is_of_others("a.team.warp.example", TEAM))
+
     async def test_members(self) -> None:
         """The agents of a group are those whose records name it; one without a group is alone."""
         await self.put(Agent(id="a-1", hostnames=(), group="blue"))

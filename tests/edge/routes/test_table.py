@@ -84,6 +84,20 @@ class FindTests(TableTestCase):
         self.assertIsNone(self.name("ns1.example", b"/.well-known/acme-challenge/x"))
         self.assertEqual(self.name("ns2.example"), "*.example")
 
+    def test_patterns_of_others(self) -> None:
+        """A pattern of another group stands for no hostname, also where its own path rules do not match or are gone."""
+        self.table.is_of_others = lambda host, pattern: host == "a.example" and pattern == "*.example"
+        self.table.is_known = {"a.example"}.__contains__
+        own = FakeTunnel("t1")
+        self.table.add(own, [offer("a.example", "^/x")])
+        self.table.add(FakeTunnel("t2"), [offer("*.example")])
+        self.assertEqual([self.name("a.example", path) for path in (b"/x", b"/y")], ["a.example ^/x", None])
+        self.table.remove(own)
+        self.table.sweep(RULE_SECONDS + 1, 55)
+        self.assertIsNone(self.name("a.example", b"/x"))
+        self.assertEqual([self.table.is_away(host) for host in ("a.example", "b.example")], [True, False])
+        self.assertEqual(self.name("b.example"), "*.example")
+
     def test_is_served(self) -> None:
         """A hostname or pattern is served as offered, by any path rule, until its last tunnel leaves or drains."""
         first, second = FakeTunnel("t1"), FakeTunnel("t2")

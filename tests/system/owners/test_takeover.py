@@ -2,9 +2,12 @@
 
 from twisted.internet.defer import Deferred, gatherResults
 
+from tests.case import reactor
 from tests.system.edge.live import ZONE, enroll_agent, make_node, new_token
 from tests.system.members.beside import HOSTNAME, BesideTestCase, Machine
 from warp_twisted.edge.node import EdgeNode
+from warp_twisted.edge.routes.route import Route
+from warp_twisted.edge.routes.table import REMEMBERED_SECONDS
 from warp_twisted.wire.control import Accepted, Refused, RouteOffer
 
 VISITS = 40
@@ -75,6 +78,24 @@ class TakeoverTests(BesideTestCase):
         self.start(squatter)
         await squatter.program.says(f"{HELD}blue since ")
         self.assertEqual(await self.visit(), {(200, "blue-1"): VISITS})
+
+    async def test_pattern_of_others(self) -> None:
+        """A team that serves everything gets no visitor of another team's hostname that has been away for long."""
+        blue = await self.machine_of("blue", "blue-1")
+        await self.serve(blue)
+        token = await new_token(self.node, share="red")
+        red = await enroll_agent(self.node.ports.tunnel[0], token, self.directory / "red")
+        self.addCleanup(red.close)
+        assert isinstance(await red.register(f"*.{ZONE}"), Accepted)
+        blue.program.signal("TERM")
+        await blue.program.exited
+        routes = self.node.parts.serving.routes
+        routes.sweep(reactor.seconds() + 2 * REMEMBERED_SECONDS, 60.0)
+        self.assertIsNone(routes.find(HOSTNAME, b"/"))
+        self.assertEqual((await self.ask()).status, 503)
+        found = routes.find(f"other.{ZONE}", b"/")
+        assert isinstance(found, Route)
+        self.assertEqual(found.hostname, f"*.{ZONE}")
 
     async def test_race(self) -> None:
         """Of two teams that want one hostname in the same moment one has it, and the other is told so."""

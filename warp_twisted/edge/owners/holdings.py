@@ -45,6 +45,14 @@ class Holdings:
         """Return the owner of the most specific pattern that covers a hostname, or another pattern."""
         return nearest_pattern(hostname.removeprefix("*."), self._patterns)
 
+    def is_of_others(self, hostname: str, pattern: str) -> bool:
+        """Whether a hostname belongs to another group than a pattern that covers it, itself or by a nearer pattern."""
+        owner = self.owner_of(hostname) or self.owner_above(hostname)
+        if owner is None or owner.hostname == pattern:
+            return False
+        of_pattern = self.owner_of(pattern)
+        return of_pattern is None or of_pattern.group != owner.group
+
     def hold(self, owner: Owner) -> None:
         """Note an owner that the registry does not take now."""
         self.unwritten[owner.hostname] = owner

@@ -52,6 +52,8 @@ class RouteTable:
     :ivar watch: called with a tunnel that is asked for something while it is trusted; `suspicion` sets it.
     :ivar is_known: says of a hostname that the registry knows whose it is.
     :ivar is_reserved: says of a hostname that no pattern stands for it: one that belongs to the zone itself.
+    :ivar is_of_others: says of a hostname and a pattern that they belong to different groups of agents, so that this
+        pattern does not stand for it, also where nothing else is left that does.
     """
 
     def __init__(self, metrics: DataPathMetrics, limits: VisitorLimits | None = None) -> None:
@@ -70,6 +72,7 @@ class RouteTable:
         self._now = 0.0
         self.is_known: Callable[[str], bool] = _none
         self.is_reserved: Callable[[str], bool] = _none
+        self.is_of_others: Callable[[str, str], bool] = _never
         self.watch: Callable[[TunnelLoad], None] | None = None
 
     # For the control side.
@@ -156,7 +159,7 @@ class RouteTable:
 
     def is_away(self, host: str) -> bool:
         """Whether nothing serves a hostname, or lately did, which the registry knows as somebody's all the same."""
-        return stands_for(host, self._exact, self._wild, self.is_reserved) is None and self.is_known(host)
+        return self._standing(host) is None and self.is_known(host)
 
     def is_served(self, hostname: str) -> bool:
         """Whether a tunnel takes requests of a hostname, or of a pattern, as it was offered."""
@@ -184,13 +187,20 @@ class RouteTable:
             steps must be taken, in turns with other work.
         :raises MessageRefused: if the path is too long for the hostname's path rules.
         """
-        routes = stands_for(host, self._exact, self._wild, self.is_reserved)
+        routes = self._standing(host)
         if routes is None:
             return None
         if not routes[0].path:
             return routes[0]
         search = Search(self._candidates(host), target)
         return search.route if search.take_step(FREE_PRICE) else search
+
+    def _standing(self, host: str) -> list[Route] | None:
+        """Return the routes of what stands for a hostname: its own, or those of a pattern of the same group."""
+        routes = stands_for(host, self._exact, self._wild, self.is_reserved)
+        if routes is not None and routes[0].hostname != host and self.is_of_others(host, routes[0].hostname):
+            return None
+        return routes
 
     def _candidates(self, host: str) -> Iterator[Candidate]:
         """Return what stands for a hostname, the most specific first, as it is when it is asked for."""
@@ -202,6 +212,8 @@ class RouteTable:
         for suffix in suffixes(host):
             routes = self._wild.get(suffix)
             if routes is not None:
+                if self.is_of_others(host, "*" + suffix):
+                    return
                 yield routes, self._longest.get("*" + suffix, 0)
 
     def sweep(self, now: float, idle_seconds: float) -> None:
@@ -366,4 +378,8 @@ class RouteTable:
 
 
 def _none(hostname: str) -> bool:
+    return False
+
+
+def _never(hostname: str, pattern: str) -> bool:
     return False
