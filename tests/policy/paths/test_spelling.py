@@ -9,6 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from warp_twisted.policy.paths.spelling import (
     ALLOWABLE,
     MAX_ODD_PATH,
+    MAX_READ,
     MAX_READINGS,
     NEVER_ALLOWED,
     canonical,
@@ -112,6 +113,9 @@ class ReadingTests(SynchronousTestCase):
         found = readings(long[:MAX_ODD_PATH])
         self.assertLess(time.process_time() - began, 0.05)
         self.assertTrue(found is None or len(found) <= MAX_READINGS)
+        few = b"/a;" * 32 + b"%2525252f\\//"
+        self.assertEqual(len(readings(few) or ()), MAX_READINGS)
+        self.assertIsNone(readings(few[:96] * (MAX_READ // MAX_READINGS // 96 + 1) + few[96:]))
         self.assertIsNone(readings(b"/a/" + b"%25252e" * 20 + b"/..;x//%2f%5c%00/%3b/..\\"))
 
 

@@ -31,6 +31,7 @@ ALLOWABLE: frozenset[str] = frozenset(get_args(AllowableOddity))
 NEVER_ALLOWED = frozenset({"bad_encoding", "bad_utf8", "fragment", "lookalike", "not_absolute", "raw_byte"})
 MAX_ODD_PATH = 2_048  # bytes of an odd path that is judged; a longer one is refused
 MAX_READINGS = 32
+MAX_READ = 8_192  # bytes of all readings of one path
 
 _PLAIN_BYTES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_~!$&'()*+,=:@-./"
 _DOTS_AT_END = re.compile(rb"\.(?:/|\Z)")
@@ -131,6 +132,7 @@ def readings(path: bytes) -> frozenset[bytes] | None:
     if len(path) > MAX_ODD_PATH:
         return None
     found = {path}
+    size = len(path)
     waiting = [path]
     while waiting:
         reading = waiting.pop()
@@ -139,7 +141,8 @@ def readings(path: bytes) -> frozenset[bytes] | None:
             if made not in found:
                 found.add(made)
                 waiting.append(made)
-                if len(found) > MAX_READINGS:
+                size += len(made)
+                if len(found) > MAX_READINGS or size > MAX_READ:
                     return None
     return frozenset(found)
 

@@ -122,18 +122,21 @@ class LooseTree(Generic[T]):
         """Return the values of all patterns that a path, as it was sent or as one reading of it, matches."""
         if is_plain(path):
             return self.find_plain(path)
-        segments = [loose(each.decode("utf-8", "replace")) for each in unquote_to_bytes(path).split(b"/")[1:]]
-        return self._walk(segments)
+        segments = unquote_to_bytes(path).split(b"/")[1:]
+        if segments and not _loose_bytes(segments[-1]):
+            del segments[-1]
+        # One after the other, as the walk needs them: it ends where patterns do, and a path may have a thousand.
+        return self._walk(map(_loose_bytes, segments))
 
     def find_plain(self, path: bytes) -> list[T]:
         """Return the same for a path that is known to be plain."""
         segments = path.lower().split(b"/")
         del segments[0]
-        return self._walk(segments)
-
-    def _walk(self, segments: list[bytes]) -> list[T]:
         if segments and not segments[-1]:
             del segments[-1]
+        return self._walk(segments)
+
+    def _walk(self, segments: Iterable[bytes]) -> list[T]:
         nodes = [self._root]
         found: list[T] = []
         for segment in segments:
@@ -153,6 +156,10 @@ class LooseTree(Generic[T]):
             found += node.ends
             found += node.below
         return found
+
+
+def _loose_bytes(segment: bytes) -> bytes:
+    return loose(segment.decode("utf-8", "replace"))
 
 
 def loose(segment: str) -> bytes:
