@@ -20,6 +20,13 @@ class ChangesTests(SynchronousTestCase):
         )
         self.assertEqual(made, b"C: 3\r\nc: 4\r\nX-B: 5\r\nC: 6\r\n")
 
+    def test_twins(self) -> None:
+        """All spellings go that some server folds to the name, as those of the edge's own fields do."""
+        for twin in (b"X_Team", b"x.team", b"X~TEAM", b"x!team"):
+            self.assertEqual(
+                self.changed(twin + b": red\r\n", FieldChanges(set_={"X-Team": "blue"})), b"X-Team: blue\r\n"
+            )
+
     def test_in_order(self) -> None:
         """A later rule sees what an earlier one set."""
         made = self.changed(b"", FieldChanges(set_={"A": "1", "B": "1"}), FieldChanges(set_={"A": "2"}, remove=["B"]))

@@ -16,6 +16,8 @@ class FieldTests(SynchronousTestCase):
         self.assertEqual(fields[b"x-b"], Values((b"1", b"2"), False))
         self.assertEqual(fields[b"x-c"], Values((b"3",), False))
         self.assertEqual(len(fields), 4)
+        for name in (b"X.A", b"x~a", b"X'a"):  # CGI of some servers takes them for X-A
+            self.assertEqual(read_fields(name + b": 1\r\n"), {b"x-a": Values((b"1",), False)})
 
     def test_facts(self) -> None:
         """A request reads its fields and parameters when they are asked for."""

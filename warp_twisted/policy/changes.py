@@ -6,12 +6,15 @@ import msgspec
 
 from warp_twisted.policy.document.fields import FieldChanges
 
+# Upper case to lower, and whatever is neither a letter nor a digit to `-`, as `http1.request_fields` takes twins.
+FOLDING = bytes(ord(chr(byte).lower()) if byte < 0x80 and chr(byte).isalnum() else ord("-") for byte in range(0x100))
+
 
 class Changes(msgspec.Struct, frozen=True):
     """
     Changes of one rule.
 
-    :param without: names in lower case, with `-` for `_`, that are taken out, with their twins spelt with `_`.
+    :param without: names as `folded` returns them, that are taken out with all their twins.
     :param lines: that are put in then, each with its CR LF.
     """
 
@@ -69,5 +72,5 @@ def _without_cookies(line: bytes, names: frozenset[bytes]) -> bytes:
 
 
 def folded(name: bytes) -> bytes:
-    """Return a field's name as servers that speak CGI or WSGI compare it."""
-    return name.lower().replace(b"_", b"-")
+    """Return a field's name as servers that speak CGI or WSGI compare it; some fold more than `_`."""
+    return name.translate(FOLDING)

@@ -5,6 +5,7 @@ from urllib.parse import unquote_to_bytes
 
 import msgspec
 
+from warp_twisted.policy.changes import FOLDING
 from warp_twisted.policy.visitor import Visitor
 
 MAX_PARAMETERS = 1_000  # of a query; one that has more is read in two ways by servers that stop counting
@@ -57,7 +58,7 @@ class Facts(msgspec.Struct):
         """
         Return the values of a field.
 
-        :param name: in lower case, with `-` for `_`: servers that speak CGI and WSGI take both for the same.
+        :param name: as `changes.folded` returns it: servers that speak CGI and WSGI take twins for the same.
         """
         fields = self._fields
         if fields is None:
@@ -81,8 +82,8 @@ def read_fields(lines: bytes) -> dict[bytes, Values]:
         if not colon:
             continue
         name = name.lower()
-        if b"_" in name:
-            name = name.replace(b"_", b"-")
+        plain, name = name, name.translate(FOLDING)
+        if plain != name:
             twins.add(name)
         found.setdefault(name, []).append(value.strip(b" \t"))
     return {name: Values(tuple(all_), len(all_) == 1 and name not in twins) for name, all_ in found.items()}

@@ -17,6 +17,7 @@ from warp_twisted.policy.authentication.jwt import JwtCheck
 from warp_twisted.policy.authentication.key_sets import KeySetError, read_key_set
 from warp_twisted.policy.authentication.tokens import Expected
 from warp_twisted.policy.authentication.users import UsersError, read_users
+from warp_twisted.policy.changes import folded
 from warp_twisted.policy.document.authentication import Basic, Jwt, Proof
 from warp_twisted.policy.document.limits import Limit
 from warp_twisted.policy.document.sources import Source, SourceEntry
@@ -145,7 +146,7 @@ class PolicyParts:
         )
         check = JwtCheck(
             expected,
-            header=document.header.lower().replace("_", "-").encode() if document.header is not None else None,
+            header=folded(document.header.encode()) if document.header is not None else None,
             cookie=document.cookie.encode() if document.cookie is not None else None,
         )
         try:
