@@ -17,22 +17,22 @@ class InstanceTests(SynchronousTestCase):
     """How instances are called."""
 
     def test_short(self) -> None:
-        """An instance is called like its hostname, without the zone; dots are part of its name."""
+        """An instance is called like its hostname, without the zone, with an underscore for each dot."""
         self.assertEqual(instance_of("app.warp.example", ZONE), "app")
-        self.assertEqual(instance_of("api.blue.warp.example", ZONE), "api.blue")
-        self.assertEqual(instance_of("warp.example.warp.example", ZONE), "warp.example")
+        self.assertEqual(instance_of("api.blue.warp.example", ZONE), "api_blue")
+        self.assertEqual(instance_of("warp.example.warp.example", ZONE), "warp_example")
 
     def test_apex(self) -> None:
         """The zone's own hostname has a name that no hostname can have."""
-        self.assertEqual(instance_of("warp.example", ZONE), "@")
+        self.assertEqual(instance_of("warp.example", ZONE), "_apex")
 
     def test_long(self) -> None:
         """A name is one DNS label: longer ones are cut, and do not meet."""
         names = [instance_of(f"{'a.' * 31}{last}.warp.example", ZONE) for last in ("b", "bb", "cc")]
-        self.assertEqual(names[0], "a." * 31 + "b")
+        self.assertEqual(names[0], "a_" * 31 + "b")
         self.assertEqual([len(name) for name in names], [63, 63, 63])
         self.assertEqual(len(set(names)), 3)
-        self.assertEqual(names[1][:47], ("a." * 31)[:46] + "~")
+        self.assertEqual(names[1][:47], ("a_" * 31)[:45] + "__")
 
 
 class ListTests(SynchronousTestCase):
@@ -131,6 +131,6 @@ class ListTests(SynchronousTestCase):
     def test_without_a_certificate(self) -> None:
         """A hostname without a certificate is no instance of `_https._tcp`."""
         self.add("a.b.warp.example")
-        self.assertEqual(self.owners[r"a\.b._https._tcp.warp.example"], [])
+        self.assertEqual(self.owners["a_b._https._tcp.warp.example"], [])
         self.write()
         self.assertNotIn("_https._tcp.warp.example", self.owners)

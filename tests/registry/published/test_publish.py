@@ -134,7 +134,7 @@ class NamesTests(SynchronousTestCase):
         self.publication.apply(came(tunnel(1), tunnel(2, "b.x.warp.example"), tunnel(3, "b.x.warp.example")))
         self.assertEqual(
             self.at("_http._tcp.warp.example"),
-            ["PTR app._http._tcp.warp.example.", "PTR b\\.x._http._tcp.warp.example."],
+            ["PTR app._http._tcp.warp.example.", "PTR b_x._http._tcp.warp.example."],
         )
         self.assertEqual(self.at("_https._tcp.warp.example"), ["PTR app._https._tcp.warp.example."])
 
@@ -255,7 +255,7 @@ class NamesTests(SynchronousTestCase):
         self.assertEqual(self.at("warp.example")[0], "A 192.0.2.1")
         self.assertEqual(
             self.at("_http._tcp.warp.example"),
-            ["SRV 0 10 80 edge1.warp.example.", "PTR @._http._tcp.warp.example."],
+            ["SRV 0 10 80 edge1.warp.example.", "PTR _apex._http._tcp.warp.example."],
         )
 
     def test_hostname_outside_the_zone(self) -> None:

@@ -1,11 +1,16 @@
 """
 Service discovery as clients do it: from the zone's name alone to every application, its edges and its labels.
 
-Names and TXT data are read by Avahi's own library, which any desktop has; the messages by dnspython.
+Names and TXT data are read by Avahi's own library, which any desktop has; the messages by dnspython, and by the
+resolvers of Node and Go.
 """
 
 import ctypes
+import json
+import os
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import dns.message
 import dns.name
@@ -15,6 +20,7 @@ from dns.rdtypes.ANY.PTR import PTR
 from dns.rdtypes.ANY.TXT import TXT
 from dns.rdtypes.IN.SRV import SRV
 from twisted.internet.threads import deferToThread
+from twisted.internet.utils import getProcessOutputAndValue
 
 from tests.case import AsyncTestCase, reactor
 from warp_dns import DnsServer, ServedZone, ZoneSettings
@@ -23,6 +29,7 @@ from warp_twisted.registry.model import Change, Edge, Tunnel, Value
 from warp_twisted.registry.published.publish import Publication
 
 ZONE = "warp.example"
+BROWSERS = Path(__file__).parent / "browsers"
 MANY = 230
 LONG = ".".join(["a" * 60] * 3) + f".{'b' * 57}"
 
@@ -122,9 +129,9 @@ class DiscoveryTests(AsyncTestCase):
         self.assertEqual({(kind, domain) for _, kind, domain in names}, {("_http._tcp", ZONE)})
         found = [name for name, _, _ in names]
         self.assertEqual(len(found), MANY + 3)
-        self.assertLessEqual({"@", "api.blue", *(f"app{number}" for number in range(MANY))}, set(found))
-        (long,) = [name for name in found if "~" in name]
-        self.assertTrue(LONG.startswith(long.partition("~")[0]))
+        self.assertLessEqual({"_apex", "api_blue", *(f"app{number}" for number in range(MANY))}, set(found))
+        (long,) = [name for name in found if "__" in name]
+        self.assertTrue(LONG.replace(".", "_").startswith(long.partition("__")[0]))
 
     async def test_browse_for_https(self) -> None:
         """Those for which edges have a certificate are found as HTTPS, and no others."""
@@ -150,3 +157,33 @@ class DiscoveryTests(AsyncTestCase):
             (text,) = texts
             shown = strings(text.to_wire() or b"")
             self.assertEqual(shown, '"release=canary,stable" "tier=web"')
+
+    async def test_node(self) -> None:
+        """Node's resolver browses from the zone's name to each application's edges and labels."""
+        output = await self.output_of("node", str(BROWSERS / "browse.js"), f"127.0.0.1:{self.port}", ZONE, "_http._tcp")
+        found = json.loads(output)
+        self.assertEqual(len(found), MANY + 3)
+        for each in found:
+            self.assertEqual(each["edges"], [f"edge1.{ZONE}:80", f"edge2.{ZONE}:80"], each)
+            self.assertEqual(each["texts"], ["release=canary,stable", "tier=web"], each)
+
+    async def test_go(self) -> None:
+        """Go's resolver finds edges and labels of instances, the longest one and the zone's own among them."""
+        instances = [each.to_text() for each in await deferToThread(self.browsed, "_http._tcp")]
+        chosen = [each for each in instances if not each.startswith("app")] + [f"app7._http._tcp.{ZONE}."]
+        program = str(Path(self.mktemp()).absolute())
+        await self.output_of("go", "build", "-o", program, str(BROWSERS / "main.go"))
+        found = json.loads(await self.output_of(program, f"127.0.0.1:{self.port}", *chosen))
+        self.assertEqual(len(found), 4)
+        for each in found:
+            self.assertEqual(each["edges"], [f"edge1.{ZONE}:80", f"edge2.{ZONE}:80"], each)
+            self.assertEqual(each["texts"], ["release=canary,stabletier=web"], each)  # Go joins the strings
+
+    async def output_of(self, *command: str) -> bytes:
+        """Run a program; return what it prints if it succeeds."""
+        output: bytes
+        output, errors, status = await getProcessOutputAndValue(
+            str(shutil.which(command[0])), command[1:], env={**os.environ, "GO111MODULE": "off"}
+        )
+        self.assertEqual(status, 0, errors.decode())
+        return output

@@ -30,16 +30,18 @@ Owned = tuple[str, tuple[Record, ...]]
 
 def instance_of(hostname: str, zone: str) -> str:
     """
-    Return the name of an application as an instance, not yet escaped: its hostname without the zone.
+    Return the name of an application as an instance: its hostname without the zone, with `_` for each dot.
 
-    The zone's own hostname is `@`. A name longer than a DNS label ends in `~` and the beginning of its SHA-256 in place
-    of the rest: neither `@` nor `~` occurs in hostnames, so no two applications share a name.
+    The zone's own hostname is `_apex`. A name longer than a DNS label ends in `__` and the beginning of its SHA-256 in
+    place of the rest. Hostnames have no `_`, so no two applications share a name. RFC 6763 would allow dots and any
+    other characters, but the resolvers of Node and Go refuse to ask for a name that is not made of letters, digits,
+    hyphens and underscores.
     """
-    name = hostname.removesuffix(zone).removesuffix(".") or "@"
+    name = hostname.removesuffix(zone).removesuffix(".").replace(".", "_") or "_apex"
     if len(name) <= MAX_INSTANCE:
         return name
     digest = b32encode(sha256(name.encode()).digest()[:10]).decode().lower()
-    return f"{name[: MAX_INSTANCE - 1 - len(digest)]}~{digest}"
+    return f"{name[: MAX_INSTANCE - 2 - len(digest)]}__{digest}"
 
 
 class Discovery:
@@ -74,7 +76,7 @@ class Discovery:
         :param application: its labels.
         :param edges: that serve it.
         """
-        name = instance_of(hostname, self._zone).replace(".", "\\.")
+        name = instance_of(hostname, self._zone)
         for service, pages in self._lists.items():
             owner = f"{name}.{service}.{self._zone}"
             if not fits(owner):
