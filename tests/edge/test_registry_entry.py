@@ -118,6 +118,11 @@ class RegistryEntryTests(SynchronousTestCase):
         self.announce()
         self.assertTrue(self.entry.is_reserved("edge1.warp.example"))
 
+    def test_addresses_of_edges(self) -> None:
+        """Addresses of edges are told from others."""
+        self.put(Edge(name="edge2", addresses=("192.0.2.2",)))
+        self.assertEqual([self.entry.is_edge(address) for address in ("192.0.2.2", "192.0.2.3")], [True, False])
+
     def test_name_servers_of_the_settings(self) -> None:
         """Name servers that are named take the place of `ns1`."""
         self.settings.value = make_settings(dns={"nameservers": [{"name": "a", "addresses": ["192.0.2.9"]}]})

@@ -51,14 +51,14 @@ class RefusedTests(SynchronousTestCase):
 
 
 class AddTests(SynchronousTestCase):
-    """`Bans.add`, `remove` and `items`."""
+    """`Bans.add`, `remove` and `all`."""
 
     def test_an_operator_bans_and_lets_in(self) -> None:
         """What was added is listed until it ends or is removed."""
         bans = Bans()
         self.assertTrue(bans.add(NETWORK, Ban(until=10.0, reason="abuse report"), 0.0))
-        self.assertEqual([(network, ban.reason) for network, ban in bans.items(5.0)], [(NETWORK, "abuse report")])
-        self.assertEqual(list(bans.items(10.0)), [])
+        self.assertEqual([(network, ban.reason) for network, ban in bans.all()], [(NETWORK, "abuse report")])
+        self.assertEqual(len(bans), 1)
         self.assertTrue(bans.remove(NETWORK))
         self.assertFalse(bans.remove(NETWORK))
         self.assertFalse(bans.is_banned(NETWORK, 0.0))

@@ -144,6 +144,7 @@ def assemble(
         reactor, wall, settings, mirror, claims, serving, lambda: listeners.ports, lambda: assertion_keys.public
     )
     serving.routes.is_reserved = entry.has_owner
+    serving.policy.banning.is_edge = entry.is_edge
     serving.routes.is_known = KnownHostnames(mirror).knows
     registrations = Registrations()
     holdings = Holdings(mirror)

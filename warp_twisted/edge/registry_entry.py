@@ -122,6 +122,10 @@ class RegistryEntry:
         """Whether no pattern stands for a hostname: it belongs to the zone, or is the name given to one agent."""
         return hostname in self._mirror.given_names or self.is_reserved(hostname)
 
+    def is_edge(self, address: str) -> bool:
+        """Whether an address is that of an edge; costs some microseconds, by the number of edges."""
+        return any(address in edge.addresses for edge in self._mirror.edges.values())
+
     def tunnel_addresses(self) -> list[str]:
         """Return `host:port` of every edge that takes tunnels; this one first."""
         own = self._settings().edge.name

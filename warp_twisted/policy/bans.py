@@ -7,7 +7,6 @@ that fills within `within`: what does not fit any more is a ban. Being refused w
 Pure: instants are arguments, of a clock that only goes forward.
 """
 
-from collections.abc import Iterator
 from itertools import islice
 
 import msgspec
@@ -15,6 +14,7 @@ import msgspec
 from warp_base.token_buckets import TokenBuckets
 from warp_twisted.policy.sources.prefixes import Addresses
 
+ALWAYS_SPARED = ("127.0.0.0/8", "::1")  # whatever a policy says
 MAX_BANS = 100_000  # 20 MB; each was 20 refusals, which the limits bound
 _LOOKED_AT = 4  # when one more needs room
 
@@ -112,9 +112,12 @@ class Bans:
         """Let a network in again; return whether it was banned."""
         return self._bans.pop(network, None) is not None
 
-    def items(self, now: float) -> Iterator[tuple[str, Ban]]:
-        """Yield networks and bans that have not ended, the oldest first; do not change bans meanwhile."""
-        return ((network, ban) for network, ban in self._bans.items() if ban.until > now)
+    def all(self) -> list[tuple[str, Ban]]:
+        """Return networks and bans, the oldest first; some may have ended. 2 ms for 100,000."""
+        return list(self._bans.items())
+
+    def __len__(self) -> int:
+        return len(self._bans)
 
     def _make_room(self, now: float) -> bool:
         """Look at a few bans, the oldest first; forget those that have ended."""

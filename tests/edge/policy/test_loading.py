@@ -5,6 +5,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from warp_twisted.edge.policy.loading import Refused, load
+from warp_twisted.policy.bans import BanRule
 
 TEXT = "rules: [{name: r, sources: {deny: [{file: list}]}, limits: [{name: l, rate: 1/s}]}]"
 
@@ -46,9 +47,6 @@ class LoadTests(SynchronousTestCase):
         self.assertFalse(caught.exception.watched.have_changed())
         self.list.write_text("192.0.2.0/24")
         self.assertTrue(caught.exception.watched.have_changed())
-        self.file.write_text("defaults: {ban: {refusals: 20, within: 10s, for: 10m}}")
-        with self.assertRaisesRegex(Refused, "policy.yaml: defaults.ban: this edge bans nobody"):
-            load(str(self.file), str(self.directory), {})
         self.file.unlink()
         with self.assertRaisesRegex(Refused, "policy.yaml: No such file") as caught:
             load(str(self.file), str(self.directory), {})
@@ -56,3 +54,18 @@ class LoadTests(SynchronousTestCase):
         self.assertTrue(caught.exception.watched.have_changed())
         with self.assertRaisesRegex(Refused, "larger than 512 KiB"):
             load(str(self.file), str(self.directory), {})
+
+    def test_a_ban(self) -> None:
+        """The rule of bans is read, and who is never banned: loopback always, and files are watched."""
+        self.file.write_text(
+            "defaults: {ban: {refusals: 20, within: 10s, for: 10m, never: [198.51.100.0/24, {file: list}]}}"
+        )
+        loaded, watched = load(str(self.file), str(self.directory), {})
+        self.assertEqual(loaded.ban, BanRule(refusals=20, within=10.0, seconds=600.0))
+        for address in ("127.0.0.1", "::1", "198.51.100.7", "192.0.2.7"):
+            self.assertIn(address, loaded.never)
+        self.assertNotIn("203.0.113.9", loaded.never)
+        self.list.write_text("203.0.113.0/25 # more")
+        self.assertTrue(watched.have_changed())
+        self.file.write_text("rules: []")
+        self.assertIsNone(load(str(self.file), str(self.directory), {})[0].ban)

@@ -9,8 +9,10 @@ from twisted.internet.task import LoopingCall
 from tests.case import reactor
 from tests.system.edge.harness import RawConnection, answer_each, get, status_of
 from tests.system.edge.test_tls import TlsTestCase
+from warp_twisted.edge.policy import loading
 from warp_twisted.edge.policy.following import PolicyFollower
 from warp_twisted.edge.policy.in_force import PolicyInForce
+from warp_twisted.edge.routes.limits import VisitorLimits
 from warp_twisted.tunnel.errors import HandshakeFailed
 
 RATE, BURST = 50, 50
@@ -107,6 +109,53 @@ rules:
         await second.lost()
         self.assertEqual(await self.ask(first), 200)
         self.assertEqual(self.origin.seen.count(b"GET "), 2)
+
+
+class BanTests(PolicyConnectionsTestCase):
+    """`ban`: who keeps being refused is turned away before a byte of TLS."""
+
+    text = """
+defaults:
+  ban: {refusals: 5, within: 10s, for: 10m}
+rules:
+- {name: api, match: {hostname: app.example}, routes: ["GET /"]}
+"""
+
+    async def prepare(self) -> None:
+        self.patch(loading, "ALWAYS_SPARED", ("::1",))  # this test's visitors come from loopback
+        await super().prepare()
+
+    async def test_turned_away(self) -> None:
+        """After some refusals new connections are closed without a byte, with and without TLS, until let in again."""
+        client = await self.edge.visitor()
+        for _ in range(5):
+            self.assertEqual(list(self.edge.visitors.policy.banning.listed()), [])
+            client.send(get(b"/admin"))
+            await client.until(b"\r\n\r\n")
+            self.assertEqual(status_of(client.take()), 403)
+        lines = len(self.entries())
+        refused = await self.edge.visitor()
+        await refused.lost()
+        self.assertEqual(refused.received, b"")
+        with self.assertRaises(HandshakeFailed):
+            await self.secure_visitor()
+        self.assertEqual((len(self.entries()), self.edge.metrics.failed_handshakes), (lines, 0))
+        self.assertEqual(await self.ask(client), 200)  # open before, and judged by request
+        self.assertTrue(self.edge.visitors.policy.banning.remove("127.0.0.1"))
+        self.assertEqual(await self.ask(await self.edge.visitor()), 200)
+        self.assertEqual(self.origin.seen.count(b"GET "), 2)
+
+    async def test_limits_count(self) -> None:
+        """Connections that limits refuse count as well, those of the edge's own settings too."""
+        self.edge.visitors.apply(VisitorLimits(connections_per_address=1), self.edge.visitors.timeouts)
+        await self.edge.visitor()
+        for _ in range(5):
+            client = await self.edge.visitor()
+            await client.lost()
+            self.assertEqual(status_of(client.received), 429)
+        last = await self.edge.visitor()
+        await last.lost()
+        self.assertEqual(last.received, b"")
 
 
 class RateTests(PolicyConnectionsTestCase):

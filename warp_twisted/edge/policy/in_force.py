@@ -13,6 +13,7 @@ from prometheus_client.registry import Collector
 from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 
+from warp_twisted.edge.policy.banning import SPARED, Banning
 from warp_twisted.edge.policy.loading import Loaded
 from warp_twisted.edge.policy.passwords import Passwords
 from warp_twisted.policy.authentication.assertion import Assertions, key_set
@@ -33,6 +34,7 @@ class PolicyInForce(Collector):
     What is asked for each request.
 
     :param passwords: answers questions about them; without it nobody does.
+    :ivar banning: who is turned away when it connects.
     :ivar loaded: the policy in force; None while there is none.
     :ivar assertions: tell origins who visitors are; None: nobody does.
     :ivar key_set: returns the keys that assertions are verified with, as JSON.
@@ -48,6 +50,7 @@ class PolicyInForce(Collector):
         self._refused: dict[tuple[str, str], int] = {}
         self._would: dict[tuple[str, str], int] = {}
         self._errors_left = MAX_ERRORS_LOGGED
+        self.banning = Banning()
         self.loaded: Loaded | None = None
         self.assertions: Assertions | None = None
         self.key_set: Callable[[], bytes] = lambda: key_set([])
@@ -66,6 +69,7 @@ class PolicyInForce(Collector):
         for limit, limiter in loaded.limiters.values() if loaded is not None else ():
             limiter.follow(limit)
         self.looks_at_labels = loaded is not None and _looks_at_labels(loaded.compiled.document)
+        self.banning.use(loaded.ban if loaded is not None else None, loaded.never if loaded is not None else SPARED)
         self.counts_connections = loaded is not None and any(rule.of_connections for rule in loaded.compiled.rules)
 
     @property
@@ -124,6 +128,7 @@ class PolicyInForce(Collector):
             for place, count in counted.items():
                 family.add_metric(place, count)
             yield family
+        yield from self.banning.collect()
         if self._passwords is None:
             return
         yield CounterMetricFamily(

@@ -11,9 +11,13 @@ from pathlib import Path
 
 from warp_twisted.edge.policy.parts import Limiters, PolicyParts, Stamp, stamp_of
 from warp_twisted.policy.authentication.basic import BasicCheck
+from warp_twisted.policy.bans import ALWAYS_SPARED, BanRule
+from warp_twisted.policy.document.limits import Ban
 from warp_twisted.policy.document.policy import MAX_BYTES, parse_policy
+from warp_twisted.policy.document.values import positive_duration
 from warp_twisted.policy.errors import InvalidPolicy
 from warp_twisted.policy.judging.compiler import CompiledPolicy, compile_policy
+from warp_twisted.policy.sources.prefixes import PrefixSet
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +28,16 @@ class Loaded:
     :ivar source: the file's name.
     :ivar limiters: limits and what counts them, for the policy after this one as well.
     :ivar passwords: checks whose questions are answered in threads, by their subject.
+    :ivar ban: when a network is banned; None: nobody is, but by an operator.
+    :ivar never: who is never banned.
     """
 
     source: str
     compiled: CompiledPolicy
     limiters: Limiters
     passwords: Mapping[str, BasicCheck]
+    ban: BanRule | None
+    never: PrefixSet
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +82,10 @@ def load(file: str, directory: str, before: Limiters) -> tuple[Loaded, Watched]:
         with path.open("rb") as opened:
             content = opened.read(MAX_BYTES + 1)
         document = parse_policy(content, file)
-        if document.defaults.ban is not None:
-            raise InvalidPolicy("defaults.ban: this edge bans nobody")
         compiled = compile_policy(document, parts)
+        ban = document.defaults.ban
+        named = ban.never or () if ban is not None else ()
+        never = parts.source_set([*named, *ALWAYS_SPARED], "defaults.ban.never")
     except OSError as error:
         raise Refused(f"{file}: {error.strerror}", Watched(stamps)) from error
     except InvalidPolicy as error:
@@ -84,7 +93,13 @@ def load(file: str, directory: str, before: Limiters) -> tuple[Loaded, Watched]:
         text = str(error)
         raise Refused(text if text.startswith(file) else f"{file}: {text}", Watched(stamps)) from error
     stamps.update((Path(directory) / name, stamp) for name, stamp in parts.stamps.items())
-    return Loaded(file, compiled, parts.limiters, parts.passwords), Watched(stamps)
+    return Loaded(file, compiled, parts.limiters, parts.passwords, _rule(ban), never), Watched(stamps)
+
+
+def _rule(ban: Ban | None) -> BanRule | None:
+    if ban is None:
+        return None
+    return BanRule(refusals=ban.refusals, within=positive_duration(ban.within), seconds=positive_duration(ban.for_))
 
 
 def _stamp(path: Path) -> Stamp | None:

@@ -372,6 +372,7 @@ class Visitors:
         :param host: as far as it is known.
         """
         self.metrics.count_refusal(refusal)
+        self.policy.banning.refused(refusal, address, network_of(address))
         log = self.access_log
         if log is not None:
             log.record(

@@ -561,6 +561,7 @@ class Exchange(Borrower):
         if outcome is _REFUSED and refusal is not None and not answer.status:
             answer.refuse(refusal, is_request_read=not self.wants_data)
             outcome = Outcome.OWN_ANSWER
+            self._visitors.policy.banning.refused(refusal, self._visitor.address, self._visitor.network)
         record(
             self._visitor, self._head, self._request_id, self._started_at, answer.status, self._bytes_in,
             answer.bytes_out, self._route, self._member, refusal, self._detail,

@@ -110,6 +110,8 @@ class VisitorFactory(ServerFactory):
         """Make a visitor's connection, or one that explains why there is none, unless there are many of those."""
         visitors = self._visitors
         address = plain_address(getattr(addr, "host", ""))
+        if visitors.policy.banning.turns_away(address, network_of(address)):
+            return None
         passage, verdict = visitors.arrive(address, "http")
         objection = verdict.objection if verdict is not None else None
         refusal = REFUSALS[objection.reason] if objection is not None else visitors.admit(address)
@@ -157,6 +159,8 @@ class SecureVisitorFactory(Factory):
         visitors = self._visitors
         address = plain_address(getattr(addr, "host", ""))
         network = network_of(address)
+        if visitors.policy.banning.turns_away(address, network):
+            return None
         passage, verdict = visitors.arrive(address, "https")
         objection = verdict.objection if verdict is not None else None
         if objection is not None:
