@@ -6,7 +6,16 @@ import click
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.cli.invoke import invoke
-from warp_twisted.cli.options import duration, hostname_pattern, label, selector, share, token_lifetime
+from warp_twisted.cli.options import (
+    ban_time,
+    duration,
+    hostname_pattern,
+    label,
+    network,
+    selector,
+    share,
+    token_lifetime,
+)
 
 
 class OptionTests(SynchronousTestCase):
@@ -22,6 +31,8 @@ class OptionTests(SynchronousTestCase):
         """Each kind gives the value that commands work with."""
         self.assertEqual(duration("1h30m"), 5400.0)
         self.assertEqual(token_lifetime("366d"), 366 * 86400)
+        self.assertEqual(ban_time("1d"), 86400)
+        self.assertEqual(network("2001:db8::7"), "2001:db8::")
         self.assertEqual(label("release=canary"), ("release", "canary"))
         self.assertTrue(selector("team in (blue,red)").matches({"team": "red"}))
         self.assertFalse(selector("team in (blue,red)").matches({"team": "green"}))
@@ -32,7 +43,9 @@ class OptionTests(SynchronousTestCase):
         """What is wrong is said with the text."""
         self.assertIn("expected a length of time such as 30s, 1h30m or 7d, got '90'", self.refusal(duration, "90"))
         for text in ("0s", "367d"):
-            self.assertIn(f"at most 366d, got '{text}'", self.refusal(token_lifetime, text))
+            for lifetime in (token_lifetime, ban_time):
+                self.assertIn(f"at most 366d, got '{text}'", self.refusal(lifetime, text))
+        self.assertIn("expected an IPv4 or IPv6 address", self.refusal(network, "app.example"))
         for kind, text in ((label, "a b"), (selector, "team in"), (hostname_pattern, "a.*.example"), (share, "Shop")):
             self.assertIn(text, self.refusal(kind, text))
 

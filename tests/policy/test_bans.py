@@ -4,7 +4,7 @@ from unittest.mock import patch
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from warp_twisted.policy.bans import Ban, BanRule, Bans
+from warp_twisted.policy.bans import Ban, BanRule, Bans, network_text, parse_network
 
 RULE = BanRule(refusals=20, within=10.0, seconds=600.0)
 NETWORK = "203.0.113.9"
@@ -48,6 +48,31 @@ class RefusedTests(SynchronousTestCase):
         self.assertEqual(banned(bans, NETWORK, 0.0, 100), [])
         bans.rule = None
         self.assertEqual(banned(bans, "203.0.113.10", 0.0, 100), [])
+
+
+class NetworkTests(SynchronousTestCase):
+    """`parse_network` and `network_text`."""
+
+    def test_networks(self) -> None:
+        """An IPv4 address is one, and an IPv6 /64, in any spelling."""
+        for text, network, shown in (
+            ("203.0.113.9", "203.0.113.9", "203.0.113.9"),
+            ("203.0.113.9/32", "203.0.113.9", "203.0.113.9"),
+            ("::ffff:203.0.113.9", "203.0.113.9", "203.0.113.9"),
+            ("2001:DB8:0::7", "2001:db8::", "2001:db8::/64"),
+            ("2001:db8::/64", "2001:db8::", "2001:db8::/64"),
+        ):
+            self.assertEqual(parse_network(text), network)
+            self.assertEqual(network_text(network), shown)
+
+    def test_refused(self) -> None:
+        """What is none is refused, with what to do for other prefixes."""
+        for text in ("", "app.example", "203.0.113", "2001:db8::/200"):
+            with self.assertRaisesRegex(ValueError, "expected an IPv4 or IPv6 address"):
+                parse_network(text)
+        for text in ("203.0.113.0/24", "2001:db8::/48", "::ffff:203.0.113.0/120"):
+            with self.assertRaisesRegex(ValueError, "deny other prefixes in the policy"):
+                parse_network(text)
 
 
 class AddTests(SynchronousTestCase):

@@ -75,6 +75,7 @@ warp = Group(
             "List to whom hostnames belong, and free them.",
         ),
         "agent": ("warp_twisted.cli.operate.agents:agent", "List, group and revoke enrolled agents."),
+        "ban": ("warp_twisted.cli.operate.bans:ban", "List, make and end bans of visitors' addresses."),
         "policy": ("warp_twisted.cli.policy.command:policy", "Check, explain and test a policy file."),
         "drain": ("warp_twisted.cli.operate.edge:drain", "Let an edge finish its work and take no more."),
         "reload": (

@@ -1,12 +1,17 @@
-"""Kinds of option values: lengths of time, labels, selectors and hostname patterns, checked before an edge is asked."""
+"""
+Kinds of option values: lengths of time, labels, selectors, hostname patterns, networks.
+
+All are checked before an edge is asked.
+"""
 
 import click
 
 from warp_twisted.durations import parse_duration
 from warp_twisted.errors import InvalidName
 from warp_twisted.names import HostnamePattern, LabelSelector, parse_label, parse_share
+from warp_twisted.policy.bans import parse_network
 
-MAX_TOKEN_SECONDS = 366 * 86400  # as the edge's admin interface has it
+MAX_TOKEN_SECONDS = MAX_BAN_SECONDS = 366 * 86400  # as the edge's admin interface has them
 
 
 def duration(text: str) -> float:
@@ -31,6 +36,26 @@ def token_lifetime(text: str) -> float:
     if not 0 < seconds <= MAX_TOKEN_SECONDS:
         raise click.BadParameter(f"expected more than 0 and at most {MAX_TOKEN_SECONDS // 86400}d, got {text!r}")
     return seconds
+
+
+def ban_time(text: str) -> float:
+    """
+    Read how long a ban lasts.
+
+    :returns: seconds.
+    """
+    seconds = duration(text)
+    if not 0 < seconds <= MAX_BAN_SECONDS:
+        raise click.BadParameter(f"expected more than 0 and at most {MAX_BAN_SECONDS // 86400}d, got {text!r}")
+    return seconds
+
+
+def network(text: str) -> str:
+    """Read an IPv4 address, or an IPv6 address or /64."""
+    try:
+        return parse_network(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
 
 
 def label(text: str) -> tuple[str, str]:

@@ -213,6 +213,7 @@ def assemble(
         publication=publication,
         readiness=readiness,
         visitors=serving.visitors.connections,
+        banning=serving.policy.banning,
         lifecycle=lifecycle,
     )
 

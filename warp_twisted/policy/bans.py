@@ -7,6 +7,7 @@ that fills within `within`: what does not fit any more is a ban. Being refused w
 Pure: instants are arguments, of a clock that only goes forward.
 """
 
+from ipaddress import IPv4Address, IPv6Address, ip_interface
 from itertools import islice
 
 import msgspec
@@ -126,3 +127,31 @@ class Bans:
             if ban.until > now:
                 self._bans[network] = ban
         return len(self._bans) < MAX_BANS
+
+
+def parse_network(text: str) -> str:
+    """
+    Read which network is meant: an IPv4 address, an IPv6 address for its /64, or such a /64.
+
+    :returns: as `Bans` names networks: without the length.
+    :raises ValueError: for everything else.
+    """
+    try:
+        read = ip_interface(text)
+    except ValueError as error:
+        raise ValueError(f"expected an IPv4 or IPv6 address, or an IPv6 /64, got {text!r}") from error
+    address: IPv4Address | IPv6Address = read.ip
+    length = read.network.prefixlen
+    if isinstance(address, IPv6Address):
+        if address.ipv4_mapped is not None and length == 128:
+            return str(address.ipv4_mapped)
+        if length in (64, 128):
+            return str(IPv6Address(int(address) >> 64 << 64))
+    elif length == 32:
+        return str(address)
+    raise ValueError(f"{text}: an IPv4 address or an IPv6 /64 is banned as a whole; deny other prefixes in the policy")
+
+
+def network_text(network: str) -> str:
+    """Write a network as people do: `203.0.113.9`, `2001:db8::/64`."""
+    return f"{network}/64" if ":" in network else network

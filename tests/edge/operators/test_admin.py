@@ -18,7 +18,7 @@ from warp_base.answer_stream import Pieces
 from warp_base.exposition import Exposition
 from warp_base.slices import Slices
 from warp_twisted.edge.errors import AgentUnknown, EdgeError, NameNotHeld, TokenNotFound
-from warp_twisted.edge.operators.admin import Admin, TokenWish
+from warp_twisted.edge.operators.admin import Admin, BanWish, TokenWish
 from warp_twisted.edge.operators.observation import Observation
 from warp_twisted.edge.operators.published import PublishedRecords
 from warp_twisted.errors import InvalidSettings
@@ -63,6 +63,20 @@ class FakeOperations:
         """Note it."""
         self._ask("hostname", hostname)
         return {"hostname": hostname, "group": "blue"}
+
+    def list_bans(self) -> Pieces:
+        """Answer nothing."""
+        return iter([b"[]"])
+
+    def ban(self, wish: BanWish) -> object:
+        """Note it."""
+        self._ask("ban", wish.network, wish.seconds)
+        return {"network": wish.network}
+
+    def end_ban(self, network: str) -> object:
+        """Note it."""
+        self._ask("end", network)
+        return {"was_banned": True}
 
     async def create_token(self, wish: TokenWish) -> object:
         """Answer the wish."""
@@ -147,7 +161,7 @@ class AdminTests(SynchronousTestCase):
         """What is made in pieces arrives whole."""
         self.assertEqual(self.call("GET", "/v1/status"), (200, {"edge": 1}))
         self.assertEqual(
-            [self.call("GET", f"/v1/{what}") for what in ("tokens", "agents", "hostnames")], [(200, [])] * 3
+            [self.call("GET", f"/v1/{what}") for what in ("tokens", "agents", "hostnames", "bans")], [(200, [])] * 4
         )
         self.assertEqual(self.call("GET", "/v1/records"), (200, {}))
 
@@ -163,6 +177,8 @@ class AdminTests(SynchronousTestCase):
         )
         pattern = "*.team.warp.example"
         self.assertEqual(self.call("DELETE", f"/v1/hostnames/{pattern}"), (200, {"hostname": pattern, "group": "blue"}))
+        self.assertEqual(self.call("POST", "/v1/bans", {"network": "192.0.2.1"}), (200, {"network": "192.0.2.1"}))
+        self.assertEqual(self.call("DELETE", "/v1/bans/192.0.2.1"), (200, {"was_banned": True}))
         self.assertEqual(self.call("POST", "/v1/drain"), (200, {"draining": True}))
         self.assertEqual(self.call("POST", "/v1/reload"), (200, {}))
         self.assertEqual(
@@ -173,6 +189,8 @@ class AdminTests(SynchronousTestCase):
                 ("agent", "a-2", ""),
                 ("share", "a-1", "shop"),
                 ("hostname", pattern),
+                ("ban", "192.0.2.1", 3600.0),
+                ("end", "192.0.2.1"),
                 ("drain",),
                 ("reload",),
             ],

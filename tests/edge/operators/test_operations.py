@@ -10,8 +10,9 @@ from tests.case import AsyncTestCase
 from tests.edge.control import NOW, ZONE, Control
 from warp_twisted import __version__
 from warp_twisted.edge.errors import EdgeError
-from warp_twisted.edge.operators.admin import TokenWish
+from warp_twisted.edge.operators.admin import BanWish, TokenWish
 from warp_twisted.edge.operators.operations import EdgeOperations
+from warp_twisted.edge.policy.banning import Banning
 from warp_twisted.wire.control import OriginHealth
 
 
@@ -67,6 +68,7 @@ class EdgeOperationsTests(AsyncTestCase):
             publication=self.control.publication,
             readiness=self.edge,
             visitors=[object()] * 3,
+            banning=Banning(),
             lifecycle=self.edge,
         )
 
@@ -149,3 +151,15 @@ class EdgeOperationsTests(AsyncTestCase):
         self.assertEqual(self.operations.begin_drain(), {"draining": True})
         self.assertEqual(await self.operations.reload(), {"needs_restart": []})
         self.assertEqual(self.edge.calls, ["drain", "reload"])
+
+    async def test_bans(self) -> None:
+        """A network is banned, listed as it is written, and let in again; loopback never is."""
+        made = self.operations.ban(BanWish(network="2001:db8::7", seconds=60.0, reason="abuse report"))
+        self.assertEqual(made, {"network": "2001:db8::/64", "seconds": 60.0})
+        (listed,) = json.loads(b"".join(self.operations.list_bans()))
+        self.assertEqual((listed["network"], listed["reason"]), ("2001:db8::/64", "abuse report"))
+        self.assertEqual(
+            [self.operations.end_ban("2001:db8::") for _ in range(2)], [{"was_banned": True}, {"was_banned": False}]
+        )
+        with self.assertRaisesRegex(EdgeError, "127.0.0.1 is never banned"):
+            self.operations.ban(BanWish(network="127.0.0.1"))

@@ -9,6 +9,7 @@ from tests.edge.control import NOW
 from tests.operations import count_operations
 from warp_base.answer_stream import Pieces
 from warp_twisted.edge.operators.operations import EdgeOperations
+from warp_twisted.edge.policy.banning import Banning
 from warp_twisted.edge.settings import EdgeSettings
 from warp_twisted.registry.model import Agent, JoinToken, Tunnel, encode
 from warp_twisted.wire.control import OriginHealth, RouteOffer, RoutesChanged
@@ -66,6 +67,7 @@ class OperationsTestCase(ControlTestCase):
             publication=self.control.publication,
             readiness=self.edge,
             visitors={1, 2, 3},
+            banning=Banning(),
             lifecycle=self.edge,
         )
 

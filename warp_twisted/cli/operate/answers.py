@@ -52,6 +52,26 @@ class Revoked(msgspec.Struct, frozen=True):
     was_known: bool
 
 
+class Banned(msgspec.Struct, frozen=True):
+    """A network that is turned away when it connects."""
+
+    network: str
+    seconds_left: float = 0.0
+    reason: str = ""
+
+
+class BanMade(msgspec.Struct, frozen=True):
+    """The answer to a ban: the network that it is of."""
+
+    network: str
+
+
+class BanEnded(msgspec.Struct, frozen=True):
+    """The answer to the end of a ban: whether there was one."""
+
+    was_banned: bool
+
+
 class OwnedHostname(msgspec.Struct, frozen=True):
     """
     A hostname and the group that it belongs to.

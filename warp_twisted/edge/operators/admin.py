@@ -49,6 +49,14 @@ class ShareWish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     share: str
 
 
+class BanWish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of `POST /v1/bans`."""
+
+    network: Annotated[str, msgspec.Meta(max_length=64)]
+    seconds: Annotated[float, msgspec.Meta(gt=0, le=366 * 86400)] = 3600.0
+    reason: Annotated[str, msgspec.Meta(max_length=200)] = ""
+
+
 class Operations(Protocol):
     """What an operator may ask of an edge; see `edge.node`."""
 
@@ -78,6 +86,15 @@ class Operations(Protocol):
 
     def release_hostname(self, hostname: str) -> Awaitable[object]:
         """Let a hostname belong to nobody; the answer says whose it was."""
+
+    def list_bans(self) -> Pieces:
+        """Describe who is turned away when it connects, in JSON."""
+
+    def ban(self, wish: BanWish) -> object:
+        """Turn a network away; the answer says which."""
+
+    def end_ban(self, network: str) -> object:
+        """Let a network in again; the answer says whether it was banned."""
 
     def begin_drain(self) -> object:
         """Take nothing new."""
@@ -115,6 +132,9 @@ class Admin:
             ("POST", "/v1/agents/<agent>/share", self._share_agent),
             ("GET", "/v1/hostnames", lambda request: self._operations.list_hostnames()),
             ("DELETE", "/v1/hostnames/<hostname>", self._release_hostname),
+            ("GET", "/v1/bans", lambda request: self._operations.list_bans()),
+            ("POST", "/v1/bans", lambda request: self._operations.ban(_body(request, BanWish))),
+            ("DELETE", "/v1/bans/<network>", lambda request, network: self._operations.end_ban(network)),
             ("POST", "/v1/drain", lambda request: self._operations.begin_drain()),
             ("POST", "/v1/reload", lambda request: self._operations.reload()),
         ]

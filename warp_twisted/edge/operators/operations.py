@@ -14,10 +14,11 @@ from warp_base.answer_stream import Pieces
 from warp_twisted.edge.agents.enrollment import Enrollment
 from warp_twisted.edge.agents.registrations import Registrations
 from warp_twisted.edge.errors import EdgeError
-from warp_twisted.edge.operators.admin import TokenWish
+from warp_twisted.edge.operators.admin import BanWish, TokenWish
 from warp_twisted.edge.operators.json_pieces import json_list, sorted_in_steps
 from warp_twisted.edge.operators.status import EdgeState, Entry, agents_pieces, hostnames_pieces, status_pieces
 from warp_twisted.edge.owners.ownership import Ownership
+from warp_twisted.edge.policy.banning import Banning
 from warp_twisted.edge.settings import EdgeSettings
 from warp_twisted.names import HostnamePattern
 from warp_twisted.registry.claims import Claims
@@ -55,6 +56,7 @@ class EdgeOperations:
     publication: Publication
     readiness: EdgeState
     visitors: Sized
+    banning: Banning
     lifecycle: Lifecycle
 
     def status(self) -> Pieces:
@@ -106,6 +108,18 @@ class EdgeOperations:
     async def share_agent(self, agent: str, word: str) -> object:
         """Give the group of an agent a share word."""
         return {"group": word, "changed": await self.ownership.share(agent, word)}
+
+    def list_bans(self) -> Pieces:
+        """Describe who is turned away when it connects, the oldest first, in JSON."""
+        return json_list(self.banning.listed())
+
+    def ban(self, wish: BanWish) -> object:
+        """Turn a network away."""
+        return {"network": self.banning.add(wish.network, wish.seconds, wish.reason), "seconds": wish.seconds}
+
+    def end_ban(self, network: str) -> object:
+        """Let a network in again."""
+        return {"was_banned": self.banning.remove(network)}
 
     def begin_drain(self) -> object:
         """Take nothing new; the answer does not wait for what is under way."""

@@ -15,11 +15,11 @@ from twisted.logger import Logger
 from warp_twisted.edge.errors import EdgeError
 from warp_twisted.edge.refusals import TOO_MANY_FROM_ADDRESS, TOO_MANY_HANDSHAKES, TOO_MANY_REQUESTS
 from warp_twisted.http1.refusals import Refusal
-from warp_twisted.policy.bans import ALWAYS_SPARED, Ban, BanRule, Bans
+from warp_twisted.policy.bans import ALWAYS_SPARED, Ban, BanRule, Bans, network_text, parse_network
 from warp_twisted.policy.sources.prefixes import PrefixSet
 from warp_twisted.policy.verdict import DENIED, ODD_PATH, REFUSED, ROUTE, SOURCE, TOO_MANY
 
-# Slugs of refusals. Not those for which a visitor is not to blame: who has no credentials yet, and what the edge could not decide.
+# Slugs of refusals, but for those that are not the visitor's fault: no credentials yet, or the edge could not decide.
 COUNTED = frozenset(f"policy-{reason.slug}" for reason in (DENIED, SOURCE, ROUTE, ODD_PATH, TOO_MANY, REFUSED)) | {
     TOO_MANY_FROM_ADDRESS.slug,
     TOO_MANY_HANDSHAKES.slug,
@@ -71,7 +71,7 @@ class Banning:
             self._banned += 1
             self._log.warn(
                 "{network} is banned for {seconds:g} s: {reason}, the last one {slug}",
-                network=network,
+                network=network_text(network),
                 seconds=rule.seconds,
                 reason=ban.reason,
                 slug=refusal.slug,
@@ -83,30 +83,41 @@ class Banning:
         """Return who is banned, the oldest first; a copy, so that bans may change meanwhile."""
         now = self._seconds()
         return (
-            {"network": network, "seconds_left": ban.until - now, "reason": ban.reason}
+            {"network": network_text(network), "seconds_left": ban.until - now, "reason": ban.reason}
             for network, ban in self.bans.all()
             if ban.until > now
         )
 
-    def add(self, network: str, seconds: float, reason: str) -> None:
+    def add(self, text: str, seconds: float, reason: str) -> str:
         """
         Ban a network, or replace its ban.
 
+        :param text: an address, or the network; see `parse_network`.
+        :returns: the network, as it is written.
         :raises EdgeError: if it is never banned, or there is no room.
+        :raises ValueError: if it is no network that can be banned.
         """
         now = self._seconds()
+        network = parse_network(text)
         if network in self.bans.never or self.is_edge(network):
             raise EdgeError(f"{network} is never banned: it is loopback, an edge, or named by ban.never of the policy")
         if not self.bans.add(network, Ban(until=now + seconds, reason=reason), now):
             raise EdgeError("there are too many bans; deny sources in the policy instead")
         self._banned += 1
-        self._log.info("{network} is banned for {seconds:g} s by an operator", network=network, seconds=seconds)
+        shown = network_text(network)
+        self._log.info("{network} is banned for {seconds:g} s by an operator", network=shown, seconds=seconds)
+        return shown
 
-    def remove(self, network: str) -> bool:
-        """End a ban; return whether there was one."""
+    def remove(self, text: str) -> bool:
+        """
+        End a ban; return whether there was one.
+
+        :raises ValueError: as of `add`.
+        """
+        network = parse_network(text)
         was_banned = self.bans.is_banned(network, self._seconds()) and self.bans.remove(network)
         if was_banned:
-            self._log.info("{network} is no longer banned, says an operator", network=network)
+            self._log.info("{network} is no longer banned, says an operator", network=network_text(network))
         return was_banned
 
     def collect(self) -> Iterable[Metric]:
