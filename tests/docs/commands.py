@@ -58,7 +58,7 @@ def complaint(words: Sequence[str]) -> str | None:
             known = {name for parameter in command.get_params(context) for name in parameter.opts}
             if option not in known | {"-h", "--help"}:
                 return f"{' '.join(words)}: {command.name} has no option {option}"
-        elif isinstance(command, click.Group) and re.fullmatch(r"[a-z]+", word):
+        elif isinstance(command, click.Group) and re.fullmatch(r"[a-z]+(-[a-z]+)*", word):
             found = command.get_command(context, word)
             if found is None:
                 return f"{' '.join(words)}: {command.name} has no command {word}"

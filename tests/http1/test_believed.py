@@ -2,7 +2,7 @@
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from warp_twisted.http1.believed import BELIEVED
+from warp_twisted.http1.believed import BELIEVED, CREDENTIALS
 from warp_twisted.http1.forwarding import FACTS
 from warp_twisted.http1.request_fields import FieldRules
 
@@ -23,3 +23,10 @@ class BelievedTests(SynchronousTestCase):
         rules = FieldRules(BELIEVED)
         for name in FACTS:
             self.assertTrue(rules.is_dropped(name.lower().encode()), name)
+
+    def test_credentials(self) -> None:
+        """What the policy compares reaches it; all else that begins so is dropped."""
+        rules = FieldRules(["default"])
+        for name in CREDENTIALS:
+            self.assertFalse(rules.is_dropped(name.lower().encode()), name)
+        self.assertTrue(rules.is_dropped(b"cf-access-authenticated-user-email"))

@@ -15,6 +15,7 @@ from warp_twisted.registry.model import (
     JoinToken,
     Owner,
     Revocation,
+    ServiceToken,
     Tunnel,
     Value,
     decode,
@@ -28,6 +29,7 @@ VALUES: list[Value] = [
     JoinToken(id="x", secret_sha256="00" * 32, hostnames=("*.example",), uses_left=3, expires_at=5.5, share="g"),
     Revocation(agent="a-1", revoked_at=7.0, reason="lost laptop"),
     GivenName(hostname=Hostname("calm-otter-481.example"), agent="a-1"),
+    ServiceToken(id="0123456789abcdef", name="ci", secret_sha256="ab" * 32, created_at=1.0, expires_at=2.0),
     Owner(hostname="*.team.example", group="g", since=3.0, is_exact=True, agents=("a-1",), away_since=9.0),
 ]
 

@@ -70,6 +70,10 @@ warp = Group(
         "demo": ("warp_twisted.demo.command:demo", "Run a whole fleet in one process, to try Warp out."),
         "status": ("warp_twisted.cli.operate.status:status", "Show edges, tunnels and routes."),
         "token": ("warp_twisted.cli.operate.tokens:token", "Make, list and revoke join tokens."),
+        "service-token": (
+            "warp_twisted.cli.operate.service_tokens:service_token",
+            "Make, list and revoke tokens by which programs pass the policy.",
+        ),
         "hostname": (
             "warp_twisted.cli.operate.hostnames:hostname",
             "List to whom hostnames belong, and free them.",

@@ -41,6 +41,7 @@ from warp_twisted.edge.owners.expiry import NameExpiry
 from warp_twisted.edge.owners.holdings import Holdings
 from warp_twisted.edge.owners.ownership import Ownership
 from warp_twisted.edge.policy.assertion_keys import AssertionKeys, PublishedKeys
+from warp_twisted.edge.policy.service_tokens import ServiceTokens
 from warp_twisted.edge.readiness import Readiness
 from warp_twisted.edge.registry_entry import RegistryEntry
 from warp_twisted.edge.settings import CurrentSettings, EdgeSettings
@@ -139,6 +140,8 @@ def assemble(
     listeners = Listeners(reactor, handed)
     assertion_keys = AssertionKeys(state, initial.zone, reactor, wall, in_thread)
     serving.policy.assertions = assertion_keys.assertions
+    service_tokens = ServiceTokens(store, mirror, wall)
+    serving.policy.find_token = service_tokens.find
     serving.policy.key_set = PublishedKeys(mirror, assertion_keys).content
     entry = RegistryEntry(
         reactor, wall, settings, mirror, claims, serving, lambda: listeners.ports, lambda: assertion_keys.public
@@ -207,6 +210,7 @@ def assemble(
         registrations=tunnels.registrations,
         enrollment=enrollment,
         ownership=ownership,
+        service_tokens=service_tokens,
         mirror=mirror,
         claims=claims,
         entry=entry,

@@ -11,6 +11,9 @@ visitors have a use for of their own, and none that only traces (`traceparent`, 
 `_` stands for `-`, a `*` for whatever follows; see `request_fields.FieldRules`.
 """
 
+# Of those, what only proves who asks, and is the policy's to read: nobody believes it without comparing it.
+CREDENTIALS = ("CF-Access-Client-Id", "CF-Access-Client-Secret")
+
 BELIEVED = (
     # The visitor's address, as CDNs, load balancers and older proxies say it; Forwarded, X-Real-IP and X-Forwarded-*
     # are the edge's own to say, whatever the list has.

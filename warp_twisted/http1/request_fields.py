@@ -12,7 +12,7 @@ field is refused, a twin of one that is dropped is dropped.
 import re
 from collections.abc import Iterable
 
-from warp_twisted.http1.believed import BELIEVED
+from warp_twisted.http1.believed import BELIEVED, CREDENTIALS
 from warp_twisted.http1.body import CHUNKED
 from warp_twisted.http1.grammar import OPTIONAL_WHITESPACE, parse_length, spellings
 from warp_twisted.http1.refusals import (
@@ -39,6 +39,7 @@ _PASS = 6  # passed on by the operator's rules
 _STRIPPED = frozenset({_STRIP, _NOTE_STRIP})
 
 DEFAULT = "default"  # in a list of what is dropped
+_DEFAULT = (*BELIEVED, *(f"!{name}" for name in CREDENTIALS))
 
 _USES = {
     **dict.fromkeys(
@@ -73,8 +74,8 @@ class FieldRules:
     A field's fate is one look-up, as without rules; only names that nobody knows are compared with the prefixes, too.
 
     :param strip: fields that are dropped: names, and beginnings of names with a `*` behind them, in any case; `_` and
-        other unusual characters stand for `-`. `default` stands for `believed.BELIEVED`; with a `!` before it, a name
-        or prefix is passed on although others in the list drop it.
+        other unusual characters stand for `-`. `default` stands for `believed.BELIEVED` without `CREDENTIALS`; with a
+        `!` before it, a name or prefix is passed on although others in the list drop it.
     :param own: further fields that are the edge's to say, in any case.
     :raises ValueError: naming the first one that cannot be dropped or passed on, and what was expected.
     """
@@ -87,7 +88,7 @@ class FieldRules:
         prefixes: list[bytes] = []
         excepted: list[bytes] = []
         for pattern in strip:
-            for each in BELIEVED if pattern == DEFAULT else (pattern,):
+            for each in _DEFAULT if pattern == DEFAULT else (pattern,):
                 name, is_prefix = _parse_pattern(each.removeprefix("!"))
                 is_exception = each.startswith("!")
                 if not is_prefix and base.get(name) == _READ:

@@ -39,6 +39,7 @@ LAYOUTS = (
     Layout(number=1, release="0.1.0", oldest=1),
     Layout(number=2, release="0.1.0", oldest=1),
     Layout(number=3, release="0.1.0", oldest=1),
+    Layout(number=4, release="0.1.0", oldest=1),
 )
 NEWEST = LAYOUTS[-1]
 

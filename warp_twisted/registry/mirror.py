@@ -22,6 +22,7 @@ from warp_twisted.registry.model import (
     JoinToken,
     Owner,
     Revocation,
+    ServiceToken,
     Snapshot,
     Tunnel,
     Value,
@@ -60,6 +61,7 @@ class Mirror:
         self.revocations: dict[str, Revocation] = {}
         self.given_names: dict[str, GivenName] = {}
         self.owners: dict[str, Owner] = {}
+        self.service_tokens: dict[str, ServiceToken] = {}
 
     @property
     def is_current(self) -> bool:
@@ -179,6 +181,8 @@ class Mirror:
                 _set(self.given_names, value.hostname, value, present)
             case Owner():
                 _set(self.owners, value.hostname, value, present)
+            case ServiceToken():
+                _set(self.service_tokens, value.id, value, present)
 
     def _announce(self, changes: Sequence[Change | None]) -> None:
         real = [change for change in changes if change is not None]

@@ -22,6 +22,7 @@ TOKENS = "warp/tokens/"
 REVOCATIONS = "warp/revocations/"
 NAMES = "warp/names/"  # hostname handed out → the agent it was handed to
 OWNERS = "warp/owners/"  # hostname or pattern → the group of agents that it belongs to
+SERVICE_TOKENS = "warp/service-tokens/"
 ROOT = "warp/"
 
 MAX_SERVED_BY = 32  # agents that are kept with the owner of a hostname
@@ -206,7 +207,31 @@ class Owner:
         return OWNERS + self.hostname
 
 
-Value = Edge | Tunnel | Agent | JoinToken | Revocation | GivenName | Owner
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceToken:
+    """
+    What is kept of a service token, by which a program proves who it is to the policy: never its secret.
+
+    :param name: by which rules know it; several may share one, so that a secret can be changed without a gap.
+    :param secret_sha256: hexadecimal, as of `JoinToken`.
+    """
+
+    id: str
+    name: str
+    secret_sha256: str
+    created_at: float = 0.0
+    expires_at: float = 0.0
+
+    @property
+    def key(self) -> str:
+        """Where this value is stored."""
+        return SERVICE_TOKENS + self.id
+
+    def __repr__(self) -> str:
+        return f"ServiceToken(id={self.id!r}, name={self.name!r})"
+
+
+Value = Edge | Tunnel | Agent | JoinToken | Revocation | GivenName | Owner | ServiceToken
 
 _KINDS: dict[str, type[Value]] = {
     EDGES: Edge,
@@ -216,6 +241,7 @@ _KINDS: dict[str, type[Value]] = {
     REVOCATIONS: Revocation,
     NAMES: GivenName,
     OWNERS: Owner,
+    SERVICE_TOKENS: ServiceToken,
 }
 _ENCODER = msgspec.json.Encoder()
 _DECODERS = {prefix: msgspec.json.Decoder(kind) for prefix, kind in _KINDS.items()}

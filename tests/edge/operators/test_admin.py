@@ -18,7 +18,7 @@ from warp_base.answer_stream import Pieces
 from warp_base.exposition import Exposition
 from warp_base.slices import Slices
 from warp_twisted.edge.errors import AgentUnknown, EdgeError, NameNotHeld, TokenNotFound
-from warp_twisted.edge.operators.admin import Admin, BanWish, TokenWish
+from warp_twisted.edge.operators.admin import Admin, BanWish, ServiceTokenWish, TokenWish
 from warp_twisted.edge.operators.observation import Observation
 from warp_twisted.edge.operators.published import PublishedRecords
 from warp_twisted.errors import InvalidSettings
@@ -82,6 +82,19 @@ class FakeOperations:
         """Answer the wish."""
         self._ask(wish)
         return {"uses_left": wish.uses}
+
+    def list_service_tokens(self) -> Pieces:
+        """Answer nothing."""
+        return iter([b"[]"])
+
+    async def create_service_token(self, wish: ServiceTokenWish) -> object:
+        """Answer the wish."""
+        self._ask(wish)
+        return {"name": wish.name}
+
+    async def revoke_service_token(self, token: str) -> None:
+        """Note it."""
+        self._ask("service token", token)
 
     async def revoke_token(self, token: str) -> None:
         """Note it."""
@@ -161,7 +174,8 @@ class AdminTests(SynchronousTestCase):
         """What is made in pieces arrives whole."""
         self.assertEqual(self.call("GET", "/v1/status"), (200, {"edge": 1}))
         self.assertEqual(
-            [self.call("GET", f"/v1/{what}") for what in ("tokens", "agents", "hostnames", "bans")], [(200, [])] * 4
+            [self.call("GET", f"/v1/{what}") for what in ("tokens", "service-tokens", "agents", "hostnames", "bans")],
+            [(200, [])] * 5,
         )
         self.assertEqual(self.call("GET", "/v1/records"), (200, {}))
 
@@ -170,6 +184,8 @@ class AdminTests(SynchronousTestCase):
         wish = {"hostnames": ["*.warp.example"], "uses": 2}
         self.assertEqual(self.call("POST", "/v1/tokens", wish), (200, {"uses_left": 2}))
         self.assertEqual(self.call("DELETE", "/v1/tokens/j-1"), (200, {}))
+        self.assertEqual(self.call("POST", "/v1/service-tokens", {"name": "ci"}), (200, {"name": "ci"}))
+        self.assertEqual(self.call("DELETE", "/v1/service-tokens/0a"), (200, {}))
         self.assertEqual(self.call("DELETE", "/v1/agents/a-1", {"reason": "stolen"}), (200, {"was_known": True}))
         self.assertEqual(self.call("DELETE", "/v1/agents/a-2"), (200, {"was_known": False}))
         self.assertEqual(
@@ -185,6 +201,8 @@ class AdminTests(SynchronousTestCase):
             self.operations.asked[1:],
             [
                 ("token", "j-1"),
+                (ServiceTokenWish("ci"),),
+                ("service token", "0a"),
                 ("agent", "a-1", "stolen"),
                 ("agent", "a-2", ""),
                 ("share", "a-1", "shop"),

@@ -10,9 +10,10 @@ from tests.case import AsyncTestCase
 from tests.edge.control import NOW, ZONE, Control
 from warp_twisted import __version__
 from warp_twisted.edge.errors import EdgeError
-from warp_twisted.edge.operators.admin import BanWish, TokenWish
+from warp_twisted.edge.operators.admin import BanWish, ServiceTokenWish, TokenWish
 from warp_twisted.edge.operators.operations import EdgeOperations
 from warp_twisted.edge.policy.banning import Banning
+from warp_twisted.edge.policy.service_tokens import ServiceTokens
 from warp_twisted.wire.control import OriginHealth
 
 
@@ -62,6 +63,7 @@ class EdgeOperationsTests(AsyncTestCase):
             registrations=self.control.tunnels.registrations,
             enrollment=self.control.enrollment,
             ownership=self.control.ownership,
+            service_tokens=ServiceTokens(self.control.store, self.control.mirror, self.control.wall),
             mirror=self.control.mirror,
             claims=self.control.claims,
             entry=self.edge,
@@ -163,3 +165,15 @@ class EdgeOperationsTests(AsyncTestCase):
         )
         with self.assertRaisesRegex(EdgeError, "127.0.0.1 is never banned"):
             self.operations.ban(BanWish(network="127.0.0.1"))
+
+    async def test_service_tokens(self) -> None:
+        """The secret is in the answer that makes one, and nowhere else; one that is revoked is gone."""
+        answer = await self.operations.create_service_token(ServiceTokenWish("ci", 60.0))
+        made = json.loads(json.dumps(answer))
+        self.control.clock.advance(0)
+        listed = json.loads(b"".join(self.operations.list_service_tokens()))
+        self.assertEqual(listed, [{"id": made["id"], "name": "ci", "created_at": NOW, "expires_at": NOW + 60.0}])
+        self.assertNotIn(made["secret"], json.dumps(listed))
+        await self.operations.revoke_service_token(made["id"])
+        self.control.clock.advance(0)
+        self.assertEqual(json.loads(b"".join(self.operations.list_service_tokens())), [])

@@ -10,6 +10,7 @@ from tests.operations import count_operations
 from warp_base.answer_stream import Pieces
 from warp_twisted.edge.operators.operations import EdgeOperations
 from warp_twisted.edge.policy.banning import Banning
+from warp_twisted.edge.policy.service_tokens import ServiceTokens
 from warp_twisted.edge.settings import EdgeSettings
 from warp_twisted.registry.model import Agent, JoinToken, Tunnel, encode
 from warp_twisted.wire.control import OriginHealth, RouteOffer, RoutesChanged
@@ -61,6 +62,7 @@ class OperationsTestCase(ControlTestCase):
             registrations=self.control.tunnels.registrations,
             enrollment=self.control.enrollment,
             ownership=self.control.ownership,
+            service_tokens=ServiceTokens(self.control.store, self.control.mirror, self.control.wall),
             mirror=self.control.mirror,
             claims=self.control.claims,
             entry=self.edge,

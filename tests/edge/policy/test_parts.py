@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.policy.authentication.keys import EC_KEY, member
 from warp_twisted.edge.policy import parts as module
 from warp_twisted.edge.policy.parts import PolicyParts, crowdsec_prefixes
-from warp_twisted.policy.document.authentication import Basic, Jwt, Proof
+from warp_twisted.policy.document.authentication import Basic, Jwt, Proof, ServiceToken
 from warp_twisted.policy.document.limits import Limit
 from warp_twisted.policy.document.sources import SourceEntry
 from warp_twisted.policy.errors import InvalidPolicy
@@ -106,6 +106,8 @@ class CheckTests(PartsTestCase):
         self.assertEqual(list(self.parts.passwords), ["w.basic"])
         jwt = Jwt(jwks_file=keys, issuer="i", audience="a")
         self.assertEqual(self.parts.check(Proof(jwt=jwt), "w").kind, "jwt")
+        self.assertEqual(self.parts.check(Proof(service_token=ServiceToken()), "w").kind, "service_token")
+        self.assertEqual(self.parts.kinds, {"basic", "jwt", "service_token"})
 
     def test_refused(self) -> None:
         """A file that cannot be used is named by key and file."""

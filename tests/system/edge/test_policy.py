@@ -14,6 +14,7 @@ from warp_twisted.edge.policy.assertion_keys import AssertionKeys, PublishedKeys
 from warp_twisted.edge.policy.following import PolicyFollower
 from warp_twisted.edge.policy.in_force import PolicyInForce
 from warp_twisted.edge.policy.passwords import Passwords
+from warp_twisted.edge.policy.service_tokens import ServiceTokens
 from warp_twisted.edge.routes.limits import VisitorTimeouts
 from warp_twisted.errors import InvalidSettings
 from warp_twisted.registry.memory import MemoryStore
@@ -220,6 +221,61 @@ class AssertionTests(PolicyTestCase):
         await self.follower.look()
         self.assertEqual(status_of(await self.ask(request(b"GET /.well-known/warp/keys"))), 200)
         self.assertIn(b"GET /.well-known/warp/keys", self.edge.origin.seen)
+
+
+class ServiceTokenTests(PolicyTestCase):
+    """Programs that prove themselves with a service token of the registry."""
+
+    text = """
+rules:
+  - name: programs
+    authenticate: {any_of: [{service_token: {names: [ci]}}, {basic: {users_file: users}}]}
+"""
+
+    async def prepare(self) -> None:
+        await super().prepare()
+        store = MemoryStore(reactor)
+        mirror = Mirror(store, reactor)
+        await mirror.start()
+        self.addCleanup(mirror.stop)
+        self.tokens = ServiceTokens(store, mirror, MACHINE_WALL_CLOCK)
+        self.policy.find_token = self.tokens.find
+
+    async def create(self, name: str, prefix: bytes = b"Warp") -> tuple[str, tuple[bytes, bytes]]:
+        """Make a token; return its id, and the two fields."""
+        made, secret = await self.tokens.create(name, 60.0)
+        await until(lambda: self.tokens.find(made.id) is not None)
+        fields = (prefix + b"-Client-Id: " + made.id.encode(), prefix + b"-Client-Secret: " + secret.encode())
+        return made.id, fields
+
+    async def test_in_and_out(self) -> None:
+        """Under both pairs of names it is let in, until it is revoked; the origin never sees the secret."""
+        for prefix in (b"Warp", b"CF-Access"):
+            token, fields = await self.create("ci", prefix)
+            client = await self.edge.visitor()
+            self.assertEqual(status_of(await self.ask(request(b"GET /", *fields), client)), 200)
+            self.assertEqual(self.entry()["user"], "ci")
+            self.assertNotIn(fields[1].partition(b": ")[2], self.edge.origin.seen)
+            self.assertIn(fields[0], self.edge.origin.seen)
+            await self.tokens.revoke(token)
+            await until(lambda token=token: self.tokens.find(token) is None)  # type: ignore[misc]
+            self.assertEqual(status_of(await self.ask(request(b"GET /", *fields), client)), 401)
+
+    async def test_of_another_name(self) -> None:
+        """A token that the rule does not name is refused, and so is a wrong secret."""
+        _, fields = await self.create("deploy")
+        self.assertEqual(status_of(await self.ask(request(b"GET /", *fields))), 401)
+        _, fields = await self.create("ci")
+        self.assertEqual(status_of(await self.ask(request(b"GET /", fields[0], fields[1] + b"0"))), 401)
+        self.assertEqual(self.edge.origin.seen, b"")
+
+    async def test_a_secret_beside_another_proof(self) -> None:
+        """Whoever is let in by something else does not hand the secret to the origin either."""
+        _, fields = await self.create("deploy")
+        for twin in (b"Client-Secret", b"client_secret", b"Client.Secret"):
+            secret = fields[1].replace(b"Client-Secret", twin)
+            self.assertEqual(status_of(await self.ask(request(b"GET /", ANN, fields[0], secret))), 200)
+        self.assertNotIn(fields[1].partition(b": ")[2], self.edge.origin.seen)
 
 
 class ReloadTests(PolicyTestCase):

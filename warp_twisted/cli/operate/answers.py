@@ -32,6 +32,24 @@ class NewToken(Token, frozen=True):
         return f"NewToken(id={self.id!r}, token=****)"
 
 
+class ServiceToken(msgspec.Struct, frozen=True):
+    """A service token, without its secret."""
+
+    id: str
+    name: str
+    created_at: float
+    expires_at: float
+
+
+class NewServiceToken(ServiceToken, frozen=True):
+    """A service token that was made just now, with its secret."""
+
+    secret: str = ""
+
+    def __repr__(self) -> str:
+        return f"NewServiceToken(id={self.id!r}, secret=****)"
+
+
 class Agent(msgspec.Struct, frozen=True):
     """An enrolled agent, or one that was revoked."""
 

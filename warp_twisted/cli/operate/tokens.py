@@ -77,7 +77,7 @@ def create(
 ) -> None:
     """Make a join token, and print it: it is not shown again."""
     # The file is made first, so that no token is made that cannot be kept.
-    descriptor = _new_file(out) if out else None
+    descriptor = new_file(out) if out else None
     try:
         wish = {
             "hostnames": [str(each) for each in hostnames],
@@ -106,7 +106,13 @@ def create(
     say(f"Token {made.id} for {', '.join(made.hostnames)}: {_uses(made)}, for {left}{_group(made)}.", err=True)
 
 
-def _new_file(path: Path) -> int:
+def new_file(path: Path) -> int:
+    """
+    Make a file that its owner alone may read.
+
+    :returns: its descriptor.
+    :raises FileTaken: if there is one.
+    """
     try:
         return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     except FileExistsError as error:

@@ -37,6 +37,13 @@ class TokenWish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     share: str = ""
 
 
+class ServiceTokenWish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of `POST /v1/service-tokens`."""
+
+    name: str
+    ttl_seconds: Annotated[float, msgspec.Meta(gt=0, le=366 * 86400)] = 365 * 86400.0
+
+
 class RevocationWish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The body of `DELETE /v1/agents/ID`, which may be left out."""
 
@@ -71,6 +78,15 @@ class Operations(Protocol):
 
     def create_token(self, wish: TokenWish) -> Awaitable[object]:
         """Make a join token; the answer is the only place where its text appears."""
+
+    def list_service_tokens(self) -> Pieces:
+        """Describe the service tokens, in JSON."""
+
+    def create_service_token(self, wish: ServiceTokenWish) -> Awaitable[object]:
+        """Make a service token; the answer is the only place where its secret appears."""
+
+    def revoke_service_token(self, token: str) -> Awaitable[None]:
+        """Let nobody prove anything with a service token any more."""
 
     def revoke_token(self, token: str) -> Awaitable[None]:
         """Let nobody in with a token any more."""
@@ -127,6 +143,9 @@ class Admin:
             ("GET", "/v1/tokens", lambda request: self._operations.list_tokens()),
             ("POST", "/v1/tokens", self._create_token),
             ("DELETE", "/v1/tokens/<token>", self._revoke_token),
+            ("GET", "/v1/service-tokens", lambda request: self._operations.list_service_tokens()),
+            ("POST", "/v1/service-tokens", self._create_service_token),
+            ("DELETE", "/v1/service-tokens/<token>", self._revoke_service_token),
             ("GET", "/v1/agents", lambda request: self._operations.list_agents()),
             ("DELETE", "/v1/agents/<agent>", self._revoke_agent),
             ("POST", "/v1/agents/<agent>/share", self._share_agent),
@@ -172,6 +191,12 @@ class Admin:
 
     async def _create_token(self, request: Request) -> object:
         return await self._operations.create_token(_body(request, TokenWish))
+
+    async def _create_service_token(self, request: Request) -> object:
+        return await self._operations.create_service_token(_body(request, ServiceTokenWish))
+
+    async def _revoke_service_token(self, request: Request, token: str) -> None:
+        await self._operations.revoke_service_token(token)
 
     async def _revoke_token(self, request: Request, token: str) -> None:
         await self._operations.revoke_token(token)

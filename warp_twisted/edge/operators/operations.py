@@ -14,16 +14,17 @@ from warp_base.answer_stream import Pieces
 from warp_twisted.edge.agents.enrollment import Enrollment
 from warp_twisted.edge.agents.registrations import Registrations
 from warp_twisted.edge.errors import EdgeError
-from warp_twisted.edge.operators.admin import BanWish, TokenWish
+from warp_twisted.edge.operators.admin import BanWish, ServiceTokenWish, TokenWish
 from warp_twisted.edge.operators.json_pieces import json_list, sorted_in_steps
 from warp_twisted.edge.operators.status import EdgeState, Entry, agents_pieces, hostnames_pieces, status_pieces
 from warp_twisted.edge.owners.ownership import Ownership
 from warp_twisted.edge.policy.banning import Banning
+from warp_twisted.edge.policy.service_tokens import ServiceTokens
 from warp_twisted.edge.settings import EdgeSettings
 from warp_twisted.names import HostnamePattern
 from warp_twisted.registry.claims import Claims
 from warp_twisted.registry.mirror import Mirror
-from warp_twisted.registry.model import JoinToken
+from warp_twisted.registry.model import JoinToken, ServiceToken
 from warp_twisted.registry.published.publish import Publication
 
 
@@ -50,6 +51,7 @@ class EdgeOperations:
     registrations: Registrations
     enrollment: Enrollment
     ownership: Ownership
+    service_tokens: ServiceTokens
     mirror: Mirror
     claims: Claims
     entry: Entry
@@ -97,6 +99,21 @@ class EdgeOperations:
         )
         return {**_token(kept), "token": text}
 
+    def list_service_tokens(self) -> Pieces:
+        """Describe the service tokens, soonest to end first, in JSON."""
+        tokens: list[Iterable[ServiceToken]] = []
+        yield from sorted_in_steps(list(self.service_tokens.all()), lambda each: each.expires_at, tokens)
+        yield from json_list(tokens[0], _service_token)
+
+    async def create_service_token(self, wish: ServiceTokenWish) -> object:
+        """Make a service token."""
+        kept, secret = await self.service_tokens.create(wish.name, wish.ttl_seconds)
+        return {**_service_token(kept), "secret": secret}
+
+    async def revoke_service_token(self, token: str) -> None:
+        """Let nobody prove anything with a service token any more."""
+        await self.service_tokens.revoke(token)
+
     async def revoke_token(self, token: str) -> None:
         """Let nobody in with a token any more."""
         await self.enrollment.revoke_token(token)
@@ -129,6 +146,10 @@ class EdgeOperations:
     async def reload(self) -> object:
         """Read the configuration again."""
         return await self.lifecycle.reload()
+
+
+def _service_token(token: ServiceToken) -> dict[str, object]:
+    return {"id": token.id, "name": token.name, "created_at": token.created_at, "expires_at": token.expires_at}
 
 
 def _token(token: JoinToken) -> dict[str, object]:

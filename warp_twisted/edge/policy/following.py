@@ -47,7 +47,7 @@ class PolicyFollower:
         """
         self._file, self._directory = file, directory
         if file is not None:
-            loaded, self._watched = _load(file, directory, self._in_force.loaded)
+            loaded, self._watched = self._load(file, directory, self._in_force.loaded)
             self._in_force.use(loaded)
 
     def start(self) -> None:
@@ -70,7 +70,7 @@ class PolicyFollower:
             loaded: Loaded | None = None
             watched: Watched | None = None
             if file is not None:
-                loaded, watched = await self._in_thread(lambda: _load(file, directory, self._in_force.loaded))
+                loaded, watched = await self._in_thread(lambda: self._load(file, directory, self._in_force.loaded))
             self._file, self._directory, self._watched = file, directory, watched
             self._in_force.use(loaded)
         finally:
@@ -92,7 +92,7 @@ class PolicyFollower:
                 return
             before = self._in_force.loaded
             try:
-                loaded, self._watched = await self._in_thread(lambda: _load(file, directory, before))
+                loaded, self._watched = await self._in_thread(lambda: self._load(file, directory, before))
             except Refused as error:
                 self._watched = error.watched
                 self._log.error("the policy is not used, the one before stays in force: {error}", error=str(error))
@@ -104,9 +104,9 @@ class PolicyFollower:
         finally:
             self._lock.release()
 
-
-def _load(file: str, directory: str, before: Loaded | None) -> tuple[Loaded, Watched]:
-    return load(file, directory, before.limiters if before is not None else {})
+    def _load(self, file: str, directory: str, before: Loaded | None) -> tuple[Loaded, Watched]:
+        limiters = before.limiters if before is not None else {}
+        return load(file, directory, limiters, lambda token: self._in_force.find_token(token))
 
 
 def check_policy(file: str, directory: str) -> None:

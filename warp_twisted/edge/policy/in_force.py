@@ -15,9 +15,11 @@ from twisted.logger import Logger
 
 from warp_twisted.edge.policy.banning import SPARED, Banning
 from warp_twisted.edge.policy.loading import Loaded
+from warp_twisted.edge.policy.parts import FindToken
 from warp_twisted.edge.policy.passwords import Passwords
 from warp_twisted.policy.authentication.assertion import Assertions, key_set
 from warp_twisted.policy.authentication.basic import BasicCheck
+from warp_twisted.policy.authentication.service_token import KIND as SERVICE_TOKEN
 from warp_twisted.policy.document.matches import as_match
 from warp_twisted.policy.document.policy import Policy
 from warp_twisted.policy.interfaces import Answer, Outcome, Question
@@ -37,6 +39,8 @@ class PolicyInForce(Collector):
     :ivar banning: who is turned away when it connects.
     :ivar loaded: the policy in force; None while there is none.
     :ivar assertions: tell origins who visitors are; None: nobody does.
+    :ivar find_token: returns a service token that is neither unknown nor revoked, by its id.
+    :ivar hides_secrets: whether secrets of service tokens are taken out of every request that is judged.
     :ivar key_set: returns the keys that assertions are verified with, as JSON.
     :ivar looks_at_labels: whether a rule asks for the labels of tunnels.
     :ivar counts_connections: whether a rule limits connections.
@@ -53,6 +57,8 @@ class PolicyInForce(Collector):
         self.banning = Banning()
         self.loaded: Loaded | None = None
         self.assertions: Assertions | None = None
+        self.find_token: FindToken = lambda token: None
+        self.hides_secrets = False
         self.key_set: Callable[[], bytes] = lambda: key_set([])
         self.looks_at_labels = False
         self.counts_connections = False
@@ -62,6 +68,7 @@ class PolicyInForce(Collector):
         self.loaded = loaded
         self._programs = {}
         self._errors_left = MAX_ERRORS_LOGGED
+        self.hides_secrets = loaded is not None and SERVICE_TOKEN in loaded.kinds
         rules = {rule.name for rule in loaded.compiled.rules} if loaded is not None else set()
         for counted in (self._refused, self._would):
             for gone in [place for place in counted if place[0] not in rules]:

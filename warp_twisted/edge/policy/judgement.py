@@ -5,6 +5,7 @@ The exchange asks it to judge, answers questions in between, and does what it sa
 given back at its end.
 """
 
+import re
 from collections.abc import Mapping
 from math import ceil
 
@@ -15,6 +16,7 @@ from warp_twisted.edge.policy.in_force import PolicyInForce
 from warp_twisted.edge.policy.passage import Passage
 from warp_twisted.http1.refusals import Refusal
 from warp_twisted.http1.request import RequestHead
+from warp_twisted.policy.authentication.service_token import SECRETS
 from warp_twisted.policy.changes import changed, withheld
 from warp_twisted.policy.facts import Facts
 from warp_twisted.policy.interfaces import Answer, Question
@@ -24,6 +26,7 @@ from warp_twisted.policy.verdict import CHECK_FAILED, REASONS, Action, Objection
 
 REFUSALS = {reason: Refusal(reason.status, f"policy-{reason.slug}", reason.sentence) for reason in REASONS}
 KEYS_TARGET = b"/.well-known/warp/keys"  # on every hostname with rules, before they are asked: it tells nobody's secret
+_looks_secret = re.compile(rb"(?i)client.secret:").search
 _DENIED = frozenset({Action.DENY, Action.CHALLENGE, Action.REDIRECT})
 
 
@@ -98,6 +101,8 @@ class Judgement:
         lines = head.lines
         if verdict.withheld:
             lines = withheld(lines, verdict.withheld)
+        if self._in_force.hides_secrets and _looks_secret(lines):
+            lines = withheld(lines, SECRETS)
         if verdict.request:
             lines = changed(lines, verdict.request)
         assertions = self._in_force.assertions

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from warp_twisted.edge.policy.parts import Limiters, PolicyParts, Stamp, stamp_of
+from warp_twisted.edge.policy.parts import FindToken, Limiters, PolicyParts, Stamp, stamp_of
 from warp_twisted.policy.authentication.basic import BasicCheck
 from warp_twisted.policy.bans import ALWAYS_SPARED, BanRule
 from warp_twisted.policy.document.limits import Ban
@@ -28,6 +28,7 @@ class Loaded:
     :ivar source: the file's name.
     :ivar limiters: limits and what counts them, for the policy after this one as well.
     :ivar passwords: checks whose questions are answered in threads, by their subject.
+    :ivar kinds: of all checks.
     :ivar ban: when a network is banned; None: nobody is, but by an operator.
     :ivar never: who is never banned.
     """
@@ -36,6 +37,7 @@ class Loaded:
     compiled: CompiledPolicy
     limiters: Limiters
     passwords: Mapping[str, BasicCheck]
+    kinds: frozenset[str]
     ban: BanRule | None
     never: PrefixSet
 
@@ -67,17 +69,18 @@ class Refused(InvalidPolicy):
         self.watched = watched
 
 
-def load(file: str, directory: str, before: Limiters) -> tuple[Loaded, Watched]:
+def load(file: str, directory: str, before: Limiters, find: FindToken = lambda token: None) -> tuple[Loaded, Watched]:
     """
     Read and compile a policy.
 
     :param directory: where the files are that it names.
     :param before: limiters that go on counting.
+    :param find: as of `PolicyParts`.
     :raises Refused: naming file, key path and what was expected there.
     """
     path = Path(file)
     stamps: dict[Path, Stamp | None] = {path: _stamp(path)}
-    parts = PolicyParts(Path(directory), before)
+    parts = PolicyParts(Path(directory), before, find)
     try:
         with path.open("rb") as opened:
             content = opened.read(MAX_BYTES + 1)
@@ -93,7 +96,8 @@ def load(file: str, directory: str, before: Limiters) -> tuple[Loaded, Watched]:
         text = str(error)
         raise Refused(text if text.startswith(file) else f"{file}: {text}", Watched(stamps)) from error
     stamps.update((Path(directory) / name, stamp) for name, stamp in parts.stamps.items())
-    return Loaded(file, compiled, parts.limiters, parts.passwords, _rule(ban), never), Watched(stamps)
+    kinds = frozenset(parts.kinds)
+    return Loaded(file, compiled, parts.limiters, parts.passwords, kinds, _rule(ban), never), Watched(stamps)
 
 
 def _rule(ban: Ban | None) -> BanRule | None:

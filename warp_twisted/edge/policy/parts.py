@@ -15,10 +15,11 @@ from warp_twisted.durations import parse_duration
 from warp_twisted.policy.authentication.basic import BasicCheck
 from warp_twisted.policy.authentication.jwt import JwtCheck
 from warp_twisted.policy.authentication.key_sets import KeySetError, read_key_set
+from warp_twisted.policy.authentication.service_token import KnownToken, ServiceTokenCheck
 from warp_twisted.policy.authentication.tokens import Expected
 from warp_twisted.policy.authentication.users import UsersError, read_users
 from warp_twisted.policy.changes import folded
-from warp_twisted.policy.document.authentication import Basic, Jwt, Proof
+from warp_twisted.policy.document.authentication import Basic, Jwt, Proof, ServiceToken
 from warp_twisted.policy.document.limits import Limit
 from warp_twisted.policy.document.sources import Source, SourceEntry
 from warp_twisted.policy.document.values import listed
@@ -31,6 +32,7 @@ MAX_FILE = 64 * 1024 * 1024
 COUNTED = ("requests", "concurrent_requests", "connections", "concurrent_connections")  # what this edge can limit
 AnyLimiter = RateLimiter | ConcurrencyLimiter
 Limiters = Mapping[tuple[str, str], tuple[Limit, AnyLimiter]]
+FindToken = Callable[[str], KnownToken | None]
 Stamp = tuple[int, int, int]  # of a file: inode, size, time of change
 
 
@@ -40,18 +42,22 @@ class PolicyParts:
 
     :param directory: `policy_files`.
     :param before: the limits of the policy before this one and what counts them, by the names of rule and limit.
+    :param find: returns a service token that is neither unknown nor revoked, by its id.
     :ivar limiters: those of this one.
     :ivar passwords: the checks whose questions are answered in threads, by their subject.
     :ivar stamps: of the files that were read.
+    :ivar kinds: of the checks that were made.
     """
 
-    def __init__(self, directory: Path, before: Limiters) -> None:
+    def __init__(self, directory: Path, before: Limiters, find: FindToken = lambda token: None) -> None:
         self._directory = directory
+        self._find = find
         self._before = before
         self._texts: dict[str, str] = {}
         self.limiters: dict[tuple[str, str], tuple[Limit, AnyLimiter]] = {}
         self.passwords: dict[str, BasicCheck] = {}
         self.stamps: dict[str, Stamp | None] = {}
+        self.kinds: set[str] = set()
 
     # What compiling asks for.
 
@@ -81,6 +87,7 @@ class PolicyParts:
         for kind, make in _CHECKS.items():
             document = getattr(proof, kind)
             if document is not None:
+                self.kinds.add(kind)
                 return make(self, document, f"{where}.{kind}")
         kind = next(name for name in proof.__struct_fields__ if getattr(proof, name) is not None)
         raise InvalidPolicy(f"{where}.{kind}: this edge cannot check it; it can check {' and '.join(_CHECKS)}")
@@ -155,11 +162,15 @@ class PolicyParts:
             raise InvalidPolicy(f"{where}.jwks_file: {self._directory / document.jwks_file}: {error}") from error
         return check
 
+    def _service_token(self, document: ServiceToken, where: str) -> Check:
+        return ServiceTokenCheck(self._find, frozenset(document.names) if document.names is not None else None)
+
 
 # Key of a proof → what makes its check. A new kind is one line more.
 _CHECKS: dict[str, Callable[[PolicyParts, Any, str], Check]] = {
     "basic": PolicyParts._basic,
     "jwt": PolicyParts._jwt,
+    "service_token": PolicyParts._service_token,
 }
 
 

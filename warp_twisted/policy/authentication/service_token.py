@@ -19,6 +19,7 @@ PAIRS = (
     (b"warp-client-id", b"warp-client-secret"),
     (b"cf-access-client-id", b"cf-access-client-secret"),
 )
+SECRETS = tuple(secret for _, secret in PAIRS)  # which no origin sees where a policy reads service tokens
 MAX_SECRET = 256
 _MALFORMED = Answer(Outcome.REFUSED, reason="a field of the pair is missing, or there is more than one")
 _UNKNOWN = Answer(Outcome.REFUSED, reason="unknown, revoked or ended token, or a wrong secret")
@@ -37,6 +38,9 @@ class KnownToken(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     digest: bytes
     ends_at: float | None = None
+
+    def __repr__(self) -> str:
+        return f"KnownToken({self.token_id!r}, {self.name!r})"
 
 
 class ServiceTokenCheck:
