@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.policy.authentication.keys import CLAIMS, EC_KEY, EXPECTED, KEYS, signed
 from tests.policy.authentication.requests import WALL
-from warp_twisted.policy.authentication.tokens import Expected, TokenError, read_token
+from warp_twisted.policy.authentication.tokens import MAX_SUBJECT, Expected, TokenError, read_token
 
 
 def refusal_of(token: str, expected: Expected = EXPECTED) -> str:
@@ -37,6 +37,10 @@ class ReadTokenTests(SynchronousTestCase):
             ({"exp": 1e300}, "exp is no instant"),
             ({"nbf": WALL + 31}, "it is not valid yet: nbf"),
             ({"iat": WALL + 31}, "it is not valid yet: iat"),
+            ({"sub": 7}, "sub is no name"),
+            ({"sub": ["ann"]}, "sub is no name"),
+            ({"sub": "ann\ud800"}, "sub is no name"),
+            ({"sub": "a" * (MAX_SUBJECT + 1)}, "sub is no name"),
         ):
             payload = {name: value for name, value in {**CLAIMS, **changes}.items() if value is not None}
             token = jwt.PyJWS().encode(json.dumps(payload).encode(), EC_KEY, "ES256", {"kid": "e"})

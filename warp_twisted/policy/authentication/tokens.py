@@ -6,6 +6,7 @@ Pure: keys are handed in, the calendar is an argument. A verification takes 30 t
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,7 +17,9 @@ from joserfc.jws import JWSRegistry, deserialize_compact, extract_compact
 from warp_twisted.policy.authentication.key_sets import VerificationKeys
 
 MAX_TOKEN = 16_384  # octets
+MAX_SUBJECT = 1_024  # characters; it becomes the value of a field
 MAX_LIFETIME = 400 * 86400.0  # for the arithmetic on instants; nobody signs tokens for longer
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class TokenError(ValueError):
@@ -78,6 +81,10 @@ def read_token(token: bytes, keys: VerificationKeys, expected: Expected, wall: f
         begin = _instant(claims, name)
         if begin is not None and begin > wall + expected.leeway:
             raise TokenError(f"it is not valid yet: {name}")
+    subject = claims.get("sub", "")
+    # A string (RFC 7519 §4.1.2). JSON has strings with halves of surrogate pairs, which no field or log could carry.
+    if not isinstance(subject, str) or len(subject) > MAX_SUBJECT or _SURROGATE.search(subject):
+        raise TokenError("sub is no name")
     for name, wanted in expected.claims.items():
         if not set(_strings(claims.get(name))) & set(wanted):
             raise TokenError(f"the claim {name} has none of the values that are asked for")
