@@ -250,6 +250,29 @@ class ReleaseTests(ControlTestCase):
         other.hello(APP)
         other.answer(Accepted)
 
+    async def test_released_while_its_agent_comes_back(self) -> None:
+        """An agent that begins to serve while the registry deletes the owner keeps its hostname, and nobody shares it."""
+        await self.control.enrolled("a-2", group="red")
+        agent = self.control.connect("a-1")
+        agent.hello(APP)
+        agent.pair.agent.close()
+        agent.pair.pump()
+        delete = self.control.store.delete
+        back = self.control.connect("a-1")
+
+        def late(key: str) -> object:
+            back.hello(APP)
+            return delete(key)
+
+        self.patch(self.control.store, "delete", late)
+        with self.assertRaisesRegex(EdgeError, "app.warp.example is served by a-1 of the group blue"):
+            await self.control.ownership.release(APP)
+        back.answer(Accepted)
+        self.assertEqual(self.control.mirror.owners[APP].group, "blue")
+        other = self.control.connect("a-2")
+        other.hello(APP)
+        other.answer(Refused)
+
     async def test_revoked(self) -> None:
         """The hostnames of a group are free when its last agent is revoked, and not before."""
         await self.control.enrolled("a-2")

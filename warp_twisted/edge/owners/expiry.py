@@ -134,4 +134,10 @@ class NameExpiry:
         if after is None and self._served.agents_serving(before.hostname):
             return False
         operation = Delete(before.key) if after is None else Put(after.key, encode(after))
-        return await self._store.transact([Expect(before.key, item.modified)], [operation])
+        is_changed = await self._store.transact([Expect(before.key, item.modified)], [operation])
+        if is_changed and after is None and self._served.agents_serving(before.hostname):
+            # An agent has begun meanwhile, as the owner was still there when it asked.
+            served = replace(before, away_since=0.0)
+            await self._store.transact([Expect(before.key)], [Put(before.key, encode(served))])
+            return False
+        return is_changed

@@ -92,17 +92,25 @@ class Ownership:
         owner = self.holdings.owner_of(hostname)
         if owner is None:
             raise NameNotHeld(f"{one_line(hostname, 260)} belongs to nobody; warp hostname list shows what does")
-        agents = sorted(self._served.agents_serving(hostname))
+        self._check_unserved(owner)
+        self.holdings.drop(hostname)
+        await self._store.delete(owner.key)
+        try:
+            self._check_unserved(owner)
+        except EdgeError:  # an agent has begun meanwhile, as the owner was still there when it asked
+            await self._store.transact([Expect(owner.key)], [Put(owner.key, encode(owner))])
+            raise
+        self._log.info("{hostname} belongs to {group} no longer: released", hostname=hostname, group=owner.group)
+        return owner
+
+    def _check_unserved(self, owner: Owner) -> None:
+        agents = sorted(self._served.agents_serving(owner.hostname))
         if agents:
             some = ", ".join(agents[:SHOWN]) + (" and others" if len(agents) > SHOWN else "")
             raise EdgeError(
-                f"{hostname} is served by {some} of the group {owner.group}, which would have it again at once; stop or"
-                " revoke these agents first"
+                f"{owner.hostname} is served by {some} of the group {owner.group}, which would have it again at once; stop"
+                " or revoke these agents first"
             )
-        self.holdings.drop(hostname)
-        await self._store.delete(owner.key)
-        self._log.info("{hostname} belongs to {group} no longer: released", hostname=hostname, group=owner.group)
-        return owner
 
     async def share(self, agent: str, word: str) -> bool:
         """
