@@ -13,7 +13,7 @@ from warp_twisted.errors import InvalidName
 from warp_twisted.names import Hostname
 from warp_twisted.registry.errors import StoreBroken
 from warp_twisted.registry.model import Agent, GivenName, Owner, encode
-from warp_twisted.registry.store import Expect, Operation
+from warp_twisted.registry.store import Expect, Operation, Put
 from warp_twisted.wire.control import Accepted, Drain, Refused, RouteOffer, RoutesChanged
 
 APP = "app.warp.example"
@@ -282,6 +282,22 @@ class ReleaseTests(ControlTestCase):
         self.assertEqual(self.control.mirror.owners[APP].group, "blue")
         await self.control.enrollment.revoke_agent("a-2")
         self.assertEqual(self.control.mirror.owners, {})
+
+    async def test_taken_while_the_last_agent_is_revoked(self) -> None:
+        """What another group takes while the hostnames of a revoked one are given up, a batch at a time, stays with it."""
+        names = [f"n{number:03}.warp.example" for number in range(2 * BATCH)]
+        self.control.connect("a-1").hello(*names)
+        store, taken = self.control.store, Owner(hostname=names[-1], group="red", agents=("a-2",), is_exact=True)
+        transact = store.transact
+
+        def late(expectations: Sequence[Expect], operations: Sequence[Operation]) -> Deferred[bool]:
+            if any(operation.key == f"warp/owners/{names[0]}" for operation in operations):
+                transact([], [Put(taken.key, encode(taken))])
+            return transact(expectations, operations)
+
+        self.patch(store, "transact", late)
+        await self.control.enrollment.revoke_agent("a-1")
+        self.assertEqual(self.control.mirror.owners, {names[-1]: taken})
 
     async def test_check(self) -> None:
         """What a group could not have now is refused without that anything is taken."""

@@ -158,7 +158,7 @@ class Ownership:
         hostnames = self.holdings.hostnames_of(group)
         try:
             for at in range(0, len(hostnames), BATCH):
-                await self._store.transact([], [Delete(OWNERS + name) for name in hostnames[at : at + BATCH]])
+                await self._delete(hostnames[at : at + BATCH], group)
         except RegistryError:
             return  # logged by `registry.claims`
         if hostnames:
@@ -166,6 +166,16 @@ class Ownership:
                 "{count} hostnames belong to {group} no longer: its last agent was revoked",
                 count=len(hostnames), group=group,
             )  # fmt: skip
+
+    async def _delete(self, hostnames: Sequence[str], group: str) -> None:
+        """Give up hostnames, but those that another group has taken meanwhile."""
+        expectations: list[Expect] = []
+        for name in hostnames:
+            item = await self._store.get(OWNERS + name)
+            value = None if item is None else decode(item.key, item.value)
+            if item is not None and isinstance(value, Owner) and value.group == group:
+                expectations.append(Expect(item.key, item.modified))
+        await self._store.transact(expectations, [Delete(each.key) for each in expectations])
 
     async def _is_taken(self, identity: AgentIdentity, hostnames: Sequence[str], taken: dict[str, Owner]) -> bool:
         """Say whether nothing is left to be done for some hostnames; else do a batch of it, 2 ms at most in a turn."""
