@@ -251,7 +251,7 @@ class ReleaseTests(ControlTestCase):
         other.answer(Accepted)
 
     async def test_released_while_its_agent_comes_back(self) -> None:
-        """An agent that begins to serve while the registry deletes the owner keeps its hostname, and nobody shares it."""
+        """An agent that begins to serve while the registry deletes the owner keeps its hostname."""
         await self.control.enrolled("a-2", group="red")
         agent = self.control.connect("a-1")
         agent.hello(APP)
@@ -284,7 +284,7 @@ class ReleaseTests(ControlTestCase):
         self.assertEqual(self.control.mirror.owners, {})
 
     async def test_taken_while_the_last_agent_is_revoked(self) -> None:
-        """What another group takes while the hostnames of a revoked one are given up, a batch at a time, stays with it."""
+        """What another group takes while those of a revoked one are given up, a batch at a time, stays with it."""
         names = [f"n{number:03}.warp.example" for number in range(2 * BATCH)]
         self.control.connect("a-1").hello(*names)
         store, taken = self.control.store, Owner(hostname=names[-1], group="red", agents=("a-2",), is_exact=True)

@@ -55,6 +55,10 @@ class RefusalLinesTests(SynchronousTestCase):
             refusal_lines(Objection("r", INSECURE), b"/a?b", b"app.example:80"),
             b"Location: https://app.example/a?b\r\n",
         )
+        self.assertEqual(
+            refusal_lines(Objection("r", INSECURE, "https"), b"*", b"app.example"),
+            b"Location: https://app.example/\r\n",
+        )
         objection = Objection("r", TOO_MANY, limit=Limit(name="slow", rate="6/m", burst=3), wait=9.5)
         self.assertEqual(
             refusal_lines(objection, b"/", b"app.example"),

@@ -108,8 +108,8 @@ class Ownership:
         if agents:
             some = ", ".join(agents[:SHOWN]) + (" and others" if len(agents) > SHOWN else "")
             raise EdgeError(
-                f"{owner.hostname} is served by {some} of the group {owner.group}, which would have it again at once; stop"
-                " or revoke these agents first"
+                f"{owner.hostname} is served by {some} of the group {owner.group}, which would have it again at once;"
+                " stop or revoke these agents first"
             )
 
     async def share(self, agent: str, word: str) -> bool:

@@ -125,7 +125,8 @@ def refusal_lines(objection: Objection, target: bytes, authority: bytes) -> byte
     lines = [b"WWW-Authenticate: %b\r\n" % challenge for challenge in objection.challenges]
     if objection.reason.status == 308:
         host = authority.removesuffix(b":80")
-        lines.append(b"Location: https://%b%b\r\n" % (host, target))
+        path = b"/" if target == b"*" else target  # of OPTIONS; behind the host it would be a part of its name
+        lines.append(b"Location: https://%b%b\r\n" % (host, path))
     limit = objection.limit
     if limit is not None and limit.rate is not None:
         # draft-ietf-httpapi-ratelimit-headers-10
