@@ -1,5 +1,6 @@
 """Tests for `warp_twisted.policy.authentication.basic`."""
 
+import time
 from base64 import b64encode
 
 from argon2 import PasswordHasher
@@ -40,10 +41,24 @@ class BasicCheckTests(SynchronousTestCase):
         self.assertEqual(self.outcome(basic("ann", "geheim")).identity, Identity("basic", "ann"))
         self.assertEqual(self.outcome(basic("ann", "geheim", scheme="bAsic ")).outcome, Outcome.PROVEN)
         self.assertEqual(self.outcome(basic("bö", "p:w")).identity, Identity("basic", "bö"))
-        for line in (basic("ann", "Geheim"), basic("ann", ""), basic("bob", "geheim"), basic("", "geheim")):
+        for line in (basic("ann", "Geheim"), basic("ann", ""), basic("bob", "geheim"), basic("bob", "p:w")):
             self.assertEqual(self.outcome(line).outcome, Outcome.REFUSED, line)
         self.assertEqual(self.outcome(), ABSENT)
         self.assertEqual(self.outcome("Authorization: Bearer x"), ABSENT)
+
+    def test_nobody(self) -> None:
+        """No such user costs what most users of the file cost, so that the time does not tell."""
+        slow = PasswordHasher(time_cost=3, memory_cost=32_768, parallelism=1).hash("x")
+        for users in (USERS, {"old": slow, **USERS}, {**USERS, "new": slow}):
+            check = BasicCheck("rules[0].basic", "Warp", users)
+            seconds = []
+            for name in ("ann", "bob"):
+                found = check.look(request(basic(name, "wrong")), NOW, WALL)
+                assert isinstance(found, Question)
+                began = time.process_time()
+                check.is_right(found)
+                seconds.append(time.process_time() - began)
+            self.assertLess(seconds[1], 10 * seconds[0] + 0.01)
 
     def test_malformed(self) -> None:
         """What can be read in two ways, or in none, is refused without a question."""

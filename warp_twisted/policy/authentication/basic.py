@@ -13,7 +13,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from warp_twisted.policy.authentication.remembered import RememberedAnswers
-from warp_twisted.policy.authentication.users import MAX_NAME, NOBODY
+from warp_twisted.policy.authentication.users import MAX_NAME, decoy
 from warp_twisted.policy.facts import Facts
 from warp_twisted.policy.interfaces import ABSENT, Answer, Identity, Outcome, Question
 
@@ -43,6 +43,7 @@ class BasicCheck:
         self.challenge = f'Basic realm="{realm}", charset="UTF-8"'.encode("ascii")
         self._subject = subject
         self._users = users
+        self._nobody = decoy(users)
         self._remembered = RememberedAnswers()
 
     def look(self, facts: Facts, now: float, wall: float) -> Answer | Question:
@@ -71,7 +72,7 @@ class BasicCheck:
         name, password = read
         hash_text = self._users.get(name)
         try:
-            _hasher.verify(hash_text or NOBODY, password)
+            _hasher.verify(hash_text or self._nobody, password)
         except (VerificationError, InvalidHashError):
             return _WRONG
         if hash_text is None:

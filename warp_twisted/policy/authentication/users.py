@@ -6,6 +6,7 @@ Pure: text in, names and hashes out. What a hash may cost is bounded here: whoev
 """
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 
 from argon2 import extract_parameters
@@ -19,7 +20,7 @@ MAX_PASSES = 16
 MAX_LANES = 16
 MAX_WORK = 1024 * 1024  # KiB times passes: about a second of one core
 
-# Of a password that nobody has: compared when there is no such user, so that the time does not tell.
+# Of a password that nobody has: what is compared while a file has no users.
 NOBODY = "$argon2id$v=19$m=65536,t=3,p=4$d2FycC1ub2JvZHktc2FsdA$WYnoErK4FyQ8BFhs0YpkpJdS1QvqyHVXk5bfvhl7pGg"
 
 _TEXT = re.compile(
@@ -55,6 +56,16 @@ def read_users(text: str) -> Mapping[str, str]:
             raise UsersError(f"line {number}: {problem}")
         users[name] = hash_text
     return users
+
+
+def decoy(users: Mapping[str, str]) -> str:
+    """
+    Return the hash to compare with when there is no such user, so that the time does not tell: it is one of a user's,
+    and costs what most of them do.
+    """
+    by_cost = {hash_text.rpartition("$")[0].rpartition("$")[0]: hash_text for hash_text in users.values()}
+    costs = Counter(hash_text.rpartition("$")[0].rpartition("$")[0] for hash_text in users.values())
+    return by_cost[costs.most_common(1)[0][0]] if costs else NOBODY
 
 
 def _problem(name: str, hash_text: str) -> str:
