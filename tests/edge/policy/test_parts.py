@@ -107,6 +107,8 @@ class CheckTests(PartsTestCase):
         jwt = Jwt(jwks_file=keys, issuer="i", audience="a")
         self.assertEqual(self.parts.check(Proof(jwt=jwt), "w").kind, "jwt")
         self.assertEqual(self.parts.check(Proof(service_token=ServiceToken()), "w").kind, "service_token")
+        there = Jwt(jwks_url="https://login.example/keys", issuer="i", audience="a")
+        self.assertEqual([(there.jwks_url, self.parts.check(Proof(jwt=there), "w"))], self.parts.fetched)
         self.assertEqual(self.parts.kinds, {"basic", "jwt", "service_token"})
 
     def test_refused(self) -> None:
@@ -115,5 +117,14 @@ class CheckTests(PartsTestCase):
         self.write("keys", "{}")
         with self.assertRaisesRegex(InvalidPolicy, r"w.basic.users_file: .*users: line 1: expected an argon2id hash"):
             self.parts.check(Proof(basic=Basic(users_file="users")), "w")
+        for number in range(module.MAX_FETCHED + 1):
+            odd = Jwt(jwks_url="https://login.example/a b", issuer="i", audience="a")
+            with self.assertRaisesRegex(InvalidPolicy, "w.jwt.jwks_url: expected printable ASCII"):
+                self.parts.check(Proof(jwt=odd), "w")
+            there = Jwt(jwks_url=f"https://login.example/{number}", issuer="i", audience="a")
+            if number < module.MAX_FETCHED:
+                self.parts.check(Proof(jwt=there), "w")
+        with self.assertRaisesRegex(InvalidPolicy, "w.jwt.jwks_url: more than 32 different URLs"):
+            self.parts.check(Proof(jwt=there), "w")
         with self.assertRaisesRegex(InvalidPolicy, r"w.jwt.jwks_file: .*keys: expected a JWK set"):
             self.parts.check(Proof(jwt=Jwt(jwks_file="keys", issuer="i", audience="a")), "w")

@@ -40,7 +40,8 @@ class LookTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.renewed = 0
-        self.check = JwtCheck(EXPECTED, renew_keys=self.renew)
+        self.check = JwtCheck(EXPECTED)
+        self.check.renew_keys = self.renew
         self.check.use(KEYS)
 
     def renew(self) -> None:
@@ -105,7 +106,8 @@ class LookTests(SynchronousTestCase):
         self.check.use(key_set(member(other, "new")))
         self.assertEqual(self.look(token).outcome, Outcome.PROVEN)
         self.assertEqual(self.look(old).outcome, Outcome.REFUSED)
-        self.check = JwtCheck(EXPECTED, renew_keys=self.renew)
+        self.check = JwtCheck(EXPECTED)
+        self.check.renew_keys = self.renew
         self.assertEqual(self.look(token).outcome, Outcome.BUSY)
 
     def test_remembered_until_its_end(self) -> None:

@@ -14,6 +14,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 
 from warp_twisted.edge.policy.banning import SPARED, Banning
+from warp_twisted.edge.policy.fetched_keys import FetchedKeys
 from warp_twisted.edge.policy.loading import Loaded
 from warp_twisted.edge.policy.parts import FindToken
 from warp_twisted.edge.policy.passwords import Passwords
@@ -39,6 +40,7 @@ class PolicyInForce(Collector):
     :ivar banning: who is turned away when it connects.
     :ivar loaded: the policy in force; None while there is none.
     :ivar assertions: tell origins who visitors are; None: nobody does.
+    :ivar fetched_keys: fetches the key sets that a policy names; None: nobody does.
     :ivar find_token: returns a service token that is neither unknown nor revoked, by its id.
     :ivar hides_secrets: whether secrets of service tokens are taken out of every request that is judged.
     :ivar key_set: returns the keys that assertions are verified with, as JSON.
@@ -57,6 +59,7 @@ class PolicyInForce(Collector):
         self.banning = Banning()
         self.loaded: Loaded | None = None
         self.assertions: Assertions | None = None
+        self.fetched_keys: FetchedKeys | None = None
         self.find_token: FindToken = lambda token: None
         self.hides_secrets = False
         self.key_set: Callable[[], bytes] = lambda: key_set([])
@@ -76,6 +79,8 @@ class PolicyInForce(Collector):
         for limit, limiter in loaded.limiters.values() if loaded is not None else ():
             limiter.follow(limit)
         self.looks_at_labels = loaded is not None and _looks_at_labels(loaded.compiled.document)
+        if self.fetched_keys is not None:
+            self.fetched_keys.follow(loaded.fetched if loaded is not None else ())
         self.banning.use(loaded.ban if loaded is not None else None, loaded.never if loaded is not None else SPARED)
         self.counts_connections = loaded is not None and any(rule.of_connections for rule in loaded.compiled.rules)
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from warp_twisted.edge.policy.fetched_keys import FollowedKeys
 from warp_twisted.edge.policy.parts import FindToken, Limiters, PolicyParts, Stamp, stamp_of
 from warp_twisted.policy.authentication.basic import BasicCheck
 from warp_twisted.policy.bans import ALWAYS_SPARED, BanRule
@@ -29,6 +30,7 @@ class Loaded:
     :ivar limiters: limits and what counts them, for the policy after this one as well.
     :ivar passwords: checks whose questions are answered in threads, by their subject.
     :ivar kinds: of all checks.
+    :ivar fetched: URLs of key sets, and who verifies with them.
     :ivar ban: when a network is banned; None: nobody is, but by an operator.
     :ivar never: who is never banned.
     """
@@ -38,6 +40,7 @@ class Loaded:
     limiters: Limiters
     passwords: Mapping[str, BasicCheck]
     kinds: frozenset[str]
+    fetched: FollowedKeys
     ban: BanRule | None
     never: PrefixSet
 
@@ -97,7 +100,9 @@ def load(file: str, directory: str, before: Limiters, find: FindToken = lambda t
         raise Refused(text if text.startswith(file) else f"{file}: {text}", Watched(stamps)) from error
     stamps.update((Path(directory) / name, stamp) for name, stamp in parts.stamps.items())
     kinds = frozenset(parts.kinds)
-    return Loaded(file, compiled, parts.limiters, parts.passwords, kinds, _rule(ban), never), Watched(stamps)
+    return Loaded(file, compiled, parts.limiters, parts.passwords, kinds, parts.fetched, _rule(ban), never), Watched(
+        stamps
+    )
 
 
 def _rule(ban: Ban | None) -> BanRule | None:

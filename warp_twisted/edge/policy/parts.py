@@ -29,6 +29,7 @@ from warp_twisted.policy.limiters import ConcurrencyLimiter, RateLimiter, make_l
 from warp_twisted.policy.sources.prefixes import PrefixError, PrefixSet
 
 MAX_FILE = 64 * 1024 * 1024
+MAX_FETCHED = 32  # key sets
 COUNTED = ("requests", "concurrent_requests", "connections", "concurrent_connections")  # what this edge can limit
 AnyLimiter = RateLimiter | ConcurrencyLimiter
 Limiters = Mapping[tuple[str, str], tuple[Limit, AnyLimiter]]
@@ -47,6 +48,7 @@ class PolicyParts:
     :ivar passwords: the checks whose questions are answered in threads, by their subject.
     :ivar stamps: of the files that were read.
     :ivar kinds: of the checks that were made.
+    :ivar fetched: URLs of key sets, and who verifies with them.
     """
 
     def __init__(self, directory: Path, before: Limiters, find: FindToken = lambda token: None) -> None:
@@ -58,6 +60,7 @@ class PolicyParts:
         self.passwords: dict[str, BasicCheck] = {}
         self.stamps: dict[str, Stamp | None] = {}
         self.kinds: set[str] = set()
+        self.fetched: list[tuple[str, JwtCheck]] = []
 
     # What compiling asks for.
 
@@ -142,8 +145,6 @@ class PolicyParts:
         return check
 
     def _jwt(self, document: Jwt, where: str) -> Check:
-        if document.jwks_file is None:
-            raise InvalidPolicy(f"{where}.jwks_url: this edge fetches no key sets; keep one in a file: jwks_file")
         expected = Expected(
             issuer=document.issuer,
             audience=tuple(listed(document.audience)),
@@ -156,11 +157,21 @@ class PolicyParts:
             header=folded(document.header.encode()) if document.header is not None else None,
             cookie=document.cookie.encode() if document.cookie is not None else None,
         )
+        if document.jwks_file is None:
+            self._follow(document.jwks_url or "", check, where)
+            return check
         try:
             check.use(read_key_set(self._read(document.jwks_file, f"{where}.jwks_file")))
         except KeySetError as error:
             raise InvalidPolicy(f"{where}.jwks_file: {self._directory / document.jwks_file}: {error}") from error
         return check
+
+    def _follow(self, url: str, check: JwtCheck, where: str) -> None:
+        if not url.isascii() or not url.isprintable() or " " in url:
+            raise InvalidPolicy(f"{where}.jwks_url: expected printable ASCII without spaces, got {url!r}")
+        self.fetched.append((url, check))
+        if len({each for each, _ in self.fetched}) > MAX_FETCHED:
+            raise InvalidPolicy(f"{where}.jwks_url: more than {MAX_FETCHED} different URLs")
 
     def _service_token(self, document: ServiceToken, where: str) -> Check:
         return ServiceTokenCheck(self._find, frozenset(document.names) if document.names is not None else None)

@@ -16,6 +16,7 @@ from warp_base.nonblocking_writer import NonblockingWriter, descriptor_sink
 from warp_base.reactor import InThread, Reactor
 from warp_base.wall_clock import WallClock
 from warp_twisted.edge.certificates.directory import CertificateDirectory
+from warp_twisted.edge.policy.fetched_keys import FetchedKeys, make_agent
 from warp_twisted.edge.policy.following import PolicyFollower
 from warp_twisted.edge.policy.in_force import PolicyInForce
 from warp_twisted.edge.policy.passwords import Passwords
@@ -61,6 +62,8 @@ class Serving:
         self.routes = RouteTable(metrics, limits)
         self._passwords = Passwords(reactor, time.monotonic)
         self.policy = PolicyInForce(self._passwords)
+        self._fetched_keys = FetchedKeys(lambda: make_agent(reactor), reactor, in_thread)
+        self.policy.fetched_keys = self._fetched_keys
         self._policy_follower = PolicyFollower(self.policy, reactor, in_thread)
         self._policy_follower.begin(settings.policy, settings.policy_files)
         self.visitors = Visitors(
@@ -94,6 +97,7 @@ class Serving:
         """Begin to watch the time-outs and the certificates' files."""
         self.visitors.start()
         self._passwords.start()
+        self._fetched_keys.start()
         self._policy_follower.start()
         if self._certificates is not None:
             for complaint in self._certificates.complaints:
@@ -158,6 +162,7 @@ class Serving:
         if self._certificates is not None:
             self._certificates.stop()
         self._policy_follower.stop()
+        self._fetched_keys.stop()
         self.visitors.stop()
         self._passwords.stop()
         self.suspicion.stop()

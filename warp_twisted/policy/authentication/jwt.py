@@ -26,8 +26,8 @@ class JwtCheck:
 
     :param header: in lower case, of the field that carries the token alone; None for `Authorization: Bearer`.
     :param cookie: name of the cookie that carries it, instead.
-    :param renew_keys: called when a token names a key that is not known; how often that leads to anything is the
-        caller's business.
+    :ivar renew_keys: called when a token names a key that is not known, or there are no keys; how often that leads to
+        anything is its own business.
     """
 
     kind = KIND
@@ -38,14 +38,13 @@ class JwtCheck:
         *,
         header: bytes | None = None,
         cookie: bytes | None = None,
-        renew_keys: Callable[[], object] = lambda: None,
     ) -> None:
         self.challenge = b"Bearer" if header is None and cookie is None else None
         self._cookie = cookie
         self._header = header
         self.carriers = (b"cookie=" + cookie if cookie is not None else header or b"authorization",)
         self._expected = expected
-        self._renew_keys = renew_keys
+        self.renew_keys: Callable[[], object] = lambda: None
         self._keys: VerificationKeys | None = None
         self._remembered = RememberedAnswers()
 
@@ -67,13 +66,13 @@ class JwtCheck:
         if known is not None:
             return known
         if self._keys is None:
-            self._renew_keys()
+            self.renew_keys()
             return _NO_KEYS
         until, until_wall = now + REFUSED_SECONDS, float("inf")
         try:
             claims = read_token(token, self._keys, self._expected, wall)
         except UnknownKeyError as error:
-            self._renew_keys()
+            self.renew_keys()
             return Answer(Outcome.REFUSED, reason=str(error))
         except TokenError as error:
             answer = Answer(Outcome.REFUSED, reason=str(error))
