@@ -2,9 +2,11 @@
 
 import json
 from pathlib import Path
+from threading import Event
 
 import jwt
 from argon2 import PasswordHasher
+from msgspec.structs import replace
 from twisted.internet.defer import execute
 
 from tests.case import AsyncTestCase, reactor, until
@@ -17,6 +19,8 @@ from warp_twisted.edge.policy.passwords import Passwords
 from warp_twisted.edge.policy.service_tokens import ServiceTokens
 from warp_twisted.edge.routes.limits import VisitorTimeouts
 from warp_twisted.errors import InvalidSettings
+from warp_twisted.policy.authentication.basic import BasicCheck
+from warp_twisted.policy.interfaces import Answer, Question
 from warp_twisted.registry.memory import MemoryStore
 from warp_twisted.registry.mirror import Mirror
 from warp_twisted.wire.control import RouteOffer
@@ -168,6 +172,23 @@ class SentenceTests(PolicyTestCase):
         await client.lost()
         await until(self.has_logged)
         self.assertEqual((self.entry()["status"], self.edge.origin.seen), (499, b""))
+
+    async def test_a_hash_that_fails_late(self) -> None:
+        """An error that comes to light when its request has timed out harms no later one of the connection."""
+        may_end = Event()
+        self.addCleanup(may_end.set)
+
+        def broken(check: BasicCheck, question: Question) -> Answer:
+            may_end.wait(10)
+            raise RuntimeError("broken")
+
+        self.patch(BasicCheck, "is_right", broken)
+        self.edge.visitors.timeouts = replace(self.edge.visitors.timeouts, origin_response=0.2)
+        client = await self.edge.visitor()
+        self.assertEqual(status_of(await self.ask(request(b"GET /v1/items", ANN), client)), 503)
+        may_end.set()
+        await until(lambda: bool(self.flushLoggedErrors()))
+        self.assertEqual(status_of(await self.ask(request(b"GET /admin", ANN), client)), 403)
 
     async def test_other_hostnames(self) -> None:
         """The defaults are about every hostname, the rule about its own."""

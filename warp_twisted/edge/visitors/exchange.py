@@ -205,8 +205,11 @@ class Exchange(Borrower):
             self._guard(self._decide, answers)
 
     def _not_answered(self, failure: Failure) -> None:
-        """A bug came to light in an answer."""
-        self._guard(failure.raiseException)
+        """A bug came to light in an answer; the connection may serve another request by now."""
+        if self.state is _JUDGING:
+            self._guard(failure.raiseException)
+        else:
+            self._log.failure("request {id} failed when it was over", failure, id=self._request_id.decode())
 
     def _decide(self, answers: Mapping[Question, Proof]) -> None:
         judgement, route, body = self._judgement, self._route, self._replay
