@@ -1,5 +1,7 @@
 """Tests for `warp_twisted.policy.authentication.basic`."""
 
+import subprocess
+import sys
 import time
 from base64 import b64encode
 
@@ -14,6 +16,23 @@ from warp_twisted.policy.interfaces import ABSENT, Answer, Identity, Outcome, Qu
 
 FAST = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 USERS = {"ann": FAST.hash("geheim"), "bö": FAST.hash("p:w")}
+
+# A hash that takes 256 MiB, in a process that may have no more than some megabytes beyond what it has.
+_WITHOUT_MEMORY = """
+import resource
+from tests.policy.authentication.requests import NOW, WALL, request
+from warp_twisted.policy.authentication.basic import BasicCheck
+text = "$argon2id$v=19$m=262144,t=1,p=1$d2FycC1ub2JvZHktc2FsdA$WYnoErK4FyQ8BFhs0YpkpJdS1QvqyHVXk5bfvhl7pGg"
+check = BasicCheck("rules[0].basic", "Warp", {"ann": text})
+line = "Authorization: Basic YW5uOng="
+found = check.look(request(line), NOW, WALL)
+with open("/proc/self/statm") as statm:
+    size = int(statm.read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (size + (64 << 20),) * 2)
+answer = check.is_right(found)
+check.remember(found, answer, NOW)
+print(answer.outcome.name.lower(), type(check.look(request(line), NOW, WALL)).__name__)
+"""
 
 
 def basic(name: str, password: str, *, scheme: str = "Basic") -> str:
@@ -59,6 +78,11 @@ class BasicCheckTests(SynchronousTestCase):
                 check.is_right(found)
                 seconds.append(time.process_time() - began)
             self.assertLess(seconds[1], 10 * seconds[0] + 0.01)
+
+    def test_without_memory(self) -> None:
+        """Where the hash cannot be made, nobody is told that a password is wrong, and nothing is remembered."""
+        ended = subprocess.run([sys.executable, "-c", _WITHOUT_MEMORY], capture_output=True, text=True, check=True)
+        self.assertEqual(ended.stdout.split(), ["busy", "Question"])
 
     def test_malformed(self) -> None:
         """What can be read in two ways, or in none, is refused without a question."""

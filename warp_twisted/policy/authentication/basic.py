@@ -10,7 +10,7 @@ from binascii import a2b_base64
 from collections.abc import Mapping
 
 from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerificationError
+from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
 
 from warp_twisted.policy.authentication.remembered import RememberedAnswers
 from warp_twisted.policy.authentication.users import MAX_NAME, decoy
@@ -73,14 +73,18 @@ class BasicCheck:
         hash_text = self._users.get(name)
         try:
             _hasher.verify(hash_text or self._nobody, password)
-        except (VerificationError, InvalidHashError):
+        except VerifyMismatchError:
             return _WRONG
+        except (VerificationError, InvalidHashError) as error:  # such as no memory: nobody has said that it is wrong
+            return Answer(Outcome.BUSY, reason=f"the password could not be hashed: {error}")
         if hash_text is None:
             return _WRONG
         return Answer(Outcome.PROVEN, Identity(KIND, name))
 
     def remember(self, question: Question, answer: Answer, now: float) -> None:
         """Remember an answer of `is_right` for a short time; call it in the thread that calls `look`."""
+        if answer.outcome is Outcome.BUSY:
+            return
         seconds = RIGHT_SECONDS if answer.outcome is Outcome.PROVEN else WRONG_SECONDS
         self._remembered.put(self._remembered.digest(question.secret), answer, now + seconds)
 

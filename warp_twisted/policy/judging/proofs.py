@@ -71,6 +71,8 @@ class OneCheck:
             inquiry.carriers += self._check.carriers
             return Finding.PROVEN
         if found.outcome is Outcome.BUSY:
+            if found.reason:
+                inquiry.details.append(f"{self._check.kind}: {found.reason}")
             return Finding.BUSY
         if found.outcome is Outcome.ABSENT:
             return Finding.ABSENT
