@@ -33,7 +33,7 @@ class SharedSectionsTests(SynchronousTestCase):
 
     def test_personal(self) -> None:
         """What identifies somebody is not kept, nor what is long."""
-        for names in (["cookie"], ["a", "authorization"], ["proxy-authorization"]):
+        for names in (["cookie"], ["a", "authorization"], ["proxy-authorization"], ["warp-client-secret"]):
             self.shared.add(b"raw", names, 1)
         self.shared.add(bytes(MAX_BYTES + 1), ["a"], 1)
         self.assertEqual(len(self.shared), 0)

@@ -3,7 +3,7 @@ Header sections that new connections begin with, remembered for all of them.
 
 A client that opens a connection for each request (a health check, a program without a pool) sends the same section
 every time, and its connection's own reader has seen nothing yet. What identifies somebody is not kept here: a section
-with Cookie or Authorization is not shared, so that it does not outlive its connection.
+with Cookie, Authorization or the secret of a service token is not shared, so that it does not outlive its connection.
 
 It decides only what is kept, and for how long: two generations, of which the older one is dropped as a whole, so that
 whoever sends a new section each time costs one entry each and no search for the oldest.
@@ -16,7 +16,9 @@ Read = TypeVar("Read")
 
 MAX_SECTIONS = 256  # of a generation
 MAX_BYTES = 1_024  # of a section: with what is made of it, 1.5 MiB in all
-_PERSONAL = frozenset({"cookie", "authorization", "proxy-authorization"})
+_PERSONAL = frozenset(
+    {"cookie", "authorization", "proxy-authorization", "warp-client-secret", "cf-access-client-secret"}
+)
 
 
 class SharedSections(Generic[Read]):
