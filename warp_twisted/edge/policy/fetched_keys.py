@@ -125,11 +125,14 @@ class FetchedKeys:
                 if followed.next is None and followed.fetching is None:
                     self._fetch(url, followed)
 
-    def _wanting(self, url: str) -> Callable[[], None]:
-        def want() -> None:
+    def _wanting(self, url: str) -> Callable[[], bool]:
+        def want() -> bool:
             followed = self._followed.get(url)
-            if followed is not None and self._clock.seconds() - followed.tried_at >= WANTED_SECONDS:
+            if followed is None:
+                return False
+            if self._clock.seconds() - followed.tried_at >= WANTED_SECONDS:
                 self._fetch(url, followed)
+            return followed.fetching is not None
 
         return want
 

@@ -26,8 +26,8 @@ class JwtCheck:
 
     :param header: in lower case, of the field that carries the token alone; None for `Authorization: Bearer`.
     :param cookie: name of the cookie that carries it, instead.
-    :ivar renew_keys: called when a token names a key that is not known, or there are no keys; how often that leads to
-        anything is its own business.
+    :ivar renew_keys: called when a token names a key that is not known, or there are no keys; returns something true
+        while keys are being fetched; how often that leads to anything is its own business.
     """
 
     kind = KIND
@@ -72,7 +72,8 @@ class JwtCheck:
         try:
             claims = read_token(token, self._keys, self._expected, wall)
         except UnknownKeyError as error:
-            self.renew_keys()
+            if self.renew_keys():  # nobody can say yet, and who came by a key that is new is not to be blamed for it
+                return Answer(Outcome.BUSY, reason=f"{error}, which is being fetched")
             return Answer(Outcome.REFUSED, reason=str(error))
         except TokenError as error:
             answer = Answer(Outcome.REFUSED, reason=str(error))
