@@ -81,7 +81,7 @@ class FetchedKeysTests(AsyncTestCase):
         await until(lambda: all(each.fetching is None for each in self.fetched._followed.values()))
 
     async def test_rotation(self) -> None:
-        """A token with a new key has the set fetched, now and then, and is busy meanwhile; an old set is fetched, too."""
+        """A token with a new key has the set fetched, now and then, and is busy meanwhile; so has an old set."""
         self.assertIs(self.look(signed()), Outcome.BUSY)
         await self.fetched_anew()
         self.assertIs(self.look(signed()), Outcome.PROVEN)
