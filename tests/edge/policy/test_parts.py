@@ -56,6 +56,9 @@ class SourceSetTests(PartsTestCase):
         stream = json.dumps({"new": DECISIONS, "deleted": None})
         self.assertEqual(crowdsec_prefixes(stream, "f"), ["203.0.113.9", "198.51.100.0/24"])
         self.assertEqual(crowdsec_prefixes("null", "f"), [])
+        for text in ("1", '"x"', "[1]", '{"new": 1}', '[{"decisions": 1}]', "{", "[" * 100_000):
+            with self.assertRaisesRegex(InvalidPolicy, "f: expected CrowdSec's decisions as JSON"):
+                crowdsec_prefixes(text, "f")
 
     def test_refused(self) -> None:
         """What cannot be read is named by key and file; a file that is missing is watched all the same."""

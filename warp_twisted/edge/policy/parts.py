@@ -203,6 +203,8 @@ def crowdsec_prefixes(text: str, where: str) -> list[str]:
         raise InvalidPolicy(f"{where}: expected CrowdSec's decisions as JSON") from None
     if isinstance(document, dict):
         document = document.get("new")  # a stream of the API: what is new, beside what is deleted
+    if not isinstance(document, list | None):
+        raise InvalidPolicy(f"{where}: expected CrowdSec's decisions as JSON")
     found = []
     for alert in document or []:
         decisions = alert.get("decisions", [alert]) if isinstance(alert, dict) else None
