@@ -53,6 +53,7 @@ class EdgeSettingsTests(SynchronousTestCase):
         self.assertEqual((found.strip, found.set), (("default", "X-My-*", "!CF-Ray"), ("x-real-ip",)))
         for forwarding, expected in (
             ({"strip": ["default", "X Y"]}, r"^forwarding.strip\[1\]: expected a field name, .*, got 'X Y'"),
+            ({"proxy_protocol": ["192.0.2.0/24", "lb.example"]}, r"^forwarding.proxy_protocol\[1\]: expected a prefix"),
             ({"strip": ["Host"]}, r"^forwarding.strip\[0\]: expected a field that the edge does not write itself"),
             ({"strip": ["!X-Real-IP"]}, r"^forwarding.strip\[0\]: expected an exception"),
             ({"strip": ["!CF-Connecting-IP"], "set": ["CF-Connecting-IP"]}, r"strip\[0\]: expected an exception"),

@@ -16,6 +16,7 @@ from warp_twisted.errors import InvalidName
 from warp_twisted.http1.forwarding import parse_statements
 from warp_twisted.http1.request_fields import DEFAULT, FieldRules
 from warp_twisted.names import parse_hostname
+from warp_twisted.policy.sources.prefixes import parse_prefix
 
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
@@ -129,12 +130,22 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
 
 class Forwarding(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Which fields of visitors' requests origins never see, and which the edge sets beside X-Forwarded-*."""
+    """
+    Which fields of visitors' requests origins never see, and which the edge sets beside X-Forwarded-*.
+
+    :param proxy_protocol: proxies in front of the edge, that begin each connection with a PROXY header.
+    """
 
     strip: Annotated[tuple[Text, ...], msgspec.Meta(max_length=200)] = (DEFAULT,)
     set: Annotated[tuple[Text, ...], msgspec.Meta(max_length=20)] = ()
+    proxy_protocol: Annotated[tuple[Text, ...], msgspec.Meta(max_length=1000)] = ()
 
     def __post_init__(self) -> None:
+        for index, prefix in enumerate(self.proxy_protocol):
+            try:
+                parse_prefix(prefix)
+            except ValueError as error:
+                raise ValueError(f"proxy_protocol[{index}]: {error}") from error
         for key, values in (("set", self.set), ("strip", self.strip)):
             for index, value in enumerate(values):
                 try:

@@ -69,7 +69,8 @@ class BanningTests(SynchronousTestCase):
     def test_never(self) -> None:
         """Loopback, what the policy names and edges are never banned, not with their neighbours either."""
         self.banning.is_edge = lambda address: address == "192.0.2.1"
-        for address in ("127.0.0.1", "198.51.100.7", "192.0.2.1"):
+        self.banning.proxies = PrefixSet.of(["192.0.2.16/28"])
+        for address in ("127.0.0.1", "198.51.100.7", "192.0.2.1", "192.0.2.17"):
             for _ in range(10):
                 self.banning.refused(REFUSALS[DENIED], address, address)
             self.assertFalse(self.is_banned(address), address)

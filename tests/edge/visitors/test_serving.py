@@ -4,6 +4,8 @@ import os
 from pathlib import Path
 
 import msgspec
+from twisted.internet.address import IPv4Address
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
@@ -13,8 +15,10 @@ from tests.edge.certificate_files import write_certificate
 from tests.edge.control import make_settings
 from warp_base.nonblocking_writer import finish_all
 from warp_base.reactor import as_reactor
+from warp_twisted.edge.errors import EdgeError
 from warp_twisted.edge.refusals import NO_TUNNEL as _REFUSAL
 from warp_twisted.edge.routes.limits import VisitorLimits
+from warp_twisted.edge.visitors.plain import PlainVisitor
 from warp_twisted.edge.visitors.serving import (
     MAX_WAITING_BYTES,
     AccessFile,
@@ -156,6 +160,20 @@ class ServingTests(SynchronousTestCase):
         self.assertEqual(serving.certificate_names(), ("app.example",))
         self.assertEqual(list(serving.certificate_expiry()), ["visitors/app"])
         self.assertTrue(serving.has_certificate("app.example"))
+
+    def test_proxies(self) -> None:
+        """Who is a proxy is applied at the start and by a reload; none of them is banned."""
+        proxy = IPv4Address("TCP", "192.0.2.7", 40_000)
+        serving = self.serve(listen=PLAIN)
+        assert serving.http is not None
+        self.assertIsInstance(serving.http.buildProtocol(proxy), PlainVisitor)
+        settings = make_settings(listen=PLAIN, forwarding={"proxy_protocol": ["192.0.2.0/24"]})
+        self.successResultOf(Deferred.fromCoroutine(serving.reload(settings)))
+        announced = serving.http.buildProtocol(proxy)
+        assert announced is not None
+        self.assertNotIsInstance(announced, PlainVisitor)
+        with self.assertRaisesRegex(EdgeError, "a proxy"):
+            serving.policy.banning.add("192.0.2.7", 60.0, "")
 
     def test_no_directory(self) -> None:
         """A TLS listener needs a directory of certificates."""

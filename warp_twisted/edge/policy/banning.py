@@ -35,6 +35,7 @@ class Banning:
     :param seconds: a monotonic clock.
     :ivar bans: who is banned.
     :ivar is_edge: whether an address is that of an edge: those are never banned.
+    :ivar proxies: in front of this edge: neither.
     :ivar turned_away: how many connections were.
     """
 
@@ -45,6 +46,7 @@ class Banning:
         self._banned = 0
         self.bans = Bans(never=SPARED)
         self.is_edge: Callable[[str], bool] = _none
+        self.proxies = PrefixSet.of([])
         self.turned_away = 0
 
     def use(self, rule: BanRule | None, never: PrefixSet) -> None:
@@ -55,7 +57,7 @@ class Banning:
     def turns_away(self, address: str, network: str) -> bool:
         """Whether a visitor that connects is banned; then it is counted."""
         bans = self.bans
-        if not bans.is_banned(network, self._seconds()) or address in bans.never or self.is_edge(address):
+        if not bans.is_banned(network, self._seconds()) or address in bans.never or self._is_ours(address):
             return False
         self.turned_away += 1
         return True
@@ -64,7 +66,7 @@ class Banning:
         """Count a refusal, if it is one to be blamed for, and ban its network if there were too many."""
         bans = self.bans
         rule = bans.rule
-        if rule is None or refusal.slug not in COUNTED or self.is_edge(address):
+        if rule is None or refusal.slug not in COUNTED or self._is_ours(address):
             return
         ban = bans.refused(network, address, self._seconds())
         if ban is not None:
@@ -76,6 +78,9 @@ class Banning:
                 reason=ban.reason,
                 slug=refusal.slug,
             )
+
+    def _is_ours(self, address: str) -> bool:
+        return address in self.proxies or self.is_edge(address)
 
     # For operators.
 
@@ -99,8 +104,10 @@ class Banning:
         """
         now = self._seconds()
         network = parse_network(text)
-        if network in self.bans.never or self.is_edge(network):
-            raise EdgeError(f"{network} is never banned: it is loopback, an edge, or named by ban.never of the policy")
+        if network in self.bans.never or self._is_ours(network):
+            raise EdgeError(
+                f"{network} is never banned: it is loopback, an edge, a proxy, or named by ban.never of the policy"
+            )
         if not self.bans.add(network, Ban(until=now + seconds, reason=reason), now):
             raise EdgeError("there are too many bans; deny sources in the policy instead")
         self._banned += 1

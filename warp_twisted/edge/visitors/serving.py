@@ -20,6 +20,7 @@ from warp_twisted.edge.policy.fetched_keys import FetchedKeys, make_agent
 from warp_twisted.edge.policy.following import PolicyFollower
 from warp_twisted.edge.policy.in_force import PolicyInForce
 from warp_twisted.edge.policy.passwords import Passwords
+from warp_twisted.edge.proxies import AnnouncedFactory
 from warp_twisted.edge.routes.counters import DataPathCollector, DataPathMetrics
 from warp_twisted.edge.routes.limits import VisitorLimits, VisitorTimeouts
 from warp_twisted.edge.routes.suspicion import Suspicion
@@ -32,6 +33,7 @@ from warp_twisted.errors import InvalidSettings
 from warp_twisted.http1.forwarding import Statements, parse_statements
 from warp_twisted.http1.limits import BodyLimits, HeadLimits
 from warp_twisted.http1.request_fields import FieldRules
+from warp_twisted.policy.sources.prefixes import PrefixSet
 
 STANDARD_OUTPUT = 1
 MAX_WAITING_BYTES = 4 * 1024 * 1024  # of the access log: a second of a busy edge
@@ -80,12 +82,16 @@ class Serving:
         )
         self.suspicion = Suspicion(reactor, self.routes, lambda: self.visitors.timeouts.suspicion)
         self.routes.watch = self.suspicion.watch
-        self.http: IProtocolFactory | None = VisitorFactory(self.visitors)
+        self._announced = [AnnouncedFactory(VisitorFactory(self.visitors).buildProtocol, reactor)]
+        self.http: IProtocolFactory | None = self._announced[0]
         self.https: IProtocolFactory | None = None
         self._certificates: CertificateDirectory | None = None
         if settings.listen.https:
             self._certificates = open_certificates(settings, reactor, in_thread)
-            self.https = SecureVisitorFactory(self.visitors, self._certificates.context)
+            secure = SecureVisitorFactory(self.visitors, self._certificates.context)
+            self._announced.append(AnnouncedFactory(secure.buildProtocol, reactor))
+            self.https = self._announced[1]
+        self._use_proxies(settings)
         self.collector: Collector = DataPathCollector(
             metrics,
             lambda: len(self.visitors.connections),
@@ -147,10 +153,18 @@ class Serving:
         self._file.close()
         self._file = file
         self.visitors.access_log = AccessLog(file.write, self._wall) if settings.log.access is not None else None
+        self._use_proxies(settings)
         self.visitors.apply(
             visitor_limits(settings), visitor_timeouts(settings), field_rules(settings), statements(settings)
         )
         return complaints
+
+    def _use_proxies(self, settings: EdgeSettings) -> None:
+        """Let these proxies say whom they speak for, and ban none of them."""
+        proxies = PrefixSet.of(settings.forwarding.proxy_protocol)
+        for factory in self._announced:
+            factory.proxies = proxies
+        self.policy.banning.proxies = proxies
 
     async def drain(self, timeout: float) -> None:
         """Finish the requests there are, for at most the time given."""
