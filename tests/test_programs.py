@@ -78,6 +78,7 @@ ANSWERS: dict[str, set[str]] = {
     "tests.system.benchmarks.peers.test_built.test_rathole": set(),
     "tests.system.cli.test_completion.test_fish_keeps_whole_sentences": set(),
     "tests.system.dns.peers.__init__": {"knotd", "named", "nsd"},
+    "tests.system.dns.test_discovery.test_go": set(),  # what `go` built
     "tests.system.tunnel.test_yamux.start": set(),  # what `go` built
     "tests.test_ci.run_ci": {"make"},
     "tests.test_packaging._environment": set(),
