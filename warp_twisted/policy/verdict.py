@@ -95,6 +95,8 @@ class Verdict(msgspec.Struct, frozen=True):
     :param asserted: whether the origin is told the identities.
     :param held: the limits that go with it.
     :param errors: what checks raised, to be logged: each is a bug, or a part that is gone.
+    :param decided: of a verdict that asks for rules that only log: how those in force have decided already. What they
+        hold is held by the verdict that asks, too.
     """
 
     action: Action
@@ -108,6 +110,7 @@ class Verdict(msgspec.Struct, frozen=True):
     asserted: bool = False
     held: tuple[Held, ...] = ()
     errors: tuple[Exception, ...] = ()
+    decided: "Verdict | None" = None
 
 
 ALLOWED = Verdict(Action.ALLOW)  # by a program that has nothing to say, and where there is none

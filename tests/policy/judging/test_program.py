@@ -58,22 +58,25 @@ rules:
         self.assertEqual(would(judged(policy, "GET /b//c")), ["a: odd-path"])
 
     def test_questions(self) -> None:
-        """It asks as it would; what was found before is kept, and what is concurrent is not held meanwhile."""
+        """It asks as it would; what was found, counted and held before is kept, and not counted again."""
         parts = SampleParts()
         policy = compiled(
             "rules: [{name: a, log_only: true, limits: [{name: x, rate: 1/s}]},"
             f" {{name: b, log_only: true, {_BASIC}}},"
-            " {name: c, limits: [{name: y, of: concurrent_requests, most: 5}]}]",
+            " {name: c, limits: [{name: y, of: concurrent_requests, most: 5}, {name: z, rate: 5/s, key: identity}]}]",
             parts,
         )
         facts = request("GET /", "Authorization: basic slow")
         judged(policy, request())
         asked = judged(policy, facts)
         self.assertEqual((asked.action, would(asked), len(asked.questions)), (Action.ASK, ["a: limit"], 1))
-        self.assertEqual(sum(parts.limiters["c.y"].taken.values()), 1)
+        self.assertEqual([sum(parts.limiters[name].taken.values()) for name in ("c.y", "c.z")], [2, 2])
+        self.assertEqual([each.limit.name for each in asked.held], ["y"])
         answers = {question: proven("basic", "slow") for question in asked.questions}
         verdict = judged(policy, facts, answers=answers, asked=asked)
         self.assertEqual((verdict.action, would(verdict), verdict.identities), (Action.ALLOW, ["a: limit"], ()))
+        self.assertEqual([sum(parts.limiters[name].taken.values()) for name in ("c.y", "c.z")], [2, 2])
+        self.assertEqual([each.limit.name for each in verdict.held], ["y"])
 
     def test_errors(self) -> None:
         """What fails in it is told, and denies nothing."""

@@ -18,7 +18,7 @@ from warp_twisted.policy.judging.course import Course, give_back
 from warp_twisted.policy.judging.path_facts import PathFacts
 from warp_twisted.policy.judging.rules import CompiledRule
 from warp_twisted.policy.paths.tree import LooseTree
-from warp_twisted.policy.verdict import ALLOWED, CHECK_FAILED, Action, Objection, Verdict
+from warp_twisted.policy.verdict import ALLOWED, CHECK_FAILED, Action, Held, Objection, Verdict
 
 _UNSEEN = PathFacts(b"/")  # in place of a path that no rule looks at
 _NO_ANSWERS: Mapping[Question, Answer] = {}
@@ -100,6 +100,8 @@ class Program:
                 return course.run(matched)
             return _with_logged(course, matched, asked)
         except Exception as error:
+            if asked is not None:
+                give_back(asked.held)
             name = self.rules[0].name if len(self.rules) == 1 else ""
             return Verdict(Action.DENY, Objection(name, CHECK_FAILED, "the policy failed"), errors=(error,))
 
@@ -110,11 +112,12 @@ def _order(rule: CompiledRule) -> int:
 
 def _with_logged(course: Course, matched: list[CompiledRule], asked: Verdict | None) -> Verdict:
     """Judge by the rules that are in force, then by each of those that only log."""
-    verdict = course.run([rule for rule in matched if not rule.log_only])
+    decided = asked.decided if asked is not None else None
+    verdict = decided or course.run([rule for rule in matched if not rule.log_only])
     would = {each.rule: each for each in asked.would} if asked is not None else {}
     if verdict.action not in (Action.ALLOW, Action.ASK):
         return msgspec.structs.replace(verdict, would=tuple(would.values()))
-    questions, errors, held = list(verdict.questions), list(verdict.errors), list(verdict.held)
+    questions, errors, held = list(verdict.questions), list(verdict.errors), list[Held]()
     for rule in matched:
         if not rule.log_only or rule.name in would:
             continue
@@ -131,6 +134,13 @@ def _with_logged(course: Course, matched: list[CompiledRule], asked: Verdict | N
             would[rule.name] = alone.objection
     if questions:
         give_back(held)
-        unique = tuple(dict.fromkeys(questions))
-        return Verdict(Action.ASK, would=tuple(would.values()), questions=unique, errors=tuple(errors))
+        return Verdict(
+            Action.ASK,
+            would=tuple(would.values()),
+            questions=tuple(dict.fromkeys(questions)),
+            held=verdict.held,
+            errors=tuple(errors),
+            decided=verdict if verdict.action is Action.ALLOW else None,
+        )
+    held = [*verdict.held, *held]
     return msgspec.structs.replace(verdict, would=tuple(would.values()), errors=tuple(errors), held=tuple(held))
