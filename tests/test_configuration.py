@@ -103,7 +103,10 @@ class ParseTests(SynchronousTestCase):
 
     def test_alias_is_refused(self) -> None:
         """Aliases are refused, because nested ones expand without bound."""
-        self.assertEqual(self.refusal("a: &x 1\nb: *x"), "edge.yaml: line 2: aliases are not supported")
+        self.assertEqual(
+            self.refusal("a: &x 1\nb: *x"),
+            "edge.yaml: line 2: aliases are not supported; put quotes around a value that begins with '*'",
+        )
 
     def test_tags_build_nothing(self) -> None:
         """A tag that would construct a Python object is refused."""

@@ -41,6 +41,7 @@ _UNITS = {
 
 # What PyYAML says, and what a person who is no parser does about it; the first pattern that is found counts.
 _SYNTAX = (
+    (r"scanning an (?:alias|anchor)", "a value that begins with '*' or '&' needs quotes around it"),
     (r"character '\\t'", "a tab is used for indentation; YAML takes spaces only"),
     (r"character '(.)' that cannot start", r"'\1' cannot begin a value; put quotes around the value"),
     (r"mapping values are not allowed", "a ': ' that does not belong there; quote the value, or mend the indentation"),
@@ -61,7 +62,10 @@ class _Loader(yaml.SafeLoader):
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
-            raise _refusal("aliases are not supported", self.peek_event().start_mark)
+            raise _refusal(
+                "aliases are not supported; put quotes around a value that begins with '*'",
+                self.peek_event().start_mark,
+            )
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
@@ -105,7 +109,7 @@ def parse(content: bytes | str, kind: type[T], source: str) -> T:
         raw = yaml.load(content, Loader=_Loader)  # noqa: S506 -- _Loader is a SafeLoader
     except yaml.MarkedYAMLError as error:
         line = f"{error.problem_mark.line + 1}" if error.problem_mark else "?"
-        raise InvalidYaml(f"{source}: line {line}: {_syntax(error.problem or error.context or '')}") from error
+        raise InvalidYaml(f"{source}: line {line}: {_syntax(error.problem or '', error.context or '')}") from error
     except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
         raise InvalidYaml(f"{source}: not YAML: {(str(error).splitlines() or ['?'])[0]}") from error
     return convert({} if raw is None else raw, kind, source)
@@ -140,11 +144,12 @@ def changed_keys(before: object, after: object, path: str = "") -> list[str]:
     return found
 
 
-def _syntax(problem: str) -> str:
+def _syntax(problem: str, context: str) -> str:
+    said = f"{context}, {problem}"
     for pattern, words in _SYNTAX:
-        if match := re.search(pattern, problem):
+        if match := re.search(pattern, said):
             return match.expand(words)
-    return problem
+    return problem or context
 
 
 def _explain(message: str, raw: object, kind: type) -> str:

@@ -98,6 +98,8 @@ class MistakeTests(SynchronousTestCase):
             ("items: [{name: a", "line 1: a bracket is not closed, or a comma is missing: expected ',' or '}'"),
             ('items: "a', "line 1: a quote is not closed"),
             ("items: @a", "line 1: '@' cannot begin a value; put quotes around the value"),
+            ("items: [*.a.example]", "line 1: a value that begins with '*' or '&' needs quotes around it"),
+            ("items: *a", "line 1: aliases are not supported; put quotes around a value that begins with '*'"),
             ("items: a: b", "line 1: a ': ' that does not belong there; quote the value, or mend the indentation"),
             (
                 "port: 1\n items: []",
