@@ -12,7 +12,8 @@ from warp_twisted.names import LabelSelector
 
 @click.group(
     short_help="List, group and revoke enrolled agents.",
-    epilog="\b\nExamples:\n  warp agent list --selector release=canary\n  warp agent revoke a-0123456789abcdef",
+    epilog="\b\nExamples:\n  warp agent list --selector release=canary\n"
+    "  warp agent share shop a-0123456789abcdef\n  warp agent revoke a-0123456789abcdef",
 )
 def agent() -> None:
     """List, group and revoke enrolled agents."""
