@@ -53,6 +53,27 @@ class CommandTests(SynchronousTestCase):
         self.write("lists/office.txt", "192.0.2.0/24\n")
         self.assertEqual(invoke("policy", "check", named, "--files", str(self.directory / "lists")).status, 0)
 
+    def test_check_as_an_edge(self) -> None:
+        """What no edge of this release would use is not good, though the document is; what only edges read is."""
+        self.write("ca.pem", "")
+        self.write("users", "alice:secret\n")
+        self.write("decisions.json", '[{"scope": "Ip", "type": "ban", "value": "203.0.113.9"}]')
+        for rule, problem in (
+            (
+                "authenticate: {any_of: [{client_certificate: {ca_file: ca.pem}}]}",
+                "any_of[0].client_certificate: edges",
+            ),
+            ("authenticate: {any_of: [{basic: {users_file: users}}]}", "users: line 1: expected an argon2id hash"),
+            ("limits: [{name: a, of: bytes, rate: 1MiB/s}]", "limits[0].of: edges of this release do not limit bytes"),
+            ("authenticate: {any_of: [{basic: {users_file: none}}]}", "directory; name its directory with --files"),
+        ):
+            ran = invoke("policy", "check", self.write("odd.yaml", f"rules: [{{name: r, {rule}}}]"))
+            self.assertEqual((ran.status, problem in ran.errors), (1, True), ran.errors)
+        good = self.write(
+            "good.yaml", "rules: [{name: r, sources: {deny: [{file: decisions.json, format: crowdsec}]}}]"
+        )
+        self.assertEqual(invoke("policy", "check", good).status, 0)
+
     def test_files_that_cannot_be_read(self) -> None:
         """A missing file and one that is too large are told."""
         self.assertIn("none.yaml: No such file", invoke("policy", "check", "none.yaml").errors)

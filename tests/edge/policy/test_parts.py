@@ -69,7 +69,7 @@ class SourceSetTests(PartsTestCase):
             (SourceEntry(file="bad"), r"w\[0\].file: .*bad: line 2: expected a prefix"),
             (SourceEntry(file="latin"), r"w\[0\].file: .*latin: not UTF-8"),
             (SourceEntry(file="bad", format="crowdsec"), r"w\[0\].file: .*bad: expected CrowdSec's decisions"),
-            (SourceEntry(country=["DE"]), r"w\[0\]: this edge knows no countries"),
+            (SourceEntry(country=["DE"]), r"w\[0\]: edges of this release know no countries"),
         ):
             with self.assertRaisesRegex(InvalidPolicy, reason):
                 self.parts.source_set([entry], "w")
@@ -94,7 +94,9 @@ class LimiterTests(PartsTestCase):
 
     def test_what_is_not_limited(self) -> None:
         """A limit that nothing would enforce is refused, with the key's path."""
-        with self.assertRaisesRegex(InvalidPolicy, r"w.of: this edge does not limit bytes; it limits requests"):
+        with self.assertRaisesRegex(
+            InvalidPolicy, r"w.of: edges of this release do not limit bytes; they limit requests"
+        ):
             self.parts.limiter(Limit(name="a", of="bytes", rate="1MiB/s"), "r", "w")
 
 

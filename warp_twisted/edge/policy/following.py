@@ -98,9 +98,8 @@ class PolicyFollower:
                 self._log.error("the policy is not used, the one before stays in force: {error}", error=str(error))
                 return
             self._in_force.use(loaded)
-            self._log.info(
-                "the policy was read again: {file}, {rules} rules", file=file, rules=len(loaded.compiled.rules)
-            )
+            rules = len(loaded.compiled.document.rules)
+            self._log.info("the policy was read again: {file}, rules: {rules}", file=file, rules=rules)
         finally:
             self._lock.release()
 

@@ -77,7 +77,9 @@ class PolicyParts:
     def limiter(self, limit: Limit, rule: str, where: str) -> AnyLimiter:
         """Make a limiter, or go on with the one that counted this limit before."""
         if limit.of not in COUNTED:
-            raise InvalidPolicy(f"{where}.of: this edge does not limit {limit.of}; it limits {', '.join(COUNTED)}")
+            raise InvalidPolicy(
+                f"{where}.of: edges of this release do not limit {limit.of}; they limit {', '.join(COUNTED)}"
+            )
         place = rule, limit.name
         fresh = make_limiter(limit)
         known = self._before.get(place)
@@ -93,7 +95,9 @@ class PolicyParts:
                 self.kinds.add(kind)
                 return make(self, document, f"{where}.{kind}")
         kind = next(name for name in proof.__struct_fields__ if getattr(proof, name) is not None)
-        raise InvalidPolicy(f"{where}.{kind}: this edge cannot check it; it can check {' and '.join(_CHECKS)}")
+        raise InvalidPolicy(
+            f"{where}.{kind}: edges of this release cannot check it; they can check {', '.join(_CHECKS)}"
+        )
 
     # Files.
 
@@ -123,7 +127,9 @@ class PolicyParts:
 
     def _prefixes(self, entry: SourceEntry, where: str) -> list[str]:
         if entry.file is None:
-            raise InvalidPolicy(f"{where}: this edge knows no countries and no autonomous systems; list prefixes")
+            raise InvalidPolicy(
+                f"{where}: edges of this release know no countries and no autonomous systems; list prefixes"
+            )
         text = self._read(entry.file, f"{where}.file")
         lines = (
             crowdsec_prefixes(text, f"{where}.file: {entry.file}") if entry.format == "crowdsec" else text.split("\n")
