@@ -19,6 +19,9 @@ class Options(ServiceOptions[str]):
 
     optParameters = [["config", "c", "service.yaml", "The file."]]
 
+    longdesc = "Does nothing."
+    examples = ("one --config a", "two --check")
+
     def read_settings(self, path: str) -> str:
         """Read the word."""
         word = Path(path).read_text()
@@ -54,6 +57,10 @@ class ServiceOptionsTests(SynchronousTestCase):
         """A good file ends the process with 0 and a line, which says what is still missing."""
         self.assertEqual(self.parsed("good", "--check")[1:], (0, "word: good\n"))
         self.assertEqual(self.parsed("early", "--check")[1:], (0, "word: good, but no token was given\n"))
+
+    def test_usage(self) -> None:
+        """`--help` ends with the examples, each in a line of its own."""
+        self.assertTrue(Options().getUsage().endswith("\nExamples:\n  one --config a\n  two --check\n"))
 
     def test_a_bad_file_is_one_line(self) -> None:
         """With `--check` and without, the exit is the reason alone: Python prints it, with status 1."""

@@ -28,10 +28,12 @@ class ServiceOptions(Options, Generic[S]):
     """
     `--config FILE` and `--check`.
 
+    :cvar examples: of its use, a line each; twistd would make one paragraph of them in `longdesc`.
     :ivar settings: what the file says, once the options are parsed.
     :ivar hangups: requests to reload, noted from just before the file was read.
     """
 
+    examples: ClassVar[tuple[str, ...]] = ()
     synopsis = "[--config FILE] [--check]"
     optFlags: ClassVar[list[list[Any]]] = [
         ["check", None, "Say whether the configuration is good, and end: 0 if it is, 1 with the reason if not."],
@@ -41,6 +43,10 @@ class ServiceOptions(Options, Generic[S]):
     def __init__(self) -> None:
         super().__init__()
         self.hangups = Hangups()
+
+    def getUsage(self, width: int | None = None) -> str:
+        """Return what `--help` prints."""
+        return f"{super().getUsage(width)}\nExamples:\n" + "".join(f"  {each}\n" for each in self.examples)
 
     def read_settings(self, path: str) -> S:
         """

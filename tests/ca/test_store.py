@@ -100,6 +100,11 @@ class FilesTests(SynchronousTestCase):
             self.assertIn(name, self.refusal(root=name))
             self.assertIn(name, self.refusal(key=name))
 
+    def test_no_root(self) -> None:
+        """Where no root was made, how to make one is told."""
+        with self.assertRaisesRegex(BadCaFile, "none/root.pem does not exist; .* warp ca init none"):
+            load_root(Path("none"))
+
     def test_root_and_key_that_do_not_fit(self) -> None:
         """A root whose key is another's is refused."""
         (self.directory / "root.key").unlink()

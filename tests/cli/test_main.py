@@ -104,6 +104,10 @@ class FailureTests(SynchronousTestCase):
         ran = invoke("ca", "init", "--nope")
         self.assertEqual(ran.status, 2)
         self.assertRegex(ran.errors, r"^warp: No such option.*; see warp ca init --help\n$")
+        ran = invoke("statis")
+        self.assertEqual(
+            (ran.status, ran.errors), (2, "warp: No such command 'statis'; did you mean status?; see warp --help\n")
+        )
         self.assertEqual(invoke("nope").status, 2)
 
     def test_nothing_shows_help(self) -> None:

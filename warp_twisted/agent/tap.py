@@ -40,11 +40,11 @@ Run a Warp agent beside an origin: it dials the edges, and listens on no network
 Everything is in one YAML file; docs/configuration.md explains its keys. A change of the file, or SIGHUP, is taken
 without dropping a tunnel; a file that is wrong is refused whole, and what needs a restart is logged. SIGTERM drains:
 requests that are under way finish. The join token comes from token_file or $WARP_TOKEN, and is needed once.
-
-Examples:
-  twistd -n warp-agent --config /etc/warp/agent.yaml
-  twistd -n warp-agent --config agent.yaml --check
 """
+    examples = (
+        "twistd -n warp-agent --config /etc/warp/agent.yaml",
+        "twistd -n warp-agent --config agent.yaml --check",
+    )
     optParameters = [
         ["config", "c", "/etc/warp/agent.yaml", "The configuration file."],
     ]

@@ -102,6 +102,8 @@ def load_root(directory: Path) -> Issuer:
 
     :raises BadCaFile: if a file is missing, unreadable, or the two do not belong together.
     """
+    if not (directory / f"{ROOT}.pem").exists():
+        raise BadCaFile(f"{directory / ROOT}.pem does not exist; make a root first, with: warp ca init {directory}")
     certificates = read_certificates(directory / f"{ROOT}.pem")
     key = read_key(directory / f"{ROOT}.key")
     if certificates[0].public_key() != key.public_key():
@@ -143,7 +145,7 @@ def read_certificates(path: Path) -> tuple[x509.Certificate, ...]:
     try:
         return tuple(x509.load_pem_x509_certificates(_read(path)))
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise BadCaFile(f"{path}: not a PEM certificate: {error}") from error
+        raise BadCaFile(f"{path}: not a PEM certificate, or a damaged one") from error
 
 
 def read_key(path: Path) -> ec.EllipticCurvePrivateKey:

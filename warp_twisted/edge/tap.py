@@ -34,14 +34,14 @@ class Options(ServiceOptions[EdgeSettings]):
     longdesc = """
 Run a Warp edge: it faces visitors, and hides the origins of the agents that dial it.
 
-Everything is in one YAML file; docs/configuration.md explains its keys. SIGHUP reads it again: certificates, limits,
-time-outs, log settings and who may transfer the zone are applied, a file that is wrong is refused whole, and what needs
-a restart is logged. SIGTERM drains: names leave DNS, agents move, requests that are under way finish.
-
-Examples:
-  twistd -n warp-edge --config /etc/warp/edge.yaml
-  twistd -n warp-edge --config edge.yaml --check
+Everything is in one YAML file; docs/configuration.md explains its keys. SIGHUP reads it again: certificates, the
+policy, limits, time-outs, log settings and who may transfer the zone are applied, a wrong file is refused whole,
+and what needs a restart is logged. SIGTERM drains: names leave DNS, agents move, requests that are under way finish.
 """
+    examples = (
+        "twistd -n warp-edge --config /etc/warp/edge.yaml",
+        "twistd -n warp-edge --config edge.yaml --check",
+    )
     optParameters = [
         ["config", "c", "/etc/warp/edge.yaml", "The configuration file."],
     ]

@@ -38,6 +38,7 @@ class OriginTests(SynchronousTestCase):
         """A mistake names the option, not the key of a file that nobody wrote."""
         for arguments, words in (
             (("http://x/y", [], "", []), "service: 'http://x/y'"),
+            (("localhost", [], "", []), "'localhost' is no origin: expected a port such as 3000, or a URL"),
             (("3000", ["a b"], "", []), "hostname: 'a b'"),
             (("3000", [], "(", []), "path: '('"),
             (("3000", [], "", ["-"]), "--label: '-'"),

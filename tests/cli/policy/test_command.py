@@ -111,6 +111,17 @@ class CommandTests(SynchronousTestCase):
         self.assertEqual([each["rule"] for each in shown["rules"] if each["matched"]], ["defaults", "new"])
         self.assertEqual(shown["odd_path"], [])
 
+    def test_explain_called_wrongly(self) -> None:
+        """What is no request, no address and nobody's identity is told as every wrong argument is."""
+        for arguments in (
+            ("/admin",),
+            ("https://a.example/", "--from", "here"),
+            ("https://a.example/", "--identity", "a"),
+        ):
+            ran = invoke("policy", "explain", self.file, *arguments)
+            self.assertEqual(ran.status, 2)
+            self.assertRegex(ran.errors, r"^warp: expected .*; see warp policy explain --help\n$")
+
     def test_explain_what_is_never_judged(self) -> None:
         """A request that every edge refuses is told as such."""
         ran = invoke("policy", "explain", self.file, "TRACE https://app.warp.example/")

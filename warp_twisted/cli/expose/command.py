@@ -140,10 +140,14 @@ def settings_of(
 
     :raises UsageError: naming the option that is wrong.
     """
-    from warp_twisted.agent.origins import OriginRequest
+    from warp_twisted.agent.origins import KINDS, OriginRequest
     from warp_twisted.agent.origins.ingress import single_origin
     from warp_twisted.agent.settings import AgentSettings
 
+    if ":" not in service_of(origin) and origin not in KINDS:
+        raise click.UsageError(
+            f"{origin!r} is no origin: expected a port such as 3000, or a URL such as http://localhost:3000"
+        )
     try:
         ingress = single_origin(service_of(origin), OriginRequest(no_tls_verify=no_tls_verify), hostnames, path)
     except InvalidSettings as error:

@@ -8,7 +8,7 @@ import click
 
 from warp_twisted.cli.options import label
 from warp_twisted.cli.output import JSON_OPTION, print_json, say
-from warp_twisted.cli.policy.asking import NeverJudged, read_identity, read_request
+from warp_twisted.cli.policy.asking import BadRequest, NeverJudged, read_identity, read_request
 from warp_twisted.cli.policy.cases import Case, read_cases
 from warp_twisted.cli.policy.parts import OfflineParts
 from warp_twisted.policy.document.policy import MAX_BYTES, parse_policy
@@ -106,8 +106,12 @@ def explain_(
 
     REQUEST is a method and a URL. Limits count nothing here, and who is proven is what --identity says.
     """
-    compiled = load(file, files, [read_identity(text) for text in identities])
-    explanation = _explained(compiled, read_request(request, address, headers, [dict(labels)] if labels else []))
+    try:
+        who = [read_identity(text) for text in identities]
+        facts = read_request(request, address, headers, [dict(labels)] if labels else [])
+    except BadRequest as error:
+        raise click.UsageError(str(error)) from error
+    explanation = _explained(load(file, files, who), facts)
     if as_json:
         print_json(_as_json(explanation))
         return
