@@ -65,7 +65,10 @@ class CommandTests(SynchronousTestCase):
             ),
             ("authenticate: {any_of: [{basic: {users_file: users}}]}", "users: line 1: expected an argon2id hash"),
             ("limits: [{name: a, of: bytes, rate: 1MiB/s}]", "limits[0].of: edges of this release do not limit bytes"),
-            ("authenticate: {any_of: [{basic: {users_file: none}}]}", "directory; name its directory with --files"),
+            (
+                "authenticate: {any_of: [{basic: {users_file: none}}]}",
+                "directory; policy_files in edge.yaml, or --files of warp policy",
+            ),
         ):
             ran = invoke("policy", "check", self.write("odd.yaml", f"rules: [{{name: r, {rule}}}]"))
             self.assertEqual((ran.status, problem in ran.errors), (1, True), ran.errors)

@@ -47,7 +47,8 @@ class PolicyFollowerTests(SynchronousTestCase):
         self.follower.begin(str(self.file), "/nowhere")
         other = Path(self.mktemp())
         other.write_text("nonsense: 1")
-        self.failureResultOf(Deferred.fromCoroutine(self.follower.reload(str(other), "/nowhere")), InvalidSettings)
+        reloaded = Deferred.fromCoroutine(self.follower.reload(str(other), "/nowhere"))
+        self.assertIn(f"policy: {other}: ", str(self.failureResultOf(reloaded, InvalidSettings).value))
         self.file.write_text("rules: [{name: second, deny: true}]")
         self.successResultOf(Deferred.fromCoroutine(self.follower.look()))
         self.assertEqual(self.rules(), ["second"])
@@ -57,7 +58,7 @@ class PolicyFollowerTests(SynchronousTestCase):
     def test_an_edge_does_not_begin_without_its_policy(self) -> None:
         """A policy that cannot be used stops the start, with the file's name and the key."""
         self.file.write_text("rules: [{name: x, denie: true}]")
-        with self.assertRaisesRegex(InvalidSettings, r"rules\[0\].*denie"):
+        with self.assertRaisesRegex(InvalidSettings, r"^policy: .*rules\[0\].*denie"):
             self.follower.begin(str(self.file), "/nowhere")
         with self.assertRaisesRegex(InvalidSettings, r"^policy: .*rules\[0\].*denie"):
             check_policy(str(self.file), "/nowhere")

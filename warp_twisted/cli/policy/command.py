@@ -53,7 +53,9 @@ def check(file: Path, files: Path | None, as_json: bool) -> None:
 
     The files that it names are read as well, and so judged as an edge would.
     """
-    compiled = _load_as_edge(file, files)
+    from warp_twisted.edge.policy.loading import load as load_for_edge
+
+    compiled = load_for_edge(str(file), str(files or file.parent), {})[0].compiled
     rules = [rule.name for rule in compiled.rules]
     if as_json:
         print_json({"file": str(file), "version": compiled.document.version, "rules": rules})
@@ -165,18 +167,6 @@ def test(ctx: click.Context, file: Path, cases: str, files: Path | None, as_json
         say(f"{len(read) - failed} of {len(read)} cases passed.")
     if failed:
         ctx.exit(1)
-
-
-def _load_as_edge(file: Path, files: Path | None) -> CompiledPolicy:
-    from warp_twisted.edge.policy.loading import load as load_for_edge
-
-    try:
-        return load_for_edge(str(file), str(files or file.parent), {})[0].compiled
-    except InvalidPolicy as error:
-        cause = error.__cause__.__cause__ if error.__cause__ is not None else None
-        if isinstance(cause, OSError):  # of a file that the policy names
-            raise InvalidPolicy(f"{error}; name its directory with --files") from error
-        raise
 
 
 def load(file: Path, files: Path | None, identities: Sequence[Identity] = ()) -> CompiledPolicy:

@@ -43,11 +43,11 @@ class PolicyFollower:
 
         :param file: None for no policy.
         :param directory: of the files that it names.
-        :raises InvalidSettings: if it cannot be used: an edge without its policy must not serve.
+        :raises InvalidSettings: naming the key `policy`: an edge without its policy must not serve.
         """
         self._file, self._directory = file, directory
         if file is not None:
-            loaded, self._watched = self._load(file, directory, self._in_force.loaded)
+            loaded, self._watched = self._load_named(file, directory)
             self._in_force.use(loaded)
 
     def start(self) -> None:
@@ -63,14 +63,15 @@ class PolicyFollower:
         """
         Follow a file, or another one, and read it now.
 
-        :raises InvalidSettings: if it cannot be used; the policy in force, and the file that is followed, stay.
+        :raises InvalidSettings: if it cannot be used, naming the key `policy`; the policy in force, and the file that
+            is followed, stay.
         """
         await self._lock.acquire()
         try:
             loaded: Loaded | None = None
             watched: Watched | None = None
             if file is not None:
-                loaded, watched = await self._in_thread(lambda: self._load(file, directory, self._in_force.loaded))
+                loaded, watched = await self._in_thread(lambda: self._load_named(file, directory))
             self._file, self._directory, self._watched = file, directory, watched
             self._in_force.use(loaded)
         finally:
@@ -102,6 +103,13 @@ class PolicyFollower:
             self._log.info("the policy was read again: {file}, rules: {rules}", file=file, rules=rules)
         finally:
             self._lock.release()
+
+    def _load_named(self, file: str, directory: str) -> tuple[Loaded, Watched]:
+        """Read a policy that edge.yaml names; what is wrong is told with its key there."""
+        try:
+            return self._load(file, directory, self._in_force.loaded)
+        except Refused as error:
+            raise InvalidSettings(f"policy: {error}") from error
 
     def _load(self, file: str, directory: str, before: Loaded | None) -> tuple[Loaded, Watched]:
         limiters = before.limiters if before is not None else {}

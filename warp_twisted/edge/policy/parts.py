@@ -116,7 +116,8 @@ class PolicyParts:
                 content = file.read(MAX_FILE + 1)
         except OSError as error:
             self.stamps[name] = None
-            raise InvalidPolicy(f"{where}: {path}: {error.strerror}") from error
+            where_from = "policy_files in edge.yaml, or --files of warp policy, names its directory"
+            raise InvalidPolicy(f"{where}: {path}: {error.strerror}; {where_from}") from error
         if len(content) > MAX_FILE:
             raise InvalidPolicy(f"{where}: {path}: larger than {MAX_FILE >> 20} MiB")
         try:
