@@ -62,6 +62,7 @@ def revoke(agents: tuple[str, ...], reason: str, admin: str | None) -> None:
 
 
 @agent.command(
+    short_help="Give the groups of these agents a share word.",
     epilog="\b\nExamples:\n  warp agent share shop a-0123456789abcdef a-fedcba9876543210",
 )
 @click.argument("word", type=share_word)

@@ -54,9 +54,10 @@ def init(directory: Path, name: str, as_json: bool) -> None:
 
 
 @ca.command(
+    short_help="Make the intermediate of one edge.",
     epilog="\b\nExamples:\n"
     "  warp ca intermediate ca --edge edge1 --permit warp.example\n"
-    "  warp ca intermediate ca --edge edge1 --request edge1.csr >edge1.pem"
+    "  warp ca intermediate ca --edge edge1 --request edge1.csr >edge1.pem",
 )
 @_DIRECTORY
 @click.option("--edge", required=True, metavar="NAME", help="The edge's name, as edge.name in its edge.yaml.")
@@ -98,7 +99,10 @@ def intermediate(directory: Path, edge: str, permitted: tuple[str, ...], request
     say(f"The edge needs {paths[0]}, {paths[1]} and {directory / 'root.pem'}: see ca: in edge.yaml.")
 
 
-@ca.command(epilog="\b\nExample:\n  warp ca show ca/root.pem ca/edge1.pem")
+@ca.command(
+    short_help="Show what certificates are for, and until when.",
+    epilog="\b\nExample:\n  warp ca show ca/root.pem ca/edge1.pem",
+)
 @click.argument("files", nargs=-1, required=True, type=click.Path(dir_okay=False, path_type=Path))
 @JSON_OPTION
 def show(files: tuple[Path, ...], as_json: bool) -> None:

@@ -34,7 +34,11 @@ def _complete(ctx: click.Context, parameter: click.Parameter, incomplete: str) -
     return [CompletionItem(each.network, help=each.reason) for each in found if each.network.startswith(incomplete)]
 
 
-@ban.command("list", epilog="\b\nExamples:\n  warp ban list\n  warp ban list --json | jq -r '.[].network'")
+@ban.command(
+    "list",
+    short_help="List who is banned, for how long still, and why.",
+    epilog="\b\nExamples:\n  warp ban list\n  warp ban list --json | jq -r '.[].network'",
+)
 @ADMIN_OPTION
 @JSON_OPTION
 def list_(admin: str | None, as_json: bool) -> None:

@@ -39,7 +39,9 @@ def _complete(ctx: click.Context, parameter: click.Parameter, incomplete: str) -
 
 
 @hostname.command(
-    "list", epilog="\b\nExamples:\n  warp hostname list\n  warp hostname list --group shop --json | jq '.[].hostname'"
+    "list",
+    short_help="List hostnames, their groups, and who serves them.",
+    epilog="\b\nExamples:\n  warp hostname list\n  warp hostname list --group shop --json | jq '.[].hostname'",
 )
 @click.option("--group", type=share, metavar="WORD", help="Only what belongs to this group.")
 @ADMIN_OPTION

@@ -42,6 +42,7 @@ def _complete(ctx: click.Context, parameter: click.Parameter, incomplete: str) -
 
 
 @service_token.command(
+    short_help="Make a service token, and print its two fields.",
     epilog="\b\nExamples:\n"
     "  warp service-token create ci --out ci.headers\n"
     "  warp service-token create deploy --ttl 30d --json",

@@ -43,7 +43,10 @@ def policy() -> None:
     """
 
 
-@policy.command(epilog="\b\nExample:\n  warp policy check policy.yaml --files /etc/warp/policy")
+@policy.command(
+    short_help="Say whether edges can use a policy file.",
+    epilog="\b\nExample:\n  warp policy check policy.yaml --files /etc/warp/policy",
+)
 @FILE
 @FILES_OPTION
 @JSON_OPTION
@@ -67,6 +70,7 @@ def check(file: Path, files: Path | None, as_json: bool) -> None:
 
 @policy.command(
     "explain",
+    short_help="Tell what becomes of a request, rule by rule.",
     epilog="\b\nExamples:\n"
     "  warp policy explain policy.yaml 'GET https://app.warp.example/admin' --from 203.0.113.9\n"
     "  warp policy explain policy.yaml 'POST https://api.warp.example/v1/orders' --header 'Origin: https://a.example'\n"
