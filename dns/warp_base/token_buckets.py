@@ -87,6 +87,11 @@ class TokenBuckets:
         where[key] = full_at = max(full_at, now) + price / self.per_second
         return max(0.0, full_at - now - self.burst / self.per_second)
 
+    def forgive(self, key: Hashable) -> None:
+        """Fill a key's bucket, unless it shares slots with others."""
+        self._looked_at.pop(key, None)
+        self._to_look_at.pop(key, None)
+
     def known(self) -> int:
         """Return how many keys take memory now."""
         return len(self._looked_at) + len(self._to_look_at)

@@ -77,6 +77,14 @@ class TakeTests(SynchronousTestCase):
         self.assertLess(refused, 20)  # 1,000 in two rows of 32,768: one in a thousand meets others in both
         self.assertEqual(buckets.take("later", 1e7), 0.0)
 
+    def test_forgive(self) -> None:
+        """A key that is forgiven has a full bucket; others still owe."""
+        buckets = TokenBuckets(0.001, 1.0)
+        for key in ("a", "b"):
+            buckets.take(key, 0.0)
+        buckets.forgive("a")
+        self.assertEqual([buckets.take(key, 0.0) > 0 for key in ("a", "b")], [False, True])
+
     def test_charge(self) -> None:
         """What has happened is paid in any case, and says when the debt is paid off."""
         buckets = TokenBuckets(10.0, 20.0)

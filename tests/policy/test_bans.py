@@ -42,6 +42,13 @@ class RefusedTests(SynchronousTestCase):
         self.assertFalse(bans.is_banned(NETWORK, 600.0))
         self.assertEqual(banned(bans, NETWORK, 600.0, 25), [20])
 
+    def test_let_in_again(self) -> None:
+        """Who is let in again begins anew: the next ban takes as many refusals as the first."""
+        bans = Bans(RULE)
+        banned(bans, NETWORK, 0.0, 20)
+        self.assertTrue(bans.remove(NETWORK))
+        self.assertEqual(banned(bans, NETWORK, 0.0, 25), [20])
+
     def test_never(self) -> None:
         """An address that is never banned is not, and without a rule nobody is."""
         bans = Bans(RULE, {NETWORK})

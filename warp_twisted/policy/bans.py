@@ -110,7 +110,8 @@ class Bans:
         return True
 
     def remove(self, network: str) -> bool:
-        """Let a network in again; return whether it was banned."""
+        """Let a network in again, with no refusal held against it; return whether it was banned."""
+        self._refusals.forgive(network)
         return self._bans.pop(network, None) is not None
 
     def all(self) -> list[tuple[str, Ban]]:
