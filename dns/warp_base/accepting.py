@@ -84,6 +84,8 @@ class Accepted(Server):
         if self.dataBuffer or self._tempDataBuffer or self.producer is not None:
             self.connectionLost(_DONE)
             return
+        self.stopReading()
+        self.stopWriting()  # `unregisterProducer` of one that ends asks to write
         self.disconnected = 1
         self.connected = 0
         self._closeSocket(True)

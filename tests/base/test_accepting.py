@@ -202,6 +202,24 @@ class AcceptingTests(TestCase):
         self.assertIs(await keeper.lost, ConnectionDone)
         self.assertEqual(await deferToThread(client.recv, 1), b"")
 
+    async def test_asked_to_write_while_ending(self) -> None:
+        """
+        Whatever asks to write or to read between the call and the end, the reactor watches the descriptor no more.
+
+        Twisted's `unregisterProducer` asks to write, and the next connection may have the same descriptor.
+        """
+        for ask in ("unregisterProducer", "startWriting", "startReading"):
+            self.factory = Keepers()
+            client, keeper = await self.one()
+            client.sendall(b"hello")
+            await keeper.heard
+            keeper.transport.loseConnection()  # within a turn that delivers events, before the reactor polls again
+            getattr(keeper.transport, ask)()
+            self.assertIs(await keeper.lost, ConnectionDone)
+            watched = (*reactor.getReaders(), *reactor.getWriters())
+            self.assertFalse(any(each is keeper.transport for each in watched), ask)
+            self.assertEqual(client.recv(1), b"")
+
     async def test_end_with_much_to_write(self) -> None:
         """All that waits is written first."""
         client, keeper = await self.one()
