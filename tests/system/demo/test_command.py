@@ -5,7 +5,7 @@ import shutil
 import signal
 import socket
 
-from tests.case import AsyncTestCase, reactor
+from tests.case import AsyncTestCase, reactor, until
 from tests.system.demo.program import SERVING, DemoPrograms
 from warp_twisted.demo.check import steps_of
 from warp_twisted.demo.fleet import DemoFleet
@@ -77,25 +77,23 @@ class DemoTests(AsyncTestCase):
         """When a port is taken the demo uses another, says so, and works."""
         with socket.socket() as taken:
             taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            name, port = self.take_one(taken)
+            await until(lambda: self.take_one(taken))  # other tests' demos may have all of them for a while
+            name, port = self.taken
             program = self.demos.start("--check")
             self.assertEqual(await program.ended, 0, program.output)
         self.assertRegex(program.output, rf"(?m)^Note: {name} port {port} is taken: using \d+$")
 
-    def take_one(self, taken: socket.socket) -> tuple[str, str]:
-        """
-        Listen on a port that a demo wants.
-
-        :returns: patterns for what it is called, and for its number; for any, while others have all of them.
-        """
+    def take_one(self, taken: socket.socket) -> bool:
+        """Listen on a port that a demo wants, and note name and number in `self.taken`; return whether one was free."""
         for name, port in (("tunnel", WANTED.tunnel), ("HTTPS", WANTED.https), ("HTTP", WANTED.http)):
             try:
                 taken.bind((ADDRESS, port))
             except OSError:
                 continue
             taken.listen()
-            return name, str(port)
-        return r"\w+", r"\d+"
+            self.taken = name, port
+            return True
+        return False
 
     async def test_demos_that_start_at_once(self) -> None:
         """Demos that want the same ports in the same moment all work, each with ports of its own."""
