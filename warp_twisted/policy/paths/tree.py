@@ -77,21 +77,7 @@ class ExactTree(Generic[T]):
 
         :param segments: from `exact_segments`, which is called once for many trees: it may take half a millisecond.
         """
-        nodes = [self._root]
-        found: list[T] = []
-        for segment in segments:
-            after: list[_Node[T]] = []
-            for node in nodes:
-                if node.below:
-                    found += node.below
-                child = node.children.get(segment)
-                if child is not None:
-                    after.append(child)
-                if node.one is not None or node.globs:
-                    after += node.others(segment)
-            if not after:
-                return found
-            nodes = after
+        found, nodes = _walked(self._root, segments)
         for node in nodes:
             found += node.ends
         return found
@@ -137,25 +123,31 @@ class LooseTree(Generic[T]):
         return self._walk(segments)
 
     def _walk(self, segments: Iterable[bytes]) -> list[T]:
-        nodes = [self._root]
-        found: list[T] = []
-        for segment in segments:
-            after: list[_Node[T]] = []
-            for node in nodes:
-                if node.below:
-                    found += node.below
-                child = node.children.get(segment)
-                if child is not None:
-                    after.append(child)
-                if node.one is not None or node.globs:
-                    after += node.others(segment)
-            if not after:
-                return found
-            nodes = after
+        found, nodes = _walked(self._root, segments)
         for node in nodes:
             found += node.ends
             found += node.below
         return found
+
+
+def _walked(root: _Node[T], segments: Iterable[bytes]) -> tuple[list[T], list[_Node[T]]]:
+    """Return the values of patterns that stand for everything below a part of a path, and the nodes at its end."""
+    nodes = [root]
+    found: list[T] = []
+    for segment in segments:
+        after: list[_Node[T]] = []
+        for node in nodes:
+            if node.below:
+                found += node.below
+            child = node.children.get(segment)
+            if child is not None:
+                after.append(child)
+            if node.one is not None or node.globs:
+                after += node.others(segment)
+        nodes = after
+        if not nodes:
+            break
+    return found, nodes
 
 
 def _loose_bytes(segment: bytes) -> bytes:
