@@ -43,6 +43,8 @@ class AnnouncedFactory(ServerFactory):
 
     def buildProtocol(self, addr: IAddress | None) -> Protocol | None:
         """Make the connection of a visitor, or that of a proxy which is to say whose it is."""
+        if not self.proxies:
+            return self.let_in(addr)
         address = plain_address(getattr(addr, "host", ""))
         if not address or address not in self.proxies:
             return self.let_in(addr)
