@@ -12,6 +12,7 @@ from warp_twisted.policy.document.authentication import Basic, Jwt, Proof, Servi
 from warp_twisted.policy.document.limits import Limit
 from warp_twisted.policy.document.sources import SourceEntry
 from warp_twisted.policy.errors import InvalidPolicy
+from warp_twisted.policy.sources import prefixes
 
 DECISIONS = [
     {"scope": "Ip", "type": "ban", "value": "203.0.113.9"},
@@ -74,6 +75,9 @@ class SourceSetTests(PartsTestCase):
             with self.assertRaisesRegex(InvalidPolicy, reason):
                 self.parts.source_set([entry], "w")
         self.assertIsNone(self.parts.stamps["missing"])
+        self.patch(prefixes, "MAX_PREFIXES", 1)
+        with self.assertRaisesRegex(InvalidPolicy, "^w: line 2: more than 1 prefixes"):
+            self.parts.source_set(["10.0.0.0/8", "11.0.0.0/8"], "w")
         self.patch(module, "MAX_FILE", 10)
         self.write("large", "x" * 11)
         with self.assertRaisesRegex(InvalidPolicy, "larger than"):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from warp_twisted.policy.sources import prefixes
-from warp_twisted.policy.sources.prefixes import PrefixError, PrefixSet
+from warp_twisted.policy.sources.prefixes import PrefixError, PrefixSet, set_of_lists
 
 networks4 = st.tuples(st.integers(0, 2**32 - 1), st.integers(0, 32)).map(
     lambda pair: ipaddress.IPv4Network(pair, strict=False)
@@ -102,3 +102,20 @@ class StepsTests(SynchronousTestCase):
         self.assertEqual(found.count, 100_000)
         self.assertGreater(len(spent), 200)
         self.assertLess(sorted(spent)[-3], 0.02)  # of CPU; two may have met the garbage collector
+
+
+class ListsTests(SynchronousTestCase):
+    """`set_of_lists`."""
+
+    def test_one_set(self) -> None:
+        """All lists are one set."""
+        found = set_of_lists([("a", ["192.0.2.0/24"]), ("b", ["# none"]), ("c", ["2001:db8::/32"])], "all")
+        self.assertEqual((found.count, "192.0.2.7" in found, "2001:db8::1" in found), (2, True, True))
+
+    def test_refused(self) -> None:
+        """The list is named, with the line in it; lists that are too many together are named together."""
+        with self.assertRaisesRegex(PrefixError, "^b: line 2: expected a prefix"):
+            set_of_lists([("a", ["192.0.2.0/24"]), ("b", ["10.0.0.0/8", "x"])], "all")
+        self.patch(prefixes, "MAX_PREFIXES", 2)
+        with self.assertRaisesRegex(PrefixError, "^all: line 3: more than 2 prefixes"):
+            set_of_lists([("a", ["192.0.2.0/24"]), ("b", ["10.0.0.0/8", "11.0.0.0/8"])], "all")

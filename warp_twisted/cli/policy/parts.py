@@ -13,7 +13,7 @@ from warp_twisted.policy.document.sources import Source, SourceEntry
 from warp_twisted.policy.errors import InvalidPolicy
 from warp_twisted.policy.facts import Facts
 from warp_twisted.policy.interfaces import ABSENT, Answer, Identity, Outcome
-from warp_twisted.policy.sources.prefixes import PrefixError, PrefixSet
+from warp_twisted.policy.sources.prefixes import PrefixError, PrefixSet, set_of_lists
 
 MAX_LIST_BYTES = 64 << 20  # of a file of prefixes
 
@@ -32,13 +32,14 @@ class OfflineParts:
 
     def source_set(self, entries: Sequence[Source], where: str) -> PrefixSet:
         """Read a list of addresses."""
-        lines: list[str] = []
-        for index, entry in enumerate(entries):
-            lines += [entry] if isinstance(entry, str) else self._read_entry(entry, f"{where}[{index}]")
+        lists = [
+            (f"{where}[{index}]", [entry]) if isinstance(entry, str) else self._list(entry, f"{where}[{index}]")
+            for index, entry in enumerate(entries)
+        ]
         try:
-            return PrefixSet.of(lines)
+            return set_of_lists(lists, where)
         except PrefixError as error:
-            raise InvalidPolicy(f"{where}: {error}") from error
+            raise InvalidPolicy(f"{error}") from error
 
     def limiter(self, limit: Limit, rule: str, where: str) -> "_Unlimited":
         """Make a limiter that grants everything."""
@@ -53,17 +54,14 @@ class OfflineParts:
                 self._content(name, f"{where}.{kind}.{key}")
         return _Told(kind, [each for each in self._identities if each.kind == kind])
 
-    def _read_entry(self, entry: SourceEntry, where: str) -> list[str]:
+    def _list(self, entry: SourceEntry, where: str) -> tuple[str, list[str]]:
+        """Return what a list in a file is called, and its lines."""
         if entry.file is None:
             raise InvalidPolicy(f"{where}: places need a database, which only an edge has")
         if entry.format != "prefixes":
             raise InvalidPolicy(f"{where}.format: {entry.format} is read by an edge only")
         text = self._content(entry.file, f"{where}.file").decode("utf-8", "replace")
-        try:
-            PrefixSet.of(text.splitlines())
-        except PrefixError as error:
-            raise InvalidPolicy(f"{where}.file: {entry.file}: {error}") from error
-        return text.splitlines()
+        return f"{where}.file: {entry.file}", text.splitlines()
 
     def _content(self, name: str, where: str) -> bytes:
         path = self._directory / name

@@ -26,7 +26,7 @@ from warp_twisted.policy.document.values import listed
 from warp_twisted.policy.errors import InvalidPolicy
 from warp_twisted.policy.interfaces import Check
 from warp_twisted.policy.limiters import ConcurrencyLimiter, RateLimiter, make_limiter
-from warp_twisted.policy.sources.prefixes import PrefixError, PrefixSet
+from warp_twisted.policy.sources.prefixes import PrefixError, PrefixSet, set_of_lists
 
 MAX_FILE = 64 * 1024 * 1024
 MAX_FETCHED = 32  # key sets
@@ -66,13 +66,14 @@ class PolicyParts:
 
     def source_set(self, entries: Sequence[Source], where: str) -> PrefixSet:
         """Make a set of addresses; see `Parts`."""
-        lines: list[str] = []
-        for index, entry in enumerate(entries):
-            if isinstance(entry, str):
-                lines.append(entry)
-            else:
-                lines += self._prefixes(entry, f"{where}[{index}]")
-        return PrefixSet.of(lines)
+        lists = [
+            (f"{where}[{index}]", [entry]) if isinstance(entry, str) else self._list(entry, f"{where}[{index}]")
+            for index, entry in enumerate(entries)
+        ]
+        try:
+            return set_of_lists(lists, where)
+        except PrefixError as error:
+            raise InvalidPolicy(f"{error}") from error
 
     def limiter(self, limit: Limit, rule: str, where: str) -> AnyLimiter:
         """Make a limiter, or go on with the one that counted this limit before."""
@@ -126,7 +127,8 @@ class PolicyParts:
             raise InvalidPolicy(f"{where}: {path}: not UTF-8") from error
         return text
 
-    def _prefixes(self, entry: SourceEntry, where: str) -> list[str]:
+    def _list(self, entry: SourceEntry, where: str) -> tuple[str, list[str]]:
+        """Return what a list in a file is called, and its lines."""
         if entry.file is None:
             raise InvalidPolicy(
                 f"{where}: edges of this release know no countries and no autonomous systems; list prefixes"
@@ -135,11 +137,7 @@ class PolicyParts:
         lines = (
             crowdsec_prefixes(text, f"{where}.file: {entry.file}") if entry.format == "crowdsec" else text.split("\n")
         )
-        try:
-            PrefixSet.of(lines)
-        except PrefixError as error:
-            raise InvalidPolicy(f"{where}.file: {self._directory / entry.file}: {error}") from error
-        return lines
+        return f"{where}.file: {self._directory / entry.file}", lines
 
     # Checks.
 

@@ -7,7 +7,7 @@ Kept as sorted ranges that do not touch, so that a look-up is one binary search:
 
 from array import array
 from bisect import bisect_right
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from heapq import merge
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from typing import Protocol
@@ -120,6 +120,26 @@ class PrefixSet:
     def __len__(self) -> int:
         """Return the number of ranges left after merging."""
         return len(self._first4) + len(self._first6)
+
+
+def set_of_lists(lists: Sequence[tuple[str, Sequence[str]]], where: str) -> PrefixSet:
+    """
+    Make one set of several lists.
+
+    :param lists: what each is called in errors, and its lines.
+    :param where: what all of them together are called.
+    :raises PrefixError: beginning with the list's name, and the line in it; or with `where`, if they are too many only
+        together.
+    """
+    try:
+        return PrefixSet.of(line for _, lines in lists for line in lines)
+    except PrefixError as error:
+        for name, lines in lists:
+            try:
+                PrefixSet.of(lines)
+            except PrefixError as reason:
+                raise PrefixError(f"{name}: {reason}") from None
+        raise PrefixError(f"{where}: {error}") from None
 
 
 def parse_prefix(text: str) -> tuple[int, int, int]:
