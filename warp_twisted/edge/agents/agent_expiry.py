@@ -20,8 +20,9 @@ from warp_base.wall_clock import WallClock
 from warp_twisted.edge.settings import EdgeSettings
 from warp_twisted.registry.errors import RegistryError
 from warp_twisted.registry.mirror import Mirror
-from warp_twisted.registry.model import NAMES, Agent, decode, encode
-from warp_twisted.registry.store import Delete, Expect, Operation, Put, Store
+from warp_twisted.registry.model import NAMES, Agent, encode
+from warp_twisted.registry.store import Delete, Put, Store
+from warp_twisted.registry.unchanged import change_if_unchanged
 
 KEPT_SECONDS = 30 * 86400.0  # after the end of an agent's last certificate at least, for who asks who it was
 WAIT_SECONDS = 6 * 3600.0  # an edge's clock that is years ahead is noticed within that time
@@ -82,10 +83,10 @@ class AgentExpiry:
             for agent in old.values():
                 if agent.expires_at:
                     keys = [agent.key, *names.get(agent.id, ())]
-                    removed += await self._change(agent, *map(Delete, keys))
+                    removed += await change_if_unchanged(self._store, agent, [Delete(key) for key in keys])
                 else:  # of an edge that did not write it down: any certificate that it issued ends by then
                     stamped = replace(agent, expires_at=now + self._settings().ca.agent_lifetime)
-                    await self._change(agent, Put(agent.key, encode(stamped)))
+                    await change_if_unchanged(self._store, agent, [Put(agent.key, encode(stamped))])
         except RegistryError:
             pass  # logged by `registry.claims`
         if removed:
@@ -120,10 +121,3 @@ class AgentExpiry:
                 if given.agent in old:
                     names.setdefault(given.agent, []).append(NAMES + given.hostname)
             yield
-
-    async def _change(self, agent: Agent, *operations: Operation) -> bool:
-        """Do something if the record is still the one that was judged; say whether it was done."""
-        item = await self._store.get(agent.key)
-        if item is None or decode(item.key, item.value) != agent:
-            return False
-        return await self._store.transact([Expect(agent.key, item.modified)], operations)

@@ -23,6 +23,7 @@ from warp_twisted.names import HostnamePattern, one_line, parse_share
 from warp_twisted.registry.errors import RegistryError
 from warp_twisted.registry.model import OWNERS, Agent, Owner, decode, encode
 from warp_twisted.registry.store import Delete, Expect, Operation, Put, Store
+from warp_twisted.registry.unchanged import change_if_unchanged
 
 ATTEMPTS = 5  # at hostnames that others take in the same moment
 SHOWN = 5  # agents that a sentence names
@@ -144,12 +145,8 @@ class Ownership:
         raise RegistryError("the records of these agents change too often; try again")
 
     async def _set_group(self, record: Agent, word: str) -> bool:
-        item = await self._store.get(record.key)
-        if item is None or decode(item.key, item.value) != record:
-            return False
-        return await self._store.transact(
-            [Expect(record.key, item.modified)], [Put(record.key, encode(replace(record, group=word)))]
-        )
+        changed = Put(record.key, encode(replace(record, group=word)))
+        return await change_if_unchanged(self._store, record, [changed])
 
     async def agent_revoked(self, group: str) -> None:
         """Give up everything of a group that has no agent left; `expiry` does so if this does not get through."""
