@@ -28,14 +28,11 @@ def duration(text: str) -> float:
 
 def token_lifetime(text: str) -> float:
     """
-    Read how long a join token is valid.
+    Read how long a token is valid.
 
     :returns: seconds.
     """
-    seconds = duration(text)
-    if not 0 < seconds <= MAX_TOKEN_SECONDS:
-        raise click.BadParameter(f"expected more than 0 and at most {MAX_TOKEN_SECONDS // 86400}d, got {text!r}")
-    return seconds
+    return _bounded(text, MAX_TOKEN_SECONDS)
 
 
 def ban_time(text: str) -> float:
@@ -44,9 +41,13 @@ def ban_time(text: str) -> float:
 
     :returns: seconds.
     """
+    return _bounded(text, MAX_BAN_SECONDS)
+
+
+def _bounded(text: str, most: int) -> float:
     seconds = duration(text)
-    if not 0 < seconds <= MAX_BAN_SECONDS:
-        raise click.BadParameter(f"expected more than 0 and at most {MAX_BAN_SECONDS // 86400}d, got {text!r}")
+    if not 0 < seconds <= most:
+        raise click.BadParameter(f"expected more than 0 and at most {most // 86400}d, got {text!r}")
     return seconds
 
 

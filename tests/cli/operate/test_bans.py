@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.cli.fake_admin import FakeAdmin
 from tests.cli.invoke import invoke
 from warp_twisted.cli.errors import EdgeUnreachable
-from warp_twisted.cli.operate import bans
+from warp_twisted.cli.operate import bans, completing
 
 
 class BanTests(SynchronousTestCase):
@@ -20,7 +20,8 @@ class BanTests(SynchronousTestCase):
             {"network": "203.0.113.9", "seconds_left": 599.5, "reason": "20 refusals within 10 s", "later": 1},
             {"network": "2001:db8::/64", "seconds_left": 7250.0},
         ]
-        self.patch(bans, "find_admin", lambda option, timeout=10.0: self.edge)
+        for module in (bans, completing):
+            self.patch(module, "find_admin", lambda option, timeout=10.0: self.edge)
 
     def test_list(self) -> None:
         """Who is banned, for how long still and why; as JSON what the edge said."""

@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.cli.fake_admin import FakeAdmin
 from tests.cli.invoke import invoke
 from warp_twisted.cli.errors import EdgeUnreachable
-from warp_twisted.cli.operate import hostnames
+from warp_twisted.cli.operate import completing, hostnames
 
 
 class HostnameTests(SynchronousTestCase):
@@ -35,6 +35,7 @@ class HostnameTests(SynchronousTestCase):
         ]
         self.timeouts: list[float] = []
         self.patch(hostnames, "find_admin", self.find)
+        self.patch(completing, "find_admin", self.find)
 
     def find(self, option: str | None, timeout: float = 10.0) -> FakeAdmin:
         """Return the edge."""

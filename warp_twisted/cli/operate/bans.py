@@ -5,9 +5,9 @@ from click.shell_completion import CompletionItem
 
 from warp_twisted.cli.operate.admin import ADMIN_OPTION, find_admin
 from warp_twisted.cli.operate.answers import BanEnded, BanMade, Banned, read
+from warp_twisted.cli.operate.completing import listed_for_completion
 from warp_twisted.cli.options import ban_time, network
 from warp_twisted.cli.output import JSON_OPTION, print_json, print_table, say, span
-from warp_twisted.errors import WarpError
 from warp_twisted.policy.bans import network_text
 
 
@@ -26,11 +26,7 @@ def ban() -> None:
 
 def _complete(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete networks that are banned."""
-    try:
-        answer = find_admin(ctx.params.get("admin"), timeout=1.0).get("v1", "bans")
-        found = read(answer, list[Banned])
-    except (WarpError, OSError):
-        return []
+    found = listed_for_completion(ctx, "bans", list[Banned])
     return [CompletionItem(each.network, help=each.reason) for each in found if each.network.startswith(incomplete)]
 
 

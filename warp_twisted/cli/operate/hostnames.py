@@ -7,9 +7,9 @@ from click.shell_completion import CompletionItem
 
 from warp_twisted.cli.operate.admin import ADMIN_OPTION, find_admin
 from warp_twisted.cli.operate.answers import OwnedHostname, Released, read
+from warp_twisted.cli.operate.completing import listed_for_completion
 from warp_twisted.cli.options import hostname_pattern, share
 from warp_twisted.cli.output import JSON_OPTION, instant, print_json, print_table, say, some, span
-from warp_twisted.errors import WarpError
 from warp_twisted.names import HostnamePattern
 
 
@@ -29,11 +29,7 @@ def hostname() -> None:
 
 def _complete(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete hostnames that nobody serves, as those are what can be released."""
-    try:
-        answer = find_admin(ctx.params.get("admin"), timeout=1.0).get("v1", "hostnames")
-        found = read(answer, list[OwnedHostname])
-    except (WarpError, OSError):
-        return []
+    found = listed_for_completion(ctx, "hostnames", list[OwnedHostname])
     free = (each for each in found if each.hostname.startswith(incomplete) and not each.served_by)
     return [CompletionItem(each.hostname, help=f"of {each.group}") for each in free]
 

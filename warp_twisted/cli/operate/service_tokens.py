@@ -1,6 +1,5 @@
 """`warp service-token`: how programs prove who they are to the policy. A secret is shown once, and only by `create`."""
 
-import os
 import time
 from pathlib import Path
 
@@ -9,10 +8,10 @@ from click.shell_completion import CompletionItem
 
 from warp_twisted.cli.operate.admin import ADMIN_OPTION, find_admin
 from warp_twisted.cli.operate.answers import NewServiceToken, ServiceToken, read
-from warp_twisted.cli.operate.tokens import new_file
+from warp_twisted.cli.operate.completing import listed_for_completion
+from warp_twisted.cli.operate.secret_file import secret_file
 from warp_twisted.cli.options import token_lifetime
 from warp_twisted.cli.output import JSON_OPTION, instant, print_json, print_table, say, span
-from warp_twisted.errors import WarpError
 
 
 @click.group(
@@ -33,11 +32,7 @@ def service_token() -> None:
 
 def _complete(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete the ids of tokens."""
-    try:
-        answer = find_admin(ctx.params.get("admin"), timeout=1.0).get("v1", "service-tokens")
-        found = read(answer, list[ServiceToken])
-    except (WarpError, OSError):
-        return []
+    found = listed_for_completion(ctx, "service-tokens", list[ServiceToken])
     return [CompletionItem(each.id, help=each.name) for each in found if each.id.startswith(incomplete)]
 
 
@@ -60,20 +55,11 @@ def create(name: str, ttl: float, out: Path | None, admin: str | None, as_json: 
 
     NAME is what rules know it by. Several tokens may have one name: make the next, hand it out, revoke the one before.
     """
-    # The file is made first, so that no token is made that cannot be kept.
-    descriptor = new_file(out) if out else None
-    try:
+    with secret_file(out) as keep:
         answer = find_admin(admin).post("v1", "service-tokens", body={"name": name, "ttl_seconds": ttl})
         made = read(answer, NewServiceToken)
-    except BaseException:
-        if descriptor is not None and out is not None:
-            os.close(descriptor)
-            out.unlink()
-        raise
-    fields = (f"Warp-Client-Id: {made.id}", f"Warp-Client-Secret: {made.secret}")
-    if descriptor is not None:
-        with os.fdopen(descriptor, "w") as file:
-            file.writelines(line + "\n" for line in fields)
+        fields = (f"Warp-Client-Id: {made.id}", f"Warp-Client-Secret: {made.secret}")
+        keep("".join(line + "\n" for line in fields))
     if as_json:
         shown = read(answer, dict[str, object])
         print_json({key: value for key, value in shown.items() if key != "secret" or out is None})

@@ -1,14 +1,13 @@
 """`warp token`: join tokens, which let agents in. The text of a token is shown once, and only by `create`."""
 
-import os
 import time
 from pathlib import Path
 
 import click
 
-from warp_twisted.cli.errors import FileTaken
 from warp_twisted.cli.operate.admin import ADMIN_OPTION, find_admin
 from warp_twisted.cli.operate.answers import NewToken, Token, read
+from warp_twisted.cli.operate.secret_file import secret_file
 from warp_twisted.cli.options import hostname_pattern, label, share, token_lifetime
 from warp_twisted.cli.output import JSON_OPTION, labels_text, print_json, print_table, say, span
 from warp_twisted.names import HostnamePattern
@@ -76,26 +75,17 @@ def create(
     as_json: bool,
 ) -> None:
     """Make a join token, and print it: it is not shown again."""
-    # The file is made first, so that no token is made that cannot be kept.
-    descriptor = new_file(out) if out else None
-    try:
-        wish = {
-            "hostnames": [str(each) for each in hostnames],
-            "labels": dict(labels),
-            "ttl_seconds": ttl,
-            "uses": uses,
-            **({"share": word} if word else {}),
-        }
+    wish = {
+        "hostnames": [str(each) for each in hostnames],
+        "labels": dict(labels),
+        "ttl_seconds": ttl,
+        "uses": uses,
+        **({"share": word} if word else {}),
+    }
+    with secret_file(out) as keep:
         answer = find_admin(admin).post("v1", "tokens", body=wish)
         made = read(answer, NewToken)
-    except BaseException:
-        if descriptor is not None and out is not None:
-            os.close(descriptor)
-            out.unlink()
-        raise
-    if descriptor is not None:
-        with os.fdopen(descriptor, "w") as file:
-            file.write(made.token + "\n")
+        keep(made.token + "\n")
     if as_json:
         shown = read(answer, dict[str, object])
         print_json({key: value for key, value in shown.items() if key != "token" or out is None})
@@ -104,21 +94,6 @@ def create(
         say(made.token)
     left = span(made.expires_at - time.time() + 1)
     say(f"Token {made.id} for {', '.join(made.hostnames)}: {_uses(made)}, for {left}{_group(made)}.", err=True)
-
-
-def new_file(path: Path) -> int:
-    """
-    Make a file that its owner alone may read.
-
-    :returns: its descriptor.
-    :raises FileTaken: if there is one.
-    """
-    try:
-        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    except FileExistsError as error:
-        raise FileTaken(
-            f"{path} exists already, perhaps with a token that is still good; remove it, or name another with --out"
-        ) from error
 
 
 @token.command("list", epilog="\b\nExample:\n  warp token list --json")

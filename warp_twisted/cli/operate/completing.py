@@ -1,0 +1,26 @@
+"""What the shell's completion asks an edge: quickly, and without a word if there is no answer."""
+
+from typing import TypeVar
+
+import click
+
+from warp_twisted.cli.operate.admin import find_admin
+from warp_twisted.cli.operate.answers import read
+from warp_twisted.errors import WarpError
+
+COMPLETION_SECONDS = 1.0
+
+T = TypeVar("T")
+
+
+def listed_for_completion(ctx: click.Context, name: str, kind: type[list[T]]) -> list[T]:
+    """
+    Return what an edge lists; nothing if it does not answer.
+
+    :param ctx: of the command that is completed; `--admin` may be among its parameters.
+    :param name: of the list in the admin interface, such as `bans`.
+    """
+    try:
+        return read(find_admin(ctx.params.get("admin"), timeout=COMPLETION_SECONDS).get("v1", name), kind)
+    except (WarpError, OSError):
+        return []
