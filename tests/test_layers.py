@@ -29,7 +29,7 @@ MAX_LINES = 400
 # Modules that are longer, each with the reason why it is one idea all the same.
 LONGER = {
     "warp_twisted.edge.visitors.connection": "one state: what is held, queued, kept and paused decide about each byte",
-    "warp_twisted.edge.visitors.exchange": "one state: request, stream and answer decide about each other's bytes",
+    "warp_twisted.edge.exchange.exchange": "one state: request, stream and answer decide about each other's bytes",
     "warp_twisted.wire.connection": "one state: streams, their credit and the goodbye decide about each frame together",
     "warp_twisted.tunnel.protocol": "one state: transport, connection and outcome decide about each byte and ping",
     "warp_twisted.tunnel.tls": "one state: handshake, records, backpressure and goodbye share the two memory buffers",

@@ -16,6 +16,7 @@ UNTESTED = {
     "warp_twisted.registry.store": "an interface; tests/registry/contract.py is run on each store that has it",
     "warp_twisted.http1.limits": "default numbers; tests.http1 reaches each limit where it is obeyed",
     "warp_twisted.edge.visitors.interfaces": "protocols only; mypy holds those who implement them to it",
+    "warp_twisted.edge.exchange.interfaces": "the same",
     "warp_twisted.policy.interfaces": "protocols and plain values; mypy holds those who implement them to it",
     "warp_twisted.policy.verdict": "plain values; tests.policy.judging says which verdict when",
 }

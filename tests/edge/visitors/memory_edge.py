@@ -3,10 +3,10 @@
 from twisted.internet.task import Clock
 
 from tests.edge.fakes import FakeTransport, FakeTunnel
+from warp_twisted.edge.exchange.access_log import AccessLog
 from warp_twisted.edge.routes.counters import DataPathMetrics
 from warp_twisted.edge.routes.limits import VisitorLimits, VisitorTimeouts
 from warp_twisted.edge.routes.table import RouteTable
-from warp_twisted.edge.visitors.access_log import AccessLog
 from warp_twisted.edge.visitors.crowd import Visitors
 from warp_twisted.edge.visitors.plain import PlainVisitor
 from warp_twisted.wire.control import RouteOffer

@@ -3,9 +3,10 @@
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.edge.visitors.memory_edge import GET, MemoryEdge
-from warp_twisted.edge.visitors.exchange import Exchange
+from warp_twisted.edge.exchange.exchange import Exchange
+from warp_twisted.edge.exchange.states import ExchangeState
 from warp_twisted.edge.visitors.invariants import check_visitor
-from warp_twisted.edge.visitors.states import ExchangeState, VisitorState
+from warp_twisted.edge.visitors.states import VisitorState
 
 
 class InvariantTests(SynchronousTestCase):

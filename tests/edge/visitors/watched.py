@@ -4,9 +4,10 @@ A visitor's connection and an exchange that hold each change of their state to t
 
 from typing import Any
 
-from warp_twisted.edge.visitors.exchange import Exchange
+from warp_twisted.edge.exchange.exchange import Exchange
+from warp_twisted.edge.exchange.states import EXCHANGE_TRANSITIONS
 from warp_twisted.edge.visitors.plain import PlainVisitor
-from warp_twisted.edge.visitors.states import EXCHANGE_TRANSITIONS, VISITOR_TRANSITIONS
+from warp_twisted.edge.visitors.states import VISITOR_TRANSITIONS
 
 _VISITOR_STEPS = {(before, after) for (before, _), after in VISITOR_TRANSITIONS.items()}
 _EXCHANGE_STEPS = {(before, after) for (before, _), after in EXCHANGE_TRANSITIONS.items()}

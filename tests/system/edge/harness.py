@@ -22,10 +22,10 @@ from twisted.python.failure import Failure
 
 from warp_base.accepting import accept_cheaply
 from warp_base.reactor import Reactor, as_reactor
+from warp_twisted.edge.exchange.access_log import AccessLog
 from warp_twisted.edge.routes.counters import DataPathMetrics
 from warp_twisted.edge.routes.limits import VisitorLimits, VisitorTimeouts
 from warp_twisted.edge.routes.table import RouteTable
-from warp_twisted.edge.visitors.access_log import AccessLog
 from warp_twisted.edge.visitors.connection import VisitorConnection
 from warp_twisted.edge.visitors.crowd import Visitors
 from warp_twisted.edge.visitors.factories import VISITOR_OPTIONS, VisitorFactory

@@ -15,9 +15,9 @@ from tests.edge.certificates.test_directory import visitor_context
 from tests.system.edge.harness import LOOPBACK, OK, OriginConnection, RawConnection, answer_each, get, status_of
 from tests.system.edge.test_proxying import POST, EdgeTestCase, has
 from warp_twisted.edge.certificates.directory import CertificateDirectory
+from warp_twisted.edge.exchange.exchange import Exchange
 from warp_twisted.edge.refusals import GAVE_WAY
 from warp_twisted.edge.routes.limits import VisitorLimits, VisitorTimeouts
-from warp_twisted.edge.visitors.exchange import Exchange
 from warp_twisted.edge.visitors.factories import SecureVisitorFactory
 from warp_twisted.errors import WarpError
 from warp_twisted.tunnel.tls import TlsProtocol

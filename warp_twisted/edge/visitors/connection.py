@@ -20,11 +20,13 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 
 from warp_twisted.edge import refusals
+from warp_twisted.edge.exchange.exchange import Exchange
+from warp_twisted.edge.exchange.interfaces import Conversation
+from warp_twisted.edge.exchange.states import Ending
 from warp_twisted.edge.policy.passage import Passage
 from warp_twisted.edge.routes.limits import network_of, plain_address
-from warp_twisted.edge.visitors.exchange import Exchange
-from warp_twisted.edge.visitors.interfaces import Conversation, VisitorSide
-from warp_twisted.edge.visitors.states import Ending, VisitorState
+from warp_twisted.edge.visitors.interfaces import VisitorSide
+from warp_twisted.edge.visitors.states import VisitorState
 from warp_twisted.http1.forwarding import Forwarding, Statements
 from warp_twisted.http1.refusals import MessageRefused, Refusal
 from warp_twisted.http1.request import RequestReader

@@ -20,6 +20,8 @@ from warp_base.machine_time import MACHINE_WALL_CLOCK
 from warp_base.slices import Slices
 from warp_base.token_buckets import TokenBuckets
 from warp_base.wall_clock import WallClock
+from warp_twisted.edge.exchange.access_log import AccessEntry, AccessLog
+from warp_twisted.edge.exchange.pages import response as error_response
 from warp_twisted.edge.policy.in_force import PolicyInForce
 from warp_twisted.edge.policy.passage import Passage
 from warp_twisted.edge.refusals import GAVE_WAY, TOO_MANY_CONNECTIONS, TOO_MANY_HANDSHAKES, TOO_MUCH_UNREAD
@@ -27,10 +29,8 @@ from warp_twisted.edge.routes.counters import DataPathMetrics
 from warp_twisted.edge.routes.limits import ConnectionCounts, VisitorLimits, VisitorTimeouts, network_of
 from warp_twisted.edge.routes.pool import OriginStream
 from warp_twisted.edge.routes.table import RouteTable
-from warp_twisted.edge.visitors.access_log import AccessEntry, AccessLog
 from warp_twisted.edge.visitors.evictions import IdleConnections, Silent, slowest_first
 from warp_twisted.edge.visitors.interfaces import OpenConnection
-from warp_twisted.edge.visitors.pages import response as error_response
 from warp_twisted.http1.forwarding import Statements
 from warp_twisted.http1.refusals import Refusal
 from warp_twisted.http1.request import FirstSection

@@ -14,12 +14,12 @@ from twisted.python.failure import Failure
 
 from warp_base.accepting import Option
 from warp_twisted.edge.certificates.proof import Proof, ProvenTls
+from warp_twisted.edge.exchange.pages import RETRY_SECONDS
+from warp_twisted.edge.exchange.pages import response as error_response
 from warp_twisted.edge.policy.judgement import REFUSALS, refusal_lines
 from warp_twisted.edge.policy.passage import Passage
 from warp_twisted.edge.routes.limits import network_of, plain_address
 from warp_twisted.edge.visitors.crowd import Visitors
-from warp_twisted.edge.visitors.pages import RETRY_SECONDS
-from warp_twisted.edge.visitors.pages import response as error_response
 from warp_twisted.edge.visitors.plain import PlainVisitor
 from warp_twisted.edge.visitors.secure import SecureVisitor
 from warp_twisted.errors import WarpError

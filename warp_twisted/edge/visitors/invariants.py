@@ -5,10 +5,11 @@ Nothing here runs in production; the fuzz tests call `check_visitor` after every
 of this wing's objects, and only at them.
 """
 
+from warp_twisted.edge.exchange.exchange import Exchange
+from warp_twisted.edge.exchange.splice import Splice
+from warp_twisted.edge.exchange.states import ExchangeState
 from warp_twisted.edge.visitors.connection import VisitorConnection
-from warp_twisted.edge.visitors.exchange import Exchange
-from warp_twisted.edge.visitors.splice import Splice
-from warp_twisted.edge.visitors.states import ExchangeState, VisitorState
+from warp_twisted.edge.visitors.states import VisitorState
 
 _ENDING = (VisitorState.CLOSING, VisitorState.LINGERING, VisitorState.CLOSED)
 _WITH_ORIGIN = (ExchangeState.CONNECTING, ExchangeState.ASKED, ExchangeState.ANSWERING)

@@ -16,6 +16,7 @@ from warp_base.nonblocking_writer import NonblockingWriter, descriptor_sink
 from warp_base.reactor import InThread, Reactor
 from warp_base.wall_clock import WallClock
 from warp_twisted.edge.certificates.directory import CertificateDirectory
+from warp_twisted.edge.exchange.access_log import AccessLog
 from warp_twisted.edge.policy.fetched_keys import FetchedKeys, make_agent
 from warp_twisted.edge.policy.following import PolicyFollower
 from warp_twisted.edge.policy.in_force import PolicyInForce
@@ -26,7 +27,6 @@ from warp_twisted.edge.routes.limits import VisitorLimits, VisitorTimeouts
 from warp_twisted.edge.routes.suspicion import Suspicion
 from warp_twisted.edge.routes.table import RouteTable
 from warp_twisted.edge.settings import EdgeSettings
-from warp_twisted.edge.visitors.access_log import AccessLog
 from warp_twisted.edge.visitors.crowd import Visitors
 from warp_twisted.edge.visitors.factories import SecureVisitorFactory, VisitorFactory
 from warp_twisted.errors import InvalidSettings

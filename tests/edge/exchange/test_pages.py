@@ -6,8 +6,8 @@ from html.parser import HTMLParser
 from twisted.trial.unittest import SynchronousTestCase
 
 from warp_twisted.edge import refusals as edge_refusals
+from warp_twisted.edge.exchange.pages import render, response
 from warp_twisted.edge.refusals import NO_TUNNEL, OPENINGS, UNKNOWN_HOSTNAME
-from warp_twisted.edge.visitors.pages import render, response
 from warp_twisted.http1 import refusals as http1_refusals
 from warp_twisted.http1.refusals import METHOD_NOT_ALLOWED, Refusal
 from warp_twisted.wire.preamble import OpeningCode

@@ -23,17 +23,17 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from warp_twisted.edge import refusals
+from warp_twisted.edge.exchange.answer import SWITCHING_PROTOCOLS, Answer
+from warp_twisted.edge.exchange.interfaces import Visitor
+from warp_twisted.edge.exchange.recording import record
+from warp_twisted.edge.exchange.splice import Splice
+from warp_twisted.edge.exchange.states import Ending, ExchangeState, Outcome, ending_of
+from warp_twisted.edge.exchange.upload import Upload
 from warp_twisted.edge.policy.in_force import PolicyInForce
 from warp_twisted.edge.policy.judgement import KEYS_TARGET, REFUSALS, Judgement, refusal_lines
 from warp_twisted.edge.routes.pool import Borrower, Member, OriginStream
 from warp_twisted.edge.routes.route import NoTunnel, Route
 from warp_twisted.edge.routes.search import Search
-from warp_twisted.edge.visitors.answer import SWITCHING_PROTOCOLS, Answer
-from warp_twisted.edge.visitors.interfaces import Visitor
-from warp_twisted.edge.visitors.recording import record
-from warp_twisted.edge.visitors.splice import Splice
-from warp_twisted.edge.visitors.states import Ending, ExchangeState, Outcome, ending_of
-from warp_twisted.edge.visitors.upload import Upload
 from warp_twisted.http1.refusals import MessageRefused, Refusal
 from warp_twisted.http1.request import RequestHead
 from warp_twisted.policy.facts import Facts

@@ -6,7 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.base.test_escaping import HOSTILE, is_safe
 from tests.clocks import SettableWallClock
-from warp_twisted.edge.visitors.access_log import FLUSH_BYTES, AccessEntry, AccessLog
+from warp_twisted.edge.exchange.access_log import FLUSH_BYTES, AccessEntry, AccessLog
 
 
 def entry(path: str = "/", **changes: str) -> AccessEntry:

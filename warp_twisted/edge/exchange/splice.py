@@ -7,9 +7,9 @@ connection and at the stream, with the same rules for backpressure.
 
 from collections.abc import Callable
 
+from warp_twisted.edge.exchange.interfaces import Visitor
+from warp_twisted.edge.exchange.states import Outcome
 from warp_twisted.edge.routes.pool import OriginStream
-from warp_twisted.edge.visitors.interfaces import Visitor
-from warp_twisted.edge.visitors.states import Outcome
 from warp_twisted.wire.errors import WireError
 
 Ended = Callable[[Outcome, int, int], None]

@@ -2,11 +2,11 @@
 What is written down of each request: the hostname's counters, and a line of the access log.
 """
 
+from warp_twisted.edge.exchange.access_log import AccessEntry
+from warp_twisted.edge.exchange.interfaces import Visitor
 from warp_twisted.edge.refusals import VISITOR_GONE
 from warp_twisted.edge.routes.pool import Member
 from warp_twisted.edge.routes.route import Route
-from warp_twisted.edge.visitors.access_log import AccessEntry
-from warp_twisted.edge.visitors.interfaces import Visitor
 from warp_twisted.http1.refusals import Refusal
 from warp_twisted.http1.request import RequestHead
 from warp_twisted.policy.verdict import ALLOWED, Verdict

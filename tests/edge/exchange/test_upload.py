@@ -5,9 +5,9 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.edge.visitors.memory_edge import MemoryEdge
+from warp_twisted.edge.exchange.upload import Upload
 from warp_twisted.edge.routes.limits import VisitorLimits
 from warp_twisted.edge.visitors import crowd
-from warp_twisted.edge.visitors.upload import Upload
 from warp_twisted.http1.body import CHUNKED, chunks_at_once, make_reader
 from warp_twisted.http1.request_fields import FieldRules
 

@@ -10,10 +10,10 @@ becomes of the stream, is `exchange`'s.
 
 from collections.abc import Sequence
 
+from warp_twisted.edge.exchange.interfaces import Visitor
+from warp_twisted.edge.exchange.pages import RETRY_SECONDS
+from warp_twisted.edge.exchange.pages import response as error_response
 from warp_twisted.edge.routes.pool import OriginStream
-from warp_twisted.edge.visitors.interfaces import Visitor
-from warp_twisted.edge.visitors.pages import RETRY_SECONDS
-from warp_twisted.edge.visitors.pages import response as error_response
 from warp_twisted.http1.body import BodyReader, UntilCloseReader, chunks_at_once, encode_piece, make_reader
 from warp_twisted.http1.refusals import TOO_MANY_INTERIM, UNEXPECTED_UPGRADE, MessageRefused, Refusal
 from warp_twisted.http1.request import RequestHead
