@@ -1,10 +1,12 @@
 """Tests of `warp_twisted.cli.policy.parts`."""
 
+import json
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.policy.judging.samples import request
+from tests.policy.sources.test_crowdsec import DECISIONS
 from warp_twisted.cli.policy.parts import OfflineParts
 from warp_twisted.policy.document.policy import parse_policy
 from warp_twisted.policy.errors import InvalidPolicy
@@ -45,10 +47,20 @@ class PartsTests(SynchronousTestCase):
             ),
             ("sources: {deny: [{file: none}]}", r"sources.deny\[0\].file: .*none: No such file .*; name its directory"),
             ("sources: {deny: [{asn: [64496]}]}", "places need a database"),
-            ("sources: {deny: [{file: a, format: crowdsec}]}", "format: crowdsec is read by an edge only"),
+            (
+                "sources: {deny: [{file: bad.txt, format: crowdsec}]}",
+                r"deny\[0\].file: .*bad.txt: expected CrowdSec's decisions as JSON",
+            ),
             ("authenticate: {any_of: [{basic: {users_file: none}}]}", r"any_of\[0\].basic.users_file: .*No such file"),
         ):
             self.assertRaisesRegex(InvalidPolicy, expected, self.compiled, rule)
+
+    def test_decisions_of_crowdsec(self) -> None:
+        """They are read as an edge reads them, so that what is explained is what is judged."""
+        (self.directory / "decisions.json").write_text(json.dumps(DECISIONS))
+        policy = self.compiled("sources: {deny: [{file: decisions.json, format: crowdsec}]}")
+        found = [self.action(policy, address) for address in ("203.0.113.9", "198.51.100.1", "203.0.113.10")]
+        self.assertEqual(found, [Action.DENY, Action.DENY, Action.ALLOW])
 
     def test_identities(self) -> None:
         """Who is named is proven, by checks of that kind; nothing is counted."""

@@ -6,20 +6,14 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.policy.authentication.keys import EC_KEY, member
+from tests.policy.sources.test_crowdsec import DECISIONS
 from warp_twisted.edge.policy import parts as module
-from warp_twisted.edge.policy.parts import PolicyParts, crowdsec_prefixes
+from warp_twisted.edge.policy.parts import PolicyParts
 from warp_twisted.policy.document.authentication import Basic, Jwt, Proof, ServiceToken
 from warp_twisted.policy.document.limits import Limit
 from warp_twisted.policy.document.sources import SourceEntry
 from warp_twisted.policy.errors import InvalidPolicy
 from warp_twisted.policy.sources import prefixes
-
-DECISIONS = [
-    {"scope": "Ip", "type": "ban", "value": "203.0.113.9"},
-    {"scope": "Range", "type": "ban", "value": "198.51.100.0/24"},
-    {"scope": "Country", "type": "ban", "value": "XX"},
-    {"scope": "Ip", "type": "captcha", "value": "203.0.113.10"},
-]
 
 
 class PartsTestCase(SynchronousTestCase):
@@ -37,7 +31,7 @@ class PartsTestCase(SynchronousTestCase):
 
 
 class SourceSetTests(PartsTestCase):
-    """`PolicyParts.source_set` and `crowdsec_prefixes`."""
+    """`PolicyParts.source_set`."""
 
     def test_inline_and_files(self) -> None:
         """Prefixes, files of prefixes and CrowdSec's decisions are one set."""
@@ -51,15 +45,6 @@ class SourceSetTests(PartsTestCase):
         for address in ("203.0.113.10", "11.0.0.0"):
             self.assertNotIn(address, found)
         self.assertEqual(set(self.parts.stamps), {"list", "crowdsec.json"})
-
-    def test_a_stream_of_decisions(self) -> None:
-        """What CrowdSec's API streams is read as well; nothing at all is an empty list."""
-        stream = json.dumps({"new": DECISIONS, "deleted": None})
-        self.assertEqual(crowdsec_prefixes(stream, "f"), ["203.0.113.9", "198.51.100.0/24"])
-        self.assertEqual(crowdsec_prefixes("null", "f"), [])
-        for text in ("1", '"x"', "[1]", '{"new": 1}', '[{"decisions": 1}]', "{", "[" * 100_000):
-            with self.assertRaisesRegex(InvalidPolicy, "f: expected CrowdSec's decisions as JSON"):
-                crowdsec_prefixes(text, "f")
 
     def test_refused(self) -> None:
         """What cannot be read is named by key and file; a file that is missing is watched all the same."""

@@ -13,6 +13,7 @@ from warp_twisted.policy.document.sources import Source, SourceEntry
 from warp_twisted.policy.errors import InvalidPolicy
 from warp_twisted.policy.facts import Facts
 from warp_twisted.policy.interfaces import ABSENT, Answer, Identity, Outcome
+from warp_twisted.policy.sources.crowdsec import DecisionsError, crowdsec_prefixes
 from warp_twisted.policy.sources.prefixes import PrefixError, PrefixSet, set_of_lists
 
 MAX_LIST_BYTES = 64 << 20  # of a file of prefixes
@@ -58,10 +59,12 @@ class OfflineParts:
         """Return what a list in a file is called, and its lines."""
         if entry.file is None:
             raise InvalidPolicy(f"{where}: places need a database, which only an edge has")
-        if entry.format != "prefixes":
-            raise InvalidPolicy(f"{where}.format: {entry.format} is read by an edge only")
         text = self._content(entry.file, f"{where}.file").decode("utf-8", "replace")
-        return f"{where}.file: {entry.file}", text.splitlines()
+        try:
+            lines = crowdsec_prefixes(text) if entry.format == "crowdsec" else text.splitlines()
+        except DecisionsError as error:
+            raise InvalidPolicy(f"{where}.file: {self._directory / entry.file}: {error}") from error
+        return f"{where}.file: {entry.file}", lines
 
     def _content(self, name: str, where: str) -> bytes:
         path = self._directory / name

@@ -5,7 +5,6 @@ that go on counting, and checks.
 Used in a thread, while a policy is compiled. Nothing here is asked about a request.
 """
 
-import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -26,6 +25,7 @@ from warp_twisted.policy.document.values import listed
 from warp_twisted.policy.errors import InvalidPolicy
 from warp_twisted.policy.interfaces import Check
 from warp_twisted.policy.limiters import ConcurrencyLimiter, RateLimiter, make_limiter
+from warp_twisted.policy.sources.crowdsec import DecisionsError, crowdsec_prefixes
 from warp_twisted.policy.sources.prefixes import PrefixError, PrefixSet, set_of_lists
 
 MAX_FILE = 64 * 1024 * 1024
@@ -134,10 +134,11 @@ class PolicyParts:
                 f"{where}: edges of this release know no countries and no autonomous systems; list prefixes"
             )
         text = self._read(entry.file, f"{where}.file")
-        lines = (
-            crowdsec_prefixes(text, f"{where}.file: {entry.file}") if entry.format == "crowdsec" else text.split("\n")
-        )
-        return f"{where}.file: {self._directory / entry.file}", lines
+        path = f"{where}.file: {self._directory / entry.file}"
+        try:
+            return path, crowdsec_prefixes(text) if entry.format == "crowdsec" else text.split("\n")
+        except DecisionsError as error:
+            raise InvalidPolicy(f"{path}: {error}") from error
 
     # Checks.
 
@@ -193,34 +194,3 @@ _CHECKS: dict[str, Callable[[PolicyParts, Any, str], Check]] = {
 def stamp_of(status: os.stat_result) -> Stamp:
     """Return what tells a file from what it was before."""
     return status.st_ino, status.st_size, status.st_mtime_ns
-
-
-def crowdsec_prefixes(text: str, where: str) -> list[str]:
-    """
-    Read CrowdSec's decisions: the JSON of `cscli decisions list -o json`, or of its API.
-
-    :returns: the addresses and ranges that are banned; decisions of other kinds are left out.
-    :raises InvalidPolicy: it is something else.
-    """
-    try:
-        document = json.loads(text)
-    except (ValueError, RecursionError):
-        raise InvalidPolicy(f"{where}: expected CrowdSec's decisions as JSON") from None
-    if isinstance(document, dict):
-        document = document.get("new")  # a stream of the API: what is new, beside what is deleted
-    if not isinstance(document, list | None):
-        raise InvalidPolicy(f"{where}: expected CrowdSec's decisions as JSON")
-    found = []
-    for alert in document or []:
-        decisions = alert.get("decisions", [alert]) if isinstance(alert, dict) else None
-        if not isinstance(decisions, list):
-            raise InvalidPolicy(f"{where}: expected CrowdSec's decisions as JSON")
-        found += [
-            str(each["value"])
-            for each in decisions
-            if isinstance(each, dict)
-            and str(each.get("scope", "")).lower() in ("ip", "range")
-            and each.get("type") == "ban"
-            and "value" in each
-        ]
-    return found
