@@ -15,7 +15,7 @@ first byte of an answer and it is idempotent (RFC 9110 §9.2.2), or if the agent
 `state` follows `states.EXCHANGE_TRANSITIONS`; `_end` is the only way to its last state.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from math import ceil
 from typing import ParamSpec
 
@@ -25,22 +25,19 @@ from twisted.python.failure import Failure
 from warp_twisted.edge import refusals
 from warp_twisted.edge.exchange.answer import SWITCHING_PROTOCOLS, Answer
 from warp_twisted.edge.exchange.interfaces import Visitor
+from warp_twisted.edge.exchange.permission import NOT_ANSWERED, Answers, Permission, asks_for_keys
 from warp_twisted.edge.exchange.recording import record
 from warp_twisted.edge.exchange.splice import Splice
 from warp_twisted.edge.exchange.states import Ending, ExchangeState, Outcome, ending_of
 from warp_twisted.edge.exchange.upload import Upload
 from warp_twisted.edge.policy.in_force import PolicyInForce
-from warp_twisted.edge.policy.judgement import KEYS_TARGET, REFUSALS, Judgement, refusal_lines
 from warp_twisted.edge.routes.pool import Borrower, Member, OriginStream
 from warp_twisted.edge.routes.route import NoTunnel, Route
 from warp_twisted.edge.routes.search import Search
 from warp_twisted.http1.refusals import MessageRefused, Refusal
 from warp_twisted.http1.request import RequestHead
-from warp_twisted.policy.facts import Facts
-from warp_twisted.policy.interfaces import Answer as Proof
-from warp_twisted.policy.interfaces import Question
 from warp_twisted.policy.judging.program import Program
-from warp_twisted.policy.verdict import ALLOWED, BUSY
+from warp_twisted.policy.verdict import ALLOWED
 from warp_twisted.wire.errors import WireError
 from warp_twisted.wire.preamble import Opening
 
@@ -48,7 +45,6 @@ P = ParamSpec("P")
 
 _MAX_ATTEMPTS = 3
 _IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE", b"PROPFIND", b"REPORT", b"SEARCH", b"QUERY"})
-_GET = frozenset({b"GET", b"HEAD"})
 _NEW_STREAM = float("inf")
 _ANY_STREAM = float("-inf")
 _WHOLE_BYTES = 4_096  # of a request, which leave in one frame, also where others wait
@@ -72,7 +68,7 @@ class Exchange(Borrower):
     state = ExchangeState.DECIDING
     wants_data = False
     _search: Search | None = None
-    _judgement: Judgement | None = None
+    _permission: Permission | None = None
     _route: Route | None = None
     _member: Member | None = None
     _origin: OriginStream | None = None
@@ -172,34 +168,22 @@ class Exchange(Borrower):
 
     def _judge(self, policy: PolicyInForce, program: Program, route: Route, body: bytes) -> None:
         """Ask the policy, and send the request on if it may pass."""
-        head, visitor = self._head, self._visitor
-        if head.target == KEYS_TARGET and head.method in _GET and not self.wants_data:
+        head, visitor, now = self._head, self._visitor, self._started_at
+        if not self.wants_data and asks_for_keys(head):
             self._answer.state_keys(policy.key_set())
             self._end(Outcome.OWN_ANSWER)
             return
-        facts = Facts(
-            head.fields.host, head.method, head.target, visitor.scheme, visitor.source, head.lines,
-            tuple(member.load.tunnel.labels for member in route.members) if policy.looks_at_labels else (),
-        )  # fmt: skip
-        now, wall = self._started_at, self._visitors.wall.now()
-        judgement = self._judgement = Judgement(
-            policy,
-            program,
-            facts,
-            now,
-            wall,
-            visitor.passage if program.of_connections is not None else None,
-        )
-        if judgement.questions:
+        permission = self._permission = Permission(policy, program, visitor, head, route, now)
+        if permission.is_open:
             self.state = _JUDGING
             self._replay = body
             visitor.wait(self._visitors.timeouts.origin_response)
             visitor.count_kept(len(body))
-            judgement.ask(visitor.network).addCallback(self._answered).addErrback(self._not_answered)
-        elif self._may_pass(judgement):
-            self._forward(route, judgement.head_for_origin(head, now, wall), body)
+            permission.ask(self._answered, self._not_answered)
+        elif self._may_pass(permission):
+            self._forward(route, permission.head_for_origin(now), body)
 
-    def _answered(self, answers: Mapping[Question, Proof]) -> None:
+    def _answered(self, answers: Answers) -> None:
         """The policy's questions are answered: go on, unless the visitor has left meanwhile."""
         if self.state is _JUDGING:
             self._guard(self._decide, answers)
@@ -211,30 +195,23 @@ class Exchange(Borrower):
         else:
             self._log.failure("request {id} failed when it was over", failure, id=self._request_id.decode())
 
-    def _decide(self, answers: Mapping[Question, Proof]) -> None:
-        judgement, route, body = self._judgement, self._route, self._replay
-        if judgement is None or route is None or body is None:
+    def _decide(self, answers: Answers) -> None:
+        permission, route, body = self._permission, self._route, self._replay
+        if permission is None or route is None or body is None:
             return
-        now, wall = self._visitors.seconds(), self._visitors.wall.now()
-        judgement.decide(answers, now, wall)
+        permission.decide(answers)
         self._visitor.count_kept(0)
-        if self._may_pass(judgement):
-            self._forward(route, judgement.head_for_origin(self._head, now, wall), body)
+        if self._may_pass(permission):
+            self._forward(route, permission.head_for_origin(self._visitors.seconds()), body)
             self._visitor.wait_for_turn()  # more of the body may have come
 
-    def _may_pass(self, judgement: Judgement) -> bool:
+    def _may_pass(self, permission: Permission) -> bool:
         """Whether the policy lets the request through; if it does not, the request is answered."""
-        objection = judgement.objection
-        answer = self._answer
-        if objection is None:
-            answer.changes = judgement.verdict.response
+        refusal = permission.refusal(self._answer)
+        if refusal is None:
             return True
-        if objection.wait:
-            answer.retry_seconds = ceil(objection.wait)
-        answer.refusal_lines = refusal_lines(objection, self._head.target, self._head.fields.authority)
-        self._detail = objection.detail
-        answer.may_keep = not judgement.is_of_connection
-        self._end(_REFUSED, REFUSALS[objection.reason])
+        self._detail = permission.detail
+        self._end(_REFUSED, refusal)
         return False
 
     def _forward(self, route: Route, head: RequestHead, body: bytes) -> None:
@@ -521,7 +498,7 @@ class Exchange(Borrower):
         elif self.state is _CONNECTING:
             self._end(_REFUSED, refusals.CONNECT_TOO_SLOW)
         elif self.state is _JUDGING:
-            self._end(_REFUSED, REFUSALS[BUSY])
+            self._end(_REFUSED, NOT_ANSWERED)
         elif self.wants_data and not visitor.is_paused and not waits_for_continue:
             self._end(_REFUSED, refusals.BODY_TOO_SLOW)
         else:
@@ -551,9 +528,9 @@ class Exchange(Borrower):
             return
         self.state = _ENDED
         self._search = None
-        judgement = self._judgement
-        if judgement is not None:
-            judgement.end()
+        permission = self._permission
+        if permission is not None:
+            permission.end()
         answer = self._answer
         origin, self._origin = self._origin, None
         if origin is not None:
@@ -568,7 +545,7 @@ class Exchange(Borrower):
         record(
             self._visitor, self._head, self._request_id, self._started_at, answer.status, self._bytes_in,
             answer.bytes_out, self._route, self._member, refusal, self._detail,
-            ALLOWED if judgement is None else judgement.verdict,
+            ALLOWED if permission is None else permission.verdict,
         )  # fmt: skip
         if outcome is _ANSWERED and answer.keeps and not self.wants_data:
             self._visitor.conversation_ended(_KEEP)

@@ -63,7 +63,7 @@ def check_exchange(exchange: Exchange) -> None:
         _hold(exchange._visitor.kept_bytes >= len(exchange._replay or b"") - 2_048, "the body so far is counted")
         return
     if state is ExchangeState.JUDGING:
-        _hold(origin is None and exchange._judgement is not None, "nothing is sent before the policy has decided")
+        _hold(origin is None and exchange._permission is not None, "nothing is sent before the policy has decided")
         _hold(exchange._visitor.kept_bytes >= len(exchange._replay or b""), "the body so far is counted")
         return
     _hold(state in _WITH_ORIGIN, f"{state} does not outlast the call that leads there, or has no exchange")
