@@ -103,6 +103,17 @@ class LayoutTests(SynchronousTestCase):
         error = self.assertRaises(StoreTooNew, layouts.check_file, self.path)
         self.assertIn("was written by Warp of a later release", str(error))
 
+    def test_a_policy_keeps_older_releases_away(self) -> None:
+        """After the first policy only releases that enforce it may read the file; later layouts lower nothing."""
+        self.write(4)
+        self.assertEqual((self.open(), self.read("PRAGMA user_version")), (b"{}", (1,)))
+        store = SqliteStore(self.directory, Clock())
+        self.successResultOf(store.put("warp/policy/current", b'{"number":1}'))
+        self.successResultOf(store.close())
+        self.assertEqual(self.read("PRAGMA user_version"), (5,))
+        self.alter("UPDATE layout SET number = 4")  # as if a later layout were new
+        self.assertEqual((self.open(), self.read("PRAGMA user_version")), (b"{}", (5,)))
+
     def test_all_or_nothing(self) -> None:
         """A step that fails leaves the file as it was, for the release that wrote it."""
         self.write(1)

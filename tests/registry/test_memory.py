@@ -5,9 +5,9 @@ from typing import Any
 
 from tests.registry import contract
 from tests.registry.contract import Watcher
-from warp_twisted.registry.errors import StoreClosed, TooLarge
-from warp_twisted.registry.memory import MemoryStore
-from warp_twisted.registry.store import Event
+from warp_twisted.registry.errors import Compacted, StoreClosed, TooLarge
+from warp_twisted.registry.memory import HISTORY_BYTES, MemoryStore
+from warp_twisted.registry.store import MAX_VALUE_BYTES, Event
 
 
 def fail_at_once(events: Sequence[Event]) -> None:
@@ -54,6 +54,17 @@ class MemoryStoreTests(contract.CompactionContract):
         await store.put("a/1", b"x")
         self.clock.advance(0)
         self.assertEqual((third.errors, third.seen), ([], [("a/1", b"x")]))
+
+    async def test_bytes_of_the_history_are_limited(self) -> None:
+        """Large values leave it sooner, so that changing one again and again does not fill the memory."""
+        first = await self.store.put("a/0", b"")
+        for _ in range(HISTORY_BYTES // MAX_VALUE_BYTES):
+            await self.store.put("a/1", b"x" * MAX_VALUE_BYTES)
+        kept = Watcher(self.store, "a/", first)
+        await self.store.put("a/2", b"x")
+        lost = Watcher(self.store, "a/", first)
+        self.clock.advance(0)
+        self.assertEqual((kept.errors, [type(error) for error in lost.errors]), ([], [Compacted]))
 
     async def test_watcher_may_write(self) -> None:
         """What a watcher writes while it is told comes after, to every watcher in the same order."""

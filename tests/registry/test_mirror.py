@@ -8,7 +8,17 @@ from twisted.trial.unittest import TestCase
 from tests.registry.fakes import FlakyStore
 from warp_twisted.registry.errors import StoreClosed
 from warp_twisted.registry.mirror import RETRY_SECONDS, Mirror
-from warp_twisted.registry.model import Agent, Change, Edge, JoinToken, Owner, Revocation, encode
+from warp_twisted.registry.model import (
+    Agent,
+    Change,
+    CurrentPolicy,
+    Edge,
+    JoinToken,
+    Owner,
+    PolicyVersion,
+    Revocation,
+    encode,
+)
 from warp_twisted.registry.store import Delete, Put
 
 AGENT = Agent(id="a-1", hostnames=("*.example",))
@@ -77,6 +87,14 @@ class MirrorTests(TestCase):
         await self.store.put(owner.key, encode(owner))
         self.assertEqual((self.mirror.tokens, self.mirror.revocations), ({"x": token}, {"a-2": revocation}))
         self.assertEqual(self.mirror.owners, {"*.example": owner})
+
+    async def test_policy(self) -> None:
+        """The versions of the policy are there, and which is in force."""
+        await self.mirror.start()
+        self.assertEqual(self.mirror.policy_version, 0)
+        version, current = PolicyVersion(number=3, sha256="", size_bytes=0), CurrentPolicy(number=3)
+        await self.store.transact([], [Put(version.key, encode(version)), Put(current.key, encode(current))])
+        self.assertEqual((self.mirror.policy_version, self.mirror.policy_versions), (3, {version.key: version}))
 
     async def test_unreadable_value_is_passed_over(self) -> None:
         """What cannot be read is as absent, and the rest is followed."""

@@ -10,10 +10,12 @@ from warp_twisted.names import Hostname
 from warp_twisted.registry.errors import BadValue
 from warp_twisted.registry.model import (
     Agent,
+    CurrentPolicy,
     Edge,
     GivenName,
     JoinToken,
     Owner,
+    PolicyVersion,
     Revocation,
     ServiceToken,
     Tunnel,
@@ -31,6 +33,8 @@ VALUES: list[Value] = [
     GivenName(hostname=Hostname("calm-otter-481.example"), agent="a-1"),
     ServiceToken(id="0123456789abcdef", name="ci", secret_sha256="ab" * 32, created_at=1.0, expires_at=2.0),
     Owner(hostname="*.team.example", group="g", since=3.0, is_exact=True, agents=("a-1",), away_since=9.0),
+    PolicyVersion(number=12, sha256="ab" * 32, size_bytes=7, applied_at=1.0, author="ann", message="m", restores=3),
+    CurrentPolicy(number=12),
 ]
 
 

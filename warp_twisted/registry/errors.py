@@ -37,3 +37,7 @@ class StoreTooNew(StoreBroken):
 
 class BadValue(RegistryError):
     """The registry holds a value that is not what its key promises."""
+
+
+class PolicyChanged(RegistryError):
+    """Another version of the policy is in force than the one that was to be replaced."""

@@ -6,11 +6,15 @@ one that wrote it. `PRAGMA user_version` is therefore not the file's own layout 
 and write it: a change that does those no harm leaves it alone, one that they would trip over, or undo, raises it. The
 file's own layout, and both releases by name, are in the table `layout`. A file without that table has layout 1.
 
+Some keys raise it when they are first written (`NEEDED_BY_KEYS`): a release that overlooks them would do harm, and a
+file without them is still anybody's.
+
 An older release that may read the file leaves its layout as it is. One that may not refuses to start, and says which
 release may; so does `--check`, which a deployment runs before it replaces anything.
 """
 
 import sqlite3
+from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from importlib import resources
@@ -40,8 +44,11 @@ LAYOUTS = (
     Layout(number=2, release="0.1.0", oldest=1),
     Layout(number=3, release="0.1.0", oldest=1),
     Layout(number=4, release="0.1.0", oldest=1),
+    Layout(number=5, release="0.1.0", oldest=1),
 )
 NEWEST = LAYOUTS[-1]
+# Keys that older releases would overlook to harm: prefix → the oldest layout whose releases may read a file with one.
+NEEDED_BY_KEYS = {"warp/policy/": 5}  # without it an edge would let everything through
 
 
 def upgrade(connection: sqlite3.Connection) -> None:
@@ -51,10 +58,30 @@ def upgrade(connection: sqlite3.Connection) -> None:
         return
     folder = resources.files("warp_twisted.registry")
     steps = [folder.joinpath(f"layout-{each.number}.sql").read_text("utf-8") for each in LAYOUTS[number:]]
-    oldest = LAYOUTS[NEWEST.oldest - 1].release
+    oldest = max(NEWEST.oldest, _oldest_of(connection))  # what keys have raised stays
     connection.executescript("\n".join(["BEGIN IMMEDIATE;", *steps]))
-    connection.execute("UPDATE layout SET number = ?, release = ?, oldest = ?", (NEWEST.number, __version__, oldest))
+    connection.execute("UPDATE layout SET number = ?, release = ?", (NEWEST.number, __version__))
+    _let_in_from(connection, oldest)
     connection.execute("COMMIT")
+
+
+def keys_written(connection: sqlite3.Connection, keys: Iterable[str]) -> None:
+    """Keep releases away from a file that would overlook one of these keys to harm; within the transaction."""
+    needed = max(
+        (number for key in keys for prefix, number in NEEDED_BY_KEYS.items() if key.startswith(prefix)), default=0
+    )
+    if needed > _oldest_of(connection):
+        _let_in_from(connection, needed)
+
+
+def _oldest_of(connection: sqlite3.Connection) -> int:
+    (oldest,) = connection.execute("PRAGMA user_version").fetchone()
+    return int(oldest)
+
+
+def _let_in_from(connection: sqlite3.Connection, oldest: int) -> None:
+    connection.execute(f"PRAGMA user_version = {oldest}")  # takes no parameters
+    connection.execute("UPDATE layout SET oldest = ?", (LAYOUTS[oldest - 1].release,))
 
 
 def check(connection: sqlite3.Connection, path: Path) -> None:
@@ -64,7 +91,7 @@ def check(connection: sqlite3.Connection, path: Path) -> None:
     :param path: where it is, for the message.
     :raises StoreTooNew: naming them.
     """
-    (oldest,) = connection.execute("PRAGMA user_version").fetchone()
+    oldest = _oldest_of(connection)
     if oldest <= NEWEST.number:
         return
     found = connection.execute("SELECT release, oldest FROM layout").fetchone() if _has_table(connection) else None
@@ -101,5 +128,4 @@ def _number_of(connection: sqlite3.Connection) -> int:
     if _has_table(connection):
         (number,) = connection.execute("SELECT number FROM layout").fetchone()
         return int(number)
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    return int(version)
+    return _oldest_of(connection)

@@ -31,6 +31,7 @@ from warp_twisted.registry.store import (
 MAX_KEYS = 200_000  # 10,000 tunnels, their leases and names, many times over
 MAX_WATCHES = 1000
 HISTORY = 10_000  # events kept for watches that begin in the past
+HISTORY_BYTES = 16 * 1024 * 1024  # of their values; a change of a large policy has half a MiB
 
 
 @dataclass(slots=True, eq=False)
@@ -77,7 +78,9 @@ class MemoryStore:
         self._revision = max((item.modified for item in items), default=0)
         self._max_keys = max_keys
         self._max_watches = max_watches
-        self._history: deque[Event] = deque(maxlen=history)
+        self._history: deque[Event] = deque()
+        self._max_history = history
+        self._history_bytes = 0
         self._forgotten = self._revision  # events up to this revision are not in the history
         self._leases: dict[LeaseId, _Lease] = {}
         self._next_lease = 1
@@ -235,11 +238,14 @@ class MemoryStore:
         return self._revision
 
     def _remember(self, events: Sequence[Event]) -> None:
-        limit = self._history.maxlen or 0
+        history = self._history
         for event in events:
-            if len(self._history) == limit:
-                self._forgotten = self._history[0].revision if limit else event.revision
-            self._history.append(event)
+            history.append(event)
+            self._history_bytes += _size_of(event)
+            while len(history) > self._max_history or self._history_bytes > HISTORY_BYTES:
+                gone = history.popleft()
+                self._history_bytes -= _size_of(gone)
+                self._forgotten = gone.revision
 
     def _tell_all(self) -> None:
         # A watcher may write to the store while it is told; what it writes is told after this, in order.
@@ -322,3 +328,7 @@ class MemoryStore:
         if found.ends.active():
             found.ends.cancel()
         self._commit([Delete(key) for key in sorted(found.keys)])
+
+
+def _size_of(event: Event) -> int:
+    return len(event.item.value) if event.item is not None else 0

@@ -14,13 +14,16 @@ from twisted.logger import Logger
 
 from warp_twisted.registry.errors import BadValue, RegistryError
 from warp_twisted.registry.model import (
+    CURRENT_POLICY,
     ROOT,
     Agent,
     Change,
+    CurrentPolicy,
     Edge,
     GivenName,
     JoinToken,
     Owner,
+    PolicyVersion,
     Revocation,
     ServiceToken,
     Snapshot,
@@ -62,6 +65,8 @@ class Mirror:
         self.given_names: dict[str, GivenName] = {}
         self.owners: dict[str, Owner] = {}
         self.service_tokens: dict[str, ServiceToken] = {}
+        self.policy_versions: dict[str, PolicyVersion] = {}
+        self._current_policy: dict[str, CurrentPolicy] = {}
 
     @property
     def is_current(self) -> bool:
@@ -72,6 +77,12 @@ class Mirror:
     def revision(self) -> int:
         """The registry's revision that is mirrored."""
         return self._revision
+
+    @property
+    def policy_version(self) -> int:
+        """The number of the policy's version that edges are to have in force; 0 while there is none."""
+        current = self._current_policy.get(CURRENT_POLICY)
+        return current.number if current is not None else 0
 
     def snapshot(self) -> Snapshot:
         """Return everything as it is now; later changes do not touch it."""
@@ -183,6 +194,10 @@ class Mirror:
                 _set(self.owners, value.hostname, value, present)
             case ServiceToken():
                 _set(self.service_tokens, value.id, value, present)
+            case PolicyVersion():
+                _set(self.policy_versions, value.key, value, present)
+            case CurrentPolicy():
+                _set(self._current_policy, value.key, value, present)
 
     def _announce(self, changes: Sequence[Change | None]) -> None:
         real = [change for change in changes if change is not None]

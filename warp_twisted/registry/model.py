@@ -8,6 +8,7 @@ are ignored, so that a newer edge may add one while an older edge still runs bes
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Annotated
 
 import msgspec
 
@@ -23,9 +24,15 @@ REVOCATIONS = "warp/revocations/"
 NAMES = "warp/names/"  # hostname handed out → the agent it was handed to
 OWNERS = "warp/owners/"  # hostname or pattern → the group of agents that it belongs to
 SERVICE_TOKENS = "warp/service-tokens/"
+POLICY = "warp/policy/"  # the one record under it says which version is in force
+POLICY_VERSIONS = "warp/policy-versions/"  # number → what is known of a version; its text is not under ROOT
+CURRENT_POLICY = POLICY + "current"
 ROOT = "warp/"
 
+MAX_POLICY_BYTES = 512 << 10
 MAX_SERVED_BY = 32  # agents that are kept with the owner of a hostname
+
+PolicyNumber = Annotated[int, msgspec.Meta(ge=1)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,7 +238,46 @@ class ServiceToken:
         return f"ServiceToken(id={self.id!r}, name={self.name!r})"
 
 
-Value = Edge | Tunnel | Agent | JoinToken | Revocation | GivenName | Owner | ServiceToken
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyVersion:
+    """
+    One version of the fleet's policy: who put it there, and how its text is recognised (`registry.policy_versions`).
+
+    :param number: from 1; each is one larger than the version that it replaced.
+    :param sha256: of the text, hexadecimal.
+    :param author: the unix user who applied it; empty: not known.
+    :param restores: the version whose text it has again; 0: it came with a text of its own.
+    """
+
+    number: PolicyNumber
+    sha256: str
+    size_bytes: Annotated[int, msgspec.Meta(ge=0, le=MAX_POLICY_BYTES)]
+    applied_at: float = 0.0
+    author: str = ""
+    message: str = ""
+    restores: int = 0
+
+    @property
+    def key(self) -> str:
+        """Where this value is stored."""
+        return f"{POLICY_VERSIONS}{self.number:010}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CurrentPolicy:
+    """Which version of the policy the edges of the fleet are to have in force."""
+
+    number: PolicyNumber
+
+    @property
+    def key(self) -> str:
+        """Where this value is stored."""
+        return CURRENT_POLICY
+
+
+Value = (
+    Edge | Tunnel | Agent | JoinToken | Revocation | GivenName | Owner | ServiceToken | PolicyVersion | CurrentPolicy
+)
 
 _KINDS: dict[str, type[Value]] = {
     EDGES: Edge,
@@ -242,6 +288,8 @@ _KINDS: dict[str, type[Value]] = {
     NAMES: GivenName,
     OWNERS: Owner,
     SERVICE_TOKENS: ServiceToken,
+    POLICY: CurrentPolicy,
+    POLICY_VERSIONS: PolicyVersion,
 }
 _ENCODER = msgspec.json.Encoder()
 _DECODERS = {prefix: msgspec.json.Decoder(kind) for prefix, kind in _KINDS.items()}

@@ -92,6 +92,7 @@ class _File:
                     )
                 else:
                     self._connection.execute("DELETE FROM item WHERE key = ?", (operation.key,))
+            layouts.keys_written(self._connection, (each.key for each in operations if isinstance(each, Put)))
 
     def close(self) -> None:
         self._connection.close()
