@@ -1,12 +1,13 @@
 """A small writer of MaxMind-format databases (format 2.0), for tests of the reader's use."""
 
 import struct
-from ipaddress import IPv4Network, ip_network
+from collections.abc import Mapping
+from ipaddress import ip_network
 
 METADATA_MARK = b"\xab\xcd\xefMaxMind.com"
 _SEPARATOR = bytes(16)
 
-Value = str | float | bytes | dict[str, "Value"]
+Value = str | float | bytes | Mapping[str, "Value"]  # bytes are as they stand in the file
 
 
 def encode(value: Value) -> bytes:
@@ -28,19 +29,24 @@ def number(value: int, size: int) -> bytes:
     return kind + value.to_bytes(size, "big")
 
 
-def database(networks: dict[str, Value]) -> bytes:
-    """Return a database of IPv4 networks that do not overlap."""
+def database(networks: Mapping[str, Value], ip_version: int = 4) -> bytes:
+    """
+    Return a database of networks that do not overlap.
+
+    :param ip_version: of 4 it knows IPv4 only; of 6 it knows both, IPv4 as ::/96.
+    """
+    length = 32 if ip_version == 4 else 128
     nodes: list[list[int | None]] = [[None, None]]
     data = b""
     leaves: dict[tuple[int, int], int] = {}
     for text, value in networks.items():
         network = ip_network(text)
-        assert isinstance(network, IPv4Network)
         bits = int(network.network_address)
+        prefix = length - network.max_prefixlen + network.prefixlen
         at = 0
-        for depth in range(network.prefixlen):
-            side = bits >> 31 - depth & 1
-            if depth == network.prefixlen - 1:
+        for depth in range(prefix):
+            side = bits >> length - 1 - depth & 1
+            if depth == prefix - 1:
                 leaves[at, side] = len(data)
                 break
             following = nodes[at][side]
@@ -60,7 +66,7 @@ def database(networks: dict[str, Value]) -> bytes:
     metadata: dict[str, Value] = {
         "node_count": number(count, 4),
         "record_size": number(24, 2),
-        "ip_version": number(4, 2),
+        "ip_version": number(ip_version, 2),
         "database_type": "Test",
         "languages": bytes([0, 11 - 7]),
         "binary_format_major_version": number(2, 2),

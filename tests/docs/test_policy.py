@@ -10,6 +10,7 @@ from msgspec import inspect
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.cli.invoke import invoke
+from tests.dns.mmdb import database, number
 from tests.docs.settings_keys import keys_in, keys_of
 from tests.docs.test_yaml_examples import blocks
 from warp_twisted.cli.policy.cases import Cases
@@ -18,11 +19,22 @@ from warp_twisted.policy.paths.spelling import ALLOWABLE
 from warp_twisted.policy.verdict import REASONS
 
 _DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "policy.md"
-_FILES = {
+_FILES: dict[str, str | bytes] = {
     "lists/branches.txt": "203.0.113.64/26\n",
     "users.argon2": "",
     "keys.json": "{}",
     "ca.pem": "",
+    "decisions.json": '[{"scope": "Ip", "type": "ban", "value": "203.0.113.66"}]',
+    "GeoLite2-Country.mmdb": database(
+        {
+            "192.0.2.0/25": {"country": {"iso_code": "DE"}},
+            "192.0.2.128/26": {"country": {"iso_code": "AQ"}},
+            "192.0.2.192/26": {"country": {"iso_code": "AT"}},
+            "2001:db8::/32": {"country": {"iso_code": "CH"}},
+        },
+        6,
+    ),
+    "GeoLite2-ASN.mmdb": database({"192.0.2.192/26": {"autonomous_system_number": number(64496, 4)}}, 6),
 }
 Key = tuple[type[msgspec.Struct], str]
 
@@ -102,7 +114,7 @@ class PolicyDocumentTests(SynchronousTestCase):
         for name, content in _FILES.items():
             path = directory / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(content)
+            path.write_bytes(content if isinstance(content, bytes) else content.encode())
         count = 0
         for policy, cases in zip(self.blocks, self.blocks[1:], strict=False):
             if cases.startswith("cases:"):

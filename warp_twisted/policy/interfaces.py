@@ -131,7 +131,7 @@ class Parts(Protocol):
 
     def source_set(self, entries: Sequence[Source], where: str) -> Addresses:
         """
-        Make a set of addresses; it is asked once a connection, a microsecond each time.
+        Make a set of addresses; it is asked once a connection, some microseconds each time.
 
         A set does not change: when a file does, the policy is compiled anew.
         """

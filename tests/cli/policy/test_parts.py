@@ -5,6 +5,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.edge.policy.test_databases import SAMPLE
 from tests.policy.judging.samples import request
 from tests.policy.sources.test_crowdsec import DECISIONS
 from warp_twisted.cli.policy.parts import OfflineParts
@@ -43,10 +44,10 @@ class PartsTests(SynchronousTestCase):
         for rule, expected in (
             (
                 "sources: {deny: [{file: bad.txt}]}",
-                r"rules\[0\].sources.deny\[0\].file: bad.txt: line 2: expected a prefix",
+                r"rules\[0\].sources.deny\[0\].file: .*bad.txt: line 2: expected a prefix",
             ),
-            ("sources: {deny: [{file: none}]}", r"sources.deny\[0\].file: .*none: No such file .*; name its directory"),
-            ("sources: {deny: [{asn: [64496]}]}", "places need a database"),
+            ("sources: {deny: [{file: none}]}", r"sources.deny\[0\].file: .*none: No such file .*--files"),
+            ("sources: {deny: [{asn: [64496]}]}", r"deny\[0\].asn: needs a database"),
             (
                 "sources: {deny: [{file: bad.txt, format: crowdsec}]}",
                 r"deny\[0\].file: .*bad.txt: expected CrowdSec's decisions as JSON",
@@ -61,6 +62,14 @@ class PartsTests(SynchronousTestCase):
         policy = self.compiled("sources: {deny: [{file: decisions.json, format: crowdsec}]}")
         found = [self.action(policy, address) for address in ("203.0.113.9", "198.51.100.1", "203.0.113.10")]
         self.assertEqual(found, [Action.DENY, Action.DENY, Action.ALLOW])
+
+    def test_places(self) -> None:
+        """Countries are looked up in the database that the policy names."""
+        (self.directory / "c.mmdb").write_bytes(SAMPLE)
+        rule = "rules: [{name: r, sources: {deny: [{country: [DE]}]}}]"
+        document = parse_policy(f"databases: {{country: c.mmdb}}\n{rule}", "p")
+        policy = compile_policy(document, OfflineParts(self.directory, databases=document.databases))
+        self.assertEqual([self.action(policy, a) for a in ("192.0.2.9", "203.0.113.9")], [Action.DENY, Action.ALLOW])
 
     def test_identities(self) -> None:
         """Who is named is proven, by checks of that kind; nothing is counted."""

@@ -6,9 +6,13 @@ from twisted.internet.defer import Deferred, execute
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.dns.mmdb import database
+from tests.edge.policy.test_databases import SAMPLE
+from tests.policy.judging.samples import request
 from warp_twisted.edge.policy.following import LOOK_SECONDS, PolicyFollower, check_policy
 from warp_twisted.edge.policy.in_force import PolicyInForce
 from warp_twisted.errors import InvalidSettings
+from warp_twisted.policy.verdict import Action
 
 
 class PolicyFollowerTests(SynchronousTestCase):
@@ -62,3 +66,25 @@ class PolicyFollowerTests(SynchronousTestCase):
             self.follower.begin(str(self.file), "/nowhere")
         with self.assertRaisesRegex(InvalidSettings, r"^policy: .*rules\[0\].*denie"):
             check_policy(str(self.file), "/nowhere")
+
+    def test_a_database_that_is_replaced(self) -> None:
+        """A new database is in force at the next look; one that is no database leaves the last good one in force."""
+        directory = Path(self.mktemp())
+        directory.mkdir()
+        file = directory / "c.mmdb"
+        self.file.write_text(
+            "databases: {country: c.mmdb}\nrules: [{name: r, sources: {allow: [{country: [DE]}]}}]",
+        )
+        file.write_bytes(SAMPLE)
+        self.follower.begin(str(self.file), str(directory))
+        self.follower.start()
+        self.addCleanup(self.follower.stop)
+        actions = []
+        for content in (SAMPLE, database({"198.51.100.0/24": {"country": {"iso_code": "DE"}}}, 6), b"half of one"):
+            file.write_bytes(content)
+            self.clock.advance(LOOK_SECONDS)
+            program = self.policy.program_for("a.example")
+            assert program is not None
+            actions.append([program.judge(request(address=a), 0.0, 0.0).action for a in ("192.0.2.1", "198.51.100.1")])
+        allow, deny = Action.ALLOW, Action.DENY
+        self.assertEqual(actions, [[allow, deny], [deny, allow], [deny, allow]])

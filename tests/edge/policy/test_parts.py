@@ -5,13 +5,14 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.edge.policy.test_databases import SAMPLE
 from tests.policy.authentication.keys import EC_KEY, member
 from tests.policy.sources.test_crowdsec import DECISIONS
 from warp_twisted.edge.policy import parts as module
 from warp_twisted.edge.policy.parts import PolicyParts
 from warp_twisted.policy.document.authentication import Basic, Jwt, Proof, ServiceToken
 from warp_twisted.policy.document.limits import Limit
-from warp_twisted.policy.document.sources import SourceEntry
+from warp_twisted.policy.document.sources import DatabaseFiles, SourceEntry
 from warp_twisted.policy.errors import InvalidPolicy
 from warp_twisted.policy.sources import prefixes
 
@@ -55,7 +56,7 @@ class SourceSetTests(PartsTestCase):
             (SourceEntry(file="bad"), r"w\[0\].file: .*bad: line 2: expected a prefix"),
             (SourceEntry(file="latin"), r"w\[0\].file: .*latin: not UTF-8"),
             (SourceEntry(file="bad", format="crowdsec"), r"w\[0\].file: .*bad: expected CrowdSec's decisions"),
-            (SourceEntry(country=["DE"]), r"w\[0\]: edges of this release know no countries"),
+            (SourceEntry(country=["DE"]), r"w\[0\].country: needs a database, and databases.country of the policy"),
         ):
             with self.assertRaisesRegex(InvalidPolicy, reason):
                 self.parts.source_set([entry], "w")
@@ -67,6 +68,38 @@ class SourceSetTests(PartsTestCase):
         self.write("large", "x" * 11)
         with self.assertRaisesRegex(InvalidPolicy, "larger than"):
             self.parts.source_set([SourceEntry(file="large")], "w")
+
+
+class PlacesTests(PartsTestCase):
+    """`PolicyParts.source_set` and `prefix_set`, asked for countries and autonomous systems."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.parts.database_files = DatabaseFiles(country="country.mmdb", asn="missing.mmdb")
+
+    def test_places_among_prefixes(self) -> None:
+        """A list may hold prefixes and places; the database is watched as files are."""
+        (self.directory / "country.mmdb").write_bytes(SAMPLE)
+        found = self.parts.source_set(["10.0.0.0/8", SourceEntry(country=["FR"])], "w")
+        answers = [address in found for address in ("10.0.0.1", "198.51.100.1", "192.0.2.1", "203.0.113.9")]
+        self.assertEqual(answers, [True, True, False, False])
+        self.assertEqual(set(self.parts.stamps), {"country.mmdb"})
+        self.assertIn("192.0.2.1", self.parts.source_set([SourceEntry(country=["DE"])], "w"))
+
+    def test_refused(self) -> None:
+        """A database that is missing or none is named by its key, and watched all the same."""
+        (self.directory / "country.mmdb").write_text("banana")
+        with self.assertRaisesRegex(InvalidPolicy, "^databases.country: .*country.mmdb: expected a database"):
+            self.parts.source_set([SourceEntry(country=["DE"])], "w")
+        with self.assertRaisesRegex(InvalidPolicy, "^databases.asn: .*missing.mmdb: No such file .*policy_files"):
+            self.parts.source_set([SourceEntry(asn=[64496])], "w")
+        self.assertIsNone(self.parts.stamps["missing.mmdb"])
+        self.assertIsNotNone(self.parts.stamps["country.mmdb"])
+
+    def test_prefixes_alone(self) -> None:
+        """Where asking must never fail, places are refused."""
+        with self.assertRaisesRegex(InvalidPolicy, r"w\[1\]: expected a prefix or a file of them"):
+            self.parts.prefix_set(["10.0.0.0/8", SourceEntry(country=["DE"])], "w")
 
 
 class LimiterTests(PartsTestCase):

@@ -3,7 +3,9 @@
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.policy.refusals import policy_of, refusal_of
-from warp_twisted.policy.document.sources import SourceEntry, Sources
+from warp_twisted.policy.document.policy import parse_policy
+from warp_twisted.policy.document.sources import DatabaseFiles, SourceEntry, Sources
+from warp_twisted.policy.errors import InvalidPolicy
 
 
 class SourcesTests(SynchronousTestCase):
@@ -36,3 +38,11 @@ class SourcesTests(SynchronousTestCase):
             ("match: {source: here}", "match.source[0]: expected a prefix"),
         ):
             self.assertIn(expected, refusal_of(text), text)
+
+    def test_databases(self) -> None:
+        """A database is named as other files are: below `policy_files`."""
+        policy = parse_policy("databases: {country: c.mmdb, asn: geo/a.mmdb}", "policy.yaml")
+        self.assertEqual(policy.databases, DatabaseFiles(country="c.mmdb", asn="geo/a.mmdb"))
+        for key in ("country", "asn"):
+            with self.assertRaisesRegex(InvalidPolicy, f"databases.{key}: expected a path below policy_files"):
+                parse_policy(f"databases: {{{key}: ../c.mmdb}}", "policy.yaml")

@@ -186,7 +186,7 @@ def load(file: Path, files: Path | None, identities: Sequence[Identity] = ()) ->
         raise InvalidPolicy(f"{file}: {error.strerror}") from error
     document = parse_policy(content, str(file))
     try:
-        return compile_policy(document, OfflineParts(files or file.parent, identities))
+        return compile_policy(document, OfflineParts(files or file.parent, identities, document.databases))
     except InvalidPolicy as error:
         raise InvalidPolicy(f"{file}: {error}") from error
 

@@ -9,12 +9,11 @@ from pathlib import Path
 
 from warp_twisted.policy.document.authentication import Proof
 from warp_twisted.policy.document.limits import Limit
-from warp_twisted.policy.document.sources import Source, SourceEntry
+from warp_twisted.policy.document.sources import DatabaseFiles, Source
 from warp_twisted.policy.errors import InvalidPolicy
 from warp_twisted.policy.facts import Facts
 from warp_twisted.policy.interfaces import ABSENT, Answer, Identity, Outcome
-from warp_twisted.policy.sources.crowdsec import DecisionsError, crowdsec_prefixes
-from warp_twisted.policy.sources.prefixes import PrefixError, PrefixSet, set_of_lists
+from warp_twisted.policy.sources.prefixes import Addresses
 
 MAX_LIST_BYTES = 64 << 20  # of a file of prefixes
 
@@ -25,22 +24,25 @@ class OfflineParts:
 
     :param directory: where the files are that a policy names.
     :param identities: kind of check → the subjects that are proven.
+    :param databases: as the policy names them.
     """
 
-    def __init__(self, directory: Path, identities: Sequence[Identity] = ()) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        identities: Sequence[Identity] = (),
+        databases: DatabaseFiles = DatabaseFiles(),  # noqa: B008 -- frozen
+    ) -> None:
         self._directory = directory
         self._identities = identities
+        from warp_twisted.edge.policy.parts import PolicyParts
 
-    def source_set(self, entries: Sequence[Source], where: str) -> PrefixSet:
-        """Read a list of addresses."""
-        lists = [
-            (f"{where}[{index}]", [entry]) if isinstance(entry, str) else self._list(entry, f"{where}[{index}]")
-            for index, entry in enumerate(entries)
-        ]
-        try:
-            return set_of_lists(lists, where)
-        except PrefixError as error:
-            raise InvalidPolicy(f"{error}") from error
+        self._of_edge = PolicyParts(directory, {})
+        self._of_edge.database_files = databases
+
+    def source_set(self, entries: Sequence[Source], where: str) -> Addresses:
+        """Read lists and databases as an edge does."""
+        return self._of_edge.source_set(entries, where)
 
     def limiter(self, limit: Limit, rule: str, where: str) -> "_Unlimited":
         """Make a limiter that grants everything."""
@@ -54,17 +56,6 @@ class OfflineParts:
             if name is not None:
                 self._content(name, f"{where}.{kind}.{key}")
         return _Told(kind, [each for each in self._identities if each.kind == kind])
-
-    def _list(self, entry: SourceEntry, where: str) -> tuple[str, list[str]]:
-        """Return what a list in a file is called, and its lines."""
-        if entry.file is None:
-            raise InvalidPolicy(f"{where}: places need a database, which only an edge has")
-        text = self._content(entry.file, f"{where}.file").decode("utf-8", "replace")
-        try:
-            lines = crowdsec_prefixes(text) if entry.format == "crowdsec" else text.splitlines()
-        except DecisionsError as error:
-            raise InvalidPolicy(f"{where}.file: {self._directory / entry.file}: {error}") from error
-        return f"{where}.file: {entry.file}", lines
 
     def _content(self, name: str, where: str) -> bytes:
         path = self._directory / name

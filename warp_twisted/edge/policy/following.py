@@ -11,6 +11,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from warp_base.reactor import InThread
+from warp_twisted.edge.policy.databases import Databases
 from warp_twisted.edge.policy.in_force import PolicyInForce
 from warp_twisted.edge.policy.loading import Loaded, Refused, Watched, load
 from warp_twisted.errors import InvalidSettings
@@ -34,6 +35,7 @@ class PolicyFollower:
         self._file: str | None = None
         self._directory = ""
         self._watched: Watched | None = None
+        self._databases = Databases()
         self._looking = LoopingCall(self._look)
         self._looking.clock = clock
 
@@ -113,7 +115,7 @@ class PolicyFollower:
 
     def _load(self, file: str, directory: str, before: Loaded | None) -> tuple[Loaded, Watched]:
         limiters = before.limiters if before is not None else {}
-        return load(file, directory, limiters, lambda token: self._in_force.find_token(token))
+        return load(file, directory, limiters, lambda token: self._in_force.find_token(token), self._databases)
 
 
 def check_policy(file: str, directory: str) -> None:

@@ -4,13 +4,14 @@ Reading and compiling a policy: a file, and the files that it names. Runs in a t
 Nothing is in force before all of it is compiled; what cannot be used refuses the policy as a whole.
 """
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from warp_twisted.edge.policy.databases import Databases
 from warp_twisted.edge.policy.fetched_keys import FollowedKeys
-from warp_twisted.edge.policy.parts import FindToken, Limiters, PolicyParts, Stamp, stamp_of
+from warp_twisted.edge.policy.file_stamps import Stamp, stamp_at
+from warp_twisted.edge.policy.parts import FindToken, Limiters, PolicyParts
 from warp_twisted.policy.authentication.basic import BasicCheck
 from warp_twisted.policy.bans import ALWAYS_SPARED, BanRule
 from warp_twisted.policy.document.limits import Ban
@@ -57,7 +58,7 @@ class Watched:
 
     def have_changed(self) -> bool:
         """Look at the files; runs in a thread."""
-        return any(_stamp(path) != stamp for path, stamp in self.stamps.items())
+        return any(stamp_at(path) != stamp for path, stamp in self.stamps.items())
 
 
 class Refused(InvalidPolicy):
@@ -72,26 +73,35 @@ class Refused(InvalidPolicy):
         self.watched = watched
 
 
-def load(file: str, directory: str, before: Limiters, find: FindToken = lambda token: None) -> tuple[Loaded, Watched]:
+def load(
+    file: str,
+    directory: str,
+    before: Limiters,
+    find: FindToken = lambda token: None,
+    databases: Databases | None = None,
+) -> tuple[Loaded, Watched]:
     """
     Read and compile a policy.
 
     :param directory: where the files are that it names.
     :param before: limiters that go on counting.
     :param find: as of `PolicyParts`.
+    :param databases: keeps those that are as they were.
     :raises Refused: naming file, key path and what was expected there.
     """
     path = Path(file)
-    stamps: dict[Path, Stamp | None] = {path: _stamp(path)}
-    parts = PolicyParts(Path(directory), before, find)
+    stamps: dict[Path, Stamp | None] = {path: stamp_at(path)}
+    databases = databases if databases is not None else Databases()
+    parts = PolicyParts(Path(directory), before, find, databases)
     try:
         with path.open("rb") as opened:
             content = opened.read(MAX_BYTES + 1)
         document = parse_policy(content, file)
+        parts.database_files = document.databases
         compiled = compile_policy(document, parts)
         ban = document.defaults.ban
         named = ban.never or () if ban is not None else ()
-        never = parts.source_set([*named, *ALWAYS_SPARED], "defaults.ban.never")
+        never = parts.prefix_set([*named, *ALWAYS_SPARED], "defaults.ban.never")
     except OSError as error:
         raise Refused(f"{file}: {error.strerror}", Watched(stamps)) from error
     except InvalidPolicy as error:
@@ -99,6 +109,7 @@ def load(file: str, directory: str, before: Limiters, find: FindToken = lambda t
         text = str(error)
         raise Refused(text if text.startswith(file) else f"{file}: {text}", Watched(stamps)) from error
     stamps.update((Path(directory) / name, stamp) for name, stamp in parts.stamps.items())
+    databases.keep(stamps)
     kinds = frozenset(parts.kinds)
     return Loaded(file, compiled, parts.limiters, parts.passwords, kinds, parts.fetched, _rule(ban), never), Watched(
         stamps
@@ -109,10 +120,3 @@ def _rule(ban: Ban | None) -> BanRule | None:
     if ban is None:
         return None
     return BanRule(refusals=ban.refusals, within=positive_duration(ban.within), seconds=positive_duration(ban.for_))
-
-
-def _stamp(path: Path) -> Stamp | None:
-    try:
-        return stamp_of(os.stat(path))
-    except OSError:
-        return None

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from warp_twisted.durations import parse_duration
+from warp_twisted.edge.policy.databases import PLACES, Databases
+from warp_twisted.edge.policy.file_stamps import Stamp, stamp_at, stamp_of
 from warp_twisted.policy.authentication.basic import BasicCheck
 from warp_twisted.policy.authentication.jwt import JwtCheck
 from warp_twisted.policy.authentication.key_sets import KeySetError, read_key_set
@@ -20,21 +22,22 @@ from warp_twisted.policy.authentication.users import UsersError, read_users
 from warp_twisted.policy.changes import folded
 from warp_twisted.policy.document.authentication import Basic, Jwt, Proof, ServiceToken
 from warp_twisted.policy.document.limits import Limit
-from warp_twisted.policy.document.sources import Source, SourceEntry
+from warp_twisted.policy.document.sources import DatabaseFiles, Source, SourceEntry
 from warp_twisted.policy.document.values import listed
 from warp_twisted.policy.errors import InvalidPolicy
 from warp_twisted.policy.interfaces import Check
 from warp_twisted.policy.limiters import ConcurrencyLimiter, RateLimiter, make_limiter
 from warp_twisted.policy.sources.crowdsec import DecisionsError, crowdsec_prefixes
-from warp_twisted.policy.sources.prefixes import PrefixError, PrefixSet, set_of_lists
+from warp_twisted.policy.sources.places import InAnyOf, Located
+from warp_twisted.policy.sources.prefixes import Addresses, PrefixError, PrefixSet, set_of_lists
 
 MAX_FILE = 64 * 1024 * 1024
 MAX_FETCHED = 32  # key sets
 COUNTED = ("requests", "concurrent_requests", "connections", "concurrent_connections")  # what this edge can limit
 AnyLimiter = RateLimiter | ConcurrencyLimiter
 Limiters = Mapping[tuple[str, str], tuple[Limit, AnyLimiter]]
+_WHERE_FROM = "policy_files in edge.yaml, or --files of warp policy, names its directory"
 FindToken = Callable[[str], KnownToken | None]
-Stamp = tuple[int, int, int]  # of a file: inode, size, time of change
 
 
 class PolicyParts:
@@ -44,6 +47,8 @@ class PolicyParts:
     :param directory: `policy_files`.
     :param before: the limits of the policy before this one and what counts them, by the names of rule and limit.
     :param find: returns a service token that is neither unknown nor revoked, by its id.
+    :param databases: opens those of places.
+    :ivar database_files: as the policy names them; set before compiling.
     :ivar limiters: those of this one.
     :ivar passwords: the checks whose questions are answered in threads, by their subject.
     :ivar stamps: of the files that were read.
@@ -51,8 +56,16 @@ class PolicyParts:
     :ivar fetched: URLs of key sets, and who verifies with them.
     """
 
-    def __init__(self, directory: Path, before: Limiters, find: FindToken = lambda token: None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        before: Limiters,
+        find: FindToken = lambda token: None,
+        databases: Databases | None = None,
+    ) -> None:
         self._directory = directory
+        self.database_files = DatabaseFiles()
+        self._databases = databases if databases is not None else Databases()
         self._find = find
         self._before = before
         self._texts: dict[str, str] = {}
@@ -64,12 +77,30 @@ class PolicyParts:
 
     # What compiling asks for.
 
-    def source_set(self, entries: Sequence[Source], where: str) -> PrefixSet:
+    def source_set(self, entries: Sequence[Source], where: str) -> Addresses:
         """Make a set of addresses; see `Parts`."""
-        lists = [
-            (f"{where}[{index}]", [entry]) if isinstance(entry, str) else self._list(entry, f"{where}[{index}]")
-            for index, entry in enumerate(entries)
-        ]
+        listed: list[tuple[str, Source]] = []
+        located: list[Addresses] = []
+        for index, entry in enumerate(entries):
+            place = f"{where}[{index}]"
+            if isinstance(entry, SourceEntry) and entry.file is None:
+                located.append(self._located(entry, place))
+            else:
+                listed.append((place, entry))
+        if not located:
+            return self._prefixes(listed, where)
+        return InAnyOf([self._prefixes(listed, where), *located] if listed else located)
+
+    def prefix_set(self, entries: Sequence[Source], where: str) -> PrefixSet:
+        """Make a set of addresses of prefixes and files alone: asking it never fails."""
+        named = [(f"{where}[{index}]", entry) for index, entry in enumerate(entries)]
+        for place, entry in named:
+            if isinstance(entry, SourceEntry) and entry.file is None:
+                raise InvalidPolicy(f"{place}: expected a prefix or a file of them")
+        return self._prefixes(named, where)
+
+    def _prefixes(self, entries: Sequence[tuple[str, Source]], where: str) -> PrefixSet:
+        lists = [(place, [entry]) if isinstance(entry, str) else self._list(entry, place) for place, entry in entries]
         try:
             return set_of_lists(lists, where)
         except PrefixError as error:
@@ -117,8 +148,7 @@ class PolicyParts:
                 content = file.read(MAX_FILE + 1)
         except OSError as error:
             self.stamps[name] = None
-            where_from = "policy_files in edge.yaml, or --files of warp policy, names its directory"
-            raise InvalidPolicy(f"{where}: {path}: {error.strerror}; {where_from}") from error
+            raise InvalidPolicy(f"{where}: {path}: {error.strerror}; {_WHERE_FROM}") from error
         if len(content) > MAX_FILE:
             raise InvalidPolicy(f"{where}: {path}: larger than {MAX_FILE >> 20} MiB")
         try:
@@ -129,16 +159,31 @@ class PolicyParts:
 
     def _list(self, entry: SourceEntry, where: str) -> tuple[str, list[str]]:
         """Return what a list in a file is called, and its lines."""
-        if entry.file is None:
-            raise InvalidPolicy(
-                f"{where}: edges of this release know no countries and no autonomous systems; list prefixes"
-            )
+        assert entry.file is not None  # noqa: S101 -- others are places
         text = self._read(entry.file, f"{where}.file")
         path = f"{where}.file: {self._directory / entry.file}"
         try:
             return path, crowdsec_prefixes(text) if entry.format == "crowdsec" else text.split("\n")
         except DecisionsError as error:
             raise InvalidPolicy(f"{path}: {error}") from error
+
+    def _located(self, entry: SourceEntry, where: str) -> Located:
+        """Return the addresses in some places."""
+        kind = "country" if entry.country else "asn"
+        name: str | None = getattr(self.database_files, kind)
+        if name is None:
+            raise InvalidPolicy(f"{where}.{kind}: needs a database, and databases.{kind} of the policy names none")
+        path = self._directory / name
+        try:
+            database = self._databases.open(path, kind, f"databases.{kind}")
+        except OSError as error:
+            self.stamps[name] = None
+            raise InvalidPolicy(f"databases.{kind}: {path}: {error.strerror}; {_WHERE_FROM}") from error
+        except InvalidPolicy:
+            self.stamps[name] = stamp_at(path)
+            raise
+        self.stamps[name] = database.stamp
+        return Located(database.find, PLACES[kind][0], entry.country or entry.asn)
 
     # Checks.
 
@@ -189,8 +234,3 @@ _CHECKS: dict[str, Callable[[PolicyParts, Any, str], Check]] = {
     "jwt": PolicyParts._jwt,
     "service_token": PolicyParts._service_token,
 }
-
-
-def stamp_of(status: os.stat_result) -> Stamp:
-    """Return what tells a file from what it was before."""
-    return status.st_ino, status.st_size, status.st_mtime_ns

@@ -15,7 +15,7 @@ from warp_twisted.policy.document.authentication import Authenticate
 from warp_twisted.policy.document.fields import FieldChanges, Https
 from warp_twisted.policy.document.limits import Ban, Limit
 from warp_twisted.policy.document.matches import Except, Match, check_exceptions, check_routes
-from warp_twisted.policy.document.sources import Sources
+from warp_twisted.policy.document.sources import DatabaseFiles, Sources
 from warp_twisted.policy.document.values import MAX_ENTRIES, Name, Text
 from warp_twisted.policy.errors import InvalidPolicy, NewerPolicy
 from warp_twisted.policy.paths.spelling import AllowableOddity
@@ -97,9 +97,14 @@ class Rule(Body, frozen=True, forbid_unknown_fields=True, kw_only=True, rename={
 
 
 class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A policy; the empty one allows everything."""
+    """
+    A policy; the empty one allows everything.
+
+    :param databases: files that say in which country and autonomous system an address is.
+    """
 
     version: int = VERSION
+    databases: DatabaseFiles = DatabaseFiles()
     defaults: Defaults = Defaults()
     rules: Annotated[list[Rule], msgspec.Meta(max_length=MAX_RULES)] = []
 

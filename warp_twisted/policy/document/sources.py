@@ -55,6 +55,23 @@ class Sources(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
             check_prefixes(key, entries or ())
 
 
+class DatabaseFiles(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """
+    Files below `policy_files` that say where addresses are, in MaxMind's format; one file may be both.
+
+    :param country: what `country` in a list of sources is looked up in.
+    :param asn: what `asn` is.
+    """
+
+    country: Text | None = None
+    asn: Text | None = None
+
+    def __post_init__(self) -> None:
+        for key, name in (("country", self.country), ("asn", self.asn)):
+            if name is not None:
+                check_file(key, name)
+
+
 def check_prefixes(key: str, entries: "SourceList | tuple[()]") -> None:
     """
     Check the prefixes of a list.
