@@ -41,7 +41,7 @@ class PolicyTests(SynchronousTestCase):
     def test_unknown_keys(self) -> None:
         """An unknown key is an error, as a check that is silently left out is none."""
         self.assertIn("rule: unknown key; did you mean rules?", self.refusal("rule: []"))
-        self.assertIn("routing: unknown key", self.refusal("routing: []"))
+        self.assertIn("routes: unknown key", self.refusal("routes: []"))
         self.assertIn("defaults.match: unknown key", self.refusal("defaults: {match: {path: /}}"))
         self.assertIn("defaults.deny: unknown key", self.refusal("defaults: {deny: true}"))
         self.assertIn("odd_paths[0]: expected 'backslash' or", refusal_of("odd_paths: [all]"))

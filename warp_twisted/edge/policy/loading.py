@@ -98,6 +98,8 @@ def load(
             content = opened.read(MAX_BYTES + 1)
         document = parse_policy(content, file)
         parts.database_files = document.databases
+        if document.routing:
+            raise InvalidPolicy("routing: edges of this release do not split requests")
         compiled = compile_policy(document, parts)
         ban = document.defaults.ban
         named = ban.never or () if ban is not None else ()

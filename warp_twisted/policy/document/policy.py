@@ -1,5 +1,5 @@
 """
-A policy file as a whole: defaults over every application, then rules in order.
+A policy file as a whole: defaults over every application, then rules in order, and how requests are split.
 
 `parse_policy` reads one. A file of a newer version is refused as a whole before its keys are looked at, as this release
 could not know what it leaves out.
@@ -15,6 +15,7 @@ from warp_twisted.policy.document.authentication import Authenticate
 from warp_twisted.policy.document.fields import FieldChanges, Https
 from warp_twisted.policy.document.limits import Ban, Limit
 from warp_twisted.policy.document.matches import Except, Match, check_exceptions, check_routes
+from warp_twisted.policy.document.routing import Routing, check_routing
 from warp_twisted.policy.document.sources import DatabaseFiles, Sources
 from warp_twisted.policy.document.values import MAX_ENTRIES, Name, Text
 from warp_twisted.policy.errors import InvalidPolicy, NewerPolicy
@@ -24,6 +25,7 @@ VERSION = 1
 MAX_BYTES = 512 << 10  # of a file: what the registry keeps and every edge is sent
 MAX_RULES = 1_000
 MAX_LIMITS = 64  # of a rule
+MAX_ROUTING = 1_000
 DEFAULTS = "defaults"  # what verdicts call the rule of that key
 
 
@@ -107,8 +109,10 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     databases: DatabaseFiles = DatabaseFiles()
     defaults: Defaults = Defaults()
     rules: Annotated[list[Rule], msgspec.Meta(max_length=MAX_RULES)] = []
+    routing: Annotated[list[Routing], msgspec.Meta(max_length=MAX_ROUTING)] = []
 
     def __post_init__(self) -> None:
+        check_routing(self.routing)
         seen: set[str] = set()
         for index, rule in enumerate(self.rules):
             if rule.name in seen:
