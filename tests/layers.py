@@ -29,6 +29,7 @@ LAYER_OF = (
     ("warp_twisted.wire*", 1),
     ("warp_twisted.http1*", 1),
     ("warp_twisted.policy*", 1),
+    ("warp_twisted.routing*", 1),
     ("warp_twisted.registry.model", 1),
     ("warp_twisted.registry.published.grace", 2),
     ("warp_twisted.registry.published.publisher", 2),

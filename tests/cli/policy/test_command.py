@@ -42,6 +42,24 @@ class CommandTests(SynchronousTestCase):
         self.assertEqual(ran.status, 1)
         self.assertIn(f"{bad}: rules[0].match.hostnam: unknown key; did you mean hostname?", ran.errors)
 
+    def test_routing(self) -> None:
+        """Splits are counted, and the one that stands for a request's hostname is told with its parts."""
+        text = """
+routing:
+- hostname: "*.warp.example"
+  split: [{selector: r=a, weight: 3}, {selector: "", weight: 1}, {selector: b, weight: 1, tier: 2}]
+- {hostname: app.warp.example, split: [{selector: r=a, weght: 3}]}
+"""
+        bad = self.write("bad.yaml", text)
+        ran = invoke("policy", "explain", bad, "https://app.warp.example/")
+        self.assertIn(f"{bad}: routing[1].split[0].weght: unknown key; did you mean weight?", ran.errors)
+        good = self.write("good.yaml", text.replace("weght", "weight"))
+        line = "routing of *.warp.example: 75 % r=a, 25 % all others; else 100 % b\n"
+        self.assertEqual(invoke("policy", "explain", good, "https://a.warp.example/").output, f"allow\n{line}")
+        told = json.loads(invoke("policy", "explain", good, "https://app.warp.example/", "--json").output)["routing"]
+        self.assertEqual(told["shares"], [{"selector": "r=a", "tier": 0, "part": 1.0}])
+        self.assertIsNone(json.loads(invoke("policy", "explain", good, "https://a.test/", "--json").output)["routing"])
+
     def test_check_of_files(self) -> None:
         """Files that a policy names are read, from the directory of the policy or from another one."""
         text = "rules: [{name: r, sources: {allow: [{file: office.txt}]}}]"

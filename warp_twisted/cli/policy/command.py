@@ -18,6 +18,8 @@ from warp_twisted.policy.interfaces import Identity
 from warp_twisted.policy.judging.compiler import CompiledPolicy, compile_policy
 from warp_twisted.policy.judging.explaining import Explanation, explain
 from warp_twisted.policy.verdict import Verdict
+from warp_twisted.routing.split import Split
+from warp_twisted.routing.table import RoutingTable
 
 FILE = click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 FILES_OPTION = click.option(
@@ -60,12 +62,14 @@ def check(file: Path, files: Path | None, as_json: bool) -> None:
 
     compiled = load_for_edge(str(file), str(files or file.parent), {})[0].compiled
     rules = [rule.name for rule in compiled.rules]
+    routing = [entry.hostname for entry in compiled.document.routing]
     if as_json:
-        print_json({"file": str(file), "version": compiled.document.version, "rules": rules})
+        print_json({"file": str(file), "version": compiled.document.version, "rules": rules, "routing": routing})
         return
     count = len(compiled.document.rules)
     defaults = "defaults and " if len(rules) > count else ""
-    say(f"{file}: good: {defaults}{count} {'rule' if count == 1 else 'rules'}.")
+    splits = f", {len(routing)} {'hostname' if len(routing) == 1 else 'hostnames'} split" if routing else ""
+    say(f"{file}: good: {defaults}{count} {'rule' if count == 1 else 'rules'}{splits}.")
 
 
 @policy.command(
@@ -117,9 +121,12 @@ def explain_(
         facts = read_request(request, address, headers, [dict(labels)] if labels else [])
     except BadRequest as error:
         raise click.UsageError(str(error)) from error
-    explanation = _explained(load(file, files, who), facts)
+    compiled = load(file, files, who)
+    explanation = _explained(compiled, facts)
+    covering = RoutingTable(compiled.document.routing).covering(facts.hostname)
+    split = covering.own if covering is not None else None
     if as_json:
-        print_json(_as_json(explanation))
+        print_json({**_as_json(explanation), "routing": _split_as_json(split) if split is not None else None})
         return
     for rule in explanation.rules:
         mode = ", only logs" if rule.log_only else ""
@@ -128,6 +135,8 @@ def explain_(
         for said in rule.said:
             say(f"* {rule.rule}: {said}{mode}")
     say(verdict_text(explanation.verdict))
+    if split is not None:
+        say(split_text(split))
 
 
 @policy.command(epilog="\b\nExample:\n  warp policy test policy.yaml cases.yaml")
@@ -198,6 +207,28 @@ def verdict_text(verdict: Verdict) -> str:
         who = ", ".join(f"{each.kind}:{each.subject}" for each in verdict.identities)
         return f"{verdict.action.value} {who}".rstrip()
     return f"{verdict.action.value} {objection.reason.status} by {objection.rule}: {objection.reason.slug}"
+
+
+def split_text(split: Split) -> str:
+    """Return a split in one line: `routing of app.warp.example: 90 % release=stable, 10 % release=canary`."""
+    tiers = []
+    for number, tier in enumerate(split.tiers):
+        parts = split.layout(number).parts
+        shares = ", ".join(f"{round(parts[share] * 100, 2):g} % {split.names[share] or 'all others'}" for share in tier)
+        tiers.append(shares if not number else f"else {shares}")
+    return f"routing of {split.hostname}: {'; '.join(tiers)}"
+
+
+def _split_as_json(split: Split) -> dict[str, object]:
+    layouts = [split.layout(number).parts for number in range(len(split.tiers))]
+    return {
+        "hostname": split.hostname,
+        "shares": [
+            {"selector": split.names[share], "tier": split.document.split[share].tier, "part": layouts[number][share]}
+            for number, tier in enumerate(split.tiers)
+            for share in tier
+        ],
+    }
 
 
 def _explained(compiled: CompiledPolicy, facts: Facts) -> Explanation:

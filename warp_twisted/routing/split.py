@@ -1,0 +1,113 @@
+"""
+A split, compiled: the shares of one entry of the document's `routing`, and which tunnels belong to them.
+
+Pure: labels come in, an index goes out. Which shares have a healthy tunnel, and how many, is the caller's to say.
+"""
+
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+
+import msgspec
+
+from warp_twisted.durations import parse_duration
+from warp_twisted.names import HostnamePattern, LabelSelector
+from warp_twisted.policy.document.routing import OTHERS, Routing, Sticky
+from warp_twisted.routing.layout import Layout
+
+MAX_REMEMBERED = 1_000  # label sets whose share is known
+DEFAULT_TTL = "1h"
+
+
+class StickyCookie(msgspec.Struct, frozen=True):
+    """
+    A cookie that keeps visitors to their share and agent.
+
+    :param ttl_seconds: since the visitor was last here.
+    :param attributes: of Set-Cookie, but Secure.
+    """
+
+    name: bytes
+    ttl_seconds: int
+    attributes: bytes
+    needs_secure: bool
+
+
+class Split:
+    """
+    The shares of one entry.
+
+    :ivar hostname: or pattern, in normal form.
+    :ivar names: of the shares: their selectors as they are written.
+    :ivar digest: tells this split from others: by its shares, their weights and tiers.
+    :ivar tiers: indexes of shares, the first tier first.
+    :ivar minimum: the part of a tier's tunnels that must be healthy, 0 to 1.
+    :ivar gives_to_others: whether the requests of a share without a healthy tunnel go to the others.
+    :ivar cookie: None if visitors do not keep to their share by one.
+    :ivar is_by_address: whether they do by their address.
+    """
+
+    def __init__(self, document: Routing) -> None:
+        self.document = document
+        self.hostname = HostnamePattern.parse(document.hostname).text
+        self.names = tuple(share.selector for share in document.split)
+        self._selectors = tuple(LabelSelector.parse(name) for name in self.names)
+        self._keys = sorted({each.key for selector in self._selectors for each in selector.requirements})
+        self._known: dict[tuple[str | None, ...], int | None] = {}
+        numbers = sorted({share.tier for share in document.split})
+        self.tiers = tuple(
+            tuple(index for index, share in enumerate(document.split) if share.tier == number) for number in numbers
+        )
+        self.minimum = int(document.tier_minimum.removesuffix("%")) / 100
+        self.gives_to_others = document.when_empty == OTHERS
+        self.cookie = _cookie(document.sticky) if document.sticky is not None else None
+        self.is_by_address = document.sticky is not None and self.cookie is None
+        shares = [[share.selector, share.weight, share.tier] for share in document.split]
+        self.digest = sha256(msgspec.json.encode([self.hostname, shares])).hexdigest()[:32]
+
+    def share_of(self, labels: Mapping[str, str]) -> int | None:
+        """Return the share that a tunnel with such labels belongs to: the first that matches; None: it gets nothing."""
+        key = tuple(map(labels.get, self._keys))
+        if key not in self._known:
+            if len(self._known) >= MAX_REMEMBERED:
+                self._known.clear()
+            found = (index for index, selector in enumerate(self._selectors) if selector.matches(labels))
+            self._known[key] = next(found, None)
+        return self._known[key]
+
+    def layout(self, tier: int, shifted: tuple[int, int] | None = None) -> Layout:
+        """
+        Lay out the shares of one tier; the others get nothing.
+
+        :param tier: an index into `tiers`.
+        :param shifted: as of `Layout`; taken into account if the share is of this tier.
+        """
+        members = self.tiers[tier]
+        weights = [share.weight if index in members else 0 for index, share in enumerate(self.document.split)]
+        return Layout(weights, shifted if shifted is not None and shifted[0] in members else None)
+
+    def tier(self, healthy: Sequence[int], all_: Sequence[int]) -> int:
+        """
+        Return the index of the tier to use.
+
+        :param healthy: how many healthy tunnels each share has.
+        :param all_: how many tunnels each share has.
+        :returns: the first tier that is healthy enough; else the first with a healthy tunnel; else the first.
+        """
+        best = None
+        for index, members in enumerate(self.tiers):
+            usable = [share for share in members if self.document.split[share].weight]
+            good = sum(healthy[share] for share in usable)
+            if good and good >= self.minimum * sum(all_[share] for share in usable):
+                return index
+            if good and best is None:
+                best = index
+        return best or 0
+
+
+def _cookie(sticky: Sticky) -> StickyCookie | None:
+    if sticky.cookie is None:
+        return None
+    seconds = int(parse_duration(sticky.ttl or DEFAULT_TTL))
+    same_site = (sticky.same_site or "lax").capitalize()
+    attributes = f"Path=/; Max-Age={seconds}; HttpOnly; SameSite={same_site}"
+    return StickyCookie(sticky.cookie.encode("ascii"), seconds, attributes.encode("ascii"), same_site == "None")
