@@ -5,8 +5,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.edge.fakes import FakeBorrower, FakeTunnel
 from warp_twisted.edge.routes.counters import HostCounters
 from warp_twisted.edge.routes.load import TunnelLoad
+from warp_twisted.edge.routes.members import NoTunnel
 from warp_twisted.edge.routes.pool import Member
-from warp_twisted.edge.routes.route import NoTunnel, Route
+from warp_twisted.edge.routes.route import Route
 from warp_twisted.edge.routes.rules import PathRule
 from warp_twisted.http1.limits import HeadLimits
 

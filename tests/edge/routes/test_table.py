@@ -10,8 +10,9 @@ from tests.edge.fakes import FakeBorrower, FakeTunnel, opened
 from warp_twisted.edge.routes import table
 from warp_twisted.edge.routes.counters import DataPathMetrics
 from warp_twisted.edge.routes.limits import VisitorLimits
+from warp_twisted.edge.routes.members import NoTunnel
 from warp_twisted.edge.routes.pool import OriginStream
-from warp_twisted.edge.routes.route import NoTunnel, Route
+from warp_twisted.edge.routes.route import Route
 from warp_twisted.edge.routes.rules import HOST_INSTRUCTIONS, OFFER_INSTRUCTIONS, BadPathRule, longest_path
 from warp_twisted.edge.routes.search import Search
 from warp_twisted.edge.routes.table import MAX_REMEMBERED, REMEMBERED_SECONDS, RULE_SECONDS, SWEPT, RouteTable

@@ -31,8 +31,9 @@ from warp_twisted.edge.exchange.splice import Splice
 from warp_twisted.edge.exchange.states import Ending, ExchangeState, Outcome, ending_of
 from warp_twisted.edge.exchange.upload import Upload
 from warp_twisted.edge.policy.in_force import PolicyInForce
+from warp_twisted.edge.routes.members import NoTunnel
 from warp_twisted.edge.routes.pool import Borrower, Member, OriginStream
-from warp_twisted.edge.routes.route import NoTunnel, Route
+from warp_twisted.edge.routes.route import Route
 from warp_twisted.edge.routes.search import Search
 from warp_twisted.http1.refusals import MessageRefused, Refusal
 from warp_twisted.http1.request import RequestHead

@@ -41,8 +41,7 @@ class Member:
     :param route_id: the agent's number for the route.
     :param idle_streams: how many unused streams are kept.
     :param watch: called when there is an idle stream while `is_watched` is False.
-    :ivar position: where its route keeps it, among those that are suspected or among the others.
-    :ivar is_suspected: which of the two.
+    :ivar is_suspected: whether it is chosen only when there is no other.
     :ivar is_watched: whether somebody will come to close streams that have been idle for too long.
     """
 
@@ -54,7 +53,6 @@ class Member:
         "is_suspected",
         "is_watched",
         "load",
-        "position",
         "route_id",
     )
 
@@ -69,7 +67,6 @@ class Member:
         self.load = load
         self.route_id = route_id
         self._idle_streams = idle_streams
-        self.position = 0
         self.is_suspected = load.standing is Standing.SUSPECTED
         self.is_watched = watch is None
         self._watch = watch

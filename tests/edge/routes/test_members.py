@@ -1,0 +1,56 @@
+"""Tests of tunnels of which any may serve a request; tests.edge.routes.test_table borrows streams of them."""
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.edge.fakes import FakeBorrower, FakeTunnel
+from warp_twisted.edge.routes.load import TunnelLoad
+from warp_twisted.edge.routes.members import Members, NoTunnel
+from warp_twisted.edge.routes.pool import Member
+from warp_twisted.http1.limits import HeadLimits
+
+
+class MembersTests(SynchronousTestCase):
+    """`Members`."""
+
+    def setUp(self) -> None:
+        self.all = Members("a.example")
+        self.some = Members("a.example canary")
+        self.members = {
+            name: Member(TunnelLoad(FakeTunnel(name, f"agent-{name}")), 1, HeadLimits(), 2) for name in "abcd"
+        }
+        for member in self.members.values():
+            self.all.put(member)
+
+    def chosen(self, members: Members, *avoid: str) -> set[str]:
+        """Return the tunnels that a few requests go to, and let them end."""
+        found = set()
+        for _ in range(8):
+            origin = members.borrow(FakeBorrower(), avoid)
+            found.add(origin.member.load.tunnel.id)
+            origin.discard()
+        return found
+
+    def test_in_two_places(self) -> None:
+        """A tunnel may be in several places, and whichever it leaves, all others stay where they are."""
+        for name in "bd":
+            self.some.put(self.members[name])
+        for name in "ab":
+            self.all.take(self.members[name])
+        self.assertEqual((self.chosen(self.all), self.chosen(self.some)), ({"c", "d"}, {"b", "d"}))
+        self.some.take(self.members["d"])
+        self.assertEqual((self.all.count, self.some.count, self.some.healthy), (2, 1, 1))
+        self.assertEqual(self.chosen(self.some), {"b"})
+
+    def test_least_busy(self) -> None:
+        """The one with the fewest streams in use is chosen, whatever its tunnel is used for elsewhere."""
+        for name in "abc":
+            others = Members("elsewhere")
+            others.put(self.members[name])
+            others.borrow(FakeBorrower())
+        self.assertEqual(self.all.borrow(FakeBorrower()).member.load.tunnel.id, "d")
+
+    def test_nobody(self) -> None:
+        """Where nobody is left, that is said."""
+        self.assertRaises(NoTunnel, self.some.borrow, FakeBorrower())
+        agents = [f"agent-{name}" for name in "abcd"]
+        self.assertRaises(NoTunnel, self.all.borrow, FakeBorrower(), agents)

@@ -1,0 +1,118 @@
+"""
+Tunnels of which any may serve a request, and which of them does.
+
+The least busy is chosen, among four at most, and one after the other when they are equally busy. Those that are
+suspected of being dead (`suspicion`) are chosen only when there is no other: `Member.is_suspected` is all that is asked
+about a tunnel's health here.
+"""
+
+from collections.abc import Collection, Sequence
+from contextlib import suppress
+
+from warp_twisted.edge.errors import EdgeError
+from warp_twisted.edge.routes.pool import Borrower, Member, OriginStream
+from warp_twisted.wire.errors import CannotOpenStream
+
+_CHOICES = 4
+_DESPERATE = float("-inf")
+
+
+class NoTunnel(EdgeError):
+    """No tunnel can serve the route now."""
+
+
+class Members:
+    """
+    Tunnels that may serve a request.
+
+    :ivar name: for logs.
+    """
+
+    __slots__ = ("_members", "_next", "_places", "_suspected", "name")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._members: list[Member] = []
+        self._suspected: list[Member] = []
+        self._places: dict[Member, int] = {}
+        self._next = 0
+
+    @property
+    def members(self) -> Sequence[Member]:
+        """The tunnels, those that are suspected last."""
+        return [*self._members, *self._suspected]
+
+    @property
+    def healthy(self) -> int:
+        """How many tunnels are not suspected."""
+        return len(self._members)
+
+    @property
+    def count(self) -> int:
+        """How many tunnels there are."""
+        return len(self._places)
+
+    def borrow(
+        self,
+        receiver: Borrower,
+        avoid: Collection[object] = (),
+        *,
+        used_after: float = _DESPERATE,
+        only_trusted: bool = False,
+    ) -> OriginStream:
+        """
+        Lend a stream to the origin: an idle one if there is one, else a new one, on the least busy tunnel.
+
+        :param avoid: tunnels and agents (by id) that are not asked.
+        :param used_after: idle streams that have not been used since that instant are passed over; infinity asks
+            for a new stream.
+        :param only_trusted: whether a tunnel that is suspected is worse than none.
+        :raises NoTunnel: if no tunnel is left that can open a stream.
+        """
+        members: Sequence[Member] = self._members
+        if avoid:
+            members = _besides(avoid, members)
+        if not members and not only_trusted:
+            members = _besides(avoid, self._suspected)
+        count = len(members)
+        if not count:
+            raise NoTunnel(f"no tunnel can serve {self.name} now")
+        self._next = first = (self._next + 1) % count
+        best = members[first]
+        for step in range(1, count if count < _CHOICES else _CHOICES):
+            member = members[(first + step) % count]
+            if len(member.load.lent) < len(best.load.lent):
+                best = member
+        try:
+            origin = best.take_idle(used_after) or best.open()
+        except CannotOpenStream:
+            origin = self._open_elsewhere(members, best)
+        origin.lend(receiver)
+        return origin
+
+    def _open_elsewhere(self, members: Sequence[Member], full: Member) -> OriginStream:
+        """Open a stream on any tunnel but one that takes no more."""
+        for member in sorted(members, key=lambda member: member.load.active):
+            if member is not full:
+                with suppress(CannotOpenStream):
+                    return member.open()
+        raise NoTunnel(f"every tunnel of {self.name} is full")
+
+    def put(self, member: Member) -> None:
+        """Choose one more tunnel, as it is now: suspected or not."""
+        members = self._suspected if member.is_suspected else self._members
+        self._places[member] = len(members)
+        members.append(member)
+
+    def take(self, member: Member) -> None:
+        """Choose a tunnel no more; it takes no longer where there are many. What it is must not have changed since."""
+        members = self._suspected if member.is_suspected else self._members
+        place = self._places.pop(member)
+        last = members.pop()
+        if last is not member:
+            members[place] = last
+            self._places[last] = place
+
+
+def _besides(avoid: Collection[object], members: Sequence[Member]) -> list[Member]:
+    return [member for member in members if member.load.tunnel not in avoid and member.load.tunnel.agent not in avoid]
