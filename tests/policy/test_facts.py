@@ -1,8 +1,10 @@
 """Tests of `policy.facts`."""
 
+from hypothesis import given
+from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from warp_twisted.policy.facts import MAX_PARAMETERS, NO_VALUES, Facts, Values, read_fields, read_query
+from warp_twisted.policy.facts import MAX_PARAMETERS, MAX_SEARCHES, NO_VALUES, Facts, Values, read_fields, read_query
 from warp_twisted.policy.visitor import Visitor
 
 
@@ -25,6 +27,25 @@ class FieldTests(SynchronousTestCase):
         facts = Facts("a.example", b"GET", b"/a?b=c", "https", visitor, b"X-A: 1\r\n")
         self.assertEqual((facts.path(), facts.field(b"x-a").all, facts.parameter(b"b").all), (b"/a", (b"1",), (b"c",)))
         self.assertEqual((facts.field(b"x-z"), facts.parameter(b"z")), (NO_VALUES, NO_VALUES))
+
+    @given(
+        st.lists(
+            st.one_of(
+                st.sampled_from([b"X-A: 1", b"x_a:2 ", b"X-AB: 3", b"A: X-A: 4", b"no field", b"", b":5", b"x-a:"]),
+                # No field line of a head that was read has a CR or LF in it.
+                st.binary(max_size=6).filter(lambda line: not {10, 13} & {*line}),
+            ),
+            max_size=6,
+        )
+    )
+    def test_a_search_finds_what_is_read(self, lines: list[bytes]) -> None:
+        """A search for one name finds what reading all fields does, and so does the first beyond so many searches."""
+        section = b"".join(line + b"\r\n" for line in lines)
+        read = read_fields(section)
+        for names in ([b"x-a"], [b"a", b"", b"x-ab", *read, *(b"n%d" % n for n in range(MAX_SEARCHES)), b"x-a"]):
+            facts = Facts("a.example", b"GET", b"/", "https", Visitor("192.0.2.1", "192.0.2.1"), section)
+            for name in names:
+                self.assertEqual(facts.field(name), read.get(name, NO_VALUES), name)
 
 
 class QueryTests(SynchronousTestCase):

@@ -1,6 +1,8 @@
 """What is known about a request when it is judged, and how its fields and parameters are read."""
 
+import re
 from collections.abc import Mapping
+from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
 import msgspec
@@ -8,6 +10,7 @@ import msgspec
 from warp_twisted.policy.changes import FOLDING
 from warp_twisted.policy.visitor import Visitor
 
+MAX_SEARCHES = 8  # of a request's fields, each for one name; for more names all fields are read
 MAX_PARAMETERS = 1_000  # of a query; one that has more is read in two ways by servers that stop counting
 
 
@@ -47,6 +50,7 @@ class Facts(msgspec.Struct):
     lines: bytes = b""
     labels: tuple[Mapping[str, str], ...] = ()
     certificate: bytes = b""
+    _found: dict[bytes, Values] | None = None
     _fields: dict[bytes, Values] | None = None
     _parameters: dict[bytes, Values] | None = None
 
@@ -60,10 +64,29 @@ class Facts(msgspec.Struct):
 
         :param name: as `changes.folded` returns it: servers that speak CGI and WSGI take twins for the same.
         """
-        fields = self._fields
-        if fields is None:
-            fields = self._fields = read_fields(self.lines)
-        return fields.get(name, NO_VALUES)
+        found = self._found
+        if found is None:
+            found = self._found = {}
+        values = found.get(name)
+        if values is None:
+            if len(found) < MAX_SEARCHES:
+                values = self._search(name)
+            else:
+                if self._fields is None:
+                    self._fields = read_fields(self.lines)
+                values = self._fields.get(name, NO_VALUES)
+            found[name] = values
+        return values
+
+    def _search(self, name: bytes) -> Values:
+        """Search the field lines for one name: most programs ask for one or two of a dozen fields."""
+        found = _pattern_of(name).findall(b"\r\n" + self.lines)
+        if not found:
+            return NO_VALUES
+        if len(found) == 1:
+            sent, value = found[0]
+            return Values((value.strip(b" \t"),), sent.lower() == name)
+        return Values(tuple(value.strip(b" \t") for _, value in found), False)
 
     def parameter(self, name: bytes) -> Values:
         """Return the decoded values of a parameter of the query."""
@@ -71,6 +94,17 @@ class Facts(msgspec.Struct):
         if parameters is None:
             parameters = self._parameters = read_query(self.target.partition(b"?")[2])
         return parameters.get(name, NO_VALUES)
+
+
+@lru_cache(maxsize=1_000)
+def _pattern_of(name: bytes) -> re.Pattern[bytes]:
+    """
+    Compile what finds a field, under any spelling, and its value.
+
+    :param name: as of `Facts.field`.
+    """
+    spelt = re.escape(name).replace(rb"\-", rb"[^0-9A-Za-z:\r\n]")
+    return re.compile(rb"(?i)\r\n(" + spelt + rb"):([^\r]*)")
 
 
 def read_fields(lines: bytes) -> dict[bytes, Values]:

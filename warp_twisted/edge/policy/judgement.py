@@ -93,7 +93,8 @@ class Judgement:
         verdict = self.verdict
         if verdict.action is Action.ASK:
             return Objection("", CHECK_FAILED, "a check asked twice")
-        return verdict.objection if verdict.action in _DENIED else None
+        objection = verdict.objection
+        return objection if objection is not None and verdict.action in _DENIED else None
 
     def head_for_origin(self, head: RequestHead, now: float, wall: float) -> RequestHead:
         """Return the head with what the rules change and with who the visitor is, without what is withheld."""

@@ -71,21 +71,24 @@ class Course:
             )
         if needs & NEEDS_COUNTING and not self._is_second:
             for rule in rules:
-                objection = self._count(rule, rule.early_limits, _NO_IDENTITIES)
-                if objection is not None:
-                    return Verdict(Action.DENY, objection)
+                if rule.early_limits:
+                    objection = self._count(rule, rule.early_limits, _NO_IDENTITIES)
+                    if objection is not None:
+                        return Verdict(Action.DENY, objection)
         if not needs & NEEDS_PROOF:
-            return self._end(rules, None) if needs & NEEDS_END else ALLOWED
+            return self._end(rules, (), ()) if needs & NEEDS_END else ALLOWED
         inquiry = Inquiry(facts, self._now, self._wall, self._answers)
         for rule in rules:
-            objection = rule.prove(inquiry)
+            objection = rule.prove(inquiry) if rule.authentication is not None else None
             if objection is not None:
                 action = Action.CHALLENGE if objection.challenges else Action.DENY
                 return Verdict(action, objection, errors=tuple(inquiry.errors))
         if inquiry.questions:
             questions = tuple(dict.fromkeys(inquiry.questions))
             return Verdict(Action.ASK, questions=questions, errors=tuple(inquiry.errors))
-        return self._end(rules, inquiry)
+        identities = _unique(inquiry.identities)
+        verdict = self._end(rules, identities, tuple(inquiry.errors)) if needs & NEEDS_END else ALLOWED
+        return _told(verdict, rules, inquiry, identities) if verdict.action is Action.ALLOW else verdict
 
     def _count(
         self, rule: CompiledRule, limits: Iterable[CountedLimit], identities: Sequence[Identity]
@@ -96,13 +99,10 @@ class Course:
                 return _over(rule, each, wait)
         return None
 
-    def _end(self, rules: Sequence[CompiledRule], inquiry: Inquiry | None) -> Verdict:
+    def _end(
+        self, rules: Sequence[CompiledRule], identities: tuple[Identity, ...], errors: tuple[Exception, ...]
+    ) -> Verdict:
         """Count by identity, take what goes with the request, and collect what the rules change."""
-        identities: tuple[Identity, ...] = ()
-        for identity in inquiry.identities if inquiry is not None else ():
-            if identity not in identities:
-                identities = (*identities, identity)
-        errors = tuple(inquiry.errors) if inquiry is not None else ()
         for rule in rules:
             objection = self._count(rule, rule.late_limits, identities)
             if objection is not None:
@@ -114,8 +114,6 @@ class Course:
             return Verdict(Action.DENY, objection, identities=identities, errors=errors)
         request: list[Changes] = []
         response: list[Changes] = []
-        withheld: tuple[bytes, ...] = ()
-        asserted = False
         is_secure = self._facts.scheme == "https"
         for rule in rules:
             if rule.request is not None:
@@ -124,21 +122,7 @@ class Course:
                 response.append(rule.response)
             if is_secure and rule.secure_response is not None:
                 response.append(rule.secure_response)
-            authentication = rule.authentication
-            if authentication is not None and inquiry is not None:
-                asserted = asserted or authentication.asserted
-                if authentication.withholds:
-                    withheld = tuple(dict.fromkeys((*withheld, *inquiry.carriers)))
-        return Verdict(
-            Action.ALLOW,
-            identities=identities,
-            request=tuple(request),
-            response=tuple(response),
-            withheld=withheld,
-            asserted=asserted and bool(identities),
-            held=tuple(held),
-            errors=errors,
-        )
+        return Verdict(Action.ALLOW, request=tuple(request), response=tuple(response), held=tuple(held))
 
     def _hold(
         self, rules: Sequence[CompiledRule], identities: Sequence[Identity], held: list[Held]
@@ -158,6 +142,41 @@ class Course:
             give_back(held)
             raise
         return None
+
+
+def _unique(identities: Sequence[Identity]) -> tuple[Identity, ...]:
+    """Return each identity once; more rules than one may ask for the same proof."""
+    if len(identities) < 2:
+        return tuple(identities)
+    found: list[Identity] = []
+    for identity in identities:
+        if identity not in found:  # an identity has claims, so it has no hash
+            found.append(identity)
+    return tuple(found)
+
+
+def _told(
+    verdict: Verdict, rules: Sequence[CompiledRule], inquiry: Inquiry, identities: tuple[Identity, ...]
+) -> Verdict:
+    """Return a verdict that allows, with who was proven, and with what the origin hears and does not hear of that."""
+    withheld: tuple[bytes, ...] = ()
+    asserted = False
+    for rule in rules:
+        authentication = rule.authentication
+        if authentication is not None:
+            asserted = asserted or authentication.asserted
+            if authentication.withholds:
+                withheld = tuple(dict.fromkeys((*withheld, *inquiry.carriers)))
+    return Verdict(
+        Action.ALLOW,
+        identities=identities,
+        request=verdict.request,
+        response=verdict.response,
+        withheld=withheld,
+        asserted=asserted and bool(identities),
+        held=verdict.held,
+        errors=tuple(inquiry.errors),
+    )
 
 
 def give_back(held: Iterable[Held]) -> None:

@@ -7,6 +7,7 @@ objection decides. So a stranger who is refused by address never sees a password
 runs into the rate.
 """
 
+from bisect import bisect
 from collections.abc import Iterable, Mapping
 
 import msgspec
@@ -41,6 +42,8 @@ class Program:
             for pattern in rule.patterns:
                 self._tree.add(pattern, rule)
         self._has_paths = bool(by_path)
+        orders = [rule.order for rule in self._always]
+        self._places = {rule: bisect(orders, rule.order) for rule in by_path}  # where each stands among the others
         self._looks_at_paths = any(rule.looks_at_paths for rule in self.rules)
         self.of_connections = of_hostname(self.rules)
         self._logs = any(rule.log_only for rule in self.rules)
@@ -60,8 +63,15 @@ class Program:
             if not found:
                 found = self._always
             elif len(found) > 1 or self._always:
-                found = sorted({*found, *self._always}, key=_order)
+                found = self._in_order(found)
         return [rule for rule in found if not rule.is_conditional or rule.is_about(facts, path)]
+
+    def _in_order(self, found: list[CompiledRule]) -> list[CompiledRule]:
+        """Return the rules that the tree found and those that need no path, each once, in order."""
+        if len(found) == 1:  # the usual case
+            place = self._places[found[0]]
+            return [*self._always[:place], found[0], *self._always[place:]]
+        return sorted({*found, *self._always}, key=_order)
 
     def _possible(self, path: PathFacts) -> list[CompiledRule]:
         """Return the rules that any reading of an odd path matches, and those that refuse such a path."""

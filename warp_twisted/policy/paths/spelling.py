@@ -33,8 +33,8 @@ MAX_ODD_PATH = 2_048  # bytes of an odd path that is judged; a longer one is ref
 MAX_READINGS = 32
 MAX_READ = 8_192  # bytes of all readings of one path
 
-_PLAIN_BYTES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_~!$&'()*+,=:@-./"
-_DOTS_AT_END = re.compile(rb"\.(?:/|\Z)")
+# Segments without oddities, escapes and dots at their end; possessive, so that nothing is tried twice.
+_is_plain = re.compile(rb"(?=/)(?:/[A-Za-z0-9_~!$&'()*+,=:@.-]++(?<!\.))*+/?\Z").match
 _EMPTY = b"//"
 _DOT_SEGMENT = re.compile(rb"/\.\.?(?=/|\Z)")
 _ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})?")
@@ -57,9 +57,7 @@ _NOTHING_ODD: frozenset[str] = frozenset()
 
 def is_plain(path: bytes) -> bool:
     """Whether a path has neither oddities nor escapes nor dots at the end of a segment, as most have."""
-    if path.translate(None, _PLAIN_BYTES) or _EMPTY in path or path[:1] != b"/":
-        return False
-    return b"." not in path or _DOTS_AT_END.search(path) is None
+    return _is_plain(path) is not None
 
 
 def oddities(path: bytes) -> frozenset[str]:
