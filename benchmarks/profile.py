@@ -23,13 +23,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import perf, proc
+from benchmarks.cases import policy
 from benchmarks.certificates import write_certificate
 from benchmarks.errors import BenchmarkError, ProgramMissing
 from benchmarks.layout import format_value, table
 from benchmarks.load import visitors, wrk
 from benchmarks.peers.origins import DOWNLOAD_BYTES, open_origins
 from benchmarks.peers.peer import WEB_HOSTNAME, Peer
-from benchmarks.peers.warp import open_warp
+from benchmarks.peers.warp import open_agent, open_edge, open_warp
 from benchmarks.processes import find_program, raise_file_limit, running
 
 _WARM_UP_SECONDS = 1.0
@@ -45,6 +46,7 @@ examples:
   python -m benchmarks.profile --lines --top 50       the same, functions by line
   python -m benchmarks.profile --native               the functions of C code too
   python -m benchmarks.profile --varied               heads that differ from request to request
+  python -m benchmarks.profile --policy               the same, judged by a policy
   python -m benchmarks.profile --calls                calls per request
   python -m benchmarks.profile --load connections     a new connection for each request
   python -m benchmarks.profile --load download
@@ -149,10 +151,14 @@ def _by_sampling(options: argparse.Namespace, directory: Path) -> None:
     certificate = write_certificate(directory, [WEB_HOSTNAME])
     with contextlib.ExitStack() as stack:
         origins = stack.enter_context(open_origins(directory, raise_file_limit()))
-        warp = stack.enter_context(open_warp(origins, directory, certificate))
-        _load(warp, options, _WARM_UP_SECONDS)
+        edge = stack.enter_context(open_edge(directory, certificate))
+        warp = stack.enter_context(open_agent(edge, origins, directory))
+        if options.policy:
+            policy.write_files(directory)
+            edge.follow_policy(directory / "whole.yaml")
+        _load(warp, options, _WARM_UP_SECONDS, directory)
         before = {name: (process.cpu_seconds(), proc.cpu_times(process.pid)) for name, process in warp.programs.items()}
-        work = _load(warp, options, options.seconds)
+        work = _load(warp, options, options.seconds, directory)
         used = {}
         for name, process in warp.programs.items():
             seconds, (user, system) = before[name]
@@ -166,7 +172,7 @@ def _by_sampling(options: argparse.Namespace, directory: Path) -> None:
                 name: recorders.enter_context(perf.recording(process.pid, name, directory))
                 for name, process in warp.programs.items()
             }
-            _load(warp, options, options.seconds)
+            _load(warp, options, options.seconds, directory)
         folded = _spy(py_spy, warp, options, directory)
         for name in warp.programs:
             microseconds, user_share = used[name]
@@ -197,7 +203,7 @@ def _spy(py_spy: Path, warp: Peer, options: argparse.Namespace, directory: Path)
             command += ["--rate", str(_SAMPLES_PER_SECOND)]
             samplers.append(stack.enter_context(running(f"py-spy-{name}", command, directory)))
         # The load outlasts the samplers, which need a moment to find the interpreter's structures.
-        _load(warp, options, options.seconds + 2)
+        _load(warp, options, options.seconds + 2, directory)
         for sampler in samplers:
             sampler.wait_for_end(30)
     return folded
@@ -216,19 +222,25 @@ def _by_counting(options: argparse.Namespace, directory: Path) -> None:
             origins, directory, certificate, edge_options=profiling["edge"], agent_options=profiling["agent"]
         ) as warp,
     ):
-        work = _load(warp, options, options.seconds)
+        work = _load(warp, options, options.seconds, directory)
         print(f"{options.load}: {work} under cProfile\n")
     for name, file in stats.items():
         print(f"{name}\n\n{calls_table(file, work, options.top)}\n")
 
 
-def _load(warp: Peer, options: argparse.Namespace, seconds: float) -> Work:
+def _load(warp: Peer, options: argparse.Namespace, seconds: float, directory: Path) -> Work:
     """Put the chosen load on Warp."""
     if options.load in ("requests", "connections"):
         keep_alive = options.load == "requests"
-        url = f"http://{warp.web.host}:{warp.web.port}{'/varied' if options.varied else '/1k'}"
+        url = f"http://{warp.web.host}:{warp.web.port}{'/varied' if options.varied or options.policy else '/1k'}"
         load = wrk.run(
-            url, options.connections, seconds, warp.web.hostname, keep_alive=keep_alive, varied=options.varied
+            url,
+            options.connections,
+            seconds,
+            warp.web.hostname,
+            keep_alive=keep_alive,
+            varied=options.varied or options.policy,
+            tokens=directory / "tokens.txt" if options.policy else None,
         )
         return Work(unit="request" if keep_alive else "connection", count=load.requests, seconds=load.seconds)
     began = time.monotonic()
@@ -263,6 +275,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--lines", action="store_true", help="tell the lines of a function apart")
     parser.add_argument("--native", action="store_true", help="show the functions of C code too")
     parser.add_argument("--varied", action="store_true", help="requests whose heads differ, as browsers' do")
+    parser.add_argument("--policy", action="store_true", help="requests that the case policy's rules judge")
     parser.add_argument("--calls", action="store_true", help="count calls with cProfile instead of sampling")
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -33,8 +33,8 @@ def in_rounds(
     """
     Let the peers take turns under each load, tell each turn's first metrics, and note a row for each load and peer.
 
-    Every other round goes backwards, so that nobody always comes after the same one. A peer that fails is noted and
-    left out from then on; what was measured is kept, also when the run is out of time.
+    Every other round goes backwards, loads and peers, so that nobody always comes after the same one. A peer that
+    fails is noted and left out from then on; what was measured is kept, also when the run is out of time.
 
     :param loads: by the variant that the row is called.
     """
@@ -42,7 +42,7 @@ def in_rounds(
     failed: set[str] = set()
     try:
         for number in range(1, rounds + 1):
-            for variant, load in loads.items():
+            for variant, load in loads.items() if number % 2 else reversed(list(loads.items())):
                 for peer in peers if number % 2 else reversed(peers):
                     if peer.name in failed:
                         continue

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from benchmarks.bench import Bench
-from benchmarks.cases import bodies, crowds, idle_tunnels, large, requests
+from benchmarks.cases import bodies, crowds, idle_tunnels, large, policy, requests
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +36,14 @@ CASES = [
         name="connections",
         sentence="A new connection for each request: plain; with a full TLS handshake; with a resumed session.",
         run=requests.new_connections,
+    ),
+    Case(
+        name="policy",
+        sentence=(
+            "What a policy costs a request, over 128 connections with heads that vary and 100 tokens: 200 rules over "
+            "50 hostnames, 200,000 prefixes, signed tokens, a limit. One edge, which reloads between the loads."
+        ),
+        run=policy.measure,
     ),
     Case(name="transfer", sentence="100 MB to one visitor, and 100 MB from one visitor.", run=bodies.transfer),
     Case(

@@ -8,6 +8,7 @@ come the identical heads that load generators send by themselves, which flatter 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from benchmarks import results as names
 from benchmarks.bench import Bench
@@ -42,10 +43,14 @@ def put_load(
     keep_alive: bool = True,
     is_varied: bool = False,
     is_secure: bool = False,
+    tokens: Path | None = None,
+    seconds: float | None = None,
 ) -> Measured:
     """
     Put one load of requests on a peer.
 
+    :param tokens: that requests carry, as of `wrk.run`.
+    :param seconds: unless it is that of the scale.
     :raises UnexpectedAnswer: if more than one answer in a hundred is an error.
     """
     address = peer.tls if is_secure else peer.web
@@ -54,10 +59,11 @@ def put_load(
     load = wrk.run(
         f"{'https' if is_secure else 'http'}://{address.host}:{address.port}{'/varied' if is_varied else '/1k'}",
         count,
-        bench.scale.seconds,
+        seconds or bench.scale.seconds,
         address.hostname,
         keep_alive=keep_alive,
         varied=is_varied,
+        tokens=tokens,
     )
     _refuse_errors(peer, load.errors, load.requests)
     rate, cpu = (names.REQUESTS, names.CPU_PER_REQUEST) if keep_alive else (names.CONNECTIONS, names.CPU_PER_CONNECTION)

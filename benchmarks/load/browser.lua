@@ -1,12 +1,19 @@
 -- For wrk: requests with the 13 fields that a browser sends, of which Referer and Cookie differ from one request to the
--- next and never repeat. Arguments after wrk's own: the target and the Host.
+-- next and never repeat. Arguments after wrk's own: the target, the Host, and, if requests are to carry tokens, a file with
+-- one a line, which take turns.
 
 local before, middle, after
 local count = 0
 local start = 0
+local tokens = {}
 
 function init(arguments)
    local target, host = arguments[1], arguments[2]
+   if arguments[3] then
+      for token in io.lines(arguments[3]) do
+         tokens[#tokens + 1] = "\r\nAuthorization: Bearer " .. token
+      end
+   end
    -- No two runs begin with the same number, so that nothing remembered from the last one fits.
    start = os.time() % 1000000
    before = "GET " .. target .. " HTTP/1.1\r\n"
@@ -27,5 +34,7 @@ end
 
 function request()
    count = count + 1
-   return before .. count .. middle .. string.format("%06d%010d%016x", start, count, count * 2654435761) .. after
+   local token = tokens[count % #tokens + 1] or ""
+   local session = string.format("%06d%010d%016x", start, count, count * 2654435761)
+   return before .. count .. token .. middle .. session .. after
 end

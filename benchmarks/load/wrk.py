@@ -56,7 +56,14 @@ def parse(output: str) -> Load:
 
 
 def run(
-    url: str, connections: int, seconds: float, host: str, *, keep_alive: bool = True, varied: bool = False
+    url: str,
+    connections: int,
+    seconds: float,
+    host: str,
+    *,
+    keep_alive: bool = True,
+    varied: bool = False,
+    tokens: Path | None = None,
 ) -> Load:
     """
     Load a URL.
@@ -64,9 +71,11 @@ def run(
     :param host: the Host header; the connection goes where the URL says.
     :param keep_alive: False opens a new connection for every request.
     :param varied: send a browser's 13 fields, some different in each request, instead of the Host alone.
+    :param tokens: a file of tokens, one a line, that such requests carry in turns.
     """
     whole = max(1, round(seconds))
-    command = [*DIE_WITH_PARENT, find_program("wrk"), *arguments(url, connections, whole, host, keep_alive, varied)]
+    given = arguments(url, connections, whole, host, keep_alive, varied, tokens)
+    command = [*DIE_WITH_PARENT, find_program("wrk"), *given]
     try:
         ended = subprocess.run(
             command, capture_output=True, text=True, timeout=whole + 15, check=False, process_group=0
@@ -78,11 +87,20 @@ def run(
     return parse(ended.stdout)
 
 
-def arguments(url: str, connections: int, seconds: int, host: str, keep_alive: bool, varied: bool) -> list[str]:
+def arguments(
+    url: str,
+    connections: int,
+    seconds: int,
+    host: str,
+    keep_alive: bool,
+    varied: bool,
+    tokens: Path | None = None,
+) -> list[str]:
     """Put wrk's arguments together; it counts in whole seconds."""
     options = ["-t1", f"-c{connections}", f"-d{seconds}s", "--latency"]
     if varied:
-        return [*options, "-s", str(_BROWSER), url, "--", urlsplit(url).path, host]
+        files = [str(tokens)] if tokens is not None else []
+        return [*options, "-s", str(_BROWSER), url, "--", urlsplit(url).path, host, *files]
     options += ["-H", f"Host: {host}"]
     if not keep_alive:
         options += ["-H", "Connection: close"]

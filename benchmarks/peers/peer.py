@@ -9,6 +9,7 @@ from benchmarks.load.visitors import Address
 from benchmarks.processes import Process
 
 WEB_HOSTNAME = "web.bench.example"
+OTHER_HOSTNAME = "other.bench.example"  # leads where the web does; no rule of a policy is about it
 TOOLS_HOSTNAME = "tools.bench.example"
 
 

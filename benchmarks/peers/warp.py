@@ -28,7 +28,7 @@ import yaml
 from benchmarks.errors import BenchmarkError, ProgramFailed, ProgramMissing, UnexpectedAnswer
 from benchmarks.load import visitors
 from benchmarks.load.visitors import Address
-from benchmarks.peers.peer import TOOLS_HOSTNAME, WEB_HOSTNAME, Peer
+from benchmarks.peers.peer import OTHER_HOSTNAME, TOOLS_HOSTNAME, WEB_HOSTNAME, Peer
 from benchmarks.processes import READY_SECONDS, Process, free_port, running
 from warp_twisted.ca import issue
 
@@ -87,9 +87,11 @@ class Edge:
     A running edge.
 
     :param issuer: its intermediate, for whoever makes agents' certificates without enrolling.
+    :param configuration: its edge.yaml.
     """
 
     process: Process
+    configuration: Path
     web: Address
     tls: Address
     tunnel_port: int
@@ -98,6 +100,20 @@ class Edge:
     admin: Path
     issuer: issue.Issuer
     root_pem: str
+
+    def follow_policy(self, policy: Path | None) -> None:
+        """
+        Put a policy in force; the files that it names lie beside it.
+
+        :param policy: its file; None for no policy.
+        """
+        settings = yaml.safe_load(self.configuration.read_text())
+        for key in ("policy", "policy_files"):
+            settings.pop(key, None)
+        if policy is not None:
+            settings |= {"policy": str(policy), "policy_files": str(policy.parent)}
+        self.configuration.write_text(yaml.safe_dump(settings))
+        ask_admin(self.admin, "POST", "/v1/reload")
 
     def longest_turn_seconds(self) -> float | None:
         """Tell how long its event loop was held at the longest; None from an edge that does not say."""
@@ -216,6 +232,7 @@ def open_edge(
         process.wait_for_socket(admin)
         yield Edge(
             process=process,
+            configuration=configuration,
             web=Address(port=http_port, hostname=WEB_HOSTNAME),
             tls=Address(port=https_port, hostname=WEB_HOSTNAME),
             tunnel_port=tunnel_port,
@@ -272,7 +289,10 @@ def open_agent(
                 "tunnels": 4,
                 "drain": 1,
                 "ingress": [
-                    {"hostname": WEB_HOSTNAME, "service": f"http://127.0.0.1:{origins.web.port}"},
+                    *(
+                        {"hostname": hostname, "service": f"http://127.0.0.1:{origins.web.port}"}
+                        for hostname in (WEB_HOSTNAME, OTHER_HOSTNAME)
+                    ),
                     {"hostname": TOOLS_HOSTNAME, "service": f"http://127.0.0.1:{origins.tools.port}"},
                     {"service": "http_status:404"},
                 ],

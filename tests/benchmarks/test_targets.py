@@ -8,9 +8,12 @@ from benchmarks.targets import (
     FULL_HANDSHAKE,
     HAPROXY,
     NGINX,
+    NO_POLICY,
+    OTHERS_POLICY,
     RESUMED_HANDSHAKE,
     TARGETS,
     WARP,
+    WHOLE_POLICY,
     connections,
     judge,
     varied,
@@ -65,6 +68,18 @@ class JudgeTests(SynchronousTestCase):
                 results.add("connections", variant, HAPROXY, {}, {names.CPU_PER_CONNECTION: {"haproxy": haproxy}})
                 results.add("connections", variant, WARP, {}, {names.CPU_PER_CONNECTION: {"edge": edge, "agent": 9}})
             self.assertEqual(_verdicts(results)[sentence], verdict)
+
+    def test_policy(self) -> None:
+        """What a policy costs is the median of the differences within each round, so that slow rounds say nothing."""
+        results = Results()
+        for variant, samples in (
+            (NO_POLICY, (30, 50, 31)),
+            (WHOLE_POLICY, (36, 56, 40)),
+            (OTHERS_POLICY, (30, 51, 31)),
+        ):
+            results.add("policy", variant, WARP, {}, {names.CPU_PER_REQUEST: {"edge": samples, "agent": (9, 9, 9)}})
+        measured = {each.target.limit: each.value for each in judge(results) if each.value is not None}
+        self.assertEqual(measured, {6: 6, 0.3: 0})
 
     def test_median_of_runs(self) -> None:
         """Of several runs the median of their ratios is judged, whatever single runs say."""

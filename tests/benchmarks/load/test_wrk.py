@@ -74,3 +74,8 @@ class ArgumentsTests(SynchronousTestCase):
         given = arguments("http://127.0.0.1:1/varied", 8, 3, "a.example", True, True)
         self.assertTrue(Path(given[given.index("-s") + 1]).is_file())
         self.assertEqual(given[-4:], ["http://127.0.0.1:1/varied", "--", "/varied", "a.example"])
+
+    def test_tokens(self) -> None:
+        """A file of tokens is the script's last argument."""
+        given = arguments("http://127.0.0.1:1/varied", 8, 3, "a.example", True, True, Path("/tokens.txt"))
+        self.assertEqual(given[-3:], ["/varied", "a.example", "/tokens.txt"])
