@@ -130,6 +130,10 @@ class NewTokenTests(SynchronousTestCase):
         self.assertEqual([make(share=word)[0].share for word in ("", "warp.example")], ["", "warp.example"])
         self.assertRaises(InvalidName, make, share="Two Words")
 
+    def test_policy(self) -> None:
+        """Whether agents may ask for a policy of their own is kept; they may unless it is said."""
+        self.assertEqual([make()[0].policy, make(policy=False)[0].policy], [True, False])
+
     def test_secrets_differ(self) -> None:
         """No two tokens have one secret or one id."""
         made = [make()[1] for _ in range(10)]

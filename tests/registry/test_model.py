@@ -27,8 +27,15 @@ from warp_twisted.registry.model import (
 VALUES: list[Value] = [
     Edge(name="edge1", addresses=("192.0.2.1", "2001:db8::1"), http_port=80, draining=True),
     Tunnel(id="t-1", agent="a-1", slot=2, edge="edge1", hostnames=(Hostname("a.example"),), labels={"k": "v"}),
-    Agent(id="a-1", hostnames=("*.team.example", "app.example"), labels={"release": "stable"}, token="x", group="g"),
-    JoinToken(id="x", secret_sha256="00" * 32, hostnames=("*.example",), uses_left=3, expires_at=5.5, share="g"),
+    Agent(
+        id="a-1",
+        hostnames=("*.team.example", "app.example"),
+        labels={"release": "stable"},
+        token="x",
+        group="g",
+        policy=False,
+    ),
+    JoinToken(id="x", secret_sha256="00" * 32, hostnames=("*.example",), uses_left=3, expires_at=5.5, policy=False),
     Revocation(agent="a-1", revoked_at=7.0, reason="lost laptop"),
     GivenName(hostname=Hostname("calm-otter-481.example"), agent="a-1"),
     ServiceToken(id="0123456789abcdef", name="ci", secret_sha256="ab" * 32, created_at=1.0, expires_at=2.0),

@@ -120,6 +120,7 @@ def new_token(
     ttl_seconds: float,
     now: float,
     share: str = "",
+    policy: bool = True,
 ) -> tuple[JoinToken, JoinTokenText]:
     """
     Make a join token: what the registry keeps, and what the agent is handed.
@@ -127,6 +128,7 @@ def new_token(
     :param hostnames: patterns that the agents may serve.
     :param ttl_seconds: how long it lets agents in.
     :param share: a word for the group of the agents; empty: the token's id.
+    :param policy: whether they may ask for a policy of their own.
     :raises InvalidName: if a pattern, label or share word is none.
     :raises ValueError: if there is no pattern, or `uses` or `ttl_seconds` is out of bounds.
     """
@@ -148,6 +150,7 @@ def new_token(
         created_at=now,
         expires_at=now + ttl_seconds,
         share=parse_share(share) if share else "",
+        policy=policy,
     )
     return kept, JoinTokenText(tuple(edges), fingerprint, identity, secret)
 

@@ -104,6 +104,7 @@ class Agent:
     :param group: of the agents that it shares hostnames with; empty: it enrolled before there were groups.
     :param expires_at: when its newest certificate ends; 0: not known.
     :param key_sha256: of the public key of its newest certificate (`ca.returning`); empty: not known.
+    :param policy: whether it may ask edges for a policy of its own, which narrows who reaches its hostnames.
     """
 
     id: str
@@ -114,6 +115,7 @@ class Agent:
     expires_at: float = 0.0
     key_sha256: str = ""
     group: str = ""
+    policy: bool = True
 
     @property
     def key(self) -> str:
@@ -134,6 +136,7 @@ class JoinToken:
     :param secret_sha256: hexadecimal; the secret has 256 random bits, so a fast hash is enough.
     :param uses_left: how many agents it may still let in.
     :param share: the word for the group of agents that it lets in; empty: those that it lets in are a group.
+    :param policy: whether they may ask for a policy of their own.
     """
 
     id: str
@@ -144,6 +147,7 @@ class JoinToken:
     created_at: float = 0.0
     expires_at: float = 0.0
     share: str = ""
+    policy: bool = True
 
     @property
     def key(self) -> str:

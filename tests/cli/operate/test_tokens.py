@@ -45,6 +45,13 @@ class TokenTests(SynchronousTestCase):
         self.create("--share", "shop")
         self.assertEqual(read(self.edge.asked[-1][1], dict[str, object])["share"], "shop")
 
+    def test_create_without_a_policy_of_the_agents(self) -> None:
+        """The edge is told if agents may not ask for a policy; an older edge is asked nothing that it does not know."""
+        for option, said in (("--policy", {}), ("--no-policy", {"policy": False})):
+            self.create(option)
+            wish = read(self.edge.asked[-1][1], dict[str, object])
+            self.assertEqual({key: value for key, value in wish.items() if key == "policy"}, said)
+
     def test_create_prints_the_token_alone(self) -> None:
         """Standard output is the token and nothing else, so that it can be piped; what it is for is said beside."""
         ran = self.create()

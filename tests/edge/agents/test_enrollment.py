@@ -36,6 +36,7 @@ class EnrollmentTests(AsyncTestCase):
         ttl_seconds: float = 60,
         hostnames: Sequence[str] = ("*.team.warp.example",),
         share: str = "",
+        policy: bool = True,
         **labels: str,
     ) -> JoinTokenText:
         """Make a join token."""
@@ -46,6 +47,7 @@ class EnrollmentTests(AsyncTestCase):
             uses=uses,
             ttl_seconds=ttl_seconds,
             share=share,
+            policy=policy,
         )
         return parse_token(text)
 
@@ -70,6 +72,13 @@ class EnrollmentTests(AsyncTestCase):
         self.assertEqual(self.control.mirror.tokens[token.id].uses_left, 1)
         self.assertEqual(answer.chain_pem.count("BEGIN CERTIFICATE"), 2)
         self.assertEqual(answer.root_pem, self.control.authority.roots_pem)
+
+    async def test_own_policy(self) -> None:
+        """Whether agents may ask for a policy of their own is their token's to say, and stays with their record."""
+        for policy in (True, False):
+            answer = await self.enroll(await self.token(policy=policy))
+            assert isinstance(answer, Enrolled)
+            self.assertIs(self.control.mirror.agents[answer.agent_id].policy, policy)
 
     async def test_refusals_use_nothing(self) -> None:
         """A wrong secret and a bad request are counted by reason, and the token keeps its use."""

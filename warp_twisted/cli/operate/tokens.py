@@ -33,7 +33,8 @@ def token() -> None:
     epilog="\b\nExamples:\n"
     "  warp token create --hostname app.warp.example --out join-token\n"
     "  warp token create --hostname app.warp.example --share shop --uses 2     # two machines, one application\n"
-    "  warp token create --hostname '*.team.warp.example' --label team=blue --ttl 7d --uses 20 --json",
+    "  warp token create --hostname '*.team.warp.example' --label team=blue --ttl 7d --uses 20 --json\n"
+    "  warp token create --hostname app.warp.example --no-policy    # no `warp up --allow` and the like",
 )
 @click.option(
     "--hostname",
@@ -61,6 +62,12 @@ def token() -> None:
 @click.option(
     "--uses", type=click.IntRange(1, 1_000_000), default=1, show_default=True, help="How many agents may use it."
 )
+@click.option(
+    "--policy/--no-policy",
+    default=True,
+    help="Whether the agents may ask edges for a policy of their own, as with `warp up --allow`, which only narrows. "
+    "Default: they may.",
+)
 @click.option("--out", type=click.Path(path_type=Path), help="Write the token to this new file, mode 0600.")
 @ADMIN_OPTION
 @JSON_OPTION
@@ -70,6 +77,7 @@ def create(
     word: str | None,
     ttl: float,
     uses: int,
+    policy: bool,
     out: Path | None,
     admin: str | None,
     as_json: bool,
@@ -81,6 +89,7 @@ def create(
         "ttl_seconds": ttl,
         "uses": uses,
         **({"share": word} if word else {}),
+        **({} if policy else {"policy": False}),
     }
     with secret_file(out) as keep:
         answer = find_admin(admin).post("v1", "tokens", body=wish)

@@ -137,11 +137,13 @@ class Enrollment:
         uses: int,
         ttl_seconds: float,
         share: str = "",
+        policy: bool = True,
     ) -> tuple[JoinToken, str]:
         """
         Make a join token, and forget those whose time is over.
 
         :param share: a word for the group of the agents, which share hostnames; empty: the token's id.
+        :param policy: whether they may ask for a policy of their own.
         :returns: what the registry keeps, and the text for the agent, which is not kept anywhere.
         :raises InvalidName: if a hostname pattern, label or share word is none, or nobody could serve a hostname.
         :raises CaError: if a pattern is outside what this edge may issue for.
@@ -156,6 +158,7 @@ class Enrollment:
             ttl_seconds=ttl_seconds,
             now=self._wall.now(),
             share=share,
+            policy=policy,
         )
         self._check_servable(kept.hostnames)
         check_permitted(self._authority.issuer, [HostnamePattern.parse(text) for text in kept.hostnames])
@@ -266,6 +269,7 @@ class Enrollment:
             labels=token.labels,
             token=token.id,
             group=token.group,
+            policy=token.policy,
             enrolled_at=now,
             key_sha256=key_fingerprint(key),
         )

@@ -35,6 +35,7 @@ class TokenWish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ttl_seconds: Annotated[float, msgspec.Meta(gt=0, le=366 * 86400)] = 3600.0
     uses: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 1
     share: str = ""
+    policy: bool = True
 
 
 class ServiceTokenWish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -96,6 +96,7 @@ class EdgeOperations:
             uses=wish.uses,
             ttl_seconds=wish.ttl_seconds,
             share=wish.share,
+            policy=wish.policy,
         )
         return {**_token(kept), "token": text}
 
@@ -158,6 +159,7 @@ def _token(token: JoinToken) -> dict[str, object]:
         "hostnames": token.hostnames,
         "labels": token.labels,
         "group": token.group,
+        "policy": token.policy,
         "uses_left": token.uses_left,
         "created_at": token.created_at,
         "expires_at": token.expires_at,

@@ -260,6 +260,7 @@ def _agent(agent: Agent, tunnels: int, absence: float) -> dict[str, object]:
         "labels": agent.labels,
         "token": agent.token,
         "group": agent.group,
+        "policy": agent.policy,
         "enrolled_at": agent.enrolled_at,
         "expires_at": agent.expires_at,
         "returns_until": agent.expires_at + absence if absence and agent.expires_at else 0.0,

@@ -47,7 +47,7 @@ def read_users(text: str) -> Mapping[str, str]:
         if not line or line.startswith("#"):
             continue
         name, colon, hash_text = line.partition(":")
-        problem = _problem(name, hash_text) if colon else "expected name:hash"
+        problem = user_problem(name, hash_text) if colon else "expected name:hash"
         if not problem and name in users:
             problem = f"the user {name!r} is there already"
         if not problem and len(users) >= MAX_USERS:
@@ -68,7 +68,8 @@ def decoy(users: Mapping[str, str]) -> str:
     return by_cost[costs.most_common(1)[0][0]] if costs else NOBODY
 
 
-def _problem(name: str, hash_text: str) -> str:
+def user_problem(name: str, hash_text: str) -> str:
+    """Return what is wrong with a user, and what was expected; empty if nothing is. It quotes no hash."""
     if not name or len(name) > MAX_NAME or not name.isprintable():
         return f"expected a name of 1 to {MAX_NAME} printable characters"
     if not _TEXT.fullmatch(hash_text):

@@ -89,8 +89,19 @@ def compile_policy(document: Policy, parts: Parts) -> CompiledPolicy:
     if document.defaults != Defaults():
         rules.append(_compile(DEFAULTS, 0, document.defaults, Match(), parts, DEFAULTS))
     for index, rule in enumerate(document.rules):
-        rules.append(_compile(rule.name, index + 1, rule, rule.match, parts, f"rules[{index}]"))
+        rules.append(compile_rule(rule, index + 1, parts, f"rules[{index}]"))
     return CompiledPolicy(document, rules)
+
+
+def compile_rule(rule: Rule, order: int, parts: Parts, where: str) -> CompiledRule:
+    """
+    Compile one rule.
+
+    :param order: where it stands among others.
+    :param where: its place in the document, for errors.
+    :raises InvalidPolicy: as `compile_policy` does.
+    """
+    return _compile(rule.name, order, rule, rule.match, parts, where)
 
 
 def _compile(name: str, order: int, body: Body, match: Match, parts: Parts, where: str) -> CompiledRule:
