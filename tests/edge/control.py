@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import TypeVar
 
 import msgspec
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, execute
 from twisted.internet.error import ConnectionLost
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
@@ -35,6 +35,7 @@ from warp_twisted.edge.agents.tunnels import EdgeTunnels
 from warp_twisted.edge.errors import EdgeError
 from warp_twisted.edge.owners.holdings import Holdings
 from warp_twisted.edge.owners.ownership import Ownership
+from warp_twisted.edge.policy.asked import AskedPolicies
 from warp_twisted.edge.settings import EdgeSettings
 from warp_twisted.names import HostnamePattern
 from warp_twisted.registry.claims import Claims
@@ -225,6 +226,7 @@ class Control:
         self.grace = Grace(publisher, self.clock, self.settings.edge.name, self.settings.dns.grace)
         self.claims = Claims(self.store, self.clock, self.settings.timeouts.lease)
         self.routes = RecordingRoutes()
+        self.asked = AskedPolicies(execute)
         self.pairs: list[TunnelPair] = []
         self.authority = make_authority(lifetime=issuer_lifetime)
         registrations = Registrations()
@@ -251,6 +253,7 @@ class Control:
             ownership=self.ownership,
             authority=self.enrollment,
             fleet=OneEdge(),
+            asked=self.asked,
         )
         self.ends = EndsOfTunnels(self.tunnels)
 

@@ -5,7 +5,7 @@ from typing import get_args
 from twisted.trial.unittest import SynchronousTestCase
 
 from warp_twisted.wire.control import ControlMessage, Drain, Notice
-from warp_twisted.wire.releases import KNOWN, NOTICE, PROTECTIONS, WORD_OF, may_send, protected
+from warp_twisted.wire.releases import KNOWN, NOTICE, POLICY, PROTECTIONS, WORD_OF, may_send, policy_digest, protected
 
 
 class ReleasesTests(SynchronousTestCase):
@@ -28,4 +28,10 @@ class ReleasesTests(SynchronousTestCase):
         """What is asked for is echoed, but not what this release has never heard of."""
         self.assertEqual(protected([]), [])
         self.assertEqual(protected(["later", PROTECTIONS[1]]), [PROTECTIONS[1]])
-        self.assertEqual(protected(list(PROTECTIONS)), list(PROTECTIONS))
+        self.assertEqual(protected([*PROTECTIONS, POLICY]), [*PROTECTIONS, POLICY])
+
+    def test_policy_digest(self) -> None:
+        """No policy has no digest, and each other text one of its own, whatever is in it."""
+        self.assertEqual(policy_digest(""), "")
+        self.assertEqual(policy_digest("{}"), "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a")
+        self.assertNotEqual(policy_digest("\udc80"), policy_digest("\udc81"))

@@ -170,6 +170,7 @@ def assemble(
         ownership=ownership,
         authority=enrollment,
         fleet=entry,
+        asked=serving.policy.asked,
     )
     tunnel_port = TunnelPort(reactor, wall, settings, tunnels, entrance.ask, to_pem(authority.roots[0]))
     tunnel_certificate = TunnelCertificate(authority, initial, state, reactor, wall, tunnel_port.use, in_thread)

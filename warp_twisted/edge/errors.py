@@ -45,3 +45,8 @@ class NameNotHeld(EdgeError):
 
 class TokenNotFound(EdgeError):
     """No such join token exists."""
+
+
+def as_refusal(error: EdgeError) -> OfferRefused:
+    """Return the refusal that an agent hears for an error."""
+    return error if isinstance(error, OfferRefused) else OfferRefused("not_allowed", str(error))

@@ -21,6 +21,7 @@ MAX_ROUTES = 4096
 _LENGTH = Layout(">L")
 MAX_REASON_CHARACTERS = 300  # of a sentence for people, as an edge sends it and as an agent shows it
 INFINITY = float("inf")
+MAX_POLICY_CHARACTERS = 64 * 1024  # of what an agent asks for protection of its hostnames
 MAX_ASKED = 100  # hostnames at enrollment, at their longest well below the 64 KiB that an edge reads then
 
 Text = Annotated[str, Meta(max_length=1024)]
@@ -67,6 +68,7 @@ class Hello(Message, frozen=True, tag="hello"):
     :ivar time: what the agent's clock shows.
     :ivar knows: kinds of messages that the agent reads beyond those of the first release (`wire.releases`).
     :ivar requires: protections of its origins without which it does not want to serve.
+    :ivar policy: what it asks the edge to enforce for its hostnames, as JSON (spec.md §6); empty: nothing.
     """
 
     version: int
@@ -79,6 +81,7 @@ class Hello(Message, frozen=True, tag="hello"):
     time: Instant | None = None
     knows: Words = []
     requires: Words = []
+    policy: Annotated[str, Meta(max_length=MAX_POLICY_CHARACTERS)] = ""
 
 
 class Accepted(Message, frozen=True, tag="accepted"):
@@ -97,6 +100,8 @@ class Accepted(Message, frozen=True, tag="accepted"):
         if the edge does not say.
     :ivar knows: kinds of messages that the edge reads beyond those of the first release (`wire.releases`).
     :ivar protects: those of the agent's `requires` that the edge meets.
+    :ivar policy: digest of the agent's `policy`, which the edge enforces (`wire.releases.policy_digest`); empty: it
+        asked for none, or the edge knows of none.
     :ivar group: of the agents that the agent shares hostnames with.
     :ivar others: route id → how many other agents serve its hostname through this edge now; none where it is alone.
     """
@@ -115,6 +120,7 @@ class Accepted(Message, frozen=True, tag="accepted"):
     name_servers: Annotated[dict[Name, Annotated[list[Name], Meta(max_length=16)]], Meta(max_length=13)] = {}
     knows: Words = []
     protects: Words = []
+    policy: Name = ""
     group: Name = ""
     others: dict[RouteId, Annotated[int, Meta(ge=1)]] = {}
 

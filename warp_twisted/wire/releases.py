@@ -4,11 +4,13 @@ What releases tell each other of themselves, so that they serve beside each othe
 Words that edge and agent say in `hello` and `accepted`. `knows`: kinds of messages that the sender reads, beyond those
 that every release reads; nobody sends such a kind to a peer that has not said its word. `requires` and `protects`: what
 an agent wants the edge to keep from its origins, and what of that the edge does keep. A field that an older peer passes
-over would be silently lost; what an older edge does not know, it does not echo, and the agent stays away.
+over would be silently lost; what an older edge does not know, it does not echo, and the agent stays away. The same
+holds for the policy that an agent asks for: its digest is the echo.
 """
 
 from collections.abc import Collection, Mapping
 from enum import Enum
+from hashlib import sha256
 
 from warp_twisted.wire.control import ControlMessage, Message, Notice
 
@@ -32,6 +34,7 @@ class Protection(Enum):
 
 
 PROTECTIONS = tuple(protection.word for protection in Protection)
+POLICY = "policy"  # the word of an agent that asks for a policy of its own, in `hello.policy`
 
 
 def may_send(message: ControlMessage, known: Collection[str]) -> bool:
@@ -46,4 +49,9 @@ def may_send(message: ControlMessage, known: Collection[str]) -> bool:
 
 def protected(required: Collection[str]) -> list[str]:
     """Return those of an agent's requirements that this release's edges meet."""
-    return [word for word in PROTECTIONS if word in required]
+    return [word for word in (*PROTECTIONS, POLICY) if word in required]
+
+
+def policy_digest(policy: str) -> str:
+    """Return what an edge echoes of an agent's policy: its SHA-256, hexadecimal; empty for none."""
+    return sha256(policy.encode("utf-8", "surrogatepass")).hexdigest() if policy else ""

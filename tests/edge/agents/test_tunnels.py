@@ -2,8 +2,10 @@
 
 from tests.edge.agents.case import ControlTestCase
 from tests.edge.control import AgentEnd, make_settings
+from tests.policy.document.test_asked import SOURCES, asked
 from warp_twisted.ca.issue import new_key, new_request
 from warp_twisted.edge.agents.tunnels import MAX_WAITING_MESSAGES
+from warp_twisted.registry.model import Agent, encode
 from warp_twisted.wire.control import (
     MAX_REASON_CHARACTERS,
     Accepted,
@@ -16,7 +18,7 @@ from warp_twisted.wire.control import (
     RouteOffer,
     RoutesChanged,
 )
-from warp_twisted.wire.releases import KNOWN
+from warp_twisted.wire.releases import KNOWN, policy_digest
 
 REPLACED = ("REPLACED", "a newer tunnel of the same agent took its place")
 
@@ -51,6 +53,49 @@ class RegistrationTests(ControlTestCase):
         other = self.control.connect("a-2")
         other.hello("app.warp.example")
         self.assertEqual(other.answer(Accepted).protects, [])
+
+    def test_asked_policy(self) -> None:
+        """What an agent asks to be enforced is, when its names are published; it is told so by the digest."""
+        text = asked("app.warp.example", sources=SOURCES)
+        agent = self.control.connect()
+        agent.hello("app.warp.example", requires=["policy"], policy=text)
+        answer = agent.answer(Accepted)
+        self.assertEqual((answer.protects, answer.policy), (["policy"], policy_digest(text)))
+        self.assertTrue(self.control.asked.of("app.warp.example"))
+        agent.send(RoutesChanged(routes=[RouteOffer(id=3, hostname="app.warp.example", path="^/x")]))
+        self.assertEqual(agent.answer(Accepted).policy, policy_digest(text))
+        self.assertTrue(self.control.asked.of("app.warp.example"))
+        agent.send(Drain())
+        self.assertFalse(self.control.asked)
+
+    def test_asked_policy_of_a_given_name(self) -> None:
+        """It holds for the name that the edge gives, and ends with the tunnel."""
+        agent = self.control.connect()
+        agent.hello("", policy=asked("", sources=SOURCES))
+        name = agent.answer(Accepted).hostnames[0]
+        self.assertTrue(self.control.asked.of(name))
+        agent.lose()
+        self.assertFalse(self.control.asked)
+
+    async def test_asked_policy_refused(self) -> None:
+        """What cannot be enforced, and what the join token does not permit, refuses the tunnel; nothing is left."""
+        good = asked("app.warp.example", sources=SOURCES)
+        for text, reason in (
+            (asked("app.warp.example", deny=True), "cannot be used: Object contains unknown field `deny`"),
+            (asked("b.warp.example", sources=SOURCES), "names 'b.warp.example', which it does not offer"),
+        ):
+            answer = self.refused("app.warp.example", policy=text)
+            self.assertEqual((answer.code, answer.retry), ("not_allowed", False))
+            self.assertIn(reason, answer.reason)
+        bad_path = [RouteOffer(id=0, hostname="app.warp.example", path="bad(")]
+        self.refused("app.warp.example", policy=good, routes=bad_path)
+        record = Agent(id="a-2", hostnames=("*.warp.example",), group="blue", policy=False)
+        await self.control.store.put(record.key, encode(record))
+        self.assertIn("--no-policy", self.refused("app.warp.example", agent="a-2", policy=good).reason)
+        self.assertFalse(self.control.asked)
+        other = self.control.connect("a-2")
+        other.hello("app.warp.example")
+        self.assertEqual(other.answer(Accepted).policy, "")
 
     def test_published_at_once(self) -> None:
         """The hostname is routed and published before the agent is told, in the same instant."""

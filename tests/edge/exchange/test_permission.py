@@ -1,13 +1,19 @@
 """Tests of what the policy's word means to one request, in memory."""
 
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.edge.fakes import FakeTunnel
 from tests.edge.policy.test_in_force import loaded
 from tests.edge.visitors.memory_edge import GET, OK, MemoryEdge
+from tests.policy.document.test_asked import asked, basic
 from warp_twisted.edge.exchange.permission import asks_for_keys
 from warp_twisted.http1.forwarding import Forwarding
 from warp_twisted.http1.limits import HeadLimits
 from warp_twisted.http1.request import RequestReader
+from warp_twisted.policy.interfaces import Answer, Identity, Outcome, Question
+from warp_twisted.wire.control import RouteOffer
+from warp_twisted.wire.errors import StreamReset
 
 
 class PermissionTests(SynchronousTestCase):
@@ -36,6 +42,59 @@ class PermissionTests(SynchronousTestCase):
         self.edge.tunnel.protocol.answer(stream)
         self.edge.tunnel.protocol.arrive(stream, OK)
         self.assertIn(b"X-Team: blue\r\n", self.transport.taken)
+
+    def ask(self, tunnel: str, *hostnames: str, **keys: object) -> None:
+        """Let the agent of a tunnel ask for something."""
+        asks = self.edge.visitors.policy.asked
+        reading = asks.read(asked(*hostnames, **keys), {name: name for name in hostnames})
+        asks.put(tunnel, self.successResultOf(Deferred.fromCoroutine(reading)))
+
+    def test_asked_by_an_agent(self) -> None:
+        """Without any policy of the operator's, what an agent asks is enforced; other hostnames are not judged."""
+        self.ask("t-1", "app.example", sources={"deny": ["192.0.2.0/24"]})
+        self.visitor.dataReceived(GET)
+        self.assertTrue(self.transport.taken.startswith(b"HTTP/1.1 403 "), self.transport.taken)
+        self.assertEqual(self.edge.streams(), [])
+        self.edge.table.add(self.edge.tunnel, [RouteOffer(id=1, hostname="b.example")])
+        self.visitor.dataReceived(GET.replace(b"app.example", b"b.example"))
+        self.assertEqual(len(self.edge.streams()), 1)
+
+    def test_asked_while_a_password_is_hashed(self) -> None:
+        """A request that waits is judged anew if a tunnel comes meanwhile whose agent asks for more."""
+        answers: list[Deferred[Answer]] = []
+
+        def answer(question: Question, network: str) -> Deferred[Answer]:
+            answers.append(Deferred())
+            return answers[-1]
+
+        self.ask("t-1", "app.example", authenticate=basic())
+        self.patch(self.edge.visitors.policy, "answer", answer)
+        self.visitor.dataReceived(GET.replace(b"\r\n\r\n", b"\r\nAuthorization: Basic YW5uOng=\r\n\r\n"))
+        (asked_first,) = answers
+        self.ask("t-2", "app.example", sources={"deny": ["192.0.2.0/24"]})
+        asked_first.callback(Answer(Outcome.PROVEN, Identity("basic", "ann")))
+        self.edge.clock.advance(0)
+        self.assertTrue(self.transport.taken.startswith(b"HTTP/1.1 403 "), self.transport.taken)
+        self.assertEqual(self.edge.streams(), [])
+
+    def test_asked_before_it_is_sent_again(self) -> None:
+        """A request is not sent again through a tunnel whose agent asks for more than it was judged by."""
+        other = FakeTunnel("t-2", "agent-2")
+        for is_asked in (False, True):
+            self.edge.table.add(self.edge.tunnel, [RouteOffer(id=0, hostname="app.example")])
+            visitor, transport = self.edge.visitor()
+            visitor.dataReceived(GET)
+            (stream,) = self.edge.streams()
+            if is_asked:
+                self.ask("t-2", "app.example", sources={"allow": ["192.0.2.0/24"]})
+            self.edge.table.add(other, [RouteOffer(id=0, hostname="app.example")])
+            stream.lose(StreamReset())
+            self.edge.clock.advance(0)
+            self.assertEqual(bool(other.protocol.opened), not is_asked)
+            self.assertEqual(transport.taken.startswith(b"HTTP/1.1 502 "), is_asked, transport.taken)
+            visitor.abort()
+            self.edge.table.remove(other)
+            other.protocol.opened.clear()
 
     def test_given_back(self) -> None:
         """What was taken of a limit on concurrent requests is free when the visitor leaves."""

@@ -83,7 +83,7 @@ class PolicyFollowerTests(SynchronousTestCase):
         for content in (SAMPLE, database({"198.51.100.0/24": {"country": {"iso_code": "DE"}}}, 6), b"half of one"):
             file.write_bytes(content)
             self.clock.advance(LOOK_SECONDS)
-            program = self.policy.program_for("a.example")
+            program = self.policy.program_for("a.example", "a.example")
             assert program is not None
             actions.append([program.judge(request(address=a), 0.0, 0.0).action for a in ("192.0.2.1", "198.51.100.1")])
         allow, deny = Action.ALLOW, Action.DENY

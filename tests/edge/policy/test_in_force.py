@@ -2,12 +2,15 @@
 
 from pathlib import Path
 
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.policy.document.test_asked import SOURCES, asked
 from warp_twisted.edge.policy import in_force as module
 from warp_twisted.edge.policy.in_force import PolicyInForce
 from warp_twisted.edge.policy.loading import Loaded, load
 from warp_twisted.policy.interfaces import Outcome, Question
+from warp_twisted.policy.judging.program import Program
 from warp_twisted.policy.verdict import CHECK_FAILED, DENIED, Action, Objection, Verdict
 
 
@@ -18,6 +21,16 @@ def loaded(case: SynchronousTestCase, text: str) -> Loaded:
     return load(str(file), str(file.parent), {})[0]
 
 
+NAMES = {name: name for name in ("a.example", "*.c.example")}
+
+
+def program_of(policy: PolicyInForce, hostname: str, served_as: str) -> Program:
+    """Return what judges a hostname's requests, which something does."""
+    program = policy.program_for(hostname, served_as)
+    assert program is not None
+    return program
+
+
 class PolicyInForceTests(SynchronousTestCase):
     """`PolicyInForce`."""
 
@@ -25,15 +38,53 @@ class PolicyInForceTests(SynchronousTestCase):
         """Hostnames without rules have none; another policy has others; what is remembered is bounded."""
         self.patch(module, "MAX_HOSTNAMES", 2)
         policy = PolicyInForce()
-        self.assertIsNone(policy.program_for("a.example"))
+        self.assertIsNone(policy.program_for("a.example", "a.example"))
         policy.use(loaded(self, "rules: [{name: r, match: {hostname: a.example}, deny: true}]"))
-        self.assertIsNotNone(policy.program_for("a.example"))
-        self.assertIs(policy.program_for("a.example"), policy.program_for("a.example"))
+        self.assertIsNotNone(policy.program_for("a.example", "a.example"))
+        self.assertIs(policy.program_for("a.example", "a.example"), policy.program_for("a.example", "a.example"))
         for number in range(10):
-            self.assertIsNone(policy.program_for(f"b{number}.example"))
+            self.assertIsNone(policy.program_for(f"b{number}.example", "b"))
             self.assertLessEqual(len(policy._programs), 2)
         policy.use(None)
-        self.assertIsNone(policy.program_for("a.example"))
+        self.assertIsNone(policy.program_for("a.example", "a.example"))
+
+    def test_what_agents_ask(self) -> None:
+        """It is added to the operator's rules, for what is served under the name that it is asked for."""
+        policy = PolicyInForce()
+        self.assertFalse(policy.judges)
+        reading = policy.asked.read(asked("a.example", "*.c.example", sources=SOURCES), NAMES)
+        policy.asked.put("t-1", self.successResultOf(Deferred.fromCoroutine(reading)))
+        self.assertTrue(policy.judges)
+        for hostname, served_as, is_judged in (
+            ("a.example", "a.example", True),
+            ("a.example", "*.example", False),
+            ("x.c.example", "*.c.example", True),
+            ("x.c.example", "x.c.example", False),
+        ):
+            for _ in range(2):  # asked for, and remembered
+                self.assertEqual(policy.program_for(hostname, served_as) is not None, is_judged, hostname)
+        policy.use(loaded(self, "rules: [{name: r, deny: true}]"))
+        names = [rule.name for rule in program_of(policy, "x.c.example", "*.c.example").rules]
+        self.assertEqual(names, ["r", "agent:policy"])
+        self.assertEqual([rule.name for rule in program_of(policy, "x.c.example", "x.c.example").rules], ["r"])
+        other = program_of(policy, "y.c.example", "*.c.example")
+        self.assertIs(other, program_of(policy, "x.c.example", "*.c.example"))
+        policy.use(None)
+        self.assertTrue(policy.judges)
+        self.assertIsNotNone(policy.program_for("a.example", "a.example"))
+        policy.asked.remove("t-1")
+        self.assertFalse(policy.judges)
+        self.assertIsNone(policy.program_for("a.example", "a.example"))
+
+    def test_names_that_strangers_make_up(self) -> None:
+        """Hostnames below a pattern with a policy are remembered in bounds, and share a program."""
+        self.patch(module, "MAX_OF_ASKED", 3)
+        policy = PolicyInForce()
+        reading = policy.asked.read(asked("*.c.example", sources=SOURCES), NAMES)
+        policy.asked.put("t-1", self.successResultOf(Deferred.fromCoroutine(reading)))
+        made = {id(policy.program_for(f"h{number}.c.example", "*.c.example")) for number in range(20)}
+        self.assertEqual(len(made), 1)
+        self.assertLessEqual(len(policy._asked_programs["*.c.example"]), 3)
 
     def test_labels(self) -> None:
         """Labels of tunnels are looked at only if a rule, or an exception, asks for them."""

@@ -20,7 +20,7 @@ class JudgementTests(SynchronousTestCase):
 
     def judge(self) -> Judgement:
         """Judge a GET."""
-        program = self.policy.program_for("app.example")
+        program = self.policy.program_for("app.example", "app.example")
         assert program is not None
         return Judgement(self.policy, program, request(), NOW, WALL)
 

@@ -45,7 +45,7 @@ class PassageTests(SynchronousTestCase):
 
     def test_hostnames(self) -> None:
         """The hostname of the handshake counts once with that of the requests; another one counts for itself."""
-        program = self.policy.program_for("a.example")
+        program = self.policy.program_for("a.example", "a.example")
         assert program is not None
         first, second = self.passage(), self.passage()
         self.assertIsNone(first.ask_for("a.example", 0.0))

@@ -77,6 +77,21 @@ class PasswordsTests(AsyncTestCase):
         self.assertEqual(await before, PROVEN)
         self.assertEqual((await after).outcome, Outcome.REFUSED)
 
+    async def test_a_check_waits_for_itself(self) -> None:
+        """Of what one list of users has hashed a bounded part waits, so that it leaves room for other lists."""
+        passwords = Passwords(reactor, reactor.seconds, threads=1, of_check=2)
+        passwords.start()
+        self.addCleanup(passwords.stop)
+        other = HeldCheck()
+        self.addCleanup(other.may_end.set)
+        waiting = [passwords.answer(question(b"%d" % n), self.check, f"192.0.2.{n}") for n in range(3)]
+        self.assertEqual((await waiting[2]).outcome, Outcome.BUSY)
+        beside = passwords.answer(question(b"a"), other, "192.0.2.1")
+        self.check.may_end.set()
+        other.may_end.set()
+        self.assertEqual([await waiting[0], await waiting[1], await beside], [PROVEN] * 3)
+        self.assertEqual((await passwords.answer(question(b"9"), self.check, "192.0.2.9")), PROVEN)
+
     async def test_a_network_waits_for_itself(self) -> None:
         """A network has a share of the queue; beyond it, and beyond the queue, the answer is that it is busy."""
         self.patch(module, "MAX_WAITING", MAX_WAITING_OF_NETWORK + 1)

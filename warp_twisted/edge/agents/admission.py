@@ -67,6 +67,12 @@ class Admission:
         :raises OfferRefused: naming what is not allowed.
         """
         agent = self._mirror.agents.get(identity.id)
+        if hello.policy and agent is not None and not agent.policy:
+            raise OfferRefused(
+                "not_allowed",
+                "the join token of this agent does not permit a policy of its own (warp token create --no-policy):"
+                " leave it out, or enroll with another token",
+            )
         labels = merge_labels(hello.labels, agent.labels if agent else {})
         return Offer(await self._name(hello.routes, identity), labels)
 

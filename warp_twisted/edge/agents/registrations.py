@@ -34,6 +34,7 @@ class EdgeTunnel:
     :ivar claim: its entry in the registry.
     :ivar warned_at: when its agent was told last of a copy of its identity, by the monotonic clock.
     :ivar protects: what the agent was promised for its origins (`wire.releases`).
+    :ivar policy: digest of what the agent asked to be enforced, and is; empty: nothing.
     :ivar clock_difference: how many seconds the agent's clock was ahead of ours when it last said; None: not told.
     """
 
@@ -52,6 +53,7 @@ class EdgeTunnel:
     claim: Claim | None = None
     clock_difference: float | None = None
     protects: Sequence[str] = ()
+    policy: str = ""
     warned_at: float | None = None
 
     @property
@@ -125,6 +127,7 @@ class EdgeTunnel:
             name_servers={name: list(addresses) for name, addresses in fleet.name_servers().items()},
             knows=list(KNOWN),
             protects=list(self.protects),
+            policy=self.policy,
             group=group,
             others={route.id: others[route.hostname] for route in self.offer.routes if route.hostname in others},
         )

@@ -4,9 +4,10 @@ The tunnels of this edge: from an agent's hello to the tunnel's end.
 Decides who may register, what is replaced, and what the registry and the route table hear of it. It is the
 `TunnelDelegate` of every tunnel; how bytes move is `tunnel`'s, where requests go is `routing`'s.
 
-The order at registration: `incumbents` makes sure that what is going to be replaced is dead; then the route table,
-then the registry (so that no visitor comes before there is a route), then what was replaced is closed, and `Accepted`
-is sent last. When the registry is away the tunnel serves all the same; its names appear when the registry is back.
+The order at registration: `incumbents` makes sure that what is going to be replaced is dead; then the policy that the
+agent asks for is put in force, so that no request comes before it; then the route table, then the registry (so that no
+visitor comes before there is a route), then what was replaced is closed, and `Accepted` is sent last. When the registry
+is away the tunnel serves all the same; its names appear when the registry is back.
 """
 
 import secrets
@@ -27,9 +28,10 @@ from warp_twisted.edge.agents.enrollment import issued_until
 from warp_twisted.edge.agents.incumbents import Incumbents
 from warp_twisted.edge.agents.offers import Offer, check_hello
 from warp_twisted.edge.agents.peers import Peer, Peers
+from warp_twisted.edge.agents.protected_routes import AskedPolicies, ProtectedRoutes
 from warp_twisted.edge.agents.registrations import Authority, EdgeTunnel, Fleet, Registrations, Routes
 from warp_twisted.edge.agents.tunnel_expiry import TunnelExpiry
-from warp_twisted.edge.errors import EdgeError, OfferRefused
+from warp_twisted.edge.errors import EdgeError, OfferRefused, as_refusal
 from warp_twisted.edge.owners.ownership import Ownership
 from warp_twisted.edge.settings import EdgeSettings
 from warp_twisted.registry.claims import Claims
@@ -50,7 +52,7 @@ from warp_twisted.wire.control import (
 )
 from warp_twisted.wire.errors import WireError
 from warp_twisted.wire.frames import GoAwayCode
-from warp_twisted.wire.releases import protected
+from warp_twisted.wire.releases import policy_digest, protected
 
 MAX_WAITING_MESSAGES = 16  # from one agent while its last message is being answered
 
@@ -65,6 +67,7 @@ class EdgeTunnels:
     :param grace: keeps the names of tunnels that are lost without a goodbye.
     :param registrations: the table of tunnels, empty.
     :param fleet: what agents are told of edges, URLs and name servers.
+    :param asked: what agents ask to be enforced for their hostnames.
     """
 
     _log = Logger()
@@ -84,11 +87,12 @@ class EdgeTunnels:
         ownership: Ownership,
         authority: Authority,
         fleet: Fleet,
+        asked: AskedPolicies,
     ) -> None:
         self._clock = clock
         self._wall = wall
         self._settings = settings
-        self._routes = routes
+        self._routes = ProtectedRoutes(routes, asked)
         self._mirror = mirror
         self._claims = claims
         self._grace = grace
@@ -188,7 +192,7 @@ class EdgeTunnels:
         """Send nothing more through a tunnel that is going to be lost; all else has time until then."""
         peer = self._peers.get(protocol)
         if peer is not None and peer.tunnel is not None:
-            self._routes.drain(peer.tunnel)
+            self._routes.hang_up(peer.tunnel)
 
     def tunnel_lost(self, protocol: TunnelProtocol, error: WireError) -> None:
         """Withdraw what the tunnel stood for, now; without a goodbye names that nobody else serves have a grace."""
@@ -233,7 +237,7 @@ class EdgeTunnels:
                     self._log.info("{message} is not expected", message=type(message).__name__)
                     peer.protocol.close(GoAwayCode.PROTOCOL_ERROR, f"{type(message).__name__} is not expected here")
         except EdgeError as error:
-            self._refuse(peer, _refusal(error))
+            self._refuse(peer, as_refusal(error))
 
     async def _register(self, peer: Peer, hello: Hello) -> None:
         settings = self._settings()
@@ -244,6 +248,7 @@ class EdgeTunnels:
         if peer.is_gone:
             return
         self._charge(hello, identity.id, offer)
+        asked = await self._routes.read(hello, offer)
         address = getattr(peer.protocol.peer, "host", "")
         await self._ownership.take(identity, offer.hostnames)
         await self._incumbents.make_way(identity.id, hello.slot, hello.session, address)
@@ -264,8 +269,9 @@ class EdgeTunnels:
             registered_at=self._wall.now(),
             ends_at=self._expiry.instant_of(identity.expires_at),
             protects=protected(hello.requires),
+            policy=policy_digest(hello.policy),
         )
-        self._routes.add(tunnel, offer.routes)
+        self._routes.begin(tunnel, offer.routes, asked)
         self._peers.register(peer, tunnel)
         stale = self.registrations.add(tunnel)
         note_clock(self.registrations, tunnel, hello.time, self._wall.now())
@@ -273,8 +279,9 @@ class EdgeTunnels:
         for old in stale:
             old.protocol.close(GoAwayCode.REPLACED, "a newer tunnel of the same agent took its place")
         self._log.info(
-            "tunnel {tunnel} of {agent} from {address} serves {hostnames}",
+            "tunnel {tunnel} of {agent} from {address} serves {hostnames}{policy}",
             **tunnel.about, address=tunnel.address, hostnames=self.registrations.say_hostnames(tunnel),
+            policy=f"; it has a policy for {', '.join(asked)}" if asked else "",
         )  # fmt: skip
         await settled
         if not peer.is_gone:
@@ -291,7 +298,7 @@ class EdgeTunnels:
                 return
             self._routes.add(tunnel, routes)
         except EdgeError as error:  # the tunnel goes on with the routes it has
-            refusal = _refusal(error)
+            refusal = as_refusal(error)
             self.registrations.counts.count_refusal(refusal.code)
             self._log.warn("new routes of {agent} are refused: {reason}", agent=tunnel.agent, reason=refusal.reason)
             tunnel.protocol.send_control(Refused(code=refusal.code, reason=refusal.reason, retry=refusal.retry))
@@ -390,8 +397,3 @@ class EdgeTunnels:
                 self.cut(change.after.agent, revocation_sentence(change.after))
             elif isinstance(change.before, Agent) and change.after is None:
                 self.cut(change.before.id, f"agent {change.before.id} is no longer enrolled")
-
-
-def _refusal(error: EdgeError) -> OfferRefused:
-    """Return the refusal that an agent hears for an error."""
-    return error if isinstance(error, OfferRefused) else OfferRefused("not_allowed", str(error))

@@ -160,8 +160,8 @@ class Exchange(Borrower):
             return
         self._route = route
         policy = self._visitors.policy
-        if policy.loaded is not None:
-            program = policy.program_for(self._head.fields.host)
+        if policy.judges:
+            program = policy.program_for(self._head.fields.host, route.hostname)
             if program is not None:
                 self._judge(policy, program, route, body)
                 return
@@ -202,9 +202,19 @@ class Exchange(Borrower):
             return
         permission.decide(answers)
         self._visitor.count_kept(0)
-        if self._may_pass(permission):
+        if not self._is_covered(route):  # a tunnel has come meanwhile that asks for more: judge anew
+            self._permission = None
+            permission.end()
+            self._send_to(route, body)
+            self._visitor.wait_for_turn()
+        elif self._may_pass(permission):
             self._forward(route, permission.head_for_origin(self._visitors.seconds()), body)
             self._visitor.wait_for_turn()  # more of the body may have come
+
+    def _is_covered(self, route: Route) -> bool:
+        """Whether the request was judged by all that the agents of a route ask for it now."""
+        judged = self._permission.program if self._permission is not None else None
+        return self._visitors.policy.asked.are_covered(route.hostname, judged)
 
     def _may_pass(self, permission: Permission) -> bool:
         """Whether the policy lets the request through; if it does not, the request is answered."""
@@ -458,7 +468,7 @@ class Exchange(Borrower):
     def _resend(self, *, only_trusted: bool = False) -> bool:
         """Send the request on a new stream and leave the old, if there is one; return whether that was possible."""
         request, route = self._replay, self._route
-        if request is None or route is None or self._attempts >= _MAX_ATTEMPTS:
+        if request is None or route is None or self._attempts >= _MAX_ATTEMPTS or not self._is_covered(route):
             return False
         try:
             origin = route.borrow(self, self._avoid, used_after=_NEW_STREAM, only_trusted=only_trusted)

@@ -39,13 +39,15 @@ class Permission:
     What the policy says about one request; asked when it is made.
 
     :param now: when the head was read, by the visitors' clock.
+    :ivar program: by which it judges.
     """
 
-    __slots__ = ("_head", "_judgement", "_visitor")
+    __slots__ = ("_head", "_judgement", "_visitor", "program")
 
     def __init__(
         self, policy: PolicyInForce, program: Program, visitor: Visitor, head: RequestHead, route: Route, now: float
     ) -> None:
+        self.program = program
         self._visitor = visitor
         self._head = head
         facts = Facts(

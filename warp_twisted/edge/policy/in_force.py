@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterable, Mapping
 from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, execute, succeed
 from twisted.logger import Logger
 
+from warp_twisted.edge.policy.asked import NOTHING, AskedPolicies, AskedProgram, Asks
 from warp_twisted.edge.policy.banning import SPARED, Banning
 from warp_twisted.edge.policy.fetched_keys import FetchedKeys
 from warp_twisted.edge.policy.loading import Loaded
@@ -21,6 +22,7 @@ from warp_twisted.edge.policy.passwords import Passwords
 from warp_twisted.policy.authentication.assertion import Assertions, key_set
 from warp_twisted.policy.authentication.basic import BasicCheck
 from warp_twisted.policy.authentication.service_token import KIND as SERVICE_TOKEN
+from warp_twisted.policy.document.asked import NAME as ASKED_NAME
 from warp_twisted.policy.document.matches import as_match
 from warp_twisted.policy.document.policy import Policy
 from warp_twisted.policy.interfaces import Answer, Outcome, Question
@@ -28,6 +30,7 @@ from warp_twisted.policy.judging.program import Program
 from warp_twisted.policy.verdict import Action, Verdict
 
 MAX_HOSTNAMES = 100_000  # remembered with their program; only hostnames that are routed here are asked for
+MAX_OF_ASKED = 1_000  # hostnames below a pattern that agents ask something for; strangers make them up
 MAX_ERRORS_LOGGED = 10  # of one policy; a check that fails does so for each request
 _NOBODY = Answer(Outcome.BUSY, reason="nobody answers this question")
 
@@ -37,8 +40,11 @@ class PolicyInForce(Collector):
     What is asked for each request.
 
     :param passwords: answers questions about them; without it nobody does.
+    :param passwords_of_agents: the same, of users that agents name.
+    :param asked: what agents ask for their hostnames.
     :ivar banning: who is turned away when it connects.
-    :ivar loaded: the policy in force; None while there is none.
+    :ivar loaded: the operator's policy in force; None while there is none.
+    :ivar judges: whether there is anything to be asked about requests.
     :ivar assertions: tell origins who visitors are; None: nobody does.
     :ivar fetched_keys: fetches the key sets that a policy names; None: nobody does.
     :ivar find_token: returns a service token that is neither unknown nor revoked, by its id.
@@ -50,14 +56,25 @@ class PolicyInForce(Collector):
 
     _log = Logger()
 
-    def __init__(self, passwords: Passwords | None = None) -> None:
+    def __init__(
+        self,
+        passwords: Passwords | None = None,
+        passwords_of_agents: Passwords | None = None,
+        asked: AskedPolicies | None = None,
+    ) -> None:
         self._passwords = passwords
+        self._passwords_of_agents = passwords_of_agents
+        self.asked = asked or AskedPolicies(execute)
+        self.asked.changed = self._asked_changed
+        self._asked_programs: dict[str, dict[str, Program | None]] = {}  # by hostname or pattern, then by hostname
+        self._joined: dict[tuple[Program | None, Asks], AskedProgram] = {}
         self._programs: dict[str, Program | None] = {}
         self._refused: dict[tuple[str, str], int] = {}
         self._would: dict[tuple[str, str], int] = {}
         self._errors_left = MAX_ERRORS_LOGGED
         self.banning = Banning()
         self.loaded: Loaded | None = None
+        self.judges = False
         self.assertions: Assertions | None = None
         self.fetched_keys: FetchedKeys | None = None
         self.find_token: FindToken = lambda token: None
@@ -69,10 +86,13 @@ class PolicyInForce(Collector):
     def use(self, loaded: Loaded | None) -> None:
         """Put a policy in force."""
         self.loaded = loaded
+        self.judges = loaded is not None or bool(self.asked)
         self._programs = {}
+        self._asked_programs = {hostname: {} for hostname in self._asked_programs}
+        self._joined = {}
         self._errors_left = MAX_ERRORS_LOGGED
         self.hides_secrets = loaded is not None and SERVICE_TOKEN in loaded.kinds
-        rules = {rule.name for rule in loaded.compiled.rules} if loaded is not None else set()
+        rules = {ASKED_NAME} | ({rule.name for rule in loaded.compiled.rules} if loaded is not None else set())
         for counted in (self._refused, self._would):
             for gone in [place for place in counted if place[0] not in rules]:
                 del counted[gone]
@@ -89,28 +109,52 @@ class PolicyInForce(Collector):
         """The checks whose questions are answered in threads."""
         return self.loaded.passwords if self.loaded is not None else {}
 
-    def program_for(self, hostname: str) -> Program | None:
+    def program_for(self, hostname: str, served_as: str) -> Program | None:
         """
         Return what judges requests for a hostname; None if everything is allowed.
 
         :param hostname: in its normal form; one that is routed here.
+        :param served_as: the same, or the pattern that is served and stands for it.
         """
-        programs = self._programs
+        programs, most = self._programs, MAX_HOSTNAMES
+        if self._asked_programs and served_as in self._asked_programs:
+            programs, most = self._asked_programs[served_as], MAX_OF_ASKED
         try:
             return programs[hostname]
         except KeyError:
-            if len(programs) >= MAX_HOSTNAMES:
-                self._programs = programs = {}
+            if len(programs) >= most:
+                programs.clear()
             loaded = self.loaded
-            program = programs[hostname] = loaded.compiled.program_for(hostname) if loaded is not None else None
+            program = loaded.compiled.program_for(hostname) if loaded is not None else None
+            programs[hostname] = program = self._join(program, self.asked.of(served_as))
             return program
+
+    def _join(self, program: Program | None, asks: Asks) -> Program | None:
+        """Add what agents ask to a program; hostnames with the same rules share what comes of it."""
+        if asks is NOTHING:
+            return program
+        joined = self._joined.get((program, asks))
+        if joined is None:
+            joined = self._joined[program, asks] = AskedProgram(program, asks)
+        return joined
+
+    def _asked_changed(self, served_as: str) -> None:
+        """Something else is asked for a hostname or pattern."""
+        self._joined = {}
+        if self.asked.of(served_as):
+            self._asked_programs[served_as] = {}
+        else:
+            del self._asked_programs[served_as]
+        self.judges = self.loaded is not None or bool(self.asked)
 
     def answer(self, question: Question, network: str) -> Deferred[Answer]:
         """Answer what a check asks."""
-        check = self.passwords.get(question.subject)
-        if check is None or self._passwords is None:
+        check, passwords = self.passwords.get(question.subject), self._passwords
+        if check is None:
+            check, passwords = self.asked.password_check(question.subject), self._passwords_of_agents
+        if check is None or passwords is None:
             return succeed(_NOBODY)
-        return self._passwords.answer(question, check, network)
+        return passwords.answer(question, check, network)
 
     def count(self, verdict: Verdict) -> None:
         """Count what rules had, or would have had, against a request; log what failed."""
@@ -141,15 +185,16 @@ class PolicyInForce(Collector):
                 family.add_metric(place, count)
             yield family
         yield from self.banning.collect()
-        if self._passwords is None:
+        hashing = [each for each in (self._passwords, self._passwords_of_agents) if each is not None]
+        if not hashing:
             return
         yield CounterMetricFamily(
-            "warp_edge_policy_passwords", "Passwords that were hashed.", value=self._passwords.checked
+            "warp_edge_policy_passwords", "Passwords that were hashed.", value=sum(each.checked for each in hashing)
         )
         yield CounterMetricFamily(
             "warp_edge_policy_passwords_turned_away",
             "Passwords that found no room in the queue.",
-            value=self._passwords.turned_away,
+            value=sum(each.turned_away for each in hashing),
         )
 
 

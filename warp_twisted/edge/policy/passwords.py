@@ -5,7 +5,8 @@ Few threads, a bounded queue, and of that a bounded share for each network: who 
 What finds no room is answered that it cannot be checked at the moment.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
+from typing import TypeVar
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.threads import deferToThreadPool
@@ -20,6 +21,7 @@ THREADS = 2
 MAX_WAITING = 64
 MAX_WAITING_OF_NETWORK = 8
 TOLD_AT_ONCE = 8  # of those who asked the same; each goes on with its request, which takes some 0.2 ms
+K = TypeVar("K", bound=Hashable)
 _BUSY = Answer(Outcome.BUSY, reason="too many passwords wait to be checked")
 
 
@@ -28,17 +30,22 @@ class Passwords:
     Answers the questions of `BasicCheck`.
 
     :param seconds: a monotonic clock.
+    :param of_check: how many that one check asks may wait.
     :ivar checked: how many passwords were hashed.
     :ivar turned_away: how many found no room.
     """
 
-    def __init__(self, reactor: Reactor, seconds: Callable[[], float]) -> None:
+    def __init__(
+        self, reactor: Reactor, seconds: Callable[[], float], *, threads: int = THREADS, of_check: int = MAX_WAITING
+    ) -> None:
         self._reactor = reactor
         self._seconds = seconds
-        self._pool = ThreadPool(0, THREADS, "passwords")
+        self._pool = ThreadPool(0, threads, "passwords")
         # By check as well: one that was made anew, as its users changed, has nothing of what the one before it finds.
         self._waiting: dict[tuple[BasicCheck, Question], list[Deferred[Answer]]] = {}
         self._of_network: dict[str, int] = {}
+        self._most_of_check = of_check
+        self._of_check: dict[BasicCheck, int] = {}
         self.checked = 0
         self.turned_away = 0
 
@@ -64,10 +71,12 @@ class Passwords:
                 return self._turn_away()
             others.append(answered)
             return answered
-        count = self._of_network.get(network, 0)
-        if len(self._waiting) >= MAX_WAITING or count >= MAX_WAITING_OF_NETWORK:
+        count, of_check = self._of_network.get(network, 0), self._of_check.get(check, 0)
+        is_full = len(self._waiting) >= MAX_WAITING or of_check >= self._most_of_check
+        if is_full or count >= MAX_WAITING_OF_NETWORK:
             return self._turn_away()
         self._of_network[network] = count + 1
+        self._of_check[check] = of_check + 1
         self._waiting[check, question] = [answered]
         self.checked += 1
         hashed: Deferred[Answer] = deferToThreadPool(self._reactor, self._pool, check.is_right, question)
@@ -79,11 +88,8 @@ class Passwords:
         return succeed(_BUSY)
 
     def _hashed(self, result: Answer | Failure, question: Question, check: BasicCheck, network: str) -> None:
-        left = self._of_network[network] - 1
-        if left:
-            self._of_network[network] = left
-        else:
-            del self._of_network[network]
+        _take_one(self._of_network, network)
+        _take_one(self._of_check, check)
         if isinstance(result, Answer):
             check.remember(question, result, self._seconds())
         self._tell(self._waiting.pop((check, question)), result)
@@ -94,3 +100,9 @@ class Passwords:
             answered.callback(result)
         if len(waiting) > TOLD_AT_ONCE:
             self._reactor.callLater(0, self._tell, waiting[TOLD_AT_ONCE:], result)
+
+
+def _take_one(counts: dict[K, int], key: K) -> None:
+    counts[key] -= 1
+    if not counts[key]:
+        del counts[key]

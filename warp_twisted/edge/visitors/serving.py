@@ -17,6 +17,7 @@ from warp_base.reactor import InThread, Reactor
 from warp_base.wall_clock import WallClock
 from warp_twisted.edge.certificates.directory import CertificateDirectory
 from warp_twisted.edge.exchange.access_log import AccessLog
+from warp_twisted.edge.policy.asked import AskedPolicies
 from warp_twisted.edge.policy.fetched_keys import FetchedKeys, make_agent
 from warp_twisted.edge.policy.following import PolicyFollower
 from warp_twisted.edge.policy.in_force import PolicyInForce
@@ -36,6 +37,7 @@ from warp_twisted.http1.request_fields import FieldRules
 from warp_twisted.policy.sources.prefixes import PrefixSet
 
 STANDARD_OUTPUT = 1
+PASSWORDS_OF_AN_AGENT = 16  # that wait to be hashed for one list of users that an agent named
 MAX_WAITING_BYTES = 4 * 1024 * 1024  # of the access log: a second of a busy edge
 
 
@@ -63,7 +65,8 @@ class Serving:
         self._file = AccessFile(open_access_log(settings.log.access))
         self.routes = RouteTable(metrics, limits)
         self._passwords = Passwords(reactor, time.monotonic)
-        self.policy = PolicyInForce(self._passwords)
+        self._passwords_of_agents = Passwords(reactor, time.monotonic, threads=1, of_check=PASSWORDS_OF_AN_AGENT)
+        self.policy = PolicyInForce(self._passwords, self._passwords_of_agents, AskedPolicies(in_thread))
         self._fetched_keys = FetchedKeys(lambda: make_agent(reactor), reactor, in_thread)
         self.policy.fetched_keys = self._fetched_keys
         self._policy_follower = PolicyFollower(self.policy, reactor, in_thread)
@@ -103,6 +106,7 @@ class Serving:
         """Begin to watch the time-outs and the certificates' files."""
         self.visitors.start()
         self._passwords.start()
+        self._passwords_of_agents.start()
         self._fetched_keys.start()
         self._policy_follower.start()
         if self._certificates is not None:
@@ -179,6 +183,7 @@ class Serving:
         self._fetched_keys.stop()
         self.visitors.stop()
         self._passwords.stop()
+        self._passwords_of_agents.stop()
         self.suspicion.stop()
         self._file.close()
 
