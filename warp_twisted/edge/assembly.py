@@ -41,6 +41,7 @@ from warp_twisted.edge.owners.expiry import NameExpiry
 from warp_twisted.edge.owners.holdings import Holdings
 from warp_twisted.edge.owners.ownership import Ownership
 from warp_twisted.edge.policy.assertion_keys import AssertionKeys, PublishedKeys
+from warp_twisted.edge.policy.fleet import RegistryPolicy
 from warp_twisted.edge.policy.service_tokens import ServiceTokens
 from warp_twisted.edge.readiness import Readiness
 from warp_twisted.edge.registry_entry import RegistryEntry
@@ -51,6 +52,7 @@ from warp_twisted.registry.claims import Claims
 from warp_twisted.registry.given_names import NameGiver
 from warp_twisted.registry.known_hostnames import KnownHostnames
 from warp_twisted.registry.mirror import Mirror
+from warp_twisted.registry.policy_versions import PolicyVersions
 from warp_twisted.registry.published.grace import Grace
 from warp_twisted.registry.published.publish import Publication
 from warp_twisted.registry.published.publisher import Publisher
@@ -72,6 +74,7 @@ class EdgeParts:
     :ivar grace: names without a tunnel that are not denied yet.
     :ivar serving: the visitors' side.
     :ivar metrics: what a scrape reads.
+    :ivar fleet_policy: the policy in the registry.
     :ivar published: the records, on a socket of their own.
     :ivar long_work: long answers to operators, and looks through the whole registry.
     """
@@ -90,6 +93,7 @@ class EdgeParts:
     enrollment: Enrollment
     agent_expiry: AgentExpiry
     assertion_keys: AssertionKeys
+    fleet_policy: RegistryPolicy
     name_expiry: NameExpiry
     expected_hostnames: ExpectedHostnames
     tunnels: EdgeTunnels
@@ -240,6 +244,7 @@ def assemble(
         enrollment=enrollment,
         agent_expiry=AgentExpiry(store, mirror, reactor, wall, settings, long_work),
         assertion_keys=assertion_keys,
+        fleet_policy=RegistryPolicy(mirror, PolicyVersions(store), serving.policy_follower.wake),
         name_expiry=NameExpiry(store, mirror, holdings, registrations, reactor, wall, settings, long_work),
         expected_hostnames=expected_hostnames,
         tunnels=tunnels,

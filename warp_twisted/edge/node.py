@@ -121,6 +121,7 @@ class EdgeNode(Service):
         settings, listeners = self.settings, parts.listeners
         listen = settings.listen
         await parts.mirror.start()
+        await parts.serving.policy_follower.join(parts.fleet_policy)
         parts.claims.start()
         parts.serving.start()
         parts.tunnels.start()

@@ -29,14 +29,23 @@ class PolicyVersions:
     def __init__(self, store: Store) -> None:
         self._store = store
 
+    async def number(self) -> int:
+        """
+        Return the number of the version that is in force; 0 if there was never one.
+
+        :raises RegistryError: as of `current`.
+        """
+        item = await self._store.get(CURRENT_POLICY)
+        return _number_in(item) if item is not None else 0
+
     async def current(self) -> PolicyVersion | None:
         """
         Return what is known of the version that is in force; None if there was never one.
 
         :raises RegistryError: if the store is away, or the record is not what it should be.
         """
-        item = await self._store.get(CURRENT_POLICY)
-        return await self._version(_number_in(item)) if item is not None else None
+        number = await self.number()
+        return await self._version(number) if number else None
 
     async def text_of(self, version: PolicyVersion) -> bytes:
         """

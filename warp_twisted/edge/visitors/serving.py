@@ -46,6 +46,7 @@ class Serving:
     What visitors meet.
 
     :ivar policy: which judges requests.
+    :ivar policy_follower: which keeps to the policy that the edge is meant to have.
     :ivar suspicion: which tunnels are suspected of being dead.
     :ivar http: what plain listeners run.
     :ivar https: what TLS listeners run, if there are any.
@@ -69,8 +70,8 @@ class Serving:
         self.policy = PolicyInForce(self._passwords, self._passwords_of_agents, AskedPolicies(in_thread))
         self._fetched_keys = FetchedKeys(lambda: make_agent(reactor), reactor, in_thread)
         self.policy.fetched_keys = self._fetched_keys
-        self._policy_follower = PolicyFollower(self.policy, reactor, in_thread)
-        self._policy_follower.begin(settings.policy, settings.policy_files)
+        self.policy_follower = PolicyFollower(self.policy, reactor, in_thread)
+        self.policy_follower.begin(settings.policy, settings.policy_files)
         self.visitors = Visitors(
             self.routes,
             metrics,
@@ -108,7 +109,7 @@ class Serving:
         self._passwords.start()
         self._passwords_of_agents.start()
         self._fetched_keys.start()
-        self._policy_follower.start()
+        self.policy_follower.start()
         if self._certificates is not None:
             for complaint in self._certificates.complaints:
                 self._log.warn("a certificate is not used: {complaint}", complaint=complaint)
@@ -147,7 +148,7 @@ class Serving:
                 raise
             complaints = self._certificates.complaints
         try:
-            await self._policy_follower.reload(settings.policy, settings.policy_files)
+            await self.policy_follower.reload(settings.policy, settings.policy_files)
         except InvalidSettings:
             file.close()
             raise
@@ -179,7 +180,7 @@ class Serving:
         """Hang up on everybody, and write the rest of the access log."""
         if self._certificates is not None:
             self._certificates.stop()
-        self._policy_follower.stop()
+        self.policy_follower.stop()
         self._fetched_keys.stop()
         self.visitors.stop()
         self._passwords.stop()
