@@ -36,10 +36,12 @@ from warp_twisted.edge.operators.admin import Admin
 from warp_twisted.edge.operators.control_metrics import ControlCollector
 from warp_twisted.edge.operators.observation import Observation
 from warp_twisted.edge.operators.operations import EdgeOperations, Lifecycle
+from warp_twisted.edge.operators.policy_calls import PolicyCalls
 from warp_twisted.edge.operators.published import PublishedRecords
 from warp_twisted.edge.owners.expiry import NameExpiry
 from warp_twisted.edge.owners.holdings import Holdings
 from warp_twisted.edge.owners.ownership import Ownership
+from warp_twisted.edge.policy.applying import PolicyApplications
 from warp_twisted.edge.policy.assertion_keys import AssertionKeys, PublishedKeys
 from warp_twisted.edge.policy.fleet import RegistryPolicy
 from warp_twisted.edge.policy.service_tokens import ServiceTokens
@@ -147,6 +149,9 @@ def assemble(
     service_tokens = ServiceTokens(store, mirror, wall)
     serving.policy.find_token = service_tokens.find
     serving.policy.key_set = PublishedKeys(mirror, assertion_keys).content
+    follower = serving.policy_follower
+    policy_versions = PolicyVersions(store)
+    applications = PolicyApplications(policy_versions, mirror, follower, wall, in_thread)
     entry = RegistryEntry(
         reactor, wall, settings, mirror, claims, serving, lambda: listeners.ports, lambda: assertion_keys.public
     )
@@ -244,7 +249,7 @@ def assemble(
         enrollment=enrollment,
         agent_expiry=AgentExpiry(store, mirror, reactor, wall, settings, long_work),
         assertion_keys=assertion_keys,
-        fleet_policy=RegistryPolicy(mirror, PolicyVersions(store), serving.policy_follower.wake),
+        fleet_policy=RegistryPolicy(mirror, policy_versions, follower.wake),
         name_expiry=NameExpiry(store, mirror, holdings, registrations, reactor, wall, settings, long_work),
         expected_hostnames=expected_hostnames,
         tunnels=tunnels,
@@ -254,7 +259,7 @@ def assemble(
         readiness=readiness,
         metrics=metrics,
         observation=observation,
-        admin=Admin(operations, observation, published_records(), long_work),
+        admin=Admin(operations, PolicyCalls(applications), observation, published_records(), long_work),
         published=published_records(),
         long_work=long_work,
     )

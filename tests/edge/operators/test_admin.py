@@ -14,15 +14,18 @@ from twisted.web.iweb import IBodyProducer
 from zope.interface import implementer
 
 from tests.edge.control import ZONE
+from tests.edge.operators.test_policy_calls import FakeApplications
 from warp_base.answer_stream import Pieces
 from warp_base.exposition import Exposition
 from warp_base.slices import Slices
-from warp_twisted.edge.errors import AgentUnknown, EdgeError, NameNotHeld, TokenNotFound
+from warp_twisted.edge.errors import AgentUnknown, EdgeError, NameNotHeld, PolicyVersionUnknown, TokenNotFound
 from warp_twisted.edge.operators.admin import Admin, BanWish, ServiceTokenWish, TokenWish
 from warp_twisted.edge.operators.observation import Observation
+from warp_twisted.edge.operators.policy_calls import PolicyCalls
 from warp_twisted.edge.operators.published import PublishedRecords
 from warp_twisted.errors import InvalidSettings
-from warp_twisted.registry.errors import StoreClosed
+from warp_twisted.policy.errors import InvalidPolicy
+from warp_twisted.registry.errors import PolicyChanged, StoreClosed
 from warp_twisted.registry.published.publish import Publication
 
 
@@ -153,7 +156,8 @@ class AdminTests(SynchronousTestCase):
         self.operations = FakeOperations()
         slices = Slices(self.clock, 0.0)
         published = PublishedRecords(Publication(ZONE), lambda: True, self.clock, slices)
-        self.admin = Admin(self.operations, Observation(ready, Exposition(), slices), published, slices)
+        policy = PolicyCalls(FakeApplications())
+        self.admin = Admin(self.operations, policy, Observation(ready, Exposition(), slices), published, slices)
 
     def call(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
         """Make a call, and return status and answer."""
@@ -222,6 +226,9 @@ class AdminTests(SynchronousTestCase):
             (NameNotHeld("nobody has it"), 404),
             (StoreClosed("away"), 503),
             (EdgeError("not now"), 409),
+            (PolicyVersionUnknown("version 7 is not kept"), 404),
+            (PolicyChanged("version 8 is in force"), 409),
+            (InvalidPolicy("p.yaml: rules: no"), 400),
             (InvalidSettings("zone: no"), 409),
             (ValueError("uses: too many"), 400),
         ):

@@ -16,14 +16,8 @@ POLICY = "rules: [{name: programs, authenticate: {any_of: [{service_token: {name
 KEYS = "/.well-known/warp/keys"
 
 
-class PolicyNodeTests(AdminTestCase):
-    """An edge with a policy of service tokens."""
-
-    async def prepare(self) -> None:
-        file = Path(self.mktemp()).absolute()
-        file.write_text(POLICY)
-        self.sections = {"policy": str(file), "timeouts": {"drain": 1, "settle": 0}}
-        await super().prepare()
+class VisitedEdgeTestCase(AdminTestCase):
+    """An edge with an agent and visitors, which can be restarted on its files."""
 
     def visit(self, path: str, **fields: str) -> Deferred[tuple[int, bytes]]:
         """Ask for a path of the application; fires with status and body."""
@@ -47,17 +41,27 @@ class PolicyNodeTests(AdminTestCase):
         self.addCleanup(self.stop, self.node)
         await self.node.started
 
-    async def kids(self) -> list[str]:
-        """Return the ids of the keys that the edge gives out."""
-        status, content = await self.visit(KEYS)
-        self.assertEqual(status, 200)
-        return [key["kid"] for key in json.loads(content)["keys"]]
-
     async def serve(self) -> None:
         """Have an agent serve the application; its streams are answered by nobody."""
         agent = await self.agent()
         await agent.register(f"app.{ZONE}")
         self.clean_up_with(agent.close)
+
+
+class PolicyNodeTests(VisitedEdgeTestCase):
+    """An edge with a policy of service tokens."""
+
+    async def prepare(self) -> None:
+        file = Path(self.mktemp()).absolute()
+        file.write_text(POLICY)
+        self.sections = {"policy": str(file), "timeouts": {"drain": 1, "settle": 0}}
+        await super().prepare()
+
+    async def kids(self) -> list[str]:
+        """Return the ids of the keys that the edge gives out."""
+        status, content = await self.visit(KEYS)
+        self.assertEqual(status, 200)
+        return [key["kid"] for key in json.loads(content)["keys"]]
 
     async def test_keys_in_registry_and_state(self) -> None:
         """The keys that are given out are those of the registry, and the same after a restart."""

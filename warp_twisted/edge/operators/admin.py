@@ -16,13 +16,15 @@ from twisted.web.http import Request
 
 from warp_base.answer_stream import Pieces, send_in_slices
 from warp_base.slices import Slices
-from warp_twisted.edge.errors import AgentUnknown, EdgeError, NameNotHeld, TokenNotFound
+from warp_twisted.edge.errors import AgentUnknown, EdgeError, NameNotHeld, PolicyVersionUnknown, TokenNotFound
 from warp_twisted.edge.operators.json_pieces import ended
 from warp_twisted.edge.operators.observation import Observation
+from warp_twisted.edge.operators.policy_calls import PolicyCalls
 from warp_twisted.edge.operators.published import PublishedRecords
 from warp_twisted.edge.operators.sites import AdminFactory, answer, make_site
 from warp_twisted.errors import InvalidSettings, WarpError
-from warp_twisted.registry.errors import RegistryError
+from warp_twisted.policy.errors import InvalidPolicy
+from warp_twisted.registry.errors import PolicyChanged, RegistryError
 
 MAX_BODY_BYTES = 65536
 
@@ -130,7 +132,12 @@ class Admin:
     _log = Logger()
 
     def __init__(
-        self, operations: Operations, observation: Observation, published: PublishedRecords, slices: Slices
+        self,
+        operations: Operations,
+        policy: PolicyCalls,
+        observation: Observation,
+        published: PublishedRecords,
+        slices: Slices,
     ) -> None:
         self._operations = operations
         self._slices = slices
@@ -155,6 +162,7 @@ class Admin:
             ("GET", "/v1/bans", lambda request: self._operations.list_bans()),
             ("POST", "/v1/bans", lambda request: self._operations.ban(_body(request, BanWish))),
             ("DELETE", "/v1/bans/<network>", lambda request, network: self._operations.end_ban(network)),
+            *policy.calls(),
             ("POST", "/v1/drain", lambda request: self._operations.begin_drain()),
             ("POST", "/v1/reload", lambda request: self._operations.reload()),
         ]
@@ -217,10 +225,14 @@ class Admin:
         status = getattr(error, "code", None)  # of the errors by which klein says that it has no such route
         if isinstance(status, int) and 400 <= status < 500:
             return answer(request, {"error": "no such call" if status == 404 else "no such method"}, status)
-        if isinstance(error, AgentUnknown | NameNotHeld | TokenNotFound):
+        if isinstance(error, AgentUnknown | NameNotHeld | TokenNotFound | PolicyVersionUnknown):
             return answer(request, {"error": str(error)}, 404)
+        if isinstance(error, PolicyChanged):
+            return answer(request, {"error": str(error)}, 409)
         if isinstance(error, RegistryError):
             return answer(request, {"error": str(error)}, 503)
+        if isinstance(error, InvalidPolicy):
+            return answer(request, {"error": str(error)}, 400)
         if isinstance(error, InvalidSettings | EdgeError):
             return answer(request, {"error": str(error)}, 409)
         if isinstance(error, WarpError | ValueError):
