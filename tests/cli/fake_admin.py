@@ -1,5 +1,7 @@
 """An edge's admin interface that answers what it was told to, and remembers what it was asked."""
 
+from collections.abc import Mapping
+
 from warp_twisted.cli.errors import EdgeRefused
 
 
@@ -19,9 +21,11 @@ class FakeAdmin:
         """Answer a GET."""
         return self._answer("GET", target, None)
 
-    def post(self, *target: str, body: object = None) -> object:
-        """Answer a POST."""
-        return self._answer("POST", target, body)
+    def post(
+        self, *target: str, body: object = None, query: Mapping[str, str] | None = None, text: bytes | None = None
+    ) -> object:
+        """Answer a POST; with a query its body is noted as the query and the text."""
+        return self._answer("POST", target, body if query is None else (query, text))
 
     def delete(self, *target: str, body: object = None) -> object:
         """Answer a DELETE."""

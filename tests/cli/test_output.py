@@ -10,8 +10,26 @@ from twisted.trial.unittest import SynchronousTestCase
 
 import warp_twisted
 from tests.base.test_escaping import HOSTILE, is_safe
-from warp_base.escaping import printable
-from warp_twisted.cli.output import instant, labels_text, print_json, print_table, say, say_lines, some, span
+from warp_base.escaping import printable, printable_lines
+from warp_twisted.cli.output import (
+    instant,
+    labels_text,
+    print_document,
+    print_json,
+    print_table,
+    say,
+    say_lines,
+    some,
+    span,
+)
+
+
+class _Terminal(io.StringIO):
+    """Says that somebody looks at it."""
+
+    def isatty(self) -> bool:
+        """Say so."""
+        return True
 
 
 class OutputTests(SynchronousTestCase):
@@ -42,6 +60,14 @@ class OutputTests(SynchronousTestCase):
         self.assertEqual((first, second, third), (f"a\\x0a{printable(HOSTILE)}", "b", "\tc\\x1b"))
         self.assertTrue(is_safe(rest, "\n"))
         self.assertEqual(json.loads(rest), {"name": HOSTILE})
+
+    def test_a_document(self) -> None:
+        """What is kept in a file is exact; a terminal obeys nothing of it."""
+        text = f"a: {HOSTILE}\n"
+        for output, expected in ((io.StringIO(), text), (_Terminal(), printable_lines(text))):
+            with redirect_stdout(output):
+                print_document(text)
+            self.assertEqual(output.getvalue(), expected)
 
     def test_nothing_goes_past_it(self) -> None:
         """No command prints in another way, but for help and a script, which only we write."""

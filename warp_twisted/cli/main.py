@@ -91,7 +91,7 @@ warp = Group(
         ),
         "agent": ("warp_twisted.cli.operate.agents:agent", "List, group and revoke enrolled agents."),
         "ban": ("warp_twisted.cli.operate.bans:ban", "List, make and end bans of visitors' addresses."),
-        "policy": ("warp_twisted.cli.policy.command:policy", "Check, explain and test a policy file."),
+        "policy": ("warp_twisted.cli.policy.command:policy", "Check, explain, test and apply a policy."),
         "drain": ("warp_twisted.cli.operate.edge:drain", "Let an edge finish its work and take no more."),
         "reload": (
             "warp_twisted.cli.operate.edge:reload",

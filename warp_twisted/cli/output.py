@@ -5,6 +5,7 @@ Much of what they print is what agents call things and why edges refused them, s
 """
 
 import json
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -28,6 +29,13 @@ def say(line: str = "", *, err: bool = False) -> None:
 def say_lines(text: str, *, err: bool = False) -> None:
     """Print several lines, such as a traceback."""
     click.echo(printable_lines(text), err=err)
+
+
+def print_document(text: str) -> None:
+    """Print a text as it is, so that it can be kept in a file; on a terminal what that would obey is escaped."""
+    click.echo(
+        printable_lines(text) if sys.stdout.isatty() else text, nl=False, color=True
+    )  # else it leaves escapes out
 
 
 def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -47,10 +47,10 @@ class TokenNotFound(EdgeError):
     """No such join token exists."""
 
 
+class PolicyVersionUnknown(EdgeError):
+    """No such version of the policy is kept."""
+
+
 def as_refusal(error: EdgeError) -> OfferRefused:
     """Return the refusal that an agent hears for an error."""
     return error if isinstance(error, OfferRefused) else OfferRefused("not_allowed", str(error))
-
-
-class PolicyVersionUnknown(EdgeError):
-    """No such version of the policy is kept."""

@@ -17,7 +17,7 @@ class ClosedPolicyTests(SynchronousTestCase):
         policy = PolicyInForce()
         policy.use(closed_policy())
         for hostname in ("app.example", "other.example"):
-            program = policy.program_for(hostname)
+            program = policy.program_for(hostname, hostname)
             assert program is not None
             facts = Facts(hostname, b"GET", b"/", "https", Visitor("192.0.2.1", "192.0.2.1"))
             verdict = program.judge(facts, 0.0, 0.0)

@@ -8,7 +8,8 @@ faster than a reactor. What the answers mean is for the commands to say.
 import http.client
 import json
 import socket
-from urllib.parse import quote
+from collections.abc import Mapping
+from urllib.parse import quote, urlencode
 
 import click
 
@@ -39,15 +40,28 @@ class Admin:
         """Read something, such as `get("v1", "status")`."""
         return self._call("GET", target)
 
-    def post(self, *target: str, body: object = None) -> object:
-        """Ask for something to be made or done."""
-        return self._call("POST", target, body)
+    def post(
+        self, *target: str, body: object = None, query: Mapping[str, str] | None = None, text: bytes | None = None
+    ) -> object:
+        """
+        Ask for something to be made or done.
+
+        :param text: a body that is not JSON.
+        """
+        return self._call("POST", target, body, query, text)
 
     def delete(self, *target: str, body: object = None) -> object:
         """Take something away."""
         return self._call("DELETE", target, body)
 
-    def _call(self, method: str, target: tuple[str, ...], body: object = None) -> object:
+    def _call(
+        self,
+        method: str,
+        target: tuple[str, ...],
+        body: object = None,
+        query: Mapping[str, str] | None = None,
+        text: bytes | None = None,
+    ) -> object:
         """
         Make one call.
 
@@ -58,8 +72,10 @@ class Admin:
         """
         connection = _UnixConnection(self.path, self._timeout)
         url = "/" + "/".join(quote(segment, safe="") for segment in target)
-        data = None if body is None else json.dumps(body).encode()
-        headers = {"content-type": "application/json"} if data is not None else {}
+        if query:
+            url += "?" + urlencode(query)
+        data = text if body is None else json.dumps(body).encode()
+        headers = {"content-type": "application/json"} if body is not None else {}
         try:
             connection.request(method, url, data, headers)
             response = connection.getresponse()

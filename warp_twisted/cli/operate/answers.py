@@ -90,6 +90,47 @@ class BanEnded(msgspec.Struct, frozen=True):
     was_banned: bool
 
 
+class PolicyVersion(msgspec.Struct, frozen=True):
+    """
+    A version of the fleet's policy; number 0: there is none.
+
+    :ivar restores: the version whose text it has again; 0: none.
+    """
+
+    number: int
+    sha256: str = ""
+    size_bytes: int = 0
+    applied_at: float = 0.0
+    author: str = ""
+    message: str = ""
+    restores: int = 0
+
+
+class PolicyText(PolicyVersion, frozen=True):
+    """A version with its text."""
+
+    text: str = ""
+
+
+class PolicyApplied(msgspec.Struct, frozen=True):
+    """
+    What came of a policy that was applied, or only judged.
+
+    :ivar version: the one in force now.
+    :ivar replaced: the one that was; 0: none.
+    :ivar in_force: whether it is on the edge that answers.
+    :ivar error: why not.
+    """
+
+    changed: bool
+    version: int
+    replaced: int
+    restores: int = 0
+    rules: int = 0
+    in_force: bool = False
+    error: str = ""
+
+
 class OwnedHostname(msgspec.Struct, frozen=True):
     """
     A hostname and the group that it belongs to.

@@ -18,9 +18,9 @@ def listed_for_completion(ctx: click.Context, name: str, kind: type[list[T]]) ->
     Return what an edge lists; nothing if it does not answer.
 
     :param ctx: of the command that is completed; `--admin` may be among its parameters.
-    :param name: of the list in the admin interface, such as `bans`.
+    :param name: of the list in the admin interface, such as `bans` or `policy/versions`.
     """
     try:
-        return read(find_admin(ctx.params.get("admin"), timeout=COMPLETION_SECONDS).get("v1", name), kind)
+        return read(find_admin(ctx.params.get("admin"), timeout=COMPLETION_SECONDS).get("v1", *name.split("/")), kind)
     except (WarpError, OSError):
         return []

@@ -1,4 +1,8 @@
-"""`warp policy check`, `explain` and `test`: what a policy file would do, told without an edge."""
+"""
+`warp policy`: its commands, and `check`, `explain` and `test`, which tell without an edge what a policy file would do.
+
+What is done with the fleet's policy is in `cli.policy.fleet`.
+"""
 
 import time
 from collections.abc import Sequence
@@ -10,6 +14,7 @@ from warp_twisted.cli.options import label
 from warp_twisted.cli.output import JSON_OPTION, print_json, say
 from warp_twisted.cli.policy.asking import BadRequest, NeverJudged, read_identity, read_request
 from warp_twisted.cli.policy.cases import Case, read_cases
+from warp_twisted.cli.policy.fleet import apply, back, history, show
 from warp_twisted.cli.policy.parts import OfflineParts
 from warp_twisted.policy.document.policy import MAX_BYTES, parse_policy
 from warp_twisted.policy.errors import InvalidPolicy
@@ -31,18 +36,25 @@ FILES_OPTION = click.option(
 
 
 @click.group(
-    short_help="Check, explain and test a policy file.",
+    short_help="Check, explain, test and apply a policy.",
     epilog="\b\nExamples:\n"
     "  warp policy check policy.yaml\n"
     "  warp policy explain policy.yaml 'GET https://app.warp.example/admin' --from 203.0.113.9\n"
-    "  warp policy test policy.yaml cases.yaml",
+    "  warp policy test policy.yaml cases.yaml\n"
+    "  warp policy apply policy.yaml --check\n"
+    "  warp policy history",
 )
 def policy() -> None:
     """
-    Check, explain and test a policy file.
+    Check, explain, test and apply a policy.
 
-    These commands read the file and ask no edge.
+    The commands check, explain and test read files and ask no edge; apply, show, history and back are about the policy
+    of the fleet, through the edge on this machine.
     """
+
+
+for each in (apply, show, history, back):
+    policy.add_command(each)
 
 
 @policy.command(

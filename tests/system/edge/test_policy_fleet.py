@@ -1,0 +1,191 @@
+"""
+Tests of the fleet's policy at a whole edge: applied by the command over its socket, in force for visitors, there again
+after a restart; and an edge that cannot use it.
+"""
+
+import getpass
+import json
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.threads import deferToThread
+
+from tests.case import until
+from tests.cli.invoke import Ran, invoke
+from tests.system.edge.test_admin import UnixConnection
+from tests.system.edge.test_policy_node import VisitedEdgeTestCase
+from warp_twisted.edge.policy import following
+
+DENY = "rules: [{name: closed, match: {path: /admin/*}, deny: true}]\n"
+LATER = "rules: [{name: closed, match: {path: /later/*}, deny: true}]\n"
+LISTED = "rules: [{name: listed, sources: {deny: [{file: bad.txt}]}}]\n"
+
+
+class FleetPolicyTestCase(VisitedEdgeTestCase):
+    """An edge that follows the fleet's policy."""
+
+    async def prepare(self) -> None:
+        self.files = Path(self.mktemp()).absolute()
+        self.files.mkdir()
+        self.sections = {"policy_files": str(self.files), "timeouts": {"drain": 1, "settle": 0}}
+        await super().prepare()
+        await self.serve()
+
+    def warp(self, *arguments: str, text: str | None = None) -> "Deferred[Ran]":
+        """Run `warp policy` in a thread, so that the edge in the reactor can answer."""
+        command = ["policy", *arguments]
+        if text is not None:
+            file = self.files / "applied.yaml"
+            file.write_text(text)
+            command.insert(2, str(file))
+        return deferToThread(invoke, *command, "--admin", self.path)
+
+    async def answer(self, *arguments: str, text: str | None = None) -> Any:
+        """Run it with --json, and return what it says."""
+        ran = await self.warp(*arguments, "--json", text=text)
+        self.assertEqual(ran.status, 0, ran)
+        return json.loads(ran.output)
+
+    async def status_of(self, path: str) -> int:
+        """Return the status that a visitor gets."""
+        return (await self.visit(path))[0]
+
+
+class FleetPolicyTests(FleetPolicyTestCase):
+    """`warp policy apply`, `show`, `history` and `back`."""
+
+    async def test_applied_and_taken_back(self) -> None:
+        """What is applied is in force when the command ends; it is shown, listed with its author, and taken back."""
+        self.assertEqual((await self.warp("show")).output, "")
+        self.assertEqual(await self.answer("history"), [])
+        applied = await self.answer("apply", "--message", "first", text=DENY)
+        self.assertEqual((applied["changed"], applied["version"], applied["in_force"]), (True, 1, True))
+        self.assertIn("+rules: [{name: closed, match: {path: /admin/*}, deny: true}]", applied["diff"])
+        self.assertEqual(await self.status_of("/admin/x"), 403)
+        ran = await self.warp("apply", text=LATER)
+        self.assertIn("--- version 1\n+++ version 2\n", ran.output)
+        self.assertIn("Version 2 of the policy is in force: 1 rule; it replaced version 1.", ran.output)
+        self.assertEqual((await self.warp("show")).output, LATER)
+        self.assertEqual((await self.answer("show", "--version", "1"))["text"], DENY)
+        self.assertEqual(await self.status_of("/later/x"), 403)
+        newest, oldest = await self.answer("history")
+        self.assertEqual((newest["number"], oldest["number"], oldest["message"]), (2, 1, "first"))
+        self.assertEqual(newest["author"], getpass.getuser())
+        back = await self.answer("back")
+        self.assertEqual((back["version"], back["restores"], back["replaced"]), (3, 1, 2))
+        self.assertEqual(await self.status_of("/admin/x"), 403)
+        self.assertEqual((await self.warp("show")).output, DENY)
+        self.assertRegex((await self.warp("history")).output, r"\n3 .* 1 +-\n2 ")
+        self.assertIn("older than the one in force", (await self.warp("back")).errors)
+
+    async def test_nothing_new(self) -> None:
+        """The same text again changes nothing, and --check never does."""
+        would = await self.answer("apply", "--check", text=DENY)
+        self.assertEqual((would["changed"], would["check"], would["version"]), (True, True, 0))
+        self.assertIn("--- no policy\n+++ version new\n", would["diff"])
+        self.assertEqual(await self.answer("history"), [])
+        await self.answer("apply", text=DENY)
+        again = await self.answer("apply", text=DENY)
+        self.assertEqual((again["changed"], again["version"], again["diff"], again["in_force"]), (False, 1, "", True))
+        self.assertIn("Nothing changes: version 1", (await self.warp("apply", text=DENY)).output)
+        self.assertIn("Nothing was changed", (await self.warp("apply", "--check", text=LATER)).output)
+
+    async def test_refused(self) -> None:
+        """What this edge cannot use is refused with the key's path, and changes nothing."""
+        await self.answer("apply", text=DENY)
+        for text, reason in (
+            ("rules: [{name: r, paht: 1}]", r"applied\.yaml: rules\[0\]\.paht: unknown key"),
+            (LISTED, r"applied\.yaml: rules\[0\]\.sources\.deny\[0\]\.file: .*bad\.txt: No such file"),
+            ("version: 9", "is newer than 1, which this release knows"),
+            ("#" * (513 << 10), "larger than 512 KiB"),
+        ):
+            ran = await self.warp("apply", text=text)
+            self.assertEqual((ran.status, ran.output), (1, ""))
+            self.assertRegex(ran.errors, reason)
+        self.assertEqual(await self.status_of("/admin/x"), 403)
+        self.assertEqual([each["number"] for each in await self.answer("history")], [1])
+
+    async def test_two_operators(self) -> None:
+        """Who means to replace another version than the one in force is told; of two at once one is."""
+        await self.answer("apply", "--if-version", "0", text=DENY)
+        ran = await self.warp("apply", "--if-version", "0", text=LATER)
+        self.assertEqual(ran.status, 1)
+        self.assertIn("version 1 of the policy is in force, not 0", ran.errors)
+        both = [deferToThread(self.post, text) for text in (LATER, "rules: []\n")]
+        answers = sorted([await each for each in both])
+        newest = (await self.answer("history"))[0]
+        self.assertIn((answers, newest["number"]), [([200, 200], 3), ([200, 409], 2)])
+
+    def post(self, text: str) -> int:
+        """Apply a text, and return the status."""
+        connection = UnixConnection(self.path)
+        connection.request("POST", "/v1/policy", text.encode())
+        status: int = connection.getresponse().status
+        connection.close()
+        return status
+
+    async def test_restart(self) -> None:
+        """The policy is in force before the first visitor is let in again."""
+        await self.answer("apply", text=DENY)
+        await self.restart()
+        self.assertEqual(self.node.parts.serving.policy_follower.standing.version, 1)
+        await self.serve()
+        self.assertEqual(await self.status_of("/admin/x"), 403)
+
+    async def test_files_that_it_names(self) -> None:
+        """They are of the edge's directory and watched; one that is missing at the start lets nobody through."""
+        listed = self.files / "bad.txt"
+        listed.write_text("192.0.2.1\n")
+        self.patch(following, "LOOK_SECONDS", 0.05)
+        await self.restart()
+        await self.answer("apply", text=LISTED)
+        await self.serve()
+        listed.write_text("127.0.0.0/8\n")
+        policy = self.node.parts.serving.policy
+        before = policy.loaded
+        await until(lambda: policy.loaded is not before)
+        self.assertEqual(await self.status_of("/"), 403)
+        listed.unlink()
+        await self.restart()
+        await self.serve()
+        self.assertEqual(await self.status_of("/"), 503)
+        standing = self.node.parts.serving.policy_follower.standing
+        self.assertEqual((standing.wanted, standing.version), (1, 0))
+        self.assertRegex(
+            standing.error, r"^version 1 of the policy: rules\[0\]\.sources\.deny\[0\]\.file: .*No such file"
+        )
+        listed.write_text("192.0.2.1\n")
+        await until(lambda: self.node.parts.serving.policy_follower.standing.version == 1)
+        loaded = self.node.parts.serving.policy.loaded
+        self.assertEqual(loaded.source if loaded is not None else "", "version 1 of the policy")
+        self.flushLoggedErrors()
+
+    async def test_beside_a_file(self) -> None:
+        """An edge whose edge.yaml names a file follows that, and says so."""
+        await self.answer("apply", text=DENY)
+        file = self.files / "own.yaml"
+        file.write_text(LATER)
+        self.sections["policy"] = str(file)
+        await self.restart()
+        await self.serve()
+        self.assertEqual(await self.status_of("/later/x"), 403)
+        for command, text in ((("apply",), LATER), (("back", "1"), None)):
+            ran = await self.warp(*command, text=text)
+            self.assertEqual(ran.status, 1)
+            self.assertIn(f"this edge follows a file, not the fleet's policy: change {file}", ran.errors)
+
+
+class LongPolicyTests(FleetPolicyTestCase):
+    """A policy of the largest size."""
+
+    timeout = 120
+
+    async def test_it_is_applied(self) -> None:
+        """It goes through socket, registry and process, and the event loop goes on."""
+        rule = "- {{name: r{0}, match: {{hostname: a{0}.warp.test, path: /x/{0}/*}}, deny: true}} # {1}\n"
+        text = "rules:\n" + "".join(rule.format(number, "x" * 430) for number in range(1000))
+        text += "#" * ((512 << 10) - len(text))
+        applied = await self.answer("apply", text=text)
+        self.assertEqual((applied["rules"], applied["in_force"]), (1000, True))
+        self.assertEqual((await self.warp("show")).output, text)
