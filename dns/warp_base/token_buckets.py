@@ -87,6 +87,12 @@ class TokenBuckets:
         where[key] = full_at = max(full_at, now) + price / self.per_second
         return max(0.0, full_at - now - self.burst / self.per_second)
 
+    def refund(self, key: Hashable, price: float) -> None:
+        """Give back what was charged for something that did not happen, unless the key shares slots with others."""
+        for known in (self._looked_at, self._to_look_at):
+            if key in known:
+                known[key] -= price / self.per_second
+
     def forgive(self, key: Hashable) -> None:
         """Fill a key's bucket, unless it shares slots with others."""
         self._looked_at.pop(key, None)

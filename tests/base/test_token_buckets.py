@@ -95,6 +95,15 @@ class TakeTests(SynchronousTestCase):
         self.assertEqual(buckets.take("b", 1.0, 20.0), 0.0)
         self.assertAlmostEqual(buckets.charge("b", 1.0, 10.0), 1.0)
 
+    def test_refund(self) -> None:
+        """What was charged and not used is there for the next one; of a key that nobody knows nothing happens."""
+        buckets = TokenBuckets(10.0, 20.0)
+        buckets.charge("a", 0.0, 40.0)
+        buckets.refund("a", 15.0)
+        self.assertAlmostEqual(buckets.charge("a", 0.0, 5.0), 1.0)
+        buckets.refund("nobody", 5.0)
+        self.assertEqual(buckets.known(), 1)
+
     @given(st.floats(0.1, 100), st.floats(1, 50), st.lists(st.tuples(st.floats(0, 2), st.floats(0.1, 60)), max_size=60))
     def test_never_more_than_burst_and_rate(self, rate: float, burst: float, tries: list[tuple[float, float]]) -> None:
         """Over any stretch of time no more is granted than the burst, the rate times the stretch, and one debt."""

@@ -28,8 +28,12 @@ class RateLimiter:
         return self._buckets.take(key, now, price)
 
     def charge(self, key: Hashable, price: float, now: float) -> float:
-        """Take units of what has happened already; return the seconds until what is missing is paid."""
+        """Take units in any case; return the seconds until what is missing is paid."""
         return self._buckets.charge(key, now, price)
+
+    def refund(self, key: Hashable, price: float) -> None:
+        """Give back units that were charged and not used."""
+        self._buckets.refund(key, price)
 
     def give_back(self, key: Hashable, price: float) -> None:
         """Nothing comes back of a rate."""

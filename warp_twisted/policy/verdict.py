@@ -4,6 +4,7 @@ What a judgement comes to: allowed, denied, challenged, sent to https; or the qu
 Every reason that a verdict can give is named here, so that it can label a metric.
 """
 
+from collections.abc import Hashable
 from enum import Enum
 
 import msgspec
@@ -74,11 +75,13 @@ class Held(msgspec.Struct, frozen=True):
     A limit that goes with an allowed request: `bytes` pace it, `concurrent_requests` are given back when it ends.
 
     :param key: what the limiter counts it by.
+    :param rule: whose limit it is.
     """
 
     limit: Limit
     limiter: Limiter
-    key: object
+    key: Hashable
+    rule: str
 
 
 class Verdict(msgspec.Struct, frozen=True):

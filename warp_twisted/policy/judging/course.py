@@ -135,9 +135,9 @@ class Course:
                     wait = each.limiter.take(key, 1.0, self._now)
                     if wait:
                         return _over(rule, each, wait)
-                    held.append(Held(each.limit, each.limiter, key))
+                    held.append(Held(each.limit, each.limiter, key, rule.name))
                 for each in rule.paced:
-                    held.append(Held(each.limit, each.limiter, each.key(self._facts, identities)))
+                    held.append(Held(each.limit, each.limiter, each.key(self._facts, identities), rule.name))
         except BaseException:
             give_back(held)
             raise
