@@ -19,6 +19,7 @@ from warp_twisted.registry.model import (
     Revocation,
     encode,
 )
+from warp_twisted.registry.route_records import RouteKey, Shift
 from warp_twisted.registry.store import Delete, Put
 
 AGENT = Agent(id="a-1", hostnames=("*.example",))
@@ -95,6 +96,14 @@ class MirrorTests(TestCase):
         version, current = PolicyVersion(number=3, sha256="", size_bytes=0), CurrentPolicy(number=3)
         await self.store.transact([], [Put(version.key, encode(version)), Put(current.key, encode(current))])
         self.assertEqual((self.mirror.policy_version, self.mirror.policy_versions), (3, {version.key: version}))
+
+    async def test_routing(self) -> None:
+        """What the cookies of split hostnames are signed with is there, and shifts by hostname."""
+        key = RouteKey(number=7, secret="ab" * 32)
+        shift = Shift(hostname="a.example", split="s", selector="x=y", start=0, target=1)
+        await self.store.transact([], [Put(key.key, encode(key)), Put(shift.key, encode(shift))])
+        await self.mirror.start()
+        self.assertEqual((self.mirror.route_keys, self.mirror.shifts), ({key.key: key}, {"a.example": shift}))
 
     async def test_unreadable_value_is_passed_over(self) -> None:
         """What cannot be read is as absent, and the rest is followed."""

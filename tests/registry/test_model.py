@@ -23,6 +23,7 @@ from warp_twisted.registry.model import (
     decode,
     encode,
 )
+from warp_twisted.registry.route_records import RouteKey, Shift
 
 VALUES: list[Value] = [
     Edge(name="edge1", addresses=("192.0.2.1", "2001:db8::1"), http_port=80, draining=True),
@@ -42,6 +43,17 @@ VALUES: list[Value] = [
     Owner(hostname="*.team.example", group="g", since=3.0, is_exact=True, agents=("a-1",), away_since=9.0),
     PolicyVersion(number=12, sha256="ab" * 32, size_bytes=7, applied_at=1.0, author="ann", message="m", restores=3),
     CurrentPolicy(number=12),
+    RouteKey(number=7, secret="ab" * 32, created_at=1.0),
+    Shift(
+        hostname="*.team.example",
+        split="ab",
+        selector="release=canary",
+        start=1_000,
+        target=2_500,
+        began_at=1.0,
+        over_seconds=600.0,
+        author="ann",
+    ),
 ]
 
 

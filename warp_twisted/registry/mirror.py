@@ -31,6 +31,7 @@ from warp_twisted.registry.model import (
     Value,
     decode,
 )
+from warp_twisted.registry.route_records import RouteKey, Shift
 from warp_twisted.registry.store import Event, Listing, Store, Watch
 
 RETRY_SECONDS = 1.0
@@ -66,6 +67,8 @@ class Mirror:
         self.owners: dict[str, Owner] = {}
         self.service_tokens: dict[str, ServiceToken] = {}
         self.policy_versions: dict[str, PolicyVersion] = {}
+        self.route_keys: dict[str, RouteKey] = {}
+        self.shifts: dict[str, Shift] = {}
         self._current_policy: dict[str, CurrentPolicy] = {}
 
     @property
@@ -194,6 +197,10 @@ class Mirror:
                 _set(self.owners, value.hostname, value, present)
             case ServiceToken():
                 _set(self.service_tokens, value.id, value, present)
+            case RouteKey():
+                _set(self.route_keys, value.key, value, present)
+            case Shift():
+                _set(self.shifts, value.hostname, value, present)
             case PolicyVersion():
                 _set(self.policy_versions, value.key, value, present)
             case CurrentPolicy():

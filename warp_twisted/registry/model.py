@@ -15,6 +15,7 @@ import msgspec
 from warp_twisted.errors import InvalidName
 from warp_twisted.names import Hostname, HostnamePattern
 from warp_twisted.registry.errors import BadValue
+from warp_twisted.registry.route_records import ROUTE_KEYS, SHIFTS, RouteKey, Shift
 
 EDGES = "warp/edges/"
 TUNNELS = "warp/tunnels/"
@@ -280,7 +281,18 @@ class CurrentPolicy:
 
 
 Value = (
-    Edge | Tunnel | Agent | JoinToken | Revocation | GivenName | Owner | ServiceToken | PolicyVersion | CurrentPolicy
+    Edge
+    | Tunnel
+    | Agent
+    | JoinToken
+    | Revocation
+    | GivenName
+    | Owner
+    | ServiceToken
+    | PolicyVersion
+    | CurrentPolicy
+    | RouteKey
+    | Shift
 )
 
 _KINDS: dict[str, type[Value]] = {
@@ -292,6 +304,8 @@ _KINDS: dict[str, type[Value]] = {
     NAMES: GivenName,
     OWNERS: Owner,
     SERVICE_TOKENS: ServiceToken,
+    ROUTE_KEYS: RouteKey,
+    SHIFTS: Shift,
     POLICY: CurrentPolicy,
     POLICY_VERSIONS: PolicyVersion,
 }
