@@ -4,6 +4,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from warp_twisted.routing import cookies
 from warp_twisted.routing.cookies import LENGTH, CookieKeys, Kept, address_draw, agent_number, take_cookies
 
 NAME = b"warp_route"
@@ -56,16 +57,25 @@ class CookieTests(SynchronousTestCase):
         self.assertIsNone(self.keys.read("app.example", NAME, value))
 
     def test_numbers(self) -> None:
-        """Agents have numbers other than 0; addresses have draws that nobody computes without the secret."""
+        """Agents have numbers other than 0; an address has a draw for each hostname, the same at every edge."""
         self.assertNotEqual(agent_number("a"), agent_number("b"))
         self.assertGreater(agent_number("a"), 0)
         draws = {
-            address_draw(secret, hostname, network)
-            for secret in (b"1" * 32, b"2" * 32)
+            address_draw(hostname, network)
             for hostname in ("a.example", "b.example")
             for network in ("192.0.2.1", "192.0.2.2")
         }
-        self.assertEqual(len(draws), 8)
+        self.assertEqual(len(draws), 4)
+
+    def test_remembered(self) -> None:
+        """What was read once is not verified again; it says no more for another hostname, and memory is bounded."""
+        for _ in range(2):
+            self.assertIsNotNone(self.keys.read("app.example", NAME, self.value))
+            self.assertIsNone(self.keys.read("other.example", NAME, self.value))
+        self.patch(cookies, "MAX_REMEMBERED", 10)
+        for draw in range(50):
+            self.keys.read("app.example", NAME, self.keys.written("app.example", NAME, draw, 1, NOW))
+            self.assertLessEqual(len(self.keys._read), 10)
 
 
 class TakeTests(SynchronousTestCase):

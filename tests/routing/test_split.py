@@ -63,8 +63,10 @@ class SplitTests(SynchronousTestCase):
         split = split_of(split=[share("a=1", 3), share("a=2", 1), share("a=3", 5, 1)])
         self.assertEqual(split.layout(0).parts, [0.75, 0.25, 0.0])
         self.assertEqual(split.layout(1).parts, [0.0, 0.0, 1.0])
-        self.assertEqual(split.layout(0, (1, 5_000)).parts, [0.5, 0.5, 0.0])
-        self.assertEqual(split.layout(0, (2, 0)).parts, [0.75, 0.25, 0.0])
+        split.shifted = (1, 5_000)
+        self.assertEqual(split.layout(0).parts, [0.5, 0.5, 0.0])
+        split.shifted = (2, 0)
+        self.assertEqual(split.layout(0).parts, [0.75, 0.25, 0.0])
 
     def test_digest(self) -> None:
         """A split is another one when hostname, shares, weights or tiers are, not when visitors are kept otherwise."""
@@ -83,11 +85,14 @@ class SplitTests(SynchronousTestCase):
         """A cookie has its attributes as they are sent; an address needs none."""
         cookie = split_of(split=[share("a")], sticky={"cookie": "warp_route", "ttl": "2h"}).cookie
         assert cookie is not None
-        self.assertEqual((cookie.name, cookie.ttl_seconds, cookie.needs_secure), (b"warp_route", 7_200, False))
-        self.assertEqual(cookie.attributes, b"Path=/; Max-Age=7200; HttpOnly; SameSite=Lax")
+        self.assertEqual((cookie.name, cookie.ttl_seconds), (b"warp_route", 7_200))
+        self.assertEqual(cookie.plain, b"; Path=/; Max-Age=7200; HttpOnly; SameSite=Lax")
+        self.assertEqual(cookie.secure, b"; Path=/; Max-Age=7200; HttpOnly; SameSite=Lax; Secure")
         embedded = split_of(split=[share("a")], sticky={"cookie": "r", "same_site": "none"}).cookie
         assert embedded is not None
-        self.assertEqual((embedded.ttl_seconds, embedded.needs_secure), (3_600, True))
+        # Browsers refuse None over http.
+        self.assertEqual(embedded.plain, b"; Path=/; Max-Age=3600; HttpOnly")
+        self.assertEqual(embedded.secure, b"; Path=/; Max-Age=3600; HttpOnly; SameSite=None; Secure")
         by_address = split_of(split=[share("a")], sticky={"address": True})
         self.assertEqual((by_address.cookie, by_address.is_by_address), (None, True))
         self.assertFalse(split_of(split=[share("a")]).is_by_address)

@@ -47,6 +47,7 @@ from warp_twisted.edge.policy.fleet import RegistryPolicy
 from warp_twisted.edge.policy.service_tokens import ServiceTokens
 from warp_twisted.edge.readiness import Readiness
 from warp_twisted.edge.registry_entry import RegistryEntry
+from warp_twisted.edge.routing.cookie_keys import FleetCookieKeys
 from warp_twisted.edge.settings import CurrentSettings, EdgeSettings
 from warp_twisted.edge.visitors.serving import Serving
 from warp_twisted.errors import InvalidSettings
@@ -72,6 +73,7 @@ class EdgeParts:
     The collaborators that make an edge.
 
     :ivar settings: what all of them ask for the settings of this moment.
+    :ivar cookie_keys: of the cookies of split hostnames.
     :ivar entry: this edge in the registry.
     :ivar grace: names without a tunnel that are not denied yet.
     :ivar serving: the visitors' side.
@@ -102,6 +104,7 @@ class EdgeParts:
     tunnel_port: TunnelPort
     tunnel_certificate: TunnelCertificate
     clock_steps: ClockSteps
+    cookie_keys: FleetCookieKeys
     readiness: Readiness
     metrics: Exposition
     observation: Observation
@@ -152,6 +155,15 @@ def assemble(
     follower = serving.policy_follower
     policy_versions = PolicyVersions(store)
     applications = PolicyApplications(policy_versions, mirror, follower, wall, in_thread)
+    cookie_keys = FleetCookieKeys(
+        store,
+        mirror,
+        reactor,
+        wall,
+        are_needed=lambda: serving.routes.splitting.keeps_by_cookie,
+        use=serving.routes.splitting.use_cookie_keys,
+    )
+    serving.when_routed = cookie_keys.look
     entry = RegistryEntry(
         reactor, wall, settings, mirror, claims, serving, lambda: listeners.ports, lambda: assertion_keys.public
     )
@@ -256,6 +268,7 @@ def assemble(
         tunnel_port=tunnel_port,
         tunnel_certificate=tunnel_certificate,
         clock_steps=ClockSteps(reactor, wall, lambda step: tunnel_certificate.clock_stepped()),
+        cookie_keys=cookie_keys,
         readiness=readiness,
         metrics=metrics,
         observation=observation,

@@ -25,6 +25,7 @@ from struct import Struct
 import msgspec
 
 LENGTH = 56  # characters
+MAX_REMEMBERED = 10_000  # cookies, some 3 MB
 _BODY = Struct(">BIQQ")
 _SIGNATURE_BYTES = 21
 _DECODED = _BODY.size + _SIGNATURE_BYTES
@@ -47,6 +48,14 @@ class Kept(msgspec.Struct, frozen=True):
     is_current: bool
 
 
+class Reading(msgspec.Struct, frozen=True):
+    """What was read of a value before, and for which hostname and name."""
+
+    hostname: str
+    name: bytes
+    kept: Kept
+
+
 class CookieKeys:
     """
     The keys that cookies are signed with.
@@ -57,6 +66,7 @@ class CookieKeys:
     def __init__(self, keys: Sequence[tuple[int, bytes]]) -> None:
         self._keys = dict(keys)
         self._newest = keys[0][0]
+        self._read: dict[bytes, Reading] = {}
 
     def written(self, hostname: str, name: bytes, draw: int, agent: int, now: float) -> bytes:
         """
@@ -68,7 +78,22 @@ class CookieKeys:
         return urlsafe_b64encode(body + _signature(self._keys[self._newest], hostname, name, body))
 
     def read(self, hostname: str, name: bytes, value: bytes) -> Kept | None:
-        """Return what a cookie says; None if it is not one of ours for the hostname."""
+        """
+        Return what a cookie says; None if it is not one of ours for the hostname.
+
+        What is good is remembered, as a visitor sends it with each request.
+        """
+        before = self._read.get(value)
+        if before is not None and before.hostname == hostname and before.name == name:
+            return before.kept
+        kept = self._verified(hostname, name, value)
+        if kept is not None:
+            if len(self._read) >= MAX_REMEMBERED:
+                self._read.clear()
+            self._read[value] = Reading(hostname, name, kept)
+        return kept
+
+    def _verified(self, hostname: str, name: bytes, value: bytes) -> Kept | None:
         if len(value) != LENGTH:
             return None
         try:
@@ -97,13 +122,15 @@ def agent_number(agent: str) -> int:
     return int.from_bytes(blake2b(agent.encode(), digest_size=8, person=b"warp-agent").digest()) or 1
 
 
-def address_draw(secret: bytes, hostname: str, network: str) -> int:
+def address_draw(hostname: str, network: str) -> int:
     """
-    Return the draw of a visitor that is known by its address: the same at every edge that has the secret.
+    Return the draw of a visitor that is known by its address, the same at every edge.
+
+    No secret goes into it: who chooses among addresses may choose a share, and gains nothing by that.
 
     :param network: what counts as one visitor.
     """
-    return int.from_bytes(blake2b(f"{hostname}\0{network}".encode(), key=secret, digest_size=8).digest())
+    return int.from_bytes(blake2b(f"{hostname}\0{network}".encode(), digest_size=8, person=b"warp-visitor").digest())
 
 
 def take_cookies(lines: bytes, name: bytes) -> tuple[Sequence[bytes], bytes]:

@@ -23,13 +23,13 @@ class StickyCookie(msgspec.Struct, frozen=True):
     A cookie that keeps visitors to their share and agent.
 
     :param ttl_seconds: since the visitor was last here.
-    :param attributes: of Set-Cookie, but Secure.
+    :param plain: what follows its value in Set-Cookie; `secure`: over https.
     """
 
     name: bytes
     ttl_seconds: int
-    attributes: bytes
-    needs_secure: bool
+    plain: bytes
+    secure: bytes
 
 
 class Split:
@@ -44,6 +44,8 @@ class Split:
     :ivar gives_to_others: whether the requests of a share without a healthy tunnel go to the others.
     :ivar cookie: None if visitors do not keep to their share by one.
     :ivar is_by_address: whether they do by their address.
+    :ivar text: of the entry; two splits with one text are the same.
+    :ivar shifted: as of `Layout`; set by who follows shifts.
     """
 
     def __init__(self, document: Routing) -> None:
@@ -62,6 +64,8 @@ class Split:
         self.cookie = _cookie(document.sticky) if document.sticky is not None else None
         self.is_by_address = document.sticky is not None and self.cookie is None
         shares = [[share.selector, share.weight, share.tier] for share in document.split]
+        self.text = msgspec.json.encode(document)
+        self.shifted: tuple[int, int] | None = None
         self.digest = sha256(msgspec.json.encode([self.hostname, shares])).hexdigest()[:32]
 
     def share_of(self, labels: Mapping[str, str]) -> int | None:
@@ -74,14 +78,13 @@ class Split:
             self._known[key] = next(found, None)
         return self._known[key]
 
-    def layout(self, tier: int, shifted: tuple[int, int] | None = None) -> Layout:
+    def layout(self, tier: int) -> Layout:
         """
-        Lay out the shares of one tier; the others get nothing.
+        Lay out the shares of one tier; the others get nothing. A shift counts if its share is of this tier.
 
         :param tier: an index into `tiers`.
-        :param shifted: as of `Layout`; taken into account if the share is of this tier.
         """
-        members = self.tiers[tier]
+        members, shifted = self.tiers[tier], self.shifted
         weights = [share.weight if index in members else 0 for index, share in enumerate(self.document.split)]
         return Layout(weights, shifted if shifted is not None and shifted[0] in members else None)
 
@@ -108,6 +111,10 @@ def _cookie(sticky: Sticky) -> StickyCookie | None:
     if sticky.cookie is None:
         return None
     seconds = int(parse_duration(sticky.ttl or DEFAULT_TTL))
-    same_site = (sticky.same_site or "lax").capitalize()
-    attributes = f"Path=/; Max-Age={seconds}; HttpOnly; SameSite={same_site}"
-    return StickyCookie(sticky.cookie.encode("ascii"), seconds, attributes.encode("ascii"), same_site == "None")
+    same_site = f"; SameSite={(sticky.same_site or 'lax').capitalize()}"
+    common = f"; Path=/; Max-Age={seconds}; HttpOnly"
+    # RFC 6265bis §5.7: "None" without Secure has the cookie refused; without the attribute it is as good as Lax.
+    plain = common if sticky.same_site == "none" else common + same_site
+    return StickyCookie(
+        sticky.cookie.encode("ascii"), seconds, plain.encode("ascii"), f"{common}{same_site}; Secure".encode("ascii")
+    )

@@ -4,7 +4,7 @@ All splits of a policy, and which of them stands for a hostname: the most specif
 A pattern that is served as one route may have names below it with entries of their own; `Covering` holds those too.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -25,6 +25,11 @@ class Covering(msgspec.Struct, frozen=True):
     own: Split | None
     exact: Mapping[str, Split] = {}
     patterns: Mapping[str, Split] = {}
+
+    def splits(self) -> Sequence[Split]:
+        """Return each of them."""
+        own = [self.own] if self.own is not None else []
+        return [*own, *self.exact.values(), *self.patterns.values()]
 
     def split_for(self, hostname: str) -> Split | None:
         """Return the split of a hostname that the route serves."""

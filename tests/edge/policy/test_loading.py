@@ -55,12 +55,6 @@ class LoadTests(SynchronousTestCase):
         with self.assertRaisesRegex(Refused, "larger than 512 KiB"):
             load(str(self.file), str(self.directory), {})
 
-    def test_routing(self) -> None:
-        """A policy that splits requests is refused, as this edge would send them anywhere."""
-        self.file.write_text("routing: [{hostname: a.example, split: [{selector: a, weight: 1}]}]")
-        with self.assertRaisesRegex(Refused, "policy.yaml: routing: edges of this release do not split requests"):
-            load(str(self.file), str(self.directory), {})
-
     def test_a_ban(self) -> None:
         """The rule of bans is read, and who is never banned: loopback always, and files are watched."""
         self.file.write_text(

@@ -24,7 +24,6 @@ from warp_twisted.policy.judging.compiler import CompiledPolicy, compile_policy
 from warp_twisted.policy.judging.explaining import Explanation, explain
 from warp_twisted.policy.verdict import Verdict
 from warp_twisted.routing.split import Split
-from warp_twisted.routing.table import RoutingTable
 
 FILE = click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 FILES_OPTION = click.option(
@@ -135,7 +134,7 @@ def explain_(
         raise click.UsageError(str(error)) from error
     compiled = load(file, files, who)
     explanation = _explained(compiled, facts)
-    covering = RoutingTable(compiled.document.routing).covering(facts.hostname)
+    covering = compiled.routing.covering(facts.hostname)
     split = covering.own if covering is not None else None
     if as_json:
         print_json({**_as_json(explanation), "routing": _split_as_json(split) if split is not None else None})

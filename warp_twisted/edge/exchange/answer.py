@@ -38,6 +38,7 @@ class Answer:
     :ivar retry_seconds: said with a refusal that passes.
     :ivar refusal_lines: field lines that go with a refusal.
     :ivar changes: of the origin's fields, by the policy.
+    :ivar own_lines: of the edge's own, that go with the origin's answer.
     :ivar is_reusable: whether the origin takes another request on the stream, once the answer is complete.
     :ivar waiting_bytes: of the body, which have come and wait for a turn.
     """
@@ -52,6 +53,7 @@ class Answer:
     retry_seconds = RETRY_SECONDS
     refusal_lines = b""
     changes: Sequence[Changes] = ()
+    own_lines = b""
     _partial = b""
     _reader: BodyReader | None = None
     waiting_bytes = 0
@@ -153,8 +155,8 @@ class Answer:
             raise MessageRefused(UNEXPECTED_UPGRADE)
         self.status = SWITCHING_PROTOCOLS
         self.write(
-            b"%bConnection: Upgrade\r\nUpgrade: %b\r\nX-Request-Id: %b\r\n\r\n%b"
-            % (head.start, wanted, self._request_id, data)
+            b"%bConnection: Upgrade\r\nUpgrade: %b\r\n%bX-Request-Id: %b\r\n\r\n%b"
+            % (head.start, wanted, self.own_lines, self._request_id, data)
         )
 
     def _respond(self, head: ResponseHead, data: bytes, is_request_read: bool) -> bool:
@@ -189,6 +191,8 @@ class Answer:
             framing += self._connection_line()
         if not head.has_date:
             framing += b"Date: %b\r\n" % self._visitors.date()
+        if self.own_lines:
+            framing += self.own_lines
         self.status = head.status
         start = self._changed(head.start) if self.changes else head.start
         self.write(b"%b%bX-Request-Id: %b\r\n\r\n%b" % (start, framing, self._request_id, payload))

@@ -29,12 +29,14 @@ from warp_twisted.edge.exchange.permission import NOT_ANSWERED, Answers, Permiss
 from warp_twisted.edge.exchange.recording import record
 from warp_twisted.edge.exchange.splice import Splice
 from warp_twisted.edge.exchange.states import Ending, ExchangeState, Outcome, ending_of
+from warp_twisted.edge.exchange.steering import Steering
 from warp_twisted.edge.exchange.upload import Upload
 from warp_twisted.edge.policy.in_force import PolicyInForce
 from warp_twisted.edge.routes.members import NoTunnel
 from warp_twisted.edge.routes.pool import Borrower, Member, OriginStream
 from warp_twisted.edge.routes.route import Route
 from warp_twisted.edge.routes.search import Search
+from warp_twisted.edge.routes.splitting import RouteSplits
 from warp_twisted.http1.refusals import MessageRefused, Refusal
 from warp_twisted.http1.request import RequestHead
 from warp_twisted.policy.judging.program import Program
@@ -70,6 +72,7 @@ class Exchange(Borrower):
     wants_data = False
     _search: Search | None = None
     _permission: Permission | None = None
+    _steering: Steering | None = None
     _route: Route | None = None
     _member: Member | None = None
     _origin: OriginStream | None = None
@@ -230,11 +233,21 @@ class Exchange(Borrower):
         # An origin may close an idle connection at any moment. What cannot be sent again goes on one just used.
         used_after = _ANY_STREAM if head.method in _IDEMPOTENT else self._visitors.now
         try:
-            origin = route.borrow(self, used_after=used_after)
+            if route.splits is not None:
+                head = self._steer(route.splits, head)
+            origin = (self._steering or route).borrow(self, used_after=used_after)
         except NoTunnel:
             self._end(_REFUSED, refusals.NO_TUNNEL)
             return
         self._send(origin, head.for_origin(self._request_id) + body)
+
+    def _steer(self, splits: RouteSplits, head: RequestHead) -> RequestHead:
+        """Let labels decide which tunnels the request may go to; return its head without what was for the edge."""
+        split = splits.for_hostname(head.fields.host)
+        if split is None:
+            return head
+        steering = self._steering = Steering(split, self._visitor, head, self._answer)
+        return steering.head
 
     def _begin_body(self, length: int, data: bytes) -> tuple[bytes, bytes]:
         """Read what arrived of the body with the head; a body that is wrong so early reaches nobody."""
@@ -471,7 +484,9 @@ class Exchange(Borrower):
         if request is None or route is None or self._attempts >= _MAX_ATTEMPTS or not self._is_covered(route):
             return False
         try:
-            origin = route.borrow(self, self._avoid, used_after=_NEW_STREAM, only_trusted=only_trusted)
+            origin = (self._steering or route).borrow(
+                self, self._avoid, used_after=_NEW_STREAM, only_trusted=only_trusted
+            )
         except NoTunnel:
             return False
         if self._origin is not None:

@@ -28,6 +28,7 @@ from warp_twisted.policy.document.policy import Policy
 from warp_twisted.policy.interfaces import Answer, Outcome, Question
 from warp_twisted.policy.judging.program import Program
 from warp_twisted.policy.verdict import Action, Verdict
+from warp_twisted.routing.table import RoutingTable
 
 MAX_HOSTNAMES = 100_000  # remembered with their program; only hostnames that are routed here are asked for
 MAX_OF_ASKED = 1_000  # hostnames below a pattern that agents ask something for; strangers make them up
@@ -51,6 +52,7 @@ class PolicyInForce(Collector):
     :ivar hides_secrets: whether secrets of service tokens are taken out of every request that is judged.
     :ivar key_set: returns the keys that assertions are verified with, as JSON.
     :ivar looks_at_labels: whether a rule asks for the labels of tunnels.
+    :ivar follow_routing: called with how requests are split, with each policy.
     :ivar counts_connections: whether a rule limits connections.
     """
 
@@ -82,6 +84,7 @@ class PolicyInForce(Collector):
         self.key_set: Callable[[], bytes] = lambda: key_set([])
         self.looks_at_labels = False
         self.counts_connections = False
+        self.follow_routing: Callable[[RoutingTable], object] = lambda routing: None
 
     def use(self, loaded: Loaded | None) -> None:
         """Put a policy in force."""
@@ -102,6 +105,7 @@ class PolicyInForce(Collector):
         if self.fetched_keys is not None:
             self.fetched_keys.follow(loaded.fetched if loaded is not None else ())
         self.banning.use(loaded.ban if loaded is not None else None, loaded.never if loaded is not None else SPARED)
+        self.follow_routing(loaded.compiled.routing if loaded is not None else RoutingTable())
         self.counts_connections = loaded is not None and any(rule.of_connections for rule in loaded.compiled.rules)
 
     @property

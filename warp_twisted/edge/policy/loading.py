@@ -130,8 +130,6 @@ def load_text(
     try:
         document = parse(content, source)
         parts.database_files = document.databases
-        if document.routing:
-            raise InvalidPolicy("routing: edges of this release do not split requests")
         compiled = compile_policy(document, parts)
         ban = document.defaults.ban
         named = ban.never or () if ban is not None else ()

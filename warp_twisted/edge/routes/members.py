@@ -14,7 +14,7 @@ from warp_twisted.edge.routes.pool import Borrower, Member, OriginStream
 from warp_twisted.wire.errors import CannotOpenStream
 
 _CHOICES = 4
-_DESPERATE = float("-inf")
+ANY_STREAM = float("-inf")
 
 
 class NoTunnel(EdgeError):
@@ -57,7 +57,7 @@ class Members:
         receiver: Borrower,
         avoid: Collection[object] = (),
         *,
-        used_after: float = _DESPERATE,
+        used_after: float = ANY_STREAM,
         only_trusted: bool = False,
     ) -> OriginStream:
         """

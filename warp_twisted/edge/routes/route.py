@@ -9,6 +9,8 @@ from warp_twisted.edge.routes.load import TunnelLoad
 from warp_twisted.edge.routes.members import Members
 from warp_twisted.edge.routes.pool import Member
 from warp_twisted.edge.routes.rules import PathRule
+from warp_twisted.edge.routes.splitting import RouteSplits
+from warp_twisted.routing.table import Covering
 
 
 class Route(Members):
@@ -19,10 +21,11 @@ class Route(Members):
     :ivar counters: of the hostname.
     :ivar gone_at: when the last tunnel went away, or None while there is one.
     :ivar left_by: the agent whose tunnel went last.
+    :ivar splits: which of the tunnels requests go to by their labels; None: to any of them.
     """
 
     __slots__ = (
-        "_agents", "_by_load", "counters", "gone_at", "hostname", "left_by", "path", "rule",
+        "_agents", "_by_load", "counters", "gone_at", "hostname", "left_by", "path", "rule", "splits",
     )  # fmt: skip
 
     def __init__(self, hostname: str, path: str, counters: HostCounters, rule: PathRule | None) -> None:
@@ -33,6 +36,7 @@ class Route(Members):
         self.gone_at: float | None = None
         self.left_by = ""
         self.rule = rule
+        self.splits: RouteSplits | None = None
         self._by_load: dict[TunnelLoad, Member] = {}
         self._agents: dict[str, int] = {}
 
@@ -59,6 +63,8 @@ class Route(Members):
     def join(self, member: Member) -> None:
         """Use one more tunnel."""
         self.put(member)
+        if self.splits is not None:
+            self.splits.put(member)
         self._by_load[member.load] = member
         agent = member.load.tunnel.agent
         self._agents[agent] = self._agents.get(agent, 0) + 1
@@ -69,6 +75,8 @@ class Route(Members):
         member = self._by_load.pop(load, None)
         if member is not None:
             self.take(member)
+            if self.splits is not None:
+                self.splits.take(member)
             member.retire()
             self.left_by = agent = load.tunnel.agent
             self._agents[agent] -= 1
@@ -79,16 +87,24 @@ class Route(Members):
 
     def suspect(self, load: TunnelLoad) -> None:
         """Choose a tunnel only when there is no other; it takes no longer where there are many tunnels."""
-        member = self._by_load.get(load)
-        if member is not None and not member.is_suspected:
-            self.take(member)
-            member.is_suspected = True
-            self.put(member)
+        self._note(load, is_suspected=True)
 
     def trust(self, load: TunnelLoad) -> None:
         """Choose a tunnel as any other again."""
+        self._note(load, is_suspected=False)
+
+    def _note(self, load: TunnelLoad, *, is_suspected: bool) -> None:
         member = self._by_load.get(load)
-        if member is not None and member.is_suspected:
-            self.take(member)
-            member.is_suspected = False
-            self.put(member)
+        if member is None or member.is_suspected == is_suspected:
+            return
+        for tunnels in (self, self.splits):
+            if tunnels is not None:
+                tunnels.take(member)
+        member.is_suspected = is_suspected
+        for tunnels in (self, self.splits):
+            if tunnels is not None:
+                tunnels.put(member)
+
+    def use_splits(self, covering: Covering | None) -> None:
+        """Let labels decide which tunnels requests go to, or no longer."""
+        self.splits = RouteSplits(covering, self.name, self.members, self.splits) if covering is not None else None

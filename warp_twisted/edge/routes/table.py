@@ -31,6 +31,7 @@ from warp_twisted.edge.routes.rules import (
     longest_path,
 )
 from warp_twisted.edge.routes.search import FREE_PRICE, Candidate, Search
+from warp_twisted.edge.routes.split_hostnames import SplitHostnames
 from warp_twisted.edge.routes.suspicion import STANDING_TRANSITIONS, StandingEvent
 from warp_twisted.wire.control import RouteOffer
 
@@ -50,6 +51,7 @@ class RouteTable:
     :param limits: for streams to origins; replace `limits` to change them for members to come.
     :ivar costly_seconds: that look-ups took which are to be paid for; whoever makes somebody pay sets it to 0.
     :ivar watch: called with a tunnel that is asked for something while it is trusted; `suspicion` sets it.
+    :ivar splitting: which of a route's tunnels requests go to by their labels.
     :ivar is_known: says of a hostname that the registry knows whose it is.
     :ivar is_reserved: says of a hostname that no pattern stands for it: one that belongs to the zone itself.
     :ivar is_of_others: says of a hostname and a pattern that they belong to different groups of agents, so that this
@@ -74,6 +76,7 @@ class RouteTable:
         self.is_reserved: Callable[[str], bool] = _none
         self.is_of_others: Callable[[str, str], bool] = _never
         self.watch: Callable[[TunnelLoad], None] | None = None
+        self.splitting = SplitHostnames()
 
     # For the control side.
 
@@ -312,6 +315,7 @@ class RouteTable:
                 return route
         rule = (compiled.get(path) or PathRule(path)) if path else None
         route = Route(hostname, path, self._metrics.of_hostname(hostname), rule)
+        route.use_splits(self.splitting.covering(hostname))
         catch_all = next((index for index, other in enumerate(routes) if not other.path), len(routes))
         routes.insert(len(routes) if not path else catch_all, route)
         if path:

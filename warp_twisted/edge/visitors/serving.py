@@ -6,14 +6,17 @@ It translates edge.yaml into the data path's own values; what is done with them 
 
 import os
 import time
+from collections.abc import Callable
 
 from prometheus_client.registry import Collector
 from twisted.internet.defer import Deferred, execute
 from twisted.internet.interfaces import IProtocolFactory
+from twisted.internet.task import SchedulerStopped
 from twisted.logger import Logger
 
 from warp_base.nonblocking_writer import NonblockingWriter, descriptor_sink
 from warp_base.reactor import InThread, Reactor
+from warp_base.slices import Slices
 from warp_base.wall_clock import WallClock
 from warp_twisted.edge.certificates.directory import CertificateDirectory
 from warp_twisted.edge.exchange.access_log import AccessLog
@@ -35,6 +38,7 @@ from warp_twisted.http1.forwarding import Statements, parse_statements
 from warp_twisted.http1.limits import BodyLimits, HeadLimits
 from warp_twisted.http1.request_fields import FieldRules
 from warp_twisted.policy.sources.prefixes import PrefixSet
+from warp_twisted.routing.table import RoutingTable
 
 STANDARD_OUTPUT = 1
 PASSWORDS_OF_AN_AGENT = 16  # that wait to be hashed for one list of users that an agent named
@@ -47,6 +51,7 @@ class Serving:
 
     :ivar policy: which judges requests.
     :ivar policy_follower: which keeps to the policy that the edge is meant to have.
+    :ivar when_routed: called after each policy, when it is known how requests are split.
     :ivar suspicion: which tunnels are suspected of being dead.
     :ivar http: what plain listeners run.
     :ivar https: what TLS listeners run, if there are any.
@@ -70,6 +75,9 @@ class Serving:
         self.policy = PolicyInForce(self._passwords, self._passwords_of_agents, AskedPolicies(in_thread))
         self._fetched_keys = FetchedKeys(lambda: make_agent(reactor), reactor, in_thread)
         self.policy.fetched_keys = self._fetched_keys
+        self._following = Slices(reactor)
+        self.when_routed: Callable[[], object] = lambda: None
+        self.policy.follow_routing = self._follow_routing
         self.policy_follower = PolicyFollower(self.policy, reactor, in_thread)
         self.policy_follower.begin(settings.policy, settings.policy_files)
         self.visitors = Visitors(
@@ -102,6 +110,12 @@ class Serving:
             lambda: self.routes.stream_counts,
             lambda: (self.suspicion.total, len(self.suspicion.suspected)),
         )
+
+    def _follow_routing(self, routing: RoutingTable) -> None:
+        """Split requests as a policy says, a slice of the routes at a time."""
+        done = self._following.run(self.routes.splitting.follow(routing, self.routes.routes))
+        done.addErrback(lambda failure: failure.trap(SchedulerStopped) and None)
+        self.when_routed()
 
     def start(self) -> None:
         """Begin to watch the time-outs and the certificates' files."""
@@ -181,6 +195,7 @@ class Serving:
         if self._certificates is not None:
             self._certificates.stop()
         self.policy_follower.stop()
+        self._following.stop()
         self._fetched_keys.stop()
         self.visitors.stop()
         self._passwords.stop()

@@ -26,6 +26,7 @@ from warp_twisted.policy.judging.proofs import OneCheck, Several
 from warp_twisted.policy.judging.rules import Authentication, CompiledRule, Exemption
 from warp_twisted.policy.paths.patterns import parse_pattern, parse_route
 from warp_twisted.policy.paths.tree import ExactTree
+from warp_twisted.routing.table import RoutingTable
 
 _NUMBERS = count(1)  # of sets of addresses: none is ever used twice
 
@@ -36,6 +37,7 @@ class CompiledPolicy:
 
     :ivar document: what it was compiled from.
     :ivar rules: defaults first, if they say anything, then the rules in order.
+    :ivar routing: how requests are split.
     :ivar on_arrival: the limits of connections that need no hostname; None if there are none.
     """
 
@@ -50,6 +52,7 @@ class CompiledPolicy:
                 table, key = (self._by_suffix, name[2:]) if name.startswith("*.") else (self._by_name, name)
                 table.setdefault(key, []).append(rule)
         self._programs: dict[tuple[int, ...], Program] = {}
+        self.routing = RoutingTable(document.routing)
         self.on_arrival = on_arrival(self.rules)
 
     @property

@@ -1,0 +1,210 @@
+"""Tests of requests to a hostname whose requests are split, in memory."""
+
+import re
+from collections import Counter
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.clocks import SettableWallClock
+from tests.edge.fakes import FakeTunnel
+from tests.edge.visitors.memory_edge import OK, MemoryEdge
+from warp_twisted.policy.document.policy import parse_policy
+from warp_twisted.routing.cookies import CookieKeys
+from warp_twisted.routing.table import RoutingTable
+from warp_twisted.wire.control import RouteOffer
+from warp_twisted.wire.errors import StreamReset
+from warp_twisted.wire.streams import Stream
+
+POLICY = """
+routing:
+- hostname: app.example
+  split: [{selector: release=stable, weight: 90}, {selector: release=canary, weight: %d}]
+  sticky: {cookie: warp_route, ttl: 1h}
+"""
+UPGRADED = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+KEYS = CookieKeys([(1, b"k" * 32)])
+NOW = 1_800_000_000.0
+
+
+class SteeringTests(SynchronousTestCase):
+    """Visitors with and without a cookie."""
+
+    def setUp(self) -> None:
+        self.edge = MemoryEdge()
+        self.edge.table.remove(self.edge.tunnel)
+        self.wall = SettableWallClock(NOW)
+        self.edge.visitors.wall = self.wall
+        self.edge.table.splitting.cookie_keys = KEYS
+        self.tunnels = {name: self.add(name, name.rstrip("0123456789")) for name in ("stable1", "stable2", "canary")}
+        self.opened: set[Stream] = set()  # whose origin was reached
+        self.use(10)
+
+    def add(self, name: str, release: str) -> FakeTunnel:
+        """Let a tunnel serve the hostname."""
+        tunnel = FakeTunnel(name, f"agent-{name}", {"release": release})
+        self.edge.table.add(tunnel, [RouteOffer(id=0, hostname="app.example")])
+        return tunnel
+
+    def use(self, weight: int, text: str = POLICY) -> None:
+        """Put a policy in force."""
+        routing = RoutingTable(parse_policy(text % weight if "%d" in text else text, "p").routing)
+        for _ in self.edge.table.splitting.follow(routing, self.edge.table.routes):
+            pass
+
+    def ask(self, cookies: str = "", *lines: str, answer: bytes = OK) -> tuple[str, str, bytes]:
+        """
+        Ask on a new connection.
+
+        :returns: the tunnel that served it, the value of Set-Cookie or nothing, and the request as the origin got it.
+        """
+        visitor, transport = self.edge.visitor()
+        fields = [*([f"Cookie: {cookies}"] if cookies else []), *lines]
+        visitor.dataReceived("\r\n".join(["GET /a HTTP/1.1", "Host: app.example", *fields, "", ""]).encode())
+        name, stream, request = self.asked()
+        opener = self.tunnels[name].protocol
+        opener.arrive(stream, answer)
+        found = re.search(rb"Set-Cookie: ([^\r]*)", transport.taken)
+        visitor.connectionLost(None)  # type: ignore[arg-type]  # the reason is not looked at
+        self.assertNotEqual(transport.taken, b"")
+        return name, found[1].decode() if found is not None else "", request
+
+    def asked(self) -> tuple[str, Stream, bytes]:
+        """Return the one tunnel that has got a request, with its stream, opened, and the request."""
+        for name, tunnel in self.tunnels.items():
+            for stream_id, request in tunnel.protocol.sent().items():
+                if b"HTTP/1.1\r\n" in request:
+                    (stream,) = [each for _, each in tunnel.protocol.opened if each.id == stream_id]
+                    if stream not in self.opened:
+                        self.opened.add(stream)
+                        tunnel.protocol.answer(stream)
+                    return name, stream, request
+        raise AssertionError("no tunnel was asked")
+
+    def test_first_request(self) -> None:
+        """A visitor without a cookie gets one from every share, with these attributes; the origin hears of none."""
+        served: Counter[str] = Counter()
+        for _ in range(100):
+            name, cookie, request = self.ask()
+            served[name] += 1
+            self.assertRegex(cookie, r"^warp_route=[A-Za-z0-9_-]{56}; Path=/; Max-Age=3600; HttpOnly; SameSite=Lax$")
+            self.assertNotIn(b"Cookie", request)
+        self.assertLess(abs(served["canary"] - 10), 3)
+
+    def test_kept(self) -> None:
+        """A visitor keeps to its agent, and the origin does not see the cookie, but all others."""
+        for _ in range(30):
+            name, cookie, _ = self.ask()
+            value = cookie.partition(";")[0]
+            for _ in range(3):
+                again, cookie, request = self.ask(f"a=b; {value}; c=d")
+                self.assertEqual((again, cookie), (name, ""))
+                self.assertIn(b"\r\nCookie: a=b; c=d\r\n", request)
+            self.assertNotIn(b"Cookie", self.ask(value)[2])
+
+    def test_forged(self) -> None:
+        """A cookie that nobody signed is taken out, and the visitor is drawn as any new one."""
+        served: Counter[str] = Counter()
+        good = self.ask()[1].partition(";")[0]
+        for number in range(100):
+            forged = good[:-4] + f"{number:04d}"
+            name, cookie, request = self.ask(forged)
+            served[name] += 1
+            self.assertNotEqual(cookie, "")
+            self.assertNotIn(b"warp_route", request)
+        self.assertLess(abs(served["canary"] - 10), 3)
+        # Beside a forged one the good one counts, wherever it is.
+        name, cookie, _ = self.ask(f"warp_route=x; {good}")
+        self.assertEqual(cookie, "")
+
+    def test_agent_that_leaves(self) -> None:
+        """Whose agent leaves is served by another one of its share, and keeps to that; nobody else moves."""
+        visitors = [(name, cookie.partition(";")[0]) for name, cookie, _ in (self.ask() for _ in range(40))]
+        self.edge.table.remove(self.tunnels["stable1"])
+        for name, value in visitors:
+            again, cookie, _ = self.ask(value)
+            if name != "stable1":
+                self.assertEqual((again, cookie), (name, ""))
+                continue
+            self.assertEqual(again, "stable2")
+            moved = cookie.partition(";")[0]
+            self.assertEqual(self.ask(moved)[:2], ("stable2", ""))
+        self.tunnels["stable3"] = self.add("stable3", "stable")
+        for name, value in visitors:
+            if name != "stable1":
+                self.assertEqual(self.ask(value)[:2], (name, ""))
+
+    def test_weights_change(self) -> None:
+        """When the canary grows only as many move as must, and none back; weight 0 ends it at once for all."""
+        visitors = [self.ask()[:2] for _ in range(200)]
+        values = [cookie.partition(";")[0] for _, cookie in visitors]
+        before = [name == "canary" for name, _ in visitors]
+        self.use(30)  # of 120
+        after = [self.ask(value)[0] == "canary" for value in values]
+        self.assertLess(abs(sum(before) - 20), 4)
+        self.assertLess(abs(sum(after) - 50), 4)
+        self.assertTrue(all(new for old, new in zip(before, after, strict=True) if old))
+        self.use(0)
+        self.assertNotIn("canary", {self.ask(value)[0] for value in values})
+
+    def test_ttl(self) -> None:
+        """A cookie is written anew in the second half of its time, with the same draw; so is one of an earlier key."""
+        name, cookie, _ = self.ask()
+        value = cookie.partition(";")[0]
+        self.wall.offset += 1_700
+        self.assertEqual(self.ask(value)[1], "")
+        self.wall.offset += 200
+        again, cookie, _ = self.ask(value)
+        self.assertEqual(again, name)
+        self.assertEqual(self.ask(cookie.partition(";")[0])[1], "")
+        self.edge.table.splitting.cookie_keys = CookieKeys([(2, b"n" * 32), (1, b"k" * 32)])
+        self.wall.offset = NOW
+        again, cookie, _ = self.ask(value)
+        self.assertEqual((again, cookie[:11]), (name, "warp_route="))
+        # A clock that was set back must not have every answer carry a cookie for years.
+        self.wall.offset = NOW - 10 * 365 * 86_400.0
+        cookie = self.ask(value)[1].partition(";")[0]
+        self.assertEqual(self.ask(cookie)[1], "")
+
+    def test_no_keys(self) -> None:
+        """Without keys nobody is kept, and everybody is served."""
+        value = self.ask()[1].partition(";")[0]
+        self.edge.table.splitting.cookie_keys = None
+        _, cookie, request = self.ask(value)
+        self.assertEqual(cookie, "")
+        self.assertNotIn(b"warp_route", request)
+
+    def test_upgrade(self) -> None:
+        """The answer to an upgrade carries the cookie as well."""
+        lines = ("Connection: Upgrade", "Upgrade: websocket")
+        self.assertRegex(self.ask("", *lines, answer=UPGRADED)[1], "^warp_route=")
+
+    def test_sent_again(self) -> None:
+        """A request that its agent lost is sent to another one, and the visitor keeps to that one."""
+        name, cookie, _ = self.ask()
+        value = cookie.partition(";")[0]
+        visitor, transport = self.edge.visitor()
+        visitor.dataReceived(f"GET /a HTTP/1.1\r\nHost: app.example\r\nCookie: {value}\r\n\r\n".encode())
+        first, stream, _ = self.asked()
+        self.assertEqual(first, name)
+        self.edge.table.remove(self.tunnels[name])
+        stream.lose(StreamReset())
+        self.edge.clock.pump([0.1] * 5)
+        second, stream, request = self.asked()
+        self.assertNotEqual(second, name)
+        self.assertNotIn(b"Cookie", request)
+        self.tunnels[second].protocol.arrive(stream, OK)
+        self.assertIn(b"\r\nSet-Cookie: warp_route=", transport.taken)
+
+    def test_address(self) -> None:
+        """By address there is no cookie, and a visitor keeps to its agent."""
+        self.use(10, POLICY.replace("{cookie: warp_route, ttl: 1h}", "{address: true}"))
+        found = {self.ask(f"warp_route={number}") for number in range(10)}
+        self.assertEqual(len({name for name, _, _ in found}), 1)
+        self.assertEqual({cookie for _, cookie, _ in found}, {""})
+
+    def test_nobody(self) -> None:
+        """A hostname of whose tunnels no share wants any is answered 503."""
+        self.use(10, "routing: [{hostname: app.example, split: [{selector: release=none, weight: 1}]}]")
+        visitor, transport = self.edge.visitor()
+        visitor.dataReceived(b"GET /a HTTP/1.1\r\nHost: app.example\r\n\r\n")
+        self.assertTrue(transport.taken.startswith(b"HTTP/1.1 503 "))

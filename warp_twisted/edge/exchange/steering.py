@@ -1,0 +1,94 @@
+"""
+Which tunnels one request to a split hostname may go to: by the draw that its visitor carries, or a new one.
+
+Stands between an exchange and `routes.splitting`: it knows the cookie in the request and in the answer. It must not
+know when a request is sent, nor whether again.
+"""
+
+from collections.abc import Collection
+
+from warp_twisted.edge.exchange.answer import Answer
+from warp_twisted.edge.exchange.interfaces import Visitor
+from warp_twisted.edge.routes.members import ANY_STREAM
+from warp_twisted.edge.routes.pool import Borrower, OriginStream
+from warp_twisted.edge.routes.splitting import RouteSplit, ShareMembers
+from warp_twisted.http1.request import RequestHead
+from warp_twisted.routing.cookies import CookieKeys, Kept, address_draw, take_cookies
+from warp_twisted.routing.split import StickyCookie
+
+
+class Steering:
+    """
+    The way of one request.
+
+    :ivar head: without the cookie, which is nobody's business but the edges'.
+    :ivar share: that served it last; None before.
+    """
+
+    __slots__ = ("_answer", "_draw", "_keeping", "_kept", "_split", "_visitor", "head", "share")
+
+    def __init__(self, split: RouteSplit, visitor: Visitor, head: RequestHead, answer: Answer) -> None:
+        self._split = split
+        self._visitor = visitor
+        self._answer = answer
+        self.head = head
+        self.share: ShareMembers | None = None
+        self._kept: Kept | None = None
+        self._keeping: tuple[CookieKeys, StickyCookie] | None = None
+        rules = split.split
+        cookie = rules.cookie
+        if cookie is not None:
+            values, lines = take_cookies(head.lines, cookie.name)
+            if values:
+                self.head = RequestHead(head.method, head.target, head.size, head.fields, lines, head.accept)
+            keys = visitor.visitors.routes.splitting.cookie_keys
+            if keys is not None:
+                self._keeping = keys, cookie
+                for value in values:
+                    kept = self._kept = keys.read(head.fields.host, cookie.name, value)
+                    if kept is not None:
+                        self._draw = kept.draw
+                        return
+            self._draw = split.draws.next()
+        elif rules.is_by_address:
+            self._draw = address_draw(head.fields.host, visitor.network)
+        else:
+            self._draw = split.draws.next()
+
+    def borrow(
+        self,
+        receiver: Borrower,
+        avoid: Collection[object] = (),
+        *,
+        used_after: float = ANY_STREAM,
+        only_trusted: bool = False,
+    ) -> OriginStream:
+        """Lend a stream as `Members.borrow` does, and have the answer tell the visitor where it belongs."""
+        kept = self._kept
+        origin, share = self._split.borrow(
+            receiver,
+            self._draw,
+            kept.agent if kept is not None else 0,
+            avoid,
+            used_after=used_after,
+            only_trusted=only_trusted,
+        )
+        self.share = share
+        keeping = self._keeping
+        if keeping is not None:
+            number = share.number_of(origin.member.load.tunnel.agent)
+            now = self._visitor.visitors.wall.now()
+            # Written anew in half of its time, so that a visitor who comes back in less than that stays.
+            is_good = (
+                kept is not None
+                and kept.agent == number
+                and kept.is_current
+                and abs(now - kept.set_at) < keeping[1].ttl_seconds / 2
+            )
+            self._answer.own_lines = b"" if is_good else self._cookie_line(*keeping, number, now)
+        return origin
+
+    def _cookie_line(self, keys: CookieKeys, cookie: StickyCookie, agent: int, now: float) -> bytes:
+        value = keys.written(self.head.fields.host, cookie.name, self._draw, agent, now)
+        attributes = cookie.secure if self._visitor.scheme == "https" else cookie.plain
+        return b"Set-Cookie: %b=%b%b\r\n" % (cookie.name, value, attributes)

@@ -1,0 +1,256 @@
+"""
+The tunnels of one route by the shares of a split, and which of them a request goes to.
+
+A request has a draw (`routing.draws`): it says the share, before anything is asked about tunnels, so a share's part
+does not depend on how many tunnels it has. In the share the least busy tunnel is taken, or that of the agent that a
+visitor keeps to. Whether a tunnel is healthy is what `Member.is_suspected` says.
+"""
+
+from collections.abc import Collection
+from secrets import randbits
+
+from warp_twisted.edge.routes.members import ANY_STREAM, Members, NoTunnel
+from warp_twisted.edge.routes.pool import Borrower, Member, OriginStream
+from warp_twisted.routing.cookies import agent_number
+from warp_twisted.routing.draws import Draws
+from warp_twisted.routing.layout import NOBODY, Layout
+from warp_twisted.routing.rendezvous import Rendezvous
+from warp_twisted.routing.split import Split
+from warp_twisted.routing.table import Covering
+
+
+class ShareMembers(Members):
+    """
+    The tunnels of one share.
+
+    :ivar selector: of the share; its name in logs and metrics.
+    :ivar by_number: of the agents that visitors' cookies name: their tunnels.
+    """
+
+    __slots__ = ("_by_agent", "_is_by_address", "_is_by_cookie", "_numbers", "by_number", "rendezvous", "selector")
+
+    def __init__(self, name: str, selector: str, split: Split) -> None:
+        super().__init__(name)
+        self.selector = selector
+        self._is_by_cookie = split.cookie is not None
+        self._is_by_address = split.is_by_address
+        self._by_agent: dict[str, Members] = {}
+        self._numbers: dict[str, int] = {}
+        self.by_number: dict[int, Members] = {}
+        self.rendezvous = Rendezvous()
+
+    def put(self, member: Member) -> None:
+        """Choose one more tunnel."""
+        super().put(member)
+        if not self._is_by_cookie and not self._is_by_address:
+            return
+        agent = member.load.tunnel.agent
+        tunnels = self._by_agent.get(agent)
+        if tunnels is None:
+            tunnels = self._by_agent[agent] = Members(self.name)
+            if self._is_by_address:
+                self.rendezvous.add(agent)
+            else:
+                number = self._numbers[agent] = agent_number(agent)
+                self.by_number[number] = tunnels
+        tunnels.put(member)
+
+    def take(self, member: Member) -> None:
+        """Choose a tunnel no more."""
+        super().take(member)
+        agent = member.load.tunnel.agent
+        tunnels = self._by_agent.get(agent)
+        if tunnels is None:
+            return
+        tunnels.take(member)
+        if not tunnels.count:
+            del self._by_agent[agent]
+            if self._is_by_address:
+                self.rendezvous.remove(agent)
+            else:
+                self.by_number.pop(self._numbers.pop(agent), None)
+
+    def number_of(self, agent: str) -> int:
+        """Return an agent's number in cookies; 0 if it is not of this share."""
+        return self._numbers.get(agent, 0)
+
+    def of_point(self, point: int) -> Members | None:
+        """Return the tunnels of the agent of a visitor's address; of a healthy agent if there is one."""
+        agent = self.rendezvous.choose(point)
+        if agent is None:
+            return None
+        tunnels = self._by_agent[agent]
+        if tunnels.healthy or not self.healthy:
+            return tunnels
+        agent = self.rendezvous.choose_among(point, lambda agent: self._by_agent[agent].healthy > 0)
+        return None if agent is None else self._by_agent[agent]
+
+
+class RouteSplit:
+    """
+    The tunnels of one route by the shares of one split.
+
+    :param name: of the route.
+    :ivar draws: of visitors that have none.
+    :ivar unmatched: tunnels that no share wants.
+    """
+
+    __slots__ = ("_layout", "_tier", "draws", "shares", "split", "unmatched")
+
+    def __init__(self, split: Split, name: str, members: Collection[Member] = ()) -> None:
+        self.split = split
+        self.draws = Draws(randbits(64))
+        self.shares = [ShareMembers(f"{name} {selector}", selector, split) for selector in split.names]
+        self.unmatched = 0
+        self._tier = NOBODY
+        self._layout: Layout
+        for member in members:
+            self._put(member)
+        self.arrange()
+
+    @property
+    def layout(self) -> Layout:
+        """What each share gets now."""
+        return self._layout
+
+    @property
+    def tier(self) -> int:
+        """Which tier is used now: an index."""
+        return self._tier
+
+    def put(self, member: Member) -> None:
+        """Use one more tunnel."""
+        self._put(member)
+        self._follow_health()
+
+    def take(self, member: Member) -> None:
+        """Use a tunnel no more."""
+        share = self.split.share_of(member.load.tunnel.labels)
+        if share is None:
+            self.unmatched -= 1
+        else:
+            self.shares[share].take(member)
+            self._follow_health()
+
+    def _put(self, member: Member) -> None:
+        share = self.split.share_of(member.load.tunnel.labels)
+        if share is None:
+            self.unmatched += 1
+        else:
+            self.shares[share].put(member)
+
+    def _follow_health(self) -> None:
+        """Use another tier if the one in use is no longer healthy enough, or an earlier one is again."""
+        if len(self.split.tiers) > 1:
+            self.arrange()
+
+    def arrange(self) -> None:
+        """Lay the shares out as tunnels and shift say now."""
+        tier = self.split.tier([share.healthy for share in self.shares], [share.count for share in self.shares])
+        self._tier = tier
+        self._layout = self.split.layout(tier)
+
+    def share_of(self, draw: int) -> int:
+        """Return the share that a draw's request goes to; `NOBODY` if there is none."""
+        share = self._layout.share(draw)
+        if share >= 0 and self.shares[share].healthy:
+            return share
+        return self._elsewhere(draw, share, [True] * len(self.shares))
+
+    def _elsewhere(self, draw: int, share: int, allowed: list[bool]) -> int:
+        """Return where a request goes whose share has no healthy tunnel, or has given it up."""
+        if share >= 0 and not self.split.gives_to_others:
+            return share
+        layout, shares = self._layout, self.shares
+        found = layout.another(draw, [each.healthy > 0 and ok for each, ok in zip(shares, allowed, strict=True)])
+        if found == NOBODY and share >= 0 and shares[share].count and allowed[share]:
+            return share  # nobody is healthy anywhere, so this one is as good as another
+        if found == NOBODY:
+            found = layout.another(draw, [each.count > 0 and ok for each, ok in zip(shares, allowed, strict=True)])
+        return found
+
+    def borrow(
+        self,
+        receiver: Borrower,
+        draw: int,
+        agent: int = 0,
+        avoid: Collection[object] = (),
+        *,
+        used_after: float = ANY_STREAM,
+        only_trusted: bool = False,
+    ) -> tuple[OriginStream, ShareMembers]:
+        """
+        Lend a stream to the origin.
+
+        :param agent: its number, of a visitor that keeps to it.
+        :returns: the stream and the share that it is of; the others are as of `Members.borrow`.
+        :raises NoTunnel: if no tunnel is left that can open a stream, of the share or, as the split says, of any.
+        """
+        index = self.share_of(draw)
+        allowed: list[bool] | None = None
+        while index != NOBODY:
+            share = self.shares[index]
+            kept = share.by_number.get(agent) if agent else None
+            if kept is None and self.split.is_by_address:
+                kept = share.of_point(draw)
+            try:
+                if kept is not None and (kept.healthy or not share.healthy):
+                    try:
+                        return kept.borrow(receiver, avoid, used_after=used_after, only_trusted=only_trusted), share
+                    except NoTunnel:
+                        pass  # it is to be avoided, or full
+                return share.borrow(receiver, avoid, used_after=used_after, only_trusted=only_trusted), share
+            except NoTunnel:
+                if not self.split.gives_to_others:
+                    break
+                allowed = allowed or [True] * len(self.shares)
+                allowed[index] = False
+                index = self._elsewhere(draw, NOBODY, allowed)
+        raise NoTunnel(f"no share of {self.split.hostname} has a tunnel that can serve now")
+
+
+class RouteSplits:
+    """
+    The splits of one route: one, or, where a pattern is served as one route, those of names below it as well.
+
+    :ivar all: each of them.
+    """
+
+    __slots__ = ("_by_split", "_covering", "all")
+
+    def __init__(
+        self, covering: Covering, name: str, members: Collection[Member], before: "RouteSplits | None"
+    ) -> None:
+        """
+        Group a route's tunnels.
+
+        :param before: the splits until now; one that has not changed goes on as it is.
+        """
+        known = {each.split.text: each for each in before.all} if before is not None else {}
+        self._covering = covering
+        self._by_split: dict[Split, RouteSplit] = {}
+        self.all: list[RouteSplit] = []
+        for split in covering.splits():
+            kept = known.get(split.text)
+            if kept is not None:
+                kept.split = split
+                kept.arrange()
+            self._by_split[split] = kept if kept is not None else RouteSplit(split, name, members)
+            self.all.append(self._by_split[split])
+
+    def for_hostname(self, hostname: str) -> RouteSplit | None:
+        """Return what splits the requests of a hostname; None if nothing does."""
+        if len(self.all) == 1 and self._covering.own is not None:
+            return self.all[0]
+        split = self._covering.split_for(hostname)
+        return self._by_split[split] if split is not None else None
+
+    def put(self, member: Member) -> None:
+        """Use one more tunnel."""
+        for each in self.all:
+            each.put(member)
+
+    def take(self, member: Member) -> None:
+        """Use a tunnel no more."""
+        for each in self.all:
+            each.take(member)
