@@ -36,6 +36,13 @@ EXTRA_MEMORY = "extra MiB in all"
 AHEAD = "origin ahead MB"
 READ = "visitor read MB"
 
+# Who asks for more than is allowed.
+ATTEMPTS = "attempts"
+LET_IN = "let in"
+REFUSED = "refused"
+SEEN = "seen by the origin"
+REFUSED_PER_SECOND = "turned away/s"
+
 # The phases of the case `large`, and what is noted of them.
 REGISTRATION = "registration"
 REST = "at rest"
@@ -59,7 +66,12 @@ WAIT_ERRORS = "visitor errors"
 MORE_IS_BETTER = frozenset({REQUESTS, CONNECTIONS, DOWN, UP, TUNNELS_PER_SECOND})
 """Of every other metric less is better, save those of `CIRCUMSTANCES`."""
 
-CIRCUMSTANCES = frozenset({VISITORS, TUNNELS, HOSTNAMES, READ, RESUMED, ERRORS, FAILED_DIALS})
+CIRCUMSTANCES = frozenset(
+    {
+        *(VISITORS, TUNNELS, HOSTNAMES, READ, RESUMED, ERRORS, FAILED_DIALS),
+        *(ATTEMPTS, LET_IN, REFUSED, SEEN, REFUSED_PER_SECOND),
+    }
+)
 """What says how a figure came about rather than how good it is."""
 
 Samples: TypeAlias = float | Sequence[float]

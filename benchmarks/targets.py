@@ -19,6 +19,8 @@ CHISEL, RATHOLE = "chisel", "rathole"
 
 NO_POLICY, OTHERS_POLICY = "no policy", "policy, but no rule for the hostname"
 WHOLE_POLICY, WITH_ASSERTION = "policy", "policy, with an assertion for the origin"
+ALLOWED_PER_SECOND, RATED_SECONDS = 50, 10.0
+STEADY, SATURATED = "200 requests/s", "32 connections"
 PLAIN_CONNECTION, FULL_HANDSHAKE, RESUMED_HANDSHAKE = "plain", "TLS, full handshake", "TLS, resumed handshake"
 
 
@@ -73,6 +75,16 @@ def connections(count: int) -> str:
 def varied(count: int) -> str:
     """Name the variant of such a load whose heads differ from request to request."""
     return f"{connections(count)}, heads that vary"
+
+
+def quiet(crowd: str) -> str:
+    """Name the variant of a crowd that is alone."""
+    return f"{crowd}, alone"
+
+
+def flooded(crowd: str) -> str:
+    """Name the variant of such a crowd beside 2,000 connections a second of a banned address."""
+    return f"{crowd}, beside a flood"
 
 
 def judge(*runs: Results) -> list[Judgement]:
@@ -145,6 +157,26 @@ def _moved_median(results: Results) -> float:
     """Compute by how many per cent the slow visitors move the others' median."""
     alone = results.value("slow-crowd", "alone", WARP, names.P50)
     return 100 * (results.value("slow-crowd", "beside slow visitors", WARP, names.P50) / alone - 1)
+
+
+def _beyond_the_rate(of: str) -> Callable[[Results], float]:
+    """Compute how many more were let in than the rate alone allows: as many as the burst has, or nearly."""
+    return lambda results: results.value("rates", of, WARP, names.LET_IN) - ALLOWED_PER_SECOND * RATED_SECONDS
+
+
+def _unlike_the_origin(of: str) -> Callable[[Results], float]:
+    """Compute by how many those that were let in differ from those that the origin saw."""
+    return lambda results: abs(
+        results.value("rates", of, WARP, names.LET_IN) - results.value("rates", of, WARP, names.SEEN)
+    )
+
+
+def _moved_by_flood(results: Results) -> float:
+    """Compute by how many per cent a flood moves the others' median: the median over rounds."""
+    beside, alone = (
+        results.figure("flood", variant, WARP, names.P50).samples for variant in (flooded(STEADY), quiet(STEADY))
+    )
+    return statistics.median(100 * (one / other - 1) for one, other in zip(beside, alone, strict=False))
 
 
 def _growing_registration(results: Results) -> float:
@@ -272,6 +304,30 @@ TARGETS = [
         limit=20,
         at_least=False,
         measure=_moved_median,
+    ),
+    *(
+        Target(
+            sentence=f"500 {of}/s for 10 s where 50/s are allowed: let in beyond 500, of a burst of 50",
+            limit=50,
+            at_least=False,
+            measure=_beyond_the_rate(of),
+        )
+        for of in ("connections", "requests")
+    ),
+    *(
+        Target(
+            sentence=f"of those {of}: by how many the origin saw others than were let in",
+            limit=0,
+            at_least=False,
+            measure=_unlike_the_origin(of),
+        )
+        for of in ("connections", "requests")
+    ),
+    Target(
+        sentence=f"{STEADY}: the median moved by 2,000 connections/s of a banned address, %",
+        limit=20,
+        at_least=False,
+        measure=_moved_by_flood,
     ),
     *(
         Target(sentence=sentence, limit=limit, at_least=False, measure=_value("large", phase, metric))

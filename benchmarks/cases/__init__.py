@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from benchmarks.bench import Bench
-from benchmarks.cases import bodies, crowds, idle_tunnels, large, policy, requests
+from benchmarks.cases import bodies, crowds, floods, idle_tunnels, large, policy, requests
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +70,16 @@ CASES = [
         name="slow-crowd",
         sentence="32 connections alone, and beside 1,000 visitors who read slowly (200 with --quick).",
         run=crowds.slow_crowd,
+    ),
+    Case(
+        name="rates",
+        sentence="50 connections, or requests, a second are allowed, burst 50; 500 a second are attempted for 10 s.",
+        run=floods.rates,
+    ),
+    Case(
+        name="flood",
+        sentence="Visitors alone, and beside 2,000 connections a second of an address that is banned.",
+        run=floods.flood,
     ),
 ]
 

@@ -6,6 +6,8 @@ A program of its own, the same one behind every peer; a thread per connection: p
     PUT /sink          reads the body (Content-Length or chunked) and answers 204
     GET /gigabyte      offers 1 GB as fast as it is taken
     GET /sent          how many bytes of /gigabyte were handed to the kernel, as decimal text
+    GET /hit           is counted
+    GET /hits          how many of those there were, as decimal text
     GET /events?N      N server-sent events, one every 5 ms, each holding CLOCK_MONOTONIC in nanoseconds
 
 CLOCK_MONOTONIC is one clock for all processes of a machine (clock_gettime(2)): a visitor subtracts the times.
@@ -29,8 +31,9 @@ _SEND_BUFFER_BYTES = 65536
 class _Visitor(threading.Thread):
     """Serve one connection until its peer closes it."""
 
-    def __init__(self, connection: socket.socket, sent: list[int]) -> None:
+    def __init__(self, connection: socket.socket, sent: list[int], hits: list[int]) -> None:
         super().__init__(daemon=True)
+        self._hits = hits
         self._connection = connection
         self._sent = sent
         self._unread = bytearray()
@@ -54,8 +57,12 @@ class _Visitor(threading.Thread):
             self._connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % GIGABYTE)
             self._offer(GIGABYTE)
         elif target == b"/sent":
-            text = b"%d" % self._sent[0]
-            self._connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(text), text))
+            self._tell(self._sent[0])
+        elif target == b"/hit":
+            self._hits.append(1)  # a list, as many threads count
+            self._tell(1)
+        elif target == b"/hits":
+            self._tell(len(self._hits))
         elif target.startswith(b"/events?"):
             self._connection.sendall(
                 b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -63,6 +70,10 @@ class _Visitor(threading.Thread):
             self._tell_time(int(target.partition(b"?")[2]))
         else:
             self._connection.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+
+    def _tell(self, number: int) -> None:
+        text = b"%d" % number
+        self._connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(text), text))
 
     def _offer(self, count: int) -> None:
         while count:
@@ -112,12 +123,12 @@ class _Visitor(threading.Thread):
 
 def main(port: int) -> None:
     """Serve on a loopback port until the process is ended."""
-    sent = [0]
+    sent, hits = [0], list[int]()
     listener = socket.create_server(("127.0.0.1", port), backlog=4096)
     while True:
         connection, _ = listener.accept()
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        _Visitor(connection, sent).start()
+        _Visitor(connection, sent, hits).start()
 
 
 if __name__ == "__main__":

@@ -11,11 +11,14 @@ from benchmarks.targets import (
     NO_POLICY,
     OTHERS_POLICY,
     RESUMED_HANDSHAKE,
+    STEADY,
     TARGETS,
     WARP,
     WHOLE_POLICY,
     connections,
+    flooded,
     judge,
+    quiet,
     varied,
 )
 
@@ -80,6 +83,18 @@ class JudgeTests(SynchronousTestCase):
             results.add("policy", variant, WARP, {}, {names.CPU_PER_REQUEST: {"edge": samples, "agent": (9, 9, 9)}})
         measured = {each.target.limit: each.value for each in judge(results) if each.value is not None}
         self.assertEqual(measured, {6: 6, 0.3: 0})
+
+    def test_floods(self) -> None:
+        """Of a rate the burst may be let in besides, and the origin sees just those; a flood is judged by rounds."""
+        results = Results()
+        results.add("rates", "connections", WARP, {names.LET_IN: 549, names.SEEN: 549})
+        results.add("rates", "requests", WARP, {names.LET_IN: 551, names.SEEN: 550})
+        results.add("flood", quiet(STEADY), WARP, {names.P50: (1.0, 2.0, 3.0)})
+        results.add("flood", flooded(STEADY), WARP, {names.P50: (1.1, 2.6, 3.3)})
+        judged = [(each.value, each.verdict) for each in judge(results) if each.value is not None]
+        self.assertEqual([value for value, _ in judged[:4]], [49, 51, 0, 1])
+        self.assertEqual([verdict for _, verdict in judged], ["met", "**not met**", "met", "**not met**", "met"])
+        self.assertAlmostEqual(judged[4][0] or 0.0, 10)
 
     def test_median_of_runs(self) -> None:
         """Of several runs the median of their ratios is judged, whatever single runs say."""
