@@ -82,7 +82,6 @@ routing:
                 "any_of[0].client_certificate: edges",
             ),
             ("authenticate: {any_of: [{basic: {users_file: users}}]}", "users: line 1: expected an argon2id hash"),
-            ("limits: [{name: a, of: bytes, rate: 1MiB/s}]", "limits[0].of: edges of this release do not limit bytes"),
             (
                 "authenticate: {any_of: [{basic: {users_file: none}}]}",
                 "directory; policy_files in edge.yaml, or --files of warp policy",

@@ -2,6 +2,7 @@
 
 import json
 
+from msgspec.structs import replace
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.base.test_escaping import HOSTILE, is_safe
@@ -11,8 +12,11 @@ from warp_twisted.edge.exchange.access_log import FLUSH_BYTES, AccessEntry, Acce
 
 def entry(path: str = "/", **changes: str) -> AccessEntry:
     """Return an entry with usual values."""
-    values = {"time": "t", "id": "i", "visitor": "v", "scheme": "http", "method": "GET", "host": "h"}
-    return AccessEntry(**values, path=path, status=200, bytes_in=1, bytes_out=2, duration_ms=0.5, **changes)
+    usual = AccessEntry(
+        time="t", id="i", visitor="v", scheme="http", method="GET", host="h", path=path, status=200, bytes_in=1,
+        bytes_out=2, duration_ms=0.5,
+    )  # fmt: skip
+    return replace(usual, **changes)
 
 
 class AccessLogTests(SynchronousTestCase):

@@ -114,13 +114,6 @@ class LimiterTests(PartsTestCase):
         self.assertIsNot(after.limiter(rate, "s", "w"), before)
         self.assertIsNot(after.limiter(other, "r", "w"), before)
 
-    def test_what_is_not_limited(self) -> None:
-        """A limit that nothing would enforce is refused, with the key's path."""
-        with self.assertRaisesRegex(
-            InvalidPolicy, r"w.of: edges of this release do not limit bytes; they limit requests"
-        ):
-            self.parts.limiter(Limit(name="a", of="bytes", rate="1MiB/s"), "r", "w")
-
 
 class CheckTests(PartsTestCase):
     """`PolicyParts.check`."""

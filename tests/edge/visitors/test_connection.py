@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.edge.fakes import FakeTransport
+from tests.edge.policy.test_in_force import loaded
 from tests.edge.visitors.memory_edge import GET, OK, MemoryEdge
 from tests.edge.visitors.watched import Watched, WatchedExchange
 from warp_twisted.edge.routes.limits import VisitorLimits
@@ -145,7 +146,20 @@ class FuzzTests(SynchronousTestCase):
     @settings(deadline=None, max_examples=400)
     def test_nothing_breaks(self, actions: list[tuple[str, Any]]) -> None:
         """No order of events raises, leaks a stream, or lets an unclear request through."""
+        self.hold(MemoryEdge(LIMITS), actions)
+
+    @given(ACTIONS)
+    @settings(deadline=None, max_examples=400)
+    def test_nothing_breaks_at_a_pace(self, actions: list[tuple[str, Any]]) -> None:
+        """The same where a limit of bytes holds back most of it."""
         edge = MemoryEdge(LIMITS)
+        limit = "{name: pace, of: bytes, rate: 50B/s, burst: 150B}"
+        edge.visitors.policy.use(loaded(self, f"rules: [{{name: r, limits: [{limit}]}}]"))
+        self.hold(edge, actions)
+        self.assertEqual((len(edge.visitors.schedule), edge.metrics.unread_bytes), (0, 0))
+
+    def hold(self, edge: MemoryEdge, actions: list[tuple[str, Any]]) -> None:
+        """Play, and look at what is left."""
         visitor, transport, sent = self.play(edge, actions)
         for data in sent.values():
             self.assert_clear(data.removeprefix(encode_preamble(0)))

@@ -31,6 +31,7 @@ class AccessEntry(msgspec.Struct, omit_defaults=True):
     :param reason: the refusal's slug, if there was one; `detail`: the agent's words about it, or the rule's.
     :param rule: of the policy, that did not let it through; `would`: rules that only log and would not have.
     :param user: who the visitor proved to be.
+    :param held_ms: of the duration, for how long a limit of bytes held the request or its answer back.
     """
 
     time: str
@@ -53,6 +54,7 @@ class AccessEntry(msgspec.Struct, omit_defaults=True):
     rule: str = ""
     would: str = ""
     user: str = ""
+    held_ms: float = 0.0
 
 
 class AccessLog:

@@ -25,6 +25,7 @@ from twisted.python.failure import Failure
 from warp_twisted.edge import refusals
 from warp_twisted.edge.exchange.answer import SWITCHING_PROTOCOLS, Answer
 from warp_twisted.edge.exchange.interfaces import Visitor
+from warp_twisted.edge.exchange.pacing import Pacing
 from warp_twisted.edge.exchange.permission import NOT_ANSWERED, Answers, Permission, asks_for_keys
 from warp_twisted.edge.exchange.recording import record
 from warp_twisted.edge.exchange.splice import Splice
@@ -55,6 +56,7 @@ _UNCOUNTED_BYTES = 2_048  # of a request that is kept, as much as the connection
 # Names of this module are found much faster than members of an Enum.
 _CONNECTING, _ASKED, _ANSWERING = ExchangeState.CONNECTING, ExchangeState.ASKED, ExchangeState.ANSWERING
 _SPLICED, _ENDED, _JUDGING = ExchangeState.SPLICED, ExchangeState.ENDED, ExchangeState.JUDGING
+_HELD = ExchangeState.HELD
 _ANSWERED, _REFUSED, _KEEP = Outcome.ANSWERED, Outcome.REFUSED, Ending.KEEP
 
 
@@ -73,6 +75,7 @@ class Exchange(Borrower):
     _search: Search | None = None
     _permission: Permission | None = None
     _steering: Steering | None = None
+    _pacing: Pacing | None = None
     _route: Route | None = None
     _member: Member | None = None
     _origin: OriginStream | None = None
@@ -185,7 +188,7 @@ class Exchange(Borrower):
             visitor.count_kept(len(body))
             permission.ask(self._answered, self._not_answered)
         elif self._may_pass(permission):
-            self._forward(route, permission.head_for_origin(now), body)
+            self._let_pass(permission, route, body, now)
 
     def _answered(self, answers: Answers) -> None:
         """The policy's questions are answered: go on, unless the visitor has left meanwhile."""
@@ -205,19 +208,23 @@ class Exchange(Borrower):
             return
         permission.decide(answers)
         self._visitor.count_kept(0)
-        if not self._is_covered(route):  # a tunnel has come meanwhile that asks for more: judge anew
-            self._permission = None
-            permission.end()
-            self._send_to(route, body)
-            self._visitor.wait_for_turn()
+        if not self._is_covered(route):
+            self._judge_anew(permission, route, body)
         elif self._may_pass(permission):
-            self._forward(route, permission.head_for_origin(self._visitors.seconds()), body)
+            self._let_pass(permission, route, body, self._visitors.seconds())
             self._visitor.wait_for_turn()  # more of the body may have come
 
     def _is_covered(self, route: Route) -> bool:
         """Whether the request was judged by all that the agents of a route ask for it now."""
         judged = self._permission.program if self._permission is not None else None
         return self._visitors.policy.asked.are_covered(route.hostname, judged)
+
+    def _judge_anew(self, permission: Permission, route: Route, body: bytes) -> None:
+        """Judge once more: a tunnel has come meanwhile that asks for more."""
+        permission.end()
+        self._permission = self._pacing = None
+        self._send_to(route, body)
+        self._visitor.wait_for_turn()
 
     def _may_pass(self, permission: Permission) -> bool:
         """Whether the policy lets the request through; if it does not, the request is answered."""
@@ -227,6 +234,40 @@ class Exchange(Borrower):
         self._detail = permission.detail
         self._end(_REFUSED, refusal)
         return False
+
+    def _let_pass(self, permission: Permission, route: Route, body: bytes, now: float) -> None:
+        """Send the request on, as soon as the limits of bytes let it."""
+        pacer = permission.pacer()
+        if pacer is not None:
+            visitor, visitors = self._visitor, self._visitors
+            self._pacing = Pacing(pacer, visitors.schedule, visitors.seconds, visitors.policy.count_held, self)
+            if not self._pacing.may_begin(self._bytes_in):
+                self.state = _HELD
+                self._replay = body
+                visitor.wait(visitors.timeouts.origin_response)
+                visitor.count_kept(len(body))
+                return
+        self._forward(route, permission.head_for_origin(now), body)
+
+    def _begin_late(self) -> None:
+        """Send the request on that was held back."""
+        permission, route, body = self._permission, self._route, self._replay
+        if permission is None or route is None or body is None:
+            return
+        self._visitor.count_kept(0)
+        if self._is_covered(route):
+            self._forward(route, permission.head_for_origin(self._visitors.seconds()), body)
+            self._visitor.wait_for_turn()  # more of the body may have come
+        else:
+            self._judge_anew(permission, route, body)
+
+    def request_due(self) -> None:
+        """More of the request may pass, as far as limits of bytes are asked."""
+        if self.state is _HELD:
+            self._guard(self._begin_late)
+        elif self._origin is not None and not self._origin.stream.is_blocked:
+            self._wait()
+            self._visitor.resume_reading()
 
     def _forward(self, route: Route, head: RequestHead, body: bytes) -> None:
         """Send the request to a route."""
@@ -294,13 +335,22 @@ class Exchange(Borrower):
         body = self._body
         origin = self._origin
         if body is None or origin is None:
-            return data if self._search is not None or self.state is _JUDGING else b""
+            return data if self._search is not None or self.state is _JUDGING or self.state is _HELD else b""
         visitor = self._visitor
+        pacing, later = self._pacing, b""
+        if pacing is not None:
+            admitted = pacing.admit(len(data))
+            data, later = data[:admitted], data[admitted:]
+            if not data:
+                return later
         try:
             piece, rest = self._read_body(body, data)
         except MessageRefused as error:
             self._end(_REFUSED, error.refusal)
             return b""
+        if pacing is not None:
+            pacing.give_back(len(rest))
+            rest += later
         visitors = self._visitors
         limits = visitors.limits
         if self.state is _ASKED:
@@ -323,15 +373,17 @@ class Exchange(Borrower):
                 visitor.pause_reading()
                 # It waits for credit, or was put where all streams of the tunnel wait for its socket.
                 kept += max(len(piece), origin.stream.queued_bytes)
-            kept += self._answer.waiting_bytes
+            kept += self._answer_waiting
             if (kept > _UNCOUNTED_BYTES or visitor.kept_bytes) and self._origin is origin:
                 visitor.count_kept(kept)
         return rest
 
     @property
     def is_blocked(self) -> bool:
-        """Whether the stream takes no more of the body now."""
-        return self._origin is None or self._origin.stream.is_blocked
+        """Whether the stream takes no more of the body now, or a limit of bytes lets no more pass."""
+        if self._origin is None or self._origin.stream.is_blocked:
+            return True
+        return self._pacing is not None and self._pacing.is_request_waiting
 
     # The stream.
 
@@ -352,7 +404,7 @@ class Exchange(Borrower):
         """The stream takes bytes again."""
         visitor = self._visitor
         if visitor.kept_bytes:
-            visitor.count_kept(self._answer.waiting_bytes if self._replay is None else len(self._replay))
+            visitor.count_kept(self._answer_waiting if self._replay is None else len(self._replay))
         if self.state is _ASKED:
             self._wait()  # it was the origin that was slow
         visitor.resume_reading()
@@ -370,6 +422,17 @@ class Exchange(Borrower):
             self._replay = None
             if self._visitor.kept_bytes:
                 self._visitor.count_kept(origin.stream.queued_bytes)
+        pacing = self._pacing
+        if pacing is not None:
+            data = pacing.take(data)
+            if pacing.waiting_bytes:
+                self._count_waiting(origin)
+            if not data:
+                return
+        self._pass_on(data, origin)
+
+    def _pass_on(self, data: bytes, origin: OriginStream) -> None:
+        """Pass on bytes of the origin, or of those that wait for a turn."""
         try:
             answer = self._answer
             if answer.receive(data, origin, is_request_read=not self.wants_data):
@@ -380,33 +443,50 @@ class Exchange(Borrower):
             elif answer.status:
                 self.state = _ANSWERING
                 if answer.waiting_bytes:
-                    self._wait_for_turn(origin)
+                    self._count_waiting(origin)
+                    self._visitor.wait_for_turn()
         except MessageRefused as error:
             self._detail = error.refusal.slug
             self._guard(self._end, _REFUSED, refusals.BAD_RESPONSE)
         except Exception:
             self._broke()
 
-    def _wait_for_turn(self, origin: OriginStream) -> None:
+    def answer_due(self) -> None:
+        """More of the answer may pass, as far as limits of bytes are asked."""
+        origin, pacing = self._origin, self._pacing
+        if origin is not None and pacing is not None:
+            self._pass_on(pacing.take(b""), origin)
+            self._passed_on()
+
+    @property
+    def _answer_waiting(self) -> int:
+        """How much of the answer has come and was not passed on."""
+        waiting = self._answer.waiting_bytes
+        return waiting if self._pacing is None else waiting + self._pacing.waiting_bytes
+
+    def _count_waiting(self, origin: OriginStream) -> None:
         """More of the answer has come than is passed on at once."""
-        self._visitor.count_kept(self._answer.waiting_bytes + origin.stream.queued_bytes)
-        self._visitor.wait_for_turn()
+        self._visitor.count_kept(self._answer_waiting + origin.stream.queued_bytes)
 
     @property
     def has_more(self) -> bool:
-        """Whether the route is being looked for, or more of the answer has come than was passed on."""
+        """Whether the route is being looked for, or more of the answer waits for a turn."""
         return self._search is not None or self._answer.waiting_bytes > 0
 
     def take_turn(self) -> None:
-        """Look on for the route, or pass on more of the answer; then what followed that may be heard of."""
+        """Look on for the route, or pass on more of the answer."""
         if self._search is not None:
             self._guard(self._take_step, self._search)
+        elif self._origin is not None and self._answer.waiting_bytes:
+            self._pass_on(b"", self._origin)
+            self._passed_on()
+
+    def _passed_on(self) -> None:
+        """Some of what waited was passed on: if it was all, what followed it may be heard of."""
+        if self._origin is None:
             return
-        self.data_received(b"")
-        if self._answer.waiting_bytes or self._origin is None:
-            return
-        self._visitor.count_kept(self._origin.stream.queued_bytes)
-        if self._after is not None:
+        self._count_waiting(self._origin)
+        if self._after is not None and not self._answer_waiting:
             self._guard(self._after, self)
 
     def end_received(self) -> None:
@@ -426,7 +506,7 @@ class Exchange(Borrower):
 
     def _follow(self, function: "Callable[[Exchange], None]") -> None:
         """Obey the stream's end now, or after what of the answer came before it."""
-        if self._answer.waiting_bytes:
+        if self._answer_waiting:
             self._answer.is_reusable = False
             self._after = function
         else:
@@ -517,8 +597,9 @@ class Exchange(Borrower):
         waits_for_continue = (
             fields.expects_continue and not self._answer.interim_count and self._bytes_in == self._head.size
         )
-        if self.has_more and not visitor.is_clogged:
-            visitor.wait(self._visitors.timeouts.origin_response)  # it is the edge that is slow
+        is_held = self._pacing is not None and self._pacing.is_waiting
+        if (self.has_more or is_held) and not visitor.is_clogged:
+            visitor.wait(self._visitors.timeouts.origin_response)  # it is the edge that is slow, or a limit of bytes
         elif self.state is _ANSWERING:
             self._end(_REFUSED, refusals.VISITOR_TOO_SLOW if visitor.is_clogged else refusals.STALLED)
         elif self.state is _CONNECTING:
@@ -536,7 +617,7 @@ class Exchange(Borrower):
         """Go on as a splice: the connection is no longer HTTP."""
         self._origin = None
         self.state = _SPLICED
-        Splice(self._visitor, origin, self._spliced).begin()
+        Splice(self._visitor, origin, self._spliced, self._pacing).begin()
 
     def _spliced(self, outcome: Outcome, bytes_in: int, bytes_out: int) -> None:
         """The splice is at its end."""
@@ -557,7 +638,9 @@ class Exchange(Borrower):
         permission = self._permission
         if permission is not None:
             permission.end()
-        answer = self._answer
+        answer, pacing = self._answer, self._pacing
+        if pacing is not None and pacing.close():
+            answer.is_reusable = False  # the origin has said more than was asked
         origin, self._origin = self._origin, None
         if origin is not None:
             if outcome is _ANSWERED and answer.is_reusable and self._is_whole and not self.wants_data:
@@ -571,7 +654,7 @@ class Exchange(Borrower):
         record(
             self._visitor, self._head, self._request_id, self._started_at, answer.status, self._bytes_in,
             answer.bytes_out, self._route, self._member, refusal, self._detail,
-            ALLOWED if permission is None else permission.verdict,
+            ALLOWED if permission is None else permission.verdict, pacing.seconds if pacing is not None else 0.0,
         )  # fmt: skip
         if outcome is _ANSWERED and answer.keeps and not self.wants_data:
             self._visitor.conversation_ended(_KEEP)

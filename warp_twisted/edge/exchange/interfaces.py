@@ -9,6 +9,7 @@ from typing import Protocol
 
 from warp_base.wall_clock import WallClock
 from warp_twisted.edge.exchange.access_log import AccessLog
+from warp_twisted.edge.exchange.schedule import Schedule
 from warp_twisted.edge.exchange.states import Ending
 from warp_twisted.edge.policy.in_force import PolicyInForce
 from warp_twisted.edge.policy.passage import Passage
@@ -60,6 +61,7 @@ class Shared(Protocol):
     """
     What all connections share, as far as an exchange, its answer and a splice use it.
 
+    :ivar schedule: when those go on that a limit of bytes holds back.
     :ivar losses: where streams that died are obeyed; with a tunnel a thousand die at once.
     """
 
@@ -74,6 +76,7 @@ class Shared(Protocol):
     now: float
     is_draining: bool
     losses: StepQueue
+    schedule: Schedule
 
     def seconds(self) -> float:
         """Return the present instant of a monotonic clock; `now` is at most a sweep's interval later."""

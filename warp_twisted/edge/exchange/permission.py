@@ -22,6 +22,7 @@ from warp_twisted.policy.facts import Facts
 from warp_twisted.policy.interfaces import Answer as Proof
 from warp_twisted.policy.interfaces import Question
 from warp_twisted.policy.judging.program import Program
+from warp_twisted.policy.pacing import Pacer
 from warp_twisted.policy.verdict import BUSY, Verdict
 
 NOT_ANSWERED = REFUSALS[BUSY]  # whoever answers questions took too long
@@ -108,6 +109,11 @@ class Permission:
     def head_for_origin(self, now: float) -> RequestHead:
         """Return the head with what the rules change, and with who the visitor is."""
         return self._judgement.head_for_origin(self._head, now, self._visitor.visitors.wall.now())
+
+    def pacer(self) -> Pacer | None:
+        """Return the limits of bytes that hold for the request and its answer; None if there are none."""
+        held = self._judgement.verdict.held
+        return (Pacer(held) or None) if held else None
 
     def end(self) -> None:
         """The request is over: give back what was taken for it."""

@@ -25,6 +25,7 @@ def record(
     refusal: Refusal | None,
     detail: str,
     verdict: Verdict = ALLOWED,
+    held_seconds: float = 0.0,
 ) -> None:
     """
     Count a request that is over, and log it.
@@ -35,6 +36,7 @@ def record(
     :param refusal: why the edge answered it or cut the answer.
     :param detail: the agent's words about it, or the rule's.
     :param verdict: of the policy.
+    :param held_seconds: for which limits of bytes held it back.
     """
     visitors = visitor.visitors
     metrics = visitors.metrics
@@ -77,5 +79,6 @@ def record(
             verdict.objection.rule if verdict.objection is not None else "",
             " ".join(each.rule for each in verdict.would),
             " ".join(each.subject for each in verdict.identities),
+            int(held_seconds * 1000),
         )
     )

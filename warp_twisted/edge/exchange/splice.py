@@ -2,12 +2,13 @@
 An upgraded connection: bytes of the visitor go to the origin and back, unread.
 
 Begins after the 101 went out and ends when either side does. It takes the place of the exchange at the visitor's
-connection and at the stream, with the same rules for backpressure.
+connection and at the stream, with the same rules for backpressure, and goes on at its pace.
 """
 
 from collections.abc import Callable
 
 from warp_twisted.edge.exchange.interfaces import Visitor
+from warp_twisted.edge.exchange.pacing import Pacing
 from warp_twisted.edge.exchange.states import Outcome
 from warp_twisted.edge.routes.pool import OriginStream
 from warp_twisted.wire.errors import WireError
@@ -21,17 +22,21 @@ class Splice:
 
     :param origin: a stream that is borrowed; it is not used for anything else afterwards.
     :param ended: called once, with the bytes that went to the origin and to the visitor.
+    :param pacing: how fast bytes pass; None if nothing limits that.
     """
 
     wants_data = True
     has_more = False
 
-    def __init__(self, visitor: Visitor, origin: OriginStream, ended: Ended) -> None:
+    def __init__(self, visitor: Visitor, origin: OriginStream, ended: Ended, pacing: Pacing | None = None) -> None:
         self._visitor = visitor
         self._visitors = visitor.visitors
         self._origin = origin
         self._stream = origin.stream
         self._ended = ended
+        self._pacing = pacing
+        self._held = b""  # of the visitor's bytes, by a limit of bytes
+        self._is_ending = False  # when what of the origin's bytes waits has passed
         self._owed = 0
         self._bytes_in = 0
         self._bytes_out = 0
@@ -42,6 +47,8 @@ class Splice:
         visitor = self._visitor
         visitor.hand_over(self)
         self._stream.receiver = self
+        if self._pacing is not None:
+            self._pacing.paced = self
         self._touch()
         visitor.resume_reading()
         held = visitor.take_held()
@@ -55,12 +62,45 @@ class Splice:
 
     def request_received(self, data: bytes) -> bytes:
         """Pass the visitor's bytes on; nothing is left."""
+        if self._pacing is None:
+            self._send(data)
+            return b""
+        data = self._held + data
+        admitted = self._pacing.admit(len(data))
+        self._held = data[admitted:]
+        if admitted:
+            self._send(data[:admitted])
+        if self._held and not self._has_ended:
+            self._visitor.pause_reading()
+            self._count_kept()
+        return b""
+
+    def _send(self, data: bytes) -> None:
         self._bytes_in += len(data)
         self._touch()
         if not self._stream.write(data) and not self._has_ended:
             self._visitor.pause_reading()
-            self._visitor.count_kept(max(len(data), self._stream.queued_bytes))
-        return b""
+            self._count_kept(len(data))
+
+    def _count_kept(self, least: int = 0) -> None:
+        """Count what is kept here, and of what was written just now as much as the tunnel may keep."""
+        kept = max(least, self._stream.queued_bytes)
+        if self._pacing is not None:
+            kept += len(self._held) + self._pacing.waiting_bytes
+        self._visitor.count_kept(kept)
+
+    def request_due(self) -> None:
+        """More of the visitor's bytes may pass, as far as limits of bytes are asked."""
+        if not self._has_ended:
+            if self._held:
+                self.request_received(b"")
+            self._go_on_reading()
+
+    def _go_on_reading(self) -> None:
+        """Read the visitor again, if both the stream and the limits of bytes take more."""
+        if not self._held and not self._stream.is_blocked and not self._has_ended:
+            self._count_kept()
+            self._visitor.resume_reading()
 
     @property
     def is_blocked(self) -> bool:
@@ -81,17 +121,27 @@ class Splice:
         """The visitor left: let what it sent last reach the origin, then end."""
         if not self._has_ended:
             self._has_ended = True
+            if self._held:
+                self._send(self._held)  # as nobody can send more behind it
             self._visitors.let_end(self._origin)
             self._ended(Outcome.UPGRADE_ENDED, self._bytes_in, self._bytes_out)
 
     def timed_out(self) -> None:
-        """Nothing moved for too long."""
+        """Nothing moved for too long, unless it may not."""
+        if self._pacing is not None and self._pacing.is_waiting and not self._visitor.is_clogged:
+            self._touch()
+            return
         self._end(Outcome.UPGRADE_CUT if self._visitor.is_clogged else Outcome.UPGRADE_ENDED)
 
     # What the stream says.
 
     def data_received(self, data: bytes) -> None:
         """Pass the origin's bytes on."""
+        if self._pacing is not None:
+            data = self._pacing.take(data)
+            self._count_kept()
+            if not data:
+                return
         visitor = self._visitor
         self._bytes_out += len(data)
         visitor.write(data)
@@ -101,14 +151,25 @@ class Splice:
             self._stream.consumed(len(data))
             self._touch()
 
+    def answer_due(self) -> None:
+        """More of the origin's bytes may pass, as far as limits of bytes are asked."""
+        if self._has_ended:
+            return
+        self.data_received(b"")
+        if self._is_ending and self._pacing is not None and not self._pacing.waiting_bytes:
+            self._end(Outcome.UPGRADE_ENDED)
+
     def end_received(self) -> None:
         """The origin is done; so is the visitor, after what it was sent."""
-        self._end(Outcome.UPGRADE_ENDED)
+        if self._pacing is not None and self._pacing.waiting_bytes:
+            self._is_ending = True
+        else:
+            self._end(Outcome.UPGRADE_ENDED)
 
     def credit_received(self) -> None:
         """The stream takes bytes again."""
         self._visitor.count_kept(0)
-        self._visitor.resume_reading()
+        self._go_on_reading()
 
     def stream_lost(self, error: WireError) -> None:
         """The origin cut its connection, or the tunnel is gone."""

@@ -15,6 +15,7 @@ class ExchangeState(Enum):
     DECIDING = "where the request goes is being decided"
     SEARCHING = "the rules that its path is compared with are costly, so that is done in turns"
     JUDGING = "the policy has asked something that others answer, such as whether a password is right"
+    HELD = "a limit of bytes holds it back, before anything of it is sent"
     CONNECTING = "the request was given to a stream whose origin is not reached yet"
     ASKED = "the origin was reached and has not begun its answer; interim responses may have been passed on"
     ANSWERING = "the head of the origin's answer was passed on"
@@ -27,6 +28,7 @@ class ExchangeEvent(Enum):
 
     COSTLY = "where the request goes is costly to find out"
     ASKED = "the policy has a question"
+    OVER = "what has come of it is more than a limit of bytes lets pass now"
     SENT_NEW = "the request was written to a new stream"
     SENT_USED = "the request was written to a stream that is open"
     OPENED = "the agent has reached the origin"
@@ -39,9 +41,14 @@ EXCHANGE_TRANSITIONS: dict[tuple[ExchangeState, ExchangeEvent], ExchangeState] =
     (ExchangeState.DECIDING, ExchangeEvent.COSTLY): ExchangeState.SEARCHING,
     (ExchangeState.DECIDING, ExchangeEvent.ASKED): ExchangeState.JUDGING,
     (ExchangeState.SEARCHING, ExchangeEvent.ASKED): ExchangeState.JUDGING,
+    (ExchangeState.HELD, ExchangeEvent.ASKED): ExchangeState.JUDGING,  # a tunnel has come that asks for more
+    **{
+        (state, ExchangeEvent.OVER): ExchangeState.HELD
+        for state in (ExchangeState.DECIDING, ExchangeState.SEARCHING, ExchangeState.JUDGING)
+    },
     **{
         (state, event): after
-        for state in (ExchangeState.DECIDING, ExchangeState.SEARCHING, ExchangeState.JUDGING)
+        for state in (ExchangeState.DECIDING, ExchangeState.SEARCHING, ExchangeState.JUDGING, ExchangeState.HELD)
         for event, after in (
             (ExchangeEvent.SENT_NEW, ExchangeState.CONNECTING),
             (ExchangeEvent.SENT_USED, ExchangeState.ASKED),

@@ -73,6 +73,8 @@ class PolicyInForce(Collector):
         self._programs: dict[str, Program | None] = {}
         self._refused: dict[tuple[str, str], int] = {}
         self._would: dict[tuple[str, str], int] = {}
+        self._held_requests: dict[tuple[str, str], int] = {}  # by rule and limit
+        self._held_seconds: dict[tuple[str, str], float] = {}
         self._errors_left = MAX_ERRORS_LOGGED
         self.banning = Banning()
         self.loaded: Loaded | None = None
@@ -96,7 +98,7 @@ class PolicyInForce(Collector):
         self._errors_left = MAX_ERRORS_LOGGED
         self.hides_secrets = loaded is not None and SERVICE_TOKEN in loaded.kinds
         rules = {ASKED_NAME} | ({rule.name for rule in loaded.compiled.rules} if loaded is not None else set())
-        for counted in (self._refused, self._would):
+        for counted in (self._refused, self._would, self._held_requests, self._held_seconds):
             for gone in [place for place in counted if place[0] not in rules]:
                 del counted[gone]
         for limit, limiter in loaded.limiters.values() if loaded is not None else ():
@@ -174,6 +176,17 @@ class PolicyInForce(Collector):
                 self._errors_left -= 1
                 self._log.error("a check of the policy failed, and the request was denied: {error!r}", error=error)
 
+    def count_held(self, place: tuple[str, str], seconds: float, is_first: bool) -> None:
+        """
+        Count a wait for a limit of bytes.
+
+        :param place: the rule and the limit.
+        :param is_first: whether it was the first one of its request.
+        """
+        self._held_seconds[place] = self._held_seconds.get(place, 0.0) + seconds
+        if is_first:
+            self._held_requests[place] = self._held_requests.get(place, 0) + 1
+
     def collect(self) -> Iterable[Metric]:
         """Build the families of one scrape; there are at most as many labels as rules times reasons."""
         refused = CounterMetricFamily(
@@ -188,6 +201,22 @@ class PolicyInForce(Collector):
             for place, count in counted.items():
                 family.add_metric(place, count)
             yield family
+        held = CounterMetricFamily(
+            "warp_edge_policy_held_requests",
+            "Requests that a limit of bytes slowed, by the limit that did so first.",
+            labels=("rule", "limit"),
+        )
+        waits = CounterMetricFamily(
+            "warp_edge_policy_held_seconds",
+            "For which limits of bytes held requests and answers back.",
+            labels=("rule", "limit"),
+        )
+        for place, requests in self._held_requests.items():
+            held.add_metric(place, requests)
+        for place, seconds in self._held_seconds.items():
+            waits.add_metric(place, seconds)
+        yield held
+        yield waits
         yield from self.banning.collect()
         hashing = [each for each in (self._passwords, self._passwords_of_agents) if each is not None]
         if not hashing:

@@ -33,7 +33,6 @@ from warp_twisted.policy.sources.prefixes import Addresses, PrefixError, PrefixS
 
 MAX_FILE = 64 * 1024 * 1024
 MAX_FETCHED = 32  # key sets
-COUNTED = ("requests", "concurrent_requests", "connections", "concurrent_connections")  # what this edge can limit
 AnyLimiter = RateLimiter | ConcurrencyLimiter
 Limiters = Mapping[tuple[str, str], tuple[Limit, AnyLimiter]]
 _WHERE_FROM = "policy_files in edge.yaml, or --files of warp policy, names its directory"
@@ -108,10 +107,6 @@ class PolicyParts:
 
     def limiter(self, limit: Limit, rule: str, where: str) -> AnyLimiter:
         """Make a limiter, or go on with the one that counted this limit before."""
-        if limit.of not in COUNTED:
-            raise InvalidPolicy(
-                f"{where}.of: edges of this release do not limit {limit.of}; they limit {', '.join(COUNTED)}"
-            )
         place = rule, limit.name
         fresh = make_limiter(limit)
         known = self._before.get(place)

@@ -22,6 +22,7 @@ from warp_base.token_buckets import TokenBuckets
 from warp_base.wall_clock import WallClock
 from warp_twisted.edge.exchange.access_log import AccessEntry, AccessLog
 from warp_twisted.edge.exchange.pages import response as error_response
+from warp_twisted.edge.exchange.schedule import Schedule
 from warp_twisted.edge.policy.in_force import PolicyInForce
 from warp_twisted.edge.policy.passage import Passage
 from warp_twisted.edge.refusals import GAVE_WAY, TOO_MANY_CONNECTIONS, TOO_MANY_HANDSHAKES, TOO_MUCH_UNREAD
@@ -107,6 +108,7 @@ class Visitors:
         self.queue = FairQueue(clock)
         self.handshakes = StepQueue(clock)
         self.losses = StepQueue(clock)
+        self.schedule = Schedule(clock, seconds)
         self._requests = TokenBuckets(1.0, 1.0)
         self._begun_handshakes = TokenBuckets(1.0, 1.0)
         self._small_reads = TokenBuckets(SMALL_READS_PER_SECOND, SMALL_READS_PER_SECOND)
@@ -137,6 +139,7 @@ class Visitors:
                 call.cancel()
         self._welcoming = self._ending_late = None
         self._long_work.stop()
+        self.schedule.stop()
         self.queue.stop()
         for connection in list(self.connections):
             connection.abort()

@@ -57,6 +57,7 @@ def check_exchange(exchange: Exchange) -> None:
     :raises AssertionError: naming what does not hold.
     """
     state, origin, answer, body = exchange.state, exchange._origin, exchange._answer, exchange._body
+    pacing = exchange._pacing
     _hold((state is ExchangeState.SEARCHING) is (exchange._search is not None), f"{state} goes with {exchange._search}")
     if state is ExchangeState.SEARCHING:
         _hold(origin is None, "nothing is sent before the route is found")
@@ -64,6 +65,10 @@ def check_exchange(exchange: Exchange) -> None:
         return
     if state is ExchangeState.JUDGING:
         _hold(origin is None and exchange._permission is not None, "nothing is sent before the policy has decided")
+        _hold(exchange._visitor.kept_bytes >= len(exchange._replay or b""), "the body so far is counted")
+        return
+    if state is ExchangeState.HELD:
+        _hold(origin is None and pacing is not None and pacing.is_waiting, "nothing is sent before the limit lets it")
         _hold(exchange._visitor.kept_bytes >= len(exchange._replay or b""), "the body so far is counted")
         return
     _hold(state in _WITH_ORIGIN, f"{state} does not outlast the call that leads there, or has no exchange")
@@ -76,7 +81,7 @@ def check_exchange(exchange: Exchange) -> None:
         exchange.wants_data is (body is not None and not body.is_complete), "the body says whether more belongs to it"
     )
     kept = max(len(exchange._replay or b""), origin.stream.queued_bytes if origin is not None else 0)
-    kept = max(kept, answer.waiting_bytes)
+    kept = max(kept, answer.waiting_bytes + (pacing.waiting_bytes if pacing is not None else 0))
     _hold(exchange._visitor.kept_bytes >= kept - 2_048, "what is kept of a request is counted, but for a small one")
     _hold(exchange._replay is None or not answer.has_arrived, "what was answered is not kept to be sent again")
 
