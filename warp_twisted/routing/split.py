@@ -37,7 +37,7 @@ class Split:
     The shares of one entry.
 
     :ivar hostname: or pattern, in normal form.
-    :ivar names: of the shares: their selectors as they are written.
+    :ivar names: of the shares: their selectors as they are written, in printable ASCII.
     :ivar digest: tells this split from others: by its shares, their weights and tiers.
     :ivar tiers: indexes of shares, the first tier first.
     :ivar minimum: the part of a tier's tunnels that must be healthy, 0 to 1.
@@ -51,7 +51,7 @@ class Split:
     def __init__(self, document: Routing) -> None:
         self.document = document
         self.hostname = HostnamePattern.parse(document.hostname).text
-        self.names = tuple(share.selector for share in document.split)
+        self.names = tuple(" ".join(share.selector.split()) for share in document.split)
         self._selectors = tuple(LabelSelector.parse(name) for name in self.names)
         self._keys = sorted({each.key for selector in self._selectors for each in selector.requirements})
         self._known: dict[tuple[str | None, ...], int | None] = {}

@@ -89,6 +89,21 @@ class SteeringTests(SynchronousTestCase):
             self.assertRegex(cookie, r"^warp_route=[A-Za-z0-9_-]{56}; Path=/; Max-Age=3600; HttpOnly; SameSite=Lax$")
             self.assertNotIn(b"Cookie", request)
         self.assertLess(abs(served["canary"] - 10), 3)
+        shares = {
+            name: self.edge.metrics.shares.of("app.example", f"release={name}").by_class
+            for name in ("stable", "canary")
+        }
+        self.assertEqual((shares["canary"][2], shares["stable"][2]), (served["canary"], 100 - served["canary"]))
+
+    def test_log(self) -> None:
+        """A line of the access log names share and agent."""
+        name, _, _ = self.ask()
+        log = self.edge.visitors.access_log
+        assert log is not None
+        log.flush()
+        (line,) = self.edge.lines
+        self.assertIn(f'"agent":"agent-{name}"'.encode(), line)
+        self.assertIn(f'"share":"release={name.rstrip("12")}"'.encode(), line)
 
     def test_kept(self) -> None:
         """A visitor keeps to its agent, and the origin does not see the cookie, but all others."""

@@ -4,7 +4,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from twisted.trial.unittest import SynchronousTestCase
 
 from warp_twisted.edge.refusals import NO_TUNNEL
-from warp_twisted.edge.routes.counters import BUCKETS, MAX_HOSTNAMES, OTHER, DataPathCollector, DataPathMetrics
+from warp_twisted.edge.routes.counters import MAX_HOSTNAMES, DataPathCollector, DataPathMetrics
+from warp_twisted.edge.routes.share_counters import BUCKETS, OTHER
 
 
 class MetricsTests(SynchronousTestCase):

@@ -11,6 +11,7 @@ from warp_twisted.edge.routes.load import TunnelLoad
 from warp_twisted.edge.routes.members import NoTunnel
 from warp_twisted.edge.routes.pool import Member
 from warp_twisted.edge.routes.route import Route
+from warp_twisted.edge.routes.share_counters import ShareMetrics
 from warp_twisted.edge.routes.splitting import RouteSplit
 from warp_twisted.http1.limits import HeadLimits
 from warp_twisted.policy.document.routing import Routing
@@ -46,7 +47,7 @@ class SplitTestCase(SynchronousTestCase):
 
     def use(self, *entries: dict[str, object]) -> RouteSplit:
         """Split the route's requests."""
-        self.route.use_splits(routing(*(entries or ({},))).covering("a.example"))
+        self.route.use_splits(routing(*(entries or ({},))).covering("a.example"), ShareMetrics().of)
         return self.split
 
     @property
@@ -252,7 +253,7 @@ class PolicyChangesTests(SplitTestCase):
         """Without an entry any tunnel may serve again."""
         self.join("o", "old")
         self.use()
-        self.route.use_splits(RoutingTable().covering("a.example"))
+        self.route.use_splits(RoutingTable().covering("a.example"), ShareMetrics().of)
         self.assertIsNone(self.route.splits)
         self.assertEqual(self.route.borrow(FakeBorrower()).member.load.tunnel.id, "o")
 
@@ -261,7 +262,8 @@ class PolicyChangesTests(SplitTestCase):
         self.join("s", "stable")
         canary = {"split": [{"selector": "release=canary", "weight": 1}]}
         self.route.use_splits(
-            routing({"hostname": "x.b.example"}, {"hostname": "*.c.b.example", **canary}).covering("*.b.example")
+            routing({"hostname": "x.b.example"}, {"hostname": "*.c.b.example", **canary}).covering("*.b.example"),
+            ShareMetrics().of,
         )
         splits = self.route.splits
         assert splits is not None

@@ -655,6 +655,7 @@ class Exchange(Borrower):
             self._visitor, self._head, self._request_id, self._started_at, answer.status, self._bytes_in,
             answer.bytes_out, self._route, self._member, refusal, self._detail,
             ALLOWED if permission is None else permission.verdict, pacing.seconds if pacing is not None else 0.0,
+            None if self._steering is None else self._steering.share,
         )  # fmt: skip
         if outcome is _ANSWERED and answer.keeps and not self.wants_data:
             self._visitor.conversation_ended(_KEEP)

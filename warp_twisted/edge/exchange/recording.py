@@ -7,6 +7,7 @@ from warp_twisted.edge.exchange.interfaces import Visitor
 from warp_twisted.edge.refusals import VISITOR_GONE
 from warp_twisted.edge.routes.pool import Member
 from warp_twisted.edge.routes.route import Route
+from warp_twisted.edge.routes.splitting import ShareMembers
 from warp_twisted.http1.refusals import Refusal
 from warp_twisted.http1.request import RequestHead
 from warp_twisted.policy.verdict import ALLOWED, Verdict
@@ -26,6 +27,7 @@ def record(
     detail: str,
     verdict: Verdict = ALLOWED,
     held_seconds: float = 0.0,
+    share: ShareMembers | None = None,
 ) -> None:
     """
     Count a request that is over, and log it.
@@ -37,6 +39,7 @@ def record(
     :param detail: the agent's words about it, or the rule's.
     :param verdict: of the policy.
     :param held_seconds: for which limits of bytes held it back.
+    :param share: of a split hostname, that served it last.
     """
     visitors = visitor.visitors
     metrics = visitors.metrics
@@ -44,6 +47,8 @@ def record(
     status = status or VISITOR_GONE.status
     counters = metrics.unrouted if route is None else route.counters
     metrics.count_request(counters, status, bytes_in, bytes_out, seconds)
+    if share is not None:
+        share.counters.count(status, seconds)
     reason = ""
     if refusal is not None:
         reason = refusal.slug
@@ -80,5 +85,6 @@ def record(
             " ".join(each.rule for each in verdict.would),
             " ".join(each.subject for each in verdict.identities),
             int(held_seconds * 1000),
+            "" if share is None else share.selector,
         )
     )

@@ -13,13 +13,11 @@ from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
+from warp_twisted.edge.routes.share_counters import BUCKETS, OTHER, ShareMetrics
 from warp_twisted.http1.refusals import Refusal
 
 MAX_HOSTNAMES = 2_000
 HOSTNAMES_IN_A_PART = 64  # of one family, built at once
-OTHER = "other"
-# From the path's own cost on one machine (0.3 ms) to the default time-out of an origin.
-BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
 
 
 class HostCounters:
@@ -42,12 +40,14 @@ class DataPathMetrics:
     """
     All counters of the data path.
 
+    :ivar shares: of split hostnames.
     :ivar unread_bytes: that wait now: of answers for visitors to read them, of requests to be served or taken.
     """
 
     def __init__(self) -> None:
         self.unrouted = HostCounters()
         self.hosts: dict[str, HostCounters] = {OTHER: self.unrouted}
+        self.shares = ShareMetrics()
         self.refusals: dict[Refusal, int] = {}
         self.connections = 0
         self.failed_handshakes = 0
@@ -135,6 +135,7 @@ class DataPathCollector(Collector):
 
     def _of_all(self) -> Iterable[Metric]:
         metrics = self._metrics
+        yield from metrics.shares.collect()
         buckets, seconds = metrics.histogram()
         duration = HistogramMetricFamily(
             "warp_edge_request_duration_seconds", "From a request's head to its answer's end."

@@ -9,7 +9,7 @@ from warp_twisted.edge.routes.load import TunnelLoad
 from warp_twisted.edge.routes.members import Members
 from warp_twisted.edge.routes.pool import Member
 from warp_twisted.edge.routes.rules import PathRule
-from warp_twisted.edge.routes.splitting import RouteSplits
+from warp_twisted.edge.routes.splitting import CountersOf, RouteSplits
 from warp_twisted.routing.table import Covering
 
 
@@ -105,6 +105,9 @@ class Route(Members):
             if tunnels is not None:
                 tunnels.put(member)
 
-    def use_splits(self, covering: Covering | None) -> None:
+    def use_splits(self, covering: Covering | None, counted: CountersOf) -> None:
         """Let labels decide which tunnels requests go to, or no longer."""
-        self.splits = RouteSplits(covering, self.name, self.members, self.splits) if covering is not None else None
+        if covering is None:
+            self.splits = None
+        else:
+            self.splits = RouteSplits(covering, self.name, self.members, self.splits, counted)

@@ -6,11 +6,12 @@ does not depend on how many tunnels it has. In the share the least busy tunnel i
 visitor keeps to. Whether a tunnel is healthy is what `Member.is_suspected` says.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from secrets import randbits
 
 from warp_twisted.edge.routes.members import ANY_STREAM, Members, NoTunnel
 from warp_twisted.edge.routes.pool import Borrower, Member, OriginStream
+from warp_twisted.edge.routes.share_counters import ShareCounters
 from warp_twisted.routing.cookies import agent_number
 from warp_twisted.routing.draws import Draws
 from warp_twisted.routing.layout import NOBODY, Layout
@@ -18,20 +19,33 @@ from warp_twisted.routing.rendezvous import Rendezvous
 from warp_twisted.routing.split import Split
 from warp_twisted.routing.table import Covering
 
+CountersOf = Callable[[str, str], ShareCounters]
+
 
 class ShareMembers(Members):
     """
     The tunnels of one share.
 
     :ivar selector: of the share; its name in logs and metrics.
+    :ivar counters: what is counted of it.
     :ivar by_number: of the agents that visitors' cookies name: their tunnels.
     """
 
-    __slots__ = ("_by_agent", "_is_by_address", "_is_by_cookie", "_numbers", "by_number", "rendezvous", "selector")
+    __slots__ = (
+        "_by_agent",
+        "_is_by_address",
+        "_is_by_cookie",
+        "_numbers",
+        "by_number",
+        "counters",
+        "rendezvous",
+        "selector",
+    )
 
-    def __init__(self, name: str, selector: str, split: Split) -> None:
+    def __init__(self, name: str, selector: str, split: Split, counters: ShareCounters) -> None:
         super().__init__(name)
         self.selector = selector
+        self.counters = counters
         self._is_by_cookie = split.cookie is not None
         self._is_by_address = split.is_by_address
         self._by_agent: dict[str, Members] = {}
@@ -97,10 +111,13 @@ class RouteSplit:
 
     __slots__ = ("_layout", "_tier", "draws", "shares", "split", "unmatched")
 
-    def __init__(self, split: Split, name: str, members: Collection[Member] = ()) -> None:
+    def __init__(self, split: Split, name: str, members: Collection[Member], counted: CountersOf) -> None:
         self.split = split
         self.draws = Draws(randbits(64))
-        self.shares = [ShareMembers(f"{name} {selector}", selector, split) for selector in split.names]
+        self.shares = [
+            ShareMembers(f"{name} {selector}", selector, split, counted(split.hostname, selector))
+            for selector in split.names
+        ]
         self.unmatched = 0
         self._tier = NOBODY
         self._layout: Layout
@@ -219,11 +236,17 @@ class RouteSplits:
     __slots__ = ("_by_split", "_covering", "all")
 
     def __init__(
-        self, covering: Covering, name: str, members: Collection[Member], before: "RouteSplits | None"
+        self,
+        covering: Covering,
+        name: str,
+        members: Collection[Member],
+        before: "RouteSplits | None",
+        counted: CountersOf,
     ) -> None:
         """
         Group a route's tunnels.
 
+        :param counted: returns what is counted of a share, by the entry's hostname and the selector.
         :param before: the splits until now; one that has not changed goes on as it is.
         """
         known = {each.split.text: each for each in before.all} if before is not None else {}
@@ -235,7 +258,7 @@ class RouteSplits:
             if kept is not None:
                 kept.split = split
                 kept.arrange()
-            self._by_split[split] = kept if kept is not None else RouteSplit(split, name, members)
+            self._by_split[split] = kept if kept is not None else RouteSplit(split, name, members, counted)
             self.all.append(self._by_split[split])
 
     def for_hostname(self, hostname: str) -> RouteSplit | None:

@@ -76,7 +76,7 @@ class RouteTable:
         self.is_reserved: Callable[[str], bool] = _none
         self.is_of_others: Callable[[str, str], bool] = _never
         self.watch: Callable[[TunnelLoad], None] | None = None
-        self.splitting = SplitHostnames()
+        self.splitting = SplitHostnames(metrics.shares)
 
     # For the control side.
 
@@ -315,7 +315,7 @@ class RouteTable:
                 return route
         rule = (compiled.get(path) or PathRule(path)) if path else None
         route = Route(hostname, path, self._metrics.of_hostname(hostname), rule)
-        route.use_splits(self.splitting.covering(hostname))
+        self.splitting.begin(route)
         catch_all = next((index for index, other in enumerate(routes) if not other.path), len(routes))
         routes.insert(len(routes) if not path else catch_all, route)
         if path:
