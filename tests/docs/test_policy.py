@@ -48,6 +48,8 @@ def keys_of_type(kind: inspect.Type, seen: set[type]) -> Iterator[Key]:
             yield from keys_of_type(each, seen)
     elif isinstance(kind, inspect.ListType | inspect.VarTupleType):
         yield from keys_of_type(kind.item_type, seen)
+    elif isinstance(kind, inspect.DictType):
+        yield from keys_of_type(kind.value_type, seen)
     elif isinstance(kind, inspect.StructType) and kind.cls not in seen:
         seen.add(kind.cls)
         for field in kind.fields:
@@ -64,8 +66,8 @@ def keys_used(value: object) -> Iterator[Key]:
             if field.required or inner != default:
                 yield type(value), field.encode_name
                 yield from keys_used(inner)
-    elif isinstance(value, list):
-        for each in value:
+    elif isinstance(value, list | dict):
+        for each in value.values() if isinstance(value, dict) else value:
             yield from keys_used(each)
 
 
