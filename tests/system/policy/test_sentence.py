@@ -45,7 +45,7 @@ class SentenceTests(PolicyTestCase):
         self.policy.find_token = tokens.find
         made, secret = await tokens.create("ci", 60.0)
         await until(lambda: tokens.find(made.id) is not None)
-        self.id = b"Warp-Client-Id: " + made.id.encode()
+        self.token_id = b"Warp-Client-Id: " + made.id.encode()
         self.secret = b"Warp-Client-Secret: " + secret.encode()
 
     async def visitor(self, address: str) -> RawConnection:
@@ -64,7 +64,7 @@ class SentenceTests(PolicyTestCase):
         lines = [b"GET /", b"GET /v1/items?x=1", b"HEAD /v1/items", b"POST /v1/orders"]
         for line in lines:
             for address in (_ALLOWED, _ALLOWED_TOO):
-                self.assertEqual(await self.say(line, address, self.id, self.secret), 200, (line, address))
+                self.assertEqual(await self.say(line, address, self.token_id, self.secret), 200, (line, address))
         seen = self.edge.origin.seen
         self.assertEqual([seen.count(line + b" HTTP/1.1\r\n") for line in lines], [2, 2, 2, 2])
         self.assertEqual(seen.count(b"HTTP/1.1\r\n"), 8)
@@ -73,7 +73,7 @@ class SentenceTests(PolicyTestCase):
 
     async def test_each_denial(self) -> None:
         """Another address, another route, a path of two readings, no token, a wrong one: the origin sees nothing."""
-        token = (self.id, self.secret)
+        token = (self.token_id, self.secret)
         for line, address, fields, status, reason in (
             (b"GET /v1/items", _STRANGER, token, 403, "policy-source"),
             (b"GET /v1/items", "2001:db9::1", token, 403, "policy-source"),
@@ -85,8 +85,8 @@ class SentenceTests(PolicyTestCase):
             (b"GET /v1//items", _ALLOWED, token, 400, "policy-odd-path"),
             (b"GET /healthz/..", _STRANGER, (), 400, "policy-odd-path"),
             (b"GET /v1/items", _ALLOWED, (), 401, "policy-unauthenticated"),
-            (b"GET /v1/items", _ALLOWED, (self.id, self.secret + b"0"), 401, "policy-credential"),
-            (b"GET /v1/items", _ALLOWED, (self.id[:-1] + b"!", self.secret), 401, "policy-credential"),
+            (b"GET /v1/items", _ALLOWED, (self.token_id, self.secret + b"0"), 401, "policy-credential"),
+            (b"GET /v1/items", _ALLOWED, (self.token_id[:-1] + b"!", self.secret), 401, "policy-credential"),
         ):
             self.assertEqual(await self.say(line, address, *fields), status, (line, address))
             entry = self.entry()
@@ -102,7 +102,7 @@ class SentenceTests(PolicyTestCase):
         """Of three hundred connections at once the burst gets in and what the rate adds; the origin sees just those."""
         begun = reactor.seconds()
         asking: list[Deferred[int]] = [
-            Deferred.fromCoroutine(self.say(b"GET /v1/items", _ALLOWED, self.id, self.secret)) for _ in range(300)
+            Deferred.fromCoroutine(self.say(b"GET /v1/items", _ALLOWED, self.token_id, self.secret)) for _ in range(300)
         ]
         statuses = await gatherResults(asking)
         passed = statuses.count(200)
@@ -110,4 +110,4 @@ class SentenceTests(PolicyTestCase):
         self.assertGreaterEqual(passed, _BURST)
         self.assertLessEqual(passed, _BURST + _RATE * (reactor.seconds() - begun) + 1)
         self.assertEqual(self.edge.origin.seen.count(b"GET /v1/items"), passed)
-        self.assertEqual(await self.say(b"GET /v1/items", _ALLOWED_TOO, self.id, self.secret), 200)
+        self.assertEqual(await self.say(b"GET /v1/items", _ALLOWED_TOO, self.token_id, self.secret), 200)
