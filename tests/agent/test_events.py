@@ -15,6 +15,7 @@ NAMES = {
     "TunnelUp": "tunnel_up",
     "TunnelDown": "tunnel_down",
     "Published": "published",
+    "Protected": "protected",
     "NameUnanswered": "name_unanswered",
     "Shared": "shared",
     "OriginChanged": "origin",

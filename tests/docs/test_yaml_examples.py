@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.roles.tree import ROLES, fleet, options, read
 from warp_dns.program.configuration import parse_configuration
+from warp_twisted.agent.settings import parse_settings
 from warp_twisted.configuration import convert
 from warp_twisted.edge.settings import Dns
 
@@ -42,9 +43,19 @@ class YamlExamplesTests(SynchronousTestCase):
         self.assertGreater(len(named), 3)
         self.assertEqual(sorted(named - known), [])
 
+    def test_policy_of_an_agent(self) -> None:
+        """The agent.yaml of docs/configuration.md is taken as it stands, and both policies are for its hostname."""
+        _, text, _ = blocks(ROOT / "docs" / "configuration.md")
+        settings = parse_settings(text)
+        self.assertEqual([list(each) for _, each, _ in settings.ingress.policies], [["intern.warp.example"]] * 2)
+        self.assertEqual(
+            [each for _, _, policy in settings.ingress.policies for each in policy.words()],
+            ["only from 198.51.100.0/24, 2001:db8::/32", "users of /etc/warp/users.argon2", "50/s for each visitor"],
+        )
+
     def test_dns_configuration(self) -> None:
         """The dns.yaml of docs/configuration.md is taken as it stands, and so is what it shows of edge.yaml."""
-        in_edge, text = blocks(ROOT / "docs" / "configuration.md")
+        in_edge, _, text = blocks(ROOT / "docs" / "configuration.md")
         made = parse_configuration(text, "dns.yaml")
         self.assertEqual((made.zones[0].name, len(made.listen)), ("warp.example", 2))
         dns = convert(yaml.safe_load(in_edge)["dns"], Dns, "edge.yaml")

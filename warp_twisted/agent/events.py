@@ -65,6 +65,16 @@ class Published(Event, frozen=True, tag="published"):
     name_servers: dict[str, list[str]] = {}
 
 
+class Protected(Event, frozen=True, tag="protected"):
+    """
+    What edges enforce for hostnames because the agent asks for it: hostname → each thing in a few words.
+
+    Nothing is served before it is told.
+    """
+
+    hostnames: dict[str, list[str]]
+
+
 class NameUnanswered(Event, frozen=True, tag="name_unanswered"):
     """
     A name server does not answer a hostname that is published.

@@ -30,7 +30,6 @@ from warp_twisted.agent.events import (
     CertificateRenewed,
     ClockSuspected,
     Draining,
-    Event,
     Observer,
     OriginChanged,
     Published,
@@ -55,12 +54,14 @@ from warp_twisted.agent.links.link_set import LinkSet
 from warp_twisted.agent.links.offering import Offering
 from warp_twisted.agent.links.rebalancing import Rebalancing
 from warp_twisted.agent.origins.routes import PreparedIngress, Route, Routes
+from warp_twisted.agent.protection import Protection
 from warp_twisted.agent.settings import AgentSettings
 from warp_twisted.agent.sharing import Sharing
 from warp_twisted.names import one_line
 from warp_twisted.tunnel import TunnelTimes, Turn
 from warp_twisted.wire import control
 from warp_twisted.wire.limits import Limits
+from warp_twisted.wire.releases import POLICY
 from warp_twisted.wire.streams import Stream
 
 OVERTIME_SECONDS = 1.0  # for the last bytes after the deadline of a drain
@@ -103,7 +104,7 @@ class AgentService(Service):
     ) -> None:
         self._reactor = reactor
         self._settings = settings
-        self._observe = observe or _ignore
+        self._observe = observe or (lambda event: None)
         turn = turn or Turn(reactor)
         self._wall = wall
         chance = chance or random.Random()  # noqa: S311 -- for jitter, not for secrets
@@ -132,6 +133,7 @@ class AgentService(Service):
         self.urls: dict[int, str] = {}
         self.plain_urls: dict[int, str] = {}
         self._sharing = Sharing(self._observe)
+        self._protection = Protection(self._observe)
         self._hostnames: dict[int, str] = {}
         self.is_stopping = False
         self._is_closing = False
@@ -221,7 +223,7 @@ class AgentService(Service):
         """
         Take new settings without dropping a tunnel, and the roots that the state directory has now.
 
-        :param settings: for other labels or edges each tunnel is dialed anew, and the old one serves until that is up.
+        :param settings: for other labels, edges or policies each tunnel is dialed anew; the old one serves until then.
         :param prepared: what `Routes.prepare` made of their rules.
         :returns: the keys whose change waits for a restart.
         :raises StateBroken: if the roots cannot be read; then nothing has changed.
@@ -229,9 +231,9 @@ class AgentService(Service):
         if self._credentials.reread_roots():
             self._log.info("the roots have changed: asking for a new certificate")
             self._renewal.ask_now()
-        self._offering.change(prepared, self.links)
+        needs_tunnels = self._offering.change(prepared, self.links)
         found = changes(self._settings, settings)
-        if found.needs_tunnels:
+        if found.needs_tunnels or needs_tunnels:
             self._edges.fixed, self._edges.zone = settings.edges, settings.zone
             self.links.move_all()
         self._settings = found.settings
@@ -269,6 +271,7 @@ class AgentService(Service):
 
     def hello(self, link: Link) -> control.Hello:
         """Introduce the agent as it is now."""
+        policy = self._offering.rules.policy
         return control.Hello(
             version=control.CONTROL_VERSION,
             software=SOFTWARE,
@@ -277,7 +280,8 @@ class AgentService(Service):
             slot=link.slot,
             labels=dict(self._settings.labels),
             routes=self._offering.introduce(link),
-            requires=list(self._settings.require),
+            requires=[*self._settings.require, *([POLICY] if policy else [])],
+            policy=policy,
             time=self._wall.now(),
         )
 
@@ -357,8 +361,8 @@ class AgentService(Service):
             self.urls, self.plain_urls = urls, plain
             at, zone, servers = self.routes.services_at, message.zone, message.name_servers
             self._observe(Published(urls=at(urls), plain_urls=at(plain), zone=zone, name_servers=servers))
-
         self._sharing.accepted(message)
+        self._protection.accepted(message, self._offering.rules.ingress, self.routes.offers)
 
     def _not_remembered(self, failure: Failure) -> None:
         failure.trap(StateBroken)
@@ -394,7 +398,3 @@ class AgentService(Service):
         refused, self._refused = self._refused, []
         for deferred in refused:
             deferred.errback(self._refusal)
-
-
-def _ignore(event: Event) -> None:
-    """Default observer: does nothing."""

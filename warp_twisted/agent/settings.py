@@ -16,6 +16,7 @@ import msgspec
 
 from warp_twisted.agent.edge_address import EdgeAddress, parse_edge
 from warp_twisted.agent.origins import OriginRequest
+from warp_twisted.agent.origins.asking import RulePolicy
 from warp_twisted.agent.origins.ingress import Ingress, compile_ingress
 from warp_twisted.configuration import convert, parse, read_file
 from warp_twisted.durations import parse_duration
@@ -46,8 +47,8 @@ REFUSED = {
     "tcpKeepAlive": _POOL,
     "tlsTimeout": "connect_timeout covers the TLS handshake too",
     "noHappyEyeballs": "both address families are always tried",
-    "access": "neither edge nor agent authenticates visitors; the application must",
-    "ipRules": "neither edge nor agent filters visitors' addresses; use a firewall at the edge",
+    "access": "write policy: {authenticate: ...} beside service",
+    "ipRules": "write policy: {sources: {allow: [...], deny: [...]}} beside service",
 }
 
 _ENROLLS = "not needed: the agent is known by the certificate that it gets for its join token (token_file)"
@@ -93,6 +94,7 @@ class _Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     hostname: str = ""
     path: str = ""
     originRequest: OriginRequest = OriginRequest()
+    policy: RulePolicy | None = None
 
 
 class _Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -133,7 +135,8 @@ def _checked(raw: dict[str, object], source: str) -> AgentSettings:
         file = convert(raw, _File, "")
         return AgentSettings(
             ingress=compile_ingress(
-                [(rule.hostname, rule.path, rule.service, rule.originRequest) for rule in file.ingress]
+                [(rule.hostname, rule.path, rule.service, rule.originRequest) for rule in file.ingress],
+                [rule.policy for rule in file.ingress],
             ),
             state=file.state,
             token_file=file.token_file,

@@ -147,7 +147,8 @@ class LifecycleTests(SynchronousTestCase):
         """What the agent asks for may come at any time."""
         all_states = set(self.states())
         self.assert_effects("hasten", {}, all_states)
-        self.assert_effects("move", {"up": ["slot", "down", "dial"]}, all_states - {"up"})
+        moves = {"up": ["slot", "down", "dial"], "registering": ["down"]}
+        self.assert_effects("move", moves, all_states - set(moves))
         at_once = {state: ["stopped"] for state in ("dialing", "registering", "waiting")}
         self.assert_effects("drain", at_once, all_states - set(at_once))
         cut = {state: ["stopped"] for state in all_states - {"idle", "stopped"}}

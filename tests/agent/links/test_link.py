@@ -19,6 +19,7 @@ from warp_twisted.testing import RecordingDelegate, RecordingReceiver, TunnelPai
 from warp_twisted.tunnel import TunnelDelegate, TunnelProtocol
 from warp_twisted.wire.control import Accepted, ControlMessage, Drain, Hello, Refused, RoutesChanged
 from warp_twisted.wire.preamble import OpeningCode, encode_opening
+from warp_twisted.wire.releases import POLICY, policy_digest
 from warp_twisted.wire.streams import Stream
 
 ACCEPTED = Accepted(edge="edge1", tunnel_id="t1")
@@ -38,6 +39,7 @@ class FakeOwner:
         self.streams: list[Stream] = []
         self.downs: list[tuple[str, float | None]] = []
         self.requires: list[str] = []
+        self.policy = ""
 
     def dial(self, link: Link, delegate: TunnelDelegate) -> Deferred[TunnelProtocol]:
         """Remember the dial."""
@@ -52,7 +54,7 @@ class FakeOwner:
     def hello(self, link: Link) -> Hello:
         """Introduce the agent."""
         hello = Hello(version=1, software="test", agent_id="a-1", session="s", slot=link.slot)
-        return msgspec.structs.replace(hello, requires=self.requires)
+        return msgspec.structs.replace(hello, requires=self.requires, policy=self.policy)
 
     def stream_opened(self, stream: Stream, route_id: int) -> None:
         """Open it at once."""
@@ -301,6 +303,37 @@ class ProtectionTests(LinkTestCase):
         reason, seconds = self.owner.downs[-1]
         self.assertEqual(reason, "edge edge1 does not promise a, b, which `require` names: it needs a later release")
         self.assertIsNotNone(seconds)  # it is tried again: the edge may be upgraded
+
+    def test_policy_echoed(self) -> None:
+        """An edge that echoes the digest of the policy is served; before that no request reaches an origin."""
+        self.owner.requires, self.owner.policy = [POLICY], "{}"
+        self.open()
+        self.assertEqual(self.visit().openings[0].code, OpeningCode.DRAINING)
+        self.answer(msgspec.structs.replace(ACCEPTED, protects=[POLICY], policy=policy_digest("{}")))
+        self.assertTrue(self.link.is_up)
+
+    def test_policy_not_echoed(self) -> None:
+        """An edge that echoes nothing, as an older one, or something else, is left, and the reason says why."""
+        self.owner.requires, self.owner.policy = [POLICY], "{}"
+        for protects, digest in (([], ""), ([POLICY], ""), ([POLICY], policy_digest("[]")), ([], policy_digest("{}"))):
+            pair = self.open()
+            self.answer(msgspec.structs.replace(ACCEPTED, protects=protects, policy=digest))
+            self.assertFalse(self.link.is_up)
+            self.assertTrue(pair.agent.is_over)
+            reason = "edge edge1 does not enforce the policy that this agent asks for: it needs a later release"
+            self.assertEqual(self.owner.downs[-1][0], reason)
+            self.wait()
+        self.assertEqual(self.owner.streams, [])
+
+    def test_other_settings_before_the_answer(self) -> None:
+        """A hello that holds no more is taken back: the edge must not serve by it, whatever it answers."""
+        pair = self.open()
+        self.link.move()
+        self.assertTrue(pair.agent.is_over)
+        self.clock.advance(HASTEN_SECONDS)
+        self.assertEqual(len(self.owner.dials), 2)
+        self.register()
+        self.assertTrue(self.link.is_up)
 
 
 class LeaveTests(LinkTestCase):

@@ -12,11 +12,24 @@ from warp_twisted.agent.links.offering import Offering
 from warp_twisted.wire.control import ControlMessage, RouteOffer, RoutesChanged
 
 
+class Rules(tuple[str, ...]):
+    """Hostnames, and a policy for them."""
+
+    policy = ""
+
+
+def rules(*hostnames: str, policy: str = "") -> Rules:
+    """Return rules."""
+    made = Rules(hostnames)
+    made.policy = policy
+    return made
+
+
 class FakeRoutes:
     """A table whose rules are hostnames."""
 
     def __init__(self) -> None:
-        self.hostnames: tuple[str, ...] = ()
+        self.hostnames = Rules()
 
     @property
     def offers(self) -> Sequence[RouteOffer]:
@@ -26,7 +39,7 @@ class FakeRoutes:
             for index, name in enumerate(self.hostnames)
         ]
 
-    def replace(self, rules: tuple[str, ...], /) -> bool:
+    def replace(self, rules: Rules, /) -> bool:
         """Serve other hostnames."""
         before, self.hostnames = self.hostnames, rules
         return before != rules
@@ -53,7 +66,7 @@ class OfferingTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.routes = FakeRoutes()
-        self.offering = Offering(self.routes, ("a",))
+        self.offering = Offering(self.routes, rules("a"))
         self.link = FakeLink()
 
     def told(self) -> list[list[str]]:
@@ -66,25 +79,38 @@ class OfferingTests(SynchronousTestCase):
         self.assertEqual([route.hostname for route in self.offering.introduce(self.link)], ["a"])
         other = FakeLink()
         other.is_up = False
-        self.offering.change(("a",), [self.link, other])
-        self.offering.change(("b",), [self.link, other])
+        self.offering.change(rules("a"), [self.link, other])
+        self.offering.change(rules("b"), [self.link, other])
         self.assertEqual((self.told(), other.sent), ([["b"]], []))
 
     def test_change_between_hello_and_acceptance(self) -> None:
         """A tunnel that comes up hears what has changed since its hello, once."""
         self.offering.introduce(self.link)
-        self.offering.change(("b",), [])
+        self.offering.change(rules("b"), [])
         self.offering.link_up(self.link)
         self.offering.link_up(self.link)
         self.assertEqual(self.told(), [["b"]])
 
+    def test_another_policy(self) -> None:
+        """Tunnels whose edges know the policy of before hear nothing of what comes with another one, now or later."""
+        self.assertFalse(self.offering.change(rules("b"), [self.link]))
+        self.assertTrue(self.offering.change(rules("b", "c", policy="p"), [self.link]))
+        self.assertEqual(self.told(), [["b"]])
+        self.assertIsNone(self.offering.refused("not yours", [self.link]))
+        self.assertEqual(self.routes.hostnames, ("b", "c"))
+        self.offering.introduce(self.link)
+        self.offering.link_up(self.link)
+        self.assertEqual(self.told(), [["b"]])
+        self.assertFalse(self.offering.change(rules("c", policy="p"), [self.link]))
+        self.assertEqual(self.told(), [["b"], ["c"]])
+
     def test_refused(self) -> None:
         """What an edge refuses is taken back everywhere; what one has accepted is not."""
-        self.offering.change(("b",), [self.link])
+        self.offering.change(rules("b"), [self.link])
         self.assertEqual(self.offering.refused("not yours", [self.link]), ("a",))
         self.assertEqual((self.told(), self.routes.hostnames), ([["b"], ["a"]], ("a",)))
         self.assertIsNone(self.offering.refused("not yours", [self.link]))
-        self.offering.change(("c",), [self.link])
+        self.offering.change(rules("c"), [self.link])
         self.offering.accepted()
         self.assertIsNone(self.offering.refused("not yours", [self.link]))
         self.assertEqual(self.routes.hostnames, ("c",))

@@ -6,8 +6,10 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from warp_twisted.agent.origins import OriginRequest
+from warp_twisted.agent.origins.asking import RulePolicy
 from warp_twisted.agent.origins.ingress import MAX_OFFERS, Ingress, Offer, compile_ingress, single_origin
 from warp_twisted.errors import InvalidSettings
+from warp_twisted.policy.document.limits import Limit
 
 PLAIN = OriginRequest()
 
@@ -119,6 +121,26 @@ class CompileTests(SynchronousTestCase):
         self.assertEqual(single_origin("http://x:1", PLAIN).offers, (Offer("", "", 0),))
         both = single_origin("http://x:1", PLAIN, ["a.example", "b.example"], "^/x")
         self.assertEqual(both.offers, (Offer("a.example", "^/x", 0), Offer("b.example", "^/x", 1)))
+
+    def test_policy_of_a_single_origin(self) -> None:
+        """It is for all of the origin: each hostname, or the name that the edge gives, also where only a path is."""
+        policy = RulePolicy(limits=[Limit(name="a", rate="5/s")])
+        for hostnames, path, expected in (
+            ([], "", [""]),
+            ([], "^/x", [""]),
+            (["a.example", "*.b.example"], "", ["a.example", "*.b.example"]),
+            (["a.example"], "^/x", ["a.example"]),
+        ):
+            ((_, found, _),) = single_origin("http://x:1", PLAIN, hostnames, path, policy).policies
+            self.assertEqual(found, expected)
+        self.assertEqual(single_origin("http://x:1", PLAIN).policies, [])
+
+    def test_policy_of_paths(self) -> None:
+        """A policy beside a path is refused: the path could be spelt in another way, and reach the same origin."""
+        policy = RulePolicy(limits=[Limit(name="a", rate="5/s")])
+        rules = [("a.example", "^/admin", "http://x:1", PLAIN), ("", "", "http_status:404", PLAIN)]
+        error = self.assertRaises(InvalidSettings, compile_ingress, rules, [policy, None])
+        self.assertTrue(str(error).startswith("ingress[0].policy: it is for a whole hostname"), str(error))
 
     @settings(deadline=None, max_examples=300)
     @given(

@@ -3,7 +3,7 @@
 import click
 from twisted.trial.unittest import SynchronousTestCase
 
-from warp_twisted.cli.expose.command import service_of, settings_of
+from warp_twisted.cli.expose.command import policy_of, service_of, settings_of
 
 
 class OriginTests(SynchronousTestCase):
@@ -33,6 +33,36 @@ class OriginTests(SynchronousTestCase):
         )
         self.assertTrue(settings.ingress.rules[0].request.no_tls_verify)
         self.assertEqual(settings.labels, {"k": "v", "flag": ""})
+
+    def test_policy(self) -> None:
+        """What is asked of edges is for every hostname; without an option nothing is."""
+        self.assertIsNone(policy_of([], [], []))
+        policy = policy_of(["203.0.113.0/24", "2001:db8::/32"], ["users.argon2"], ["50/s", "1000/h"])
+        assert policy is not None
+        self.assertEqual(
+            policy.words(),
+            [
+                "only from 203.0.113.0/24, 2001:db8::/32",
+                "50/s for each visitor",
+                "1000/h for each visitor",
+                "users of users.argon2",
+            ],
+        )
+        settings = settings_of("3000", ["a.example", "b.example"], "^/x", [], False, policy)
+        ((_, hostnames, found),) = settings.ingress.policies
+        self.assertEqual((hostnames, found), (["a.example", "b.example"], policy))
+
+    def test_mistakes_in_a_policy(self) -> None:
+        """They name the option."""
+        for arguments, words in (
+            ((["10.0.0.1/8"], [], []), "--allow: '10.0.0.1/8' is one address of 10.0.0.0/8"),
+            ((["here"], [], []), "--allow: expected a prefix"),
+            (([], [], ["50"]), "--rate: expected a rate such as 50/s or 1000/h, got '50'"),
+            (([], [""], []), "--basic-auth-file: expected"),
+            (([], ["x"] * 5, []), "--basic-auth-file: expected"),
+        ):
+            error = self.assertRaises(click.UsageError, policy_of, *arguments)
+            self.assertTrue(str(error).startswith(words), str(error))
 
     def test_mistakes(self) -> None:
         """A mistake names the option, not the key of a file that nobody wrote."""

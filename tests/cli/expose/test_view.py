@@ -55,6 +55,7 @@ EVERY_EVENT = [
         urls={"https://app.warp.example": "http://localhost:3000"},
         plain_urls={"http://app.warp.example:8080": "http://localhost:3000"},
     ),
+    events.Protected(hostnames={"app.warp.example": ["only from 192.0.2.0/24", "50/s for each visitor"]}),
     events.NameUnanswered(
         hostname="app.warp.example", server="ns2.warp.example", address="192.0.2.53:53", answer="NXDOMAIN"
     ),

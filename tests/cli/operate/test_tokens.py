@@ -47,8 +47,8 @@ class TokenTests(SynchronousTestCase):
 
     def test_create_without_a_policy_of_the_agents(self) -> None:
         """The edge is told if agents may not ask for a policy; an older edge is asked nothing that it does not know."""
-        for option, said in (("--policy", {}), ("--no-policy", {"policy": False})):
-            self.create(option)
+        for options, said in (([], {}), (["--no-policy"], {"policy": False})):
+            self.create(*options)
             wish = read(self.edge.asked[-1][1], dict[str, object])
             self.assertEqual({key: value for key, value in wish.items() if key == "policy"}, said)
 

@@ -47,7 +47,9 @@ class Answer:
     seconds: float
 
 
-class _Visitor(Protocol):
+class Visitor(Protocol):
+    """A visitor who asks once, and what it got."""
+
     def __init__(self, request: bytes) -> None:
         self.request = request
         self.received = b""
@@ -64,21 +66,21 @@ class _Visitor(Protocol):
         self.done.callback(self.received)
 
 
-def named_origin(case: TestCase, name: str) -> int:
+def named_origin(case: TestCase, name: str, kind: type[Origin] = Origin) -> int:
     """Let an origin answer with a name, until the test ends; return its port."""
-    factory = Factory.forProtocol(type("Named", (Origin,), {"name": name}))
+    factory = Factory.forProtocol(type("Named", (kind,), {"name": name}))
     factory.noisy = False
     port = listen_at(TCP4ServerEndpoint(reactor, 0, interface=HOST), factory)
     case.addCleanup(port.stopListening)
     return port_of(port)
 
 
-async def ask(port: int) -> Answer:
+async def ask(port: int, *fields: str) -> Answer:
     """Be a visitor of an edge who asks once; the status is 0 if nobody listens or answers."""
     began = time.monotonic()
-    request = f"GET / HTTP/1.1\r\nHost: {HOSTNAME}\r\nConnection: close\r\n\r\n"
+    request = "\r\n".join(["GET / HTTP/1.1", f"Host: {HOSTNAME}", "Connection: close", *fields, "", ""])
     try:
-        visitor = await connectProtocol(TCP4ClientEndpoint(reactor, HOST, port), _Visitor(request.encode()))
+        visitor = await connectProtocol(TCP4ClientEndpoint(reactor, HOST, port), Visitor(request.encode()))
     except ConnectError:
         return Answer(0, "", time.monotonic() - began)
     head, _, body = (await visitor.done).partition(b"\r\n\r\n")
@@ -143,7 +145,7 @@ class BesideTestCase(AsyncTestCase):
         node = make_node(self.directory, **self.sections)
         node.startService()
         await node.started
-        self.addCleanup(node.stopService)
+        self.addCleanup(lambda: node.stopService() if node.running else None)
         return node
 
     @property

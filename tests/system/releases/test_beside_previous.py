@@ -157,6 +157,21 @@ class BesidePreviousTests(BesidePreviousTestCase):
         await agent.says("is up", 2)
         await self.assert_serves()
 
+    async def test_agent_that_asks_for_a_policy(self) -> None:
+        """An edge that knows of no policies of agents is left before it serves; one that does is told, and serves."""
+        edge = await self.edge_program(self.previous)
+        machine = await self.new_machine(self.previous)
+        config = machine.directory / "agent.yaml"
+        policy = "policy: {sources: {deny: [192.0.2.0/24]}}"
+        config.write_text(config.read_text().replace("'http_status:404'", f"'http_status:404', {policy}"))
+        agent = self.start_agent(machine, ROOT)
+        await agent.says("edge edge1 does not enforce the policy that this agent asks for: it needs a later release")
+        self.assertIn((await ask(self.http)).status, (502, 503))
+        await self.stop(edge)
+        await self.edge_program(ROOT)
+        await agent.says("is up", 2)
+        await self.assert_serves()
+
     async def test_new_fleet(self) -> None:
         """What today's edge and agent have made is read by the previous release's."""
         edge = await self.edge_program(ROOT)

@@ -21,6 +21,7 @@ from warp_twisted.agent.links.backoff import Backoff
 from warp_twisted.agent.links.draining import LeftTunnels, finish_tunnel
 from warp_twisted.tunnel import TunnelProtocol
 from warp_twisted.wire.control import Accepted, Hello, Refused
+from warp_twisted.wire.releases import policy_digest
 
 REGISTER_SECONDS = 10.0
 
@@ -97,6 +98,7 @@ class LinkCore:
     :ivar dialing: the attempt that is under way.
     :ivar timer: of the state: a retry, the answer to a hello, or the end of a drain.
     :ivar required: what the edge was asked to promise.
+    :ivar policy: digest of what it was asked to enforce; empty: nothing.
     :ivar is_up: whether the edge has accepted the tunnel; the state "up", and "draining" until the tunnel ends.
     """
 
@@ -109,6 +111,7 @@ class LinkCore:
     timer: IDelayedCall | None = None
     is_up: bool = False
     required: frozenset[str] = frozenset()
+    policy: str = ""
 
     def set_timer(self, seconds: float, function: Callable[..., None], *arguments: object) -> None:
         self.clear_timer()
@@ -178,7 +181,7 @@ def _make_machine() -> Callable[[LinkCore], Lifecycle]:
         state.upon(Lifecycle.hasten).loop().returns(None)
     for state in (idle, dialing, waiting, draining, stopped):
         state.upon(Lifecycle.edge_drained).loop().returns(None)
-    for state in (idle, dialing, registering, waiting, draining, stopped):
+    for state in (idle, dialing, waiting, draining, stopped):
         state.upon(Lifecycle.move).loop().returns(None)
     for state in (waiting, stopped):
         state.upon(Lifecycle.failed).loop().returns(None)
@@ -202,6 +205,7 @@ def _make_machine() -> Callable[[LinkCore], Lifecycle]:
         core.set_timer(REGISTER_SECONDS, life.failed, "the edge did not answer our hello")
         hello = core.effects.hello()
         core.required = frozenset(hello.requires)
+        core.policy = policy_digest(hello.policy)
         tunnel.send_control(hello)
 
     @pep614(waiting.upon(Lifecycle.opened).loop())
@@ -254,6 +258,15 @@ def _make_machine() -> Callable[[LinkCore], Lifecycle]:
         core.leave(is_edge_draining=False)
         core.effects.link_down("moving to another edge", 0.0)
         dial(life, core)
+
+    @pep614(registering.upon(Lifecycle.move).to(waiting))
+    def begin_anew(life: Lifecycle, core: LinkCore) -> None:
+        # What was said in the hello may hold no more, and then the edge must not serve by it.
+        reason = "moving before the edge has answered"
+        core.close(reason)
+        delay = core.backoff.hasty_delay()
+        core.set_timer(delay, life.retry)
+        core.effects.link_down(reason, delay)
 
     @pep614(waiting.upon(Lifecycle.hasten).loop())
     def try_soon(life: Lifecycle, core: LinkCore) -> None:

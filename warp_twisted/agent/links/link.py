@@ -26,6 +26,7 @@ from warp_twisted.tunnel import TunnelDelegate, TunnelProtocol
 from warp_twisted.wire.control import MAX_REASON_CHARACTERS, Accepted, ControlMessage, Drain, Hello, Refused
 from warp_twisted.wire.errors import WireError
 from warp_twisted.wire.preamble import OpeningCode, encode_opening
+from warp_twisted.wire.releases import POLICY
 from warp_twisted.wire.streams import Stream
 
 REVOKED = "revoked"  # the one refusal that no time heals: somebody cut this agent off
@@ -116,7 +117,7 @@ class _Delegate:
             self._owner.control_received(self._link, message)
         elif isinstance(message, Accepted):
             missing = self._core.required.difference(message.protects)
-            if missing:
+            if missing or (self._core.policy and message.policy != self._core.policy):
                 self._life.turned_away(_unprotected(message.edge, missing))
             else:
                 self._life.accepted(message)
@@ -238,8 +239,10 @@ class Link:
 
 def _unprotected(edge: str, missing: Collection[str]) -> str:
     """Say why an edge is left that has not promised what this agent's origins rely on: it is of an older release."""
-    words = ", ".join(sorted(missing))
+    words = ", ".join(sorted(set(missing) - {POLICY}))
     name = one_line(edge, MAX_EDGE_CHARACTERS)
+    if not words:
+        return f"edge {name} does not enforce the policy that this agent asks for: it needs a later release"
     return f"edge {name} does not promise {words}, which `require` names: it needs a later release"
 
 

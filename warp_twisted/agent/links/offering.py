@@ -13,7 +13,16 @@ from twisted.logger import Logger
 from warp_twisted.agent.links.link import Link
 from warp_twisted.wire.control import RouteOffer, RoutesChanged
 
-Rules = TypeVar("Rules")
+
+class ProtectedRules(Protocol):
+    """Rules, with what edges are asked to enforce."""
+
+    @property
+    def policy(self) -> str:
+        """As a hello has it; empty: nothing."""
+
+
+Rules = TypeVar("Rules", bound=ProtectedRules)
 TakenRules = TypeVar("TakenRules", contravariant=True)
 
 
@@ -37,6 +46,7 @@ class Offering(Generic[Rules]):
     The agent's offer.
 
     :param rules: what is offered first.
+    :ivar rules: what is offered now.
     """
 
     _log = Logger()
@@ -44,7 +54,7 @@ class Offering(Generic[Rules]):
     def __init__(self, routes: OfferedRoutes[Rules], rules: Rules) -> None:
         routes.replace(rules)
         self._routes = routes
-        self._rules = rules
+        self.rules = rules
         self._before: Rules | None = None  # until an edge has accepted the change
         self._number = 0
 
@@ -58,14 +68,24 @@ class Offering(Generic[Rules]):
         if link.offer_number != self._number:
             self._tell([link])
 
-    def change(self, rules: Rules, links: Iterable[Link]) -> None:
-        """Offer something else from now on."""
-        before, is_new = self._rules, self._routes.replace(rules)
-        self._rules = rules
+    def change(self, rules: Rules, links: Iterable[Link]) -> bool:
+        """
+        Offer something else from now on.
+
+        :returns: whether it comes with another policy. Then the tunnels that there are hear nothing: what was asked in
+            their hello may not protect what is new. It is offered on new ones, and what was offered before not again.
+        """
+        before, is_new = self.rules, self._routes.replace(rules)
+        self.rules = rules
+        if rules.policy != before.policy:
+            self._before = None
+            self._number += 1
+            return True
         if is_new:
             self._before = before
             self._number += 1
             self._tell(links)
+        return False
 
     def accepted(self) -> None:
         """An edge took the offer as it is."""

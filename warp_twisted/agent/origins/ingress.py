@@ -12,6 +12,9 @@ one path rule of one origin, in the order in which the edge must try them:
 - a last rule `http_status:404` is not offered for hostnames that others name: the edge says 404 itself, and a
   second agent that serves the rest of that hostname must not be shadowed by the refusal of the first.
 
+A rule's `policy` is for the whole of each hostname that the rule covers, whichever rule serves it: a policy for some
+paths only could be passed by spelling a path in another way.
+
 A path is an RE2 expression that is searched, not anchored, as in cloudflared: `^/static/`, `\.(jpg|png)$`.
 Pure: no files, no clock, no network.
 """
@@ -22,6 +25,7 @@ from dataclasses import dataclass
 import re2
 
 from warp_twisted.agent.origins import Origin, OriginRequest, parse_service
+from warp_twisted.agent.origins.asking import RulePolicy
 from warp_twisted.errors import InvalidName, InvalidSettings
 from warp_twisted.names import HostnamePattern, parse_hostname
 
@@ -39,6 +43,7 @@ class Rule:
     path: str
     origin: Origin
     request: OriginRequest
+    policy: RulePolicy | None = None
 
     @property
     def is_catch_all(self) -> bool:
@@ -65,17 +70,38 @@ class Ingress:
     rules: tuple[Rule, ...]
     offers: tuple[Offer, ...]
 
+    @property
+    def policies(self) -> Sequence[tuple[str, Sequence[str], RulePolicy]]:
+        """What edges are asked to enforce: key of the rule that asks it, hostnames as they are offered, and what."""
+        named = list(dict.fromkeys(offer.hostname for offer in self.offers))
+        patterns = [(name, HostnamePattern.parse(name) if name else None) for name in named]
+        return [
+            (
+                f"ingress[{index}]",
+                [name for name, each in patterns if each is None or _covers(rule.hostname, each)],
+                policy,
+            )
+            for index, rule in enumerate(self.rules)
+            if (policy := rule.policy) is not None
+        ]
 
-def compile_ingress(rules: Sequence[tuple[str, str, str, OriginRequest]]) -> Ingress:
+
+def compile_ingress(
+    rules: Sequence[tuple[str, str, str, OriginRequest]], policies: Sequence[RulePolicy | None] = ()
+) -> Ingress:
     """
     Check rules and work out the offers.
 
     :param rules: hostname, path, service and originRequest of each, as written; empty text for what is not.
+    :param policies: of each rule; none at all if left out.
     :raises InvalidSettings: naming the key, `ingress[2].service` for one.
     """
     if not rules:
         raise InvalidSettings("ingress: at least one rule is expected")
-    compiled = tuple(_rule(index, *rule) for index, rule in enumerate(rules))
+    compiled = tuple(
+        _rule(index, *rule, policy)
+        for index, (rule, policy) in enumerate(zip(rules, policies or [None] * len(rules), strict=True))
+    )
     for index, rule in enumerate(compiled[:-1]):
         if rule.is_catch_all:
             raise InvalidSettings(
@@ -93,21 +119,30 @@ def compile_ingress(rules: Sequence[tuple[str, str, str, OriginRequest]]) -> Ing
     return Ingress(compiled, offers)
 
 
-def single_origin(service: str, request: OriginRequest, hostnames: Sequence[str] = (), path: str = "") -> Ingress:
+def single_origin(
+    service: str,
+    request: OriginRequest,
+    hostnames: Sequence[str] = (),
+    path: str = "",
+    policy: RulePolicy | None = None,
+) -> Ingress:
     """
     Make the ingress of one origin, as `warp up` asks for it.
 
     :param hostnames: where it is to be reached; empty: the edge hands out a name.
     :param path: an RE2 expression that limits it; every other path is answered with 404.
+    :param policy: what edges are asked to enforce for all of it.
     :raises InvalidSettings: naming a key of the rules that stand for it.
     """
     rules = [(hostname, path, service, request) for hostname in hostnames or ("",)]
     if hostnames or path:
         rules.append(("", "", _NOT_FOUND, request))
-    return compile_ingress(rules)
+    return compile_ingress(rules, [*[None] * (len(rules) - 1), policy])  # the last covers every hostname
 
 
-def _rule(index: int, hostname: str, path: str, service: str, request: OriginRequest) -> Rule:
+def _rule(
+    index: int, hostname: str, path: str, service: str, request: OriginRequest, policy: RulePolicy | None
+) -> Rule:
     key = f"ingress[{index}]"
     pattern = None
     if hostname and hostname != "*":
@@ -115,6 +150,11 @@ def _rule(index: int, hostname: str, path: str, service: str, request: OriginReq
             pattern = HostnamePattern.parse(hostname)
         except InvalidName as error:
             raise InvalidSettings(f"{key}.hostname: {error}") from error
+    if policy is not None and path:
+        raise InvalidSettings(
+            f"{key}.policy: it is for a whole hostname, as a path can be spelt in many ways; write it at a rule without"
+            " path, such as the last one, which covers every hostname"
+        )
     if len(path) > MAX_PATH_CHARACTERS:
         raise InvalidSettings(f"{key}.path: expected at most {MAX_PATH_CHARACTERS} characters")
     options = re2.Options()
@@ -128,7 +168,7 @@ def _rule(index: int, hostname: str, path: str, service: str, request: OriginReq
         origin = parse_service(service, request)
     except InvalidSettings as error:
         raise InvalidSettings(f"{key}.service: {error}") from error
-    return Rule(hostname=pattern, path=path, origin=origin, request=request)
+    return Rule(hostname=pattern, path=path, origin=origin, request=request, policy=policy)
 
 
 def _offers(rules: Sequence[Rule]) -> tuple[Offer, ...]:

@@ -18,6 +18,7 @@ from twisted.logger import Logger
 
 from warp_base.reactor import as_reactor
 from warp_twisted.agent.origins import BuiltIn, Dial, OriginRequest
+from warp_twisted.agent.origins.asking import asked_text
 from warp_twisted.agent.origins.dial import Attempt, DialResult, OriginDial, probe, refuse
 from warp_twisted.agent.origins.ingress import Ingress, Rule
 from warp_twisted.agent.origins.left_out import LeftOut
@@ -94,12 +95,14 @@ class PreparedIngress:
     Rules, and how each origin that they lead to is reached: what `Routes.replace` needs and can no longer fail.
 
     :ivar accesses: in the order of the rules.
+    :ivar policy: what edges are asked to enforce, as a hello has it.
     :ivar routes: what is offered, with the rule that it follows from.
     """
 
     ingress: Ingress
     routes: Sequence[tuple[_RouteKey, Rule]]
     accesses: Mapping[_OriginKey, Dial | BuiltIn]
+    policy: str = ""
 
 
 class Routes:
@@ -165,7 +168,7 @@ class Routes:
         routes = [
             ((offer.hostname, offer.path, keys[offer.rule]), ingress.rules[offer.rule]) for offer in ingress.offers
         ]
-        return PreparedIngress(ingress, routes, accesses)
+        return PreparedIngress(ingress, routes, accesses, asked_text(ingress.policies))
 
     def _left_out(self, rule: Rule, error: UnusableFile) -> Dial:
         def read() -> IStreamClientEndpoint:

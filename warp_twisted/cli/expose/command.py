@@ -21,6 +21,7 @@ from warp_twisted.names import HOST_AND_PORT, parse_label
 
 if TYPE_CHECKING:
     from warp_twisted.agent.identity.joining import ReadToken
+    from warp_twisted.agent.origins.asking import RulePolicy
     from warp_twisted.agent.settings import AgentSettings
 
 HOW_TO_JOIN = (
@@ -37,6 +38,8 @@ _PORT = re.compile(r":?([0-9]{1,5})")
         "  warp up 3000                                             # beside `warp demo`, nothing else is needed\n"
         "  warp up --hostname app.warp.example --token-file token http://localhost:4000\n"
         "  warp up --hostname app.warp.example --path '^/api/' --label release=canary https://localhost:4443\n"
+        "  warp up --allow 203.0.113.0/24 --allow 2001:db8::/32 --rate 50/s 3000    # who may come, and how often\n"
+        "  warp up --basic-auth-file users.argon2 3000    # lines of name:hash, as docs/policy.md says\n"
         "  warp up --config agent.yaml\n"
         "\n\b\n"
         "Exit status: 0 stopped as asked, 1 it failed, 2 called wrongly, 4 this agent was revoked,\n"
@@ -56,6 +59,28 @@ _PORT = re.compile(r":?([0-9]{1,5})")
 @click.option("--path", default="", metavar="RE2", help="Only paths that match, such as '^/api/'.")
 @click.option(
     "--label", "labels", multiple=True, metavar="KEY=VALUE", help="A label of this agent; may be given more than once."
+)
+@click.option(
+    "--allow",
+    multiple=True,
+    metavar="CIDR",
+    help="Only visitors from there may come, IPv4 or IPv6; may be given more than once. The edge enforces it.",
+)
+@click.option(
+    "--basic-auth-file",
+    "users_files",
+    multiple=True,
+    metavar="FILE",
+    help="Only visitors with a name and password of this file may come: a line name:hash for each, argon2id. "
+    "May be given more than once. Hashes are sent to the edge, which enforces it.",
+)
+@click.option(
+    "--rate",
+    "rates",
+    multiple=True,
+    metavar="RATE",
+    help="So many requests for each visitor, such as 50/s or 1000/h; may be given more than once. "
+    "The edge answers what is over it with 429.",
 )
 @click.option("--tunnels", type=click.IntRange(1, 32), metavar="N", help="Tunnels to keep. Default: 4.")
 @click.option(
@@ -79,6 +104,9 @@ def up(
     hostnames: Sequence[str],
     path: str,
     labels: Sequence[str],
+    allow: Sequence[str],
+    users_files: Sequence[str],
+    rates: Sequence[str],
     tunnels: int | None,
     token_file: str | None,
     state: str | None,
@@ -99,13 +127,14 @@ def up(
     from warp_twisted.cli.expose.token_sources import DemoTokens, given_token
 
     if config is not None:
-        if origin is not None or hostnames or path or no_tls_verify:
+        if origin is not None or hostnames or path or no_tls_verify or allow or users_files or rates:
             raise click.UsageError("--config says what is served; ORIGIN and its options cannot be added to it")
         settings = _settings_of_file(config, labels)
     elif origin is None:
         raise click.UsageError("ORIGIN is missing, such as 3000 or http://localhost:3000; or give --config")
     else:
-        settings = settings_of(origin, hostnames, path, labels, no_tls_verify)
+        policy = policy_of(allow, users_files, rates)
+        settings = settings_of(origin, hostnames, path, labels, no_tls_verify, policy)
     settings = replace(
         settings,
         tunnels=tunnels or settings.tunnels,
@@ -133,7 +162,12 @@ def up(
 
 
 def settings_of(
-    origin: str, hostnames: Sequence[str], path: str, labels: Sequence[str], no_tls_verify: bool
+    origin: str,
+    hostnames: Sequence[str],
+    path: str,
+    labels: Sequence[str],
+    no_tls_verify: bool,
+    policy: "RulePolicy | None" = None,
 ) -> "AgentSettings":
     """
     Return the settings that the command line asks for.
@@ -149,11 +183,39 @@ def settings_of(
             f"{origin!r} is no origin: expected a port such as 3000, or a URL such as http://localhost:3000"
         )
     try:
-        ingress = single_origin(service_of(origin), OriginRequest(no_tls_verify=no_tls_verify), hostnames, path)
+        request = OriginRequest(no_tls_verify=no_tls_verify)
+        ingress = single_origin(service_of(origin), request, hostnames, path, policy)
     except InvalidSettings as error:
         # The message names the key of a settings file that was never written.
         raise click.UsageError(re.sub(r"^ingress\[\d+\]\.", "", str(error))) from error
     return AgentSettings(ingress=ingress, labels=_labels(labels))
+
+
+def policy_of(allow: Sequence[str], users_files: Sequence[str], rates: Sequence[str]) -> "RulePolicy | None":
+    """
+    Return what edges are asked to enforce, None for nothing.
+
+    :raises UsageError: naming the option that is wrong.
+    """
+    if not allow and not users_files and not rates:
+        return None
+    from warp_twisted.agent.origins.asking import RulePolicy
+    from warp_twisted.configuration import convert
+
+    limits = [{"name": f"rate-{number}", "rate": rate} for number, rate in enumerate(rates, 1)]
+    proofs = [{"basic": {"users_file": name}} for name in users_files]
+    raw = {
+        **({"sources": {"allow": list(allow)}} if allow else {}),
+        **({"limits": limits} if limits else {}),
+        **({"authenticate": {"any_of": proofs}} if proofs else {}),
+    }
+    try:
+        return convert(raw, RulePolicy, "")
+    except InvalidSettings as error:
+        text = str(error).removeprefix(": ")
+        for key, option in (("sources.allow", "--allow"), ("limits", "--rate"), ("authenticate", "--basic-auth-file")):
+            text = re.sub(rf"^{re.escape(key)}[^:]*:", f"{option}:", text)
+        raise click.UsageError(text) from error
 
 
 def service_of(origin: str) -> str:

@@ -29,6 +29,7 @@ from warp_twisted.agent.events import (
     Event,
     NameUnanswered,
     OriginChanged,
+    Protected,
     Published,
     Refused,
     Reloaded,
@@ -193,6 +194,10 @@ def _sentence(event: Event) -> list[str]:
         case Published():
             named = [*event.urls.items(), *event.plain_urls.items()]
             return [f"{url} -> {service}" for url, service in named]
+        case Protected():
+            return [
+                f"{hostname} is protected by the edge: {'; '.join(what)}" for hostname, what in event.hostnames.items()
+            ]
         case NameUnanswered():
             asked = f"{event.server} ({event.address}) does not answer {event.hostname}: {event.answer}"
             return [f"{asked}; visitors whose resolver asks it may not find it"]

@@ -63,10 +63,10 @@ def token() -> None:
     "--uses", type=click.IntRange(1, 1_000_000), default=1, show_default=True, help="How many agents may use it."
 )
 @click.option(
-    "--policy/--no-policy",
-    default=True,
-    help="Whether the agents may ask edges for a policy of their own, as with `warp up --allow`, which only narrows. "
-    "Default: they may.",
+    "--no-policy",
+    is_flag=True,
+    help="The agents may not ask edges for a policy of their own, as with `warp up --allow`. Default: they may, as it "
+    "only narrows what the operator's policy allows.",
 )
 @click.option("--out", type=click.Path(path_type=Path), help="Write the token to this new file, mode 0600.")
 @ADMIN_OPTION
@@ -77,7 +77,7 @@ def create(
     word: str | None,
     ttl: float,
     uses: int,
-    policy: bool,
+    no_policy: bool,
     out: Path | None,
     admin: str | None,
     as_json: bool,
@@ -89,7 +89,7 @@ def create(
         "ttl_seconds": ttl,
         "uses": uses,
         **({"share": word} if word else {}),
-        **({} if policy else {"policy": False}),
+        **({"policy": False} if no_policy else {}),
     }
     with secret_file(out) as keep:
         answer = find_admin(admin).post("v1", "tokens", body=wish)
