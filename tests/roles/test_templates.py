@@ -17,7 +17,8 @@ from warp_twisted.agent.settings import read_agent_settings
 from warp_twisted.edge.settings import read_edge_settings
 
 _MORE_EDGES = """
-        edge2: {ansible_host: "2001:db8::2", warp_edge_http_port: 0, warp_edge_https_port: "8443"}
+        edge2:
+          {ansible_host: "2001:db8::2", warp_edge_http_port: 0, warp_edge_https_port: "8443", warp_firewall_bans: true}
 """
 _PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -103,6 +104,17 @@ class ExampleTests(ExampleTestCase):
             self.assertNotIn("SupplementaryGroups", files["warp-edge.service"])
             self.assertIn("\nSupplementaryGroups=warp-certificates\n", files["certificates.conf"])
 
+    def test_bans_in_the_firewall(self) -> None:
+        """Where they are wanted, the edge tells the helper, by a group that may; its ports are those of visitors."""
+        files = rendered(one_host=False).files["edge2"]
+        path = yaml.safe_load(files["edge.yaml"])["firewall_bans"]
+        self.assertIn(
+            f"\nListenStream={path}\nSocketUser=root\nSocketGroup=warp-bans\n", files["warp-firewall-bans.socket"]
+        )
+        self.assertIn("warp_firewall_bans.py 8443\n", files["warp-firewall-bans.service"])
+        self.assertIn("\nSupplementaryGroups=warp-bans\n", files["warp-edge.service"])
+        self.assertNotIn("firewall_bans", yaml.safe_load(rendered(one_host=False).files["edge1"]["edge.yaml"]))
+
     def test_sockets(self) -> None:
         """Each listener of edge.yaml is the name of a socket unit with its port, whichever ports there are."""
         for host, ports in (
@@ -110,7 +122,7 @@ class ExampleTests(ExampleTestCase):
             ("edge2", {"https": 8443, "tunnel": 7844}),
         ):
             files = rendered(one_host=False).files[host]
-            held = {name: text.splitlines() for name, text in files.items() if name.endswith(".socket")}
+            held = {name: text.splitlines() for name, text in files.items() if name.startswith("warp-edge-")}
             self.assertEqual(set(held), {f"warp-edge-{what}.socket" for what in ports})
             listen = yaml.safe_load(files["edge.yaml"])["listen"]
             for what in ("http", "https", "tunnel"):
@@ -162,6 +174,9 @@ class UnitTests(ExampleTestCase):
             self.check_unit(socket)
         self.check_unit(self.write("edge1", "warp-dns.service"))
         self.check_unit(self.write("edge1", "warp-firewall.service"))
+        bans = self.write("edge1", "warp-firewall-bans.socket")
+        self.check_unit(self.write("edge1", "warp-firewall-bans.service"))
+        self.check_unit(bans)
         self.check_unit(self.write("origin1", "warp-agent@.service").rename(self.directory / "warp-agent@main.service"))
 
     def test_no_unit_gives_up(self) -> None:

@@ -30,6 +30,7 @@ from warp_twisted.edge.agents.returning import Returning
 from warp_twisted.edge.agents.tunnel_certificate import TunnelCertificate
 from warp_twisted.edge.agents.tunnels import EdgeTunnels
 from warp_twisted.edge.check import load_authority
+from warp_twisted.edge.firewall_bans import FirewallBans
 from warp_twisted.edge.listeners import Listeners
 from warp_twisted.edge.nameserver import make_nameserver
 from warp_twisted.edge.operators.admin import Admin
@@ -100,6 +101,7 @@ class EdgeParts:
     fleet_policy: RegistryPolicy
     name_expiry: NameExpiry
     expected_hostnames: ExpectedHostnames
+    firewall_bans: FirewallBans
     tunnels: EdgeTunnels
     tunnel_port: TunnelPort
     tunnel_certificate: TunnelCertificate
@@ -169,6 +171,7 @@ def assemble(
     )
     serving.routes.is_reserved = entry.has_owner
     serving.policy.banning.is_edge = entry.is_edge
+    firewall_bans = FirewallBans(serving.policy.banning, entry.edge_addresses, reactor)
     serving.routes.is_known = KnownHostnames(mirror).knows
     registrations = Registrations()
     holdings = Holdings(mirror)
@@ -223,6 +226,7 @@ def assemble(
     )
     metrics.register(serving.collector)
     metrics.register(serving.policy)
+    metrics.register(firewall_bans)
     if nameserver is not None:
         metrics.register(nameserver.collector)
     long_work = Slices(reactor, LONG_WORK_SECONDS, LONG_WORK_SHARE)
@@ -264,6 +268,7 @@ def assemble(
         fleet_policy=RegistryPolicy(mirror, policy_versions, follower.wake),
         name_expiry=NameExpiry(store, mirror, holdings, registrations, reactor, wall, settings, long_work),
         expected_hostnames=expected_hostnames,
+        firewall_bans=firewall_bans,
         tunnels=tunnels,
         tunnel_port=tunnel_port,
         tunnel_certificate=tunnel_certificate,

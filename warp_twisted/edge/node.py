@@ -127,6 +127,7 @@ class EdgeNode(Service):
         parts.tunnels.start()
         parts.assertion_keys.start()
         parts.cookie_keys.start()
+        parts.firewall_bans.follow(settings.firewall_bans)
         parts.agent_expiry.start()
         parts.name_expiry.start()
         parts.tunnel_certificate.start()
@@ -204,6 +205,7 @@ class EdgeNode(Service):
             raise
         parts.settings.value = settings
         parts.entry.refresh()
+        parts.firewall_bans.follow(settings.firewall_bans)
         parts.claims.ttl_seconds = settings.timeouts.lease
         parts.tunnel_port.settings_changed()
         for applied in self._reloaded:
@@ -265,6 +267,7 @@ class EdgeNode(Service):
         parts.tunnel_certificate.stop()
         parts.assertion_keys.stop()
         parts.cookie_keys.stop()
+        parts.firewall_bans.stop()
         parts.agent_expiry.stop()
         parts.name_expiry.stop()
         parts.grace.stop()

@@ -4,7 +4,7 @@ This edge's entry in the registry, and the names, addresses and URLs that follow
 It knows settings and bound ports, and reads the registry's mirror; it starts and stops nothing.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
 from twisted.internet.defer import Deferred, succeed
@@ -125,6 +125,10 @@ class RegistryEntry:
     def is_edge(self, address: str) -> bool:
         """Whether an address is that of an edge; costs some microseconds, by the number of edges."""
         return any(address in edge.addresses for edge in self._mirror.edges.values())
+
+    def edge_addresses(self) -> Iterator[str]:
+        """Yield the addresses of all edges."""
+        return (address for edge in self._mirror.edges.values() for address in edge.addresses)
 
     def tunnel_addresses(self) -> list[str]:
         """Return `host:port` of every edge that takes tunnels; this one first."""

@@ -214,6 +214,7 @@ class EdgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     state: Text = "/var/lib/warp-edge"
     certificates: Text | None = "/etc/warp/certificates"
     policy: Text | None = None  # a file; without it every request is allowed
+    firewall_bans: Text | None = None  # the socket of the helper that puts bans into the firewall
     policy_files: Text = "/etc/warp/policy"  # where the files are that a policy names
     dns: Dns = Dns()
     forwarding: Forwarding = Forwarding()

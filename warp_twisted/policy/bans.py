@@ -9,6 +9,7 @@ Pure: instants are arguments, of a clock that only goes forward.
 
 from ipaddress import IPv4Address, IPv6Address, ip_interface
 from itertools import islice
+from math import inf
 
 import msgspec
 
@@ -117,6 +118,15 @@ class Bans:
     def all(self) -> list[tuple[str, Ban]]:
         """Return networks and bans, the oldest first; some may have ended. 2 ms for 100,000."""
         return list(self._bans.items())
+
+    def networks(self) -> list[str]:
+        """Return all networks; some bans may have ended. 0.5 ms for 100,000."""
+        return list(self._bans)
+
+    def until(self, network: str) -> float:
+        """Return when a ban ends, or ended; minus infinity if there is none."""
+        ban = self._bans.get(network)
+        return ban.until if ban is not None else -inf
 
     def __len__(self) -> int:
         return len(self._bans)

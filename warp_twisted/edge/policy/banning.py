@@ -34,9 +34,11 @@ class Banning:
 
     :param seconds: a monotonic clock.
     :ivar bans: who is banned.
+    :ivar never: who is never banned, as the policy has it.
     :ivar is_edge: whether an address is that of an edge: those are never banned.
     :ivar proxies: in front of this edge: neither.
     :ivar turned_away: how many connections were.
+    :ivar changed: is told a network when it is banned, and when an operator lets it in.
     """
 
     _log = Logger()
@@ -45,14 +47,16 @@ class Banning:
         self._seconds = seconds
         self._banned = 0
         self.bans = Bans(never=SPARED)
+        self.never = SPARED
         self.is_edge: Callable[[str], bool] = _none
         self.proxies = PrefixSet.of([])
         self.turned_away = 0
+        self.changed: Callable[[str], None] = _ignore
 
     def use(self, rule: BanRule | None, never: PrefixSet) -> None:
         """Ban by another rule from now on; bans that there are stay for their time."""
         self.bans.rule = rule
-        self.bans.never = never
+        self.bans.never = self.never = never
 
     def turns_away(self, address: str, network: str) -> bool:
         """Whether a visitor that connects is banned; then it is counted."""
@@ -78,6 +82,16 @@ class Banning:
                 reason=ban.reason,
                 slug=refusal.slug,
             )
+            self.changed(network)
+
+    def seconds_left(self, network: str) -> float:
+        """Return how long a network is still banned; 0 or less if it is not."""
+        return self.bans.until(network) - self._seconds()
+
+    def spares_some_of(self, network: str) -> bool:
+        """Whether a network has an address that is never banned, or is a proxy's; edges are not asked about here."""
+        prefix = network_text(network)
+        return self.never.overlaps(prefix) or self.proxies.overlaps(prefix)
 
     def _is_ours(self, address: str) -> bool:
         return address in self.proxies or self.is_edge(address)
@@ -113,6 +127,7 @@ class Banning:
         self._banned += 1
         shown = network_text(network)
         self._log.info("{network} is banned for {seconds:g} s by an operator", network=shown, seconds=seconds)
+        self.changed(network)
         return shown
 
     def remove(self, text: str) -> bool:
@@ -125,6 +140,7 @@ class Banning:
         was_banned = self.bans.is_banned(network, self._seconds()) and self.bans.remove(network)
         if was_banned:
             self._log.info("{network} is no longer banned, says an operator", network=network_text(network))
+            self.changed(network)
         return was_banned
 
     def collect(self) -> Iterable[Metric]:
@@ -142,3 +158,7 @@ class Banning:
 
 def _none(address: str) -> bool:
     return False
+
+
+def _ignore(network: str) -> None:
+    """Nobody is told."""

@@ -117,6 +117,18 @@ class PrefixSet:
         index = bisect_right(self._first4, at) - 1
         return index >= 0 and at <= self._last4[index]
 
+    def overlaps(self, prefix: str) -> bool:
+        """
+        Return whether an address of a prefix is in the set.
+
+        :raises ValueError: it is no prefix.
+        """
+        first, free_bits, bits = parse_prefix(prefix)
+        firsts: Sequence[int] = self._first4 if bits == 32 else self._first6
+        lasts: Sequence[int] = self._last4 if bits == 32 else self._last6
+        index = bisect_right(firsts, first | (1 << free_bits) - 1) - 1
+        return index >= 0 and lasts[index] >= first
+
     def __len__(self) -> int:
         """Return the number of ranges left after merging."""
         return len(self._first4) + len(self._first6)
