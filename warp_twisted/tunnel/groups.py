@@ -116,8 +116,7 @@ def _set_groups(context: ssl.SSLContext, groups: tuple[str, ...]) -> tuple[str, 
         return groups
     control = _control()
     if control is not None:
-        pointer = ctypes.c_void_p.from_address(id(context) + _POINTER_OFFSET).value
-        return groups if control(pointer, _SET_GROUPS_LIST, 0, ":".join(groups).encode()) == 1 else ()
+        return groups if control(context_pointer(context), _SET_GROUPS_LIST, 0, ":".join(groups).encode()) == 1 else ()
     only = groups[0] if len(groups) == 1 else MANDATORY_GROUP
     try:
         context.set_ecdh_curve(_CURVES.get(only, only))
@@ -127,15 +126,30 @@ def _set_groups(context: ssl.SSLContext, groups: tuple[str, ...]) -> tuple[str, 
 
 
 @functools.cache
-def _control() -> Callable[[int | None, int, int, bytes], int] | None:
-    """Return `SSL_CTX_ctrl` of the OpenSSL that Python's `ssl` uses, and of no other that may be in the process."""
+def openssl_library() -> ctypes.CDLL | None:
+    """Return the OpenSSL that Python's `ssl` uses, and no other that may be in the process; None if out of reach."""
     file = getattr(sys.modules["_ssl"], "__file__", None)
     if file is None:
         return None
     try:
-        control = ctypes.CDLL(file).SSL_CTX_ctrl
+        library = ctypes.CDLL(file)
+        library.SSL_CTX_ctrl  # noqa: B018  not there where only Python's own module can see OpenSSL
     except (OSError, AttributeError):
         return None
+    return library
+
+
+def context_pointer(context: ssl.SSLContext) -> int | None:
+    """Return the address of OpenSSL's `SSL_CTX`; it is there as long as Python's context."""
+    return ctypes.c_void_p.from_address(id(context) + _POINTER_OFFSET).value
+
+
+@functools.cache
+def _control() -> Callable[[int | None, int, int, bytes], int] | None:
+    library = openssl_library()
+    if library is None:
+        return None
+    control = library.SSL_CTX_ctrl
     control.argtypes = (ctypes.c_void_p, ctypes.c_int, ctypes.c_long, ctypes.c_char_p)
     control.restype = ctypes.c_long
     return cast(Callable[[int | None, int, int, bytes], int], control)

@@ -46,6 +46,22 @@ class ProofTests(SynchronousTestCase):
         """A connection whose certificate nobody chose proves nothing."""
         self.assertFalse(Proof().admits("a.example"))
 
+    def test_chain(self) -> None:
+        """What was shown counts where the same authorities are asked for; who was not told of them is to come again."""
+        one, both, nobody = frozenset({b"1"}), frozenset({b"1", b"2"}), frozenset[bytes]()
+        chain = (b"leaf", b"issuer")
+        for proof, authorities, expected in (
+            (Proof("a.example", (), one, chain), one, chain),
+            (Proof("a.example", (), one), one, ()),  # asked, and had none
+            (Proof("a.example", (), one, chain), both, None),
+            (Proof("a.example", (), both, chain), one, None),
+            (Proof("a.example"), one, None),
+            (Proof(None), one, ()),  # is never asked, on a new connection neither
+            (Proof(), one, ()),
+            (Proof("a.example"), nobody, ()),
+        ):
+            self.assertEqual(proof.chain_for(authorities), expected, proof)
+
 
 class HandshakeTests(SynchronousTestCase):
     """What the handshake leaves."""

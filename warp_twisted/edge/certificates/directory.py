@@ -14,7 +14,7 @@ pipe. The others are used, and so is what the file itself held before, for as lo
 import os
 import ssl
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,14 +26,15 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from warp_base.reactor import InThread
+from warp_twisted.edge.certificates.asking import Authorities
+from warp_twisted.edge.certificates.contexts import visitors_context
+from warp_twisted.edge.certificates.openssl import OutOfReach, forget_tickets
 from warp_twisted.edge.certificates.proof import Proof, ProvenTls
 from warp_twisted.errors import InvalidSettings
-from warp_twisted.tunnel.groups import restrict_groups
 
 CHECK_SECONDS = 5.0
 DEFAULT_NAME = "default"
-# TLS 1.2 with forward secrecy and authenticated encryption only; TLS 1.3 has its own list.
-_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
+NOBODY: frozenset[bytes] = frozenset()
 
 # Of each file: when it was changed, its size and its inode, so that a rename over it counts as well.
 _Signature = Mapping[str, tuple[int, int, int]]
@@ -109,9 +110,11 @@ class CertificateDirectory:
         self._in_thread = in_thread
         self._content = _read(self._directory, _NOTHING)
         self._begun = self._used = 0  # reads
+        self._authorities: Authorities | None = None
+        self._asked_of: Callable[[str], frozenset[bytes]] = _nobody
         self._checking = LoopingCall(lambda: Deferred.fromCoroutine(self._check()))
         self._checking.clock = clock
-        self.context = _new_context()
+        self.context = visitors_context()
         self.context.sni_callback = self._choose
         self.context.sslobject_class = ProvenTls
 
@@ -157,6 +160,20 @@ class CertificateDirectory:
         """Whether there is a certificate to show to the visitors of a hostname in lower case."""
         return self._shown_for(hostname) is not None
 
+    def ask_visitors(self, authorities: Authorities | None, of: Callable[[str], frozenset[bytes]]) -> None:
+        """
+        Ask the visitors of some hostnames for certificates, from the next handshake on.
+
+        What was agreed on before is not resumed: a session goes on without anybody being asked.
+
+        :param authorities: who is believed; None to ask nobody.
+        :param of: returns the authorities of a hostname, in DER; none of them: its visitors are not asked.
+        """
+        if authorities is not None or self._authorities is not None:
+            forget_tickets(self.context)
+        self._authorities = authorities
+        self._asked_of = of
+
     def _shown_for(self, hostname: str | None) -> _Shown | None:
         """Return what to show for a hostname in lower case, or for None where the visitor named none, if anything."""
         if hostname is None:
@@ -174,10 +191,24 @@ class CertificateDirectory:
             return ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
         connection.context = shown.context
         if isinstance(connection, ProvenTls):
-            connection.proof = Proof(asked, shown.names)
+            try:
+                authorities = self._ask(connection, asked)
+            except OutOfReach as error:
+                self._log.error("a visitor could not be asked for a certificate: {error}", error=error)
+                return ssl.ALERT_DESCRIPTION_INTERNAL_ERROR
+            connection.proof = Proof(asked, shown.names, authorities)
             if asked is not None and connection.may_ask_for is not None and not connection.may_ask_for(asked):
                 return ssl.ALERT_DESCRIPTION_ACCESS_DENIED
         return None
+
+    def _ask(self, connection: ssl.SSLObject, hostname: str | None) -> frozenset[bytes]:
+        """Ask for a certificate, if there are authorities for the hostname; return them."""
+        if self._authorities is None or hostname is None:
+            return NOBODY
+        asked_of = self._asked_of(hostname)
+        if asked_of:
+            self._authorities.ask(connection, asked_of)
+        return asked_of
 
     async def _check(self) -> None:
         try:
@@ -260,7 +291,7 @@ def _load(directory: Path, name: str, *, has_key_file: bool) -> Certificate:
     _check_file(path)
     if has_key_file:
         _check_file(key)
-    context = _new_context()
+    context = visitors_context()
     context.load_cert_chain(path, key if has_key_file else None, password=_no_password)
     leaf = x509.load_pem_x509_certificate(path.read_bytes())
     names = _names(leaf)
@@ -300,15 +331,8 @@ def _names(leaf: x509.Certificate) -> x509.SubjectAlternativeName:
     return value
 
 
-def _new_context() -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_ciphers(_CIPHERS)
-    context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
-    context.set_alpn_protocols(["http/1.1"])
-    context.num_tickets = 1  # resumes the next connection; OpenSSL's second costs a tenth of a handshake
-    restrict_groups(context)
-    return context
+def _nobody(hostname: str) -> frozenset[bytes]:
+    return NOBODY
 
 
 def _no_password() -> str:

@@ -1,5 +1,6 @@
 """
-What a visitor's TLS connection was proved for: the name that the visitor asked for, and the certificate it was shown.
+What a visitor's TLS connection was proved for: the name that the visitor asked for, the certificate it was shown, and
+the one that it was asked for.
 
 A client may use a connection for other names as well that its certificate covers (RFC 9110 §4.3.3), and only where
 what was agreed on in the handshake holds for them, too. Otherwise a visitor could be let in under the conditions of one
@@ -20,10 +21,14 @@ class Proof:
         none.
     :param names: of the certificate that it was shown: DNS names and `*.` patterns in lower case, IP addresses as a URI
         has them.
+    :param authorities: DER of those of whose certificates it was asked for one; none: it was not asked.
+    :param chain: in DER: the certificate that it showed and proved to have the key of, then others that came with it.
     """
 
     asked: str | None = None
     names: Collection[str] = frozenset()
+    authorities: frozenset[bytes] = frozenset()
+    chain: tuple[bytes, ...] = ()
 
     def admits(self, hostname: str) -> bool:
         """
@@ -37,9 +42,21 @@ class Proof:
         """
         if hostname == self.asked:
             return True
-        # Where hostnames get conditions of their own for a connection (a client certificate, a TLS version, addresses
-        # that are let in), this is the place to ask whether those of both names are the same.
         return self._covers(hostname) and (self.asked is None or self._covers(self.asked))
+
+    def chain_for(self, authorities: frozenset[bytes]) -> tuple[bytes, ...] | None:
+        """
+        Return what the visitor showed for a hostname whose policy asks for a certificate of some authorities.
+
+        A visitor that was told of other authorities, or of none as its hostname or the policy was another one, could
+        not choose the right certificate. It can on a new connection, but for one that names no hostname: it is never
+        asked, and has nothing to show.
+
+        :returns: None if the connection was not made for these authorities.
+        """
+        if authorities == self.authorities:
+            return self.chain
+        return None if self.asked is not None else ()
 
     def _covers(self, hostname: str) -> bool:
         """Whether the certificate is for a hostname; a wildcard stands for one label (RFC 9525 §6.3)."""
