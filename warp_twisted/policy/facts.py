@@ -39,7 +39,8 @@ class Facts(msgspec.Struct):
     :param scheme: `http` or `https`: how the visitor reached the edge.
     :param lines: the field lines as the origin would get them, each with its CR LF.
     :param labels: of each tunnel that may serve the request.
-    :param certificate: DER of the certificate that the visitor proved in its handshake; empty if there is none.
+    :param chain: in DER: the certificate that the visitor proved in its handshake, then others that came with it; empty
+        if there is none.
     """
 
     hostname: str
@@ -49,7 +50,7 @@ class Facts(msgspec.Struct):
     visitor: Visitor
     lines: bytes = b""
     labels: tuple[Mapping[str, str], ...] = ()
-    certificate: bytes = b""
+    chain: tuple[bytes, ...] = ()
     _found: dict[bytes, Values] | None = None
     _fields: dict[bytes, Values] | None = None
     _parameters: dict[bytes, Values] | None = None

@@ -98,6 +98,7 @@ class Check(Protocol):
     :ivar kind: as in `Identity.kind`.
     :ivar challenge: a value of WWW-Authenticate, or None where nobody could answer one.
     :ivar carriers: what carries its credentials: fields, in lower case, and cookies as `cookie=` and their name.
+    :ivar authorities: DER of those of whose certificates visitors are asked for one in the handshake.
     """
 
     @property
@@ -108,6 +109,9 @@ class Check(Protocol):
 
     @property
     def carriers(self) -> tuple[bytes, ...]: ...
+
+    @property
+    def authorities(self) -> tuple[bytes, ...]: ...
 
     def look(self, facts: Facts, now: float, wall: float) -> Answer | Question:
         """

@@ -7,7 +7,7 @@ NOW = 1_000.0
 WALL = 1_795_000_000.0
 
 
-def request(*lines: str, certificate: bytes = b"") -> Facts:
+def request(*lines: str, chain: tuple[bytes, ...] = ()) -> Facts:
     """Return the facts of a GET with these field lines."""
     return Facts(
         "app.example",
@@ -16,5 +16,5 @@ def request(*lines: str, certificate: bytes = b"") -> Facts:
         "https",
         Visitor("203.0.113.9", "203.0.113.9"),
         b"".join(line.encode("latin-1") + b"\r\n" for line in lines),
-        certificate=certificate,
+        chain=chain,
     )

@@ -37,11 +37,22 @@ def certificate(
 ) -> x509.Certificate:
     """Make a certificate that holds for ten days."""
     key = CA_KEY if subject == issuer else ec.generate_private_key(ec.SECP256R1())
+    return _sign(subject, key.public_key(), issuer, signer, *extensions, begins=begins)
+
+
+def _sign(
+    subject: str,
+    key: ec.EllipticCurvePublicKey,
+    issuer: str,
+    signer: ec.EllipticCurvePrivateKey,
+    *extensions: x509.ExtensionType,
+    begins: timedelta = timedelta(days=-1),
+) -> x509.Certificate:
     builder = (
         x509.CertificateBuilder()
         .subject_name(_name(subject))
         .issuer_name(_name(issuer))
-        .public_key(key.public_key())
+        .public_key(key)
         .serial_number(x509.random_serial_number())
         .not_valid_before(INSTANT + begins)
         .not_valid_after(INSTANT + begins + timedelta(days=10))
@@ -58,7 +69,7 @@ SAN = x509.SubjectAlternativeName([x509.RFC822Name("ann@example.org"), x509.DNSN
 def look(shown: x509.Certificate, wall: float = WALL, **rule: object) -> Answer:
     """Show a certificate to a rule."""
     check = ClientCertificateCheck([CA], **rule)  # type: ignore[arg-type]  # the tests' own words
-    return check.look(request(certificate=shown.public_bytes(Encoding.DER)), NOW, wall)
+    return check.look(request(chain=(shown.public_bytes(Encoding.DER),)), NOW, wall)
 
 
 class LookTests(SynchronousTestCase):
@@ -90,6 +101,29 @@ class LookTests(SynchronousTestCase):
         self.assertEqual(look(certificate("ann", x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]))).outcome,
                          Outcome.PROVEN)  # fmt: skip
 
+    def test_reason_for_the_log(self) -> None:
+        """The log is told what the verifier says, and none of the visitor's own words."""
+        answer = look(certificate("what the visitor says", signer=ec.generate_private_key(ec.SECP256R1())))
+        self.assertTrue(answer.reason.startswith("not of these authorities, not for a client, or not valid today: "))
+        self.assertNotIn("visitor says", answer.reason)
+
+    def test_others_in_between(self) -> None:
+        """Certificates that came with it lead to an authority; without them, or with others, nothing is proven."""
+        between_key = ec.generate_private_key(ec.SECP256R1())
+        authority = x509.BasicConstraints(ca=True, path_length=None)
+        key = ec.generate_private_key(ec.SECP256R1())
+        issuer = _sign("between", between_key.public_key(), "Owner's CA", CA_KEY, authority)
+        leaf = _sign("ann", key.public_key(), "between", between_key).public_bytes(Encoding.DER)
+        check = ClientCertificateCheck([CA])
+        for chain, outcome in (
+            ((leaf,), Outcome.REFUSED),
+            ((leaf, issuer.public_bytes(Encoding.DER)), Outcome.PROVEN),
+            ((leaf, CA.public_bytes(Encoding.DER)), Outcome.REFUSED),
+            ((leaf, b"nonsense"), Outcome.REFUSED),
+            ((leaf,), Outcome.REFUSED),  # what was remembered of another chain does not count
+        ):
+            self.assertEqual(check.look(request(chain=chain), NOW, WALL).outcome, outcome)
+
     def test_names_and_fingerprints(self) -> None:
         """A rule may ask for a name or for the very certificate."""
         ann = certificate("ann", SAN)
@@ -109,7 +143,7 @@ class LookTests(SynchronousTestCase):
     def test_remembered_until_it_ends(self) -> None:
         """What is remembered does not outlive the certificate, whatever the clocks do."""
         check = ClientCertificateCheck([CA])
-        facts = request(certificate=certificate("ann").public_bytes(Encoding.DER))
+        facts = request(chain=(certificate("ann").public_bytes(Encoding.DER),))
         self.assertEqual(check.look(facts, NOW, WALL).outcome, Outcome.PROVEN)
         self.assertIs(check.look(facts, NOW + 1, WALL + 1), check.look(facts, NOW + 2, WALL + 2))
         self.assertEqual(check.look(facts, NOW + 3, WALL + 10 * 86_400).outcome, Outcome.REFUSED)
@@ -117,9 +151,7 @@ class LookTests(SynchronousTestCase):
     @given(st.binary(min_size=1, max_size=200))
     def test_any_bytes(self, der: bytes) -> None:
         """Whatever stands for a certificate is refused."""
-        self.assertEqual(
-            ClientCertificateCheck([CA]).look(request(certificate=der), NOW, WALL).outcome, Outcome.REFUSED
-        )
+        self.assertEqual(ClientCertificateCheck([CA]).look(request(chain=(der,)), NOW, WALL).outcome, Outcome.REFUSED)
 
 
 class ReadAuthoritiesTests(SynchronousTestCase):

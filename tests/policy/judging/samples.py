@@ -45,6 +45,7 @@ class SampleCheck:
         self.subject = subject
         self.challenge = None if kind == "client_certificate" else f'{kind} realm="Warp"'.encode()
         self.carriers = (b"authorization",)
+        self.authorities: tuple[bytes, ...] = ()
 
     def look(self, facts: Facts, now: float, wall: float) -> Answer | Question:
         """Look at a request."""

@@ -85,6 +85,7 @@ class _Told:
 
     challenge = b"Basic"  # any: it tells a request without credentials from one that is denied for good
     carriers = ()
+    authorities: tuple[bytes, ...] = ()
 
     def __init__(self, kind: str, identities: Sequence[Identity]) -> None:
         self.kind = kind

@@ -32,6 +32,7 @@ class _Undecidable:
     kind = RULE
     challenge = None
     carriers = ()
+    authorities: tuple[bytes, ...] = ()
 
     def look(self, facts: Facts, now: float, wall: float) -> Answer:
         """Fail."""

@@ -38,6 +38,7 @@ class BasicCheck:
 
     kind = KIND
     carriers = (_HEADER,)
+    authorities: tuple[bytes, ...] = ()
 
     def __init__(self, subject: str, realm: str, users: Mapping[str, str]) -> None:
         self.challenge = f'Basic realm="{realm}", charset="UTF-8"'.encode("ascii")

@@ -12,6 +12,7 @@ from fnmatch import translate
 from hashlib import sha256
 
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from cryptography.x509.verification import Criticality, ExtensionPolicy, Policy, PolicyBuilder, Store, VerificationError
 
@@ -22,6 +23,7 @@ from warp_twisted.policy.interfaces import ABSENT, Answer, Identity, Outcome
 KIND = "client_certificate"
 MAX_CERTIFICATES = 100  # in a file of authorities
 REMEMBERED_SECONDS = 60.0
+MAX_REASON = 200  # characters of what the verifier says
 
 
 class AuthoritiesError(ValueError):
@@ -90,7 +92,7 @@ class ClientCertificateCheck:
         san: Sequence[str] | None = None,
         fingerprints: frozenset[str] | None = None,
     ) -> None:
-        self.authorities = authorities
+        self.authorities = tuple(each.public_bytes(Encoding.DER) for each in authorities)
         self._store = Store(list(authorities))
         self._san = None if san is None else re.compile("|".join(map(translate, san)))
         self._fingerprints = fingerprints
@@ -98,18 +100,19 @@ class ClientCertificateCheck:
 
     def look(self, facts: Facts, now: float, wall: float) -> Answer:
         """Verify the certificate of the connection."""
-        certificate = facts.certificate
-        if not certificate:
+        chain = facts.chain
+        if not chain:
             return ABSENT
-        digest = self._remembered.digest(certificate)
+        digest = self._remembered.digest(b"".join(chain))
         known = self._remembered.get(digest, now, wall)
         if known is None:
-            known, until_wall = self._verified(certificate, wall)
+            known, until_wall = self._verified(chain, wall)
             self._remembered.put(digest, known, now + REMEMBERED_SECONDS, until_wall)
         return known
 
-    def _verified(self, der: bytes, wall: float) -> tuple[Answer, float]:
+    def _verified(self, chain: Sequence[bytes], wall: float) -> tuple[Answer, float]:
         """Return the answer, and until when by the calendar it may hold."""
+        der = chain[0]
         fingerprint = sha256(der).hexdigest()
         if self._fingerprints is not None and fingerprint not in self._fingerprints:
             return _refused("another fingerprint"), float("inf")
@@ -122,10 +125,13 @@ class ClientCertificateCheck:
                 .time(instant)
                 .extension_policies(ca_policy=_AUTHORITY, ee_policy=_CLIENT)
                 .build_client_verifier()
-                .verify(certificate, [])
+                .verify(certificate, [x509.load_der_x509_certificate(each) for each in chain[1:]])
             )
-        except (ValueError, VerificationError):
-            return _refused("not of these authorities, not for a client, or not valid today"), wall + REMEMBERED_SECONDS
+        except (ValueError, VerificationError) as error:
+            # The verifier goes on to quote the certificate, which is the visitor's words.
+            why = str(error).removeprefix("validation failed: ").partition(" (encountered")[0]
+            reason = f"not of these authorities, not for a client, or not valid today: {why[:MAX_REASON]}"
+            return _refused(reason), wall + REMEMBERED_SECONDS
         names = [str(name.value) for name in verified.subjects or () if isinstance(name.value, str)]
         if self._san is not None and not any(self._san.fullmatch(name) for name in names):
             return _refused("another name"), float("inf")

@@ -31,6 +31,7 @@ class JwtCheck:
     """
 
     kind = KIND
+    authorities: tuple[bytes, ...] = ()
 
     def __init__(
         self,

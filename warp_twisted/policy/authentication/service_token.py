@@ -54,6 +54,7 @@ class ServiceTokenCheck:
     kind = KIND
     challenge = None
     carriers = tuple(field for pair in PAIRS for field in pair)
+    authorities: tuple[bytes, ...] = ()
 
     def __init__(self, find: Callable[[str], KnownToken | None], names: frozenset[str] | None = None) -> None:
         self._find = find

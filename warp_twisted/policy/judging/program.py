@@ -31,6 +31,8 @@ class Program:
 
     :ivar rules: in order; those of other hostnames are not among them.
     :ivar of_connections: their limits of connections that need the hostname; None if there are none.
+    :ivar authorities: DER of those of whose certificates visitors are asked for one in the handshake; none: they are
+        not asked.
     """
 
     def __init__(self, rules: Iterable[CompiledRule]) -> None:
@@ -46,6 +48,13 @@ class Program:
         self._places = {rule: bisect(orders, rule.order) for rule in by_path}  # where each stands among the others
         self._looks_at_paths = any(rule.looks_at_paths for rule in self.rules)
         self.of_connections = of_hostname(self.rules)
+        self.authorities = frozenset(
+            der
+            for rule in self.rules
+            if rule.authentication is not None
+            for check in rule.authentication.proof.checks
+            for der in check.authorities
+        )
         self._logs = any(rule.log_only for rule in self.rules)
 
     def matching(self, facts: Facts, path: PathFacts) -> list[CompiledRule]:
