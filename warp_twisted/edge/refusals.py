@@ -14,6 +14,11 @@ MISDIRECTED_HOST = Refusal(
     "misdirected-host",
     "This secure connection was not made for this hostname. Connect anew, with it as the TLS server name (SNI).",
 )
+CERTIFICATE_NOT_ASKED = Refusal(
+    421,
+    "certificate-not-asked",
+    "A certificate may be needed here, and was not asked for when this secure connection was made. Connect anew.",
+)
 NO_TUNNEL = Refusal(503, "no-tunnel", "The application is not connected at the moment. Try again soon.")
 DRAINING = Refusal(503, "draining", "This server is stopping. Try again at once: another one will answer.")
 TOO_MANY_CONNECTIONS = Refusal(503, "connections", "This server has too many connections. Try again soon.")

@@ -79,7 +79,7 @@ routing:
         for rule, problem in (
             (
                 "authenticate: {any_of: [{client_certificate: {ca_file: ca.pem}}]}",
-                "any_of[0].client_certificate: edges",
+                "ca.pem: expected certificates in PEM",
             ),
             ("authenticate: {any_of: [{basic: {users_file: users}}]}", "users: line 1: expected an argon2id hash"),
             (

@@ -1,11 +1,16 @@
 """Tests for `warp_twisted.edge.policy.in_force`."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.client_authority import ClientAuthority
 from tests.policy.document.test_asked import SOURCES, asked
+from warp_twisted.edge.certificates.asking import Authorities
+from warp_twisted.edge.certificates.directory import CertificateDirectory
 from warp_twisted.edge.policy import in_force as module
 from warp_twisted.edge.policy.in_force import PolicyInForce
 from warp_twisted.edge.policy.loading import Loaded, load
@@ -118,3 +123,59 @@ class PolicyInForceTests(SynchronousTestCase):
         """A question of a policy that is no longer in force is answered with busy."""
         answer = self.successResultOf(PolicyInForce().answer(Question("basic", "gone", b""), "192.0.2.1"))
         self.assertEqual(answer.outcome, Outcome.BUSY)
+
+
+class CertificateTests(SynchronousTestCase):
+    """Whose visitors are asked for certificates."""
+
+    def setUp(self) -> None:
+        self.files = Path(self.mktemp())
+        self.files.mkdir()
+        self.authorities = {name: ClientAuthority(self.files, name) for name in ("staff", "admins")}
+        for name, authority in self.authorities.items():
+            (self.files / f"{name}.pem").write_text(authority.pem)
+
+    def load(self, *rules: str) -> Loaded:
+        """Load a policy of these rules."""
+        file = self.files / "policy.yaml"
+        file.write_text("\n- ".join(["rules:", *rules]))
+        return load(str(file), str(self.files), {})[0]
+
+    def test_authorities(self) -> None:
+        """A hostname's are those of all its rules that ask, also of ones that only log; a policy may have none."""
+        proof = "authenticate: {{any_of: [{{client_certificate: {{ca_file: {0}.pem}}}}]}}".format
+        policy = PolicyInForce()
+        policy.use(
+            self.load(
+                f"{{name: a, match: {{hostname: [app.example, both.example]}}, {proof('staff')}}}",
+                f"{{name: b, match: {{hostname: both.example, path: /x}}, log_only: true, {proof('admins')}}}",
+                "{name: c, match: {hostname: open.example}, deny: true}",
+            )
+        )
+        staff, admins = (self.authorities[name].der for name in ("staff", "admins"))
+        for hostname, expected in (
+            ("app.example", {staff}),
+            ("both.example", {staff, admins}),
+            ("open.example", set()),
+            ("unknown.example", set()),
+        ):
+            self.assertEqual(policy.authorities_for(hostname), expected)
+        policy.use(None)
+        self.assertEqual(policy.authorities_for("app.example"), frozenset())
+
+    def test_whoever_asks_is_told(self) -> None:
+        """Who asks visitors hears of the policy in force, and of those after it."""
+        asked: list[Authorities | None] = []
+
+        class Certificates:
+            def ask_visitors(self, authorities: Authorities | None, of: Callable[[str], frozenset[bytes]]) -> None:
+                asked.append(authorities)
+
+        policy = PolicyInForce()
+        found = self.load("{name: a, authenticate: {any_of: [{client_certificate: {ca_file: staff.pem}}]}}")
+        policy.use(found)
+        policy.ask_by(cast(CertificateDirectory, Certificates()))
+        policy.use(self.load("{name: a, deny: true}"))
+        policy.use(None)
+        self.assertIsNotNone(found.authorities)
+        self.assertEqual(asked, [found.authorities, None, None])

@@ -5,12 +5,14 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.client_authority import ClientAuthority
 from tests.edge.policy.test_databases import SAMPLE
 from tests.policy.authentication.keys import EC_KEY, member
 from tests.policy.sources.test_crowdsec import DECISIONS
+from warp_twisted.edge.certificates.asking import CannotAsk
 from warp_twisted.edge.policy import parts as module
 from warp_twisted.edge.policy.parts import PolicyParts
-from warp_twisted.policy.document.authentication import Basic, Jwt, Proof, ServiceToken
+from warp_twisted.policy.document.authentication import Basic, ClientCertificate, Jwt, Proof, ServiceToken
 from warp_twisted.policy.document.limits import Limit
 from warp_twisted.policy.document.sources import DatabaseFiles, SourceEntry
 from warp_twisted.policy.errors import InvalidPolicy
@@ -130,6 +132,7 @@ class CheckTests(PartsTestCase):
         there = Jwt(jwks_url="https://login.example/keys", issuer="i", audience="a")
         self.assertEqual([(there.jwks_url, self.parts.check(Proof(jwt=there), "w"))], self.parts.fetched)
         self.assertEqual(self.parts.kinds, {"basic", "jwt", "service_token"})
+        self.assertEqual({*module._CHECKS, "any_of", "all_of"}, {*Proof.__struct_fields__})
 
     def test_refused(self) -> None:
         """A file that cannot be used is named by key and file."""
@@ -148,3 +151,32 @@ class CheckTests(PartsTestCase):
             self.parts.check(Proof(jwt=there), "w")
         with self.assertRaisesRegex(InvalidPolicy, r"w.jwt.jwks_file: .*keys: expected a JWK set"):
             self.parts.check(Proof(jwt=Jwt(jwks_file="keys", issuer="i", audience="a")), "w")
+
+    def test_client_certificates(self) -> None:
+        """Authorities are read from their file; those of the whole policy are known, each once."""
+        one, two = ClientAuthority(self.directory), ClientAuthority(self.directory)
+        both = self.write("both.pem", one.pem + two.pem)
+        proof = Proof(client_certificate=ClientCertificate(ca_file=both, fingerprints=["AB:" * 31 + "CD"], san="*.a"))
+        check = self.parts.check(proof, "w")
+        self.assertEqual((check.kind, check.authorities), ("client_certificate", (one.der, two.der)))
+        self.parts.check(Proof(client_certificate=ClientCertificate(ca_file=self.write("one.pem", one.pem))), "w")
+        self.assertEqual(self.parts.authorities, {one.der, two.der})
+
+    def test_refused_authorities(self) -> None:
+        """A file without any, too many in all, and a Python that cannot ask are refused by name."""
+        proof = Proof(client_certificate=ClientCertificate(ca_file=self.write("ca.pem", "nonsense")))
+        with self.assertRaisesRegex(InvalidPolicy, r"w.client_certificate.ca_file: .*ca.pem: expected certificates"):
+            self.parts.check(proof, "w")
+        self.patch(module, "MAX_AUTHORITIES", 1)
+        good = self.write("good.pem", ClientAuthority(self.directory).pem)
+        self.parts.check(Proof(client_certificate=ClientCertificate(ca_file=good)), "w")
+        other = self.write("other.pem", ClientAuthority(self.directory).pem)
+        with self.assertRaisesRegex(InvalidPolicy, "w.client_certificate.ca_file: more than 1 different authorities"):
+            self.parts.check(Proof(client_certificate=ClientCertificate(ca_file=other)), "w")
+
+        def prove() -> None:
+            raise CannotAsk("OpenSSL cannot")
+
+        self.patch(module, "prove", prove)
+        with self.assertRaisesRegex(InvalidPolicy, "w.client_certificate: OpenSSL cannot"):
+            self.parts.check(proof, "w")

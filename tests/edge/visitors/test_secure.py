@@ -10,6 +10,7 @@ from tests.edge.visitors.memory_edge import GET, MemoryEdge
 from warp_twisted.edge.certificates.proof import Proof
 from warp_twisted.edge.refusals import MISDIRECTED_HOST
 from warp_twisted.edge.visitors.secure import SecureVisitor
+from warp_twisted.http1.refusals import MessageRefused
 from warp_twisted.tunnel.tls import TlsProtocol
 from warp_twisted.wire.streams import Stream
 
@@ -124,6 +125,13 @@ class SecureVisitorTests(SynchronousTestCase):
         self.assertEqual(self.edge.metrics.refusals[MISDIRECTED_HOST], 1)
         self.ask()
         self.assertEqual(self.visitor.hostname, "app.example")
+
+    def test_other_authorities(self) -> None:
+        """Who was not asked for a certificate of the authorities that are wanted now is refused."""
+        wanted = frozenset({b"authority"})
+        self.assertRaises(MessageRefused, self.visitor.chain_for, wanted)
+        asked = SecureVisitor(self.edge.visitors, "192.0.2.7", Proof("app.example", (), wanted, (b"leaf",)))
+        self.assertEqual(asked.chain_for(wanted), (b"leaf",))
 
     def test_reading(self) -> None:
         """The transport is told once to stop reading, and once to go on."""

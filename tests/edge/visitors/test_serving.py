@@ -1,6 +1,8 @@
 """Tests of the visitors' side put together from settings."""
 
+import contextlib
 import os
+import ssl
 from pathlib import Path
 
 import msgspec
@@ -10,11 +12,14 @@ from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.client_authority import ClientAuthority
 from tests.clocks import SettableWallClock
 from tests.edge.certificate_files import write_certificate
+from tests.edge.certificates.test_directory import visitor_context
 from tests.edge.control import make_settings
 from warp_base.nonblocking_writer import finish_all
 from warp_base.reactor import as_reactor
+from warp_twisted.edge.certificates.proof import ProvenTls
 from warp_twisted.edge.errors import EdgeError
 from warp_twisted.edge.refusals import NO_TUNNEL as _REFUSAL
 from warp_twisted.edge.routes.limits import VisitorLimits
@@ -130,6 +135,17 @@ class AccessFileTests(SynchronousTestCase):
         self.assertLess(len(found), 2 * MAX_WAITING_BYTES + 2 * 65536)
 
 
+def is_asked(listener: ssl.SSLContext, name: str) -> bool:
+    """Whether a visitor is asked for a certificate in its handshake."""
+    to_edge, to_visitor = ssl.MemoryBIO(), ssl.MemoryBIO()
+    visitor = visitor_context().wrap_bio(to_visitor, to_edge, False, name)
+    edge = listener.wrap_bio(to_edge, to_visitor, True)
+    for end in (visitor, edge):
+        with contextlib.suppress(ssl.SSLWantReadError):
+            end.do_handshake()
+    return isinstance(edge, ProvenTls) and bool(edge.proof.authorities)
+
+
 class ServingTests(SynchronousTestCase):
     """Start, reload and stop."""
 
@@ -174,6 +190,23 @@ class ServingTests(SynchronousTestCase):
         self.assertNotIsInstance(announced, PlainVisitor)
         with self.assertRaisesRegex(EdgeError, "a proxy"):
             serving.policy.banning.add("192.0.2.7", 60.0, "")
+
+    def test_certificates_of_visitors(self) -> None:
+        """The policy that edge.yaml names decides from the start whose visitors are asked for a certificate."""
+        directory = Path(self.mktemp())
+        directory.mkdir()
+        write_certificate(directory, "app", ["app.example"])
+        authority = ClientAuthority(directory)
+        (directory / "ca.pem").write_text(authority.pem)
+        policy = directory / "policy.yaml"
+        policy.write_text("rules: [{name: r, authenticate: {any_of: [{client_certificate: {ca_file: ca.pem}}]}}]")
+        serving = self.serve(certificates=str(directory), policy=str(policy), policy_files=str(directory))
+        assert serving.policy.certificates is not None
+        listener = serving.policy.certificates.context
+        self.assertTrue(is_asked(listener, "app.example"))
+        settings = make_settings(certificates=str(directory))
+        self.successResultOf(Deferred.fromCoroutine(serving.reload(settings)))
+        self.assertFalse(is_asked(listener, "app.example"))
 
     def test_no_directory(self) -> None:
         """A TLS listener needs a directory of certificates."""

@@ -1,6 +1,7 @@
 """Tests of visitors on TLS, on real sockets."""
 
 import os
+import ssl
 from collections.abc import Callable, Coroutine
 from functools import partial
 from pathlib import Path
@@ -35,7 +36,9 @@ class TlsTestCase(EdgeTestCase):
         self.certificates = CertificateDirectory(str(self.directory), reactor)
         self.port = await self.edge.listen(SecureVisitorFactory(self.edge.visitors, self.certificates.context))
 
-    async def secure_visitor(self, name: str | None = "app.example") -> RawConnection:
+    async def secure_visitor(
+        self, name: str | None = "app.example", context: ssl.SSLContext | None = None
+    ) -> RawConnection:
         """Connect as a visitor on TLS; fails with a `WarpError` if the handshake does."""
         client = RawConnection()
         ready: Deferred[None] = Deferred()
@@ -48,7 +51,12 @@ class TlsTestCase(EdgeTestCase):
             ready.errback(error)
 
         tls = TlsProtocol(
-            visitor_context(), is_server=False, server_name=name, secured=secured, failed=failed, clock=reactor
+            context or visitor_context(),
+            is_server=False,
+            server_name=name,
+            secured=secured,
+            failed=failed,
+            clock=reactor,
         )
         await connectProtocol(TCP4ClientEndpoint(reactor, LOOPBACK, self.port), tls)
         await ready

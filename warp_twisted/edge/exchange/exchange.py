@@ -180,7 +180,12 @@ class Exchange(Borrower):
             self._answer.state_keys(policy.key_set())
             self._end(Outcome.OWN_ANSWER)
             return
-        permission = self._permission = Permission(policy, program, visitor, head, route, now)
+        try:
+            permission = self._permission = Permission(policy, program, visitor, head, route, now)
+        except MessageRefused as error:
+            self._answer.may_keep = False
+            self._end(_REFUSED, error.refusal)
+            return
         if permission.is_open:
             self.state = _JUDGING
             self._replay = body

@@ -133,6 +133,13 @@ class Visitor(Protocol):
     def check_hostname(self, hostname: str) -> None:
         """Use the connection for another hostname; raises `MessageRefused` if it was not made for that."""
 
+    def chain_for(self, authorities: frozenset[bytes]) -> tuple[bytes, ...]:
+        """
+        Return the certificate that the visitor proved, and others that came with it, in DER; nothing if it has none.
+
+        Raises `MessageRefused` if the connection was not made for a certificate of these authorities.
+        """
+
     def write(self, data: bytes) -> None:
         """Send bytes now, or when the visitor reads."""
 

@@ -41,6 +41,7 @@ class Permission:
 
     :param now: when the head was read, by the visitors' clock.
     :ivar program: by which it judges.
+    :raises MessageRefused: if a certificate is wanted that was not asked for when the connection was made.
     """
 
     __slots__ = ("_head", "_judgement", "_visitor", "program")
@@ -54,6 +55,7 @@ class Permission:
         facts = Facts(
             head.fields.host, head.method, head.target, visitor.scheme, visitor.source, head.lines,
             tuple(member.load.tunnel.labels for member in route.members) if policy.looks_at_labels else (),
+            visitor.chain_for(program.authorities) if program.authorities else (),
         )  # fmt: skip
         self._judgement = Judgement(
             policy,

@@ -50,4 +50,4 @@ class _Parts(PolicyParts):
 def closed_policy() -> Loaded:
     """Return it."""
     compiled = compile_policy(parse_policy(_TEXT, RULE), _Parts(Path(), {}))
-    return Loaded(RULE, compiled, {}, {}, frozenset(), (), None, PrefixSet.of(ALWAYS_SPARED))
+    return Loaded(RULE, compiled, {}, {}, frozenset(), (), None, None, PrefixSet.of(ALWAYS_SPARED))

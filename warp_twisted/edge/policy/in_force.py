@@ -13,6 +13,7 @@ from prometheus_client.registry import Collector
 from twisted.internet.defer import Deferred, execute, succeed
 from twisted.logger import Logger
 
+from warp_twisted.edge.certificates.directory import NOBODY, CertificateDirectory
 from warp_twisted.edge.policy.asked import NOTHING, AskedPolicies, AskedProgram, Asks
 from warp_twisted.edge.policy.banning import SPARED, Banning
 from warp_twisted.edge.policy.fetched_keys import FetchedKeys
@@ -54,6 +55,7 @@ class PolicyInForce(Collector):
     :ivar looks_at_labels: whether a rule asks for the labels of tunnels.
     :ivar follow_routing: called with how requests are split, with each policy.
     :ivar counts_connections: whether a rule limits connections.
+    :ivar certificates: asks visitors for certificates in their handshakes; None: nobody does.
     """
 
     _log = Logger()
@@ -87,6 +89,7 @@ class PolicyInForce(Collector):
         self.looks_at_labels = False
         self.counts_connections = False
         self.follow_routing: Callable[[RoutingTable], object] = lambda routing: None
+        self.certificates: CertificateDirectory | None = None
 
     def use(self, loaded: Loaded | None) -> None:
         """Put a policy in force."""
@@ -109,6 +112,23 @@ class PolicyInForce(Collector):
         self.banning.use(loaded.ban if loaded is not None else None, loaded.never if loaded is not None else SPARED)
         self.follow_routing(loaded.compiled.routing if loaded is not None else RoutingTable())
         self.counts_connections = loaded is not None and any(rule.of_connections for rule in loaded.compiled.rules)
+        self._ask_for_certificates()
+
+    def ask_by(self, certificates: CertificateDirectory) -> None:
+        """Have visitors asked for certificates where a rule wants one, by this policy and those after it."""
+        self.certificates = certificates
+        self._ask_for_certificates()
+
+    def _ask_for_certificates(self) -> None:
+        if self.certificates is not None:
+            authorities = self.loaded.authorities if self.loaded is not None else None
+            self.certificates.ask_visitors(authorities, self.authorities_for)
+
+    def authorities_for(self, hostname: str) -> frozenset[bytes]:
+        """Return the authorities of whose certificates a hostname's visitors are asked for one, in DER."""
+        loaded = self.loaded
+        program = loaded.compiled.program_for(hostname) if loaded is not None else None
+        return program.authorities if program is not None else NOBODY
 
     @property
     def passwords(self) -> Mapping[str, BasicCheck]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
+from warp_twisted.edge.certificates.asking import Authorities, CannotAsk
 from warp_twisted.edge.policy.databases import Databases
 from warp_twisted.edge.policy.fetched_keys import FollowedKeys
 from warp_twisted.edge.policy.file_stamps import Stamp, stamp_at
@@ -33,6 +34,7 @@ class Loaded:
     :ivar passwords: checks whose questions are answered in threads, by their subject.
     :ivar kinds: of all checks.
     :ivar fetched: URLs of key sets, and who verifies with them.
+    :ivar authorities: of the certificates that visitors are asked for; None: no hostname's are.
     :ivar ban: when a network is banned; None: nobody is, but by an operator.
     :ivar never: who is never banned.
     """
@@ -43,6 +45,7 @@ class Loaded:
     passwords: Mapping[str, BasicCheck]
     kinds: frozenset[str]
     fetched: FollowedKeys
+    authorities: Authorities | None
     ban: BanRule | None
     never: PrefixSet
 
@@ -134,12 +137,24 @@ def load_text(
         ban = document.defaults.ban
         named = ban.never or () if ban is not None else ()
         never = parts.prefix_set([*named, *ALWAYS_SPARED], "defaults.ban.never")
-    except InvalidPolicy as error:
+        authorities = Authorities(sorted(parts.authorities)) if parts.authorities else None
+    except (InvalidPolicy, CannotAsk) as error:
         text = str(error)
         raise Refused(text if text.startswith(source) else f"{source}: {text}", watched()) from error
     databases.keep(watched().stamps)
     kinds = frozenset(parts.kinds)
-    return Loaded(source, compiled, parts.limiters, parts.passwords, kinds, parts.fetched, _rule(ban), never), watched()
+    loaded = Loaded(
+        source=source,
+        compiled=compiled,
+        limiters=parts.limiters,
+        passwords=parts.passwords,
+        kinds=kinds,
+        fetched=parts.fetched,
+        authorities=authorities,
+        ban=_rule(ban),
+        never=never,
+    )
+    return loaded, watched()
 
 
 def let_go(loaded: list[Loaded]) -> None:

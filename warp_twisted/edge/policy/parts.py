@@ -11,16 +11,22 @@ from pathlib import Path
 from typing import Any
 
 from warp_twisted.durations import parse_duration
+from warp_twisted.edge.certificates.asking import CannotAsk, prove
 from warp_twisted.edge.policy.databases import PLACES, Databases
 from warp_twisted.edge.policy.file_stamps import Stamp, stamp_at, stamp_of
 from warp_twisted.policy.authentication.basic import BasicCheck
+from warp_twisted.policy.authentication.client_certificate import (
+    AuthoritiesError,
+    ClientCertificateCheck,
+    read_authorities,
+)
 from warp_twisted.policy.authentication.jwt import JwtCheck
 from warp_twisted.policy.authentication.key_sets import KeySetError, read_key_set
 from warp_twisted.policy.authentication.service_token import KnownToken, ServiceTokenCheck
 from warp_twisted.policy.authentication.tokens import Expected
 from warp_twisted.policy.authentication.users import UsersError, read_users
 from warp_twisted.policy.changes import folded
-from warp_twisted.policy.document.authentication import Basic, Jwt, Proof, ServiceToken
+from warp_twisted.policy.document.authentication import Basic, ClientCertificate, Jwt, Proof, ServiceToken
 from warp_twisted.policy.document.limits import Limit
 from warp_twisted.policy.document.sources import DatabaseFiles, Source, SourceEntry
 from warp_twisted.policy.document.values import listed
@@ -33,6 +39,7 @@ from warp_twisted.policy.sources.prefixes import Addresses, PrefixError, PrefixS
 
 MAX_FILE = 64 * 1024 * 1024
 MAX_FETCHED = 32  # key sets
+MAX_AUTHORITIES = 100  # of visitors' certificates, different ones; each takes 0.1 ms to read
 AnyLimiter = RateLimiter | ConcurrencyLimiter
 Limiters = Mapping[tuple[str, str], tuple[Limit, AnyLimiter]]
 _WHERE_FROM = "policy_files in edge.yaml, or --files of warp policy, names its directory"
@@ -53,6 +60,7 @@ class PolicyParts:
     :ivar stamps: of the files that were read.
     :ivar kinds: of the checks that were made.
     :ivar fetched: URLs of key sets, and who verifies with them.
+    :ivar authorities: of visitors' certificates, in DER.
     """
 
     def __init__(
@@ -73,6 +81,7 @@ class PolicyParts:
         self.stamps: dict[str, Stamp | None] = {}
         self.kinds: set[str] = set()
         self.fetched: list[tuple[str, JwtCheck]] = []
+        self.authorities: set[bytes] = set()
 
     # What compiling asks for.
 
@@ -116,15 +125,9 @@ class PolicyParts:
 
     def check(self, proof: Proof, where: str) -> Check:
         """Make a check of a proof's kind."""
-        for kind, make in _CHECKS.items():
-            document = getattr(proof, kind)
-            if document is not None:
-                self.kinds.add(kind)
-                return make(self, document, f"{where}.{kind}")
         kind = next(name for name in proof.__struct_fields__ if getattr(proof, name) is not None)
-        raise InvalidPolicy(
-            f"{where}.{kind}: edges of this release cannot check it; they can check {', '.join(_CHECKS)}"
-        )
+        self.kinds.add(kind)
+        return _CHECKS[kind](self, getattr(proof, kind), f"{where}.{kind}")
 
     # Files.
 
@@ -222,10 +225,33 @@ class PolicyParts:
     def _service_token(self, document: ServiceToken, where: str) -> Check:
         return ServiceTokenCheck(self._find, frozenset(document.names) if document.names is not None else None)
 
+    def _client_certificate(self, document: ClientCertificate, where: str) -> Check:
+        try:
+            prove()
+            authorities = read_authorities(self._read(document.ca_file, f"{where}.ca_file"))
+        except CannotAsk as error:
+            raise InvalidPolicy(f"{where}: {error}") from error
+        except AuthoritiesError as error:
+            raise InvalidPolicy(f"{where}.ca_file: {self._directory / document.ca_file}: {error}") from error
+        check = ClientCertificateCheck(
+            authorities,
+            san=listed(document.san) if document.san is not None else None,
+            fingerprints=(
+                frozenset(each.replace(":", "").lower() for each in document.fingerprints)
+                if document.fingerprints is not None
+                else None
+            ),
+        )
+        self.authorities.update(check.authorities)
+        if len(self.authorities) > MAX_AUTHORITIES:
+            raise InvalidPolicy(f"{where}.ca_file: more than {MAX_AUTHORITIES} different authorities in the policy")
+        return check
+
 
 # Key of a proof → what makes its check. A new kind is one line more.
 _CHECKS: dict[str, Callable[[PolicyParts, Any, str], Check]] = {
     "basic": PolicyParts._basic,
     "jwt": PolicyParts._jwt,
     "service_token": PolicyParts._service_token,
+    "client_certificate": PolicyParts._client_certificate,
 }

@@ -266,6 +266,10 @@ class VisitorConnection(Protocol):
         """Go on with another hostname, which nothing speaks against without TLS."""
         self.hostname = hostname
 
+    def chain_for(self, authorities: frozenset[bytes]) -> tuple[bytes, ...]:
+        """Return nothing: without TLS nobody proves a certificate."""
+        return ()
+
     @property
     def source(self) -> Source:
         """The visitor, as the policy knows it."""

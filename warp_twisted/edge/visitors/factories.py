@@ -5,6 +5,7 @@ Who is let in: what plain and TLS listeners make of a new connection, within the
 import socket
 import ssl
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from math import ceil
 
@@ -13,6 +14,7 @@ from twisted.internet.protocol import Factory, Protocol, ServerFactory, connecti
 from twisted.python.failure import Failure
 
 from warp_base.accepting import Option
+from warp_twisted.edge.certificates.asking import shown_chain
 from warp_twisted.edge.certificates.proof import Proof, ProvenTls
 from warp_twisted.edge.exchange.pages import RETRY_SECONDS
 from warp_twisted.edge.exchange.pages import response as error_response
@@ -24,6 +26,9 @@ from warp_twisted.edge.visitors.plain import PlainVisitor
 from warp_twisted.edge.visitors.secure import SecureVisitor
 from warp_twisted.errors import WarpError
 from warp_twisted.http1.refusals import Refusal
+from warp_twisted.policy.authentication.client_certificate import KIND as CLIENT_CERTIFICATE
+from warp_twisted.policy.verdict import REFUSED, Objection
+from warp_twisted.tunnel.errors import PeerNotTrusted
 from warp_twisted.tunnel.tls import TlsProtocol
 
 TURNED_AWAY = 100  # connections over the limit that are told why; others are closed without a word
@@ -65,7 +70,13 @@ class VisitorTls(TlsProtocol):
     @property
     def proof(self) -> Proof:
         """What the handshake has shown."""
-        return self._tls.proof if isinstance(self._tls, ProvenTls) else Proof()
+        proof = self._tls.proof if isinstance(self._tls, ProvenTls) else Proof()
+        return replace(proof, chain=shown_chain(self._tls)) if proof.authorities else proof
+
+    @property
+    def asked(self) -> str:
+        """The hostname that the visitor named in the handshake; empty if it has named none."""
+        return (self._tls.proof.asked or "") if isinstance(self._tls, ProvenTls) else ""
 
     def ask_first(self, may_ask_for: Callable[[str], bool]) -> None:
         """Ask whether the visitor may go on, when it names a hostname in the handshake."""
@@ -95,6 +106,14 @@ def _may_ask_for(visitors: Visitors, passage: Passage, hostname: str) -> bool:
         hostname,
     )
     return False
+
+
+def _log_untrusted(visitors: Visitors, address: str, hostname: str, error: WarpError) -> None:
+    """Log that a visitor showed a certificate that no authority of the policy vouches for; an alert told it."""
+    objection = Objection("", REFUSED, f"{CLIENT_CERTIFICATE}: {error}")
+    visitors.log_refusal(
+        address, "https", REFUSALS[REFUSED], visitors.next_request_id(), 0, objection, hostname
+    )  # fmt: skip
 
 
 class VisitorFactory(ServerFactory):
@@ -182,6 +201,8 @@ class SecureVisitorFactory(Factory):
             visitors.shaking_hands.pop(protocol, None)
             if passage is not None:
                 passage.leave()
+            if isinstance(error, PeerNotTrusted):
+                _log_untrusted(visitors, address, protocol.asked, error)
             visitors.handshake_failed(address)
 
         protocol = VisitorTls(

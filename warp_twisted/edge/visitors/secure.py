@@ -7,7 +7,7 @@ from zope.interface import implementer
 
 from warp_twisted.edge.certificates.proof import Proof
 from warp_twisted.edge.policy.passage import Passage
-from warp_twisted.edge.refusals import MISDIRECTED_HOST
+from warp_twisted.edge.refusals import CERTIFICATE_NOT_ASKED, MISDIRECTED_HOST
 from warp_twisted.edge.visitors.connection import VisitorConnection
 from warp_twisted.edge.visitors.interfaces import VisitorSide
 from warp_twisted.http1.refusals import MessageRefused
@@ -38,6 +38,12 @@ class SecureVisitor(VisitorConnection):
         if not self._proof.admits(hostname):
             raise MessageRefused(MISDIRECTED_HOST)
         self.hostname = hostname
+
+    def chain_for(self, authorities: frozenset[bytes]) -> tuple[bytes, ...]:
+        chain = self._proof.chain_for(authorities)
+        if chain is None:
+            raise MessageRefused(CERTIFICATE_NOT_ASKED)
+        return chain
 
     def write(self, data: bytes) -> None:
         if self.is_clogged:

@@ -100,6 +100,7 @@ class Serving:
         self._certificates: CertificateDirectory | None = None
         if settings.listen.https:
             self._certificates = open_certificates(settings, reactor, in_thread)
+            self.policy.ask_by(self._certificates)
             secure = SecureVisitorFactory(self.visitors, self._certificates.context)
             self._announced.append(AnnouncedFactory(secure.buildProtocol, reactor))
             self.https = self._announced[1]
