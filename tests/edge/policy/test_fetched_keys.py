@@ -15,6 +15,7 @@ from tests.case import AsyncTestCase, reactor, until
 from tests.policy.authentication.keys import EC_KEY, EXPECTED, member, signed
 from tests.policy.authentication.requests import WALL, request
 from tests.self_signed import self_signed
+from warp_twisted.edge.policy import fetched_keys as module
 from warp_twisted.edge.policy.fetched_keys import FETCH_SECONDS, MIN_SECONDS, WANTED_SECONDS, FetchedKeys, make_agent
 from warp_twisted.policy.authentication.jwt import JwtCheck
 from warp_twisted.policy.authentication.key_sets import MAX_TEXT
@@ -81,16 +82,12 @@ class FetchedKeysTests(AsyncTestCase):
         await until(lambda: all(each.fetching is None for each in self.fetched._followed.values()))
 
     async def test_rotation(self) -> None:
-        """A token with a new key has the set fetched, now and then, and is busy meanwhile; so has an old set."""
+        """A token with a new key has the set fetched and is busy meanwhile; an old set is fetched anew as well."""
         self.assertIs(self.look(signed()), Outcome.BUSY)
         await self.fetched_anew()
         self.assertIs(self.look(signed()), Outcome.PROVEN)
         self.keys.content = json.dumps({"keys": [member(EC_KEY, "e"), member(NEW_KEY, "n")]}).encode()
         new = signed(NEW_KEY, key_id="n")
-        for _ in range(3):
-            self.assertIs(self.look(new), Outcome.REFUSED)
-        self.assertEqual(self.keys.asked, 1)
-        self.clock.advance(WANTED_SECONDS)
         for _ in range(2):
             self.assertIs(self.look(new), Outcome.BUSY)
         await self.fetched_anew()
@@ -101,7 +98,55 @@ class FetchedKeysTests(AsyncTestCase):
         self.assertEqual(self.keys.asked, 2)
         self.clock.advance(1)
         await self.fetched_anew()
+        self.assertEqual((self.look(signed()), self.look(new)), (Outcome.BUSY, Outcome.PROVEN))
+        await self.fetched_anew()
         self.assertEqual((self.look(signed()), self.look(new)), (Outcome.REFUSED, Outcome.PROVEN))
+
+    async def test_rotation_after_made_up_keys(self) -> None:
+        """
+        Names of keys that strangers make up keep no new key from being found, and nobody is blamed for one.
+
+        A key is refused only when it was looked for in a set that was fetched after it was first named.
+        """
+        await self.fetched_anew()
+        made_up = [signed(NEW_KEY, key_id=f"made-up-{number}") for number in range(5)]
+        self.assertIs(self.look(made_up[0]), Outcome.BUSY)
+        await self.fetched_anew()
+        for _ in range(3):
+            self.assertIs(self.look(made_up[0]), Outcome.REFUSED)
+        self.keys.content = json.dumps({"keys": [member(EC_KEY, "e"), member(NEW_KEY, "n")]}).encode()
+        new = signed(NEW_KEY, key_id="n")
+        self.assertIs(self.look(new), Outcome.BUSY)
+        await self.fetched_anew()
+        self.assertEqual((self.look(new), self.keys.asked), (Outcome.PROVEN, 3))
+        self.assertEqual([self.look(token) for token in made_up[1:]], [Outcome.BUSY] * 4)
+        self.assertEqual(self.keys.asked, 3)
+        self.clock.advance(WANTED_SECONDS)
+        self.assertEqual([self.look(token) for token in made_up], [Outcome.BUSY] * 5)
+        await self.fetched_anew()
+        self.assertEqual([self.look(token) for token in made_up], [Outcome.REFUSED] * 5)
+        self.assertEqual((self.look(new), self.keys.asked), (Outcome.PROVEN, 4))
+
+    async def test_key_of_a_server_that_is_away(self) -> None:
+        """While the set cannot be fetched nobody can say whether a key is in it."""
+        await self.fetched_anew()
+        self.keys.status = 500
+        for _ in range(4):
+            self.assertIs(self.look(signed(NEW_KEY, key_id="n")), Outcome.BUSY)
+            await self.fetched_anew()
+        self.assertLessEqual(self.keys.asked, 3)
+
+    async def test_many_made_up_keys(self) -> None:
+        """What is remembered of them is bounded."""
+        self.patch(module, "MAX_WANTED", 3)
+        await self.fetched_anew()
+        for _ in range(3):
+            for number in range(10):
+                self.look(signed(NEW_KEY, key_id=f"made-up-{number}"))
+            await self.fetched_anew()
+            self.clock.advance(WANTED_SECONDS)
+        followed = self.fetched._followed[self.url]
+        self.assertLessEqual(len(followed.wanted) + len(followed.missing), 6)
 
     async def test_what_cannot_be_used(self) -> None:
         """Errors, sets that are none or too long, and silence leave the last good keys; then it goes on by itself."""

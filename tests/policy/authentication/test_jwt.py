@@ -25,7 +25,7 @@ from tests.policy.authentication.keys import (
 )
 from tests.policy.authentication.requests import NOW, WALL, request
 from warp_twisted.policy.authentication.jwt import JwtCheck
-from warp_twisted.policy.authentication.tokens import MAX_TOKEN
+from warp_twisted.policy.authentication.tokens import MAX_TOKEN, UnknownKeyError
 from warp_twisted.policy.interfaces import ABSENT, Answer, Outcome
 
 JSON_VALUES = st.recursive(
@@ -44,9 +44,11 @@ class LookTests(SynchronousTestCase):
         self.check.renew_keys = self.renew
         self.check.use(KEYS)
 
-    def renew(self) -> None:
-        """Count."""
+    def renew(self, key_id: str) -> bool:
+        """Count, and say that the key is not in the newest set."""
         self.renewed += 1
+        self.key_id = key_id
+        return False
 
     def look(self, token: str, now: float = NOW, wall: float = WALL) -> Answer:
         """Send a token."""
@@ -100,7 +102,14 @@ class LookTests(SynchronousTestCase):
         other = ec.generate_private_key(ec.SECP256R1())
         token = signed(other, key_id="new")
         self.assertEqual(self.look(token).outcome, Outcome.REFUSED)
-        self.assertEqual(self.renewed, 1)
+        self.assertEqual((self.renewed, self.key_id), (1, "new"))
+        self.check.renew_keys = lambda key_id: True
+        self.assertEqual(self.look(token).outcome, Outcome.BUSY)
+        self.check.renew_keys = self.renew
+        for key_id in ("x" * 5_000, None):  # bounded, and a text in any case
+            with self.assertRaises(UnknownKeyError) as caught:
+                raise UnknownKeyError(key_id)
+            self.assertLessEqual(len(caught.exception.key_id), 256)
         old = signed()
         self.assertEqual(self.look(old).outcome, Outcome.PROVEN)
         self.check.use(key_set(member(other, "new")))

@@ -3,7 +3,8 @@ Key sets of issuers, fetched over https and kept true: `jwks_url` of the policy.
 
 One fetch at a time for each URL, however many rules name it. What cannot be fetched changes nothing: the last good keys
 stay. A set is fetched anew when it is old, and when a token names a key that is not in it, as issuers do who rotate
-theirs; strangers who make up names of keys cause one fetch in 30 s.
+theirs; strangers who make up names of keys cause two fetches, then one in 30 s. A key is said to be unknown only once
+it was looked for in a set that was fetched after it was named first: until then nobody is blamed for it.
 """
 
 import re
@@ -20,12 +21,15 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent, IPolicyForHTTPS, IResponse
 
 from warp_base.reactor import InThread, Reactor
+from warp_base.token_buckets import TokenBuckets
 from warp_twisted.policy.authentication.jwt import JwtCheck
 from warp_twisted.policy.authentication.key_sets import MAX_TEXT, KeySetError, VerificationKeys, read_key_set
 
 FETCH_SECONDS = 10.0
 MIN_SECONDS, USUAL_SECONDS, MAX_SECONDS = 300.0, 3_600.0, 86_400.0  # between fetches
 WANTED_SECONDS = 30.0  # between fetches because of a key that is not known, or after one that failed
+WANTED_BURST = 2.0  # such fetches at once, so that a name that somebody made up keeps no rotation waiting
+MAX_WANTED = 1_000  # names of keys that are remembered, of one set
 _max_age = re.compile(rb"(?i)(?:^|[,\s])max-age=\"?(\d{1,9})").search
 FollowedKeys = Sequence[tuple[str, JwtCheck]]
 
@@ -63,7 +67,12 @@ class _Body(Protocol):
 
 
 class _Followed:
-    """One URL."""
+    """
+    One URL.
+
+    :ivar wanted: keys that tokens have named, and that are looked for in the set that comes next.
+    :ivar missing: keys that were not in a set that was fetched after they were named.
+    """
 
     def __init__(self) -> None:
         self.checks: list[JwtCheck] = []
@@ -72,6 +81,19 @@ class _Followed:
         self.next: IDelayedCall | None = None
         self.tried_at = float("-inf")
         self.has_failed = False
+        self.wanted: set[str] = set()
+        self.missing: set[str] = set()
+
+    def was_fetched(self, keys: VerificationKeys) -> None:
+        """Use another set."""
+        self.has_failed = False
+        self.keys = keys
+        if len(self.missing) + len(self.wanted) > MAX_WANTED:
+            self.missing.clear()
+        self.missing |= self.wanted
+        self.wanted.clear()
+        for check in self.checks:
+            check.use(keys)
 
 
 class FetchedKeys:
@@ -90,6 +112,7 @@ class FetchedKeys:
         self._clock = clock
         self._in_thread = in_thread
         self._followed: dict[str, _Followed] = {}
+        self._fetches = TokenBuckets(1.0 / WANTED_SECONDS, WANTED_BURST)
         self._is_running = False
 
     def follow(self, wanted: FollowedKeys) -> None:
@@ -125,16 +148,27 @@ class FetchedKeys:
                 if followed.next is None and followed.fetching is None:
                     self._fetch(url, followed)
 
-    def _wanting(self, url: str) -> Callable[[], bool]:
-        def want() -> bool:
+    def _wanting(self, url: str) -> Callable[[str], bool]:
+        def want(key_id: str) -> bool:
             followed = self._followed.get(url)
-            if followed is None:
-                return False
-            if self._clock.seconds() - followed.tried_at >= WANTED_SECONDS:
-                self._fetch(url, followed)
-            return followed.fetching is not None
+            return followed is not None and self._want(url, followed, key_id)
 
         return want
+
+    def _want(self, url: str, followed: _Followed, key_id: str) -> bool:
+        """Look for a key, if that may be done now; say whether it may be in the set."""
+        now = self._clock.seconds()
+        if followed.fetching is None:
+            is_recent = now - followed.tried_at < WANTED_SECONDS
+            if followed.keys is None or key_id in followed.missing:
+                if is_recent:
+                    return followed.keys is None
+            elif self._fetches.take(url, now):
+                return True
+            self._fetch(url, followed)
+        if len(followed.wanted) < MAX_WANTED:
+            followed.wanted.add(key_id)
+        return True
 
     def _fetch(self, url: str, followed: _Followed) -> None:
         if not self._is_running or followed.fetching is not None:
@@ -166,10 +200,7 @@ class FetchedKeys:
                 )  # fmt: skip
             followed.has_failed = True
         else:
-            followed.has_failed = False
-            followed.keys = keys
-            for check in followed.checks:
-                check.use(keys)
+            followed.was_fetched(keys)
         followed.fetching = None
         if self._is_running and self._followed.get(url) is followed:
             followed.next = self._clock.callLater(seconds, self._fetch, url, followed)

@@ -26,8 +26,9 @@ class JwtCheck:
 
     :param header: in lower case, of the field that carries the token alone; None for `Authorization: Bearer`.
     :param cookie: name of the cookie that carries it, instead.
-    :ivar renew_keys: called when a token names a key that is not known, or there are no keys; returns something true
-        while keys are being fetched; how often that leads to anything is its own business.
+    :ivar renew_keys: called with the key that a token names if it is not known, or with an empty text if there are no
+        keys; says whether the key may be one that is new, so that nobody can say yet what the token is worth. How often
+        that leads to anything is its own business.
     """
 
     kind = KIND
@@ -45,7 +46,7 @@ class JwtCheck:
         self._header = header
         self.carriers = (b"cookie=" + cookie if cookie is not None else header or b"authorization",)
         self._expected = expected
-        self.renew_keys: Callable[[], object] = lambda: None
+        self.renew_keys: Callable[[str], bool] = lambda key_id: False
         self._keys: VerificationKeys | None = None
         self._remembered = RememberedAnswers()
 
@@ -67,14 +68,14 @@ class JwtCheck:
         if known is not None:
             return known
         if self._keys is None:
-            self.renew_keys()
+            self.renew_keys("")
             return _NO_KEYS
         until, until_wall = now + REFUSED_SECONDS, float("inf")
         try:
             claims = read_token(token, self._keys, self._expected, wall)
         except UnknownKeyError as error:
-            if self.renew_keys():  # nobody can say yet, and who came by a key that is new is not to be blamed for it
-                return Answer(Outcome.BUSY, reason=f"{error}, which is being fetched")
+            if self.renew_keys(error.key_id):  # who came by a key that is new is not to be blamed for it
+                return Answer(Outcome.BUSY, reason=f"{error}, which is fetched as soon as it may be")
             return Answer(Outcome.REFUSED, reason=str(error))
         except TokenError as error:
             answer = Answer(Outcome.REFUSED, reason=str(error))

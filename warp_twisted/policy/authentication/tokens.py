@@ -18,6 +18,7 @@ from warp_twisted.policy.authentication.key_sets import VerificationKeys
 
 MAX_TOKEN = 16_384  # octets
 MAX_SUBJECT = 1_024  # characters; it becomes the value of a field
+MAX_KEY_ID = 256  # characters that tell unknown keys apart
 MAX_LIFETIME = 400 * 86400.0  # for the arithmetic on instants; nobody signs tokens for longer
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -27,7 +28,15 @@ class TokenError(ValueError):
 
 
 class UnknownKeyError(TokenError):
-    """The token names a key that is not in the set: the set may have been renewed."""
+    """
+    The token names a key that is not in the set: the set may have been renewed.
+
+    :ivar key_id: the key, in bounds; a token's own word, and for no log.
+    """
+
+    def __init__(self, key_id: object) -> None:
+        super().__init__("signed with a key that is not in the set")
+        self.key_id = str(key_id)[:MAX_KEY_ID]
 
 
 class _Registry(JWSRegistry):
@@ -106,7 +115,7 @@ def _verified_payload(token: bytes, keys: VerificationKeys, algorithms: Sequence
         raise TokenError("it asks for extensions")
     candidates = keys.candidates(header.get("kid"), str(algorithm))
     if not candidates:
-        raise UnknownKeyError("signed with a key that is not in the set")
+        raise UnknownKeyError(header.get("kid"))
     for candidate in candidates:
         try:
             return bytes(
