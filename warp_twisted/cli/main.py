@@ -90,6 +90,10 @@ warp = Group(
             "List to whom hostnames belong, and free them.",
         ),
         "agent": ("warp_twisted.cli.operate.agents:agent", "List, group and revoke enrolled agents."),
+        "route": (
+            "warp_twisted.cli.operate.routes:route",
+            "Show and shift how hostnames are split among their tunnels.",
+        ),
         "ban": ("warp_twisted.cli.operate.bans:ban", "List, make and end bans of visitors' addresses."),
         "policy": ("warp_twisted.cli.policy.command:policy", "Check, explain, test and apply a policy."),
         "drain": ("warp_twisted.cli.operate.edge:drain", "Let an edge finish its work and take no more."),

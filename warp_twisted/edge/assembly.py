@@ -39,6 +39,7 @@ from warp_twisted.edge.operators.observation import Observation
 from warp_twisted.edge.operators.operations import EdgeOperations, Lifecycle
 from warp_twisted.edge.operators.policy_calls import PolicyCalls
 from warp_twisted.edge.operators.published import PublishedRecords
+from warp_twisted.edge.operators.routing_calls import RoutingCalls
 from warp_twisted.edge.owners.expiry import NameExpiry
 from warp_twisted.edge.owners.holdings import Holdings
 from warp_twisted.edge.owners.ownership import Ownership
@@ -49,6 +50,7 @@ from warp_twisted.edge.policy.service_tokens import ServiceTokens
 from warp_twisted.edge.readiness import Readiness
 from warp_twisted.edge.registry_entry import RegistryEntry
 from warp_twisted.edge.routing.cookie_keys import FleetCookieKeys
+from warp_twisted.edge.routing.shifts import Shifts
 from warp_twisted.edge.settings import CurrentSettings, EdgeSettings
 from warp_twisted.edge.visitors.serving import Serving
 from warp_twisted.errors import InvalidSettings
@@ -75,6 +77,7 @@ class EdgeParts:
 
     :ivar settings: what all of them ask for the settings of this moment.
     :ivar cookie_keys: of the cookies of split hostnames.
+    :ivar shifts: of these.
     :ivar entry: this edge in the registry.
     :ivar grace: names without a tunnel that are not denied yet.
     :ivar serving: the visitors' side.
@@ -107,6 +110,7 @@ class EdgeParts:
     tunnel_certificate: TunnelCertificate
     clock_steps: ClockSteps
     cookie_keys: FleetCookieKeys
+    shifts: Shifts
     readiness: Readiness
     metrics: Exposition
     observation: Observation
@@ -166,6 +170,8 @@ def assemble(
         use=serving.routes.splitting.use_cookie_keys,
     )
     serving.when_routed = cookie_keys.look
+    shifts = Shifts(store, mirror, reactor, wall, serving.routes.splitting)
+    routing = RoutingCalls(shifts, serving.routes.splitting, in_thread)
     entry = RegistryEntry(
         reactor, wall, settings, mirror, claims, serving, lambda: listeners.ports, lambda: assertion_keys.public
     )
@@ -245,6 +251,7 @@ def assemble(
         visitors=serving.visitors.connections,
         banning=serving.policy.banning,
         lifecycle=lifecycle,
+        splits=routing.list_splits,
     )
 
     def published_records() -> PublishedRecords:
@@ -274,10 +281,11 @@ def assemble(
         tunnel_certificate=tunnel_certificate,
         clock_steps=ClockSteps(reactor, wall, lambda step: tunnel_certificate.clock_stepped()),
         cookie_keys=cookie_keys,
+        shifts=shifts,
         readiness=readiness,
         metrics=metrics,
         observation=observation,
-        admin=Admin(operations, PolicyCalls(applications), observation, published_records(), long_work),
+        admin=Admin(operations, PolicyCalls(applications), routing, observation, published_records(), long_work),
         published=published_records(),
         long_work=long_work,
     )

@@ -51,6 +51,14 @@ class PolicyVersionUnknown(EdgeError):
     """No such version of the policy is kept."""
 
 
+class CannotShift(EdgeError):
+    """The share cannot be given another part."""
+
+
+class NotShifted(EdgeError):
+    """The hostname's split is as the policy has it."""
+
+
 def as_refusal(error: EdgeError) -> OfferRefused:
     """Return the refusal that an agent hears for an error."""
     return error if isinstance(error, OfferRefused) else OfferRefused("not_allowed", str(error))

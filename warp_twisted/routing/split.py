@@ -45,6 +45,7 @@ class Split:
     :ivar cookie: None if visitors do not keep to their share by one.
     :ivar is_by_address: whether they do by their address.
     :ivar text: of the entry; two splits with one text are the same.
+    :ivar has_told_unmatched: whether the log says already that a tunnel belongs to no share.
     :ivar shifted: as of `Layout`; set by who follows shifts.
     """
 
@@ -65,6 +66,7 @@ class Split:
         self.is_by_address = document.sticky is not None and self.cookie is None
         shares = [[share.selector, share.weight, share.tier] for share in document.split]
         self.text = msgspec.json.encode(document)
+        self.has_told_unmatched = False
         self.shifted: tuple[int, int] | None = None
         self.digest = sha256(msgspec.json.encode([self.hostname, shares])).hexdigest()[:32]
 

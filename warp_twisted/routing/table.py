@@ -44,10 +44,12 @@ class RoutingTable:
     The splits of one policy.
 
     :ivar splits: in the order of the document.
+    :ivar by_hostname: the same by hostname or pattern.
     """
 
     def __init__(self, entries: Iterable[Routing] = ()) -> None:
         self.splits = tuple(Split(entry) for entry in entries)
+        self.by_hostname: Mapping[str, Split] = {split.hostname: split for split in self.splits}
         self._exact = {split.hostname: split for split in self.splits if not split.hostname.startswith("*.")}
         self._patterns = {split.hostname[1:]: split for split in self.splits if split.hostname.startswith("*.")}
 

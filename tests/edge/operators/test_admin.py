@@ -6,7 +6,7 @@ from typing import Any
 
 from treq.client import HTTPClient
 from treq.testing import RequestTraversalAgent
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, execute, succeed
 from twisted.internet.interfaces import IConsumer
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
@@ -15,6 +15,7 @@ from zope.interface import implementer
 
 from tests.edge.control import ZONE
 from tests.edge.operators.test_policy_calls import FakeApplications
+from tests.edge.operators.test_routing_calls import FakeShifts
 from warp_base.answer_stream import Pieces
 from warp_base.exposition import Exposition
 from warp_base.slices import Slices
@@ -23,6 +24,9 @@ from warp_twisted.edge.operators.admin import Admin, BanWish, ServiceTokenWish, 
 from warp_twisted.edge.operators.observation import Observation
 from warp_twisted.edge.operators.policy_calls import PolicyCalls
 from warp_twisted.edge.operators.published import PublishedRecords
+from warp_twisted.edge.operators.routing_calls import RoutingCalls
+from warp_twisted.edge.routes.share_counters import ShareMetrics
+from warp_twisted.edge.routes.split_hostnames import SplitHostnames
 from warp_twisted.errors import InvalidSettings
 from warp_twisted.policy.errors import InvalidPolicy
 from warp_twisted.registry.errors import PolicyChanged, StoreClosed
@@ -157,7 +161,9 @@ class AdminTests(SynchronousTestCase):
         slices = Slices(self.clock, 0.0)
         published = PublishedRecords(Publication(ZONE), lambda: True, self.clock, slices)
         policy = PolicyCalls(FakeApplications())
-        self.admin = Admin(self.operations, policy, Observation(ready, Exposition(), slices), published, slices)
+        routing = RoutingCalls(FakeShifts(), SplitHostnames(ShareMetrics()), execute)
+        observation = Observation(ready, Exposition(), slices)
+        self.admin = Admin(self.operations, policy, routing, observation, published, slices)
 
     def call(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
         """Make a call, and return status and answer."""

@@ -71,6 +71,7 @@ class EdgeOperationsTests(AsyncTestCase):
             readiness=self.edge,
             visitors=[object()] * 3,
             banning=Banning(),
+            splits=lambda: iter([b"[]"]),
             lifecycle=self.edge,
         )
 

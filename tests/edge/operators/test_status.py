@@ -71,6 +71,7 @@ class OperationsTestCase(ControlTestCase):
             visitors={1, 2, 3},
             banning=Banning(),
             lifecycle=self.edge,
+            splits=lambda: iter([b"[]"]),
         )
 
     def read(self, pieces: Pieces) -> Any:

@@ -17,7 +17,7 @@ from tests.case import reactor, until
 from tests.system.edge.live import ZONE, make_node
 from tests.system.edge.test_identity import LiveEdgeTestCase
 from warp_dns.serve.follow import EdgeRecords
-from warp_twisted.edge.operators.admin import MAX_BODY_BYTES
+from warp_twisted.edge.operators.bodies import MAX_BODY_BYTES
 from warp_twisted.edge.operators.published import MAX_WATCHERS
 from warp_twisted.errors import InvalidSettings
 from warp_twisted.wire.control import OriginHealth

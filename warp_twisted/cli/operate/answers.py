@@ -70,6 +70,41 @@ class Revoked(msgspec.Struct, frozen=True):
     was_known: bool
 
 
+class ShiftMade(msgspec.Struct, frozen=True):
+    """A share that gets another part than the policy gives it; parts are 0 to 1."""
+
+    hostname: str
+    selector: str
+    start: float
+    target: float
+    part: float = 0.0
+    began_at: float = 0.0
+    over_seconds: float = 0.0
+    author: str = ""
+
+
+class SplitShare(msgspec.Struct, frozen=True):
+    """A share of a split hostname."""
+
+    selector: str
+    part: float
+    tier: int = 0
+    requests: int = 0
+    errors: int = 0
+    healthy: int = 0
+    tunnels: int = 0
+
+
+class SplitHostname(msgspec.Struct, frozen=True):
+    """A hostname, or pattern, whose requests are split among its tunnels."""
+
+    hostname: str
+    shares: list[SplitShare]
+    sticky: str = ""
+    unmatched: int = 0
+    shift: ShiftMade | None = None
+
+
 class Banned(msgspec.Struct, frozen=True):
     """A network that is turned away when it connects."""
 
@@ -239,6 +274,7 @@ class Status(msgspec.Struct, frozen=True):
     routes: list[Route]
     agents: list[Agent]
     dns: DnsState = DnsState()
+    splits: list[SplitHostname] = []
 
 
 T = TypeVar("T")

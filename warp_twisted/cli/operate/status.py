@@ -7,7 +7,7 @@ import click
 
 from warp_twisted.cli.operate.admin import ADMIN_OPTION, find_admin
 from warp_twisted.cli.operate.agents import print_agents
-from warp_twisted.cli.operate.answers import Edge, EdgeState, Route, Status, Tunnel, read
+from warp_twisted.cli.operate.answers import Edge, EdgeState, Route, SplitHostname, Status, Tunnel, read
 from warp_twisted.cli.options import SELECTOR_OPTION
 from warp_twisted.cli.output import JSON_OPTION, labels_text, print_json, print_table, say, some, span
 from warp_twisted.clock_difference import is_noticed, say_difference
@@ -54,6 +54,12 @@ def status(selector: LabelSelector | None, admin: str | None, as_json: bool) -> 
         say(f"{title}: {len(rows)}")
         if rows:
             print_table(heads, rows)
+    if found.splits:
+        say()
+        say(f"Splits: {len(found.splits)}")
+        print_table(
+            ["HOSTNAME", "SHARE", "PART", "SENT", "HEALTHY"], [row for each in found.splits for row in _split(each)]
+        )
     for line in _wrong_clocks(found.tunnels):
         say(line)
     say()
@@ -122,6 +128,19 @@ def _route(route: Route) -> list[str]:
         some(sorted(route.services)) or "-",
         ",".join(services) or "-",
     ]
+
+
+def _split(split: SplitHostname) -> Iterator[list[str]]:
+    """Yield a row for each share; `warp route show` says more."""
+    sent = sum(share.requests for share in split.shares)
+    for share in split.shares:
+        yield [
+            split.hostname,
+            share.selector or "(all others)",
+            f"{share.part:.1%}" + (" shifted" if split.shift and split.shift.selector == share.selector else ""),
+            f"{share.requests / sent:.1%}" if sent else "-",
+            f"{share.healthy} of {share.tunnels}",
+        ]
 
 
 def _wrong_clocks(tunnels: Sequence[Tunnel]) -> Iterator[str]:

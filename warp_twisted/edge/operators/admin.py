@@ -16,17 +16,24 @@ from twisted.web.http import Request
 
 from warp_base.answer_stream import Pieces, send_in_slices
 from warp_base.slices import Slices
-from warp_twisted.edge.errors import AgentUnknown, EdgeError, NameNotHeld, PolicyVersionUnknown, TokenNotFound
+from warp_twisted.edge.errors import (
+    AgentUnknown,
+    EdgeError,
+    NameNotHeld,
+    NotShifted,
+    PolicyVersionUnknown,
+    TokenNotFound,
+)
+from warp_twisted.edge.operators.bodies import read_body
 from warp_twisted.edge.operators.json_pieces import ended
 from warp_twisted.edge.operators.observation import Observation
 from warp_twisted.edge.operators.policy_calls import PolicyCalls
 from warp_twisted.edge.operators.published import PublishedRecords
+from warp_twisted.edge.operators.routing_calls import RoutingCalls
 from warp_twisted.edge.operators.sites import AdminFactory, answer, make_site
 from warp_twisted.errors import InvalidSettings, WarpError
 from warp_twisted.policy.errors import InvalidPolicy
 from warp_twisted.registry.errors import PolicyChanged, RegistryError
-
-MAX_BODY_BYTES = 65536
 
 
 class TokenWish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -135,6 +142,7 @@ class Admin:
         self,
         operations: Operations,
         policy: PolicyCalls,
+        routing: RoutingCalls,
         observation: Observation,
         published: PublishedRecords,
         slices: Slices,
@@ -160,9 +168,10 @@ class Admin:
             ("GET", "/v1/hostnames", lambda request: self._operations.list_hostnames()),
             ("DELETE", "/v1/hostnames/<hostname>", self._release_hostname),
             ("GET", "/v1/bans", lambda request: self._operations.list_bans()),
-            ("POST", "/v1/bans", lambda request: self._operations.ban(_body(request, BanWish))),
+            ("POST", "/v1/bans", lambda request: self._operations.ban(read_body(request, BanWish))),
             ("DELETE", "/v1/bans/<network>", lambda request, network: self._operations.end_ban(network)),
             *policy.calls(),
+            *routing.calls(),
             ("POST", "/v1/drain", lambda request: self._operations.begin_drain()),
             ("POST", "/v1/reload", lambda request: self._operations.reload()),
         ]
@@ -199,10 +208,10 @@ class Admin:
         return await send_in_slices(request, ended(pieces), self._slices)
 
     async def _create_token(self, request: Request) -> object:
-        return await self._operations.create_token(_body(request, TokenWish))
+        return await self._operations.create_token(read_body(request, TokenWish))
 
     async def _create_service_token(self, request: Request) -> object:
-        return await self._operations.create_service_token(_body(request, ServiceTokenWish))
+        return await self._operations.create_service_token(read_body(request, ServiceTokenWish))
 
     async def _revoke_service_token(self, request: Request, token: str) -> None:
         await self._operations.revoke_service_token(token)
@@ -211,11 +220,11 @@ class Admin:
         await self._operations.revoke_token(token)
 
     async def _revoke_agent(self, request: Request, agent: str) -> object:
-        wish = _body(request, RevocationWish) if request.content and request.content.read(1) else RevocationWish()
+        wish = read_body(request, RevocationWish) if request.content and request.content.read(1) else RevocationWish()
         return await self._operations.revoke_agent(agent, wish.reason)
 
     async def _share_agent(self, request: Request, agent: str) -> object:
-        return await self._operations.share_agent(agent, _body(request, ShareWish).share)
+        return await self._operations.share_agent(agent, read_body(request, ShareWish).share)
 
     async def _release_hostname(self, request: Request, hostname: str) -> object:
         return await self._operations.release_hostname(hostname)
@@ -225,7 +234,7 @@ class Admin:
         status = getattr(error, "code", None)  # of the errors by which klein says that it has no such route
         if isinstance(status, int) and 400 <= status < 500:
             return answer(request, {"error": "no such call" if status == 404 else "no such method"}, status)
-        if isinstance(error, AgentUnknown | NameNotHeld | TokenNotFound | PolicyVersionUnknown):
+        if isinstance(error, AgentUnknown | NameNotHeld | NotShifted | TokenNotFound | PolicyVersionUnknown):
             return answer(request, {"error": str(error)}, 404)
         if isinstance(error, PolicyChanged):
             return answer(request, {"error": str(error)}, 409)
@@ -239,17 +248,3 @@ class Admin:
             return answer(request, {"error": str(error)}, 400)
         self._log.failure("an admin call failed", failure=failure)
         return answer(request, {"error": "the edge failed to answer; its log says why"}, 500)
-
-
-def _body(request: Request, kind: type[Any]) -> Any:
-    content = request.content
-    text = b""
-    if content is not None:
-        content.seek(0)
-        text = content.read(MAX_BODY_BYTES + 1)
-    if len(text) > MAX_BODY_BYTES:
-        raise ValueError(f"the body has more than {MAX_BODY_BYTES} bytes")
-    try:
-        return msgspec.json.decode(text or b"{}", type=kind)
-    except msgspec.DecodeError as error:
-        raise ValueError(f"body: {error}") from error

@@ -45,6 +45,7 @@ class EdgeOperations:
 
     :param settings: returns the settings as they are now.
     :param visitors: the open connections of visitors.
+    :param splits: describes split hostnames.
     """
 
     settings: Callable[[], EdgeSettings]
@@ -60,6 +61,7 @@ class EdgeOperations:
     visitors: Sized
     banning: Banning
     lifecycle: Lifecycle
+    splits: Callable[[], Pieces]
 
     def status(self) -> Pieces:
         """Describe edges, tunnels, routes and agents, in JSON."""

@@ -81,6 +81,10 @@ class Described(Protocol):
     def visitors(self) -> Sized:
         """The open connections of visitors."""
 
+    @property
+    def splits(self) -> Callable[[], Pieces]:
+        """Describes split hostnames, in JSON."""
+
 
 @dataclass(slots=True, kw_only=True)
 class _Route:
@@ -138,6 +142,8 @@ def status_pieces(edge: Described) -> Pieces:
     yield from json_list(found[0], lambda value: _tunnel(value, registrations.by_id.get(value.id)))
     yield b',"routes":'
     yield from _routes(tunnels, edge.entry, mirror.owners)
+    yield b',"splits":'
+    yield from edge.splits()
     yield b',"agents":'
     yield from agents_pieces(mirror, settings.ca.agent_absence)
     yield b"}"

@@ -163,7 +163,7 @@ class PolicyApplications:
             )  # fmt: skip
         if wish.is_check:
             return Applied(changed=True, version=number, replaced=number, restores=restores, rules=rules)
-        author = await self._in_thread(lambda: _user(wish.uid))
+        author = await self._in_thread(lambda: user_name(wish.uid))
         added = await self._versions.add(
             text,
             [*self._mirror.policy_versions.values()],
@@ -207,7 +207,7 @@ class PolicyApplications:
             )
 
 
-def _user(uid: int | None) -> str:
+def user_name(uid: int | None) -> str:
     """Return a user's name, or number; runs in a thread, as users may be kept elsewhere."""
     if uid is None:
         return ""

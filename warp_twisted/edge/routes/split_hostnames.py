@@ -4,11 +4,14 @@ How the requests of this edge's hostnames are split now: by which policy, and wi
 A policy is followed route by route, in short steps: what a route has of it is put in place in one.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from weakref import WeakSet
 
 from warp_twisted.edge.routes.route import Route
-from warp_twisted.edge.routes.share_counters import ShareMetrics
+from warp_twisted.edge.routes.share_counters import ShareCounters, ShareMetrics
+from warp_twisted.edge.routes.splitting import RouteSplit
 from warp_twisted.routing.cookies import CookieKeys
+from warp_twisted.routing.split import Split
 from warp_twisted.routing.table import RoutingTable
 
 FOLLOWED_IN_A_STEP = 16  # some 0.3 ms, where each has a split and few tunnels
@@ -19,13 +22,31 @@ class SplitHostnames:
     What all routes have in common.
 
     :param metrics: counts each share.
+    :ivar shifted_of: returns how a split differs from the policy's now, as of `Split.shifted`.
+    :ivar replaced: called with the splits of the policy before and of the new one, by hostname, before the new holds.
     :ivar cookie_keys: which sign the cookies of visitors that keep to their share; None: nobody can.
     """
 
     def __init__(self, metrics: ShareMetrics) -> None:
         self._metrics = metrics
         self.cookie_keys: CookieKeys | None = None
+        self.shifted_of: Callable[[Split], tuple[int, int] | None] = lambda split: None
+        self.replaced: Callable[[Mapping[str, Split], Mapping[str, Split]], object] = lambda before, after: None
         self._routing = RoutingTable()
+        self._users: dict[Split, WeakSet[RouteSplit]] = {}
+
+    @property
+    def splits(self) -> Mapping[str, Split]:
+        """The splits of the policy, by hostname or pattern."""
+        return self._routing.by_hostname
+
+    def users_of(self, split: Split) -> Sequence[RouteSplit]:
+        """Return what groups the tunnels of routes by a split."""
+        return list(self._users.get(split, ()))
+
+    def counted(self, split: Split) -> Sequence[ShareCounters]:
+        """Return what is counted of each share."""
+        return [self._metrics.of(split.hostname, selector) for selector in split.names]
 
     @property
     def keeps_by_cookie(self) -> bool:
@@ -39,6 +60,20 @@ class SplitHostnames:
     def begin(self, route: Route) -> None:
         """Split the requests of a route that is new."""
         route.use_splits(self._routing.covering(route.hostname), self._metrics.of)
+        if route.splits is not None:
+            for each in route.splits.all:
+                self._users.setdefault(each.split, WeakSet()).add(each)
+
+    def arrange(self, hostname: str) -> None:
+        """Lay the shares of a hostname or pattern out again, as its shift has changed."""
+        split = self.splits.get(hostname)
+        if split is None:
+            return
+        shifted = self.shifted_of(split)
+        if shifted != split.shifted:
+            split.shifted = shifted
+            for each in self.users_of(split):
+                each.arrange()
 
     def follow(self, routing: RoutingTable, routes: Sequence[Route]) -> Iterator[None]:
         """
@@ -47,7 +82,11 @@ class SplitHostnames:
         :param routes: that there are; those to come `begin`.
         :returns: steps, each of which some routes follow.
         """
+        self.replaced(self.splits, routing.by_hostname)
         self._routing = routing
+        self._users = {}
+        for split in routing.splits:
+            split.shifted = self.shifted_of(split)
         self._metrics.keep({(split.hostname, selector) for split in routing.splits for selector in split.names})
         return self._following(routing, routes)
 

@@ -9,6 +9,8 @@ visitor keeps to. Whether a tunnel is healthy is what `Member.is_suspected` says
 from collections.abc import Callable, Collection
 from secrets import randbits
 
+from twisted.logger import Logger
+
 from warp_twisted.edge.routes.members import ANY_STREAM, Members, NoTunnel
 from warp_twisted.edge.routes.pool import Borrower, Member, OriginStream
 from warp_twisted.edge.routes.share_counters import ShareCounters
@@ -106,10 +108,12 @@ class RouteSplit:
 
     :param name: of the route.
     :ivar draws: of visitors that have none.
-    :ivar unmatched: tunnels that no share wants.
+    :ivar unmatched: tunnels that no share wants; the log names one of them.
     """
 
-    __slots__ = ("_layout", "_tier", "draws", "shares", "split", "unmatched")
+    _log = Logger()
+
+    __slots__ = ("__weakref__", "_layout", "_tier", "draws", "shares", "split", "unmatched")
 
     def __init__(self, split: Split, name: str, members: Collection[Member], counted: CountersOf) -> None:
         self.split = split
@@ -150,11 +154,20 @@ class RouteSplit:
             self._follow_health()
 
     def _put(self, member: Member) -> None:
-        share = self.split.share_of(member.load.tunnel.labels)
-        if share is None:
-            self.unmatched += 1
-        else:
+        tunnel = member.load.tunnel
+        share = self.split.share_of(tunnel.labels)
+        if share is not None:
             self.shares[share].put(member)
+            return
+        self.unmatched += 1
+        if not self.split.has_told_unmatched:
+            self.split.has_told_unmatched = True
+            self._log.warn(
+                "agent {agent} gets no requests of {hostname}: no share of its split has a selector for {labels}",
+                agent=tunnel.agent,
+                hostname=self.split.hostname,
+                labels=dict(tunnel.labels) or "an agent without labels",
+            )
 
     def _follow_health(self) -> None:
         """Use another tier if the one in use is no longer healthy enough, or an earlier one is again."""

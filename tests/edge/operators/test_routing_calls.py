@@ -1,0 +1,113 @@
+"""Tests of the calls about split hostnames; the shifts behind them are a fake."""
+
+import json
+from collections.abc import Iterator
+from io import BytesIO
+from typing import Any
+
+from twisted.internet.defer import Deferred, execute
+from twisted.trial.unittest import SynchronousTestCase
+from twisted.web.test.requesthelper import DummyChannel, DummyRequest
+
+from tests.edge.fakes import FakeTunnel
+from warp_twisted.edge.operators.routing_calls import RoutingCalls
+from warp_twisted.edge.routes.counters import DataPathMetrics
+from warp_twisted.edge.routes.table import RouteTable
+from warp_twisted.policy.document.policy import parse_policy
+from warp_twisted.registry.route_records import Shift
+from warp_twisted.routing.split import Split
+from warp_twisted.routing.table import RoutingTable
+from warp_twisted.wire.control import RouteOffer
+
+SHIFT = Shift(
+    hostname="a.example", split="x", selector="r=b", start=1_000, target=2_500, began_at=5.0, over_seconds=60.0,
+    author="ann",
+)  # fmt: skip
+POLICY = """
+routing:
+- hostname: a.example
+  split: [{selector: r=a, weight: 3}, {selector: r=b, weight: 1}, {selector: r=c, weight: 1, tier: 2}]
+  sticky: {cookie: warp_route}
+- {hostname: "*.b.example", split: [{selector: "", weight: 1}], sticky: {address: true}, when_empty: 503}
+"""
+
+
+class FakeShifts:
+    """Remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.splits: list[tuple[Split, tuple[Shift, int] | None]] = []
+        self.asked: list[object] = []
+
+    def listed(self) -> Iterator[tuple[Split, tuple[Shift, int] | None]]:
+        """Return what the test says."""
+        return iter(self.splits)
+
+    async def shift(self, hostname: str, selector: str, percent: float, over_seconds: float, author: str = "") -> Shift:
+        """Note it."""
+        self.asked.append((hostname, selector, percent, over_seconds))
+        return SHIFT
+
+    async def reset(self, hostname: str, author: str = "") -> Shift:
+        """Note it."""
+        self.asked.append(hostname)
+        return SHIFT
+
+
+class RoutingCallsTests(SynchronousTestCase):
+    """One call at a time."""
+
+    def setUp(self) -> None:
+        self.shifts = FakeShifts()
+        self.metrics = DataPathMetrics()
+        self.table = RouteTable(self.metrics)
+        calls = RoutingCalls(self.shifts, self.table.splitting, execute)
+        self.calls = {f"{method} {path}": function for method, path, function in calls.calls()}
+
+    def call(self, call: str, body: bytes, *arguments: str) -> Any:
+        """Make a call, and return what it answers."""
+        request: Any = DummyRequest([])
+        request.channel = DummyChannel()
+        request.content = BytesIO(body)
+        return self.successResultOf(Deferred.fromCoroutine(self.calls[call](request, *arguments)))
+
+    def splits(self) -> Any:
+        """List the splits."""
+        return json.loads(b"".join(self.calls["GET /v1/splits"](None)))
+
+    def test_none(self) -> None:
+        """Without splits the list is empty."""
+        self.assertEqual(self.splits(), [])
+
+    def test_listed(self) -> None:
+        """Each split is told with its shares, what they got and what serves them."""
+        routing = RoutingTable(parse_policy(POLICY, "p").routing)
+        list(self.table.splitting.follow(routing, []))
+        self.shifts.splits = [(routing.splits[0], (SHIFT, 1_750)), (routing.splits[1], None)]
+        for number, release in enumerate("aacx"):
+            tunnel = FakeTunnel(f"t{number}", f"agent-{number}", {"r": release})
+            self.table.add(tunnel, [RouteOffer(id=0, hostname="a.example")])
+        self.metrics.shares.of("a.example", "r=a").count(200, 0.1)
+        self.metrics.shares.of("a.example", "r=a").count(503, 0.1)
+        first, second = self.splits()
+        self.assertEqual((first["sticky"], first["tier"], first["unmatched"]), ("cookie warp_route", 0, 1))
+        self.assertEqual((first["shift"]["part"], first["shift"]["author"]), (0.175, "ann"))
+        self.assertEqual(first["shares"][0], {
+            "selector": "r=a", "weight": 3, "tier": 0, "part": 0.75, "tunnels": 2, "healthy": 2, "requests": 2,
+            "errors": 1,
+        })  # fmt: skip
+        self.assertEqual([share["part"] for share in first["shares"]], [0.75, 0.25, 0.0])
+        self.assertEqual((second["hostname"], second["sticky"], second["when_empty"]), ("*.b.example", "address", 503))
+        self.assertIsNone(second["shift"])
+
+    def test_shift(self) -> None:
+        """A wish is read strictly, and what came of it is told in parts of 1."""
+        body = b'{"hostname": "a.example", "selector": "r=b", "percent": 25, "over_seconds": 60}'
+        told = self.call("POST /v1/shifts", body)
+        self.assertEqual((told["start"], told["target"], told["part"]), (0.1, 0.25, 0.1))
+        self.call("DELETE /v1/shifts/<hostname>", b"", "*.b.example")
+        self.assertEqual(self.shifts.asked, [("a.example", "r=b", 25.0, 60.0), "*.b.example"])
+        for wrong in (b"{}", b'{"hostname": "a", "selector": "b", "percent": 101}', body.replace(b"over", b"ovr")):
+            request: Any = DummyRequest([])
+            request.content = BytesIO(wrong)
+            self.failureResultOf(Deferred.fromCoroutine(self.calls["POST /v1/shifts"](request)), ValueError)

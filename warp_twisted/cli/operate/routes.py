@@ -1,0 +1,186 @@
+"""`warp route`: how a hostname's requests are split among its tunnels, and shifting that."""
+
+import time
+
+import click
+from click.shell_completion import CompletionItem
+
+from warp_twisted.cli.operate.admin import ADMIN_OPTION, find_admin
+from warp_twisted.cli.operate.answers import ShiftMade, SplitHostname, read
+from warp_twisted.cli.operate.completing import listed_for_completion
+from warp_twisted.cli.options import duration, hostname_pattern
+from warp_twisted.cli.output import JSON_OPTION, print_json, print_table, say, span
+from warp_twisted.names import HostnamePattern
+
+BAR = 20  # characters that stand for all requests
+
+
+def percent_of(text: str) -> float:
+    """Read a part: `25`, `25%` or `2.5`."""
+    try:
+        percent = float(text.removesuffix("%"))
+    except ValueError:
+        percent = -1.0
+    if not 0 <= percent <= 100:
+        raise click.BadParameter(f"expected a part of 0 to 100 percent, got {text!r}")
+    return percent
+
+
+@click.group(
+    short_help="Show and shift how hostnames are split among their tunnels.",
+    epilog="\b\nExamples:\n"
+    "  warp route show\n"
+    "  warp route shift app.warp.example release=canary 25 --over 10m\n"
+    "  warp route reset app.warp.example",
+)
+def route() -> None:
+    """
+    Show and shift how the requests of hostnames are split among their tunnels.
+
+    The split itself is in the key routing of the policy. A shift gives one of its shares another part, on every edge,
+    until it is reset or the split in the policy changes; applying a policy that leaves the split alone leaves it, too.
+    """
+
+
+def _splits(ctx: click.Context) -> list[SplitHostname]:
+    return listed_for_completion(ctx, "splits", list[SplitHostname])
+
+
+def _complete_hostname(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete hostnames that are split."""
+    return [CompletionItem(each.hostname) for each in _splits(ctx) if each.hostname.startswith(incomplete)]
+
+
+def _complete_selector(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the shares of the hostname that was given."""
+    return [
+        CompletionItem(share.selector)
+        for each in _splits(ctx)
+        if each.hostname == str(ctx.params.get("hostname"))
+        for share in each.shares
+        if share.selector.startswith(incomplete)
+    ]
+
+
+@route.command(
+    short_help="Show splits, and what each share really got.",
+    epilog="\b\nExamples:\n  warp route show\n  warp route show app.warp.example\n"
+    "  warp route show --json | jq '.[].shares'",
+)
+@click.argument("hostname", type=hostname_pattern, required=False, shell_complete=_complete_hostname)
+@ADMIN_OPTION
+@JSON_OPTION
+def show(hostname: HostnamePattern | None, admin: str | None, as_json: bool) -> None:
+    """
+    Show how hostnames are split, as the edge on this machine does it, and what each share really got.
+
+    PART is what a share gets now, SENT what it got of the requests since the edge began or the policy has the split.
+    Errors are answers of 500 and above.
+    """
+    answer = find_admin(admin).get("v1", "splits")
+    raw = read(answer, list[dict[str, object]])
+    if hostname is not None:
+        raw = [each for each in raw if each.get("hostname") == hostname.text]
+    if as_json:
+        print_json(raw)
+        return
+    if not raw:
+        name = "No hostname" if hostname is None else hostname.text
+        say(f"{name} is split; the key routing of the policy says which are.")
+    for number, each in enumerate(read(raw, list[SplitHostname])):
+        if number:
+            say()
+        _print_split(each)
+
+
+@route.command(
+    short_help="Give a share another part of the requests.",
+    epilog="\b\nExamples:\n"
+    "  warp route shift app.warp.example release=canary 25\n"
+    "  warp route shift app.warp.example release=canary 100 --over 30m\n"
+    "  warp route shift app.warp.example release=canary 0",
+)
+@click.argument("hostname", type=hostname_pattern, shell_complete=_complete_hostname)
+@click.argument("selector", shell_complete=_complete_selector)
+@click.argument("percent", type=percent_of)
+@click.option("--over", type=duration, default="0s", metavar="TIME", help="How long that takes; at once unless given.")
+@ADMIN_OPTION
+@JSON_OPTION
+def shift(
+    hostname: HostnamePattern, selector: str, percent: float, over: float, admin: str | None, as_json: bool
+) -> None:
+    """
+    Give a share PERCENT of the hostname's requests; the others keep theirs against each other.
+
+    Of the visitors that keep to a share only as many move as must, and none back. The part it has now is where --over
+    begins. With several tiers it is the part of the share's tier.
+    """
+    body = {"hostname": hostname.text, "selector": selector, "percent": percent, "over_seconds": over}
+    answer = find_admin(admin).post("v1", "shifts", body=body)
+    if as_json:
+        print_json(answer)
+        return
+    made = read(answer, ShiftMade)
+    when = f" over {span(made.over_seconds)}" if made.over_seconds else ""
+    say(f"{made.hostname}: {_name(made.selector)} goes from {_percent(made.start)} to {_percent(made.target)}{when}.")
+
+
+@route.command(
+    short_help="Let the policy's weights hold again.", epilog="\b\nExample:\n  warp route reset app.warp.example"
+)
+@click.argument("hostname", type=hostname_pattern, shell_complete=_complete_hostname)
+@ADMIN_OPTION
+@JSON_OPTION
+def reset(hostname: HostnamePattern, admin: str | None, as_json: bool) -> None:
+    """Let the policy's weights hold again, at once."""
+    answer = find_admin(admin).delete("v1", "shifts", hostname.text)
+    if as_json:
+        print_json(answer)
+        return
+    say(f"{hostname.text} is split as the policy says again.")
+
+
+def _print_split(split: SplitHostname) -> None:
+    kept = f", visitors kept by {split.sticky}" if split.sticky else ""
+    say(f"{split.hostname}{kept}")
+    sent = sum(share.requests for share in split.shares)
+    rows = [
+        [
+            _name(share.selector),
+            str(share.tier),
+            _percent(share.part),
+            _percent(share.requests / sent) if sent else "-",
+            _bar(share.requests / sent if sent else 0.0),
+            str(share.requests),
+            str(share.errors),
+            f"{share.healthy} of {share.tunnels}",
+        ]
+        for share in split.shares
+    ]
+    print_table(["SHARE", "TIER", "PART", "SENT", "", "REQUESTS", "ERRORS", "HEALTHY"], rows)
+    if split.shift is not None:
+        say(_shift_text(split.shift))
+    if split.unmatched:
+        tunnels = "1 tunnel belongs" if split.unmatched == 1 else f"{split.unmatched} tunnels belong"
+        say(f"{tunnels} to no share, and {'gets' if split.unmatched == 1 else 'get'} nothing")
+
+
+def _shift_text(shift: ShiftMade) -> str:
+    by = f" by {shift.author}" if shift.author else ""
+    text = f"Shift{by}: {_name(shift.selector)} {_percent(shift.start)} -> {_percent(shift.target)}"
+    left = shift.began_at + shift.over_seconds - time.time()
+    if shift.part != shift.target and left > 0:
+        return f"{text}, now {_percent(shift.part)}, done in {span(left)}"
+    return text
+
+
+def _bar(part: float) -> str:
+    return "#" * round(part * BAR)
+
+
+def _name(selector: str) -> str:
+    return selector or "(all others)"
+
+
+def _percent(part: float) -> str:
+    return f"{round(part * 100, 2):g} %"

@@ -1,0 +1,141 @@
+"""
+The calls of the admin interface about split hostnames: `/v1/splits` and `/v1/shifts`.
+
+What a split is, is told with what its shares really got: requests since this edge began, or since the policy has them.
+What a shift does is decided by `edge.routing.shifts`.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from typing import Annotated, Any, Protocol
+
+import msgspec
+from twisted.web.http import Request
+
+from warp_base.answer_stream import Pieces
+from warp_base.reactor import InThread
+from warp_twisted.edge.operators.bodies import read_body
+from warp_twisted.edge.operators.sites import asking_user
+from warp_twisted.edge.policy.applying import user_name
+from warp_twisted.edge.routes.share_counters import ShareCounters
+from warp_twisted.edge.routes.splitting import RouteSplit
+from warp_twisted.registry.route_records import Shift
+from warp_twisted.routing.layout import WHOLE
+from warp_twisted.routing.split import Split
+
+ROUTES_LOOKED_AT = 200  # of a pattern that stands for many hostnames: some 0.2 ms
+
+Call = tuple[str, str, Callable[..., Any]]
+
+
+class ShiftWish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of `POST /v1/shifts`."""
+
+    hostname: Annotated[str, msgspec.Meta(max_length=255)]
+    selector: Annotated[str, msgspec.Meta(max_length=1024)]
+    percent: Annotated[float, msgspec.Meta(ge=0, le=100)]
+    over_seconds: Annotated[float, msgspec.Meta(ge=0, le=30 * 86400)] = 0.0
+
+
+class Shifting(Protocol):
+    """What operators do with shifts; see `edge.routing.shifts`."""
+
+    def listed(self) -> Iterator[tuple[Split, tuple[Shift, int] | None]]:
+        """Return each split of the policy, with its shift and what the share gets now."""
+
+    async def shift(self, hostname: str, selector: str, percent: float, over_seconds: float, author: str = "") -> Shift:
+        """Give a share another part than the policy does."""
+
+    async def reset(self, hostname: str, author: str = "") -> Shift:
+        """Let the policy's weights hold again."""
+
+
+class Splitting(Protocol):
+    """What is known of the splits in use; see `edge.routes.split_hostnames`."""
+
+    def users_of(self, split: Split) -> Sequence[RouteSplit]:
+        """Return what groups the tunnels of routes by a split."""
+
+    def counted(self, split: Split) -> Sequence[ShareCounters]:
+        """Return what is counted of each share."""
+
+
+class RoutingCalls:
+    """The calls of one edge."""
+
+    def __init__(self, shifts: Shifting, splitting: Splitting, in_thread: InThread) -> None:
+        self._shifts = shifts
+        self._splitting = splitting
+        self._in_thread = in_thread
+
+    def calls(self) -> Sequence[Call]:
+        """Return method, path and function of each."""
+        return (
+            ("GET", "/v1/splits", lambda request: self.list_splits()),
+            ("POST", "/v1/shifts", self._shift),
+            ("DELETE", "/v1/shifts/<hostname>", self._reset),
+        )
+
+    def list_splits(self) -> Pieces:
+        """Describe the splits of the policy, in JSON."""
+        separator = b"["
+        for split, shift in self._shifts.listed():
+            yield separator + msgspec.json.encode(self._described(split, shift))
+            separator = b","
+        yield b"[]" if separator == b"[" else b"]"
+
+    def _described(self, split: Split, shift: tuple[Shift, int] | None) -> dict[str, object]:
+        users = list(islice(self._splitting.users_of(split), ROUTES_LOOKED_AT))
+        layout = users[0].layout if users else split.layout(0)
+        tier = users[0].tier if users else 0
+        counted = self._splitting.counted(split)
+        document = split.document
+        cookie = split.cookie
+        return {
+            "hostname": split.hostname,
+            "when_empty": document.when_empty,
+            "sticky": f"cookie {cookie.name.decode()}" if cookie else "address" if split.is_by_address else "",
+            "tier": document.split[split.tiers[tier][0]].tier,
+            "unmatched": max((user.unmatched for user in users), default=0),
+            "shift": _shift(*shift) if shift is not None else None,
+            "shares": [
+                {
+                    "selector": name,
+                    "weight": document.split[at].weight,
+                    "tier": document.split[at].tier,
+                    "part": layout.parts[at],
+                    "tunnels": max((user.shares[at].count for user in users), default=0),
+                    "healthy": max((user.shares[at].healthy for user in users), default=0),
+                    "requests": counted[at].requests,
+                    "errors": counted[at].by_class[5],
+                }
+                for at, name in enumerate(split.names)
+            ],
+        }
+
+    async def _shift(self, request: Request) -> object:
+        wish: ShiftWish = read_body(request, ShiftWish)
+        author = await self._author(request)
+        shift = await self._shifts.shift(wish.hostname, wish.selector, wish.percent, wish.over_seconds, author)
+        return _shift(shift, shift.start if shift.over_seconds else shift.target)
+
+    async def _reset(self, request: Request, hostname: str) -> object:
+        shift = await self._shifts.reset(hostname, await self._author(request))
+        return _shift(shift, shift.target)
+
+    async def _author(self, request: Request) -> str:
+        uid = asking_user(request)
+        return await self._in_thread(lambda: user_name(uid))
+
+
+def _shift(shift: Shift, part: int) -> dict[str, object]:
+    return {
+        "hostname": shift.hostname,
+        "selector": shift.selector,
+        "start": shift.start / WHOLE,
+        "target": shift.target / WHOLE,
+        "part": part / WHOLE,
+        "began_at": shift.began_at,
+        "over_seconds": shift.over_seconds,
+        "author": shift.author,
+    }
