@@ -43,9 +43,9 @@ from warp_twisted.edge.operators.routing_calls import RoutingCalls
 from warp_twisted.edge.owners.expiry import NameExpiry
 from warp_twisted.edge.owners.holdings import Holdings
 from warp_twisted.edge.owners.ownership import Ownership
-from warp_twisted.edge.policy.applying import PolicyApplications
 from warp_twisted.edge.policy.assertion_keys import AssertionKeys, PublishedKeys
-from warp_twisted.edge.policy.fleet import RegistryPolicy
+from warp_twisted.edge.policy.delivery.applying import PolicyApplications
+from warp_twisted.edge.policy.delivery.fleet import RegistryPolicy
 from warp_twisted.edge.policy.service_tokens import ServiceTokens
 from warp_twisted.edge.readiness import Readiness
 from warp_twisted.edge.registry_entry import RegistryEntry

@@ -18,7 +18,7 @@ from warp_twisted.ca.store import EdgeAuthority, load_edge
 from warp_twisted.configuration import nearest_directory
 from warp_twisted.edge.nameserver import check_nameserver
 from warp_twisted.edge.operators.admin_socket import check_socket_path
-from warp_twisted.edge.policy.following import check_policy
+from warp_twisted.edge.policy.delivery.following import check_policy
 from warp_twisted.edge.settings import EdgeSettings
 from warp_twisted.edge.visitors.serving import open_certificates
 from warp_twisted.errors import InvalidSettings

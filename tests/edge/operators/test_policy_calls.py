@@ -12,7 +12,7 @@ from twisted.web.test.requesthelper import DummyChannel, DummyRequest
 
 from warp_twisted.edge.operators.policy_calls import MAX_MESSAGE, PolicyCalls
 from warp_twisted.edge.operators.sites import answer
-from warp_twisted.edge.policy.applying import Application, Applied
+from warp_twisted.edge.policy.delivery.applying import Application, Applied
 from warp_twisted.registry.model import PolicyVersion
 
 VERSION = PolicyVersion(number=7, sha256="ab", size_bytes=5, author="ann", message="why")

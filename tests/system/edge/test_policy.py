@@ -13,7 +13,7 @@ from tests.case import AsyncTestCase, reactor, until
 from tests.system.edge.harness import EdgeHarness, RawConnection, answer_each, status_of
 from warp_base.machine_time import MACHINE_WALL_CLOCK
 from warp_twisted.edge.policy.assertion_keys import AssertionKeys, PublishedKeys
-from warp_twisted.edge.policy.following import PolicyFollower
+from warp_twisted.edge.policy.delivery.following import PolicyFollower
 from warp_twisted.edge.policy.in_force import PolicyInForce
 from warp_twisted.edge.policy.passwords import Passwords
 from warp_twisted.edge.policy.service_tokens import ServiceTokens

@@ -10,7 +10,7 @@ from tests.case import reactor
 from tests.system.edge.harness import RawConnection, answer_each, get, status_of
 from tests.system.edge.test_tls import TlsTestCase
 from warp_twisted.edge.policy import loading
-from warp_twisted.edge.policy.following import PolicyFollower
+from warp_twisted.edge.policy.delivery.following import PolicyFollower
 from warp_twisted.edge.policy.in_force import PolicyInForce
 from warp_twisted.edge.routes.limits import VisitorLimits
 from warp_twisted.tunnel.errors import HandshakeFailed

@@ -15,7 +15,7 @@ from tests.case import until
 from tests.cli.invoke import Ran, invoke
 from tests.system.edge.test_admin import UnixConnection
 from tests.system.edge.test_policy_node import VisitedEdgeTestCase
-from warp_twisted.edge.policy import following
+from warp_twisted.edge.policy.delivery import following
 
 DENY = "rules: [{name: closed, match: {path: /admin/*}, deny: true}]\n"
 LATER = "rules: [{name: closed, match: {path: /later/*}, deny: true}]\n"

@@ -2,7 +2,7 @@
 The calls of the admin interface about the fleet's policy: `/v1/policy` and what is below.
 
 A policy's text is the body as it is, so that nothing of 512 KiB is decoded in the event loop; what goes with it is in
-the query. What the calls do is decided by `edge.policy.applying`.
+the query. What the calls do is decided by `edge.policy.delivery.applying`.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -12,7 +12,7 @@ import msgspec
 from twisted.web.http import Request
 
 from warp_twisted.edge.operators.sites import asking_user
-from warp_twisted.edge.policy.applying import Application, Applied
+from warp_twisted.edge.policy.delivery.applying import Application, Applied
 from warp_twisted.policy.document.policy import MAX_BYTES
 from warp_twisted.registry.model import PolicyVersion
 
@@ -24,7 +24,7 @@ Call = tuple[str, str, Callable[..., Any]]
 
 
 class Applications(Protocol):
-    """What operators do with the fleet's policy; see `edge.policy.applying`."""
+    """What operators do with the fleet's policy; see `edge.policy.delivery.applying`."""
 
     def history(self) -> Sequence[PolicyVersion]:
         """Return the versions that are kept, the newest first."""

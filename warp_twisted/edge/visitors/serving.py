@@ -21,8 +21,8 @@ from warp_base.wall_clock import WallClock
 from warp_twisted.edge.certificates.directory import CertificateDirectory
 from warp_twisted.edge.exchange.access_log import AccessLog
 from warp_twisted.edge.policy.asked import AskedPolicies
+from warp_twisted.edge.policy.delivery.following import PolicyFollower
 from warp_twisted.edge.policy.fetched_keys import FetchedKeys, make_agent
-from warp_twisted.edge.policy.following import PolicyFollower
 from warp_twisted.edge.policy.in_force import PolicyInForce
 from warp_twisted.edge.policy.passwords import Passwords
 from warp_twisted.edge.proxies import AnnouncedFactory

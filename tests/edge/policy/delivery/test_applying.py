@@ -1,4 +1,4 @@
-"""Tests of `warp_twisted.edge.policy.applying`."""
+"""Tests of `warp_twisted.edge.policy.delivery.applying`."""
 
 import os
 import pwd
@@ -13,9 +13,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.clocks import SettableWallClock
 from tests.registry.fakes import FlakyStore
 from warp_twisted.edge.errors import EdgeError, PolicyVersionUnknown
-from warp_twisted.edge.policy.applying import MAX_WAITING, Application, Applied, PolicyApplications
-from warp_twisted.edge.policy.fleet import RegistryPolicy
-from warp_twisted.edge.policy.following import PolicyFollower
+from warp_twisted.edge.policy.delivery.applying import MAX_WAITING, Application, Applied, PolicyApplications
+from warp_twisted.edge.policy.delivery.fleet import RegistryPolicy
+from warp_twisted.edge.policy.delivery.following import PolicyFollower
 from warp_twisted.edge.policy.in_force import PolicyInForce
 from warp_twisted.policy.errors import InvalidPolicy
 from warp_twisted.registry.errors import PolicyChanged, StoreClosed

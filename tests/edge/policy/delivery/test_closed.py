@@ -1,8 +1,8 @@
-"""Tests of `warp_twisted.edge.policy.closed`."""
+"""Tests of `warp_twisted.edge.policy.delivery.closed`."""
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from warp_twisted.edge.policy.closed import RULE, PolicyUnusable, closed_policy
+from warp_twisted.edge.policy.delivery.closed import RULE, PolicyUnusable, closed_policy
 from warp_twisted.edge.policy.in_force import PolicyInForce
 from warp_twisted.policy.facts import Facts
 from warp_twisted.policy.verdict import Action

@@ -16,12 +16,12 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from warp_base.reactor import InThread
-from warp_twisted.edge.policy.closed import RULE as CLOSED
-from warp_twisted.edge.policy.closed import closed_policy
 from warp_twisted.edge.policy.databases import Databases
+from warp_twisted.edge.policy.delivery.closed import RULE as CLOSED
+from warp_twisted.edge.policy.delivery.closed import closed_policy
+from warp_twisted.edge.policy.delivery.parsing import parse
 from warp_twisted.edge.policy.in_force import PolicyInForce
 from warp_twisted.edge.policy.loading import Loaded, Refused, Watched, let_go, load, load_text
-from warp_twisted.edge.policy.parsing import parse
 from warp_twisted.edge.policy.parts import Limiters
 from warp_twisted.errors import InvalidSettings
 from warp_twisted.policy.authentication.service_token import KnownToken
@@ -44,7 +44,7 @@ class PolicyText:
 
 
 class FleetPolicy(Protocol):
-    """The policy in the registry; see `edge.policy.fleet`."""
+    """The policy in the registry; see `edge.policy.delivery.fleet`."""
 
     @property
     def number(self) -> int:

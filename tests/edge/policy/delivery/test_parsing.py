@@ -1,4 +1,4 @@
-"""Tests of `warp_twisted.edge.policy.parsing`: a process reads what `parse_policy` reads, and ends."""
+"""Tests of `warp_twisted.edge.policy.delivery.parsing`: a process reads what `parse_policy` reads, and ends."""
 
 import os
 import sys
@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from warp_twisted.edge.policy import parsing
+from warp_twisted.edge.policy.delivery import parsing
 from warp_twisted.policy.document.policy import MAX_BYTES, parse_policy
 from warp_twisted.policy.errors import InvalidPolicy, NewerPolicy
 
-EXAMPLE = Path(__file__).parents[3] / "docs/examples/policy.yaml"
+EXAMPLE = Path(__file__).parents[4] / "docs/examples/policy.yaml"
 PADDING = "#" * parsing.SHORT_BYTES + "\n"
 
 

@@ -1,4 +1,4 @@
-"""Tests for `warp_twisted.edge.policy.following`; `tests.system.edge.test_policy` has visitors see what it does."""
+"""Tests for `warp_twisted.edge.policy.delivery.following`; `tests.system.edge.test_policy` shows it to visitors."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,8 +11,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.dns.mmdb import database
 from tests.edge.policy.test_databases import SAMPLE
 from tests.policy.judging.samples import request
-from warp_twisted.edge.policy.closed import RULE as CLOSED
-from warp_twisted.edge.policy.following import LOOK_SECONDS, PolicyFollower, PolicyText, check_policy
+from warp_twisted.edge.policy.delivery.closed import RULE as CLOSED
+from warp_twisted.edge.policy.delivery.following import LOOK_SECONDS, PolicyFollower, PolicyText, check_policy
 from warp_twisted.edge.policy.in_force import PolicyInForce
 from warp_twisted.edge.policy.loading import Refused
 from warp_twisted.errors import InvalidSettings

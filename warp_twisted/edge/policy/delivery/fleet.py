@@ -2,12 +2,12 @@
 The fleet's policy, as the registry has it: which version is to be in force on every edge, and its text.
 
 The mirror says which version that is; the text is read from the store when it is needed. Not known here: what a text
-says, and whether this edge can use it (`edge.policy.following`).
+says, and whether this edge can use it (`edge.policy.delivery.following`).
 """
 
 from collections.abc import Callable, Sequence
 
-from warp_twisted.edge.policy.following import PolicyText
+from warp_twisted.edge.policy.delivery.following import PolicyText
 from warp_twisted.registry.mirror import Mirror
 from warp_twisted.registry.model import Change, CurrentPolicy
 from warp_twisted.registry.policy_versions import PolicyVersions

@@ -14,7 +14,7 @@ from twisted.logger import Logger
 from warp_base.reactor import InThread
 from warp_base.wall_clock import WallClock
 from warp_twisted.edge.errors import EdgeError, PolicyVersionUnknown
-from warp_twisted.edge.policy.following import PolicyFollower
+from warp_twisted.edge.policy.delivery.following import PolicyFollower
 from warp_twisted.policy.errors import InvalidPolicy
 from warp_twisted.registry.errors import BadValue, PolicyChanged
 from warp_twisted.registry.mirror import Mirror

@@ -1,12 +1,12 @@
-"""Tests of `warp_twisted.edge.policy.fleet`."""
+"""Tests of `warp_twisted.edge.policy.delivery.fleet`."""
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.registry.fakes import FlakyStore
-from warp_twisted.edge.policy.fleet import RegistryPolicy
-from warp_twisted.edge.policy.following import PolicyText
+from warp_twisted.edge.policy.delivery.fleet import RegistryPolicy
+from warp_twisted.edge.policy.delivery.following import PolicyText
 from warp_twisted.registry.errors import StoreClosed
 from warp_twisted.registry.mirror import Mirror
 from warp_twisted.registry.model import Revocation, encode

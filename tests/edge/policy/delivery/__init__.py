@@ -1,0 +1,1 @@
+"""Tests for `warp_twisted.edge.policy.delivery`."""
