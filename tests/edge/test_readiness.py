@@ -12,6 +12,7 @@ from tests.edge.control import NOW, ZONE, make_authority
 from tests.edge.test_registry_entry import FakeCertificates
 from warp_base.reactor import as_reactor
 from warp_twisted.edge.listeners import Listeners
+from warp_twisted.edge.policy.delivery.following import Standing
 from warp_twisted.edge.readiness import Readiness
 from warp_twisted.registry.model import Change, Edge
 from warp_twisted.registry.published.publish import Publication
@@ -21,6 +22,8 @@ EDGE = Edge(name="edge1", addresses=("192.0.2.1",))
 
 class VisitorCertificates(FakeCertificates):
     """What is asked of the visitors' side."""
+
+    policy_follower = SimpleNamespace(standing=Standing())
 
     def certificate_expiry(self) -> dict[str, float]:
         """Say when one certificate ends."""
@@ -38,6 +41,7 @@ class ReadinessTests(SynchronousTestCase):
             entry=SimpleNamespace(is_draining=False, hostname=f"edge1.{ZONE}"),
             nameserver=SimpleNamespace(is_ready=True),
         )
+        self.visitors = VisitorCertificates()
         self.listeners = Listeners(as_reactor(MemoryReactorClock()), {})
         self.publication = Publication(ZONE)
         self.publication.apply([Change(key=EDGE.key, before=None, after=EDGE)])
@@ -46,7 +50,7 @@ class ReadinessTests(SynchronousTestCase):
             publication=self.publication,
             authority=make_authority(),
             tunnel_certificate=cast(Any, SimpleNamespace(expires_at=4.0)),
-            serving=cast(Any, VisitorCertificates()),
+            serving=cast(Any, self.visitors),
             **vars(self.parts),
         )
         self.readiness.has_settled = self.readiness.has_published = True
@@ -63,7 +67,7 @@ class ReadinessTests(SynchronousTestCase):
 
     def test_serving(self) -> None:
         """An edge whose parts all serve says so of each."""
-        self.assertEqual((self.missing(), len(self.readiness.parts())), ([], 5))
+        self.assertEqual((self.missing(), len(self.readiness.parts())), ([], 6))
 
     def test_without_dns(self) -> None:
         """An edge that answers no DNS says nothing of it."""
@@ -74,6 +78,11 @@ class ReadinessTests(SynchronousTestCase):
         """A server that listens and has nothing to answer from yet does not serve."""
         self.readiness.has_published = False
         self.assertEqual(self.missing(), ["dns"])
+
+    def test_without_a_usable_policy(self) -> None:
+        """An edge that lets nobody through does not serve."""
+        self.visitors.policy_follower = SimpleNamespace(standing=Standing(closed=True))
+        self.assertEqual(self.missing(), ["policy"])
 
     def test_each_part(self) -> None:
         """What does not serve is named."""

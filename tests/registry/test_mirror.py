@@ -13,6 +13,7 @@ from warp_twisted.registry.model import (
     Change,
     CurrentPolicy,
     Edge,
+    EdgePolicy,
     JoinToken,
     Owner,
     PolicyVersion,
@@ -96,6 +97,9 @@ class MirrorTests(TestCase):
         version, current = PolicyVersion(number=3, sha256="", size_bytes=0), CurrentPolicy(number=3)
         await self.store.transact([], [Put(version.key, encode(version)), Put(current.key, encode(current))])
         self.assertEqual((self.mirror.policy_version, self.mirror.policy_versions), (3, {version.key: version}))
+        edge = EdgePolicy(edge="edge1", version=3)
+        await self.store.put(edge.key, encode(edge))
+        self.assertEqual(self.mirror.edge_policies, {"edge1": edge})
 
     async def test_routing(self) -> None:
         """What the cookies of split hostnames are signed with is there, and shifts by hostname."""

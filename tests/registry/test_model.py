@@ -12,6 +12,7 @@ from warp_twisted.registry.model import (
     Agent,
     CurrentPolicy,
     Edge,
+    EdgePolicy,
     GivenName,
     JoinToken,
     Owner,
@@ -54,6 +55,7 @@ VALUES: list[Value] = [
         over_seconds=600.0,
         author="ann",
     ),
+    EdgePolicy(edge="edge1", version=11, error="a file is missing"),
 ]
 
 

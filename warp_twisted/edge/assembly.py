@@ -44,6 +44,7 @@ from warp_twisted.edge.owners.expiry import NameExpiry
 from warp_twisted.edge.owners.holdings import Holdings
 from warp_twisted.edge.owners.ownership import Ownership
 from warp_twisted.edge.policy.assertion_keys import AssertionKeys, PublishedKeys
+from warp_twisted.edge.policy.delivery.announcing import AnnouncedPolicy
 from warp_twisted.edge.policy.delivery.applying import PolicyApplications
 from warp_twisted.edge.policy.delivery.fleet import RegistryPolicy
 from warp_twisted.edge.policy.service_tokens import ServiceTokens
@@ -100,6 +101,7 @@ class EdgeParts:
     entry: RegistryEntry
     enrollment: Enrollment
     agent_expiry: AgentExpiry
+    announced_policy: AnnouncedPolicy
     assertion_keys: AssertionKeys
     fleet_policy: RegistryPolicy
     name_expiry: NameExpiry
@@ -228,6 +230,7 @@ def assemble(
             publication=publication,
             entry=entry,
             readiness=readiness,
+            policy=lambda: follower.standing,
         )
     )
     metrics.register(serving.collector)
@@ -250,6 +253,7 @@ def assemble(
         readiness=readiness,
         visitors=serving.visitors.connections,
         banning=serving.policy.banning,
+        policy=lambda: follower.standing,
         lifecycle=lifecycle,
         splits=routing.list_splits,
     )
@@ -271,6 +275,7 @@ def assemble(
         entry=entry,
         enrollment=enrollment,
         agent_expiry=AgentExpiry(store, mirror, reactor, wall, settings, long_work),
+        announced_policy=AnnouncedPolicy(claims, follower, initial.edge.name),
         assertion_keys=assertion_keys,
         fleet_policy=RegistryPolicy(mirror, policy_versions, follower.wake),
         name_expiry=NameExpiry(store, mirror, holdings, registrations, reactor, wall, settings, long_work),

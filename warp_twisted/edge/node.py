@@ -142,6 +142,7 @@ class EdgeNode(Service):
         listeners.hold_back("http", "https")
         listeners.ports = replace(self.ports, http=http, https=https, tunnel=tunnel)
         await parts.entry.announce()
+        await parts.announced_policy.start()
         expected = parts.expected_hostnames.read()
         await parts.long_work.run(parts.serving.routes.remembering(expected, self._clock.seconds()))
         await parts.long_work.run(parts.grace.beginning(expected))

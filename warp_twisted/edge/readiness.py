@@ -46,6 +46,7 @@ class Readiness:
             "registry": self.mirror.is_current and not self.claims.is_failing,
             "records": bool(self.publication.records_of(self.entry.hostname)),
             "accepting": not self.entry.is_draining,
+            "policy": not self.serving.policy_follower.standing.closed,
         }
         if self.nameserver is not None:
             parts["dns"] = self.nameserver.is_ready and self.has_published

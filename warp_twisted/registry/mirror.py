@@ -20,6 +20,7 @@ from warp_twisted.registry.model import (
     Change,
     CurrentPolicy,
     Edge,
+    EdgePolicy,
     GivenName,
     JoinToken,
     Owner,
@@ -66,6 +67,7 @@ class Mirror:
         self.given_names: dict[str, GivenName] = {}
         self.owners: dict[str, Owner] = {}
         self.service_tokens: dict[str, ServiceToken] = {}
+        self.edge_policies: dict[str, EdgePolicy] = {}
         self.policy_versions: dict[str, PolicyVersion] = {}
         self.route_keys: dict[str, RouteKey] = {}
         self.shifts: dict[str, Shift] = {}
@@ -201,6 +203,8 @@ class Mirror:
                 _set(self.route_keys, value.key, value, present)
             case Shift():
                 _set(self.shifts, value.hostname, value, present)
+            case EdgePolicy():
+                _set(self.edge_policies, value.edge, value, present)
             case PolicyVersion():
                 _set(self.policy_versions, value.key, value, present)
             case CurrentPolicy():

@@ -25,6 +25,7 @@ REVOCATIONS = "warp/revocations/"
 NAMES = "warp/names/"  # hostname handed out → the agent it was handed to
 OWNERS = "warp/owners/"  # hostname or pattern → the group of agents that it belongs to
 SERVICE_TOKENS = "warp/service-tokens/"
+EDGE_POLICIES = "warp/edge-policies/"
 POLICY = "warp/policy/"  # the one record under it says which version is in force
 POLICY_VERSIONS = "warp/policy-versions/"  # number → what is known of a version; its text is not under ROOT
 CURRENT_POLICY = POLICY + "current"
@@ -280,6 +281,27 @@ class CurrentPolicy:
         return CURRENT_POLICY
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EdgePolicy:
+    """
+    Which policy an edge has in force, under the edge's lease; not in `Edge`, whose changes are published in DNS.
+
+    :param file: whether it follows a file of its own; else the fleet's policy.
+    :param version: of the fleet's policy; 0: none, or that of the file.
+    :param error: why it has not what it should; empty: it has.
+    """
+
+    edge: str
+    file: bool = False
+    version: int = 0
+    error: str = ""
+
+    @property
+    def key(self) -> str:
+        """Where this value is stored."""
+        return EDGE_POLICIES + self.edge
+
+
 Value = (
     Edge
     | Tunnel
@@ -293,6 +315,7 @@ Value = (
     | CurrentPolicy
     | RouteKey
     | Shift
+    | EdgePolicy
 )
 
 _KINDS: dict[str, type[Value]] = {
@@ -308,6 +331,7 @@ _KINDS: dict[str, type[Value]] = {
     SHIFTS: Shift,
     POLICY: CurrentPolicy,
     POLICY_VERSIONS: PolicyVersion,
+    EDGE_POLICIES: EdgePolicy,
 }
 _ENCODER = msgspec.json.Encoder()
 _DECODERS = {prefix: msgspec.json.Decoder(kind) for prefix, kind in _KINDS.items()}

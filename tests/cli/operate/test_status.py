@@ -105,6 +105,33 @@ class StatusTests(SynchronousTestCase):
         self.answer["dns"] = {"unlisted": 1}
         self.assertIn("1 application more", invoke("status").output)
 
+    def test_policy(self) -> None:
+        """Which version each edge has is in its row; why this one has not what it should is a line."""
+        edges = self.answer["edges"]
+        assert isinstance(edges, list)
+        for policy, cell in (
+            ({"version": 12}, "12"),
+            ({"version": 11, "error": "x"}, "11 !"),
+            ({"file": True}, "file"),
+            ({"error": "x"}, "- !"),
+            (None, "-"),
+        ):
+            edges[0]["policy"] = policy
+            self.assertRegex(invoke("status").output, rf"7844 +{cell}\n")
+        for state, words in (
+            (
+                {"wanted": 12, "version": 11},
+                "version 12 of the policy cannot be used here, version 11 is in force: x\n",
+            ),
+            ({"wanted": 1}, "version 1 of the policy cannot be used here, none is in force: x\n"),
+            ({"wanted": 1, "closed": True}, "version 1 of the policy cannot be used here, nobody is let through: x\n"),
+            ({"file": "/p.yaml"}, "/p.yaml cannot be used here, the one before is in force: x\n"),
+        ):
+            self.answer["policy"] = state
+            self.assertNotIn("cannot be used", invoke("status").output)
+            self.answer["policy"] = {**state, "error": "x"}
+            self.assertIn(words, invoke("status").output)
+
     def test_drain(self) -> None:
         """A drain says what is left; what it closed is not called broken."""
         parts = {"accepting": False, "listeners": False, "records": False, "dns": True}

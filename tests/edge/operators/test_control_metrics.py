@@ -6,6 +6,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from tests.edge.agents.case import ControlTestCase
 from warp_twisted.edge.operators.control_metrics import ControlCollector
+from warp_twisted.edge.policy.delivery.following import Standing
 from warp_twisted.names import Hostname
 from warp_twisted.registry.model import Change, Edge, Tunnel
 from warp_twisted.registry.published.publish import Publication
@@ -49,9 +50,17 @@ class ControlMetricsTests(ControlTestCase):
                 publication=self.publication,
                 entry=state,
                 readiness=state,
+                policy=lambda: Standing(wanted=12, version=11, error="a file is missing"),
             )
         )
         return set(generate_latest(registry).decode().splitlines())
+
+    def test_policy(self) -> None:
+        """Which version of the policy is in force, which should be, and whether that cannot be."""
+        self.assertLessEqual(
+            {"warp_edge_policy_version 11.0", "warp_edge_policy_version_wanted 12.0", "warp_edge_policy_failing 1.0"},
+            self.lines(),
+        )
 
     def test_what_happened_to_tunnels(self) -> None:
         """Tunnels are counted as they register, replace one another, end, and are refused by code."""

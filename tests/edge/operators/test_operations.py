@@ -13,6 +13,7 @@ from warp_twisted.edge.errors import EdgeError
 from warp_twisted.edge.operators.admin import BanWish, ServiceTokenWish, TokenWish
 from warp_twisted.edge.operators.operations import EdgeOperations
 from warp_twisted.edge.policy.banning import Banning
+from warp_twisted.edge.policy.delivery.following import Standing
 from warp_twisted.edge.policy.service_tokens import ServiceTokens
 from warp_twisted.wire.control import OriginHealth
 
@@ -72,6 +73,7 @@ class EdgeOperationsTests(AsyncTestCase):
             visitors=[object()] * 3,
             banning=Banning(),
             splits=lambda: iter([b"[]"]),
+            policy=Standing,
             lifecycle=self.edge,
         )
 

@@ -10,6 +10,7 @@ from tests.operations import count_operations
 from warp_base.answer_stream import Pieces
 from warp_twisted.edge.operators.operations import EdgeOperations
 from warp_twisted.edge.policy.banning import Banning
+from warp_twisted.edge.policy.delivery.following import Standing
 from warp_twisted.edge.policy.service_tokens import ServiceTokens
 from warp_twisted.edge.settings import EdgeSettings
 from warp_twisted.registry.model import Agent, JoinToken, Tunnel, encode
@@ -70,6 +71,7 @@ class OperationsTestCase(ControlTestCase):
             readiness=self.edge,
             visitors={1, 2, 3},
             banning=Banning(),
+            policy=Standing,
             lifecycle=self.edge,
             splits=lambda: iter([b"[]"]),
         )
@@ -92,6 +94,9 @@ class StatusTests(OperationsTestCase):
         self.assertEqual((shown["registry"]["current"], shown["registry"]["writable"]), (True, True))
         self.assertEqual(shown["dns"], {"unlisted": 0})
         self.assertEqual([edge["name"] for edge in shown["edges"]], ["edge1"])
+        self.assertNotIn("policy", shown["edges"][0])
+        standing = {"file": None, "wanted": 0, "version": 0, "error": "", "closed": False}
+        self.assertEqual(shown["policy"], standing)
 
     async def test_tunnels(self) -> None:
         """Tunnels are ordered by agent, edge and slot; what only their own edge knows is left out for others."""

@@ -151,7 +151,7 @@ class CallsTests(AdminTestCase):
         self.assertEqual(await self.call("GET", "/live"), (200, {"live": True}))
         status, ready = await self.call("GET", "/ready")
         self.assertEqual((status, ready["ready"]), (200, True))
-        self.assertEqual(set(ready["parts"]), {"listeners", "registry", "records", "accepting", "dns"})
+        self.assertEqual(set(ready["parts"]), {"listeners", "registry", "records", "accepting", "policy", "dns"})
 
     async def test_metrics(self) -> None:
         """Metrics of control side, data path and DNS are on one page."""

@@ -16,6 +16,7 @@ from tests.cli.invoke import Ran, invoke
 from tests.system.edge.test_admin import UnixConnection
 from tests.system.edge.test_policy_node import VisitedEdgeTestCase
 from warp_twisted.edge.policy.delivery import following
+from warp_twisted.registry.policy_versions import PolicyVersions
 
 DENY = "rules: [{name: closed, match: {path: /admin/*}, deny: true}]\n"
 LATER = "rules: [{name: closed, match: {path: /later/*}, deny: true}]\n"
@@ -159,6 +160,26 @@ class FleetPolicyTests(FleetPolicyTestCase):
         await until(lambda: self.node.parts.serving.policy_follower.standing.version == 1)
         loaded = self.node.parts.serving.policy.loaded
         self.assertEqual(loaded.source if loaded is not None else "", "version 1 of the policy")
+        self.flushLoggedErrors()
+
+    async def test_status(self) -> None:
+        """Status, metrics and readiness say which version is in force, and why not the one that should be."""
+        await self.answer("apply", text=DENY)
+        await until(lambda: self.node.parts.mirror.edge_policies["edge1"].version == 1)
+        _, status = await self.call("GET", "/v1/status")
+        self.assertEqual(status["edges"][0]["policy"], {"file": False, "version": 1, "error": ""})
+        self.assertEqual((status["policy"]["wanted"], status["policy"]["version"]), (1, 1))
+        self.assertIn("warp_edge_policy_version 1.0", (await self.call("GET", "/metrics"))[1])
+        versions = PolicyVersions(self.node.parts.store)
+        await versions.add(LISTED.encode(), [], replaces=1, applied_at=0.0)  # as through an edge that has the file
+        await until(lambda: self.node.parts.mirror.edge_policies["edge1"].error != "")
+        ran = await deferToThread(invoke, "status", "--admin", self.path)
+        self.assertRegex(ran.output, r"version 2 of the policy cannot be used here, version 1 is in force: .*bad\.txt")
+        self.assertEqual((await self.call("GET", "/ready"))[0], 200)
+        self.assertEqual(await self.status_of("/admin/x"), 403)
+        await self.restart()
+        status, ready = await self.call("GET", "/ready")
+        self.assertEqual((status, ready["parts"]["policy"]), (503, False))
         self.flushLoggedErrors()
 
     async def test_beside_a_file(self) -> None:

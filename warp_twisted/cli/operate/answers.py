@@ -194,8 +194,16 @@ class Shared(msgspec.Struct, frozen=True):
     changed: bool
 
 
+class EdgePolicy(msgspec.Struct, frozen=True):
+    """Which policy an edge has in force; see `registry.model.EdgePolicy`."""
+
+    file: bool = False
+    version: int = 0
+    error: str = ""
+
+
 class Edge(msgspec.Struct, frozen=True):
-    """An edge of the fleet."""
+    """An edge of the fleet; `policy` is None of one whose release does not say."""
 
     name: str
     addresses: list[str]
@@ -203,6 +211,7 @@ class Edge(msgspec.Struct, frozen=True):
     https_port: int | None = None
     tunnel_port: int | None = None
     draining: bool = False
+    policy: EdgePolicy | None = None
 
 
 class Tunnel(msgspec.Struct, frozen=True):
@@ -264,6 +273,23 @@ class DnsState(msgspec.Struct, frozen=True):
     unlisted: int = 0
 
 
+class PolicyState(msgspec.Struct, frozen=True):
+    """
+    How the edge that answers stands to its policy.
+
+    :ivar file: that it follows; None: the fleet's policy.
+    :ivar wanted: the version of that which is to be in force.
+    :ivar version: the one that is.
+    :ivar closed: whether nobody is let through meanwhile.
+    """
+
+    file: str | None = None
+    wanted: int = 0
+    version: int = 0
+    error: str = ""
+    closed: bool = False
+
+
 class Status(msgspec.Struct, frozen=True):
     """Everything that an edge says of itself and of the fleet."""
 
@@ -275,6 +301,7 @@ class Status(msgspec.Struct, frozen=True):
     agents: list[Agent]
     dns: DnsState = DnsState()
     splits: list[SplitHostname] = []
+    policy: PolicyState = PolicyState()
 
 
 T = TypeVar("T")

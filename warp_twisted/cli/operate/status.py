@@ -7,7 +7,16 @@ import click
 
 from warp_twisted.cli.operate.admin import ADMIN_OPTION, find_admin
 from warp_twisted.cli.operate.agents import print_agents
-from warp_twisted.cli.operate.answers import Edge, EdgeState, Route, SplitHostname, Status, Tunnel, read
+from warp_twisted.cli.operate.answers import (
+    Edge,
+    EdgeState,
+    PolicyState,
+    Route,
+    SplitHostname,
+    Status,
+    Tunnel,
+    read,
+)
 from warp_twisted.cli.options import SELECTOR_OPTION
 from warp_twisted.cli.output import JSON_OPTION, labels_text, print_json, print_table, say, some, span
 from warp_twisted.clock_difference import is_noticed, say_difference
@@ -42,7 +51,11 @@ def status(selector: LabelSelector | None, admin: str | None, as_json: bool) -> 
     _print_edge(found)
     now = time.time()
     for title, heads, rows in (
-        ("Edges", ["EDGE", "STATE", "ADDRESSES", "HTTP", "HTTPS", "TUNNELS"], [_edge(each) for each in found.edges]),
+        (
+            "Edges",
+            ["EDGE", "STATE", "ADDRESSES", "HTTP", "HTTPS", "TUNNELS", "POLICY"],
+            [_edge(each) for each in found.edges],
+        ),
         ("Routes", ["URL", "PATH", "TUNNELS", "GROUP", "AGENTS", "SERVICES"], [_route(each) for each in found.routes]),
         (
             "Tunnels",
@@ -97,9 +110,23 @@ def _print_edge(found: Status) -> None:
         say("The registry cannot be read for now: what follows may be old; existing tunnels keep serving")
     elif not found.registry.writable:
         say("The registry takes no changes for now: new tunnels serve, but DNS does not know them yet")
+    if found.policy.error:
+        say(_wrong_policy(found.policy))
     if found.dns.unlisted:
         unlisted = _count(found.dns.unlisted, "application")
         say(f"DNS lists 10,000 applications; {unlisted} more can be found by name only")
+
+
+def _wrong_policy(policy: PolicyState) -> str:
+    """Say of an edge that has not the policy in force that it should what happens instead, and why."""
+    if policy.closed:
+        instead = "nobody is let through"
+    elif policy.file is not None:
+        instead = "the one before is in force"
+    else:
+        instead = f"version {policy.version} is in force" if policy.version else "none is in force"
+    wanted = policy.file or f"version {policy.wanted} of the policy"
+    return f"{wanted} cannot be used here, {instead}: {policy.error}"
 
 
 def _drain(edge: EdgeState) -> str:
@@ -115,7 +142,16 @@ def _count(count: int, noun: str) -> str:
 
 def _edge(edge: Edge) -> list[str]:
     ports = [str(port) if port else "-" for port in (edge.http_port, edge.https_port, edge.tunnel_port)]
-    return [edge.name, "draining" if edge.draining else "up", ",".join(edge.addresses), *ports]
+    return [edge.name, "draining" if edge.draining else "up", ",".join(edge.addresses), *ports, _policy(edge)]
+
+
+def _policy(edge: Edge) -> str:
+    """Return what an edge has in force: a version, `file`, or `-`; with `!` if it should have another one."""
+    policy = edge.policy
+    if policy is None:
+        return "-"
+    text = "file" if policy.file else str(policy.version) if policy.version else "-"
+    return f"{text} !" if policy.error else text
 
 
 def _route(route: Route) -> list[str]:

@@ -15,6 +15,7 @@ from warp_twisted import __version__
 from warp_twisted.edge.agents.enrollment import Enrollment
 from warp_twisted.edge.agents.registrations import Registrations
 from warp_twisted.edge.agents.returning import Returning
+from warp_twisted.edge.policy.delivery.following import Standing
 from warp_twisted.edge.settings import EdgeSettings
 from warp_twisted.registry.claims import Claims
 from warp_twisted.registry.mirror import Mirror
@@ -46,6 +47,7 @@ class ControlCollector(Collector):
     Describes one edge's control side.
 
     :param settings: returns the settings as they are now.
+    :param policy: returns how the edge stands to its policy.
     """
 
     settings: Callable[[], EdgeSettings]
@@ -58,6 +60,7 @@ class ControlCollector(Collector):
     publication: Publication
     entry: Entry
     readiness: EdgeState
+    policy: Callable[[], Standing]
 
     def collect(self) -> Iterable[Metric]:
         """Return all metrics as they are now."""
@@ -99,6 +102,22 @@ class ControlCollector(Collector):
             "warp_edge_unlisted_applications",
             "Applications that are in no list of DNS, as there are too many.",
             value=self.publication.unlisted,
+        )
+        policy = self.policy()
+        yield GaugeMetricFamily(
+            "warp_edge_policy_version",
+            "Version of the fleet's policy that is in force on this edge; 0: none, or that of a file.",
+            value=policy.version,
+        )
+        yield GaugeMetricFamily(
+            "warp_edge_policy_version_wanted",
+            "Version of the fleet's policy that edges are to have in force; 0: there is none.",
+            value=policy.wanted,
+        )
+        yield GaugeMetricFamily(
+            "warp_edge_policy_failing",
+            "Whether this edge has not the policy in force that it is meant to have.",
+            value=bool(policy.error),
         )
         expiry = GaugeMetricFamily(
             "warp_edge_certificate_expires_seconds", "When certificates end, since the epoch.", labels=["certificate"]

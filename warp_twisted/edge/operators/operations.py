@@ -19,6 +19,7 @@ from warp_twisted.edge.operators.json_pieces import json_list, sorted_in_steps
 from warp_twisted.edge.operators.status import EdgeState, Entry, agents_pieces, hostnames_pieces, status_pieces
 from warp_twisted.edge.owners.ownership import Ownership
 from warp_twisted.edge.policy.banning import Banning
+from warp_twisted.edge.policy.delivery.following import Standing
 from warp_twisted.edge.policy.service_tokens import ServiceTokens
 from warp_twisted.edge.settings import EdgeSettings
 from warp_twisted.names import HostnamePattern
@@ -46,6 +47,7 @@ class EdgeOperations:
     :param settings: returns the settings as they are now.
     :param visitors: the open connections of visitors.
     :param splits: describes split hostnames.
+    :param policy: returns how the edge stands to its policy.
     """
 
     settings: Callable[[], EdgeSettings]
@@ -60,6 +62,7 @@ class EdgeOperations:
     readiness: EdgeState
     visitors: Sized
     banning: Banning
+    policy: Callable[[], Standing]
     lifecycle: Lifecycle
     splits: Callable[[], Pieces]
 

@@ -16,10 +16,11 @@ from warp_base.slices import in_steps
 from warp_twisted import __version__
 from warp_twisted.edge.agents.registrations import EdgeTunnel, Registrations
 from warp_twisted.edge.operators.json_pieces import ITEMS_IN_A_STEP, json_list, sorted_in_steps
+from warp_twisted.edge.policy.delivery.following import Standing
 from warp_twisted.edge.settings import EdgeSettings
 from warp_twisted.registry.claims import Claims
 from warp_twisted.registry.mirror import Mirror
-from warp_twisted.registry.model import Agent, Owner, Revocation, Tunnel
+from warp_twisted.registry.model import Agent, Edge, EdgePolicy, Owner, Revocation, Tunnel
 from warp_twisted.registry.published.publish import Publication
 
 _SEPARATOR = "\0"  # which is in no hostname
@@ -85,6 +86,10 @@ class Described(Protocol):
     def splits(self) -> Callable[[], Pieces]:
         """Describes split hostnames, in JSON."""
 
+    @property
+    def policy(self) -> Callable[[], Standing]:
+        """Returns how the edge stands to its policy."""
+
 
 @dataclass(slots=True, kw_only=True)
 class _Route:
@@ -132,10 +137,11 @@ def status_pieces(edge: Described) -> Pieces:
         "writable": not edge.claims.is_failing,
     }
     dns = {"unlisted": edge.publication.unlisted}
-    for key, value in (("edge", own), ("registry", registry), ("dns", dns)):
+    policy = edge.policy()
+    for key, value in (("edge", own), ("registry", registry), ("dns", dns), ("policy", policy)):
         yield (b"{" if value is own else b",") + msgspec.json.encode(key) + b":" + msgspec.json.encode(value)
     yield b',"edges":'
-    yield from json_list(list(mirror.edges.values()))
+    yield from json_list(list(mirror.edges.values()), lambda each: _edge(each, mirror.edge_policies.get(each.name)))
     found: list[Iterable[Tunnel]] = []
     yield from sorted_in_steps(list(mirror.tunnels.values()), lambda each: (each.agent, each.edge, each.slot), found)
     yield b',"tunnels":'
@@ -236,6 +242,14 @@ def _described(
             described.unhealthy[tunnel.agent] = tunnel.unhealthy[route.id]
     if described is not None:
         yield described
+
+
+def _edge(edge: Edge, policy: EdgePolicy | None) -> dict[str, object]:
+    """Describe an edge; what policy it has only if it says so, as those of before do not."""
+    described: dict[str, object] = msgspec.to_builtins(edge)
+    if policy is not None:
+        described["policy"] = {"file": policy.file, "version": policy.version, "error": policy.error}
+    return described
 
 
 def _tunnel(value: Tunnel, live: EdgeTunnel | None) -> dict[str, object]:

@@ -23,7 +23,7 @@ _TEXT = f"rules: [{{name: {RULE}, authenticate: {{all_of: [{{service_token: {{}}
 
 
 class PolicyUnusable(EdgeError):
-    """The edge has no policy that it can use, and lets nobody through; the log says why."""
+    """The edge has no policy that it can use, and lets nobody through; `warp status` says why."""
 
 
 class _Undecidable:

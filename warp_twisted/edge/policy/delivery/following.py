@@ -7,6 +7,7 @@ force in one step. What cannot be used changes nothing: the policy in force stay
 start there is none to stay with: then a file stops the start, and without the fleet's policy nobody is let through.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -67,12 +68,14 @@ class Standing:
     :ivar wanted: the version of the fleet's policy that is to be in force; 0: there is none.
     :ivar version: the one that is; 0: none, or that of the file.
     :ivar error: why what is wanted is not in force; empty: it is.
+    :ivar closed: whether nobody is let through, as none can be used.
     """
 
     file: str | None = None
     wanted: int = 0
     version: int = 0
     error: str = ""
+    closed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +98,7 @@ class PolicyFollower:
     Follows one policy.
 
     :param in_force: what is told of each.
+    :ivar changed: called when `standing` may have changed.
     """
 
     _log = Logger()
@@ -114,6 +118,7 @@ class PolicyFollower:
         self._version = 0
         self._error = ""
         self._is_woken = False
+        self.changed: Callable[[], object] = lambda: None
         self._looking = LoopingCall(self._look)
         self._looking.clock = clock
 
@@ -121,7 +126,13 @@ class PolicyFollower:
     def standing(self) -> Standing:
         """How this edge stands to its policy now."""
         wanted = self._fleet.number if self._fleet is not None else 0
-        return Standing(file=self._file, wanted=wanted, version=self._version, error=self._error)
+        return Standing(
+            file=self._file, wanted=wanted, version=self._version, error=self._error, closed=self._is_closed
+        )
+
+    @property
+    def _is_closed(self) -> bool:
+        return self._in_force.loaded is not None and self._in_force.loaded.source == CLOSED
 
     def begin(self, file: str | None, directory: str) -> None:
         """
@@ -255,8 +266,8 @@ class PolicyFollower:
         before, self._error = self._error, str(error)
         if before == self._error:
             return
-        loaded = self._in_force.loaded
-        if loaded is not None and loaded.source == CLOSED:
+        self.changed()
+        if self._is_closed:
             self._log.error("nobody is let through until the policy can be used: {error}", error=self._error)
         else:
             self._log.error("the policy is not used, the one before stays in force: {error}", error=self._error)
@@ -266,6 +277,7 @@ class PolicyFollower:
         before = [self._in_force.loaded] if self._in_force.loaded is not None else []
         self._in_force.use(loaded)
         self._version, self._error, self._judged = version, "", None
+        self.changed()
         gone = self._in_thread(lambda: let_go(before))
         gone.addErrback(lambda failure: self._log.failure("a policy was not let go of", failure))
 
