@@ -21,7 +21,7 @@ from tests.edge.certificate_files import write_certificate
 from tests.edge.certificates.test_directory import visitor_context
 from tests.system.edge.harness import LOOPBACK, RawConnection, answer_each, get, status_of
 from tests.system.edge.test_tls import TlsTestCase
-from warp_twisted.edge.policy.following import PolicyFollower
+from warp_twisted.edge.policy.delivery.following import PolicyFollower
 from warp_twisted.edge.policy.in_force import PolicyInForce
 from warp_twisted.errors import InvalidSettings
 from warp_twisted.policy.authentication.assertion import Assertions
