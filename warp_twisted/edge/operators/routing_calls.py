@@ -16,7 +16,7 @@ from warp_base.answer_stream import Pieces
 from warp_base.reactor import InThread
 from warp_twisted.edge.operators.bodies import read_body
 from warp_twisted.edge.operators.sites import asking_user
-from warp_twisted.edge.policy.applying import user_name
+from warp_twisted.edge.policy.delivery.applying import user_name
 from warp_twisted.edge.routes.share_counters import ShareCounters
 from warp_twisted.edge.routes.splitting import RouteSplit
 from warp_twisted.registry.route_records import Shift
