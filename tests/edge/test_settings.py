@@ -54,6 +54,8 @@ class EdgeSettingsTests(SynchronousTestCase):
         for forwarding, expected in (
             ({"strip": ["default", "X Y"]}, r"^forwarding.strip\[1\]: expected a field name, .*, got 'X Y'"),
             ({"proxy_protocol": ["192.0.2.0/24", "lb.example"]}, r"^forwarding.proxy_protocol\[1\]: expected a prefix"),
+            ({"x_forwarded_for": ["192.0.2.0/33"]}, r"^forwarding.x_forwarded_for\[0\]: expected a length"),
+            ({"x_forwarded_proto": True}, r"^forwarding.*x_forwarded_proto: nobody is believed before x_forwarded_for"),
             ({"strip": ["Host"]}, r"^forwarding.strip\[0\]: expected a field that the edge does not write itself"),
             ({"strip": ["!X-Real-IP"]}, r"^forwarding.strip\[0\]: expected an exception"),
             ({"strip": ["!CF-Connecting-IP"], "set": ["CF-Connecting-IP"]}, r"strip\[0\]: expected an exception"),

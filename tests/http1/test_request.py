@@ -1,5 +1,7 @@
 """Tests of request heads: what they mean, what is passed on, and what is refused."""
 
+from collections.abc import Sequence
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.http1.samples import LIMITS, read_request, refusal_of_request, request, request_reader
@@ -8,6 +10,8 @@ from warp_twisted.http1.body import CHUNKED
 from warp_twisted.http1.forwarding import Forwarding
 from warp_twisted.http1.limits import HeadLimits
 from warp_twisted.http1.refusals import MessageRefused
+from warp_twisted.http1.request import FirstSection, RequestReader
+from warp_twisted.http1.shared_sections import SharedSections
 
 FORWARDED = (
     b"X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: app.example\r\n"
@@ -236,6 +240,30 @@ class ForOriginTests(SynchronousTestCase):
         field = b"Max-Forwards: 5"
         self.assertIn(b"Max-Forwards: 4\r\n", read_request(request(field, line=b"OPTIONS * HTTP/1.1")).for_origin(b"i"))
         self.assertIn(b"Max-Forwards: 5\r\n", read_request(request(field)).for_origin(b"i"))
+
+
+class SpokenForTests(SynchronousTestCase):
+    """Heads on a connection that carries many visitors."""
+
+    def test_each_head_has_its_visitor(self) -> None:
+        """What the origin is told is read from each head, even one that equals the last; nothing is kept."""
+        seen: list[Sequence[bytes]] = []
+
+        def forwarding_of(lines: Sequence[bytes]) -> Forwarding:
+            seen.append(lines)
+            return Forwarding(f"203.0.113.{len(seen)}", "https", via="")
+
+        shared = SharedSections[FirstSection]()
+        own = Forwarding("192.0.2.7", "http", via="")
+        reader = RequestReader(HeadLimits(), own, first=shared, forwarding_of=forwarding_of)
+        data = b"GET / HTTP/1.1\r\nHost: a.example\r\nX-Forwarded-For: 198.51.100.1\r\n\r\n"
+        for number in range(1, 5):
+            head = reader.read(data)
+            assert head is not None
+            self.assertIn(f"X-Forwarded-For: 203.0.113.{number}\r\nX-Forwarded-Proto: https\r\n".encode(), head.lines)
+            self.assertNotIn(b"198.51.100.1", head.lines)
+        self.assertEqual(seen, [[b"Host: a.example", b"X-Forwarded-For: 198.51.100.1"]] * 4)
+        self.assertEqual(len(shared), 0)
 
 
 class RefusalTests(SynchronousTestCase):

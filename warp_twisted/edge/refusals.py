@@ -25,6 +25,7 @@ TOO_MANY_CONNECTIONS = Refusal(503, "connections", "This server has too many con
 TOO_MANY_FROM_ADDRESS = Refusal(429, "connections-per-address", "There are too many connections from your address.")
 TOO_MANY_HANDSHAKES = Refusal(429, "handshakes-per-address", "There are too many new connections from your address.")
 TOO_MANY_REQUESTS = Refusal(429, "requests-per-address", "There are too many requests from your address. Wait a while.")
+BANNED = Refusal(403, "banned", "Your address was refused too often, and is turned away for a while.")
 PATH_TOO_LONG = Refusal(414, "path-too-long", "The path is too long for the rules of this hostname.")
 HEAD_TOO_SLOW = Refusal(408, "head-too-slow", "The request did not arrive in time.")
 BODY_TOO_SLOW = Refusal(408, "body-too-slow", "The request body did not arrive in time.")

@@ -134,18 +134,25 @@ class Forwarding(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     Which fields of visitors' requests origins never see, and which the edge sets beside X-Forwarded-*.
 
     :param proxy_protocol: proxies in front of the edge, that begin each connection with a PROXY header.
+    :param x_forwarded_for: HTTP proxies in front of the edge, that say in each request for whom they ask.
+    :param x_forwarded_proto: whether those say, too, how the visitor came.
     """
 
     strip: Annotated[tuple[Text, ...], msgspec.Meta(max_length=200)] = (DEFAULT,)
     set: Annotated[tuple[Text, ...], msgspec.Meta(max_length=20)] = ()
     proxy_protocol: Annotated[tuple[Text, ...], msgspec.Meta(max_length=1000)] = ()
+    x_forwarded_for: Annotated[tuple[Text, ...], msgspec.Meta(max_length=1000)] = ()
+    x_forwarded_proto: bool = False
 
     def __post_init__(self) -> None:
-        for index, prefix in enumerate(self.proxy_protocol):
-            try:
-                parse_prefix(prefix)
-            except ValueError as error:
-                raise ValueError(f"proxy_protocol[{index}]: {error}") from error
+        for key, prefixes in (("proxy_protocol", self.proxy_protocol), ("x_forwarded_for", self.x_forwarded_for)):
+            for index, prefix in enumerate(prefixes):
+                try:
+                    parse_prefix(prefix)
+                except ValueError as error:
+                    raise ValueError(f"{key}[{index}]: {error}") from error
+        if self.x_forwarded_proto and not self.x_forwarded_for:
+            raise ValueError("x_forwarded_proto: nobody is believed before x_forwarded_for names the proxies")
         for key, values in (("set", self.set), ("strip", self.strip)):
             for index, value in enumerate(values):
                 try:

@@ -55,6 +55,7 @@ BAD_CODING = Refusal(400, "transfer-encoding", "Transfer-Encoding is not exactly
 CODING_TOO_EARLY = Refusal(400, "transfer-encoding-in-1.0", "HTTP/1.0 has no Transfer-Encoding.")
 BAD_CONNECTION = Refusal(400, "connection", "The Connection field is malformed or names a field that must stay.")
 SHADOW_FIELD = Refusal(400, "shadow-field", "A field name differs from a framing field only by an underscore.")
+BAD_FORWARDED = Refusal(400, "x-forwarded-for", "X-Forwarded-For does not say for whom the proxy asks.")
 BAD_EXPECTATION = Refusal(417, "expect", "Only the expectation 100-continue can be met.")
 BAD_MAX_FORWARDS = Refusal(400, "max-forwards", "Max-Forwards is not one plain decimal number.")
 LOOP = Refusal(508, "loop", "The request has passed this server too often: its origin seems to lead back here.")

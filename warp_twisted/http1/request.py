@@ -7,6 +7,7 @@ in their first line and in a few values only: what was read once is kept as a `t
 """
 
 import re
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -160,7 +161,10 @@ class _Known(msgspec.Struct, frozen=True):
 class RequestReader:
     """Reads the request heads of one visitor connection."""
 
-    __slots__ = ("_checked", "_first", "_forwarding", "_known", "_last", "_limits", "_place", "_rules", "_upgrades")
+    __slots__ = (
+        "_checked", "_first", "_forwarding", "_forwarding_of", "_known", "_last", "_limits", "_place", "_rules",
+        "_upgrades",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -169,6 +173,7 @@ class RequestReader:
         upgrades: frozenset[bytes] = frozenset({b"websocket"}),
         first: SharedSections[FirstSection] | None = None,
         rules: FieldRules = _RULES,
+        forwarding_of: Callable[[Sequence[bytes]], Forwarding] | None = None,
     ):
         """
         Start before the first request.
@@ -176,9 +181,12 @@ class RequestReader:
         :param upgrades: protocols in lower case that may be asked for; others are left out, as if not asked.
         :param first: what other connections, with the same limits, upgrades and rules, began with.
         :param rules: which fields are passed on.
+        :param forwarding_of: where each head has a visitor of its own: reads from its lines what the origin is told.
+            Then nothing of a head is remembered for the next one.
         """
         self._rules = rules
-        self._first: SharedSections[FirstSection] | None = first
+        self._forwarding_of = forwarding_of
+        self._first: SharedSections[FirstSection] | None = first if forwarding_of is None else None
         self._limits = limits
         self._forwarding = forwarding
         self._upgrades = upgrades
@@ -291,8 +299,9 @@ class RequestReader:
             raise MessageRefused(TOO_MANY_FIELDS)
         minor = 1 if match[1] == b"1" else 0
         sent = raw[_SECTION_PREFIX:-4].split(b"\r\n")
+        forwarding_of = self._forwarding_of
         found, kept = self._rules.sort(sent)
-        place = self._read_host(found, named)
+        place = self._read_host(found, named, self._forwarding if forwarding_of is None else forwarding_of(sent))
         length, length_line = framing(found, minor)
         options = parse_options(found["connection"]) if "connection" in found else _NO_OPTIONS
         if not options <= _OWN_OPTIONS:
@@ -324,7 +333,7 @@ class RequestReader:
         if shared is not None:
             shared.add(raw, found, FirstSection(fields, lines, accept))
         reading = _Reading(raw, fields, lines + place.lines, accept)
-        if named is None:
+        if named is None and forwarding_of is None:
             self._learn(reading, sent, kept, written)
         return reading
 
@@ -352,7 +361,7 @@ class RequestReader:
         self._known = [known, *(other for other in self._known if not covers(places, other.template.places))]
         del self._known[MAX_TEMPLATES:]
 
-    def _read_host(self, found: dict[str, list[bytes]], named: Authority | None) -> _Place:
+    def _read_host(self, found: dict[str, list[bytes]], named: Authority | None, forwarding: Forwarding) -> _Place:
         values = found.get("host")
         if values is None:
             raise MessageRefused(HOST_MISSING)
@@ -360,12 +369,12 @@ class RequestReader:
             raise MessageRefused(HOST_REPEATED)
         value = values[0].strip(OPTIONAL_WHITESPACE)
         place = self._place
-        if place is not None and value == place.authority and named is None:
+        if place is not None and value == place.authority and named is None and forwarding is self._forwarding:
             return place
         authority = parse_authority(value)
         if named is not None:
             check_same_authority(named, authority, self._forwarding.scheme)
-        place = self._place = _Place(value, authority.host, self._forwarding.lines(value))
+        place = self._place = _Place(value, authority.host, forwarding.lines(value))
         return place
 
     def _upgrade(self, found: dict[str, list[bytes]], options: frozenset[bytes]) -> bytes:

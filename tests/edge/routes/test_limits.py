@@ -39,6 +39,16 @@ class CountTests(SynchronousTestCase):
         counts.limits = VisitorLimits(connections=2)
         self.assertIsNone(counts.admit("192.0.2.2"))
 
+    def test_who_is_not_limited(self) -> None:
+        """An address that stands for many may have more connections than one, but not more than there may be in all."""
+        counts = ConnectionCounts(VisitorLimits(connections=3, connections_per_address=1))
+        for _ in range(3):
+            self.assertIsNone(counts.admit("192.0.2.1", is_limited=False))
+        self.assertIs(counts.admit("192.0.2.1", is_limited=False), TOO_MANY_CONNECTIONS)
+        for _ in range(3):
+            counts.release("192.0.2.1")
+        self.assertEqual((counts.total, counts._by_network), (0, {}))
+
     def test_nothing_is_left(self) -> None:
         """An address whose connections are gone is not remembered."""
         counts = ConnectionCounts(VisitorLimits())

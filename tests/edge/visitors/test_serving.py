@@ -208,6 +208,16 @@ class ServingTests(SynchronousTestCase):
         self.successResultOf(Deferred.fromCoroutine(serving.reload(settings)))
         self.assertFalse(is_asked(listener, "app.example"))
 
+    def test_http_proxies(self) -> None:
+        """Who says in a field for whom it asks is applied by a reload, and is not banned either."""
+        serving = self.serve(listen=PLAIN)
+        self.assertNotIn("192.0.2.7", serving.visitors.http_proxies)
+        settings = make_settings(listen=PLAIN, forwarding={"x_forwarded_for": ["192.0.2.0/24"]})
+        self.successResultOf(Deferred.fromCoroutine(serving.reload(settings)))
+        self.assertIn("192.0.2.7", serving.visitors.http_proxies)
+        with self.assertRaisesRegex(EdgeError, "a proxy"):
+            serving.policy.banning.add("192.0.2.7", 60.0, "")
+
     def test_no_directory(self) -> None:
         """A TLS listener needs a directory of certificates."""
         with self.assertRaisesRegex(InvalidSettings, "^certificates: a directory is needed"):

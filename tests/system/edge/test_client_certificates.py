@@ -23,9 +23,11 @@ from tests.system.edge.harness import LOOPBACK, RawConnection, answer_each, get,
 from tests.system.edge.test_tls import TlsTestCase
 from warp_twisted.edge.policy.delivery.following import PolicyFollower
 from warp_twisted.edge.policy.in_force import PolicyInForce
+from warp_twisted.edge.visitors.http_proxies import HttpProxies
 from warp_twisted.errors import InvalidSettings
 from warp_twisted.policy.authentication.assertion import Assertions
 from warp_twisted.policy.authentication.key_ring import KeyRing
+from warp_twisted.policy.sources.prefixes import PrefixSet
 from warp_twisted.tunnel.errors import HandshakeFailed
 from warp_twisted.wire.control import RouteOffer
 
@@ -130,6 +132,16 @@ class ProofTests(ClientCertificateTestCase):
             self.assertEqual((self.entry()["rule"], self.entry()["reason"]), ("staff", "policy-unauthenticated"))
             self.assert_nothing_arrived()
         self.assertEqual(await self.ask(client, b"/healthz"), 200)
+
+    async def test_behind_a_proxy(self) -> None:
+        """What an HTTP proxy has proven says nothing of the visitors that it speaks for."""
+        self.edge.visitors.http_proxies = HttpProxies(PrefixSet.of([LOOPBACK]))
+        client = await self.connect(self.staff.issue("proxy"))
+        for fields in ((b"X-Forwarded-For: 203.0.113.9",), ()):
+            client.send(get(b"/", *fields))
+            await client.until(b"\nrequest: ")
+            self.assertEqual(status_of(client.take()), 401)
+        self.assert_nothing_arrived()
 
     async def test_not_vouched_for(self) -> None:
         """A certificate of a stranger's authority ends the handshake; the log says so, and bans count it."""

@@ -91,6 +91,7 @@ class Exchange(Borrower):
 
     def __init__(self, visitor: Visitor, head: RequestHead) -> None:
         self._visitor = visitor
+        self._asker = visitor.spoken_for or visitor
         self._visitors = visitors = visitor.visitors
         self._head = head
         self._request_id = visitors.next_request_id()
@@ -114,8 +115,12 @@ class Exchange(Borrower):
         try:
             if fields.length:
                 body, data = self._begin_body(fields.length, data)
+            asker = self._asker
+            if asker is not self._visitor and visitors.policy.banning.is_banned(asker.address, asker.network):
+                self._end(_REFUSED, refusals.BANNED)
+                return data
             if visitors.limits.requests_per_second:
-                seconds = visitors.refused_seconds(self._visitor.network, self._started_at)
+                seconds = visitors.refused_seconds(asker.network, self._started_at)
                 if seconds:
                     self._answer.retry_seconds = ceil(seconds)
                     self._end(_REFUSED, refusals.TOO_MANY_REQUESTS)
@@ -181,7 +186,7 @@ class Exchange(Borrower):
             self._end(Outcome.OWN_ANSWER)
             return
         try:
-            permission = self._permission = Permission(policy, program, visitor, head, route, now)
+            permission = self._permission = Permission(policy, program, visitor, self._asker, head, route, now)
         except MessageRefused as error:
             self._answer.may_keep = False
             self._end(_REFUSED, error.refusal)
@@ -292,7 +297,7 @@ class Exchange(Borrower):
         split = splits.for_hostname(head.fields.host)
         if split is None:
             return head
-        steering = self._steering = Steering(split, self._visitor, head, self._answer)
+        steering = self._steering = Steering(split, self._visitor, self._asker, head, self._answer)
         return steering.head
 
     def _begin_body(self, length: int, data: bytes) -> tuple[bytes, bytes]:
@@ -655,9 +660,9 @@ class Exchange(Borrower):
         if outcome is _REFUSED and refusal is not None and not answer.status:
             answer.refuse(refusal, is_request_read=not self.wants_data)
             outcome = Outcome.OWN_ANSWER
-            self._visitors.policy.banning.refused(refusal, self._visitor.address, self._visitor.network)
+            self._visitors.policy.banning.refused(refusal, self._asker.address, self._asker.network)
         record(
-            self._visitor, self._head, self._request_id, self._started_at, answer.status, self._bytes_in,
+            self._visitors, self._asker, self._head, self._request_id, self._started_at, answer.status, self._bytes_in,
             answer.bytes_out, self._route, self._member, refusal, self._detail,
             ALLOWED if permission is None else permission.verdict, pacing.seconds if pacing is not None else 0.0,
             None if self._steering is None else self._steering.share,

@@ -94,44 +94,28 @@ class Shared(Protocol):
         """End a stream in order, and cut it if the origin does not end as well."""
 
 
-class Visitor(Protocol):
+class Asker(Protocol):
     """
-    The visitor's connection, as far as an exchange, its answer and a splice use it.
+    Who asks one request: whose connection it is, or whom the proxy speaks for whose connection it is.
 
-    :ivar is_clogged: whether bytes wait because the visitor does not read them.
-    :ivar is_paused: whether the visitor is not read.
-    :ivar kept_bytes: of request and answer, as `count_kept` was told last.
-    :ivar deadline: an instant of the visitors' clock; `wait` sets it.
+    :ivar address: for logs and for the origin.
     :ivar network: what counts as one visitor.
-    :ivar hostname: for which the connection was used last, or empty.
     """
 
-    hostname: str
-    is_clogged: bool
-    is_paused: bool
-    kept_bytes: int
-    deadline: float
     address: str
     network: str
 
     @property
     def scheme(self) -> str:
-        """`http` or `https`."""
+        """`http` or `https`: how the visitor came."""
 
     @property
     def source(self) -> Source:
-        """The visitor, as the policy knows it; one for all requests of the connection."""
+        """The visitor, as the policy knows it."""
 
     @property
-    def passage(self) -> Passage:
-        """The connection's way through the limits of connections."""
-
-    @property
-    def visitors(self) -> Shared:
-        """What all connections share."""
-
-    def check_hostname(self, hostname: str) -> None:
-        """Use the connection for another hostname; raises `MessageRefused` if it was not made for that."""
+    def passage(self) -> Passage | None:
+        """The connection's way through the limits of connections; None if it is not the visitor's."""
 
     def chain_for(self, authorities: frozenset[bytes]) -> tuple[bytes, ...]:
         """
@@ -139,6 +123,33 @@ class Visitor(Protocol):
 
         Raises `MessageRefused` if the connection was not made for a certificate of these authorities.
         """
+
+
+class Visitor(Asker, Protocol):
+    """
+    The visitor's connection, as far as an exchange, its answer and a splice use it.
+
+    :ivar spoken_for: who asks the next request, if it is not whose connection it is.
+    :ivar is_clogged: whether bytes wait because the visitor does not read them.
+    :ivar is_paused: whether the visitor is not read.
+    :ivar kept_bytes: of request and answer, as `count_kept` was told last.
+    :ivar deadline: an instant of the visitors' clock; `wait` sets it.
+    :ivar hostname: for which the connection was used last, or empty.
+    """
+
+    spoken_for: Asker | None
+    hostname: str
+    is_clogged: bool
+    is_paused: bool
+    kept_bytes: int
+    deadline: float
+
+    @property
+    def visitors(self) -> Shared:
+        """What all connections share."""
+
+    def check_hostname(self, hostname: str) -> None:
+        """Use the connection for another hostname; raises `MessageRefused` if it was not made for that."""
 
     def write(self, data: bytes) -> None:
         """Send bytes now, or when the visitor reads."""

@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from warp_twisted.edge.exchange.answer import Answer
-from warp_twisted.edge.exchange.interfaces import Visitor
+from warp_twisted.edge.exchange.interfaces import Asker, Visitor
 from warp_twisted.edge.policy.in_force import PolicyInForce
 from warp_twisted.edge.policy.judgement import KEYS_TARGET, REFUSALS, Judgement, refusal_lines
 from warp_twisted.edge.routes.route import Route
@@ -44,18 +44,26 @@ class Permission:
     :raises MessageRefused: if a certificate is wanted that was not asked for when the connection was made.
     """
 
-    __slots__ = ("_head", "_judgement", "_visitor", "program")
+    __slots__ = ("_asker", "_head", "_judgement", "_visitor", "program")
 
     def __init__(
-        self, policy: PolicyInForce, program: Program, visitor: Visitor, head: RequestHead, route: Route, now: float
+        self,
+        policy: PolicyInForce,
+        program: Program,
+        visitor: Visitor,
+        asker: Asker,
+        head: RequestHead,
+        route: Route,
+        now: float,
     ) -> None:
         self.program = program
         self._visitor = visitor
+        self._asker = asker
         self._head = head
         facts = Facts(
-            head.fields.host, head.method, head.target, visitor.scheme, visitor.source, head.lines,
+            head.fields.host, head.method, head.target, asker.scheme, asker.source, head.lines,
             tuple(member.load.tunnel.labels for member in route.members) if policy.looks_at_labels else (),
-            visitor.chain_for(program.authorities) if program.authorities else (),
+            asker.chain_for(program.authorities) if program.authorities else (),
         )  # fmt: skip
         self._judgement = Judgement(
             policy,
@@ -63,7 +71,7 @@ class Permission:
             facts,
             now,
             visitor.visitors.wall.now(),
-            visitor.passage if program.of_connections is not None else None,
+            asker.passage if program.of_connections is not None else None,
         )
 
     @property
@@ -78,7 +86,7 @@ class Permission:
 
     def ask(self, answered: Callable[[Answers], None], failed: Callable[[Failure], None]) -> Deferred[None]:
         """Have the questions answered, at once or later."""
-        return self._judgement.ask(self._visitor.network).addCallback(answered).addErrback(failed)
+        return self._judgement.ask(self._asker.network).addCallback(answered).addErrback(failed)
 
     def decide(self, answers: Answers) -> None:
         """Judge with the answers."""

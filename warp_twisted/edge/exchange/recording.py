@@ -3,7 +3,7 @@ What is written down of each request: the hostname's counters, and a line of the
 """
 
 from warp_twisted.edge.exchange.access_log import AccessEntry
-from warp_twisted.edge.exchange.interfaces import Visitor
+from warp_twisted.edge.exchange.interfaces import Asker, Shared
 from warp_twisted.edge.refusals import VISITOR_GONE
 from warp_twisted.edge.routes.pool import Member
 from warp_twisted.edge.routes.route import Route
@@ -14,7 +14,8 @@ from warp_twisted.policy.verdict import ALLOWED, Verdict
 
 
 def record(
-    visitor: Visitor,
+    visitors: Shared,
+    asker: Asker,
     head: RequestHead,
     request_id: bytes,
     started_at: float,
@@ -41,7 +42,6 @@ def record(
     :param held_seconds: for which limits of bytes held it back.
     :param share: of a split hostname, that served it last.
     """
-    visitors = visitor.visitors
     metrics = visitors.metrics
     seconds = visitors.seconds() - started_at
     status = status or VISITOR_GONE.status
@@ -66,8 +66,8 @@ def record(
         AccessEntry(
             log.timestamp(),
             request_id.decode(),
-            visitor.address,
-            visitor.scheme,
+            asker.address,
+            asker.scheme,
             head.method.decode(),
             fields.host,
             head.target.decode(),

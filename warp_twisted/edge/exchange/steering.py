@@ -8,7 +8,7 @@ know when a request is sent, nor whether again.
 from collections.abc import Collection
 
 from warp_twisted.edge.exchange.answer import Answer
-from warp_twisted.edge.exchange.interfaces import Visitor
+from warp_twisted.edge.exchange.interfaces import Asker, Visitor
 from warp_twisted.edge.routes.members import ANY_STREAM
 from warp_twisted.edge.routes.pool import Borrower, OriginStream
 from warp_twisted.edge.routes.splitting import RouteSplit, ShareMembers
@@ -25,11 +25,12 @@ class Steering:
     :ivar share: that served it last; None before.
     """
 
-    __slots__ = ("_answer", "_draw", "_keeping", "_kept", "_split", "_visitor", "head", "share")
+    __slots__ = ("_answer", "_asker", "_draw", "_keeping", "_kept", "_split", "_visitor", "head", "share")
 
-    def __init__(self, split: RouteSplit, visitor: Visitor, head: RequestHead, answer: Answer) -> None:
+    def __init__(self, split: RouteSplit, visitor: Visitor, asker: Asker, head: RequestHead, answer: Answer) -> None:
         self._split = split
         self._visitor = visitor
+        self._asker = asker
         self._answer = answer
         self.head = head
         self.share: ShareMembers | None = None
@@ -51,7 +52,7 @@ class Steering:
                         return
             self._draw = split.draws.next()
         elif rules.is_by_address:
-            self._draw = address_draw(head.fields.host, visitor.network)
+            self._draw = address_draw(head.fields.host, asker.network)
         else:
             self._draw = split.draws.next()
 
@@ -90,5 +91,5 @@ class Steering:
 
     def _cookie_line(self, keys: CookieKeys, cookie: StickyCookie, agent: int, now: float) -> bytes:
         value = keys.written(self.head.fields.host, cookie.name, self._draw, agent, now)
-        attributes = cookie.secure if self._visitor.scheme == "https" else cookie.plain
+        attributes = cookie.secure if self._asker.scheme == "https" else cookie.plain
         return b"Set-Cookie: %b=%b%b\r\n" % (cookie.name, value, attributes)

@@ -60,11 +60,15 @@ class Banning:
 
     def turns_away(self, address: str, network: str) -> bool:
         """Whether a visitor that connects is banned; then it is counted."""
-        bans = self.bans
-        if not bans.is_banned(network, self._seconds()) or address in bans.never or self._is_ours(address):
+        if not self.is_banned(address, network):
             return False
         self.turned_away += 1
         return True
+
+    def is_banned(self, address: str, network: str) -> bool:
+        """Whether a visitor is banned."""
+        bans = self.bans
+        return bans.is_banned(network, self._seconds()) and not (address in bans.never or self._is_ours(address))
 
     def refused(self, refusal: Refusal, address: str, network: str) -> None:
         """Count a refusal, if it is one to be blamed for, and ban its network if there were too many."""

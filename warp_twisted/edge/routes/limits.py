@@ -93,16 +93,17 @@ class ConnectionCounts:
         self.total = 0
         self._by_network: dict[str, int] = {}
 
-    def admit(self, address: str, *, is_exchanged: bool = False) -> Refusal | None:
+    def admit(self, address: str, *, is_exchanged: bool = False, is_limited: bool = True) -> Refusal | None:
         """
         Count a connection in, or say why not.
 
         :param is_exchanged: whether another one is about to go for it.
+        :param is_limited: whether the address may have so many only.
         :returns: None if it is counted; then `release` must follow at its end.
         """
         network = network_of(address)
         count = self._by_network.get(network, 0)
-        if count >= self.limits.connections_per_address:
+        if count >= self.limits.connections_per_address and is_limited:
             return TOO_MANY_FROM_ADDRESS
         if self.total >= self.limits.connections and not is_exchanged:
             return TOO_MANY_CONNECTIONS

@@ -15,16 +15,18 @@ timer of its own.
 """
 
 from collections import deque
+from itertools import count
 
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 
 from warp_twisted.edge import refusals
 from warp_twisted.edge.exchange.exchange import Exchange
-from warp_twisted.edge.exchange.interfaces import Conversation
+from warp_twisted.edge.exchange.interfaces import Asker, Conversation
 from warp_twisted.edge.exchange.states import Ending
 from warp_twisted.edge.policy.passage import Passage
 from warp_twisted.edge.routes.limits import network_of, plain_address
+from warp_twisted.edge.visitors.http_proxies import ProxiedHeads
 from warp_twisted.edge.visitors.interfaces import VisitorSide
 from warp_twisted.edge.visitors.states import VisitorState
 from warp_twisted.http1.forwarding import Forwarding, Statements
@@ -40,6 +42,7 @@ _NEW, _IDLE, _HEAD, _SERVING = VisitorState.NEW, VisitorState.IDLE, VisitorState
 _QUEUED = VisitorState.QUEUED
 _CLOSING, _LINGERING, _CLOSED = VisitorState.CLOSING, VisitorState.LINGERING, VisitorState.CLOSED
 _KEEP = Ending.KEEP
+_NUMBERS = count(1)  # of connections of proxies
 # Why a visitor is not read: the stream takes no more; too much has arrived of what comes later; what has arrived, or
 # the next read, waits for a turn.
 _CREDIT, _HELD, _TURN = 1, 2, 4
@@ -51,7 +54,7 @@ class VisitorConnection(Protocol):
 
     :ivar visitors: what all connections share.
     :ivar address: the visitor's, for logs and for the origin.
-    :ivar network: what counts as one visitor; see `network_of`.
+    :ivar network: what counts as one visitor; see `network_of`. A connection of an HTTP proxy counts alone.
     :ivar state: what it is doing.
     :ivar conversation: the request being served, or None between two.
     :ivar is_clogged: whether bytes wait here because the visitor does not read them.
@@ -61,11 +64,14 @@ class VisitorConnection(Protocol):
     :ivar is_paused: whether the visitor is not read.
     :ivar deadline: an instant of the visitors' clock.
     :ivar hostname: for which the connection was used last, or empty.
+    :ivar spoken_for: who asks, on the connection of an HTTP proxy that is believed.
     """
 
     scheme = "http"
     hostname = ""
     unread_bytes = 0
+    spoken_for: Asker | None = None
+    _proxied: ProxiedHeads | None = None
     _source: Source | None = None  # made at the first request that a rule is about
     _passage: Passage | None = None  # made by who let it in, or when a limit of connections is to be asked
     _given_bytes = 0  # of the piece that the transport has
@@ -188,6 +194,8 @@ class VisitorConnection(Protocol):
         # An exchange that ends within this call must not serve the next request, so it finds nothing held.
         self._held = b""
         self.state = _SERVING
+        if self._proxied is not None:
+            self.spoken_for = self._proxied.asker
         exchange = self.conversation = Exchange(self, head)
         rest = exchange.begin(data[head.size :])
         if rest:
@@ -354,12 +362,17 @@ class VisitorConnection(Protocol):
     def connectionMade(self) -> None:
         visitors, said = self.visitors, self.visitors.statements
         port = self._public_port(said) if said.needs_port else 0
+        forwarding = Forwarding(self.address, self.scheme, visitors.via, said.fields, port)
+        if visitors.http_proxies and self.address in visitors.http_proxies:
+            self._proxied = ProxiedHeads(lambda: visitors.http_proxies, forwarding, dict(said.ports))
+            self.network = f"{self.address}#{next(_NUMBERS)}"  # so that one visitor does not take the turns of all
         self._reader = RequestReader(
             visitors.limits.head,
-            Forwarding(self.address, self.scheme, visitors.via, said.fields, port),
+            forwarding,
             visitors.upgrades,
             visitors.first_sections,
             visitors.rules,
+            self._proxied.read if self._proxied is not None else None,
         )
         visitors.connected(self)
 

@@ -31,6 +31,7 @@ from warp_twisted.edge.routes.limits import ConnectionCounts, VisitorLimits, Vis
 from warp_twisted.edge.routes.pool import OriginStream
 from warp_twisted.edge.routes.table import RouteTable
 from warp_twisted.edge.visitors.evictions import IdleConnections, Silent, slowest_first
+from warp_twisted.edge.visitors.http_proxies import HttpProxies
 from warp_twisted.edge.visitors.interfaces import OpenConnection
 from warp_twisted.http1.forwarding import Statements
 from warp_twisted.http1.refusals import Refusal
@@ -63,6 +64,7 @@ class Visitors:
     :param wall: the time of day, for the policy.
     :param seconds: a monotonic clock that is cheap to ask; only differences count.
     :ivar now: an instant of that clock at or after the present one, moved on by the sweep; deadlines are set from it.
+    :ivar http_proxies: who is believed in what it says of its visitors.
     :ivar is_draining: no connection is kept after the answer it waits for.
     """
 
@@ -96,6 +98,7 @@ class Visitors:
         self.statements = statements or Statements()
         self.first_sections = SharedSections[FirstSection]()
         self.seconds = seconds
+        self.http_proxies = HttpProxies()
         self.policy = policy or PolicyInForce()
         self.wall = wall
         self.clock = clock
@@ -284,25 +287,24 @@ class Visitors:
 
     def admit(self, address: str) -> Refusal | None:
         """
-        Count a new connection in, or say why not.
-
-        If there is no room, one on which nothing is asked makes some.
+        Count a new connection in, or say why not; where there is no room, one on which nothing is asked makes some.
 
         :returns: None if it is counted; then `disconnected` or `handshake_failed` must follow at its end.
         """
-        refusal = self.counts.admit(address)
+        is_proxy = address in self.http_proxies
+        refusal = self.counts.admit(address, is_limited=not is_proxy)
         if refusal is TOO_MANY_CONNECTIONS and self._idle.make_room(
             self.connections, self.shaking_hands, self.seconds()
         ):
             self.metrics.count_refusal(GAVE_WAY)
-            refusal = self.counts.admit(address, is_exchanged=True)
+            refusal = self.counts.admit(address, is_exchanged=True, is_limited=not is_proxy)
         return refusal
 
-    def admit_handshake(self, network: str) -> Refusal | None:
-        """Count a TLS handshake of a network, or say why there is to be none."""
-        if self.limits.handshakes_per_second and self._begun_handshakes.take(network, self.seconds()):
-            return TOO_MANY_HANDSHAKES
-        return None
+    def admit_handshake(self, address: str, network: str) -> Refusal | None:
+        """Count a TLS handshake of a network, unless it is an HTTP proxy's, or say why there is to be none."""
+        if not self.limits.handshakes_per_second or address in self.http_proxies:
+            return None
+        return TOO_MANY_HANDSHAKES if self._begun_handshakes.take(network, self.seconds()) else None
 
     def refused_seconds(self, network: str, now: float) -> float:
         """Count a request of a network; return for how long it has asked too often, or 0."""
@@ -347,10 +349,10 @@ class Visitors:
         """
         Ask the policy about a new connection.
 
-        :returns: its way through the limits of connections, None while there are none; and why it may not come in.
+        :returns: its way through the limits of connections, None if none count it; and why it may not come in.
         """
         policy = self.policy
-        if not policy.counts_connections:
+        if not policy.counts_connections or address in self.http_proxies:
             return None, None
         passage = Passage(policy, Source(address, network_of(address)), scheme)
         verdict = passage.arrive(self.seconds())

@@ -185,7 +185,7 @@ class SecureVisitorFactory(Factory):
         if objection is not None:
             refusal: Refusal | None = REFUSALS[objection.reason]
         else:
-            refusal = visitors.admit_handshake(network) or visitors.admit(address)
+            refusal = visitors.admit_handshake(address, network) or visitors.admit(address)
         if refusal is not None:
             if passage is not None:
                 passage.leave()

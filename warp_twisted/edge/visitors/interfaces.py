@@ -8,6 +8,7 @@ from typing import Protocol
 
 from warp_base.fair_queue import FairQueue, Waiting
 from warp_twisted.edge.exchange.interfaces import Shared
+from warp_twisted.edge.visitors.http_proxies import HttpProxies
 from warp_twisted.edge.visitors.states import VisitorState
 from warp_twisted.http1.forwarding import Statements
 from warp_twisted.http1.refusals import Refusal
@@ -40,6 +41,7 @@ class VisitorSide(Shared, Protocol):
     """What all connections share, as far as a connection uses it."""
 
     via: str
+    http_proxies: HttpProxies
     statements: Statements
     upgrades: frozenset[bytes]
     first_sections: SharedSections[FirstSection]

@@ -33,6 +33,7 @@ from warp_twisted.edge.routes.table import RouteTable
 from warp_twisted.edge.settings import EdgeSettings
 from warp_twisted.edge.visitors.crowd import Visitors
 from warp_twisted.edge.visitors.factories import SecureVisitorFactory, VisitorFactory
+from warp_twisted.edge.visitors.http_proxies import HttpProxies
 from warp_twisted.errors import InvalidSettings
 from warp_twisted.http1.forwarding import Statements, parse_statements
 from warp_twisted.http1.limits import BodyLimits, HeadLimits
@@ -181,10 +182,14 @@ class Serving:
 
     def _use_proxies(self, settings: EdgeSettings) -> None:
         """Let these proxies say whom they speak for, and ban none of them."""
-        proxies = PrefixSet.of(settings.forwarding.proxy_protocol)
+        forwarding = settings.forwarding
+        proxies = PrefixSet.of(forwarding.proxy_protocol)
         for factory in self._announced:
             factory.proxies = proxies
-        self.policy.banning.proxies = proxies
+        self.visitors.http_proxies = HttpProxies(
+            PrefixSet.of(forwarding.x_forwarded_for), say_scheme=forwarding.x_forwarded_proto
+        )
+        self.policy.banning.proxies = PrefixSet.of([*forwarding.proxy_protocol, *forwarding.x_forwarded_for])
 
     async def drain(self, timeout: float) -> None:
         """Finish the requests there are, for at most the time given."""
