@@ -77,14 +77,18 @@ class ScheduleTests(SynchronousTestCase):
         self.assertGreater(len(turns), 3)
 
     def test_a_wait_begun_in_another(self) -> None:
-        """Who goes on may wait again, and stop everything."""
-        self.schedule.call_at(1.0, lambda: (self.call_at(1.5, "again"), None)[1])
-        self.clock.pump([1.0, 0.5])
-        self.assertEqual(self.said, ["again"])
-        self.call_at(9.0, "never")
-        self.schedule.call_at(2.0, self.schedule.stop)
+        """Who goes on may wait again, longer than others do, and stop everything."""
+        self.schedule.call_at(1.0, lambda: (self.call_at(3.0, "again"), None)[1])
+        self.call_at(2.0, "before")
+        self.clock.pump([1.0, 1.0])
+        self.assertEqual(self.said, ["before"])
+        self.clock.advance(1.0)
+        self.assertEqual(self.said, ["before", "again"])
+        never = self.call_at(9.0, "never")
+        self.schedule.call_at(4.0, self.schedule.stop)
         self.clock.pump([1.0, 10.0])
-        self.assertEqual((self.said, self.clock.getDelayedCalls()), (["again"], []))
+        never.cancel()
+        self.assertEqual((len(self.said), len(self.schedule), self.clock.getDelayedCalls()), (2, 0, []))
 
     def test_a_bug(self) -> None:
         """A bug in one that goes on is logged, and the others go on."""

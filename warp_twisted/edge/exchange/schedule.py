@@ -90,6 +90,8 @@ class Schedule:
 
     def stop(self) -> None:
         """Forget all waits."""
+        for wait in self._waits:
+            wait.take()
         self._waits.clear()
         self._cancelled = 0
         if self._call is not None:
@@ -126,13 +128,11 @@ class Schedule:
         began = perf_counter()
         while self._waits and self._waits[0].due <= self._seconds():
             if perf_counter() - began > SLICE_SECONDS:
-                self._call = self._clock.callLater(0, self._run)
-                self._called_at = 0.0
-                return
+                break
             go_on = heappop(self._waits).take()
             if go_on is None:
                 self._cancelled -= 1
             else:
                 self._end(go_on)
-        if self._waits and self._call is None:
-            self._call_for(self._waits[0].due)
+        if self._waits:
+            self._call_for(self._waits[0].due)  # who went on may have begun waits that end later
