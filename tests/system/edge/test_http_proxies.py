@@ -12,7 +12,7 @@ from twisted.python.failure import Failure
 
 from tests.case import AsyncTestCase, reactor
 from tests.system.edge.harness import LOOPBACK, EdgeHarness, RawConnection, answer_each, get, status_of
-from warp_twisted.edge.policy.following import PolicyFollower
+from warp_twisted.edge.policy.delivery.following import PolicyFollower
 from warp_twisted.edge.policy.in_force import PolicyInForce
 from warp_twisted.edge.visitors.http_proxies import HttpProxies
 from warp_twisted.policy.sources.prefixes import PrefixSet
