@@ -31,7 +31,8 @@ class ServiceTokensTests(SynchronousTestCase):
         self.store = SqliteStore(self.directory, self.clock)
         self.mirror = Mirror(self.store, self.clock)
         self.successResultOf(Deferred.fromCoroutine(self.mirror.start()))
-        self.tokens = ServiceTokens(self.store, self.mirror, SettableWallClock(WALL))
+        self.wall = SettableWallClock(WALL)
+        self.tokens = ServiceTokens(self.store, self.mirror, self.wall)
 
     def tearDown(self) -> None:
         """Close it."""
@@ -72,6 +73,31 @@ class ServiceTokensTests(SynchronousTestCase):
         self.tearDown()
         self.start()
         self.assertEqual([each.id for each in self.tokens.all()], [other.id])
+
+    def test_expired(self) -> None:
+        """One that has expired is listed for a while, and forgotten with the next that is made after that."""
+        self.patch(module, "MAX_FORGOTTEN", 2)
+        for _ in range(3):
+            self.create("old")
+        self.wall.set(WALL + 60.0)
+        self.create()
+        self.assertEqual([each.name for each in self.tokens.all()], ["old"] * 3 + ["ci"])
+        self.wall.set(WALL + 60.0 + module.EXPIRED_SECONDS)
+        for left in (1, 0):
+            self.create("new")
+            self.assertEqual([each.name for each in self.tokens.all()].count("old"), left)
+
+    def test_expired_ones_make_room(self) -> None:
+        """Where there is no room those that have expired go at once; those that are good stay."""
+        self.patch(module, "MAX_TOKENS", 2)
+        old, _ = self.create("old")
+        self.wall.set(WALL + 59.0)
+        good, _ = self.create("good")
+        self.failureResultOf(Deferred.fromCoroutine(self.tokens.create("ci", 60.0)), EdgeError)
+        self.wall.set(WALL + 60.0)
+        self.create("new")
+        self.assertEqual({each.name for each in self.tokens.all()}, {"good", "new"})
+        self.assertEqual((self.tokens.find(old.id), self.tokens.find(good.id) is not None), (None, True))
 
     def test_refused(self) -> None:
         """Odd names and too many tokens."""

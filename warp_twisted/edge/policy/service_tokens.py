@@ -2,13 +2,15 @@
 Service tokens in the registry: made, listed and revoked by operators, found by the policy's checks.
 
 The registry keeps a hash of each secret. What is revoked through any edge is unknown to all of them as soon as their
-mirrors hear of it, and so to the next request.
+mirrors hear of it, and so to the next request. What has expired stays in the list for a while, as the reason why a
+program is not let in any more, and is forgotten when others are made.
 """
 
 import re
 import secrets
 from collections.abc import Sequence
 from hashlib import sha256
+from itertools import islice
 
 from twisted.logger import Logger
 
@@ -20,6 +22,8 @@ from warp_twisted.registry.model import SERVICE_TOKENS, ServiceToken, encode
 from warp_twisted.registry.store import Delete, Expect, Put, Store
 
 MAX_TOKENS = 10_000
+EXPIRED_SECONDS = 30 * 86400.0  # for which an expired token is listed, unless there is no room
+MAX_FORGOTTEN = 100  # expired tokens, with each that is made
 ID_BYTES = 8
 SECRET_BYTES = 32
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
@@ -50,7 +54,7 @@ class ServiceTokens:
 
     async def create(self, name: str, ttl_seconds: float) -> tuple[ServiceToken, str]:
         """
-        Make a token.
+        Make a token, and forget some that have expired.
 
         :returns: what is kept of it, and its secret, which is not kept.
         :raises ValueError: if the name cannot be used.
@@ -62,9 +66,12 @@ class ServiceTokens:
                 f"name: expected at most 63 letters, digits, '.', '_' and '-', beginning with one of the first two,"
                 f" got {name!r}"
             )
-        if len(self._mirror.service_tokens) >= MAX_TOKENS:
+        now, known = self._wall.now(), self._mirror.service_tokens
+        is_full = len(known) >= MAX_TOKENS
+        before = now if is_full else now - EXPIRED_SECONDS
+        expired = list(islice((each for each in known.values() if each.expires_at <= before), MAX_FORGOTTEN))
+        if is_full and not expired:
             raise EdgeError(f"there are {MAX_TOKENS} service tokens, which is most; revoke those that are not used")
-        now = self._wall.now()
         secret = secrets.token_hex(SECRET_BYTES)
         token = ServiceToken(
             id=secrets.token_hex(ID_BYTES),
@@ -73,7 +80,8 @@ class ServiceTokens:
             created_at=now,
             expires_at=now + ttl_seconds,
         )
-        await self._store.transact([Expect(token.key, 0)], [Put(token.key, encode(token))])
+        forgotten = [Delete(each.key) for each in expired]
+        await self._store.transact([Expect(token.key, 0)], [Put(token.key, encode(token)), *forgotten])
         self._log.info("service token {token} for {name} was made", token=token.id, name=name)
         return token, secret
 
