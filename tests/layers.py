@@ -31,6 +31,7 @@ LAYER_OF = (
     ("warp_twisted.policy*", 1),
     ("warp_twisted.routing*", 1),
     ("warp_twisted.registry.model", 1),
+    ("warp_twisted.registry.ban_records", 1),
     ("warp_twisted.registry.route_records", 1),
     ("warp_twisted.registry.published.grace", 2),
     ("warp_twisted.registry.published.publisher", 2),

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from warp_twisted.names import Hostname
+from warp_twisted.registry.ban_records import KeptBan
 from warp_twisted.registry.errors import BadValue
 from warp_twisted.registry.model import (
     Agent,
@@ -44,6 +45,7 @@ VALUES: list[Value] = [
     Owner(hostname="*.team.example", group="g", since=3.0, is_exact=True, agents=("a-1",), away_since=9.0),
     PolicyVersion(number=12, sha256="ab" * 32, size_bytes=7, applied_at=1.0, author="ann", message="m", restores=3),
     CurrentPolicy(number=12),
+    KeptBan(network="2001:db8::", seconds=60.0, until=7.0, reason="abuse report"),
     RouteKey(number=7, secret="ab" * 32, created_at=1.0),
     Shift(
         hostname="*.team.example",

@@ -31,6 +31,7 @@ from warp_twisted.edge.agents.tunnel_certificate import TunnelCertificate
 from warp_twisted.edge.agents.tunnels import EdgeTunnels
 from warp_twisted.edge.check import load_authority
 from warp_twisted.edge.firewall_bans import FirewallBans
+from warp_twisted.edge.kept_bans import KeptBans
 from warp_twisted.edge.listeners import Listeners
 from warp_twisted.edge.nameserver import make_nameserver
 from warp_twisted.edge.operators.admin import Admin
@@ -254,6 +255,7 @@ def assemble(
         visitors=serving.visitors.connections,
         banning=serving.policy.banning,
         policy=lambda: follower.standing,
+        kept_bans=KeptBans(store, mirror, serving.policy.banning, wall),
         lifecycle=lifecycle,
         splits=routing.list_splits,
     )

@@ -12,6 +12,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
+from warp_twisted.registry.ban_records import KeptBan
 from warp_twisted.registry.errors import BadValue, RegistryError
 from warp_twisted.registry.model import (
     CURRENT_POLICY,
@@ -71,6 +72,7 @@ class Mirror:
         self.policy_versions: dict[str, PolicyVersion] = {}
         self.route_keys: dict[str, RouteKey] = {}
         self.shifts: dict[str, Shift] = {}
+        self.kept_bans: dict[str, KeptBan] = {}
         self._current_policy: dict[str, CurrentPolicy] = {}
 
     @property
@@ -205,6 +207,8 @@ class Mirror:
                 _set(self.shifts, value.hostname, value, present)
             case EdgePolicy():
                 _set(self.edge_policies, value.edge, value, present)
+            case KeptBan():
+                _set(self.kept_bans, value.network, value, present)
             case PolicyVersion():
                 _set(self.policy_versions, value.key, value, present)
             case CurrentPolicy():

@@ -14,6 +14,7 @@ import msgspec
 
 from warp_twisted.errors import InvalidName
 from warp_twisted.names import Hostname, HostnamePattern
+from warp_twisted.registry.ban_records import BANS, KeptBan
 from warp_twisted.registry.errors import BadValue
 from warp_twisted.registry.route_records import ROUTE_KEYS, SHIFTS, RouteKey, Shift
 
@@ -316,6 +317,7 @@ Value = (
     | RouteKey
     | Shift
     | EdgePolicy
+    | KeptBan
 )
 
 _KINDS: dict[str, type[Value]] = {
@@ -329,6 +331,7 @@ _KINDS: dict[str, type[Value]] = {
     SERVICE_TOKENS: ServiceToken,
     ROUTE_KEYS: RouteKey,
     SHIFTS: Shift,
+    BANS: KeptBan,
     POLICY: CurrentPolicy,
     POLICY_VERSIONS: PolicyVersion,
     EDGE_POLICIES: EdgePolicy,

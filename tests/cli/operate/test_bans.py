@@ -37,6 +37,11 @@ class BanTests(SynchronousTestCase):
         self.assertEqual((ran.status, ran.output), (0, "2001:db8::/64 is banned for 1 d.\n"))
         body = {"network": "2001:db8::", "seconds": 86400.0, "reason": "abuse report"}
         self.assertEqual(self.edge.asked, [("POST /v1/bans", body)])
+        self.edge.answers["POST /v1/bans"] = {"network": "2001:db8::/64", "not_kept": "the disk is full"}
+        ran = invoke("ban", "add", "2001:db8::7")
+        self.assertEqual((ran.status, ran.output), (0, "2001:db8::/64 is banned for 1 h.\n"))
+        self.assertEqual(ran.errors, "warp: 2001:db8::/64: the ban ends with this edge: the disk is full\n")
+        self.edge.answers["POST /v1/bans"] = {"network": "2001:db8::/64"}
         self.assertEqual(json.loads(invoke("ban", "add", "::1", "--json").output), {"network": "2001:db8::/64"})
         del self.edge.answers["POST /v1/bans"]
         self.assertEqual(invoke("ban", "add", "203.0.113.9").status, 1)

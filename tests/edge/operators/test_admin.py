@@ -75,12 +75,12 @@ class FakeOperations:
         """Answer nothing."""
         return iter([b"[]"])
 
-    def ban(self, wish: BanWish) -> object:
+    async def ban(self, wish: BanWish) -> object:
         """Note it."""
         self._ask("ban", wish.network, wish.seconds)
         return {"network": wish.network}
 
-    def end_ban(self, network: str) -> object:
+    async def end_ban(self, network: str) -> object:
         """Note it."""
         self._ask("end", network)
         return {"was_banned": True}

@@ -10,6 +10,7 @@ from tests.case import AsyncTestCase
 from tests.edge.control import NOW, ZONE, Control
 from warp_twisted import __version__
 from warp_twisted.edge.errors import EdgeError
+from warp_twisted.edge.kept_bans import KeptBans
 from warp_twisted.edge.operators.admin import BanWish, ServiceTokenWish, TokenWish
 from warp_twisted.edge.operators.operations import EdgeOperations
 from warp_twisted.edge.policy.banning import Banning
@@ -59,6 +60,7 @@ class EdgeOperationsTests(AsyncTestCase):
         await self.control.start()
         self.clean_up_with(self.control.stop)
         self.edge = _Edge()
+        banning, wall = Banning(), self.control.wall
         self.operations = EdgeOperations(
             settings=lambda: self.control.settings,
             registrations=self.control.tunnels.registrations,
@@ -71,9 +73,10 @@ class EdgeOperationsTests(AsyncTestCase):
             publication=self.control.publication,
             readiness=self.edge,
             visitors=[object()] * 3,
-            banning=Banning(),
             splits=lambda: iter([b"[]"]),
             policy=Standing,
+            banning=banning,
+            kept_bans=KeptBans(self.control.store, self.control.mirror, banning, wall),
             lifecycle=self.edge,
         )
 
@@ -159,15 +162,16 @@ class EdgeOperationsTests(AsyncTestCase):
 
     async def test_bans(self) -> None:
         """A network is banned, listed as it is written, and let in again; loopback never is."""
-        made = self.operations.ban(BanWish(network="2001:db8::7", seconds=60.0, reason="abuse report"))
-        self.assertEqual(made, {"network": "2001:db8::/64", "seconds": 60.0})
+        made = await self.operations.ban(BanWish(network="2001:db8::7", seconds=60.0, reason="abuse report"))
+        self.assertEqual(made, {"network": "2001:db8::/64", "seconds": 60.0, "not_kept": ""})
         (listed,) = json.loads(b"".join(self.operations.list_bans()))
         self.assertEqual((listed["network"], listed["reason"]), ("2001:db8::/64", "abuse report"))
         self.assertEqual(
-            [self.operations.end_ban("2001:db8::") for _ in range(2)], [{"was_banned": True}, {"was_banned": False}]
+            [await self.operations.end_ban("2001:db8::") for _ in range(2)],
+            [{"was_banned": True}, {"was_banned": False}],
         )
         with self.assertRaisesRegex(EdgeError, "127.0.0.1 is never banned"):
-            self.operations.ban(BanWish(network="127.0.0.1"))
+            await self.operations.ban(BanWish(network="127.0.0.1"))
 
     async def test_service_tokens(self) -> None:
         """The secret is in the answer that makes one, and nowhere else; one that is revoked is gone."""

@@ -8,6 +8,7 @@ from tests.edge.agents.case import ControlTestCase
 from tests.edge.control import NOW
 from tests.operations import count_operations
 from warp_base.answer_stream import Pieces
+from warp_twisted.edge.kept_bans import KeptBans
 from warp_twisted.edge.operators.operations import EdgeOperations
 from warp_twisted.edge.policy.banning import Banning
 from warp_twisted.edge.policy.delivery.following import Standing
@@ -58,6 +59,7 @@ class OperationsTestCase(ControlTestCase):
         await super().prepare()
         self.edge = FakeEdge()
         settings: Callable[[], EdgeSettings] = lambda: self.control.settings  # noqa: E731
+        banning, wall = Banning(), self.control.wall
         self.operations = EdgeOperations(
             settings=settings,
             registrations=self.control.tunnels.registrations,
@@ -70,8 +72,9 @@ class OperationsTestCase(ControlTestCase):
             publication=self.control.publication,
             readiness=self.edge,
             visitors={1, 2, 3},
-            banning=Banning(),
             policy=Standing,
+            banning=banning,
+            kept_bans=KeptBans(self.control.store, self.control.mirror, banning, wall),
             lifecycle=self.edge,
             splits=lambda: iter([b"[]"]),
         )

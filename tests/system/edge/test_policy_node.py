@@ -76,6 +76,18 @@ class PolicyNodeTests(VisitedEdgeTestCase):
         await self.restart()
         self.assertEqual([key["kid"] for key in self.node.parts.entry.describe().assertion_keys], kids)
 
+    async def test_bans_of_operators(self) -> None:
+        """One that an operator made is there after a restart, until it is ended; then it is not, after another one."""
+        status, made = await self.call("POST", "/v1/bans", {"network": "203.0.113.9", "seconds": 600})
+        self.assertEqual((status, made["not_kept"]), (200, ""))
+        await self.restart()
+        _, listed = await self.call("GET", "/v1/bans")
+        self.assertEqual([each["network"] for each in listed], ["203.0.113.9"])
+        self.assertTrue(self.node.parts.serving.policy.banning.turns_away("203.0.113.9", "203.0.113.9"))
+        self.assertEqual(await self.call("DELETE", "/v1/bans/203.0.113.9"), (200, {"was_banned": True}))
+        await self.restart()
+        self.assertEqual(await self.call("GET", "/v1/bans"), (200, []))
+
     async def test_tokens_of_operators(self) -> None:
         """What an operator makes and revokes counts for visitors at once, and outlives a restart."""
         await self.serve()

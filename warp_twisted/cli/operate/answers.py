@@ -114,9 +114,10 @@ class Banned(msgspec.Struct, frozen=True):
 
 
 class BanMade(msgspec.Struct, frozen=True):
-    """The answer to a ban: the network that it is of."""
+    """The answer to a ban: the network that it is of, and why it ends with the edge, if it does."""
 
     network: str
+    not_kept: str = ""
 
 
 class BanEnded(msgspec.Struct, frozen=True):

@@ -20,7 +20,8 @@ def ban() -> None:
     List, make and end bans of visitors' addresses.
 
     Who is banned is turned away when it connects, before a byte of TLS. The key ban of the policy bans who keeps being
-    refused. Bans are of the edge on this machine and end with it: what is to last belongs in sources.deny.
+    refused; such bans are of one edge and end with it. Bans that are made here are kept in the registry, so that they
+    outlive the edge and hold at every edge of it, up to 1,000: what is to last for ever belongs in sources.deny.
     """
 
 
@@ -67,7 +68,10 @@ def add(networks: tuple[str, ...], seconds: float, reason: str, admin: str | Non
         if as_json:
             print_json(answer)
         else:
-            say(f"{read(answer, BanMade).network} is banned for {span(seconds)}.")
+            made = read(answer, BanMade)
+            say(f"{made.network} is banned for {span(seconds)}.")
+            if made.not_kept:
+                say(f"warp: {made.network}: the ban ends with this edge: {made.not_kept}", err=True)
 
 
 @ban.command(epilog="\b\nExamples:\n  warp ban remove 203.0.113.9\n  warp ban remove 2001:db8::/64")

@@ -116,10 +116,10 @@ class Operations(Protocol):
     def list_bans(self) -> Pieces:
         """Describe who is turned away when it connects, in JSON."""
 
-    def ban(self, wish: BanWish) -> object:
-        """Turn a network away; the answer says which."""
+    def ban(self, wish: BanWish) -> Awaitable[object]:
+        """Turn a network away; the answer says which, and why that ends with this edge, if it does."""
 
-    def end_ban(self, network: str) -> object:
+    def end_ban(self, network: str) -> Awaitable[object]:
         """Let a network in again; the answer says whether it was banned."""
 
     def begin_drain(self) -> object:

@@ -14,6 +14,7 @@ from warp_base.answer_stream import Pieces
 from warp_twisted.edge.agents.enrollment import Enrollment
 from warp_twisted.edge.agents.registrations import Registrations
 from warp_twisted.edge.errors import EdgeError
+from warp_twisted.edge.kept_bans import KeptBans
 from warp_twisted.edge.operators.admin import BanWish, ServiceTokenWish, TokenWish
 from warp_twisted.edge.operators.json_pieces import json_list, sorted_in_steps
 from warp_twisted.edge.operators.status import EdgeState, Entry, agents_pieces, hostnames_pieces, status_pieces
@@ -63,6 +64,7 @@ class EdgeOperations:
     visitors: Sized
     banning: Banning
     policy: Callable[[], Standing]
+    kept_bans: KeptBans
     lifecycle: Lifecycle
     splits: Callable[[], Pieces]
 
@@ -136,13 +138,14 @@ class EdgeOperations:
         """Describe who is turned away when it connects, the oldest first, in JSON."""
         return json_list(self.banning.listed())
 
-    def ban(self, wish: BanWish) -> object:
+    async def ban(self, wish: BanWish) -> object:
         """Turn a network away."""
-        return {"network": self.banning.add(wish.network, wish.seconds, wish.reason), "seconds": wish.seconds}
+        network, not_kept = await self.kept_bans.add(wish.network, wish.seconds, wish.reason)
+        return {"network": network, "seconds": wish.seconds, "not_kept": not_kept}
 
-    def end_ban(self, network: str) -> object:
+    async def end_ban(self, network: str) -> object:
         """Let a network in again."""
-        return {"was_banned": self.banning.remove(network)}
+        return {"was_banned": await self.kept_bans.remove(network)}
 
     def begin_drain(self) -> object:
         """Take nothing new; the answer does not wait for what is under way."""

@@ -1,8 +1,9 @@
 """
 Bans at the edge: whose refusals count, who is turned away when it connects, and what is counted and logged of that.
 
-Bans are of this edge, in memory, and end with it. A ban acts when a visitor connects, so connections that are open go
-on, and are judged request by request. Loopback is never banned; tunnels are never asked about here.
+Bans are of this edge, in memory, and end with it; those of operators are kept by `edge.kept_bans`. A ban acts when a
+visitor connects, so connections that are open go on, and are judged request by request. Loopback is never banned;
+tunnels are never asked about here.
 """
 
 import time
@@ -120,19 +121,37 @@ class Banning:
         :raises EdgeError: if it is never banned, or there is no room.
         :raises ValueError: if it is no network that can be banned.
         """
-        now = self._seconds()
         network = parse_network(text)
         if network in self.bans.never or self._is_ours(network):
             raise EdgeError(
                 f"{network} is never banned: it is loopback, an edge, a proxy, or named by ban.never of the policy"
             )
-        if not self.bans.add(network, Ban(until=now + seconds, reason=reason), now):
+        if not self.put(network, seconds, reason):
             raise EdgeError("there are too many bans; deny sources in the policy instead")
         self._banned += 1
         shown = network_text(network)
         self._log.info("{network} is banned for {seconds:g} s by an operator", network=shown, seconds=seconds)
-        self.changed(network)
         return shown
+
+    def put(self, network: str, seconds: float, reason: str) -> bool:
+        """
+        Ban a network, or replace its ban, as was decided elsewhere.
+
+        :param network: as `parse_network` returns it.
+        :returns: whether there was room.
+        """
+        now = self._seconds()
+        has_room = self.bans.add(network, Ban(until=now + seconds, reason=reason), now)
+        if has_room:
+            self.changed(network)
+        return has_room
+
+    def lift(self, network: str) -> bool:
+        """End the ban of a network, as `parse_network` returns it; return whether there was one."""
+        was_banned = self.bans.is_banned(network, self._seconds()) and self.bans.remove(network)
+        if was_banned:
+            self.changed(network)
+        return was_banned
 
     def remove(self, text: str) -> bool:
         """
@@ -141,10 +160,9 @@ class Banning:
         :raises ValueError: as of `add`.
         """
         network = parse_network(text)
-        was_banned = self.bans.is_banned(network, self._seconds()) and self.bans.remove(network)
+        was_banned = self.lift(network)
         if was_banned:
             self._log.info("{network} is no longer banned, says an operator", network=network_text(network))
-            self.changed(network)
         return was_banned
 
     def collect(self) -> Iterable[Metric]:
