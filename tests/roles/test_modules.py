@@ -178,6 +178,9 @@ class ExampleTests(LiveEdgeTestCase):
                 "Report the published applications": False,
                 "Build the wheel of this checkout": True,
                 "Name the release of a wheel that was built elsewhere": False,
+                "Find the releases": False,
+                "Report what the edge runs": False,
+                "Run the name server": True,
             },
         )
 

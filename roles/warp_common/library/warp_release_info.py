@@ -1,0 +1,105 @@
+#!/usr/bin/python
+"""Ansible module: which releases of Warp are whole on a host, and which one each service's unit names."""
+
+DOCUMENTATION = r"""
+---
+module: warp_release_info
+short_description: Which releases of Warp a host has, and which ones its services run
+description:
+  - A release counts when its installation was finished. One that a unit names and that is not there does not count.
+options:
+  root:
+    description: Directory that holds C(releases/).
+    type: path
+    default: /opt/warp
+  units:
+    description: Directory of the services' units.
+    type: path
+    default: /etc/systemd/system
+  command:
+    description: The link to the command of the release that was installed last.
+    type: path
+    default: /usr/local/bin/warp
+author:
+  - The Warp authors
+"""
+
+EXAMPLES = r"""
+- name: Find the releases
+  warp_release_info:
+  register: found
+
+- name: Report what the edge runs
+  ansible.builtin.debug:
+    msg: "{{ found.services['warp-edge'] | default('nothing') }}"
+"""
+
+RETURN = r"""
+releases:
+  description: Directories of the releases that are whole, the newest first.
+  type: list
+  elements: str
+  returned: always
+services:
+  description: The release that each service's unit names, by the unit's name without its suffix, where it is whole.
+  type: dict
+  returned: always
+current:
+  description: The release that was installed last, or else the newest; empty if there is none.
+  type: str
+  returned: always
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+
+# What an installation writes last.
+MARK = ".complete"
+
+
+def whole_releases(root: Path) -> list[str]:
+    """Return the directories of the releases whose installation was finished, the newest first."""
+    found = [(mark.stat().st_mtime, str(mark.parent)) for mark in root.glob(f"releases/*/{MARK}")]
+    return [path for _, path in sorted(found, reverse=True)]
+
+
+def services(units: Path, releases: list[str]) -> dict[str, str]:
+    """Return the release that each unit starts, for those that start one of these releases."""
+    found = {}
+    for path in sorted(units.glob("warp-*.service")):
+        start = re.search(r"^ExecStart=(?P<release>/\S+)/bin/twistd\s", path.read_text(), re.MULTILINE)
+        if start is not None and start["release"] in releases:
+            found[path.stem.removesuffix("@")] = start["release"]
+    return found
+
+
+def look(root: Path, units: Path, command: Path) -> Mapping[str, object]:
+    """Return the module's result."""
+    releases = whole_releases(root)
+    linked = str(command.readlink().parent.parent) if command.is_symlink() else ""
+    current = linked if linked in releases else next(iter(releases), "")
+    return {"releases": releases, "services": services(units, releases), "current": current}
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "root": {"type": "path", "default": "/opt/warp"},
+            "units": {"type": "path", "default": "/etc/systemd/system"},
+            "command": {"type": "path", "default": "/usr/local/bin/warp"},
+        },
+        supports_check_mode=True,
+    )
+    given = module.params
+    try:
+        result = look(Path(given["root"]), Path(given["units"]), Path(given["command"]))
+    except OSError as error:
+        module.fail_json(msg=f"{error.filename}: {error.strerror}")
+    module.exit_json(changed=False, **result)
+
+
+if __name__ == "__main__":
+    main()
