@@ -163,14 +163,19 @@ class AgentTests(SynchronousTestCase):
         found = _AGENT["warp_agent_config"](least | {"tunnels": 0, "drain": 0}, [])
         self.assertEqual((found["tunnels"], found["drain"]), (0, 0))
 
-    def test_changed(self) -> None:
-        """The instances for which a looped task changed something; one that was left out changed nothing."""
-        turns = [
-            {"item": {"name": "a"}, "changed": True},
-            {"item": {"name": "b"}, "changed": False},
-            {"item": {"name": "c"}},
-        ]
-        self.assertEqual(_AGENT["warp_changed"]({"results": turns}), ["a"])
+    def test_files(self) -> None:
+        """The unit, and what marks a change of it, are read at a start; the configuration and the roots at a reload."""
+        self.assertEqual(
+            _AGENT["warp_agent_starts_with"]("main"),
+            [
+                "/etc/systemd/system/warp-agent@.service",
+                "/etc/systemd/system/warp-agent@main.service.d/starts-with.conf",
+            ],
+        )
+        self.assertEqual(
+            _AGENT["warp_agent_reads"]("main"),
+            ["/etc/warp/agents/main.yaml", "/var/lib/warp-agent/main/root.pem"],
+        )
 
 
 class EdgeTests(SynchronousTestCase):

@@ -9,7 +9,7 @@ from tests.roles.tree import ROLES, ROOT, read
 
 _RESULT = re.compile(r"(?<!\w)(?P<name>__warp_\w+)(?P<has_default> \| default\()?")
 _REGISTERED = re.compile(r"register: (__warp_\w+)")
-_INCLUDED = re.compile(r"include_tasks: (\S+)")
+_INCLUDED = re.compile(r"(?:include|import)_tasks: (\S+)")
 
 
 def whole(role: str, file: str) -> str:

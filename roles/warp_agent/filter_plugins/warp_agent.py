@@ -59,9 +59,15 @@ def warp_agent_config(instance: Mapping[str, Any], edges: Sequence[str]) -> dict
     }
 
 
-def warp_changed(registered: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
-    """Return the names of the instances for which a looped task changed something."""
-    return [result["item"]["name"] for result in registered["results"] if result.get("changed")]
+def warp_agent_starts_with(name: str) -> list[str]:
+    """Return the files that an instance reads only when it starts."""
+    units = "/etc/systemd/system/warp-agent@"
+    return [f"{units}.service", f"{units}{name}.service.d/starts-with.conf"]
+
+
+def warp_agent_reads(name: str) -> list[str]:
+    """Return the files that an instance reads again when it is reloaded."""
+    return [f"/etc/warp/agents/{name}.yaml", f"/var/lib/warp-agent/{name}/root.pem"]
 
 
 class FilterModule:
@@ -70,7 +76,8 @@ class FilterModule:
     def filters(self) -> dict[str, Callable[..., object]]:
         return {
             "warp_agent_config": warp_agent_config,
-            "warp_changed": warp_changed,
+            "warp_agent_reads": warp_agent_reads,
+            "warp_agent_starts_with": warp_agent_starts_with,
             "warp_hostnames": warp_hostnames,
             "warp_not_allowed": warp_not_allowed,
             "warp_probe_hostname": warp_probe_hostname,
