@@ -181,6 +181,7 @@ class ExampleTests(LiveEdgeTestCase):
                 "Find the releases": False,
                 "Report what the edge runs": False,
                 "Run the name server": True,
+                "Look at the host": False,
             },
         )
 
