@@ -18,13 +18,33 @@ ALL_SERVICES = {**SERVICES, "ns1": ("knot",)}
 MOST_MEMORY_MIB = 128
 CAP_NET_BIND_SERVICE = 1 << 10
 # What is wrong, and what the refusal must say: the variable, and what was expected.
-WRONG = (
+WRONG: tuple[tuple[dict[str, object], str], ...] = (
     ({"warp_zone": "Not A Zone"}, r"warp_edge_zone: expected a name such as warp\.example"),
     ({"warp_fleet_edges": ["edge1", "ns1"]}, r"edges: expected one host, as each has a registry of its own"),
     ({"warp_edge_http_port": "eighty"}, r"warp_edge_http_port.*unable to convert to\s+int"),
     ({"warp_edge_limits": {"head_bytes": 5}}, r"warp_edge_limits\.head_bytes: expected a whole number from 1024"),
     ({"warp_edge_timeouts": {"drian": 5}}, r"warp_edge_timeouts\.drian: unknown key; did you mean drain"),
+    ({"warp_edge_limit": {}}, r"warp_edge_limit: no role reads it; did you mean warp_edge_limits\?"),
     ({"warp_firewall_ssh_ports": [2222]}, r"warp_firewall_ssh_ports.*expected to cover\s+this very login"),
+)
+
+
+# What is not as the variables say on a host, and what the check says of it.
+NOT_THERE = (
+    (
+        {"warp_common_python": "/usr/bin/python9", "warp_common_wheelhouse": "/srv/nothing"},
+        (
+            r"warp_common_python: expected Python 3\.11 to 3\.14 .*got /usr/bin/python9 \(No such file or directory\)",
+            r"warp_common_wheelhouse: expected a directory on this host, got /srv/nothing",
+        ),
+    ),
+    (
+        {"warp_edge_http_port": 8081, "warp_edge_dns_listen": ["192.0.2.9:53"]},
+        (
+            r"warp_edge_http_port: tcp port 8081 of 0\.0\.0\.0 is taken by somebody\.service",
+            r"warp_edge_dns_listen: expected an address of this host, got 192\.0\.2\.9",
+        ),
+    ),
 )
 
 
@@ -64,6 +84,18 @@ class DeployTests(FleetTestCase):
             self.assertNotEqual(run.returncode, 0, variables)
             self.assertRegex(text, expected.replace(r"\s+", " "))
             self.assertEqual({counts["changed"] for counts in run.counts.values()}, {0}, variables)
+
+    def test_wrong_hosts(self) -> None:
+        """What a host has not, or somebody has already, is told by the check, all of it, and with whose it is."""
+        listen = "import socket, time; server = socket.create_server(('0.0.0.0', 8081)); time.sleep(300)"
+        self.addCleanup(self.hosts.execute, "edge1", "systemctl", "stop", "somebody.service")
+        self.hosts.execute("edge1", "systemd-run", "--quiet", "--unit=somebody", "python3", "-c", listen)
+        for variables, sentences in NOT_THERE:
+            run = self.fleet.play("playbooks/check.yml", "--limit=edges", "--tags=always", variables=variables)
+            text = re.sub(r"\s+", " ", run.output)
+            self.assertEqual(run.returncode, 2, text)
+            for sentence in sentences:
+                self.assertRegex(text, sentence)
 
     def test_units_are_hardened(self) -> None:
         """`systemd-analyze security` gives every unit 2.0 or less."""

@@ -1,5 +1,6 @@
 """What the roles would write on the hosts of an inventory: `render.yml`, played without a host."""
 
+import json
 import re
 import shutil
 from collections.abc import Mapping
@@ -31,15 +32,20 @@ class Rendering:
     output: str
 
 
-def render(directory: Path, inventory: Path) -> Rendering:
-    """Play `render.yml` for an inventory, which the play may write its secrets beside."""
-    run = play(directory, Path(__file__).with_name("render.yml"), "--inventory", str(inventory))
+def render(directory: Path, inventory: Path, variables: Mapping[str, Any] | None = None) -> Rendering:
+    """
+    Play `render.yml` for an inventory, which the play may write its secrets beside.
+
+    :param variables: by `--extra-vars`, which win over those that the playbooks set.
+    """
+    extra = ("--extra-vars", json.dumps(variables)) if variables else ()
+    run = play(directory, Path(__file__).with_name("render.yml"), "--inventory", str(inventory), *extra)
     files: dict[str, dict[str, str]] = {}
     refusals: dict[str, str] = {}
     for result in run.results:
         if result.failed:
             said = [turn["msg"] for turn in result.turns() if turn.get("failed")]
-            refusals[result.host] = "\n".join([*said, result.returned["msg"]])
+            refusals[result.host] = "\n".join([*said, result.returned.get("msg") or result.returned["censored"]])
         elif result.task.startswith("Render"):
             for turn in result.turns():
                 item = turn["item"]

@@ -178,6 +178,25 @@ class AgentTests(SynchronousTestCase):
         )
 
 
+class VariableTests(SynchronousTestCase):
+    """roles/warp_common/filter_plugins/warp_variables.py."""
+
+    def test_known(self) -> None:
+        """What a role, a playbook or a fact of a run has is known, and so nothing is said of it."""
+        names = ["warp_zone", "warp_edge_limits", "warp_fleet_edges", "warp_common_services", "warp_agent_instances"]
+        self.assertEqual(_FLEET["warp_unknown"](names), [])
+
+    def test_unknown(self) -> None:
+        """A name that nothing reads is told, with the nearest one if there is one that is near."""
+        self.assertEqual(
+            _FLEET["warp_unknown"](["warp_edge_limit", "warp_zone", "warp_qqqqqqqqqqqqqqqq"]),
+            [
+                "warp_edge_limit: no role reads it; did you mean warp_edge_limits?",
+                "warp_qqqqqqqqqqqqqqqq: no role reads it",
+            ],
+        )
+
+
 class EdgeTests(SynchronousTestCase):
     """roles/warp_edge/filter_plugins/warp_edge.py."""
 
@@ -223,3 +242,18 @@ class FirewallTests(SynchronousTestCase):
             self.assertFalse(_FIREWALL["warp_covers"](networks, address))
         self.assertFalse(_FIREWALL["warp_covers"]([], "192.0.2.1"))
         self.assertRaises(ValueError, _FIREWALL["warp_covers"], networks, "unknown")
+
+    def test_listeners(self) -> None:
+        """Each socket in both families, for any of the edge's own units, and the addresses of DNS for its own."""
+        http, dns = _EDGE["warp_edge_listeners"]([{"name": "http", "port": 80}], ["192.0.2.1"])
+        self.assertEqual((http["variable"], http["listen"]), ("warp_edge_http_port", ["0.0.0.0:80", "[::]:80"]))
+        self.assertIn("warp-edge-https.socket", http["units"])
+        self.assertEqual(
+            dns,
+            {
+                "variable": "warp_edge_dns_listen",
+                "protocols": ["tcp", "udp"],
+                "units": ["warp-dns.service"],
+                "listen": ["192.0.2.1"],
+            },
+        )

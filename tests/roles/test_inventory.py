@@ -6,7 +6,7 @@ import yaml
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.roles.rendering import EXAMPLE, uncommented
-from tests.roles.tree import ROLES, ROOT, fleet, options
+from tests.roles.tree import ROLES, ROOT, fleet, load, options
 
 _RUN = "how patient a run is, which is enough for slow machines"
 # Variables that the example keeps silent about, each with the reason.
@@ -34,7 +34,7 @@ class ExampleTests(SynchronousTestCase):
         self.options = {name: option for role in ROLES for name, option in options(role).items()}
         places = (ROOT / "playbooks/vars/fleet.yml", ROOT / "roles/warp_common/filter_plugins/warp_fleet.py")
         used = {word for path in places for word in re.findall(r"\bwarp_\w+", path.read_text())}
-        self.of_the_fleet = {"warp_zone", "warp_other_names", "warp_addresses", "warp_hidden_primary"}
+        self.of_the_fleet = set(load(ROOT / "roles/warp_common/filter_plugins/warp_variables.py").OF_THE_FLEET)
         self.assertEqual(self.of_the_fleet - used, set())
 
     def test_each_exists(self) -> None:

@@ -58,3 +58,20 @@ class CheckTests(SynchronousTestCase):
             ["edges", "names of hosts", "warp_addresses", "warp_other_names"],
         )
         self.assertEqual(run.results[-len(last) :], tuple(last))
+
+    def test_misspelt_variable(self) -> None:
+        """A variable that no role reads is refused on each host that has it, wherever the inventory sets it."""
+        directory = Path(self.mktemp()).absolute()
+        (directory / "group_vars").mkdir(parents=True)
+        (directory / "group_vars/edges.yml").write_text("warp_edge_limit: {connections: 5}\n")
+        (directory / "hosts").write_text(
+            "[edges]\nedge1 ansible_host=192.0.2.1\n"
+            "[all:vars]\nwarp_zone=warp.example\nwarp_othernames=[]\nansible_become=false\n"
+        )
+        run = play(directory, ROOT / "playbooks/edges.yml", "--inventory", str(directory / "hosts"))
+        self.assertEqual(
+            run.named("Stop if a variable is misspelt").returned["msg"],
+            "warp_edge_limit: no role reads it; did you mean warp_edge_limits?; "
+            "warp_othernames: no role reads it; did you mean warp_other_names?",
+        )
+        self.assertTrue(run.results[-1].failed)

@@ -7,6 +7,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.roles.rendering import render, write_inventory
+from tests.roles.tree import ROLES, options
 
 _HELLO = {"hostname": "hello.warp.example", "service": "hello-world"}
 _LAST = {"service": "http_status:404"}
@@ -20,6 +21,25 @@ def _agent(**changes: object) -> dict[str, object]:
 REFUSED: list[tuple[str, dict[str, Any], list[str]]] = [
     ("warp_common", {"warp_common_keep_releases": 0}, ["warp_common_keep_releases: expected 1 or more, got 0"]),
     ("warp_common", {"warp_common_keep_releases": "two"}, ["warp_common_keep_releases.*cannot be converted to an int"]),
+    (
+        "warp_common",
+        {
+            "warp_common_root": "opt/warp",
+            "warp_common_python": "python3",
+            "warp_common_wheel": "dist/other-1.whl",
+            "warp_common_wheelhouse": "wheels",
+            "warp_common_constraints": "/nonexistent/constraints.txt",
+        },
+        [
+            "warp_common_root: expected a directory of the host",
+            "warp_common_python: expected an interpreter of the host",
+            "warp_common_wheel: expected a wheel of Warp",
+            "warp_common_wheelhouse: expected a directory of the host",
+            "warp_common_constraints: expected a file on the controller",
+        ],
+    ),
+    ("warp_ca", {"warp_ca_directory": "secrets/ca"}, ["warp_ca_directory: expected a directory of the controller"]),
+    ("warp_ca", {"warp_ca_command": ["/nonexistent"]}, ["warp_ca_command: expected a command that runs Warp"]),
     ("warp_ca", {"warp_ca_renew_before_days": 0}, ["warp_ca_renew_before_days: expected 1 or more, got 0"]),
     (
         "warp_edge",
@@ -33,6 +53,7 @@ REFUSED: list[tuple[str, dict[str, Any], list[str]]] = [
             "warp_edge_dns_negative_ttl": 86401,
             "warp_edge_dns_grace": 3601,
             "warp_edge_certificates": [{"name": "a"}],
+            "warp_edge_key_name": "Not A Key",
             "warp_edge_ready_seconds": 0,
         },
         [
@@ -45,9 +66,18 @@ REFUSED: list[tuple[str, dict[str, Any], list[str]]] = [
             "warp_edge_dns_negative_ttl: expected 0 to 86400",
             "warp_edge_dns_grace: expected 0 to 3600",
             r"warp_edge_certificates: .*key for each, got \['a'\]",
+            "warp_edge_key_name: expected a name",
             "warp_edge_ready_seconds: expected 1 or more",
         ],
     ),
+    ("warp_edge", {"warp_edge_https_port": "many"}, ["warp_edge_https_port.*convert to int"]),
+    (
+        "warp_edge",
+        {"warp_edge_dns_browse": "some"},
+        ["value of warp_edge_dns_browse must be one of: all, labels, none"],
+    ),
+    ("warp_edge", {"warp_edge_metrics": "9464"}, ["^warp_edge_metrics: expected"]),
+    ("warp_edge", {"warp_edge_log": {"format": "xml"}}, ["^warp_edge_log.format: expected"]),
     ("warp_edge", {"warp_edge_tunnel_port": 0}, ["warp_edge_tunnel_port: expected different ports"]),
     (
         "warp_edge",
@@ -92,10 +122,17 @@ REFUSED: list[tuple[str, dict[str, Any], list[str]]] = [
         {"warp_firewall_allow_more": [{"name": "ping", "protocol": "icmp", "ports": [1]}]},
         ["value of protocol must be one of: tcp, udp, got: icmp found in warp_firewall_allow_more"],
     ),
+    ("warp_firewall", {"warp_firewall_bans": "perhaps"}, ["warp_firewall_bans.*convert to.* bool"]),
     (
         "warp_secondary",
-        {"warp_secondary_listen": ["192.0.2.1"], "warp_secondary_rate_limit": -1, "warp_secondary_timeout": 0},
+        {
+            "warp_secondary_key_name": "Not A Key",
+            "warp_secondary_listen": ["192.0.2.1"],
+            "warp_secondary_rate_limit": -1,
+            "warp_secondary_timeout": 0,
+        },
         [
+            "warp_secondary_key_name: expected a name",
             "warp_secondary_listen: expected addresses with a port",
             "warp_secondary_rate_limit: expected 0 or more",
             "warp_secondary_timeout: expected 1 or more",
@@ -106,18 +143,23 @@ REFUSED: list[tuple[str, dict[str, Any], list[str]]] = [
         {
             "warp_agent_share": "Two Words",
             "warp_agent_token_seconds": 1,
+            "warp_agent_groups": ["Not A Group"],
+            "warp_agent_admin_socket": "admin.sock",
             "warp_agent_start_seconds": 1,
             "warp_agent_instances": [_agent(name="../etc"), _agent(), _agent(ingress=[_LAST])],
         },
         [
             "warp_agent_share: expected lower case letters",
             "warp_agent_token_seconds: expected 60 or more",
+            "warp_agent_groups: expected names of groups",
+            "warp_agent_admin_socket: expected a socket",
             "warp_agent_start_seconds: expected 5 or more",
             "warp_agent_instances: expected names of lower case letters",
             "warp_agent_instances: expected names that differ",
             "warp_agent_instances: expected hostnames, or rules with a hostname, in each, got none in main",
         ],
     ),
+    ("warp_agent", {"warp_agent_enroll_revoked": "perhaps"}, ["warp_agent_enroll_revoked.*convert to.* bool"]),
     (
         "warp_agent",
         {
@@ -136,11 +178,82 @@ REFUSED: list[tuple[str, dict[str, Any], list[str]]] = [
         ],
     ),
 ]
-_GROUPS = {"warp_edge": "edges", "warp_ca": "edges", "warp_secondary": "secondaries", "warp_agent": "origins"}
+# Variables that the playbooks set, where somebody sets them by --extra-vars: what a run sets, and what is said.
+FORCED: list[tuple[dict[str, Any], dict[str, list[str]]]] = [
+    (
+        {
+            "warp_common_users": ["Not A User"],
+            "warp_ca_edge": "root",
+            "warp_ca_permit": ["warp.example."],
+            "warp_edge_venv": "releases/1",
+            "warp_edge_name": "edge1.example",
+            "warp_edge_zone": "Warp.example",
+            "warp_edge_addresses": ["edge1"],
+            "warp_edge_nameservers": [{"name": "a.b", "addresses": ["c"]}],
+            "warp_edge_secondaries": [{"name": "ns1", "addresses": ["ns1"]}],
+            "warp_secondary_zone": "warp.example.",
+            "warp_secondary_identity": 'a "name"',
+            "warp_secondary_primaries": [{"name": "edge1", "addresses": ["edge1"]}],
+            "warp_firewall_allow": [{"name": "x", "protocol": "tcp", "ports": [0]}],
+            "warp_firewall_bans_ports": [22],
+            "warp_agent_venv": "releases/1",
+            "warp_agent_zone": "Warp.example",
+            "warp_agent_roots": "none",
+            "warp_agent_admin_host": "edge9",
+            "warp_agent_probe_url": "edge1",
+            "warp_agent_edges": ["192.0.2.1"],
+        },
+        {
+            "warp_common": ["warp_common_users: expected names of users"],
+            "warp_ca": [
+                "warp_ca_edge: expected one DNS label other than root, got root",
+                "warp_ca_permit: expected names such as warp.example",
+            ],
+            "warp_edge": [
+                "warp_edge_venv: expected a release of the host",
+                "warp_edge_name: expected one DNS label",
+                "warp_edge_zone: expected a name such as warp.example",
+                "warp_edge_addresses: expected at least one IPv4 or IPv6 address",
+                r"warp_edge_nameservers: expected a label and IPv4 or IPv6 addresses for each, got \['a.b', 'c'\]",
+                "warp_edge_secondaries: expected IPv4 or IPv6 addresses of each",
+            ],
+            "warp_secondary": [
+                "warp_secondary_zone: expected a name such as warp.example",
+                "warp_secondary_identity: expected letters",
+                "warp_secondary_primaries: expected at least one, with addresses",
+            ],
+            "warp_firewall": [
+                "warp_firewall_allow, .*expected ports",
+                "warp_firewall_bans_ports: expected ports from 1 to 65535, and none of SSH",
+            ],
+            "warp_agent": [
+                "warp_agent_venv: expected a release of the host",
+                "warp_agent_zone: expected a name such as warp.example",
+                "warp_agent_roots: expected certificates in PEM",
+                "warp_agent_admin_host: expected a host of the inventory, got edge9",
+                "warp_agent_probe_url: expected a URL",
+                "warp_agent_edges: expected host:port of each edge",
+            ],
+        },
+    ),
+    (
+        {"warp_edge_firewall_bans": "perhaps"},
+        {"warp_edge": ["warp_edge_firewall_bans.*convert to.* bool"]},
+    ),
+    (
+        {"warp_edge_key_secret": "short", "warp_secondary_key_secret": "short"},
+        {"warp_edge": ["no_log: true"], "warp_secondary": ["no_log: true"]},
+    ),
+]
+_GROUPS = {"warp_edge": "edges", "warp_secondary": "secondaries", "warp_agent": "origins"}
 
 
 class RefusalTests(SynchronousTestCase):
     """One run for all: a host for mistakes that are seen together."""
+
+    def setUp(self) -> None:
+        self.directory = Path(self.mktemp()).absolute()
+        self.directory.mkdir()
 
     def test_each_is_refused(self) -> None:
         """Each host stops at its own mistake, and the reasons name the variables."""
@@ -148,10 +261,27 @@ class RefusalTests(SynchronousTestCase):
         for number, (role, variables, _) in enumerate(REFUSED):
             host = {"ansible_host": "192.0.2.1", "only": [role], **variables}
             groups.setdefault(_GROUPS.get(role, "others"), {})[f"host{number}"] = host
-        directory = Path(self.mktemp()).absolute()
-        directory.mkdir()
-        found = render(directory, write_inventory(directory / "hosts.yml", groups))
+        found = render(self.directory, write_inventory(self.directory / "hosts.yml", groups))
         self.assertEqual(found.files, {})
         for number, (_, variables, said) in enumerate(REFUSED):
             for sentence in said:
                 self.assertRegex(found.refusals[f"host{number}"], re.compile(sentence, re.MULTILINE), f"{variables}")
+
+    def test_each_that_is_forced_is_refused(self) -> None:
+        """What the playbooks set is looked at as well; of a secret nothing is shown."""
+        groups = {
+            _GROUPS.get(role, role): {role.replace("_", "-"): {"ansible_host": "192.0.2.1", "only": [role]}}
+            for role in ROLES
+        }
+        inventory = write_inventory(self.directory / "hosts.yml", groups)
+        for variables, said in FORCED:
+            found = render(self.directory, inventory, variables)
+            for role, sentences in said.items():
+                for sentence in sentences:
+                    self.assertRegex(found.refusals[role.replace("_", "-")], re.compile(sentence, re.MULTILINE), role)
+
+    def test_each_variable_has_a_mistake(self) -> None:
+        """Every variable of every role is refused here with one value at least: a new one needs its own."""
+        tried = {name for _, variables, _ in REFUSED for name in variables}
+        tried |= {name for variables, _ in FORCED for name in variables}
+        self.assertEqual({name for role in ROLES for name in options(role)} - tried, set())

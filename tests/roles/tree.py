@@ -83,6 +83,7 @@ def load(path: Path) -> ModuleType:
 
 def filters(role: str) -> Mapping[str, Callable[..., Any]]:
     """Return the filters that a role brings."""
-    (path,) = (ROOT / "roles" / role / "filter_plugins").glob("*.py")
-    found: Mapping[str, Callable[..., Any]] = load(path).FilterModule().filters()
+    found: dict[str, Callable[..., Any]] = {}
+    for path in sorted((ROOT / "roles" / role / "filter_plugins").glob("*.py")):
+        found |= load(path).FilterModule().filters()
     return found

@@ -19,10 +19,10 @@ options:
     elements: dict
     default: []
   listeners:
-    description:
-      - What will be listened on, with C(variable), C(protocols) (V(tcp), V(udp)), C(listen), a list of such as
-        V(192.0.2.1:53), V([2001:db8::1]:53), V(::@53), or an address alone for port 53, and C(units), names of units
-        whose listening there is no obstacle. An address that is not the host's own is refused.
+    description: >-
+      What will be listened on, with C(variable), C(protocols) (V(tcp), V(udp)), C(listen), a list of such as
+      V(192.0.2.1:53), V([2001:db8::1]:53), V(::@53), or an address alone for port 53, and C(units), names of units whose
+      listening there is no obstacle. An address that is not the host's own is refused.
     type: list
     elements: dict
     default: []
@@ -68,7 +68,8 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-OLDEST, NEWEST = (3, 11), (3, 14)
+OLDEST = (3, 11)
+NEWEST = (3, 14)
 # The system's own makes them after the role has installed python3-venv.
 SYSTEM_PYTHON = "/usr/bin/python3"
 LISTENING = {"tcp": "0A", "udp": "07"}

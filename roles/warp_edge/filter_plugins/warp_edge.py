@@ -9,8 +9,29 @@ def warp_notify(secondaries: Iterable[Mapping[str, Any]], key: str) -> list[dict
     return [{"address": address, "key": key} for each in secondaries for address in each["addresses"]]
 
 
+def warp_edge_listeners(sockets: Iterable[Mapping[str, Any]], dns: Iterable[str]) -> list[dict[str, Any]]:
+    """
+    Return what the edge and its DNS listen on, as `warp_host_check` takes it.
+
+    :param sockets: those that systemd holds, each with name and port. A port may go from one of them to another.
+    :param dns: addresses of the DNS server.
+    """
+    names = ("warp-edge.service", *(f"warp-edge-{name}.socket" for name in ("http", "https", "tunnel")))
+    found = [
+        {
+            "variable": f"warp_edge_{each['name']}_port",
+            "protocols": ["tcp"],
+            "listen": [f"0.0.0.0:{each['port']}", f"[::]:{each['port']}"],
+            "units": list(names),
+        }
+        for each in sockets
+    ]
+    own = {"variable": "warp_edge_dns_listen", "protocols": ["tcp", "udp"], "units": ["warp-dns.service"]}
+    return [*found, {**own, "listen": list(dns)}]
+
+
 class FilterModule:
     """What Ansible asks for the filters."""
 
     def filters(self) -> dict[str, Callable[..., object]]:
-        return {"warp_notify": warp_notify}
+        return {"warp_edge_listeners": warp_edge_listeners, "warp_notify": warp_notify}
