@@ -21,8 +21,8 @@ options:
   listeners:
     description: >-
       What will be listened on, with C(variable), C(protocols) (V(tcp), V(udp)), C(listen), a list of such as
-      V(192.0.2.1:53), V([2001:db8::1]:53), V(::@53), or an address alone for port 53, and C(units), names of units whose
-      listening there is no obstacle. An address that is not the host's own is refused.
+      V(192.0.2.1:53), V([2001:db8::1]:53), V(::@53), or an address alone for port 53, and C(units), names of units
+      whose listening there is no obstacle. An address that is not the host's own is refused.
     type: list
     elements: dict
     default: []
