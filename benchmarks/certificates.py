@@ -1,4 +1,4 @@
-"""One self-signed certificate (ECDSA P-256) for visitors over TLS, so that every peer does the same arithmetic."""
+"""Certificates (ECDSA P-256): one that visitors are shown, the same by every peer, and one that a visitor shows."""
 
 from __future__ import annotations
 
@@ -49,3 +49,19 @@ def write_certificate(directory: Path, hostnames: list[str]) -> Path:
         (directory / path).touch(mode=0o600)
         (directory / path).write_bytes(text)
     return directory / f"{_NAME}.both"
+
+
+def visitor_certificate() -> tuple[bytes, bytes]:
+    """Make an authority and a certificate of it; return the one in PEM and the other in DER."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    now = datetime.datetime.now(datetime.UTC)
+
+    def sign(subject: str, *, is_authority: bool) -> x509.Certificate:
+        issuer, name = (x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, text)]) for text in ("CA", subject))
+        begins, ends = now - datetime.timedelta(hours=1), now + datetime.timedelta(days=1)
+        builder = x509.CertificateBuilder(issuer, name, key.public_key(), x509.random_serial_number(), begins, ends)
+        constraints = x509.BasicConstraints(ca=is_authority, path_length=None)
+        return builder.add_extension(constraints, critical=True).sign(key, hashes.SHA256())
+
+    authority, leaf = sign("CA", is_authority=True), sign("ann", is_authority=False)
+    return authority.public_bytes(serialization.Encoding.PEM), leaf.public_bytes(serialization.Encoding.DER)
