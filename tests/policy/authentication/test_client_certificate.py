@@ -164,5 +164,13 @@ class ReadAuthoritiesTests(SynchronousTestCase):
         for text in ("", "nonsense", pem[:100]):
             with self.assertRaisesRegex(AuthoritiesError, "expected certificates in PEM"):
                 read_authorities(text)
+        usage = x509.KeyUsage(True, *[False] * 8)
+        for shown in (
+            certificate("ann"),
+            certificate("ann", x509.BasicConstraints(ca=False, path_length=None)),
+            certificate("ann", x509.BasicConstraints(ca=True, path_length=None), usage),
+        ):
+            with self.assertRaisesRegex(AuthoritiesError, "CN=ann is no authority: it may not sign certificates"):
+                read_authorities(pem + shown.public_bytes(Encoding.PEM).decode())
         with self.assertRaisesRegex(AuthoritiesError, "more than 100"):
             read_authorities(pem * 101)

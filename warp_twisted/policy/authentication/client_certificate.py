@@ -32,9 +32,10 @@ class AuthoritiesError(ValueError):
 
 def read_authorities(text: str) -> tuple[x509.Certificate, ...]:
     """
-    Read certificates in PEM.
+    Read certificates of authorities in PEM.
 
-    :raises AuthoritiesError: there are none, too many, or something else.
+    :raises AuthoritiesError: there are none, too many, something else, or one that may not sign others, and so would
+        let nobody in.
     """
     try:
         found = tuple(x509.load_pem_x509_certificates(text.encode()))
@@ -42,7 +43,22 @@ def read_authorities(text: str) -> tuple[x509.Certificate, ...]:
         raise AuthoritiesError("expected certificates in PEM") from None
     if len(found) > MAX_CERTIFICATES:
         raise AuthoritiesError(f"more than {MAX_CERTIFICATES} certificates")
+    for each in found:
+        if not _is_authority(each):
+            raise AuthoritiesError(
+                f"{each.subject.rfc4514_string()} is no authority: it may not sign certificates (basicConstraints CA)"
+            )
     return found
+
+
+def _is_authority(certificate: x509.Certificate) -> bool:
+    try:
+        extensions = certificate.extensions
+        constraints = extensions.get_extension_for_class(x509.BasicConstraints).value
+    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
+        return False
+    usages = [each.value for each in extensions if isinstance(each.value, x509.KeyUsage)]
+    return constraints.ca and all(usage.key_cert_sign for usage in usages)
 
 
 def _check_authority(policy: Policy, certificate: x509.Certificate, constraints: x509.BasicConstraints) -> None:
