@@ -98,8 +98,8 @@ class Verdict(msgspec.Struct, frozen=True):
     :param asserted: whether the origin is told the identities.
     :param held: the limits that go with it.
     :param errors: what checks raised, to be logged: each is a bug, or a part that is gone.
-    :param decided: of a verdict that asks for rules that only log: how those in force have decided already. What they
-        hold is held by the verdict that asks, too.
+    :param aside: questions of rules that only log, of a request that is decided: it does not wait for the answers.
+    :param unsaid: the names of those rules.
     """
 
     action: Action
@@ -113,7 +113,8 @@ class Verdict(msgspec.Struct, frozen=True):
     asserted: bool = False
     held: tuple[Held, ...] = ()
     errors: tuple[Exception, ...] = ()
-    decided: "Verdict | None" = None
+    aside: tuple[Question, ...] = ()
+    unsaid: tuple[str, ...] = ()
 
 
 ALLOWED = Verdict(Action.ALLOW)  # by a program that has nothing to say, and where there is none

@@ -1,13 +1,23 @@
 """Tests for `warp_twisted.edge.policy.judgement`."""
 
+from base64 import b64encode
+from pathlib import Path
+
+from argon2 import PasswordHasher
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.case import AsyncTestCase, reactor, until
 from tests.edge.policy.test_in_force import loaded
 from tests.policy.authentication.requests import NOW, WALL, request
+from warp_twisted.edge.policy import passwords as passwords_module
 from warp_twisted.edge.policy.in_force import PolicyInForce
 from warp_twisted.edge.policy.judgement import REFUSALS, Judgement, refusal_lines
+from warp_twisted.edge.policy.loading import load
+from warp_twisted.edge.policy.passwords import Passwords
 from warp_twisted.policy.document.limits import Limit
 from warp_twisted.policy.verdict import INSECURE, REASONS, TOO_MANY, UNPROVEN, Objection
+
+FAST = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
 
 
 class JudgementTests(SynchronousTestCase):
@@ -39,6 +49,58 @@ class JudgementTests(SynchronousTestCase):
         judgement = self.judge()
         self.assertIsNone(judgement.objection)
         self.assertEqual([each.rule for each in judgement.verdict.would], ["r"])
+
+
+class AsideTests(AsyncTestCase):
+    """What rules that only log ask."""
+
+    async def prepare(self) -> None:
+        directory = Path(self.mktemp())
+        directory.mkdir()
+        (directory / "users").write_text(f"ann:{FAST.hash('geheim')}\n")
+        (directory / "policy").write_text(
+            "rules: [{name: r, log_only: true, authenticate: {any_of: [{basic: {users_file: users}}]}}]"
+        )
+        self.passwords, self.aside = Passwords(reactor, reactor.seconds), Passwords(reactor, reactor.seconds, threads=1)
+        for each in (self.passwords, self.aside):
+            each.start()
+            self.addCleanup(each.stop)
+        self.policy = PolicyInForce(self.passwords, passwords_aside=self.aside)
+        self.policy.use(load(str(directory / "policy"), str(directory), {})[0])
+
+    def judge(self, password: str) -> Judgement:
+        """Judge a request with a user's password."""
+        program = self.policy.program_for("app.example", "app.example")
+        assert program is not None
+        credentials = b64encode(f"ann:{password}".encode()).decode()
+        return Judgement(self.policy, program, request(f"Authorization: Basic {credentials}"), NOW, WALL)
+
+    def counted(self) -> dict[tuple[str, ...], float]:
+        """Return what rules would have refused, by rule and reason."""
+        families = [each for each in self.policy.collect() if each.name == "warp_edge_policy_would_refuse"]
+        return {tuple(each.labels.values()): each.value for family in families for each in family.samples}
+
+    async def test_no_request_waits(self) -> None:
+        """A password that only a rule without force asks about is hashed aside; a wrong one is counted then."""
+        for password, counted in (("geheim", {}), ("falsch", {("r", "credential"): 1.0})):
+            judgement = self.judge(password)
+            self.assertEqual((judgement.questions, judgement.objection), ((), None))
+            await until(lambda: not self.aside._waiting)
+            self.assertEqual(self.counted(), counted)
+        self.assertEqual((self.passwords.checked, self.aside.checked), (0, 2))
+        self.assertEqual([each.rule for each in self.judge("falsch").verdict.would], ["r"])  # it is remembered
+
+    async def test_no_room(self) -> None:
+        """What finds no room is not counted, as nobody knows what the rule would have done."""
+        self.patch(passwords_module, "MAX_WAITING", 0)
+        self.assertIsNone(self.judge("falsch").objection)
+        self.assertEqual((self.aside.turned_away, self.counted()), (1, {}))
+
+    async def test_nobody_answers(self) -> None:
+        """Without anybody to hash for such rules nothing is asked."""
+        self.policy._passwords_aside = None
+        self.assertIsNone(self.judge("falsch").objection)
+        self.assertEqual((self.aside.checked, self.counted()), (0, {}))
 
 
 class RefusalLinesTests(SynchronousTestCase):

@@ -3,6 +3,7 @@
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.policy.judging.samples import SampleParts, compiled, judged, proven, request, said
+from warp_twisted.policy.interfaces import Answer, Outcome
 from warp_twisted.policy.judging.course import give_back
 from warp_twisted.policy.verdict import ALLOWED, Action, Verdict
 
@@ -58,25 +59,39 @@ rules:
         self.assertEqual(would(judged(policy, "GET /b//c")), ["a: odd-path"])
 
     def test_questions(self) -> None:
-        """It asks as it would; what was found, counted and held before is kept, and not counted again."""
+        """It holds up no request: what it asks is answered aside, and what it says then is all that comes of that."""
         parts = SampleParts()
         policy = compiled(
             "rules: [{name: a, log_only: true, limits: [{name: x, rate: 1/s}]},"
-            f" {{name: b, log_only: true, {_BASIC}}},"
+            f" {{name: b, log_only: true, {_BASIC}, limits: [{{name: w, of: concurrent_requests, most: 5}}]}},"
             " {name: c, limits: [{name: y, of: concurrent_requests, most: 5}, {name: z, rate: 5/s, key: identity}]}]",
             parts,
         )
         facts = request("GET /", "Authorization: basic slow")
         judged(policy, request())
+        verdict = judged(policy, facts)
+        self.assertEqual((verdict.action, would(verdict), verdict.identities), (Action.ALLOW, ["a: limit"], ()))
+        self.assertEqual((len(verdict.aside), verdict.unsaid), (1, ("b",)))
+        self.assertEqual([each.limit.name for each in verdict.held], ["y"])
+        program = policy.program_for(facts.hostname)
+        assert program is not None
+        for answer, expected in ((proven("basic", "slow"), []), (Answer(Outcome.REFUSED), ["b: credential"])):
+            said = program.judge_aside(facts, 0.0, 0.0, dict.fromkeys(verdict.aside, answer), verdict)
+            self.assertEqual((said.action, would(said), said.held), (Action.ALLOW, expected, ()))
+        taken = {name: sum(limiter.taken.values()) for name, limiter in parts.limiters.items()}
+        self.assertEqual(taken, {"a.x": 1, "b.w": 0, "c.y": 2, "c.z": 2})
+
+    def test_questions_beside_those_of_rules_in_force(self) -> None:
+        """Only what rules in force ask is waited for; an answer that is there counts for both."""
+        other = _BASIC.replace("users_file: u", "users_file: v")
+        policy = compiled(f"rules: [{{name: a, log_only: true, {other}}}, {{name: b, {_BASIC}}}]")
+        facts = request("GET /", "Authorization: basic slow")
         asked = judged(policy, facts)
-        self.assertEqual((asked.action, would(asked), len(asked.questions)), (Action.ASK, ["a: limit"], 1))
-        self.assertEqual([sum(parts.limiters[name].taken.values()) for name in ("c.y", "c.z")], [2, 2])
-        self.assertEqual([each.limit.name for each in asked.held], ["y"])
+        self.assertEqual((asked.action, len(asked.questions), asked.aside), (Action.ASK, 1, ()))
         answers = {question: proven("basic", "slow") for question in asked.questions}
         verdict = judged(policy, facts, answers=answers, asked=asked)
-        self.assertEqual((verdict.action, would(verdict), verdict.identities), (Action.ALLOW, ["a: limit"], ()))
-        self.assertEqual([sum(parts.limiters[name].taken.values()) for name in ("c.y", "c.z")], [2, 2])
-        self.assertEqual([each.limit.name for each in verdict.held], ["y"])
+        self.assertEqual((verdict.action, len(verdict.aside), verdict.unsaid), (Action.ALLOW, 1, ("a",)))
+        self.assertNotEqual(verdict.aside, asked.questions)
 
     def test_errors(self) -> None:
         """What fails in it is told, and denies nothing."""

@@ -5,12 +5,12 @@ A hostname without rules costs one look-up in a dict. A policy is put in force i
 go on by the verdict that they have.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
-from twisted.internet.defer import Deferred, execute, succeed
+from twisted.internet.defer import Deferred, execute, gatherResults, succeed
 from twisted.logger import Logger
 
 from warp_twisted.edge.certificates.directory import NOBODY, CertificateDirectory
@@ -26,6 +26,7 @@ from warp_twisted.policy.authentication.service_token import KIND as SERVICE_TOK
 from warp_twisted.policy.document.asked import NAME as ASKED_NAME
 from warp_twisted.policy.document.matches import as_match
 from warp_twisted.policy.document.policy import Policy
+from warp_twisted.policy.facts import Facts
 from warp_twisted.policy.interfaces import Answer, Outcome, Question
 from warp_twisted.policy.judging.program import Program
 from warp_twisted.policy.verdict import Action, Verdict
@@ -44,6 +45,7 @@ class PolicyInForce(Collector):
     :param passwords: answers questions about them; without it nobody does.
     :param passwords_of_agents: the same, of users that agents name.
     :param asked: what agents ask for their hostnames.
+    :param passwords_aside: answers what rules that only log ask, for which no request waits.
     :ivar banning: who is turned away when it connects.
     :ivar loaded: the operator's policy in force; None while there is none.
     :ivar judges: whether there is anything to be asked about requests.
@@ -65,7 +67,9 @@ class PolicyInForce(Collector):
         passwords: Passwords | None = None,
         passwords_of_agents: Passwords | None = None,
         asked: AskedPolicies | None = None,
+        passwords_aside: Passwords | None = None,
     ) -> None:
+        self._passwords_aside = passwords_aside
         self._passwords = passwords
         self._passwords_of_agents = passwords_of_agents
         self.asked = asked or AskedPolicies(execute)
@@ -182,6 +186,31 @@ class PolicyInForce(Collector):
             return succeed(_NOBODY)
         return passwords.answer(question, check, network)
 
+    def look_aside(self, program: Program, facts: Facts, verdict: Verdict, now: float, wall: float) -> None:
+        """
+        Count what rules that only log have against a request that is decided, once their questions are answered.
+
+        What finds no room in the queue is not counted: nobody knows what the rule would have done.
+        """
+        passwords = self._passwords_aside
+        checks = [self.passwords.get(question.subject) for question in verdict.aside]
+        if passwords is None:
+            return
+        answers = [
+            passwords.answer(question, check, facts.visitor.network) if check is not None else succeed(_NOBODY)
+            for question, check in zip(verdict.aside, checks, strict=True)
+        ]
+
+        def answered(found: Sequence[Answer]) -> None:
+            if all(each.outcome is not Outcome.BUSY for each in found):
+                said = dict(zip(verdict.aside, found, strict=True))
+                self.count(program.judge_aside(facts, now, wall, said, verdict))
+
+        gathered: Deferred[list[Answer]] = gatherResults(answers, consumeErrors=True)
+        gathered.addCallback(answered).addErrback(
+            lambda failure: self._log.failure("a rule that only logs could not be asked", failure)
+        )
+
     def count(self, verdict: Verdict) -> None:
         """Count what rules had, or would have had, against a request; log what failed."""
         objection = verdict.objection
@@ -238,7 +267,8 @@ class PolicyInForce(Collector):
         yield held
         yield waits
         yield from self.banning.collect()
-        hashing = [each for each in (self._passwords, self._passwords_of_agents) if each is not None]
+        pools = (self._passwords, self._passwords_of_agents, self._passwords_aside)
+        hashing = [each for each in pools if each is not None]
         if not hashing:
             return
         yield CounterMetricFamily(

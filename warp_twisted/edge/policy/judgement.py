@@ -63,7 +63,7 @@ class Judgement:
             self.verdict = refused
         else:
             self.verdict = program.judge(facts, now, wall)
-            self._count()
+            self._count(now, wall)
 
     @property
     def questions(self) -> tuple[Question, ...]:
@@ -80,12 +80,14 @@ class Judgement:
     def decide(self, answers: Mapping[Question, Answer], now: float, wall: float) -> None:
         """Judge with answers to the questions."""
         self.verdict = self._program.judge(self._facts, now, wall, answers=answers, asked=self.verdict)
-        self._count()
+        self._count(now, wall)
 
-    def _count(self) -> None:
+    def _count(self, now: float, wall: float) -> None:
         verdict = self.verdict
         if verdict.action is not Action.ASK and (verdict.objection or verdict.would or verdict.errors):
             self._in_force.count(verdict)
+        if verdict.aside:
+            self._in_force.look_aside(self._program, self._facts, verdict, now, wall)
 
     @property
     def objection(self) -> Objection | None:

@@ -73,7 +73,10 @@ class Serving:
         self.routes = RouteTable(metrics, limits)
         self._passwords = Passwords(reactor, time.monotonic)
         self._passwords_of_agents = Passwords(reactor, time.monotonic, threads=1, of_check=PASSWORDS_OF_AN_AGENT)
-        self.policy = PolicyInForce(self._passwords, self._passwords_of_agents, AskedPolicies(in_thread))
+        self._passwords_aside = Passwords(reactor, time.monotonic, threads=1)
+        self.policy = PolicyInForce(
+            self._passwords, self._passwords_of_agents, AskedPolicies(in_thread), self._passwords_aside
+        )
         self._fetched_keys = FetchedKeys(lambda: make_agent(reactor), reactor, in_thread)
         self.policy.fetched_keys = self._fetched_keys
         self._following = Slices(reactor)
@@ -124,6 +127,7 @@ class Serving:
         self.visitors.start()
         self._passwords.start()
         self._passwords_of_agents.start()
+        self._passwords_aside.start()
         self._fetched_keys.start()
         self.policy_follower.start()
         if self._certificates is not None:
@@ -206,6 +210,7 @@ class Serving:
         self.visitors.stop()
         self._passwords.stop()
         self._passwords_of_agents.stop()
+        self._passwords_aside.stop()
         self.suspicion.stop()
         self._file.close()
 

@@ -124,42 +124,80 @@ class Program:
             name = self.rules[0].name if len(self.rules) == 1 else ""
             return Verdict(Action.DENY, Objection(name, CHECK_FAILED, "the policy failed"), errors=(error,))
 
+    def judge_aside(
+        self, facts: Facts, now: float, wall: float, answers: Mapping[Question, Answer], judged: Verdict
+    ) -> Verdict:
+        """
+        Let the rules that only log, and had questions, say what they have against a request that is decided.
+
+        :param answers: to the questions that `judged` has aside.
+        :returns: a verdict that allows, with what these rules would have done.
+        """
+        path = PathFacts(facts.target.partition(b"?")[0]) if self._looks_at_paths else _UNSEEN
+        logged = _Logged(Course(facts, path, now, wall, answers, True), {})
+        for rule in self.rules:
+            if rule.name in judged.unsaid:
+                logged.run(rule)
+        give_back(logged.held)
+        return Verdict(Action.ALLOW, would=tuple(logged.would.values()), errors=tuple(logged.errors))
+
 
 def _order(rule: CompiledRule) -> int:
     return rule.order
 
 
 def _with_logged(course: Course, matched: list[CompiledRule], asked: Verdict | None) -> Verdict:
-    """Judge by the rules that are in force, then by each of those that only log."""
-    decided = asked.decided if asked is not None else None
-    verdict = decided or course.run([rule for rule in matched if not rule.log_only])
+    """Judge by the rules that are in force, then by each of those that only log, which hold up no request."""
+    verdict = course.run([rule for rule in matched if not rule.log_only])
     would = {each.rule: each for each in asked.would} if asked is not None else {}
     if verdict.action not in (Action.ALLOW, Action.ASK):
         return msgspec.structs.replace(verdict, would=tuple(would.values()))
-    questions, errors, held = list(verdict.questions), list(verdict.errors), list[Held]()
+    logged = _Logged(course, would)
     for rule in matched:
-        if not rule.log_only or rule.name in would:
-            continue
+        if rule.log_only and rule.name not in would:
+            logged.run(rule)
+    errors = (*verdict.errors, *logged.errors)
+    if verdict.action is Action.ASK:
+        give_back(logged.held)
+        return msgspec.structs.replace(verdict, would=tuple(would.values()), errors=errors)
+    return msgspec.structs.replace(
+        verdict,
+        would=tuple(would.values()),
+        errors=errors,
+        held=(*verdict.held, *logged.held),
+        aside=tuple(dict.fromkeys(logged.questions)),
+        unsaid=tuple(logged.unsaid),
+    )
+
+
+class _Logged:
+    """
+    What rules that only log have to say.
+
+    :ivar would: by rule, what it has against the request.
+    :ivar unsaid: the rules that have questions first.
+    """
+
+    def __init__(self, course: Course, would: dict[str, Objection]) -> None:
+        self._course = course
+        self.would = would
+        self.questions: list[Question] = []
+        self.unsaid: list[str] = []
+        self.errors: list[Exception] = []
+        self.held: list[Held] = []
+
+    def run(self, rule: CompiledRule) -> None:
+        """Judge by one of them."""
         try:
-            alone = course.run([rule])
+            alone = self._course.run([rule])
         except Exception as error:
-            would[rule.name] = Objection(rule.name, CHECK_FAILED, "the rule failed")
-            errors.append(error)
-            continue
-        errors += alone.errors
-        questions += alone.questions
-        held += [each for each in alone.held if each.limit.of == "concurrent_requests"]
+            self.would[rule.name] = Objection(rule.name, CHECK_FAILED, "the rule failed")
+            self.errors.append(error)
+            return
+        self.errors += alone.errors
+        self.held += [each for each in alone.held if each.limit.of == "concurrent_requests"]
+        if alone.questions:
+            self.questions += alone.questions
+            self.unsaid.append(rule.name)
         if alone.objection is not None:
-            would[rule.name] = alone.objection
-    if questions:
-        give_back(held)
-        return Verdict(
-            Action.ASK,
-            would=tuple(would.values()),
-            questions=tuple(dict.fromkeys(questions)),
-            held=verdict.held,
-            errors=tuple(errors),
-            decided=verdict if verdict.action is Action.ALLOW else None,
-        )
-    held = [*verdict.held, *held]
-    return msgspec.structs.replace(verdict, would=tuple(would.values()), errors=tuple(errors), held=tuple(held))
+            self.would[rule.name] = alone.objection
