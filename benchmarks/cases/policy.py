@@ -58,7 +58,7 @@ def sample_policy(*, asserted: bool) -> str:
     }
     rules = [everywhere]
     for number in range(RULES - 1):
-        path = "/varied" if number == 0 else f"/area-{number}/*"
+        path = "/varied/*" if number == 0 else f"/area-{number}/*"
         rules.append(
             {
                 "name": f"area-{number}",

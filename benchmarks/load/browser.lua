@@ -1,8 +1,8 @@
 -- For wrk: requests with the 13 fields that a browser sends, of which Referer and Cookie differ from one request to the
 -- next and never repeat. Arguments after wrk's own: the target, the Host, and, if requests are to carry tokens, a file with
--- one a line, which take turns.
+-- one a line, which take turns; then the path below the target takes turns, too.
 
-local before, middle, after
+local first, before, middle, after
 local count = 0
 local start = 0
 local tokens = {}
@@ -16,7 +16,8 @@ function init(arguments)
    end
    -- No two runs begin with the same number, so that nothing remembered from the last one fits.
    start = os.time() % 1000000
-   before = "GET " .. target .. " HTTP/1.1\r\n"
+   first = "GET " .. target
+   before = " HTTP/1.1\r\n"
       .. "Host: " .. host .. "\r\n"
       .. "User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0\r\n"
       .. "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8\r\n"
@@ -34,7 +35,10 @@ end
 
 function request()
    count = count + 1
-   local token = tokens[count % #tokens + 1] or ""
+   local path, token = "", ""
+   if #tokens > 0 then
+      path, token = "/item/" .. count % 1000, tokens[count % #tokens + 1]
+   end
    local session = string.format("%06d%010d%016x", start, count, count * 2654435761)
-   return before .. count .. token .. middle .. session .. after
+   return first .. path .. before .. count .. token .. middle .. session .. after
 end

@@ -40,7 +40,7 @@ http {{
         default_type application/octet-stream;
         location = /1k {{ default_type text/plain; return 200 "{kibibyte}"; }}
         # The same body below a head as an application's: what names this answer differs from one to the next.
-        location = /varied {{
+        location /varied {{
             default_type text/html;
             add_header ETag '"$request_id"';
             add_header Set-Cookie "visit=$request_id; Path=/; HttpOnly; SameSite=Lax";

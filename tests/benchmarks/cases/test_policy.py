@@ -42,10 +42,12 @@ class PolicyTests(SynchronousTestCase):
             assert program is not None
             for token in (tokens[0], tokens[-1]):
                 lines = f"Authorization: Bearer {token}\r\n".encode()
-                facts = Facts(WEB_HOSTNAME, b"GET", b"/varied", "http", visitor, lines)
+                facts = Facts(WEB_HOSTNAME, b"GET", b"/varied/item/7", "http", visitor, lines)
                 verdict = program.judge(facts, 1.0, time.time())
                 self.assertIsNone(verdict.objection)
                 self.assertEqual((len(verdict.identities), verdict.asserted), (1, is_asserted))
                 self.assertIsNot(verdict, ALLOWED)
-            objection = program.judge(Facts(WEB_HOSTNAME, b"GET", b"/varied", "http", visitor), 1.0, 1.0).objection
+            objection = program.judge(
+                Facts(WEB_HOSTNAME, b"GET", b"/varied/item/7", "http", visitor), 1.0, 1.0
+            ).objection
             self.assertEqual(objection and objection.reason, UNPROVEN)

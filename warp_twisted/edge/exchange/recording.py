@@ -82,8 +82,8 @@ def record(
             reason,
             detail,
             verdict.objection.rule if verdict.objection is not None else "",
-            " ".join(each.rule for each in verdict.would),
-            " ".join(each.subject for each in verdict.identities),
+            " ".join([each.rule for each in verdict.would]) if verdict.would else "",
+            " ".join([each.subject for each in verdict.identities]) if verdict.identities else "",
             int(held_seconds * 1000),
             "" if share is None else share.selector,
         )

@@ -97,5 +97,8 @@ class JwtCheck:
         values = facts.field(self.carriers[0])
         if self._header is not None:
             return list(values.all)
+        if values.is_plain:  # one, spelt as usual
+            value = values.all[0] if values.all else b""
+            return [value[7:].strip(b" ")] if value[:7].lower() == b"bearer " else []
         bearers = [value[7:].strip(b" ") for value in values.all if value[:7].lower() == b"bearer "]
-        return bearers if values.is_plain or not bearers else [*bearers, b""]
+        return [*bearers, b""] if bearers else []

@@ -19,11 +19,15 @@ class PathFacts:
 
     def __init__(self, path: bytes) -> None:
         self.path = path
-        self.is_plain = is_plain(path)
-        # OPTIONS with the target `*` asks for the server as a whole: restricted like its root, permitted by no pattern.
-        self.odd = _NOTHING if self.is_plain or path == b"*" else oddities(path)
         self._exact: list[list[bytes]] | None = None
         self._readings: tuple[frozenset[bytes] | None] | None = None
+        if is_plain(path):
+            self.is_plain = True
+            self.odd = _NOTHING
+            return
+        self.is_plain = False
+        # OPTIONS with the target `*` asks for the server as a whole: restricted like its root, permitted by no pattern.
+        self.odd = _NOTHING if path == b"*" else oddities(path)
 
     @property
     def readings(self) -> frozenset[bytes] | None:
@@ -38,6 +42,9 @@ class PathFacts:
     def exact(self) -> list[list[bytes]]:
         """The segments of every reading, as patterns that permit are compared with them; made once for all rules."""
         if self._exact is None:
+            if self.is_plain:  # nothing is encoded
+                self._exact = [self.path.split(b"/")[1:]]
+                return self._exact
             found = (self.readings or ()) if self.odd else (self.path,)
             self._exact = [exact_segments(reading) for reading in found]
         return self._exact

@@ -44,6 +44,7 @@ class Program:
             for pattern in rule.patterns:
                 self._tree.add(pattern, rule)
         self._has_paths = bool(by_path)
+        self._has_conditions = any(rule.is_conditional for rule in self.rules)
         orders = [rule.order for rule in self._always]
         self._places = {rule: bisect(orders, rule.order) for rule in by_path}  # where each stands among the others
         self._looks_at_paths = any(rule.looks_at_paths for rule in self.rules)
@@ -73,6 +74,8 @@ class Program:
                 found = self._always
             elif len(found) > 1 or self._always:
                 found = self._in_order(found)
+        if not self._has_conditions:
+            return found
         return [rule for rule in found if not rule.is_conditional or rule.is_about(facts, path)]
 
     def _in_order(self, found: list[CompiledRule]) -> list[CompiledRule]:

@@ -118,7 +118,7 @@ class LooseTree(Generic[T]):
         """Return the same for a path that is known to be plain."""
         segments = path.lower().split(b"/")
         del segments[0]
-        if segments and not segments[-1]:
+        if not segments[-1]:
             del segments[-1]
         return self._walk(segments)
 
