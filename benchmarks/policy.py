@@ -3,12 +3,14 @@
 
 200 rules over 50 hostnames, each with a path, a list of addresses and a route; the same 200 on one hostname; a rule
 that asks for a visitor's certificate, which was verified for a request before; and a hostname without rules, for which
-an edge has no program to ask. Processor time, the best of some rounds.
+an edge has no program to ask. Processor time, the best of some rounds. Then a limit that is asked by one visitor again
+and again, and by a million visitors, and the memory that this takes.
 """
 
 from __future__ import annotations
 
 import time
+import tracemalloc
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,13 +19,16 @@ from benchmarks.certificates import visitor_certificate
 from benchmarks.layout import table
 from warp_twisted.cli.policy.parts import OfflineParts
 from warp_twisted.edge.policy.parts import PolicyParts
+from warp_twisted.policy.document.limits import Limit
 from warp_twisted.policy.document.policy import parse_policy
 from warp_twisted.policy.facts import Facts
 from warp_twisted.policy.judging.compiler import CompiledPolicy, compile_policy
+from warp_twisted.policy.limiters import RateLimiter
 from warp_twisted.policy.visitor import Visitor
 
 RULES = 200
 HOSTNAMES = 50
+VISITORS = 1_000_000
 ROUNDS = 7
 
 
@@ -92,9 +97,45 @@ def measured(times: int = 20_000) -> list[tuple[str, float]]:
     return found
 
 
+def limited(visitors: int = VISITORS) -> list[tuple[str, str]]:
+    """
+    Return what a limit costs a decision in microseconds of processor time, and the memory that it takes.
+
+    :param visitors: how many there are; 10 µs apart, so that each has long paid what it owes of 50 a second, while of
+        one a minute all owe.
+    """
+    quick, slow = (Limit(name="visitors", rate=rate, burst=50) for rate in ("50/s", "1/m"))
+    alone = RateLimiter(quick)
+    found = [("one visitor", f"{microseconds(lambda: alone.take('198.51.100.7', 0.001, 1.0)):.2f}")]
+    for name, limit in ((f"{visitors:,} visitors, 50/s", quick), (f"{visitors:,} visitors who all owe", slow)):
+        many = RateLimiter(limit)
+        networks = [_network(number) for number in range(visitors)]
+        now, began = 0.0, time.process_time()
+        for network in networks:
+            now += 1e-5
+            many.take(network, 1.0, now)
+        spent = (time.process_time() - began) / visitors * 1e6
+        known = len(many)
+        del many, networks
+        tracemalloc.start()
+        again = RateLimiter(limit)
+        for number in range(visitors):
+            again.take(_network(number), 1.0, number * 1e-5)
+        memory = tracemalloc.get_traced_memory()[0] / 1e6
+        tracemalloc.stop()
+        found.append((name, f"{spent:.2f}; {known:,} known, {memory:.1f} MB"))
+    return found
+
+
+def _network(number: int) -> str:
+    return f"{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}.7"
+
+
 def main() -> None:
     """Measure and print."""
     print(table([["policy", "µs CPU a request"], *([name, f"{value:.2f}"] for name, value in measured())]))
+    print()
+    print(table([["limit", "µs CPU a decision"], *([name, text] for name, text in limited())]))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from time import time
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from benchmarks.policy import HOSTNAMES, RULES, certificate_policy, measured, sample_policy
+from benchmarks.policy import HOSTNAMES, RULES, certificate_policy, limited, measured, sample_policy
 from warp_twisted.policy.facts import Facts
 from warp_twisted.policy.verdict import Action
 from warp_twisted.policy.visitor import Visitor
@@ -35,3 +35,11 @@ class PolicyTests(SynchronousTestCase):
         self.assertEqual(len(found), 5)
         self.assertTrue(all(value > 0 for value in found.values()), found)
         self.assertEqual(min(found, key=lambda name: found[name]), "a hostname without rules")
+
+    def test_limited(self) -> None:
+        """Visitors who have paid are forgotten, those who owe are not; both take memory that is told."""
+        alone, paid, owing = (text for _, text in limited(3_000))
+        self.assertGreater(float(alone), 0)
+        self.assertRegex(owing, r"^[0-9.]+; 3,000 known, 0\.[0-9] MB$")
+        known = int(paid.split("; ")[1].split(" ")[0].replace(",", ""))
+        self.assertLess(known, 3_000)

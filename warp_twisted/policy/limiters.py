@@ -38,6 +38,10 @@ class RateLimiter:
     def give_back(self, key: Hashable, price: float) -> None:
         """Nothing comes back of a rate."""
 
+    def __len__(self) -> int:
+        """Return how many keys are known by themselves."""
+        return self._buckets.known()
+
 
 class ConcurrencyLimiter:
     """So many units at the same time for each key; there are as many keys as units in use, so memory is bounded."""

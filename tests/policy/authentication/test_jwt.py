@@ -24,6 +24,7 @@ from tests.policy.authentication.keys import (
     signed,
 )
 from tests.policy.authentication.requests import NOW, WALL, request
+from warp_twisted.policy.authentication import jwt as check
 from warp_twisted.policy.authentication.jwt import JwtCheck
 from warp_twisted.policy.authentication.tokens import MAX_TOKEN, UnknownKeyError
 from warp_twisted.policy.interfaces import ABSENT, Answer, Outcome
@@ -120,11 +121,20 @@ class LookTests(SynchronousTestCase):
         self.assertEqual(self.look(token).outcome, Outcome.BUSY)
 
     def test_remembered_until_its_end(self) -> None:
-        """A verified token holds until it ends by the calendar, whatever the other clock says."""
-        token = signed(exp=WALL + 10)
+        """A token is verified once, and holds as long as it says by the calendar, whatever the other clock says."""
+        token = signed(nbf=WALL - 100, exp=WALL + 100_000)
         first = self.look(token)
-        self.assertIs(self.look(token, NOW + 1, WALL + 1), first)
-        self.assertEqual(self.look(token, NOW + 1, WALL + 41).outcome, Outcome.REFUSED)
+        self.patch(check, "read_token", lambda *_: self.fail("it was verified again"))
+        for now, wall in ((NOW + 1, WALL + 1), (NOW + 90_000, WALL + 90_000), (NOW, WALL - 130)):
+            self.assertIs(self.look(token, now, wall), first)
+
+    def test_clocks_that_jump(self) -> None:
+        """A clock that is set back or ahead ends a token that was good before, if it says so itself."""
+        token = signed(iat=WALL - 100, exp=WALL + 10)
+        for wall in (WALL + 41, WALL - 131):
+            self.assertEqual(self.look(token).outcome, Outcome.PROVEN)
+            self.assertEqual(self.look(token, NOW + 1, wall).outcome, Outcome.REFUSED)
+            self.check.use(KEYS)
 
     def test_where_it_stands(self) -> None:
         """In a field or a cookie, if the rule says so; two of them are refused."""

@@ -13,7 +13,6 @@ from warp_twisted.policy.facts import Facts
 from warp_twisted.policy.interfaces import ABSENT, Answer, Identity, Outcome
 
 KIND = "jwt"
-REMEMBERED_SECONDS = 300.0  # at most; a token's own end comes first
 REFUSED_SECONDS = 10.0
 CLAIMS_TOLD = ("email", "groups", "roles", "scope", "name", "preferred_username")  # to the origin, besides the subject
 _MALFORMED = Answer(Outcome.REFUSED, reason="more than one token")
@@ -70,7 +69,7 @@ class JwtCheck:
         if self._keys is None:
             self.renew_keys("")
             return _NO_KEYS
-        until, until_wall = now + REFUSED_SECONDS, float("inf")
+        until, since_wall, until_wall = now + REFUSED_SECONDS, float("-inf"), float("inf")
         try:
             claims = read_token(token, self._keys, self._expected, wall)
         except UnknownKeyError as error:
@@ -82,8 +81,11 @@ class JwtCheck:
         else:
             told = {name: claims[name] for name in CLAIMS_TOLD if name in claims}
             answer = Answer(Outcome.PROVEN, Identity(KIND, str(claims.get("sub", "")), told))
-            until, until_wall = now + REMEMBERED_SECONDS, float(claims["exp"]) + self._expected.leeway
-        self._remembered.put(digest, answer, until, until_wall)
+            # As long as it says itself, by the calendar: a clock that is set back makes it too early again.
+            leeway, until = self._expected.leeway, float("inf")
+            since_wall = max(float(claims.get(name) or 0) for name in ("nbf", "iat")) - leeway
+            until_wall = float(claims["exp"]) + leeway
+        self._remembered.put(digest, answer, until, until_wall, since_wall)
         return answer
 
     def _tokens(self, facts: Facts) -> list[bytes]:

@@ -18,6 +18,7 @@ _LOOKED_AT = 4  # old answers, when one more needs room
 class _Remembered(msgspec.Struct, frozen=True):
     answer: Answer
     until: float
+    since_wall: float
     until_wall: float
 
 
@@ -50,17 +51,24 @@ class RememberedAnswers:
         found = self._answers.get(digest)
         if found is None:
             return None
-        if found.until > now and found.until_wall > wall:
+        if found.until > now and found.since_wall <= wall < found.until_wall:
             return found.answer
         del self._answers[digest]
         return None
 
-    def put(self, digest: bytes, answer: Answer, until: float, until_wall: float = float("inf")) -> None:
-        """Remember an answer; at the bound the oldest ones go."""
+    def put(
+        self,
+        digest: bytes,
+        answer: Answer,
+        until: float,
+        until_wall: float = float("inf"),
+        since_wall: float = float("-inf"),
+    ) -> None:
+        """Remember an answer that holds while both clocks are within its bounds; for want of room the oldest go."""
         if len(self._answers) >= MAX_ANSWERS and digest not in self._answers:
             for _ in range(_LOOKED_AT):
                 del self._answers[next(iter(self._answers))]
-        self._answers[digest] = _Remembered(answer, until, until_wall)
+        self._answers[digest] = _Remembered(answer, until, since_wall, until_wall)
 
     def __len__(self) -> int:
         return len(self._answers)
