@@ -10,10 +10,12 @@ from tests.case import AsyncTestCase, reactor, until
 from tests.edge.policy.test_in_force import loaded
 from tests.policy.authentication.requests import NOW, WALL, request
 from warp_twisted.edge.policy import passwords as passwords_module
+from warp_twisted.edge.policy.banning import COUNTED
 from warp_twisted.edge.policy.in_force import PolicyInForce
-from warp_twisted.edge.policy.judgement import REFUSALS, Judgement, refusal_lines
+from warp_twisted.edge.policy.judgement import REFUSALS, REFUSALS_FOR_AGENTS, Judgement, refusal_lines, refusal_of
 from warp_twisted.edge.policy.loading import load
 from warp_twisted.edge.policy.passwords import Passwords
+from warp_twisted.policy.document.asked import NAME as ASKED_NAME
 from warp_twisted.policy.document.limits import Limit
 from warp_twisted.policy.verdict import INSECURE, REASONS, TOO_MANY, UNPROVEN, Objection
 
@@ -106,6 +108,14 @@ class AsideTests(AsyncTestCase):
 class RefusalLinesTests(SynchronousTestCase):
     """`refusal_lines` and `REFUSALS`."""
 
+    def test_what_agents_ask(self) -> None:
+        """A refusal by what an agent asks is told alike, but counts for no ban, which would be of all hostnames."""
+        for reason in REASONS:
+            own, asked = refusal_of(Objection("r", reason)), refusal_of(Objection(ASKED_NAME, reason))
+            self.assertEqual((own.status, own.sentence), (asked.status, asked.sentence))
+            self.assertEqual(asked.slug, f"agent-{own.slug}")
+            self.assertNotIn(asked.slug, COUNTED)
+
     def test_lines(self) -> None:
         """Challenges, where https is, and what is left of a limit."""
         objection = Objection("r", UNPROVEN, challenges=(b'Basic realm="Warp"', b"Bearer"))
@@ -130,4 +140,5 @@ class RefusalLinesTests(SynchronousTestCase):
     def test_every_reason_has_a_page(self) -> None:
         """No reason of a verdict is without a refusal, and none shares its slug with another."""
         self.assertEqual(set(REFUSALS), set(REASONS))
+        self.assertEqual(set(REFUSALS_FOR_AGENTS), set(REASONS))
         self.assertEqual(len({refusal.slug for refusal in REFUSALS.values()}), len(REASONS))

@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 from warp_twisted.edge.exchange.answer import Answer
 from warp_twisted.edge.exchange.interfaces import Asker, Visitor
 from warp_twisted.edge.policy.in_force import PolicyInForce
-from warp_twisted.edge.policy.judgement import KEYS_TARGET, REFUSALS, Judgement, refusal_lines
+from warp_twisted.edge.policy.judgement import KEYS_TARGET, REFUSALS, Judgement, refusal_lines, refusal_of
 from warp_twisted.edge.routes.route import Route
 from warp_twisted.http1.refusals import Refusal
 from warp_twisted.http1.request import RequestHead
@@ -108,7 +108,7 @@ class Permission:
             answer.retry_seconds = ceil(objection.wait)
         answer.refusal_lines = refusal_lines(objection, self._head.target, self._head.fields.authority)
         answer.may_keep = not judgement.is_of_connection
-        return REFUSALS[objection.reason]
+        return refusal_of(objection)
 
     @property
     def detail(self) -> str:

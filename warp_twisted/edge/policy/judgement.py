@@ -18,6 +18,7 @@ from warp_twisted.http1.refusals import Refusal
 from warp_twisted.http1.request import RequestHead
 from warp_twisted.policy.authentication.service_token import SECRETS
 from warp_twisted.policy.changes import changed, withheld
+from warp_twisted.policy.document.asked import NAME as ASKED_NAME
 from warp_twisted.policy.facts import Facts
 from warp_twisted.policy.interfaces import Answer, Question
 from warp_twisted.policy.judging.course import give_back
@@ -25,6 +26,10 @@ from warp_twisted.policy.judging.program import Program
 from warp_twisted.policy.verdict import CHECK_FAILED, REASONS, Action, Objection
 
 REFUSALS = {reason: Refusal(reason.status, f"policy-{reason.slug}", reason.sentence) for reason in REASONS}
+# By what an agent asks for its hostnames. They have names of their own: no agent may have visitors banned from others.
+REFUSALS_FOR_AGENTS = {
+    reason: Refusal(reason.status, f"agent-policy-{reason.slug}", reason.sentence) for reason in REASONS
+}
 KEYS_TARGET = b"/.well-known/warp/keys"  # on every hostname with rules, before they are asked: it tells nobody's secret
 _looks_secret = re.compile(rb"(?i)client.secret:").search
 _ASK = Action.ASK  # a name of this module is found much faster than a member of an Enum
@@ -118,6 +123,12 @@ class Judgement:
         """The request is over: give back what was taken for it."""
         if self.verdict.held:
             give_back(self.verdict.held)
+
+
+def refusal_of(objection: Objection) -> Refusal:
+    """Return how a visitor is told of an objection."""
+    refusals = REFUSALS_FOR_AGENTS if objection.rule == ASKED_NAME else REFUSALS
+    return refusals[objection.reason]
 
 
 def refusal_lines(objection: Objection, target: bytes, authority: bytes) -> bytes:
