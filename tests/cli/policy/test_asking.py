@@ -1,8 +1,11 @@
 """Tests of `warp_twisted.cli.policy.asking`."""
 
+from pathlib import Path
+
 from twisted.trial.unittest import SynchronousTestCase
 
-from warp_twisted.cli.policy.asking import BadRequest, NeverJudged, read_identity, read_request
+from tests.client_authority import ClientAuthority
+from warp_twisted.cli.policy.asking import BadRequest, NeverJudged, read_chain, read_identity, read_request
 from warp_twisted.policy.interfaces import Identity
 
 
@@ -43,6 +46,21 @@ class RequestTests(SynchronousTestCase):
             self.assertRaisesRegex(NeverJudged, f"refuses this with {status}", read_request, text, "192.0.2.1", fields)
         twice = ["A: b\r\nB: c"]
         self.assertRaisesRegex(BadRequest, "one line", read_request, "https://a.example/", "192.0.2.1", twice)
+
+    def test_chain(self) -> None:
+        """A file of certificates, also with a key in it; https only; what is no certificate is named."""
+        directory = Path(self.mktemp())
+        directory.mkdir()
+        between = ClientAuthority(directory, "Staff", ClientAuthority(directory))
+        ann = between.issue(sent=[between.certificate])
+        chain = read_chain(ann.path)
+        self.assertEqual(chain, (ann.der, between.der))
+        for scheme, expected in (("https", chain), ("http", ())):
+            facts = read_request(f"{scheme}://a.example/", "192.0.2.1", chain=chain)
+            self.assertEqual(facts.chain, expected)
+        (directory / "key.pem").write_text("-----BEGIN PRIVATE KEY-----")
+        for name, problem in (("none.pem", "none.pem: No such file"), ("key.pem", "key.pem: expected certificates")):
+            self.assertRaisesRegex(BadRequest, problem, read_chain, directory / name)
 
     def test_identities(self) -> None:
         """A kind and a name."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.cli.invoke import invoke
+from tests.client_authority import ClientAuthority
 from warp_twisted.policy.document.policy import MAX_BYTES
 
 _EXAMPLES = Path(__file__).resolve().parents[3] / "docs" / "examples"
@@ -122,6 +123,23 @@ routing:
         self.assertTrue(output.endswith("deny 403 by defaults: source\n"))
         output = self.explained("https://app.warp.example/admin", "--identity", "service_token:ci")
         self.assertTrue(output.endswith("allow service_token:ci\n"))
+
+    def test_explain_a_certificate(self) -> None:
+        """A visitor's certificate is verified as an edge does, and what is wrong with it is told."""
+        authority, other = ClientAuthority(self.directory), ClientAuthority(self.directory, "Other")
+        self.write("ca.pem", authority.pem)
+        rule = "{name: r, authenticate: {any_of: [{client_certificate: {ca_file: ca.pem}}]}}"
+        self.file = self.write("asking.yaml", f"rules: [{rule}]")
+        for shown, expected in (
+            (authority.issue(), "allow client_certificate:CN=ann"),
+            (other.issue(), "deny 401 by r: credential"),
+        ):
+            output = self.explained("https://app.warp.example/", "--certificate", str(shown.path))
+            self.assertEqual(output.splitlines()[-1], expected)
+        self.assertIn("client_certificate: not of these authorities", output)
+        both = ("--certificate", str(shown.path), "--identity", "client_certificate:ann")
+        ran = invoke("policy", "explain", self.file, "https://app.warp.example/", *both)
+        self.assertEqual((ran.status, "give one of them" in ran.errors), (2, True), ran.errors)
 
     def test_explain_as_json(self) -> None:
         """The same for machines."""

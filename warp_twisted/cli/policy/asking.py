@@ -2,6 +2,10 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from warp_twisted.errors import WarpError
 from warp_twisted.http1.forwarding import Forwarding
@@ -33,6 +37,7 @@ def read_request(
     address: str,
     fields: Sequence[str] = (),
     labels: Sequence[Mapping[str, str]] = (),
+    chain: tuple[bytes, ...] = (),
 ) -> Facts:
     """
     Read a request as an edge would.
@@ -40,6 +45,7 @@ def read_request(
     :param text: method and URL; GET unless a method is given.
     :param fields: lines such as `X-Team: blue`.
     :param labels: of the tunnels that may serve it.
+    :param chain: as `read_chain` returns it; without TLS nobody shows it.
     :raises BadRequest: saying what was expected.
     :raises NeverJudged: naming the refusal of an edge.
     """
@@ -62,7 +68,10 @@ def read_request(
         raise BadRequest(f"expected a whole request, got {text!r}")
     # The network stands for limits only, which count nothing here.
     visitor = Visitor(address, address)
-    return Facts(head.fields.host, head.method, head.target, match["scheme"], visitor, head.lines, labels=tuple(labels))
+    return Facts(
+        head.fields.host, head.method, head.target, match["scheme"], visitor, head.lines, tuple(labels),
+        chain if match["scheme"] == "https" else (),
+    )  # fmt: skip
 
 
 def read_address(text: str) -> str:
@@ -78,6 +87,23 @@ def read_address(text: str) -> str:
     except ValueError:
         pass
     raise BadRequest(f"expected an address such as 203.0.113.9, got {text!r}")
+
+
+def read_chain(path: Path) -> tuple[bytes, ...]:
+    """
+    Read a visitor's certificate, and what it sends with it, from a file in PEM; a key in it is passed over.
+
+    :returns: as `Facts.chain`.
+    :raises BadRequest: if there is none.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise BadRequest(f"{path}: {error.strerror}") from error
+    try:
+        return tuple(each.public_bytes(Encoding.DER) for each in x509.load_pem_x509_certificates(content))
+    except ValueError:
+        raise BadRequest(f"{path}: expected certificates in PEM, the visitor's own first") from None
 
 
 def read_identity(text: str) -> Identity:

@@ -12,7 +12,7 @@ import click
 
 from warp_twisted.cli.options import label
 from warp_twisted.cli.output import JSON_OPTION, print_json, say
-from warp_twisted.cli.policy.asking import BadRequest, NeverJudged, read_identity, read_request
+from warp_twisted.cli.policy.asking import BadRequest, NeverJudged, read_chain, read_identity, read_request
 from warp_twisted.cli.policy.cases import Case, read_cases
 from warp_twisted.cli.policy.fleet import apply, back, history, show
 from warp_twisted.cli.policy.parts import OfflineParts
@@ -89,7 +89,8 @@ def check(file: Path, files: Path | None, as_json: bool) -> None:
     epilog="\b\nExamples:\n"
     "  warp policy explain policy.yaml 'GET https://app.warp.example/admin' --from 203.0.113.9\n"
     "  warp policy explain policy.yaml 'POST https://api.warp.example/v1/orders' --header 'Origin: https://a.example'\n"
-    "  warp policy explain policy.yaml https://app.warp.example/ --identity basic:alice --json",
+    "  warp policy explain policy.yaml https://app.warp.example/ --identity basic:alice --json\n"
+    "  warp policy explain policy.yaml https://app.warp.example/ --certificate ann.pem",
 )
 @FILE
 @click.argument("request")
@@ -101,6 +102,12 @@ def check(file: Path, files: Path | None, as_json: bool) -> None:
     metavar="KIND:NAME",
     multiple=True,
     help="Who is proven, such as basic:alice; credentials in fields are not checked. May be repeated.",
+)
+@click.option(
+    "--certificate",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="The visitor's, in PEM, then what it sends with it; verified by rules with client_certificate, as of now.",
 )
 @click.option(
     "--label",
@@ -118,6 +125,7 @@ def explain_(
     address: str,
     headers: tuple[str, ...],
     identities: tuple[str, ...],
+    certificate: Path | None,
     labels: tuple[tuple[str, str], ...],
     files: Path | None,
     as_json: bool,
@@ -125,14 +133,20 @@ def explain_(
     """
     Tell what becomes of a request: each rule, whether it matched or why not, what it said, and the verdict.
 
-    REQUEST is a method and a URL. Limits count nothing here, and who is proven is what --identity says.
+    REQUEST is a method and a URL. Limits count nothing here. Who is proven is what --identity says, or what
+    --certificate shows.
     """
     try:
         who = [read_identity(text) for text in identities]
-        facts = read_request(request, address, headers, [dict(labels)] if labels else [])
+        if certificate is not None and any(each.kind == "client_certificate" for each in who):
+            raise BadRequest(
+                "--certificate and --identity client_certificate:… both say which one it is: give one of them"
+            )
+        chain = read_chain(certificate) if certificate is not None else ()
+        facts = read_request(request, address, headers, [dict(labels)] if labels else [], chain)
     except BadRequest as error:
         raise click.UsageError(str(error)) from error
-    compiled = load(file, files, who)
+    compiled = load(file, files, who, verifies_certificates=certificate is not None)
     explanation = _explained(compiled, facts)
     covering = compiled.routing.covering(facts.hostname)
     split = covering.own if covering is not None else None
@@ -193,10 +207,13 @@ def test(ctx: click.Context, file: Path, cases: str, files: Path | None, as_json
         ctx.exit(1)
 
 
-def load(file: Path, files: Path | None, identities: Sequence[Identity] = ()) -> CompiledPolicy:
+def load(
+    file: Path, files: Path | None, identities: Sequence[Identity] = (), *, verifies_certificates: bool = False
+) -> CompiledPolicy:
     """
     Read and compile a policy file.
 
+    :param verifies_certificates: as of `OfflineParts`.
     :raises InvalidPolicy: naming file, key path, and what was expected.
     """
     try:
@@ -206,7 +223,10 @@ def load(file: Path, files: Path | None, identities: Sequence[Identity] = ()) ->
         raise InvalidPolicy(f"{file}: {error.strerror}") from error
     document = parse_policy(content, str(file))
     try:
-        return compile_policy(document, OfflineParts(files or file.parent, identities, document.databases))
+        parts = OfflineParts(
+            files or file.parent, identities, document.databases, verifies_certificates=verifies_certificates
+        )
+        return compile_policy(document, parts)
     except InvalidPolicy as error:
         raise InvalidPolicy(f"{file}: {error}") from error
 

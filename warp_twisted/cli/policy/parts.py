@@ -1,7 +1,7 @@
 """
 What a policy is assembled from where there is no edge: files are read, nothing is counted.
 
-Nobody is asked for credentials: who is proven is what the command was told.
+Nobody is asked for credentials: who is proven is what the command was told, but for a certificate that it was given.
 """
 
 from collections.abc import Hashable, Sequence
@@ -12,7 +12,7 @@ from warp_twisted.policy.document.limits import Limit
 from warp_twisted.policy.document.sources import DatabaseFiles, Source
 from warp_twisted.policy.errors import InvalidPolicy
 from warp_twisted.policy.facts import Facts
-from warp_twisted.policy.interfaces import ABSENT, Answer, Identity, Outcome
+from warp_twisted.policy.interfaces import ABSENT, Answer, Check, Identity, Outcome
 from warp_twisted.policy.sources.prefixes import Addresses
 
 MAX_LIST_BYTES = 64 << 20  # of a file of prefixes
@@ -25,6 +25,7 @@ class OfflineParts:
     :param directory: where the files are that a policy names.
     :param identities: kind of check → the subjects that are proven.
     :param databases: as the policy names them.
+    :param verifies_certificates: whether certificates are verified as an edge does, instead.
     """
 
     def __init__(
@@ -32,9 +33,12 @@ class OfflineParts:
         directory: Path,
         identities: Sequence[Identity] = (),
         databases: DatabaseFiles = DatabaseFiles(),  # noqa: B008 -- frozen
+        *,
+        verifies_certificates: bool = False,
     ) -> None:
         self._directory = directory
         self._identities = identities
+        self._verifies_certificates = verifies_certificates
         from warp_twisted.edge.policy.parts import PolicyParts
 
         self._of_edge = PolicyParts(directory, {})
@@ -48,8 +52,10 @@ class OfflineParts:
         """Make a limiter that grants everything."""
         return _Unlimited()
 
-    def check(self, proof: Proof, where: str) -> "_Told":
+    def check(self, proof: Proof, where: str) -> Check:
         """Make a check that proves what the command was told."""
+        if proof.client_certificate is not None and self._verifies_certificates:
+            return self._of_edge.check(proof, where)
         kind = next(name for name in proof.__struct_fields__ if getattr(proof, name) is not None)
         for key in ("users_file", "jwks_file", "ca_file"):
             name = getattr(getattr(proof, kind), key, None)
