@@ -52,6 +52,7 @@ from warp_twisted.wire.control import (
 )
 from warp_twisted.wire.errors import WireError
 from warp_twisted.wire.preamble import Opening
+from warp_twisted.wire.releases import policy_digest
 from warp_twisted.wire.streams import Stream
 
 SECRET = "ab" * 32
@@ -164,6 +165,7 @@ class StubEdge:
     :ivar answer: what to answer a hello or new routes with, None to accept.
     :ivar gate: how to refuse who wants to be let in, None to judge by the proof.
     :ivar holds_answers: whether answers wait for `release`.
+    :ivar enforces: whether it promises what agents ask.
     :ivar name_servers: those of warp.example that it tells agents of.
     :ivar tunnels: those that are registered, in order.
     :ivar wall: its clock.
@@ -180,6 +182,7 @@ class StubEdge:
     edges: list[str] = field(default_factory=list)
     name_servers: dict[str, list[str]] = field(default_factory=dict)
     holds_answers: bool = False
+    enforces: bool = True
     port: int = 0
     _listening: IListeningPort | None = None
     _waiters: list[tuple[Callable[[], bool], Deferred[None]]] = field(default_factory=list)
@@ -327,6 +330,8 @@ class StubEdge:
             edges=self.edges,
             zone="warp.example" if self.name_servers else "",
             name_servers=self.name_servers,
+            protects=message.requires if isinstance(message, Hello) and self.enforces else [],
+            policy=policy_digest(message.policy) if isinstance(message, Hello) and self.enforces else "",
         )
 
     def stream_opened(self, tunnel: TunnelProtocol, stream: Stream, route_id: int) -> None:

@@ -16,6 +16,7 @@ from tests.system.agent.stub_edge import StubEdge, cut
 from warp_twisted.agent.errors import AgentRefused
 from warp_twisted.agent.events import (
     CertificateRenewed,
+    Protected,
     Published,
     Refused,
     Reloaded,
@@ -31,6 +32,7 @@ from warp_twisted.wire import control
 from warp_twisted.wire.control import ControlMessage, EnrollRefused, OriginHealth, ReturnRequest, RoutesChanged
 from warp_twisted.wire.preamble import OpeningCode
 
+POLICY = "policy: {sources: {allow: [192.0.2.0/24]}}"
 ECHO = Factory.forProtocol(Echo)
 ECHO.noisy = False
 
@@ -318,6 +320,46 @@ class ReloadTests(LifecycleTestCase):
         visit.stream.end()
         await self.edge.until(lambda: len(self.edge.tunnels) == 2)
         await self.assert_serves(self.edge)
+
+    async def test_reload_of_a_policy(self) -> None:
+        """A hostname that comes with a policy is offered on new tunnels, with it, and never on those of before."""
+        first = f"{{hostname: a.warp.example, service: '{self.echo}'}}"
+        agent = await self.start(f"ingress: [{first}, {{service: 'http_status:404'}}]", tunnels=2)
+        both = f"{first}, {{hostname: b.warp.example, service: '{self.echo}'}}"
+        reload(agent, f"tunnels: 2\ningress: [{both}, {{service: 'http_status:404', {POLICY}}}]")
+        await self.until(lambda: len(self.edge.hellos) == 4 and agent.tunnels_up == 2)
+        self.assertEqual(self.changes(), [])
+        found = [(len(hello.routes), bool(hello.policy), hello.requires) for hello in self.edge.hellos]
+        self.assertEqual(found, [(1, False, [])] * 2 + [(2, True, ["policy"])] * 2)
+        words = ["only from 192.0.2.0/24"]
+        expected = Protected(hostnames={"a.warp.example": words, "b.warp.example": words})
+        self.assertEqual(self.events_of(Protected), [expected])
+
+    async def test_reload_of_a_policy_before_the_answer(self) -> None:
+        """A tunnel whose hello lacks the policy is given up, whatever the edge is going to answer."""
+        self.edge.holds_answers = True
+        agent = await self.begin(self.echo)
+        await self.edge.until(lambda: len(self.edge.hellos) == 1)
+        reload(agent, f"ingress: [{{service: '{self.echo}', {POLICY}}}]")
+        await self.edge.until(lambda: len(self.edge.hellos) == 2)
+        self.edge.release()
+        await self.until(lambda: agent.tunnels_up == 1)
+        self.assertEqual([bool(hello.policy) for hello in self.edge.hellos], [False, True])
+        await self.edge.until(lambda: len(self.edge.tunnels) == 1)  # the first has ended
+        await self.assert_serves(self.edge)
+
+    async def test_edge_that_enforces_nothing(self) -> None:
+        """An agent with a policy leaves an edge that does not echo it; no stream reaches the origin meanwhile."""
+        self.edge.enforces = False
+        self.edge.holds_answers = True
+        agent = await self.begin(f"ingress: [{{service: '{self.echo}', {POLICY}}}]")
+        await self.edge.until(lambda: len(self.edge.hellos) == 1)
+        visit = self.edge.visit(0, b"hello")
+        self.assertEqual((await visit.opened).code, OpeningCode.DRAINING)
+        self.edge.release()
+        await self.until(lambda: bool(self.events_of(TunnelDown)))
+        self.assertIn("does not enforce the policy", self.events_of(TunnelDown)[0].reason)
+        self.assertEqual((agent.tunnels_up, visit.data), (0, b""))
 
     async def test_reload_of_edges(self) -> None:
         """Other edges are dialed, and the tunnel to the one of before serves until one of them has taken its place."""

@@ -57,6 +57,7 @@ class Offering(Generic[Rules]):
         self.rules = rules
         self._before: Rules | None = None  # until an edge has accepted the change
         self._number = 0
+        self._policy_since = 0  # the first offer with the policy of now
 
     def introduce(self, link: Link) -> list[RouteOffer]:
         """Return the offer for a link's hello."""
@@ -80,6 +81,7 @@ class Offering(Generic[Rules]):
         if rules.policy != before.policy:
             self._before = None
             self._number += 1
+            self._policy_since = self._number
             return True
         if is_new:
             self._before = before
@@ -108,6 +110,6 @@ class Offering(Generic[Rules]):
     def _tell(self, links: Iterable[Link]) -> None:
         message = RoutesChanged(routes=list(self._routes.offers))
         for link in links:
-            if link.is_up:
+            if link.is_up and link.offer_number >= self._policy_since:
                 link.offer_number = self._number
                 link.send(message)
