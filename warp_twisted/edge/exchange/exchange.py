@@ -24,9 +24,10 @@ from twisted.python.failure import Failure
 
 from warp_twisted.edge import refusals
 from warp_twisted.edge.exchange.answer import SWITCHING_PROTOCOLS, Answer
+from warp_twisted.edge.exchange.clearing import Clearing
 from warp_twisted.edge.exchange.interfaces import Visitor
 from warp_twisted.edge.exchange.pacing import Pacing
-from warp_twisted.edge.exchange.permission import NOT_ANSWERED, Answers, Permission, asks_for_keys
+from warp_twisted.edge.exchange.permission import NOT_ANSWERED, asks_for_keys
 from warp_twisted.edge.exchange.recording import record
 from warp_twisted.edge.exchange.splice import Splice
 from warp_twisted.edge.exchange.states import Ending, ExchangeState, Outcome, ending_of
@@ -73,7 +74,7 @@ class Exchange(Borrower):
     state = ExchangeState.DECIDING
     wants_data = False
     _search: Search | None = None
-    _permission: Permission | None = None
+    _clearing: Clearing | None = None
     _steering: Steering | None = None
     _pacing: Pacing | None = None
     _route: Route | None = None
@@ -179,105 +180,68 @@ class Exchange(Borrower):
         self._forward(route, self._head, body)
 
     def _judge(self, policy: PolicyInForce, program: Program, route: Route, body: bytes) -> None:
-        """Ask the policy, and send the request on if it may pass."""
-        head, visitor, now = self._head, self._visitor, self._started_at
+        """Send the request on if the policy lets it pass."""
+        head = self._head
         if not self.wants_data and asks_for_keys(head):
             self._answer.state_keys(policy.key_set())
             self._end(Outcome.OWN_ANSWER)
             return
-        try:
-            permission = self._permission = Permission(policy, program, visitor, self._asker, head, route, now)
-        except MessageRefused as error:
-            self._answer.may_keep = False
-            self._end(_REFUSED, error.refusal)
-            return
-        if permission.is_open:
-            self.state = _JUDGING
-            self._replay = body
-            visitor.wait(self._visitors.timeouts.origin_response)
-            visitor.count_kept(len(body))
-            permission.ask(self._answered, self._not_answered)
-        elif self._may_pass(permission):
-            self._let_pass(permission, route, body, now)
+        clearing = self._clearing = Clearing(self, self._visitor, self._asker, head, self._answer, route, body)
+        clearing.begin(policy, program, self._started_at, self._bytes_in)
 
-    def _answered(self, answers: Answers) -> None:
-        """The policy's questions are answered: go on, unless the visitor has left meanwhile."""
-        if self.state is _JUDGING:
-            self._guard(self._decide, answers)
+    # What its clearing says.
 
-    def _not_answered(self, failure: Failure) -> None:
-        """A bug came to light in an answer; the connection may serve another request by now."""
-        if self.state is _JUDGING:
+    def wait_for_clearing(self, state: ExchangeState, body: bytes) -> None:
+        """Keep the body so far; meanwhile the visitor is not read further than its buffer goes."""
+        self.state = state
+        self._replay = body
+        self._visitor.wait(self._visitors.timeouts.origin_response)
+        self._visitor.count_kept(len(body))
+
+    def cleared(self, route: Route, head: RequestHead, body: bytes) -> None:
+        """The request may pass."""
+        if self._clearing is not None:
+            self._pacing = self._clearing.pacing
+        if self.state is _JUDGING or self.state is _HELD:
+            self._visitor.count_kept(0)
+            self._guard(self._forward, route, head, body)
+            self._visitor.wait_for_turn()  # more of the body may have come
+        else:
+            self._forward(route, head, body)
+
+    def refused(self, refusal: Refusal, detail: str) -> None:
+        """The request may not pass."""
+        self._detail = detail
+        self._guard(self._end, _REFUSED, refusal)
+
+    def judge_anew(self, route: Route, body: bytes) -> None:
+        """A tunnel has come meanwhile that asks for more."""
+        if self._clearing is not None:
+            self._clearing.end()
+            self._clearing = None
+        self._visitor.count_kept(0)
+        self._guard(self._send_to, route, body)
+        self._visitor.wait_for_turn()
+
+    def fail(self, failure: Failure) -> None:
+        """A bug came to light; the connection may serve another request by now."""
+        if self.state is _JUDGING or self.state is _HELD:
             self._guard(failure.raiseException)
         else:
             self._log.failure("request {id} failed when it was over", failure, id=self._request_id.decode())
 
-    def _decide(self, answers: Answers) -> None:
-        permission, route, body = self._permission, self._route, self._replay
-        if permission is None or route is None or body is None:
-            return
-        permission.decide(answers)
-        self._visitor.count_kept(0)
-        if not self._is_covered(route):
-            self._judge_anew(permission, route, body)
-        elif self._may_pass(permission):
-            self._let_pass(permission, route, body, self._visitors.seconds())
-            self._visitor.wait_for_turn()  # more of the body may have come
+    def request_due(self) -> None:
+        """More of the request may pass, as far as limits of bytes are asked."""
+        if self._origin is not None and not self._origin.stream.is_blocked:
+            self._wait()
+            self._visitor.resume_reading()
 
     def _is_covered(self, route: Route) -> bool:
         """Whether the request was judged by all that the agents of a route ask for it now."""
-        judged = self._permission.program if self._permission is not None else None
+        judged = self._clearing.program if self._clearing is not None else None
         return self._visitors.policy.asked.are_covered(route.hostname, judged)
 
-    def _judge_anew(self, permission: Permission, route: Route, body: bytes) -> None:
-        """Judge once more: a tunnel has come meanwhile that asks for more."""
-        permission.end()
-        self._permission = self._pacing = None
-        self._send_to(route, body)
-        self._visitor.wait_for_turn()
-
-    def _may_pass(self, permission: Permission) -> bool:
-        """Whether the policy lets the request through; if it does not, the request is answered."""
-        refusal = permission.refusal(self._answer)
-        if refusal is None:
-            return True
-        self._detail = permission.detail
-        self._end(_REFUSED, refusal)
-        return False
-
-    def _let_pass(self, permission: Permission, route: Route, body: bytes, now: float) -> None:
-        """Send the request on, as soon as the limits of bytes let it."""
-        pacer = permission.pacer()
-        if pacer is not None:
-            visitor, visitors = self._visitor, self._visitors
-            self._pacing = Pacing(pacer, visitors.schedule, visitors.seconds, visitors.policy.count_held, self)
-            if not self._pacing.may_begin(self._bytes_in):
-                self.state = _HELD
-                self._replay = body
-                visitor.wait(visitors.timeouts.origin_response)
-                visitor.count_kept(len(body))
-                return
-        self._forward(route, permission.head_for_origin(now), body)
-
-    def _begin_late(self) -> None:
-        """Send the request on that was held back."""
-        permission, route, body = self._permission, self._route, self._replay
-        if permission is None or route is None or body is None:
-            return
-        self._visitor.count_kept(0)
-        if self._is_covered(route):
-            self._forward(route, permission.head_for_origin(self._visitors.seconds()), body)
-            self._visitor.wait_for_turn()  # more of the body may have come
-        else:
-            self._judge_anew(permission, route, body)
-
-    def request_due(self) -> None:
-        """More of the request may pass, as far as limits of bytes are asked."""
-        if self.state is _HELD:
-            self._guard(self._begin_late)
-        elif self._origin is not None and not self._origin.stream.is_blocked:
-            self._wait()
-            self._visitor.resume_reading()
+    # Sending it.
 
     def _forward(self, route: Route, head: RequestHead, body: bytes) -> None:
         """Send the request to a route."""
@@ -607,7 +571,7 @@ class Exchange(Borrower):
         waits_for_continue = (
             fields.expects_continue and not self._answer.interim_count and self._bytes_in == self._head.size
         )
-        is_held = self._pacing is not None and self._pacing.is_waiting
+        is_held = self.state is _HELD or (self._pacing is not None and self._pacing.is_waiting)
         if (self.has_more or is_held) and not visitor.is_clogged:
             visitor.wait(self._visitors.timeouts.origin_response)  # it is the edge that is slow, or a limit of bytes
         elif self.state is _ANSWERING:
@@ -645,10 +609,11 @@ class Exchange(Borrower):
             return
         self.state = _ENDED
         self._search = None
-        permission = self._permission
-        if permission is not None:
-            permission.end()
-        answer, pacing = self._answer, self._pacing
+        clearing, pacing = self._clearing, self._pacing
+        if clearing is not None:
+            clearing.end()
+            pacing = clearing.pacing
+        answer = self._answer
         if pacing is not None and pacing.close():
             answer.is_reusable = False  # the origin has said more than was asked
         origin, self._origin = self._origin, None
@@ -664,7 +629,7 @@ class Exchange(Borrower):
         record(
             self._visitors, self._asker, self._head, self._request_id, self._started_at, answer.status, self._bytes_in,
             answer.bytes_out, self._route, self._member, refusal, self._detail,
-            ALLOWED if permission is None else permission.verdict, pacing.seconds if pacing is not None else 0.0,
+            ALLOWED if clearing is None else clearing.verdict, pacing.seconds if pacing is not None else 0.0,
             None if self._steering is None else self._steering.share,
         )  # fmt: skip
         if outcome is _ANSWERED and answer.keeps and not self.wants_data:

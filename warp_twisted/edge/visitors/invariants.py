@@ -57,18 +57,20 @@ def check_exchange(exchange: Exchange) -> None:
     :raises AssertionError: naming what does not hold.
     """
     state, origin, answer, body = exchange.state, exchange._origin, exchange._answer, exchange._body
-    pacing = exchange._pacing
+    pacing, clearing = exchange._pacing, exchange._clearing
     _hold((state is ExchangeState.SEARCHING) is (exchange._search is not None), f"{state} goes with {exchange._search}")
     if state is ExchangeState.SEARCHING:
         _hold(origin is None, "nothing is sent before the route is found")
         _hold(exchange._visitor.kept_bytes >= len(exchange._replay or b"") - 2_048, "the body so far is counted")
         return
     if state is ExchangeState.JUDGING:
-        _hold(origin is None and exchange._permission is not None, "nothing is sent before the policy has decided")
+        asked = clearing is not None and clearing.program is not None
+        _hold(origin is None and asked, "nothing is sent before the policy has decided")
         _hold(exchange._visitor.kept_bytes >= len(exchange._replay or b""), "the body so far is counted")
         return
     if state is ExchangeState.HELD:
-        _hold(origin is None and pacing is not None and pacing.is_waiting, "nothing is sent before the limit lets it")
+        held = clearing.pacing if clearing is not None else None
+        _hold(origin is None and held is not None and held.is_waiting, "nothing is sent before the limit lets it")
         _hold(exchange._visitor.kept_bytes >= len(exchange._replay or b""), "the body so far is counted")
         return
     _hold(state in _WITH_ORIGIN, f"{state} does not outlast the call that leads there, or has no exchange")
