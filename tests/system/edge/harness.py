@@ -11,6 +11,7 @@ import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint, connectProtocol
@@ -484,15 +485,25 @@ class EdgeHarness:
         """Listen with one more factory on a free port; closed by `stop`."""
         return await self._listen(factory, 0)
 
-    async def add_tunnel(self, offers: list[RouteOffer], agent: str = "agent-1") -> Tunnel:
-        """Dial one more tunnel and register it."""
-        stub = StubAgent(self.reactor, self.origin_port)
+    async def add_tunnel(
+        self,
+        offers: list[RouteOffer],
+        agent: str = "agent-1",
+        labels: Mapping[str, str] = MappingProxyType({}),
+        origin_port: int = 0,
+    ) -> Tunnel:
+        """
+        Dial one more tunnel and register it.
+
+        :param origin_port: of its own origin; 0: of the one that all have.
+        """
+        stub = StubAgent(self.reactor, origin_port or self.origin_port)
         opened: Deferred[TunnelProtocol] = Deferred()
         self._delegate.opened.append(opened)
         far_end = _PlainTunnel(Role.CLIENT, stub, clock=self.reactor, turn=self._turn)
         await connectProtocol(TCP4ClientEndpoint(self.reactor, LOOPBACK, self._tunnel_port), far_end)
         protocol = await opened
-        tunnel = Tunnel(f"t-{len(self.tunnels) + 1}", agent, protocol, stub, far_end)
+        tunnel = Tunnel(f"t-{len(self.tunnels) + 1}", agent, protocol, stub, far_end, labels)
         self.tunnels.append(tunnel)
         self.table.add(tunnel, offers)
         return tunnel
