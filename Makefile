@@ -61,6 +61,7 @@ bench: $(VENV)/.benchmark
 	@$(PY) -m benchmarks $(ARGS)
 	@$(if $(ARGS),,$(PY) -m benchmarks.dns)
 	@$(if $(ARGS),,$(PY) -m benchmarks.policy)
+	@$(if $(ARGS),,$(PY) -m benchmarks.routing)
 
 # On a fresh Debian tree: make demo ARGS=--check, make test, make check.
 fresh:

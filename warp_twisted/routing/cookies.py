@@ -30,6 +30,8 @@ _BODY = Struct(">BIQQ")
 _SIGNATURE_BYTES = 21
 _DECODED = _BODY.size + _SIGNATURE_BYTES
 _MAX_READ = 4  # of cookies with the name, in one request
+_SPACE, _SEMICOLON, _RETURN = b" ;\r"
+_COLON = len(b"Cookie:")
 _FIELD = b"cookie:"  # a field with a space before its colon is refused
 
 
@@ -133,15 +135,41 @@ def address_draw(hostname: str, network: str) -> int:
     return int.from_bytes(blake2b(f"{hostname}\0{network}".encode(), digest_size=8, person=b"warp-visitor").digest())
 
 
-def take_cookies(lines: bytes, name: bytes) -> tuple[Sequence[bytes], bytes]:
+def take_cookies(lines: bytes, name: bytes, usual: bytes) -> tuple[Sequence[bytes], bytes]:
     """
     Take the cookies of one name out of a request.
 
     :param lines: a section of field lines, each with its CR LF.
+    :param usual: the name as `usual_form` returns it.
     :returns: their values, at most four of them, and the lines without any of them.
     """
-    found: list[bytes] = []
+    at = lines.find(usual)
+    if at > 0:
+        # As nearly all requests have it: one cookie of ours, spelt as edges and browsers do.
+        value = at + len(usual)
+        end = value + LENGTH
+        start = lines.rfind(b"\n", 0, at) + 1
+        if end < len(lines) and lines.startswith(b"Cookie: ", start) and lines.find(name, end) < 0:
+            if lines[end] == _SEMICOLON:
+                if lines[end + 1] == _SPACE and (lines[at - 1] == _SEMICOLON or at == start + _COLON):
+                    return (lines[value:end],), lines[: at + 1] + lines[end + 2 :]
+            elif lines[end] == _RETURN:
+                if lines[at - 1] == _SEMICOLON:
+                    return (lines[value:end],), lines[: at - 1] + lines[end:]
+                if at == start + _COLON:
+                    return (lines[value:end],), lines[:start] + lines[end + 2 :]
     at = lines.find(name)
+    return _take_each(lines, name, at) if at >= 0 else ((), lines)
+
+
+def usual_form(name: bytes) -> bytes:
+    """Return how a cookie's name stands in a field as edges and browsers write it."""
+    return b" %b=" % name
+
+
+def _take_each(lines: bytes, name: bytes, at: int) -> tuple[Sequence[bytes], bytes]:
+    """Do so wherever the name is in the lines, and however it is spelt."""
+    found: list[bytes] = []
     while at >= 0:
         start = lines.rfind(b"\n", 0, at) + 1
         end = lines.find(b"\n", at) + 1

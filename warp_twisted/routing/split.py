@@ -12,6 +12,7 @@ import msgspec
 from warp_twisted.durations import parse_duration
 from warp_twisted.names import HostnamePattern, LabelSelector
 from warp_twisted.policy.document.routing import OTHERS, Routing, Sticky
+from warp_twisted.routing.cookies import usual_form
 from warp_twisted.routing.layout import Layout
 
 MAX_REMEMBERED = 1_000  # label sets whose share is known
@@ -23,10 +24,12 @@ class StickyCookie(msgspec.Struct, frozen=True):
     A cookie that keeps visitors to their share and agent.
 
     :param ttl_seconds: since the visitor was last here.
+    :param usual: the name as `cookies.take_cookies` looks for it first.
     :param plain: what follows its value in Set-Cookie; `secure`: over https.
     """
 
     name: bytes
+    usual: bytes
     ttl_seconds: int
     plain: bytes
     secure: bytes
@@ -117,6 +120,6 @@ def _cookie(sticky: Sticky) -> StickyCookie | None:
     common = f"; Path=/; Max-Age={seconds}; HttpOnly"
     # RFC 6265bis §5.7: "None" without Secure has the cookie refused; without the attribute it is as good as Lax.
     plain = common if sticky.same_site == "none" else common + same_site
-    return StickyCookie(
-        sticky.cookie.encode("ascii"), seconds, plain.encode("ascii"), f"{common}{same_site}; Secure".encode("ascii")
-    )
+    name = sticky.cookie.encode("ascii")
+    secure = f"{common}{same_site}; Secure"
+    return StickyCookie(name, usual_form(name), seconds, plain.encode("ascii"), secure.encode("ascii"))

@@ -62,7 +62,7 @@ class SplitTestCase(SynchronousTestCase):
         """Return how many of some requests, one after the other, each tunnel gets."""
         found: Counter[str] = Counter()
         for _ in range(count):
-            origin, share = self.split.borrow(FakeBorrower(), self.split.draws.next(), avoid=avoid)
+            origin, share, _ = self.split.borrow(FakeBorrower(), self.split.draws.next(), avoid=avoid)
             self.assertEqual(share.selector, f"release={origin.member.load.tunnel.labels['release']}")
             found[origin.member.load.tunnel.id] += 1
             origin.discard()
@@ -120,7 +120,7 @@ class SharesTests(SplitTestCase):
         for load in self.loads.values():
             self.route.suspect(load)
         self.assert_near(self.sent(100)["c"], 10)
-        origin, _ = self.split.borrow(FakeBorrower(), 0)
+        origin, _, _ = self.split.borrow(FakeBorrower(), 0)
         with self.assertRaises(NoTunnel):
             self.split.borrow(FakeBorrower(), 0, only_trusted=True)
         origin.discard()
@@ -139,7 +139,7 @@ class SharesTests(SplitTestCase):
         self.use()
         canary = next(draw for draw in iter(self.split.draws.next, None) if self.split.share_of(draw) == 1)
         for avoid, expected in ((("agent-c1",), "c2"), (("agent-c2",), "c1"), (("agent-c1", "agent-c2"), "s")):
-            origin, _ = self.split.borrow(FakeBorrower(), canary, avoid=avoid)
+            origin, _, _ = self.split.borrow(FakeBorrower(), canary, avoid=avoid)
             self.assertEqual(origin.member.load.tunnel.id, expected)
         with self.assertRaises(NoTunnel):
             self.split.borrow(FakeBorrower(), canary, avoid=("agent-c1", "agent-c2", "agent-s"))
@@ -178,7 +178,7 @@ class KeepingTests(SplitTestCase):
 
     def kept(self, draw: int, agent: int = 0) -> str:
         """Return the tunnel of a visitor's request."""
-        origin, _ = self.split.borrow(FakeBorrower(), draw, agent)
+        origin, _, _ = self.split.borrow(FakeBorrower(), draw, agent)
         origin.discard()
         return origin.member.load.tunnel.id
 

@@ -258,7 +258,7 @@ class Exchange(Borrower):
 
     def _steer(self, splits: RouteSplits, head: RequestHead) -> RequestHead:
         """Let labels decide which tunnels the request may go to; return its head without what was for the edge."""
-        split = splits.for_hostname(head.fields.host)
+        split = splits.only or splits.for_hostname(head.fields.host)
         if split is None:
             return head
         steering = self._steering = Steering(split, self._visitor, self._asker, head, self._answer)

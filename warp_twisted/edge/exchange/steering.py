@@ -25,7 +25,9 @@ class Steering:
     :ivar share: that served it last; None before.
     """
 
-    __slots__ = ("_answer", "_asker", "_draw", "_keeping", "_kept", "_split", "_visitor", "head", "share")
+    share: ShareMembers | None = None
+    _kept: Kept | None = None
+    _keeping: tuple[CookieKeys, StickyCookie] | None = None
 
     def __init__(self, split: RouteSplit, visitor: Visitor, asker: Asker, head: RequestHead, answer: Answer) -> None:
         self._split = split
@@ -33,13 +35,10 @@ class Steering:
         self._asker = asker
         self._answer = answer
         self.head = head
-        self.share: ShareMembers | None = None
-        self._kept: Kept | None = None
-        self._keeping: tuple[CookieKeys, StickyCookie] | None = None
         rules = split.split
         cookie = rules.cookie
         if cookie is not None:
-            values, lines = take_cookies(head.lines, cookie.name)
+            values, lines = take_cookies(head.lines, cookie.name, cookie.usual)
             if values:
                 self.head = RequestHead(head.method, head.target, head.size, head.fields, lines, head.accept)
             keys = visitor.visitors.routes.splitting.cookie_keys
@@ -66,7 +65,7 @@ class Steering:
     ) -> OriginStream:
         """Lend a stream as `Members.borrow` does, and have the answer tell the visitor where it belongs."""
         kept = self._kept
-        origin, share = self._split.borrow(
+        origin, share, is_own = self._split.borrow(
             receiver,
             self._draw,
             kept.agent if kept is not None else 0,
@@ -77,16 +76,17 @@ class Steering:
         self.share = share
         keeping = self._keeping
         if keeping is not None:
-            number = share.number_of(origin.member.load.tunnel.agent)
             now = self._visitor.visitors.wall.now()
             # Written anew in half of its time, so that a visitor who comes back in less than that stays.
             is_good = (
-                kept is not None
-                and kept.agent == number
-                and kept.is_current
-                and abs(now - kept.set_at) < keeping[1].ttl_seconds / 2
+                kept is not None and is_own and kept.is_current and abs(now - kept.set_at) < keeping[1].ttl_seconds / 2
             )
-            self._answer.own_lines = b"" if is_good else self._cookie_line(*keeping, number, now)
+            if not is_good:
+                self._answer.own_lines = self._cookie_line(
+                    *keeping, share.number_of(origin.member.load.tunnel.agent), now
+                )
+            elif self._answer.own_lines:
+                self._answer.own_lines = b""  # it was sent before to an agent that lost it
         return origin
 
     def _cookie_line(self, keys: CookieKeys, cookie: StickyCookie, agent: int, now: float) -> bytes:

@@ -6,7 +6,7 @@ does not depend on how many tunnels it has. In the share the least busy tunnel i
 visitor keeps to. Whether a tunnel is healthy is what `Member.is_suspected` says.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from secrets import randbits
 
 from twisted.logger import Logger
@@ -183,12 +183,15 @@ class RouteSplit:
     def share_of(self, draw: int) -> int:
         """Return the share that a draw's request goes to; `NOBODY` if there is none."""
         share = self._layout.share(draw)
-        if share >= 0 and self.shares[share].healthy:
-            return share
-        return self._elsewhere(draw, share, [True] * len(self.shares))
+        return share if share >= 0 and self.shares[share].healthy else self._elsewhere(draw, share)
 
-    def _elsewhere(self, draw: int, share: int, allowed: list[bool]) -> int:
-        """Return where a request goes whose share has no healthy tunnel, or has given it up."""
+    def _elsewhere(self, draw: int, share: int, allowed: Sequence[bool] = ()) -> int:
+        """
+        Return where a request goes whose share has no healthy tunnel, or has given it up.
+
+        :param allowed: which shares it may go to; empty: any.
+        """
+        allowed = allowed or [True] * len(self.shares)
         if share >= 0 and not self.split.gives_to_others:
             return share
         layout, shares = self._layout, self.shares
@@ -208,28 +211,34 @@ class RouteSplit:
         *,
         used_after: float = ANY_STREAM,
         only_trusted: bool = False,
-    ) -> tuple[OriginStream, ShareMembers]:
+    ) -> tuple[OriginStream, ShareMembers, bool]:
         """
         Lend a stream to the origin.
 
         :param agent: its number, of a visitor that keeps to it.
-        :returns: the stream and the share that it is of; the others are as of `Members.borrow`.
+        :returns: the stream, the share that it is of, and whether that is the visitor's own agent.
         :raises NoTunnel: if no tunnel is left that can open a stream, of the share or, as the split says, of any.
         """
-        index = self.share_of(draw)
+        index = self._layout.share(draw)
+        if index < 0 or not self.shares[index].healthy:
+            index = self._elsewhere(draw, index)
         allowed: list[bool] | None = None
         while index != NOBODY:
             share = self.shares[index]
-            kept = share.by_number.get(agent) if agent else None
-            if kept is None and self.split.is_by_address:
+            kept = None
+            if agent:
+                kept = share.by_number.get(agent)
+            elif self.split.is_by_address:
                 kept = share.of_point(draw)
             try:
                 if kept is not None and (kept.healthy or not share.healthy):
                     try:
-                        return kept.borrow(receiver, avoid, used_after=used_after, only_trusted=only_trusted), share
+                        origin = kept.borrow(receiver, avoid, used_after=used_after, only_trusted=only_trusted)
+                        return origin, share, True
                     except NoTunnel:
                         pass  # it is to be avoided, or full
-                return share.borrow(receiver, avoid, used_after=used_after, only_trusted=only_trusted), share
+                origin = share.borrow(receiver, avoid, used_after=used_after, only_trusted=only_trusted)
+                return origin, share, False
             except NoTunnel:
                 if not self.split.gives_to_others:
                     break
@@ -244,9 +253,10 @@ class RouteSplits:
     The splits of one route: one, or, where a pattern is served as one route, those of names below it as well.
 
     :ivar all: each of them.
+    :ivar only: the one of every hostname that the route serves; None: `for_hostname` says it.
     """
 
-    __slots__ = ("_by_split", "_covering", "all")
+    __slots__ = ("_by_split", "_covering", "all", "only")
 
     def __init__(
         self,
@@ -273,11 +283,10 @@ class RouteSplits:
                 kept.arrange()
             self._by_split[split] = kept if kept is not None else RouteSplit(split, name, members, counted)
             self.all.append(self._by_split[split])
+        self.only = self.all[0] if len(self.all) == 1 and covering.own is not None else None
 
     def for_hostname(self, hostname: str) -> RouteSplit | None:
         """Return what splits the requests of a hostname; None if nothing does."""
-        if len(self.all) == 1 and self._covering.own is not None:
-            return self.all[0]
         split = self._covering.split_for(hostname)
         return self._by_split[split] if split is not None else None
 

@@ -1,0 +1,24 @@
+"""Tests of `benchmarks.routing`."""
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from benchmarks.routing import COOKIE, SPLIT, Path, measured
+
+
+class RoutingTests(SynchronousTestCase):
+    """What is measured."""
+
+    def test_cases(self) -> None:
+        """Visitors get a cookie where they are to keep to their share, and keep the one that they bring."""
+        path = Path(f"{SPLIT}, sticky: {{cookie: {COOKIE.decode()}}}")
+        given = path.ask(path.head(b"")).own_lines
+        self.assertIn(b"Set-Cookie: warp_route=", given)
+        brought = b"; " + given.partition(b": ")[2].partition(b";")[0]
+        self.assertEqual(path.ask(path.head(brought)).own_lines, b"")
+        self.assertIsNone(Path("").route.splits)
+
+    def test_measured(self) -> None:
+        """Each case takes time, and without a split least."""
+        found = dict(measured(times=200))
+        self.assertEqual(len(found), 5)
+        self.assertEqual(min(found, key=lambda name: found[name]), "no split")
