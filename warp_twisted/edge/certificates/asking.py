@@ -49,7 +49,8 @@ class Authorities:
         prove()
         self._store = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         try:
-            self._store.load_verify_locations(cadata=b"".join(certificates))
+            for der in certificates:  # one by one, as each call holds the interpreter's lock
+                self._store.load_verify_locations(cadata=der)
             self._names = {der: AuthorityName(der) for der in certificates}
         except (ssl.SSLError, OutOfReach) as error:
             raise CannotAsk(f"OpenSSL does not take an authority: {error}") from error
