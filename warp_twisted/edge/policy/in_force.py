@@ -24,11 +24,10 @@ from warp_twisted.policy.authentication.assertion import Assertions, key_set
 from warp_twisted.policy.authentication.basic import BasicCheck
 from warp_twisted.policy.authentication.service_token import KIND as SERVICE_TOKEN
 from warp_twisted.policy.document.asked import NAME as ASKED_NAME
-from warp_twisted.policy.document.matches import as_match
-from warp_twisted.policy.document.policy import Policy
 from warp_twisted.policy.facts import Facts
 from warp_twisted.policy.interfaces import Answer, Outcome, Question
 from warp_twisted.policy.judging.program import Program
+from warp_twisted.policy.limiters import follow
 from warp_twisted.policy.verdict import Action, Verdict
 from warp_twisted.routing.table import RoutingTable
 
@@ -104,18 +103,18 @@ class PolicyInForce(Collector):
         self._joined = {}
         self._errors_left = MAX_ERRORS_LOGGED
         self.hides_secrets = loaded is not None and SERVICE_TOKEN in loaded.kinds
-        rules = {ASKED_NAME} | ({rule.name for rule in loaded.compiled.rules} if loaded is not None else set())
+        rules = loaded.rules if loaded is not None else frozenset()
         for counted in (self._refused, self._would, self._held_requests, self._held_seconds):
-            for gone in [place for place in counted if place[0] not in rules]:
+            for gone in [place for place in counted if place[0] not in rules and place[0] != ASKED_NAME]:
                 del counted[gone]
-        for limit, limiter in loaded.limiters.values() if loaded is not None else ():
-            limiter.follow(limit)
-        self.looks_at_labels = loaded is not None and _looks_at_labels(loaded.compiled.document)
+        for limiter, other in loaded.changed_limits if loaded is not None else ():
+            follow(limiter, other)
+        self.looks_at_labels = loaded is not None and loaded.looks_at_labels
         if self.fetched_keys is not None:
             self.fetched_keys.follow(loaded.fetched if loaded is not None else ())
         self.banning.use(loaded.ban if loaded is not None else None, loaded.never if loaded is not None else SPARED)
         self.follow_routing(loaded.compiled.routing if loaded is not None else RoutingTable())
-        self.counts_connections = loaded is not None and any(rule.of_connections for rule in loaded.compiled.rules)
+        self.counts_connections = loaded is not None and loaded.counts_connections
         self._ask_for_certificates()
 
     def ask_by(self, certificates: CertificateDirectory) -> None:
@@ -279,9 +278,3 @@ class PolicyInForce(Collector):
             "Passwords that found no room in the queue.",
             value=sum(each.turned_away for each in hashing),
         )
-
-
-def _looks_at_labels(policy: Policy) -> bool:
-    bodies = (policy.defaults, *policy.rules)
-    matches = [as_match(each) for body in bodies for each in body.except_ or ()] + [rule.match for rule in policy.rules]
-    return any(match.label is not None for match in matches)

@@ -4,7 +4,7 @@ Reading and compiling a policy: a file or a text, and the files that it names. R
 Nothing is in force before all of it is compiled; what cannot be used refuses the policy as a whole.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -17,10 +17,12 @@ from warp_twisted.edge.policy.parts import FindToken, Limiters, PolicyParts
 from warp_twisted.policy.authentication.basic import BasicCheck
 from warp_twisted.policy.bans import ALWAYS_SPARED, BanRule
 from warp_twisted.policy.document.limits import Ban
+from warp_twisted.policy.document.matches import as_match
 from warp_twisted.policy.document.policy import MAX_BYTES, Policy, parse_policy
 from warp_twisted.policy.document.values import positive_duration
 from warp_twisted.policy.errors import InvalidPolicy
 from warp_twisted.policy.judging.compiler import CompiledPolicy, compile_policy
+from warp_twisted.policy.limiters import AnyLimiter
 from warp_twisted.policy.sources.prefixes import PrefixSet
 
 
@@ -30,7 +32,11 @@ class Loaded:
     A policy that can be put in force.
 
     :ivar source: the file's name, or what else the text is called.
+    :ivar rules: the names of all rules, that of the defaults among them.
     :ivar limiters: limits and what counts them, for the policy after this one as well.
+    :ivar changed_limits: as of `PolicyParts`: to be followed when it is put in force.
+    :ivar counts_connections: whether a rule limits connections.
+    :ivar looks_at_labels: whether a rule asks for the labels of tunnels.
     :ivar passwords: checks whose questions are answered in threads, by their subject.
     :ivar kinds: of all checks.
     :ivar fetched: URLs of key sets, and who verifies with them.
@@ -41,7 +47,11 @@ class Loaded:
 
     source: str
     compiled: CompiledPolicy
+    rules: frozenset[str]
     limiters: Limiters
+    changed_limits: Sequence[tuple[AnyLimiter, AnyLimiter]]
+    counts_connections: bool
+    looks_at_labels: bool
     passwords: Mapping[str, BasicCheck]
     kinds: frozenset[str]
     fetched: FollowedKeys
@@ -133,28 +143,39 @@ def load_text(
     try:
         document = parse(content, source)
         parts.database_files = document.databases
-        compiled = compile_policy(document, parts)
-        ban = document.defaults.ban
-        named = ban.never or () if ban is not None else ()
-        never = parts.prefix_set([*named, *ALWAYS_SPARED], "defaults.ban.never")
-        authorities = Authorities(sorted(parts.authorities)) if parts.authorities else None
+        loaded = assemble(document, source, parts)
     except (InvalidPolicy, CannotAsk) as error:
         text = str(error)
         raise Refused(text if text.startswith(source) else f"{source}: {text}", watched()) from error
     databases.keep(watched().stamps)
-    kinds = frozenset(parts.kinds)
-    loaded = Loaded(
+    return loaded, watched()
+
+
+def assemble(document: Policy, source: str, parts: PolicyParts) -> Loaded:
+    """
+    Compile a policy from its parts.
+
+    :param source: what it is called.
+    :raises InvalidPolicy: or `CannotAsk`, naming key path and what was expected there.
+    """
+    compiled = compile_policy(document, parts)
+    ban = document.defaults.ban
+    named = ban.never or () if ban is not None else ()
+    return Loaded(
         source=source,
         compiled=compiled,
+        rules=frozenset(rule.name for rule in compiled.rules),
         limiters=parts.limiters,
+        changed_limits=parts.changed_limits,
+        counts_connections=any(rule.of_connections for rule in compiled.rules),
+        looks_at_labels=_looks_at_labels(document),
         passwords=parts.passwords,
-        kinds=kinds,
+        kinds=frozenset(parts.kinds),
         fetched=parts.fetched,
-        authorities=authorities,
+        never=parts.prefix_set([*named, *ALWAYS_SPARED], "defaults.ban.never"),
+        authorities=Authorities(sorted(parts.authorities)) if parts.authorities else None,
         ban=_rule(ban),
-        never=never,
     )
-    return loaded, watched()
 
 
 def let_go(loaded: list[Loaded]) -> None:
@@ -167,12 +188,20 @@ def let_go(loaded: list[Loaded]) -> None:
     """
     parts: list[object] = []
     while loaded:
-        compiled = loaded.pop().compiled
-        parts += compiled.rules
-        parts += compiled.document.rules
-        del compiled
+        last = loaded.pop()
+        parts += last.compiled.rules
+        parts += last.compiled.document.rules
+        parts += last.limiters.values()
+        parts += last.changed_limits
+        del last
     while parts:
         parts.pop()
+
+
+def _looks_at_labels(policy: Policy) -> bool:
+    bodies = (policy.defaults, *policy.rules)
+    matches = [as_match(each) for body in bodies for each in body.except_ or ()] + [rule.match for rule in policy.rules]
+    return any(match.label is not None for match in matches)
 
 
 def _rule(ban: Ban | None) -> BanRule | None:

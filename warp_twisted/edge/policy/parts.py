@@ -32,7 +32,7 @@ from warp_twisted.policy.document.sources import DatabaseFiles, Source, SourceEn
 from warp_twisted.policy.document.values import listed
 from warp_twisted.policy.errors import InvalidPolicy
 from warp_twisted.policy.interfaces import Check
-from warp_twisted.policy.limiters import ConcurrencyLimiter, RateLimiter, make_limiter
+from warp_twisted.policy.limiters import AnyLimiter, make_limiter
 from warp_twisted.policy.sources.crowdsec import DecisionsError, crowdsec_prefixes
 from warp_twisted.policy.sources.places import InAnyOf, Located
 from warp_twisted.policy.sources.prefixes import Addresses, PrefixError, PrefixSet, set_of_lists
@@ -40,7 +40,6 @@ from warp_twisted.policy.sources.prefixes import Addresses, PrefixError, PrefixS
 MAX_FILE = 64 * 1024 * 1024
 MAX_FETCHED = 32  # key sets
 MAX_AUTHORITIES = 100  # of visitors' certificates, different ones; each takes 0.1 ms to read
-AnyLimiter = RateLimiter | ConcurrencyLimiter
 Limiters = Mapping[tuple[str, str], tuple[Limit, AnyLimiter]]
 _WHERE_FROM = "policy_files in edge.yaml, or --files of warp policy, names its directory"
 FindToken = Callable[[str], KnownToken | None]
@@ -56,6 +55,7 @@ class PolicyParts:
     :param databases: opens those of places.
     :ivar database_files: as the policy names them; set before compiling.
     :ivar limiters: those of this one.
+    :ivar changed_limits: limiters that go on counting, and ones that say what they are to allow from now on.
     :ivar passwords: the checks whose questions are answered in threads, by their subject.
     :ivar stamps: of the files that were read.
     :ivar kinds: of the checks that were made.
@@ -76,6 +76,7 @@ class PolicyParts:
         self._find = find
         self._before = before
         self._texts: dict[str, str] = {}
+        self.changed_limits: list[tuple[AnyLimiter, AnyLimiter]] = []
         self.limiters: dict[tuple[str, str], tuple[Limit, AnyLimiter]] = {}
         self.passwords: dict[str, BasicCheck] = {}
         self.stamps: dict[str, Stamp | None] = {}
@@ -118,8 +119,10 @@ class PolicyParts:
         """Make a limiter, or go on with the one that counted this limit before."""
         place = rule, limit.name
         fresh = make_limiter(limit)
-        known = self._before.get(place)
-        limiter = known[1] if known is not None and type(known[1]) is type(fresh) else fresh
+        before, known = self._before.get(place, (limit, fresh))
+        limiter = known if type(known) is type(fresh) else fresh
+        if limiter is not fresh and before != limit:
+            self.changed_limits.append((limiter, fresh))
         self.limiters[place] = limit, limiter
         return limiter
 

@@ -153,8 +153,9 @@ class PolicyApplications:
             text.decode()
         except UnicodeDecodeError:
             raise InvalidPolicy(f"{name}: expected UTF-8") from None
-        rules = len(await self._follower.judge(text, name, keep=not wish.is_check))
-        if number and await self._is_in_force(text):
+        is_same = number > 0 and await self._is_in_force(text)
+        rules = await self._follower.judge(text, name, keep=not (is_same or wish.is_check))
+        if is_same:
             await self._follower.look()
             standing = self._follower.standing
             return Applied(

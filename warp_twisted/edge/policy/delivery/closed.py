@@ -8,15 +8,12 @@ it should have is put in force as soon as it can be used.
 from pathlib import Path
 
 from warp_twisted.edge.errors import EdgeError
-from warp_twisted.edge.policy.loading import Loaded
+from warp_twisted.edge.policy.loading import Loaded, assemble
 from warp_twisted.edge.policy.parts import PolicyParts
-from warp_twisted.policy.bans import ALWAYS_SPARED
 from warp_twisted.policy.document.authentication import Proof
 from warp_twisted.policy.document.policy import parse_policy
 from warp_twisted.policy.facts import Facts
 from warp_twisted.policy.interfaces import Answer, Check
-from warp_twisted.policy.judging.compiler import compile_policy
-from warp_twisted.policy.sources.prefixes import PrefixSet
 
 RULE = "no-usable-policy"
 _TEXT = f"rules: [{{name: {RULE}, authenticate: {{all_of: [{{service_token: {{}}}}]}}}}]"
@@ -49,5 +46,4 @@ class _Parts(PolicyParts):
 
 def closed_policy() -> Loaded:
     """Return it."""
-    compiled = compile_policy(parse_policy(_TEXT, RULE), _Parts(Path(), {}))
-    return Loaded(RULE, compiled, {}, {}, frozenset(), (), None, None, PrefixSet.of(ALWAYS_SPARED))
+    return assemble(parse_policy(_TEXT, RULE), RULE, _Parts(Path(), {}))

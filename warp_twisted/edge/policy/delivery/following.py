@@ -199,22 +199,24 @@ class PolicyFollower:
         finally:
             self._lock.release()
 
-    async def judge(self, content: bytes, name: str, *, keep: bool) -> list[str]:
+    async def judge(self, content: bytes, name: str, *, keep: bool) -> int:
         """
         See whether a text could be put in force here.
 
         :param name: what errors call it.
         :param keep: whether it is about to come from the registry.
-        :returns: the names of its rules.
+        :returns: how many rules it has.
         :raises Refused: naming the key's path and what was expected there.
         """
         await self._lock.acquire()
         try:
             before, directory = self._in_force.loaded, self._directory
+            if not keep:
+                return await self._in_thread(lambda: self._count_rules(content, name, directory))
             loaded, watched = await self._in_thread(lambda: self._load_text(content, name, directory))
-            if keep:
-                self._judged = _Judged(content, directory, before, loaded, watched)
-            return [rule.name for rule in loaded.compiled.rules]
+            self._forget_judged()
+            self._judged = _Judged(content, directory, before, loaded, watched)
+            return len(loaded.compiled.document.rules)
         finally:
             self._lock.release()
 
@@ -274,11 +276,22 @@ class PolicyFollower:
 
     def _put_in_force(self, loaded: Loaded | None, version: int) -> None:
         """Swap the policy, and let go of the one before in a thread, but for what requests under way hold of it."""
-        before = [self._in_force.loaded] if self._in_force.loaded is not None else []
+        before = self._in_force.loaded
         self._in_force.use(loaded)
-        self._version, self._error, self._judged = version, "", None
+        self._version, self._error = version, ""
+        self._forget_judged()
+        self._let_go(before)
         self.changed()
-        gone = self._in_thread(lambda: let_go(before))
+
+    def _forget_judged(self) -> None:
+        """What was judged is in force now, or never will be."""
+        judged, self._judged = self._judged, None
+        if judged is not None and judged.loaded is not self._in_force.loaded:
+            self._let_go(judged.loaded)
+
+    def _let_go(self, loaded: Loaded | None) -> None:
+        last = [loaded] if loaded is not None else []
+        gone = self._in_thread(lambda: let_go(last))
         gone.addErrback(lambda failure: self._log.failure("a policy was not let go of", failure))
 
     async def _found(self, source: str | PolicyText, directory: str) -> tuple[Loaded, Watched]:
@@ -297,6 +310,12 @@ class PolicyFollower:
 
     def _find(self, token: str) -> KnownToken | None:
         return self._in_force.find_token(token)
+
+    def _count_rules(self, content: bytes, name: str, directory: str) -> int:
+        found = [self._load_text(content, name, directory)[0]]
+        count = len(found[0].compiled.document.rules)
+        let_go(found)
+        return count
 
     def _load(self, file: str, directory: str) -> tuple[Loaded, Watched]:
         return load(file, directory, self._limiters(), self._find, self._databases, parse)
