@@ -100,6 +100,15 @@ class DownloadTests(PacingTestCase):
         visitor.abort()
         self.assertEqual((self.edge.metrics.unread_bytes, len(self.edge.visitors.schedule)), (0, 0))
 
+    def test_progress(self) -> None:
+        """Who goes when too much waits: one that is held back counts like a slow reader, by the last piece it got."""
+        visitor, _, stream = self.ask()
+        self.to_send[stream] = HEAD % 9_000_000 + BYTE * 9_000_000
+        self.send()
+        self.pass_time(3)
+        self.assertLess(visitor.deadline - self.edge.visitors.now, self.edge.visitors.timeouts.visitor_stall + 1)
+        self.assertGreater(visitor.deadline - self.edge.visitors.now, self.edge.visitors.timeouts.visitor_stall - 3)
+
     def test_small_answers_are_not_faster(self) -> None:
         """Many small answers on many connections pass no faster than one large one."""
         answered = 0
@@ -298,6 +307,8 @@ class UpgradeTests(PacingTestCase):
         self.send()
         self.pass_time(0.5)
         self.assertLess(abs(self.transport.taken.count(BYTE) - 1_500_000), 70_000)
+        stall = self.edge.visitors.timeouts.visitor_stall
+        self.assertLess(abs(self.visitor.deadline - self.edge.visitors.now - stall), 3)
         self.pass_time(0.45)
         self.stream.peer_ended()
         self.assertFalse(self.transport.is_closing)

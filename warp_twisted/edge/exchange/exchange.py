@@ -399,10 +399,12 @@ class Exchange(Borrower):
         pacing = self._pacing
         if pacing is not None:
             data = pacing.take(data)
-            if pacing.waiting_bytes:
+            if data:
+                self._pass_on(data, origin)
+                self._passed_on()
+            else:
                 self._count_waiting(origin)
-            if not data:
-                return
+            return
         self._pass_on(data, origin)
 
     def _pass_on(self, data: bytes, origin: OriginStream) -> None:
@@ -460,6 +462,10 @@ class Exchange(Borrower):
         if self._origin is None:
             return
         self._count_waiting(self._origin)
+        pacing, visitor = self._pacing, self._visitor
+        if pacing is not None and pacing.waiting_bytes and not visitor.is_clogged:
+            # What waits takes memory as if the visitor were slow: a piece that passed is its progress, as of others.
+            visitor.wait(self._visitors.timeouts.visitor_stall)
         if self._after is not None and not self._answer_waiting:
             self._guard(self._after, self)
 

@@ -129,7 +129,7 @@ class Splice:
     def timed_out(self) -> None:
         """Nothing moved for too long, unless it may not."""
         if self._pacing is not None and self._pacing.is_waiting and not self._visitor.is_clogged:
-            self._touch()
+            self._visitor.wait(self._visitors.timeouts.visitor_stall)
             return
         self._end(Outcome.UPGRADE_CUT if self._visitor.is_clogged else Outcome.UPGRADE_ENDED)
 
@@ -150,6 +150,8 @@ class Splice:
         else:
             self._stream.consumed(len(data))
             self._touch()
+            if self._pacing is not None and self._pacing.waiting_bytes:
+                visitor.wait(self._visitors.timeouts.visitor_stall)  # as of who reads slowly: see `Exchange._passed_on`
 
     def answer_due(self) -> None:
         """More of the origin's bytes may pass, as far as limits of bytes are asked."""
