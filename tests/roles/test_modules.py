@@ -174,6 +174,7 @@ class ExampleTests(LiveEdgeTestCase):
                 "Revoke the first": True,
                 "Make a join token": True,
                 "Revoke it": False,  # no token was made
+                "Let only the office use the administration": True,
                 "Ask the edge": False,
                 "Report the published applications": False,
                 "Build the wheel of this checkout": True,
@@ -216,6 +217,9 @@ class ExampleTests(LiveEdgeTestCase):
                     "warp_join_token": {"hostnames": [f"one.{_ZONE}"], "share": "shop"},
                     "no_log": True,
                 },
+                {"name": "Apply nonsense", "warp_policy": {"text": "rules: [{nme: x}]"}, "ignore_errors": True},
+                {"name": "Apply another", "warp_policy": {"text": "{}", "name": "open.yaml"}},
+                {"name": "Apply it again", "warp_policy": {"text": "{}"}},
                 {"name": "Ask nobody", "warp_status_info": {"socket": "/nonexistent"}, "ignore_errors": True},
                 {"name": "Make nothing", "warp_join_token": {}, "ignore_errors": True},
             )
@@ -230,6 +234,7 @@ class ExampleTests(LiveEdgeTestCase):
             self.assertEqual((again.named(task).failed, again.named(task).changed), (False, False))
         for task, said in (
             ("Want it", f"agent {name} is not enrolled; it enrolls itself, with a join token"),
+            ("Apply nonsense", "policy: rules[0].nme: unknown key; did you mean name?"),
             ("Ask nobody", "no edge answers at /nonexistent: "),
             ("Make nothing", "state is present but all of the following are missing: hostnames"),
         ):
@@ -237,6 +242,13 @@ class ExampleTests(LiveEdgeTestCase):
             self.assertIn(said, again.named(task).returned["msg"])
         request = again.named("Make a key, and a signing request if a certificate is due").returned
         self.assertEqual((request["changed"], request["request"], request["reason"]), (False, "", ""))
+        office = "Let only the office use the administration"
+        self.assertEqual((real.named(office).returned["version"], real.named(office).returned["rules"]), (1, 1))
+        self.assertIn("+  sources: {allow: [198.51.100.0/24]}", real.output.replace("    ", "  "))
+        versions = [again.named(task).returned["version"] for task in ("Apply another", "Apply it again", office)]
+        self.assertEqual(versions, [2, 2, 3])
+        self.assertEqual([again.named(f"Apply {what}").changed for what in ("another", "it again")], [True, False])
+        self.assertEqual(again.named("Apply another").returned["diff"]["after"], "{}")
         wheel = "Build the wheel of this checkout"
         self.assertFalse(again.named(wheel).changed)
         self.assertEqual(again.named(wheel).returned["path"], real.named(wheel).returned["path"])

@@ -54,6 +54,7 @@ REFUSED: list[tuple[str, dict[str, Any], list[str]]] = [
             "warp_edge_dns_grace": 3601,
             "warp_edge_certificates": [{"name": "a"}],
             "warp_edge_key_name": "Not A Key",
+            "warp_policy_files": [{"name": "../a", "src": "a"}, {"name": "b"}],
             "warp_edge_ready_seconds": 0,
         },
         [
@@ -67,6 +68,8 @@ REFUSED: list[tuple[str, dict[str, Any], list[str]]] = [
             "warp_edge_dns_grace: expected 0 to 3600",
             r"warp_edge_certificates: .*key for each, got \['a'\]",
             "warp_edge_key_name: expected a name",
+            r"warp_policy_files: expected names such as lists/branches.txt, .*got \['../a'\]",
+            r"warp_policy_files: expected src, .*got \['b'\]",
             "warp_edge_ready_seconds: expected 1 or more",
         ],
     ),
@@ -235,6 +238,14 @@ FORCED: list[tuple[dict[str, Any], dict[str, list[str]]]] = [
                 "warp_agent_edges: expected host:port of each edge",
             ],
         },
+    ),
+    (
+        {
+            "warp_edge_policy": {"rules": [{"nme": "x"}]},
+            "warp_edge_policy_file": {"rulez": []},
+            "warp_edge_policy_files": [{"name": "a", "src": "a"}],
+        },
+        {"warp_edge": [r"^warp_policy: rules\[0\].nme: unknown key", "^warp_edge_policy_file: rulez: unknown key"]},
     ),
     (
         {"warp_edge_firewall_bans": "perhaps"},

@@ -1,5 +1,5 @@
 """
-Say whether this checkout's Warp would take a configuration: `check_settings.py edge|agent|dns|records <FILE`.
+Say whether this checkout's Warp would take a configuration: `check_settings.py edge|agent|dns|records|policy <FILE`.
 
 Run on the controller before anything changes on a host. It looks at keys, types and bounds; files that the
 configuration names are looked at on the host, when they are there. Records come with their zone: `{"zone": an item of
@@ -19,6 +19,7 @@ from warp_dns.zone.master import static_records
 from warp_twisted.agent.settings import read_agent_settings
 from warp_twisted.edge.settings import read_edge_settings
 from warp_twisted.errors import WarpError
+from warp_twisted.policy.document.policy import parse_policy
 
 
 class Records(msgspec.Struct):
@@ -35,10 +36,16 @@ def read_records(path: str) -> object:
     return static_records(zone, given.records.encode())
 
 
+def read_policy(path: str) -> object:
+    """Read a policy; what is wrong with it is said with the key's path."""
+    return parse_policy(Path(path).read_bytes(), path)
+
+
 READERS: dict[str, Callable[[str], object]] = {
     "agent": read_agent_settings,
     "dns": read_configuration,
     "edge": read_edge_settings,
+    "policy": read_policy,
     "records": read_records,
 }
 

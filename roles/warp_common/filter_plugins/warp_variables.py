@@ -7,7 +7,14 @@ from pathlib import Path
 import yaml
 
 # What the playbooks read beside the roles' variables; inventory.example explains each.
-OF_THE_FLEET = ("warp_zone", "warp_other_names", "warp_addresses", "warp_hidden_primary")
+OF_THE_FLEET = (
+    "warp_zone",
+    "warp_other_names",
+    "warp_addresses",
+    "warp_hidden_primary",
+    "warp_policy",
+    "warp_policy_files",
+)
 # Facts that a role sets for others.
 OF_A_RUN = ("warp_common_services", "warp_common_venv")
 

@@ -7,8 +7,9 @@ Modules run on the edge's host with the host's own Python, where Warp's packages
 import http.client
 import json
 import socket
+from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 SOCKET = "/run/warp-edge/admin.sock"
 TIMEOUT_SECONDS = 15.0
@@ -20,8 +21,8 @@ class AdminError(Exception):
 
 
 class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: str) -> None:
-        super().__init__("localhost", timeout=TIMEOUT_SECONDS)
+    def __init__(self, path: str, timeout: float) -> None:
+        super().__init__("localhost", timeout=timeout)
         self._path = path
 
     def connect(self) -> None:
@@ -40,19 +41,31 @@ class Admin:
     def __init__(self, path: str) -> None:
         self._path = path
 
-    def call(self, method: str, *target: str, body: object = None) -> Any:
+    def call(
+        self,
+        method: str,
+        *target: str,
+        body: object = None,
+        query: Mapping[str, str] | None = None,
+        content: bytes | None = None,
+        timeout: float = TIMEOUT_SECONDS,
+    ) -> Any:
         """
         Ask the edge for something.
 
         :param target: segments of the path, not yet quoted.
+        :param body: is sent as JSON.
+        :param content: is sent as it is, in place of a body.
+        :param timeout: seconds for each step.
         :returns: the answer's JSON; every answer has some.
         :raises AdminError: if nobody answers, or for any status but 2xx, with the edge's reason.
         """
-        connection = _UnixConnection(self._path)
+        connection = _UnixConnection(self._path, timeout)
         headers = {} if body is None else {"content-type": "application/json"}
         try:
             url = "/" + "/".join(quote(segment, safe="") for segment in target)
-            connection.request(method, url, None if body is None else json.dumps(body).encode(), headers)
+            url += f"?{urlencode(query)}" if query else ""
+            connection.request(method, url, content if body is None else json.dumps(body).encode(), headers)
             response = connection.getresponse()
             content = response.read(MAX_ANSWER_BYTES + 1)
         except (OSError, http.client.HTTPException) as error:

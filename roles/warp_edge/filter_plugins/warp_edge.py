@@ -1,6 +1,7 @@
 """Filters of the role warp_edge: parts of edge.yaml and dns.yaml that follow from its variables."""
 
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import PurePosixPath
 from typing import Any
 
 
@@ -30,8 +31,18 @@ def warp_edge_listeners(sockets: Iterable[Mapping[str, Any]], dns: Iterable[str]
     return [*found, {**own, "listen": list(dns)}]
 
 
+def warp_directories(names: Iterable[str]) -> list[str]:
+    """Return the directories in which files lie, each after the one that it is in."""
+    found = {str(parent) for name in names for parent in PurePosixPath(name).parents} - {"."}
+    return sorted(found)
+
+
 class FilterModule:
     """What Ansible asks for the filters."""
 
     def filters(self) -> dict[str, Callable[..., object]]:
-        return {"warp_edge_listeners": warp_edge_listeners, "warp_notify": warp_notify}
+        return {
+            "warp_directories": warp_directories,
+            "warp_edge_listeners": warp_edge_listeners,
+            "warp_notify": warp_notify,
+        }
