@@ -7,43 +7,121 @@ they are read it takes from `policy.paths.spelling`, which has a corpus of its o
 
 import re
 import unicodedata
+from collections import Counter
+from collections.abc import Hashable
 from ipaddress import ip_address, ip_network
+from typing import NamedTuple, TypeAlias
 from urllib.parse import unquote, unquote_to_bytes
 
 from warp_twisted.policy.document.authentication import Proof
+from warp_twisted.policy.document.limits import HeaderKey, Limit
 from warp_twisted.policy.document.matches import Match, as_match
 from warp_twisted.policy.document.policy import DEFAULTS, Body, Policy, Rule
 from warp_twisted.policy.facts import Facts
 from warp_twisted.policy.paths.spelling import canonical, oddities, readings
 
+Person: TypeAlias = tuple[str, str]  # kind and subject
 
-def verdict(policy: Policy, facts: Facts) -> tuple[str, list[str]]:
-    """Return what becomes of a request, and what rules that only log would have done, as `samples.said` writes it."""
+
+class Reading(NamedTuple):
+    """
+    What becomes of a request.
+
+    :param said: as `samples.said` writes it.
+    :param would: the same of rules that only log.
+    :param identities: kind and subject of who is proven, if it is allowed.
+    :param added: the lines that rules add to the request, if it is allowed.
+    """
+
+    said: str
+    would: list[str]
+    identities: list[Person] = []
+    added: list[str] = []
+
+
+class Counts:
+    """What limits have granted so far: as much as their burst, or as many as they allow at once, and never more."""
+
+    def __init__(self) -> None:
+        self._taken: Counter[Hashable] = Counter()
+
+    def take(self, rule: str, limit: Limit, facts: Facts, people: list[Person]) -> Hashable:
+        """Take one, and return what it was counted by; None if there is none left."""
+        key: Hashable = facts.visitor.network
+        if limit.key == "hostname":
+            key = ""
+        elif isinstance(limit.key, HeaderKey):
+            key = b",".join(_field(limit.key.header, facts)[0])[:256]
+        elif limit.key == "identity" and people:
+            key = tuple(people)
+        place = rule, limit.name, facts.hostname if limit.per == "hostname" else None, key
+        if self._taken[place] >= (limit.most or limit.burst_units):
+            return None
+        self._taken[place] += 1
+        return place
+
+    def give_back(self, places: list[Hashable]) -> None:
+        """Give back what was taken."""
+        self._taken.subtract(places)
+
+
+def verdict(policy: Policy, facts: Facts, counts: Counts) -> Reading:
+    """
+    Read a request.
+
+    :param counts: of the requests before.
+    """
     matched = [(DEFAULTS, policy.defaults, Match()), *((rule.name, rule, rule.match) for rule in policy.rules)]
     matched = [each for each in matched if _is_about(*each[1:], facts)]
     in_force = [(name, body) for name, body, _ in matched if not body.log_only]
-    said = _decide(in_force, facts)
+    said, people = _decide(in_force, facts, counts)
     if said != "allow":
-        return said, []
-    alone = [_decide([(name, body)], facts) for name, body, _ in matched if body.log_only]
-    return said, [each for each in alone if each != "allow"]
+        return Reading(said, [])
+    alone = [_decide([(name, body)], facts, counts)[0] for name, body, _ in matched if body.log_only]
+    changes = [body.request.set_ for _, body in in_force if body.request is not None]
+    added = [f"{name}: {value}" for each in changes for name, value in each.items()]
+    return Reading(said, [each for each in alone if each != "allow"], people, added)
 
 
-def _decide(rules: list[tuple[str, Body]], facts: Facts) -> str:
+def _decide(rules: list[tuple[str, Body]], facts: Facts, counts: Counts) -> tuple[str, list[Person]]:
     for name, body in rules:
         reason = _gate(body, facts)
         if reason:
-            return f"{name}: {reason}"
+            return f"{name}: {reason}", []
     for name, body in rules:
         if body.https is not None and facts.scheme == "http":
-            return f"{name}: insecure"
+            return f"{name}: insecure", []
+    limits = [(name, limit) for name, body in rules for limit in body.limits or []]
+    of_requests = [(name, limit) for name, limit in limits if limit.of == "requests"]
+    for name, limit in of_requests:
+        if limit.key != "identity" and counts.take(name, limit, facts, []) is None:
+            return f"{name}: limit", []
+    people: list[Person] = []
     for name, body in rules:
-        if body.authenticate is not None:
+        needs_proof = body.authenticate is not None and not (body.authenticate.cors_preflight and _is_preflight(facts))
+        if needs_proof and body.authenticate is not None:
             any_of, all_of = body.authenticate.any_of, body.authenticate.all_of
-            found = _prove(Proof(any_of=any_of, all_of=all_of), facts)
+            found, proven = _prove(Proof(any_of=any_of, all_of=all_of), facts)
             if found != "proven":
-                return f"{name}: {found}"
-    return "allow"
+                return f"{name}: {found}", []
+            people += [person for person in proven if person not in people]
+    for name, limit in of_requests:
+        if limit.key == "identity" and counts.take(name, limit, facts, people) is None:
+            return f"{name}: limit", []
+    held: list[Hashable] = []
+    for name, limit in limits:
+        if limit.of == "concurrent_requests":
+            place = counts.take(name, limit, facts, people)
+            if place is None:
+                counts.give_back(held)
+                return f"{name}: limit", []
+            held.append(place)
+    return "allow", people
+
+
+def _is_preflight(facts: Facts) -> bool:
+    names = ("Origin", "Access-Control-Request-Method")
+    return facts.method == b"OPTIONS" and all(_field(name, facts)[0] for name in names)
 
 
 def _gate(body: Body, facts: Facts) -> str:
@@ -119,7 +197,9 @@ def _matches(match: Match, facts: Facts, *, is_strict: bool, skip_path: bool) ->
         return False
     if match.label is not None:
         key, _, value = match.label.partition("=")
-        found = [labels.get(key) == value for labels in facts.labels]
+        found = [labels.get(key.removesuffix("!")) == value for labels in facts.labels]
+        if key.endswith("!"):
+            found = [not each for each in found]
         if not (found and quantify(found)):
             return False
     for name, wanted in (match.header or {}).items():
@@ -144,12 +224,12 @@ def _value_fits(values: list[bytes], is_sure: bool, wanted: object, *, is_strict
 
 def _field(name: str, facts: Facts) -> tuple[list[bytes], bool]:
     """Return the values of a field under any spelling, and whether there is one only, spelt as usual."""
-    name = name.lower().replace("_", "-")
+    name = _folded(name)
     found = []
     for line in facts.lines.split(b"\r\n"):
         sent, colon, value = line.partition(b":")
         text = sent.decode("latin-1").lower()
-        if colon and text.replace("_", "-") == name:
+        if colon and _folded(text) == name:
             found.append((text, value.strip(b" \t")))
     return [value for _, value in found], len(found) == 1 and found[0][0] == name
 
@@ -210,22 +290,29 @@ def _fold(path: str) -> str:
     return "/".join(unicodedata.normalize("NFKC", each).rstrip(" .") for each in segments).removesuffix("/")
 
 
-def _prove(proof: Proof, facts: Facts) -> str:
-    """Return `proven`, or the slug of why not, as `samples.SampleCheck` has it."""
+def _prove(proof: Proof, facts: Facts) -> tuple[str, list[Person]]:
+    """Return `proven` and who, or the slug of why not, as `samples.SampleCheck` has it."""
     if proof.any_of is not None:
         found = [_prove(each, facts) for each in proof.any_of]
-        return next(
-            each for each in ("proven", "check-failed", "check-busy", "credential", "unauthenticated") if each in found
-        )
+        best = ("proven", "check-failed", "check-busy", "credential", "unauthenticated")
+        return min(found, key=lambda each: best.index(each[0]))
     if proof.all_of is not None:
+        found = [_prove(each, facts) for each in proof.all_of]
         # The first that is not proven says why.
-        return next((each for each in (_prove(each, facts) for each in proof.all_of) if each != "proven"), "proven")
+        missing = [each for each in found if each[0] != "proven"]
+        return missing[0] if missing else ("proven", [person for _, people in found for person in people])
     kind = next(name for name in proof.__struct_fields__ if getattr(proof, name) is not None)
     for value in _field("authorization", facts)[0]:
         sent, _, name = value.decode("latin-1").partition(" ")
         if sent == kind:
-            return {"bad": "credential", "busy": "check-busy", "bug": "check-failed"}.get(name, "proven")
-    return "unauthenticated"
+            said = {"bad": "credential", "busy": "check-busy", "bug": "check-failed"}.get(name, "proven")
+            return said, [(kind, name)] if said == "proven" else []
+    return "unauthenticated", []
+
+
+def _folded(name: str) -> str:
+    """Return a name as CGI and WSGI compare it: everything but ASCII's letters and digits is one character."""
+    return re.sub("[^a-z0-9]", "-", name.lower() if name.isascii() else re.sub("[^ -~]", "-", name).lower())
 
 
 def _list(value: object) -> list[str]:
