@@ -80,6 +80,11 @@ class Permission:
         return self._judgement.verdict
 
     @property
+    def changes_nothing(self) -> bool:
+        """Whether the request may pass as it is, at once, and its answer, too."""
+        return self._judgement.changes_nothing
+
+    @property
     def is_open(self) -> bool:
         """Whether there are questions to be answered first."""
         return bool(self._judgement.questions)

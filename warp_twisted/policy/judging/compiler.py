@@ -21,6 +21,7 @@ from warp_twisted.policy.interfaces import Parts
 from warp_twisted.policy.judging.conditions import HostnameIs, SourceIsIn, conditions_of, methods_of
 from warp_twisted.policy.judging.connections import on_arrival
 from warp_twisted.policy.judging.counting import CountedLimit
+from warp_twisted.policy.judging.known_paths import KnownPaths
 from warp_twisted.policy.judging.program import Program
 from warp_twisted.policy.judging.proofs import OneCheck, Several
 from warp_twisted.policy.judging.rules import Authentication, CompiledRule, Exemption
@@ -52,6 +53,7 @@ class CompiledPolicy:
                 table, key = (self._by_suffix, name[2:]) if name.startswith("*.") else (self._by_name, name)
                 table.setdefault(key, []).append(rule)
         self._programs: dict[tuple[int, ...], Program] = {}
+        self._known_paths = KnownPaths()
         self.routing = RoutingTable(document.routing)
         self.on_arrival = on_arrival(self.rules)
 
@@ -77,7 +79,7 @@ class CompiledPolicy:
         orders = tuple(sorted(found))
         program = self._programs.get(orders)
         if program is None:
-            program = self._programs[orders] = Program(found[order] for order in orders)
+            program = self._programs[orders] = Program((found[order] for order in orders), self._known_paths)
         return program
 
 

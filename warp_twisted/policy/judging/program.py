@@ -8,7 +8,7 @@ runs into the rate.
 """
 
 from bisect import bisect
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -16,6 +16,7 @@ from warp_twisted.policy.facts import Facts
 from warp_twisted.policy.interfaces import Answer, Question
 from warp_twisted.policy.judging.connections import of_hostname
 from warp_twisted.policy.judging.course import Course, give_back
+from warp_twisted.policy.judging.known_paths import KnownPath, KnownPaths
 from warp_twisted.policy.judging.path_facts import PathFacts
 from warp_twisted.policy.judging.rules import CompiledRule
 from warp_twisted.policy.paths.tree import LooseTree
@@ -35,8 +36,15 @@ class Program:
         not asked.
     """
 
-    def __init__(self, rules: Iterable[CompiledRule]) -> None:
+    def __init__(self, rules: Iterable[CompiledRule], known_paths: KnownPaths | None = None) -> None:
+        """
+        Put rules together.
+
+        :param known_paths: those of all programs of a policy; unless given nothing is remembered of paths.
+        """
         self.rules = tuple(rules)
+        self._known_paths = known_paths
+        self._known = known_paths.table() if known_paths is not None else {}
         self._always = [rule for rule in self.rules if not rule.has_path]
         self._tree: LooseTree[CompiledRule] = LooseTree()
         by_path = [rule for rule in self.rules if rule.has_path]
@@ -57,26 +65,32 @@ class Program:
             for der in check.authorities
         )
         self._logs = any(rule.log_only for rule in self.rules)
+        self._anywhere: KnownPath = (_UNSEEN, self._always)  # where no rule looks at paths
 
-    def matching(self, facts: Facts, path: PathFacts) -> list[CompiledRule]:
+    def matching(self, facts: Facts, path: PathFacts) -> Sequence[CompiledRule]:
         """
         Return the rules that are about a request, in order.
 
         A rule that a path could be matched by, and that cannot judge so odd a one, is among them: it will refuse it.
         """
-        if path.odd:
-            found = self._possible(path)
-        elif not self._has_paths:
-            found = self._always
-        else:
-            found = self._tree.find_plain(path.path) if path.is_plain else self._tree.find(path.path)
-            if not found:
-                found = self._always
-            elif len(found) > 1 or self._always:
-                found = self._in_order(found)
+        return self._meant(self._found(path), facts, path)
+
+    def _meant(self, found: Sequence[CompiledRule], facts: Facts, path: PathFacts) -> Sequence[CompiledRule]:
+        """Return those of some rules whose conditions hold, too."""
         if not self._has_conditions:
             return found
         return [rule for rule in found if not rule.is_conditional or rule.is_about(facts, path)]
+
+    def _found(self, path: PathFacts) -> Sequence[CompiledRule]:
+        """Return the rules that a path leads to, in order."""
+        if path.odd:
+            return self._possible(path)
+        if not self._has_paths:
+            return self._always
+        found = self._tree.find_plain(path.path) if path.is_plain else self._tree.find(path.path)
+        if not found:
+            return self._always
+        return self._in_order(found) if len(found) > 1 or self._always else found
 
     def _in_order(self, found: list[CompiledRule]) -> list[CompiledRule]:
         """Return the rules that the tree found and those that need no path, each once, in order."""
@@ -84,6 +98,16 @@ class Program:
             place = self._places[found[0]]
             return [*self._always[:place], found[0], *self._always[place:]]
         return sorted({*found, *self._always}, key=_order)
+
+    def _look_at(self, text: bytes) -> KnownPath:
+        """Return what a path is like and which rules it leads to, as it was found out before or anew."""
+        known = self._known.get(text)
+        if known is None:
+            path = PathFacts(text)
+            known = path, self._found(path)
+            if self._known_paths is not None:
+                self._known_paths.keep(self._known, *known)
+        return known
 
     def _possible(self, path: PathFacts) -> list[CompiledRule]:
         """Return the rules that any reading of an odd path matches, and those that refuse such a path."""
@@ -113,8 +137,8 @@ class Program:
         :param asked: the verdict that asked them. What it counted is not counted again.
         """
         try:
-            path = PathFacts(facts.target.partition(b"?")[0]) if self._looks_at_paths else _UNSEEN
-            matched = self.matching(facts, path)
+            path, found = self._look_at(facts.target.partition(b"?")[0]) if self._looks_at_paths else self._anywhere
+            matched = self._meant(found, facts, path)
             if not matched:
                 return ALLOWED
             course = Course(facts, path, now, wall, answers, asked is not None)
@@ -149,7 +173,7 @@ def _order(rule: CompiledRule) -> int:
     return rule.order
 
 
-def _with_logged(course: Course, matched: list[CompiledRule], asked: Verdict | None) -> Verdict:
+def _with_logged(course: Course, matched: Sequence[CompiledRule], asked: Verdict | None) -> Verdict:
     """Judge by the rules that are in force, then by each of those that only log, which hold up no request."""
     verdict = course.run([rule for rule in matched if not rule.log_only])
     would = {each.rule: each for each in asked.would} if asked is not None else {}
