@@ -5,6 +5,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
@@ -18,6 +19,7 @@ from warp_twisted.ca.issue import utc
 from warp_twisted.ca.store import add_edge, init_root
 from warp_twisted.edge.check import check_edge
 from warp_twisted.errors import InvalidSettings
+from warp_twisted.registry.policy_versions import PolicyVersions
 from warp_twisted.registry.sqlite import FILE, SqliteStore
 
 
@@ -55,6 +57,19 @@ class CheckTests(SynchronousTestCase):
         before = sorted(self.directory.rglob("*"))
         check_edge(as_reactor(self.reactor), make_settings(**self.sections()))
         self.assertEqual((sorted(self.directory.rglob("*")), self.reactor.tcpServers), (before, []))
+
+    def test_policy(self) -> None:
+        """The policy of a file, or else the fleet's in the registry, must be one that the edge could begin with."""
+        file = self.directory / "policy.yaml"
+        file.write_text("rules: 7")
+        self.assertIn(f"policy: {file}: rules: expected", self.refusal(policy=str(file)))
+        store = SqliteStore(self.directory / "state", Clock())
+        adding = PolicyVersions(store).add(b"rules: 7", [], replaces=0, applied_at=0.0)
+        self.successResultOf(Deferred.fromCoroutine(adding))
+        self.assertIn("version 1 of the policy: rules: expected", self.refusal())
+        self.successResultOf(store.close())
+        file.write_text("rules: []")
+        check_edge(as_reactor(self.reactor), make_settings(**self.sections(policy=str(file))), wall=self.wall)
 
     def test_authority(self) -> None:
         """A file of the authority that is missing, and an authority for another zone, are named with their keys."""

@@ -1,7 +1,9 @@
 """Tests of `warp_twisted.registry.policy_versions`: all of a version or nothing, one writer of two, and bounds."""
 
 import shutil
+import sqlite3
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from hypothesis import given, settings
@@ -167,6 +169,17 @@ class KilledTests(PolicyVersionsTestCase):
             self.assertEqual(self.in_force(self.open(image)), (1, before))
         copy("")
         self.assertEqual(self.in_force(self.open(images[-1])), (2, after))
+
+    def test_a_backup(self) -> None:
+        """A copy of a registry in use, made as playbooks/backup.yml makes it, brings the policy back."""
+        store = self.open(self.directory)
+        self.add(store, b"one", 0)
+        image = Path(self.mktemp())
+        image.mkdir()
+        source = sqlite3.connect(f"{(self.directory / FILE).absolute().as_uri()}?mode=ro", uri=True)
+        with closing(source), closing(sqlite3.connect(image / FILE)) as target:
+            source.backup(target)
+        self.assertEqual(self.in_force(self.open(image)), (1, b"one"))
 
     def test_a_disk_that_is_full(self) -> None:
         """The version before stays in force, here and in the file."""

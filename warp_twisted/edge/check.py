@@ -18,7 +18,7 @@ from warp_twisted.ca.store import EdgeAuthority, load_edge
 from warp_twisted.configuration import nearest_directory
 from warp_twisted.edge.nameserver import check_nameserver
 from warp_twisted.edge.operators.admin_socket import check_socket_path
-from warp_twisted.edge.policy.delivery.following import check_policy
+from warp_twisted.edge.policy.delivery.checking import check_fleet_policy, check_policy
 from warp_twisted.edge.settings import EdgeSettings
 from warp_twisted.edge.visitors.serving import open_certificates
 from warp_twisted.errors import InvalidSettings
@@ -60,6 +60,8 @@ def check_edge(
             raise InvalidSettings("listen.records: expected another path than that of listen.admin")
     if settings.policy is not None:
         check_policy(settings.policy, settings.policy_files)
+    else:
+        check_fleet_policy(Path(settings.state) / FILE, settings.policy_files)
     odd = check_nameserver(reactor, settings)
     _check_access_log(settings.log.access)
     return "; ".join([*left_out, *odd])

@@ -10,8 +10,10 @@ The texts are not under the root that every edge mirrors: an edge reads those th
 known here.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from hashlib import sha256
+
+from twisted.internet.defer import Deferred
 
 from warp_twisted.registry.errors import BadValue, PolicyChanged, TooLarge
 from warp_twisted.registry.model import CURRENT_POLICY, MAX_POLICY_BYTES, CurrentPolicy, PolicyVersion, decode, encode
@@ -23,11 +25,15 @@ KEPT_BYTES = 8 << 20  # of all texts
 MAX_OPERATIONS = 100
 
 
-class PolicyVersions:
-    """The versions in one store."""
+class PolicyReader:
+    """
+    Reads versions.
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    :param get: as `Store.get`.
+    """
+
+    def __init__(self, get: Callable[[str], Deferred[Item | None]]) -> None:
+        self._get = get
 
     async def number(self) -> int:
         """
@@ -35,7 +41,7 @@ class PolicyVersions:
 
         :raises RegistryError: as of `current`.
         """
-        item = await self._store.get(CURRENT_POLICY)
+        item = await self._get(CURRENT_POLICY)
         return _number_in(item) if item is not None else 0
 
     async def current(self) -> PolicyVersion | None:
@@ -56,12 +62,28 @@ class PolicyVersions:
         """
         parts = []
         for key in _text_keys(version):
-            item = await self._store.get(key)
+            item = await self._get(key)
             parts.append(item.value if item is not None else b"")
         text = b"".join(parts)
         if len(text) != version.size_bytes or sha256(text).hexdigest() != version.sha256:
             raise BadValue(f"{TEXTS}: the text of the policy's version {version.number} is not there as it was applied")
         return text
+
+    async def _version(self, number: int) -> PolicyVersion:
+        key = PolicyVersion(number=number, sha256="", size_bytes=0).key
+        item = await self._get(key)
+        value = decode(key, item.value) if item is not None else None
+        if not isinstance(value, PolicyVersion):
+            raise BadValue(f"{key}: there is no such version of the policy")
+        return value
+
+
+class PolicyVersions(PolicyReader):
+    """Reads and writes the versions in one store."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store.get)
+        self._store = store
 
     async def add(
         self,
@@ -108,14 +130,6 @@ class PolicyVersions:
         if not await self._store.transact([expected], operations):
             raise PolicyChanged(f"version {number} of the policy was replaced by another one meanwhile")
         return version
-
-    async def _version(self, number: int) -> PolicyVersion:
-        key = PolicyVersion(number=number, sha256="", size_bytes=0).key
-        item = await self._store.get(key)
-        value = decode(key, item.value) if item is not None else None
-        if not isinstance(value, PolicyVersion):
-            raise BadValue(f"{key}: there is no such version of the policy")
-        return value
 
 
 def _number_in(item: Item) -> int:

@@ -41,6 +41,7 @@ from warp_twisted.registry.store import (
 
 FILE = "registry.sqlite"
 
+_SELECT = "SELECT key, value, created, modified FROM item"
 Perform = Callable[[Callable[[], None]], Deferred[None]]
 
 
@@ -77,8 +78,7 @@ class _File:
         return connection
 
     def read(self) -> list[Item]:
-        rows = self._connection.execute("SELECT key, value, created, modified FROM item")
-        return [Item(key, bytes(value), NO_LEASE, created, modified) for key, value, created, modified in rows]
+        return [_item(row) for row in self._connection.execute(_SELECT)]
 
     def write(self, operations: Sequence[Operation], revision: int) -> None:
         with self._connection:
@@ -114,6 +114,21 @@ def _connect(path: Path) -> sqlite3.Connection:
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         connection.execute("PRAGMA locking_mode = EXCLUSIVE")
     return connection
+
+
+def read_item(connection: sqlite3.Connection, key: str) -> Item | None:
+    """
+    Read a key from a registry's file, whether it is in use or not.
+
+    :raises sqlite3.Error: it is no registry.
+    """
+    row = connection.execute(_SELECT + " WHERE key = ?", (key,)).fetchone()
+    return _item(row) if row is not None else None
+
+
+def _item(row: tuple[str, bytes, int, int]) -> Item:
+    key, value, created, modified = row
+    return Item(key, bytes(value), NO_LEASE, created, modified)
 
 
 class SqliteStore:

@@ -12,7 +12,7 @@ from tests.dns.mmdb import database
 from tests.edge.policy.test_databases import SAMPLE
 from tests.policy.judging.samples import request
 from warp_twisted.edge.policy.delivery.closed import RULE as CLOSED
-from warp_twisted.edge.policy.delivery.following import LOOK_SECONDS, PolicyFollower, PolicyText, check_policy
+from warp_twisted.edge.policy.delivery.following import LOOK_SECONDS, PolicyFollower, PolicyText
 from warp_twisted.edge.policy.in_force import PolicyInForce
 from warp_twisted.edge.policy.loading import Refused
 from warp_twisted.errors import InvalidSettings
@@ -69,8 +69,6 @@ class PolicyFollowerTests(SynchronousTestCase):
         self.file.write_text("rules: [{name: x, denie: true}]")
         with self.assertRaisesRegex(InvalidSettings, r"^policy: .*rules\[0\].*denie"):
             self.follower.begin(str(self.file), "/nowhere")
-        with self.assertRaisesRegex(InvalidSettings, r"^policy: .*rules\[0\].*denie"):
-            check_policy(str(self.file), "/nowhere")
 
     def test_a_database_that_is_replaced(self) -> None:
         """A new database is in force at the next look; one that is no database leaves the last good one in force."""

@@ -322,15 +322,3 @@ class PolicyFollower:
 
     def _load_text(self, content: bytes, name: str, directory: str) -> tuple[Loaded, Watched]:
         return load_text(content, name, directory, self._limiters(), self._find, self._databases, parse)
-
-
-def check_policy(file: str, directory: str) -> None:
-    """
-    See whether a policy can be used.
-
-    :raises InvalidSettings: naming the key `policy`, and what is wrong.
-    """
-    try:
-        load(file, directory, {})
-    except Refused as error:
-        raise InvalidSettings(f"policy: {error}") from error

@@ -8,7 +8,6 @@ decoded in 50 ms with no such stop. Short texts are not worth a process, which t
 Run as a program, it is that process: text and name on standard input, the document on standard output, in msgpack.
 """
 
-import resource
 import subprocess
 import sys
 
@@ -19,8 +18,6 @@ from warp_twisted.policy.errors import InvalidPolicy, NewerPolicy
 
 SHORT_BYTES = 8 << 10
 WAIT_SECONDS = 120.0
-MAX_CPU_SECONDS = 60
-MAX_MEMORY_BYTES = 2 << 30  # of addresses, which is more than is used
 
 
 class _Read(msgspec.Struct):
@@ -57,8 +54,6 @@ def parse(content: bytes, source: str) -> Policy:
 
 def main() -> None:
     """Read the policy on standard input."""
-    resource.setrlimit(resource.RLIMIT_CPU, (MAX_CPU_SECONDS, MAX_CPU_SECONDS))
-    resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))
     content, source = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=tuple[bytes, str])
     try:
         read = _Read(policy=parse_policy(content, source))
