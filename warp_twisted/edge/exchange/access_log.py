@@ -55,7 +55,7 @@ class AccessEntry(msgspec.Struct, omit_defaults=True):
     rule: str = ""
     would: str = ""
     user: str = ""
-    held_ms: float = 0.0
+    held_ms: int = 0
     share: str = ""
 
 
