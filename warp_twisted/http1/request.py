@@ -368,8 +368,8 @@ class RequestReader:
         if len(values) > 1:
             raise MessageRefused(HOST_REPEATED)
         value = values[0].strip(OPTIONAL_WHITESPACE)
-        place = self._place
-        if place is not None and value == place.authority and named is None and forwarding is self._forwarding:
+        place = self._place if self._forwarding_of is None else None
+        if place is not None and value == place.authority and named is None:
             return place
         authority = parse_authority(value)
         if named is not None:

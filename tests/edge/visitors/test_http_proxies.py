@@ -142,6 +142,7 @@ class ProxiedTests(SynchronousTestCase):
     def test_nothing_leaks(self) -> None:
         """Each request has its own visitor, for the origin and the log; one without any is the proxy's own."""
         for lines, address, scheme in (
+            ((), PROXY, "http"),
             ((f"X-Forwarded-For: {ANN}", "X-Forwarded-Proto: https"), ANN, "https"),
             ((f"X-Forwarded-For: {BOB}",), BOB, "http"),
             ((), PROXY, "http"),
