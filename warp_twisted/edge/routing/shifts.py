@@ -142,7 +142,7 @@ class Shifts:
         wanted = LabelSelector.parse(selector)
         index = next((at for at, name in enumerate(split.names) if LabelSelector.parse(name) == wanted), None)
         if index is None:
-            raise CannotShift(f"{split.hostname} has no share {selector!r}; its shares are {', '.join(split.names)}")
+            raise CannotShift(f"{split.hostname} has no share {selector!r}; its shares are {_names(split)}")
         if not 0 <= percent <= 100 or not 0 <= over_seconds <= MAX_OVER_SECONDS:
             raise ValueError("expected a part of 0 to 100 percent, over 30 days at most")
         known = self.of(split)
@@ -205,3 +205,7 @@ class Shifts:
         """Return each split of the policy, with its shift."""
         for split in list(self._splitting.splits.values()):
             yield split, self.of(split)
+
+
+def _names(split: Split) -> str:
+    return ", ".join(name or "(all others)" for name in split.names)
