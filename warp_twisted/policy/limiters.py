@@ -6,7 +6,7 @@ Pure. A rate lets a key spend its burst, then so much a second; what is concurre
 
 from collections.abc import Hashable
 
-from warp_base.token_buckets import TokenBuckets
+from warp_base.token_buckets import MAX_KEYS, TokenBuckets
 from warp_twisted.policy.document.limits import CONCURRENT, Limit
 
 RETRY_SECONDS = 1.0  # said when something concurrent must end first: nobody knows when it will
@@ -15,8 +15,8 @@ RETRY_SECONDS = 1.0  # said when something concurrent must end first: nobody kno
 class RateLimiter:
     """So many units a second for each key."""
 
-    def __init__(self, limit: Limit) -> None:
-        self._buckets = TokenBuckets(limit.per_second, limit.burst_units)
+    def __init__(self, limit: Limit, most_keys: int = MAX_KEYS) -> None:
+        self._buckets = TokenBuckets(limit.per_second, limit.burst_units, max_keys=most_keys)
 
     def take(self, key: Hashable, price: float, now: float) -> float:
         """Take units; see `Limiter.take`."""
@@ -77,6 +77,10 @@ def follow(limiter: AnyLimiter, other: AnyLimiter) -> None:
         limiter._most = other._most
 
 
-def make_limiter(limit: Limit) -> AnyLimiter:
-    """Make the limiter of a limit's kind."""
-    return ConcurrencyLimiter(limit) if limit.of in CONCURRENT else RateLimiter(limit)
+def make_limiter(limit: Limit, most_keys: int = MAX_KEYS) -> AnyLimiter:
+    """
+    Make the limiter of a limit's kind.
+
+    :param most_keys: that a rate counts each by itself.
+    """
+    return ConcurrencyLimiter(limit) if limit.of in CONCURRENT else RateLimiter(limit, most_keys)

@@ -11,8 +11,17 @@ from tests.edge.policy.test_in_force import loaded
 from tests.policy.document.test_asked import HASH, LIMIT, SOURCES, asked, basic
 from tests.policy.judging.samples import request
 from warp_twisted.edge.errors import OfferRefused
-from warp_twisted.edge.policy.asked import MAX_ASKS, NOTHING, AskedPolicies, AskedProgram, Asks
+from warp_twisted.edge.policy.asked import (
+    MAX_ASKS,
+    MAX_KEYS,
+    MAX_REMEMBERED,
+    NOTHING,
+    AskedPolicies,
+    AskedProgram,
+    Asks,
+)
 from warp_twisted.policy.document.asked import MAX_PREFIXES, MAX_USERS
+from warp_twisted.policy.interfaces import Answer, Outcome, Question
 from warp_twisted.policy.verdict import Action
 from warp_twisted.wire.control import MAX_POLICY_CHARACTERS
 
@@ -81,6 +90,21 @@ class ReadingTests(AskedCase):
         kept = self.read(text)
         self.assertLess(time.process_time() - begun, 0.5)
         self.assertIs(self.read(text)["a.example"][0], kept["a.example"][0])
+
+    def test_memory(self) -> None:
+        """Counts and answers that visitors fill, who may be the agent itself, have bounds below the operator's."""
+        policy = self.read(asked("a.example", limits=[{**LIMIT, "key": {"header": "X-Key"}}], authenticate=basic()))
+        (ask,) = policy["a.example"]
+        program = AskedProgram(None, (ask,))
+        for number in range(2 * MAX_KEYS):
+            program.judge(request("GET /", f"X-Key: {number}"), 0.0, 0.0)
+        (limit,) = ask.rule.early_limits
+        buckets = limit.limiter._buckets  # type: ignore[attr-defined]  # of this limiter, a rate's
+        self.assertLessEqual(len(buckets._looked_at) + len(buckets._to_look_at), MAX_KEYS)
+        ((subject, check),) = ask.passwords.items()
+        for number in range(MAX_REMEMBERED + 10):
+            check.remember(Question("basic", subject, b"%d" % number), Answer(Outcome.REFUSED), 0.0)
+        self.assertLessEqual(len(check._remembered), MAX_REMEMBERED)
 
 
 class InForceTests(AskedCase):

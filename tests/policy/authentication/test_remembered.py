@@ -3,7 +3,6 @@
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.policy.authentication.requests import NOW, WALL
-from warp_twisted.policy.authentication import remembered
 from warp_twisted.policy.authentication.remembered import RememberedAnswers
 from warp_twisted.policy.interfaces import ABSENT
 
@@ -13,8 +12,7 @@ class RememberedAnswersTests(SynchronousTestCase):
 
     def test_bounded(self) -> None:
         """At the bound the oldest go; both clocks must agree."""
-        self.patch(remembered, "MAX_ANSWERS", 10)
-        answers = RememberedAnswers()
+        answers = RememberedAnswers(10)
         digests = [answers.digest(str(number).encode()) for number in range(50)]
         for digest in digests:
             answers.put(digest, ABSENT, NOW + 10, WALL + 5)

@@ -6,7 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from warp_twisted.policy.document.asked import MAX_PREFIXES, MAX_USERS, NAME, AskedPolicy
+from warp_twisted.policy.document.asked import (
+    MAX_LIMITS_IN_ALL,
+    MAX_LISTS_IN_ALL,
+    MAX_PREFIXES,
+    MAX_USERS,
+    NAME,
+    AskedPolicy,
+)
 from warp_twisted.policy.document.authentication import Basic, Proof
 from warp_twisted.policy.errors import InvalidPolicy
 
@@ -49,6 +56,7 @@ class AskedPolicyTests(SynchronousTestCase):
         assert found.authenticate is not None
         self.assertEqual((found.name, found.sources.allow, found.sources.deny), (NAME, SOURCES["allow"], None))
         self.assertEqual([limit.rate for limit in found.limits], ["50/s"])
+        self.assertFalse(found.authenticate.assertion)  # it could tell the origin whom another rule has proven
         self.assertEqual(found.authenticate.any_of, [Proof(basic=Basic(users_file="0", realm="Staff"))])
         self.assertEqual([dict(each.users) for each in rule.proofs], [{"ann": HASH}])
         self.assertEqual(rule.hostnames, ["a.example", ""])
@@ -102,9 +110,26 @@ class AskedPolicyTests(SynchronousTestCase):
             (asked("a.example", authenticate=basic(users={})), "length >= 1"),
             (asked("a.example", authenticate=basic(users=many)), "length <= 256"),
             (asked("a.example", authenticate=basic(realm='a"b')), "realm: expected printable ASCII"),
+            (asked("a.example", authenticate={**basic(), "assertion": True}), "unknown field `assertion`"),
         ):
             with self.assertRaisesRegex(InvalidPolicy, problem, msg=text):
                 AskedPolicy.parse(text)
+
+    def test_bounds_in_all(self) -> None:
+        """What has counts or answers of its own is bounded over all rules; rules that ask the same count once."""
+        same = [{"hostnames": [f"h{number}.example"], "limits": [LIMIT]} for number in range(64)]
+        self.assertEqual(len(AskedPolicy.parse(json.dumps({"rules": same})).rules), 64)
+        for most, problem, key in (
+            (MAX_LIMITS_IN_ALL, "17 limits in all rules that differ; 16 is most", "limits"),
+            (MAX_LISTS_IN_ALL, "9 lists of users in all rules that differ; 8 is most", "authenticate"),
+        ):
+            rules = [
+                {"hostnames": [], key: [{**LIMIT, "rate": f"{n + 1}/s"}] if key == "limits" else basic(realm=f"r{n}")}
+                for n in range(most + 1)
+            ]
+            AskedPolicy.parse(json.dumps({"rules": rules[:most]}))
+            with self.assertRaisesRegex(InvalidPolicy, problem):
+                AskedPolicy.parse(json.dumps({"rules": rules}))
 
     @given(JSON.map(json.dumps) | st.text())
     def test_any_text(self, text: str) -> None:

@@ -58,7 +58,6 @@ class Authentication(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     any_of: Annotated[list[Proof], msgspec.Meta(min_length=1, max_length=4)]
     cors_preflight: bool = False
     withhold_credential: bool = False
-    assertion: bool = True
 
 
 class RulePolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -131,7 +130,6 @@ def _authentication(key: str, asked: Authentication | None) -> AskedAuthenticati
         ],
         cors_preflight=asked.cors_preflight,
         withhold_credential=asked.withhold_credential,
-        assertion=asked.assertion,
     )
 
 

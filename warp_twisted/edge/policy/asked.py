@@ -27,6 +27,8 @@ from warp_twisted.policy.limiters import ConcurrencyLimiter, RateLimiter, make_l
 from warp_twisted.policy.sources.prefixes import PrefixSet
 
 LAST = 1_000_000  # the order of such rules: behind all of the operator's
+MAX_KEYS = 2_000  # of a limit that have counts of their own; more share counts: 0.8 MB
+MAX_REMEMBERED = 1_000  # passwords of a list of users: 0.3 MB
 MAX_ASKS = 16  # different ones for one hostname, each of which judges its requests
 SUBJECT = "agent:"  # what the subjects of such checks begin with; those of the operator's are paths of keys
 
@@ -196,7 +198,7 @@ class _AskedParts:
 
     def limiter(self, limit: Limit, rule: str, where: str) -> RateLimiter | ConcurrencyLimiter:
         """Make a limiter."""
-        return make_limiter(limit)
+        return make_limiter(limit, MAX_KEYS)
 
     def check(self, proof: Proof, where: str) -> Check:
         """Make a check of passwords."""
@@ -209,5 +211,5 @@ class _AskedParts:
             if problem:
                 raise InvalidPolicy(f"{where}.basic.users: {problem}")
         subject = f"{SUBJECT}{self._key}.{number}"
-        check = self.passwords[subject] = BasicCheck(subject, proof.basic.realm, users)
+        check = self.passwords[subject] = BasicCheck(subject, proof.basic.realm, users, MAX_REMEMBERED)
         return check

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
 
-from warp_twisted.policy.authentication.remembered import RememberedAnswers
+from warp_twisted.policy.authentication.remembered import MAX_ANSWERS, RememberedAnswers
 from warp_twisted.policy.authentication.users import MAX_NAME, decoy
 from warp_twisted.policy.facts import Facts
 from warp_twisted.policy.interfaces import ABSENT, Answer, Identity, Outcome, Question
@@ -34,18 +34,19 @@ class BasicCheck:
     :param subject: unique among a policy's checks.
     :param realm: printable ASCII without quotes.
     :param users: name → argon2id hash, as `read_users` returns them.
+    :param remembered: how many answers at most.
     """
 
     kind = KIND
     carriers = (_HEADER,)
     authorities: tuple[bytes, ...] = ()
 
-    def __init__(self, subject: str, realm: str, users: Mapping[str, str]) -> None:
+    def __init__(self, subject: str, realm: str, users: Mapping[str, str], remembered: int = MAX_ANSWERS) -> None:
         self.challenge = f'Basic realm="{realm}", charset="UTF-8"'.encode("ascii")
         self._subject = subject
         self._users = users
         self._nobody = decoy(users)
-        self._remembered = RememberedAnswers()
+        self._remembered = RememberedAnswers(remembered)
 
     def look(self, facts: Facts, now: float, wall: float) -> Answer | Question:
         """Return the answer if it is known, else the question for `is_right`."""

@@ -27,11 +27,14 @@ class RememberedAnswers:
     The answers of one check.
 
     Made anew whenever what the check knows changes, so that no answer outlives it.
+
+    :param most: answers; 300 bytes each.
     """
 
-    __slots__ = ("_answers", "_keyed")
+    __slots__ = ("_answers", "_keyed", "_most")
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = MAX_ANSWERS) -> None:
+        self._most = most
         self._keyed = blake2b(key=secrets.token_bytes(32), digest_size=16)
         self._answers: dict[bytes, _Remembered] = {}
 
@@ -65,7 +68,7 @@ class RememberedAnswers:
         since_wall: float = float("-inf"),
     ) -> None:
         """Remember an answer that holds while both clocks are within its bounds; for want of room the oldest go."""
-        if len(self._answers) >= MAX_ANSWERS and digest not in self._answers:
+        if len(self._answers) >= self._most and digest not in self._answers:
             for _ in range(_LOOKED_AT):
                 del self._answers[next(iter(self._answers))]
         self._answers[digest] = _Remembered(answer, until, since_wall, until_wall)

@@ -22,6 +22,9 @@ MAX_ASKED_RULES = 64
 MAX_PREFIXES = 256  # of one list
 MAX_ASKED_LIMITS = 8
 MAX_USERS = 256  # of one list
+# In all rules together: each keeps counts, or answers, of its own.
+MAX_LIMITS_IN_ALL = 16
+MAX_LISTS_IN_ALL = 8
 _LIMITED = ("requests", "concurrent_requests")
 
 Prefixes = Annotated[list[Text], msgspec.Meta(min_length=1, max_length=MAX_PREFIXES)]
@@ -69,7 +72,6 @@ class AskedAuthentication(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     any_of: Annotated[list[AskedProof], msgspec.Meta(min_length=1, max_length=4)]
     cors_preflight: bool = False
     withhold_credential: bool = False
-    assertion: bool = True
 
 
 class AskedRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
@@ -121,7 +123,7 @@ class AskedRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
                     ],
                     cors_preflight=asked.cors_preflight,
                     withhold_credential=asked.withhold_credential,
-                    assertion=asked.assertion,
+                    assertion=False,  # it would tell the origin also whom the operator's rules have proven
                 )
                 if asked is not None
                 else None
@@ -133,6 +135,15 @@ class AskedPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     """All that one agent asks."""
 
     rules: Annotated[list[AskedRule], msgspec.Meta(min_length=1, max_length=MAX_ASKED_RULES)]
+
+    def __post_init__(self) -> None:
+        different = {rule.content: rule for rule in self.rules}.values()
+        for what, count, most in (
+            ("limits", sum(len(rule.limits or ()) for rule in different), MAX_LIMITS_IN_ALL),
+            ("lists of users", sum(len(rule.proofs) for rule in different), MAX_LISTS_IN_ALL),
+        ):
+            if count > most:
+                raise ValueError(f"{count} {what} in all rules that differ; {most} is most")
 
     @classmethod
     def parse(cls, text: str) -> Self:
