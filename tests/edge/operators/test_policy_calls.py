@@ -6,6 +6,8 @@ from io import BytesIO
 from types import MappingProxyType
 from typing import Any
 
+from hypothesis import given
+from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.test.requesthelper import DummyChannel, DummyRequest
@@ -95,6 +97,26 @@ class PolicyCallsTests(SynchronousTestCase):
                 (0, Application(if_version=12)),
             ],
         )
+
+    @given(
+        st.dictionaries(st.sampled_from(["if_version", "version", "message", "name", "check"]), st.binary(max_size=20))
+    )
+    def test_any_query(self, query: dict[str, bytes]) -> None:
+        """Whatever is asked is understood, or refused as what it is; a number is never a guess."""
+        self.applications.asked.clear()
+        request: Any = DummyRequest([])
+        request.channel, request.content = DummyChannel(), BytesIO()
+        request.args = {key.encode(): [value] for key, value in query.items()}
+        try:
+            call = self.calls["POST /v1/policy/back"](request)
+        except ValueError:
+            self.assertEqual(self.applications.asked, [])
+            return
+        self.successResultOf(Deferred.fromCoroutine(call))
+        asked_for: Any = self.applications.asked[0]
+        number, wish = asked_for
+        for name, asked in (("version", number or None), ("if_version", wish.if_version)):
+            self.assertEqual(query.get(name, b"").decode().lstrip("0") or "0", str(asked or 0))
 
     def test_bad_queries(self) -> None:
         """What is no number, or too long, is refused before anything is asked."""

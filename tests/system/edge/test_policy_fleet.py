@@ -85,7 +85,7 @@ class FleetPolicyTests(FleetPolicyTestCase):
         """The same text again changes nothing, and --check never does."""
         would = await self.answer("apply", "--check", text=DENY)
         self.assertEqual((would["changed"], would["check"], would["version"]), (True, True, 0))
-        self.assertIn("--- no policy\n+++ version new\n", would["diff"])
+        self.assertIn("--- no policy\n+++ new version\n", would["diff"])
         self.assertEqual(await self.answer("history"), [])
         await self.answer("apply", text=DENY)
         again = await self.answer("apply", text=DENY)

@@ -184,7 +184,7 @@ def _tell(edge: Admin, answer: object, text: str, is_check: bool, as_json: bool)
     if applied.changed:
         names = (
             f"version {applied.replaced}" if applied.replaced else NO_POLICY,
-            "version {}".format("new" if is_check else applied.version),
+            "new version" if is_check else f"version {applied.version}",
         )
         changes = difference(_text_of(edge, applied.replaced), text, names)
     if as_json:

@@ -6,6 +6,7 @@ go on by the verdict that they have.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
 
 from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily
@@ -33,6 +34,7 @@ from warp_twisted.routing.table import RoutingTable
 
 MAX_HOSTNAMES = 100_000  # remembered with their program; only hostnames that are routed here are asked for
 MAX_OF_ASKED = 1_000  # hostnames below a pattern that agents ask something for; strangers make them up
+MAX_PREPARED = 10_000  # hostnames whose programs are made beforehand; most have the same few programs
 MAX_ERRORS_LOGGED = 10  # of one policy; a check that fails does so for each request
 _NOBODY = Answer(Outcome.BUSY, reason="nobody answers this question")
 
@@ -132,6 +134,10 @@ class PolicyInForce(Collector):
         loaded = self.loaded
         program = loaded.compiled.program_for(hostname) if loaded is not None else None
         return program.authorities if program is not None else NOBODY
+
+    def hostnames(self) -> Sequence[str]:
+        """Return those that are asked for, so that their programs can be there before another policy is in force."""
+        return list(islice(self._programs, MAX_PREPARED))
 
     @property
     def passwords(self) -> Mapping[str, BasicCheck]:

@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import shutil
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,7 +16,7 @@ from tests.registry.fakes import FlakyStore
 from warp_twisted.edge.errors import EdgeError, PolicyVersionUnknown
 from warp_twisted.edge.policy.delivery.applying import MAX_WAITING, Application, Applied, PolicyApplications
 from warp_twisted.edge.policy.delivery.fleet import RegistryPolicy
-from warp_twisted.edge.policy.delivery.following import PolicyFollower
+from warp_twisted.edge.policy.delivery.following import LOOK_SECONDS, PolicyFollower
 from warp_twisted.edge.policy.in_force import PolicyInForce
 from warp_twisted.policy.errors import InvalidPolicy
 from warp_twisted.registry.errors import PolicyChanged, StoreClosed
@@ -155,6 +156,33 @@ class PolicyApplicationsTests(SynchronousTestCase):
             self.successResultOf(waiting[number])
         self.held = None
         self.assertTrue(self.apply(ONE).changed)
+
+    def test_another_edge(self) -> None:
+        """Each edge of the fleet follows; one that has not the files keeps what it has, says so, and comes back."""
+        mirror = Mirror(self.store, self.clock)
+        self.wait(mirror.start())
+        self.addCleanup(mirror.stop)
+        policy = PolicyInForce()
+        other = PolicyFollower(policy, self.clock, execute)
+        directory = Path(self.mktemp())
+        other.begin(None, str(directory))
+        other.start()
+        self.addCleanup(other.stop)
+        self.wait(other.join(RegistryPolicy(mirror, PolicyVersions(self.store), other.wake)))
+        self.apply(ONE)
+        self.clock.advance(0)
+        self.assertEqual((other.standing.wanted, other.standing.version), (1, 1))
+        here = Path(self.mktemp())
+        here.mkdir()
+        (here / "list").write_text("192.0.2.1")
+        self.wait(self.follower.reload(None, str(here)))
+        self.apply(b"rules: [{name: listed, sources: {deny: [{file: list}]}}]")
+        self.clock.advance(0)
+        self.assertEqual((other.standing.wanted, other.standing.version), (2, 1))
+        self.assertIn(f"{directory}/list: No such file", other.standing.error)
+        shutil.copytree(here, directory)
+        self.clock.advance(LOOK_SECONDS)
+        self.assertEqual((other.standing.version, other.standing.error), (2, ""))
 
     def test_beside_a_file(self) -> None:
         """An edge that follows a file refuses, and names it."""

@@ -252,6 +252,23 @@ class FleetTests(SynchronousTestCase):
         self.successResultOf(Deferred.fromCoroutine(self.follower.reload(None, str(self.directory))))
         self.assertEqual((self.rules(), self.standing()), (["first"], (2, 1)))
 
+    def test_programs_are_there_before(self) -> None:
+        """Hostnames that are asked for find their programs made when another version is in force, however many rules."""
+        self.fleet.put("rules: [{name: first}]")
+        self.join()
+        for hostname in ("a.example", "b.example", "c.example"):
+            self.policy.program_for(hostname, hostname)
+        self.fleet.put(
+            "rules: [{name: all}, {name: a, match: {hostname: a.example}}, {name: x, match: {hostname: x.example}}]"
+        )
+        self.wake()
+        assert self.policy.loaded is not None
+        made = self.policy.loaded.compiled._programs.values()
+        self.assertEqual([[rule.name for rule in program.rules] for program in made], [["all"], ["all", "a"]])
+        before = set(map(id, made))
+        for hostname in ("a.example", "b.example", "c.example"):
+            self.assertIn(id(self.policy.program_for(hostname, hostname)), before)
+
     def test_what_was_judged_is_not_compiled_again(self) -> None:
         """A text that this edge judged, and that then comes from the registry, is put in force as it was compiled."""
         self.join()

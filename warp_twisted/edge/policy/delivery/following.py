@@ -7,7 +7,7 @@ force in one step. What cannot be used changes nothing: the policy in force stay
 start there is none to stay with: then a file stops the start, and without the fleet's policy nobody is let through.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -22,7 +22,7 @@ from warp_twisted.edge.policy.delivery.closed import RULE as CLOSED
 from warp_twisted.edge.policy.delivery.closed import closed_policy
 from warp_twisted.edge.policy.delivery.parsing import parse
 from warp_twisted.edge.policy.in_force import PolicyInForce
-from warp_twisted.edge.policy.loading import Loaded, Refused, Watched, let_go, load, load_text
+from warp_twisted.edge.policy.loading import Loaded, Refused, Watched, let_go, load, load_text, prepare
 from warp_twisted.edge.policy.parts import Limiters
 from warp_twisted.errors import InvalidSettings
 from warp_twisted.policy.authentication.service_token import KnownToken
@@ -213,7 +213,8 @@ class PolicyFollower:
             before, directory = self._in_force.loaded, self._directory
             if not keep:
                 return await self._in_thread(lambda: self._count_rules(content, name, directory))
-            loaded, watched = await self._in_thread(lambda: self._load_text(content, name, directory))
+            hostnames = self._in_force.hostnames()
+            loaded, watched = await self._in_thread(lambda: self._load_text(content, name, directory, hostnames))
             self._forget_judged()
             self._judged = _Judged(content, directory, before, loaded, watched)
             return len(loaded.compiled.document.rules)
@@ -296,12 +297,13 @@ class PolicyFollower:
 
     async def _found(self, source: str | PolicyText, directory: str) -> tuple[Loaded, Watched]:
         """Read a file or compile a text, in a thread, unless it was judged just now."""
+        hostnames = self._in_force.hostnames()
         if isinstance(source, str):
-            return await self._in_thread(lambda: self._load(source, directory))
+            return await self._in_thread(lambda: self._load(source, directory, hostnames))
         judged = self._judged
         if judged is not None and judged.is_of(source, directory, self._in_force.loaded):
             return judged.loaded, judged.watched
-        return await self._in_thread(lambda: self._load_text(source.content, source.name, directory))
+        return await self._in_thread(lambda: self._load_text(source.content, source.name, directory, hostnames))
 
     def _limiters(self) -> Limiters:
         """Return those that go on counting."""
@@ -317,8 +319,14 @@ class PolicyFollower:
         let_go(found)
         return count
 
-    def _load(self, file: str, directory: str) -> tuple[Loaded, Watched]:
-        return load(file, directory, self._limiters(), self._find, self._databases, parse)
+    def _load(self, file: str, directory: str, hostnames: Sequence[str] = ()) -> tuple[Loaded, Watched]:
+        found = load(file, directory, self._limiters(), self._find, self._databases, parse)
+        prepare(found[0], hostnames)
+        return found
 
-    def _load_text(self, content: bytes, name: str, directory: str) -> tuple[Loaded, Watched]:
-        return load_text(content, name, directory, self._limiters(), self._find, self._databases, parse)
+    def _load_text(
+        self, content: bytes, name: str, directory: str, hostnames: Sequence[str] = ()
+    ) -> tuple[Loaded, Watched]:
+        found = load_text(content, name, directory, self._limiters(), self._find, self._databases, parse)
+        prepare(found[0], hostnames)
+        return found
