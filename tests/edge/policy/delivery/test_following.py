@@ -253,7 +253,7 @@ class FleetTests(SynchronousTestCase):
         self.assertEqual((self.rules(), self.standing()), (["first"], (2, 1)))
 
     def test_programs_are_there_before(self) -> None:
-        """Hostnames that are asked for find their programs made when another version is in force, however many rules."""
+        """Hostnames that are asked for have their programs when another version is in force, however many rules."""
         self.fleet.put("rules: [{name: first}]")
         self.join()
         for hostname in ("a.example", "b.example", "c.example"):
