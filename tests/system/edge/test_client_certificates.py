@@ -24,6 +24,8 @@ from tests.system.edge.harness import LOOPBACK, RawConnection, answer_each, get,
 from tests.system.edge.test_tls import TlsTestCase
 from warp_twisted.edge.policy.delivery.following import PolicyFollower
 from warp_twisted.edge.policy.in_force import PolicyInForce
+from warp_twisted.edge.refusals import TOO_MANY_HANDSHAKES
+from warp_twisted.edge.routes.limits import VisitorLimits
 from warp_twisted.edge.visitors.http_proxies import HttpProxies
 from warp_twisted.errors import InvalidSettings
 from warp_twisted.policy.authentication.assertion import Assertions
@@ -160,6 +162,20 @@ class ProofTests(ClientCertificateTestCase):
         self.assertEqual((self.edge.metrics.failed_handshakes, len(self.policy.banning.bans)), (2, 0))  # loopback
         self.assertEqual({each.status: count for each, count in self.edge.metrics.refusals.items()}, {401: 2})
         self.assert_nothing_arrived()
+
+    async def test_strangers_pay_more(self) -> None:
+        """A handshake with a certificate that is not taken counts for ten; one with another, or none, for one."""
+        self.edge.visitors.apply(VisitorLimits(handshakes_per_second=0.001, handshake_burst=25), self.timeouts)
+        stranger = ClientAuthority(self.files, "Stranger").issue()
+        for _ in range(2):
+            await self.connect(self.staff.issue())
+            with self.assertRaises(HandshakeFailed):
+                await self.connect(stranger, version=ssl.TLSVersion.TLSv1_2)
+        for _ in range(3):
+            await self.connect()
+        with self.assertRaises(HandshakeFailed):
+            await self.connect(self.staff.issue())
+        self.assertEqual(self.edge.metrics.refusals[TOO_MANY_HANDSHAKES], 1)
 
     async def test_each_rule_has_its_own_authority(self) -> None:
         """What one rule's authority vouches for is nothing to another rule, of this hostname or of another one."""

@@ -25,12 +25,13 @@ from warp_twisted.edge.exchange.pages import response as error_response
 from warp_twisted.edge.exchange.schedule import Schedule
 from warp_twisted.edge.policy.in_force import PolicyInForce
 from warp_twisted.edge.policy.passage import Passage
-from warp_twisted.edge.refusals import GAVE_WAY, TOO_MANY_CONNECTIONS, TOO_MANY_HANDSHAKES, TOO_MUCH_UNREAD
+from warp_twisted.edge.refusals import GAVE_WAY, TOO_MANY_CONNECTIONS, TOO_MUCH_UNREAD
 from warp_twisted.edge.routes.counters import DataPathMetrics
 from warp_twisted.edge.routes.limits import ConnectionCounts, VisitorLimits, VisitorTimeouts, network_of
 from warp_twisted.edge.routes.pool import OriginStream
 from warp_twisted.edge.routes.table import RouteTable
 from warp_twisted.edge.visitors.evictions import IdleConnections, Silent, slowest_first
+from warp_twisted.edge.visitors.handshake_rate import HandshakeRate
 from warp_twisted.edge.visitors.http_proxies import HttpProxies
 from warp_twisted.edge.visitors.interfaces import OpenConnection
 from warp_twisted.http1.forwarding import Statements
@@ -65,6 +66,7 @@ class Visitors:
     :param seconds: a monotonic clock that is cheap to ask; only differences count.
     :ivar now: an instant of that clock at or after the present one, moved on by the sweep; deadlines are set from it.
     :ivar http_proxies: who is believed in what it says of its visitors.
+    :ivar handshake_rate: counts those that networks begin.
     :ivar is_draining: no connection is kept after the answer it waits for.
     """
 
@@ -113,7 +115,7 @@ class Visitors:
         self.losses = StepQueue(clock)
         self.schedule = Schedule(clock, seconds)
         self._requests = TokenBuckets(1.0, 1.0)
-        self._begun_handshakes = TokenBuckets(1.0, 1.0)
+        self.handshake_rate = HandshakeRate(self.limits)
         self._small_reads = TokenBuckets(SMALL_READS_PER_SECOND, SMALL_READS_PER_SECOND)
         self._set_rate()
         self._ending: dict[Stream, float] = {}
@@ -282,8 +284,7 @@ class Visitors:
     def _set_rate(self) -> None:
         self._requests.per_second = self.limits.requests_per_second or 1.0
         self._requests.burst = self.limits.request_burst
-        self._begun_handshakes.per_second = self.limits.handshakes_per_second or 1.0
-        self._begun_handshakes.burst = self.limits.handshake_burst
+        self.handshake_rate.follow(self.limits)
 
     def admit(self, address: str) -> Refusal | None:
         """
@@ -299,12 +300,6 @@ class Visitors:
             self.metrics.count_refusal(GAVE_WAY)
             refusal = self.counts.admit(address, is_exchanged=True, is_limited=not is_proxy)
         return refusal
-
-    def admit_handshake(self, address: str, network: str) -> Refusal | None:
-        """Count a TLS handshake of a network, unless it is an HTTP proxy's, or say why there is to be none."""
-        if not self.limits.handshakes_per_second or address in self.http_proxies:
-            return None
-        return TOO_MANY_HANDSHAKES if self._begun_handshakes.take(network, self.seconds()) else None
 
     def refused_seconds(self, network: str, now: float) -> float:
         """Count a request of a network; return for how long it has asked too often, or 0."""

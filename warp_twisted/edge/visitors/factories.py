@@ -111,9 +111,7 @@ def _may_ask_for(visitors: Visitors, passage: Passage, hostname: str) -> bool:
 def _log_untrusted(visitors: Visitors, address: str, hostname: str, error: WarpError) -> None:
     """Log that a visitor showed a certificate that no authority of the policy vouches for; an alert told it."""
     objection = Objection("", REFUSED, f"{CLIENT_CERTIFICATE}: {error}")
-    visitors.log_refusal(
-        address, "https", REFUSALS[REFUSED], visitors.next_request_id(), 0, objection, hostname
-    )  # fmt: skip
+    visitors.log_refusal(address, "https", REFUSALS[REFUSED], visitors.next_request_id(), 0, objection, hostname)
 
 
 class VisitorFactory(ServerFactory):
@@ -180,12 +178,14 @@ class SecureVisitorFactory(Factory):
         network = network_of(address)
         if visitors.policy.banning.turns_away(address, network):
             return None
+        is_counted = address not in visitors.http_proxies  # one of those begins handshakes for many visitors
         passage, verdict = visitors.arrive(address, "https")
         objection = verdict.objection if verdict is not None else None
         if objection is not None:
             refusal: Refusal | None = REFUSALS[objection.reason]
         else:
-            refusal = visitors.admit_handshake(address, network) or visitors.admit(address)
+            refusal = visitors.handshake_rate.admit(network, visitors.seconds()) if is_counted else None
+            refusal = refusal or visitors.admit(address)
         if refusal is not None:
             if passage is not None:
                 passage.leave()
@@ -202,6 +202,8 @@ class SecureVisitorFactory(Factory):
             if passage is not None:
                 passage.leave()
             if isinstance(error, PeerNotTrusted):
+                if is_counted:
+                    visitors.handshake_rate.charge_untrusted(network, visitors.seconds())
                 _log_untrusted(visitors, address, protocol.asked, error)
             visitors.handshake_failed(address)
 
