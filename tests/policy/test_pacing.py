@@ -13,7 +13,7 @@ from warp_twisted.policy.verdict import Held
 def held(rate: str, burst: str, name: str = "l", key: str = "k", limiter: RateLimiter | None = None) -> Held:
     """Return a limit of bytes."""
     limit = Limit(name=name, of="bytes", rate=rate, burst=burst)
-    return Held(limit, limiter or RateLimiter(limit), key, "r")
+    return Held(limit, limiter if limiter is not None else RateLimiter(limit), key, "r")
 
 
 class PacerTests(SynchronousTestCase):

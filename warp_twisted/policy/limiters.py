@@ -18,6 +18,16 @@ class RateLimiter:
     def __init__(self, limit: Limit, most_keys: int = MAX_KEYS) -> None:
         self._buckets = TokenBuckets(limit.per_second, limit.burst_units, max_keys=most_keys)
 
+    @property
+    def per_second(self) -> float:
+        """Units that each key gains a second, now."""
+        return self._buckets.per_second
+
+    @property
+    def burst(self) -> float:
+        """Units that a key may have at once, now."""
+        return self._buckets.burst
+
     def take(self, key: Hashable, price: float, now: float) -> float:
         """Take units; see `Limiter.take`."""
         return self._buckets.take(key, now, price)

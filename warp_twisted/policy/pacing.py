@@ -41,10 +41,11 @@ class Pacer:
         self.piece_bytes = MAX_PIECE
         self.place = "", ""
         for each in held:
-            if each.limit.of == "bytes" and isinstance(each.limiter, RateLimiter):
-                self._buckets.append((each.limiter, each))
-                rate = each.limit.per_second
-                most = max(min(rate * PIECE_SECONDS, each.limit.burst_units), rate * LEAST_SECONDS)
+            limiter = each.limiter
+            if each.limit.of == "bytes" and isinstance(limiter, RateLimiter):
+                self._buckets.append((limiter, each))
+                rate = limiter.per_second
+                most = max(min(rate * PIECE_SECONDS, limiter.burst), rate * LEAST_SECONDS)
                 self.piece_bytes = max(MIN_PIECE, min(self.piece_bytes, int(most)))
 
     def __bool__(self) -> bool:
