@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+import yaml
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.roles.tree import filters
+from warp_twisted.agent.settings import parse_settings
 
 _FLEET = filters("warp_common")
 _AGENT = filters("warp_agent")
@@ -162,6 +164,22 @@ class AgentTests(SynchronousTestCase):
         )
         found = _AGENT["warp_agent_config"](least | {"tunnels": 0, "drain": 0}, [])
         self.assertEqual((found["tunnels"], found["drain"]), (0, 0))
+
+    def test_policy_of_an_instance(self) -> None:
+        """What an instance's rules ask of edges reaches the agent as it is written."""
+        policy = {
+            "sources": {"allow": ["198.51.100.0/24"]},
+            "limits": [{"name": "rate", "rate": "50/s"}],
+            "authenticate": {"any_of": [{"basic": {"users_file": "/etc/warp/users.argon2"}}]},
+        }
+        rules = [{"hostname": "app.warp.example", "service": "http://localhost:4000", "policy": policy}]
+        instance = {"name": "main", "ingress": [*rules, {"service": "http_status:404"}]}
+        settings = parse_settings(yaml.safe_dump(_AGENT["warp_agent_config"](instance, [])))
+        ((_, hostnames, found),) = settings.ingress.policies
+        self.assertEqual(hostnames, ["app.warp.example"])
+        self.assertEqual(
+            found.words(), ["only from 198.51.100.0/24", "50/s for each visitor", "users of /etc/warp/users.argon2"]
+        )
 
     def test_files(self) -> None:
         """The unit, and what marks a change of it, are read at a start; the configuration and the roots at a reload."""
