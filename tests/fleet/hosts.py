@@ -94,10 +94,11 @@ class Hosts:
     def address6(self, name: str) -> str:
         return f"{self.place.network6}::{self._number(name)}"
 
-    def up(self, *names: str) -> None:
+    def up(self, *names: str, suite: str | None = None) -> None:
         """
         Create what is missing, boot what does not run, and wait until systemd says that it runs.
 
+        :param suite: the Debian release of hosts that are created; None means this machine's own.
         :raises FleetError: if a host does not boot. One that ended "degraded" is up: its failed units are the
             business of whoever looks for them.
         """
@@ -106,22 +107,17 @@ class Hosts:
                 raise FleetError(f"a host's name is a letter and up to 14 more of a-z 0-9 -: {name!r}")
         require_machine()
         with self._alone():
-            base = images.base_tree(self.place)
-            binds = {
-                images.package_archive(self.place, base): "/srv/packages",
-                wheelhouse(self.place, base): "/srv/wheels",
-            }
             key = self.place.directory / "key"
             if not key.exists():
                 run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", self.place.name, "-f", key)
             network.up(self.place)
             for name in names:
                 if name not in self.names:
-                    self._create(name)
+                    self._create(name, suite or images.codename())
             self._write_ssh_config()
             starting = [name for name in names if not self.is_running(name)]
             for name in starting:
-                self._start(name, base, binds)
+                self._start(name)
             for name in starting:
                 self._await(name)
             self._introduce()
@@ -232,7 +228,7 @@ class Hosts:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
-    def _create(self, name: str) -> None:
+    def _create(self, name: str, suite: str) -> None:
         """Lay down a new host's own files; the rest shows through from the base tree."""
         taken = {self._number(other) for other in self.names}
         home = self.place.host(name)
@@ -263,6 +259,7 @@ class Hosts:
         authorized = upper / "root/.ssh/authorized_keys"
         authorized.write_bytes((self.place.directory / "key.pub").read_bytes())
         authorized.chmod(0o600)
+        (home / "suite").write_text(suite)
         (home / "number").write_text(str(next(number for number in range(11, 250) if number not in taken)))
 
     def _write_ssh_config(self) -> None:
@@ -284,8 +281,14 @@ class Hosts:
         keys = {name: self.place.host(name) / "upper/etc/ssh/ssh_host_ed25519_key.pub" for name in self.names}
         known.write_text("".join(f"{name},{self.address(name)} {path.read_text()}" for name, path in keys.items()))
 
-    def _start(self, name: str, base: Path, binds: dict[Path, str]) -> None:
+    def _start(self, name: str) -> None:
         home = self.place.host(name)
+        suite = (home / "suite").read_text()
+        base = images.base_tree(self.place, suite)
+        binds = {
+            images.package_archive(self.place, suite, base): "/srv/packages",
+            wheelhouse(self.place, base): "/srv/wheels",
+        }
         (home / "ssh").unlink(missing_ok=True)
         network.plug_in(self.place, name, self._number(name))
         own = self._group(name).path

@@ -59,6 +59,21 @@ def archives() -> Path:
     raise FleetError("there is no list of Debian archives in /etc/apt")
 
 
+def archives_of(place: Place, suite: str) -> Path:
+    """
+    Return the same for another Debian release, from the same archives.
+
+    :raises FleetError: if this machine has no list.
+    """
+    path = archives()
+    if suite == codename():
+        return path
+    place.directory.mkdir(parents=True, exist_ok=True)
+    other = place.directory / f"{suite}{path.suffix}"
+    other.write_text(path.read_text().replace(codename(), suite))
+    return other
+
+
 def once(target: Path, build: Callable[[Path], None]) -> Path:
     """
     Make a directory by a function that fills it, unless it is there already.
@@ -78,15 +93,15 @@ def once(target: Path, build: Callable[[Path], None]) -> Path:
     return target
 
 
-def base_tree(place: Place) -> Path:
-    """The tree that every host's root is laid over: half a minute the first time."""
-    suite, packages = codename(), ",".join(BASE_PACKAGES)
+def base_tree(place: Place, suite: str) -> Path:
+    """The tree that the root of every host of a Debian release is laid over: half a minute the first time."""
+    packages = ",".join(BASE_PACKAGES)
 
     def build(scratch: Path) -> None:
         run(
             "mmdebstrap", "--quiet", "--format=directory", "--variant=minbase", f"--include={packages}",
             *_NO_NOISE, f"--customize-hook={_CLEAN}", f"--customize-hook={_SOURCES}",
-            suite, scratch, archives(), seconds=MAKE_SECONDS,
+            suite, scratch, archives_of(place, suite), seconds=MAKE_SECONDS,
         )  # fmt: skip
         # A role with `cache_valid_time` must not take the lists for fresh.
         os.utime(scratch / "var/lib/apt/lists", (0, 0))
@@ -94,15 +109,15 @@ def base_tree(place: Place) -> Path:
     return once(place.directory / f"base-{digest(suite, packages, _CLEAN, _SOURCES)}", build)
 
 
-def package_archive(place: Place, base: Path, packages: Sequence[str] = PACKAGES) -> Path:
-    """A directory that apt reads as an archive: packages, and what they need on top of the base tree."""
+def package_archive(place: Place, suite: str, base: Path, packages: Sequence[str] = PACKAGES) -> Path:
+    """A directory that apt reads as an archive: packages, and what they need on top of a release's base tree."""
 
     def build(scratch: Path) -> None:
         state = scratch / "state"
         state.mkdir()
         settings = {
             "Dir::State::lists": state,
-            "Dir::Etc::SourceList": archives(),
+            "Dir::Etc::SourceList": archives_of(place, suite),
             "Dir::Etc::SourceParts": "/dev/null",
             "Dir::State::status": base / "var/lib/dpkg/status",
             "Dir::Cache": state,
