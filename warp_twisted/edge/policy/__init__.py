@@ -5,5 +5,5 @@ The policy at the edge: which one is in force, what it is assembled from, and wh
 policy in a thread; `delivery` keeps to the one that the edge is meant to have; `in_force` is what the data path asks,
 `judgement` one request before it, `passwords` the threads in which passwords are hashed. `assertion_keys` are those
 that origins are told with who visitors are, `service_tokens` what programs prove themselves with, `fetched_keys` what
-issuers sign with.
+issuers sign with. `asked` has what agents ask for their hostnames, which `in_force` adds to the policy.
 """
