@@ -28,7 +28,9 @@ class PolicyTests(FleetTestCase):
     def setUp(self) -> None:
         self.fleet = deployment()
         self.list = self.fleet.inventory / "visitors.txt"
-        opened = "echo '{}' >/run/open.yaml && warp policy apply /run/open.yaml"
+        # A long text: a process of its own reads it, under what the edge's unit permits.
+        long = "{ echo '{}'; head -c 20000 /dev/zero | tr '\\0' '#'; } >/run/open.yaml"
+        opened = f"{long} && warp policy apply /run/open.yaml"
         self.addCleanup(self.fleet.hosts.execute, "edge1", "sh", "-c", opened)
 
     def play(self, *arguments: str, **variables: object) -> Run:
