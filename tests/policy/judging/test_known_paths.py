@@ -55,6 +55,21 @@ class KnownPathsTests(SynchronousTestCase):
             ):
                 self.assertEqual(said(policy, request(line, host=host, address=address)), expected, (host, line))
 
+    def test_routes_of_many_rules(self) -> None:
+        """Where a path leads to many rules their routes are not kept, and decide as before."""
+        rules = "".join(f"- {{name: r{number}, routes: ['GET /a/*', 'POST /b{number}']}}\n" for number in range(9))
+        policy = compiled("rules:\n" + rules)
+        program = policy.program_for("app.warp.example")
+        assert program is not None
+        for _ in range(2):
+            self.assertEqual(said(policy, "GET /a/x"), "allow")
+            self.assertEqual(said(policy, "POST /b0"), "r1: route")
+        paths = KnownPaths()
+        for count, is_kept in ((8, True), (9, False)):
+            path = PathFacts(b"/a/x")
+            paths.keep(paths.table(), path, program.rules[:count])
+            self.assertEqual(path.methods is not None, is_kept)
+
     def test_many(self) -> None:
         """Whoever asks for more paths than are known changes nothing for others."""
         self.patch(known_paths, "MAX_PATHS", 10)

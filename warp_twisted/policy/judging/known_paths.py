@@ -12,6 +12,7 @@ from warp_twisted.policy.judging.rules import CompiledRule
 
 MAX_PATHS = 2_000  # 2 MB; to forget them all takes half a millisecond
 MAX_BYTES = 256  # of a path that is kept
+MAX_RULES = 8  # that a path leads to, for its routes to be kept as well
 
 KnownPath = tuple[PathFacts, Sequence[CompiledRule]]  # and the rules that path and hostname lead to, in order
 
@@ -37,5 +38,7 @@ class KnownPaths:
             for each in self._tables:
                 each.clear()
             self._left = MAX_PATHS
+        if len(rules) <= MAX_RULES:
+            path.methods = {}
         table[path.path] = path, rules
         self._left -= 1

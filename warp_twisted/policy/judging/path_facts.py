@@ -1,5 +1,7 @@
 """A request's path as rules ask about it: as it came, what is odd in it, and how servers read it."""
 
+from collections.abc import Hashable
+
 from warp_twisted.policy.paths.spelling import is_plain, oddities, readings
 from warp_twisted.policy.paths.tree import exact_segments
 
@@ -13,12 +15,15 @@ class PathFacts:
     :ivar path: as it came, without the query.
     :ivar is_plain: whether it has neither oddities nor escapes, as most have.
     :ivar odd: what servers read in different ways in it.
+    :ivar methods: rule → the methods of each of its routes that a plain path is among, None for all; where that is
+        remembered.
     """
 
-    __slots__ = ("_exact", "_readings", "is_plain", "odd", "path")
+    __slots__ = ("_exact", "_readings", "is_plain", "methods", "odd", "path")
 
     def __init__(self, path: bytes) -> None:
         self.path = path
+        self.methods: dict[Hashable, list[frozenset[bytes] | None]] | None = None
         self._exact: list[list[bytes]] | None = None
         self._readings: tuple[frozenset[bytes] | None] | None = None
         if is_plain(path):

@@ -1,6 +1,6 @@
 """One rule, compiled: whether it is about a request, and what each of its parts has against it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from warp_twisted.policy.changes import Changes
 from warp_twisted.policy.document.authentication import Authenticate
@@ -240,16 +240,23 @@ class CompiledRule:
     def _has_route(self, method: bytes, path: PathFacts) -> bool:
         """Whether every reading of a path is served with a method."""
         routes = self._routes
-        readings = path.exact
-        if routes is None or not readings:
+        if routes is None:
             return False
-        for reading in readings:
-            for methods in routes.find(reading):
-                if methods is None or method in methods:
-                    break
-            else:
-                return False
-        return True
+        known = path.methods
+        if known is not None:  # of a plain path
+            found = known.get(self)
+            if found is None:
+                found = known[self] = routes.find(path.exact[0])
+            return _has_method(found, method)
+        readings = path.exact
+        return bool(readings) and all(_has_method(routes.find(reading), method) for reading in readings)
 
     def _object(self, reason: Reason, detail: str) -> Objection:
         return Objection(self.name, reason, detail)
+
+
+def _has_method(routes: Iterable[frozenset[bytes] | None], method: bytes) -> bool:
+    for methods in routes:  # noqa: SIM110 -- a generator takes twice as long
+        if methods is None or method in methods:
+            return True
+    return False
