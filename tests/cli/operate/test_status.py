@@ -50,6 +50,20 @@ class StatusTests(SynchronousTestCase):
         self.answer = self.edge.answers["GET /v1/status"] = _status()
         self.patch(status, "find_admin", lambda option: self.edge)
 
+    def test_splits(self) -> None:
+        """Split hostnames are there with what each share gets and got; without any nothing is said."""
+        self.assertNotIn("Splits", invoke("status").output)
+        shares = [
+            {"selector": "release=stable", "part": 0.75, "requests": 3, "healthy": 2, "tunnels": 2},
+            {"selector": "", "part": 0.25, "requests": 1, "healthy": 0, "tunnels": 1},
+        ]
+        shift = {"hostname": "a.example", "selector": "", "start": 0.1, "target": 0.25}
+        self.answer["splits"] = [{"hostname": "a.example", "shares": shares, "shift": shift}]
+        output = invoke("status").output
+        self.assertIn("Splits: 1\n", output)
+        self.assertRegex(output, r"a\.example +release=stable +75\.0% +75\.0% +2 of 2\n")
+        self.assertRegex(output, r"a\.example +\(all others\) +25\.0% shifted +25\.0% +0 of 1\n")
+
     def test_wrong_clock(self) -> None:
         """An agent whose clock is not its edge's is named once, however many tunnels it has."""
         self.assertNotIn("The clock of", invoke("status").output)

@@ -12,6 +12,7 @@ from warp_twisted.edge.routes.members import NoTunnel
 from warp_twisted.edge.routes.pool import Member
 from warp_twisted.edge.routes.route import Route
 from warp_twisted.edge.routes.share_counters import ShareMetrics
+from warp_twisted.edge.routes.split_hostnames import SplitHostnames
 from warp_twisted.edge.routes.splitting import RouteSplit
 from warp_twisted.http1.limits import HeadLimits
 from warp_twisted.policy.document.routing import Routing
@@ -47,7 +48,7 @@ class SplitTestCase(SynchronousTestCase):
 
     def use(self, *entries: dict[str, object]) -> RouteSplit:
         """Split the route's requests."""
-        self.route.use_splits(routing(*(entries or ({},))).covering("a.example"), ShareMetrics().of)
+        self.route.use_splits(routing(*(entries or ({},))).covering("a.example"), SplitHostnames(ShareMetrics()))
         return self.split
 
     @property
@@ -253,9 +254,21 @@ class PolicyChangesTests(SplitTestCase):
         """Without an entry any tunnel may serve again."""
         self.join("o", "old")
         self.use()
-        self.route.use_splits(RoutingTable().covering("a.example"), ShareMetrics().of)
+        self.route.use_splits(RoutingTable().covering("a.example"), SplitHostnames(ShareMetrics()))
         self.assertIsNone(self.route.splits)
         self.assertEqual(self.route.borrow(FakeBorrower()).member.load.tunnel.id, "o")
+
+    def test_many_names_below_a_pattern(self) -> None:
+        """Tunnels are grouped by the split of a name below a pattern only when that is asked for."""
+        entries: list[dict[str, object]] = [{"hostname": f"h{number}.b.example"} for number in range(500)]
+        self.route.use_splits(routing(*entries).covering("*.b.example"), SplitHostnames(ShareMetrics()))
+        splits = self.route.splits
+        assert splits is not None
+        self.assertEqual((len(splits.all), splits.only), (0, None))
+        self.join("s", "stable")
+        found = splits.for_hostname("h7.b.example")
+        assert found is not None
+        self.assertEqual((len(splits.all), found.shares[0].count), (1, 1))
 
     def test_names_below_a_pattern(self) -> None:
         """Where a pattern is served as one route, names below it have their own splits, or none."""
@@ -263,11 +276,12 @@ class PolicyChangesTests(SplitTestCase):
         canary = {"split": [{"selector": "release=canary", "weight": 1}]}
         self.route.use_splits(
             routing({"hostname": "x.b.example"}, {"hostname": "*.c.b.example", **canary}).covering("*.b.example"),
-            ShareMetrics().of,
+            SplitHostnames(ShareMetrics()),
         )
         splits = self.route.splits
         assert splits is not None
         found = [splits.for_hostname(name) for name in ("x.b.example", "y.c.b.example", "y.b.example")]
         self.assertEqual([each and each.split.hostname for each in found], ["x.b.example", "*.c.b.example", None])
+        self.assertIs(splits.for_hostname("x.b.example"), found[0])
         self.join("c", "canary")
         self.assertEqual([each and [share.count for share in each.shares] for each in found[:2]], [[1, 1], [1]])

@@ -9,7 +9,7 @@ from warp_twisted.edge.routes.load import TunnelLoad
 from warp_twisted.edge.routes.members import Members
 from warp_twisted.edge.routes.pool import Member
 from warp_twisted.edge.routes.rules import PathRule
-from warp_twisted.edge.routes.splitting import CountersOf, RouteSplits
+from warp_twisted.edge.routes.splitting import RouteSplits, SplitUse
 from warp_twisted.routing.table import Covering
 
 
@@ -105,9 +105,6 @@ class Route(Members):
             if tunnels is not None:
                 tunnels.put(member)
 
-    def use_splits(self, covering: Covering | None, counted: CountersOf) -> None:
+    def use_splits(self, covering: Covering | None, use: SplitUse) -> None:
         """Let labels decide which tunnels requests go to, or no longer."""
-        if covering is None:
-            self.splits = None
-        else:
-            self.splits = RouteSplits(covering, self.name, self.members, self.splits, counted)
+        self.splits = RouteSplits(covering, self, self.splits, use) if covering is not None else None

@@ -7,7 +7,7 @@ together as `other`.
 """
 
 from bisect import bisect_left
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Iterable
 
 from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
@@ -67,9 +67,9 @@ class ShareMetrics:
             counters = self._of[place] = ShareCounters()
         return counters
 
-    def keep(self, places: Collection[Place]) -> None:
-        """Drop the counters of shares that a new policy does not have."""
-        for gone in [place for place in self._of if place not in places]:
+    def keep(self, is_known: Callable[[str, str], bool]) -> None:
+        """Drop the counters of shares that a new policy does not have, as it says of hostname and selector."""
+        for gone in [place for place in self._of if not is_known(*place)]:
             del self._of[gone]
 
     def collect(self) -> Iterable[Metric]:

@@ -59,10 +59,15 @@ class SplitHostnames:
 
     def begin(self, route: Route) -> None:
         """Split the requests of a route that is new."""
-        route.use_splits(self._routing.covering(route.hostname), self._metrics.of)
-        if route.splits is not None:
-            for each in route.splits.all:
-                self._users.setdefault(each.split, WeakSet()).add(each)
+        route.use_splits(self._routing.covering(route.hostname), self)
+
+    def counters_of(self, hostname: str, selector: str) -> ShareCounters:
+        """See `SplitUse`."""
+        return self._metrics.of(hostname, selector)
+
+    def began(self, split: RouteSplit) -> None:
+        """See `SplitUse`."""
+        self._users.setdefault(split.split, WeakSet()).add(split)
 
     def arrange(self, hostname: str) -> None:
         """Lay the shares of a hostname or pattern out again, as its shift has changed."""
@@ -87,7 +92,8 @@ class SplitHostnames:
         self._users = {}
         for split in routing.splits:
             split.shifted = self.shifted_of(split)
-        self._metrics.keep({(split.hostname, selector) for split in routing.splits for selector in split.names})
+        known = routing.by_hostname
+        self._metrics.keep(lambda hostname, selector: hostname in known and selector in known[hostname].names)
         return self._following(routing, routes)
 
     def _following(self, routing: RoutingTable, routes: Sequence[Route]) -> Iterator[None]:

@@ -8,6 +8,7 @@ visitor keeps to. Whether a tunnel is healthy is what `Member.is_suspected` says
 
 from collections.abc import Callable, Collection, Sequence
 from secrets import randbits
+from typing import Protocol
 
 from twisted.logger import Logger
 
@@ -248,47 +249,72 @@ class RouteSplit:
         raise NoTunnel(f"no share of {self.split.hostname} has a tunnel that can serve now")
 
 
+class SplitUse(Protocol):
+    """What is kept of splits beside their tunnels; see `split_hostnames`."""
+
+    def counters_of(self, hostname: str, selector: str) -> ShareCounters:
+        """Return what is counted of a share, by the entry's hostname and the selector."""
+
+    def began(self, split: RouteSplit) -> None:
+        """Note that the tunnels of a route are grouped by a split from now on."""
+
+
 class RouteSplits:
     """
     The splits of one route: one, or, where a pattern is served as one route, those of names below it as well.
 
-    :ivar all: each of them.
+    By those of names below it the tunnels are grouped when they are asked for first: there may be a thousand.
+
+    :ivar all: by which the tunnels are grouped.
     :ivar only: the one of every hostname that the route serves; None: `for_hostname` says it.
     """
 
-    __slots__ = ("_by_split", "_covering", "all", "only")
+    __slots__ = ("_by_split", "_covering", "_members", "_use", "all", "only")
 
-    def __init__(
-        self,
-        covering: Covering,
-        name: str,
-        members: Collection[Member],
-        before: "RouteSplits | None",
-        counted: CountersOf,
-    ) -> None:
+    def __init__(self, covering: Covering, members: Members, before: "RouteSplits | None", use: SplitUse) -> None:
         """
         Group a route's tunnels.
 
-        :param counted: returns what is counted of a share, by the entry's hostname and the selector.
         :param before: the splits until now; one that has not changed goes on as it is.
         """
-        known = {each.split.text: each for each in before.all} if before is not None else {}
         self._covering = covering
+        self._members = members
+        self._use = use
         self._by_split: dict[Split, RouteSplit] = {}
         self.all: list[RouteSplit] = []
-        for split in covering.splits():
-            kept = known.get(split.text)
-            if kept is not None:
-                kept.split = split
-                kept.arrange()
-            self._by_split[split] = kept if kept is not None else RouteSplit(split, name, members, counted)
-            self.all.append(self._by_split[split])
-        self.only = self.all[0] if len(self.all) == 1 and covering.own is not None else None
+        if before is not None:
+            known = {each.split.text: each for each in before.all}
+            for split in covering.splits():
+                if split.text in known:
+                    self._go_on(known[split.text], split)
+        if covering.own is not None and covering.own not in self._by_split:
+            self._begin(covering.own)
+        is_one = len(covering.splits()) == 1
+        self.only = self._by_split[covering.own] if is_one and covering.own is not None else None
+
+    def _go_on(self, before: RouteSplit, split: Split) -> None:
+        before.split = split
+        for share in before.shares:
+            share.counters = self._use.counters_of(split.hostname, share.selector)
+        before.arrange()
+        self._add(before)
+
+    def _begin(self, split: Split) -> RouteSplit:
+        made = RouteSplit(split, self._members.name, self._members.members, self._use.counters_of)
+        self._add(made)
+        return made
+
+    def _add(self, split: RouteSplit) -> None:
+        self._by_split[split.split] = split
+        self.all.append(split)
+        self._use.began(split)
 
     def for_hostname(self, hostname: str) -> RouteSplit | None:
         """Return what splits the requests of a hostname; None if nothing does."""
         split = self._covering.split_for(hostname)
-        return self._by_split[split] if split is not None else None
+        if split is None:
+            return None
+        return self._by_split.get(split) or self._begin(split)
 
     def put(self, member: Member) -> None:
         """Use one more tunnel."""
