@@ -71,6 +71,17 @@ class FleetPolicyCommandTests(SynchronousTestCase):
         self.assertIn("version 8 is not in force on this edge: a file went away", ran.errors)
         self.assertEqual(invoke("policy", "apply", str(self.file), "--check").status, 0)
 
+    def test_beside_a_file(self) -> None:
+        """What is put into the registry only is no error, and is said."""
+        self.edge.answers["POST /v1/policy"] = APPLIED | {"in_force": False, "file": "/etc/warp/own.yaml"}
+        ran = invoke("policy", "apply", str(self.file), "--beside-file")
+        self.assertEqual(
+            (ran.status, self.edge.asked[0][1]),
+            (0, ({"name": self.file.name, "beside_file": "1"}, self.file.read_bytes())),
+        )
+        self.assertIn("Version 8 of the policy is in the registry: 2 rules", ran.output)
+        self.assertIn("This edge goes on with its file: /etc/warp/own.yaml.", ran.output)
+
     def test_files_that_are_not_there(self) -> None:
         """They are named, and no edge is asked."""
         ran = invoke("policy", "apply", "/nowhere/policy.yaml")

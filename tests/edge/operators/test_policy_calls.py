@@ -84,7 +84,7 @@ class PolicyCallsTests(SynchronousTestCase):
     def test_applied(self) -> None:
         """Text, name and conditions reach the edge."""
         self.assertEqual(self.call("POST /v1/policy", b"rules: []")["version"], 8)
-        query = {"name": "p.yaml", "message": "für alle", "if_version": "0", "check": "1"}
+        query = {"name": "p.yaml", "message": "für alle", "if_version": "0", "check": "1", "beside_file": "1"}
         self.call("POST /v1/policy", query=query)
         self.call("POST /v1/policy/back", query={"version": "3", "check": "0"})
         self.call("POST /v1/policy/back", query={"if_version": "12"})
@@ -92,7 +92,7 @@ class PolicyCallsTests(SynchronousTestCase):
             self.applications.asked,
             [
                 (b"rules: []", "the policy", Application()),
-                (b"", "p.yaml", Application(message="für alle", if_version=0, is_check=True)),
+                (b"", "p.yaml", Application(message="für alle", if_version=0, is_check=True, beside_file=True)),
                 (3, Application()),
                 (0, Application(if_version=12)),
             ],

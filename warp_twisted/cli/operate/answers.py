@@ -156,6 +156,7 @@ class PolicyApplied(msgspec.Struct, frozen=True):
     :ivar replaced: the one that was; 0: none.
     :ivar in_force: whether it is on the edge that answers.
     :ivar error: why not.
+    :ivar file: that this edge follows instead.
     """
 
     changed: bool
@@ -165,6 +166,7 @@ class PolicyApplied(msgspec.Struct, frozen=True):
     rules: int = 0
     in_force: bool = False
     error: str = ""
+    file: str | None = None
 
 
 class OwnedHostname(msgspec.Struct, frozen=True):

@@ -28,6 +28,12 @@ _if_version = click.option(
     help="Only if this version is in force; 0: only if there is none.",
 )
 
+_beside_file = click.option(
+    "--beside-file",
+    is_flag=True,
+    help="Put it into the registry though the edge on this machine follows a file, and goes on with that.",
+)
+
 
 def _complete(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete versions that are kept."""
@@ -48,20 +54,23 @@ def _complete(ctx: click.Context, parameter: click.Parameter, incomplete: str) -
 @_check
 @_message
 @_if_version
+@_beside_file
 @ADMIN_OPTION
 @JSON_OPTION
-def apply(file: str, is_check: bool, message: str, if_version: int | None, admin: str | None, as_json: bool) -> None:
+def apply(
+    file: str, is_check: bool, message: str, if_version: int | None, beside_file: bool, admin: str | None, as_json: bool
+) -> None:
     """
     Put a policy in force on every edge of the fleet, and show what it changes.
 
     The edge on this machine judges it first: what it cannot use, or a file that is not there, is refused with the
     key's path, and nothing changes. FILE is - for standard input. Where edge.yaml names a file itself (policy), the
-    edge follows that, and refuses.
+    edge follows that, and refuses, unless told --beside-file.
     """
     text = _content(file)
     query = {"name": Path(file).name if file != STANDARD_INPUT else "standard input"}
     edge = find_admin(admin, timeout=APPLY_SECONDS)
-    answer = edge.post("v1", "policy", query=query | _conditions(is_check, message, if_version), text=text)
+    answer = edge.post("v1", "policy", query=query | _conditions(is_check, message, if_version, beside_file), text=text)
     _tell(edge, answer, text.decode("utf-8", "replace"), is_check, as_json)
 
 
@@ -73,10 +82,17 @@ def apply(file: str, is_check: bool, message: str, if_version: int | None, admin
 @_check
 @_message
 @_if_version
+@_beside_file
 @ADMIN_OPTION
 @JSON_OPTION
 def back(
-    version: int | None, is_check: bool, message: str, if_version: int | None, admin: str | None, as_json: bool
+    version: int | None,
+    is_check: bool,
+    message: str,
+    if_version: int | None,
+    beside_file: bool,
+    admin: str | None,
+    as_json: bool,
 ) -> None:
     """
     Put the policy of before in force again, as a new version.
@@ -85,7 +101,7 @@ def back(
     """
     query = {"version": str(version)} if version is not None else {}
     edge = find_admin(admin, timeout=APPLY_SECONDS)
-    answer = edge.post("v1", "policy", "back", query=query | _conditions(is_check, message, if_version))
+    answer = edge.post("v1", "policy", "back", query=query | _conditions(is_check, message, if_version, beside_file))
     applied = read(answer, PolicyApplied)
     restored = _text_of(edge, applied.restores or applied.version)
     _tell(edge, answer, restored, is_check, as_json)
@@ -160,8 +176,10 @@ def _content(file: str) -> bytes:
     return text
 
 
-def _conditions(is_check: bool, message: str, if_version: int | None) -> dict[str, str]:
+def _conditions(is_check: bool, message: str, if_version: int | None, beside_file: bool) -> dict[str, str]:
     query = {"check": "1"} if is_check else {}
+    if beside_file:
+        query["beside_file"] = "1"
     if message:
         query["message"] = message
     if if_version is not None:
@@ -193,7 +211,7 @@ def _tell(edge: Admin, answer: object, text: str, is_check: bool, as_json: bool)
         if changes:
             say_lines(changes.removesuffix("\n"))
         _say(applied, is_check)
-    if applied.changed and not is_check and not applied.in_force:
+    if applied.changed and not is_check and not applied.in_force and applied.file is None:
         raise EdgeRefused(
             f"version {applied.version} is not in force on this edge: {applied.error or 'its log says why'}"
         )
@@ -207,4 +225,7 @@ def _say(applied: PolicyApplied, is_check: bool) -> None:
     elif is_check:
         say(f"It can be used: {rules}; it would replace {before}. Nothing was changed.")
     else:
-        say(f"Version {applied.version} of the policy is in force: {rules}; it replaced {before}.")
+        where = "in force" if applied.file is None else "in the registry"
+        say(f"Version {applied.version} of the policy is {where}: {rules}; it replaced {before}.")
+    if applied.file is not None:
+        say(f"This edge goes on with its file: {applied.file}.")

@@ -80,6 +80,7 @@ def _wish(request: Request) -> Application:
         message=_text(request, b"message", MAX_MESSAGE),
         if_version=_number(if_version, "if_version", 0) if if_version else None,
         is_check=_text(request, b"check", 1) not in ("", "0"),
+        beside_file=_text(request, b"beside_file", 1) not in ("", "0"),
     )
 
 

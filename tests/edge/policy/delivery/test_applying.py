@@ -194,3 +194,9 @@ class PolicyApplicationsTests(SynchronousTestCase):
         for call in (self.applications.apply(ONE, "p.yaml", NOBODY), self.applications.back(0, NOBODY)):
             self.assertIn(f"change {file}, or take the key policy out of edge.yaml", self.refused(call, EdgeError))
         self.assertEqual(len(self.applications.history()), 2)
+        ready = self.apply(ONE, beside_file=True)
+        self.assertEqual((ready.version, ready.in_force, ready.error, ready.file), (3, False, "", str(file)))
+        self.assertEqual(self.apply(ONE, beside_file=True, is_check=True).file, str(file))
+        self.assertEqual(self.follower.standing.version, 0)
+        self.wait(self.follower.reload(None, "/nowhere"))
+        self.assertEqual(self.follower.standing.version, 3)

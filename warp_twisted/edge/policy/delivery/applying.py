@@ -7,7 +7,7 @@ operators who replace the same version one is told that it came second.
 
 import pwd
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from twisted.logger import Logger
 
@@ -33,12 +33,14 @@ class Application:
     :ivar message: what for.
     :ivar if_version: the version that must be in force, 0 for none; None: whichever is.
     :ivar is_check: whether to stop before anything is written.
+    :ivar beside_file: whether it is put into the registry though this edge follows a file, and goes on with that.
     """
 
     uid: int | None = None
     message: str = ""
     if_version: int | None = None
     is_check: bool = False
+    beside_file: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +54,8 @@ class Applied:
     :ivar restores: the version whose text it has again; 0: none.
     :ivar rules: how many it has.
     :ivar in_force: whether it is in force on this edge.
-    :ivar error: why not; empty if it is, or nothing was written.
+    :ivar error: why not; empty if it is, or nothing was written, or this edge follows a file.
+    :ivar file: that this edge follows; None: the fleet's policy.
     """
 
     changed: bool
@@ -62,6 +65,7 @@ class Applied:
     rules: int = 0
     in_force: bool = False
     error: str = ""
+    file: str | None = None
 
 
 class PolicyApplications:
@@ -120,7 +124,7 @@ class PolicyApplications:
         :raises PolicyVersionUnknown: if it is not kept.
         :raises WarpError: as `apply`.
         """
-        self._refuse_beside_a_file()
+        self._refuse_beside_a_file(wish)
         if not number:
             current = await self._versions.current()
             since = (current.restores or current.number) if current is not None else 0
@@ -133,7 +137,7 @@ class PolicyApplications:
         return await self._in_turn(text, f"version {number} of the policy", wish, restores=version.restores or number)
 
     async def _in_turn(self, text: bytes, name: str, wish: Application, restores: int = 0) -> Applied:
-        self._refuse_beside_a_file()
+        self._refuse_beside_a_file(wish)
         if self._waiting >= MAX_WAITING:
             raise EdgeError(f"{MAX_WAITING} policies wait to be judged; try again when they are")
         self._waiting += 1
@@ -157,13 +161,10 @@ class PolicyApplications:
         rules = await self._follower.judge(text, name, keep=not (is_same or wish.is_check))
         if is_same:
             await self._follower.look()
-            standing = self._follower.standing
-            return Applied(
-                changed=False, version=number, replaced=number, rules=rules,
-                in_force=standing.version == number, error=standing.error,
-            )  # fmt: skip
+            return self._stands(Applied(changed=False, version=number, replaced=number, rules=rules))
         if wish.is_check:
-            return Applied(changed=True, version=number, replaced=number, restores=restores, rules=rules)
+            file = self._follower.standing.file
+            return Applied(changed=True, version=number, replaced=number, restores=restores, rules=rules, file=file)
         author = await self._in_thread(lambda: user_name(wish.uid))
         added = await self._versions.add(
             text,
@@ -178,11 +179,16 @@ class PolicyApplications:
             "version {version} of the policy was applied by {author}", version=added.number, author=author or "somebody"
         )
         await self._follower.look()
+        return self._stands(
+            Applied(changed=True, version=added.number, replaced=number, restores=restores, rules=rules)
+        )
+
+    def _stands(self, applied: Applied) -> Applied:
+        """Add how this edge stands to what was applied."""
         standing = self._follower.standing
-        return Applied(
-            changed=True, version=added.number, replaced=number, restores=restores, rules=rules,
-            in_force=standing.version == added.number, error=standing.error,
-        )  # fmt: skip
+        if standing.file is not None:
+            return replace(applied, file=standing.file)
+        return replace(applied, in_force=standing.version == applied.version, error=standing.error)
 
     async def _is_in_force(self, text: bytes) -> bool:
         try:
@@ -199,9 +205,9 @@ class PolicyApplications:
             f"version {number} of the policy is not kept; warp policy history lists those that are"
         )
 
-    def _refuse_beside_a_file(self) -> None:
+    def _refuse_beside_a_file(self, wish: Application) -> None:
         file = self._follower.standing.file
-        if file is not None:
+        if file is not None and not wish.beside_file:
             raise EdgeError(
                 f"this edge follows a file, not the fleet's policy: change {file}, or take the key policy out of"
                 " edge.yaml, and reload"
