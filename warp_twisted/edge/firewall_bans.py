@@ -137,6 +137,7 @@ class FirewallBans(Collector):
         self._retry = None
         assert self._path is not None  # noqa: S101 -- no retry outlives it
         factory = Factory.forProtocol(lambda: BansConnection(self))
+        factory.noisy = False
         self._connecting = UNIXClientEndpoint(self._reactor, self._path, CONNECT_SECONDS).connect(factory)
         self._connecting.addErrback(self._failed).addBoth(self._connecting_ended)
 
