@@ -22,6 +22,7 @@ from warp_twisted.edge.policy.asked import (
 )
 from warp_twisted.policy.document.asked import MAX_PREFIXES, MAX_USERS
 from warp_twisted.policy.interfaces import Answer, Outcome, Question
+from warp_twisted.policy.paths.tree import LooseTree
 from warp_twisted.policy.verdict import Action
 from warp_twisted.wire.control import MAX_POLICY_CHARACTERS
 
@@ -186,3 +187,25 @@ class ProgramTests(AskedCase):
             verdict = program.judge(request(address=address), 0.0, 0.0)
             found = verdict.objection.rule if verdict.objection is not None else ""
             self.assertEqual((verdict.action, found), (action, rule), address)
+
+    def test_the_operators_rules_are_not_put_together_anew(self) -> None:
+        """
+        However many paths they have, what an agent asks costs nothing by them, and they judge as before.
+
+        Any agent that comes or goes has such programs made, in the event loop: 10,000 patterns took 0.3 s of it.
+        """
+        text = "rules: [{name: r, match: {path: [/admin/*, /b/*/c]}, deny: true}, {name: o, match: {method: PUT}}]"
+        policy = loaded(self, text).compiled.program_for("a.example")
+        ask = self.read(asked("a.example", sources=SOURCES))["a.example"]
+        self.patch(LooseTree, "add", lambda tree, pattern, value: self.fail("a pattern was added anew"))
+        program = AskedProgram(policy, ask)
+        for line, address, rule in (
+            ("GET /Admin/x", "192.0.2.8", "r"),
+            ("GET /x//../admin", "192.0.2.8", "r"),
+            ("GET /b/x/c", "203.0.113.1", "r"),
+            ("GET /b/x", "203.0.113.1", "agent:policy"),
+            ("GET /b/x", "192.0.2.8", ""),
+        ):
+            verdict = program.judge(request(line, address=address), 0.0, 0.0)
+            found = verdict.objection.rule if verdict.objection is not None else ""
+            self.assertEqual(found, rule, line)

@@ -5,6 +5,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.policy.judging.samples import SampleParts, compiled, judged, proven, request, said
 from warp_twisted.policy.interfaces import Answer, Outcome
 from warp_twisted.policy.judging.course import give_back
+from warp_twisted.policy.judging.program import Program
 from warp_twisted.policy.verdict import ALLOWED, Action, Verdict
 
 _BASIC = "authenticate: {any_of: [{basic: {users_file: u}}]}"
@@ -159,3 +160,13 @@ class MatchingTests(SynchronousTestCase):
         policy = compiled("rules: [{name: r, match: {path: /a}, sources: {deny: [192.0.2.9]}}]")
         self.assertIs(judged(policy, "GET /b"), ALLOWED)
         self.assertIs(judged(policy, "GET /a"), ALLOWED)
+
+
+class BehindTests(SynchronousTestCase):
+    """Rules behind a program."""
+
+    def test_paths_cannot_be_behind(self) -> None:
+        """A rule that only the tree could find would never be asked: it is refused."""
+        policy = compiled("rules: [{name: a, match: {path: /a}, deny: true}]")
+        first = policy.program_for("a.example")
+        self.assertRaises(ValueError, Program, policy.rules, behind=first)

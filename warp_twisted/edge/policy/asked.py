@@ -56,8 +56,7 @@ class AskedProgram(Program):
     """
 
     def __init__(self, program: Program | None, asks: "Asks") -> None:
-        own = program.rules if program is not None else ()
-        super().__init__((*own, *(ask.rule for ask in asks)))
+        super().__init__((ask.rule for ask in asks), behind=program)
         self.asks = asks
 
 
