@@ -10,6 +10,14 @@ from tests.fleet.deployment import ZONE, deployment
 from tests.fleet.figures import note
 
 RATE = 200
+# What makes an edge end a while after it was ready.
+DIES = """
+import sys
+import threading
+
+if "--check" not in sys.argv:
+    threading.Timer(6.0, os._exit, (1,)).start()
+"""
 LOAD = Path(__file__).with_name("load.py")
 
 
@@ -59,6 +67,28 @@ class UpgradeTests(FleetTestCase):
         note("upgrade of the fleet", everybody.seconds)
         again = self.fleet.play("playbooks/upgrade.yml").check()
         self.assertEqual({counts["changed"] for counts in again.counts.values()}, {0})
+        back = self.fleet.play("playbooks/upgrade.yml", variables={"warp_rollback": True}).check()
+        note("rollback of the fleet", back.seconds)
+        self.assertEqual(self.release("edge1", "warp-edge"), before)
+        self.assertNotIn("0.1.1", self.release("origin1", "warp-agent@main"))
+        self.assertTrue(self.fleet.visit(f"https://app.{ZONE}/").startswith("origin"))
+
+    def test_upgrade_that_fails(self) -> None:
+        """A release whose edge is ready, and ends soon after, is left again; the run says why."""
+        before = self.release("edge1", "warp-edge")
+        program = self.fleet.checkout / "warp_twisted/edge/tap.py"
+        self.addCleanup(program.write_text, program.read_text())
+        program.write_text(program.read_text() + DIES)
+        run = self.fleet.play("playbooks/upgrade.yml")
+        self.assertEqual(run.returncode, 2, run.output)
+        said = " ".join(run.output.split())
+        self.assertRegex(said, r"edge1 runs \S+ again, as it did not serve with the other release\. Watch the edge: ")
+        self.assertEqual(self.release("edge1", "warp-edge"), before)
+        command = self.fleet.hosts.execute("edge1", "readlink", "/usr/local/bin/warp").strip()
+        self.assertEqual(f"path={command.removesuffix('warp')}twistd", before)
+        self.assertEqual(run.counts["origin1"]["changed"], 0, "no origin is touched after an edge failed")
+        self.assertTrue(self.fleet.visit(f"https://app.{ZONE}/").startswith("origin"))
+        note("upgrade of the edge that fails, and the way back", run.seconds)
 
     def test_restart_of_an_agent(self) -> None:
         """An agent that restarts drains: its visitors finish, and the others go to the other agent."""

@@ -183,6 +183,8 @@ class ExampleTests(LiveEdgeTestCase):
                 "Report what the edge runs": False,
                 "Run the name server": True,
                 "Look at the host": False,
+                "Note how the edge does": False,
+                "Watch it": False,
             },
         )
 

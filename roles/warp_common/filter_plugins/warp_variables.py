@@ -15,8 +15,8 @@ OF_THE_FLEET = (
     "warp_policy",
     "warp_policy_files",
 )
-# Facts that a role sets for others.
-OF_A_RUN = ("warp_common_services", "warp_common_venv")
+# Facts that a role sets for others, and what upgrade.yml takes.
+OF_A_RUN = ("warp_common_back", "warp_common_services", "warp_common_venv", "warp_rollback", "warp_watch_seconds")
 
 
 CHECKOUT = Path(__file__).parents[3]

@@ -44,6 +44,15 @@ services:
   description: The release that each service's unit names, by the unit's name without its suffix, where it is whole.
   type: dict
   returned: always
+good:
+  description: Releases with which a service of this host was seen to serve, the latest of them first.
+  type: list
+  elements: str
+  returned: always
+back:
+  description: The latest of them before those that run; empty if there is none.
+  type: str
+  returned: always
 current:
   description: The release that was installed last, or else the newest; empty if there is none.
   type: str
@@ -56,13 +65,14 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
-# What an installation writes last.
-MARK = ".complete"
+# What an installation writes last, and what is written when a service was seen to serve with it.
+COMPLETE = ".complete"
+GOOD = ".good"
 
 
-def whole_releases(root: Path) -> list[str]:
-    """Return the directories of the releases whose installation was finished, the newest first."""
-    found = [(mark.stat().st_mtime, str(mark.parent)) for mark in root.glob(f"releases/*/{MARK}")]
+def marked(root: Path, mark: str) -> list[str]:
+    """Return the directories of the releases that have a mark, the one that got it last first."""
+    found = [(path.stat().st_mtime, str(path.parent)) for path in root.glob(f"releases/*/{mark}")]
     return [path for _, path in sorted(found, reverse=True)]
 
 
@@ -76,12 +86,21 @@ def services(units: Path, releases: list[str]) -> dict[str, str]:
     return found
 
 
+def before(good: list[str], running: set[str]) -> str:
+    """Return the latest good release before those that run, or the latest at all if none of these was seen to serve."""
+    places = [good.index(release) for release in running if release in good]
+    return next(iter(good[max(places) + 1 :] if places else good), "")
+
+
 def look(root: Path, units: Path, command: Path) -> Mapping[str, object]:
     """Return the module's result."""
-    releases = whole_releases(root)
+    releases = marked(root, COMPLETE)
+    good = [path for path in marked(root, GOOD) if path in releases]
     linked = str(command.readlink().parent.parent) if command.is_symlink() else ""
     current = linked if linked in releases else next(iter(releases), "")
-    return {"releases": releases, "services": services(units, releases), "current": current}
+    running = services(units, releases)
+    back = before(good, set(running.values()))
+    return {"releases": releases, "services": running, "good": good, "back": back, "current": current}
 
 
 def main() -> None:

@@ -60,27 +60,44 @@ class Admin:
         :returns: the answer's JSON; every answer has some.
         :raises AdminError: if nobody answers, or for any status but 2xx, with the edge's reason.
         """
-        connection = _UnixConnection(self._path, timeout)
+        url = "/" + "/".join(quote(segment, safe="") for segment in target)
+        url += f"?{urlencode(query)}" if query else ""
         headers = {} if body is None else {"content-type": "application/json"}
+        sent = content if body is None else json.dumps(body).encode()
         try:
-            url = "/" + "/".join(quote(segment, safe="") for segment in target)
-            url += f"?{urlencode(query)}" if query else ""
-            connection.request(method, url, content if body is None else json.dumps(body).encode(), headers)
+            return json.loads(self._ask(method, url, sent, headers, timeout))
+        except ValueError as error:
+            raise AdminError(f"{self._path}: the answer is no JSON; is this an edge's admin socket?") from error
+
+    def metrics(self) -> str:
+        """
+        Ask the edge for its metrics, in Prometheus's text.
+
+        :raises AdminError: as above.
+        """
+        return self._ask("GET", "/metrics", None, {}, TIMEOUT_SECONDS).decode(errors="replace")
+
+    def _ask(self, method: str, url: str, content: bytes | None, headers: Mapping[str, str], timeout: float) -> bytes:
+        connection = _UnixConnection(self._path, timeout)
+        try:
+            connection.request(method, url, content, dict(headers))
             response = connection.getresponse()
-            content = response.read(MAX_ANSWER_BYTES + 1)
+            answer = response.read(MAX_ANSWER_BYTES + 1)
         except (OSError, http.client.HTTPException) as error:
             raise AdminError(f"no edge answers at {self._path}: {error}") from error
         finally:
             connection.close()
-        if len(content) > MAX_ANSWER_BYTES:
+        if len(answer) > MAX_ANSWER_BYTES:
             raise AdminError(f"{self._path}: the answer is longer than {MAX_ANSWER_BYTES} bytes")
-        try:
-            answer = json.loads(content)
-        except ValueError:
-            answer = None
         if not 200 <= response.status < 300:
-            reason = answer.get("error") if isinstance(answer, dict) else None
-            raise AdminError(str(reason or f"the edge answered {response.status} {response.reason}"))
-        if answer is None:
-            raise AdminError(f"{self._path}: the answer is no JSON; is this an edge's admin socket?")
+            raise AdminError(_reason(answer) or f"the edge answered {response.status} {response.reason}")
         return answer
+
+
+def _reason(answer: bytes) -> str:
+    """Return why the edge refuses, if it says so."""
+    try:
+        found = json.loads(answer)
+    except ValueError:
+        return ""
+    return str(found.get("error") or "") if isinstance(found, dict) else ""
