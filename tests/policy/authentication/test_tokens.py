@@ -54,3 +54,11 @@ class ReadTokenTests(SynchronousTestCase):
         self.assertEqual(refusal_of(signed(scope="read write", groups=["c", "b"]), expected), "")
         for changes in ({"scope": "read", "groups": "a"}, {"scope": "write"}, {"scope": {"write": 1}, "groups": "a"}):
             self.assertIn("none of the values", refusal_of(signed(**changes), expected), changes)
+
+    def test_words_of_other_claims(self) -> None:
+        """Nobody is let in by a word in a name that people may choose, nor for an audience that is one in another."""
+        expected = msgspec.structs.replace(EXPECTED, claims={"name": ("admin",), "scp": ("write",)})
+        self.assertEqual(refusal_of(signed(name="admin", scp="read write"), expected), "")
+        for changes in ({"name": "no admin"}, {"name": ["no admin"]}, {"name": "admin "}):
+            self.assertIn("name has none of the values", refusal_of(signed(scp="write", **changes), expected), changes)
+        self.assertEqual(refusal_of(signed(aud="not the api")), "for another audience")
