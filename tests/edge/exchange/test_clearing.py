@@ -1,5 +1,6 @@
 """Tests of a request's way past the policy, in memory: questions, waits, what comes meanwhile, and bugs."""
 
+import gc
 from collections.abc import Callable, Mapping
 
 from twisted.internet.defer import Deferred
@@ -7,7 +8,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.edge.policy.test_in_force import loaded
-from tests.edge.visitors.memory_edge import GET, MemoryEdge
+from tests.edge.visitors.memory_edge import GET, OK, MemoryEdge
 from tests.policy.document.test_asked import asked
 from warp_twisted.edge.exchange.permission import Answers, Permission
 from warp_twisted.edge.visitors.invariants import check_visitor
@@ -90,3 +91,30 @@ class ClearingTests(SynchronousTestCase):
         answers.callback(self.given)
         self.assertEqual(self.edge.streams(), [])
         self.assertTrue(self.transport.taken.startswith(b"HTTP/1.1 403 "), self.transport.taken)
+
+
+class EndedTests(SynchronousTestCase):
+    """What is left of a request that was cleared."""
+
+    def test_nothing_is_left_to_the_collector(self) -> None:
+        """
+        What judged a request is freed when its answer has ended.
+
+        Objects that know each other would wait for the garbage collector: a dozen a request, on memory that is cold.
+        """
+        policies = ("sources: {deny: [203.0.113.0/24]}", "response: {set: {X-A: b}}", POLICY[17:-2])
+        self.addCleanup(gc.enable)
+        for policy in policies:
+            edge = MemoryEdge()
+            edge.visitors.policy.use(loaded(self, f"rules: [{{name: r, {policy}}}]"))
+            visitor, transport = edge.visitor()
+            visitor.dataReceived(GET)
+            (stream,) = edge.streams()
+            edge.tunnel.protocol.answer(stream)
+            edge.tunnel.protocol.arrive(stream, OK)
+            gc.disable()
+            gc.collect()
+            visitor.dataReceived(GET)
+            edge.tunnel.protocol.arrive(stream, OK)
+            self.assertEqual(gc.collect(), 0, policy)
+            self.assertEqual(transport.taken.count(b"HTTP/1.1 200 "), 2)

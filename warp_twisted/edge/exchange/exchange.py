@@ -615,7 +615,9 @@ class Exchange(Borrower):
             return
         self.state = _ENDED
         self._search = None
-        clearing, pacing = self._clearing, self._pacing
+        # Clearing and exchange know each other: left so, each request's objects would wait for the garbage collector.
+        clearing, self._clearing = self._clearing, None
+        pacing, self._pacing = self._pacing, None
         if clearing is not None:
             clearing.end()
             pacing = clearing.pacing
