@@ -89,6 +89,23 @@ class LayoutTests(SynchronousTestCase):
         """A share that has all the weight cannot give any away, as nothing says who would get it."""
         self.assertEqual(Layout([1, 0], (0, 0)).parts, [1.0, 0.0])
 
+    @given(WEIGHTS.filter(lambda weights: len(weights) > 1), st.data())
+    def test_taken_back(self, weights: list[int], data: st.DataObject) -> None:
+        """What a share had goes to its heir and to nobody else, whatever is shifted: the others keep each visitor."""
+        indexes = st.integers(0, len(weights) - 1)
+        shifted = data.draw(st.none() | st.tuples(indexes, st.integers(0, WHOLE)))
+        taken, heir = data.draw(st.lists(indexes, min_size=2, max_size=2, unique=True))
+        before, after = Layout(weights, shifted), Layout(weights, shifted, (taken, heir))
+        self.assertAlmostEqual(sum(after.parts), 1)
+        self.assertEqual(after.parts[taken], 0)
+        for share, part in enumerate(before.parts):
+            if share not in (taken, heir):
+                self.assertEqual(after.parts[share], part)
+        was, now = shares_of(before), shares_of(after)
+        self.assertNotIn(taken, now)
+        for share in set(range(len(weights))) - {taken, heir}:
+            self.assertLessEqual(abs(now.count(share) - was.count(share)), 12)
+
     @given(WEIGHTS, st.data())
     def test_any_weights(self, weights: list[int], data: st.DataObject) -> None:
         """Whatever the weights and the shift, each draw has a share that has a part, and parts sum up to one."""

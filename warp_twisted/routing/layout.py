@@ -7,6 +7,8 @@ loses is what the other gains. A share that is shifted from its weight in the sp
 other's interval, and shrinks by the end of its own, which is handed to the others by the second half of the draw. So a
 shift moves exactly as many visitors as it must, of any number of shares, and nobody back. Only a document that changes
 three weights or more at once may move some more.
+
+A share that was taken back hands everything to one heir, whatever it had: no other share gets more by it.
 """
 
 from bisect import bisect_right
@@ -24,16 +26,24 @@ class Layout:
 
     :param weights: of each share, 0 or more; at least one above 0.
     :param shifted: the index of a share, and what it gets in place of its weight: 0 to `WHOLE`.
+    :param taken: the index of a share that gets nothing, and of the one that gets what it had.
     :ivar parts: of each share, 0 to 1.
     """
 
-    __slots__ = ("_bounds", "_owners", "_shrunk", "parts")
+    __slots__ = ("_bounds", "_given_up", "_owners", "parts")
 
-    def __init__(self, weights: Sequence[int], shifted: tuple[int, int] | None = None) -> None:
+    def __init__(
+        self,
+        weights: Sequence[int],
+        shifted: tuple[int, int] | None = None,
+        taken: tuple[int, int] | None = None,
+    ) -> None:
         total = sum(weights)
         before = [weight / total for weight in weights]
         self.parts = before if shifted is None else shifted_parts(before, *shifted)
-        self._shrunk = shifted[0] if shifted is not None else NOBODY
+        self._given_up = list(self.parts)  # whom the second half chooses among, for what a share has given up
+        if shifted is not None:
+            self._given_up[shifted[0]] = 0.0
         self._bounds: list[int] = []
         self._owners: list[int] = []
         at = 0.0
@@ -45,6 +55,12 @@ class Layout:
                 self._add(NOBODY if shifted is None or shifted[0] == share else shifted[0], at + old)
             at += old
         self._bounds[-1] = RANGE  # whatever was lost in rounding
+        if taken is not None:
+            share, heir = taken
+            self._owners = [heir if owner == share else owner for owner in self._owners]
+            for parts in (self.parts, self._given_up):
+                parts[heir] += parts[share]
+                parts[share] = 0.0
 
     def _add(self, owner: int, end: float) -> None:
         bound = round(end * RANGE)
@@ -65,11 +81,10 @@ class Layout:
         :param is_usable: of each share.
         :returns: `NOBODY` if no share with a part can be used.
         """
-        parts = [part if usable else 0.0 for part, usable in zip(self.parts, is_usable, strict=True)]
-        if self.share(draw) == NOBODY:  # given up, so it goes to another if there is one
-            own, parts[self._shrunk] = parts[self._shrunk], 0.0
-            if not any(parts):
-                parts[self._shrunk] = own
+        if self.share(draw) == NOBODY and any(map(_usable_part, self._given_up, is_usable)):
+            parts = list(map(_usable_part, self._given_up, is_usable))
+        else:
+            parts = list(map(_usable_part, self.parts, is_usable))
         left = (draw & LOW) / RANGE * sum(parts)
         found = NOBODY
         for share, part in enumerate(parts):
@@ -79,6 +94,10 @@ class Layout:
                     break
                 left -= part
         return found
+
+
+def _usable_part(part: float, is_usable: bool) -> float:
+    return part if is_usable else 0.0
 
 
 def shifted_parts(parts: Sequence[float], share: int, whole: int) -> list[float]:
