@@ -46,18 +46,32 @@ class RendezvousTests(SynchronousTestCase):
             other.add(f"agent-{name}")
         self.assertEqual([other.choose(point) for point in POINTS], after)
 
-    def test_usable(self) -> None:
-        """Where only some can be used, the points of the others move, and no others."""
-        before = self.chosen()
-        among = [self.rendezvous.choose_among(point, "agent-c".__ne__) for point in POINTS]
-        self.assertEqual({old for old, new in zip(before, among, strict=True) if old != new}, {"agent-c"})
-        self.assertIsNone(self.rendezvous.choose_among(POINTS[0], lambda agent: False))
+    def test_as_if_decided_at_once(self) -> None:
+        """Whichever agents come and go between two looks at a slot, it is decided as if it was never looked at."""
+        for change, name in ("re", "aa", "ac", "ra", "rb", "ab", "aa", "rc", "ac", "rd"):
+            agent = f"agent-{name}"
+            if (change == "a") != (agent in self.rendezvous):
+                (self.rendezvous.add if change == "a" else self.rendezvous.remove)(agent)
+            fresh = Rendezvous()
+            for each in self.rendezvous._seeds:
+                fresh.add(each)
+            points = POINTS[:: 3 if change == "a" else 2]
+            self.assertEqual([self.rendezvous.choose(p) for p in points], [fresh.choose(p) for p in points])
 
-    def test_nobody(self) -> None:
-        """Where there are no agents there is nobody, and memory is bounded by the slots."""
+    def test_memory(self) -> None:
+        """What is remembered is bounded by the slots and the agents, however often agents come and go."""
+        for number in range(2_000):
+            self.rendezvous.add(f"agent-{number}")
+            self.rendezvous.choose(POINTS[number])
+            self.rendezvous.remove(f"agent-{number}")
+        self.assertLess(len(self.rendezvous._comings), 100)
         self.chosen()
         self.assertLessEqual(len(self.rendezvous._winners), SLOTS)
+
+    def test_nobody(self) -> None:
+        """Where there are no agents there is nobody, whoever there was."""
+        self.chosen()
         for name in "abcd":
             self.rendezvous.remove(f"agent-{name}")
         self.assertIsNone(self.rendezvous.choose(POINTS[0]))
-        self.assertEqual((len(self.rendezvous), len(self.rendezvous._winners)), (0, 0))
+        self.assertEqual(len(self.rendezvous), 0)

@@ -32,6 +32,7 @@ class ShareMembers(Members):
     :ivar selector: of the share; its name in logs and metrics.
     :ivar counters: what is counted of it.
     :ivar by_number: of the agents that visitors' cookies name: their tunnels.
+    :ivar rendezvous: of the agents with a healthy tunnel, where visitors keep to theirs by address.
     """
 
     __slots__ = (
@@ -65,12 +66,12 @@ class ShareMembers(Members):
         tunnels = self._by_agent.get(agent)
         if tunnels is None:
             tunnels = self._by_agent[agent] = Members(self.name)
-            if self._is_by_address:
-                self.rendezvous.add(agent)
-            else:
+            if self._is_by_cookie:
                 number = self._numbers[agent] = agent_number(agent)
                 self.by_number[number] = tunnels
         tunnels.put(member)
+        if self._is_by_address and tunnels.healthy and agent not in self.rendezvous:
+            self.rendezvous.add(agent)
 
     def take(self, member: Member) -> None:
         """Choose a tunnel no more."""
@@ -80,11 +81,11 @@ class ShareMembers(Members):
         if tunnels is None:
             return
         tunnels.take(member)
+        if not tunnels.healthy and agent in self.rendezvous:
+            self.rendezvous.remove(agent)
         if not tunnels.count:
             del self._by_agent[agent]
-            if self._is_by_address:
-                self.rendezvous.remove(agent)
-            else:
+            if self._is_by_cookie:
                 self.by_number.pop(self._numbers.pop(agent), None)
 
     def number_of(self, agent: str) -> int:
@@ -92,14 +93,8 @@ class ShareMembers(Members):
         return self._numbers.get(agent, 0)
 
     def of_point(self, point: int) -> Members | None:
-        """Return the tunnels of the agent of a visitor's address; of a healthy agent if there is one."""
+        """Return the tunnels of the agent of a visitor's address; None if no agent is healthy."""
         agent = self.rendezvous.choose(point)
-        if agent is None:
-            return None
-        tunnels = self._by_agent[agent]
-        if tunnels.healthy or not self.healthy:
-            return tunnels
-        agent = self.rendezvous.choose_among(point, lambda agent: self._by_agent[agent].healthy > 0)
         return None if agent is None else self._by_agent[agent]
 
 
