@@ -37,7 +37,7 @@ _NO_SUCH_SECRET = sha256(b"no token").hexdigest()
 class _Payload(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
     edges: Annotated[list[Annotated[str, msgspec.Meta(max_length=261)]], msgspec.Meta(min_length=1, max_length=32)]
     fingerprint: Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
-    id: Annotated[str, msgspec.Meta(pattern="^[a-z0-9]{1,32}$")]
+    id: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9]{1,32}\Z")]
     secret: Annotated[bytes, msgspec.Meta(min_length=SECRET_BYTES, max_length=SECRET_BYTES)]
 
 

@@ -25,7 +25,7 @@ Text = Annotated[str, msgspec.Meta(min_length=1)]
 Label = Annotated[
     str,
     msgspec.Meta(
-        pattern="^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$",
+        pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\Z",
         description="one DNS label of lower-case letters, digits and inner hyphens",
     ),
 ]

@@ -21,7 +21,7 @@ class RouteKey:
     """
 
     number: Annotated[int, msgspec.Meta(ge=0, le=255)]
-    secret: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+    secret: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
     created_at: float = 0.0
 
     @property

@@ -104,6 +104,10 @@ class AskedPolicyTests(SynchronousTestCase):
             (asked("a.example", limits=[{**LIMIT, "of": "connections"}]), "an agent limits requests and"),
             (asked("a.example", limits=[{**LIMIT, "per": "all"}]), "each of its hostnames"),
             (asked("a.example", limits=[{**LIMIT, "rate": "fast"}]), "rate: expected a rate"),
+            (
+                asked("a.example", limits=[{**LIMIT, "name": "rate\n"}]),
+                "matching regex",
+            ),  # it goes into an answer's head
             (asked("a.example", authenticate={"any_of": []}), "length >= 1"),
             (asked("a.example", authenticate={"any_of": [{"jwt": {}}]}), "unknown field `jwt`"),
             (asked("a.example", authenticate={"any_of": [{"basic": {"users_file": "/etc/x"}}]}), "users"),

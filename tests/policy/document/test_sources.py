@@ -35,6 +35,10 @@ class SourcesTests(SynchronousTestCase):
             ("sources: {deny: [{file: a, asn: [1]}]}", "sources.deny[0]: expected one of file, country, asn"),
             ("sources: {deny: [{asn: [1], format: crowdsec}]}", "sources.deny[0].format: belongs to a file"),
             ("sources: {deny: [{country: [de]}]}", "sources.deny[0].country[0]: expected a country code such as DE"),
+            (
+                'sources: {deny: [{country: ["DE\\n"]}]}',
+                "sources.deny[0].country[0]: expected a country code such as DE",
+            ),
             ("match: {source: here}", "match.source[0]: expected a prefix"),
         ):
             self.assertIn(expected, refusal_of(text), text)

@@ -7,7 +7,7 @@ import msgspec
 from warp_twisted.policy.document.values import MAX_ENTRIES, Text
 from warp_twisted.policy.sources.prefixes import parse_prefix
 
-Country = Annotated[str, msgspec.Meta(pattern="^[A-Z]{2}$", description="a country code such as DE")]
+Country = Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{2}\Z", description="a country code such as DE")]
 Asn = Annotated[int, msgspec.Meta(ge=1, le=4_294_967_295)]
 
 

@@ -20,7 +20,7 @@ Texts = Text | Annotated[list[Text], msgspec.Meta(min_length=1, max_length=MAX_E
 Name = Annotated[
     str,
     msgspec.Meta(
-        pattern="^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$",
+        pattern=r"^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?\Z",
         description="a name of at most 64 lower-case letters, digits and inner hyphens",
     ),
 ]
