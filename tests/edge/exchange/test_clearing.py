@@ -86,7 +86,9 @@ class ClearingTests(SynchronousTestCase):
         """What a tunnel asks for that came while the policy was asked holds for the request."""
         answers = self.ask_and_wait()
         policies = self.edge.visitors.policy.asked
-        reading = policies.read(asked("app.example", sources={"deny": ["192.0.2.7"]}), {"app.example": "app.example"})
+        reading = policies.read(
+            asked("app.example", sources={"deny": ["192.0.2.7"]}), {"app.example": "app.example"}, "a-1"
+        )
         policies.put("t-2", self.successResultOf(Deferred.fromCoroutine(reading)))
         answers.callback(self.given)
         self.assertEqual(self.edge.streams(), [])

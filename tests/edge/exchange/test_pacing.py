@@ -239,7 +239,9 @@ class SlowTests(PacingTestCase):
         visitor.dataReceived(GET)
         self.assertEqual(len(self.edge.streams()), 1)
         policies = self.edge.visitors.policy.asked
-        reading = policies.read(asked("app.example", sources={"deny": ["192.0.2.7"]}), {"app.example": "app.example"})
+        reading = policies.read(
+            asked("app.example", sources={"deny": ["192.0.2.7"]}), {"app.example": "app.example"}, "a-1"
+        )
         policies.put("t-2", self.successResultOf(Deferred.fromCoroutine(reading)))
         self.pass_time(2, 0.1)
         self.assertEqual(len(self.edge.streams()), 1)

@@ -46,7 +46,7 @@ class PermissionTests(SynchronousTestCase):
     def ask(self, tunnel: str, *hostnames: str, **keys: object) -> None:
         """Let the agent of a tunnel ask for something."""
         asks = self.edge.visitors.policy.asked
-        reading = asks.read(asked(*hostnames, **keys), {name: name for name in hostnames})
+        reading = asks.read(asked(*hostnames, **keys), {name: name for name in hostnames}, "a-1")
         asks.put(tunnel, self.successResultOf(Deferred.fromCoroutine(reading)))
 
     def test_asked_by_an_agent(self) -> None:

@@ -37,13 +37,13 @@ class AskedCase(SynchronousTestCase):
         self.changes: list[str] = []
         self.asked.changed = self.changes.append
 
-    def read(self, text: str) -> Mapping[str, Asks]:
+    def read(self, text: str, agent: str = "a-1") -> Mapping[str, Asks]:
         """Read what an agent asks."""
-        return self.successResultOf(Deferred.fromCoroutine(self.asked.read(text, NAMES)))
+        return self.successResultOf(Deferred.fromCoroutine(self.asked.read(text, NAMES, agent)))
 
     def refusal(self, text: str) -> str:
         """Read what cannot be enforced; return why."""
-        failure = self.failureResultOf(Deferred.fromCoroutine(self.asked.read(text, NAMES)), OfferRefused)
+        failure = self.failureResultOf(Deferred.fromCoroutine(self.asked.read(text, NAMES, "a-1")), OfferRefused)
         return str(failure.value)
 
 
@@ -168,6 +168,22 @@ class InForceTests(AskedCase):
         self.assertIs(self.asked.password_check(subject), check)
         for subject in ("", "agent:", "rules[0].authenticate.any_of[0].basic"):
             self.assertIsNone(self.asked.password_check(subject))
+
+    def test_whose_they_are(self) -> None:
+        """All lists of one agent wait as one, however many policies it asks for; those of another agent do not."""
+        texts = [asked("a.example", authenticate=basic(realm=f"r{number}")) for number in range(3)]
+        found = [self.read(texts[0]), self.read(texts[1]), self.read(texts[2], "a-2")]
+        askers = [check.asker for each in found for check in each["a.example"][0].passwords.values()]
+        self.assertEqual(askers, ["a-1", "a-1", "a-2"])
+
+    def test_what_a_password_may_cost(self) -> None:
+        """All agents share a thread, so theirs cost a quarter of what an operator's may."""
+        for memory, is_refused in ((64, False), (87_381, False), (87_382, True)):
+            text = asked("a.example", authenticate=basic(users={"ann": HASH.replace("m=64,t=1", f"m={memory},t=3")}))
+            if is_refused:
+                self.assertIn("m times t 262144 are allowed", self.refusal(text))
+            else:
+                self.assertEqual(set(self.read(text)), {"a.example"})
 
 
 class ProgramTests(AskedCase):

@@ -57,7 +57,7 @@ class PolicyInForceTests(SynchronousTestCase):
         """It is added to the operator's rules, for what is served under the name that it is asked for."""
         policy = PolicyInForce()
         self.assertFalse(policy.judges)
-        reading = policy.asked.read(asked("a.example", "*.c.example", sources=SOURCES), NAMES)
+        reading = policy.asked.read(asked("a.example", "*.c.example", sources=SOURCES), NAMES, "a-1")
         policy.asked.put("t-1", self.successResultOf(Deferred.fromCoroutine(reading)))
         self.assertTrue(policy.judges)
         for hostname, served_as, is_judged in (
@@ -85,7 +85,7 @@ class PolicyInForceTests(SynchronousTestCase):
         """Hostnames below a pattern with a policy are remembered in bounds, and share a program."""
         self.patch(module, "MAX_OF_ASKED", 3)
         policy = PolicyInForce()
-        reading = policy.asked.read(asked("*.c.example", sources=SOURCES), NAMES)
+        reading = policy.asked.read(asked("*.c.example", sources=SOURCES), NAMES, "a-1")
         policy.asked.put("t-1", self.successResultOf(Deferred.fromCoroutine(reading)))
         made = {id(policy.program_for(f"h{number}.c.example", "*.c.example")) for number in range(20)}
         self.assertEqual(len(made), 1)

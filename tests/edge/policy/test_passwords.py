@@ -16,8 +16,8 @@ PROVEN = Answer(Outcome.PROVEN, Identity("basic", "ann"))
 class HeldCheck(BasicCheck):
     """Hashes when the test says so."""
 
-    def __init__(self) -> None:
-        super().__init__("w.basic", "Warp", {})
+    def __init__(self, asker: str | None = None) -> None:
+        super().__init__("w.basic", "Warp", {}, asker=asker)
         self.may_end = Event()
         self.asked: list[Question] = []
 
@@ -77,20 +77,22 @@ class PasswordsTests(AsyncTestCase):
         self.assertEqual(await before, PROVEN)
         self.assertEqual((await after).outcome, Outcome.REFUSED)
 
-    async def test_a_check_waits_for_itself(self) -> None:
-        """Of what one list of users has hashed a bounded part waits, so that it leaves room for other lists."""
-        passwords = Passwords(reactor, reactor.seconds, threads=1, of_check=2)
+    async def test_an_asker_waits_for_itself(self) -> None:
+        """Of what one agent has hashed, by all its lists of users, a bounded part waits: it leaves room for others."""
+        passwords = Passwords(reactor, reactor.seconds, threads=1, of_asker=2)
         passwords.start()
         self.addCleanup(passwords.stop)
-        other = HeldCheck()
-        self.addCleanup(other.may_end.set)
-        waiting = [passwords.answer(question(b"%d" % n), self.check, f"192.0.2.{n}") for n in range(3)]
+        checks = [HeldCheck("a-1"), HeldCheck("a-1"), HeldCheck("a-1")]
+        other = HeldCheck("a-2")
+        for each in (*checks, other):
+            self.addCleanup(each.may_end.set)
+        waiting = [passwords.answer(question(b"%d" % n), check, f"192.0.2.{n}") for n, check in enumerate(checks)]
         self.assertEqual((await waiting[2]).outcome, Outcome.BUSY)
         beside = passwords.answer(question(b"a"), other, "192.0.2.1")
-        self.check.may_end.set()
-        other.may_end.set()
+        for each in (*checks, other):
+            each.may_end.set()
         self.assertEqual([await waiting[0], await waiting[1], await beside], [PROVEN] * 3)
-        self.assertEqual((await passwords.answer(question(b"9"), self.check, "192.0.2.9")), PROVEN)
+        self.assertEqual((await passwords.answer(question(b"9"), checks[2], "192.0.2.9")), PROVEN)
 
     async def test_a_network_waits_for_itself(self) -> None:
         """A network has a share of the queue; beyond it, and beyond the queue, the answer is that it is busy."""

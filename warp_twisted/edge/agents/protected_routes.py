@@ -16,7 +16,7 @@ from warp_twisted.wire.control import Hello, RouteOffer
 class AskedPolicies(Protocol):
     """What agents ask to be enforced for their hostnames; see `edge.policy.asked`."""
 
-    async def read(self, text: str, hostnames: Mapping[str, str], /) -> Mapping[str, Any]:
+    async def read(self, text: str, hostnames: Mapping[str, str], agent: str, /) -> Mapping[str, Any]:
         """Read what an agent asks; raises OfferRefused if it cannot be enforced as it stands."""
 
     def put(self, tunnel: object, asked: Mapping[str, Any], /) -> None:
@@ -41,16 +41,17 @@ class ProtectedRoutes:
         self.is_served = routes.is_served
         self.hang_up = routes.drain
 
-    async def read(self, hello: Hello, offer: Offer) -> Mapping[str, Any]:
+    async def read(self, hello: Hello, offer: Offer, agent: str) -> Mapping[str, Any]:
         """
         Read what an agent asks to be enforced.
 
         :param offer: what it may serve, of its hello.
+        :param agent: its id.
         :returns: hostname → what is to be enforced for it.
         :raises OfferRefused: if that cannot be.
         """
         names = {before.hostname: after.hostname for before, after in zip(hello.routes, offer.routes, strict=True)}
-        return await self._asked.read(hello.policy, names)
+        return await self._asked.read(hello.policy, names, agent)
 
     def begin(self, tunnel: EdgeTunnel, offers: Sequence[RouteOffer], asked: Mapping[str, Any]) -> None:
         """

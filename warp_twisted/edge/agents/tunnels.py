@@ -248,7 +248,7 @@ class EdgeTunnels:
         if peer.is_gone:
             return
         self._charge(hello, identity.id, offer)
-        asked = await self._routes.read(hello, offer)
+        asked = await self._routes.read(hello, offer, identity.id)
         address = getattr(peer.protocol.peer, "host", "")
         await self._ownership.take(identity, offer.hostnames)
         await self._incumbents.make_way(identity.id, hello.slot, hello.session, address)

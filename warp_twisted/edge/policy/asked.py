@@ -13,7 +13,7 @@ from weakref import WeakValueDictionary
 from warp_base.reactor import InThread
 from warp_twisted.edge.errors import OfferRefused
 from warp_twisted.policy.authentication.basic import BasicCheck
-from warp_twisted.policy.authentication.users import user_problem
+from warp_twisted.policy.authentication.users import MAX_WORK_OF_AGENTS, user_problem
 from warp_twisted.policy.document.asked import AskedPolicy, AskedRule
 from warp_twisted.policy.document.authentication import Proof
 from warp_twisted.policy.document.limits import Limit
@@ -98,19 +98,20 @@ class AskedPolicies:
         ask = self._compiled.get(subject.removeprefix(SUBJECT).partition(".")[0])
         return ask.passwords.get(subject) if ask is not None else None
 
-    async def read(self, text: str, hostnames: Mapping[str, str]) -> Mapping[str, Asks]:
+    async def read(self, text: str, hostnames: Mapping[str, str], agent: str) -> Mapping[str, Asks]:
         """
         Read what an agent asks.
 
         :param text: as in its hello; empty: nothing.
         :param hostnames: as the agent offers them → as they are served.
+        :param agent: which asks it.
         :returns: hostname, or pattern, as it is served → what is asked for it.
         :raises OfferRefused: if it cannot be enforced as it stands, or is for hostnames that the agent does not offer.
         """
         if not text:
             return {}
         try:
-            compiled = await self._in_thread(lambda: _compile(text, self._compiled.get))
+            compiled = await self._in_thread(lambda: _compile(text, agent, self._compiled.get))
         except InvalidPolicy as error:
             raise OfferRefused("not_allowed", f"the policy that the agent asks for cannot be used: {error}") from error
         asked: dict[str, Asks] = {}
@@ -165,17 +166,17 @@ class AskedPolicies:
             self.changed(hostname)
 
 
-def _compile(text: str, known: Callable[[str], Ask | None]) -> Sequence[tuple[Sequence[str], str, Ask]]:
+def _compile(text: str, agent: str, known: Callable[[str], Ask | None]) -> Sequence[tuple[Sequence[str], str, Ask]]:
     """Read and compile a text; runs in a thread. Returns hostnames as offered, what tells asks apart, and the ask."""
     compiled = []
     for index, rule in enumerate(AskedPolicy.parse(text).rules):
         key = sha256(rule.content).hexdigest()
-        compiled.append((rule.hostnames, key, known(key) or _ask(rule, key, f"rules[{index}]")))
+        compiled.append((rule.hostnames, key, known(key) or _ask(rule, key, agent, f"rules[{index}]")))
     return compiled
 
 
-def _ask(rule: AskedRule, key: str, where: str) -> Ask:
-    parts = _AskedParts(rule, key)
+def _ask(rule: AskedRule, key: str, agent: str, where: str) -> Ask:
+    parts = _AskedParts(rule, key, agent)
     return Ask(compile_rule(rule.rule(), LAST, parts, where), parts.passwords)
 
 
@@ -186,9 +187,10 @@ class _AskedParts:
     :ivar passwords: the checks that were made, by their subject.
     """
 
-    def __init__(self, rule: AskedRule, key: str) -> None:
+    def __init__(self, rule: AskedRule, key: str, agent: str) -> None:
         self._proofs = rule.proofs
         self._key = key
+        self._agent = agent
         self.passwords: dict[str, BasicCheck] = {}
 
     def source_set(self, entries: Sequence[Source], where: str) -> PrefixSet:
@@ -206,9 +208,11 @@ class _AskedParts:
         number = proof.basic.users_file
         users = self._proofs[int(number)].users
         for name, hash_text in users.items():
-            problem = user_problem(name, hash_text)
+            problem = user_problem(name, hash_text, MAX_WORK_OF_AGENTS)
             if problem:
                 raise InvalidPolicy(f"{where}.basic.users: {problem}")
         subject = f"{SUBJECT}{self._key}.{number}"
-        check = self.passwords[subject] = BasicCheck(subject, proof.basic.realm, users, MAX_REMEMBERED)
+        check = self.passwords[subject] = BasicCheck(
+            subject, proof.basic.realm, users, MAX_REMEMBERED, asker=self._agent
+        )
         return check

@@ -30,13 +30,13 @@ class Passwords:
     Answers the questions of `BasicCheck`.
 
     :param seconds: a monotonic clock.
-    :param of_check: how many that one check asks may wait.
+    :param of_asker: how many may wait of those that the checks of one asker ask.
     :ivar checked: how many passwords were hashed.
     :ivar turned_away: how many found no room.
     """
 
     def __init__(
-        self, reactor: Reactor, seconds: Callable[[], float], *, threads: int = THREADS, of_check: int = MAX_WAITING
+        self, reactor: Reactor, seconds: Callable[[], float], *, threads: int = THREADS, of_asker: int = MAX_WAITING
     ) -> None:
         self._reactor = reactor
         self._seconds = seconds
@@ -44,8 +44,8 @@ class Passwords:
         # By check as well: one that was made anew, as its users changed, has nothing of what the one before it finds.
         self._waiting: dict[tuple[BasicCheck, Question], list[Deferred[Answer]]] = {}
         self._of_network: dict[str, int] = {}
-        self._most_of_check = of_check
-        self._of_check: dict[BasicCheck, int] = {}
+        self._most_of_asker = of_asker
+        self._of_asker: dict[Hashable, int] = {}
         self.checked = 0
         self.turned_away = 0
 
@@ -71,12 +71,12 @@ class Passwords:
                 return self._turn_away()
             others.append(answered)
             return answered
-        count, of_check = self._of_network.get(network, 0), self._of_check.get(check, 0)
-        is_full = len(self._waiting) >= MAX_WAITING or of_check >= self._most_of_check
+        count, of_asker = self._of_network.get(network, 0), self._of_asker.get(check.asker, 0)
+        is_full = len(self._waiting) >= MAX_WAITING or of_asker >= self._most_of_asker
         if is_full or count >= MAX_WAITING_OF_NETWORK:
             return self._turn_away()
         self._of_network[network] = count + 1
-        self._of_check[check] = of_check + 1
+        self._of_asker[check.asker] = of_asker + 1
         self._waiting[check, question] = [answered]
         self.checked += 1
         hashed: Deferred[Answer] = deferToThreadPool(self._reactor, self._pool, check.is_right, question)
@@ -89,7 +89,7 @@ class Passwords:
 
     def _hashed(self, result: Answer | Failure, question: Question, check: BasicCheck, network: str) -> None:
         _take_one(self._of_network, network)
-        _take_one(self._of_check, check)
+        _take_one(self._of_asker, check.asker)
         if isinstance(result, Answer):
             check.remember(question, result, self._seconds())
         self._tell(self._waiting.pop((check, question)), result)

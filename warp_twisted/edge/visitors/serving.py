@@ -42,7 +42,7 @@ from warp_twisted.policy.sources.prefixes import PrefixSet
 from warp_twisted.routing.table import RoutingTable
 
 STANDARD_OUTPUT = 1
-PASSWORDS_OF_AN_AGENT = 16  # that wait to be hashed for one list of users that an agent named
+PASSWORDS_OF_AN_AGENT = 16  # that wait to be hashed of all users that one agent named
 MAX_WAITING_BYTES = 4 * 1024 * 1024  # of the access log: a second of a busy edge
 
 
@@ -72,7 +72,7 @@ class Serving:
         self._file = AccessFile(open_access_log(settings.log.access))
         self.routes = RouteTable(metrics, limits)
         self._passwords = Passwords(reactor, time.monotonic)
-        self._passwords_of_agents = Passwords(reactor, time.monotonic, threads=1, of_check=PASSWORDS_OF_AN_AGENT)
+        self._passwords_of_agents = Passwords(reactor, time.monotonic, threads=1, of_asker=PASSWORDS_OF_AN_AGENT)
         self._passwords_aside = Passwords(reactor, time.monotonic, threads=1)
         self.policy = PolicyInForce(
             self._passwords, self._passwords_of_agents, AskedPolicies(in_thread), self._passwords_aside

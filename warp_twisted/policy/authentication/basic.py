@@ -7,7 +7,7 @@ takes tens to hundreds of milliseconds.
 
 from binascii import Error as NotBase64
 from binascii import a2b_base64
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
@@ -35,13 +35,24 @@ class BasicCheck:
     :param realm: printable ASCII without quotes.
     :param users: name → argon2id hash, as `read_users` returns them.
     :param remembered: how many answers at most.
+    :param asker: whoever named the users; of what one asker's checks ask, a bounded part waits. Unless given the check
+        stands for itself.
+    :ivar asker: the same.
     """
 
     kind = KIND
     carriers = (_HEADER,)
     authorities: tuple[bytes, ...] = ()
 
-    def __init__(self, subject: str, realm: str, users: Mapping[str, str], remembered: int = MAX_ANSWERS) -> None:
+    def __init__(
+        self,
+        subject: str,
+        realm: str,
+        users: Mapping[str, str],
+        remembered: int = MAX_ANSWERS,
+        asker: Hashable | None = None,
+    ) -> None:
+        self.asker: Hashable = self if asker is None else asker
         self.challenge = f'Basic realm="{realm}", charset="UTF-8"'.encode("ascii")
         self._subject = subject
         self._users = users

@@ -19,6 +19,7 @@ MAX_MEMORY_KIB = 256 * 1024
 MAX_PASSES = 16
 MAX_LANES = 16
 MAX_WORK = 1024 * 1024  # KiB times passes: about a second of one core
+MAX_WORK_OF_AGENTS = 256 * 1024  # of users that an agent names: all agents share one thread; RFC 9106 has 3 * 65536
 
 # Of a password that nobody has: what is compared while a file has no users.
 NOBODY = "$argon2id$v=19$m=65536,t=3,p=4$d2FycC1ub2JvZHktc2FsdA$WYnoErK4FyQ8BFhs0YpkpJdS1QvqyHVXk5bfvhl7pGg"
@@ -68,8 +69,12 @@ def decoy(users: Mapping[str, str]) -> str:
     return by_cost[costs.most_common(1)[0][0]] if costs else NOBODY
 
 
-def user_problem(name: str, hash_text: str) -> str:
-    """Return what is wrong with a user, and what was expected; empty if nothing is. It quotes no hash."""
+def user_problem(name: str, hash_text: str, max_work: int = MAX_WORK) -> str:
+    """
+    Return what is wrong with a user, and what was expected; empty if nothing is. It quotes no hash.
+
+    :param max_work: KiB times passes that its hash may cost.
+    """
     if not name or len(name) > MAX_NAME or not name.isprintable():
         return f"expected a name of 1 to {MAX_NAME} printable characters"
     if not _TEXT.fullmatch(hash_text):
@@ -84,10 +89,10 @@ def user_problem(name: str, hash_text: str) -> str:
         8 * found.parallelism <= found.memory_cost <= MAX_MEMORY_KIB
         and 1 <= found.time_cost <= MAX_PASSES
         and 1 <= found.parallelism <= MAX_LANES
-        and found.memory_cost * found.time_cost <= MAX_WORK
+        and found.memory_cost * found.time_cost <= max_work
     ):
         return (
             f"the hash of {name!r} costs too much: at most m={MAX_MEMORY_KIB}, t={MAX_PASSES}, p={MAX_LANES} and "
-            f"m times t {MAX_WORK} are allowed; make it with less"
+            f"m times t {max_work} are allowed; make it with less"
         )
     return ""
