@@ -41,6 +41,11 @@ class SplitTests(SynchronousTestCase):
             split.share_of({"other": f"r{number}"})
         self.assertLessEqual(len(split._known), MAX_REMEMBERED)
 
+    def test_retried(self) -> None:
+        """What only reads may be sent again, unless the entry says otherwise."""
+        self.assertEqual(split_of(split=[share("")]).retried, {b"GET", b"HEAD", b"OPTIONS"})
+        self.assertEqual(split_of(split=[share("")], retries={"methods": ["PUT"]}).retried, {b"PUT"})
+
     def test_tiers(self) -> None:
         """The first tier of which enough is healthy, else the first with anything healthy; weight 0 does not count."""
         split = split_of(

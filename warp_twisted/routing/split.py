@@ -17,6 +17,7 @@ from warp_twisted.routing.layout import Layout
 
 MAX_REMEMBERED = 1_000  # label sets whose share is known
 DEFAULT_TTL = "1h"
+RETRIED = frozenset({b"GET", b"HEAD", b"OPTIONS"})  # of hostnames whose entry does not say
 
 
 class StickyCookie(msgspec.Struct, frozen=True):
@@ -47,6 +48,7 @@ class Split:
     :ivar gives_to_others: whether the requests of a share without a healthy tunnel go to the others.
     :ivar cookie: None if visitors do not keep to their share by one.
     :ivar is_by_address: whether they do by their address.
+    :ivar retried: methods whose requests may be sent again although an origin may have worked on them.
     :ivar text: of the entry; two splits with one text are the same.
     :ivar has_told_unmatched: whether the log says already that a tunnel belongs to no share.
     :ivar shifted: as of `Layout`; set by who follows shifts.
@@ -66,6 +68,9 @@ class Split:
         self.minimum = int(document.tier_minimum.removesuffix("%")) / 100
         self.gives_to_others = document.when_empty == OTHERS
         self.cookie = _cookie(document.sticky) if document.sticky is not None else None
+        self.retried = (
+            RETRIED if document.retries is None else frozenset(each.encode() for each in document.retries.methods)
+        )
         self.is_by_address = document.sticky is not None and self.cookie is None
         shares = [[share.selector, share.weight, share.tier] for share in document.split]
         self.text = msgspec.json.encode(document)

@@ -12,7 +12,7 @@ from warp_twisted.policy.document.policy import parse_policy
 from warp_twisted.routing.cookies import CookieKeys
 from warp_twisted.routing.table import RoutingTable
 from warp_twisted.wire.control import RouteOffer
-from warp_twisted.wire.errors import StreamReset
+from warp_twisted.wire.errors import ConnectionLost, StreamReset
 from warp_twisted.wire.streams import Stream
 
 POLICY = """
@@ -209,6 +209,41 @@ class SteeringTests(SynchronousTestCase):
         self.assertNotIn(b"Cookie", request)
         self.tunnels[second].protocol.arrive(stream, OK)
         self.assertIn(b"\r\nSet-Cookie: warp_route=", transport.taken)
+
+    def request_of_canary(self) -> bytes:
+        """Return a request of a visitor that keeps to the one agent of the canary's share."""
+        name, cookie = "", ""
+        while name != "canary":
+            name, cookie, _ = self.ask()
+        return f"GET /a HTTP/1.1\r\nHost: app.example\r\nCookie: {cookie.partition(';')[0]}\r\n\r\n".encode()
+
+    def test_used_connection_of_a_lone_agent(self) -> None:
+        """If an origin closes a used connection, the only agent of the share makes a new one."""
+        request = self.request_of_canary()
+        visitor, _ = self.edge.visitor()
+        visitor.dataReceived(request)
+        first, stream, _ = self.asked()
+        self.tunnels[first].protocol.arrive(stream, OK)
+        visitor.dataReceived(request)
+        second, stream, _ = self.asked()
+        stream.lose(StreamReset())
+        third, again, _ = self.asked()
+        self.assertEqual((first, second, third), ("canary",) * 3)
+        self.assertIsNot(again, stream)
+
+    def test_lone_agent_is_lost(self) -> None:
+        """An agent that lost one tunnel will lose its others, if it was killed: its requests leave the share."""
+        request = self.request_of_canary()
+        other = FakeTunnel("canary2", "agent-canary", {"release": "canary"})
+        self.edge.table.add(other, [RouteOffer(id=0, hostname="app.example")])
+        self.tunnels["canary2"] = other
+        visitor, _ = self.edge.visitor()
+        visitor.dataReceived(request)
+        name, stream, _ = self.asked()
+        self.assertTrue(name.startswith("canary"))
+        self.edge.table.remove(self.tunnels[name])
+        stream.lose(ConnectionLost())
+        self.assertTrue(self.asked()[0].startswith("stable"))
 
     def test_address(self) -> None:
         """By address there is no cookie, and a visitor keeps to its agent."""

@@ -49,6 +49,15 @@ class MembersTests(SynchronousTestCase):
             others.borrow(FakeBorrower())
         self.assertEqual(self.all.borrow(FakeBorrower()).member.load.tunnel.id, "d")
 
+    def test_besides(self) -> None:
+        """Whether another agent has a tunnel that is healthy."""
+        self.some.put(self.members["a"])
+        self.assertEqual((self.some.has_besides("agent-a"), self.some.has_besides("agent-b")), (False, True))
+        self.assertTrue(self.all.has_besides("agent-a"))
+        self.members["b"].is_suspected = True
+        self.some.put(self.members["b"])
+        self.assertFalse(self.some.has_besides("agent-a"))
+
     def test_nobody(self) -> None:
         """Where nobody is left, that is said."""
         self.assertRaises(NoTunnel, self.some.borrow, FakeBorrower())

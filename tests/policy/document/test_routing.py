@@ -56,6 +56,18 @@ class RoutingDocumentTests(SynchronousTestCase):
         ):
             self.assertIn(expected, self.refusal(f"hostname: app.example, {text}"), text)
 
+    def test_retries(self) -> None:
+        """Only methods that do no harm when repeated may be listed, or none."""
+        entry = self.entry(f"hostname: app.example, retries: {{methods: [GET, PUT]}}, {SPLIT}")
+        assert entry.retries is not None
+        self.assertEqual(entry.retries.methods, ["GET", "PUT"])
+        self.assertEqual(self.refusal(f"hostname: app.example, retries: {{methods: []}}, {SPLIT}"), "")
+        for methods in ("[POST]", "[get]", "[PATCH]", "[CONNECT]"):
+            found = self.refusal(f"hostname: app.example, retries: {{methods: {methods}}}, {SPLIT}")
+            self.assertIn("retries.methods: ", found)
+            self.assertIn("may not be sent twice; expected some of GET, HEAD, OPTIONS, PUT", found)
+        self.assertIn("retries.methods: missing", self.refusal(f"hostname: app.example, retries: {{}}, {SPLIT}"))
+
     def test_entries(self) -> None:
         """Hostnames are names or patterns, each at most once; the other keys have the values that we know."""
         for text, expected in (

@@ -5,6 +5,8 @@ import json
 from tests.case import reactor
 from tests.system.edge.harness import OK, Early, OriginConnection, RawOrigin, answer_each, get, status_of
 from tests.system.edge.test_proxying import POST, EdgeTestCase
+from warp_twisted.policy.document.policy import parse_policy
+from warp_twisted.routing.table import RoutingTable
 from warp_twisted.tunnel.step_queue import StepQueue
 from warp_twisted.wire.control import RouteOffer
 from warp_twisted.wire.preamble import OpeningCode, encode_opening
@@ -93,31 +95,89 @@ class RetryTests(EdgeTestCase):
         self.assertEqual(self.origin.connections, [])
 
     async def test_stream_dies(self) -> None:
-        """An idempotent request whose stream died without an answer is sent again, with its body."""
+        """A request to read whose stream died without an answer is sent again, with its body."""
         for cut in ("abort", "close"):
             self.fail_first(len(self.origin.connections) + 1, cut)
             answer = await self.edge.ask(
-                b"PUT / HTTP/1.1\r\nHost: app.example\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello"
+                b"GET / HTTP/1.1\r\nHost: app.example\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello"
             )
             self.assertEqual(status_of(answer), 200)
         self.assertEqual(self.origin.seen.count(b"\r\n\r\nhello"), 4)
 
-    async def test_not_idempotent(self) -> None:
-        """A POST that may have been seen is not sent again."""
-        self.fail_first(1)
-        answer = await self.edge.ask(POST + CLOSE + b"\r\nContent-Length: 5\r\n\r\nhello")
-        self.assertEqual(status_of(answer), 502)
-        self.assertIn(b"\nreason: origin-closed\n", answer)
-        self.assertEqual(self.origin.seen.count(b"POST"), 1)
+    async def test_not_repeatable(self) -> None:
+        """What changes something, or upgrades, and may have been seen is not sent again."""
+        body = CLOSE + b"\r\nContent-Length: 5\r\n\r\nhello"
+        upgrade = b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+        for method, rest in ((b"POST", body), (b"PUT", body), (b"DELETE", body), (b"GET", upgrade)):
+            self.fail_first(len(self.origin.connections) + 1)
+            client = await self.edge.visitor()
+            client.send(b"%b / HTTP/1.1\r\nHost: app.example\r\n%b" % (method, rest))
+            await client.until(b"\nreason: origin-closed\n")
+            self.assertEqual(status_of(client.received), 502)
+            self.assertEqual(self.origin.seen.count(method + b" "), 1)
+
+    def use(self, retries: str) -> None:
+        """Put a policy in force that says what may be sent again."""
+        text = f"routing: [{{hostname: app.example, split: [{{selector: '', weight: 1}}], retries: {retries}}}]"
+        routing = RoutingTable(parse_policy(text, "p").routing)
+        for _ in self.edge.table.splitting.follow(routing, self.edge.table.routes):
+            pass
+
+    async def test_methods_of_the_policy(self) -> None:
+        """The policy may allow other methods, and none at all."""
+        put = b"PUT / HTTP/1.1\r\nHost: app.example\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello"
+        for retries, request, status in (
+            ("{methods: [PUT]}", put, 200),
+            ("{methods: [PUT]}", get(b"/", CLOSE), 502),
+            ("{methods: []}", get(b"/", CLOSE), 502),
+        ):
+            self.use(retries)
+            self.fail_first(len(self.origin.connections) + 1)
+            self.assertEqual(status_of(await self.edge.ask(request)), status, retries)
+        self.assertEqual(self.origin.seen.count(b"hello"), 2)
+
+    async def test_answer_that_asks_to_wait(self) -> None:
+        """An origin's 503 is its answer: the visitor gets it with its Retry-After, and nobody else is asked."""
+        response = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n"
+        self.origin.answer = lambda connection: connection.send(response)
+        answer = await self.edge.ask(get(b"/", CLOSE))
+        self.assertEqual(status_of(answer), 503)
+        self.assertIn(b"\r\nRetry-After: 7\r\n", answer)
+        self.assertEqual((self.origin.seen.count(b"GET"), self.edge.metrics.retries), (1, 0))
+
+    async def test_origin_is_killed_under_load(self) -> None:
+        """An origin that dies with requests under way, and stays away, costs none of those that only read."""
+        dying = RawOrigin()
+        self.first.stub.origin_port = await self.edge.listen(dying)
+        self.origin.answer = dying.answer = answer_each()
+        clients = [await self.edge.visitor() for _ in range(20)]
+        for _ in range(5):
+            for client in clients:
+                client.send(get(b"/"))
+            for client in clients:
+                await client.until(b"ok")
+                client.take()
+        held: list[OriginConnection] = []
+        dying.answer = held.append
+        for client in clients:
+            client.send(get(b"/"))
+        await dying.when(lambda: len(held) >= 5)  # about ten of them
+        self.first.stub.refuse[0] = OpeningCode.ORIGIN_REFUSED
+        for connection in dying.connections:
+            connection.abort()
+        for client in clients:
+            await client.until(b"ok")
+            self.assertEqual(status_of(client.received), 200)
+        self.assertGreaterEqual(self.edge.metrics.retries, 5)
 
     async def test_not_for_ever(self) -> None:
-        """After three attempts the visitor hears of it."""
+        """After a second attempt the visitor hears of it."""
         await self.edge.add_tunnel([RouteOffer(id=0, hostname="app.example")], agent="agent-3")
         await self.edge.add_tunnel([RouteOffer(id=0, hostname="app.example")], agent="agent-4")
         self.fail_first(100)
         answer = await self.edge.ask(get(b"/", CLOSE))
         self.assertEqual(status_of(answer), 502)
-        self.assertEqual(self.origin.seen.count(b"GET"), 3)
+        self.assertEqual(self.origin.seen.count(b"GET"), 2)
 
     async def test_after_the_first_byte(self) -> None:
         """Once a byte of an answer has come, nothing is sent again."""

@@ -10,7 +10,8 @@ and what becomes of the stream; the answer itself is `answer`'s. Both ways:
 * while the stream takes no more, the visitor is not read.
 
 A request is sent again, on a new stream, if its stream died, or its tunnel is suspected of being dead, before the
-first byte of an answer and it is idempotent (RFC 9110 §9.2.2), or if the agent said that the origin never saw it.
+first byte of an answer and its method may be repeated, or if the agent said that the origin never saw it; `repeating`
+says how often and to whom.
 
 `state` follows `states.EXCHANGE_TRANSITIONS`; `_end` is the only way to its last state.
 """
@@ -29,6 +30,7 @@ from warp_twisted.edge.exchange.interfaces import Visitor
 from warp_twisted.edge.exchange.pacing import Pacing
 from warp_twisted.edge.exchange.permission import NOT_ANSWERED, asks_for_keys
 from warp_twisted.edge.exchange.recording import record
+from warp_twisted.edge.exchange.repeating import Cause, Repeating
 from warp_twisted.edge.exchange.splice import Splice
 from warp_twisted.edge.exchange.states import Ending, ExchangeState, Outcome, ending_of
 from warp_twisted.edge.exchange.steering import Steering
@@ -43,14 +45,12 @@ from warp_twisted.http1.refusals import MessageRefused, Refusal
 from warp_twisted.http1.request import RequestHead
 from warp_twisted.policy.judging.program import Program
 from warp_twisted.policy.verdict import ALLOWED
-from warp_twisted.wire.errors import WireError
+from warp_twisted.routing.split import RETRIED
+from warp_twisted.wire.errors import ConnectionLost, WireError
 from warp_twisted.wire.preamble import Opening
 
 P = ParamSpec("P")
 
-_MAX_ATTEMPTS = 3
-_IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE", b"PROPFIND", b"REPORT", b"SEARCH", b"QUERY"})
-_NEW_STREAM = float("inf")
 _ANY_STREAM = float("-inf")
 _WHOLE_BYTES = 4_096  # of a request, which leave in one frame, also where others wait
 _UNCOUNTED_BYTES = 2_048  # of a request that is kept, as much as the connection takes itself; to count each costs each
@@ -85,8 +85,7 @@ class Exchange(Borrower):
     _is_whole = (
         True  # without a body, or sent in one frame, so that an ACK for the rest is not taken for the next one's
     )
-    _attempts = 1
-    _avoid: frozenset[object] = frozenset()
+    _repeating: Repeating | None = None
     _detail = ""
     _after: "Callable[[Exchange], None] | None" = None
 
@@ -245,16 +244,22 @@ class Exchange(Borrower):
 
     def _forward(self, route: Route, head: RequestHead, body: bytes) -> None:
         """Send the request to a route."""
-        # An origin may close an idle connection at any moment. What cannot be sent again goes on one just used.
-        used_after = _ANY_STREAM if head.method in _IDEMPOTENT else self._visitors.now
         try:
             if route.splits is not None:
                 head = self._steer(route.splits, head)
+            # An origin may close an idle connection at any moment. What cannot be sent again goes on one just used.
+            used_after = _ANY_STREAM if self._is_repeatable() else self._visitors.now
             origin = (self._steering or route).borrow(self, used_after=used_after)
         except NoTunnel:
             self._end(_REFUSED, refusals.NO_TUNNEL)
             return
+        route.counters.sent += 1
         self._send(origin, head.for_origin(self._request_id) + body)
+
+    def _is_repeatable(self) -> bool:
+        """Whether the request may be sent again although an origin may have worked on it; an upgrade never may."""
+        head, steering = self._head, self._steering
+        return head.method in (RETRIED if steering is None else steering.retried) and not head.fields.upgrade
 
     def _steer(self, splits: RouteSplits, head: RequestHead) -> RequestHead:
         """Let labels decide which tunnels the request may go to; return its head without what was for the edge."""
@@ -371,8 +376,7 @@ class Exchange(Borrower):
         origin, self._origin = self._origin, None
         self._detail = opening.detail
         if origin is not None:
-            self._avoid |= {origin.member.load.tunnel.agent}
-        self._guard(self._send_again, refusals.OPENINGS[opening.code])
+            self._guard(self._send_again, origin, Cause.REFUSED, refusals.OPENINGS[opening.code])
 
     def credit_received(self) -> None:
         """The stream takes bytes again."""
@@ -477,12 +481,12 @@ class Exchange(Borrower):
         """The stream died: the origin cut its connection, or the tunnel is gone, and with it perhaps many streams."""
         self._detail = str(error)
         origin = self._origin
-        self._visitors.losses.take(self._visitor.network, lambda: self._obey_loss(origin))
+        self._visitors.losses.take(self._visitor.network, lambda: self._obey_loss(origin, error))
 
-    def _obey_loss(self, origin: OriginStream | None) -> None:
+    def _obey_loss(self, origin: OriginStream | None, error: WireError) -> None:
         """Obey the loss of a stream, in its turn, unless the exchange has left it meanwhile."""
         if self._origin is origin:
-            self._follow(Exchange._lost)
+            self._follow(Exchange._lost_tunnel if isinstance(error, ConnectionLost) else Exchange._lost)
 
     def _follow(self, function: "Callable[[Exchange], None]") -> None:
         """Obey the stream's end now, or after what of the answer came before it."""
@@ -494,8 +498,8 @@ class Exchange(Borrower):
 
     def tunnel_suspected(self) -> None:
         """The tunnel is silent: send the request elsewhere if that is safe, else wait on."""
-        if self._origin is not None and not self._answer.has_arrived and self._head.method in _IDEMPOTENT:
-            self._guard(self._resend, only_trusted=True)
+        if self._origin is not None:
+            self._guard(self._resend, self._origin, Cause.SUSPECTED)
 
     def _guard(self, function: Callable[P, object], *arguments: P.args, **named: P.kwargs) -> None:
         """Call a function for the stream: an exception would end the tunnel, and with it everybody's requests."""
@@ -518,7 +522,11 @@ class Exchange(Borrower):
         else:
             self._lost()
 
-    def _lost(self) -> None:
+    def _lost_tunnel(self) -> None:
+        """The tunnel is gone, and the stream with it."""
+        self._lost(Cause.TUNNEL_LOST)
+
+    def _lost(self, cause: Cause = Cause.CUT) -> None:
         """The stream is of no more use: send the request again if that is safe."""
         origin, self._origin = self._origin, None
         if self.state is _ENDED or origin is None:
@@ -527,32 +535,27 @@ class Exchange(Borrower):
         if self._answer.status:
             self._end(_REFUSED, refusals.CUT_SHORT)
             return
-        if self._answer.has_arrived or self._head.method not in _IDEMPOTENT:
-            self._replay = None
-        if not origin.was_used:
-            self._avoid |= {origin.member.load.tunnel}
-        self._send_again(refusals.ORIGIN_CLOSED)
+        self._send_again(origin, cause, refusals.ORIGIN_CLOSED)
 
-    def _send_again(self, refusal: Refusal) -> None:
+    def _send_again(self, left: OriginStream, cause: Cause, refusal: Refusal) -> None:
         """Try a new stream, or give the refusal as the answer."""
-        if not self._resend():
+        if not self._resend(left, cause):
             self._end(_REFUSED, refusal)
 
-    def _resend(self, *, only_trusted: bool = False) -> bool:
-        """Send the request on a new stream and leave the old, if there is one; return whether that was possible."""
+    def _resend(self, left: OriginStream, cause: Cause) -> bool:
+        """Send the request on a new stream and leave the old, if it is there; return whether that was possible."""
         request, route = self._replay, self._route
-        if request is None or route is None or self._attempts >= _MAX_ATTEMPTS or not self._is_covered(route):
+        if request is None or route is None or not self._is_covered(route):
             return False
-        try:
-            origin = (self._steering or route).borrow(
-                self, self._avoid, used_after=_NEW_STREAM, only_trusted=only_trusted
-            )
-        except NoTunnel:
+        if cause is not Cause.REFUSED and (self._answer.has_arrived or not self._is_repeatable()):
+            return False
+        if self._repeating is None:
+            self._repeating = Repeating(route, self._steering, self._visitors.metrics)
+        origin = self._repeating.borrow(self, left, cause)
+        if origin is None:
             return False
         if self._origin is not None:
             self._origin.discard()
-        self._attempts += 1
-        self._visitors.metrics.retries += 1
         self._visitor.resume_reading()
         self._send(origin, request)
         return True

@@ -23,6 +23,7 @@ class Steering:
 
     :ivar head: without the cookie, which is nobody's business but the edges'.
     :ivar share: that served it last; None before.
+    :ivar retried: methods whose requests may be sent again.
     """
 
     share: ShareMembers | None = None
@@ -36,6 +37,7 @@ class Steering:
         self._answer = answer
         self.head = head
         rules = split.split
+        self.retried = rules.retried
         cookie = rules.cookie
         if cookie is not None:
             values, lines = take_cookies(head.lines, cookie.name, cookie.usual)

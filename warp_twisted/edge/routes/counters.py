@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 
 from warp_twisted.edge.routes.share_counters import BUCKETS, OTHER, ShareMetrics
 from warp_twisted.http1.refusals import Refusal
+from warp_twisted.routing.retry_budget import RetryBudget
 
 MAX_HOSTNAMES = 2_000
 HOSTNAMES_IN_A_PART = 64  # of one family, built at once
@@ -26,14 +27,17 @@ class HostCounters:
 
     :ivar by_class: requests by the first digit of their status; index 0 is not used.
     :ivar bytes_in: from visitors, heads included; `bytes_out`: to visitors.
+    :ivar sent: requests that were sent to an origin, each counted once; `retry_budget`: how many may be sent again.
     """
 
-    __slots__ = ("by_class", "bytes_in", "bytes_out")
+    __slots__ = ("by_class", "bytes_in", "bytes_out", "retry_budget", "sent")
 
     def __init__(self) -> None:
         self.by_class = [0] * 6
         self.bytes_in = 0
         self.bytes_out = 0
+        self.sent = 0
+        self.retry_budget = RetryBudget()
 
 
 class DataPathMetrics:
@@ -52,6 +56,7 @@ class DataPathMetrics:
         self.connections = 0
         self.failed_handshakes = 0
         self.retries = 0
+        self.retries_over_budget = 0
         self.unread_bytes = 0
         self._buckets = [0] * (len(BUCKETS) + 1)
         self._seconds = 0.0
@@ -147,6 +152,11 @@ class DataPathCollector(Collector):
             refusals.add_metric((refusal.slug,), count)
         yield refusals
         yield CounterMetricFamily("warp_edge_retries", "Requests sent again on another stream.", value=metrics.retries)
+        yield CounterMetricFamily(
+            "warp_edge_retries_over_budget",
+            "Requests that were not sent again, as the hostname's budget for that was spent.",
+            value=metrics.retries_over_budget,
+        )
         yield CounterMetricFamily(
             "warp_edge_visitor_connections", "Visitor connections accepted.", value=metrics.connections
         )

@@ -52,6 +52,10 @@ class Members:
         """How many tunnels there are."""
         return len(self._places)
 
+    def has_besides(self, agent: str) -> bool:
+        """Whether a tunnel of another agent is healthy; at most as many are looked at as the agent has, and one."""
+        return any(member.load.tunnel.agent != agent for member in self._members)
+
     def borrow(
         self,
         receiver: Borrower,

@@ -13,6 +13,7 @@ MAX_WEIGHT = 10_000
 MAX_TIER = 9
 MAX_TTL = 30 * 86_400.0  # as long as cookies that were signed with an earlier key are known
 OTHERS = "others"
+IDEMPOTENT = ("GET", "HEAD", "OPTIONS", "PUT", "DELETE", "PROPFIND", "REPORT", "SEARCH", "QUERY")
 
 _PERCENT = re.compile(r"(?:100|[1-9]?[0-9])%", re.ASCII)
 _COOKIE = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
@@ -62,6 +63,19 @@ class Sticky(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
             check_each("ttl", [self.ttl], _check_ttl)
 
 
+class Retries(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """
+    Which requests may be sent again although an origin may have worked on them.
+
+    :param methods: that do no harm when repeated (RFC 9110 §9.2.2); empty: none.
+    """
+
+    methods: Annotated[list[Text], msgspec.Meta(max_length=len(IDEMPOTENT))]
+
+    def __post_init__(self) -> None:
+        check_each("methods", self.methods, _check_method)
+
+
 class Routing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """
     How the requests of a hostname are split.
@@ -69,6 +83,7 @@ class Routing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     :param hostname: or a `*.` pattern; the most specific entry decides, alone.
     :param when_empty: where the requests of a share without a healthy tunnel go: to the others, or nowhere (503).
     :param tier_minimum: the part of a tier's tunnels that must be healthy; below it the next tier is used.
+    :param retries: which requests may be sent again.
     """
 
     hostname: Text
@@ -76,6 +91,7 @@ class Routing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     when_empty: Literal["others", 503] = "others"
     tier_minimum: str = "0%"
     sticky: Sticky | None = None
+    retries: Retries | None = None
 
     def __post_init__(self) -> None:
         check_each("hostname", [self.hostname], HostnamePattern.parse)
@@ -109,6 +125,11 @@ def _check_cookie(text: str) -> None:
         raise ValueError(f"expected 1 to 64 letters, digits, '_', '.' or '-', got {text!r}")
     if text.lower().startswith(("__host-", "__secure-")):
         raise ValueError(f"{text!r}: browsers take cookies of this prefix over https only; choose another name")
+
+
+def _check_method(text: str) -> None:
+    if text not in IDEMPOTENT:
+        raise ValueError(f"{text!r} may not be sent twice; expected some of {', '.join(IDEMPOTENT)}")
 
 
 def _check_ttl(text: str) -> None:
