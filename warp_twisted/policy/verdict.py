@@ -100,6 +100,8 @@ class Verdict(msgspec.Struct, frozen=True):
     :param errors: what checks raised, to be logged: each is a bug, or a part that is gone.
     :param aside: questions of rules that only log, of a request that is decided: it does not wait for the answers.
     :param unsaid: the names of those rules.
+    :param passes: True only if it allows, and nothing is to be done but to note who was proven: so much is found out
+        where that is cheap. Of a verdict that allows, too, False says nothing.
     """
 
     action: Action
@@ -115,6 +117,7 @@ class Verdict(msgspec.Struct, frozen=True):
     errors: tuple[Exception, ...] = ()
     aside: tuple[Question, ...] = ()
     unsaid: tuple[str, ...] = ()
+    passes: bool = False
 
 
-ALLOWED = Verdict(Action.ALLOW)  # by a program that has nothing to say, and where there is none
+ALLOWED = Verdict(Action.ALLOW, passes=True)  # by a program that has nothing to say, and where there is none

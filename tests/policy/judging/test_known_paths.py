@@ -4,7 +4,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.policy.judging.samples import compiled, judged, request, said
 from warp_twisted.policy.judging import known_paths
-from warp_twisted.policy.judging.known_paths import MAX_BYTES, KnownPaths
+from warp_twisted.policy.judging.known_paths import MAX_BYTES, KnownPath, KnownPaths
 from warp_twisted.policy.judging.path_facts import PathFacts
 from warp_twisted.policy.verdict import Action
 
@@ -25,7 +25,7 @@ class KnownPathsTests(SynchronousTestCase):
         paths = KnownPaths()
         tables = [paths.table(), paths.table()]
         for number in range(100):
-            paths.keep(tables[number % 2], PathFacts(b"/%d" % number), ())
+            paths.keep(tables[number % 2], KnownPath(PathFacts(b"/%d" % number), ()))
             self.assertLessEqual(sum(map(len, tables)), 10)
         self.assertEqual(sorted(tables[1]), [b"/91", b"/93", b"/95", b"/97", b"/99"])
 
@@ -34,10 +34,10 @@ class KnownPathsTests(SynchronousTestCase):
         paths = KnownPaths()
         table = paths.table()
         for path in (b"/a", b"/" + b"a" * (MAX_BYTES - 1)):
-            paths.keep(table, PathFacts(path), ())
+            paths.keep(table, KnownPath(PathFacts(path), ()))
             self.assertIn(path, table)
         for path in (b"/" + b"a" * MAX_BYTES, b"/a//b", b"/a%20b", b"*"):
-            paths.keep(table, PathFacts(path), ())
+            paths.keep(table, KnownPath(PathFacts(path), ()))
         self.assertEqual(len(table), 2)
 
     def test_the_rest_is_judged_anew(self) -> None:
@@ -67,7 +67,7 @@ class KnownPathsTests(SynchronousTestCase):
         paths = KnownPaths()
         for count, is_kept in ((8, True), (9, False)):
             path = PathFacts(b"/a/x")
-            paths.keep(paths.table(), path, program.rules[:count])
+            paths.keep(paths.table(), KnownPath(path, program.rules[:count]))
             self.assertEqual(path.methods is not None, is_kept)
 
     def test_many(self) -> None:

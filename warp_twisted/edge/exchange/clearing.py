@@ -17,8 +17,9 @@ from warp_twisted.edge.exchange.permission import Answers, Permission
 from warp_twisted.edge.exchange.states import ExchangeState
 from warp_twisted.edge.policy.in_force import PolicyInForce
 from warp_twisted.edge.routes.route import Route
-from warp_twisted.http1.refusals import MessageRefused, Refusal
+from warp_twisted.http1.refusals import Refusal
 from warp_twisted.http1.request import RequestHead
+from warp_twisted.policy.facts import Facts
 from warp_twisted.policy.judging.program import Program
 from warp_twisted.policy.verdict import ALLOWED, Verdict
 
@@ -93,22 +94,21 @@ class Clearing:
         """What the policy came to."""
         return self._permission.verdict if self._permission is not None else ALLOWED
 
-    def begin(self, policy: PolicyInForce, program: Program, now: float, count: int) -> None:
+    def begin(
+        self, policy: PolicyInForce, program: Program, facts: Facts, said: Verdict | None, now: float, count: int
+    ) -> None:
         """
         Ask the policy, and let the exchange hear at once or later.
 
+        :param facts: of the request.
+        :param said: what the program has said of it; None: it was not asked.
         :param now: when the head was read.
         :param count: bytes of the request that have come.
         """
-        try:
-            permission = self._permission = Permission(
-                policy, program, self._visitor, self._asker, self._head, self._route, now
-            )
-        except MessageRefused as error:
-            self._answer.may_keep = False
-            self._exchange.refused(error.refusal, "")
-            return
-        if permission.changes_nothing:  # as most: all that follows would come to the same, step by step
+        permission = self._permission = Permission(
+            policy, program, self._visitor, self._asker, self._head, facts, said, now
+        )
+        if permission.changes_nothing:  # all that follows would come to the same, step by step
             self._exchange.cleared(self._route, self._head, self._body)
         elif permission.is_open:
             self._exchange.wait_for_clearing(_JUDGING, self._body)

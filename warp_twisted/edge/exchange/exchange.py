@@ -28,7 +28,7 @@ from warp_twisted.edge.exchange.answer import SWITCHING_PROTOCOLS, Answer
 from warp_twisted.edge.exchange.clearing import Clearing
 from warp_twisted.edge.exchange.interfaces import Visitor
 from warp_twisted.edge.exchange.pacing import Pacing
-from warp_twisted.edge.exchange.permission import NOT_ANSWERED, asks_for_keys
+from warp_twisted.edge.exchange.permission import NOT_ANSWERED, asks_for_keys, facts_of
 from warp_twisted.edge.exchange.recording import record
 from warp_twisted.edge.exchange.repeating import Cause, Repeating
 from warp_twisted.edge.exchange.splice import Splice
@@ -75,6 +75,8 @@ class Exchange(Borrower):
     wants_data = False
     _search: Search | None = None
     _clearing: Clearing | None = None
+    _judged_by: Program | None = None  # if it passed at once
+    _verdict = ALLOWED
     _steering: Steering | None = None
     _pacing: Pacing | None = None
     _route: Route | None = None
@@ -185,8 +187,21 @@ class Exchange(Borrower):
             self._answer.state_keys(policy.key_set())
             self._end(Outcome.OWN_ANSWER)
             return
+        try:
+            facts = facts_of(policy, program, self._asker, head, route)
+        except MessageRefused as error:
+            self._answer.may_keep = False
+            self._end(_REFUSED, error.refusal)
+            return
+        verdict = None
+        if program.of_connections is None:
+            verdict = program.judge(facts, self._started_at, self._visitors.wall.now())
+            if verdict.passes and not policy.hides_secrets:
+                self._judged_by, self._verdict = program, verdict
+                self._forward(route, head, body)
+                return
         clearing = self._clearing = Clearing(self, self._visitor, self._asker, head, self._answer, route, body)
-        clearing.begin(policy, program, self._started_at, self._bytes_in)
+        clearing.begin(policy, program, facts, verdict, self._started_at, self._bytes_in)
 
     # What its clearing says.
 
@@ -237,8 +252,8 @@ class Exchange(Borrower):
 
     def _is_covered(self, route: Route) -> bool:
         """Whether the request was judged by all that the agents of a route ask for it now."""
-        judged = self._clearing.program if self._clearing is not None else None
-        return self._visitors.policy.asked.are_covered(route.hostname, judged)
+        judged_by = self._clearing.program if self._clearing is not None else self._judged_by
+        return self._visitors.policy.asked.are_covered(route.hostname, judged_by)
 
     # Sending it.
 
@@ -640,7 +655,7 @@ class Exchange(Borrower):
         record(
             self._visitors, self._asker, self._head, self._request_id, self._started_at, answer.status, self._bytes_in,
             answer.bytes_out, self._route, self._member, refusal, self._detail,
-            ALLOWED if clearing is None else clearing.verdict, pacing.seconds if pacing is not None else 0.0,
+            self._verdict if clearing is None else clearing.verdict, pacing.seconds if pacing is not None else 0.0,
             None if self._steering is None else self._steering.share,
         )  # fmt: skip
         if outcome is _ANSWERED and answer.keeps and not self.wants_data:

@@ -35,13 +35,26 @@ def asks_for_keys(head: RequestHead) -> bool:
     return head.target == KEYS_TARGET and head.method in _GET
 
 
+def facts_of(policy: PolicyInForce, program: Program, asker: Asker, head: RequestHead, route: Route) -> Facts:
+    """
+    Return what a request looks like to the policy.
+
+    :raises MessageRefused: if a certificate is wanted that was not asked for when the connection was made.
+    """
+    return Facts(
+        head.fields.host, head.method, head.target, asker.scheme, asker.source, head.lines,
+        tuple(member.load.tunnel.labels for member in route.members) if policy.looks_at_labels else (),
+        asker.chain_for(program.authorities) if program.authorities else (),
+    )  # fmt: skip
+
+
 class Permission:
     """
     What the policy says about one request; asked when it is made.
 
+    :param verdict: what the program has said of it; None: it was not asked, as the connection is to be judged first.
     :param now: when the head was read, by the visitors' clock.
     :ivar program: by which it judges.
-    :raises MessageRefused: if a certificate is wanted that was not asked for when the connection was made.
     """
 
     __slots__ = ("_asker", "_head", "_judgement", "_visitor", "program")
@@ -53,18 +66,14 @@ class Permission:
         visitor: Visitor,
         asker: Asker,
         head: RequestHead,
-        route: Route,
+        facts: Facts,
+        verdict: Verdict | None,
         now: float,
     ) -> None:
         self.program = program
         self._visitor = visitor
         self._asker = asker
         self._head = head
-        facts = Facts(
-            head.fields.host, head.method, head.target, asker.scheme, asker.source, head.lines,
-            tuple(member.load.tunnel.labels for member in route.members) if policy.looks_at_labels else (),
-            asker.chain_for(program.authorities) if program.authorities else (),
-        )  # fmt: skip
         self._judgement = Judgement(
             policy,
             program,
@@ -72,6 +81,7 @@ class Permission:
             now,
             visitor.visitors.wall.now(),
             asker.passage if program.of_connections is not None else None,
+            verdict,
         )
 
     @property

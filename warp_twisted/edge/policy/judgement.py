@@ -23,7 +23,7 @@ from warp_twisted.policy.facts import Facts
 from warp_twisted.policy.interfaces import Answer, Question
 from warp_twisted.policy.judging.course import give_back
 from warp_twisted.policy.judging.program import Program
-from warp_twisted.policy.verdict import CHECK_FAILED, REASONS, Action, Objection
+from warp_twisted.policy.verdict import CHECK_FAILED, REASONS, Action, Objection, Verdict
 
 REFUSALS = {reason: Refusal(reason.status, f"policy-{reason.slug}", reason.sentence) for reason in REASONS}
 # By what an agent asks for its hostnames. They have names of their own: no agent may have visitors banned from others.
@@ -55,11 +55,13 @@ class Judgement:
         now: float,
         wall: float,
         passage: Passage | None = None,
+        verdict: Verdict | None = None,
     ) -> None:
         """
         Judge.
 
         :param passage: of the connection; None if no limit of connections asks for the hostname.
+        :param verdict: what the program has said of the request already.
         """
         self._in_force = in_force
         self._program = program
@@ -69,7 +71,7 @@ class Judgement:
         if refused is not None:
             self.verdict = refused
         else:
-            self.verdict = program.judge(facts, now, wall)
+            self.verdict = program.judge(facts, now, wall) if verdict is None else verdict
             self._count(now, wall)
 
     @property

@@ -7,7 +7,7 @@ from warp_twisted.policy.facts import Facts
 from warp_twisted.policy.interfaces import Answer, Identity, Question
 from warp_twisted.policy.judging.counting import CountedLimit
 from warp_twisted.policy.judging.path_facts import PathFacts
-from warp_twisted.policy.judging.proofs import Inquiry
+from warp_twisted.policy.judging.proofs import Inquiry, Looked
 from warp_twisted.policy.judging.rules import (
     NEEDS_COUNTING,
     NEEDS_END,
@@ -37,7 +37,7 @@ class Course:
     :ivar is_second: whether questions were asked before: what was counted then is not counted again.
     """
 
-    __slots__ = ("_answers", "_facts", "_is_second", "_now", "_path", "_wall")
+    __slots__ = ("_answers", "_facts", "_is_second", "_looked", "_now", "_path", "_wall")
 
     def __init__(
         self,
@@ -47,13 +47,20 @@ class Course:
         wall: float,
         answers: Mapping[Question, Answer],
         is_second: bool,
+        looked: Looked | None = None,
     ) -> None:
+        """
+        Prepare.
+
+        :param looked: what a check was found to say already; it is not asked again.
+        """
         self._facts = facts
         self._path = path
         self._now = now
         self._wall = wall
         self._answers = answers
         self._is_second = is_second
+        self._looked = looked
 
     def run(self, rules: Sequence[CompiledRule]) -> Verdict:
         """Judge by some rules, all of which are about the request."""
@@ -79,7 +86,7 @@ class Course:
                         return Verdict(Action.DENY, objection)
         if not needs & NEEDS_PROOF:
             return self._end(rules, (), ()) if needs & NEEDS_END else ALLOWED
-        inquiry = Inquiry(facts, self._now, self._wall, self._answers)
+        inquiry = Inquiry(facts, self._now, self._wall, self._answers, self._looked)
         for rule in rules:
             objection = rule.prove(inquiry) if rule.authentication is not None else None
             if objection is not None:
@@ -98,7 +105,7 @@ class Course:
         for each in limits:
             wait = each.limiter.take(each.key(self._facts, identities), 1.0, self._now)
             if wait:
-                return _over(rule, each, wait)
+                return over(rule, each, wait)
         return None
 
     def _end(
@@ -136,7 +143,7 @@ class Course:
                     key = each.key(self._facts, identities)
                     wait = each.limiter.take(key, 1.0, self._now)
                     if wait:
-                        return _over(rule, each, wait)
+                        return over(rule, each, wait)
                     held.append(Held(each.limit, each.limiter, key, rule.name))
                 for each in rule.paced:
                     held.append(Held(each.limit, each.limiter, each.key(self._facts, identities), rule.name))
@@ -188,5 +195,6 @@ def give_back(held: Iterable[Held]) -> None:
             each.limiter.give_back(each.key, 1.0)
 
 
-def _over(rule: CompiledRule, each: CountedLimit, wait: float) -> Objection:
+def over(rule: CompiledRule, each: CountedLimit, wait: float) -> Objection:
+    """Return what a rule has against a request that is one too many."""
     return Objection(rule.name, TOO_MANY, f"limits: {each.limit.name}", limit=each.limit, wait=wait)

@@ -16,8 +16,9 @@ from warp_twisted.policy.facts import Facts
 from warp_twisted.policy.interfaces import Answer, Question
 from warp_twisted.policy.judging.connections import of_hostname
 from warp_twisted.policy.judging.course import Course, give_back
-from warp_twisted.policy.judging.known_paths import KnownPath, KnownPaths
+from warp_twisted.policy.judging.known_paths import MAX_RULES, KnownPath, KnownPaths
 from warp_twisted.policy.judging.path_facts import PathFacts
+from warp_twisted.policy.judging.plans import Plan, can_plan
 from warp_twisted.policy.judging.rules import CompiledRule
 from warp_twisted.policy.paths.tree import LooseTree
 from warp_twisted.policy.verdict import ALLOWED, CHECK_FAILED, Action, Held, Objection, Verdict
@@ -81,7 +82,8 @@ class Program:
             for der in check.authorities
         )
         self._logs = any(rule.log_only for rule in self.rules)
-        self._anywhere: KnownPath = (_UNSEEN, self._always)  # where no rule looks at paths
+        # Where no rule looks at paths.
+        self._anywhere = KnownPath(PathFacts(b"/"), self._always, is_planned=len(self._always) <= MAX_RULES)
 
     def matching(self, facts: Facts, path: PathFacts) -> Sequence[CompiledRule]:
         """
@@ -120,10 +122,21 @@ class Program:
         known = self._known.get(text)
         if known is None:
             path = PathFacts(text)
-            known = path, self._found(path)
+            known = KnownPath(path, self._found(path))
             if self._known_paths is not None:
-                self._known_paths.keep(self._known, *known)
+                self._known_paths.keep(self._known, known)
         return known
+
+    def _look_at_method(self, known: KnownPath, method: bytes) -> None:
+        """Find out what judges a path's requests with a method; most are asked for with one only."""
+        rules = known.rules
+        if any(rule.is_closed(method, known.path) for rule in rules):
+            known.plan = None
+        elif self._known_paths is not None:
+            known.plan = self._known_paths.plan(rules)
+        else:
+            known.plan = Plan(rules) if can_plan(rules) else None
+        known.method = method
 
     def _possible(self, path: PathFacts) -> list[CompiledRule]:
         """Return the rules that any reading of an odd path matches, and those that refuse such a path."""
@@ -153,8 +166,14 @@ class Program:
         :param asked: the verdict that asked them. What it counted is not counted again.
         """
         try:
-            path, found = self._look_at(facts.target.partition(b"?")[0]) if self._looks_at_paths else self._anywhere
-            matched = self._meant(found, facts, path)
+            known = self._look_at(facts.target.partition(b"?")[0]) if self._looks_at_paths else self._anywhere
+            path = known.path
+            if known.is_planned and asked is None and not answers:
+                if known.method != facts.method:
+                    self._look_at_method(known, facts.method)
+                if known.plan is not None:
+                    return known.plan.judge(facts, path, now, wall)
+            matched = self._meant(known.rules, facts, path)
             if not matched:
                 return ALLOWED
             course = Course(facts, path, now, wall, answers, asked is not None)
@@ -194,7 +213,7 @@ def _with_logged(course: Course, matched: Sequence[CompiledRule], asked: Verdict
     verdict = course.run([rule for rule in matched if not rule.log_only])
     would = {each.rule: each for each in asked.would} if asked is not None else {}
     if verdict.action not in (Action.ALLOW, Action.ASK):
-        return msgspec.structs.replace(verdict, would=tuple(would.values()))
+        return msgspec.structs.replace(verdict, would=tuple(would.values()), passes=False)
     logged = _Logged(course, would)
     for rule in matched:
         if rule.log_only and rule.name not in would:
@@ -205,6 +224,7 @@ def _with_logged(course: Course, matched: Sequence[CompiledRule], asked: Verdict
         return msgspec.structs.replace(verdict, would=tuple(would.values()), errors=errors)
     return msgspec.structs.replace(
         verdict,
+        passes=False,
         would=tuple(would.values()),
         errors=errors,
         held=(*verdict.held, *logged.held),

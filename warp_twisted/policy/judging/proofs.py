@@ -9,6 +9,7 @@ from warp_twisted.policy.facts import Facts
 from warp_twisted.policy.interfaces import Answer, Check, Identity, Outcome, Question
 
 Answers = Mapping[Question, Answer]
+Looked = tuple[Check, Answer | Question | Exception]  # a check, and what it said of a request or raised
 
 
 class Finding(Enum):
@@ -31,6 +32,7 @@ class Inquiry(msgspec.Struct):
     """
     One look at a request: what is asked and what came out besides the finding.
 
+    :ivar looked: what one of the checks has said already.
     :ivar identities: of what is proven.
     :ivar details: for logs: why credentials are not accepted.
     """
@@ -39,6 +41,7 @@ class Inquiry(msgspec.Struct):
     now: float
     wall: float
     answers: Answers
+    looked: Looked | None = None
     questions: list[Question] = []
     identities: list[Identity] = []
     carriers: list[bytes] = []
@@ -60,7 +63,7 @@ class OneCheck:
     def look(self, inquiry: Inquiry) -> Finding:
         """Look at a request. An error is a finding: it denies, and is logged by whoever has the log."""
         try:
-            found = self._check.look(inquiry.facts, inquiry.now, inquiry.wall)
+            found = self._found(inquiry)
         except Exception as error:
             inquiry.errors.append(error)
             inquiry.details.append(f"{self._check.kind} failed")
@@ -83,6 +86,16 @@ class OneCheck:
             return _ABSENT
         inquiry.details.append(f"{self._check.kind}: {found.reason or 'not accepted'}")
         return Finding.REFUSED
+
+    def _found(self, inquiry: Inquiry) -> Answer | Question:
+        """Return what the check says."""
+        looked = inquiry.looked
+        if looked is None or looked[0] is not self._check:
+            return self._check.look(inquiry.facts, inquiry.now, inquiry.wall)
+        found = looked[1]
+        if isinstance(found, Exception):
+            raise found
+        return found
 
 
 class Several:

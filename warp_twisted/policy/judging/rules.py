@@ -188,6 +188,16 @@ class CompiledRule:
         self.is_conditional = bool(conditions or self._exemptions)
         self.refuses = deny or denied is not None or allowed is not None or routes is not None or self.decides_by_path
 
+    @property
+    def sources(self) -> tuple[tuple[SourceIsIn, bool], ...]:
+        """The sets of addresses, and whether a visitor's address must be in them."""
+        sets = (self._denied, False), (self._allowed, True)
+        return tuple((each, must_hold) for each, must_hold in sets if each is not None)
+
+    def is_closed(self, method: bytes, path: PathFacts) -> bool:
+        """Whether it refuses a path with a method, whoever comes."""
+        return self._deny or self.is_too_odd(path) or (self._routes is not None and not self._has_route(method, path))
+
     def is_about(self, facts: Facts, path: PathFacts) -> bool:
         """Whether a request whose hostname and path match is meant."""
         for condition in self.conditions:
