@@ -55,6 +55,12 @@ class UploadTests(SynchronousTestCase):
             Upload(CHUNKED, VisitorLimits(), rules).receive(data), (b"0\r\nX-Sum: 9\r\nRemoted: 3\r\n\r\n", b"")
         )
 
+    def test_trailers_that_a_policy_takes_out(self) -> None:
+        """They are dropped besides, with their twins."""
+        data = b"0\r\nX-Debug: 1\r\nx.debug: 2\r\nX-Real-IP: 3\r\nX-Debugger: 4\r\n\r\n"
+        upload = Upload(CHUNKED, VisitorLimits(), FieldRules(), frozenset({b"x-debug"}))
+        self.assertEqual(upload.receive(data), (b"0\r\nX-Debugger: 4\r\n\r\n", b""))
+
     @given(st.lists(st.integers(0, 3_000), max_size=40), st.integers(1, 20_000), st.binary(max_size=20))
     def test_any_chunks(self, sizes: list[int], step: int, following: bytes) -> None:
         """Whatever the chunks and the reads, the origin gets the same body, and what follows is left."""

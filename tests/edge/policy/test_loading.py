@@ -5,6 +5,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from warp_twisted.edge.policy.loading import Refused, load
+from warp_twisted.policy.authentication.service_token import SECRETS
 from warp_twisted.policy.bans import BanRule
 
 TEXT = "rules: [{name: r, sources: {deny: [{file: list}]}, limits: [{name: l, rate: 1/s}]}]"
@@ -54,6 +55,17 @@ class LoadTests(SynchronousTestCase):
         self.assertTrue(caught.exception.watched.have_changed())
         with self.assertRaisesRegex(Refused, "larger than 512 KiB"):
             load(str(self.file), str(self.directory), {})
+
+    def test_what_is_taken_out(self) -> None:
+        """Fields that a rule removes or sets, and the secrets of service tokens where a rule reads them."""
+        for text, expected in (
+            ("rules: []", set()),
+            ("rules: [{name: r, request: {remove: [X_A], set: {X-B: b}, add: {X-C: c}}}]", {b"x-a", b"x-b"}),
+            ("rules: [{name: r, log_only: true, request: {remove: [X-A]}}]", set()),
+            ("rules: [{name: r, authenticate: {any_of: [{service_token: {}}]}}]", set(SECRETS)),
+        ):
+            self.file.write_text(text)
+            self.assertEqual(load(str(self.file), str(self.directory), {})[0].taken_out, expected, text)
 
     def test_a_ban(self) -> None:
         """The rule of bans is read, and who is never banned: loopback always, and files are watched."""

@@ -115,6 +115,14 @@ class SentenceTests(PolicyTestCase):
         self.assertNotIn(b"Server:", answer)
         self.assertEqual((self.entry()["user"], self.entry().get("rule")), ("ann", None))
 
+    async def test_trailers(self) -> None:
+        """What a rule takes out of requests is no trailer, either: servers there are that take trailers for fields."""
+        head = request(b"POST /v1/orders", ANN, b"Transfer-Encoding: chunked")
+        trailers = b"X-Debug: evil\r\nx_team: evil\r\nX-Sum: 9\r\n"
+        self.assertEqual(status_of(await self.ask(head + b"1\r\nx\r\n0\r\n" + trailers + b"\r\n")), 200)
+        await self.edge.origin.until(b"X-Sum: 9\r\n\r\n")
+        self.assertNotIn(b"evil", self.edge.origin.seen)
+
     async def test_each_denial(self) -> None:
         """Another route, a path of two readings, no credentials, wrong ones: the origin hears of none."""
         for data, status, rule, reason in (

@@ -287,7 +287,8 @@ class Exchange(Borrower):
     def _begin_body(self, length: int, data: bytes) -> tuple[bytes, bytes]:
         """Read what arrived of the body with the head; a body that is wrong so early reaches nobody."""
         self.wants_data = True
-        body = self._body = Upload(length, self._visitors.limits, self._visitors.rules)
+        visitors = self._visitors
+        body = self._body = Upload(length, visitors.limits, visitors.rules, visitors.policy.taken_out)
         return self._read_body(body, data) if data else (b"", b"")
 
     def _read_body(self, body: Upload, data: bytes) -> tuple[bytes, bytes]:

@@ -8,6 +8,21 @@ read is passed on as one.
 from warp_twisted.edge.routes.limits import VisitorLimits
 from warp_twisted.http1.body import CHUNKED, chunks_at_once, encode_piece, make_reader
 from warp_twisted.http1.request_fields import FieldRules
+from warp_twisted.policy.changes import folded
+
+
+class _Trailers:
+    """Which trailers are not passed on, where a policy takes fields out of requests, too."""
+
+    __slots__ = ("_rules", "_taken_out")
+
+    def __init__(self, rules: FieldRules, taken_out: frozenset[bytes]) -> None:
+        self._rules = rules
+        self._taken_out = taken_out
+
+    def is_dropped(self, name: bytes) -> bool:
+        """Whether a field of this lower-case name is."""
+        return folded(name) in self._taken_out or self._rules.is_dropped(name)
 
 
 class Upload:
@@ -16,6 +31,7 @@ class Upload:
 
     :param length: in bytes, or `CHUNKED`.
     :param rules: which fields are passed on, as trailers too.
+    :param taken_out: further names of trailers that are not, as `policy.changes.folded` returns them.
     :raises MessageRefused: if it is known to be too large.
     :ivar is_complete: whether it has ended.
     :ivar slow_at: the instant at which the visitor is too slow.
@@ -24,8 +40,10 @@ class Upload:
 
     __slots__ = ("_is_chunked", "_reader", "bytes_in", "is_complete", "slow_at")
 
-    def __init__(self, length: int, limits: VisitorLimits, rules: FieldRules) -> None:
-        self._reader = make_reader(length, limits.body, rules)
+    def __init__(
+        self, length: int, limits: VisitorLimits, rules: FieldRules, taken_out: frozenset[bytes] = frozenset()
+    ) -> None:
+        self._reader = make_reader(length, limits.body, _Trailers(rules, taken_out) if taken_out else rules)
         self._is_chunked = length == CHUNKED
         self.is_complete = False
         self.slow_at = 0.0

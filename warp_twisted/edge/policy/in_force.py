@@ -54,6 +54,8 @@ class PolicyInForce(Collector):
     :ivar fetched_keys: fetches the key sets that a policy names; None: nobody does.
     :ivar find_token: returns a service token that is neither unknown nor revoked, by its id.
     :ivar hides_secrets: whether secrets of service tokens are taken out of every request that is judged.
+    :ivar taken_out: fields that a rule takes out of requests, as `policy.changes.folded` returns them; no trailer is
+        one of them, as it is not known yet which rules are about a request when its body begins.
     :ivar key_set: returns the keys that assertions are verified with, as JSON.
     :ivar looks_at_labels: whether a rule asks for the labels of tunnels.
     :ivar follow_routing: called with how requests are split, with each policy.
@@ -90,6 +92,7 @@ class PolicyInForce(Collector):
         self.fetched_keys: FetchedKeys | None = None
         self.find_token: FindToken = lambda token: None
         self.hides_secrets = False
+        self.taken_out: frozenset[bytes] = frozenset()
         self.key_set: Callable[[], bytes] = lambda: key_set([])
         self.looks_at_labels = False
         self.counts_connections = False
@@ -105,6 +108,7 @@ class PolicyInForce(Collector):
         self._joined = {}
         self._errors_left = MAX_ERRORS_LOGGED
         self.hides_secrets = loaded is not None and SERVICE_TOKEN in loaded.kinds
+        self.taken_out = loaded.taken_out if loaded is not None else frozenset()
         rules = loaded.rules if loaded is not None else frozenset()
         for counted in (self._refused, self._would, self._held_requests, self._held_seconds):
             for gone in [place for place in counted if place[0] not in rules and place[0] != ASKED_NAME]:

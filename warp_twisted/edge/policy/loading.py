@@ -4,7 +4,7 @@ Reading and compiling a policy: a file or a text, and the files that it names. R
 Nothing is in force before all of it is compiled; what cannot be used refuses the policy as a whole.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -15,6 +15,8 @@ from warp_twisted.edge.policy.fetched_keys import FollowedKeys
 from warp_twisted.edge.policy.file_stamps import Stamp, stamp_at
 from warp_twisted.edge.policy.parts import FindToken, Limiters, PolicyParts
 from warp_twisted.policy.authentication.basic import BasicCheck
+from warp_twisted.policy.authentication.service_token import KIND as SERVICE_TOKEN
+from warp_twisted.policy.authentication.service_token import SECRETS
 from warp_twisted.policy.bans import ALWAYS_SPARED, BanRule
 from warp_twisted.policy.document.limits import Ban
 from warp_twisted.policy.document.matches import as_match
@@ -39,6 +41,7 @@ class Loaded:
     :ivar looks_at_labels: whether a rule asks for the labels of tunnels.
     :ivar passwords: checks whose questions are answered in threads, by their subject.
     :ivar kinds: of all checks.
+    :ivar taken_out: names of fields that rules take out of requests, as `policy.changes.folded` returns them.
     :ivar fetched: URLs of key sets, and who verifies with them.
     :ivar authorities: of the certificates that visitors are asked for; None: no hostname's are.
     :ivar ban: when a network is banned; None: nobody is, but by an operator.
@@ -54,6 +57,7 @@ class Loaded:
     looks_at_labels: bool
     passwords: Mapping[str, BasicCheck]
     kinds: frozenset[str]
+    taken_out: frozenset[bytes]
     fetched: FollowedKeys
     authorities: Authorities | None
     ban: BanRule | None
@@ -172,6 +176,7 @@ def assemble(document: Policy, source: str, parts: PolicyParts) -> Loaded:
         looks_at_labels=_looks_at_labels(document),
         passwords=parts.passwords,
         kinds=frozenset(parts.kinds),
+        taken_out=_taken_out(compiled, parts.kinds),
         fetched=parts.fetched,
         never=parts.prefix_set([*named, *ALWAYS_SPARED], "defaults.ban.never"),
         authorities=Authorities(sorted(parts.authorities)) if parts.authorities else None,
@@ -214,6 +219,12 @@ def _looks_at_labels(policy: Policy) -> bool:
     bodies = (policy.defaults, *policy.rules)
     matches = [as_match(each) for body in bodies for each in body.except_ or ()] + [rule.match for rule in policy.rules]
     return any(match.label is not None for match in matches)
+
+
+def _taken_out(compiled: CompiledPolicy, kinds: Collection[str]) -> frozenset[bytes]:
+    secrets = SECRETS if SERVICE_TOKEN in kinds else ()
+    rules = [rule for rule in compiled.rules if rule.request is not None and not rule.log_only]
+    return frozenset(secrets).union(*(rule.request.without for rule in rules if rule.request is not None))
 
 
 def _rule(ban: Ban | None) -> BanRule | None:
