@@ -312,5 +312,8 @@ def _hint(shape: inspect.Type, value: object) -> str:
 def _shorten(value: object) -> str:
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
-    text = "a mapping" if isinstance(value, dict) else repr(value)
+    try:
+        text = "a mapping" if isinstance(value, dict) else repr(value)
+    except ValueError:  # YAML reads hexadecimal numbers of any length, and Python writes none of more than 4,300 digits
+        text = "a number of thousands of digits"
     return text if len(text) <= 60 else text[:57] + "..."

@@ -78,6 +78,13 @@ class MistakeTests(SynchronousTestCase):
         ):
             self.assertEqual(self.refusal(GOOD + line), words)
 
+    def test_numbers_that_python_does_not_write(self) -> None:
+        """A number of so many digits is refused as others are, also within a list."""
+        long = "0x" + "f" * 4_000
+        expected = "port: expected a whole number from 1 to 65535 or null, got a number of thousands of digits"
+        self.assertIn(expected, self.refusal(f"port: {long}"))
+        self.assertIn("level: expected 'info' or 'warn', got a number of", self.refusal(f"level: [{long}]"))
+
     def test_paths(self) -> None:
         """Lists are gone into by index, free mappings by the key that is wrong."""
         for text, words in (
