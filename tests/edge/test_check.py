@@ -20,7 +20,8 @@ from warp_twisted.ca.store import add_edge, init_root
 from warp_twisted.edge.check import check_edge
 from warp_twisted.errors import InvalidSettings
 from warp_twisted.registry.policy_versions import PolicyVersions
-from warp_twisted.registry.sqlite import FILE, SqliteStore
+from warp_twisted.registry.sqlite import SqliteStore
+from warp_twisted.registry.sqlite_file import FILE
 
 
 class CheckTests(SynchronousTestCase):

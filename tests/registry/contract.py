@@ -78,6 +78,14 @@ class StoreContract(TestCase):
         """Return what is under a prefix."""
         return {item.key: item.value for item in (await self.store.range(prefix)).items}
 
+    async def test_insist(self) -> None:
+        """What is insisted on is done and told like any change, and written where that is possible."""
+        await self.store.put("a/1", b"x")
+        watcher = Watcher(self.store, "a/", (await self.store.range("a/")).revision)
+        self.assertTrue(await self.store.insist([Delete("a/1"), Put("a/2", b"y")]))
+        self.settle()
+        self.assertEqual(watcher.seen, [("a/1", None), ("a/2", b"y")])
+
     async def test_absent_key(self) -> None:
         """A key that was never put is None."""
         self.assertIsNone(await self.store.get("a/1"))

@@ -45,6 +45,10 @@ class FlakyStore(MemoryStore):
             meanwhile()
         return fail(StoreClosed("away")) if self.is_away else super().transact(expectations, operations)
 
+    def insist(self, operations: Sequence[Operation]) -> Deferred[bool]:
+        """Write, or fail."""
+        return fail(StoreClosed("away")) if self.is_away else super().insist(operations)
+
     def holds_now(self, key: str) -> Item | None:
         """Look at a key, however far away the store is."""
         return self._items.get(key)

@@ -11,7 +11,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from warp_twisted.registry import layouts
 from warp_twisted.registry.errors import StoreBroken, StoreTooNew
 from warp_twisted.registry.layouts import LAYOUTS, NEWEST, Layout
-from warp_twisted.registry.sqlite import FILE, SqliteStore
+from warp_twisted.registry.sqlite import SqliteStore
+from warp_twisted.registry.sqlite_file import FILE
 
 
 class LayoutTests(SynchronousTestCase):

@@ -18,7 +18,8 @@ from warp_twisted.registry.errors import BadValue, PolicyChanged, RegistryError,
 from warp_twisted.registry.mirror import Mirror
 from warp_twisted.registry.model import CURRENT_POLICY, MAX_POLICY_BYTES, PolicyVersion
 from warp_twisted.registry.policy_versions import KEPT_BYTES, KEPT_VERSIONS, MAX_OPERATIONS, TEXTS, PolicyVersions
-from warp_twisted.registry.sqlite import FILE, SqliteStore
+from warp_twisted.registry.sqlite import SqliteStore
+from warp_twisted.registry.sqlite_file import FILE
 from warp_twisted.registry.store import MAX_VALUE_BYTES, Delete, Expect, Operation, Put, Store
 
 
@@ -161,9 +162,11 @@ class KilledTests(PolicyVersionsTestCase):
             (image / (FILE + ".lock")).unlink()
             images.append(image)
 
-        store._file._connection.set_trace_callback(copy)
+        connection = store._file._connection
+        assert connection is not None
+        connection.set_trace_callback(copy)
         self.add(store, after, 1, first)
-        store._file._connection.set_trace_callback(None)
+        connection.set_trace_callback(None)
         self.assertGreater(len(images), 6)
         for image in images:
             self.assertEqual(self.in_force(self.open(image)), (1, before))

@@ -10,7 +10,8 @@ from twisted.internet.defer import Deferred
 
 from tests.registry import contract
 from warp_twisted.registry.errors import LeaseNotFound, StoreBroken, StoreInUse
-from warp_twisted.registry.sqlite import FILE, SqliteStore
+from warp_twisted.registry.sqlite import SqliteStore
+from warp_twisted.registry.sqlite_file import FILE
 from warp_twisted.registry.store import Delete, Expect, Put
 
 

@@ -26,7 +26,7 @@ from warp_twisted.listen_text import check_listeners
 from warp_twisted.names import HostnamePattern
 from warp_twisted.registry.errors import StoreBroken
 from warp_twisted.registry.layouts import check_file
-from warp_twisted.registry.sqlite import FILE
+from warp_twisted.registry.sqlite_file import FILE
 
 
 def check_edge(

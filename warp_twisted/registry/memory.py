@@ -115,6 +115,10 @@ class MemoryStore:
         """See `Store.transact`."""
         return execute(self._transact, expectations, operations)
 
+    def insist(self, operations: Sequence[Operation]) -> Deferred[bool]:
+        """See `Store.insist`."""
+        return execute(self._insist, operations)
+
     def grant(self, ttl_seconds: float) -> Deferred[LeaseId]:
         """See `Store.grant`."""
         return execute(self._grant, ttl_seconds)
@@ -208,10 +212,10 @@ class MemoryStore:
         for lease in late:
             self._end(lease)
 
-    def is_durable(self, key: str) -> bool:
-        """Whether a key exists and hangs on no lease."""
+    def durable_item(self, key: str) -> Item | None:
+        """Return what is at a key, if that hangs on no lease."""
         item = self._items.get(key)
-        return item is not None and item.lease == NO_LEASE
+        return item if item is not None and item.lease == NO_LEASE else None
 
     def _commit(self, operations: Sequence[Operation]) -> int:
         revision = self._revision + 1
@@ -297,6 +301,10 @@ class MemoryStore:
         if not self.holds(expectations):
             return False
         self._commit(operations)
+        return True
+
+    def _insist(self, operations: Sequence[Operation]) -> bool:
+        self.apply(operations)
         return True
 
     def _grant(self, ttl_seconds: float) -> LeaseId:

@@ -6,12 +6,15 @@ memory and tell the watches (change, save, only then send). The file is touched 
 so that a slow disk delays enrollments and never a visitor's byte. Changes are done one after the other, and
 no lease ends while one is under way, so that what was checked still holds when it is applied.
 
+While the file cannot be written, what is in memory is served, what must last is refused at once, and every second it
+is tried again. What is insisted on (revocations) holds in memory meanwhile. The first write that succeeds puts right
+every key of which the file may say something else: those that are owed, and those of the write that failed, of which
+the disk may have got anything.
+
 A crash leaves the file and its write-ahead log, from which SQLite recovers at the next start, and a lock file
 whose lock the kernel has dropped.
 """
 
-import fcntl
-import os
 import sqlite3
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,13 +22,14 @@ from threading import Thread
 from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredLock, execute
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.threads import deferToThreadPool
+from twisted.logger import Logger
 from twisted.python.threadpool import ThreadPool
 
-from warp_twisted.registry import layouts
-from warp_twisted.registry.errors import RegistryError, StoreBroken, StoreClosed, StoreInUse
+from warp_twisted.registry.errors import RegistryError, StoreBroken, StoreClosed
 from warp_twisted.registry.memory import MemoryStore
+from warp_twisted.registry.sqlite_file import FILE, RegistryFile
 from warp_twisted.registry.store import (
     NO_LEASE,
     Delete,
@@ -39,96 +43,9 @@ from warp_twisted.registry.store import (
     Watch,
 )
 
-FILE = "registry.sqlite"
+RETRY_SECONDS = 1.0
 
-_SELECT = "SELECT key, value, created, modified FROM item"
 Perform = Callable[[Callable[[], None]], Deferred[None]]
-
-
-class _File:
-    """The SQLite file; its methods are called one at a time, but not always in one thread."""
-
-    def __init__(self, directory: Path) -> None:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._lock = os.open(directory / (FILE + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            os.close(self._lock)
-            raise StoreInUse(
-                f"{directory / FILE} is in use by another process; stop that one, or set another `state`"
-            ) from error
-        try:
-            self._connection = self._open(directory / FILE)
-        except BaseException:
-            os.close(self._lock)
-            raise
-
-    def _open(self, path: Path) -> sqlite3.Connection:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))  # SQLite would make it 0644
-        connection = _connect(path)
-        try:
-            layouts.check(connection, path)
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")  # a revocation must outlive a power cut
-            layouts.upgrade(connection)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
-
-    def read(self) -> list[Item]:
-        return [_item(row) for row in self._connection.execute(_SELECT)]
-
-    def write(self, operations: Sequence[Operation], revision: int) -> None:
-        with self._connection:
-            self._connection.execute("BEGIN IMMEDIATE")
-            for operation in operations:
-                if isinstance(operation, Put):
-                    self._connection.execute(
-                        "INSERT INTO item (key, value, created, modified) VALUES (?, ?, ?, ?)"
-                        " ON CONFLICT (key) DO UPDATE SET value = excluded.value, modified = excluded.modified",
-                        (operation.key, operation.value, revision, revision),
-                    )
-                else:
-                    self._connection.execute("DELETE FROM item WHERE key = ?", (operation.key,))
-            layouts.keys_written(self._connection, (each.key for each in operations if isinstance(each, Put)))
-
-    def close(self) -> None:
-        self._connection.close()
-        os.close(self._lock)
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    """
-    Open the file.
-
-    Beside its log SQLite wants a file that readers in other processes share, and on a full disk cannot have it. Alone
-    it keeps that in memory: what is there can be read, and a backup waits until the next start.
-    """
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    try:
-        connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-    except sqlite3.OperationalError:
-        connection.close()
-        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
-    return connection
-
-
-def read_item(connection: sqlite3.Connection, key: str) -> Item | None:
-    """
-    Read a key from a registry's file, whether it is in use or not.
-
-    :raises sqlite3.Error: it is no registry.
-    """
-    row = connection.execute(_SELECT + " WHERE key = ?", (key,)).fetchone()
-    return _item(row) if row is not None else None
-
-
-def _item(row: tuple[str, bytes, int, int]) -> Item:
-    key, value, created, modified = row
-    return Item(key, bytes(value), NO_LEASE, created, modified)
 
 
 class SqliteStore:
@@ -138,19 +55,28 @@ class SqliteStore:
     :param directory: holds the file; made if it is not there, readable by nobody else.
     :param clock: measures leases.
     :param perform: runs a function that waits for the disk; each call ends before the next begins.
+    :ivar problem: why the file cannot be written now; empty while it can.
     :raises StoreInUse: if another process has it open.
     :raises StoreBroken: if the file is damaged, or of a release whose files this one must not read.
     """
 
+    _log = Logger()
+
     def __init__(self, directory: Path, clock: IReactorTime, perform: Perform = execute) -> None:
         try:
-            self._file = _File(directory)
+            self._file = RegistryFile(directory)
             self._memory = MemoryStore(clock, self._file.read())
         except (OSError, sqlite3.Error) as error:
             raise StoreBroken(f"{directory / FILE}: {error}") from error
+        self._clock = clock
         self._perform = perform
         self._turn = DeferredLock()
         self._is_closed = False
+        self._unsure: set[str] = set()  # keys of which the file may say something else than memory
+        self._retry: IDelayedCall | None = None
+        self.problem = ""
+        if self._file.problem:
+            self._failed(self._file.problem)
 
     def get(self, key: str) -> Deferred[Item | None]:
         """See `Store.get`."""
@@ -171,6 +97,10 @@ class SqliteStore:
     def transact(self, expectations: Sequence[Expect], operations: Sequence[Operation]) -> Deferred[bool]:
         """See `Store.transact`."""
         return self._in_turn(self._transact, expectations, operations)
+
+    def insist(self, operations: Sequence[Operation]) -> Deferred[bool]:
+        """See `Store.insist`."""
+        return self._in_turn(self._insist, operations)
 
     def grant(self, ttl_seconds: float) -> Deferred[LeaseId]:
         """See `Store.grant`."""
@@ -203,23 +133,62 @@ class SqliteStore:
 
     async def _change(self, operations: Sequence[Operation]) -> int:
         self._memory.check(operations)
-        durable: list[Operation] = []
+        revision = self._memory.revision + 1
+        durable: list[tuple[str, Item | None]] = []
         for operation in operations:
             if isinstance(operation, Put) and operation.lease == NO_LEASE:
-                durable.append(operation)
-            elif self._memory.is_durable(operation.key):
-                durable.append(Delete(operation.key))  # it is removed, or lives under a lease from now on
+                item = Item(operation.key, operation.value, NO_LEASE, revision, revision)
+                durable.append((operation.key, item))
+            elif self._memory.durable_item(operation.key) is not None:
+                durable.append((operation.key, None))  # it is removed, or lives under a lease from now on
         if not durable:
             return self._memory.apply(operations)
-        revision = self._memory.revision + 1
+        if self.problem:
+            raise StoreBroken(f"the registry cannot be written: {self.problem}")
         self._memory.hold_leases()
         try:
-            await self._perform(lambda: self._file.write(durable, revision))
+            await self._perform(lambda: self._file.write(durable))
             return self._memory.apply(operations)
         except (OSError, sqlite3.Error) as error:
+            self._unsure.update(key for key, _ in durable)
+            self._failed(str(error))
             raise StoreBroken(f"the registry cannot be written: {error}") from error
         finally:
             self._memory.release_leases()
+
+    async def _insist(self, operations: Sequence[Operation]) -> bool:
+        try:
+            await self._change(operations)
+        except StoreBroken:
+            self._memory.apply(operations)
+            self._unsure.update(each.key for each in operations)
+            return False
+        return True
+
+    def _failed(self, problem: str) -> None:
+        if not self.problem:
+            self._log.error("the registry cannot be written, what it holds stays in use: {problem}", problem=problem)
+        self.problem = problem
+        if not self._is_closed:
+            self._retry = self._clock.callLater(RETRY_SECONDS, self._try_again)
+
+    def _try_again(self) -> None:
+        self._retry = None
+        self._in_turn(self._mend)
+
+    async def _mend(self) -> None:
+        """Write what is owed, and a page in any case."""
+        if self._is_closed:
+            return
+        owed = [(key, self._memory.durable_item(key)) for key in sorted(self._unsure)]
+        try:
+            await self._perform(lambda: self._file.write(owed))
+        except (OSError, sqlite3.Error, RegistryError) as error:
+            self._failed(str(error))
+            return
+        self._unsure.clear()
+        self.problem = ""
+        self._log.info("the registry can be written again")
 
     async def _revoke(self, lease: LeaseId) -> None:
         await self._memory.revoke(lease)
@@ -240,6 +209,8 @@ class SqliteStore:
         if self._is_closed:
             raise StoreClosed()
         self._is_closed = True
+        if self._retry is not None:
+            self._retry.cancel()
         await self._memory.close()
         await self._perform(self._file.close)
 

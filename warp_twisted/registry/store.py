@@ -115,6 +115,15 @@ class Store(Protocol):
         :raises LeaseNotFound: if a lease is not alive.
         """
 
+    def insist(self, operations: Sequence[Operation]) -> Deferred[bool]:
+        """
+        Do operations without a lease now, also while nothing can be written: then they are written as soon as it can.
+
+        For what must hold at once, such as a revocation.
+
+        :returns: whether they outlive this process already.
+        """
+
     def grant(self, ttl_seconds: float) -> Deferred[LeaseId]:
         """Make a lease that ends after a time unless it is kept alive."""
 

@@ -11,7 +11,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from warp_twisted.edge.policy.delivery.checking import check_fleet_policy, check_policy
 from warp_twisted.errors import InvalidSettings
 from warp_twisted.registry.policy_versions import PolicyVersions
-from warp_twisted.registry.sqlite import FILE, SqliteStore
+from warp_twisted.registry.sqlite import SqliteStore
+from warp_twisted.registry.sqlite_file import FILE
 
 
 class CheckingTests(SynchronousTestCase):

@@ -14,7 +14,7 @@ from warp_twisted.edge.policy.loading import Refused, load, load_text
 from warp_twisted.errors import InvalidSettings
 from warp_twisted.registry.errors import RegistryError, StoreBroken
 from warp_twisted.registry.policy_versions import PolicyReader
-from warp_twisted.registry.sqlite import read_item
+from warp_twisted.registry.sqlite_file import read_item
 
 
 def check_policy(file: str, directory: str) -> None:
