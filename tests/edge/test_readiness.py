@@ -36,6 +36,7 @@ class ReadinessTests(SynchronousTestCase):
     def setUp(self) -> None:
         """Begin with an edge that serves."""
         self.parts: Any = SimpleNamespace(
+            store=SimpleNamespace(problem=""),
             mirror=SimpleNamespace(is_current=True),
             claims=SimpleNamespace(is_failing=False),
             entry=SimpleNamespace(is_draining=False, hostname=f"edge1.{ZONE}"),
@@ -78,6 +79,14 @@ class ReadinessTests(SynchronousTestCase):
         """A server that listens and has nothing to answer from yet does not serve."""
         self.readiness.has_published = False
         self.assertEqual(self.missing(), ["dns"])
+
+    def test_registry_that_cannot_be_written(self) -> None:
+        """An edge whose disk takes nothing serves from what it has, and says so."""
+        self.assertEqual(self.readiness.problems(), {})
+        self.parts.store.problem = "database or disk is full"
+        self.assertEqual(self.missing(), [])
+        said = {"registry": "it cannot be written: database or disk is full"}
+        self.assertEqual(self.readiness.problems(), said)
 
     def test_without_a_usable_policy(self) -> None:
         """An edge that lets nobody through does not serve."""

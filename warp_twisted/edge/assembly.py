@@ -209,6 +209,7 @@ def assemble(
     tunnel_certificate = TunnelCertificate(authority, initial, state, reactor, wall, tunnel_port.use, in_thread)
     readiness = Readiness(
         listeners=listeners,
+        store=store,
         mirror=mirror,
         claims=claims,
         entry=entry,
@@ -240,7 +241,7 @@ def assemble(
     if nameserver is not None:
         metrics.register(nameserver.collector)
     long_work = Slices(reactor, LONG_WORK_SECONDS, LONG_WORK_SHARE)
-    observation = Observation(readiness.parts, metrics, long_work)
+    observation = Observation(readiness.parts, readiness.problems, metrics, long_work)
     operations = EdgeOperations(
         settings=settings,
         registrations=tunnels.registrations,

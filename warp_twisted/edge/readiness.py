@@ -16,6 +16,7 @@ from warp_twisted.edge.visitors.serving import Serving
 from warp_twisted.registry.claims import Claims
 from warp_twisted.registry.mirror import Mirror
 from warp_twisted.registry.published.publish import Publication
+from warp_twisted.registry.sqlite import SqliteStore
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -28,6 +29,7 @@ class Readiness:
     """
 
     listeners: Listeners
+    store: SqliteStore
     mirror: Mirror
     claims: Claims
     entry: RegistryEntry
@@ -51,6 +53,10 @@ class Readiness:
         if self.nameserver is not None:
             parts["dns"] = self.nameserver.is_ready and self.has_published
         return parts
+
+    def problems(self) -> Mapping[str, str]:
+        """Say of each part that serves, but not all that it should, why."""
+        return {"registry": f"it cannot be written: {self.store.problem}"} if self.store.problem else {}
 
     def certificate_expiry(self) -> Mapping[str, float]:
         """Say when each of the edge's own certificates ends, in seconds since the epoch."""

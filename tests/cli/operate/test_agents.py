@@ -39,6 +39,13 @@ class AgentTests(SynchronousTestCase):
         shown = json.loads(invoke("agent", "list", "--selector", "!x", "--json").output)
         self.assertEqual([each["id"] for each in shown], ["a-2"])
 
+    def test_revocation_that_is_not_kept(self) -> None:
+        """One that the edge cannot write yet is said to hold, with what to do if the edge ends before it can."""
+        self.edge.answers["DELETE /v1/agents/a-1"] = {"was_known": True, "not_kept": "the disk is full"}
+        ran = invoke("agent", "revoke", "a-1")
+        self.assertEqual(ran.status, 0)
+        self.assertRegex(ran.errors, "if the edge ends before, revoke again: the disk is full\n$")
+
     def test_revoke(self) -> None:
         """The reason goes with the revocation."""
         self.edge.answers["DELETE /v1/agents/a-1"] = {"was_known": True}

@@ -115,6 +115,8 @@ class StatusTests(SynchronousTestCase):
         self.assertIn("may be old", invoke("status").output)
         self.answer["registry"] = {"current": True, "writable": False}
         self.assertIn("takes no changes for now", invoke("status").output)
+        self.answer["registry"] = {"current": True, "writable": False, "problem": "the disk is full"}
+        self.assertIn("takes no changes for now (the disk is full): ", invoke("status").output)
         self.assertNotIn("listed", invoke("status").output)
         self.answer["dns"] = {"unlisted": 1}
         self.assertIn("1 application more", invoke("status").output)

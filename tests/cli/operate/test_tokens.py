@@ -110,6 +110,13 @@ class TokenTests(SynchronousTestCase):
         self.assertIn("expired", invoke("token", "list").output)
         self.assertEqual(json.loads(invoke("token", "list", "--json").output)[0]["expires_at"], 1.0)
 
+    def test_revocation_that_is_not_kept(self) -> None:
+        """One that the edge cannot write yet is said to hold, with what to do if the edge ends before it can."""
+        self.edge.answers["DELETE /v1/tokens/a"] = {"was_known": True, "not_kept": "the disk is full"}
+        ran = invoke("token", "revoke", "a")
+        self.assertEqual(ran.status, 0)
+        self.assertRegex(ran.errors, "if the edge ends before, revoke again: the disk is full\n$")
+
     def test_revoke(self) -> None:
         """Each token is revoked; the first that cannot be ends the command."""
         self.edge.answers["DELETE /v1/tokens/a"] = {}

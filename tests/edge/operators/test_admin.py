@@ -99,13 +99,15 @@ class FakeOperations:
         self._ask(wish)
         return {"name": wish.name}
 
-    async def revoke_service_token(self, token: str) -> None:
+    async def revoke_service_token(self, token: str) -> object:
         """Note it."""
         self._ask("service token", token)
+        return {"not_kept": ""}
 
-    async def revoke_token(self, token: str) -> None:
+    async def revoke_token(self, token: str) -> object:
         """Note it."""
         self._ask("token", token)
+        return {"not_kept": ""}
 
     async def revoke_agent(self, agent: str, reason: str) -> object:
         """Note it."""
@@ -162,7 +164,7 @@ class AdminTests(SynchronousTestCase):
         published = PublishedRecords(Publication(ZONE), lambda: True, self.clock, slices)
         policy = PolicyCalls(FakeApplications())
         routing = RoutingCalls(FakeShifts(), SplitHostnames(ShareMetrics()), execute)
-        observation = Observation(ready, Exposition(), slices)
+        observation = Observation(ready, dict, Exposition(), slices)
         self.admin = Admin(self.operations, policy, routing, observation, published, slices)
 
     def call(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
@@ -193,9 +195,9 @@ class AdminTests(SynchronousTestCase):
         """Bodies and ids reach the operations."""
         wish = {"hostnames": ["*.warp.example"], "uses": 2}
         self.assertEqual(self.call("POST", "/v1/tokens", wish), (200, {"uses_left": 2}))
-        self.assertEqual(self.call("DELETE", "/v1/tokens/j-1"), (200, {}))
+        self.assertEqual(self.call("DELETE", "/v1/tokens/j-1"), (200, {"not_kept": ""}))
         self.assertEqual(self.call("POST", "/v1/service-tokens", {"name": "ci"}), (200, {"name": "ci"}))
-        self.assertEqual(self.call("DELETE", "/v1/service-tokens/0a"), (200, {}))
+        self.assertEqual(self.call("DELETE", "/v1/service-tokens/0a"), (200, {"not_kept": ""}))
         self.assertEqual(self.call("DELETE", "/v1/agents/a-1", {"reason": "stolen"}), (200, {"was_known": True}))
         self.assertEqual(self.call("DELETE", "/v1/agents/a-2"), (200, {"was_known": False}))
         self.assertEqual(

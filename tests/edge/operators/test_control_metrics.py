@@ -17,6 +17,13 @@ class FakeState:
 
     is_draining = True
 
+    def __init__(self, problems: Mapping[str, str]) -> None:
+        self._problems = problems
+
+    def problems(self) -> Mapping[str, str]:
+        """Return what serves, but not all that it should."""
+        return self._problems
+
     def parts(self) -> Mapping[str, bool]:
         """Say that DNS does not serve."""
         return {"dns": False, "registry": True}
@@ -33,10 +40,11 @@ class ControlMetricsTests(ControlTestCase):
         """Begin with nothing published."""
         super().setUp()
         self.publication = Publication("warp.example")
+        self.problems: dict[str, str] = {}
 
     def lines(self) -> set[str]:
         """Return the lines of a scrape."""
-        state = FakeState()
+        state = FakeState(self.problems)
         registry = CollectorRegistry()
         registry.register(
             ControlCollector(
@@ -54,6 +62,12 @@ class ControlMetricsTests(ControlTestCase):
             )
         )
         return set(generate_latest(registry).decode().splitlines())
+
+    def test_registry_that_cannot_be_written(self) -> None:
+        """A registry whose file takes no changes is not writable, while tunnels that are leased still are put."""
+        self.assertIn("warp_edge_registry_writable 1.0", self.lines())
+        self.problems["registry"] = "the disk is full"
+        self.assertIn("warp_edge_registry_writable 0.0", self.lines())
 
     def test_policy(self) -> None:
         """Which version of the policy is in force, which should be, and whether that cannot be."""

@@ -21,12 +21,13 @@ class ObservationTests(SynchronousTestCase):
     def setUp(self) -> None:
         """Observe two parts and a counter."""
         self.parts = {"dns": True, "registry": True}
+        self.problems: dict[str, str] = {}
         counter = Counter("warp_edge_things", "Things.", registry=None)
         counter.inc(3)
         metrics = Exposition()
         metrics.register(counter)
         self.clock = Clock()
-        self.observation = Observation(lambda: self.parts, metrics, Slices(self.clock))
+        self.observation = Observation(lambda: self.parts, lambda: self.problems, metrics, Slices(self.clock))
 
     def get(self, path: str, method: str = "GET") -> tuple[int, str]:
         """Make a call of the site, and return status and body."""
@@ -51,7 +52,13 @@ class ObservationTests(SynchronousTestCase):
         self.assertEqual(self.get("/ready")[0], 200)
         self.parts["dns"] = False
         status, body = self.get("/ready")
-        self.assertEqual((status, json.loads(body)), (503, {"ready": False, "parts": self.parts}))
+        self.assertEqual((status, json.loads(body)), (503, {"ready": False, "parts": self.parts, "problems": {}}))
+
+    def test_problems(self) -> None:
+        """What does not keep an edge from serving is said, and it stays ready."""
+        self.problems["registry"] = "the disk is full"
+        status, body = self.get("/ready")
+        self.assertEqual((status, json.loads(body)["problems"]), (200, {"registry": "the disk is full"}))
 
     def test_metrics(self) -> None:
         """Metrics are as Prometheus reads them."""

@@ -27,11 +27,16 @@ class _Edge:
     def __init__(self) -> None:
         self.addresses = ["192.0.2.1:7844"]
         self.serves = {"dns": True, "registry": True}
+        self.wrong: dict[str, str] = {}
         self.calls: list[str] = []
 
     def parts(self) -> Mapping[str, bool]:
         """Return what serves."""
         return self.serves
+
+    def problems(self) -> Mapping[str, str]:
+        """Return what serves, but not all that it should."""
+        return self.wrong
 
     def tunnel_addresses(self) -> list[str]:
         """Return where agents may dial."""
@@ -138,6 +143,20 @@ class EdgeOperationsTests(AsyncTestCase):
         self.control.clock.advance(0)
         self.assertEqual(b"".join(self.operations.list_tokens()), b"[]")
 
+    async def test_registry_that_cannot_be_written(self) -> None:
+        """The status says it with the reason, and so do the answers to revocations, which hold all the same."""
+        made: Any = await self.operations.create_token(TokenWish(hostnames=["a.warp.example"]))
+        secret: Any = await self.operations.create_service_token(ServiceTokenWish("ci", 60.0))
+        self.edge.wrong["registry"] = "the disk is full"
+        registry = self.status()["registry"]
+        self.assertEqual((registry["writable"], registry["problem"]), (False, "the disk is full"))
+        for answer in (
+            await self.operations.revoke_token(made["id"]),
+            await self.operations.revoke_service_token(secret["id"]),
+            await self.operations.revoke_agent("a-0123456789abcdef", "stolen"),
+        ):
+            self.assertEqual(json.loads(json.dumps(answer))["not_kept"], "the disk is full")
+
     async def test_token_without_an_edge(self) -> None:
         """While no edge takes tunnels there is nothing that a token could name."""
         self.edge.addresses = []
@@ -147,7 +166,7 @@ class EdgeOperationsTests(AsyncTestCase):
     async def test_revoked_agent(self) -> None:
         """An agent that was revoked is listed with the reason, and is cut off."""
         agent = await self.connected("app.warp.example")
-        self.assertEqual(await self.operations.revoke_agent("a-1", "stolen"), {"was_known": True})
+        self.assertEqual(await self.operations.revoke_agent("a-1", "stolen"), {"was_known": True, "not_kept": ""})
         self.control.clock.advance(0)
         agent.pair.pump()
         (listed,) = [each for each in self.status()["agents"] if "revoked_at" in each]

@@ -26,7 +26,7 @@ class PublishedRecordsTests(SynchronousTestCase):
         slices = Slices(self.clock, 0.0)
         self.has_settled = True
         self.published = PublishedRecords(Publication(ZONE), lambda: self.has_settled, self.clock, slices)
-        self.observation = Observation(lambda: {"dns": True}, Exposition(), slices)
+        self.observation = Observation(lambda: {"dns": True}, dict, Exposition(), slices)
 
     def call(self, method: str, path: str) -> tuple[int, Any]:
         """Make a call of the site, and return status and body."""
@@ -55,7 +55,9 @@ class PublishedRecordsTests(SynchronousTestCase):
     def test_readiness(self) -> None:
         """A name server can ask whether the edge lives and serves."""
         self.assertEqual(self.call("GET", "/live")[0], 200)
-        self.assertEqual(json.loads(self.call("GET", "/ready")[1]), {"ready": True, "parts": {"dns": True}})
+        self.assertEqual(
+            json.loads(self.call("GET", "/ready")[1]), {"ready": True, "parts": {"dns": True}, "problems": {}}
+        )
 
     def test_nothing_else(self) -> None:
         """No call of the admin interface is here, and nothing can be changed."""

@@ -30,6 +30,10 @@ class FakeEdge:
         """Say that DNS does not serve."""
         return {"dns": False, "registry": True}
 
+    def problems(self) -> dict[str, str]:
+        """Say nothing."""
+        return {}
+
     def certificate_expiry(self) -> dict[str, float]:
         """Say nothing."""
         return {}

@@ -15,6 +15,7 @@ import click
 
 from warp_twisted.cli.errors import EdgeRefused, EdgeUnreachable, sentence
 from warp_twisted.cli.local import find_demo
+from warp_twisted.cli.output import say
 
 DEFAULT_SOCKET = "/run/warp-edge/admin.sock"
 TIMEOUT_SECONDS = 10.0
@@ -132,3 +133,12 @@ def _decode(content: bytes) -> object:
 def _reason(answer: object) -> str:
     reason = answer.get("error") if isinstance(answer, dict) else None
     return reason if isinstance(reason, str) else ""
+
+
+def say_not_kept(revoked: str, why: str) -> None:
+    """Warn that a revocation holds, but would end with the edge now; `why` is empty if it would not."""
+    if why:
+        say(
+            f"warp: {revoked}: that is written as soon as the edge can; if the edge ends before, revoke again: {why}",
+            err=True,
+        )

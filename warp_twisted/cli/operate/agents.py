@@ -2,7 +2,7 @@
 
 import click
 
-from warp_twisted.cli.operate.admin import ADMIN_OPTION, find_admin
+from warp_twisted.cli.operate.admin import ADMIN_OPTION, find_admin, say_not_kept
 from warp_twisted.cli.operate.answers import Agent, Revoked, Shared, read
 from warp_twisted.cli.options import SELECTOR_OPTION
 from warp_twisted.cli.options import share as share_word
@@ -57,6 +57,7 @@ def revoke(agents: tuple[str, ...], reason: str, admin: str | None) -> None:
     for each in agents:
         answer = read(edge.delete("v1", "agents", each, body={"reason": reason}), Revoked)
         say(f"Agent {each} is revoked.")
+        say_not_kept(each, answer.not_kept)
         if not answer.was_known:
             say("No agent with this id was enrolled here: compare it with warp agent list.", err=True)
 

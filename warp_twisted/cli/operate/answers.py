@@ -65,9 +65,15 @@ class Agent(msgspec.Struct, frozen=True):
 
 
 class Revoked(msgspec.Struct, frozen=True):
-    """The answer to a revocation: whether the edge knew the agent before."""
+    """
+    The answer to a revocation.
 
-    was_known: bool
+    :ivar was_known: whether the edge knew the agent before.
+    :ivar not_kept: why the revocation would end with the edge now; empty if it would not.
+    """
+
+    was_known: bool = True
+    not_kept: str = ""
 
 
 class ShiftMade(msgspec.Struct, frozen=True):
@@ -268,6 +274,7 @@ class RegistryState(msgspec.Struct, frozen=True):
 
     current: bool
     writable: bool = True
+    problem: str = ""
 
 
 class DnsState(msgspec.Struct, frozen=True):

@@ -6,8 +6,8 @@ from pathlib import Path
 import click
 from click.shell_completion import CompletionItem
 
-from warp_twisted.cli.operate.admin import ADMIN_OPTION, find_admin
-from warp_twisted.cli.operate.answers import NewServiceToken, ServiceToken, read
+from warp_twisted.cli.operate.admin import ADMIN_OPTION, find_admin, say_not_kept
+from warp_twisted.cli.operate.answers import NewServiceToken, Revoked, ServiceToken, read
 from warp_twisted.cli.operate.completing import listed_for_completion
 from warp_twisted.cli.operate.secret_file import secret_file
 from warp_twisted.cli.options import token_lifetime
@@ -99,5 +99,6 @@ def revoke(tokens: tuple[str, ...], admin: str | None) -> None:
     """Revoke these service tokens, named by id. It holds from the next request on."""
     edge = find_admin(admin)
     for each in tokens:
-        edge.delete("v1", "service-tokens", each)
+        answer = read(edge.delete("v1", "service-tokens", each), Revoked)
         say(f"Service token {each} is revoked.")
+        say_not_kept(each, answer.not_kept)

@@ -108,6 +108,11 @@ def _print_edge(found: Status) -> None:
         say(f"Not working: {', '.join(failing)}; the edge's log says why")
     if not found.registry.current:
         say("The registry cannot be read for now: what follows may be old; existing tunnels keep serving")
+    elif found.registry.problem:
+        say(
+            f"The registry's file takes no changes for now ({found.registry.problem}): what it holds is served, new"
+            " tokens, agents and names are refused, and revocations hold until the edge ends"
+        )
     elif not found.registry.writable:
         say("The registry takes no changes for now: new tunnels serve, but DNS does not know them yet")
     if found.policy.error:

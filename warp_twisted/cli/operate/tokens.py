@@ -5,8 +5,8 @@ from pathlib import Path
 
 import click
 
-from warp_twisted.cli.operate.admin import ADMIN_OPTION, find_admin
-from warp_twisted.cli.operate.answers import NewToken, Token, read
+from warp_twisted.cli.operate.admin import ADMIN_OPTION, find_admin, say_not_kept
+from warp_twisted.cli.operate.answers import NewToken, Revoked, Token, read
 from warp_twisted.cli.operate.secret_file import secret_file
 from warp_twisted.cli.options import hostname_pattern, label, share, token_lifetime
 from warp_twisted.cli.output import JSON_OPTION, labels_text, print_json, print_table, say, span
@@ -136,8 +136,9 @@ def revoke(tokens: tuple[str, ...], admin: str | None) -> None:
     """Revoke these join tokens, named by id. Agents that enrolled with them stay."""
     edge = find_admin(admin)
     for each in tokens:
-        edge.delete("v1", "tokens", each)
+        answer = read(edge.delete("v1", "tokens", each), Revoked)
         say(f"Token {each} is revoked.")
+        say_not_kept(each, answer.not_kept)
 
 
 def _group(made: NewToken) -> str:

@@ -185,8 +185,9 @@ class Enrollment:
 
         :raises TokenNotFound: if there is none.
         """
-        if not await self._store.delete(TOKENS + token):
+        if await self._store.get(TOKENS + token) is None:
             raise TokenNotFound(f"no join token {token} exists")
+        await self._store.insist([Delete(TOKENS + token)])
 
     async def revoke_agent(self, agent: str, reason: str = "") -> bool:
         """
@@ -207,8 +208,8 @@ class Enrollment:
         record = self._mirror.agents.get(agent)
         revocation = Revocation(agent=agent, revoked_at=self._wall.now(), reason=reason)
         names = [NAMES + given.hostname for given in self._mirror.given_names.values() if given.agent == agent]
-        await self._store.transact(
-            [], [Put(REVOCATIONS + agent, encode(revocation)), Delete(AGENTS + agent), *map(Delete, names)]
+        await self._store.insist(
+            [Put(REVOCATIONS + agent, encode(revocation)), Delete(AGENTS + agent), *map(Delete, names)]
         )
         self._log.info("agent {agent} was revoked: {reason}", agent=agent, reason=reason)
         await self._ownership.agent_revoked(record.group if record is not None and record.group else agent)

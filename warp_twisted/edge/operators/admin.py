@@ -95,14 +95,14 @@ class Operations(Protocol):
     def create_service_token(self, wish: ServiceTokenWish) -> Awaitable[object]:
         """Make a service token; the answer is the only place where its secret appears."""
 
-    def revoke_service_token(self, token: str) -> Awaitable[None]:
-        """Let nobody prove anything with a service token any more."""
+    def revoke_service_token(self, token: str) -> Awaitable[object]:
+        """Let nobody prove anything with a service token any more; the answer says why that is not kept yet, if so."""
 
-    def revoke_token(self, token: str) -> Awaitable[None]:
-        """Let nobody in with a token any more."""
+    def revoke_token(self, token: str) -> Awaitable[object]:
+        """Let nobody in with a token any more; the answer is as before."""
 
     def revoke_agent(self, agent: str, reason: str) -> Awaitable[object]:
-        """Cut an agent off; the answer says whether it was known."""
+        """Cut an agent off; the answer says whether it was known, and why that is not kept yet, if so."""
 
     def share_agent(self, agent: str, word: str) -> Awaitable[object]:
         """Give the group of an agent a share word; the answer says whether that has changed anything."""
@@ -213,11 +213,11 @@ class Admin:
     async def _create_service_token(self, request: Request) -> object:
         return await self._operations.create_service_token(read_body(request, ServiceTokenWish))
 
-    async def _revoke_service_token(self, request: Request, token: str) -> None:
-        await self._operations.revoke_service_token(token)
+    async def _revoke_service_token(self, request: Request, token: str) -> object:
+        return await self._operations.revoke_service_token(token)
 
-    async def _revoke_token(self, request: Request, token: str) -> None:
-        await self._operations.revoke_token(token)
+    async def _revoke_token(self, request: Request, token: str) -> object:
+        return await self._operations.revoke_token(token)
 
     async def _revoke_agent(self, request: Request, agent: str) -> object:
         wish = read_body(request, RevocationWish) if request.content and request.content.read(1) else RevocationWish()

@@ -29,6 +29,9 @@ class EdgeState(Protocol):
     def parts(self) -> Mapping[str, bool]:
         """Say of each part whether it serves."""
 
+    def problems(self) -> Mapping[str, str]:
+        """Say of each part that serves, but not all that it should, why."""
+
     def certificate_expiry(self) -> Mapping[str, float]:
         """Say when each of the edge's own certificates ends."""
 
@@ -90,7 +93,9 @@ class ControlCollector(Collector):
             "warp_edge_registry_current", "Whether changes of the registry arrive.", value=self.mirror.is_current
         )
         yield GaugeMetricFamily(
-            "warp_edge_registry_writable", "Whether the registry takes changes.", value=not self.claims.is_failing
+            "warp_edge_registry_writable",
+            "Whether the registry takes changes.",
+            value=not self.claims.is_failing and "registry" not in self.readiness.problems(),
         )
         yield GaugeMetricFamily("warp_edge_agents", "Enrolled agents.", value=len(self.mirror.agents))
         yield GaugeMetricFamily(

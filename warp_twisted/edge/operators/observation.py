@@ -20,11 +20,19 @@ class Observation:
     What monitoring may see.
 
     :param readiness: says of each part whether it serves.
+    :param problems: says of parts that serve, but not all that they should, why.
     :param slices: make the metrics.
     """
 
-    def __init__(self, readiness: Callable[[], Mapping[str, bool]], metrics: Exposition, slices: Slices) -> None:
+    def __init__(
+        self,
+        readiness: Callable[[], Mapping[str, bool]],
+        problems: Callable[[], Mapping[str, str]],
+        metrics: Exposition,
+        slices: Slices,
+    ) -> None:
         self._readiness = readiness
+        self._problems = problems
         self._metrics = metrics
         self._slices = slices
         self._sites: list[AdminFactory] = []
@@ -45,7 +53,8 @@ class Observation:
     def _ready(self, request: Request) -> bytes:
         parts = self._readiness()
         is_ready = all(parts.values())
-        return answer(request, {"ready": is_ready, "parts": dict(parts)}, 200 if is_ready else 503)
+        said = {"ready": is_ready, "parts": dict(parts), "problems": dict(self._problems())}
+        return answer(request, said, 200 if is_ready else 503)
 
     async def _serve_metrics(self, request: Request) -> bytes:
         request.setHeader(b"content-type", b"text/plain; version=0.0.4; charset=utf-8")

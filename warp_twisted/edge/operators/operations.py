@@ -118,17 +118,23 @@ class EdgeOperations:
         kept, secret = await self.service_tokens.create(wish.name, wish.ttl_seconds)
         return {**_service_token(kept), "secret": secret}
 
-    async def revoke_service_token(self, token: str) -> None:
+    async def revoke_service_token(self, token: str) -> object:
         """Let nobody prove anything with a service token any more."""
         await self.service_tokens.revoke(token)
+        return {"not_kept": self._not_kept()}
 
-    async def revoke_token(self, token: str) -> None:
+    async def revoke_token(self, token: str) -> object:
         """Let nobody in with a token any more."""
         await self.enrollment.revoke_token(token)
+        return {"not_kept": self._not_kept()}
 
     async def revoke_agent(self, agent: str, reason: str) -> object:
         """Cut an agent off."""
-        return {"was_known": await self.enrollment.revoke_agent(agent, reason)}
+        return {"was_known": await self.enrollment.revoke_agent(agent, reason), "not_kept": self._not_kept()}
+
+    def _not_kept(self) -> str:
+        """Say why what was just done would not outlive this edge now; empty if it does."""
+        return self.readiness.problems().get("registry", "")
 
     async def share_agent(self, agent: str, word: str) -> object:
         """Give the group of an agent a share word."""

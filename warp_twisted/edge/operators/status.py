@@ -32,6 +32,9 @@ class EdgeState(Protocol):
     def parts(self) -> Mapping[str, bool]:
         """Say of each part whether it serves."""
 
+    def problems(self) -> Mapping[str, str]:
+        """Say of each part that serves, but not all that it should, why."""
+
 
 class Entry(Protocol):
     """This edge in the registry; see `edge.registry_entry`."""
@@ -119,7 +122,7 @@ def status_pieces(edge: Described) -> Pieces:
     for step in in_steps(tunnels, ITEMS_IN_A_STEP):
         streams += sum(tunnel.protocol.stream_count for tunnel in step)
         yield b""
-    parts = edge.readiness.parts()
+    parts, problems = edge.readiness.parts(), edge.readiness.problems()
     own = {
         "name": settings.edge.name,
         "zone": settings.zone,
@@ -134,7 +137,8 @@ def status_pieces(edge: Described) -> Pieces:
     registry = {
         "revision": mirror.revision,
         "current": mirror.is_current,
-        "writable": not edge.claims.is_failing,
+        "writable": not edge.claims.is_failing and "registry" not in problems,
+        "problem": problems.get("registry", ""),
     }
     dns = {"unlisted": edge.publication.unlisted}
     policy = edge.policy()

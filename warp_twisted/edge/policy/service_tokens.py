@@ -90,9 +90,9 @@ class ServiceTokens:
         Let nobody prove anything with a token any more.
 
         :raises TokenNotFound: if there is none with this id.
-        :raises RegistryError: if the registry cannot be written.
+        :raises RegistryError: if the registry is away.
         """
-        item = await self._store.get(SERVICE_TOKENS + token)
-        if item is None or not await self._store.transact([Expect(item.key, item.modified)], [Delete(item.key)]):
+        if await self._store.get(SERVICE_TOKENS + token) is None:
             raise TokenNotFound(f"there is no service token {token!r}; warp service-token list shows the ids")
+        await self._store.insist([Delete(SERVICE_TOKENS + token)])
         self._log.info("service token {token} was revoked", token=token)
