@@ -30,6 +30,7 @@ class MetricsTests(SynchronousTestCase):
         self.metrics.connections = 7
         self.metrics.retries = 1
         self.metrics.retries_over_budget = 2
+        self.metrics.ejections = 3
         text = self.scrape()
         for line in (
             'warp_edge_requests_total{code="2xx",hostname="app.example"} 1.0',
@@ -44,6 +45,7 @@ class MetricsTests(SynchronousTestCase):
             'warp_edge_refusals_total{reason="no-tunnel"} 1.0',
             "warp_edge_retries_total 1.0",
             "warp_edge_retries_over_budget_total 2.0",
+            "warp_edge_ejections_total 3.0",
             "warp_edge_suspicions_total 4.0",
             "warp_edge_suspected_tunnels 1.0",
             "warp_edge_failed_handshakes_total 0.0",

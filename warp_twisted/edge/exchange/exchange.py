@@ -45,9 +45,10 @@ from warp_twisted.http1.refusals import MessageRefused, Refusal
 from warp_twisted.http1.request import RequestHead
 from warp_twisted.policy.judging.program import Program
 from warp_twisted.policy.verdict import ALLOWED
+from warp_twisted.routing.outliers import OriginState
 from warp_twisted.routing.split import RETRIED
 from warp_twisted.wire.errors import ConnectionLost, WireError
-from warp_twisted.wire.preamble import Opening
+from warp_twisted.wire.preamble import Opening, OpeningCode
 
 P = ParamSpec("P")
 
@@ -58,6 +59,18 @@ _UNCOUNTED_BYTES = 2_048  # of a request that is kept, as much as the connection
 _CONNECTING, _ASKED, _ANSWERING = ExchangeState.CONNECTING, ExchangeState.ASKED, ExchangeState.ANSWERING
 _SPLICED, _ENDED, _JUDGING = ExchangeState.SPLICED, ExchangeState.ENDED, ExchangeState.JUDGING
 _HELD = ExchangeState.HELD
+_USED = OriginState.USED
+_FAILED_STATUSES = frozenset({500, 502, 503, 504})
+_FAULTS_OF_ORIGINS = frozenset({refusals.CONNECT_TOO_SLOW, refusals.ORIGIN_TOO_SLOW, refusals.BAD_RESPONSE})
+_UNREACHED = frozenset(
+    {
+        OpeningCode.ORIGIN_REFUSED,
+        OpeningCode.ORIGIN_TIMED_OUT,
+        OpeningCode.TLS_FAILED,
+        OpeningCode.NAME_NOT_FOUND,
+        OpeningCode.ORIGIN_UNREACHABLE,
+    }
+)
 _ANSWERED, _REFUSED, _KEEP = Outcome.ANSWERED, Outcome.REFUSED, Ending.KEEP
 
 
@@ -301,7 +314,9 @@ class Exchange(Borrower):
     def _send(self, origin: OriginStream, request: bytes) -> None:
         """Send a request, or what there is of it, on a stream."""
         self._origin = origin
-        self._member = origin.member
+        self._member = member = origin.member
+        if member.origin.state is not _USED and self._route is not None:
+            self._visitors.routes.ejection.lent(self._route, member, self._visitors.now)
         self._replay = request
         self._is_whole = self._body is None or len(request) <= _WHOLE_BYTES
         if origin.is_opened:
@@ -392,6 +407,8 @@ class Exchange(Borrower):
         origin, self._origin = self._origin, None
         self._detail = opening.detail
         if origin is not None:
+            if opening.code in _UNREACHED:
+                self._note_failure(origin)
             self._guard(self._send_again, origin, Cause.REFUSED, refusals.OPENINGS[opening.code])
 
     def credit_received(self) -> None:
@@ -551,7 +568,22 @@ class Exchange(Borrower):
         if self._answer.status:
             self._end(_REFUSED, refusals.CUT_SHORT)
             return
+        if cause is Cause.CUT and not origin.was_used:
+            self._note_failure(origin)
         self._send_again(origin, cause, refusals.ORIGIN_CLOSED)
+
+    def _note_failure(self, origin: OriginStream) -> None:
+        """The origin was not reached, did not answer, or said that it cannot serve."""
+        if self._route is not None:
+            self._visitors.routes.ejection.failed(self._route, origin.member, self._visitors.now)
+
+    def _note_answer(self, origin: OriginStream) -> None:
+        """The origin has answered: that is of interest only if it has failed lately."""
+        known = origin.member.origin
+        if self._answer.status in _FAILED_STATUSES:
+            self._note_failure(origin)
+        elif (known.failures or known.state is not _USED) and self._route is not None:
+            self._visitors.routes.ejection.answered(self._route, origin.member)
 
     def _send_again(self, left: OriginStream, cause: Cause, refusal: Refusal) -> None:
         """Try a new stream, or give the refusal as the answer."""
@@ -614,6 +646,7 @@ class Exchange(Borrower):
 
     def _splice(self, origin: OriginStream) -> None:
         """Go on as a splice: the connection is no longer HTTP."""
+        self._note_answer(origin)
         self._origin = None
         self.state = _SPLICED
         Splice(self._visitor, origin, self._spliced, self._pacing).begin()
@@ -645,6 +678,10 @@ class Exchange(Borrower):
             answer.is_reusable = False  # the origin has said more than was asked
         origin, self._origin = self._origin, None
         if origin is not None:
+            if outcome is _ANSWERED:
+                self._note_answer(origin)
+            elif refusal in _FAULTS_OF_ORIGINS:
+                self._note_failure(origin)
             if outcome is _ANSWERED and answer.is_reusable and self._is_whole and not self.wants_data:
                 origin.release(self._visitors.now)
             else:

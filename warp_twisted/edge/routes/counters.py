@@ -57,6 +57,7 @@ class DataPathMetrics:
         self.failed_handshakes = 0
         self.retries = 0
         self.retries_over_budget = 0
+        self.ejections = 0
         self.unread_bytes = 0
         self._buckets = [0] * (len(BUCKETS) + 1)
         self._seconds = 0.0
@@ -156,6 +157,9 @@ class DataPathCollector(Collector):
             "warp_edge_retries_over_budget",
             "Requests that were not sent again, as the hostname's budget for that was spent.",
             value=metrics.retries_over_budget,
+        )
+        yield CounterMetricFamily(
+            "warp_edge_ejections", "Origins that failed while others served, each time.", value=metrics.ejections
         )
         yield CounterMetricFamily(
             "warp_edge_visitor_connections", "Visitor connections accepted.", value=metrics.connections

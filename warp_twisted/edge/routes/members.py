@@ -2,8 +2,8 @@
 Tunnels of which any may serve a request, and which of them does.
 
 The least busy is chosen, among four at most, and one after the other when they are equally busy. Those that are
-suspected of being dead (`suspicion`) are chosen only when there is no other: `Member.is_suspected` is all that is asked
-about a tunnel's health here.
+suspected of being dead (`suspicion`), or whose origin fails (`ejection`), are chosen only when there is no other:
+`Member.is_suspected` is all that is asked about a tunnel's health here.
 """
 
 from collections.abc import Collection, Sequence

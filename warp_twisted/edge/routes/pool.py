@@ -14,6 +14,7 @@ from typing import Protocol
 from warp_twisted.edge.routes.load import Standing, TunnelLoad
 from warp_twisted.http1.limits import HeadLimits
 from warp_twisted.http1.response import ResponseReader
+from warp_twisted.routing.outliers import Origin
 from warp_twisted.wire.errors import WireError
 from warp_twisted.wire.preamble import Opening, OpeningReceiver
 from warp_twisted.wire.streams import DISCARD, Stream, StreamReceiver
@@ -41,7 +42,9 @@ class Member:
     :param route_id: the agent's number for the route.
     :param idle_streams: how many unused streams are kept.
     :param watch: called when there is an idle stream while `is_watched` is False.
-    :ivar is_suspected: whether it is chosen only when there is no other.
+    :ivar is_suspected: whether it is chosen only when there is no other: the tunnel is silent or the origin ejected.
+    :ivar is_silent: whether the tunnel is suspected of being dead.
+    :ivar origin: what is known of the agent's origin; of all members of an agent at a route the same.
     :ivar is_watched: whether somebody will come to close streams that have been idle for too long.
     """
 
@@ -50,9 +53,11 @@ class Member:
         "_idle",
         "_idle_streams",
         "_watch",
+        "is_silent",
         "is_suspected",
         "is_watched",
         "load",
+        "origin",
         "route_id",
     )
 
@@ -67,7 +72,8 @@ class Member:
         self.load = load
         self.route_id = route_id
         self._idle_streams = idle_streams
-        self.is_suspected = load.standing is Standing.SUSPECTED
+        self.is_suspected = self.is_silent = load.standing is Standing.SUSPECTED
+        self.origin = Origin()
         self.is_watched = watch is None
         self._watch = watch
         self._head_limits = head_limits

@@ -10,6 +10,7 @@ from warp_twisted.edge.routes.members import Members
 from warp_twisted.edge.routes.pool import Member
 from warp_twisted.edge.routes.rules import PathRule
 from warp_twisted.edge.routes.splitting import RouteSplits, SplitUse
+from warp_twisted.routing.outliers import Origin
 from warp_twisted.routing.table import Covering
 
 
@@ -21,11 +22,12 @@ class Route(Members):
     :ivar counters: of the hostname.
     :ivar gone_at: when the last tunnel went away, or None while there is one.
     :ivar left_by: the agent whose tunnel went last.
+    :ivar origins: by agent, what is known of them.
     :ivar splits: which of the tunnels requests go to by their labels; None: to any of them.
     """
 
     __slots__ = (
-        "_agents", "_by_load", "counters", "gone_at", "hostname", "left_by", "path", "rule", "splits",
+        "_agents", "_by_load", "counters", "gone_at", "hostname", "left_by", "origins", "path", "rule", "splits",
     )  # fmt: skip
 
     def __init__(self, hostname: str, path: str, counters: HostCounters, rule: PathRule | None) -> None:
@@ -39,6 +41,7 @@ class Route(Members):
         self.splits: RouteSplits | None = None
         self._by_load: dict[TunnelLoad, Member] = {}
         self._agents: dict[str, int] = {}
+        self.origins: dict[str, Origin] = {}
 
     def __repr__(self) -> str:
         return f"<Route {self.name} tunnels={len(self._by_load)}>"
@@ -62,11 +65,13 @@ class Route(Members):
 
     def join(self, member: Member) -> None:
         """Use one more tunnel."""
+        agent = member.load.tunnel.agent
+        member.origin = self.origins.setdefault(agent, member.origin)
+        member.is_suspected = member.is_silent or member.origin.is_out
         self.put(member)
         if self.splits is not None:
             self.splits.put(member)
         self._by_load[member.load] = member
-        agent = member.load.tunnel.agent
         self._agents[agent] = self._agents.get(agent, 0) + 1
         self.gone_at = None
 
@@ -82,20 +87,34 @@ class Route(Members):
             self._agents[agent] -= 1
             if not self._agents[agent]:
                 del self._agents[agent]
+                del self.origins[agent]
         if not self._by_load and self.gone_at is None:
             self.gone_at = now
 
     def suspect(self, load: TunnelLoad) -> None:
         """Choose a tunnel only when there is no other; it takes no longer where there are many tunnels."""
-        self._note(load, is_suspected=True)
+        member = self._by_load.get(load)
+        if member is not None:
+            member.is_silent = True
+            self._place(member)
 
     def trust(self, load: TunnelLoad) -> None:
         """Choose a tunnel as any other again."""
-        self._note(load, is_suspected=False)
-
-    def _note(self, load: TunnelLoad, *, is_suspected: bool) -> None:
         member = self._by_load.get(load)
-        if member is None or member.is_suspected == is_suspected:
+        if member is not None:
+            member.is_silent = False
+            self._place(member)
+
+    def place_agent(self, agent: str) -> None:
+        """Choose the tunnels of an agent as its origin's state says now."""
+        for member in list(self._by_load.values()):
+            if member.load.tunnel.agent == agent:
+                self._place(member)
+
+    def _place(self, member: Member) -> None:
+        """Put a member among those that are chosen, or among those that are chosen only when there is no other."""
+        is_suspected = member.is_silent or member.origin.is_out
+        if member.is_suspected == is_suspected:
             return
         for tunnels in (self, self.splits):
             if tunnels is not None:

@@ -19,6 +19,7 @@ from itertools import islice
 
 from warp_twisted.coverage import stands_for, suffixes
 from warp_twisted.edge.routes.counters import DataPathMetrics
+from warp_twisted.edge.routes.ejection import Ejection
 from warp_twisted.edge.routes.limits import VisitorLimits
 from warp_twisted.edge.routes.load import ServingTunnel, StreamCounts, TunnelLoad
 from warp_twisted.edge.routes.pool import Member
@@ -51,6 +52,7 @@ class RouteTable:
     :param limits: for streams to origins; replace `limits` to change them for members to come.
     :ivar costly_seconds: that look-ups took which are to be paid for; whoever makes somebody pay sets it to 0.
     :ivar watch: called with a tunnel that is asked for something while it is trusted; `suspicion` sets it.
+    :ivar ejection: of origins that fail while others serve.
     :ivar splitting: which of a route's tunnels requests go to by their labels.
     :ivar is_known: says of a hostname that the registry knows whose it is.
     :ivar is_reserved: says of a hostname that no pattern stands for it: one that belongs to the zone itself.
@@ -77,6 +79,7 @@ class RouteTable:
         self.is_of_others: Callable[[str, str], bool] = _never
         self.watch: Callable[[TunnelLoad], None] | None = None
         self.splitting = SplitHostnames(metrics.shares)
+        self.ejection = Ejection(metrics)
 
     # For the control side.
 
@@ -234,6 +237,7 @@ class RouteTable:
                 self._close_old(member, now)
         self._forget_gone(self._gone_rules, now - RULE_SECONDS)
         self._forget_gone(self._gone, now - REMEMBERED_SECONDS)
+        self.ejection.sweep(now)
 
     def _close_old(self, member: Member, now: float) -> None:
         member.close_idle(now - self._idle_seconds)
