@@ -91,7 +91,7 @@ class AskedPolicyTests(BesideTestCase):
         self.assertEqual((await self.status(is_ipv6=True), self.seen), (200, 2))
 
     async def test_a_token_that_forbids_it(self) -> None:
-        """The agent says so and is served nothing; without a policy of its own it is served."""
+        """The agent says so and is served nothing; without its policy it is served, and goes on when it adds one."""
         parts = self.node.parts
         _, text = await parts.enrollment.create_token(
             edges=parts.entry.tunnel_addresses(), hostnames=[HOSTNAME], labels={}, uses=1, ttl_seconds=60, policy=False
@@ -105,6 +105,11 @@ class AskedPolicyTests(BesideTestCase):
         machine.program.signal("HUP")
         await machine.program.says("is up", 2)
         self.assertEqual((await self.statuses(), self.seen), ([200, 200], 2))
+        self.write_config(machine, POLICY)
+        refusals = machine.log.count("does not permit")
+        machine.program.signal("HUP")
+        await until(lambda: machine.log.count("does not permit") > refusals, 60)
+        self.assertEqual(await self.statuses(), [200, 200], "its tunnels serve on until their replacement is accepted")
 
     def write_config(self, machine: Machine, policy: str) -> None:
         """Write agent.yaml with a policy, or without."""
