@@ -117,6 +117,8 @@ class TakeTests(SynchronousTestCase):
             b"Host: a\r\nCookie: a=b: %b\r\n",
             b"Host: a\r\nCookie: %b \r\n",
             b"Host: a\r\nCookie:  %b\r\n",
+            b"Host: a\r\nCookie: a=b;warp_route=x; %b; c=d\r\n",
+            b"Host: a\r\nCookie:warp_route=x\r\nCookie: %b\r\n",
         ):
             given = lines % usual
             at = given.find(NAME)

@@ -143,8 +143,9 @@ def take_cookies(lines: bytes, name: bytes, usual: bytes) -> tuple[Sequence[byte
     :param usual: the name as `usual_form` returns it.
     :returns: their values, at most four of them, and the lines without any of them.
     """
-    at = lines.find(usual)
-    if at > 0:
+    first = lines.find(name)
+    at = first - 1
+    if at > 0 and lines.startswith(usual, at):
         # As nearly all requests have it: one cookie of ours, spelt as edges and browsers do.
         value = at + len(usual)
         end = value + LENGTH
@@ -158,8 +159,7 @@ def take_cookies(lines: bytes, name: bytes, usual: bytes) -> tuple[Sequence[byte
                     return (lines[value:end],), lines[: at - 1] + lines[end:]
                 if at == start + _COLON:
                     return (lines[value:end],), lines[:start] + lines[end + 2 :]
-    at = lines.find(name)
-    return _take_each(lines, name, at) if at >= 0 else ((), lines)
+    return _take_each(lines, name, first) if first >= 0 else ((), lines)
 
 
 def usual_form(name: bytes) -> bytes:
