@@ -104,7 +104,7 @@ def _decide(rules: list[tuple[str, Body]], facts: Facts, counts: Counts) -> tupl
             found, proven = _prove(Proof(any_of=any_of, all_of=all_of), facts)
             if found != "proven":
                 return f"{name}: {found}", []
-            people += [person for person in proven if person not in people]
+            people += dict.fromkeys(person for person in proven if person not in people)
     for name, limit in of_requests:
         if limit.key == "identity" and counts.take(name, limit, facts, people) is None:
             return f"{name}: limit", []
