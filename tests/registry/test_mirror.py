@@ -20,7 +20,7 @@ from warp_twisted.registry.model import (
     Revocation,
     encode,
 )
-from warp_twisted.registry.route_records import RouteKey, Shift
+from warp_twisted.registry.route_records import Guarded, RouteKey, Shift
 from warp_twisted.registry.store import Delete, Put
 
 AGENT = Agent(id="a-1", hostnames=("*.example",))
@@ -102,12 +102,14 @@ class MirrorTests(TestCase):
         self.assertEqual(self.mirror.edge_policies, {"edge1": edge})
 
     async def test_routing(self) -> None:
-        """What the cookies of split hostnames are signed with is there, and shifts by hostname."""
+        """What the cookies of split hostnames are signed with is there, and shifts and guards' verdicts by hostname."""
         key = RouteKey(number=7, secret="ab" * 32)
         shift = Shift(hostname="a.example", split="s", selector="x=y", start=0, target=1)
-        await self.store.transact([], [Put(key.key, encode(key)), Put(shift.key, encode(shift))])
+        guarded = Guarded(hostname="a.example", split="s", selector="x=y")
+        await self.store.transact([], [Put(each.key, encode(each)) for each in (key, shift, guarded)])
         await self.mirror.start()
         self.assertEqual((self.mirror.route_keys, self.mirror.shifts), ({key.key: key}, {"a.example": shift}))
+        self.assertEqual(self.mirror.guarded, {"a.example": guarded})
 
     async def test_unreadable_value_is_passed_over(self) -> None:
         """What cannot be read is as absent, and the rest is followed."""

@@ -25,7 +25,7 @@ from warp_twisted.registry.model import (
     decode,
     encode,
 )
-from warp_twisted.registry.route_records import RouteKey, Shift
+from warp_twisted.registry.route_records import Guarded, RouteKey, Shift
 
 VALUES: list[Value] = [
     Edge(name="edge1", addresses=("192.0.2.1", "2001:db8::1"), http_port=80, draining=True),
@@ -56,6 +56,17 @@ VALUES: list[Value] = [
         began_at=1.0,
         over_seconds=600.0,
         author="ann",
+    ),
+    Guarded(
+        hostname="*.team.example",
+        split="ab",
+        selector="release=canary",
+        shift_began_at=1.0,
+        progress_seconds=5.0,
+        action="back",
+        reason="errors",
+        edge="edge1",
+        at=9.0,
     ),
     EdgePolicy(edge="edge1", version=11, error="a file is missing"),
 ]

@@ -46,6 +46,7 @@ LAYOUTS = (
     Layout(number=4, release="0.1.0", oldest=1),
     Layout(number=5, release="0.1.0", oldest=1),
     Layout(number=6, release="0.1.0", oldest=1),
+    Layout(number=7, release="0.1.0", oldest=1),
 )
 NEWEST = LAYOUTS[-1]
 # Keys that older releases would overlook to harm: prefix → the oldest layout whose releases may read a file with one.

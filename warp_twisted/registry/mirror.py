@@ -33,7 +33,7 @@ from warp_twisted.registry.model import (
     Value,
     decode,
 )
-from warp_twisted.registry.route_records import RouteKey, Shift
+from warp_twisted.registry.route_records import Guarded, RouteKey, Shift
 from warp_twisted.registry.store import Event, Listing, Store, Watch
 
 RETRY_SECONDS = 1.0
@@ -72,6 +72,7 @@ class Mirror:
         self.policy_versions: dict[str, PolicyVersion] = {}
         self.route_keys: dict[str, RouteKey] = {}
         self.shifts: dict[str, Shift] = {}
+        self.guarded: dict[str, Guarded] = {}
         self.kept_bans: dict[str, KeptBan] = {}
         self._current_policy: dict[str, CurrentPolicy] = {}
 
@@ -205,6 +206,8 @@ class Mirror:
                 _set(self.route_keys, value.key, value, present)
             case Shift():
                 _set(self.shifts, value.hostname, value, present)
+            case Guarded():
+                _set(self.guarded, value.hostname, value, present)
             case EdgePolicy():
                 _set(self.edge_policies, value.edge, value, present)
             case KeptBan():

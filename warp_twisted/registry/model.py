@@ -16,7 +16,7 @@ from warp_twisted.errors import InvalidName
 from warp_twisted.names import Hostname, HostnamePattern
 from warp_twisted.registry.ban_records import BANS, KeptBan
 from warp_twisted.registry.errors import BadValue
-from warp_twisted.registry.route_records import ROUTE_KEYS, SHIFTS, RouteKey, Shift
+from warp_twisted.registry.route_records import GUARDED, ROUTE_KEYS, SHIFTS, Guarded, RouteKey, Shift
 
 EDGES = "warp/edges/"
 TUNNELS = "warp/tunnels/"
@@ -316,6 +316,7 @@ Value = (
     | CurrentPolicy
     | RouteKey
     | Shift
+    | Guarded
     | EdgePolicy
     | KeptBan
 )
@@ -331,6 +332,7 @@ _KINDS: dict[str, type[Value]] = {
     SERVICE_TOKENS: ServiceToken,
     ROUTE_KEYS: RouteKey,
     SHIFTS: Shift,
+    GUARDED: Guarded,
     BANS: KeptBan,
     POLICY: CurrentPolicy,
     POLICY_VERSIONS: PolicyVersion,
