@@ -97,7 +97,9 @@ class PolicyDocumentTests(SynchronousTestCase):
         names = {key for _, key in keys_of_type(inspect.type_info(Policy), set())}
         names |= ALLOWABLE | {reason.slug for reason in REASONS}
         words = {
-            word for code in re.findall(r"`([^`\n]+)`", self.text) for word in re.findall(r"[a-z_]+(?:-[a-z]+)*", code)
+            word
+            for code in re.findall(r"`([^`\n]+)`", self.text)
+            for word in re.findall(r"[a-z_][a-z0-9_]*(?:-[a-z]+)*", code)
         }
         self.assertEqual(names - words, set())
 

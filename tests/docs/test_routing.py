@@ -21,11 +21,12 @@ class RoutingDocumentTests(SynchronousTestCase):
     def test_splits(self) -> None:
         """Each example is a policy that edges can use."""
         found = [RoutingTable(parse_policy(text, "docs/routing.md").routing) for text in blocks(_DOCUMENT)]
-        self.assertEqual([len(each.splits) for each in found], [1, 1])
+        self.assertEqual([len(each.splits) for each in found], [1, 1, 1])
         first = found[0].splits[0]
         assert first.cookie is not None
         self.assertEqual((first.layout(0).parts, first.cookie.name), ([0.9, 0.1], b"warp_route"))
         self.assertEqual(found[1].splits[0].tier([1, 2], [4, 2]), 1)
+        self.assertEqual(found[2].splits[0].guarded, 1)
 
     def test_cookie(self) -> None:
         """The attributes are those that are sent."""
@@ -39,3 +40,5 @@ class RoutingDocumentTests(SynchronousTestCase):
         for family in ShareMetrics().collect():
             self.assertIn(f"`{family.name}{'_total' if family.type == 'counter' else ''}`", self.text)
         self.assertIn(f"{MAX_SHARES} shares", self.text)
+        for name in ("warp_edge_guard_verdict", "warp_edge_guard_worse_total"):
+            self.assertIn(f"`{name}`", self.text)

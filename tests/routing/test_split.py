@@ -4,6 +4,7 @@ import msgspec
 from twisted.trial.unittest import SynchronousTestCase
 
 from warp_twisted.policy.document.routing import Routing
+from warp_twisted.routing.guard import Limits
 from warp_twisted.routing.split import MAX_REMEMBERED, Split
 
 
@@ -45,6 +46,19 @@ class SplitTests(SynchronousTestCase):
         """What only reads may be sent again, unless the entry says otherwise."""
         self.assertEqual(split_of(split=[share("")]).retried, {b"GET", b"HEAD", b"OPTIONS"})
         self.assertEqual(split_of(split=[share("")], retries={"methods": ["PUT"]}).retried, {b"PUT"})
+
+    def test_heir(self) -> None:
+        """What is taken from a share goes to the one of its tier with most weight, however its selector is written."""
+        split = split_of(
+            split=[share("a=1", 5), share("a=2", 9), share("a=3", 1), share("a=4", 0), share("a=5", 9, 1)],
+            guard={"selector": "a==3", "p99": "1.5x", "on_worse": "freeze"},
+        )
+        self.assertEqual([split.heir(at) for at in range(5)], [1, 0, 1, 1, None])
+        self.assertEqual((split.guarded, split.takes_back), (2, False))
+        self.assertEqual(split.limits, Limits(error_ratio=0.02, p99=1.5, seconds=60.0, minimum=100))
+        split.taken = 2, 1
+        self.assertEqual(split.layout(0).parts, [5 / 15, 10 / 15, 0, 0, 0])
+        self.assertEqual(split.layout(1).parts, [0, 0, 0, 0, 1])
 
     def test_tiers(self) -> None:
         """The first tier of which enough is healthy, else the first with anything healthy; weight 0 does not count."""

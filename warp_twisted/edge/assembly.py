@@ -52,6 +52,7 @@ from warp_twisted.edge.policy.service_tokens import ServiceTokens
 from warp_twisted.edge.readiness import Readiness
 from warp_twisted.edge.registry_entry import RegistryEntry
 from warp_twisted.edge.routing.cookie_keys import FleetCookieKeys
+from warp_twisted.edge.routing.guards import Guards
 from warp_twisted.edge.routing.shifts import Shifts
 from warp_twisted.edge.settings import CurrentSettings, EdgeSettings
 from warp_twisted.edge.visitors.serving import Serving
@@ -79,7 +80,7 @@ class EdgeParts:
 
     :ivar settings: what all of them ask for the settings of this moment.
     :ivar cookie_keys: of the cookies of split hostnames.
-    :ivar shifts: of these.
+    :ivar shifts: of these; `guards` judge their shares.
     :ivar entry: this edge in the registry.
     :ivar grace: names without a tunnel that are not denied yet.
     :ivar serving: the visitors' side.
@@ -114,6 +115,7 @@ class EdgeParts:
     clock_steps: ClockSteps
     cookie_keys: FleetCookieKeys
     shifts: Shifts
+    guards: Guards
     readiness: Readiness
     metrics: Exposition
     observation: Observation
@@ -174,7 +176,9 @@ def assemble(
     )
     serving.when_routed = cookie_keys.look
     shifts = Shifts(store, mirror, reactor, wall, serving.routes.splitting)
-    routing = RoutingCalls(shifts, serving.routes.splitting, in_thread)
+    long_work = Slices(reactor, LONG_WORK_SECONDS, LONG_WORK_SHARE)
+    guards = Guards(store, mirror, reactor, wall, serving.routes.splitting, shifts, long_work, initial.edge.name)
+    routing = RoutingCalls(shifts, guards, serving.routes.splitting, in_thread)
     entry = RegistryEntry(
         reactor, wall, settings, mirror, claims, serving, lambda: listeners.ports, lambda: assertion_keys.public
     )
@@ -238,9 +242,9 @@ def assemble(
     metrics.register(serving.collector)
     metrics.register(serving.policy)
     metrics.register(firewall_bans)
+    metrics.register(guards)
     if nameserver is not None:
         metrics.register(nameserver.collector)
-    long_work = Slices(reactor, LONG_WORK_SECONDS, LONG_WORK_SHARE)
     observation = Observation(readiness.parts, readiness.problems, metrics, long_work)
     operations = EdgeOperations(
         settings=settings,
@@ -290,6 +294,7 @@ def assemble(
         clock_steps=ClockSteps(reactor, wall, lambda step: tunnel_certificate.clock_stepped()),
         cookie_keys=cookie_keys,
         shifts=shifts,
+        guards=guards,
         readiness=readiness,
         metrics=metrics,
         observation=observation,

@@ -11,8 +11,11 @@ import msgspec
 
 from warp_twisted.durations import parse_duration
 from warp_twisted.names import HostnamePattern, LabelSelector
+from warp_twisted.policy.document.guard import BACK, parse_ratio, parse_times
+from warp_twisted.policy.document.guard import Guard as GuardDocument
 from warp_twisted.policy.document.routing import OTHERS, Routing, Sticky
 from warp_twisted.routing.cookies import usual_form
+from warp_twisted.routing.guard import Limits
 from warp_twisted.routing.layout import Layout
 
 MAX_REMEMBERED = 1_000  # label sets whose share is known
@@ -51,7 +54,11 @@ class Split:
     :ivar retried: methods whose requests may be sent again although an origin may have worked on them.
     :ivar text: of the entry; two splits with one text are the same.
     :ivar has_told_unmatched: whether the log says already that a tunnel belongs to no share.
+    :ivar guarded: the index of the share that a guard judges; None if there is no guard.
+    :ivar limits: how much worse it may be.
+    :ivar takes_back: whether it gets nothing any more when it is.
     :ivar shifted: as of `Layout`; set by who follows shifts.
+    :ivar taken: as of `Layout`; set by who follows guards.
     """
 
     def __init__(self, document: Routing) -> None:
@@ -75,7 +82,12 @@ class Split:
         shares = [[share.selector, share.weight, share.tier] for share in document.split]
         self.text = msgspec.json.encode(document)
         self.has_told_unmatched = False
+        guard = document.guard
+        self.guarded = self.index(guard.selector) if guard is not None else None
+        self.limits = _limits(guard) if guard is not None else None
+        self.takes_back = guard is not None and guard.on_worse == BACK
         self.shifted: tuple[int, int] | None = None
+        self.taken: tuple[int, int] | None = None
         self.digest = sha256(msgspec.json.encode([self.hostname, shares])).hexdigest()[:32]
 
     def share_of(self, labels: Mapping[str, str]) -> int | None:
@@ -88,15 +100,32 @@ class Split:
             self._known[key] = next(found, None)
         return self._known[key]
 
+    def index(self, selector: str) -> int | None:
+        """Return the share with a selector, however it is written; None if there is none."""
+        wanted = LabelSelector.parse(selector)
+        return next((at for at, each in enumerate(self._selectors) if each == wanted), None)
+
+    def heir(self, share: int) -> int | None:
+        """Return who gets what is taken from a share: of its tier the one with most weight; None: there is nobody."""
+        tier = next(members for members in self.tiers if share in members)
+        others = [at for at in tier if at != share and self.document.split[at].weight]
+        return max(others, key=lambda at: self.document.split[at].weight, default=None)
+
     def layout(self, tier: int) -> Layout:
         """
-        Lay out the shares of one tier; the others get nothing. A shift counts if its share is of this tier.
+        Lay out the shares of one tier; the others get nothing. A shift counts if its share is of this tier, and so
+        does what was taken back.
 
         :param tier: an index into `tiers`.
         """
         members, shifted = self.tiers[tier], self.shifted
         weights = [share.weight if index in members else 0 for index, share in enumerate(self.document.split)]
-        return Layout(weights, shifted if shifted is not None and shifted[0] in members else None)
+        taken = self.taken
+        return Layout(
+            weights,
+            shifted if shifted is not None and shifted[0] in members else None,
+            taken if taken is not None and taken[0] in members else None,
+        )
 
     def tier(self, healthy: Sequence[int], all_: Sequence[int]) -> int:
         """
@@ -115,6 +144,15 @@ class Split:
             if good and best is None:
                 best = index
         return best or 0
+
+
+def _limits(guard: GuardDocument) -> Limits:
+    return Limits(
+        error_ratio=parse_ratio(guard.error_ratio),
+        p99=parse_times(guard.p99) if guard.p99 is not None else None,
+        seconds=guard.seconds,
+        minimum=guard.minimum,
+    )
 
 
 def _cookie(sticky: Sticky) -> StickyCookie | None:

@@ -65,6 +65,22 @@ class RouteTests(SynchronousTestCase):
         done = {**SPLITS[0], "shift": {**SHIFT, "part": 0.255, "author": ""}}
         self.assertIn("Shift: release=canary 10 % -> 25.5 %\n", self.shown([done]))
 
+    def test_guard(self) -> None:
+        """What a guard finds is said with its reason, and what it has done with how to begin anew."""
+        guard: dict[str, object] = {
+            "selector": "release=canary", "verdict": "undecided", "reason": "it had 3 of 100 requests in 60 s",
+        }  # fmt: skip
+        self.assertIn(
+            "Guard of release=canary: undecided (it had 3 of 100 requests in 60 s)\n",
+            self.shown([{**SPLITS[0], "guard": guard}]),
+        )
+        for action, did in (("back", "it gets nothing"), ("freeze", "its shift stays where it is")):
+            acted = {**guard, "verdict": "worse", "reason": "errors 9%", "action": action, "edge": "edge1"}
+            self.assertIn(
+                f"worse (errors 9%); since edge1 found that, {did}, until warp route shift or warp route reset\n",
+                self.shown([{**SPLITS[0], "guard": acted}]),
+            )
+
     def test_shift(self) -> None:
         """A shift is asked for in percent and seconds, and told."""
         self.edge.answers["POST /v1/shifts"] = SHIFT

@@ -58,11 +58,13 @@ class StatusTests(SynchronousTestCase):
             {"selector": "", "part": 0.25, "requests": 1, "healthy": 0, "tunnels": 1},
         ]
         shift = {"hostname": "a.example", "selector": "", "start": 0.1, "target": 0.25}
-        self.answer["splits"] = [{"hostname": "a.example", "shares": shares, "shift": shift}]
+        guard = {"selector": "", "verdict": "worse", "reason": "errors 9%", "action": "back", "edge": "edge1"}
+        self.answer["splits"] = [{"hostname": "a.example", "shares": shares, "shift": shift, "guard": guard}]
         output = invoke("status").output
         self.assertIn("Splits: 1\n", output)
         self.assertRegex(output, r"a\.example +release=stable +75\.0% +75\.0% +2 of 2\n")
         self.assertRegex(output, r"a\.example +\(all others\) +25\.0% shifted +25\.0% +0 of 1\n")
+        self.assertIn("a.example: Guard of (all others): worse (errors 9%); since edge1 found that, it gets", output)
 
     def test_wrong_clock(self) -> None:
         """An agent whose clock is not its edge's is named once, however many tunnels it has."""

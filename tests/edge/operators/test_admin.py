@@ -15,7 +15,7 @@ from zope.interface import implementer
 
 from tests.edge.control import ZONE
 from tests.edge.operators.test_policy_calls import FakeApplications
-from tests.edge.operators.test_routing_calls import FakeShifts
+from tests.edge.operators.test_routing_calls import FakeGuards, FakeShifts
 from warp_base.answer_stream import Pieces
 from warp_base.exposition import Exposition
 from warp_base.slices import Slices
@@ -163,7 +163,7 @@ class AdminTests(SynchronousTestCase):
         slices = Slices(self.clock, 0.0)
         published = PublishedRecords(Publication(ZONE), lambda: True, self.clock, slices)
         policy = PolicyCalls(FakeApplications())
-        routing = RoutingCalls(FakeShifts(), SplitHostnames(ShareMetrics()), execute)
+        routing = RoutingCalls(FakeShifts(), FakeGuards(), SplitHostnames(ShareMetrics()), execute)
         observation = Observation(ready, dict, Exposition(), slices)
         self.admin = Admin(self.operations, policy, routing, observation, published, slices)
 

@@ -14,7 +14,8 @@ from warp_twisted.edge.operators.routing_calls import RoutingCalls
 from warp_twisted.edge.routes.counters import DataPathMetrics
 from warp_twisted.edge.routes.table import RouteTable
 from warp_twisted.policy.document.policy import parse_policy
-from warp_twisted.registry.route_records import Shift
+from warp_twisted.registry.route_records import Guarded, Shift
+from warp_twisted.routing.guard import Finding, Verdict
 from warp_twisted.routing.split import Split
 from warp_twisted.routing.table import RoutingTable
 from warp_twisted.wire.control import RouteOffer
@@ -54,14 +55,27 @@ class FakeShifts:
         return SHIFT
 
 
+class FakeGuards:
+    """Says what the test says."""
+
+    def __init__(self) -> None:
+        self.record: Guarded | None = None
+        self.finding = Finding(Verdict.UNDECIDED, "it had 1 of 100 requests")
+
+    def found(self, split: Split) -> tuple[Guarded | None, Finding]:
+        """Return what the test says."""
+        return self.record, self.finding
+
+
 class RoutingCallsTests(SynchronousTestCase):
     """One call at a time."""
 
     def setUp(self) -> None:
         self.shifts = FakeShifts()
+        self.guards = FakeGuards()
         self.metrics = DataPathMetrics()
         self.table = RouteTable(self.metrics)
-        calls = RoutingCalls(self.shifts, self.table.splitting, execute)
+        calls = RoutingCalls(self.shifts, self.guards, self.table.splitting, execute)
         self.calls = {f"{method} {path}": function for method, path, function in calls.calls()}
 
     def call(self, call: str, body: bytes, *arguments: str) -> Any:
@@ -99,6 +113,27 @@ class RoutingCallsTests(SynchronousTestCase):
         self.assertEqual([share["part"] for share in first["shares"]], [0.75, 0.25, 0.0])
         self.assertEqual((second["hostname"], second["sticky"], second["when_empty"]), ("*.b.example", "address", 503))
         self.assertIsNone(second["shift"])
+
+    def guard(self, guard: str) -> Any:
+        """Return what is told of the guard of a split."""
+        text = "routing: [{hostname: a.example, split: [{selector: r=a, weight: 3}, {selector: r=b, weight: 1}]%s}]"
+        (split,) = RoutingTable(parse_policy(text % guard, "p").routing).splits
+        list(self.table.splitting.follow(RoutingTable(parse_policy(text % guard, "p").routing), []))
+        self.shifts.splits = [(split, None)]
+        return self.splits()[0]["guard"]
+
+    def test_guard(self) -> None:
+        """A guard is told with what it finds, and what it has done, also when a policy has no guard any more."""
+        self.assertIsNone(self.guard(""))
+        found = self.guard(", guard: {selector: r=b}")
+        self.assertEqual((found["selector"], found["verdict"], found["action"]), ("r=b", "undecided", ""))
+        self.guards.record = Guarded(
+            hostname="a.example", split="x", selector="r=b", action="back", reason="errors", edge="edge1", at=5.0
+        )
+        for guard in ("", ", guard: {selector: r=b}"):
+            self.assertEqual(self.guard(guard), {
+                "selector": "r=b", "verdict": "worse", "reason": "errors", "action": "back", "edge": "edge1", "at": 5.0,
+            })  # fmt: skip
 
     def test_shift(self) -> None:
         """A wish is read strictly, and what came of it is told in parts of 1."""

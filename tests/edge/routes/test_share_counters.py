@@ -2,7 +2,8 @@
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from warp_twisted.edge.routes.share_counters import MAX_SHARES, OTHER, ShareMetrics
+from warp_twisted.edge.routes.share_counters import MAX_SHARES, OTHER, ShareMetrics, counts_of
+from warp_twisted.routing.latencies import bucket_of
 
 
 class ShareMetricsTests(SynchronousTestCase):
@@ -34,6 +35,23 @@ class ShareMetricsTests(SynchronousTestCase):
         self.assertEqual(found[bucket, "a.example", "release=canary", "+Inf"], 2)
         self.assertEqual(found[bucket, "a.example", "release=stable", "0.001"], 1)
         self.assertEqual(canary.requests, 3)
+
+    def test_finely(self) -> None:
+        """What a guard asks of is counted in finer buckets from then on, several shares together; nothing else is."""
+        first, second = self.metrics.of("a.example", "x"), self.metrics.of("a.example", "y")
+        other = self.metrics.of("b.example", "x")
+        first.count(200, 0.03)
+        self.metrics.count_finely({"a.example"})
+        for counters in (first, second, other):
+            counters.count(200, 0.03)
+            counters.count(101, 9.0)
+            counters.count(503, 0.04)
+        counts = counts_of([first, second])
+        self.assertEqual((counts.requests, counts.errors, sum(counts.latencies)), (7, 2, 4))
+        self.assertEqual([counts.latencies[bucket_of(seconds)] for seconds in (0.03, 0.04, 9.0)], [2, 2, 0])
+        self.assertIsNone(other.fine)
+        self.metrics.count_finely(set())
+        self.assertIsNone(first.fine)
 
     def test_kept(self) -> None:
         """What the next policy has as well counts on; the rest goes."""

@@ -17,6 +17,7 @@ from warp_twisted.edge.routing.shifts import Shifts
 from warp_twisted.policy.document.policy import parse_policy
 from warp_twisted.registry.errors import StoreClosed
 from warp_twisted.registry.mirror import Mirror
+from warp_twisted.registry.route_records import Shift
 from warp_twisted.routing.table import RoutingTable
 from warp_twisted.wire.control import RouteOffer
 
@@ -96,6 +97,7 @@ class ShiftsTests(SynchronousTestCase):
         self.shift(0)
         self.assertEqual(self.both(), [0, 0])
         shift = self.wait(self.two.shifts.reset("a.example"))
+        assert isinstance(shift, Shift)
         self.assertEqual((shift.target, shift.author), (0, "ann"))
         self.assertEqual(self.both(), [10, 10])
         self.assertIn("a.example is not shifted", self.refused(self.one.shifts.reset("a.example"), NotShifted))

@@ -72,6 +72,26 @@ class RoutingNodeTests(VisitedEdgeTestCase):
         split = await self.split()
         self.assertEqual((split["shift"], split["shares"][1]["part"]), (None, 0.25))  # of weights 30 and 10
 
+    async def test_guard(self) -> None:
+        """A share that does worse is taken back, which outlives a restart, and a reset has it judged anew."""
+        guard = ", guard: {selector: release=canary, over: 10s, minimum: 10}}]"
+        self.file.write_text(policy(90).removesuffix("}]") + guard)
+        await self.node.parts.serving.policy_follower.look()
+        routing = self.node.parts.serving.routes.splitting
+        split = routing.splits[HOSTNAME]
+        await until(lambda: "of 10 requests" in self.node.parts.guards.found(split)[1].reason)
+        for status, counters in zip((200, 500), routing.counted(split), strict=True):
+            for _ in range(20):
+                counters.count(status, 0.01)
+        await until(lambda: HOSTNAME in self.node.parts.mirror.guarded)
+        await self.restart()
+        told = await self.split()
+        self.assertEqual([share["part"] for share in told["shares"]], [1.0, 0.0])
+        self.assertEqual((told["guard"]["action"], told["guard"]["selector"]), ("back", "release=canary"))
+        got, reset = await self.call("DELETE", f"/v1/shifts/{HOSTNAME}")
+        self.assertEqual((got, reset["action"]), (200, "back"))
+        self.assertEqual([share["part"] for share in (await self.split())["shares"]], [0.9, 0.1])
+
     async def test_refused(self) -> None:
         """What cannot be shifted is refused with the reason; so is taking back what is not there."""
         for wish, status, expected in (

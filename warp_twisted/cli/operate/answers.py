@@ -101,6 +101,16 @@ class SplitShare(msgspec.Struct, frozen=True):
     tunnels: int = 0
 
 
+class SplitGuard(msgspec.Struct, frozen=True):
+    """What the guard of a share has found: `better`, `worse` or `undecided`, and what came of it."""
+
+    selector: str
+    verdict: str
+    reason: str = ""
+    action: str = ""
+    edge: str = ""
+
+
 class SplitHostname(msgspec.Struct, frozen=True):
     """A hostname, or pattern, whose requests are split among its tunnels."""
 
@@ -109,6 +119,7 @@ class SplitHostname(msgspec.Struct, frozen=True):
     sticky: str = ""
     unmatched: int = 0
     shift: ShiftMade | None = None
+    guard: SplitGuard | None = None
 
 
 class Banned(msgspec.Struct, frozen=True):

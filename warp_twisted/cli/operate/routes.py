@@ -6,7 +6,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from warp_twisted.cli.operate.admin import ADMIN_OPTION, find_admin
-from warp_twisted.cli.operate.answers import ShiftMade, SplitHostname, read
+from warp_twisted.cli.operate.answers import ShiftMade, SplitGuard, SplitHostname, read
 from warp_twisted.cli.operate.completing import listed_for_completion
 from warp_twisted.cli.options import duration, hostname_pattern
 from warp_twisted.cli.output import JSON_OPTION, print_json, print_table, say, span
@@ -39,6 +39,7 @@ def route() -> None:
 
     The split itself is in the key routing of the policy. A shift gives one of its shares another part, on every edge,
     until it is reset or the split in the policy changes; applying a policy that leaves the split alone leaves it, too.
+    A guard of the policy judges a share by the others: it holds a shift, and takes back what does worse.
     """
 
 
@@ -132,7 +133,7 @@ def shift(
 @ADMIN_OPTION
 @JSON_OPTION
 def reset(hostname: HostnamePattern, admin: str | None, as_json: bool) -> None:
-    """Let the policy's weights hold again, at once."""
+    """Let the policy's weights hold again, at once, and a share that its guard took back be judged anew."""
     answer = find_admin(admin).delete("v1", "shifts", hostname.text)
     if as_json:
         print_json(answer)
@@ -160,6 +161,8 @@ def _print_split(split: SplitHostname) -> None:
     print_table(["SHARE", "TIER", "PART", "SENT", "", "REQUESTS", "ERRORS", "HEALTHY"], rows)
     if split.shift is not None:
         say(_shift_text(split.shift))
+    if split.guard is not None:
+        say(guard_text(split.guard))
     if split.unmatched:
         tunnels = "1 tunnel belongs" if split.unmatched == 1 else f"{split.unmatched} tunnels belong"
         say(f"{tunnels} to no share, and {'gets' if split.unmatched == 1 else 'get'} nothing")
@@ -172,6 +175,15 @@ def _shift_text(shift: ShiftMade) -> str:
     if shift.part != shift.target and left > 0:
         return f"{text}, now {_percent(shift.part)}, done in {span(left)}"
     return text
+
+
+def guard_text(guard: SplitGuard) -> str:
+    """Say what a guard has found, and what to do where it has acted."""
+    text = f"Guard of {_name(guard.selector)}: {guard.verdict} ({guard.reason})"
+    if not guard.action:
+        return text
+    did = "it gets nothing" if guard.action == "back" else "its shift stays where it is"
+    return f"{text}; since {guard.edge} found that, {did}, until warp route shift or warp route reset"
 
 
 def _bar(part: float) -> str:

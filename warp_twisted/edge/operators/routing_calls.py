@@ -19,7 +19,8 @@ from warp_twisted.edge.operators.sites import asking_user
 from warp_twisted.edge.policy.delivery.applying import user_name
 from warp_twisted.edge.routes.share_counters import ShareCounters
 from warp_twisted.edge.routes.splitting import RouteSplit
-from warp_twisted.registry.route_records import Shift
+from warp_twisted.registry.route_records import Guarded, Shift
+from warp_twisted.routing.guard import Finding
 from warp_twisted.routing.layout import WHOLE
 from warp_twisted.routing.split import Split
 
@@ -46,8 +47,15 @@ class Shifting(Protocol):
     async def shift(self, hostname: str, selector: str, percent: float, over_seconds: float, author: str = "") -> Shift:
         """Give a share another part than the policy does."""
 
-    async def reset(self, hostname: str, author: str = "") -> Shift:
+    async def reset(self, hostname: str, author: str = "") -> Shift | Guarded:
         """Let the policy's weights hold again."""
+
+
+class Guarding(Protocol):
+    """What is known of guards; see `edge.routing.guards`."""
+
+    def found(self, split: Split) -> tuple[Guarded | None, Finding]:
+        """Return what is on record of a split, and what this edge finds now."""
 
 
 class Splitting(Protocol):
@@ -63,8 +71,9 @@ class Splitting(Protocol):
 class RoutingCalls:
     """The calls of one edge."""
 
-    def __init__(self, shifts: Shifting, splitting: Splitting, in_thread: InThread) -> None:
+    def __init__(self, shifts: Shifting, guards: Guarding, splitting: Splitting, in_thread: InThread) -> None:
         self._shifts = shifts
+        self._guards = guards
         self._splitting = splitting
         self._in_thread = in_thread
 
@@ -98,6 +107,7 @@ class RoutingCalls:
             "tier": document.split[split.tiers[tier][0]].tier,
             "unmatched": max((user.unmatched for user in users), default=0),
             "shift": _shift(*shift) if shift is not None else None,
+            "guard": self._guard(split),
             "shares": [
                 {
                     "selector": name,
@@ -113,6 +123,22 @@ class RoutingCalls:
             ],
         }
 
+    def _guard(self, split: Split) -> dict[str, object] | None:
+        """Describe what a guard has found; None if there is none, and none has taken the share back before."""
+        record, finding = self._guards.found(split)
+        has_acted = record is not None and record.action
+        if split.guarded is None and not has_acted:
+            return None
+        selector = record.selector if record is not None else split.names[split.guarded or 0]
+        return {
+            "selector": selector,
+            "verdict": "worse" if has_acted else finding.verdict,
+            "reason": record.reason if record is not None and has_acted else finding.reason,
+            "action": record.action if record is not None else "",
+            "edge": record.edge if record is not None else "",
+            "at": record.at if record is not None else 0.0,
+        }
+
     async def _shift(self, request: Request) -> object:
         wish: ShiftWish = read_body(request, ShiftWish)
         author = await self._author(request)
@@ -120,8 +146,10 @@ class RoutingCalls:
         return _shift(shift, shift.start if shift.over_seconds else shift.target)
 
     async def _reset(self, request: Request, hostname: str) -> object:
-        shift = await self._shifts.reset(hostname, await self._author(request))
-        return _shift(shift, shift.target)
+        held = await self._shifts.reset(hostname, await self._author(request))
+        if isinstance(held, Guarded):
+            return {"hostname": held.hostname, "selector": held.selector, "action": held.action}
+        return _shift(held, held.target)
 
     async def _author(self, request: Request) -> str:
         uid = asking_user(request)

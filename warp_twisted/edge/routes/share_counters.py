@@ -7,10 +7,14 @@ together as `other`.
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
+
+from warp_twisted.routing.latencies import BUCKETS as FINE_BUCKETS
+from warp_twisted.routing.latencies import bucket_of
+from warp_twisted.routing.window import Counts
 
 MAX_SHARES = 500
 OTHER = "other"
@@ -27,14 +31,16 @@ class ShareCounters:
     :ivar by_class: requests by the first digit of their status; index 0 is not used.
     :ivar buckets: requests but upgrades by how long they took: at most each of `BUCKETS`, and longer.
     :ivar seconds: of all these together.
+    :ivar fine: the same by finer buckets, for a guard; None: nobody asks.
     """
 
-    __slots__ = ("buckets", "by_class", "seconds")
+    __slots__ = ("buckets", "by_class", "fine", "seconds")
 
     def __init__(self) -> None:
         self.by_class = [0] * 6
         self.buckets = [0] * (len(BUCKETS) + 1)
         self.seconds = 0.0
+        self.fine: list[int] | None = None
 
     def count(self, status: int, seconds: float) -> None:
         """Count a request that is over; of an upgrade nobody asks how long it took."""
@@ -43,11 +49,29 @@ class ShareCounters:
             return
         self.buckets[bisect_left(BUCKETS, seconds)] += 1
         self.seconds += seconds
+        if self.fine is not None:
+            self.fine[bucket_of(seconds)] += 1
+
+    def count_finely(self, is_asked: bool) -> None:
+        """Begin to count in finer buckets, or leave it."""
+        if not is_asked:
+            self.fine = None
+        elif self.fine is None:
+            self.fine = [0] * FINE_BUCKETS
 
     @property
     def requests(self) -> int:
         """All of them."""
         return sum(self.by_class)
+
+
+def counts_of(shares: Sequence[ShareCounters]) -> Counts:
+    """Return what shares that are counted finely did together, until now."""
+    return Counts(
+        sum(share.requests for share in shares),
+        sum(share.by_class[5] for share in shares),
+        [sum(counts) for counts in zip(*(share.fine for share in shares if share.fine is not None), strict=True)],
+    )
 
 
 class ShareMetrics:
@@ -66,6 +90,15 @@ class ShareMetrics:
                 return self._other
             counters = self._of[place] = ShareCounters()
         return counters
+
+    def is_apart(self, counters: ShareCounters) -> bool:
+        """Return whether counters are of one share, not of all beyond `MAX_SHARES`."""
+        return counters is not self._other
+
+    def count_finely(self, hostnames: Collection[str]) -> None:
+        """Count the shares of some hostnames in finer buckets, and no others."""
+        for (hostname, _), counters in self._of.items():
+            counters.count_finely(hostname in hostnames)
 
     def keep(self, is_known: Callable[[str, str], bool]) -> None:
         """Drop the counters of shares that a new policy does not have, as it says of hostname and selector."""

@@ -23,6 +23,7 @@ class SplitHostnames:
 
     :param metrics: counts each share.
     :ivar shifted_of: returns how a split differs from the policy's now, as of `Split.shifted`.
+    :ivar taken_of: returns which share of a split was taken back, as of `Split.taken`.
     :ivar replaced: called with the splits of the policy before and of the new one, by hostname, before the new holds.
     :ivar cookie_keys: which sign the cookies of visitors that keep to their share; None: nobody can.
     """
@@ -31,6 +32,7 @@ class SplitHostnames:
         self._metrics = metrics
         self.cookie_keys: CookieKeys | None = None
         self.shifted_of: Callable[[Split], tuple[int, int] | None] = lambda split: None
+        self.taken_of: Callable[[Split], tuple[int, int] | None] = lambda split: None
         self.replaced: Callable[[Mapping[str, Split], Mapping[str, Split]], object] = lambda before, after: None
         self._routing = RoutingTable()
         self._users: dict[Split, WeakSet[RouteSplit]] = {}
@@ -61,6 +63,10 @@ class SplitHostnames:
         """Split the requests of a route that is new."""
         route.use_splits(self._routing.covering(route.hostname), self)
 
+    def is_judged(self, split: Split) -> bool:
+        """Return whether the shares of a guarded split are counted apart from others, so that they can be judged."""
+        return all(map(self._metrics.is_apart, self.counted(split)))
+
     def counters_of(self, hostname: str, selector: str) -> ShareCounters:
         """See `SplitUse`."""
         return self._metrics.of(hostname, selector)
@@ -70,13 +76,13 @@ class SplitHostnames:
         self._users.setdefault(split.split, WeakSet()).add(split)
 
     def arrange(self, hostname: str) -> None:
-        """Lay the shares of a hostname or pattern out again, as its shift has changed."""
+        """Lay the shares of a hostname or pattern out again, as its shift or its guard's verdict has changed."""
         split = self.splits.get(hostname)
         if split is None:
             return
-        shifted = self.shifted_of(split)
-        if shifted != split.shifted:
-            split.shifted = shifted
+        shifted, taken = self.shifted_of(split), self.taken_of(split)
+        if (shifted, taken) != (split.shifted, split.taken):
+            split.shifted, split.taken = shifted, taken
             for each in self.users_of(split):
                 each.arrange()
 
@@ -91,9 +97,13 @@ class SplitHostnames:
         self._routing = routing
         self._users = {}
         for split in routing.splits:
-            split.shifted = self.shifted_of(split)
+            split.shifted, split.taken = self.shifted_of(split), self.taken_of(split)
         known = routing.by_hostname
         self._metrics.keep(lambda hostname, selector: hostname in known and selector in known[hostname].names)
+        guarded = [split for split in routing.splits if split.guarded is not None]
+        for split in guarded:
+            self.counted(split)  # made before the others, so that they are counted apart
+        self._metrics.count_finely({split.hostname for split in guarded})
         return self._following(routing, routes)
 
     def _following(self, routing: RoutingTable, routes: Sequence[Route]) -> Iterator[None]:

@@ -5,7 +5,7 @@ A shift belongs to one split: it says nothing of another that the same hostname 
 when an edge sees the split change. A policy that is applied again, or changes elsewhere, leaves it.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -15,14 +15,14 @@ from twisted.logger import Logger
 from warp_base.wall_clock import WallClock
 from warp_twisted.edge.errors import CannotShift, NotShifted
 from warp_twisted.edge.routes.split_hostnames import SplitHostnames
-from warp_twisted.names import HostnamePattern, LabelSelector
+from warp_twisted.names import HostnamePattern
 from warp_twisted.registry.errors import RegistryError
 from warp_twisted.registry.mirror import Mirror
 from warp_twisted.registry.model import Change, encode
-from warp_twisted.registry.route_records import SHIFTS, Shift
+from warp_twisted.registry.route_records import GUARDED, Guarded, Shift
 from warp_twisted.registry.store import Delete, Expect, Put, Store
 from warp_twisted.routing.layout import WHOLE
-from warp_twisted.routing.shifts import further, part_at
+from warp_twisted.routing.shifts import further, guarded_part, part_at
 from warp_twisted.routing.split import Split
 
 STEP_SECONDS = 1.0
@@ -34,6 +34,7 @@ class Shifts:
     The shifts of one fleet, as one edge follows them.
 
     :param splitting: is told what each split's share gets.
+    :ivar progress_of: returns for how long a guard vouched for the share of a shift; None: the calendar says it.
     """
 
     _log = Logger()
@@ -47,6 +48,7 @@ class Shifts:
         self._splitting = splitting
         self._reached: dict[str, tuple[Shift, int]] = {}  # by hostname: how far a shift has come
         self._clearing: set[Deferred[None]] = set()
+        self.progress_of: Callable[[Split, Shift], float | None] = lambda split, shift: None
         self._stepping = LoopingCall(self._step)
         self._stepping.clock = clock
         splitting.shifted_of = self._shifted_of
@@ -69,10 +71,14 @@ class Shifts:
         shift = self._mirror.shifts.get(split.hostname)
         if shift is None or shift.split != split.digest or shift.selector not in split.names:
             return None
-        return shift, self._part(shift)
+        return shift, self._part(split, shift)
 
-    def _part(self, shift: Shift) -> int:
-        part = part_at(shift.start, shift.target, shift.began_at, shift.over_seconds, self._wall.now())
+    def _part(self, split: Split, shift: Shift) -> int:
+        progress = self.progress_of(split, shift)
+        if progress is not None:
+            part = guarded_part(shift.start, shift.target, progress, shift.over_seconds)
+        else:
+            part = part_at(shift.start, shift.target, shift.began_at, shift.over_seconds, self._wall.now())
         known = self._reached.get(shift.hostname)
         if known is not None and known[0] == shift:
             part = further(shift.start, shift.target, part, known[1])
@@ -100,32 +106,38 @@ class Shifts:
 
     def _replaced(self, before: Mapping[str, Split], after: Mapping[str, Split]) -> None:
         """Clear the shifts of splits that a policy has changed; those of hostnames that it leaves out stay."""
-        for hostname, shift in list(self._mirror.shifts.items()):
+        for hostname in {**self._mirror.shifts, **self._mirror.guarded}:
             old, new = before.get(hostname), after.get(hostname)
-            if old is not None and new is not None and old.digest != new.digest and shift.split != new.digest:
-                cleared = Deferred.fromCoroutine(self._clear(shift))
+            if old is None or new is None or old.digest == new.digest:
+                continue
+            shift, found = self._mirror.shifts.get(hostname), self._mirror.guarded.get(hostname)
+            value = shift if shift is not None else found
+            if value is not None and value.split != new.digest:
+                cleared = Deferred.fromCoroutine(self._clear(value))
                 self._clearing.add(cleared)
                 cleared.addBoth(self._cleared, cleared)
 
     def _cleared(self, result: object, clearing: Deferred[None]) -> None:
         self._clearing.discard(clearing)
 
-    async def _clear(self, shift: Shift) -> None:
+    async def _clear(self, value: Shift | Guarded) -> None:
         try:
-            if await self._remove(shift.hostname, shift):
-                self._log.info("the shift of {hostname} was cleared, as its split has changed", hostname=shift.hostname)
+            if await self._remove(value):
+                self._log.info("the shift of {hostname} was cleared, as its split has changed", hostname=value.hostname)
         except RegistryError as error:
             self._log.warn(
                 "the shift of {hostname}, whose split has changed, stays in the registry for now: {error}",
-                hostname=shift.hostname,
+                hostname=value.hostname,
                 error=error,
             )
 
-    async def _remove(self, hostname: str, shift: Shift) -> bool:
-        item = await self._store.get(SHIFTS + hostname)
-        if item is None or item.value != encode(shift):
+    async def _remove(self, value: Shift | Guarded) -> bool:
+        """Remove a record, and what a guard has found with it, unless it has changed meanwhile."""
+        item = await self._store.get(value.key)
+        if item is None or item.value != encode(value):
             return False
-        return await self._store.transact([Expect(item.key, item.modified)], [Delete(item.key)])
+        operations = [Delete(key) for key in {item.key, GUARDED + value.hostname}]
+        return await self._store.transact([Expect(item.key, item.modified)], operations)
 
     # For operators.
 
@@ -139,8 +151,7 @@ class Shifts:
         :raises RegistryError: if the registry cannot be written.
         """
         split = self._split(hostname)
-        wanted = LabelSelector.parse(selector)
-        index = next((at for at, name in enumerate(split.names) if LabelSelector.parse(name) == wanted), None)
+        index = split.index(selector)
         if index is None:
             raise CannotShift(f"{split.hostname} has no share {selector!r}; its shares are {_names(split)}")
         if not 0 <= percent <= 100 or not 0 <= over_seconds <= MAX_OVER_SECONDS:
@@ -158,11 +169,12 @@ class Shifts:
                 f"{split.names[index]} has all the weight of its tier, so nothing says who would get the rest; change"
                 " the split in the policy"
             )
+        start = known[1] if known is not None else round(parts[index] * WHOLE)
         shift = Shift(
             hostname=split.hostname,
             split=split.digest,
             selector=split.names[index],
-            start=known[1] if known is not None else round(parts[index] * WHOLE),
+            start=0 if split.taken is not None and split.taken[0] == index else start,
             target=round(percent * WHOLE / 100),
             began_at=self._wall.now(),
             over_seconds=over_seconds,
@@ -179,19 +191,20 @@ class Shifts:
         )  # fmt: skip
         return shift
 
-    async def reset(self, hostname: str, author: str = "") -> Shift:
+    async def reset(self, hostname: str, author: str = "") -> Shift | Guarded:
         """
-        Let the policy's weights hold again, at once.
+        Let the policy's weights hold again, at once, and forget what a guard has found.
 
-        :raises NotShifted: if there is no shift.
+        :returns: what held in their place.
+        :raises NotShifted: if there was nothing.
         :raises RegistryError: if the registry cannot be written.
         """
         name = HostnamePattern.parse(hostname).text
-        shift = self._mirror.shifts.get(name)
-        if shift is None or not await self._remove(name, shift):
+        held: Shift | Guarded | None = self._mirror.shifts.get(name) or self._mirror.guarded.get(name)
+        if held is None or not await self._remove(held):
             raise NotShifted(f"{name} is not shifted; warp route show shows what is")
         self._log.info("the shift of {hostname} was reset by {author}", hostname=name, author=author or "somebody")
-        return shift
+        return held
 
     def _split(self, hostname: str) -> Split:
         name = HostnamePattern.parse(hostname).text

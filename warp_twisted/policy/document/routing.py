@@ -6,11 +6,13 @@ from typing import Annotated, Literal
 import msgspec
 
 from warp_twisted.names import HostnamePattern, LabelSelector
+from warp_twisted.policy.document.guard import Guard
 from warp_twisted.policy.document.values import Text, check_each, positive_duration
 
 MAX_SHARES = 16
 MAX_WEIGHT = 10_000
 MAX_TIER = 9
+MAX_GUARDS = 100  # of a policy: each is looked at every second
 MAX_TTL = 30 * 86_400.0  # as long as cookies that were signed with an earlier key are known
 OTHERS = "others"
 IDEMPOTENT = ("GET", "HEAD", "OPTIONS", "PUT", "DELETE", "PROPFIND", "REPORT", "SEARCH", "QUERY")
@@ -84,6 +86,7 @@ class Routing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     :param when_empty: where the requests of a share without a healthy tunnel go: to the others, or nowhere (503).
     :param tier_minimum: the part of a tier's tunnels that must be healthy; below it the next tier is used.
     :param retries: which requests may be sent again.
+    :param guard: judges one of the shares by the others.
     """
 
     hostname: Text
@@ -92,6 +95,7 @@ class Routing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     tier_minimum: str = "0%"
     sticky: Sticky | None = None
     retries: Retries | None = None
+    guard: Guard | None = None
 
     def __post_init__(self) -> None:
         check_each("hostname", [self.hostname], HostnamePattern.parse)
@@ -105,19 +109,35 @@ class Routing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
         for tier in sorted({share.tier for share in self.split}):
             if not any(share.weight for share in self.split if share.tier == tier):
                 raise ValueError(f"split: no share of tier {tier} has a weight above 0")
+        if self.guard is not None:
+            self._check_guard(self.guard, seen)
+
+    def _check_guard(self, guard: Guard, shares: dict[LabelSelector, int]) -> None:
+        index = shares.get(LabelSelector.parse(guard.selector))
+        if index is None:
+            raise ValueError(f"guard.selector: no share of the split has the selector {guard.selector!r}")
+        tier = self.split[index].tier
+        if not any(share.weight for at, share in enumerate(self.split) if share.tier == tier and at != index):
+            raise ValueError(
+                f"guard: no other share of tier {tier} has a weight above 0, to judge {guard.selector!r} by"
+            )
 
 
 def check_routing(entries: "list[Routing]") -> None:
     """
-    Refuse two entries for one hostname or pattern.
+    Refuse two entries for one hostname or pattern, and more guards than are looked at.
 
     :raises ValueError: beginning with the key of the second.
     """
     seen: dict[str, int] = {}
+    guards = 0
     for index, entry in enumerate(entries):
         first = seen.setdefault(HostnamePattern.parse(entry.hostname).text, index)
         if first != index:
             raise ValueError(f"routing[{index}].hostname: {entry.hostname!r} is that of routing[{first}]")
+        guards += entry.guard is not None
+        if guards > MAX_GUARDS:
+            raise ValueError(f"routing[{index}].guard: a policy has {MAX_GUARDS} guards at most")
 
 
 def _check_cookie(text: str) -> None:
