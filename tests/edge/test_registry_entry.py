@@ -96,6 +96,16 @@ class RegistryEntryTests(SynchronousTestCase):
         self.announce()
         self.assertTrue(self.mirror.edges["edge1"].draining)
 
+    def test_alone(self) -> None:
+        """An edge is alone unless another one takes tunnels."""
+        self.announce()
+        self.assertTrue(self.entry.is_alone)
+        self.put(Edge(name="b", addresses=("192.0.2.4",), tunnel_port=1, draining=True))
+        self.put(Edge(name="c", addresses=("192.0.2.5",)))
+        self.assertTrue(self.entry.is_alone)
+        self.put(Edge(name="b", addresses=("192.0.2.4",), tunnel_port=1))
+        self.assertFalse(self.entry.is_alone)
+
     def test_stop(self) -> None:
         """After stop nothing is refreshed; the claim is released with the others."""
         self.announce()

@@ -231,10 +231,13 @@ class EdgeNode(Service):
         """
         Take nothing new: names that other edges serve leave this one, agents are told to move, requests finish.
 
-        :returns: fires when they are done, or `timeouts.drain` is over.
+        :returns: fires when they are done, or `timeouts.drain` is over; `timeouts.drain_alone` where no other edge is.
         """
         if self._drained is None:
-            self._drained = Deferred.fromCoroutine(self._drain(self.parts, self.settings.timeouts.drain))
+            timeouts = self.settings.timeouts
+            alone = min(timeouts.drain, timeouts.drain_alone)
+            seconds = alone if self.parts.entry.is_alone else timeouts.drain
+            self._drained = Deferred.fromCoroutine(self._drain(self.parts, seconds))
         return self._drained
 
     async def _drain(self, parts: EdgeParts, timeout: float) -> None:

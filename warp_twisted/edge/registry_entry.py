@@ -87,6 +87,14 @@ class RegistryEntry:
         self.is_draining = True
         return self.refresh()
 
+    @property
+    def is_alone(self) -> bool:
+        """Whether no other edge takes tunnels, so that neither agents nor visitors have anywhere else to go."""
+        own = self._settings().edge.name
+        return not any(
+            edge.name != own and edge.tunnel_port and not edge.draining for edge in self._mirror.edges.values()
+        )
+
     def stop(self) -> None:
         """Refresh no more; the claim is released with all others."""
         if self._refreshing.running:

@@ -189,6 +189,7 @@ class Timeouts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     ping: Annotated[float, msgspec.Meta(ge=1, le=3600)] | None = None  # of both ends of a tunnel; agents are told
     silence: Annotated[float, msgspec.Meta(ge=2, le=86400)] = 40
     drain: Seconds = 30
+    drain_alone: Seconds = 5  # where no other edge takes what comes: visitors wait, or are refused, for as long
     hello: Seconds = 10  # from a tunnel's TCP accept to its hello
     lease: Annotated[float, msgspec.Meta(ge=3, le=3600)] = 30
     settle: Annotated[float, msgspec.Meta(ge=0, le=300)] = 5

@@ -13,6 +13,8 @@ from tests.system.edge.live import HOST, ZONE, make_node
 from tests.system.edge.test_admin import AdminTestCase
 from warp_twisted.errors import InvalidSettings
 from warp_twisted.registry.errors import StoreInUse
+from warp_twisted.registry.model import Edge, encode
+from warp_twisted.testing import RecordingDelegate
 from warp_twisted.wire.control import Accepted
 
 
@@ -134,3 +136,39 @@ class DrainTests(AdminTestCase):
         self.assertFalse(agent.tunnels[0].is_over)
         await self.node.stopService()
         await until(lambda: agent.tunnels[0].is_over)
+
+
+class DrainAloneTests(AdminTestCase):
+    """How long a stop waits for what does not end by itself."""
+
+    sections: dict[str, object] = {"timeouts": {"drain": 300, "drain_alone": 0.5, "settle": 0, "origin_connect": 60}}
+
+    async def drain_with_a_request(self) -> tuple["Deferred[None]", socket.socket, RecordingDelegate]:
+        """Begin to drain while a request waits for an agent that does not answer, and see what agents are told."""
+        agent = await self.agent()
+        await agent.register(f"app.{ZONE}")
+        visitor = socket.create_connection((HOST, self.node.ports.http[0]), timeout=5)
+        self.addCleanup(visitor.close)
+        visitor.sendall(f"GET / HTTP/1.1\r\nHost: app.{ZONE}\r\n\r\n".encode())
+        await until(lambda: agent.tunnels[0].stream_count > 0)
+        draining = self.node.drain()
+        await until(lambda: bool(agent.delegate.drains))
+        return draining, visitor, agent.delegate
+
+    async def test_nowhere_to_go(self) -> None:
+        """The only edge of a registry stops soon, as visitors who come meanwhile have no other."""
+        draining, visitor, told = await self.drain_with_a_request()
+        self.assertEqual([each.deadline_seconds for each in told.drains], [0.5])
+        visitor.setblocking(False)
+        await draining
+        self.assertRaises(BlockingIOError, visitor.recv, 1)  # it was waited for until the end
+
+    async def test_beside_another(self) -> None:
+        """Where another edge takes agents and visitors, what is under way has all its time."""
+        other = Edge(name="b", addresses=("192.0.2.4",), tunnel_port=1)
+        await self.node.parts.store.put(other.key, encode(other))
+        draining, visitor, told = await self.drain_with_a_request()
+        self.assertEqual([each.deadline_seconds for each in told.drains], [300])
+        self.assertFalse(draining.called)
+        visitor.close()
+        await draining

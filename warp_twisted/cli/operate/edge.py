@@ -18,7 +18,8 @@ def drain(admin: str | None, as_json: bool) -> None:
     Let an edge finish its work and take no more.
 
     Its names leave DNS, agents move their tunnels elsewhere, and requests that are under way finish, for at most
-    timeouts.drain. The command does not wait for that; stopping the edge drains it too.
+    timeouts.drain, or timeouts.drain_alone where no other edge is. The command does not wait for that; stopping the
+    edge drains it too.
     """
     answer = find_admin(admin).post("v1", "drain")
     if as_json:
