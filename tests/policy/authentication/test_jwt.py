@@ -136,6 +136,19 @@ class LookTests(SynchronousTestCase):
             self.assertEqual(self.look(token, NOW + 1, wall).outcome, Outcome.REFUSED)
             self.check.use(KEYS)
 
+    def test_spelling_of_a_known_one(self) -> None:
+        """A token that was verified before is looked for as carefully as one that is new."""
+        token = signed()
+        self.assertEqual(self.look(token).outcome, Outcome.PROVEN)
+        for lines, expected in (
+            ([f"authorization:   bearer {token}\t"], Outcome.PROVEN),
+            ([f"Authorization: Bearer {token}", "AUTHORIZATION: Bearer x"], Outcome.REFUSED),
+            (["authorization: Basic x", f"Authorization: Bearer {token}"], Outcome.REFUSED),
+            ([f"X-Authorization: Bearer {token}"], Outcome.ABSENT),
+            ([f"Authorization: Bearer {token}x"], Outcome.REFUSED),
+        ):
+            self.assertEqual(self.check.look(request(*lines), NOW, WALL).outcome, expected, lines)
+
     def test_where_it_stands(self) -> None:
         """In a field or a cookie, if the rule says so; two of them are refused."""
         token = signed()

@@ -2,6 +2,8 @@
 What is written down of each request: the hostname's counters, and a line of the access log.
 """
 
+from collections.abc import Sequence
+
 from warp_twisted.edge.exchange.access_log import AccessEntry
 from warp_twisted.edge.exchange.interfaces import Asker, Shared
 from warp_twisted.edge.refusals import VISITOR_GONE
@@ -10,6 +12,7 @@ from warp_twisted.edge.routes.route import Route
 from warp_twisted.edge.routes.splitting import ShareMembers
 from warp_twisted.http1.refusals import Refusal
 from warp_twisted.http1.request import RequestHead
+from warp_twisted.policy.interfaces import Identity
 from warp_twisted.policy.verdict import ALLOWED, Verdict
 
 
@@ -83,8 +86,13 @@ def record(
             detail,
             verdict.objection.rule if verdict.objection is not None else "",
             " ".join([each.rule for each in verdict.would]) if verdict.would else "",
-            " ".join([each.subject for each in verdict.identities]) if verdict.identities else "",
+            _subjects(verdict.identities) if verdict.identities else "",
             int(held_seconds * 1000),
             "" if share is None else share.selector,
         )
     )
+
+
+def _subjects(identities: Sequence[Identity]) -> str:
+    """Return who was proven, mostly one."""
+    return identities[0].subject if len(identities) == 1 else " ".join([each.subject for each in identities])

@@ -4,6 +4,7 @@ A check of signed tokens: where they stand in a request, which keys verify them 
 Pure. Keys come from a file or are fetched; until there are some, nothing can be decided.
 """
 
+import re
 from collections.abc import Callable
 
 from warp_twisted.policy.authentication.key_sets import VerificationKeys
@@ -15,6 +16,7 @@ from warp_twisted.policy.interfaces import ABSENT, Answer, Identity, Outcome
 KIND = "jwt"
 REFUSED_SECONDS = 10.0
 CLAIMS_TOLD = ("email", "groups", "roles", "scope", "name", "preferred_username")  # to the origin, besides the subject
+_find_authorization = re.compile(rb"(?i)\r\nauthorization:([^\r]*)").findall  # as `Facts.field` has it
 _MALFORMED = Answer(Outcome.REFUSED, reason="more than one token")
 _NO_KEYS = Answer(Outcome.BUSY, reason="there are no keys yet")
 
@@ -56,6 +58,12 @@ class JwtCheck:
 
     def look(self, facts: Facts, now: float, wall: float) -> Answer:
         """Look for a token and verify it."""
+        if self.challenge is not None:  # a bearer's, which is mostly one, spelt as usual, and was verified before
+            found = _find_authorization(b"\r\n" + facts.lines)
+            if len(found) == 1 and found[0].startswith(b" Bearer "):
+                known = self._remembered.find(found[0].strip(b" \t")[7:].strip(b" "), now, wall)
+                if known is not None:
+                    return known
         tokens = self._tokens(facts)
         if not tokens:
             return ABSENT

@@ -44,6 +44,15 @@ class RememberedAnswers:
         hashed.update(secret)
         return hashed.digest()
 
+    def find(self, secret: bytes, now: float, wall: float) -> Answer | None:
+        """Return an answer that holds still, for a credential; as `digest` and `get` in turn."""
+        hashed = self._keyed.copy()
+        hashed.update(secret)
+        found = self._answers.get(hashed.digest())
+        if found is not None and found.until > now and found.since_wall <= wall < found.until_wall:
+            return found.answer
+        return None
+
     def get(self, digest: bytes, now: float, wall: float) -> Answer | None:
         """
         Return an answer that holds still.

@@ -77,17 +77,21 @@ class SchemeIs:
 
 
 class SourceIsIn:
-    """The visitor's address is in a set."""
+    """
+    The visitor's address is in a set.
+
+    :ivar number: of the set, as `Visitor.is_in` has it.
+    """
 
     key = "source"
 
     def __init__(self, number: int, addresses: Addresses) -> None:
-        self._number = number
-        self._addresses = addresses
+        self.number = number
+        self.addresses = addresses
 
     def holds(self, facts: Facts) -> bool:
         """Whether it holds."""
-        return facts.visitor.is_in(self._number, self._addresses)
+        return facts.visitor.is_in(self.number, self.addresses)
 
 
 class LabelsMatch:

@@ -49,4 +49,6 @@ def _per_hostname(key: Key, limit: Limit) -> Key:
         return key
     if limit.key == "hostname":
         return lambda facts, identities: facts.hostname
+    if limit.key == "visitor":  # the usual one, in one call
+        return lambda facts, identities: (facts.hostname, facts.visitor.network)
     return lambda facts, identities: (facts.hostname, key(facts, identities))

@@ -33,7 +33,9 @@ class Plan:
         :param rules: those that `can_plan` says yes to.
         """
         self._rules = rules
-        self._sources = tuple(each for rule in rules for each in rule.sources)
+        self._sources = tuple(
+            (source.number, source.addresses, must_hold) for rule in rules for source, must_hold in rule.sources
+        )
         self._is_secure_only = any(rule.https for rule in rules)
         self._limits = tuple((rule, each) for rule in rules for each in rule.early_limits)
         self._check: Check | None = None
@@ -48,8 +50,9 @@ class Plan:
 
     def judge(self, facts: Facts, path: PathFacts, now: float, wall: float) -> Verdict:
         """Judge a request; as `Program.judge`, but what fails raises."""
-        for source, must_hold in self._sources:
-            if source.holds(facts) is not must_hold:
+        visitor = facts.visitor
+        for number, addresses, must_hold in self._sources:
+            if visitor.is_in(number, addresses) is not must_hold:
                 return Course(facts, path, now, wall, _NO_ANSWERS, False).run(self._rules)
         if self._is_secure_only and facts.scheme == "http":
             return Course(facts, path, now, wall, _NO_ANSWERS, False).run(self._rules)

@@ -118,13 +118,11 @@ class Program:
         return sorted({*found, *self._always}, key=_order)
 
     def _look_at(self, text: bytes) -> KnownPath:
-        """Return what a path is like and which rules it leads to, as it was found out before or anew."""
-        known = self._known.get(text)
-        if known is None:
-            path = PathFacts(text)
-            known = KnownPath(path, self._found(path))
-            if self._known_paths is not None:
-                self._known_paths.keep(self._known, known)
+        """Find out what a path is like and which rules it leads to."""
+        path = PathFacts(text)
+        known = KnownPath(path, self._found(path))
+        if self._known_paths is not None:
+            self._known_paths.keep(self._known, known)
         return known
 
     def _look_at_method(self, known: KnownPath, method: bytes) -> None:
@@ -166,7 +164,10 @@ class Program:
         :param asked: the verdict that asked them. What it counted is not counted again.
         """
         try:
-            known = self._look_at(facts.target.partition(b"?")[0]) if self._looks_at_paths else self._anywhere
+            known = self._anywhere
+            if self._looks_at_paths:
+                text = facts.target.partition(b"?")[0]
+                known = self._known.get(text) or self._look_at(text)
             path = known.path
             if known.is_planned and asked is None and not answers:
                 if known.method != facts.method:
