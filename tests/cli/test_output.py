@@ -14,6 +14,7 @@ from warp_base.escaping import printable, printable_lines
 from warp_twisted.cli.output import (
     instant,
     labels_text,
+    percent,
     print_document,
     print_json,
     print_table,
@@ -90,6 +91,11 @@ class OutputTests(SynchronousTestCase):
         """Of many names a few are written, and how many more there are."""
         self.assertEqual(some([]), "")
         self.assertEqual((some(["a", "b", "c"]), some(["a", "b", "c", "d"])), ("a, b, c", "a, b, c and 1 more"))
+
+    def test_percent(self) -> None:
+        """Parts are written with two places at most, and none that says nothing."""
+        found = [percent(part) for part in (0, 0.1, 0.125, 2 / 3, 1)]
+        self.assertEqual(found, ["0 %", "10 %", "12.5 %", "66.67 %", "100 %"])
 
     def test_instant(self) -> None:
         """Instants are in UTC; none is a dash."""

@@ -73,6 +73,11 @@ def some(names: Sequence[str], most: int = 3) -> str:
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown
 
 
+def percent(part: float) -> str:
+    """Write a part of 1 for people: `12.5 %`."""
+    return f"{round(part * 100, 2):g} %"
+
+
 def labels_text(labels: dict[str, str]) -> str:
     """Write labels as a selector that they match: `release=canary,tier=web`."""
     return ",".join(f"{key}={value}" if value else key for key, value in sorted(labels.items())) or "-"

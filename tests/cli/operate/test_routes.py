@@ -47,8 +47,9 @@ class RouteTests(SynchronousTestCase):
         self.assertEqual([each["hostname"] for each in one], ["a.example"])
         self.assertEqual(one[0]["shares"][0]["later"], 1)
         self.assertIn("No hostname", self.shown([]))
-        self.assertIn(
-            "is split; the key routing of the policy says which are", invoke("route", "show", "c.test").output
+        self.assertEqual(
+            invoke("route", "show", "c.test").output,
+            "No entry of the policy's routing is for c.test; warp route show lists those that there are.\n",
         )
 
     def shown(self, splits: object) -> str:
@@ -88,6 +89,8 @@ class RouteTests(SynchronousTestCase):
         self.assertEqual(ran.output, "a.example: release=canary goes from 10 % to 25.5 % over 10 min.\n")
         body = {"hostname": "a.example", "selector": "release=canary", "percent": 25.5, "over_seconds": 600.0}
         self.assertEqual(self.edge.asked, [("POST /v1/shifts", body)])
+        invoke("route", "shift", "a.example", "(all others)", "25.5", "--over", "10m")
+        self.assertEqual(self.edge.asked[1:], [("POST /v1/shifts", body | {"selector": ""})], "as it is shown")
         self.assertEqual(json.loads(invoke("route", "shift", "a.example", "x", "0", "--json").output), SHIFT)
         for wrong in (("a.example", "x", "101"), ("a.example", "x", "-1"), ("a b", "x", "1"), ("a", "x", "many")):
             self.assertEqual(invoke("route", "shift", "--", *wrong).status, 2)

@@ -62,8 +62,8 @@ class StatusTests(SynchronousTestCase):
         self.answer["splits"] = [{"hostname": "a.example", "shares": shares, "shift": shift, "guard": guard}]
         output = invoke("status").output
         self.assertIn("Splits: 1\n", output)
-        self.assertRegex(output, r"a\.example +release=stable +75\.0% +75\.0% +2 of 2\n")
-        self.assertRegex(output, r"a\.example +\(all others\) +25\.0% shifted +25\.0% +0 of 1\n")
+        self.assertRegex(output, r"a\.example +release=stable +75 % +75 % +2 of 2\n")
+        self.assertRegex(output, r"a\.example +\(all others\) +25 % shifted +25 % +0 of 1\n")
         self.assertIn("a.example: Guard of (all others): worse (errors 9%); since edge1 found that, it gets", output)
 
     def test_wrong_clock(self) -> None:

@@ -6,10 +6,10 @@ import click
 from click.shell_completion import CompletionItem
 
 from warp_twisted.cli.operate.admin import ADMIN_OPTION, find_admin
-from warp_twisted.cli.operate.answers import ShiftMade, SplitGuard, SplitHostname, read
+from warp_twisted.cli.operate.answers import ALL_OTHERS, ShiftMade, SplitGuard, SplitHostname, read
 from warp_twisted.cli.operate.completing import listed_for_completion
 from warp_twisted.cli.options import duration, hostname_pattern
-from warp_twisted.cli.output import JSON_OPTION, print_json, print_table, say, span
+from warp_twisted.cli.output import JSON_OPTION, percent, print_json, print_table, say, span
 from warp_twisted.names import HostnamePattern
 
 BAR = 20  # characters that stand for all requests
@@ -18,12 +18,12 @@ BAR = 20  # characters that stand for all requests
 def percent_of(text: str) -> float:
     """Read a part: `25`, `25%` or `2.5`."""
     try:
-        percent = float(text.removesuffix("%"))
+        found = float(text.removesuffix("%"))
     except ValueError:
-        percent = -1.0
-    if not 0 <= percent <= 100:
+        found = -1.0
+    if not 0 <= found <= 100:
         raise click.BadParameter(f"expected a part of 0 to 100 percent, got {text!r}")
-    return percent
+    return found
 
 
 @click.group(
@@ -86,8 +86,10 @@ def show(hostname: HostnamePattern | None, admin: str | None, as_json: bool) -> 
         print_json(raw)
         return
     if not raw:
-        name = "No hostname" if hostname is None else hostname.text
-        say(f"{name} is split; the key routing of the policy says which are.")
+        if hostname is None:
+            say("No hostname is split; the key routing of the policy says which are.")
+        else:
+            say(f"No entry of the policy's routing is for {hostname.text}; warp route show lists those that there are.")
     for number, each in enumerate(read(raw, list[SplitHostname])):
         if number:
             say()
@@ -99,31 +101,33 @@ def show(hostname: HostnamePattern | None, admin: str | None, as_json: bool) -> 
     epilog="\b\nExamples:\n"
     "  warp route shift app.warp.example release=canary 25\n"
     "  warp route shift app.warp.example release=canary 100 --over 30m\n"
-    "  warp route shift app.warp.example release=canary 0",
+    "  warp route shift app.warp.example release=canary 0\n"
+    "  warp route shift app.warp.example '(all others)' 75",
 )
 @click.argument("hostname", type=hostname_pattern, shell_complete=_complete_hostname)
 @click.argument("selector", shell_complete=_complete_selector)
-@click.argument("percent", type=percent_of)
+@click.argument("part", type=percent_of, metavar="PERCENT")
 @click.option("--over", type=duration, default="0s", metavar="TIME", help="How long that takes; at once unless given.")
 @ADMIN_OPTION
 @JSON_OPTION
-def shift(
-    hostname: HostnamePattern, selector: str, percent: float, over: float, admin: str | None, as_json: bool
-) -> None:
+def shift(hostname: HostnamePattern, selector: str, part: float, over: float, admin: str | None, as_json: bool) -> None:
     """
     Give a share PERCENT of the hostname's requests; the others keep theirs against each other.
+
+    SELECTOR is the share's, as warp route show names it.
 
     Of the visitors that keep to a share only as many move as must, and none back. The part it has now is where --over
     begins. With several tiers it is the part of the share's tier.
     """
-    body = {"hostname": hostname.text, "selector": selector, "percent": percent, "over_seconds": over}
+    share = "" if selector == ALL_OTHERS else selector
+    body = {"hostname": hostname.text, "selector": share, "percent": part, "over_seconds": over}
     answer = find_admin(admin).post("v1", "shifts", body=body)
     if as_json:
         print_json(answer)
         return
     made = read(answer, ShiftMade)
     when = f" over {span(made.over_seconds)}" if made.over_seconds else ""
-    say(f"{made.hostname}: {_name(made.selector)} goes from {_percent(made.start)} to {_percent(made.target)}{when}.")
+    say(f"{made.hostname}: {_name(made.selector)} goes from {percent(made.start)} to {percent(made.target)}{when}.")
 
 
 @route.command(
@@ -149,8 +153,8 @@ def _print_split(split: SplitHostname) -> None:
         [
             _name(share.selector),
             str(share.tier),
-            _percent(share.part),
-            _percent(share.requests / sent) if sent else "-",
+            percent(share.part),
+            percent(share.requests / sent) if sent else "-",
             _bar(share.requests / sent if sent else 0.0),
             str(share.requests),
             str(share.errors),
@@ -170,10 +174,10 @@ def _print_split(split: SplitHostname) -> None:
 
 def _shift_text(shift: ShiftMade) -> str:
     by = f" by {shift.author}" if shift.author else ""
-    text = f"Shift{by}: {_name(shift.selector)} {_percent(shift.start)} -> {_percent(shift.target)}"
+    text = f"Shift{by}: {_name(shift.selector)} {percent(shift.start)} -> {percent(shift.target)}"
     left = shift.began_at + shift.over_seconds - time.time()
     if shift.part != shift.target and left > 0:
-        return f"{text}, now {_percent(shift.part)}, done in {span(left)}"
+        return f"{text}, now {percent(shift.part)}, done in {span(left)}"
     return text
 
 
@@ -191,8 +195,4 @@ def _bar(part: float) -> str:
 
 
 def _name(selector: str) -> str:
-    return selector or "(all others)"
-
-
-def _percent(part: float) -> str:
-    return f"{round(part * 100, 2):g} %"
+    return selector or ALL_OTHERS

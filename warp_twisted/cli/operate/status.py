@@ -8,6 +8,7 @@ import click
 from warp_twisted.cli.operate.admin import ADMIN_OPTION, find_admin
 from warp_twisted.cli.operate.agents import print_agents
 from warp_twisted.cli.operate.answers import (
+    ALL_OTHERS,
     Edge,
     EdgeState,
     PolicyState,
@@ -19,7 +20,7 @@ from warp_twisted.cli.operate.answers import (
 )
 from warp_twisted.cli.operate.routes import guard_text
 from warp_twisted.cli.options import SELECTOR_OPTION
-from warp_twisted.cli.output import JSON_OPTION, labels_text, print_json, print_table, say, some, span
+from warp_twisted.cli.output import JSON_OPTION, labels_text, percent, print_json, print_table, say, some, span
 from warp_twisted.clock_difference import is_noticed, say_difference
 from warp_twisted.names import LabelSelector
 
@@ -171,7 +172,7 @@ def _route(route: Route) -> list[str]:
         str(route.tunnels),
         route.group or "-",
         some(sorted(route.services)) or "-",
-        ",".join(services) or "-",
+        some(services) or "-",
     ]
 
 
@@ -181,9 +182,9 @@ def _split(split: SplitHostname) -> Iterator[list[str]]:
     for share in split.shares:
         yield [
             split.hostname,
-            share.selector or "(all others)",
-            f"{share.part:.1%}" + (" shifted" if split.shift and split.shift.selector == share.selector else ""),
-            f"{share.requests / sent:.1%}" if sent else "-",
+            share.selector or ALL_OTHERS,
+            percent(share.part) + (" shifted" if split.shift and split.shift.selector == share.selector else ""),
+            percent(share.requests / sent) if sent else "-",
             f"{share.healthy} of {share.tunnels}",
         ]
 
