@@ -48,11 +48,13 @@ from warp_twisted.edge.policy.assertion_keys import AssertionKeys, PublishedKeys
 from warp_twisted.edge.policy.delivery.announcing import AnnouncedPolicy
 from warp_twisted.edge.policy.delivery.applying import PolicyApplications
 from warp_twisted.edge.policy.delivery.fleet import RegistryPolicy
+from warp_twisted.edge.policy.fetched_keys import make_agent
 from warp_twisted.edge.policy.service_tokens import ServiceTokens
 from warp_twisted.edge.readiness import Readiness
 from warp_twisted.edge.registry_entry import RegistryEntry
 from warp_twisted.edge.routing.cookie_keys import FleetCookieKeys
 from warp_twisted.edge.routing.guards import Guards
+from warp_twisted.edge.routing.notices import Notices
 from warp_twisted.edge.routing.shifts import Shifts
 from warp_twisted.edge.settings import CurrentSettings, EdgeSettings
 from warp_twisted.edge.visitors.serving import Serving
@@ -177,7 +179,10 @@ def assemble(
     serving.when_routed = cookie_keys.look
     shifts = Shifts(store, mirror, reactor, wall, serving.routes.splitting)
     long_work = Slices(reactor, LONG_WORK_SECONDS, LONG_WORK_SHARE)
-    guards = Guards(store, mirror, reactor, wall, serving.routes.splitting, shifts, long_work, initial.edge.name)
+    notices = Notices(lambda: make_agent(reactor), reactor)
+    guards = Guards(
+        store, mirror, reactor, wall, serving.routes.splitting, shifts, long_work, initial.edge.name, notices
+    )
     routing = RoutingCalls(shifts, guards, serving.routes.splitting, in_thread)
     entry = RegistryEntry(
         reactor, wall, settings, mirror, claims, serving, lambda: listeners.ports, lambda: assertion_keys.public

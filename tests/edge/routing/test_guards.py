@@ -1,7 +1,7 @@
 """Tests of guards at edges that share one registry: what they let go on, take back, and tell."""
 
 from collections.abc import Coroutine
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
@@ -15,6 +15,7 @@ from warp_twisted.edge.routes.counters import DataPathMetrics
 from warp_twisted.edge.routes.share_counters import MAX_SHARES
 from warp_twisted.edge.routes.table import RouteTable
 from warp_twisted.edge.routing.guards import Guards
+from warp_twisted.edge.routing.notices import Notices
 from warp_twisted.edge.routing.shifts import Shifts
 from warp_twisted.policy.document.policy import parse_policy
 from warp_twisted.registry.mirror import Mirror
@@ -35,6 +36,20 @@ STABLE, CANARY, OTHER = range(3)
 T = TypeVar("T")
 
 
+class FakeNotices:
+    """Remembers what is told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, Any]] = []
+
+    def tell(self, url: str, notice: Any) -> None:
+        """Note it."""
+        self.told.append((url, notice))
+
+    def stop(self) -> None:
+        """There is nothing to stop."""
+
+
 class Edge:
     """One edge's part in it."""
 
@@ -47,8 +62,17 @@ class Edge:
         self.table = RouteTable(self.metrics)
         splitting = self.table.splitting
         self.shifts = Shifts(case.store, self.mirror, case.clock, case.wall, splitting)
+        self.notices = FakeNotices()
         self.guards = Guards(
-            case.store, self.mirror, case.clock, case.wall, splitting, self.shifts, Slices(case.clock), name
+            case.store,
+            self.mirror,
+            case.clock,
+            case.wall,
+            splitting,
+            self.shifts,
+            Slices(case.clock),
+            name,
+            cast(Notices, self.notices),
         )
         for part in (self.shifts, self.guards):
             part.start()
@@ -311,6 +335,17 @@ class WorseTests(GuardsTestCase):
             self.clock.advance(1.0)
             self.clock.advance(0.0)
         self.assertEqual(self.edge.parts()[CANARY], 0)
+
+    def test_notice(self) -> None:
+        """The URL of the policy is told once, by the edge that found it, also while the registry is away."""
+        self.edge.use(text=(POLICY % (80, "back")).replace("p99: 1.5x", "notify: 'https://hooks.example/x'"))
+        self.store.is_away = True
+        self.run_for(40, 5, 5)
+        self.store.is_away = False
+        self.run_for(40, 5, 5)
+        ((url, notice),) = self.edge.notices.told
+        self.assertEqual((url, notice["action"], notice["hostname"]), ("https://hooks.example/x", "back", HOSTNAME))
+        self.assertIn("a.example: r=canary does worse than the others, so it gets nothing any more", notice["text"])
 
     def test_told_once(self) -> None:
         """A verdict is counted once, however long it holds."""

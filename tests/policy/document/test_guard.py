@@ -49,6 +49,12 @@ class GuardDocumentTests(SynchronousTestCase):
             ("{selector: release=canary, over: 2h}", "guard.over: expected 10s to 1h"),
             ("{selector: release=canary, minimum: 9}", "guard.minimum: expected"),
             ("{selector: release=canary, on_worse: stop}", "guard.on_worse: expected"),
+            (
+                "{selector: release=canary, notify: hooks.example}",
+                "guard.notify: expected a URL such as https://hooks.",
+            ),
+            ("{selector: release=canary, notify: 'https://a:b@hooks.example/'}", "guard.notify: expected a URL"),
+            ('{selector: release=canary, notify: "https://hooks.example/a\\r\\nb"}', "guard.notify: expected a URL"),
             ("{selector: release=canary, mininum: 9}", "guard.mininum: unknown key; did you mean minimum?"),
         ):
             self.assertIn(expected, self.refusal(f"guard: {text}"), text)

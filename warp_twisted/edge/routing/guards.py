@@ -24,6 +24,7 @@ from warp_base.slices import Slices
 from warp_base.wall_clock import WallClock
 from warp_twisted.edge.routes.share_counters import counts_of
 from warp_twisted.edge.routes.split_hostnames import SplitHostnames
+from warp_twisted.edge.routing.notices import Notices
 from warp_twisted.edge.routing.shifts import Shifts
 from warp_twisted.registry.errors import RegistryError
 from warp_twisted.registry.mirror import Mirror
@@ -69,6 +70,7 @@ class Guards(Collector):
 
     :param slices: share the time among them.
     :param edge: this one's name.
+    :param notices: tell a guard's `notify` of what is worse.
     """
 
     _log = Logger()
@@ -83,6 +85,7 @@ class Guards(Collector):
         shifts: Shifts,
         slices: Slices,
         edge: str,
+        notices: Notices,
     ) -> None:
         self._store = store
         self._mirror = mirror
@@ -92,6 +95,7 @@ class Guards(Collector):
         self._shifts = shifts
         self._slices = slices
         self._edge = edge
+        self._notices = notices
         self._watched: dict[str, Watched] = {}
         self._worse: dict[tuple[str, str, str], int] = {}  # by hostname, share and what came of it
         self._looking = LoopingCall(lambda: Deferred.fromCoroutine(self._look_at_all()))
@@ -108,6 +112,7 @@ class Guards(Collector):
         """Look no more; what could not be written is lost, and found anew by whoever looks next."""
         if self._looking.running:
             self._looking.stop()
+        self._notices.stop()
         for watched in self._watched.values():
             if watched.writing is not None:
                 watched.writing.cancel()
@@ -229,6 +234,9 @@ class Guards(Collector):
         place = split.hostname, split.names[guarded], action
         self._worse[place] = self._worse.get(place, 0) + 1
         self._splitting.arrange(split.hostname)
+        guard = split.document.guard
+        if guard is not None and guard.notify is not None:
+            self._notices.tell(guard.notify, notice(watched.unwritten))
         self._log.warn(
             "{hostname}: {share} does worse than the others, so {action}: {reason}",
             hostname=split.hostname,
@@ -315,6 +323,20 @@ class Guards(Collector):
             worse.add_metric(place, count)
         yield verdicts
         yield worse
+
+
+def notice(found: Guarded) -> dict[str, object]:
+    """Return what a guard's `notify` is told; `text` is what chats show."""
+    did = "it gets nothing any more" if found.action == "back" else "its shift stays where it is"
+    return {
+        "text": f"{found.hostname}: {found.selector} does worse than the others, so {did}: {found.reason}",
+        "hostname": found.hostname,
+        "selector": found.selector,
+        "action": found.action,
+        "reason": found.reason,
+        "edge": found.edge,
+        "at": found.at,
+    }
 
 
 def _is_of_same(one: Guarded, other: Guarded) -> bool:

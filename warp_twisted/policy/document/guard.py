@@ -7,12 +7,13 @@ import msgspec
 
 from warp_twisted.durations import parse_duration
 from warp_twisted.names import LabelSelector
-from warp_twisted.policy.document.values import check_each, positive_duration
+from warp_twisted.policy.document.values import Text, check_each, positive_duration
 
 MIN_SECONDS, MAX_SECONDS = 10.0, 3_600.0
 BACK = "back"
 
 _RATIO = re.compile(r"(?P<percent>[0-9]{1,3}(?:\.[0-9]{1,2})?)%", re.ASCII)
+_URL = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?:/[!-~]*)?", re.ASCII)
 _TIMES = re.compile(r"(?P<times>[0-9]{1,3}(?:\.[0-9]{1,2})?)x", re.ASCII)
 
 
@@ -26,6 +27,7 @@ class Guard(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     :param over: in which window both are looked at.
     :param minimum: of requests in the window, on both sides.
     :param on_worse: it gets nothing any more, or its shift stays where it is.
+    :param notify: a URL that is told then.
     """
 
     selector: Annotated[str, msgspec.Meta(max_length=1_024)]
@@ -34,6 +36,7 @@ class Guard(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     over: str = "1m"
     minimum: Annotated[int, msgspec.Meta(ge=10, le=1_000_000)] = 100
     on_worse: Literal["back", "freeze"] = "back"
+    notify: Text | None = None
 
     def __post_init__(self) -> None:
         check_each("selector", [self.selector], LabelSelector.parse)
@@ -41,6 +44,8 @@ class Guard(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         if self.p99 is not None:
             check_each("p99", [self.p99], parse_times)
         check_each("over", [self.over], _check_over)
+        if self.notify is not None and not _URL.fullmatch(self.notify):
+            raise ValueError("notify: expected a URL such as https://hooks.example/warp, in ASCII and without a user")
 
     @property
     def seconds(self) -> float:
