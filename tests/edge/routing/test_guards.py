@@ -2,6 +2,7 @@
 
 from collections.abc import Coroutine
 from typing import Any, TypeVar, cast
+from unittest import mock
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
@@ -20,6 +21,7 @@ from warp_twisted.edge.routing.shifts import Shifts
 from warp_twisted.policy.document.policy import parse_policy
 from warp_twisted.registry.mirror import Mirror
 from warp_twisted.registry.route_records import Guarded
+from warp_twisted.routing.guard import Guard
 from warp_twisted.routing.split import Split
 from warp_twisted.routing.table import RoutingTable
 from warp_twisted.wire.control import RouteOffer
@@ -196,6 +198,18 @@ class VouchingTests(GuardsTestCase):
         self.assertEqual(self.edge.parts()[CANARY], held)
         self.store.is_away = False
         self.run_for(90)
+        self.assertEqual(self.edge.parts()[CANARY], 50)
+
+    def test_error_of_our_own(self) -> None:
+        """A look that fails holds the shift and is logged once; the next that does not fail goes on."""
+        self.shift(50, 120)
+        self.run_for(50)
+        held = self.edge.parts()[CANARY]
+        with mock.patch.object(Guard, "look", side_effect=ZeroDivisionError):
+            self.run_for(60)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertEqual((self.edge.parts()[CANARY], self.edge.found()), (held, "undecided"))
+        self.run_for(110)
         self.assertEqual(self.edge.parts()[CANARY], 50)
 
     def test_clock_set(self) -> None:

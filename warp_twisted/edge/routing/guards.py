@@ -40,6 +40,7 @@ STEPS = 200  # of a shift at most: so often it is written
 ROUTES_LOOKED_AT = 200  # of a pattern that stands for many hostnames
 _FIGURES = {Verdict.BETTER: 1, Verdict.UNDECIDED: 0, Verdict.WORSE: -1}
 _NOT_YET = Finding(Verdict.UNDECIDED, "it has not been looked at yet")
+_BROKEN = Finding(Verdict.UNDECIDED, "judging it failed; the edge's log says how")
 
 
 @dataclass
@@ -97,6 +98,7 @@ class Guards(Collector):
         self._edge = edge
         self._notices = notices
         self._watched: dict[str, Watched] = {}
+        self._broken = set[str]()  # hostnames whose last look ended in an error
         self._worse: dict[tuple[str, str, str], int] = {}  # by hostname, share and what came of it
         self._looking = LoopingCall(lambda: Deferred.fromCoroutine(self._look_at_all()))
         self._looking.clock = clock
@@ -176,10 +178,27 @@ class Guards(Collector):
         splits = {name: split for name, split in self._splitting.splits.items() if split.guarded is not None}
         for gone in self._watched.keys() - splits.keys():
             del self._watched[gone]
+        self._broken &= splits.keys()
         for split in splits.values():
             if self._splitting.splits.get(split.hostname) is split:
-                self._look_at(split)
+                self._try_to_look_at(split)
             yield
+
+    def _try_to_look_at(self, split: Split) -> None:
+        """Look; what goes wrong with one split holds its shift, and stops no other's guard."""
+        try:
+            self._look_at(split)
+        except Exception:
+            if split.hostname not in self._broken:
+                self._log.failure(
+                    "Cannot judge the guarded share of {hostname}; its shift is held", hostname=split.hostname
+                )
+            self._broken.add(split.hostname)
+            watched = self._watched.get(split.hostname)
+            if watched is not None:
+                watched.finding = _BROKEN
+        else:
+            self._broken.discard(split.hostname)
 
     def _look_at(self, split: Split) -> None:
         limits, guarded, now = split.limits, split.guarded, self._clock.seconds()
