@@ -98,6 +98,9 @@ class FleetPolicyCommandTests(SynchronousTestCase):
         """A row for each version, and nothing that a terminal would obey."""
         self.assertRegex(invoke("policy", "history").output, r"\n7 +- +ann +9 +abababababab +- +a\\x1bb\n$")
         self.assertEqual(json.loads(invoke("policy", "history", "--json").output), [VERSION])
+        self.edge.answers["GET /v1/policy/versions"] = []
+        ran = invoke("policy", "history")
+        self.assertEqual(ran.output, "No policy was applied; warp policy apply puts one in force.\n")
 
     def test_back(self) -> None:
         """The version is asked for, and what changes with it shown."""

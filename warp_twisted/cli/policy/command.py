@@ -93,7 +93,7 @@ def check(file: Path, files: Path | None, as_json: bool) -> None:
     "  warp policy explain policy.yaml https://app.warp.example/ --certificate ann.pem",
 )
 @FILE
-@click.argument("request")
+@click.argument("request", nargs=-1, required=True)
 @click.option("--from", "address", metavar="ADDRESS", default="203.0.113.1", show_default=True, help="The visitor's.")
 @click.option("--header", "headers", metavar="'NAME: VALUE'", multiple=True, help="A field; may be repeated.")
 @click.option(
@@ -121,7 +121,7 @@ def check(file: Path, files: Path | None, as_json: bool) -> None:
 @JSON_OPTION
 def explain_(
     file: Path,
-    request: str,
+    request: tuple[str, ...],
     address: str,
     headers: tuple[str, ...],
     identities: tuple[str, ...],
@@ -133,8 +133,8 @@ def explain_(
     """
     Tell what becomes of a request: each rule, whether it matched or why not, what it said, and the verdict.
 
-    REQUEST is a method and a URL. Limits count nothing here. Who is proven is what --identity says, or what
-    --certificate shows.
+    REQUEST is a method and a URL, or a URL alone, which is GET. Limits count nothing here. Who is proven is what
+    --identity says, or what --certificate shows.
     """
     try:
         who = [read_identity(text) for text in identities]
@@ -143,7 +143,7 @@ def explain_(
                 "--certificate and --identity client_certificate:… both say which one it is: give one of them"
             )
         chain = read_chain(certificate) if certificate is not None else ()
-        facts = read_request(request, address, headers, [dict(labels)] if labels else [], chain)
+        facts = read_request(" ".join(request), address, headers, [dict(labels)] if labels else [], chain)
     except BadRequest as error:
         raise click.UsageError(str(error)) from error
     compiled = load(file, files, who, verifies_certificates=certificate is not None)

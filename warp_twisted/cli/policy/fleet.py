@@ -145,6 +145,9 @@ def history(admin: str | None, as_json: bool) -> None:
     if as_json:
         print_json(answer)
         return
+    if not answer:
+        say("No policy was applied; warp policy apply puts one in force.")
+        return
     rows = [
         [
             str(each.number),

@@ -115,6 +115,7 @@ class PolicyApplicationsTests(SynchronousTestCase):
 
     def test_back(self) -> None:
         """Once: the version before; again: the one before that; with a number: that one. Each is a new version."""
+        self.assertIn("no policy was applied yet", self.refused(self.applications.back(0, NOBODY), EdgeError))
         for text in (ONE, TWO, THREE):
             self.apply(text)
         self.assertEqual((self.back().restores, self.back().restores), (2, 1))

@@ -129,8 +129,13 @@ class PolicyApplications:
             current = await self._versions.current()
             since = (current.restores or current.number) if current is not None else 0
             older = [version.number for version in self.history() if version.number < since]
+            if current is None:
+                raise PolicyVersionUnknown("no policy was applied yet; warp policy apply puts one in force")
             if not older:
-                raise PolicyVersionUnknown("no version of the policy is kept that is older than the one in force")
+                raise PolicyVersionUnknown(
+                    "no version of the policy is kept that is older than the one in force; "
+                    "warp policy history lists those that are kept, and {} applied lets everything through"
+                )
             number = older[0]
         version = self._kept(number)
         text = await self._versions.text_of(version)
