@@ -1,8 +1,11 @@
 """Tests of `warp_twisted.cli.expose.command`, as far as it needs no reactor."""
 
+from pathlib import Path
+
 import click
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.cli.invoke import invoke
 from warp_twisted.cli.expose.command import policy_of, service_of, settings_of
 
 
@@ -63,6 +66,16 @@ class OriginTests(SynchronousTestCase):
         ):
             error = self.assertRaises(click.UsageError, policy_of, *arguments)
             self.assertTrue(str(error).startswith(words), str(error))
+
+    def test_a_users_file_that_cannot_be_used(self) -> None:
+        """The option is named, as nobody has written a settings file."""
+        ran = invoke("up", "--basic-auth-file", "missing.argon2", "3000")
+        self.assertEqual(ran.status, 1)
+        self.assertEqual(ran.errors, "warp: --basic-auth-file: missing.argon2: No such file or directory\n")
+        users = Path(self.mktemp())
+        users.write_text("alice:secret\n")
+        ran = invoke("up", "--basic-auth-file", str(users), "3000")
+        self.assertIn(f"warp: --basic-auth-file: {users}: line 1: expected an argon2id hash", ran.errors)
 
     def test_mistakes(self) -> None:
         """A mistake names the option, not the key of a file that nobody wrote."""

@@ -135,6 +135,7 @@ def up(
     else:
         policy = policy_of(allow, users_files, rates)
         settings = settings_of(origin, hostnames, path, labels, no_tls_verify, policy)
+        read_users_files(settings)
     settings = replace(
         settings,
         tunnels=tunnels or settings.tunnels,
@@ -186,9 +187,28 @@ def settings_of(
         request = OriginRequest(no_tls_verify=no_tls_verify)
         ingress = single_origin(service_of(origin), request, hostnames, path, policy)
     except InvalidSettings as error:
-        # The message names the key of a settings file that was never written.
-        raise click.UsageError(re.sub(r"^ingress\[\d+\]\.", "", str(error))) from error
+        raise click.UsageError(by_option(str(error))) from error
     return AgentSettings(ingress=ingress, labels=_labels(labels))
+
+
+def read_users_files(settings: "AgentSettings") -> None:
+    """
+    Read what --basic-auth-file names before anything is begun.
+
+    :raises InvalidSettings: naming the option, and what is wrong with the file.
+    """
+    from warp_twisted.agent.origins.asking import asked_text
+
+    try:
+        asked_text(settings.ingress.policies)
+    except InvalidSettings as error:
+        raise InvalidSettings(by_option(str(error))) from error
+
+
+def by_option(text: str) -> str:
+    """Name the option, or the key of the rule alone, where a message names the key of a file that nobody wrote."""
+    text = re.sub(r"^ingress\[\d+\]\.policy\.authenticate\.[^:]*:", "--basic-auth-file:", text)
+    return re.sub(r"^ingress\[\d+\]\.", "", text)
 
 
 def policy_of(allow: Sequence[str], users_files: Sequence[str], rates: Sequence[str]) -> "RulePolicy | None":
