@@ -121,6 +121,7 @@ class WelcomeTests(SynchronousTestCase):
             url="http://hello.warp.localhost:1/",
             secure_url="https://hello.warp.localhost:2/",
             root_file=Path("/tmp/x/root.pem"),
+            policy_directory=Path("/tmp/x/policy"),
             hostname="hello.warp.localhost",
             dns_port=3,
             command="warp",
@@ -133,5 +134,6 @@ class WelcomeTests(SynchronousTestCase):
             "curl --cacert /tmp/x/root.pem https://hello.warp.localhost:2/echo",
             "dig @127.0.0.1 -p 3 hello.warp.localhost",
             "warp up http://localhost:3000",
+            "belong into /tmp/x/policy:\n  warp policy apply policy.yaml",
         ):
             self.assertIn(wanted, text)

@@ -128,6 +128,7 @@ class _Run:
             url=fleet.url(),
             secure_url=fleet.url(scheme="https"),
             root_file=fleet.root_file,
+            policy_directory=fleet.policy_directory,
             hostname=HOSTNAME,
             dns_port=fleet.ports.dns,
             command=_command(),

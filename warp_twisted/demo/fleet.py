@@ -97,6 +97,11 @@ class DemoFleet:
         """The access log."""
         return self.directory / "access.log"
 
+    @property
+    def policy_directory(self) -> Path:
+        """Where the files are that a policy names."""
+        return self.directory / "policy"
+
     def url(self, path: str = "/", scheme: str = "http") -> str:
         """Return the address of one page of the demo application."""
         port = self.ports.https if scheme in ("https", "wss") else self.ports.http
@@ -218,6 +223,7 @@ class DemoFleet:
         key = new_key()
         visitors = issue_edge(issuer, key.public_key(), [ZONE, f"*.{ZONE}"], [], now)
         certificates.mkdir(mode=0o700)
+        self.policy_directory.mkdir(mode=0o700)
         write_file(certificates / "demo.key", key_to_pem(key), 0o600, overwrite=False)
         write_file(certificates / "demo.pem", to_pem(visitors, *issuer.chain).encode(), 0o644, overwrite=False)
         return EdgeSettings(
@@ -226,6 +232,7 @@ class DemoFleet:
             ca=CertificateAuthority(root=str(paths[0]), certificate=str(paths[1]), key=str(paths[2])),
             state=str(self.directory / "edge"),
             certificates=str(certificates),
+            policy_files=str(self.policy_directory),
             limits=Limits(enrollment_burst=100),
             timeouts=Timeouts(drain=DRAIN_SECONDS),
             log=Log(format="text", access=str(self.access_file)),

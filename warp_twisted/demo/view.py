@@ -82,11 +82,20 @@ class Tail:
 
 
 def welcome(
-    *, url: str, secure_url: str, root_file: Path, hostname: str, dns_port: int, command: str, moved: Iterable[str]
+    *,
+    url: str,
+    secure_url: str,
+    root_file: Path,
+    policy_directory: Path,
+    hostname: str,
+    dns_port: int,
+    command: str,
+    moved: Iterable[str],
 ) -> list[str]:
     """
     Return the lines that tell what runs and what to try.
 
+    :param policy_directory: where the files are that a policy names.
     :param command: how this `warp` is called, for the line that joins.
     :param moved: what to say about ports that were taken.
     """
@@ -104,6 +113,9 @@ def welcome(
         "",
         "Put an application of your own behind it:",
         f"  {command} up http://localhost:3000",
+        "",
+        f"Say who may come, in a policy; the files that it names belong into {policy_directory}:",
+        f"  {command} policy apply policy.yaml",
         "",
         "Everything is in this process, on loopback. Ctrl-C ends it and leaves nothing behind.",
     ]

@@ -5,7 +5,10 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from twisted.internet.threads import deferToThread
+
 from tests.case import AsyncTestCase, reactor
+from tests.cli.invoke import invoke
 from warp_twisted.cli.errors import DemoFailed, EdgeUnreachable
 from warp_twisted.cli.local import find_demo
 from warp_twisted.cli.operate.answers import Status, read
@@ -45,6 +48,14 @@ class DemoFleetTests(AsyncTestCase):
         status = read(await fleet.admin.status(), Status)
         self.assertEqual((len(status.tunnels), [route.hostname for route in status.routes]), (TUNNELS, [HOSTNAME]))
         self.assertEqual(await visitor.lookup(HOSTNAME), [ADDRESS])
+        (fleet.policy_directory / "office.txt").write_text("198.51.100.0/24\n")
+        policy = self.base / "policy.yaml"
+        sources = "{allow: [{file: office.txt, format: prefixes}]}"
+        policy.write_text(f"rules: [{{name: office, match: {{path: /office}}, sources: {sources}}}]")
+        ran = await deferToThread(invoke, "policy", "apply", str(policy), "--admin", str(fleet.admin_file))
+        policy.unlink()
+        self.assertEqual((ran.status, ran.errors), (0, ""), "the file is the demo's own, not one of the machine")
+        self.assertEqual((await visitor.get(fleet.url("/office"))).status, 403)
         for scheme in ("http", "https"):
             self.assertEqual((await visitor.get(fleet.url("/echo", scheme))).status, 200)
 
