@@ -31,15 +31,16 @@ def read_file(path: str, kind: type[T]) -> T:
         return yaml_reader.read_file(path, kind)
 
 
-def parse(content: bytes | str, kind: type[T], source: str) -> T:
+def parse(content: bytes | str, kind: type[T], source: str, *, if_empty: str = "") -> T:
     """
     Turn YAML text into settings.
 
     :param source: what errors call this text, usually the file's name.
+    :param if_empty: why a text that says nothing is refused; unless given it is an empty mapping.
     :raises InvalidSettings: naming source, key path or line, and what was expected there.
     """
     with _as_ours():
-        return yaml_reader.parse(content, kind, source)
+        return yaml_reader.parse(content, kind, source, if_empty=if_empty)
 
 
 def convert(raw: object, kind: type[T], source: str) -> T:

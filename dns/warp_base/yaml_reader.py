@@ -96,11 +96,12 @@ def read_file(path: str, kind: type[T]) -> T:
     return parse(content, kind, path)
 
 
-def parse(content: bytes | str, kind: type[T], source: str) -> T:
+def parse(content: bytes | str, kind: type[T], source: str, *, if_empty: str = "") -> T:
     """
     Turn YAML text into settings.
 
     :param source: what errors call this text, usually the file's name.
+    :param if_empty: why a text that says nothing is refused; unless given it is an empty mapping.
     :raises InvalidYaml: naming source, key path or line, and what was expected there.
     """
     if len(content) > MAX_FILE_BYTES:
@@ -112,6 +113,8 @@ def parse(content: bytes | str, kind: type[T], source: str) -> T:
         raise InvalidYaml(f"{source}: line {line}: {_syntax(error.problem or '', error.context or '')}") from error
     except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
         raise InvalidYaml(f"{source}: not YAML: {(str(error).splitlines() or ['?'])[0]}") from error
+    if raw is None and if_empty:
+        raise InvalidYaml(f"{source}: {if_empty}")
     return convert({} if raw is None else raw, kind, source)
 
 

@@ -78,6 +78,14 @@ class MistakeTests(SynchronousTestCase):
         ):
             self.assertEqual(self.refusal(GOOD + line), words)
 
+    def test_a_text_that_says_nothing(self) -> None:
+        """It is an empty mapping, unless whoever reads it wants one to be written."""
+        for text in ("", "# nothing", "---", "~"):
+            self.assertEqual(parse(text, dict[str, int], "x"), {})
+            error = self.assertRaises(InvalidYaml, parse, text, dict[str, int], "x", if_empty="empty")
+            self.assertEqual(str(error), "x: empty")
+        self.assertEqual(parse("{}", dict[str, int], "x", if_empty="empty"), {})
+
     def test_numbers_that_python_does_not_write(self) -> None:
         """A number of so many digits is refused as others are, also within a list."""
         long = "0x" + "f" * 4_000

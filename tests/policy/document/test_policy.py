@@ -17,8 +17,13 @@ class PolicyTests(SynchronousTestCase):
         return str(self.assertRaises(InvalidPolicy, parse_policy, text, "policy.yaml"))
 
     def test_nothing(self) -> None:
-        """An empty file allows everything."""
-        self.assertEqual(parse_policy("", "p"), Policy())
+        """A policy that allows everything is said to; an empty file, as a broken pipe leaves one, is refused."""
+        for text in ("", "\n", "# rules: []\n", "---\n", "~", b""):
+            self.assertEqual(
+                self.refusal(text), "policy.yaml: empty; a policy that lets everything through is written {}"
+            )
+        for text in ("{}", "--- {} # nothing\n"):
+            self.assertEqual(parse_policy(text, "p"), Policy())
         self.assertEqual(parse_policy("version: 1\nrules: []\n", "p"), Policy())
 
     def test_newer_version(self) -> None:
@@ -49,7 +54,7 @@ class PolicyTests(SynchronousTestCase):
     def test_bounds(self) -> None:
         """A file has 512 KiB and 1,000 rules at most."""
         self.assertIn("larger than 512 KiB", self.refusal(b"#" * (MAX_BYTES + 1)))
-        self.assertEqual(parse_policy(b"#" * MAX_BYTES, "p"), Policy())
+        self.assertEqual(parse_policy(b"{}\n" + b"#" * (MAX_BYTES - 3), "p"), Policy())
         rules = "".join(f"- {{name: r{number}}}\n" for number in range(MAX_RULES + 1))
         self.assertIn("rules: expected a list of at most 1000", self.refusal(f"rules:\n{rules}"))
 

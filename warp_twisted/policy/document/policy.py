@@ -22,6 +22,7 @@ from warp_twisted.policy.errors import InvalidPolicy, NewerPolicy
 from warp_twisted.policy.paths.spelling import AllowableOddity
 
 VERSION = 1
+EMPTY = "empty; a policy that lets everything through is written {}"
 MAX_BYTES = 512 << 10  # of a file: what the registry keeps and every edge is sent
 MAX_RULES = 1_000
 MAX_LIMITS = 64  # of a rule
@@ -132,7 +133,8 @@ def parse_policy(content: bytes | str, source: str) -> Policy:
     if len(content if isinstance(content, bytes) else content.encode("utf-8", "replace")) > MAX_BYTES:
         raise InvalidPolicy(f"{source}: larger than {MAX_BYTES >> 10} KiB")
     try:
-        raw = configuration.parse(content, dict[str, Any], source)
+        # What a pipe that broke leaves, or an editor for a moment, must not open everything.
+        raw = configuration.parse(content, dict[str, Any], source, if_empty=EMPTY)
         version = raw.get("version", VERSION)
         if type(version) is int and version > VERSION:
             raise NewerPolicy(

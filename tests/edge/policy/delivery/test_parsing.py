@@ -23,7 +23,11 @@ class ParseTests(SynchronousTestCase):
     def test_the_same_document(self) -> None:
         """What comes back is the document that is read here."""
         text = EXAMPLE.read_text()
-        for each in (text, "rules: [{name: r, except: [/a, {header: {X-A: b}}], limits: [{name: l, rate: 1/s}]}]", ""):
+        for each in (
+            text,
+            "rules: [{name: r, except: [/a, {header: {X-A: b}}], limits: [{name: l, rate: 1/s}]}]",
+            "{}",
+        ):
             self.assertEqual(parsing.parse((PADDING + each).encode(), "p"), parse_policy(each, "p"))
 
     def test_the_same_errors(self) -> None:
@@ -64,7 +68,7 @@ class ParseTests(SynchronousTestCase):
         before = os.getcwd()
         self.addCleanup(os.chdir, before)
         os.chdir(directory)
-        self.assertEqual(parsing.parse(PADDING.encode(), "p"), parse_policy("", "p"))
+        self.assertEqual(parsing.parse(f"{PADDING}{{}}".encode(), "p"), parse_policy("{}", "p"))
 
 
 class ShortTests(SynchronousTestCase):
