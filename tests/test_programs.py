@@ -49,7 +49,8 @@ PACKAGES_OF = {
 }
 # On every machine that the README asks for: git and make, and what Debian calls essential, with apt.
 EVERYWHERE = {
-    "apt-config", "apt-get", "bash", "git", "make", "mount", "nsenter", "setpriv", "setsid", "sh", "sleep", "unshare",
+    "apt-config", "apt-get", "bash", "git", "make", "mount", "nsenter", "setpriv", "setsid", "sh", "sleep", "umount",
+    "unshare",
 }  # fmt: skip
 # Nothing that is to be found: a test asks for it in order to miss it.
 NOWHERE = {"no-such-program"}

@@ -264,6 +264,8 @@ class LifeTests(ProgramTestCase):
             process.send_signal(signal.SIGHUP)
             self.wait_for("RELOADING=1")
             self.wait_for("READY=1")
+            process.terminate()  # not killed: lines of the log may be on their way
+            process.wait(PATIENCE)
         log = (self.directory / "log").read_text()
         self.assertIn("configuration read again: limits.tunnels, log.format; after a restart: zone\n", log)
         said = [line["message"] for line in self.log()]
