@@ -46,7 +46,7 @@ class CheckTests(SynchronousTestCase):
         hosts = directory / "hosts"
         hosts.write_text(
             "[edges]\nedge1.one.example ansible_host=192.0.2.1\nedge1.two.example\n"
-            "[all:vars]\nwarp_zone=warp.example\nwarp_other_names=['shop.example.org.']\nansible_become=false\n"
+            "[all:vars]\nwarp_zone=Warp.example\nwarp_other_names=['shop.example.org.']\nansible_become=false\n"
         )
         run = play(directory, ROOT / "playbooks/check.yml", "--inventory", str(hosts))
         last = [each for each in run.results if each.task == "Validate the fleet's variables"]
@@ -55,7 +55,7 @@ class CheckTests(SynchronousTestCase):
         self.assertIn(f"warp_addresses: {wrong}", said)
         self.assertEqual(
             sorted(text.split(":")[0] for text in said),
-            ["edges", "names of hosts", "warp_addresses", "warp_other_names"],
+            ["edges", "names of hosts", "warp_addresses", "warp_other_names", "warp_zone"],
         )
         self.assertEqual(run.results[-len(last) :], tuple(last))
 
