@@ -2,7 +2,8 @@
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from warp_twisted.edge.routes.share_counters import MAX_SHARES, OTHER, ShareMetrics, counts_of
+from tests.operations import count_operations
+from warp_twisted.edge.routes.share_counters import MAX_SHARES, OTHER, SHARES_IN_A_PART, ShareMetrics, counts_of
 from warp_twisted.routing.latencies import bucket_of
 
 
@@ -69,3 +70,14 @@ class ShareMetricsTests(SynchronousTestCase):
         found = self.samples()
         self.assertEqual(found["warp_edge_share_requests_total", OTHER, OTHER, "2xx"], 50)
         self.assertEqual(len({name[1] for name in found}), MAX_SHARES + 1)
+
+    def test_in_parts(self) -> None:
+        """A scrape takes as many shares as there may be a few at a time, so that visitors do not wait for it."""
+        for number in range(MAX_SHARES + 1):
+            self.metrics.of(f"h{number}.example", "x").count(200, 1.0)
+        parts = iter(self.metrics.collect_in_parts())
+        cost = max(count_operations(lambda: next(parts, None)) for _ in range(2 * MAX_SHARES // SHARES_IN_A_PART + 2))
+        self.assertLess(cost, 20_000)  # all at once would be 560,000
+        self.assertIsNone(next(parts, None))
+        whole = [sample for family in self.metrics.collect() for sample in family.samples]
+        self.assertEqual([sample for part in self.metrics.collect_in_parts() for sample in part.samples], whole)

@@ -13,7 +13,7 @@ from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
-from warp_twisted.edge.routes.share_counters import BUCKETS, OTHER, ShareMetrics
+from warp_twisted.edge.routes.share_counters import BUCKETS, OTHER, ShareMetrics, cumulative, in_parts
 from warp_twisted.http1.refusals import Refusal
 from warp_twisted.routing.retry_budget import RetryBudget
 
@@ -95,12 +95,7 @@ class DataPathMetrics:
 
     def histogram(self) -> tuple[list[tuple[str, float]], float]:
         """Return cumulative buckets by upper bound, and the sum of seconds."""
-        cumulative: list[tuple[str, float]] = []
-        total = 0
-        for bound, count in zip([*map(str, BUCKETS), "+Inf"], self._buckets, strict=True):
-            total += count
-            cumulative.append((bound, total))
-        return cumulative, self._seconds
+        return cumulative(self._buckets), self._seconds
 
 
 class DataPathCollector(Collector):
@@ -129,19 +124,19 @@ class DataPathCollector(Collector):
         hosts = list(self._metrics.hosts.items())
         yield _requests(hosts)
         yield _volume(hosts)
+        yield from self._metrics.shares.collect()
         yield from self._of_all()
 
     def collect_in_parts(self) -> Iterable[Metric]:
-        """Build the same families, those with a sample for each hostname in parts that follow one another."""
+        """Build the same families, those with samples for each hostname or share in parts that follow one another."""
         hosts = list(self._metrics.hosts.items())
         for family in (_requests, _volume):
-            for at in range(0, max(1, len(hosts)), HOSTNAMES_IN_A_PART):
-                yield family(hosts[at : at + HOSTNAMES_IN_A_PART])
+            yield from in_parts(family, hosts, HOSTNAMES_IN_A_PART)
+        yield from self._metrics.shares.collect_in_parts()
         yield from self._of_all()
 
     def _of_all(self) -> Iterable[Metric]:
         metrics = self._metrics
-        yield from metrics.shares.collect()
         buckets, seconds = metrics.histogram()
         duration = HistogramMetricFamily(
             "warp_edge_request_duration_seconds", "From a request's head to its answer's end."

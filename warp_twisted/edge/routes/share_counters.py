@@ -8,6 +8,8 @@ together as `other`.
 
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Sequence
+from itertools import accumulate
+from typing import TypeVar
 
 from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
@@ -17,11 +19,14 @@ from warp_twisted.routing.latencies import bucket_of
 from warp_twisted.routing.window import Counts
 
 MAX_SHARES = 500
+SHARES_IN_A_PART = 16  # of one family, built at once: each has 17 samples of how long its requests took
 OTHER = "other"
 SWITCHING_PROTOCOLS = 101
 # From the path's own cost on one machine (0.3 ms) to the default time-out of an origin.
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
+_BOUNDS = (*map(str, BUCKETS), "+Inf")
 Place = tuple[str, str]  # hostname or pattern of the entry, and selector
+T = TypeVar("T")
 
 
 class ShareCounters:
@@ -63,6 +68,9 @@ class ShareCounters:
     def requests(self) -> int:
         """All of them."""
         return sum(self.by_class)
+
+
+Shown = tuple[Place, ShareCounters]
 
 
 def counts_of(shares: Sequence[ShareCounters]) -> Counts:
@@ -107,27 +115,51 @@ class ShareMetrics:
 
     def collect(self) -> Iterable[Metric]:
         """Build the families of one scrape."""
-        requests = CounterMetricFamily(
-            "warp_edge_share_requests",
-            "Requests to each share of a split hostname that were answered.",
-            labels=("hostname", "share", "code"),
-        )
-        duration = HistogramMetricFamily(
-            "warp_edge_share_request_duration_seconds",
-            "From a request's head to its answer's end, of each share of a split hostname.",
-            labels=("hostname", "share"),
-        )
+        shares = self._shown()
+        return [_requests(shares), _durations(shares)]
+
+    def collect_in_parts(self) -> Iterable[Metric]:
+        """Build the same families in parts that follow one another."""
+        shares = self._shown()
+        for family in (_requests, _durations):
+            yield from in_parts(family, shares, SHARES_IN_A_PART)
+
+    def _shown(self) -> Sequence[Shown]:
         others = [((OTHER, OTHER), self._other)] if self._other.requests else []
-        for place, counters in [*self._of.items(), *others]:
-            for digit, count in enumerate(counters.by_class):
-                if count:
-                    requests.add_metric((*place, f"{digit}xx"), count)
-            cumulative: list[tuple[str, float]] = []
-            total = 0
-            for bound, count in zip([*map(str, BUCKETS), "+Inf"], counters.buckets, strict=True):
-                total += count
-                cumulative.append((bound, total))
-            if total:
-                duration.add_metric(place, cumulative, counters.seconds)
-        yield requests
-        yield duration
+        return [*self._of.items(), *others]
+
+
+def _requests(shares: Sequence[Shown]) -> Metric:
+    family = CounterMetricFamily(
+        "warp_edge_share_requests",
+        "Requests to each share of a split hostname that were answered.",
+        labels=("hostname", "share", "code"),
+    )
+    for place, counters in shares:
+        for digit, count in enumerate(counters.by_class):
+            if count:
+                family.add_metric((*place, f"{digit}xx"), count)
+    return family
+
+
+def _durations(shares: Sequence[Shown]) -> Metric:
+    family = HistogramMetricFamily(
+        "warp_edge_share_request_duration_seconds",
+        "From a request's head to its answer's end, of each share of a split hostname.",
+        labels=("hostname", "share"),
+    )
+    for place, counters in shares:
+        if any(counters.buckets):
+            family.add_metric(place, cumulative(counters.buckets), counters.seconds)
+    return family
+
+
+def cumulative(buckets: Sequence[int]) -> list[tuple[str, float]]:
+    """Return what was counted at most each of `BUCKETS`, and in all, by that bound as Prometheus writes it."""
+    return [*zip(_BOUNDS, accumulate(buckets), strict=True)]
+
+
+def in_parts(family: Callable[[Sequence[T]], Metric], shown: Sequence[T], size: int) -> Iterable[Metric]:
+    """Build a family as several that follow one another, so that none takes long; one, where nothing is shown."""
+    for at in range(0, max(1, len(shown)), size):
+        yield family(shown[at : at + size])
