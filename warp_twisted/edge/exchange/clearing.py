@@ -11,17 +11,14 @@ from typing import Protocol
 from twisted.python.failure import Failure
 
 from warp_twisted.edge.exchange.answer import Answer
-from warp_twisted.edge.exchange.interfaces import Asker, Visitor
+from warp_twisted.edge.exchange.interfaces import Shared
 from warp_twisted.edge.exchange.pacing import Paced, Pacing
 from warp_twisted.edge.exchange.permission import Answers, Permission
 from warp_twisted.edge.exchange.states import ExchangeState
-from warp_twisted.edge.policy.in_force import PolicyInForce
 from warp_twisted.edge.routes.route import Route
 from warp_twisted.http1.refusals import Refusal
 from warp_twisted.http1.request import RequestHead
-from warp_twisted.policy.facts import Facts
-from warp_twisted.policy.judging.program import Program
-from warp_twisted.policy.verdict import ALLOWED, Verdict
+from warp_twisted.policy.verdict import Verdict
 
 _JUDGING, _HELD = ExchangeState.JUDGING, ExchangeState.HELD
 
@@ -32,6 +29,9 @@ class Cleared(Paced, Protocol):
     @property
     def state(self) -> ExchangeState:
         """How far it is: it has left the clearing's states if its visitor left meanwhile."""
+
+    def is_covered(self, route: Route) -> bool:
+        """Whether the request was judged by all that the agents of a route ask for it now."""
 
     def wait_for_clearing(self, state: ExchangeState, body: bytes) -> None:
         """Keep what has come of the body until it is `cleared`, `refused` or judged anew."""
@@ -56,100 +56,73 @@ class Clearing:
     :ivar pacing: how fast it may go on; None if nothing limits that.
     """
 
-    __slots__ = ("_answer", "_asker", "_body", "_exchange", "_head", "_permission", "_route", "_visitor", "pacing")
+    __slots__ = ("_answer", "_body", "_exchange", "_permission", "_route", "_visitors", "pacing")
 
     def __init__(
-        self,
-        exchange: Cleared,
-        visitor: Visitor,
-        asker: Asker,
-        head: RequestHead,
-        answer: Answer,
-        route: Route,
-        body: bytes,
+        self, exchange: Cleared, visitors: Shared, permission: Permission, answer: Answer, route: Route, body: bytes
     ) -> None:
         """
         Prepare.
 
+        :param permission: the policy was asked.
         :param answer: is told what goes with a refusal, or what is changed of the origin's answer.
         :param body: what has come of it.
         """
         self._exchange = exchange
-        self._visitor = visitor
-        self._asker = asker
-        self._head = head
+        self._visitors = visitors
+        self._permission = permission
         self._answer = answer
         self._route = route
         self._body = body
-        self._permission: Permission | None = None
         self.pacing: Pacing | None = None
-
-    @property
-    def program(self) -> Program | None:
-        """By which the request was judged; None before."""
-        return self._permission.program if self._permission is not None else None
 
     @property
     def verdict(self) -> Verdict:
         """What the policy came to."""
-        return self._permission.verdict if self._permission is not None else ALLOWED
+        return self._permission.verdict
 
-    def begin(
-        self, policy: PolicyInForce, program: Program, facts: Facts, said: Verdict | None, now: float, count: int
-    ) -> None:
+    def begin(self, now: float, count: int) -> None:
         """
-        Ask the policy, and let the exchange hear at once or later.
+        Let the exchange hear what the policy says, at once or later.
 
-        :param facts: of the request.
-        :param said: what the program has said of it; None: it was not asked.
         :param now: when the head was read.
         :param count: bytes of the request that have come.
         """
-        permission = self._permission = Permission(
-            policy, program, self._visitor, self._asker, self._head, facts, said, now
-        )
-        if permission.changes_nothing:  # all that follows would come to the same, step by step
-            self._exchange.cleared(self._route, self._head, self._body)
-        elif permission.is_open:
+        if self._permission.is_open:
             self._exchange.wait_for_clearing(_JUDGING, self._body)
-            permission.ask(lambda answers: self._answered(permission, answers, count), self._exchange.fail)
-        elif self._may_pass(permission):
-            self._let_pass(permission, now, count)
+            self._permission.ask(lambda answers: self._answered(answers, count), self._exchange.fail)
+        elif self._may_pass():
+            self._let_pass(now, count)
 
-    def _answered(self, permission: Permission, answers: Answers, count: int) -> None:
+    def _answered(self, answers: Answers, count: int) -> None:
         """The policy's questions are answered: go on, unless the visitor has left meanwhile."""
         if self._exchange.state is not _JUDGING:
             return
-        permission.decide(answers)
-        if not self._is_covered(permission):
+        self._permission.decide(answers)
+        if not self._exchange.is_covered(self._route):
             self._exchange.judge_anew(self._route, self._body)
-        elif self._may_pass(permission):
-            self._let_pass(permission, self._visitor.visitors.seconds(), count)
+        elif self._may_pass():
+            self._let_pass(self._visitors.seconds(), count)
 
-    def _is_covered(self, permission: Permission) -> bool:
-        """Whether the request was judged by all that the agents of its route ask for it now."""
-        asked = self._visitor.visitors.policy.asked
-        return asked.are_covered(self._route.hostname, permission.program)
-
-    def _may_pass(self, permission: Permission) -> bool:
+    def _may_pass(self) -> bool:
         """Whether the policy lets the request through; if it does not, the request is answered."""
-        refusal = permission.refusal(self._answer)
+        refusal = self._permission.refusal(self._answer)
         if refusal is None:
             return True
-        self._exchange.refused(refusal, permission.detail)
+        self._exchange.refused(refusal, self._permission.detail)
         return False
 
-    def _let_pass(self, permission: Permission, now: float, count: int) -> None:
+    def _let_pass(self, now: float, count: int) -> None:
         """Send the request on, as soon as the limits of bytes let it."""
-        pacer = permission.pacer()
+        pacer = self._permission.pacer()
         if pacer is not None:
-            visitors = self._visitor.visitors
+            visitors = self._visitors
             pacing = self.pacing = Pacing(pacer, visitors.schedule, visitors.seconds, visitors.policy.count_held, self)
             if not pacing.may_begin(count):
                 self._exchange.wait_for_clearing(_HELD, self._body)
                 return
             pacing.paced = self._exchange
-        self._exchange.cleared(self._route, permission.head_for_origin(now), self._body)
+        self._exchange.cleared(self._route, self._permission.head_for_origin(now), self._body)
 
     def request_due(self) -> None:
         """What had come of the request may pass."""
@@ -160,20 +133,17 @@ class Clearing:
                 self._exchange.fail(Failure())
 
     def _begin_late(self) -> None:
-        permission, pacing = self._permission, self.pacing
-        if permission is None or pacing is None:
-            return
-        if self._is_covered(permission):
-            pacing.paced = self._exchange
-            head = permission.head_for_origin(self._visitor.visitors.seconds())
-            self._exchange.cleared(self._route, head, self._body)
-        else:
+        if not self._exchange.is_covered(self._route):
             self._exchange.judge_anew(self._route, self._body)
+            return
+        if self.pacing is not None:
+            self.pacing.paced = self._exchange
+        head = self._permission.head_for_origin(self._visitors.seconds())
+        self._exchange.cleared(self._route, head, self._body)
 
     def answer_due(self) -> None:
         """Nothing of an answer waits yet."""
 
     def end(self) -> None:
         """The request is over, or judged anew: give back what was taken for it."""
-        if self._permission is not None:
-            self._permission.end()
+        self._permission.end()

@@ -28,7 +28,7 @@ from warp_twisted.edge.exchange.answer import SWITCHING_PROTOCOLS, Answer
 from warp_twisted.edge.exchange.clearing import Clearing
 from warp_twisted.edge.exchange.interfaces import Visitor
 from warp_twisted.edge.exchange.pacing import Pacing
-from warp_twisted.edge.exchange.permission import NOT_ANSWERED, asks_for_keys, facts_of
+from warp_twisted.edge.exchange.permission import NOT_ANSWERED, Permission, asks_for_keys, facts_of
 from warp_twisted.edge.exchange.recording import record
 from warp_twisted.edge.exchange.repeating import Cause, Repeating
 from warp_twisted.edge.exchange.splice import Splice
@@ -88,8 +88,8 @@ class Exchange(Borrower):
     wants_data = False
     _search: Search | None = None
     _clearing: Clearing | None = None
-    _judged_by: Program | None = None  # if it passed at once
-    _verdict = ALLOWED
+    _judged_by: Program | None = None
+    _verdict = ALLOWED  # if it passed at once
     _steering: Steering | None = None
     _pacing: Pacing | None = None
     _route: Route | None = None
@@ -206,17 +206,24 @@ class Exchange(Borrower):
             self._answer.may_keep = False
             self._end(_REFUSED, error.refusal)
             return
+        self._judged_by = program
+        visitors, now = self._visitors, self._started_at
         verdict = None
         if program.of_connections is None:
-            verdict = program.judge(facts, self._started_at, self._visitors.wall.now())
+            verdict = program.judge(facts, now, visitors.wall.now())
             if verdict.passes and not policy.hides_secrets:
-                self._judged_by, self._verdict = program, verdict
+                self._verdict = verdict
                 self._forward(route, head, body)
                 return
-        clearing = self._clearing = Clearing(self, self._visitor, self._asker, head, self._answer, route, body)
-        clearing.begin(policy, program, facts, verdict, self._started_at, self._bytes_in)
+        permission = Permission(policy, program, visitors, self._asker, head, facts, verdict, now)
+        clearing = self._clearing = Clearing(self, visitors, permission, self._answer, route, body)
+        clearing.begin(now, self._bytes_in)
 
     # What its clearing says.
+
+    def is_covered(self, route: Route) -> bool:
+        """Whether the request was judged by all that the agents of a route ask for it now."""
+        return self._visitors.policy.asked.are_covered(route.hostname, self._judged_by)
 
     def wait_for_clearing(self, state: ExchangeState, body: bytes) -> None:
         """Keep the body so far; meanwhile the visitor is not read further than its buffer goes."""
@@ -246,6 +253,7 @@ class Exchange(Borrower):
         if self._clearing is not None:
             self._clearing.end()
             self._clearing = None
+        self._judged_by = None
         self._visitor.count_kept(0)
         self._guard(self._send_to, route, body)
         self._visitor.wait_for_turn()
@@ -262,11 +270,6 @@ class Exchange(Borrower):
         if self._origin is not None and not self._origin.stream.is_blocked:
             self._wait()
             self._visitor.resume_reading()
-
-    def _is_covered(self, route: Route) -> bool:
-        """Whether the request was judged by all that the agents of a route ask for it now."""
-        judged_by = self._clearing.program if self._clearing is not None else self._judged_by
-        return self._visitors.policy.asked.are_covered(route.hostname, judged_by)
 
     # Sending it.
 
@@ -593,7 +596,7 @@ class Exchange(Borrower):
     def _resend(self, left: OriginStream, cause: Cause) -> bool:
         """Send the request on a new stream and leave the old, if it is there; return whether that was possible."""
         request, route = self._replay, self._route
-        if request is None or route is None or not self._is_covered(route):
+        if request is None or route is None or not self.is_covered(route):
             return False
         if cause is not Cause.REFUSED and (self._answer.has_arrived or not self._is_repeatable()):
             return False

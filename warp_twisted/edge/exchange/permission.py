@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from warp_twisted.edge.exchange.answer import Answer
-from warp_twisted.edge.exchange.interfaces import Asker, Visitor
+from warp_twisted.edge.exchange.interfaces import Asker, Shared
 from warp_twisted.edge.policy.in_force import PolicyInForce
 from warp_twisted.edge.policy.judgement import KEYS_TARGET, REFUSALS, Judgement, refusal_lines, refusal_of
 from warp_twisted.edge.routes.route import Route
@@ -54,24 +54,22 @@ class Permission:
 
     :param verdict: what the program has said of it; None: it was not asked, as the connection is to be judged first.
     :param now: when the head was read, by the visitors' clock.
-    :ivar program: by which it judges.
     """
 
-    __slots__ = ("_asker", "_head", "_judgement", "_visitor", "program")
+    __slots__ = ("_asker", "_head", "_judgement", "_visitors")
 
     def __init__(
         self,
         policy: PolicyInForce,
         program: Program,
-        visitor: Visitor,
+        visitors: Shared,
         asker: Asker,
         head: RequestHead,
         facts: Facts,
         verdict: Verdict | None,
         now: float,
     ) -> None:
-        self.program = program
-        self._visitor = visitor
+        self._visitors = visitors
         self._asker = asker
         self._head = head
         self._judgement = Judgement(
@@ -79,7 +77,7 @@ class Permission:
             program,
             facts,
             now,
-            visitor.visitors.wall.now(),
+            visitors.wall.now(),
             asker.passage if program.of_connections is not None else None,
             verdict,
         )
@@ -88,11 +86,6 @@ class Permission:
     def verdict(self) -> Verdict:
         """What the policy came to; of an access log's line."""
         return self._judgement.verdict
-
-    @property
-    def changes_nothing(self) -> bool:
-        """Whether the request may pass as it is, at once, and its answer, too."""
-        return self._judgement.changes_nothing
 
     @property
     def is_open(self) -> bool:
@@ -105,7 +98,7 @@ class Permission:
 
     def decide(self, answers: Answers) -> None:
         """Judge with the answers."""
-        visitors = self._visitor.visitors
+        visitors = self._visitors
         self._judgement.decide(answers, visitors.seconds(), visitors.wall.now())
 
     def refusal(self, answer: Answer) -> Refusal | None:
@@ -133,7 +126,7 @@ class Permission:
 
     def head_for_origin(self, now: float) -> RequestHead:
         """Return the head with what the rules change, and with who the visitor is."""
-        return self._judgement.head_for_origin(self._head, now, self._visitor.visitors.wall.now())
+        return self._judgement.head_for_origin(self._head, now, self._visitors.wall.now())
 
     def pacer(self) -> Pacer | None:
         """Return the limits of bytes that hold for the request and its answer; None if there are none."""

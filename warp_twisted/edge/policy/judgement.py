@@ -33,7 +33,7 @@ REFUSALS_FOR_AGENTS = {
 KEYS_TARGET = b"/.well-known/warp/keys"  # on every hostname with rules, before they are asked: it tells nobody's secret
 _looks_secret = re.compile(rb"(?i)client.secret:").search
 # Names of this module are found much faster than members of an Enum.
-_ASK, _ALLOW = Action.ASK, Action.ALLOW
+_ASK = Action.ASK
 _DENIED = frozenset({Action.DENY, Action.CHALLENGE, Action.REDIRECT})
 
 
@@ -73,19 +73,6 @@ class Judgement:
         else:
             self.verdict = program.judge(facts, now, wall) if verdict is None else verdict
             self._count(now, wall)
-
-    @property
-    def changes_nothing(self) -> bool:
-        """Whether the request may pass as it is, and nothing else comes of it."""
-        verdict = self.verdict
-        return verdict.action is _ALLOW and not (
-            verdict.asserted
-            or verdict.held
-            or verdict.request
-            or verdict.response
-            or verdict.withheld
-            or self._in_force.hides_secrets
-        )
 
     @property
     def questions(self) -> tuple[Question, ...]:

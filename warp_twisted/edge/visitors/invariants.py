@@ -64,7 +64,7 @@ def check_exchange(exchange: Exchange) -> None:
         _hold(exchange._visitor.kept_bytes >= len(exchange._replay or b"") - 2_048, "the body so far is counted")
         return
     if state is ExchangeState.JUDGING:
-        asked = clearing is not None and clearing.program is not None
+        asked = clearing is not None and exchange._judged_by is not None
         _hold(origin is None and asked, "nothing is sent before the policy has decided")
         _hold(exchange._visitor.kept_bytes >= len(exchange._replay or b""), "the body so far is counted")
         return
