@@ -1,6 +1,7 @@
 """Tests of `warp_release_info`: which releases a host has, and which ones its services run."""
 
 import os
+import shutil
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -36,8 +37,39 @@ class ReleaseInfoTests(SynchronousTestCase):
         (self.units / name).write_text(f"[Service]\nExecStart={release}/bin/twistd --nodaemon warp-edge\n")
 
     def look(self) -> dict[str, object]:
-        """Return what the module says of the host."""
-        return dict(_MODULE.look(self.host / "opt", self.units, self.command))
+        """Return what the module says of the host, but for what is old."""
+        found = dict(_MODULE.look(self.host / "opt", self.units, self.command, 2))
+        del found["old"]
+        return found
+
+    def old(self, keep: int = 2) -> list[str]:
+        """Return which releases may be removed."""
+        return list(_MODULE.look(self.host / "opt", self.units, self.command, keep)["old"])
+
+    def remove_old(self) -> list[str]:
+        """Remove what is old, as a run does, and return its names."""
+        old = self.old()
+        for path in old:
+            shutil.rmtree(path)
+        return [Path(path).name for path in old]
+
+    def upgrade(self, name: str, at: int, *, serves: bool = True) -> list[str]:
+        """Do what a run does that brings a release, and return the names of those that it removes."""
+        new = self.release(name, at)
+        os.utime(new, (at, at))
+        self.link(new)
+        removed = self.remove_old()
+        if serves:
+            self.unit("warp-edge.service", new)
+            (Path(new) / ".good").touch()
+            os.utime(Path(new) / ".good", (at, at))
+            removed += self.remove_old()
+        return removed
+
+    def link(self, release: str) -> None:
+        """Link the command to a release."""
+        self.command.unlink(missing_ok=True)
+        self.command.symlink_to(f"{release}/bin/warp")
 
     def test_fresh_host(self) -> None:
         """A host that has nothing has no release: whoever needs one must refuse."""
@@ -82,3 +114,33 @@ class ReleaseInfoTests(SynchronousTestCase):
         for running, back in ((bad, third), (third, second), (second, first), (first, "")):
             self.unit("warp-edge.service", running)
             self.assertEqual(self.look()["back"], back)
+
+    def test_upgrades(self) -> None:
+        """
+        Each upgrade removes by itself what is old after it, and so the same run again finds nothing to remove.
+
+        One that does not serve removes none of the two that did.
+        """
+        for at, removed in ((1, []), (2, []), (3, ["1"]), (4, ["2"])):
+            self.assertEqual(self.upgrade(str(at), at), removed)
+            self.assertEqual(self.remove_old(), [])
+        self.assertEqual(self.upgrade("5", 5, serves=False), [])
+        self.link(str(self.host / "opt/releases/4"))
+        self.assertEqual(self.upgrade("6", 6, serves=False), ["5"])
+        self.assertEqual(self.upgrade("7", 7), ["6", "3"])
+        self.assertEqual(self.remove_old(), [])
+
+    def test_what_is_never_old(self) -> None:
+        """Those that units name, whole or not, the two that served last, the one to go back to, and as many as said."""
+        releases = [self.release(str(at), at, good_at=at) for at in range(1, 7)]
+        for at, path in enumerate(releases, 1):
+            os.utime(path, (at, at))
+        half = self.release("half", 7, is_whole=False)
+        os.utime(half, (0, 0))
+        self.link(releases[5])
+        self.unit("warp-edge.service", releases[2])
+        self.unit("warp-agent@.service", half)
+        self.assertEqual(self.old(1), [releases[3], releases[0]])
+        self.assertEqual(self.old(3), [releases[0]])
+        (self.units / "warp-agent@.service").unlink()
+        self.assertEqual(self.old(3), [releases[0], half])

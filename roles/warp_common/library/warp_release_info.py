@@ -20,6 +20,10 @@ options:
     description: The link to the command of the release that was installed last.
     type: path
     default: /usr/local/bin/warp
+  keep:
+    description: How many releases are not old in any case, the current one among them.
+    type: int
+    default: 2
 author:
   - The Warp authors
 """
@@ -57,6 +61,13 @@ current:
   description: The release that was installed last, or else the newest; empty if there is none.
   type: str
   returned: always
+old:
+  description:
+    - Directories of those that may be removed. O(keep) of all stay, the current one and then the newest; so do those
+      that a unit names, the two of C(good) that served last, and the one of C(back).
+  type: list
+  elements: str
+  returned: always
 """
 
 import re
@@ -68,6 +79,7 @@ from ansible.module_utils.basic import AnsibleModule
 # What an installation writes last, and what is written when a service was seen to serve with it.
 COMPLETE = ".complete"
 GOOD = ".good"
+SERVED_LAST = 2  # of the good ones, that are never old
 
 
 def marked(root: Path, mark: str) -> list[str]:
@@ -76,12 +88,12 @@ def marked(root: Path, mark: str) -> list[str]:
     return [path for _, path in sorted(found, reverse=True)]
 
 
-def services(units: Path, releases: list[str]) -> dict[str, str]:
-    """Return the release that each unit starts, for those that start one of these releases."""
+def services(units: Path) -> dict[str, str]:
+    """Return the release that each unit starts, whether or not it is there."""
     found = {}
     for path in sorted(units.glob("warp-*.service")):
         start = re.search(r"^ExecStart=(?P<release>/\S+)/bin/twistd\s", path.read_text(), re.MULTILINE)
-        if start is not None and start["release"] in releases:
+        if start is not None:
             found[path.stem.removesuffix("@")] = start["release"]
     return found
 
@@ -92,15 +104,32 @@ def before(good: list[str], running: set[str]) -> str:
     return next(iter(good[max(places) + 1 :] if places else good), "")
 
 
-def look(root: Path, units: Path, command: Path) -> Mapping[str, object]:
+def beside(root: Path, current: str) -> list[str]:
+    """Return the directories of all other releases, also of those that are not whole, the newest first."""
+    found = (path for path in root.glob("releases/[!.]*") if path.is_dir() and not path.is_symlink())
+    places = [path for path in found if str(path) != current]
+    return [str(path) for path in sorted(places, key=lambda path: path.stat().st_mtime, reverse=True)]
+
+
+def look(root: Path, units: Path, command: Path, keep: int) -> Mapping[str, object]:
     """Return the module's result."""
     releases = marked(root, COMPLETE)
     good = [path for path in marked(root, GOOD) if path in releases]
     linked = str(command.readlink().parent.parent) if command.is_symlink() else ""
     current = linked if linked in releases else next(iter(releases), "")
-    running = services(units, releases)
+    named = services(units)
+    running = {service: release for service, release in named.items() if release in releases}
     back = before(good, set(running.values()))
-    return {"releases": releases, "services": running, "good": good, "back": back, "current": current}
+    others = beside(root, current)
+    kept = {*others[: keep - 1], *named.values(), *good[:SERVED_LAST], back}
+    return {
+        "releases": releases,
+        "services": running,
+        "good": good,
+        "back": back,
+        "current": current,
+        "old": [path for path in others if path not in kept],
+    }
 
 
 def main() -> None:
@@ -109,12 +138,13 @@ def main() -> None:
             "root": {"type": "path", "default": "/opt/warp"},
             "units": {"type": "path", "default": "/etc/systemd/system"},
             "command": {"type": "path", "default": "/usr/local/bin/warp"},
+            "keep": {"type": "int", "default": 2},
         },
         supports_check_mode=True,
     )
     given = module.params
     try:
-        result = look(Path(given["root"]), Path(given["units"]), Path(given["command"]))
+        result = look(Path(given["root"]), Path(given["units"]), Path(given["command"]), given["keep"])
     except OSError as error:
         module.fail_json(msg=f"{error.filename}: {error.strerror}")
     module.exit_json(changed=False, **result)
