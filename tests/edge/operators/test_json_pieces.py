@@ -18,6 +18,7 @@ class PiecesTests(SynchronousTestCase):
             pieces = list(json_list(range(count), lambda item: {"n": item}))
             self.assertEqual(json.loads(b"".join(pieces)), [{"n": number} for number in range(count)])
             self.assertLessEqual(len(pieces) - 1, count // ITEMS_IN_A_STEP + 1)
+        self.assertEqual(list(json_list(iter("ab"), in_a_step=1)), [b'["a"', b',"b"', b"]"])
 
     def test_object(self) -> None:
         """Keys and values are written as one object."""

@@ -18,10 +18,16 @@ T = TypeVar("T")
 _encode = msgspec.json.encode
 
 
-def json_list(items: Iterable[Any], describe: Callable[[Any], object] = lambda item: item) -> Pieces:
-    """Write a list of items, or of what describes each."""
+def json_list(
+    items: Iterable[Any], describe: Callable[[Any], object] = lambda item: item, in_a_step: int = ITEMS_IN_A_STEP
+) -> Pieces:
+    """
+    Write a list of items, or of what describes each.
+
+    :param in_a_step: how many; fewer than usual where it takes long to describe one.
+    """
     separator = b"["
-    for step in in_steps(items, ITEMS_IN_A_STEP):
+    for step in in_steps(items, in_a_step):
         yield separator + _encode([describe(item) for item in step])[1:-1]
         separator = b","
     yield b"[]" if separator == b"[" else b"]"

@@ -6,7 +6,6 @@ What a shift does is decided by `edge.routing.shifts`.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
 from typing import Annotated, Any, Protocol
 
 import msgspec
@@ -15,6 +14,7 @@ from twisted.web.http import Request
 from warp_base.answer_stream import Pieces
 from warp_base.reactor import InThread
 from warp_twisted.edge.operators.bodies import read_body
+from warp_twisted.edge.operators.json_pieces import json_list
 from warp_twisted.edge.operators.sites import asking_user
 from warp_twisted.edge.policy.delivery.applying import user_name
 from warp_twisted.edge.routes.share_counters import ShareCounters
@@ -23,8 +23,6 @@ from warp_twisted.registry.route_records import Guarded, Shift
 from warp_twisted.routing.guard import Finding
 from warp_twisted.routing.layout import WHOLE
 from warp_twisted.routing.split import Split
-
-ROUTES_LOOKED_AT = 200  # of a pattern that stands for many hostnames: some 0.2 ms
 
 Call = tuple[str, str, Callable[..., Any]]
 
@@ -61,8 +59,8 @@ class Guarding(Protocol):
 class Splitting(Protocol):
     """What is known of the splits in use; see `edge.routes.split_hostnames`."""
 
-    def users_of(self, split: Split) -> Sequence[RouteSplit]:
-        """Return what groups the tunnels of routes by a split."""
+    def some_users_of(self, split: Split) -> Sequence[RouteSplit]:
+        """Return what groups the tunnels of routes by a split; of a pattern, of some routes."""
 
     def counted(self, split: Split) -> Sequence[ShareCounters]:
         """Return what is counted of each share."""
@@ -87,14 +85,11 @@ class RoutingCalls:
 
     def list_splits(self) -> Pieces:
         """Describe the splits of the policy, in JSON."""
-        separator = b"["
-        for split, shift in self._shifts.listed():
-            yield separator + msgspec.json.encode(self._described(split, shift))
-            separator = b","
-        yield b"[]" if separator == b"[" else b"]"
+        return json_list(self._shifts.listed(), self._described, in_a_step=1)
 
-    def _described(self, split: Split, shift: tuple[Shift, int] | None) -> dict[str, object]:
-        users = list(islice(self._splitting.users_of(split), ROUTES_LOOKED_AT))
+    def _described(self, listed: tuple[Split, tuple[Shift, int] | None]) -> dict[str, object]:
+        split, shift = listed
+        users = self._splitting.some_users_of(split)
         layout = users[0].layout if users else split.layout(0)
         tier = users[0].tier if users else 0
         counted = self._splitting.counted(split)

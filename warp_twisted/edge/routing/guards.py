@@ -10,7 +10,6 @@ Each edge judges by what it sees itself; one that sees too few requests holds no
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 
 from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -37,7 +36,6 @@ from warp_twisted.routing.window import SLOTS, Moment
 
 LOOK_SECONDS = 1.0
 STEPS = 200  # of a shift at most: so often it is written
-ROUTES_LOOKED_AT = 200  # of a pattern that stands for many hostnames
 _FIGURES = {Verdict.BETTER: 1, Verdict.UNDECIDED: 0, Verdict.WORSE: -1}
 _NOT_YET = Finding(Verdict.UNDECIDED, "it has not been looked at yet")
 _BROKEN = Finding(Verdict.UNDECIDED, "judging it failed; the edge's log says how")
@@ -227,7 +225,7 @@ class Guards(Collector):
         self._write_what_is_due(split, watched, shift, record)
 
     def _judged(self, split: Split, guarded: int, watched: Watched, shift: tuple[Shift, int] | None) -> Finding:
-        users = list(islice(self._splitting.users_of(split), ROUTES_LOOKED_AT))
+        users = self._splitting.some_users_of(split)
         counted = list(self._splitting.counted(split))
         own = [counted.pop(guarded)]
         is_wished = shift is not None and shift[1] > 0 and shift[0].selector == split.names[guarded]
