@@ -17,6 +17,7 @@ from warp_twisted.errors import InvalidName
 Hostname = NewType("Hostname", str)
 
 MAX_HOSTNAME_LENGTH = 253  # RFC 1035 §2.3.4: 255 octets on the wire, less the root and one length octet
+ALL_OTHERS = "(all others)"  # the empty selector, of a share that takes what no other share wants
 MAX_LABELS = 32  # per agent; each label adds DNS names, so the count is bounded
 
 HOST_AND_PORT = re.compile(
@@ -216,6 +217,11 @@ class LabelSelector:
     def matches(self, labels: Mapping[str, str]) -> bool:
         """Whether every requirement holds for a label set."""
         return all(requirement.matches(labels) for requirement in self.requirements)
+
+
+def shown_selector(text: str) -> str:
+    """Return a selector as people are shown it, and may write it where they name a share: the empty one has a name."""
+    return text or ALL_OTHERS
 
 
 def _requirement(match: "re.Match[str]") -> Requirement:

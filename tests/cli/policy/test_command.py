@@ -55,7 +55,7 @@ routing:
         ran = invoke("policy", "explain", bad, "https://app.warp.example/")
         self.assertIn(f"{bad}: routing[1].split[0].weght: unknown key; did you mean weight?", ran.errors)
         good = self.write("good.yaml", text.replace("weght", "weight"))
-        line = "routing of *.warp.example: 75 % r=a, 25 % all others; else 100 % b\n"
+        line = "routing of *.warp.example: 75 % r=a, 25 % (all others); else 100 % b\n"
         for words in (["https://a.warp.example/"], ["GET https://a.warp.example/"], ["GET", "https://a.warp.example/"]):
             self.assertEqual(invoke("policy", "explain", good, *words).output, f"allow\n{line}")
         told = json.loads(invoke("policy", "explain", good, "https://app.warp.example/", "--json").output)["routing"]

@@ -193,6 +193,17 @@ class ShiftsTests(SynchronousTestCase):
         self.wait(self.one.shifts.shift("a.example", "y", 5, 0))
         self.assertEqual(self.one.canary(), 5)
 
+    def test_share_without_selector(self) -> None:
+        """The share that takes all others has a name wherever a message names a share."""
+        text = "routing: [{hostname: a.example, split: [{selector: '', weight: 1}, {selector: y, weight: 0}]}]"
+        for _ in self.one.table.splitting.follow(RoutingTable(parse_policy(text, "p").routing), []):
+            pass
+        shift = self.one.shifts.shift
+        self.assertIn("its shares are (all others), y", self.refused(shift("a.example", "x", 5, 0), CannotShift))
+        self.assertIn("(all others) has all the weight", self.refused(shift("a.example", "", 5, 0), CannotShift))
+        self.wait(shift("a.example", "", 100, 0))
+        self.assertIn("has a shift of (all others), and", self.refused(shift("a.example", "y", 5, 0), CannotShift))
+
     def test_two_at_once(self) -> None:
         """Of two who shift at one moment the second is told."""
         self.store.when_asked = lambda: self.wait(self.two.shifts.shift("a.example", "release=canary", 30, 0))

@@ -89,9 +89,6 @@ class ShiftMade(msgspec.Struct, frozen=True):
     author: str = ""
 
 
-ALL_OTHERS = "(all others)"  # how a share without a selector is called
-
-
 class SplitShare(msgspec.Struct, frozen=True):
     """A share of a split hostname."""
 

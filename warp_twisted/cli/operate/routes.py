@@ -6,11 +6,11 @@ import click
 from click.shell_completion import CompletionItem
 
 from warp_twisted.cli.operate.admin import ADMIN_OPTION, find_admin
-from warp_twisted.cli.operate.answers import ALL_OTHERS, ShiftMade, SplitGuard, SplitHostname, read
+from warp_twisted.cli.operate.answers import ShiftMade, SplitGuard, SplitHostname, read
 from warp_twisted.cli.operate.completing import listed_for_completion
 from warp_twisted.cli.options import duration, hostname_pattern
 from warp_twisted.cli.output import JSON_OPTION, percent, print_json, print_table, say, span
-from warp_twisted.names import HostnamePattern
+from warp_twisted.names import ALL_OTHERS, HostnamePattern, shown_selector
 
 BAR = 20  # characters that stand for all requests
 
@@ -127,7 +127,8 @@ def shift(hostname: HostnamePattern, selector: str, part: float, over: float, ad
         return
     made = read(answer, ShiftMade)
     when = f" over {span(made.over_seconds)}" if made.over_seconds else ""
-    say(f"{made.hostname}: {_name(made.selector)} goes from {percent(made.start)} to {percent(made.target)}{when}.")
+    name = shown_selector(made.selector)
+    say(f"{made.hostname}: {name} goes from {percent(made.start)} to {percent(made.target)}{when}.")
 
 
 @route.command(
@@ -151,7 +152,7 @@ def _print_split(split: SplitHostname) -> None:
     sent = sum(share.requests for share in split.shares)
     rows = [
         [
-            _name(share.selector),
+            shown_selector(share.selector),
             str(share.tier),
             percent(share.part),
             percent(share.requests / sent) if sent else "-",
@@ -174,7 +175,7 @@ def _print_split(split: SplitHostname) -> None:
 
 def _shift_text(shift: ShiftMade) -> str:
     by = f" by {shift.author}" if shift.author else ""
-    text = f"Shift{by}: {_name(shift.selector)} {percent(shift.start)} -> {percent(shift.target)}"
+    text = f"Shift{by}: {shown_selector(shift.selector)} {percent(shift.start)} -> {percent(shift.target)}"
     left = shift.began_at + shift.over_seconds - time.time()
     if shift.part != shift.target and left > 0:
         return f"{text}, now {percent(shift.part)}, done in {span(left)}"
@@ -183,7 +184,7 @@ def _shift_text(shift: ShiftMade) -> str:
 
 def guard_text(guard: SplitGuard) -> str:
     """Say what a guard has found, and what to do where it has acted."""
-    text = f"Guard of {_name(guard.selector)}: {guard.verdict} ({guard.reason})"
+    text = f"Guard of {shown_selector(guard.selector)}: {guard.verdict} ({guard.reason})"
     if not guard.action:
         return text
     did = "it gets nothing" if guard.action == "back" else "its shift stays where it is"
@@ -192,7 +193,3 @@ def guard_text(guard: SplitGuard) -> str:
 
 def _bar(part: float) -> str:
     return "#" * round(part * BAR)
-
-
-def _name(selector: str) -> str:
-    return selector or ALL_OTHERS

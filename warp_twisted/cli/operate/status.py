@@ -8,7 +8,6 @@ import click
 from warp_twisted.cli.operate.admin import ADMIN_OPTION, find_admin
 from warp_twisted.cli.operate.agents import print_agents
 from warp_twisted.cli.operate.answers import (
-    ALL_OTHERS,
     Edge,
     EdgeState,
     PolicyState,
@@ -22,7 +21,7 @@ from warp_twisted.cli.operate.routes import guard_text
 from warp_twisted.cli.options import SELECTOR_OPTION
 from warp_twisted.cli.output import JSON_OPTION, labels_text, percent, print_json, print_table, say, some, span
 from warp_twisted.clock_difference import is_noticed, say_difference
-from warp_twisted.names import LabelSelector
+from warp_twisted.names import LabelSelector, shown_selector
 
 _CLOSED_BY_DRAIN = frozenset({"accepting", "listeners", "records"})  # parts of an edge that stop because they should
 
@@ -182,7 +181,7 @@ def _split(split: SplitHostname) -> Iterator[list[str]]:
     for share in split.shares:
         yield [
             split.hostname,
-            share.selector or ALL_OTHERS,
+            shown_selector(share.selector),
             percent(share.part) + (" shifted" if split.shift and split.shift.selector == share.selector else ""),
             percent(share.requests / sent) if sent else "-",
             f"{share.healthy} of {share.tunnels}",

@@ -11,11 +11,12 @@ from pathlib import Path
 import click
 
 from warp_twisted.cli.options import label
-from warp_twisted.cli.output import JSON_OPTION, print_json, say
+from warp_twisted.cli.output import JSON_OPTION, percent, print_json, say
 from warp_twisted.cli.policy.asking import BadRequest, NeverJudged, read_chain, read_identity, read_request
 from warp_twisted.cli.policy.cases import Case, read_cases
 from warp_twisted.cli.policy.fleet import apply, back, history, show
 from warp_twisted.cli.policy.parts import OfflineParts
+from warp_twisted.names import shown_selector
 from warp_twisted.policy.document.policy import MAX_BYTES, parse_policy
 from warp_twisted.policy.errors import InvalidPolicy
 from warp_twisted.policy.facts import Facts
@@ -245,7 +246,7 @@ def split_text(split: Split) -> str:
     tiers = []
     for number, tier in enumerate(split.tiers):
         parts = split.layout(number).parts
-        shares = ", ".join(f"{round(parts[share] * 100, 2):g} % {split.names[share] or 'all others'}" for share in tier)
+        shares = ", ".join(f"{percent(parts[share])} {shown_selector(split.names[share])}" for share in tier)
         tiers.append(shares if not number else f"else {shares}")
     return f"routing of {split.hostname}: {'; '.join(tiers)}"
 

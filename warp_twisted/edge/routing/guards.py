@@ -10,6 +10,7 @@ Each edge judges by what it sees itself; one that sees too few requests holds no
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -25,6 +26,7 @@ from warp_twisted.edge.routes.share_counters import counts_of
 from warp_twisted.edge.routes.split_hostnames import SplitHostnames
 from warp_twisted.edge.routing.notices import Notices
 from warp_twisted.edge.routing.shifts import Shifts
+from warp_twisted.names import shown_selector
 from warp_twisted.registry.errors import RegistryError
 from warp_twisted.registry.mirror import Mirror
 from warp_twisted.registry.model import Change, decode, encode
@@ -37,6 +39,7 @@ from warp_twisted.routing.window import SLOTS, Moment
 LOOK_SECONDS = 1.0
 STEPS = 200  # of a shift at most: so often it is written
 _FIGURES = {Verdict.BETTER: 1, Verdict.UNDECIDED: 0, Verdict.WORSE: -1}
+_DONE = {"back": "it gets nothing any more", "freeze": "its shift stays where it is"}  # by action
 _NOT_YET = Finding(Verdict.UNDECIDED, "it has not been looked at yet")
 _BROKEN = Finding(Verdict.UNDECIDED, "judging it failed; the edge's log says how")
 
@@ -238,12 +241,12 @@ class Guards(Collector):
     def _found_worse(
         self, split: Split, guarded: int, watched: Watched, record: Guarded | None, began_at: float
     ) -> None:
-        action = "back" if split.takes_back else "freeze"
+        action: Literal["back", "freeze"] = "back" if split.takes_back else "freeze"
         found = record or Guarded(hostname=split.hostname, split=split.digest, selector="", shift_began_at=began_at)
         watched.unwritten = replace(
             found,
             selector=split.names[guarded],
-            action="back" if split.takes_back else "freeze",
+            action=action,
             reason=watched.finding.reason,
             edge=self._edge,
             at=self._wall.now(),
@@ -257,8 +260,8 @@ class Guards(Collector):
         self._log.warn(
             "{hostname}: {share} does worse than the others, so {action}: {reason}",
             hostname=split.hostname,
-            share=split.names[guarded],
-            action="it gets nothing any more" if split.takes_back else "its shift stays where it is",
+            share=shown_selector(split.names[guarded]),
+            action=_DONE[action],
             reason=watched.finding.reason,
         )
 
@@ -344,9 +347,9 @@ class Guards(Collector):
 
 def notice(found: Guarded) -> dict[str, object]:
     """Return what a guard's `notify` is told; `text` is what chats show."""
-    did = "it gets nothing any more" if found.action == "back" else "its shift stays where it is"
+    share, did = shown_selector(found.selector), _DONE[found.action]
     return {
-        "text": f"{found.hostname}: {found.selector} does worse than the others, so {did}: {found.reason}",
+        "text": f"{found.hostname}: {share} does worse than the others, so {did}: {found.reason}",
         "hostname": found.hostname,
         "selector": found.selector,
         "action": found.action,

@@ -15,7 +15,7 @@ from twisted.logger import Logger
 from warp_base.wall_clock import WallClock
 from warp_twisted.edge.errors import CannotShift, NotShifted
 from warp_twisted.edge.routes.split_hostnames import SplitHostnames
-from warp_twisted.names import HostnamePattern
+from warp_twisted.names import HostnamePattern, shown_selector
 from warp_twisted.registry.errors import RegistryError
 from warp_twisted.registry.mirror import Mirror
 from warp_twisted.registry.model import Change, encode
@@ -153,21 +153,22 @@ class Shifts:
         split = self._split(hostname)
         index = split.index(selector)
         if index is None:
-            raise CannotShift(f"{split.hostname} has no share {selector!r}; its shares are {_names(split)}")
+            names = ", ".join(map(shown_selector, split.names))
+            raise CannotShift(f"{split.hostname} has no share {selector!r}; its shares are {names}")
         if not 0 <= percent <= 100 or not 0 <= over_seconds <= MAX_OVER_SECONDS:
             raise ValueError("expected a part of 0 to 100 percent, over 30 days at most")
         known = self.of(split)
         if known is not None and known[0].selector != split.names[index]:
             raise CannotShift(
-                f"{split.hostname} has a shift of {known[0].selector}, and one share is shifted at a time; reset that"
-                " first"
+                f"{split.hostname} has a shift of {shown_selector(known[0].selector)}, and one share is shifted at a"
+                " time; reset that first"
             )
         tier = next(at for at, members in enumerate(split.tiers) if index in members)
         parts = split.layout(tier).parts
         if sum(part for at, part in enumerate(parts) if at != index) == 0 and percent < 100:
             raise CannotShift(
-                f"{split.names[index]} has all the weight of its tier, so nothing says who would get the rest; change"
-                " the split in the policy"
+                f"{shown_selector(split.names[index])} has all the weight of its tier, so nothing says who would get"
+                " the rest; change the split in the policy"
             )
         start = known[1] if known is not None else round(parts[index] * WHOLE)
         shift = Shift(
@@ -186,8 +187,8 @@ class Shifts:
             raise CannotShift(f"{split.hostname} was shifted by somebody else meanwhile; look again and repeat it")
         self._log.info(
             "{hostname}: {selector} goes from {start:g} % to {target:g} % over {seconds:g} s, by {author}",
-            hostname=shift.hostname, selector=shift.selector, start=shift.start / 100, target=shift.target / 100,
-            seconds=over_seconds, author=author or "somebody",
+            hostname=shift.hostname, selector=shown_selector(shift.selector), start=shift.start / 100,
+            target=shift.target / 100, seconds=over_seconds, author=author or "somebody",
         )  # fmt: skip
         return shift
 
@@ -218,7 +219,3 @@ class Shifts:
         """Return each split of the policy, with its shift."""
         for split in list(self._splitting.splits.values()):
             yield split, self.of(split)
-
-
-def _names(split: Split) -> str:
-    return ", ".join(name or "(all others)" for name in split.names)
