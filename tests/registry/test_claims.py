@@ -90,6 +90,18 @@ class ClaimTests(SynchronousTestCase):
         self.clock.pump([1] * TTL * 2)
         self.assertIsNotNone(self.there())
 
+    def test_what_is_there_is_not_written_again(self) -> None:
+        """Keeping to a value writes it if it is another one, and never what is there already or is over."""
+        claim = self.put()
+        self.after_a_turn(claim.keep_to(replace(EDGE, draining=True)))
+        self.assertEqual(self.there(), encode(replace(EDGE, draining=True)))
+        revision = self.store.revision
+        self.successResultOf(claim.keep_to(replace(EDGE, draining=True)))
+        self.after_a_turn(claim.release())
+        self.successResultOf(claim.keep_to(EDGE))
+        self.clock.advance(0)
+        self.assertEqual((self.there(), self.store.revision), (None, revision + 1))
+
     def test_changes_of_one_turn(self) -> None:
         """What changes several times in a turn is written once, as it was last."""
         claim, _ = self.claims.put(EDGE)

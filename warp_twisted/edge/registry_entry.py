@@ -77,10 +77,7 @@ class RegistryEntry:
 
     def refresh(self) -> Deferred[None]:
         """Put what this edge is into the registry, if that is not what is there."""
-        claim, now = self._claim, self.describe()
-        if claim is None or claim.value is None or claim.value == now:
-            return succeed(None)
-        return claim.update(now)
+        return self._claim.keep_to(self.describe()) if self._claim is not None else succeed(None)
 
     def drain(self) -> Deferred[None]:
         """Say that this edge takes nothing new, from now on."""

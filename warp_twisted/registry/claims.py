@@ -10,7 +10,7 @@ under a new one; if the store is away, it is tried again until it is back. Calle
 from collections import OrderedDict
 from collections.abc import Sequence
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
@@ -51,6 +51,12 @@ class Claim:
         """Put another value under the same key; fires as `Claims.put`'s Deferred does."""
         self.value = value
         return self._claims.settle(self)
+
+    def keep_to(self, value: Value) -> Deferred[None]:
+        """Do as `update`, but nothing if that is what should be there already, or the claim is over."""
+        if self.value is None or self.value == value:
+            return succeed(None)
+        return self.update(value)
 
     def release(self) -> Deferred[None]:
         """Take the value out; fires as `Claims.put`'s Deferred does."""

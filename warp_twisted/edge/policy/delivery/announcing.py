@@ -31,10 +31,7 @@ class AnnouncedPolicy:
         return settled
 
     def _refresh(self) -> Deferred[None]:
-        claim, now = self._claim, self.describe()
-        if claim is None or claim.value is None or claim.value == now:
-            return succeed(None)
-        return claim.update(now)
+        return self._claim.keep_to(self.describe()) if self._claim is not None else succeed(None)
 
     def describe(self) -> EdgePolicy:
         """Return what the registry is to hold."""
