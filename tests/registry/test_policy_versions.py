@@ -39,11 +39,8 @@ class PolicyVersionsTestCase(SynchronousTestCase):
 
     def in_force(self, store: Store) -> tuple[int, bytes]:
         """Return number and text of the version in force; 0 if there is none."""
-        versions = PolicyVersions(store)
-        current = self.successResultOf(Deferred.fromCoroutine(versions.current()))
-        if current is None:
-            return 0, b""
-        return current.number, self.successResultOf(Deferred.fromCoroutine(versions.text_of(current)))
+        found = self.successResultOf(Deferred.fromCoroutine(PolicyVersions(store).in_force()))
+        return (found[0].number, found[1]) if found is not None else (0, b"")
 
 
 class PolicyVersionsTests(PolicyVersionsTestCase):

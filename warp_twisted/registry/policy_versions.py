@@ -41,8 +41,7 @@ class PolicyReader:
 
         :raises RegistryError: as of `current`.
         """
-        item = await self._get(CURRENT_POLICY)
-        return _number_in(item) if item is not None else 0
+        return _number_in(await self._get(CURRENT_POLICY))
 
     async def current(self) -> PolicyVersion | None:
         """
@@ -52,6 +51,15 @@ class PolicyReader:
         """
         number = await self.number()
         return await self._version(number) if number else None
+
+    async def in_force(self) -> tuple[PolicyVersion, bytes] | None:
+        """
+        Return what `current` does, and the text of that version.
+
+        :raises RegistryError: as of `current` and `text_of`.
+        """
+        version = await self.current()
+        return (version, await self.text_of(version)) if version is not None else None
 
     async def text_of(self, version: PolicyVersion) -> bytes:
         """
@@ -107,7 +115,7 @@ class PolicyVersions(PolicyReader):
         if len(text) > MAX_POLICY_BYTES:
             raise TooLarge(f"a policy has at most {MAX_POLICY_BYTES >> 10} KiB")
         item = await self._store.get(CURRENT_POLICY)
-        number = _number_in(item) if item is not None else 0
+        number = _number_in(item)
         if number != replaces:
             raise PolicyChanged(f"version {number} of the policy is in force, not {replaces}")
         version = PolicyVersion(
@@ -132,7 +140,9 @@ class PolicyVersions(PolicyReader):
         return version
 
 
-def _number_in(item: Item) -> int:
+def _number_in(item: Item | None) -> int:
+    if item is None:
+        return 0
     value = decode(item.key, item.value)
     assert isinstance(value, CurrentPolicy)  # noqa: S101 -- by its key
     return value.number

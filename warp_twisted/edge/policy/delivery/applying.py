@@ -100,8 +100,10 @@ class PolicyApplications:
         :raises PolicyVersionUnknown: if it is not kept.
         :raises RegistryError: if it cannot be read.
         """
-        version = self._kept(number) if number else await self._versions.current()
-        return (version, await self._versions.text_of(version)) if version is not None else None
+        if not number:
+            return await self._versions.in_force()
+        version = self._kept(number)
+        return version, await self._versions.text_of(version)
 
     async def apply(self, text: bytes, name: str, wish: Application) -> Applied:
         """
@@ -197,8 +199,8 @@ class PolicyApplications:
 
     async def _is_in_force(self, text: bytes) -> bool:
         try:
-            current = await self._versions.current()
-            return current is not None and text == await self._versions.text_of(current)
+            found = await self._versions.in_force()
+            return found is not None and text == found[1]
         except BadValue:  # what is there cannot be read, and is to be replaced
             return False
 

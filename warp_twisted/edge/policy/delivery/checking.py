@@ -13,6 +13,7 @@ from twisted.internet.defer import Deferred, execute
 from warp_twisted.edge.policy.loading import Refused, load, load_text
 from warp_twisted.errors import InvalidSettings
 from warp_twisted.registry.errors import RegistryError, StoreBroken
+from warp_twisted.registry.model import PolicyVersion
 from warp_twisted.registry.policy_versions import PolicyReader
 from warp_twisted.registry.sqlite_file import read_item
 
@@ -41,9 +42,10 @@ def check_fleet_policy(registry: Path, directory: str) -> None:
         return
     try:
         with closing(sqlite3.connect(f"{registry.absolute().as_uri()}?mode=ro", uri=True)) as connection:
-            number, text = _read(PolicyReader(lambda key: execute(read_item, connection, key)))
-        if number:
-            load_text(text, f"version {number} of the policy", directory, {})
+            found = _read(PolicyReader(lambda key: execute(read_item, connection, key)))
+        if found is not None:
+            version, text = found
+            load_text(text, f"version {version.number} of the policy", directory, {})
     except (sqlite3.Error, StoreBroken) as error:
         raise InvalidSettings(f"state: {registry}: {error}") from error
     except (Refused, RegistryError) as error:
@@ -52,16 +54,11 @@ def check_fleet_policy(registry: Path, directory: str) -> None:
         ) from error
 
 
-def _read(reader: PolicyReader) -> tuple[int, bytes]:
-    """Return number and text of the version in force; 0 if there is none."""
-
-    async def read() -> tuple[int, bytes]:
-        version = await reader.current()
-        return (version.number, await reader.text_of(version)) if version is not None else (0, b"")
-
-    found: list[tuple[int, bytes]] = []
+def _read(reader: PolicyReader) -> tuple[PolicyVersion, bytes] | None:
+    """Return the version in force, and its text; nothing has to be waited for."""
+    found: list[tuple[PolicyVersion, bytes] | None] = []
     failed: list[BaseException] = []
-    Deferred.fromCoroutine(read()).addCallbacks(found.append, lambda failure: failed.append(failure.value))
+    Deferred.fromCoroutine(reader.in_force()).addCallbacks(found.append, lambda failure: failed.append(failure.value))
     if failed:
         raise failed[0]
     return found[0]

@@ -37,10 +37,8 @@ class RegistryPolicy:
 
         :raises RegistryError: if it cannot be read.
         """
-        version = await self._versions.current()
-        if version is None:
-            return None
-        return PolicyText(number=version.number, content=await self._versions.text_of(version))
+        found = await self._versions.in_force()
+        return PolicyText(number=found[0].number, content=found[1]) if found is not None else None
 
     def _heard(self, changes: Sequence[Change]) -> None:
         if any(isinstance(change.before or change.after, CurrentPolicy) for change in changes):
