@@ -14,18 +14,18 @@ import msgspec
 from warp_twisted.errors import InvalidSettings
 from warp_twisted.policy.authentication.users import UsersError, read_users
 from warp_twisted.policy.document.asked import (
-    MAX_ASKED_LIMITS,
     MAX_USERS,
     AskedAuthentication,
     AskedBasic,
+    AskedLimits,
     AskedPolicy,
     AskedProof,
     AskedRule,
     AskedSources,
-    check_limits,
+    check_asked,
 )
-from warp_twisted.policy.document.authentication import Basic
-from warp_twisted.policy.document.limits import HeaderKey, Limit
+from warp_twisted.policy.document.authentication import check_realm
+from warp_twisted.policy.document.limits import HeaderKey
 from warp_twisted.policy.document.values import Text
 from warp_twisted.policy.errors import InvalidPolicy
 from warp_twisted.wire.control import MAX_POLICY_CHARACTERS
@@ -43,7 +43,7 @@ class UsersFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     realm: Text = "Warp"
 
     def __post_init__(self) -> None:
-        Basic(users_file="-", realm=self.realm)
+        check_realm(self.realm)
 
 
 class Proof(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -64,13 +64,11 @@ class RulePolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     """The key `policy` of an ingress rule: what edges are asked to enforce for the rule's hostname."""
 
     sources: AskedSources | None = None
-    limits: Annotated[list[Limit], msgspec.Meta(min_length=1, max_length=MAX_ASKED_LIMITS)] | None = None
+    limits: AskedLimits | None = None
     authenticate: Authentication | None = None
 
     def __post_init__(self) -> None:
-        if self.sources is None and self.limits is None and self.authenticate is None:
-            raise ValueError("expected one of sources, limits, authenticate")
-        check_limits(self.limits or ())
+        check_asked(self.sources, self.limits, self.authenticate)
 
     def words(self) -> list[str]:
         """Say what it asks, for people, in a few words each."""

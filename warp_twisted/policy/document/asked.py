@@ -10,7 +10,7 @@ from typing import Annotated, Self
 
 import msgspec
 
-from warp_twisted.policy.document.authentication import Authenticate, Basic, Proof
+from warp_twisted.policy.document.authentication import Authenticate, Basic, Proof, check_realm
 from warp_twisted.policy.document.limits import Limit
 from warp_twisted.policy.document.policy import Rule
 from warp_twisted.policy.document.sources import Sources, check_prefixes
@@ -28,6 +28,7 @@ MAX_LISTS_IN_ALL = 8
 _LIMITED = ("requests", "concurrent_requests")
 
 Prefixes = Annotated[list[Text], msgspec.Meta(min_length=1, max_length=MAX_PREFIXES)]
+AskedLimits = Annotated[list[Limit], msgspec.Meta(min_length=1, max_length=MAX_ASKED_LIMITS)]
 
 
 class AskedSources(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
@@ -54,7 +55,7 @@ class AskedBasic(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     realm: Text = "Warp"
 
     def __post_init__(self) -> None:
-        Basic(users_file="-", realm=self.realm)
+        check_realm(self.realm)
 
     def __repr__(self) -> str:
         return f"AskedBasic({len(self.users)} users)"
@@ -83,13 +84,11 @@ class AskedRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
     hostnames: Annotated[list[Annotated[str, msgspec.Meta(max_length=255)]], msgspec.Meta(max_length=MAX_ENTRIES)]
     sources: AskedSources | None = None
-    limits: Annotated[list[Limit], msgspec.Meta(min_length=1, max_length=MAX_ASKED_LIMITS)] | None = None
+    limits: AskedLimits | None = None
     authenticate: AskedAuthentication | None = None
 
     def __post_init__(self) -> None:
-        if self.sources is None and self.limits is None and self.authenticate is None:
-            raise ValueError("expected one of sources, limits, authenticate")
-        check_limits(self.limits or ())
+        check_asked(self.sources, self.limits, self.authenticate)
 
     @property
     def content(self) -> bytes:
@@ -162,14 +161,16 @@ class AskedPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
         return msgspec.json.encode(self).decode()
 
 
-def check_limits(limits: Sequence[Limit]) -> None:
+def check_asked(sources: object, limits: Sequence[Limit] | None, authenticate: object) -> None:
     """
-    Check what an agent limits.
+    Check what an agent asks for in one rule: that it is anything at all, and what it limits.
 
-    :raises ValueError: beginning with the key.
+    :raises ValueError: beginning with the key, if it is about one.
     """
+    if sources is None and limits is None and authenticate is None:
+        raise ValueError("expected one of sources, limits, authenticate")
     names: set[str] = set()
-    for index, limit in enumerate(limits):
+    for index, limit in enumerate(limits or ()):
         key = f"limits[{index}]"
         if limit.of not in _LIMITED:
             raise ValueError(f"{key}.of: an agent limits {' and '.join(_LIMITED)} only")

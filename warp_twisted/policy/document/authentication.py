@@ -25,8 +25,7 @@ class Basic(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
     def __post_init__(self) -> None:
         check_file("users_file", self.users_file)
-        if not self.realm.isascii() or not self.realm.isprintable() or '"' in self.realm or "\\" in self.realm:
-            raise ValueError("realm: expected printable ASCII without quotes and backslashes")
+        check_realm(self.realm)
 
 
 class Jwt(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -138,6 +137,16 @@ class Authenticate(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
             raise ValueError("expected any_of or all_of, one of them")
         if _depth(self.any_of or self.all_of or []) > MAX_DEPTH:
             raise ValueError(f"any_of and all_of stand within each other {MAX_DEPTH} deep at most")
+
+
+def check_realm(realm: str) -> None:
+    """
+    Check what browsers show when they ask.
+
+    :raises ValueError: beginning with the key.
+    """
+    if not realm.isascii() or not realm.isprintable() or '"' in realm or "\\" in realm:
+        raise ValueError("realm: expected printable ASCII without quotes and backslashes")
 
 
 def _depth(proofs: list[Proof]) -> int:
