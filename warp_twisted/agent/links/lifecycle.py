@@ -162,9 +162,10 @@ def _make_machine() -> Callable[[LinkCore], Lifecycle]:
             core.dialing = attempt  # type: ignore[assignment]  # its result goes to the callbacks below
         attempt.addCallbacks(dialed, dial_failed)
 
-    def wait(life: Lifecycle, core: LinkCore, reason: str, *, is_refusal: bool = False) -> None:
+    def wait(life: Lifecycle, core: LinkCore, reason: str, *, is_refusal: bool = False, is_hasty: bool = False) -> None:
         core.close(reason)
-        delay = core.backoff.next_delay(core.clock.seconds(), is_refusal=is_refusal)
+        backoff = core.backoff
+        delay = backoff.hasty_delay() if is_hasty else backoff.next_delay(core.clock.seconds(), is_refusal=is_refusal)
         core.set_timer(delay, life.retry)
         core.effects.link_down(reason, delay)
 
@@ -262,11 +263,7 @@ def _make_machine() -> Callable[[LinkCore], Lifecycle]:
     @pep614(registering.upon(Lifecycle.move).to(waiting))
     def begin_anew(life: Lifecycle, core: LinkCore) -> None:
         # What was said in the hello may hold no more, and then the edge must not serve by it.
-        reason = "moving before the edge has answered"
-        core.close(reason)
-        delay = core.backoff.hasty_delay()
-        core.set_timer(delay, life.retry)
-        core.effects.link_down(reason, delay)
+        wait(life, core, "moving before the edge has answered", is_hasty=True)
 
     @pep614(waiting.upon(Lifecycle.hasten).loop())
     def try_soon(life: Lifecycle, core: LinkCore) -> None:
