@@ -6,7 +6,7 @@ from tests.policy.judging.samples import SampleCheck, compiled, judged, request
 from warp_twisted.policy.facts import Facts
 from warp_twisted.policy.interfaces import Answer, Question
 from warp_twisted.policy.judging import known_paths, program
-from warp_twisted.policy.judging.plans import can_plan
+from warp_twisted.policy.judging.plans import plan_of
 from warp_twisted.policy.verdict import ALLOWED, Action
 
 _PROOF = "authenticate: {any_of: [{basic: {users_file: u}}]}"
@@ -43,8 +43,8 @@ class PlanTests(SynchronousTestCase):
         said: list[list[tuple[object, ...]]] = []
         for is_planned in (True, False):
             if not is_planned:
-                self.patch(known_paths, "can_plan", lambda rules: False)
-                self.patch(program, "can_plan", lambda rules: False)
+                self.patch(known_paths, "plan_of", lambda rules: None)
+                self.patch(program, "plan_of", lambda rules: None)
             policy = compiled(_POLICY)
             found = [judged(policy, each) for each in _REQUESTS]
             said.append(
@@ -87,4 +87,4 @@ class PlanTests(SynchronousTestCase):
         ):
             found = compiled(f"rules: [{rules}]").program_for("app.warp.example")
             assert found is not None
-            self.assertEqual(can_plan(found.rules), expected, rules)
+            self.assertEqual(plan_of(found.rules) is not None, expected, rules)

@@ -8,7 +8,7 @@ kept depends on nothing but the program and the path.
 from collections.abc import Sequence
 
 from warp_twisted.policy.judging.path_facts import PathFacts
-from warp_twisted.policy.judging.plans import Plan, can_plan
+from warp_twisted.policy.judging.plans import Plan, plan_of
 from warp_twisted.policy.judging.rules import CompiledRule
 
 MAX_PATHS = 2_000  # 2 MB; to forget them all takes half a millisecond
@@ -56,7 +56,7 @@ class KnownPaths:
         try:
             return self._plans[key]
         except KeyError:
-            plan = self._plans[key] = Plan(key) if can_plan(key) else None
+            plan = self._plans[key] = plan_of(key)
             return plan
 
     def keep(self, table: dict[bytes, KnownPath], known: KnownPath) -> None:

@@ -30,7 +30,7 @@ class Plan:
         """
         Put together what the rules ask for.
 
-        :param rules: those that `can_plan` says yes to.
+        :param rules: those that `plan_of` finds fit.
         """
         self._rules = rules
         self._sources = tuple(
@@ -81,14 +81,18 @@ class Plan:
         return Course(facts, path, now, wall, _NO_ANSWERS, True, looked).run(self._rules)
 
 
-def can_plan(rules: Sequence[CompiledRule]) -> bool:
-    """Whether rules judge all requests that they are about alike, with one proof at most, and do nothing at the end."""
+def plan_of(rules: Sequence[CompiledRule]) -> Plan | None:
+    """
+    Return the plan for some rules; None if they go the whole course.
+
+    There is one if they judge all requests that they are about alike, ask for one proof at most, and do nothing later.
+    """
     proofs = 0
     for rule in rules:
         if rule.is_conditional or rule.log_only or rule.needs & NEEDS_END:
-            return False
+            return None
         if rule.authentication is not None:
             proofs += 1
             if rule.authentication.passes_preflight or len(rule.authentication.proof.checks) != 1:
-                return False
-    return proofs <= 1
+                return None
+    return Plan(rules) if proofs <= 1 else None

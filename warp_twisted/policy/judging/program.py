@@ -18,7 +18,7 @@ from warp_twisted.policy.judging.connections import of_hostname
 from warp_twisted.policy.judging.course import Course, give_back
 from warp_twisted.policy.judging.known_paths import MAX_RULES, KnownPath, KnownPaths
 from warp_twisted.policy.judging.path_facts import PathFacts
-from warp_twisted.policy.judging.plans import Plan, can_plan
+from warp_twisted.policy.judging.plans import plan_of
 from warp_twisted.policy.judging.rules import CompiledRule
 from warp_twisted.policy.paths.tree import LooseTree
 from warp_twisted.policy.verdict import ALLOWED, CHECK_FAILED, Action, Held, Objection, Verdict
@@ -133,7 +133,7 @@ class Program:
         elif self._known_paths is not None:
             known.plan = self._known_paths.plan(rules)
         else:
-            known.plan = Plan(rules) if can_plan(rules) else None
+            known.plan = plan_of(rules)
         known.method = method
 
     def _possible(self, path: PathFacts) -> list[CompiledRule]:
