@@ -5,6 +5,7 @@ from unittest.mock import patch
 from twisted.trial.unittest import SynchronousTestCase
 
 from warp_twisted.policy.bans import Ban, BanRule, Bans, network_text, parse_network
+from warp_twisted.policy.sources.prefixes import PrefixSet
 
 RULE = BanRule(refusals=20, within=10.0, seconds=600.0)
 NETWORK = "203.0.113.9"
@@ -51,7 +52,7 @@ class RefusedTests(SynchronousTestCase):
 
     def test_never(self) -> None:
         """An address that is never banned is not, and without a rule nobody is."""
-        bans = Bans(RULE, {NETWORK})
+        bans = Bans(RULE, PrefixSet.of([NETWORK]))
         self.assertEqual(banned(bans, NETWORK, 0.0, 100), [])
         bans.rule = None
         self.assertEqual(banned(bans, "203.0.113.10", 0.0, 100), [])

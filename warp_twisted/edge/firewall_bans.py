@@ -199,15 +199,12 @@ class FirewallBans(Collector):
             self._connection.wake()
 
     def _look(self) -> None:
-        spared = self._who_is_spared()
-        if any(one is not other for one, other in zip(spared[:2], self._spared[:2], strict=True)) or (
-            spared[2] != self._spared[2]
-        ):
+        if self._who_is_spared() != self._spared:  # a set of prefixes is another one whenever it was read anew
             self._begin()
 
     def _who_is_spared(self) -> tuple[object, object, frozenset[str]]:
         banning = self._banning
-        return banning.never, banning.proxies, frozenset(network_of(address) for address in self._edges())
+        return banning.bans.never, banning.proxies, frozenset(network_of(address) for address in self._edges())
 
     def next_records(self) -> bytes:
         """Return what is to be told next; nothing if everything is."""

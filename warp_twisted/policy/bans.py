@@ -14,10 +14,11 @@ from math import inf
 import msgspec
 
 from warp_base.token_buckets import TokenBuckets
-from warp_twisted.policy.sources.prefixes import Addresses
+from warp_twisted.policy.sources.prefixes import PrefixSet
 
 ALWAYS_SPARED = ("127.0.0.0/8", "::1")  # whatever a policy says
 MAX_BANS = 100_000  # 20 MB; each was 20 refusals, which the limits bound
+_NOBODY = PrefixSet(0)
 _LOOKED_AT = 4  # when one more needs room
 
 
@@ -54,7 +55,7 @@ class Bans:
     :ivar left_out: how many bans found no room.
     """
 
-    def __init__(self, rule: BanRule | None = None, never: Addresses = frozenset[str]()) -> None:
+    def __init__(self, rule: BanRule | None = None, never: PrefixSet = _NOBODY) -> None:
         self.never = never
         self.left_out = 0
         self._bans: dict[str, Ban] = {}  # by network, the oldest first

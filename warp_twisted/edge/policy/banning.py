@@ -35,7 +35,6 @@ class Banning:
 
     :param seconds: a monotonic clock.
     :ivar bans: who is banned.
-    :ivar never: who is never banned, as the policy has it.
     :ivar is_edge: whether an address is that of an edge: those are never banned.
     :ivar proxies: in front of this edge: neither.
     :ivar turned_away: how many connections were.
@@ -48,7 +47,6 @@ class Banning:
         self._seconds = seconds
         self._banned = 0
         self.bans = Bans(never=SPARED)
-        self.never = SPARED
         self.is_edge: Callable[[str], bool] = _none
         self.proxies = PrefixSet.of([])
         self.turned_away = 0
@@ -57,7 +55,7 @@ class Banning:
     def use(self, rule: BanRule | None, never: PrefixSet) -> None:
         """Ban by another rule from now on; bans that there are stay for their time."""
         self.bans.rule = rule
-        self.bans.never = self.never = never
+        self.bans.never = never
 
     def turns_away(self, address: str, network: str) -> bool:
         """Whether a visitor that connects is banned; then it is counted."""
@@ -96,7 +94,7 @@ class Banning:
     def spares_some_of(self, network: str) -> bool:
         """Whether a network has an address that is never banned, or is a proxy's; edges are not asked about here."""
         prefix = network_text(network)
-        return self.never.overlaps(prefix) or self.proxies.overlaps(prefix)
+        return self.bans.never.overlaps(prefix) or self.proxies.overlaps(prefix)
 
     def _is_ours(self, address: str) -> bool:
         return address in self.proxies or self.is_edge(address)
