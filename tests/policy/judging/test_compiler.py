@@ -39,7 +39,7 @@ class ProgramsTests(SynchronousTestCase):
         text = "defaults: {sources: {deny: [192.0.2.1]}}\nrules: [{name: r}, {name: s, match: {hostname: s.example}}]"
         self.assertEqual(self.rules(text, "s.example"), ["defaults", "r", "s"])
         self.assertEqual(self.rules(text, "t.example"), ["defaults", "r"])
-        self.assertEqual(self.rules("", "a.example"), None)
+        self.assertEqual(self.rules("{}", "a.example"), None)
 
     def test_programs_are_shared(self) -> None:
         """Any number of hostnames with the same rules have one program, so visitors' names cost no memory."""
@@ -84,4 +84,4 @@ rules:
         """A ban is for the shell at the door."""
         policy = compiled("defaults: {ban: {refusals: 2, within: 1s, for: 1m}}")
         self.assertEqual(policy.ban, Ban(refusals=2, within="1s", for_="1m"))
-        self.assertIsNone(compiled("").ban)
+        self.assertIsNone(compiled("{}").ban)

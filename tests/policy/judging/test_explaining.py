@@ -74,5 +74,5 @@ class ExplainTests(SynchronousTestCase):
 
     def test_no_rules(self) -> None:
         """Without a policy everything is allowed."""
-        found = explain(compiled(""), request(), 0.0, 0.0)
+        found = explain(compiled("{}"), request(), 0.0, 0.0)
         self.assertEqual((found.rules, found.verdict.action.value), ((), "allow"))
