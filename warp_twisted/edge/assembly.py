@@ -48,7 +48,6 @@ from warp_twisted.edge.policy.assertion_keys import AssertionKeys, PublishedKeys
 from warp_twisted.edge.policy.delivery.announcing import AnnouncedPolicy
 from warp_twisted.edge.policy.delivery.applying import PolicyApplications
 from warp_twisted.edge.policy.delivery.fleet import RegistryPolicy
-from warp_twisted.edge.policy.fetched_keys import make_agent
 from warp_twisted.edge.policy.service_tokens import ServiceTokens
 from warp_twisted.edge.readiness import Readiness
 from warp_twisted.edge.registry_entry import RegistryEntry
@@ -58,6 +57,7 @@ from warp_twisted.edge.routing.notices import Notices
 from warp_twisted.edge.routing.shifts import Shifts
 from warp_twisted.edge.settings import CurrentSettings, EdgeSettings
 from warp_twisted.edge.visitors.serving import Serving
+from warp_twisted.edge.web_client import make_agent
 from warp_twisted.errors import InvalidSettings
 from warp_twisted.registry.claims import Claims
 from warp_twisted.registry.given_names import NameGiver

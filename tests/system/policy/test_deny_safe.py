@@ -15,8 +15,9 @@ from tests.policy.authentication.keys import EC_KEY, member, signed
 from tests.system.edge.harness import answer_each, status_of
 from tests.system.edge.test_policy import ANN, PolicyTestCase, request
 from warp_twisted.edge.policy.delivery.following import PolicyFollower
-from warp_twisted.edge.policy.fetched_keys import FetchedKeys, make_agent
+from warp_twisted.edge.policy.fetched_keys import FetchedKeys
 from warp_twisted.edge.policy.in_force import PolicyInForce
+from warp_twisted.edge.web_client import make_agent
 from warp_twisted.errors import InvalidSettings
 from warp_twisted.policy.authentication.basic import BasicCheck
 from warp_twisted.policy.authentication.jwt import JwtCheck

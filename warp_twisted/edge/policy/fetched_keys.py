@@ -15,13 +15,14 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.web.client import Agent, BrowserLikePolicyForHTTPS, ResponseDone, ResponseFailed
+from twisted.web.client import ResponseDone
 from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
-from twisted.web.iweb import IAgent, IPolicyForHTTPS, IResponse
+from twisted.web.iweb import IAgent, IResponse
 
-from warp_base.reactor import InThread, Reactor
+from warp_base.reactor import InThread
 from warp_base.token_buckets import TokenBuckets
+from warp_twisted.edge.web_client import cause_of
 from warp_twisted.policy.authentication.jwt import JwtCheck
 from warp_twisted.policy.authentication.key_sets import MAX_TEXT, KeySetError, VerificationKeys, read_key_set
 
@@ -63,7 +64,7 @@ class _Body(Protocol):
         if reason.check(ResponseDone, PotentialDataLoss):
             self.done.callback(b"".join(self._pieces))
         else:
-            self.done.errback(FetchError(_cause(reason)))
+            self.done.errback(FetchError(cause_of(reason.value)))
 
 
 class _Followed:
@@ -196,7 +197,7 @@ class FetchedKeys:
             if not followed.has_failed:
                 self._log.error(
                     "keys cannot be fetched, those of before stay in use: {url}: {error}",
-                    url=url, error=str(error) if isinstance(error, FetchError | KeySetError) else _cause(Failure()),
+                    url=url, error=str(error) if isinstance(error, FetchError | KeySetError) else cause_of(error),
                 )  # fmt: skip
             followed.has_failed = True
         else:
@@ -225,27 +226,9 @@ class FetchedKeys:
             raise FetchError("the key set is not UTF-8") from error
 
 
-def make_agent(reactor: Reactor, trust: IPolicyForHTTPS | None = None) -> IAgent:
-    """
-    Return what asks https servers, and follows no redirects: one could lead away from https.
-
-    :param trust: which certificates are believed; None for those of the system's authorities.
-    """
-    agent: IAgent = Agent(reactor, trust or BrowserLikePolicyForHTTPS(), connectTimeout=FETCH_SECONDS)
-    return agent
-
-
 def _end(followed: _Followed) -> None:
     if followed.next is not None and followed.next.active():
         followed.next.cancel()
     followed.next = None
     if followed.fetching is not None:
         followed.fetching.cancel()
-
-
-def _cause(failure: Failure) -> str:
-    """Return what lies behind a failure, in words."""
-    error = failure.value
-    while isinstance(error, ResponseFailed) and error.reasons:
-        error = error.reasons[0].value
-    return str(error) or type(error).__name__

@@ -15,10 +15,11 @@ from twisted.internet.interfaces import IConsumer, IReactorTime
 from twisted.internet.protocol import Protocol
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
-from twisted.web.client import ResponseFailed
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent, IBodyProducer, IResponse
 from zope.interface import implementer
+
+from warp_twisted.edge.web_client import cause_of
 
 ASK_SECONDS = 10.0
 RETRY_SECONDS = (5.0, 30.0, 120.0)  # before each further attempt
@@ -110,7 +111,7 @@ class Notices:
                 raise
             except Exception as error:
                 if wait is None:
-                    self._say_lost(url, _cause(error))
+                    self._say_lost(url, cause_of(error))
                     return
             else:
                 return
@@ -126,9 +127,3 @@ class Notices:
 
     def _say_lost(self, url: str, reason: str) -> None:
         self._log.warn("a notice to {host} could not be told: {reason}", host=urlsplit(url).hostname, reason=reason)
-
-
-def _cause(error: BaseException) -> str:
-    while isinstance(error, ResponseFailed) and error.reasons:
-        error = error.reasons[0].value
-    return str(error) or type(error).__name__

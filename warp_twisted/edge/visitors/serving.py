@@ -22,7 +22,7 @@ from warp_twisted.edge.certificates.directory import CertificateDirectory
 from warp_twisted.edge.exchange.access_log import AccessLog
 from warp_twisted.edge.policy.asked import AskedPolicies
 from warp_twisted.edge.policy.delivery.following import PolicyFollower
-from warp_twisted.edge.policy.fetched_keys import FetchedKeys, make_agent
+from warp_twisted.edge.policy.fetched_keys import FetchedKeys
 from warp_twisted.edge.policy.in_force import PolicyInForce
 from warp_twisted.edge.policy.passwords import Passwords
 from warp_twisted.edge.proxies import AnnouncedFactory
@@ -34,6 +34,7 @@ from warp_twisted.edge.settings import EdgeSettings
 from warp_twisted.edge.visitors.crowd import Visitors
 from warp_twisted.edge.visitors.factories import SecureVisitorFactory, VisitorFactory
 from warp_twisted.edge.visitors.http_proxies import HttpProxies
+from warp_twisted.edge.web_client import make_agent
 from warp_twisted.errors import InvalidSettings
 from warp_twisted.http1.forwarding import Statements, parse_statements
 from warp_twisted.http1.limits import BodyLimits, HeadLimits
