@@ -25,7 +25,7 @@ from benchmarks.peers.origins import open_origins
 from benchmarks.peers.peer import WEB_HOSTNAME, Peer
 from benchmarks.peers.rathole import open_rathole
 from benchmarks.peers.ssh import open_ssh
-from benchmarks.peers.warp import THIS, Checkout, open_warp
+from benchmarks.peers.warp import THIS, Checkout, Edge, open_agent, open_edge, open_warp
 from benchmarks.results import Results
 from benchmarks.targets import CHISEL, HAPROXY, NGINX, RATHOLE, SSH, WARP
 
@@ -157,6 +157,20 @@ class Bench:
                 place.mkdir()
                 peers.append(stack.enter_context(openers[name](origins, place)))
             yield peers
+
+    def each_warp(self) -> Iterator[tuple[Edge, Peer, Path]]:
+        """Yield `all_warps` one after the other, each running before the same origins, and a directory for it."""
+        directory = Path(tempfile.mkdtemp(dir=self.directory))
+        certificate = write_certificate(directory, [WEB_HOSTNAME])
+        with open_origins(directory, self.file_limit) as origins:
+            for number, (name, checkout) in enumerate(self.all_warps().items()):
+                place = directory / f"peer{number}"
+                place.mkdir()
+                with (
+                    open_edge(place, certificate, checkout) as edge,
+                    open_agent(edge, origins, place, name=name, checkout=checkout) as peer,
+                ):
+                    yield edge, peer, place
 
 
 def _open_warp(

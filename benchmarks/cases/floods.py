@@ -8,22 +8,19 @@ connecting. Bans spare loopback, so the flood comes from another address of this
 from __future__ import annotations
 
 import socket
-import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks import results as names
 from benchmarks.bench import Bench
 from benchmarks.cases.requests import put_load
-from benchmarks.certificates import write_certificate
 from benchmarks.errors import BenchmarkError, UnexpectedAnswer
 from benchmarks.load import visitors
 from benchmarks.load.attempts import Attempts, attempting
 from benchmarks.load.prober import probing
-from benchmarks.peers.origins import open_origins
-from benchmarks.peers.peer import WEB_HOSTNAME, Peer
-from benchmarks.peers.warp import Edge, open_agent, open_edge
+from benchmarks.peers.peer import Peer
+from benchmarks.peers.warp import Edge
 from benchmarks.rounds import Measured, in_rounds, used_since
 from benchmarks.targets import ALLOWED_PER_SECOND, RATED_SECONDS, SATURATED, STEADY, flooded, quiet
 
@@ -48,24 +45,9 @@ rules:
 """
 
 
-def _warps(bench: Bench) -> Iterator[tuple[Edge, Peer, Path]]:
-    """Yield each tree of Warp that is wanted, running before the same origins, and a directory for it."""
-    directory = Path(tempfile.mkdtemp(dir=bench.directory))
-    certificate = write_certificate(directory, [WEB_HOSTNAME])
-    with open_origins(directory, bench.file_limit) as origins:
-        for number, (name, checkout) in enumerate(bench.all_warps().items()):
-            place = directory / f"peer{number}"
-            place.mkdir()
-            with (
-                open_edge(place, certificate, checkout) as edge,
-                open_agent(edge, origins, place, name=name, checkout=checkout) as peer,
-            ):
-                yield edge, peer, place
-
-
 def rates(bench: Bench) -> None:
     """Allow 50 a second, attempt 500 a second for 10 s: of connections, then of requests on connections that stay."""
-    for edge, peer, place in _warps(bench):
+    for edge, peer, place in bench.each_warp():
         for of in ("connections", "requests"):
             bench.results.add("rates", of, peer.name, _attempt(edge, peer, place, of))
             bench.progress(f"rates: {of} at {peer.name}")
@@ -101,7 +83,7 @@ def _attempt(edge: Edge, peer: Peer, place: Path, of: str) -> dict[str, float]:
 def flood(bench: Bench) -> None:
     """Visitors alone, and while 2,000 connections a second come from an address that is banned."""
     source = other_address()
-    for edge, peer, place in _warps(bench):
+    for edge, peer, place in bench.each_warp():
         (place / "policy.yaml").write_text(_BANNING)
         edge.follow_policy(place / "policy.yaml")
         until_banned = _flood_of(peer, source, 100, 1.0)
@@ -173,7 +155,7 @@ def other_address() -> str:
 
     :raises BenchmarkError: it has none.
     """
-    # No packet is sent: the kernel chooses which address one would be sent from (TEST-NET-1 is nobody's).
+    # No packet is sent: the kernel only chooses the address that one to TEST-NET-1 (RFC 5737) would come from.
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as chooser:
         try:
             chooser.connect(("192.0.2.1", 9))

@@ -21,10 +21,8 @@ from joserfc.jwk import ECKey
 
 from benchmarks.bench import Bench
 from benchmarks.cases.requests import put_load
-from benchmarks.certificates import write_certificate
-from benchmarks.peers.origins import open_origins
 from benchmarks.peers.peer import OTHER_HOSTNAME, WEB_HOSTNAME, Peer
-from benchmarks.peers.warp import ZONE, Checkout, Edge, open_agent, open_edge
+from benchmarks.peers.warp import ZONE, Edge
 from benchmarks.rounds import Measured, in_rounds
 from benchmarks.targets import NO_POLICY, OTHERS_POLICY, WHOLE_POLICY, WITH_ASSERTION
 
@@ -91,25 +89,10 @@ def write_files(directory: Path) -> None:
 
 
 def measure(bench: Bench) -> None:
-    """Measure each tree of Warp that is wanted."""
-    directory = Path(tempfile.mkdtemp(dir=bench.directory))
-    write_files(directory)
-    certificate = write_certificate(directory, [WEB_HOSTNAME])
-    with open_origins(directory, bench.file_limit) as origins:
-        for number, (name, checkout) in enumerate(bench.all_warps().items()):
-            place = directory / f"peer{number}"
-            place.mkdir()
-            _measure(bench, directory, origins, place, certificate, name, checkout)
-
-
-def _measure(
-    bench: Bench, files: Path, origins: Peer, place: Path, certificate: Path, name: str, checkout: Checkout
-) -> None:
-    """Put the same load on one edge with different policies in force."""
-    with (
-        open_edge(place, certificate, checkout) as edge,
-        open_agent(edge, origins, place, name=name, checkout=checkout) as peer,
-    ):
+    """Put the same load on one edge of each tree of Warp that is wanted, with different policies in force."""
+    files = Path(tempfile.mkdtemp(dir=bench.directory))
+    write_files(files)
+    for edge, peer, _ in bench.each_warp():
         loads = {
             NO_POLICY: _under(bench, edge, files, None),
             OTHERS_POLICY: _under(bench, edge, files, "whole.yaml", OTHER_HOSTNAME),
