@@ -35,13 +35,11 @@ class Pacing:
     """
 
     __slots__ = (
-        "_answer_wait",
+        "_answer",
         "_count",
         "_held",
         "_pacer",
-        "_paid_answer",
-        "_paid_request",
-        "_request_wait",
+        "_request",
         "_schedule",
         "_seconds",
         "paced",
@@ -65,20 +63,18 @@ class Pacing:
         self._held = bytearray()
         self.waiting_bytes = 0
         self.seconds = 0.0
-        self._paid_request = 0  # bytes that were paid for and have not passed
-        self._paid_answer = 0
-        self._request_wait: _HeldBack | None = None
-        self._answer_wait: _HeldBack | None = None
+        self._request = _Direction()
+        self._answer = _Direction()
 
     @property
     def is_waiting(self) -> bool:
         """Whether anything waits."""
-        return self._request_wait is not None or self._answer_wait is not None
+        return self._request.held_back is not None or self._answer.held_back is not None
 
     @property
     def is_request_waiting(self) -> bool:
         """Whether nothing of the request passes now."""
-        return self._request_wait is not None
+        return self._request.held_back is not None
 
     def may_begin(self, count: int) -> bool:
         """
@@ -89,8 +85,7 @@ class Pacing:
         wait = self._pacer.pay(count, self._seconds())
         if not wait:
             return True
-        self._paid_request = count
-        self._request_wait = self._hold_back(wait, self._begin_due)
+        self._hold_back(self._request, count, wait, self._begin_due)
         return False
 
     def admit(self, count: int) -> int:
@@ -100,23 +95,13 @@ class Pacing:
         :param count: 1 or more; those that were not admitted before are among them.
         :returns: how many may pass now; if not all, `request_due` follows.
         """
-        if self._request_wait is not None:
+        if self._request.held_back is not None:
             return 0
-        admitted = min(count, self._paid_request)
-        self._paid_request -= admitted
-        while admitted < count:
-            piece = min(count - admitted, self._pacer.piece_bytes)
-            wait = self._pacer.pay(piece, self._seconds())
-            if wait:
-                self._paid_request = piece
-                self._request_wait = self._hold_back(wait, self._request_due)
-                break
-            admitted += piece
-        return admitted
+        return self._pay(self._request, count, self._request_due)
 
     def give_back(self, count: int) -> None:
         """Note that bytes which were admitted did not pass yet: they are admitted again without pay."""
-        self._paid_request += count
+        self._request.paid += count
 
     def take(self, data: bytes) -> bytes:
         """
@@ -126,21 +111,11 @@ class Pacing:
         :returns: what may pass now; if something is left, `answer_due` follows.
         """
         held = self._held
-        if self._answer_wait is not None:
+        if self._answer.held_back is not None:
             held += data
             self.waiting_bytes = len(held)
             return b""
-        count = len(held) + len(data)
-        passing = min(count, self._paid_answer)
-        self._paid_answer -= passing
-        while passing < count:
-            piece = min(count - passing, self._pacer.piece_bytes)
-            wait = self._pacer.pay(piece, self._seconds())
-            if wait:
-                self._paid_answer = piece
-                self._answer_wait = self._hold_back(wait, self._answer_due)
-                break
-            passing += piece
+        passing = self._pay(self._answer, len(held) + len(data), self._answer_due)
         if passing == len(data) and not held:
             return data
         held += data
@@ -155,13 +130,13 @@ class Pacing:
 
         :returns: whether bytes of the answer are left.
         """
-        for held_back in (self._request_wait, self._answer_wait):
-            if held_back is not None:
-                held_back.wait.cancel()
-                self._waited(held_back)
-        self._request_wait = self._answer_wait = None
-        unused = self._paid_request + self._paid_answer
-        self._paid_request = self._paid_answer = 0
+        unused = 0
+        for direction in (self._request, self._answer):
+            if direction.held_back is not None:
+                direction.held_back.wait.cancel()
+                self._waited(direction, direction.held_back)
+            unused += direction.paid
+            direction.paid = 0
         if unused:
             self._pacer.refund(unused)
         is_left = bool(self._held)
@@ -169,34 +144,62 @@ class Pacing:
         self.waiting_bytes = 0
         return is_left
 
-    def _hold_back(self, seconds: float, go_on: Callable[[], None]) -> "_HeldBack":
-        now = self._seconds()
-        return _HeldBack(self._schedule.call_at(now + seconds, go_on), now, self._pacer.place)
+    def _pay(self, direction: "_Direction", count: int, go_on: Callable[[], None]) -> int:
+        """Pay for bytes piece by piece; return how many may pass now. If not all, what goes on is called later."""
+        passing = min(count, direction.paid)
+        direction.paid -= passing
+        while passing < count:
+            piece = min(count - passing, self._pacer.piece_bytes)
+            wait = self._pacer.pay(piece, self._seconds())
+            if wait:
+                self._hold_back(direction, piece, wait, go_on)
+                break
+            passing += piece
+        return passing
 
-    def _waited(self, held_back: "_HeldBack") -> None:
+    def _hold_back(self, direction: "_Direction", paid: int, seconds: float, go_on: Callable[[], None]) -> None:
+        now = self._seconds()
+        direction.paid = paid
+        direction.held_back = _HeldBack(self._schedule.call_at(now + seconds, go_on), now, self._pacer.place)
+
+    def _waited(self, direction: "_Direction", held_back: "_HeldBack") -> None:
+        direction.held_back = None
         seconds = self._seconds() - held_back.began_at
         self._count(held_back.place, seconds, not self.seconds)
         self.seconds += seconds
 
     def _begin_due(self) -> None:
-        self._paid_request = 0  # it passes now
+        self._request.paid = 0  # it passes now
         self._request_due()
 
     def _request_due(self) -> None:
-        if self._request_wait is not None:
-            self._waited(self._request_wait)
-            self._request_wait = None
+        if self._request.held_back is not None:
+            self._waited(self._request, self._request.held_back)
             self.paced.request_due()
 
     def _answer_due(self) -> None:
-        if self._answer_wait is not None:
-            self._waited(self._answer_wait)
-            self._answer_wait = None
+        if self._answer.held_back is not None:
+            self._waited(self._answer, self._answer.held_back)
             self.paced.answer_due()
 
 
+class _Direction:
+    """
+    The request, or its answer.
+
+    :ivar paid: bytes that were paid for and have not passed.
+    :ivar held_back: its wait; None if it does not wait.
+    """
+
+    __slots__ = ("held_back", "paid")
+
+    def __init__(self) -> None:
+        self.paid = 0
+        self.held_back: _HeldBack | None = None
+
+
 class _HeldBack(NamedTuple):
-    """One direction that waits, since when, and for which rule and limit."""
+    """A wait of one direction, since when, and for which rule and limit."""
 
     wait: Wait
     began_at: float
