@@ -508,10 +508,13 @@ class EdgeHarness:
         self.table.add(tunnel, offers)
         return tunnel
 
-    async def visitor(self, port: int = 0) -> RawConnection:
-        """Connect as a visitor."""
+    async def visitor(self, port: int = 0, address: str = "") -> RawConnection:
+        """Connect as a visitor, from an address if one is given."""
         client = RawConnection()
-        await connectProtocol(TCP4ClientEndpoint(self.reactor, LOOPBACK, port or self.visitor_port), client)
+        endpoint = TCP4ClientEndpoint(
+            self.reactor, LOOPBACK, port or self.visitor_port, bindAddress=(address, 0) if address else None
+        )
+        await connectProtocol(endpoint, client)
         self.clients.append(client)
         return client
 

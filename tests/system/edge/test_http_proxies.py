@@ -1,18 +1,15 @@
 """Tests of nginx and HAProxy as HTTP proxies in front of the edge: each request is its own visitor's."""
 
 import json
-import os
 import re
 import socket
 from pathlib import Path
 
-from twisted.internet.defer import Deferred, execute
-from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
-from twisted.internet.protocol import ProcessProtocol
-from twisted.python.failure import Failure
+from twisted.internet.defer import execute
 
 from tests.case import AsyncTestCase, reactor
-from tests.system.edge.harness import LOOPBACK, EdgeHarness, RawConnection, answer_each, get, status_of
+from tests.system.edge.harness import LOOPBACK, EdgeHarness, answer_each, get, status_of
+from tests.system.edge.test_proxies import FrontProxy
 from warp_twisted.edge.policy.delivery.following import PolicyFollower
 from warp_twisted.edge.policy.in_force import PolicyInForce
 from warp_twisted.edge.visitors.http_proxies import HttpProxies
@@ -77,30 +74,6 @@ def is_whole(answer: bytes) -> bool:
     return length is not None and len(body) >= int(length[1])
 
 
-class FrontProxy(ProcessProtocol):
-    """A program that serves on a socket that listens already, as its descriptor 3."""
-
-    def __init__(self, command: list[str], listener: socket.socket, **environment: str) -> None:
-        self._ended: Deferred[None] = Deferred()
-        self.said = b""
-        descriptors: dict[int, int | str] = {0: "w", 1: "r", 2: "r", 3: listener.fileno()}
-        self._process = reactor.spawnProcess(
-            self, command[0], command, {**os.environ, **environment}, childFDs=descriptors
-        )
-
-    def childDataReceived(self, childFD: int, data: bytes) -> None:
-        self.said += data
-
-    def processEnded(self, reason: Failure) -> None:
-        self._ended.callback(None)
-
-    async def stop(self) -> None:
-        """End it."""
-        if not self._ended.called:
-            self._process.signalProcess("TERM")
-        await self._ended
-
-
 class NginxTests(AsyncTestCase):
     """nginx, with one connection to the edge for all visitors."""
 
@@ -133,10 +106,7 @@ class NginxTests(AsyncTestCase):
 
     async def ask(self, address: str, path: bytes = b"/", *lines: bytes) -> tuple[int, dict[str, object]]:
         """Ask from an address; return the status, and the line of the access log."""
-        client = RawConnection()
-        endpoint = TCP4ClientEndpoint(reactor, LOOPBACK, self.port, bindAddress=(address, 0))
-        await connectProtocol(endpoint, client)
-        self.edge.clients.append(client)
+        client = await self.edge.visitor(self.port, address)
         client.send(get(path, *lines))
         await client.when(lambda: is_whole(client.received))
         client.close()

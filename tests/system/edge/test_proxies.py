@@ -1,16 +1,16 @@
 """Tests of HAProxy in front of the edge, on real sockets: its visitors' addresses reach logs, limits and origins."""
 
 import json
+import os
 import socket
 from pathlib import Path
 
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
 from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
 
 from tests.case import reactor
-from tests.system.edge.harness import LOOPBACK, RawConnection, answer_each, get, status_of
+from tests.system.edge.harness import LOOPBACK, answer_each, get, status_of
 from tests.system.edge.test_tls import TlsTestCase
 from warp_twisted.edge.proxies import AnnouncedFactory
 from warp_twisted.edge.routes.limits import VisitorLimits
@@ -33,15 +33,16 @@ listen secure
 """
 
 
-class HaProxy(ProcessProtocol):
-    """One HAProxy, on two sockets that listen already."""
+class FrontProxy(ProcessProtocol):
+    """A program that serves on sockets that listen already, as its descriptors from 3 on."""
 
-    def __init__(self, file: Path, sockets: list[socket.socket]) -> None:
+    def __init__(self, command: list[str], *sockets: socket.socket, **environment: str) -> None:
         self._ended: Deferred[None] = Deferred()
         descriptors: dict[int, int | str] = {0: "w", 1: "r", 2: "r"}
         descriptors |= {3 + index: each.fileno() for index, each in enumerate(sockets)}
-        arguments = ["haproxy", "-db", "-f", str(file)]
-        self._process = reactor.spawnProcess(self, "/usr/sbin/haproxy", arguments, childFDs=descriptors)
+        self._process = reactor.spawnProcess(
+            self, command[0], command, {**os.environ, **environment}, childFDs=descriptors
+        )
 
     def processEnded(self, reason: Failure) -> None:
         self._ended.callback(None)
@@ -74,17 +75,9 @@ class HaProxyTestCase(TlsTestCase):
         file.write_text(
             CONFIGURATION.format(plain=f"{LOOPBACK}:{plain}", secure=f"{LOOPBACK}:{secure}", option=self.option)
         )
-        self.clean_up_with(HaProxy(file, sockets).stop)
+        self.clean_up_with(FrontProxy(["/usr/sbin/haproxy", "-db", "-f", str(file)], *sockets).stop)
         for each in sockets:
             each.close()
-
-    async def visit(self, port: int, address: str = VISITOR) -> RawConnection:
-        """Connect from an address."""
-        client = RawConnection()
-        endpoint = TCP4ClientEndpoint(reactor, LOOPBACK, port, bindAddress=(address, 0))
-        await connectProtocol(endpoint, client)
-        self.edge.clients.append(client)
-        return client
 
     def visitor(self) -> object:
         """Return whom the newest line of the access log names."""
@@ -98,15 +91,15 @@ class VersionOneTests(HaProxyTestCase):
 
     async def test_the_visitor(self) -> None:
         """Log and origin are told the visitor's address; a limit holds for each visitor, not for the proxy."""
-        client = await self.visit(self.plain)
+        client = await self.edge.visitor(self.plain, VISITOR)
         client.send(get())
         await client.until(b"\r\n\r\nok")
         self.assertEqual(self.visitor(), VISITOR)
         self.assertIn(b"\r\nX-Forwarded-For: 127.0.0.9\r\n", self.origin.seen)
-        second = await self.visit(self.plain)
+        second = await self.edge.visitor(self.plain, VISITOR)
         await second.lost()
         self.assertEqual(status_of(second.received), 429)
-        other = await self.visit(self.plain, "127.0.0.10")
+        other = await self.edge.visitor(self.plain, "127.0.0.10")
         other.send(get())
         await other.until(b"\r\n\r\nok")
         self.assertEqual(self.visitor(), "127.0.0.10")
@@ -120,11 +113,11 @@ class VersionOneTests(HaProxyTestCase):
 
     async def test_without_a_header(self) -> None:
         """What the proxy's address says without a header is closed; what others say with one is refused."""
-        client = await self.visit(self.direct, LOOPBACK)
+        client = await self.edge.visitor(self.direct, LOOPBACK)
         client.send(get())
         await client.lost()
         self.assertEqual(client.received, b"")
-        liar = await self.visit(self.direct, "127.0.0.10")
+        liar = await self.edge.visitor(self.direct, "127.0.0.10")
         liar.send(b"PROXY TCP4 203.0.113.9 192.0.2.1 50000 443\r\n" + get())
         await liar.until(b"\r\n\r\n")
         self.assertEqual(status_of(liar.received), 400)
