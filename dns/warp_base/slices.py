@@ -68,6 +68,10 @@ class Slices:
         task.whenDone().chainDeferred(done)
         return done
 
+    def start(self, steps: Iterable[object]) -> None:
+        """Run a job that nobody waits for: what it raises is logged, and `stop` ends it without a word."""
+        self.run(steps).addErrback(lambda failure: failure.trap(SchedulerStopped) and None)
+
     async def result_of(self, steps: Generator[object, None, T]) -> T:
         """
         Run a generator as `run` does, and return what it returns.
@@ -91,7 +95,7 @@ class Slices:
         :param per_step: how many to let go of at once; fewer where each holds many others.
         """
         if container:
-            self.run(_emptied(container, per_step)).addErrback(lambda failure: failure.trap(SchedulerStopped) and None)
+            self.start(_emptied(container, per_step))
 
     def stop(self) -> None:
         """Stop all jobs; their Deferreds fail with `SchedulerStopped`."""

@@ -1,5 +1,6 @@
 """Tests for `warp_base.slices`."""
 
+import gc
 from collections.abc import Callable, Generator, Iterator
 from time import perf_counter
 from typing import Any
@@ -151,6 +152,23 @@ class SlicesTests(SynchronousTestCase):
             clock.advance(SLICE_SECONDS / 8)
         working.stop()
         self.assertApproximates(done / (clock.seconds() + done), 0.25, 0.05)
+
+    def test_start(self) -> None:
+        """What a job raises that nobody waits for is logged; that it was stopped is not."""
+
+        def fail() -> Iterator[None]:
+            yield
+            raise ZeroDivisionError
+
+        self.slices.start(fail())
+        self.reactor.turn()
+        gc.collect()  # it is logged when the Deferred is freed
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.slices.start(iter([None]))
+        self.slices.stop()
+        self.slices.start(iter([None]))
+        gc.collect()
+        self.assertEqual(self.flushLoggedErrors(), [])
 
     def test_discard(self) -> None:
         """Large containers are emptied in slices, and nobody hears of it when they are stopped."""

@@ -12,7 +12,7 @@ from email.utils import formatdate
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
-from twisted.internet.task import LoopingCall, SchedulerStopped
+from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from warp_base.fair_queue import FairQueue
@@ -184,23 +184,19 @@ class Visitors:
         if self._drained is None:
             self._drained = Deferred()
             self._welcoming = self.clock.callLater(NEW_SECONDS, self._welcome_no_more)
-            self._do(self._close_idle(even_if_new=False))
+            self._long_work.start(self._close_idle(even_if_new=False))
             self._check_drained()
         return self._drained
 
     def _welcome_no_more(self) -> None:
         self._welcoming = None
-        self._do(self._close_idle(even_if_new=True))
+        self._long_work.start(self._close_idle(even_if_new=True))
         self._check_drained()
 
     def _close_idle(self, *, even_if_new: bool) -> Iterator[None]:
         for connection in list(self.connections):
             connection.close_if_idle(even_if_new=even_if_new)
             yield
-
-    def _do(self, steps: Iterator[None]) -> None:
-        """Do something long in slices, until it is done or the edge stops."""
-        self._long_work.run(steps).addErrback(lambda failure: failure.trap(SchedulerStopped) and None)
 
     def sweep(self) -> None:
         """Move the clock on, end what took too long, and write the access log."""
@@ -261,7 +257,7 @@ class Visitors:
         metrics.unread_bytes += count
         if metrics.unread_bytes > limit - limit // 16 and not self._is_cutting and count > 0:
             self._is_cutting = True
-            self._do(self._cut_slowest())
+            self._long_work.start(self._cut_slowest())
 
     def _cut_slowest(self) -> Iterator[None]:
         """Cut the visitors that made no progress for the longest time, until an eighth of the limit is free."""

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from prometheus_client.registry import Collector
 from twisted.internet.defer import Deferred, execute
 from twisted.internet.interfaces import IProtocolFactory
-from twisted.internet.task import SchedulerStopped
 from twisted.logger import Logger
 
 from warp_base.nonblocking_writer import NonblockingWriter, descriptor_sink
@@ -119,8 +118,7 @@ class Serving:
 
     def _follow_routing(self, routing: RoutingTable) -> None:
         """Split requests as a policy says, a slice of the routes at a time."""
-        done = self._following.run(self.routes.splitting.follow(routing, self.routes.routes))
-        done.addErrback(lambda failure: failure.trap(SchedulerStopped) and None)
+        self._following.start(self.routes.splitting.follow(routing, self.routes.routes))
         self.when_routed()
 
     def start(self) -> None:
