@@ -39,7 +39,7 @@ from warp_twisted.http1.refusals import Refusal
 from warp_twisted.http1.request import FirstSection
 from warp_twisted.http1.request_fields import FieldRules
 from warp_twisted.http1.shared_sections import SharedSections
-from warp_twisted.policy.verdict import Objection, Verdict
+from warp_twisted.policy.verdict import Objection
 from warp_twisted.policy.visitor import Visitor as Source
 from warp_twisted.tunnel.step_queue import StepQueue
 from warp_twisted.wire.streams import Stream
@@ -336,20 +336,19 @@ class Visitors:
         self.log_refusal(connection.address, connection.scheme, refusal, request_id, len(page))
         return page
 
-    def arrive(self, address: str, scheme: str) -> tuple[Passage | None, Verdict | None]:
+    def arrive(self, address: str, scheme: str) -> tuple[Passage | None, Objection | None]:
         """
         Ask the policy about a new connection.
 
-        :returns: its way through the limits of connections, None if none count it; and why it may not come in.
+        :returns: its way through the limits of connections, None if none count it; and why it may not come in. Who
+            turns it away, for that or another reason, lets the passage `leave`.
         """
         policy = self.policy
         if not policy.counts_connections or address in self.http_proxies:
             return None, None
         passage = Passage(policy, Source(address, network_of(address)), scheme)
         verdict = passage.arrive(self.seconds())
-        if verdict is not None:
-            passage.leave()
-        return passage, verdict
+        return passage, verdict.objection if verdict is not None else None
 
     def log_refusal(
         self,

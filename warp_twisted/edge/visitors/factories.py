@@ -18,7 +18,7 @@ from warp_twisted.edge.certificates.asking import shown_chain
 from warp_twisted.edge.certificates.proof import Proof, ProvenTls
 from warp_twisted.edge.exchange.pages import RETRY_SECONDS
 from warp_twisted.edge.exchange.pages import response as error_response
-from warp_twisted.edge.policy.judgement import REFUSALS, refusal_lines
+from warp_twisted.edge.policy.judgement import refusal_lines, refusal_of
 from warp_twisted.edge.policy.passage import Passage
 from warp_twisted.edge.routes.limits import network_of, plain_address
 from warp_twisted.edge.visitors.crowd import Visitors
@@ -96,22 +96,15 @@ def _may_ask_for(visitors: Visitors, passage: Passage, hostname: str) -> bool:
     verdict = passage.ask_for(hostname, visitors.seconds())
     if verdict is None or verdict.objection is None:
         return True
-    visitors.log_refusal(
-        passage.source.address,
-        "https",
-        REFUSALS[verdict.objection.reason],
-        visitors.next_request_id(),
-        0,
-        verdict.objection,
-        hostname,
-    )
+    _log_before_tls(visitors, passage.source.address, refusal_of(verdict.objection), verdict.objection, hostname)
     return False
 
 
-def _log_untrusted(visitors: Visitors, address: str, hostname: str, error: WarpError) -> None:
-    """Log that a visitor showed a certificate that no authority of the policy vouches for; an alert told it."""
-    objection = Objection("", REFUSED, f"{CLIENT_CERTIFICATE}: {error}")
-    visitors.log_refusal(address, "https", REFUSALS[REFUSED], visitors.next_request_id(), 0, objection, hostname)
+def _log_before_tls(
+    visitors: Visitors, address: str, refusal: Refusal, objection: Objection | None, hostname: str = ""
+) -> None:
+    """Log a refusal in or before the handshake: the visitor can be told nothing, or only an alert."""
+    visitors.log_refusal(address, "https", refusal, visitors.next_request_id(), 0, objection, hostname)
 
 
 class VisitorFactory(ServerFactory):
@@ -129,9 +122,8 @@ class VisitorFactory(ServerFactory):
         address = plain_address(getattr(addr, "host", ""))
         if visitors.policy.banning.turns_away(address, network_of(address)):
             return None
-        passage, verdict = visitors.arrive(address, "http")
-        objection = verdict.objection if verdict is not None else None
-        refusal = REFUSALS[objection.reason] if objection is not None else visitors.admit(address)
+        passage, objection = visitors.arrive(address, "http")
+        refusal = refusal_of(objection) if objection is not None else visitors.admit(address)
         if refusal is None:
             visitors.metrics.connections += 1
             return PlainVisitor(visitors, address, passage)
@@ -179,17 +171,16 @@ class SecureVisitorFactory(Factory):
         if visitors.policy.banning.turns_away(address, network):
             return None
         is_counted = address not in visitors.http_proxies  # one of those begins handshakes for many visitors
-        passage, verdict = visitors.arrive(address, "https")
-        objection = verdict.objection if verdict is not None else None
+        passage, objection = visitors.arrive(address, "https")
         if objection is not None:
-            refusal: Refusal | None = REFUSALS[objection.reason]
+            refusal: Refusal | None = refusal_of(objection)
         else:
             refusal = visitors.handshake_rate.admit(network, visitors.seconds()) if is_counted else None
             refusal = refusal or visitors.admit(address)
         if refusal is not None:
             if passage is not None:
                 passage.leave()
-            visitors.log_refusal(address, "https", refusal, visitors.next_request_id(), 0, objection)
+            _log_before_tls(visitors, address, refusal, objection)
             return None
         visitors.metrics.connections += 1
 
@@ -204,7 +195,9 @@ class SecureVisitorFactory(Factory):
             if isinstance(error, PeerNotTrusted):
                 if is_counted:
                     visitors.handshake_rate.charge_untrusted(network, visitors.seconds())
-                _log_untrusted(visitors, address, protocol.asked, error)
+                # It showed a certificate that no authority of the policy vouches for.
+                untrusted = Objection("", REFUSED, f"{CLIENT_CERTIFICATE}: {error}")
+                _log_before_tls(visitors, address, refusal_of(untrusted), untrusted, protocol.asked)
             visitors.handshake_failed(address)
 
         protocol = VisitorTls(
