@@ -36,7 +36,7 @@ _ABSOLUTE = re.compile(rb"(?i:(https?))://([^/?]*+)([/?].*+)?")
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
 _LABEL = rb"[A-Za-z0-9_-]{1,63}+"
 _AUTHORITY = re.compile(rb"(" + _LABEL + rb"(?:\." + _LABEL + rb")*+\.?|\[[0-9A-Fa-f:.]{2,45}+\])(?::([0-9]{1,5}+))?")
-_DEFAULT_PORTS = {"http": 80, "https": 443}
+DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 class Authority(msgspec.Struct, frozen=True):
@@ -82,7 +82,7 @@ def check_same_authority(named: Authority, host: Authority, scheme: str) -> None
 
     RFC 9112 §3.2.2 lets a proxy ignore Host then; an origin behind us might not, so two readings are refused.
     """
-    default = _DEFAULT_PORTS[scheme]
+    default = DEFAULT_PORTS[scheme]
     if named.host != host.host or (named.port or default) != (host.port or default):
         raise MessageRefused(HOST_MISMATCH)
 

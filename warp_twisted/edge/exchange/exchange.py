@@ -36,7 +36,7 @@ from warp_twisted.edge.exchange.states import Ending, ExchangeState, Outcome, en
 from warp_twisted.edge.exchange.steering import Steering
 from warp_twisted.edge.exchange.upload import Upload
 from warp_twisted.edge.policy.in_force import PolicyInForce
-from warp_twisted.edge.routes.members import NoTunnel
+from warp_twisted.edge.routes.members import ANY_STREAM, NoTunnel
 from warp_twisted.edge.routes.pool import Borrower, Member, OriginStream
 from warp_twisted.edge.routes.route import Route
 from warp_twisted.edge.routes.search import Search
@@ -52,7 +52,6 @@ from warp_twisted.wire.preamble import Opening, OpeningCode
 
 P = ParamSpec("P")
 
-_ANY_STREAM = float("-inf")
 _WHOLE_BYTES = 4_096  # of a request, which leave in one frame, also where others wait
 _UNCOUNTED_BYTES = 2_048  # of a request that is kept, as much as the connection takes itself; to count each costs each
 # Names of this module are found much faster than members of an Enum.
@@ -279,7 +278,7 @@ class Exchange(Borrower):
             if route.splits is not None:
                 head = self._steer(route.splits, head)
             # An origin may close an idle connection at any moment. What cannot be sent again goes on one just used.
-            used_after = _ANY_STREAM if self._is_repeatable() else self._visitors.now
+            used_after = ANY_STREAM if self._is_repeatable() else self._visitors.now
             origin = (self._steering or route).borrow(self, used_after=used_after)
         except NoTunnel:
             self._end(_REFUSED, refusals.NO_TUNNEL)

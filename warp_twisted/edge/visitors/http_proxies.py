@@ -15,12 +15,12 @@ from warp_twisted.edge.routes.limits import network_of
 from warp_twisted.http1.forwarding import Forwarding
 from warp_twisted.http1.grammar import OPTIONAL_WHITESPACE
 from warp_twisted.http1.refusals import BAD_FORWARDED, MessageRefused
+from warp_twisted.http1.target import DEFAULT_PORTS
 from warp_twisted.policy.sources.forwarded import visitor_of
 from warp_twisted.policy.sources.prefixes import PrefixSet
 from warp_twisted.policy.visitor import Visitor as Source
 
 _FOR, _PROTO = b"x-forwarded-for", b"x-forwarded-proto"
-_PORTS = {"http": 80, "https": 443}
 _NOBODY = PrefixSet.of([])
 
 
@@ -128,6 +128,6 @@ class ProxiedHeads:
             self.asker = SpokenFor(address, scheme)
             port = own.port
             if port and scheme != own.scheme:
-                port = self._ports.get(scheme, _PORTS[scheme])
+                port = self._ports.get(scheme, DEFAULT_PORTS[scheme])
             self._forwarding = replace(own, address=address, scheme=scheme, port=port)
         return self._forwarding
