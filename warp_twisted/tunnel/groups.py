@@ -90,15 +90,17 @@ def _show_something(server: ssl.SSLContext) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "proof")])
     now = datetime.datetime.fromtimestamp(0, datetime.UTC)  # any will do
-    certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now)
-        .sign(key, hashes.SHA256())
-        .public_bytes(Encoding.PEM)
-    )  # fmt: skip
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now)
+    show(server, builder.sign(key, hashes.SHA256()), key)
+
+
+def show(context: ssl.SSLContext, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> None:
+    """Let a context show a certificate that was made on the spot."""
     with tempfile.NamedTemporaryFile() as file:  # for this user only; OpenSSL reads it at once
-        file.write(certificate + key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        file.write(certificate.public_bytes(Encoding.PEM))
+        file.write(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
         file.flush()
-        server.load_cert_chain(file.name)
+        context.load_cert_chain(file.name)
 
 
 def _set_groups(context: ssl.SSLContext, groups: tuple[str, ...]) -> tuple[str, ...]:

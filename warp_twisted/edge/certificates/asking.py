@@ -11,18 +11,18 @@ Before the first use a process proves, by handshakes in memory, that OpenSSL ask
 import contextlib
 import functools
 import ssl
-import tempfile
 from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from warp_twisted.edge.certificates.contexts import visitors_context
 from warp_twisted.edge.certificates.openssl import AuthorityName, OutOfReach, ask_for_certificate, forget_tickets
 from warp_twisted.errors import WarpError
+from warp_twisted.tunnel.groups import show
 
 # Of what a visitor sends: room for four certificates with RSA keys of 4,096 bits. Measured 0.11 ms a certificate that
 # nobody vouches for, and 27 of the smallest fit.
@@ -157,11 +157,7 @@ class _Issuer:
     def issue_to(self, context: ssl.SSLContext) -> None:
         """Give a context a certificate."""
         key = ec.generate_private_key(ec.SECP256R1())
-        pem = self._sign("leaf", key.public_key(), is_authority=False).public_bytes(Encoding.PEM)
-        with tempfile.NamedTemporaryFile() as file:  # for this user only; OpenSSL reads it at once
-            file.write(pem + key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-            file.flush()
-            context.load_cert_chain(file.name)
+        show(context, self._sign("leaf", key.public_key(), is_authority=False), key)
 
 
 class _Handshake:
