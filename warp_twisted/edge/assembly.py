@@ -57,7 +57,6 @@ from warp_twisted.edge.routing.notices import Notices
 from warp_twisted.edge.routing.shifts import Shifts
 from warp_twisted.edge.settings import CurrentSettings, EdgeSettings
 from warp_twisted.edge.visitors.serving import Serving
-from warp_twisted.edge.web_client import make_agent
 from warp_twisted.errors import InvalidSettings
 from warp_twisted.registry.claims import Claims
 from warp_twisted.registry.given_names import NameGiver
@@ -68,6 +67,7 @@ from warp_twisted.registry.published.grace import Grace
 from warp_twisted.registry.published.publish import Publication
 from warp_twisted.registry.published.publisher import Publisher
 from warp_twisted.registry.sqlite import ThreadedSqliteStore
+from warp_twisted.web_client import make_agent
 
 # Of a turn, and of the time: a visitor's request takes four turns, and waits for a slice in each.
 LONG_WORK_SECONDS = 0.001

@@ -17,10 +17,10 @@ from tests.policy.authentication.requests import WALL, request
 from tests.self_signed import self_signed
 from warp_twisted.edge.policy import fetched_keys as module
 from warp_twisted.edge.policy.fetched_keys import FETCH_SECONDS, MIN_SECONDS, WANTED_SECONDS, FetchedKeys
-from warp_twisted.edge.web_client import make_agent
 from warp_twisted.policy.authentication.jwt import JwtCheck
 from warp_twisted.policy.authentication.key_sets import MAX_TEXT
 from warp_twisted.policy.interfaces import Outcome
+from warp_twisted.web_client import make_agent
 
 NEW_KEY = ec.generate_private_key(ec.SECP256R1())
 

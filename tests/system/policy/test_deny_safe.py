@@ -17,11 +17,11 @@ from tests.system.edge.test_policy import ANN, PolicyTestCase, request
 from warp_twisted.edge.policy.delivery.following import PolicyFollower
 from warp_twisted.edge.policy.fetched_keys import FetchedKeys
 from warp_twisted.edge.policy.in_force import PolicyInForce
-from warp_twisted.edge.web_client import make_agent
 from warp_twisted.errors import InvalidSettings
 from warp_twisted.policy.authentication.basic import BasicCheck
 from warp_twisted.policy.authentication.jwt import JwtCheck
 from warp_twisted.policy.interfaces import Answer, Question
+from warp_twisted.web_client import make_agent
 
 _JWT = "issuer: https://id.example, audience: app, algorithms: [ES256]"
 _OF_FILES = f"""

@@ -12,19 +12,15 @@ from collections.abc import Callable, Sequence
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
-from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
-from twisted.python.failure import Failure
-from twisted.web.client import ResponseDone
-from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent, IResponse
 
 from warp_base.reactor import InThread
 from warp_base.token_buckets import TokenBuckets
-from warp_twisted.edge.web_client import cause_of
 from warp_twisted.policy.authentication.jwt import JwtCheck
 from warp_twisted.policy.authentication.key_sets import MAX_TEXT, KeySetError, VerificationKeys, read_key_set
+from warp_twisted.web_client import BoundedBody, cause_of
 
 FETCH_SECONDS = 10.0
 MIN_SECONDS, USUAL_SECONDS, MAX_SECONDS = 300.0, 3_600.0, 86_400.0  # between fetches
@@ -37,34 +33,6 @@ FollowedKeys = Sequence[tuple[str, JwtCheck]]
 
 class FetchError(Exception):
     """A key set could not be fetched; the text says why."""
-
-
-class _Body(Protocol):
-    """Takes a body of at most `MAX_TEXT` bytes, as it is sent: nothing is unpacked."""
-
-    def __init__(self) -> None:
-        self.done: Deferred[bytes] = Deferred(lambda _: self._leave())
-        self._pieces: list[bytes] = []
-        self._size = 0
-
-    def dataReceived(self, data: bytes) -> None:
-        self._pieces.append(data)
-        self._size += len(data)
-        if self._size > MAX_TEXT and not self.done.called:
-            self._leave()
-            self.done.errback(FetchError(f"the key set is longer than {MAX_TEXT} bytes"))
-
-    def _leave(self) -> None:
-        if self.transport is not None:
-            self.transport.loseConnection()
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        if self.done.called:
-            return
-        if reason.check(ResponseDone, PotentialDataLoss):
-            self.done.callback(b"".join(self._pieces))
-        else:
-            self.done.errback(FetchError(cause_of(reason.value)))
 
 
 class _Followed:
@@ -213,7 +181,7 @@ class FetchedKeys:
         if agent is None:
             agent = self._agent = self._make_agent()
         response: IResponse = await agent.request(b"GET", url.encode("ascii"), headers)
-        body = _Body()
+        body = BoundedBody(MAX_TEXT, FetchError)
         response.deliverBody(body)
         content = await body.done
         if response.code != 200:

@@ -19,7 +19,7 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent, IBodyProducer, IResponse
 from zope.interface import implementer
 
-from warp_twisted.edge.web_client import cause_of
+from warp_twisted.web_client import cause_of
 
 ASK_SECONDS = 10.0
 RETRY_SECONDS = (5.0, 30.0, 120.0)  # before each further attempt

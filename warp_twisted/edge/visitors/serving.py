@@ -33,13 +33,13 @@ from warp_twisted.edge.settings import EdgeSettings
 from warp_twisted.edge.visitors.crowd import Visitors
 from warp_twisted.edge.visitors.factories import SecureVisitorFactory, VisitorFactory
 from warp_twisted.edge.visitors.http_proxies import HttpProxies
-from warp_twisted.edge.web_client import make_agent
 from warp_twisted.errors import InvalidSettings
 from warp_twisted.http1.forwarding import Statements, parse_statements
 from warp_twisted.http1.limits import BodyLimits, HeadLimits
 from warp_twisted.http1.request_fields import FieldRules
 from warp_twisted.policy.sources.prefixes import PrefixSet
 from warp_twisted.routing.table import RoutingTable
+from warp_twisted.web_client import make_agent
 
 STANDARD_OUTPUT = 1
 PASSWORDS_OF_AN_AGENT = 16  # that wait to be hashed of all users that one agent named
