@@ -183,7 +183,7 @@ def assemble(
     guards = Guards(
         store, mirror, reactor, wall, serving.routes.splitting, shifts, long_work, initial.edge.name, notices
     )
-    routing = RoutingCalls(shifts, guards, serving.routes.splitting, in_thread)
+    routing = RoutingCalls(shifts, guards, serving.routes.splitting, serving.routes.ejection, in_thread)
     entry = RegistryEntry(
         reactor, wall, settings, mirror, claims, serving, lambda: listeners.ports, lambda: assertion_keys.public
     )
@@ -268,6 +268,7 @@ def assemble(
         kept_bans=KeptBans(store, mirror, serving.policy.banning, wall),
         lifecycle=lifecycle,
         splits=routing.list_splits,
+        ejected=serving.routes.ejection.listed,
     )
 
     def published_records() -> PublishedRecords:

@@ -82,6 +82,19 @@ class RouteTests(SynchronousTestCase):
                 self.shown([{**SPLITS[0], "guard": acted}]),
             )
 
+    def test_ejected(self) -> None:
+        """An ejected origin is named with its share, why, and what brings it back."""
+        origin = {"hostname": "a.example", "agent": "a-2", "failures": 7, "seconds": 75.0, "selector": "release=canary"}
+        for more, said in (
+            ({}, "in 1 min 15 s a request tries it again"),
+            ({"state": "due"}, "the next request tries it"),
+            ({"state": "probed"}, "a request is trying it now"),
+        ):
+            self.assertIn(
+                f"release=canary: the origin of a-2 is ejected, as it failed 7 times in a row; {said}\n",
+                self.shown([{**SPLITS[0], "ejected": [{**origin, **more}]}]),
+            )
+
     def test_shift(self) -> None:
         """A shift is asked for in percent and seconds, and told."""
         self.edge.answers["POST /v1/shifts"] = SHIFT

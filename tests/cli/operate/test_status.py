@@ -66,6 +66,12 @@ class StatusTests(SynchronousTestCase):
         self.assertRegex(output, r"a\.example +\(all others\) +25 % shifted +25 % +0 of 1\n")
         self.assertIn("a.example: Guard of (all others): worse (errors 9%); since edge1 found that, it gets", output)
 
+    def test_ejected(self) -> None:
+        """An origin that is ejected is named with its hostname and path, split or not."""
+        origin = {"hostname": "a.example", "path": "^/api", "agent": "a-2", "failures": 5, "seconds": 9.5}
+        self.answer["ejected"] = [origin]
+        self.assertIn("\na.example: the origin of a-2 at ^/api is ejected, as it failed 5", invoke("status").output)
+
     def test_wrong_clock(self) -> None:
         """An agent whose clock is not its edge's is named once, however many tunnels it has."""
         self.assertNotIn("The clock of", invoke("status").output)

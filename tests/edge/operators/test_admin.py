@@ -25,6 +25,8 @@ from warp_twisted.edge.operators.observation import Observation
 from warp_twisted.edge.operators.policy_calls import PolicyCalls
 from warp_twisted.edge.operators.published import PublishedRecords
 from warp_twisted.edge.operators.routing_calls import RoutingCalls
+from warp_twisted.edge.routes.counters import DataPathMetrics
+from warp_twisted.edge.routes.ejection import Ejection
 from warp_twisted.edge.routes.share_counters import ShareMetrics
 from warp_twisted.edge.routes.split_hostnames import SplitHostnames
 from warp_twisted.errors import InvalidSettings
@@ -163,7 +165,9 @@ class AdminTests(SynchronousTestCase):
         slices = Slices(self.clock, 0.0)
         published = PublishedRecords(Publication(ZONE), lambda: True, self.clock, slices)
         policy = PolicyCalls(FakeApplications())
-        routing = RoutingCalls(FakeShifts(), FakeGuards(), SplitHostnames(ShareMetrics()), execute)
+        routing = RoutingCalls(
+            FakeShifts(), FakeGuards(), SplitHostnames(ShareMetrics()), Ejection(DataPathMetrics()), execute
+        )
         observation = Observation(ready, dict, Exposition(), slices)
         self.admin = Admin(self.operations, policy, routing, observation, published, slices)
 

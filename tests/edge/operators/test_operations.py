@@ -79,6 +79,7 @@ class EdgeOperationsTests(AsyncTestCase):
             readiness=self.edge,
             visitors=[object()] * 3,
             splits=lambda: iter([b"[]"]),
+            ejected=list,
             policy=Standing,
             banning=banning,
             kept_bans=KeptBans(self.control.store, self.control.mirror, banning, wall),

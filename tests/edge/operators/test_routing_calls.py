@@ -12,10 +12,12 @@ from twisted.web.test.requesthelper import DummyChannel, DummyRequest
 from tests.edge.fakes import FakeTunnel
 from warp_twisted.edge.operators.routing_calls import RoutingCalls
 from warp_twisted.edge.routes.counters import DataPathMetrics
+from warp_twisted.edge.routes.route import Route
 from warp_twisted.edge.routes.table import RouteTable
 from warp_twisted.policy.document.policy import parse_policy
 from warp_twisted.registry.route_records import Guarded, Shift
 from warp_twisted.routing.guard import Finding, Verdict
+from warp_twisted.routing.outliers import FAILURES, FIRST_SECONDS
 from warp_twisted.routing.split import Split
 from warp_twisted.routing.table import RoutingTable
 from warp_twisted.wire.control import RouteOffer
@@ -75,7 +77,7 @@ class RoutingCallsTests(SynchronousTestCase):
         self.guards = FakeGuards()
         self.metrics = DataPathMetrics()
         self.table = RouteTable(self.metrics)
-        calls = RoutingCalls(self.shifts, self.guards, self.table.splitting, execute)
+        calls = RoutingCalls(self.shifts, self.guards, self.table.splitting, self.table.ejection, execute)
         self.calls = {f"{method} {path}": function for method, path, function in calls.calls()}
 
     def call(self, call: str, body: bytes, *arguments: str) -> Any:
@@ -113,6 +115,28 @@ class RoutingCallsTests(SynchronousTestCase):
         self.assertEqual([share["part"] for share in first["shares"]], [0.75, 0.25, 0.0])
         self.assertEqual((second["hostname"], second["sticky"], second["when_empty"]), ("*.b.example", "address", 503))
         self.assertIsNone(second["shift"])
+
+    def test_ejected(self) -> None:
+        """An origin that is ejected is told with its split, and with no other one's."""
+        routing = RoutingTable(parse_policy(POLICY, "p").routing)
+        list(self.table.splitting.follow(routing, []))
+        self.shifts.splits = [(split, None) for split in routing.splits]
+        tunnels = [FakeTunnel(f"t{number}", f"agent-{number}", {"r": release}) for number, release in enumerate("ab")]
+        for tunnel in tunnels:
+            self.table.add(tunnel, [RouteOffer(id=0, hostname="a.example")])
+        route = self.table.find("a.example", b"/")
+        assert isinstance(route, Route)
+        self.assertEqual([each["ejected"] for each in self.splits()], [[], []])
+        (member,) = [each for each in route.members if each.load.tunnel is tunnels[1]]
+        for _ in range(FAILURES):
+            self.table.ejection.failed(route, member, 7.0)
+        first, second = self.splits()
+        self.assertEqual(first["ejected"], [{
+            "hostname": "a.example", "path": "", "agent": "agent-1", "state": "ejected", "failures": FAILURES,
+            "seconds": FIRST_SECONDS, "selector": "r=b",
+        }])  # fmt: skip
+        self.assertEqual((first["shares"][1]["healthy"], first["shares"][1]["tunnels"]), (0, 1))
+        self.assertEqual(second["ejected"], [])
 
     def guard(self, guard: str) -> Any:
         """Return what is told of the guard of a split."""

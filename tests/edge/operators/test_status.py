@@ -13,6 +13,9 @@ from warp_twisted.edge.operators.operations import EdgeOperations
 from warp_twisted.edge.policy.banning import Banning
 from warp_twisted.edge.policy.delivery.following import Standing
 from warp_twisted.edge.policy.service_tokens import ServiceTokens
+from warp_twisted.edge.routes.counters import HostCounters
+from warp_twisted.edge.routes.ejection import EjectedOrigin
+from warp_twisted.edge.routes.route import Route
 from warp_twisted.edge.settings import EdgeSettings
 from warp_twisted.registry.model import Agent, JoinToken, Tunnel, encode
 from warp_twisted.wire.control import OriginHealth, RouteOffer, RoutesChanged
@@ -62,6 +65,7 @@ class OperationsTestCase(ControlTestCase):
         """Put them together."""
         await super().prepare()
         self.edge = FakeEdge()
+        self.ejected: list[EjectedOrigin] = []
         settings: Callable[[], EdgeSettings] = lambda: self.control.settings  # noqa: E731
         banning, wall = Banning(), self.control.wall
         self.operations = EdgeOperations(
@@ -81,6 +85,7 @@ class OperationsTestCase(ControlTestCase):
             kept_bans=KeptBans(self.control.store, self.control.mirror, banning, wall),
             lifecycle=self.edge,
             splits=lambda: iter([b"[]"]),
+            ejected=lambda: self.ejected,
         )
 
     def read(self, pieces: Pieces) -> Any:
@@ -104,6 +109,16 @@ class StatusTests(OperationsTestCase):
         self.assertNotIn("policy", shown["edges"][0])
         standing = {"file": None, "wanted": 0, "version": 0, "error": "", "closed": False}
         self.assertEqual(shown["policy"], standing)
+
+    async def test_ejected(self) -> None:
+        """Origins that are ejected are told with what they failed at, and when they are tried again."""
+        self.assertEqual(self.read(self.operations.status())["ejected"], [])
+        route = Route("app.warp.example", "^/api", HostCounters(), None)
+        self.ejected = [EjectedOrigin(route, "a-1", {"r": "b"}, "ejected", 5, 9.5)]
+        self.assertEqual(self.read(self.operations.status())["ejected"], [{
+            "hostname": "app.warp.example", "path": "^/api", "agent": "a-1", "state": "ejected", "failures": 5,
+            "seconds": 9.5,
+        }])  # fmt: skip
 
     async def test_tunnels(self) -> None:
         """Tunnels are ordered by agent, edge and slot; what only their own edge knows is left out for others."""

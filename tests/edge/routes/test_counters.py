@@ -17,7 +17,7 @@ class MetricsTests(SynchronousTestCase):
     def scrape(self) -> str:
         """Return what Prometheus would get."""
         registry = CollectorRegistry()
-        registry.register(DataPathCollector(self.metrics, lambda: 3, lambda: (2, 5), lambda: (4, 1)))
+        registry.register(DataPathCollector(self.metrics, lambda: 3, lambda: (2, 5), lambda: (4, 1), lambda: 2))
         return generate_latest(registry).decode()
 
     def test_exposition(self) -> None:
@@ -46,6 +46,7 @@ class MetricsTests(SynchronousTestCase):
             "warp_edge_retries_total 1.0",
             "warp_edge_retries_over_budget_total 2.0",
             "warp_edge_ejections_total 3.0",
+            "warp_edge_ejected_origins 2.0",
             "warp_edge_suspicions_total 4.0",
             "warp_edge_suspected_tunnels 1.0",
             "warp_edge_failed_handshakes_total 0.0",

@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.edge.fakes import FakeTunnel
@@ -58,10 +59,22 @@ class EjectionTests(SynchronousTestCase):
 
     def test_ejected_and_back(self) -> None:
         """All tunnels of an agent whose origin fails get nothing, until one request has shown that it serves again."""
-        self.eject()
-        self.assertEqual(self.served(), {"agent-1": 12})
-        self.edge.clock.pump([1.0] * int(FIRST_SECONDS + 2))
-        self.assertGreater(self.served()["agent-2"], 6)  # which has two of three tunnels
+        ejection = self.edge.table.ejection
+        with capturedLogs() as logged:
+            self.eject()
+            self.assertEqual(self.served(), {"agent-1": 12})
+            (ejected,) = ejection.listed()
+            self.assertEqual((ejected.agent, ejected.state, ejected.failures), ("agent-2", "ejected", FAILURES))
+            self.assertEqual((ejected.route.hostname, ejection.count), ("app.example", 1))
+            self.edge.clock.pump([1.0] * 4)
+            (ejected,) = ejection.listed()
+            self.assertTrue(5.0 <= ejected.seconds <= FIRST_SECONDS - 3, ejected.seconds)
+            self.edge.clock.pump([1.0] * int(FIRST_SECONDS - 2))
+            self.assertEqual([(each.state, each.seconds) for each in ejection.listed()], [("due", 0.0)])
+            self.assertGreater(self.served()["agent-2"], 6)  # which has two of three tunnels
+        self.assertEqual((list(ejection.listed()), ejection.count), ([], 0))
+        said = [each["log_format"] for each in logged if "origin of" in each["log_format"]]
+        self.assertEqual([("fails" in each, "again" in each) for each in said], [(True, False), (False, True)])
 
     def test_one_probe(self) -> None:
         """When the time is over one request goes there, and none after it if it fails."""
@@ -78,6 +91,9 @@ class EjectionTests(SynchronousTestCase):
         self.assertEqual(self.served(), {"agent-1": 12})
         for name in ("t-2", "t-3", "t-4"):
             self.edge.table.remove(self.tunnels.pop(name))
+        self.assertEqual(list(self.edge.table.ejection.listed()), [])
+        self.edge.clock.pump([1.0] * 2)
+        self.assertEqual(self.edge.table.ejection.count, 0)
         self.tunnels["t-5"] = FakeTunnel("t-5", "agent-2")
         self.edge.table.add(self.tunnels["t-5"], OFFERS)
         self.assertGreater(self.served()["agent-2"], 0)

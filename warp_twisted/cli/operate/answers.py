@@ -111,6 +111,23 @@ class SplitGuard(msgspec.Struct, frozen=True):
     edge: str = ""
 
 
+class Ejected(msgspec.Struct, frozen=True):
+    """
+    An agent's origin that gets no requests, as it failed while others served.
+
+    :ivar state: `ejected`, `due` (the next request is its probe) or `probed`.
+    :ivar seconds: until it is probed.
+    """
+
+    hostname: str
+    agent: str
+    path: str = ""
+    state: str = "ejected"
+    failures: int = 0
+    seconds: float = 0.0
+    selector: str = ""
+
+
 class SplitHostname(msgspec.Struct, frozen=True):
     """A hostname, or pattern, whose requests are split among its tunnels."""
 
@@ -120,6 +137,7 @@ class SplitHostname(msgspec.Struct, frozen=True):
     unmatched: int = 0
     shift: ShiftMade | None = None
     guard: SplitGuard | None = None
+    ejected: list[Ejected] = []
 
 
 class Banned(msgspec.Struct, frozen=True):
@@ -322,6 +340,7 @@ class Status(msgspec.Struct, frozen=True):
     agents: list[Agent]
     dns: DnsState = DnsState()
     splits: list[SplitHostname] = []
+    ejected: list[Ejected] = []
     policy: PolicyState = PolicyState()
 
 

@@ -6,7 +6,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from warp_twisted.cli.operate.admin import ADMIN_OPTION, find_admin
-from warp_twisted.cli.operate.answers import ShiftMade, SplitGuard, SplitHostname, read
+from warp_twisted.cli.operate.answers import Ejected, ShiftMade, SplitGuard, SplitHostname, read
 from warp_twisted.cli.operate.completing import listed_for_completion
 from warp_twisted.cli.options import duration, hostname_pattern
 from warp_twisted.cli.output import JSON_OPTION, percent, print_json, print_table, say, span
@@ -168,6 +168,8 @@ def _print_split(split: SplitHostname) -> None:
         say(_shift_text(split.shift))
     if split.guard is not None:
         say(guard_text(split.guard))
+    for origin in split.ejected:
+        say(f"{shown_selector(origin.selector)}: {ejected_text(origin)}")
     if split.unmatched:
         tunnels = "1 tunnel belongs" if split.unmatched == 1 else f"{split.unmatched} tunnels belong"
         say(f"{tunnels} to no share, and {'gets' if split.unmatched == 1 else 'get'} nothing")
@@ -189,6 +191,15 @@ def guard_text(guard: SplitGuard) -> str:
         return text
     did = "it gets nothing" if guard.action == "back" else "its shift stays where it is"
     return f"{text}; since {guard.edge} found that, {did}, until warp route shift or warp route reset"
+
+
+def ejected_text(origin: Ejected) -> str:
+    """Say of an ejected origin whose it is, why, and what brings it back."""
+    path = f" at {origin.path}" if origin.path else ""
+    text = f"the origin of {origin.agent}{path} is ejected, as it failed {origin.failures} times in a row; "
+    if origin.state == "ejected":
+        return text + f"in {span(origin.seconds)} a request tries it again"
+    return text + ("the next request tries it" if origin.state == "due" else "a request is trying it now")
 
 
 def _bar(part: float) -> str:

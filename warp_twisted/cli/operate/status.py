@@ -17,7 +17,7 @@ from warp_twisted.cli.operate.answers import (
     Tunnel,
     read,
 )
-from warp_twisted.cli.operate.routes import guard_text
+from warp_twisted.cli.operate.routes import ejected_text, guard_text
 from warp_twisted.cli.options import SELECTOR_OPTION
 from warp_twisted.cli.output import JSON_OPTION, labels_text, percent, print_json, print_table, say, some, span
 from warp_twisted.clock_difference import is_noticed, say_difference
@@ -77,6 +77,8 @@ def status(selector: LabelSelector | None, admin: str | None, as_json: bool) -> 
         for each in found.splits:
             if each.guard is not None and each.guard.action:
                 say(f"{each.hostname}: {guard_text(each.guard)}")
+    for origin in found.ejected:
+        say(f"{origin.hostname}: {ejected_text(origin)}")
     for line in _wrong_clocks(found.tunnels):
         say(line)
     say()

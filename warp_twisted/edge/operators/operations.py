@@ -22,6 +22,7 @@ from warp_twisted.edge.owners.ownership import Ownership
 from warp_twisted.edge.policy.banning import Banning
 from warp_twisted.edge.policy.delivery.following import Standing
 from warp_twisted.edge.policy.service_tokens import ServiceTokens
+from warp_twisted.edge.routes.ejection import EjectedOrigin
 from warp_twisted.edge.settings import EdgeSettings
 from warp_twisted.names import HostnamePattern
 from warp_twisted.registry.claims import Claims
@@ -48,6 +49,7 @@ class EdgeOperations:
     :param settings: returns the settings as they are now.
     :param visitors: the open connections of visitors.
     :param splits: describes split hostnames.
+    :param ejected: returns the origins that this edge has ejected.
     :param policy: returns how the edge stands to its policy.
     """
 
@@ -67,6 +69,7 @@ class EdgeOperations:
     kept_bans: KeptBans
     lifecycle: Lifecycle
     splits: Callable[[], Pieces]
+    ejected: Callable[[], Iterable[EjectedOrigin]]
 
     def status(self) -> Pieces:
         """Describe edges, tunnels, routes and agents, in JSON."""

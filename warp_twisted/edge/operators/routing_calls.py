@@ -6,6 +6,7 @@ What a shift does is decided by `edge.routing.shifts`.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from typing import Annotated, Any, Protocol
 
 import msgspec
@@ -16,13 +17,17 @@ from warp_base.reactor import InThread
 from warp_twisted.edge.operators.bodies import read_body
 from warp_twisted.edge.operators.json_pieces import json_list
 from warp_twisted.edge.operators.sites import asking_user
+from warp_twisted.edge.operators.status import describe_ejected
 from warp_twisted.edge.policy.delivery.applying import user_name
+from warp_twisted.edge.routes.ejection import EjectedOrigin
 from warp_twisted.edge.routes.share_counters import ShareCounters
 from warp_twisted.edge.routes.splitting import RouteSplit
 from warp_twisted.registry.route_records import Guarded, Shift
 from warp_twisted.routing.guard import Finding
 from warp_twisted.routing.layout import WHOLE
 from warp_twisted.routing.split import Split
+
+MAX_EJECTED = 100  # origins that are named of one split
 
 Call = tuple[str, str, Callable[..., Any]]
 
@@ -66,13 +71,23 @@ class Splitting(Protocol):
         """Return what is counted of each share."""
 
 
+class Ejecting(Protocol):
+    """What is known of origins that fail; see `edge.routes.ejection`."""
+
+    def listed(self) -> Iterator[EjectedOrigin]:
+        """Describe those that are not used as others are."""
+
+
 class RoutingCalls:
     """The calls of one edge."""
 
-    def __init__(self, shifts: Shifting, guards: Guarding, splitting: Splitting, in_thread: InThread) -> None:
+    def __init__(
+        self, shifts: Shifting, guards: Guarding, splitting: Splitting, ejection: Ejecting, in_thread: InThread
+    ) -> None:
         self._shifts = shifts
         self._guards = guards
         self._splitting = splitting
+        self._ejection = ejection
         self._in_thread = in_thread
 
     def calls(self) -> Sequence[Call]:
@@ -103,6 +118,7 @@ class RoutingCalls:
             "unmatched": max((user.unmatched for user in users), default=0),
             "shift": _shift(*shift) if shift is not None else None,
             "guard": self._guard(split),
+            "ejected": list(islice(self._ejected(split), MAX_EJECTED)),
             "shares": [
                 {
                     "selector": name,
@@ -117,6 +133,15 @@ class RoutingCalls:
                 for at, name in enumerate(split.names)
             ],
         }
+
+    def _ejected(self, split: Split) -> Iterator[dict[str, object]]:
+        """Describe the origins among those of a split that are ejected, each with its share."""
+        for origin in self._ejection.listed():
+            splits = origin.route.splits
+            if splits is not None and any(each.split is split for each in splits.all):
+                share = split.share_of(origin.labels)
+                if share is not None:
+                    yield describe_ejected(origin) | {"selector": split.names[share]}
 
     def _guard(self, split: Split) -> dict[str, object] | None:
         """Describe what a guard has found; None if there is none, and none has taken the share back before."""

@@ -17,6 +17,7 @@ from warp_twisted import __version__
 from warp_twisted.edge.agents.registrations import EdgeTunnel, Registrations
 from warp_twisted.edge.operators.json_pieces import ITEMS_IN_A_STEP, json_list, sorted_in_steps
 from warp_twisted.edge.policy.delivery.following import Standing
+from warp_twisted.edge.routes.ejection import EjectedOrigin
 from warp_twisted.edge.settings import EdgeSettings
 from warp_twisted.registry.claims import Claims
 from warp_twisted.registry.mirror import Mirror
@@ -90,6 +91,10 @@ class Described(Protocol):
         """Describes split hostnames, in JSON."""
 
     @property
+    def ejected(self) -> Callable[[], Iterable[EjectedOrigin]]:
+        """Returns the origins that this edge has ejected."""
+
+    @property
     def policy(self) -> Callable[[], Standing]:
         """Returns how the edge stands to its policy."""
 
@@ -154,6 +159,8 @@ def status_pieces(edge: Described) -> Pieces:
     yield from _routes(tunnels, edge.entry, mirror.owners)
     yield b',"splits":'
     yield from edge.splits()
+    yield b',"ejected":'
+    yield from json_list(edge.ejected(), describe_ejected)
     yield b',"agents":'
     yield from agents_pieces(mirror, settings.ca.agent_absence)
     yield b"}"
@@ -246,6 +253,18 @@ def _described(
             described.unhealthy[tunnel.agent] = tunnel.unhealthy[route.id]
     if described is not None:
         yield described
+
+
+def describe_ejected(origin: EjectedOrigin) -> dict[str, object]:
+    """Describe an origin that is ejected."""
+    return {
+        "hostname": origin.route.hostname,
+        "path": origin.route.path,
+        "agent": origin.agent,
+        "state": origin.state,
+        "failures": origin.failures,
+        "seconds": origin.seconds,
+    }
 
 
 def _edge(edge: Edge, policy: EdgePolicy | None) -> dict[str, object]:

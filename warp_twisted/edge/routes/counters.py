@@ -105,6 +105,7 @@ class DataPathCollector(Collector):
     :param visitors_open: returns how many visitor connections there are.
     :param streams: returns how many streams to origins are in use and how many are idle.
     :param suspicions: returns how many tunnels were suspected of being dead, and how many are now.
+    :param ejected: returns how many origins are ejected now.
     """
 
     def __init__(
@@ -113,11 +114,13 @@ class DataPathCollector(Collector):
         visitors_open: Callable[[], int],
         streams: Callable[[], tuple[int, int]],
         suspicions: Callable[[], tuple[int, int]],
+        ejected: Callable[[], int],
     ) -> None:
         self._metrics = metrics
         self._visitors_open = visitors_open
         self._streams = streams
         self._suspicions = suspicions
+        self._ejected = ejected
 
     def collect(self) -> Iterable[Metric]:
         """Build the families of one scrape."""
@@ -155,6 +158,11 @@ class DataPathCollector(Collector):
         )
         yield CounterMetricFamily(
             "warp_edge_ejections", "Origins that failed while others served, each time.", value=metrics.ejections
+        )
+        yield GaugeMetricFamily(
+            "warp_edge_ejected_origins",
+            "Origins of agents that are ejected, or wait for the request that proves them.",
+            value=self._ejected(),
         )
         yield CounterMetricFamily(
             "warp_edge_visitor_connections", "Visitor connections accepted.", value=metrics.connections

@@ -114,6 +114,7 @@ class Serving:
             lambda: len(self.visitors.connections),
             lambda: self.routes.stream_counts,
             lambda: (self.suspicion.total, len(self.suspicion.suspected)),
+            lambda: self.routes.ejection.count,
         )
 
     def _follow_routing(self, routing: RoutingTable) -> None:
