@@ -159,6 +159,7 @@ class KilledTests(PolicyVersionsTestCase):
             (image / (FILE + ".lock")).unlink()
             images.append(image)
 
+        assert store._file is not None
         connection = store._file._connection
         assert connection is not None
         connection.set_trace_callback(copy)

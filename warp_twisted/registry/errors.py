@@ -31,6 +31,10 @@ class StoreBroken(RegistryError):
     """The registry's file cannot be read or written."""
 
 
+class StoreHandedOver(RegistryError):
+    """Another process of this edge writes the registry; ask that one."""
+
+
 class StoreTooNew(StoreBroken):
     """The registry's file was written by a later release, and must not be read by this one."""
 

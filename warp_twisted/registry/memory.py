@@ -202,6 +202,21 @@ class MemoryStore:
         self.check(operations)
         return self._commit(operations)
 
+    def follow(self, changes: Sequence[tuple[str, Item | None]]) -> None:
+        """
+        Have what another process has put or, with None, removed; what hangs on a lease here stays.
+
+        Limits are that process's to keep. Changes that come after have a revision larger than any of its.
+        """
+        self._revision = max([self._revision, *(item.modified for _, item in changes if item is not None)])
+        self._commit(
+            [
+                Put(key, item.value) if item is not None else Delete(key)
+                for key, item in changes
+                if key not in self._items or self._items[key].lease == NO_LEASE
+            ]
+        )
+
     def hold_leases(self) -> None:
         """Let no lease end until `release_leases`; one that runs out meanwhile can no longer be kept alive."""
         self._late = []

@@ -57,7 +57,7 @@ class RegistryFile:
             self._identity = _identity(self._path)
             self._connection = self._open()
         except (OSError, sqlite3.OperationalError) as error:
-            if not _is_of_the_disk(error):
+            if not is_of_the_disk(error):
                 raise
             self.problem = str(error)
             self._identity = _identity(self._path)
@@ -91,7 +91,7 @@ class RegistryFile:
             self._identity = _identity(self._path)
         elif _identity(self._path) != self._identity:
             raise StoreBroken(f"{self._path} is not the file that was read at the start; start the edge again")
-        connection = _connect(self._path)
+        connection = connect(self._path)
         try:
             layouts.check(connection, self._path)
             connection.execute("PRAGMA journal_mode = WAL")
@@ -107,12 +107,7 @@ class RegistryFile:
         """Return all that it holds, whether it can be written or not."""
         if self._connection is not None:
             return _read(self._connection)
-        if self._identity is None or (not self._path.stat().st_size and not _has_content(self._path, "-wal")):
-            return []
-        with closing(_connect_as_it_is(self._path)) as connection:
-            layouts.check(connection, self._path)
-            is_empty = not connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
-            return [] if is_empty else _read(connection)
+        return read_as_it_is(self._path) if self._identity is not None else []
 
     def write(self, changes: Sequence[tuple[str, Item | None]]) -> None:
         """
@@ -152,7 +147,22 @@ class RegistryFile:
         os.close(self._lock)
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def read_as_it_is(path: Path) -> list[Item]:
+    """
+    Return all that a file holds, without writing anything: on a disk that takes nothing.
+
+    :raises OSError, sqlite3.Error: if it cannot be read.
+    """
+    if not path.stat().st_size and not _has_content(path, "-wal"):
+        return []
+    with closing(_connect_as_it_is(path)) as connection:
+        layouts.check(connection, path)
+        is_empty = not connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+        return [] if is_empty else _read(connection)
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Open a file, to be used in any thread; each statement is a transaction unless one is begun."""
     return sqlite3.connect(path, isolation_level=None, check_same_thread=False)
 
 
@@ -173,8 +183,8 @@ def _connect_as_it_is(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _is_of_the_disk(error: OSError | sqlite3.OperationalError) -> bool:
-    """Whether an error says that the disk takes nothing, rather than that something is wrong with the file."""
+def is_of_the_disk(error: OSError | sqlite3.OperationalError) -> bool:
+    """Say whether an error says that the disk takes nothing, rather than that something is wrong with the file."""
     return (
         isinstance(error, OSError) or error.sqlite_errorcode & 0xFF in _DISK_ERRORS
     )  # the rest says which of its kind
