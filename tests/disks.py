@@ -1,10 +1,14 @@
-"""Small disks for tests: a file system of its own that can be filled up, made read-only, and mended. Needs root."""
+"""
+Disks for tests, each a file system of its own: a small one that can be filled up or made read-only, and one that can
+fail. Both can be mended. Needs root.
+"""
 
 import os
 import subprocess
 from pathlib import Path
 
 BYTES = 512 * 1024
+FAILING_BYTES = 8 * 1024 * 1024
 
 
 class SmallDisk:
@@ -39,6 +43,45 @@ class SmallDisk:
 
     def unmount(self) -> None:
         """Let go of it, whoever still has files open."""
+        _run("umount", "--lazy", str(self.path))
+
+
+class FailingDisk:
+    """
+    An ext4 file system in a file, whose writes end in the kernel's EIO ("Input/output error") while it fails.
+
+    The file is made immutable for that, which the block device above it cannot tell from a broken disk. There is no
+    journal, as one that was aborted does not heal before the next mount.
+
+    :param path: an empty directory, at which it is mounted; the file is beside it, where `chattr` works.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._image = path.with_name(path.name + ".img")
+        with self._image.open("xb") as file:
+            file.truncate(FAILING_BYTES)
+        _run("mkfs.ext4", "-q", "-O", "^has_journal", str(self._image))
+        _run("mount", "-o", "loop,errors=continue", str(self._image), str(path))
+
+    def fail(self) -> None:
+        """Let every write fail that reaches the disk."""
+        _run("chattr", "+i", str(self._image))
+
+    def make_read_only(self) -> bool:
+        """Take no changes instead of failing; returns whether that is so, which it is not while a file is written."""
+        _run("chattr", "-i", str(self._image))
+        subprocess.run(["sync", "--file-system", str(self.path)], stderr=subprocess.DEVNULL)  # says what failed before
+        return not subprocess.run(["mount", "-o", "remount,ro", str(self.path)]).returncode
+
+    def mend(self) -> None:
+        """Take changes again."""
+        _run("chattr", "-i", str(self._image))
+        _run("mount", "-o", "remount,rw", str(self.path))
+
+    def unmount(self) -> None:
+        """Let go of it, whoever still has files open."""
+        _run("chattr", "-i", str(self._image))
         _run("umount", "--lazy", str(self.path))
 
 

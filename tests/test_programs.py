@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGES_OF = {
     "apt-ftparchive": {"apt-utils"},
     "cargo": {"cargo"},
+    "chattr": {"e2fsprogs"},
     "curl": {"curl"},
     "dig": {"bind9-dnsutils", "dnsutils"},
     "dnsperf": {"dnsperf"},
@@ -29,6 +30,7 @@ PACKAGES_OF = {
     "kdig": {"knot-dnsutils"},
     "knotc": {"knot"},
     "knotd": {"knot"},
+    "mkfs.ext4": {"e2fsprogs"},
     "mmdebstrap": {"mmdebstrap"},
     "named": {"bind9"},
     "nc": {"netcat-openbsd"},
@@ -49,8 +51,8 @@ PACKAGES_OF = {
 }
 # On every machine that the README asks for: git and make, and what Debian calls essential, with apt.
 EVERYWHERE = {
-    "apt-config", "apt-get", "bash", "git", "make", "mount", "nsenter", "setpriv", "setsid", "sh", "sleep", "umount",
-    "unshare",
+    "apt-config", "apt-get", "bash", "git", "make", "mount", "nsenter", "setpriv", "setsid", "sh", "sleep", "sync",
+    "umount", "unshare",
 }  # fmt: skip
 # Nothing that is to be found: a test asks for it in order to miss it.
 NOWHERE = {"no-such-program"}

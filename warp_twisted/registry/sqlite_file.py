@@ -72,7 +72,8 @@ class RegistryFile:
         """
         path = self._path.with_name(FILE + ".lock")
         try:
-            descriptor, is_directory = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), False
+            # Not for writing: it would keep a disk that fails from being remounted read-only.
+            descriptor, is_directory = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600), False
         except OSError:
             is_directory = not path.exists()
             descriptor = os.open(path.parent if is_directory else path, os.O_RDONLY | os.O_CLOEXEC)

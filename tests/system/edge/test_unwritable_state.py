@@ -1,11 +1,12 @@
 """An edge whose disk takes nothing: what it serves, refuses, says and makes up for. The disk is a real file system."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from unittest import SkipTest
 
-from tests.case import until
-from tests.disks import SmallDisk
+from tests.case import until, until_said
+from tests.disks import FailingDisk, SmallDisk
 from tests.system.edge.live import ask, new_token
 from tests.system.edge.test_admin import AdminTestCase
 from warp_twisted.ca.tokens import parse_token
@@ -15,8 +16,11 @@ from warp_twisted.wire.control import Accepted, EnrollRefused, Refused
 HOSTNAME = "app.warp.test"
 
 
-class UnwritableStateTests(AdminTestCase):
+class StateOnADisk(AdminTestCase):
     """One edge, its state on a disk of its own, and one agent that enrolled while the disk was good."""
+
+    new_disk: Callable[[Path], SmallDisk | FailingDisk]
+    disk: SmallDisk | FailingDisk
 
     async def prepare(self) -> None:
         """Start an edge, enroll an agent."""
@@ -24,7 +28,7 @@ class UnwritableStateTests(AdminTestCase):
             raise SkipTest("only root may mount")
         mounted = Path(self.mktemp())
         mounted.mkdir()
-        self.disk = SmallDisk(mounted)
+        self.disk = self.new_disk(mounted)
         self.addCleanup(self.disk.unmount)
         self.sections = {"state": str(mounted / "state")}
         await super().prepare()
@@ -62,6 +66,13 @@ class UnwritableStateTests(AdminTestCase):
         self.assertEqual(answer.code, "revoked")
         self.assertIsInstance(await (await self.agent()).register(HOSTNAME), Accepted)
 
+
+class SmallDiskTests(StateOnADisk):
+    """A disk that takes nothing, but says so before."""
+
+    new_disk = SmallDisk
+    disk: SmallDisk
+
     async def test_read_only_at_the_start(self) -> None:
         """A state directory that became read-only while the edge was away keeps it from nothing but changes."""
         await self.node.stopService()
@@ -81,4 +92,35 @@ class UnwritableStateTests(AdminTestCase):
         self.disk.fill()
         large = self.node.parts.store.put("warp/large", bytes(60_000))
         await self.assertFailure(large, StoreBroken)
+        await self.serves_and_heals()
+
+
+class FailingDiskTests(StateOnADisk):
+    """A disk that fails while it is written: EIO, from the kernel."""
+
+    new_disk = FailingDisk
+    disk: FailingDisk
+
+    async def test_fails_while_it_runs(self) -> None:
+        """An edge goes on, as on a disk that is full."""
+        self.disk.fail()
+        await self.assertFailure(self.node.parts.store.put("warp/x", b"x"), StoreBroken)
+        await self.serves_and_heals()
+
+    async def test_fails_and_is_remounted(self) -> None:
+        """An edge lets go of the files that it cannot write, so that an operator can remount the disk both ways."""
+
+        async def is_read_only() -> bool:  # the edge may find in this very moment that it can write again
+            self.disk.fail()
+            await self.assertFailure(self.node.parts.store.put("warp/x", b"x"), StoreBroken)
+            return self.disk.make_read_only()
+
+        await until_said(is_read_only, 30.0)
+        await self.serves_and_heals()
+
+    async def test_fails_at_the_start(self) -> None:
+        """An edge starts on a disk whose writes fail."""
+        await self.node.stopService()
+        self.disk.fail()
+        self.node = await self.start()
         await self.serves_and_heals()
