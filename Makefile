@@ -1,6 +1,6 @@
 # make demo [ARGS=--check]   one process with everything in it, on loopback
 # make test [ARGS=tests.wire] every test; the last line reads `N passed, N failed, N skipped`
-# make test-fleet            the deployment on systemd hosts that it boots here (root, Debian): about 15 minutes
+# make test-fleet            the deployment on systemd hosts that it boots here (root, Debian): about half an hour
 # make check | fmt | bench | clean
 # make fresh                 demo, test and check on a fresh Debian tree that it makes (root, Debian)
 # make refresh               moves the pinned versions of all packages on, and says what moved
@@ -35,13 +35,18 @@ test: $(VENV)/.test $(VENV)/.debian
 test-lowest:
 	@$(MAKE) --no-print-directory test VENV=.venv-lowest VERSIONS=--lowest
 
+# All modules in two halves, on two fleets at once; those that ARGS names on one fleet, in their order.
 # WARP_FLEET_KEEP=1 leaves the hosts, to look at: python -m tests.fleet exec edge1 journalctl -b
 test-fleet: $(VENV)/.test
 	@tests/install-debian-packages tests/fleet/debian-packages.txt
 	@$(PY) -m tests.fleet check
+ifdef ARGS
 	@$(PY) -m tests.fleet down
-	@status=0; $(PY) tests/run.py --rterrors $(or $(ARGS),$(sort $(subst /,.,$(basename $(wildcard tests/fleet/fleet_*.py))))) || status=1; \
+	@status=0; $(PY) tests/run.py --rterrors $(ARGS) || status=1; \
 		if [ -z "$$WARP_FLEET_KEEP" ]; then $(PY) -m tests.fleet down || status=1; fi; exit $$status
+else
+	@$(PY) -m tests.fleet.side_by_side
+endif
 
 check: $(VENV)/.check
 	$(PY) -m ruff format --check $(CODE)

@@ -77,6 +77,7 @@ ANSWERS: dict[str, set[str]] = {
     "tests.fleet.hosts._start": {"setsid", "unshare", "systemd-nspawn"},
     "tests.fleet.hosts.execute": set(),
     "tests.fleet.hosts.install": set(),
+    "tests.fleet.side_by_side.__init__": set(),  # trial
     "tests.system.benchmarks.peers.test_built.test_chisel": set(),
     "tests.system.benchmarks.peers.test_built.test_rathole": set(),
     "tests.system.cli.test_completion.test_fish_keeps_whole_sentences": set(),

@@ -5,6 +5,7 @@ Both come from the archives that this machine itself uses, are kept under a name
 and appear under that name only when whole. A host reads the archive as a directory: no route, no proxy.
 """
 
+import fcntl
 import hashlib
 import os
 import re
@@ -76,21 +77,32 @@ def archives_of(place: Place, suite: str) -> Path:
 
 def once(target: Path, build: Callable[[Path], None]) -> Path:
     """
-    Make a directory by a function that fills it, unless it is there already.
+    Make a directory by a function that fills it, unless it is there already; of two who want it at once, one makes it.
 
     :param build: fills a scratch directory, which takes the target's name only if that worked.
     """
-    if not target.is_dir():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=".scratch-", dir=target.parent))
-        scratch.chmod(0o755)
-        try:
-            build(scratch)
-            scratch.rename(target)
-        except BaseException:
-            shutil.rmtree(scratch, ignore_errors=True)
-            raise
+    if target.is_dir():
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    beside = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(beside, fcntl.LOCK_EX)
+        if not target.is_dir():
+            _fill(target, build)
+    finally:
+        os.close(beside)
     return target
+
+
+def _fill(target: Path, build: Callable[[Path], None]) -> None:
+    scratch = Path(tempfile.mkdtemp(prefix=".scratch-", dir=target.parent))
+    scratch.chmod(0o755)
+    try:
+        build(scratch)
+        scratch.rename(target)
+    except BaseException:
+        shutil.rmtree(scratch, ignore_errors=True)
+        raise
 
 
 def base_tree(place: Place, suite: str) -> Path:
@@ -106,7 +118,7 @@ def base_tree(place: Place, suite: str) -> Path:
         # A role with `cache_valid_time` must not take the lists for fresh.
         os.utime(scratch / "var/lib/apt/lists", (0, 0))
 
-    return once(place.directory / f"base-{digest(suite, packages, _CLEAN, _SOURCES)}", build)
+    return once(place.shared / f"base-{digest(suite, packages, _CLEAN, _SOURCES)}", build)
 
 
 def package_archive(place: Place, suite: str, base: Path, packages: Sequence[str] = PACKAGES) -> Path:
@@ -139,4 +151,4 @@ def package_archive(place: Place, suite: str, base: Path, packages: Sequence[str
             with (scratch / name).open("wb") as into:
                 subprocess.run(["apt-ftparchive", what, "."], cwd=scratch, stdout=into, check=True, timeout=RUN_SECONDS)
 
-    return once(place.directory / f"packages-{digest(base.name, *packages)}", build)
+    return once(place.shared / f"packages-{digest(base.name, *packages)}", build)

@@ -21,6 +21,7 @@ class FleetError(Exception):
 
 RUN_SECONDS = 60.0
 MAKE_SECONDS = 600.0  # for what fetches packages
+_DIRECTORY = "/var/tmp/warp-fleet"
 
 
 def run(*command: str | Path, quiet: bool = False, seconds: float = RUN_SECONDS) -> str:
@@ -80,13 +81,15 @@ class Place:
     One fleet's corner of this machine.
 
     :ivar name: prefix of its network namespaces, and name of its control group.
-    :ivar directory: disks, caches, keys; deleted by hand when it is wanted no more.
+    :ivar directory: disks and keys; deleted by hand when it is wanted no more.
+    :ivar shared: what several fleets may have in common: trees, archives of packages, wheels, figures.
     :ivar network: first three octets of the hosts' IPv4 addresses.
     :ivar network6: first four groups of their IPv6 addresses.
     """
 
     name: str = os.environ.get("WARP_FLEET_NAME", "warpfleet")
-    directory: Path = Path(os.environ.get("WARP_FLEET_DIR", "/var/tmp/warp-fleet"))
+    directory: Path = Path(os.environ.get("WARP_FLEET_DIR", _DIRECTORY))
+    shared: Path = Path(os.environ.get("WARP_FLEET_SHARED") or os.environ.get("WARP_FLEET_DIR", _DIRECTORY))
     network: str = "10.78.0"
     network6: str = "fd78:0:0:0"
 

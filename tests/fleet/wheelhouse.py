@@ -39,4 +39,4 @@ def wheelhouse(place: Place, base: Path) -> Path:
             run(*pip, *archives, "--dest", scratch, "--requirement", requirements.name, seconds=MAKE_SECONDS)
 
     name = hashlib.sha256(f"{version}\n{pins}".encode()).hexdigest()[:12]
-    return once(place.directory / f"wheels-{name}", build)
+    return once(place.shared / f"wheels-{name}", build)
