@@ -1,9 +1,9 @@
 """
 `python -m benchmarks.routing`: what a split costs a request, in memory.
 
-From the route to a stream of a tunnel and back: without a split; with one of two shares over four agents; with
-visitors that keep to theirs by a cookie (which they bring, or get), or by their address. Processor time, the best of
-some rounds.
+From the route to a stream of a tunnel and back: without a split; with one of two shares over four agents, also one that
+has testers; with visitors that keep to theirs by a cookie (which they bring, or get), or by their address. Processor
+time, the best of some rounds.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from warp_twisted.http1.forwarding import Forwarding
 from warp_twisted.http1.limits import HeadLimits
 from warp_twisted.http1.request import RequestHead, RequestReader
 from warp_twisted.policy.document.policy import parse_policy
+from warp_twisted.policy.visitor import Visitor
 from warp_twisted.routing.cookies import CookieKeys
 from warp_twisted.routing.table import RoutingTable
 from warp_twisted.wire.control import RouteOffer
@@ -32,6 +33,7 @@ from warp_twisted.wire.control import RouteOffer
 HOSTNAME = "app.warp.example"
 COOKIE = b"warp_route"
 SPLIT = "split: [{selector: release=stable, weight: 90}, {selector: release=canary, weight: 10}]"
+TESTERS = "testers: {header: X-Release, sources: [192.0.2.0/24]}"
 
 
 class _Stream:
@@ -72,6 +74,7 @@ class Path:
             pass
         shared = SimpleNamespace(routes=self.table, wall=MACHINE_WALL_CLOCK)
         self.visitor: Any = SimpleNamespace(visitors=shared, network="198.51.100.7", scheme="https")
+        self.visitor.source = Visitor("198.51.100.7", "198.51.100.7")
         self.receiver: Any = object()
         (self.route,) = self.table.routes
 
@@ -113,6 +116,7 @@ def measured(times: int = 20_000) -> list[tuple[str, float]]:
         ("no split", Path(""), b""),
         ("a split of two shares", Path(SPLIT), b""),
         ("a split, visitors kept by a cookie", kept, brought),
+        ("a split that has testers, who do not ask", Path(f"{SPLIT}, {TESTERS}"), b""),
         ("a split, new visitors that get a cookie", Path(sticky), b""),
         ("a split, visitors kept by their address", Path(f"{SPLIT}, sticky: {{address: true}}"), b""),
     ):

@@ -17,6 +17,7 @@ from warp_twisted.policy.document.routing import OTHERS, Routing, Sticky
 from warp_twisted.routing.cookies import usual_form
 from warp_twisted.routing.guard import Limits
 from warp_twisted.routing.layout import Layout
+from warp_twisted.routing.testers import SourceSet, Testers
 
 MAX_REMEMBERED = 1_000  # label sets whose share is known
 DEFAULT_TTL = "1h"
@@ -52,6 +53,7 @@ class Split:
     :ivar cookie: None if visitors do not keep to their share by one.
     :ivar is_by_address: whether they do by their address.
     :ivar retried: methods whose requests may be sent again although an origin may have worked on them.
+    :ivar testers: who may choose a share; None: nobody.
     :ivar text: of the entry; two splits with one text are the same.
     :ivar has_told_unmatched: whether the log says already that a tunnel belongs to no share.
     :ivar guarded: the index of the share that a guard judges; None if there is no guard.
@@ -61,7 +63,12 @@ class Split:
     :ivar taken: as of `Layout`; set by who follows guards.
     """
 
-    def __init__(self, document: Routing) -> None:
+    def __init__(self, document: Routing, sources_of_testers: SourceSet | None = None) -> None:
+        """
+        Compile an entry.
+
+        :param sources_of_testers: what the document's testers have as `sources`.
+        """
         self.document = document
         self.hostname = HostnamePattern.parse(document.hostname).text
         self.names = tuple(" ".join(share.selector.split()) for share in document.split)
@@ -77,6 +84,9 @@ class Split:
         self.cookie = _cookie(document.sticky) if document.sticky is not None else None
         self.retried = (
             RETRIED if document.retries is None else frozenset(each.encode() for each in document.retries.methods)
+        )
+        self.testers = (
+            Testers(document.testers, self.names, sources_of_testers) if document.testers is not None else None
         )
         self.is_by_address = document.sticky is not None and self.cookie is None
         shares = [[share.selector, share.weight, share.tier] for share in document.split]
@@ -104,6 +114,11 @@ class Split:
         """Return the share with a selector, however it is written; None if there is none."""
         wanted = LabelSelector.parse(selector)
         return next((at for at, each in enumerate(self._selectors) if each == wanted), None)
+
+    def may_be_chosen(self, share: int) -> bool:
+        """Whether a tester who chooses a share gets it: not what its guard took back, unless the document says so."""
+        taken_back = self.taken is not None and self.taken[0] == share
+        return not taken_back or (self.testers is not None and self.testers.may_take_back)
 
     def heir(self, share: int) -> int | None:
         """Return who gets what is taken from a share: of its tier the one with most weight; None: there is nobody."""

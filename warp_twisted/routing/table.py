@@ -5,12 +5,14 @@ A pattern that is served as one route may have names below it with entries of th
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 import msgspec
 
 from warp_twisted.coverage import nearest_pattern
 from warp_twisted.policy.document.routing import Routing
 from warp_twisted.routing.split import Split
+from warp_twisted.routing.testers import SourceSet
 
 
 class Covering(msgspec.Struct, frozen=True):
@@ -47,8 +49,15 @@ class RoutingTable:
     :ivar by_hostname: the same by hostname or pattern.
     """
 
-    def __init__(self, entries: Iterable[Routing] = ()) -> None:
-        self.splits = tuple(Split(entry) for entry in entries)
+    def __init__(
+        self, entries: Iterable[Routing] = (), sources_of_testers: Mapping[int, SourceSet] = MappingProxyType({})
+    ) -> None:
+        """
+        Compile entries.
+
+        :param sources_of_testers: by the number of the entry, counted from 0.
+        """
+        self.splits = tuple(Split(entry, sources_of_testers.get(at)) for at, entry in enumerate(entries))
         self.by_hostname: Mapping[str, Split] = {split.hostname: split for split in self.splits}
         self._exact = {split.hostname: split for split in self.splits if not split.hostname.startswith("*.")}
         self._patterns = {split.hostname[1:]: split for split in self.splits if split.hostname.startswith("*.")}

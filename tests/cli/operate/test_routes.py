@@ -16,7 +16,7 @@ SHIFT: dict[str, object] = {
 }  # fmt: skip
 SPLITS: list[dict[str, object]] = [
     {
-        "hostname": "a.example", "sticky": "cookie warp_route", "unmatched": 1, "shift": None,
+        "hostname": "a.example", "sticky": "cookie warp_route", "testers": "header X-A", "unmatched": 1, "shift": None,
         "shares": [
             {"selector": "release=stable", "part": 0.9, "requests": 75, "healthy": 1, "tunnels": 2, "later": 1},
             {"selector": "release=canary", "part": 0.1, "requests": 25, "errors": 3, "healthy": 1, "tunnels": 1},
@@ -38,7 +38,7 @@ class RouteTests(SynchronousTestCase):
     def test_show(self) -> None:
         """Each split is drawn with what was really sent, and what needs a hand is said."""
         output = invoke("route", "show").output
-        self.assertIn("a.example, visitors kept by cookie warp_route\n", output)
+        self.assertIn("a.example, visitors kept by cookie warp_route, testers choose by header X-A\n", output)
         self.assertRegex(output, r"release=stable +0 +90 % +75 % +#{15} +75 +0 +1 of 2\n")
         self.assertRegex(output, r"release=canary +0 +10 % +25 % +#{5} +25 +3 +1 of 1\n")
         self.assertIn("1 tunnel belongs to no share, and gets nothing\n", output)

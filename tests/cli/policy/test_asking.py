@@ -66,4 +66,4 @@ class RequestTests(SynchronousTestCase):
         """A kind and a name."""
         self.assertEqual(read_identity("basic:alice:b"), Identity("basic", "alice:b"))
         for text in ("alice", "password:alice", "basic:"):
-            self.assertRaisesRegex(BadRequest, "expected KIND:NAME", read_identity, text)
+            self.assertRaisesRegex(BadRequest, "expected a check and a subject", read_identity, text)

@@ -62,6 +62,35 @@ routing:
         self.assertEqual(told["shares"], [{"selector": "r=a", "tier": 0, "part": 1.0}])
         self.assertIsNone(json.loads(invoke("policy", "explain", good, "https://a.test/", "--json").output)["routing"])
 
+    def test_testers(self) -> None:
+        """What a tester's request chooses is told: by its address, or by who it proves to be."""
+        self.write("office.txt", "192.0.2.0/24\n")
+        self.write("k.json", "{}")
+        text = """
+rules: [{name: staff, authenticate: {any_of: [{jwt: {jwks_file: k.json, issuer: i, audience: a}}]}}]
+routing:
+- hostname: a.example
+  split: [{selector: r=a, weight: 1}, {selector: "", weight: 0}]
+  testers: {header: X-Release, sources: [{file: office.txt}], identities: ["jwt:alice"]}
+"""
+        good = self.write("good.yaml", text)
+        asked = ["policy", "explain", good, "https://a.example/"]
+        chooses = ["--header", "X-Release: (all others)"]
+        begin = "testers choose by header X-Release; this request gets"
+        for words, expected in (
+            (["--identity", "jwt:bob", *chooses], "what is drawn"),
+            (["--identity", "jwt:bob"], "what is drawn"),
+            (["--identity", "jwt:alice", *chooses], "(all others)"),
+            (["--identity", "jwt:bob", *chooses, "--from", "192.0.2.9"], "(all others)"),
+            (["--identity", "jwt:alice", "--header", "X-Release: r=a"], "r=a"),
+        ):
+            output = invoke(*asked, *words).output
+            self.assertIn(f"{begin} {expected}\n", output)
+        told = json.loads(invoke(*asked, "--identity", "jwt:alice", *chooses, "--json").output)["routing"]
+        self.assertEqual(told["tester"], "(all others)")
+        lost = self.write("lost.yaml", text.replace("office.txt", "gone.txt"))
+        self.assertIn("routing[0].testers.sources", invoke("policy", "explain", lost, "https://a.example/").errors)
+
     def test_check_of_files(self) -> None:
         """Files that a policy names are read, from the directory of the policy or from another one."""
         text = "rules: [{name: r, sources: {allow: [{file: office.txt}]}}]"

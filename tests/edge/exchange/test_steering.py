@@ -9,6 +9,7 @@ from tests.clocks import SettableWallClock
 from tests.edge.fakes import FakeTunnel
 from tests.edge.visitors.memory_edge import OK, MemoryEdge
 from warp_twisted.policy.document.policy import parse_policy
+from warp_twisted.policy.sources.prefixes import PrefixSet
 from warp_twisted.routing.cookies import CookieKeys
 from warp_twisted.routing.table import RoutingTable
 from warp_twisted.wire.control import RouteOffer
@@ -21,6 +22,9 @@ routing:
   split: [{selector: release=stable, weight: 90}, {selector: release=canary, weight: %d}]
   sticky: {cookie: warp_route, ttl: 1h}
 """
+TESTERS = POLICY.replace("1h}", "1h}\n  testers: {header: X-Release, sources: [192.0.2.0/24]}%s").replace(
+    "weight: %d", "weight: %%d"
+)
 UPGRADED = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
 KEYS = CookieKeys([(1, b"k" * 32)])
 NOW = 1_800_000_000.0
@@ -46,8 +50,10 @@ class SteeringTests(SynchronousTestCase):
         return tunnel
 
     def use(self, weight: int, text: str = POLICY) -> None:
-        """Put a policy in force."""
-        routing = RoutingTable(parse_policy(text % weight if "%d" in text else text, "p").routing)
+        """Put a policy in force; its testers come from where this edge's visitors do."""
+        entries = parse_policy(text % weight if "%d" in text else text, "p").routing
+        sources = {at: (1, PrefixSet.of(["192.0.2.0/24"])) for at, each in enumerate(entries) if each.testers}
+        routing = RoutingTable(entries, sources)
         for _ in self.edge.table.splitting.follow(routing, self.edge.table.routes):
             pass
 
@@ -258,3 +264,69 @@ class SteeringTests(SynchronousTestCase):
         visitor, transport = self.edge.visitor()
         visitor.dataReceived(b"GET /a HTTP/1.1\r\nHost: app.example\r\n\r\n")
         self.assertTrue(transport.taken.startswith(b"HTTP/1.1 503 "))
+
+    def test_testers(self) -> None:
+        """A tester gets the share it asks for, of whatever weight; its cookie stays, and the origin sees neither."""
+        self.use(0, TESTERS % "")
+        chosen = "X-Release: release=canary"
+        name, cookie, request = self.ask("", chosen)
+        self.assertEqual((name, cookie), ("canary", ""))
+        self.assertNotIn(b"X-Release", request)
+        name, cookie, _ = self.ask("", "X-Release: release=none")
+        self.assertTrue(name.startswith("stable") and cookie)
+        value = cookie.partition(";")[0]
+        name, again, request = self.ask(f"a=b; {value}", chosen)
+        self.assertEqual((name, again), ("canary", ""))
+        self.assertIn(b"\r\nCookie: a=b\r\n", request)
+        self.assertEqual(self.ask(value)[1], "")  # back where it belongs
+        self.edge.visitors.sweep()
+        lines = [line for lines in self.edge.lines for line in lines.splitlines()]
+        self.assertEqual(sum(b'"share":"release=canary","tester":"release=canary"' in line for line in lines), 2)
+        self.assertEqual(sum(b'"tester"' in line for line in lines), 2)
+
+    def test_testers_take_no_draws(self) -> None:
+        """However many testers ask in between, the parts of all others are exact."""
+        self.use(10, TESTERS % "")
+        served: Counter[str] = Counter()
+        for number in range(300):
+            if number % 3:
+                self.ask("", "X-Release: release=canary")
+            else:
+                served[self.ask()[0]] += 1
+        self.assertLess(abs(served["canary"] - 10), 2)
+
+    def test_tester_without_a_tunnel(self) -> None:
+        """Where no tunnel of the share is left a tester is served by the others, and the log says both."""
+        self.use(0, TESTERS % "")
+        self.edge.table.remove(self.tunnels["canary"])
+        name, cookie, _ = self.ask("", "X-Release: release=canary")
+        self.assertTrue(name.startswith("stable"))
+        self.assertEqual(cookie, "")
+        self.edge.visitors.sweep()
+        self.assertIn(b'"share":"release=stable","tester":"release=canary"', self.edge.lines[-1])
+        self.use(0, TESTERS % "\n  when_empty: 503")
+        visitor, transport = self.edge.visitor()
+        visitor.dataReceived(b"GET / HTTP/1.1\r\nHost: app.example\r\nX-Release: release=canary\r\n\r\n")
+        self.assertTrue(transport.taken.startswith(b"HTTP/1.1 503 "))
+
+    def test_share_that_was_taken_back(self) -> None:
+        """What a guard took back is not chosen, unless the policy says that it may be."""
+        for more, expected in (("", "stable"), ("taken", "canary")):
+            text = TESTERS % ""
+            self.use(10, text.replace("header:", "taken_back: true, header:") if more else text)
+            splitting = self.edge.table.splitting
+            splitting.taken_of = lambda split: (1, 0)
+            splitting.arrange("app.example")
+            self.assertEqual(self.ask("", "X-Release: release=canary")[0].rstrip("12"), expected)
+
+    def test_tester_is_sent_again(self) -> None:
+        """A tester's request that an agent lost goes to another one of its share."""
+        self.use(0, TESTERS % "")
+        self.tunnels["canary2"] = self.add("canary2", "canary")
+        visitor, _ = self.edge.visitor()
+        visitor.dataReceived(b"GET /a HTTP/1.1\r\nHost: app.example\r\nX-Release: release=canary\r\n\r\n")
+        first, stream, _ = self.asked()
+        self.edge.table.remove(self.tunnels[first])
+        stream.lose(ConnectionLost())
+        second, _, _ = self.asked()
+        self.assertEqual({first, second}, {"canary", "canary2"})

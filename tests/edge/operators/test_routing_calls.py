@@ -31,7 +31,8 @@ routing:
 - hostname: a.example
   split: [{selector: r=a, weight: 3}, {selector: r=b, weight: 1}, {selector: r=c, weight: 1, tier: 2}]
   sticky: {cookie: warp_route}
-- {hostname: "*.b.example", split: [{selector: "", weight: 1}], sticky: {address: true}, when_empty: 503}
+- {hostname: "*.b.example", split: [{selector: "", weight: 1}], sticky: {address: true}, when_empty: 503,
+   testers: {header: X-A, identities: ["basic:a"]}}
 """
 
 
@@ -113,6 +114,7 @@ class RoutingCallsTests(SynchronousTestCase):
             "errors": 1,
         })  # fmt: skip
         self.assertEqual([share["part"] for share in first["shares"]], [0.75, 0.25, 0.0])
+        self.assertEqual((first["testers"], second["testers"]), ("", "header X-A"))
         self.assertEqual((second["hostname"], second["sticky"], second["when_empty"]), ("*.b.example", "address", 503))
         self.assertIsNone(second["shift"])
 

@@ -134,6 +134,7 @@ class SplitHostname(msgspec.Struct, frozen=True):
     hostname: str
     shares: list[SplitShare]
     sticky: str = ""
+    testers: str = ""
     unmatched: int = 0
     shift: ShiftMade | None = None
     guard: SplitGuard | None = None

@@ -148,7 +148,8 @@ def reset(hostname: HostnamePattern, admin: str | None, as_json: bool) -> None:
 
 def _print_split(split: SplitHostname) -> None:
     kept = f", visitors kept by {split.sticky}" if split.sticky else ""
-    say(f"{split.hostname}{kept}")
+    chosen = f", testers choose by {split.testers}" if split.testers else ""
+    say(f"{split.hostname}{kept}{chosen}")
     sent = sum(share.requests for share in split.shares)
     rows = [
         [

@@ -12,12 +12,12 @@ from warp_twisted.http1.forwarding import Forwarding
 from warp_twisted.http1.limits import HeadLimits
 from warp_twisted.http1.refusals import MessageRefused
 from warp_twisted.http1.request import RequestReader
+from warp_twisted.policy.document.testers import parse_identity
 from warp_twisted.policy.facts import Facts
 from warp_twisted.policy.interfaces import Identity
 from warp_twisted.policy.sources.prefixes import parse_prefix
 from warp_twisted.policy.visitor import Visitor
 
-KINDS = ("basic", "jwt", "service_token", "client_certificate")
 _REQUEST = re.compile(
     r"(?:(?P<method>[A-Za-z-]+) +)?(?P<scheme>https?)://(?P<authority>[^/?#]+)(?P<target>[/?#].*)?", re.DOTALL
 )
@@ -112,7 +112,7 @@ def read_identity(text: str) -> Identity:
 
     :raises BadRequest: if the kind is none.
     """
-    kind, colon, subject = text.partition(":")
-    if not colon or kind not in KINDS or not subject:
-        raise BadRequest(f"expected KIND:NAME with a kind of {', '.join(KINDS)}, got {text!r}")
-    return Identity(kind, subject)
+    try:
+        return Identity(*parse_identity(text))
+    except ValueError as error:
+        raise BadRequest(str(error)) from error

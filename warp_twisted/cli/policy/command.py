@@ -151,8 +151,10 @@ def explain_(
     explanation = _explained(compiled, facts)
     covering = compiled.routing.covering(facts.hostname)
     split = covering.own if covering is not None else None
+    tested = _tested(split, facts, explanation.verdict) if split is not None else ""
     if as_json:
-        print_json({**_as_json(explanation), "routing": _split_as_json(split) if split is not None else None})
+        told = {**_split_as_json(split), "tester": tested} if split is not None else None
+        print_json({**_as_json(explanation), "routing": told})
         return
     for rule in explanation.rules:
         mode = ", only logs" if rule.log_only else ""
@@ -163,6 +165,8 @@ def explain_(
     say(verdict_text(explanation.verdict))
     if split is not None:
         say(split_text(split))
+        if split.testers is not None:
+            say(f"testers choose by {split.testers.told_by}; this request gets {tested or 'what is drawn'}")
 
 
 @policy.command(epilog="\b\nExample:\n  warp policy test policy.yaml cases.yaml")
@@ -249,6 +253,14 @@ def split_text(split: Split) -> str:
         shares = ", ".join(f"{percent(parts[share])} {shown_selector(split.names[share])}" for share in tier)
         tiers.append(shares if not number else f"else {shares}")
     return f"routing of {split.hostname}: {'; '.join(tiers)}"
+
+
+def _tested(split: Split, facts: Facts, verdict: Verdict) -> str:
+    """Return the share that a request chooses as a tester's, as people are shown it; empty if it chooses none."""
+    if split.testers is None:
+        return ""
+    chosen, _ = split.testers.choose(facts.lines, facts.visitor, verdict.identities)
+    return shown_selector(split.names[chosen]) if chosen >= 0 else ""
 
 
 def _split_as_json(split: Split) -> dict[str, object]:

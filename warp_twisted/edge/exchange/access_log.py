@@ -30,7 +30,7 @@ class AccessEntry(msgspec.Struct, omit_defaults=True):
     :param route: hostname pattern and path rule that matched.
     :param reason: the refusal's slug, if there was one; `detail`: the agent's words about it, or the rule's.
     :param rule: of the policy, that did not let it through; `would`: rules that only log and would not have.
-    :param share: of a split hostname, that served it: its selector.
+    :param share: of a split hostname, that served it: its selector; `tester`: that a tester asked for.
     :param user: who the visitor proved to be.
     :param held_ms: of the duration, for how long a limit of bytes held the request or its answer back.
     """
@@ -57,6 +57,7 @@ class AccessEntry(msgspec.Struct, omit_defaults=True):
     user: str = ""
     held_ms: int = 0
     share: str = ""
+    tester: str = ""
 
 
 class AccessLog:

@@ -296,7 +296,8 @@ class Exchange(Borrower):
         split = splits.only or splits.for_hostname(head.fields.host)
         if split is None:
             return head
-        steering = self._steering = Steering(split, self._visitor, self._asker, head, self._answer)
+        verdict = self._verdict if self._clearing is None else self._clearing.verdict
+        steering = self._steering = Steering(split, self._visitor, self._asker, head, self._answer, verdict.identities)
         return steering.head
 
     def _begin_body(self, length: int, data: bytes) -> tuple[bytes, bytes]:
@@ -696,7 +697,7 @@ class Exchange(Borrower):
             self._visitors, self._asker, self._head, self._request_id, self._started_at, answer.status, self._bytes_in,
             answer.bytes_out, self._route, self._member, refusal, self._detail,
             self._verdict if clearing is None else clearing.verdict, pacing.seconds if pacing is not None else 0.0,
-            None if self._steering is None else self._steering.share,
+            self._steering,
         )  # fmt: skip
         if outcome is _ANSWERED and answer.keeps and not self.wants_data:
             self._visitor.conversation_ended(_KEEP)

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from warp_twisted.edge.exchange.access_log import AccessEntry
 from warp_twisted.edge.exchange.interfaces import Asker, Shared
+from warp_twisted.edge.exchange.steering import Steering
 from warp_twisted.edge.refusals import VISITOR_GONE
 from warp_twisted.edge.routes.pool import Member
 from warp_twisted.edge.routes.route import Route
-from warp_twisted.edge.routes.splitting import ShareMembers
 from warp_twisted.http1.refusals import Refusal
 from warp_twisted.http1.request import RequestHead
 from warp_twisted.policy.interfaces import Identity
@@ -31,7 +31,7 @@ def record(
     detail: str,
     verdict: Verdict = ALLOWED,
     held_seconds: float = 0.0,
-    share: ShareMembers | None = None,
+    steering: Steering | None = None,
 ) -> None:
     """
     Count a request that is over, and log it.
@@ -43,13 +43,14 @@ def record(
     :param detail: the agent's words about it, or the rule's.
     :param verdict: of the policy.
     :param held_seconds: for which limits of bytes held it back.
-    :param share: of a split hostname, that served it last.
+    :param steering: of a split hostname: which share served it last, and which one a tester asked for.
     """
     metrics = visitors.metrics
     seconds = visitors.seconds() - started_at
     status = status or VISITOR_GONE.status
     counters = metrics.unrouted if route is None else route.counters
     metrics.count_request(counters, status, bytes_in, bytes_out, seconds)
+    share = None if steering is None else steering.share
     if share is not None:
         share.counters.count(status, seconds)
     reason = ""
@@ -89,6 +90,7 @@ def record(
             _subjects(verdict.identities) if verdict.identities else "",
             int(held_seconds * 1000),
             "" if share is None else share.selector,
+            "" if steering is None else steering.tester,
         )
     )
 

@@ -5,7 +5,8 @@ Stands between an exchange and `routes.splitting`: it knows the cookie in the re
 know when a request is sent, nor whether again.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from secrets import randbits
 
 from warp_twisted.edge.exchange.answer import Answer
 from warp_twisted.edge.exchange.interfaces import Asker, Visitor
@@ -13,7 +14,10 @@ from warp_twisted.edge.routes.members import ANY_STREAM
 from warp_twisted.edge.routes.pool import Borrower, OriginStream
 from warp_twisted.edge.routes.splitting import RouteSplit, ShareMembers
 from warp_twisted.http1.request import RequestHead
+from warp_twisted.names import shown_selector
+from warp_twisted.policy.interfaces import Identity
 from warp_twisted.routing.cookies import CookieKeys, Kept, address_draw, take_cookies
+from warp_twisted.routing.layout import NOBODY
 from warp_twisted.routing.split import StickyCookie
 
 
@@ -21,16 +25,31 @@ class Steering:
     """
     The way of one request.
 
-    :ivar head: without the cookie, which is nobody's business but the edges'.
+    :ivar head: without the cookie, and what chooses a share, which are nobody's business but the edges'.
     :ivar share: that served it last; None before.
+    :ivar chosen: the share that a tester asked for, or `NOBODY`; its visitor's draw and cookie stay as they are.
     :ivar retried: methods whose requests may be sent again.
     """
 
     share: ShareMembers | None = None
+    chosen = NOBODY
     _kept: Kept | None = None
     _keeping: tuple[CookieKeys, StickyCookie] | None = None
 
-    def __init__(self, split: RouteSplit, visitor: Visitor, asker: Asker, head: RequestHead, answer: Answer) -> None:
+    def __init__(
+        self,
+        split: RouteSplit,
+        visitor: Visitor,
+        asker: Asker,
+        head: RequestHead,
+        answer: Answer,
+        identities: Sequence[Identity] = (),
+    ) -> None:
+        """
+        Find out where a request belongs.
+
+        :param identities: that were proven with it.
+        """
         self._split = split
         self._visitor = visitor
         self._asker = asker
@@ -38,11 +57,17 @@ class Steering:
         self.head = head
         rules = split.split
         self.retried = rules.retried
+        if rules.testers is not None:
+            chosen, lines = rules.testers.choose(head.lines, asker.source, identities)
+            if lines is not head.lines:
+                self.head = head = _with_lines(head, lines)
+            if chosen != NOBODY and rules.may_be_chosen(chosen):
+                self.chosen = chosen
         cookie = rules.cookie
         if cookie is not None:
             values, lines = take_cookies(head.lines, cookie.name, cookie.usual)
             if values:
-                self.head = RequestHead(head.method, head.target, head.size, head.fields, lines, head.accept)
+                self.head = _with_lines(head, lines)
             keys = visitor.visitors.routes.splitting.cookie_keys
             if keys is not None:
                 self._keeping = keys, cookie
@@ -51,11 +76,16 @@ class Steering:
                     if kept is not None:
                         self._draw = kept.draw
                         return
-            self._draw = split.draws.next()
         elif rules.is_by_address:
             self._draw = address_draw(head.fields.host, asker.network)
-        else:
-            self._draw = split.draws.next()
+            return
+        # A tester's request takes no draw from the sequence, so the parts of all others stay exact.
+        self._draw = split.draws.next() if self.chosen == NOBODY else randbits(64)
+
+    @property
+    def tester(self) -> str:
+        """The share that a tester asked for, as people are shown it; empty if nobody did."""
+        return shown_selector(self._split.split.names[self.chosen]) if self.chosen != NOBODY else ""
 
     def borrow(
         self,
@@ -74,10 +104,11 @@ class Steering:
             avoid,
             used_after=used_after,
             only_trusted=only_trusted,
+            chosen=self.chosen,
         )
         self.share = share
         keeping = self._keeping
-        if keeping is not None:
+        if keeping is not None and self.chosen == NOBODY:
             now = self._visitor.visitors.wall.now()
             # Written anew in half of its time, so that a visitor who comes back in less than that stays.
             is_good = (
@@ -95,3 +126,7 @@ class Steering:
         value = keys.written(self.head.fields.host, cookie.name, self._draw, agent, now)
         attributes = cookie.secure if self._asker.scheme == "https" else cookie.plain
         return b"Set-Cookie: %b=%b%b\r\n" % (cookie.name, value, attributes)
+
+
+def _with_lines(head: RequestHead, lines: bytes) -> RequestHead:
+    return RequestHead(head.method, head.target, head.size, head.fields, lines, head.accept)

@@ -114,6 +114,7 @@ class RoutingCalls:
             "hostname": split.hostname,
             "when_empty": document.when_empty,
             "sticky": f"cookie {cookie.name.decode()}" if cookie else "address" if split.is_by_address else "",
+            "testers": split.testers.told_by if split.testers is not None else "",
             "tier": document.split[split.tiers[tier][0]].tier,
             "unmatched": max((user.unmatched for user in users), default=0),
             "shift": _shift(*shift) if shift is not None else None,

@@ -207,15 +207,17 @@ class RouteSplit:
         *,
         used_after: float = ANY_STREAM,
         only_trusted: bool = False,
+        chosen: int = NOBODY,
     ) -> tuple[OriginStream, ShareMembers, bool]:
         """
         Lend a stream to the origin.
 
         :param agent: its number, of a visitor that keeps to it.
+        :param chosen: a share, in place of the draw's; without a healthy tunnel it is as any other.
         :returns: the stream, the share that it is of, and whether that is the visitor's own agent.
         :raises NoTunnel: if no tunnel is left that can open a stream, of the share or, as the split says, of any.
         """
-        index = self._layout.share(draw)
+        index = self._layout.share(draw) if chosen < 0 else chosen
         if index < 0 or not self.shares[index].healthy:
             index = self._elsewhere(draw, index)
         allowed: list[bool] | None = None

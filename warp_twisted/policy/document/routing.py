@@ -7,6 +7,7 @@ import msgspec
 
 from warp_twisted.names import HostnamePattern, LabelSelector
 from warp_twisted.policy.document.guard import Guard
+from warp_twisted.policy.document.testers import Testers, check_cookie
 from warp_twisted.policy.document.values import Text, check_each, positive_duration
 
 MAX_SHARES = 16
@@ -18,7 +19,6 @@ OTHERS = "others"
 IDEMPOTENT = ("GET", "HEAD", "OPTIONS", "PUT", "DELETE", "PROPFIND", "REPORT", "SEARCH", "QUERY")
 
 _PERCENT = re.compile(r"(?:100|[1-9]?[0-9])%", re.ASCII)
-_COOKIE = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
 
 
 class Share(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -60,7 +60,7 @@ class Sticky(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
             if self.address is not None and getattr(self, key) is not None:
                 raise ValueError(f"{key}: belongs to a cookie, and this is by address")
         if self.cookie is not None:
-            check_each("cookie", [self.cookie], _check_cookie)
+            check_each("cookie", [self.cookie], check_cookie)
         if self.ttl is not None:
             check_each("ttl", [self.ttl], _check_ttl)
 
@@ -87,6 +87,7 @@ class Routing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     :param tier_minimum: the part of a tier's tunnels that must be healthy; below it the next tier is used.
     :param retries: which requests may be sent again.
     :param guard: judges one of the shares by the others.
+    :param testers: who may choose a share.
     """
 
     hostname: Text
@@ -96,6 +97,7 @@ class Routing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     sticky: Sticky | None = None
     retries: Retries | None = None
     guard: Guard | None = None
+    testers: Testers | None = None
 
     def __post_init__(self) -> None:
         check_each("hostname", [self.hostname], HostnamePattern.parse)
@@ -111,6 +113,9 @@ class Routing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
                 raise ValueError(f"split: no share of tier {tier} has a weight above 0")
         if self.guard is not None:
             self._check_guard(self.guard, seen)
+        chosen_by = self.testers.cookie if self.testers is not None else None
+        if chosen_by is not None and self.sticky is not None and self.sticky.cookie == chosen_by:
+            raise ValueError(f"testers.cookie: {chosen_by!r} is the cookie of sticky; choose another name")
 
     def _check_guard(self, guard: Guard, shares: dict[LabelSelector, int]) -> None:
         index = shares.get(LabelSelector.parse(guard.selector))
@@ -138,13 +143,6 @@ def check_routing(entries: "list[Routing]") -> None:
         guards += entry.guard is not None
         if guards > MAX_GUARDS:
             raise ValueError(f"routing[{index}].guard: a policy has {MAX_GUARDS} guards at most")
-
-
-def _check_cookie(text: str) -> None:
-    if not _COOKIE.fullmatch(text):
-        raise ValueError(f"expected 1 to 64 letters, digits, '_', '.' or '-', got {text!r}")
-    if text.lower().startswith(("__host-", "__secure-")):
-        raise ValueError(f"{text!r}: browsers take cookies of this prefix over https only; choose another name")
 
 
 def _check_method(text: str) -> None:

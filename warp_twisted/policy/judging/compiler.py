@@ -15,6 +15,7 @@ from warp_twisted.policy.document.fields import FieldChanges, Https
 from warp_twisted.policy.document.limits import Ban
 from warp_twisted.policy.document.matches import Match, as_match
 from warp_twisted.policy.document.policy import DEFAULTS, Body, Defaults, Policy, Rule
+from warp_twisted.policy.document.routing import Routing
 from warp_twisted.policy.document.sources import Source
 from warp_twisted.policy.document.values import listed
 from warp_twisted.policy.interfaces import Parts
@@ -42,7 +43,7 @@ class CompiledPolicy:
     :ivar on_arrival: the limits of connections that need no hostname; None if there are none.
     """
 
-    def __init__(self, document: Policy, rules: Sequence[CompiledRule]) -> None:
+    def __init__(self, document: Policy, rules: Sequence[CompiledRule], routing: RoutingTable) -> None:
         self.document = document
         self.rules = tuple(rules)
         self._by_name: dict[str, list[CompiledRule]] = {}
@@ -54,7 +55,7 @@ class CompiledPolicy:
                 table.setdefault(key, []).append(rule)
         self._programs: dict[tuple[int, ...], Program] = {}
         self._known_paths = KnownPaths()
-        self.routing = RoutingTable(document.routing)
+        self.routing = routing
         self.on_arrival = on_arrival(self.rules)
 
     @property
@@ -95,7 +96,7 @@ def compile_policy(document: Policy, parts: Parts) -> CompiledPolicy:
         rules.append(_compile(DEFAULTS, 0, document.defaults, Match(), parts, DEFAULTS))
     for index, rule in enumerate(document.rules):
         rules.append(compile_rule(rule, index + 1, parts, f"rules[{index}]"))
-    return CompiledPolicy(document, rules)
+    return CompiledPolicy(document, rules, _routing(document.routing, parts))
 
 
 def compile_rule(rule: Rule, order: int, parts: Parts, where: str) -> CompiledRule:
@@ -153,6 +154,15 @@ def _exemption(match: Match, odd_paths: frozenset[str], parts: Parts, where: str
 
 def _source(match: Match, parts: Parts, where: str) -> SourceIsIn | None:
     return _set(listed(match.source), parts, where) if match.source is not None else None
+
+
+def _routing(entries: Sequence[Routing], parts: Parts) -> RoutingTable:
+    sources = {
+        index: (next(_NUMBERS), parts.source_set(entry.testers.sources, f"routing[{index}].testers.sources"))
+        for index, entry in enumerate(entries)
+        if entry.testers is not None and entry.testers.sources is not None
+    }
+    return RoutingTable(entries, sources)
 
 
 def _set(entries: Sequence[Source], parts: Parts, where: str) -> SourceIsIn:
