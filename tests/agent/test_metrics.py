@@ -17,7 +17,7 @@ from warp_base.loop.turn_times import TurnCollector, TurnTimes
 from warp_base.slices import Slices
 from warp_twisted.agent.edge_address import EdgeAddress
 from warp_twisted.agent.links.link_set import LinkCounts
-from warp_twisted.agent.metrics import AgentCollector, exposition_of, observation_site
+from warp_twisted.agent.metrics import SHOWN, AgentCollector, exposition_of, observation_site
 from warp_twisted.agent.origins.splice import Traffic
 from warp_twisted.agent.service import AgentService
 
@@ -45,6 +45,9 @@ def agent(up: int = 1, is_stopping: bool = False) -> AgentService:
         offer=SimpleNamespace(id=1, path="^/x", service="http://localhost:3000"),
         traffic=Traffic(open=1, opened=2, failed=3, to_origin=4, from_origin=5, requests=6, response_seconds=7.5),
         origin=origin,
+        is_healthy=False,
+        detail="it answers 500",
+        check=SimpleNamespace(probes=10, failures=8),
     )
     return cast(
         AgentService,
@@ -81,6 +84,9 @@ class MetricsTests(SynchronousTestCase):
             f"warp_agent_requests_total{{{route}}} 6.0",
             f"warp_agent_response_seconds_total{{{route}}} 7.5",
             'warp_agent_origin_healthy{origin="http://localhost:3000"} 0.0',
+            f"warp_agent_route_healthy{{{route}}} 0.0",
+            f"warp_agent_probes_total{{{route}}} 10.0",
+            f"warp_agent_probe_failures_total{{{route}}} 8.0",
             "warp_agent_certificate_expiry_timestamp_seconds 1e+09",
         ):
             self.assertIn(line + "\n", text)
@@ -92,11 +98,29 @@ class MetricsTests(SynchronousTestCase):
             request = DummyRequest([b"ready"])
             site = observation_site(partial(agent, up, is_stopping), Slices(Clock()))
             resource = site.resource.getChildWithDefault(b"ready", request)
-            self.assertEqual(resource.render(request), b"%d of 2 tunnels are up\n" % up)
+            lines = resource.render(request).split(b"\n", 1)
+            self.assertEqual(lines[0], b"%d of 2 tunnels are up" % up)
+            self.assertEqual(lines[1], b"http://localhost:3000 is not healthy: it answers 500\n")
             self.assertEqual(request.responseCode, code)
         request = DummyRequest([b"live"])
         site = observation_site(partial(agent, 0), Slices(Clock()))
         self.assertEqual(site.resource.getChildWithDefault(b"live", request).render(request), b"alive\n")
+
+    def test_many_unhealthy(self) -> None:
+        """Of many origins that are not healthy some are named; control characters in a reason are not obeyed."""
+        fake = agent()
+        (route,) = fake.routes.offered
+        cast(Any, fake.routes).offered = [
+            SimpleNamespace(origin=SimpleNamespace(text=f"o{number}"), is_healthy=number < 5, detail="\x1b[2J")
+            for number in range(5 + SHOWN + 2)
+        ]
+        request = DummyRequest([b"ready"])
+        site = observation_site(lambda: fake, Slices(Clock()))
+        text = site.resource.getChildWithDefault(b"ready", request).render(request)
+        lines = text.decode().splitlines()
+        self.assertEqual(lines[1], "o5 is not healthy: \\x1b[2J")
+        self.assertEqual((len(lines), lines[-1]), (1 + SHOWN + 1, "and 2 more"))
+        self.assertEqual(route.detail, "it answers 500")
 
     def test_not_enrolled(self) -> None:
         """While there is no agent yet, it says so, is not ready, and has the metrics of the process."""

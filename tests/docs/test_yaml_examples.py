@@ -45,7 +45,7 @@ class YamlExamplesTests(SynchronousTestCase):
 
     def test_policy_of_an_agent(self) -> None:
         """The agent.yaml of docs/configuration.md is taken as it stands, and both policies are for its hostname."""
-        _, text, _ = blocks(ROOT / "docs" / "configuration.md")
+        _, _, text, _ = blocks(ROOT / "docs" / "configuration.md")
         settings = parse_settings(text)
         self.assertEqual([list(each) for _, each, _ in settings.ingress.policies], [["intern.warp.example"]] * 2)
         self.assertEqual(
@@ -53,9 +53,18 @@ class YamlExamplesTests(SynchronousTestCase):
             ["only from 198.51.100.0/24, 2001:db8::/32", "users of /etc/warp/users.argon2", "50/s for each visitor"],
         )
 
+    def test_probes_of_an_agent(self) -> None:
+        """The agent.yaml that probes its origins is taken as it stands."""
+        _, text, _, _ = blocks(ROOT / "docs" / "configuration.md")
+        settings = parse_settings(text)
+        healths = [rule.health for rule in settings.ingress.rules]
+        self.assertEqual([each and (each.path, each.tcp) for each in healths[::2]], [("/healthz", None), (None, True)])
+        assert healths[1] is not None
+        self.assertEqual((healths[1].timeout_seconds, healths[1].body, max(healths[1].statuses)), (1, b'"ok"', 299))
+
     def test_dns_configuration(self) -> None:
         """The dns.yaml of docs/configuration.md is taken as it stands, and so is what it shows of edge.yaml."""
-        in_edge, _, text = blocks(ROOT / "docs" / "configuration.md")
+        in_edge, _, _, text = blocks(ROOT / "docs" / "configuration.md")
         made = parse_configuration(text, "dns.yaml")
         self.assertEqual((made.zones[0].name, len(made.listen)), ("warp.example", 2))
         dns = convert(yaml.safe_load(in_edge)["dns"], Dns, "edge.yaml")

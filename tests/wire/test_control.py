@@ -42,6 +42,7 @@ MESSAGES: list[ControlMessage] = [
     Refused(code="not_allowed", reason="no", retry=False),
     RoutesChanged(routes=[ROUTE]),
     OriginHealth(route_id=7, healthy=False, detail="refused"),
+    OriginHealth(route_id=7, healthy=False, detail="answers 500", probed=True),
     Drain(reason="stopping", deadline_seconds=12.5),
     RenewRequest(csr_pem="CSR"),
     RenewRequest(csr_pem="CSR", time=-1.0),

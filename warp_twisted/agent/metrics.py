@@ -6,6 +6,7 @@ route, never per stream or visitor.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -13,10 +14,12 @@ from twisted.web.http import Request
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 
+from warp_base.escaping import printable_lines
 from warp_base.exposition import Exposition, MetricsResource
 from warp_base.quiet_site import QuietSite
 from warp_base.slices import Slices
 from warp_twisted import __version__
+from warp_twisted.agent.health.checks import Check
 from warp_twisted.agent.origins.builtin import BodilessRequest
 from warp_twisted.agent.origins.ingress import MAX_OFFERS
 from warp_twisted.agent.origins.routes import OriginState, Route
@@ -24,6 +27,7 @@ from warp_twisted.agent.origins.splice import Traffic
 from warp_twisted.agent.service import AgentService
 
 ROUTES_IN_A_PART = 16
+SHOWN = 10  # origins that /ready names
 
 FindAgent = Callable[[], AgentService | None]
 
@@ -117,6 +121,28 @@ def _open(agent: AgentService, routes: Sequence[Route]) -> Metric:
     return gauge
 
 
+def _healthy(agent: AgentService, routes: Sequence[Route]) -> Metric:
+    gauge = GaugeMetricFamily(
+        "warp_agent_route_healthy",
+        "Whether a route's origin is healthy: by its probes, or by the last attempt to connect to it.",
+        labels=_ROUTE_LABELS,
+    )
+    for route in routes:
+        gauge.add_metric(_labels(agent, route), float(route.is_healthy))
+    return gauge
+
+
+def _probes(name: str, documentation: str, value: Callable[[Check], float]) -> Callable[..., Metric]:
+    def family(agent: AgentService, routes: Sequence[Route]) -> Metric:
+        counter = CounterMetricFamily(name, documentation, labels=_ROUTE_LABELS)
+        for route in routes:
+            if route.check is not None:
+                counter.add_metric(_labels(agent, route), value(route.check))
+        return counter
+
+    return family
+
+
 def _bytes(agent: AgentService, routes: Sequence[Route]) -> Metric:
     counter = CounterMetricFamily("warp_agent_bytes", "Bytes passed on.", labels=[*_ROUTE_LABELS, "direction"])
     for route in routes:
@@ -142,11 +168,14 @@ _ROUTE_FAMILIES = (
         lambda traffic: traffic.response_seconds,
     ),
     _bytes,
+    _healthy,
+    _probes("warp_agent_probes", "Probes of the route's origin that have ended.", lambda check: check.probes),
+    _probes("warp_agent_probe_failures", "Those that found it not well.", lambda check: check.failures),
 )
 
 
 class _Readiness(Resource):
-    """Says 200 while at least one tunnel is up, else 503; and how many are."""
+    """Says 200 while at least one tunnel is up, else 503; how many are, and which origins are not healthy."""
 
     isLeaf = True
 
@@ -162,7 +191,15 @@ class _Readiness(Resource):
             request.setResponseCode(503)
         if agent is None:
             return b"not enrolled yet\n"
-        return b"%d of %d tunnels are up\n" % (agent.tunnels_up, len(agent.links))
+        lines = [f"{agent.tunnels_up} of {len(agent.links)} tunnels are up", *_unhealthy(agent)]
+        return printable_lines("\n".join(lines)).encode() + b"\n"
+
+
+def _unhealthy(agent: AgentService) -> list[str]:
+    """Return a line for each origin that is not healthy; of many for some."""
+    reasons = {route.origin.text: route.detail for route in agent.routes.offered if not route.is_healthy}
+    lines = [f"{origin} is not healthy: {reason}" for origin, reason in islice(reasons.items(), SHOWN)]
+    return lines + [f"and {len(reasons) - SHOWN} more"] * (len(reasons) > SHOWN)
 
 
 class _Life(Resource):

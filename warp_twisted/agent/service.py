@@ -53,6 +53,7 @@ from warp_twisted.agent.links.link import Link
 from warp_twisted.agent.links.link_set import LinkSet
 from warp_twisted.agent.links.offering import Offering
 from warp_twisted.agent.links.rebalancing import Rebalancing
+from warp_twisted.agent.links.reporting import Reporting
 from warp_twisted.agent.origins.routes import PreparedIngress, Route, Routes
 from warp_twisted.agent.protection import Protection
 from warp_twisted.agent.settings import AgentSettings
@@ -120,9 +121,10 @@ class AgentService(Service):
             limits=limits,
             closed=self.link_ended,
         )
-        self.routes = Routes(reactor, turn, self._health_changed)
+        self.routes = Routes(reactor, turn, self._health_changed, chance)
         self._offering = Offering(self.routes, self.routes.prepare(settings.ingress, is_start=True))
         self.links = LinkSet(settings.tunnels, self, dialer, self._edges, reactor, chance)
+        self._reporting = Reporting(reactor, self.links)
         self._rebalancing = Rebalancing(reactor, self.links, self._edges)
         self.clock = AgentClock(
             reactor, wall, lambda text: self._observe(ClockSuspected(suspicion=text)), self._clock_stepped
@@ -309,9 +311,7 @@ class AgentService(Service):
         self._observe(TunnelUp(tunnel=link.index, edge=accepted.edge, address=str(link.edge)))
         self._accepted(accepted)
         self._offering.link_up(link)
-        for route in self.routes.offered:
-            if not route.origin.is_healthy:
-                link.send(route.health())
+        self._reporting.link_up(link, self.routes.offered)
 
     def link_down(self, link: Link, reason: str, retry_seconds: float | None) -> None:
         """Tell observers that a tunnel is gone."""
@@ -332,6 +332,7 @@ class AgentService(Service):
             if self._deadline is not None and self._deadline.active():
                 self._deadline.cancel()
             self.routes.stop()
+            self._reporting.stop()
             self._credentials.close().addCallback(self._ended)
 
     def _ended(self, _: None) -> None:
@@ -384,10 +385,8 @@ class AgentService(Service):
         self._log.failure("using a renewed certificate failed", failure)
 
     def _health_changed(self, route: Route) -> None:
-        last = route.origin.last
-        detail = last.detail if last is not None else ""
-        self.links.send(route.health())
-        self._observe(OriginChanged(origin=route.origin.text, healthy=route.origin.is_healthy, detail=detail))
+        self._reporting.changed(route)
+        self._observe(OriginChanged(origin=route.origin.text, healthy=route.is_healthy, detail=route.detail))
 
     def _give_up(self, refusal: AgentRefused) -> None:
         if self.is_stopping:

@@ -15,6 +15,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from warp_twisted.agent.edge_address import EdgeAddress, parse_edge
+from warp_twisted.agent.health.settings import Health
 from warp_twisted.agent.origins import OriginRequest
 from warp_twisted.agent.origins.asking import RulePolicy
 from warp_twisted.agent.origins.ingress import Ingress, compile_ingress
@@ -95,6 +96,7 @@ class _Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     path: str = ""
     originRequest: OriginRequest = OriginRequest()
     policy: RulePolicy | None = None
+    health: Health | None = None
 
 
 class _Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -137,6 +139,7 @@ def _checked(raw: dict[str, object], source: str) -> AgentSettings:
             ingress=compile_ingress(
                 [(rule.hostname, rule.path, rule.service, rule.originRequest) for rule in file.ingress],
                 [rule.policy for rule in file.ingress],
+                [rule.health for rule in file.ingress],
             ),
             state=file.state,
             token_file=file.token_file,

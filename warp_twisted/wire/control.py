@@ -152,11 +152,17 @@ class RoutesChanged(Message, frozen=True, tag="routes_changed"):
 
 
 class OriginHealth(Message, frozen=True, tag="origin_health"):
-    """Whether a route's origin answers, as the agent sees it."""
+    """
+    Whether a route's origin answers, as the agent sees it.
+
+    :ivar detail: why not.
+    :ivar probed: whether that is the verdict of probes, by which an edge chooses; else it is only shown to people.
+    """
 
     route_id: RouteId
     healthy: bool
     detail: Text = ""
+    probed: bool = False
 
 
 class Notice(Message, frozen=True, tag="notice"):

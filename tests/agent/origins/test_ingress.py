@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from warp_twisted.agent.health.settings import Health
 from warp_twisted.agent.origins import OriginRequest
 from warp_twisted.agent.origins.asking import RulePolicy
 from warp_twisted.agent.origins.ingress import MAX_OFFERS, Ingress, Offer, compile_ingress, single_origin
@@ -141,6 +142,37 @@ class CompileTests(SynchronousTestCase):
         rules = [("a.example", "^/admin", "http://x:1", PLAIN), ("", "", "http_status:404", PLAIN)]
         error = self.assertRaises(InvalidSettings, compile_ingress, rules, [policy, None])
         self.assertTrue(str(error).startswith("ingress[0].policy: it is for a whole hostname"), str(error))
+
+    def test_health(self) -> None:
+        """Probes ask for the rule's own hostname, or for the origin's address where the rule has none of its own."""
+        health = Health(path="/healthz")
+        for hostname, service, asked, host in (
+            ("a.example", "http://x:1", health, "a.example"),
+            ("*.example", "http://x:1", health, "x:1"),
+            ("", "https://x", health, "x:443"),
+            ("", "unix:/run/a", health, "localhost"),
+            ("a.example", "http://x:1", Health(path="/", host="b.example"), "b.example"),
+        ):
+            rules = [(hostname, "^/", service, PLAIN), ("", "", "http_status:404", PLAIN)]
+            self.assertEqual(compile_ingress(rules, healths=[asked, None]).rules[0].probe_host, host)
+        single = single_origin("http://x:1", PLAIN, ["a.example"], health=health)
+        self.assertEqual([rule.health for rule in single.rules], [health, None])
+
+    def test_health_of_what_cannot_be_asked(self) -> None:
+        """What is inside the agent is not probed, and what need not speak HTTP is only connected to."""
+        for service, health, words in (
+            ("http_status:200", Health(tcp=True), "ingress[0].health: not needed: http_status:200 is inside the agent"),
+            ("hello-world", Health(path="/"), "ingress[0].health: not needed: hello-world is inside the agent"),
+            (
+                "tcp://x:1",
+                Health(path="/"),
+                "ingress[0].health.path: tcp://x:1 need not speak HTTP; write health: {tcp",
+            ),
+        ):
+            rules = [("", "", service, PLAIN)]
+            error = self.assertRaises(InvalidSettings, compile_ingress, rules, healths=[health])
+            self.assertIn(words, str(error))
+        compile_ingress([("", "", "tcp://x:1", PLAIN)], healths=[Health(tcp=True)])
 
     @settings(deadline=None, max_examples=300)
     @given(

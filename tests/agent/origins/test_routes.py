@@ -1,6 +1,6 @@
 """Tests of `warp_twisted.agent.origins.routes`."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from twisted.internet.error import ConnectionRefusedError
@@ -9,6 +9,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.agent.origins.test_dial import FakeEndpoint
 from tests.operations import count_operations
+from warp_twisted.agent.health.checks import FIRST_SECONDS
+from warp_twisted.agent.health.settings import Health
 from warp_twisted.agent.origins import BuiltIn, Dial, Origin, OriginRequest
 from warp_twisted.agent.origins.builtin import parse_hello
 from warp_twisted.agent.origins.http import parse as parse_http
@@ -25,6 +27,7 @@ from warp_twisted.agent.origins.routes import (
 from warp_twisted.errors import InvalidSettings
 from warp_twisted.testing import RecordingDelegate, RecordingReceiver, tunnel_pair
 from warp_twisted.tunnel import Turn
+from warp_twisted.wire.control import OriginHealth
 from warp_twisted.wire.preamble import OpeningCode
 from warp_twisted.wire.streams import Stream
 
@@ -65,7 +68,7 @@ class RoutesTestCase(SynchronousTestCase):
 
     def health_changed(self, route: Route) -> None:
         """Remember."""
-        self.changed.append((route.offer.id, route.origin.is_healthy))
+        self.changed.append((route.offer.id, route.is_healthy))
 
     def replace(self, rules: Ingress) -> bool:
         """Prepare other rules, and serve them."""
@@ -274,6 +277,59 @@ class HealthTests(RoutesTestCase):
         self.replace(ingress(("b", "", FakeOrigin("http://localhost:2"))))
         removed.endpoints[0].connecting.errback(ConnectionRefusedError())
         self.assertEqual(self.changed, [])
+
+    def test_probed(self) -> None:
+        """An origin that is probed is as healthy as its probes say; what visitors' connections find is not told."""
+        self.serve(self.probed_rule())
+        route = self.routes.offered[0]
+        self.routes.probe_all()
+        self.answer(True)
+        self.clock.advance(FIRST_SECONDS)
+        self.answer(False)
+        self.assertEqual(self.changed, [(2, False)])
+        self.assertEqual(
+            route.health(), OriginHealth(route_id=2, healthy=False, detail="connection refused", probed=True)
+        )
+        self.open(2)
+        self.endpoint.succeed()
+        self.assertFalse(route.is_healthy)
+        self.assertEqual(len(self.changed), 1)
+
+    def test_shared_probe(self) -> None:
+        """Routes of one origin that ask it alike share a probe, and each is told of; another path is another probe."""
+        rule = self.probed_rule()
+        other = replace(rule, path="/x", health=Health(path="/other"))
+        self.replace(Ingress((rule, other), (Offer("c", "", 0), Offer("d", "", 0), Offer("d", "/x", 1))))
+        checks = [route.check for route in self.routes.offered]
+        self.assertIs(checks[0], checks[1])
+        self.assertIsNot(checks[0], checks[2])
+
+    def test_probes_end(self) -> None:
+        """When a reload takes the probes away, the edges hear what holds without them; stopping leaves nothing."""
+        rule = self.probed_rule()
+        self.serve(rule)
+        self.routes.probe_all()
+        self.answer(True)
+        self.clock.advance(FIRST_SECONDS)
+        self.answer(False)
+        self.serve(replace(rule, health=None))
+        self.assertEqual(self.changed, [(2, False), (2, True)])
+        self.assertFalse(self.routes.offered[0].health().probed)
+        self.serve(rule)
+        self.routes.stop()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def probed_rule(self) -> Rule:
+        """Return a rule whose origin is probed, and no other attempt's endpoint."""
+        self.routes.stop()
+        return Rule(
+            hostname=None, path="", origin=self.origin, request=PLAIN, health=Health(path="/", interval=3_600.0, fall=1)
+        )
+
+    def serve(self, rule: Rule) -> None:
+        """Serve one hostname by a rule from now on."""
+        self.replace(Ingress((rule,), (Offer("c", "", 0),)))
+        self.endpoint = self.origin.endpoints[-1]
 
     @staticmethod
     def is_dialed(origin: FakeOrigin) -> bool:

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 
 import re2
 
+from warp_twisted.agent.health.settings import Health
 from warp_twisted.agent.origins import Origin, OriginRequest, parse_service
 from warp_twisted.agent.origins.asking import RulePolicy
 from warp_twisted.errors import InvalidName, InvalidSettings
@@ -33,6 +34,7 @@ MAX_PATH_CHARACTERS = 1024
 MAX_OFFERS = 4096  # a hello message is bounded too
 
 _NOT_FOUND = "http_status:404"
+_INSIDE = ("hello-world", "hello_world", "http_status")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +46,16 @@ class Rule:
     origin: Origin
     request: OriginRequest
     policy: RulePolicy | None = None
+    health: Health | None = None
+
+    @property
+    def probe_host(self) -> str:
+        """What a probe says in Host: what the settings name, else the rule's hostname, else the origin's address."""
+        if self.health is not None and self.health.host is not None:
+            return self.health.host
+        if self.hostname is not None and not self.hostname.is_wildcard:
+            return self.hostname.text
+        return self.origin.text.partition("://")[2] or "localhost"
 
     @property
     def is_catch_all(self) -> bool:
@@ -87,20 +99,24 @@ class Ingress:
 
 
 def compile_ingress(
-    rules: Sequence[tuple[str, str, str, OriginRequest]], policies: Sequence[RulePolicy | None] = ()
+    rules: Sequence[tuple[str, str, str, OriginRequest]],
+    policies: Sequence[RulePolicy | None] = (),
+    healths: Sequence[Health | None] = (),
 ) -> Ingress:
     """
     Check rules and work out the offers.
 
     :param rules: hostname, path, service and originRequest of each, as written; empty text for what is not.
     :param policies: of each rule; none at all if left out.
+    :param healths: how the origin of each rule is probed; none at all if left out.
     :raises InvalidSettings: naming the key, `ingress[2].service` for one.
     """
     if not rules:
         raise InvalidSettings("ingress: at least one rule is expected")
+    nothing = [None] * len(rules)
     compiled = tuple(
-        _rule(index, *rule, policy)
-        for index, (rule, policy) in enumerate(zip(rules, policies or [None] * len(rules), strict=True))
+        _rule(index, *rule, policy, health)
+        for index, (rule, policy, health) in enumerate(zip(rules, policies or nothing, healths or nothing, strict=True))
     )
     for index, rule in enumerate(compiled[:-1]):
         if rule.is_catch_all:
@@ -125,6 +141,7 @@ def single_origin(
     hostnames: Sequence[str] = (),
     path: str = "",
     policy: RulePolicy | None = None,
+    health: Health | None = None,
 ) -> Ingress:
     """
     Make the ingress of one origin, as `warp up` asks for it.
@@ -132,16 +149,25 @@ def single_origin(
     :param hostnames: where it is to be reached; empty: the edge hands out a name.
     :param path: an RE2 expression that limits it; every other path is answered with 404.
     :param policy: what edges are asked to enforce for all of it.
+    :param health: how the origin is probed.
     :raises InvalidSettings: naming a key of the rules that stand for it.
     """
     rules = [(hostname, path, service, request) for hostname in hostnames or ("",)]
+    healths = [health] * len(rules)
     if hostnames or path:
         rules.append(("", "", _NOT_FOUND, request))
-    return compile_ingress(rules, [*[None] * (len(rules) - 1), policy])  # the last covers every hostname
+        healths.append(None)
+    return compile_ingress(rules, [*[None] * (len(rules) - 1), policy], healths)  # the last covers every hostname
 
 
 def _rule(
-    index: int, hostname: str, path: str, service: str, request: OriginRequest, policy: RulePolicy | None
+    index: int,
+    hostname: str,
+    path: str,
+    service: str,
+    request: OriginRequest,
+    policy: RulePolicy | None,
+    health: Health | None,
 ) -> Rule:
     key = f"ingress[{index}]"
     pattern = None
@@ -168,7 +194,17 @@ def _rule(
         origin = parse_service(service, request)
     except InvalidSettings as error:
         raise InvalidSettings(f"{key}.service: {error}") from error
-    return Rule(hostname=pattern, path=path, origin=origin, request=request, policy=policy)
+    if health is not None:
+        _check_health(f"{key}.health", health, service)
+    return Rule(hostname=pattern, path=path, origin=origin, request=request, policy=policy, health=health)
+
+
+def _check_health(key: str, health: Health, service: str) -> None:
+    kind = service.partition(":")[0]
+    if kind in _INSIDE:
+        raise InvalidSettings(f"{key}: not needed: {service} is inside the agent")
+    if kind == "tcp" and health.path is not None:
+        raise InvalidSettings(f"{key}.path: {service} need not speak HTTP; write health: {{tcp: true}}")
 
 
 def _offers(rules: Sequence[Rule]) -> tuple[Offer, ...]:

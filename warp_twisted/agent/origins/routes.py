@@ -5,23 +5,27 @@ A route keeps its number as long as its hostname, path and origin stay the same,
 settings, so a reload disturbs no stream and no pooled connection. A route that a reload removed still answers for
 `RETIRED_SECONDS`, because the edge may have sent a request to it before it heard.
 
-An origin's health is the result of the last attempt to connect to it; while it does not answer, it is tried again
-every `PROBE_SECONDS`, so that an edge that avoids it learns when it is back.
+An origin's health is what `agent.health` finds, where the rule says how to probe it: edges choose by that. Elsewhere it
+is the result of the last attempt to connect to it, which edges only show; while it does not answer, it is tried again
+every `PROBE_SECONDS`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from random import Random
 
 from twisted.internet.address import IPv4Address
 from twisted.internet.interfaces import IDelayedCall, IReactorTime, IStreamClientEndpoint
 from twisted.logger import Logger
 
 from warp_base.reactor import as_reactor
+from warp_twisted.agent.health.checks import Check, Checks
 from warp_twisted.agent.origins import BuiltIn, Dial, OriginRequest
 from warp_twisted.agent.origins.asking import asked_text
 from warp_twisted.agent.origins.dial import Attempt, DialResult, OriginDial, probe, refuse
 from warp_twisted.agent.origins.ingress import Ingress, Rule
 from warp_twisted.agent.origins.left_out import LeftOut
+from warp_twisted.agent.origins.probing import wanted_checks
 from warp_twisted.agent.origins.splice import Traffic
 from warp_twisted.agent.origins.tls import UnusableFile
 from warp_twisted.errors import InvalidSettings
@@ -66,9 +70,14 @@ class OriginState:
 
 
 class Route:
-    """One offered route: what the edge was told, where it leads, and what has passed."""
+    """
+    One offered route: what the edge was told, where it leads, and what has passed.
 
-    __slots__ = ("_dial_ended", "offer", "origin", "traffic")
+    :ivar check: what probes its origin; None: nothing does.
+    :ivar told: what edges have heard of its health, as of `standing`.
+    """
+
+    __slots__ = ("_dial_ended", "check", "offer", "origin", "told", "traffic")
 
     def __init__(
         self, offer: RouteOffer, origin: OriginState, dial_ended: Callable[["Route", DialResult], None]
@@ -76,13 +85,33 @@ class Route:
         self.offer = offer
         self.origin = origin
         self.traffic = Traffic()
+        self.check: Check | None = None
+        self.told = (True, False)
         self._dial_ended = dial_ended
 
+    @property
+    def is_healthy(self) -> bool:
+        """Whether its origin is: by its probes, or by the last attempt to connect to it."""
+        return self.origin.is_healthy if self.check is None else self.check.is_healthy
+
+    @property
+    def detail(self) -> str:
+        """What was wrong the last time; empty: nothing."""
+        if self.check is not None:
+            return self.check.detail
+        return self.origin.last.detail if self.origin.last is not None else ""
+
+    @property
+    def standing(self) -> tuple[bool, bool]:
+        """Whether it is healthy, and whether probes say that it is not."""
+        is_healthy = self.is_healthy
+        return is_healthy, not is_healthy and self.check is not None
+
     def health(self) -> OriginHealth:
-        """Return the origin's health as the edge hears it."""
-        last = self.origin.last
-        detail = last.detail if last is not None else ""
-        return OriginHealth(route_id=self.offer.id, healthy=self.origin.is_healthy, detail=detail)
+        """Return its health as the edge hears it."""
+        return OriginHealth(
+            route_id=self.offer.id, healthy=self.is_healthy, detail=self.detail, probed=self.check is not None
+        )
 
     def dial_ended(self, result: DialResult) -> None:
         """Note how connecting to the origin for one stream went."""
@@ -111,13 +140,21 @@ class Routes:
 
     :param reactor: to dial with, and the clock.
     :param turn: shared by all tunnels of the process.
-    :param health_changed: called with a route whenever its origin begins or ceases to answer.
+    :param health_changed: called with a route whenever its origin begins or ceases to be healthy.
+    :param chance: spreads probes.
     """
 
     _log = Logger()
 
-    def __init__(self, reactor: IReactorTime, turn: Turn, health_changed: Callable[[Route], None]) -> None:
+    def __init__(
+        self,
+        reactor: IReactorTime,
+        turn: Turn,
+        health_changed: Callable[[Route], None],
+        chance: Random | None = None,
+    ) -> None:
         self._reactor = reactor
+        self._checks = Checks(reactor, chance or Random())  # noqa: S311 -- for jitter, not for secrets
         self._turn = turn
         self._health_changed = health_changed
         self._routes: dict[int, Route] = {}
@@ -195,10 +232,32 @@ class Routes:
             self._offer(route_key, before, rule)
         for route in self.offered:
             route.origin.routes.append(route)
+        self._check(prepared.routes)
         retired = [number for route_key, number in before.items() if route_key not in self._numbers]
         if retired:
             self._later(RETIRED_SECONDS, self._forget, retired)
         return list(before.values()) != list(self._numbers.values())
+
+    def _check(self, routes: "Sequence[tuple[_RouteKey, Rule]]") -> None:
+        """Probe the origins of these routes as their rules say, and tell of each route that is judged otherwise now."""
+        asked = [(key, self._origins[key[2]], rule) for key, rule in routes]
+        keys, wanted = wanted_checks(self._reactor, asked)
+        checks = self._checks.replace(wanted, self._check_changed)
+        for route_key, number in self._numbers.items():
+            route = self._routes[number]
+            route.check = checks.get(keys.get(route_key))
+            self._tell(route)
+
+    def _check_changed(self, check: Check) -> None:
+        for route in self.offered:
+            if route.check is check:
+                self._tell(route)
+
+    def _tell(self, route: Route) -> None:
+        """Tell of a route's health, if that is news."""
+        if route.standing != route.told:
+            route.told = route.standing
+            self._health_changed(route)
 
     def stream_opened(self, stream: Stream, route_id: int) -> None:
         """Connect a stream to the origin of its route, or answer why not."""
@@ -223,6 +282,7 @@ class Routes:
 
     def probe_all(self) -> None:
         """Find out how every origin is doing, so that people need not wait for a visitor to tell them."""
+        self._checks.start()
         self._probe_some(list(self._origins.values()))
 
     def services_at(self, urls: Mapping[int, str]) -> dict[str, str]:
@@ -242,6 +302,7 @@ class Routes:
         for call in [*self._calls, *([self._probe_call] if self._probe_call else [])]:
             call.cancel()
         self._calls.clear()
+        self._checks.stop()
         self._probe_call = None
         for origin in self._origins.values():
             if origin.probe is not None:
@@ -295,7 +356,7 @@ class Routes:
         else:
             self._log.warn("origin {origin} does not answer: {reason}", origin=origin.text, reason=result.detail)
         for route in origin.routes:
-            self._health_changed(route)
+            self._tell(route)
         self._probe_later()
 
     def _probe_later(self) -> None:
