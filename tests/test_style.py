@@ -13,6 +13,7 @@ from tests.test_layers import ROOT, files_of_tests
 # Modules without a file of tests of their own, each with the reason. `__init__`, `__main__` and `errors` need none.
 UNTESTED = {
     "warp_dns.message.codes": "numbers from IANA's tables",
+    "warp_twisted.keeper.actions": "plain values; tests.keeper.test_handover says which follow when",
     "warp_twisted.registry.store": "an interface; tests/registry/contract.py is run on each store that has it",
     "warp_twisted.http1.limits": "default numbers; tests.http1 reaches each limit where it is obeyed",
     "warp_twisted.edge.visitors.interfaces": "protocols only; mypy holds those who implement them to it",
