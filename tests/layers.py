@@ -31,6 +31,7 @@ LAYER_OF = (
     ("warp_twisted.policy*", 1),
     ("warp_twisted.routing*", 1),
     ("warp_twisted.keeper.actions", 1),
+    ("warp_twisted.keeper.handover", 1),
     ("warp_twisted.keeper.messages", 1),
     ("warp_twisted.keeper", 1),
     ("warp_twisted.registry.model", 1),
