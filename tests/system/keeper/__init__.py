@@ -1,0 +1,1 @@
+"""A keeper as a process, with real sockets, signals and children."""
