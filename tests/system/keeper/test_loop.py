@@ -1,0 +1,221 @@
+"""Tests of the keeper as a process: hand-overs under visitors, deaths of every process, reloads, and the watchdog."""
+
+import os
+import select
+import signal
+import socket
+import sys
+import threading
+from pathlib import Path
+from time import monotonic
+
+from tests.system.keeper.harness import SECONDS, KeeperTestCase
+from warp_twisted.keeper.actions import Launch
+from warp_twisted.keeper.asking import RequestFailed
+
+
+def has_ended(descriptor: int) -> bool:
+    """Wait until a process has ended, which `os.pidfd_open` names."""
+    return bool(select.select([descriptor], [], [], SECONDS)[0])
+
+
+class HandOverTests(KeeperTestCase):
+    """Hand-overs."""
+
+    def test_nobody_is_turned_away(self) -> None:
+        """Visitors who come all the time are all served over two hand-overs, and one who stays is served to the end."""
+        self.start()
+        self.ready()
+        first, stays = self.visit(hold=True)
+        served: list[int] = []
+        waits: list[float] = []
+        enough = threading.Event()
+
+        def come() -> None:
+            while not enough.is_set():
+                before = monotonic()
+                who, visitor = self.visit()
+                visitor.close()
+                served.append(who)
+                waits.append(monotonic() - before)
+
+        visitors = threading.Thread(target=come)
+        visitors.start()
+        try:
+            answers = [self.ask("restart"), self.ask("restart")]
+        finally:
+            enough.set()
+            visitors.join()
+        self.assertEqual([answer.word for answer in answers], ["done", "done"])
+        self.assertEqual(answers[0].number("old"), first)
+        self.assertEqual(len(set(served)), 3)
+        status = self.ask("status")
+        self.assertEqual(status.words("draining"), (str(first),))
+        self.assertEqual(status.number("serving"), served[-1])
+        end = os.pidfd_open(first)
+        self.addCleanup(os.close, end)
+        stays.close()
+        self.assertTrue(has_ended(end))
+
+    def test_successor_that_does_not_serve(self) -> None:
+        """Whatever goes wrong with it, the old process serves on, and who asked is told why."""
+        self.start()
+        self.ready()
+        first, _ = self.visit()
+        for behaviour, reason in (
+            ("end", "it ended with status 3"),
+            ("fail", "the test wants it so"),
+            ("garbage", "a message that is no JSON"),
+            ("end-when-taking", "it ended with status 4"),
+        ):
+            self.behave(behaviour)
+            error = self.assertRaises(RequestFailed, self.ask, "restart")
+            self.assertEqual(str(error), f"the new process does not serve: {reason}. The old one serves on")
+            self.assertEqual(self.visit()[0], first)
+
+    def test_successor_that_ends_within_the_watch(self) -> None:
+        """The old process, which still has a visitor, resumes."""
+        self.start()
+        self.ready()
+        first, _ = self.visit(hold=True)
+        self.behave("end-in-watch")
+        error = self.assertRaises(RequestFailed, self.ask, "restart")
+        self.assertEqual(str(error), "the new process ended; the old one serves on")
+        self.assertEqual(self.visit()[0], first)
+
+    def test_program_that_is_not_there(self) -> None:
+        """The reason names it."""
+        self.start()
+        self.ready()
+        error = self.assertRaises(RequestFailed, self.ask, "restart", Launch(sys.executable, ("/nowhere/twistd",)))
+        self.assertIn("/nowhere/twistd: No such file or directory", str(error))
+
+    def test_another_release(self) -> None:
+        """After a hand-over to it the keeper itself goes on with its code: the same process, children and sockets."""
+        link = self.directory / "python"
+        link.symlink_to(sys.executable)
+        keeper = self.start()
+        self.ready()
+        first, _ = self.visit(hold=True)
+        other = Launch(str(link.absolute()), (str(link.absolute()), *self.launch.command[1:]))
+        answer = self.ask("reload", other)
+        self.assertEqual((answer.text("what"), answer.number("old")), ("handed over", first))
+        status = self.ask("status")
+        self.assertEqual(status.words("command"), other.command)
+        self.assertEqual(status.words("draining"), (str(first),))
+        self.assertEqual(
+            Path(f"/proc/{keeper.pid}/cmdline").read_bytes().split(b"\0")[0], str(link.absolute()).encode()
+        )
+        self.assertEqual(self.ask("restart").word, "done")
+        self.assertEqual(keeper.poll(), None)
+
+    def test_release_whose_keeper_does_not_go_on(self) -> None:
+        """The keeper stays what it is, says why, and keeps the new process."""
+        keeper = self.start()
+        self.ready()
+        self.ask("restart", Launch("/bin/false", self.launch.command))
+        self.assertEqual(self.ask("status").number("serving"), self.visit()[0])
+        self.assertIn("as /bin/false does not go on: status 1", self.log())
+        self.assertEqual(keeper.poll(), None)
+
+
+class EndTests(KeeperTestCase):
+    """Deaths."""
+
+    def test_serving_process_is_killed(self) -> None:
+        """Another serves at once, and visitors who came in between were not refused."""
+        self.start()
+        self.ready()
+        first, _ = self.visit()
+        os.kill(first, signal.SIGKILL)
+        self.assertNotEqual(self.visit()[0], first)
+
+    def test_keeper_is_killed(self) -> None:
+        """Its processes end with it."""
+        keeper = self.start()
+        self.ready()
+        end = os.pidfd_open(self.visit()[0])
+        self.addCleanup(os.close, end)
+        keeper.kill()
+        self.assertTrue(has_ended(end))
+
+    def test_serving_process_that_stands_still(self) -> None:
+        """It is killed and replaced after half of systemd's time, which hears signs of life all along."""
+        self.start(watchdog_seconds=8)
+        self.ready()
+        first, _ = self.visit()
+        os.kill(first, signal.SIGSTOP)
+        self.assertNotEqual(self.visit()[0], first)
+        self.assertIn("gave no sign of life", self.log())
+        self.hears(lambda notice: "WATCHDOG" in notice)
+
+    def test_failed_start(self) -> None:
+        """The keeper ends with status 1 when the first process does not serve."""
+        self.behave("end")
+        self.assertEqual(self.start().wait(SECONDS), 1)
+
+    def test_stop(self) -> None:
+        """SIGTERM ends everything, and systemd is told."""
+        keeper = self.start()
+        self.ready()
+        self.assertEqual(self.stop(keeper), 0)
+        self.hears(lambda notice: notice.get("STOPPING") == "1")
+
+
+class ReloadTests(KeeperTestCase):
+    """SIGHUP, and what a reload by request says."""
+
+    def test_reload(self) -> None:
+        """The process reads its configuration again; who asked hears how it went."""
+        self.start()
+        self.ready()
+        first, _ = self.visit()
+        self.assertEqual(self.ask("reload", self.launch).text("what"), "reloaded")
+        self.behave("refused")
+        error = self.assertRaises(RequestFailed, self.ask, "reload")
+        self.assertEqual(str(error), "the configuration is refused, the old one stays: zone: expected a name")
+        self.assertEqual(self.visit()[0], first)
+
+    def test_keys_that_need_a_new_process(self) -> None:
+        """It is started and takes over; the steps are told."""
+        self.start()
+        self.ready()
+        first, _ = self.visit()
+        self.behave("later")
+        self.assertEqual(self.ask("reload").text("what"), "handed over")
+        self.assertEqual(self.steps[:2], ["a new process is needed for listen, zone", "a new process prepares"])
+        self.assertNotEqual(self.visit()[0], first)
+
+    def test_signal(self) -> None:
+        """SIGHUP, which nobody waits for, does the same as a request."""
+        keeper = self.start()
+        self.ready()
+        self.behave("later")
+        keeper.send_signal(signal.SIGHUP)
+        self.hears(lambda notice: notice.get("STATUS", "").startswith("serving as later"))
+
+    def test_process_that_knows_nothing_of_it(self) -> None:
+        """It serves and reloads as without a keeper; a hand-over is refused."""
+        self.behave("plain")
+        self.start()
+        self.ready()
+        self.assertEqual(self.ask("reload").text("what"), "plainly again")
+        self.assertIn("takes no part", str(self.assertRaises(RequestFailed, self.ask, "restart")))
+
+    def test_strangers(self) -> None:
+        """What is no request is answered with a reason, too many connections are closed, and the keeper goes on."""
+        self.start()
+        self.ready()
+        lines = []
+        for _ in range(20):
+            line = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            self.addCleanup(line.close)
+            line.settimeout(SECONDS)
+            line.connect(self.control)
+            lines.append(line)
+        self.assertEqual(lines[-1].recv(100), b"")
+        lines[0].send(b"nonsense")
+        self.assertIn(b"a message that is no JSON", lines[0].recv(1000))
+        for line in lines:
+            line.close()
+        self.assertEqual(self.ask("status").text("phase"), "serving")
