@@ -35,17 +35,20 @@ def package_names() -> set[str]:
 
 
 @cache
-def module_imports() -> dict[str, frozenset[str]]:
-    """Return module → our other modules that it imports, for type checking or not."""
+def imported() -> dict[str, list[tuple[int, str]]]:
+    """Return module → line and name of all that it imports, for type checking or not."""
     modules = list(sources())
     known = {name for name, _, _ in modules}
     return {
-        name: frozenset(
-            target for _, target in imports_of(name, is_package, ast.parse(path.read_text()), known) if target in known
-        )
-        - {name}
+        name: list(imports_of(name, is_package, ast.parse(path.read_text()), known))
         for name, is_package, path in modules
     }
+
+
+def module_imports() -> dict[str, frozenset[str]]:
+    """Return module → our other modules that it imports."""
+    known = imported().keys()
+    return {name: frozenset({target for _, target in found} & known) - {name} for name, found in imported().items()}
 
 
 def lowest_first(wings: Mapping[str, Collection[str]]) -> list[str]:

@@ -8,6 +8,7 @@ Pure: trees of source in, names and lines out. `tests.test_style` applies it to 
 import ast
 import re
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 MAX_SLEEP_SECONDS = 1.0  # what is longer is a time-out rather than a pause
@@ -27,23 +28,62 @@ def silent_tests(trees: Mapping[Path, ast.Module]) -> Iterator[tuple[Path, str]]
     A helper counts if it asserts itself or calls one that does: a function of any file of tests, by its name, and a
     method of `self` by the name in its class and the classes above. Other objects' methods count by their name only.
     """
-    functions = [node for tree in trees.values() for node in tree.body if isinstance(node, Function)]
-    classes = [node for tree in trees.values() for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    functions = [_said(node) for tree in trees.values() for node in tree.body if isinstance(node, Function)]
+    classes = [
+        (path, node, [_said(each) for each in node.body if isinstance(each, Function)])
+        for path, tree in trees.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef)
+    ]
     helpers: set[str] = set()
     methods: dict[str, set[str]] = {}
     before = -1
     while before != (before := len(helpers) + sum(map(len, methods.values()))):
-        helpers |= {each.name for each in functions if _asserts(each, helpers, set())}
-        for each in classes:
-            own = methods.setdefault(each.name, set())
-            own |= inherited(each, methods)
-            own |= {node.name for node in each.body if isinstance(node, Function) and _asserts(node, helpers, own)}
-    for path, tree in trees.items():
-        for each in (node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)):
-            for node in each.body:
-                is_test = isinstance(node, Function) and node.name.startswith("test_")
-                if is_test and not _asserts(node, helpers, methods[each.name]):
-                    yield path, f"{each.name}.{node.name}"  # type: ignore[attr-defined]
+        helpers |= {each.name for each in functions if each.asserts(helpers, set())}
+        for _, node, said in classes:
+            own = methods.setdefault(node.name, set())
+            own |= inherited(node, methods)
+            own |= {each.name for each in said if each.asserts(helpers, own)}
+    for path, node, said in classes:
+        for each in said:
+            if each.name.startswith("test_") and not each.asserts(helpers, methods[node.name]):
+                yield path, f"{node.name}.{each.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """
+    What a function mentions.
+
+    :ivar is_asserting: whether it asserts by itself.
+    :ivar names: plain ones.
+    :ivar own: attributes of `self`.
+    """
+
+    name: str
+    is_asserting: bool
+    names: frozenset[str]
+    own: frozenset[str]
+
+    def asserts(self, helpers: Collection[str], methods: Collection[str]) -> bool:
+        """Whether it, or what it mentions, asserts."""
+        return self.is_asserting or not self.names.isdisjoint(helpers) or not self.own.isdisjoint(methods)
+
+
+def _said(function: ast.FunctionDef | ast.AsyncFunctionDef) -> _Said:
+    is_asserting = False
+    names, own = set(), set()
+    for node in ast.walk(function):
+        if isinstance(node, ast.Assert):
+            is_asserting = True
+        elif isinstance(node, ast.Name):
+            names.add(node.id)
+            is_asserting = is_asserting or bool(_ASSERTING.match(node.id))
+        elif isinstance(node, ast.Attribute):
+            is_asserting = is_asserting or bool(_ASSERTING.match(node.attr))
+            if isinstance(node.value, ast.Name) and node.value.id in ("self", "cls"):
+                own.add(node.attr)
+    return _Said(function.name, is_asserting, frozenset(names), frozenset(own))
 
 
 def inherited(node: ast.ClassDef, methods: Mapping[str, set[str]]) -> set[str]:
@@ -52,17 +92,40 @@ def inherited(node: ast.ClassDef, methods: Mapping[str, set[str]]) -> set[str]:
     return {method for name in names for method in methods.get(name, ())}
 
 
-def _asserts(function: ast.AST, helpers: set[str], methods: set[str]) -> bool:
-    for node in ast.walk(function):
-        if isinstance(node, ast.Assert):
-            return True
-        if isinstance(node, ast.Name) and (_ASSERTING.match(node.id) or node.id in helpers):
-            return True
-        if isinstance(node, ast.Attribute):
-            is_own = isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")
-            if _ASSERTING.match(node.attr) or (is_own and node.attr in methods):
+def unawaited_tests(trees: Mapping[Path, ast.Module]) -> Iterator[tuple[Path, str]]:
+    """Yield file and name of each `async def test_` in a class that descends from SynchronousTestCase."""
+    classes = {
+        (path, node.name): (node, [ast.unparse(base).split(".")[-1] for base in node.bases])
+        for path, tree in trees.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef)
+    }
+
+    def is_synchronous(key: tuple[Path, str]) -> bool:
+        for base in classes[key][1]:
+            # A name means the class of the same file, and if there is none, any of that name.
+            owners = {(key[0], base)} & classes.keys() or {other for other in classes if other[1] == base}
+            if base == "SynchronousTestCase" or any(is_synchronous(other) for other in owners - {key}):
                 return True
-    return False
+        return False
+
+    for (path, name), (node, _) in classes.items():
+        if is_synchronous((path, name)):
+            for item in node.body:
+                if isinstance(item, ast.AsyncFunctionDef) and item.name.startswith("test_"):
+                    yield path, f"{name}.{item.name}"
+
+
+def mute_tests(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    """Yield each test without a docstring."""
+    for node in ast.walk(tree):
+        if (
+            isinstance(node, Function)
+            and node.name.startswith("test_")
+            and node.args.args[:1]
+            and not ast.get_docstring(node)
+        ):
+            yield node
 
 
 def pauses(tree: ast.Module) -> Iterator[int]:

@@ -5,9 +5,7 @@ import importlib.metadata
 import re
 import sys
 import tomllib
-from collections.abc import Iterator
 from fnmatch import fnmatchcase
-from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -18,13 +16,11 @@ from tests.layers import (
     circles,
     complaints,
     crowded,
-    imports_of,
     layer_of,
     wing_of,
 )
-from tests.rooms import documented, module_imports, package_names, sources, table
+from tests.rooms import ROOT, documented, imported, module_imports, package_names, sources, table
 
-ROOT = Path(__file__).resolve().parent.parent
 MAX_LINES = 400
 # Modules that are longer, each with the reason why it is one idea all the same.
 LONGER = {
@@ -36,11 +32,6 @@ LONGER = {
 }
 # Imported by name, and brought along by a declared dependency as part of its interface.
 COMES_WITH = {"zope": "twisted", "hyperlink": "twisted", "constantly": "twisted"}
-
-
-def files_of_tests() -> Iterator[Path]:
-    """Yield each file of tests."""
-    yield from sorted((ROOT / "tests").rglob("*.py"))
 
 
 class TreeTests(SynchronousTestCase):
@@ -88,8 +79,8 @@ class TreeTests(SynchronousTestCase):
         }
         distributions = importlib.metadata.packages_distributions()
         missing = set()
-        for name, is_package, path in self.modules:
-            for line, target in imports_of(name, is_package, ast.parse(path.read_text()), self.known):
+        for name in self.known:
+            for line, target in imported()[name]:
                 top = target.split(".")[0]
                 if top in sys.stdlib_module_names or top in ("warp_twisted", "warp_dns", "warp_base"):
                     continue
@@ -104,15 +95,15 @@ class TreeTests(SynchronousTestCase):
             next(p for p, _ in LAYER_OF if fnmatchcase(name, p)) for name in self.known if layer_of(name) is not None
         }
         self.assertEqual([pattern for pattern, _ in LAYER_OF if pattern not in deciding], [])
-        imported = {
+        used = {
             (pattern, target.split(".")[0])
-            for name, is_package, path in self.modules
+            for name in self.known
             for pattern in PURE_LIBRARIES_OF
             if fnmatchcase(name, pattern)
-            for _, target in imports_of(name, is_package, ast.parse(path.read_text()), self.known)
+            for _, target in imported()[name]
         }
         allowed = {(pattern, library) for pattern, libraries in PURE_LIBRARIES_OF.items() for library in libraries}
-        self.assertEqual(sorted(allowed - imported), [])
+        self.assertEqual(sorted(allowed - used), [])
 
     def test_dns_directory_is_no_package(self) -> None:
         """`dns/__init__.py` must not exist: it would shadow dnspython's package of that name."""
@@ -136,32 +127,6 @@ class TreeTests(SynchronousTestCase):
         marker = re.compile(r"\b(?:TODO|FIXME|XXX|HACK)\b")
         left = [name for name, _, path in self.modules if marker.search(path.read_text())]
         self.assertEqual(left, [])
-
-
-class TestStyleTests(SynchronousTestCase):
-    """Every test."""
-
-    def test_no_coroutine_on_a_synchronous_case(self) -> None:
-        """`async def test_` on a SynchronousTestCase is never awaited and passes; it is refused."""
-        trees = {path: ast.parse(path.read_text()) for path in files_of_tests()}
-        found = [f"{path.relative_to(ROOT)}: {name}" for path, name in unawaited_tests(trees)]
-        self.assertEqual(found, [])
-
-    def test_each_test_says_what_it_shows(self) -> None:
-        """Each test has a docstring, and each directory of tests is a package."""
-        mute = []
-        for path in files_of_tests():
-            for node in ast.walk(ast.parse(path.read_text())):
-                if (
-                    isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-                    and node.name.startswith("test_")
-                    and node.args.args[:1]
-                    and not ast.get_docstring(node)
-                ):
-                    mute.append(f"{path.relative_to(ROOT)}:{node.lineno}: {node.name}")
-            if not (path.parent / "__init__.py").exists():
-                mute.append(f"{path.parent.relative_to(ROOT)} has no __init__.py")
-        self.assertEqual(mute, [])
 
 
 class ComplaintTests(SynchronousTestCase):
@@ -308,44 +273,6 @@ class CircleTests(SynchronousTestCase):
         self.assertEqual(
             crowded(modules | {"warp_base.one_more"}, self.packages), ["warp_base: 19 modules, 18 at most"]
         )
-
-
-class UnawaitedTests(SynchronousTestCase):
-    """The search for coroutines that trial would never await."""
-
-    def test_found_through_a_subclass(self) -> None:
-        """A class that inherits from a synchronous case by way of another file counts too."""
-        trees = {
-            Path("a.py"): ast.parse("class Case(SynchronousTestCase): pass"),
-            Path("b.py"): ast.parse("class ThingTests(a.Case):\n    async def test_x(self): pass"),
-            Path("c.py"): ast.parse("class FineTests(TestCase):\n    async def test_y(self): pass"),
-            Path("d.py"): ast.parse("class FineTests(SynchronousTestCase):\n    def test_z(self): pass"),
-        }
-        self.assertEqual(list(unawaited_tests(trees)), [(Path("b.py"), "ThingTests.test_x")])
-
-
-def unawaited_tests(trees: dict[Path, ast.Module]) -> Iterator[tuple[Path, str]]:
-    """Yield file and name of each `async def test_` in a class that descends from SynchronousTestCase."""
-    classes = {
-        (path, node.name): (node, [ast.unparse(base).split(".")[-1] for base in node.bases])
-        for path, tree in trees.items()
-        for node in ast.walk(tree)
-        if isinstance(node, ast.ClassDef)
-    }
-
-    def is_synchronous(key: tuple[Path, str]) -> bool:
-        for base in classes[key][1]:
-            # A name means the class of the same file, and if there is none, any of that name.
-            owners = {(key[0], base)} & classes.keys() or {other for other in classes if other[1] == base}
-            if base == "SynchronousTestCase" or any(is_synchronous(other) for other in owners - {key}):
-                return True
-        return False
-
-    for (path, name), (node, _) in classes.items():
-        if is_synchronous((path, name)):
-            for item in node.body:
-                if isinstance(item, ast.AsyncFunctionDef) and item.name.startswith("test_"):
-                    yield path, f"{name}.{item.name}"
 
 
 def _normal(distribution: str) -> str:

@@ -2,13 +2,23 @@
 
 import ast
 from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.rooms import sources
-from tests.style import homes_of_tests, names_in, pauses, silent_tests, unknown_references
-from tests.test_layers import ROOT, files_of_tests
+from tests.rooms import ROOT, sources
+from tests.style import (
+    homes_of_tests,
+    mute_tests,
+    names_in,
+    pauses,
+    silent_tests,
+    unawaited_tests,
+    unknown_references,
+)
 
 # Modules without a file of tests of their own, each with the reason. `__init__`, `__main__` and `errors` need none.
 UNTESTED = {
@@ -38,11 +48,35 @@ PAUSES: dict[str, tuple[int, str]] = {
 PACKAGES = ("warp_twisted", "dns/warp_dns", "dns/warp_base", "tests", "benchmarks")
 
 
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What all files of tests are found to have; file and name, or file and line."""
+
+    silent: Sequence[tuple[Path, str]]
+    unawaited: Sequence[tuple[Path, str]]
+    mute: Sequence[str]
+    pauses: Mapping[str, int]
+
+
+def files_of_tests() -> list[Path]:
+    """Return each file of tests."""
+    return sorted((ROOT / "tests").rglob("*.py"))
+
+
+@cache
+def survey() -> Survey:
+    """Read all tests once; what is kept is small, as later tests measure this process's pauses."""
+    trees = {path.relative_to(ROOT): ast.parse(path.read_text()) for path in files_of_tests()}
+    return Survey(
+        list(silent_tests(trees)),
+        list(unawaited_tests(trees)),
+        [f"{path}:{node.lineno}: {node.name}" for path, tree in trees.items() for node in mute_tests(tree)],
+        Counter(str(path) for path, tree in trees.items() for _ in pauses(tree)),
+    )
+
+
 class TreeTests(SynchronousTestCase):
     """The tests and docstrings that there are."""
-
-    def setUp(self) -> None:
-        self.trees = {path.relative_to(ROOT): ast.parse(path.read_text()) for path in files_of_tests()}
 
     def test_each_module_has_its_file_of_tests(self) -> None:
         """`warp_twisted/wire/windows.py` is tested by `tests/wire/test_windows.py`, or under `tests/system/wire`."""
@@ -57,12 +91,21 @@ class TreeTests(SynchronousTestCase):
 
     def test_each_test_asserts(self) -> None:
         """A test that only calls the code passes whatever it does."""
-        self.assertEqual([f"{path}: {name}" for path, name in silent_tests(self.trees)], [])
+        self.assertEqual([f"{path}: {name}" for path, name in survey().silent], [])
 
     def test_no_test_sleeps(self) -> None:
         """Tests await events; a pause is either too short on a loaded machine or too long on every other."""
-        found = Counter(str(path) for path, tree in self.trees.items() for _ in pauses(tree))
-        self.assertEqual(found, {path: count for path, (count, _) in PAUSES.items()})
+        self.assertEqual(survey().pauses, {path: count for path, (count, _) in PAUSES.items()})
+
+    def test_no_coroutine_on_a_synchronous_case(self) -> None:
+        """`async def test_` on a SynchronousTestCase is never awaited and passes; it is refused."""
+        self.assertEqual([f"{path}: {name}" for path, name in survey().unawaited], [])
+
+    def test_each_test_says_what_it_shows(self) -> None:
+        """Each test has a docstring, and each directory of tests is a package."""
+        self.assertEqual(survey().mute, [])
+        folders = {path.parent for path in files_of_tests()}
+        self.assertEqual([folder for folder in sorted(folders) if not (folder / "__init__.py").exists()], [])
 
     def test_each_module_that_is_named_exists(self) -> None:
         """What docstrings and comments call by a dotted name in backticks is there."""
@@ -107,6 +150,29 @@ class SilentTests(SynchronousTestCase):
         """That some class's method of that name asserts says nothing about another object's."""
         base = "class Base:\n  def up(self): self.assertTrue(1)"
         self.assertEqual(self.found(a="class T:\n  def test_x(self): app.up()", b=base), ["T.test_x"])
+
+
+class UnawaitedTests(SynchronousTestCase):
+    """The search for coroutines that trial would never await."""
+
+    def test_found_through_a_subclass(self) -> None:
+        """A class that inherits from a synchronous case by way of another file counts too."""
+        trees = {
+            Path("a.py"): ast.parse("class Case(SynchronousTestCase): pass"),
+            Path("b.py"): ast.parse("class ThingTests(a.Case):\n    async def test_x(self): pass"),
+            Path("c.py"): ast.parse("class FineTests(TestCase):\n    async def test_y(self): pass"),
+            Path("d.py"): ast.parse("class FineTests(SynchronousTestCase):\n    def test_z(self): pass"),
+        }
+        self.assertEqual(list(unawaited_tests(trees)), [(Path("b.py"), "ThingTests.test_x")])
+
+
+class MuteTests(SynchronousTestCase):
+    """The search for tests without a docstring."""
+
+    def test_found(self) -> None:
+        """A test without one is found, wherever it stands; helpers and functions of no class are not."""
+        source = "class T:\n  def test_x(self): 1\n  def test_y(self): 'says it'\n  def up(self): 1\ndef test_z(): 1"
+        self.assertEqual([node.name for node in mute_tests(ast.parse(source))], ["test_x"])
 
 
 class PausesTests(SynchronousTestCase):
