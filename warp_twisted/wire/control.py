@@ -178,10 +178,15 @@ class Notice(Message, frozen=True, tag="notice"):
 
 
 class Drain(Message, frozen=True, tag="drain"):
-    """The sender takes no new streams and closes the tunnel when those it has are done, or at the deadline."""
+    """
+    The sender takes no new streams and closes the tunnel when those it has are done, or at the deadline.
+
+    :ivar successor: of an edge: another process of it takes tunnels at the same address, so that is to be dialed next.
+    """
 
     reason: Text = ""
     deadline_seconds: Annotated[float, Meta(ge=0)] = 30.0
+    successor: bool = False
 
 
 class RenewRequest(Message, frozen=True, tag="renew_request"):

@@ -4,7 +4,13 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.agent.links.ends import end_of
-from warp_twisted.agent.links.draining import LEAVE_SECONDS, NOTICE_SECONDS, LeftTunnels, finish_tunnel
+from warp_twisted.agent.links.draining import (
+    LEAVE_SECONDS,
+    MAX_LEFT_SECONDS,
+    NOTICE_SECONDS,
+    LeftTunnels,
+    finish_tunnel,
+)
 from warp_twisted.testing import RecordingDelegate, RecordingReceiver, TunnelPair, tunnel_pair
 
 
@@ -63,7 +69,7 @@ class LeftTunnelsTests(DrainingTestCase):
     def test_edge_that_drains(self) -> None:
         """A tunnel whose edge drains is not finished by us before its time, and counts until it ends."""
         pair, edge = self.tunnel()
-        self.left.add(pair.agent, is_edge_draining=True)
+        self.left.add_drained(pair.agent, 30.0)
         self.left.finish_moved()
         self.assertTrue(self.left)
         self.assertEqual(edge.drains, [])
@@ -73,13 +79,21 @@ class LeftTunnelsTests(DrainingTestCase):
     def test_edge_that_never_closes(self) -> None:
         """A tunnel whose edge drains and forgets it is finished by us at last."""
         pair, _ = self.tunnel()
-        self.left.add(pair.agent, is_edge_draining=True)
+        self.left.add_drained(pair.agent, 30.0)
         self.assertEqual(self.pending_drains(), [LEAVE_SECONDS])
+
+    def test_edge_that_drains_for_hours(self) -> None:
+        """A tunnel is kept for as long as its edge says that it drains, within a bound."""
+        for seconds, kept in ((7200.0, 7200.0), (1e12, MAX_LEFT_SECONDS)):
+            pair, _ = self.tunnel()
+            self.left.add_drained(pair.agent, seconds)
+            self.assertEqual(self.pending_drains(), [kept])
+            self.left.lost(pair.agent)
 
     def test_moved(self) -> None:
         """A tunnel that we left serves until its successor is up; then its edge is told."""
         pair, edge = self.tunnel()
-        self.left.add(pair.agent, is_edge_draining=False)
+        self.left.add(pair.agent)
         pair.pump()
         self.assertEqual((edge.drains, self.pending_drains()), ([], []))
         self.left.finish_moved()
@@ -90,8 +104,8 @@ class LeftTunnelsTests(DrainingTestCase):
     def test_all(self) -> None:
         """Every kind can be finished by one deadline, or closed at once."""
         pairs = [self.tunnel()[0] for _ in range(2)]
-        for pair, is_edge_draining in zip(pairs, (True, False), strict=True):
-            self.left.add(pair.agent, is_edge_draining)
+        self.left.add_drained(pairs[0].agent, 300.0)
+        self.left.add(pairs[1].agent)
         self.left.finish_all("stop", 1.0)
         self.left.close_all("now")
         for pair in pairs:

@@ -14,7 +14,7 @@ from warp_twisted.agent.links.draining import LeftTunnels
 from warp_twisted.agent.links.lifecycle import Lifecycle, LinkCore, new_lifecycle
 from warp_twisted.testing import RecordingDelegate, tunnel_pair
 from warp_twisted.tunnel import TunnelProtocol, TunnelTimes
-from warp_twisted.wire.control import Accepted, Hello, Refused
+from warp_twisted.wire.control import Accepted, Drain, Hello, Refused
 
 ACCEPTED = Accepted(edge="edge1", tunnel_id="t1")
 REFUSED = Refused(code="revoked", reason="no", retry=False)
@@ -54,6 +54,10 @@ class FakeEffects:
     def use_other_slot(self) -> None:
         """Note."""
         self.done.append("slot")
+
+    def stay(self) -> None:
+        """Note."""
+        self.done.append("stay")
 
 
 class TimesTests(SynchronousTestCase):
@@ -119,7 +123,8 @@ class LifecycleTests(SynchronousTestCase):
             "refused": lambda: self.life.refused(REFUSED),
             "turned_away": lambda: self.life.turned_away("not so"),
             "failed": lambda: self.life.failed("lost"),
-            "edge_drained": lambda: self.life.edge_drained(),
+            "edge_drained": lambda: self.life.edge_drained(Drain()),
+            "edge_followed": lambda: self.life.edge_drained(Drain(successor=True)),
             "move": lambda: self.life.move(),
             "retry": lambda: self.life.retry(),
             "hasten": lambda: self.life.hasten(),
@@ -164,6 +169,11 @@ class LifecycleTests(SynchronousTestCase):
         self.assert_effects(
             "edge_drained",
             {"registering": ["down"], "up": ["slot", "down", "dial"]},
+            set(self.states()) - {"registering", "up"},
+        )
+        self.assert_effects(
+            "edge_followed",
+            {"registering": ["down"], "up": ["slot", "stay", "down", "dial"]},
             set(self.states()) - {"registering", "up"},
         )
         self.assert_effects("opened", {"dialing": ["hello"]}, ("waiting", "stopped"))

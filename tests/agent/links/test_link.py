@@ -356,6 +356,16 @@ class LeaveTests(LinkTestCase):
         self.assertEqual(self.owner.told[-1], ("left", None))
         self.assertTrue(self.link.is_up)
 
+    def test_edge_that_starts_anew(self) -> None:
+        """Told that its edge has a successor, the link dials the same edge, and both tunnels serve."""
+        self.register()
+        self.answer(Drain(reason="restart", deadline_seconds=7200.0, successor=True))
+        self.assertEqual(self.owner.downs[-1], ("the edge starts anew", 0.0))
+        self.assertTrue(self.link.stays)
+        self.register()
+        self.live(3600.0)
+        self.assertEqual([self.visit(index).openings[0].code for index in (0, 1)], [OpeningCode.OPENED] * 2)
+
     def test_edge_that_never_closes(self) -> None:
         """A tunnel whose edge drains and forgets it is finished by us after a minute."""
         self.register()

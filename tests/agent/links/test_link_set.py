@@ -140,6 +140,16 @@ class LinkSetTests(SynchronousTestCase):
         self.assertEqual([edge for edge, _, _ in self.dialer.dials], [A, B])
         self.assertEqual([link.edge for link in self.links], [A, B])
 
+    def test_edge_that_starts_anew(self) -> None:
+        """A link whose edge has a successor dials that edge again, once, whatever the others use."""
+        (link, other), dialer = list(self.links)[:2], self.dialer
+        self.links.dial(other, RecordingDelegate())
+        link.edge, link.stays = B, True
+        self.links.dial(link, RecordingDelegate())
+        self.assertEqual((dialer.dials[-1][0], link.stays), (B, False))
+        self.links.dial(link, RecordingDelegate())
+        self.assertEqual(dialer.dials[-1][0], A)
+
     def test_up(self) -> None:
         """A tunnel that comes up is counted, its edge is good again, and links that wait try at once."""
         self.links.start()

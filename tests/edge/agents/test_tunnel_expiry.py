@@ -1,11 +1,13 @@
 """Tests of closing tunnels whose certificate has ended."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 from tests.edge.agents.case import ControlTestCase
 from tests.edge.control import NOW, AgentEnd, Control
 from warp_twisted.ca.issue import new_key, new_request
 from warp_twisted.edge.agents.tunnel_expiry import CHECK_SECONDS
+from warp_twisted.registry.model import encode
 from warp_twisted.wire.control import Renewed, RenewRequest
 
 
@@ -64,3 +66,14 @@ class TunnelExpiryTests(ControlTestCase):
         self.assertIsNone(agent.ending)
         self.pass_time(agent, 60 + CHECK_SECONDS)
         self.assertEqual(agent.ending, ("NORMAL", "the agent's certificate has ended"))
+
+    def test_renewed_elsewhere(self) -> None:
+        """A renewal through another process, which the registry says, holds for tunnels that are left here."""
+        agent = self.control.connect(lifetime=timedelta(seconds=120))
+        agent.hello("app.warp.example")
+        (tunnel,) = self.control.tunnels.registrations.by_id.values()
+        record = self.control.mirror.agents[tunnel.agent]
+        for expires_at, ends_at in ((NOW + 500, 500), (0.0, 500), (NOW + 90, 500)):
+            changed = replace(record, expires_at=expires_at)
+            self.control.store.put(changed.key, encode(changed))
+            self.assertEqual(tunnel.ends_at, ends_at)

@@ -14,6 +14,7 @@ from warp_twisted.wire.control import Drain
 
 NOTICE_SECONDS = 0.2  # and two round trips, between telling the edge that we leave and refusing new streams
 LEAVE_SECONDS = 60.0  # for the last streams of a tunnel that was left
+MAX_LEFT_SECONDS = 7 * 86_400.0  # for which an edge may ask at most that a tunnel be kept while it drains
 
 
 def finish_tunnel(clock: IReactorTime, tunnel: TunnelProtocol, reason: str, deadline_seconds: float) -> IDelayedCall:
@@ -44,18 +45,19 @@ class LeftTunnels:
         """Whether there are any."""
         return bool(self._calls)
 
-    def add(self, tunnel: TunnelProtocol, is_edge_draining: bool) -> None:
-        """
-        Leave a tunnel.
+    def add(self, tunnel: TunnelProtocol) -> None:
+        """Leave a tunnel of our own will: it serves until `finish_moved`."""
+        self._calls[tunnel] = None
+        self._moved.add(tunnel)
 
-        :param is_edge_draining: the edge will close it; otherwise it serves until `finish_moved`.
+    def add_drained(self, tunnel: TunnelProtocol, deadline_seconds: float) -> None:
         """
-        if is_edge_draining:
-            # For an edge that never closes it.
-            self._calls[tunnel] = self._clock.callLater(LEAVE_SECONDS, tunnel.drain, "the edge drained")
-        else:
-            self._calls[tunnel] = None
-            self._moved.add(tunnel)
+        Leave a tunnel whose edge drains: it serves until the edge closes it.
+
+        :param deadline_seconds: when that will be, as the edge says.
+        """
+        seconds = max(LEAVE_SECONDS, min(deadline_seconds, MAX_LEFT_SECONDS))  # for an edge that never closes it
+        self._calls[tunnel] = self._clock.callLater(seconds, tunnel.drain, "the edge drained")
 
     def finish_moved(self) -> None:
         """There is a tunnel instead of those that we left of our own will: finish them."""

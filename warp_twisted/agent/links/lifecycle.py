@@ -20,7 +20,7 @@ from warp_twisted.agent.errors import NotAdmitted
 from warp_twisted.agent.links.backoff import Backoff
 from warp_twisted.agent.links.draining import LeftTunnels, finish_tunnel
 from warp_twisted.tunnel import TunnelProtocol
-from warp_twisted.wire.control import Accepted, Hello, Refused
+from warp_twisted.wire.control import Accepted, Drain, Hello, Refused
 from warp_twisted.wire.releases import policy_digest
 
 REGISTER_SECONDS = 10.0
@@ -47,6 +47,9 @@ class LinkEffects(Protocol):
     def use_other_slot(self) -> None:
         """Use the link's other slot number for the next tunnel."""
 
+    def stay(self) -> None:
+        """Dial the same edge next."""
+
 
 class Lifecycle(Protocol):
     """What may happen to a link."""
@@ -69,7 +72,7 @@ class Lifecycle(Protocol):
     def failed(self, reason: str) -> None:
         """The dial failed, the edge did not accept us, or the tunnel was lost."""
 
-    def edge_drained(self) -> None:
+    def edge_drained(self, drain: Drain) -> None:
         """The edge asks us to move."""
 
     def move(self) -> None:
@@ -133,14 +136,22 @@ class LinkCore:
         if tunnel is not None:
             tunnel.close(reason=reason)
 
-    def leave(self, is_edge_draining: bool) -> None:
-        """Let the tunnel serve on its own, and use the other slot number for the next."""
+    def leave(self, drain: Drain | None) -> None:
+        """
+        Let the tunnel serve on its own, and use the other slot number for the next.
+
+        :param drain: what the edge said; None if it is we who want to move.
+        """
         self.backoff.lost(self.clock.seconds())
         self.is_up = False
         self.effects.use_other_slot()
         tunnel, self.tunnel = self.tunnel, None
-        if tunnel is not None:
-            self.left.add(tunnel, is_edge_draining)
+        if tunnel is None:
+            return
+        if drain is None:
+            self.left.add(tunnel)
+        else:
+            self.left.add_drained(tunnel, drain.deadline_seconds)
 
 
 def _make_machine() -> Callable[[LinkCore], Lifecycle]:
@@ -240,7 +251,7 @@ def _make_machine() -> Callable[[LinkCore], Lifecycle]:
         wait(life, core, reason)
 
     @pep614(registering.upon(Lifecycle.edge_drained).to(waiting))
-    def try_later_elsewhere(life: Lifecycle, core: LinkCore) -> None:
+    def try_later_elsewhere(life: Lifecycle, core: LinkCore, drain: Drain) -> None:
         wait(life, core, "the edge is draining")
 
     @pep614(up.upon(Lifecycle.failed).to(waiting))
@@ -249,14 +260,16 @@ def _make_machine() -> Callable[[LinkCore], Lifecycle]:
         wait(life, core, reason)
 
     @pep614(up.upon(Lifecycle.edge_drained).to(dialing))
-    def leave_the_edge(life: Lifecycle, core: LinkCore) -> None:
-        core.leave(is_edge_draining=True)
-        core.effects.link_down("the edge is draining", 0.0)
+    def leave_the_edge(life: Lifecycle, core: LinkCore, drain: Drain) -> None:
+        core.leave(drain)
+        if drain.successor:
+            core.effects.stay()
+        core.effects.link_down("the edge starts anew" if drain.successor else "the edge is draining", 0.0)
         dial(life, core)
 
     @pep614(up.upon(Lifecycle.move).to(dialing))
     def move_elsewhere(life: Lifecycle, core: LinkCore) -> None:
-        core.leave(is_edge_draining=False)
+        core.leave(None)
         core.effects.link_down("moving to another edge", 0.0)
         dial(life, core)
 

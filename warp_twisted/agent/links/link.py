@@ -5,9 +5,9 @@ Its states are `lifecycle`; here a tunnel's events become the machine's inputs, 
 
 When any other link of the agent comes up, the waiting ones try at once (`hasten`), because then the network is back.
 
-When the edge drains, or the agent moves a tunnel, the link dials again and the old tunnel serves on until the new one
-is up (`draining`). The new one then has the other of the link's two slot numbers, so that its registration does not
-replace the old while requests are on it.
+When the edge drains, or the agent moves a tunnel, the link dials again, and the old tunnel serves on until the new one
+is up, or as long as an edge takes that drains (`draining`). The new one then has the other of the link's two slot
+numbers, so that its registration does not replace the old while requests are on it.
 """
 
 from collections.abc import Collection
@@ -95,6 +95,10 @@ class _Effects:
         """Use the link's other slot number for the next tunnel."""
         self._link.use_other_slot()
 
+    def stay(self) -> None:
+        """Dial the same edge next."""
+        self._link.stays = True
+
 
 class _Delegate:
     """What the tunnels of one link tell; after the link has left a tunnel, only its streams and its end matter."""
@@ -143,7 +147,7 @@ class _Delegate:
     def drain_received(self, tunnel: TunnelProtocol, drain: Drain) -> None:
         """The edge is leaving."""
         if tunnel is self._core.tunnel:
-            self._life.edge_drained()
+            self._life.edge_drained(drain)
 
     def tunnel_hung_up(self, tunnel: TunnelProtocol) -> None:
         """Its end follows."""
@@ -163,6 +167,7 @@ class Link:
     :param index: which of the agent's links this is, from 0.
     :param count: how many there are; `index` and `index + count` are this link's slot numbers.
     :ivar edge: the edge of the tunnel, or the one being dialed.
+    :ivar stays: whether the next dial is of the same edge; whoever dials ends it.
     :ivar edge_name: what the edge calls itself, once it has accepted the tunnel.
     :ivar offer_number: which of the agent's offers the tunnel's edge has; set and compared by `offering`.
     """
@@ -171,6 +176,7 @@ class Link:
         self.index = index
         self.slot = index
         self.edge: EdgeAddress | None = None
+        self.stays = False
         self.edge_name = ""
         self.offer_number = 0
         self._count = count

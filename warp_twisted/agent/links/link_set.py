@@ -150,8 +150,10 @@ class LinkSet:
         return Deferred.fromCoroutine(self._dial(link, delegate))
 
     async def _dial(self, link: Link, delegate: TunnelDelegate) -> TunnelProtocol:
-        in_use = [edge for other in self._links if other is not link and (edge := other.edge_in_use) is not None]
-        link.edge = await self._dialer.choose(in_use)
+        stays, link.stays = link.stays, False
+        if link.edge is None or not stays:
+            in_use = [edge for other in self._links if other is not link and (edge := other.edge_in_use) is not None]
+            link.edge = await self._dialer.choose(in_use)
         try:
             await self._dialer.prepare(link.edge, self._agent.before_dial)
             return await self._dialer.dial(link.edge, delegate)

@@ -10,6 +10,7 @@ tunnel is no new bucket.
 from collections.abc import Iterable
 
 from warp_base.token_buckets import TokenBuckets
+from warp_twisted.edge.errors import OfferRefused
 from warp_twisted.wire.control import ControlMessage, Hello, RenewRequest, RoutesChanged
 
 MESSAGES_BURST = 4_000.0  # a change of health of 100 routes, told on 32 tunnels, and some more
@@ -39,6 +40,17 @@ class ControlRate:
     def allows(self, agent: str, message: ControlMessage, now: float) -> bool:
         """Take the price of a message, and say whether it could be paid."""
         return not self._messages.take(agent, now, _PRICES.get(type(message), 1.0))
+
+    def charge_hello(self, agent: str, hello: Hello, names: int, now: float) -> None:
+        """
+        Take the price of a registration.
+
+        :raises OfferRefused: if the agent cannot pay now.
+        """
+        wait = self.seconds_until_published(agent, names, now)
+        if wait or not self.allows(agent, hello, now):
+            reason = f"this agent registers too often; {wait:.0f} s from now it may"
+            raise OfferRefused("overloaded", reason, retry=True)
 
     def seconds_until_published(self, agent: str, names: int, now: float) -> float:
         """

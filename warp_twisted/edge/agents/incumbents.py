@@ -49,8 +49,8 @@ class Incumbents:
         """
         Wait until it is known that whatever a new tunnel would replace is dead; at once if that is nothing.
 
-        A tunnel that its agent is draining makes way as well: the agent has said that it leaves. So does one whose
-        agent has hung up, and that waits for its end among many.
+        A tunnel that its agent is draining makes way as well: the agent has said that it leaves. So does one that the
+        agent was told to leave, and one whose agent has hung up, and that waits for its end among many.
 
         :param address: from where the new tunnel comes.
         :raises OfferRefused: if one answers.
@@ -61,7 +61,10 @@ class Incumbents:
             asked = [
                 tunnel
                 for tunnel in replaced
-                if tunnel not in dead and not tunnel.is_draining and not tunnel.protocol.has_hung_up
+                if tunnel not in dead
+                and not tunnel.is_draining
+                and not tunnel.is_left
+                and not tunnel.protocol.has_hung_up
             ]
             if not asked:
                 return

@@ -4,7 +4,7 @@ The table of this edge's registered tunnels: by id, and by agent and slot.
 It decides what a new tunnel replaces and whether there is room for it; `edge.agents.tunnels` does what follows.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -31,6 +31,7 @@ class EdgeTunnel:
     :ivar offer: what is served through it.
     :ivar ends_at: when the agent's certificate ends, unless it renews, by the monotonic clock.
     :ivar unhealthy: routes whose origin does not answer, by number, and what the agent says of it.
+    :ivar is_left: whether its agent was told to dial a successor of this process, and to leave this tunnel.
     :ivar claim: its entry in the registry.
     :ivar warned_at: when its agent was told last of a copy of its identity, by the monotonic clock.
     :ivar protects: what the agent was promised for its origins (`wire.releases`).
@@ -49,6 +50,7 @@ class EdgeTunnel:
     registered_at: float
     ends_at: float
     is_draining: bool = False
+    is_left: bool = False
     unhealthy: dict[int, str] = field(default_factory=dict)
     claim: Claim | None = None
     clock_difference: float | None = None
@@ -221,6 +223,18 @@ class Registrations:
     def of_agent(self, agent: str) -> list[EdgeTunnel]:
         """Return an agent's tunnels."""
         return list(self._by_agent.get(agent, {}).values())
+
+    def finish_left(self, tunnel: EdgeTunnel, drain: Callable[[EdgeTunnel], object], seconds: float) -> None:
+        """
+        End in order what an agent has left for another process, as it is back with this tunnel.
+
+        :param drain: makes nothing new begin through a tunnel.
+        :param seconds: for what is under way.
+        """
+        for left in self.of_agent(tunnel.agent):
+            if left.is_left and left is not tunnel:
+                drain(left)
+                left.protocol.drain("the agent has another tunnel", seconds)
 
     def agents_serving(self, hostname: str) -> set[str]:
         """Return the agents with a tunnel that takes streams for a hostname, or for a pattern as such."""

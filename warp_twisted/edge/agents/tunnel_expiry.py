@@ -54,6 +54,11 @@ class TunnelExpiry:
         for tunnel in self._registrations.of_agent(agent):
             tunnel.ends_at = self.instant_of(expires_at)
 
+    def noted(self, agent: str, expires_at: float) -> None:
+        """Note what the registry says of an agent's certificate, which any edge or process of it may have issued."""
+        for tunnel in self._registrations.of_agent(agent):
+            tunnel.ends_at = max(tunnel.ends_at, self.instant_of(expires_at))
+
     def _close_ended(self) -> None:
         now = self._clock.seconds()
         for tunnel in [tunnel for tunnel in self._registrations.by_id.values() if tunnel.ends_at <= now]:

@@ -54,6 +54,7 @@ from warp_twisted.wire.errors import WireError
 from warp_twisted.wire.frames import GoAwayCode
 from warp_twisted.wire.releases import policy_digest, protected
 
+STOPS = "this edge stops; use another"
 MAX_WAITING_MESSAGES = 16  # from one agent while its last message is being answered
 
 
@@ -68,6 +69,7 @@ class EdgeTunnels:
     :param registrations: the table of tunnels, empty.
     :param fleet: what agents are told of edges, URLs and name servers.
     :param asked: what agents ask to be enforced for their hostnames.
+    :ivar closed_because: why no tunnel is taken now, for agents that come all the same; empty: they are.
     """
 
     _log = Logger()
@@ -106,7 +108,7 @@ class EdgeTunnels:
         self.registrations = registrations
         self._expiry = TunnelExpiry(clock, wall, self.registrations)
         self._incumbents = Incumbents(clock, self.registrations)
-        self.is_draining = False
+        self.closed_because = ""
 
     # What others ask.
 
@@ -121,7 +123,7 @@ class EdgeTunnels:
             self._unsubscribe()
             self._unsubscribe = None
         self._expiry.stop()
-        self.is_draining = True
+        self.closed_because = STOPS
         protocols = [peer.protocol for peer in self._peers]
         for protocol in protocols:
             protocol.close(reason="the edge stops")
@@ -130,7 +132,7 @@ class EdgeTunnels:
 
     def drain(self, deadline_seconds: float) -> None:
         """Take no new tunnels, and tell every agent to move to another edge; requests still pass."""
-        self.is_draining = True
+        self.closed_because = STOPS
         for tunnel in self.registrations.by_id.values():
             tunnel.protocol.send_control(Drain(reason="the edge stops", deadline_seconds=deadline_seconds))
 
@@ -278,6 +280,7 @@ class EdgeTunnels:
         tunnel.claim, settled = self._claims.put(tunnel.value(settings.edge.name))
         for old in stale:
             old.protocol.close(GoAwayCode.REPLACED, "a newer tunnel of the same agent took its place")
+        self.registrations.finish_left(tunnel, self._routes.drain, settings.timeouts.drain)
         self._log.info(
             "tunnel {tunnel} of {agent} from {address} serves {hostnames}{policy}",
             **tunnel.about, address=tunnel.address, hostnames=self.registrations.say_hostnames(tunnel),
@@ -319,10 +322,7 @@ class EdgeTunnels:
         now = self._clock.seconds()
         is_known = any(tunnel.offer.covers(offer) for tunnel in self.registrations.of_agent(agent))
         names = 0 if is_known else names_touched((), offer.hostnames, len(offer.labels))
-        wait = self._rate.seconds_until_published(agent, names, now)
-        if wait or not self._rate.allows(agent, hello, now):
-            reason = f"this agent registers too often; {wait:.0f} s from now it may"
-            raise OfferRefused("overloaded", reason, retry=True)
+        self._rate.charge_hello(agent, hello, names, now)
 
     async def _wait_for_names(self, peer: Peer, tunnel: EdgeTunnel, routes: Sequence[RouteOffer]) -> None:
         """Let an agent that changes many names wait until it has paid for them; its other messages wait meanwhile."""
@@ -338,9 +338,8 @@ class EdgeTunnels:
 
     def _renew(self, tunnel: EdgeTunnel, message: RenewRequest) -> None:
         answer = self._authority.renew(tunnel.agent, message.csr_pem)
-        if isinstance(answer, Renewed):
-            until = issued_until(answer.chain_pem)  # which is not after its issuer's end
-            self._expiry.renewed(tunnel.agent, until)
+        if isinstance(answer, Renewed):  # until its issuer's end at the latest
+            self._expiry.renewed(tunnel.agent, issued_until(answer.chain_pem))
         note_clock(self.registrations, tunnel, message.time, self._wall.now())
         tunnel.protocol.send_control(answer)
 
@@ -357,8 +356,8 @@ class EdgeTunnels:
     # Judgement.
 
     def _identify(self, protocol: TunnelProtocol) -> AgentIdentity:
-        if self.is_draining:
-            raise OfferRefused("draining", "this edge stops; use another", retry=True)
+        if self.closed_because:
+            raise OfferRefused("draining", self.closed_because, retry=True)
         return self._admission.identify(protocol)
 
     # Answers.
@@ -395,5 +394,7 @@ class EdgeTunnels:
         for change in changes:
             if isinstance(change.after, Revocation):
                 self.cut(change.after.agent, revocation_sentence(change.after))
+            elif isinstance(change.after, Agent):  # it may have renewed its certificate through another process
+                self._expiry.noted(change.after.id, change.after.expires_at)
             elif isinstance(change.before, Agent) and change.after is None:
                 self.cut(change.before.id, f"agent {change.before.id} is no longer enrolled")
