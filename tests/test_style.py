@@ -36,6 +36,7 @@ PAUSES: dict[str, tuple[int, str]] = {
     "tests/system/members/test_resolvers.py": (1, "resolvers are asked twenty times a second, as visitors would"),
     "tests/base/test_slices.py": (1, "a timer that must fire in the middle of a job"),
     "tests/case.py": (2, "`until` and `until_said`, where everything else that nobody tells is awaited"),
+    "tests/fleet/boot.py": (1, "asks the kernel again whether a group of processes is gone"),
     "tests/fleet/application.py": (1, "an answer that comes in pieces, for as long as it was asked for"),
     "tests/fleet/deployment.py": (1, "`wait`, the `until` of tests on hosts"),
     "tests/fleet/fleet_reboot.py": (1, "a machine without power, before it has some again"),

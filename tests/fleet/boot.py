@@ -9,9 +9,11 @@ finds, so it is shown version 2 alone, where the machine may have version 1, or 
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 REBOOT = 133  # what systemd-nspawn exits with when the host asked for a reboot and nothing else will start it
+END_SECONDS = 30.0
 HIERARCHY = Path("/sys/fs/cgroup")
 
 
@@ -24,7 +26,19 @@ def empty(group: Path) -> None:
     if group.is_dir():
         (group / "cgroup.kill").write_text("1")
         for directory in sorted(group.rglob("*/"), key=lambda path: -len(path.parts)):
-            directory.rmdir()
+            remove(directory)
+
+
+def remove(directory: Path) -> None:
+    """Remove a group as soon as its last process is gone: killed ones take a moment, and longer on a busy machine."""
+    deadline = time.monotonic() + END_SECONDS
+    while True:
+        try:
+            return directory.rmdir()
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
 
 
 def main(name: str, group: str, namespace: str, root: str, lower: str, upper: str, work: str, *binds: str) -> int:

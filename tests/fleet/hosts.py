@@ -20,7 +20,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tests.fleet import images, network
-from tests.fleet.place import RUN_SECONDS, FleetError, Group, Place, run, unified_hierarchy
+from tests.fleet.place import RUN_SECONDS, FleetError, Group, Place, Stopwatch, run, unified_hierarchy
 from tests.fleet.wheelhouse import wheelhouse
 
 BOOT_SECONDS = 60.0
@@ -146,6 +146,10 @@ class Hosts:
 
     def is_running(self, name: str) -> bool:
         return self._group(name).is_populated
+
+    def stopwatch(self, began: float | None = None) -> Stopwatch:
+        """Return a watch that counts the seconds in which the hosts could run."""
+        return Stopwatch(Group(unified_hierarchy() / self.place.name), began)
 
     def inside(self, name: str, *command: str) -> list[str]:
         """

@@ -135,6 +135,13 @@ class Group:
         except FileNotFoundError:
             return False
 
+    @property
+    def stalled_seconds(self) -> float:
+        """For how long none of its processes ran though one wanted to, as the machine was busy with others."""
+        with contextlib.suppress(OSError):  # it is not there yet, or the kernel does not count
+            return int((self.path / "cpu.pressure").read_text().rsplit("total=", 1)[1]) / 1e6
+        return 0.0
+
     def end(self) -> None:
         """
         Kill every process in the group and below it, and remove it.
@@ -155,3 +162,21 @@ class Group:
             else:
                 return
         raise FleetError(f"processes in {self.path} do not end")
+
+
+class Stopwatch:
+    """
+    Measures seconds in which a group could run: those that other work took from it are the machine's.
+
+    :param began: an instant of the monotonic clock to count from; None: now.
+    """
+
+    def __init__(self, group: Group, began: float | None = None) -> None:
+        self._group = group
+        self._began = time.monotonic() if began is None else began
+        self._stalled = group.stalled_seconds
+
+    @property
+    def seconds(self) -> float:
+        """How long it is."""
+        return time.monotonic() - self._began - (self._group.stalled_seconds - self._stalled)
