@@ -190,6 +190,24 @@ class UnitTests(ExampleTestCase):
             self.assertIn("StartLimitIntervalSec=0", unit, name)
             self.assertIn("TriggerLimitIntervalSec=0" if name.endswith(".socket") else "Restart=always", unit, name)
 
+    def test_order_of_a_stop(self) -> None:
+        """The firewall outlasts the services, DNS its edge, and a service that is silent for 10 s is killed."""
+        for host, name in (
+            ("edge1", "warp-edge.service"),
+            ("edge1", "warp-dns.service"),
+            ("origin1", "warp-agent@.service"),
+        ):
+            unit = rendered(one_host=False).files[host][name]
+            after = re.search(r"^After=(.*)$", unit, re.MULTILINE)
+            assert after is not None
+            self.assertIn("warp-firewall.service", after[1].split(), name)
+            self.assertIn("\nWatchdogSec=10\n", unit, name)
+        seconds = {
+            name: int(rendered(one_host=False).files["edge1"][name].partition("\nTimeoutStopSec=")[2].split()[0])
+            for name in ("warp-edge.service", "warp-dns.service")
+        }
+        self.assertGreater(seconds["warp-dns.service"], seconds["warp-edge.service"])
+
     def test_knot(self) -> None:
         """Knot takes its configuration, and is hardened no less by what is added to Debian's unit."""
         key = self.directory / "warp-key.conf"
