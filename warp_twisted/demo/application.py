@@ -8,30 +8,20 @@ beside it, and knows nothing of Warp: any application would do.
 
 import hashlib
 import json
-import weakref
 from html import escape
 from typing import IO, cast
 
-from twisted.internet.address import IPv4Address
-from twisted.internet.defer import Deferred, maybeDeferred
-from twisted.internet.endpoints import TCP4ServerEndpoint
-from twisted.internet.interfaces import (
-    IListeningPort,
-    IPullProducer,
-    IReactorTCP,
-    IReactorTime,
-    ITCPTransport,
-)
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IPullProducer, IReactorTCP, IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.protocols.basic import FileSender
 from twisted.python.failure import Failure
-from twisted.web.http import HTTPChannel
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 from twisted.web.websocket import WebSocketResource, WebSocketTransport
 from zope.interface import implementer
 
-from warp_base.quiet_site import QuietSite
+from warp_twisted.demo.loopback_site import LoopbackSite
 
 MAX_DOWNLOAD_BYTES = 10 << 30
 CHUNK_BYTES = 64 << 10
@@ -202,32 +192,7 @@ class _WebSocketEchoFactory:
         return _WebSocketEcho()
 
 
-class _Channel(HTTPChannel):
-    """A connection that its site can find again, whatever protocol it speaks by then."""
-
-    site: "_ClosableSite"
-
-    def connectionMade(self) -> None:
-        super().connectionMade()
-        self.site.transports.add(cast(ITCPTransport, self.transport))
-
-
-class _ClosableSite(QuietSite):
-    """A site that can close the connections it has, so that a stopped application is stopped for everybody."""
-
-    protocol = _Channel  # type: ignore[assignment]  # documented as replaceable, typed as the private default
-
-    def __init__(self, resource: Resource) -> None:
-        super().__init__(resource, timeout=None)
-        self.transports: weakref.WeakSet[ITCPTransport] = weakref.WeakSet()
-
-    def close(self) -> None:
-        """Cut every connection."""
-        for transport in list(self.transports):
-            transport.abortConnection()
-
-
-class DemoApplication:
+class DemoApplication(LoopbackSite):
     """The application on a loopback port of its own choice."""
 
     def __init__(self, reactor: IReactorTCP, clock: IReactorTime) -> None:
@@ -238,23 +203,7 @@ class DemoApplication:
         root.putChild(b"download", _Download())
         root.putChild(b"events", _Events(clock))
         root.putChild(b"ws", WebSocketResource(_WebSocketEchoFactory()))
-        self._site = _ClosableSite(root)
-        self._reactor = reactor
-        self._listener: IListeningPort | None = None
-        self.port = 0
-
-    async def start(self) -> None:
-        """Listen, and set `port`; a second start takes the same port again."""
-        endpoint = TCP4ServerEndpoint(self._reactor, self.port, interface="127.0.0.1")
-        self._listener = await endpoint.listen(self._site)
-        self.port = cast(IPv4Address, self._listener.getHost()).port
-
-    async def stop(self) -> None:
-        """Stop listening and close every connection."""
-        if self._listener is not None:
-            await maybeDeferred(self._listener.stopListening)
-            self._listener = None
-        self._site.close()
+        super().__init__(reactor, root)
 
 
 def _headers(request: Request) -> list[tuple[str, str]]:

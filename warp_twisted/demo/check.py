@@ -60,9 +60,9 @@ def steps_of(fleet: DemoFleet, reactor: Reactor) -> list[Step]:
     path = _Path(fleet, reactor)
     return [
         Step("the edge, its DNS and its certificate authority start", fleet.start_edge),
-        Step("an application starts on loopback", fleet.start_application),
-        Step("the agent enrolls with a join token", fleet.enroll_agent),
-        Step("the agent's four tunnels are up", fleet.connect_agent),
+        Step("an application starts on loopback", fleet.agent.application.start),
+        Step("the agent enrolls with a join token", fleet.agent.enroll),
+        Step("the agent's four tunnels are up", fleet.agent.connect),
         Step(f"dig finds {HOSTNAME}", path.find_name),
         Step(f"GET {fleet.url()} answers 200", path.get),
         Step(f"GET {fleet.url(scheme='https')} answers 200, its certificate verified", path.get_securely),
@@ -117,15 +117,15 @@ class _Path:
             raise DemoFailed(f"the first event was {event[:80]!r}")
 
     async def stop_application(self) -> None:
-        await self._fleet.application.stop()
+        await self._fleet.agent.application.stop()
         _expect(502, await self._visitor.get(self._fleet.url()))
 
     async def start_application(self) -> None:
-        await self._fleet.application.start()
+        await self._fleet.agent.application.start()
         _expect(200, await self._visitor.get(self._fleet.url()))
 
     async def drain(self) -> None:
-        await self._fleet.drain_agent()
+        await self._fleet.agent.drain()
         await self._expect_addresses([])
 
     async def _expect_addresses(self, wanted: list[str]) -> None:

@@ -8,32 +8,25 @@ leaves nothing behind.
 
 import os
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 from msgspec.structs import replace
-from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from warp_base.reactor import Reactor
 from warp_dns.errors import ListenFailed
-from warp_twisted.agent.events import Event, Published, Refused, TunnelUp
-from warp_twisted.agent.identity.enrollment import enroll_agent
-from warp_twisted.agent.identity.state import Identity, StateDirectory
-from warp_twisted.agent.origins import OriginRequest
-from warp_twisted.agent.origins.ingress import compile_ingress
-from warp_twisted.agent.service import AgentService
-from warp_twisted.agent.settings import AgentSettings
 from warp_twisted.ca.issue import issue_edge, key_to_pem, new_key, to_pem
 from warp_twisted.ca.store import add_edge, init_root, load_edge, write_file
-from warp_twisted.ca.tokens import parse_token
 from warp_twisted.cli.errors import DemoFailed
 from warp_twisted.cli.local import DemoInfo, announce_demo
-from warp_twisted.cli.operate.answers import NewToken, read
 from warp_twisted.demo.admin import DemoAdmin
+from warp_twisted.demo.agent import DRAIN_SECONDS, DemoAgent
 from warp_twisted.demo.application import DemoApplication
 from warp_twisted.demo.directory import DemoDirectory, remove_left_behind
+from warp_twisted.demo.loopback_site import LoopbackSite
 from warp_twisted.demo.ports import ADDRESS, WANTED, choose_ports
 from warp_twisted.edge.node import EdgeNode
 from warp_twisted.edge.settings import (
@@ -50,10 +43,7 @@ from warp_twisted.errors import InvalidSettings
 ZONE = "warp.localhost"
 HOSTNAME = f"hello.{ZONE}"
 EDGE = "edge1"
-TUNNELS = 4
 ATTEMPTS = 5
-DRAIN_SECONDS = 2.0
-TOKEN_SECONDS = 600.0
 
 
 class DemoFleet:
@@ -63,7 +53,8 @@ class DemoFleet:
     :ivar ports: those that were chosen, once `start_edge` has returned.
     :ivar directory: the temporary directory with everything in it.
     :ivar admin: asks the edge, once `start_edge` has returned.
-    :ivar node: the edge; `agent`: the agent; None while they do not run.
+    :ivar node: the edge; None while it does not run.
+    :ivar agent: the agent of the demo's application.
     """
 
     _log = Logger()
@@ -74,13 +65,11 @@ class DemoFleet:
         remove_left_behind()
         self._directory = DemoDirectory()
         self.directory = self._directory.path
-        self.application = DemoApplication(reactor, reactor)
         self.admin = DemoAdmin(reactor, str(self.admin_file))
         self.node: EdgeNode | None = None
-        self.agent: AgentService | None = None
-        self._enrolled: tuple[StateDirectory, Identity] | None = None
+        self._agents: list[DemoAgent] = []
+        self.agent = self.add_agent("agent", DemoApplication(reactor, reactor), HOSTNAME, {"app": "hello"})
         self._announced: Path | None = None
-        self._connected: Deferred[None] = Deferred()
 
     @property
     def root_file(self) -> Path:
@@ -116,53 +105,36 @@ class DemoFleet:
         settings = self._prepare()
         for attempt in range(1, ATTEMPTS + 1):
             self.ports = choose_ports()
-            node = EdgeNode(self._reactor, replace(settings, listen=self._listen()))
+            # Kept before it has started, so that a demo that is ended meanwhile stops it.
+            node = self.node = EdgeNode(self._reactor, replace(settings, listen=self._listen()))
             try:
                 node.startService()
                 await node.started
             except (InvalidSettings, ListenFailed) as error:
+                self.node = None
                 await node.stopService()
                 if attempt == ATTEMPTS or choose_ports() == self.ports:
                     raise DemoFailed(f"the edge cannot start: {error}") from error
             else:
-                self.node = node
                 return
 
-    async def start_application(self) -> None:
-        """Start the application that is exposed."""
-        await self.application.start()
+    def add_agent(self, name: str, application: LoopbackSite, hostname: str, labels: Mapping[str, str]) -> DemoAgent:
+        """
+        Add an agent, which `stop` stops with its application; starting both is up to who adds it.
 
-    async def enroll_agent(self) -> None:
-        """Make a join token, and exchange it for the agent's identity."""
-        wish = {"hostnames": [HOSTNAME], "labels": {"app": "hello"}, "ttl_seconds": TOKEN_SECONDS, "share": ZONE}
-        made = read(await self.admin.create_token(wish), NewToken)
-        state = StateDirectory(self.directory / "agent")
-        try:
-            self._enrolled = state, await enroll_agent(self._reactor, state, parse_token(made.token))
-        except BaseException:
-            state.close()
-            raise
-
-    async def connect_agent(self) -> None:
-        """Start the agent, and wait until every tunnel is up and the hostname is served."""
-        if self._enrolled is None:
-            raise DemoFailed("the agent was not enrolled")
-        state, identity = self._enrolled
-        origin = f"http://{ADDRESS}:{self.application.port}"
-        ingress = compile_ingress(
-            [(HOSTNAME, "", origin, OriginRequest()), ("", "", "http_status:404", OriginRequest())]
+        :param name: of the directory of its state.
+        """
+        agent = DemoAgent(
+            self._reactor,
+            self.admin,
+            self.directory / name,
+            application,
+            hostname=hostname,
+            labels=labels,
+            share=ZONE,
         )
-        settings = AgentSettings(ingress=ingress, tunnels=TUNNELS, drain_seconds=DRAIN_SECONDS)
-        self.agent = AgentService(self._reactor, settings, state, identity, observe=self._observe)
-        self.agent.startService()
-        await self._connected
-
-    async def drain_agent(self) -> None:
-        """Stop the agent the way SIGTERM stops one."""
-        if self.agent is not None:
-            agent, self.agent = self.agent, None
-            await agent.stopService()
-            self._enrolled = None
+        self._agents.append(agent)
+        return agent
 
     def announce(self) -> None:
         """Let `warp up` and `warp status` in other terminals find the demo."""
@@ -182,13 +154,15 @@ class DemoFleet:
     async def stop(self) -> None:
         """Stop what runs, in the order in which it loses nothing, and remove every file."""
         self._forget()
-        for stop in (self.drain_agent, self._stop_edge, self.application.stop):
+        agents = [agent.drain for agent in self._agents]
+        applications = [agent.application.stop for agent in self._agents]
+        for stop in (*agents, self._stop_edge, *applications):
             try:
                 await stop()
             except Exception:  # the rest must be stopped and removed all the same
                 self._log.failure("the demo could not stop one of its parts")
-        if self._enrolled is not None:
-            self._enrolled[0].close()
+        for agent in self._agents:
+            agent.close()
         self._directory.remove()
 
     async def _stop_edge(self) -> None:
@@ -204,13 +178,6 @@ class DemoFleet:
         if announced.parent.name.startswith("warp-demo-"):
             with suppress(OSError):  # not empty: somebody else's
                 announced.parent.rmdir()
-
-    def _observe(self, event: Event) -> None:
-        if isinstance(event, Refused) and not self._connected.called:
-            self._connected.errback(DemoFailed(f"the edge refuses the agent: {event.reason}"))
-        is_complete = self.agent is not None and self.agent.tunnels_up >= TUNNELS and self.agent.urls
-        if isinstance(event, TunnelUp | Published) and is_complete and not self._connected.called:
-            self._connected.callback(None)
 
     def _prepare(self) -> EdgeSettings:
         """Write keys, certificates and directories, and return the settings of an edge that uses them."""

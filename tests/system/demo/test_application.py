@@ -5,10 +5,9 @@ import json
 
 import treq
 from twisted.internet.defer import Deferred
-from twisted.internet.error import ConnectionRefusedError
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
-from twisted.web.client import HTTPConnectionPool, ResponseFailed
+from twisted.web.client import HTTPConnectionPool
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IResponse
 from twisted.web.websocket import WebSocketClientEndpoint, WebSocketTransport
@@ -147,18 +146,3 @@ class DemoApplicationTests(AsyncTestCase):
             self.assertEqual(await visitor.message, message)
             visitor.transport.loseConnection()
             await visitor.lost
-
-    async def test_stop_cuts_open_connections(self) -> None:
-        """A stopped application has no connection left, idle, streaming or upgraded, and comes back on its port."""
-        response = await treq.get(self.url("/events"), pool=self.pool, unbuffered=True)
-        reader = FirstBytes(1 << 20)
-        response.deliverBody(reader)
-        visitor = await WebSocketClientEndpoint.new(reactor, self.url("/ws", "ws")).connect(RecorderFactory())
-        port = self.application.port
-        await self.application.stop()
-        await visitor.lost
-        await self.assertFailure(reader.enough, ResponseFailed)
-        await self.assertFailure(treq.get(self.url("/"), pool=self.pool), ConnectionRefusedError)
-        await self.application.start()
-        self.assertEqual(self.application.port, port)
-        self.assertEqual((await self.ask("GET", "/echo"))[0].code, 200)

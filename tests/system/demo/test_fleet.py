@@ -1,36 +1,23 @@
 """Tests of `warp_twisted.demo.fleet`, in this process: what each step starts, and that the end leaves nothing."""
 
 import os
-import shutil
-import tempfile
-from pathlib import Path
 
 from twisted.internet.threads import deferToThread
 
-from tests.case import AsyncTestCase, reactor
+from tests.case import reactor
 from tests.cli.invoke import invoke
-from warp_twisted.cli.errors import DemoFailed, EdgeUnreachable
+from tests.system.demo.fleet_case import DemoFleetCase
+from warp_twisted.cli.errors import EdgeUnreachable
 from warp_twisted.cli.local import find_demo
 from warp_twisted.cli.operate.answers import Status, read
-from warp_twisted.demo.fleet import HOSTNAME, TUNNELS, ZONE, DemoFleet
+from warp_twisted.demo.agent import TUNNELS
+from warp_twisted.demo.fleet import HOSTNAME, ZONE
 from warp_twisted.demo.ports import ADDRESS
 from warp_twisted.demo.visitor import Visitor
 
 
-class DemoFleetTests(AsyncTestCase):
-    """One fleet, in directories of its own."""
-
-    timeout = 60
-
-    async def prepare(self) -> None:
-        self.base = Path(tempfile.mkdtemp(prefix="wf-"))  # short: a socket's path has 108 bytes at most
-        self.addCleanup(shutil.rmtree, self.base)
-        runtime = self.base / "runtime"
-        runtime.mkdir(mode=0o700)
-        self.patch(tempfile, "tempdir", str(self.base))
-        self.patch(os, "environ", {**os.environ, "XDG_RUNTIME_DIR": str(runtime)})
-        self.fleet = DemoFleet(reactor)
-        self.clean_up_with(self.fleet.stop)
+class DemoFleetTests(DemoFleetCase):
+    """From its start to its end."""
 
     async def test_from_start_to_end(self) -> None:
         """Step by step there is an edge, an agent with every tunnel, a served and published name; then nothing."""
@@ -42,9 +29,9 @@ class DemoFleetTests(AsyncTestCase):
         self.clean_up_with(visitor.leave)
         self.assertEqual(await visitor.lookup(HOSTNAME), [])
 
-        await fleet.start_application()
-        await fleet.enroll_agent()
-        await fleet.connect_agent()
+        await fleet.agent.application.start()
+        await fleet.agent.enroll()
+        await fleet.agent.connect()
         status = read(await fleet.admin.status(), Status)
         self.assertEqual((len(status.tunnels), [route.hostname for route in status.routes]), (TUNNELS, [HOSTNAME]))
         self.assertEqual(await visitor.lookup(HOSTNAME), [ADDRESS])
@@ -70,21 +57,3 @@ class DemoFleetTests(AsyncTestCase):
         self.assertEqual([path.name for path in self.base.iterdir()], ["runtime"])
         with self.assertRaises(EdgeUnreachable):
             await fleet.admin.status()
-
-    async def test_drained_agent(self) -> None:
-        """An agent that was drained has taken its name out of DNS, and can be started again."""
-        fleet = self.fleet
-        await fleet.start_edge()
-        await fleet.start_application()
-        await fleet.enroll_agent()
-        await fleet.connect_agent()
-        await fleet.drain_agent()
-        self.assertIsNone(fleet.agent)
-        visitor = Visitor(reactor, fleet.ports.dns, fleet.root_file.read_text())
-        self.clean_up_with(visitor.leave)
-        self.assertEqual(await visitor.lookup(HOSTNAME), [])
-
-    async def test_agent_before_it_is_enrolled(self) -> None:
-        """An agent without an identity is not started."""
-        with self.assertRaisesRegex(DemoFailed, "the agent was not enrolled"):
-            await self.fleet.connect_agent()

@@ -1,4 +1,4 @@
-"""Tests of `warp_twisted.demo.command` as a program: it serves, is found, and leaves nothing behind."""
+"""Tests of `warp_twisted.demo.hello` as a program: it serves, is found, and leaves nothing behind."""
 
 import json
 import shutil
@@ -53,25 +53,6 @@ class DemoTests(AsyncTestCase):
         self.assertEqual(await program.ended, 0, program.output)
         _, errors, status = await self.demos.warp("status")
         self.assertEqual((status, "no edge answers" in errors), (3, True))
-
-    async def test_each_way_to_end_leaves_nothing(self) -> None:
-        """Ctrl-C, SIGTERM and a closed terminal remove directory, file and sockets, and exit 0."""
-        for name in ("INT", "TERM", "HUP"):
-            program = self.demos.start()
-            await program.printed(SERVING)
-            self.assertNotEqual(self.demos.left_behind(), [])
-            program.signal(name)
-            self.assertEqual(await program.ended, 0, (name, program.output))
-            self.assertEqual(self.demos.left_behind(), [], name)
-
-    async def test_end_in_the_middle_of_the_start(self) -> None:
-        """Ctrl-C before the demo serves leaves nothing either."""
-        program = self.demos.start("--check")
-        await program.printed("ok ")
-        program.signal("INT")
-        await program.ended
-        self.assertNotIn("a bug in Warp", program.output)
-        self.assertEqual(self.demos.left_behind(), [])
 
     async def test_taken_port_is_told(self) -> None:
         """When a port is taken the demo uses another, says so, and works."""
