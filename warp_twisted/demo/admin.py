@@ -59,7 +59,20 @@ class DemoAdmin:
         """Read every metric."""
         return iter(text_string_to_metric_families(await self._ask("GET", "/metrics")))
 
-    async def _ask(self, method: str, path: str, body: dict[str, object] | None = None) -> str:
+    async def apply_policy(self, text: str) -> object:
+        """Put a policy in force."""
+        return json.loads(await self._ask("POST", "/v1/policy", text))
+
+    async def splits(self) -> object:
+        """Describe how hostnames are split."""
+        return json.loads(await self._ask("GET", "/v1/splits"))
+
+    async def shift(self, hostname: str, selector: str, percent: float, over_seconds: float) -> object:
+        """Give a share of a split another part."""
+        wish = {"hostname": hostname, "selector": selector, "percent": percent, "over_seconds": over_seconds}
+        return json.loads(await self._ask("POST", "/v1/shifts", wish))
+
+    async def _ask(self, method: str, path: str, body: dict[str, object] | str | None = None) -> str:
         """
         Make one call and return the text of the answer.
 
@@ -67,7 +80,8 @@ class DemoAdmin:
         :raises EdgeRefused: if it is not what was asked for.
         """
         try:
-            data = None if body is None else json.dumps(body).encode()
+            text = json.dumps(body) if isinstance(body, dict) else body
+            data = None if text is None else text.encode()
             response = await self._http.request(method, f"http://edge{path}", data=data, timeout=TIMEOUT_SECONDS)
             text = await treq.text_content(response)
         except (ResponseFailed, ConnectError, CancelledError) as error:

@@ -41,6 +41,16 @@ class DemoAdminTests(AsyncTestCase):
         call, body = made
         self.assertEqual((call, json.loads(body)), ("POST /v1/tokens", {"uses": 1}))
 
+    async def test_policy_and_routing(self) -> None:
+        """A policy goes as it is written, a shift as JSON."""
+        self.assertEqual(await self.admin.apply_policy("rules: []\n"), ["POST /v1/policy", "rules: []\n"])
+        self.assertEqual(await self.admin.splits(), ["GET /v1/splits", ""])
+        made = await self.admin.shift("a.example", "release=canary", 25, 10.0)
+        assert isinstance(made, list)
+        self.assertEqual(made[0], "POST /v1/shifts")
+        wanted = {"hostname": "a.example", "selector": "release=canary", "percent": 25, "over_seconds": 10.0}
+        self.assertEqual(json.loads(made[1]), wanted)
+
     async def test_metrics(self) -> None:
         """Metrics are read as Prometheus reads them."""
         (family,) = await self.admin.metrics()

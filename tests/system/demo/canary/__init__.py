@@ -1,0 +1,1 @@
+"""Tests of demo.canary with sockets and as a program."""

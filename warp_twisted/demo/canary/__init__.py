@@ -1,0 +1,3 @@
+"""
+Two releases of an application side by side, with visitors; begin at `releases`, which puts them together.
+"""
