@@ -14,3 +14,14 @@ class DemoCommandTests(SynchronousTestCase):
         self.assertEqual((ran.status, ran.errors), (0, ""))
         for wanted in ("HTTP on 8080", "Ctrl-C leaves nothing behind", "warp demo --check"):
             self.assertIn(wanted, " ".join(ran.output.split()))
+
+    def test_options_that_do_not_go_together(self) -> None:
+        """What has no meaning is refused before anything starts."""
+        for options, wanted in (
+            (("--worse",), "--worse goes with --canary"),
+            (("--json",), "--json goes with --canary"),
+            (("--canary", "--check", "--json"), "leave out --json"),
+        ):
+            ran = invoke("demo", *options)
+            self.assertEqual((ran.status, ran.output), (2, ""))
+            self.assertIn(wanted, ran.errors)
