@@ -78,6 +78,7 @@ class Tunnel:
     :param slot: which of the agent's tunnels this is; a newer one of the same agent and slot replaces it.
     :param hostnames: what it serves, without repeats.
     :param draining: it takes nothing new, so nothing is published for it.
+    :param failing: of its hostnames those whose origins are not healthy, by the agent's probes.
     """
 
     id: str
@@ -89,6 +90,7 @@ class Tunnel:
     draining: bool = False
     registered_at: float = 0.0
     address: str = ""
+    failing: tuple[Hostname, ...] = ()
 
     @property
     def key(self) -> str:

@@ -32,6 +32,16 @@ class ApplicationTests(SynchronousTestCase):
         """One to another edge changes both names, as their addresses change."""
         self.assertEqual(self.application.count("edge2", 1, STABLE), {"", "stable.release"})
 
+    def test_health(self) -> None:
+        """A tunnel whose origin is not healthy is counted, but not as well; what becomes of it is counted alone."""
+        self.assertEqual(self.application.count("edge2", 1, CANARY, is_well=False), {"", "canary.release"})
+        self.assertEqual((set(self.application.edges), set(self.application.well)), ({"edge1", "edge2"}, {"edge1"}))
+        self.assertEqual(self.application.count_well("edge1", -1, STABLE), {"", "stable.release"})
+        self.assertEqual(self.application.count_well("edge2", 1, CANARY), {"", "canary.release"})
+        self.assertEqual(self.application.labelled_well, {"canary.release": {"edge2": 1}})
+        self.application.count("edge1", 1, STABLE)
+        self.assertEqual(self.application.count_well("edge1", 1, STABLE), set())
+
     def test_another_label_set(self) -> None:
         """Another label set changes the hostname's texts and its own label's name."""
         self.assertEqual(self.application.count("edge1", 1, CANARY), {"", "canary.release"})
@@ -46,4 +56,5 @@ class ApplicationTests(SynchronousTestCase):
         """With the last tunnel nothing is left."""
         self.application.count("edge1", -1, STABLE)
         self.assertEqual((self.application.edges, self.application.labelled, self.application.values), ({}, {}, {}))
+        self.assertEqual((self.application.well, self.application.labelled_well), ({}, {}))
         self.assertEqual(len(self.application.texts), 0)

@@ -52,6 +52,83 @@ def written(records: Iterable[object]) -> list[str]:
     return [f"{record.type} {record.rdata}" for record in records]  # type: ignore[attr-defined]
 
 
+class HealthTests(SynchronousTestCase):
+    """Addresses of a hostname whose origins fail their probes."""
+
+    APP = Hostname("app.warp.example")
+    NAMES = (APP, "_http._tcp.app.warp.example", "canary.release._label.app.warp.example")
+
+    def setUp(self) -> None:
+        """Publish two edges that serve a hostname."""
+        self.publication = Publication(ZONE)
+        self.first, self.second = tunnel(1, release="canary"), tunnel(2, edge="edge2", release="canary")
+        self.publication.apply(came(EDGE1, EDGE2, self.first, self.second))
+
+    def assert_shown(self, *edges: str) -> None:
+        """Check that each name leads to these edges."""
+        addresses = {f"A 192.0.2.{edge}" for edge in edges}
+        for name in self.NAMES:
+            records = written(self.publication.records_of(name))
+            self.assertEqual(
+                {each for each in records if each.startswith("A ")}, addresses if name == self.APP else set()
+            )
+            targets = {each.split()[-1] for each in records if each.startswith("SRV")}
+            self.assertEqual(targets, set() if name == self.APP else {f"edge{edge}.{ZONE}." for edge in edges}, name)
+
+    def fail(self, value: Tunnel) -> Tunnel:  # type: ignore[override]  # of a tunnel, not of the test
+        """Let a tunnel's origin fail."""
+        failing = replace(value, failing=(self.APP,))
+        self.publication.apply(changed(value, failing))
+        return failing
+
+    def test_an_edge_whose_origins_fail(self) -> None:
+        """It is shown no more while another has a healthy one, and at once again when its own is."""
+        self.assert_shown("1", "2")
+        failing = self.fail(self.first)
+        self.assert_shown("2")
+        self.publication.apply(changed(failing, self.first))
+        self.assert_shown("1", "2")
+
+    def test_one_healthy_is_enough(self) -> None:
+        """An edge is shown as long as one of its tunnels has a healthy origin, with whichever label."""
+        self.publication.apply(came(tunnel(3, release="canary")))
+        self.fail(self.first)
+        self.assert_shown("1", "2")
+
+    def test_none_healthy(self) -> None:
+        """Where none is, all are shown: the name is never denied, nor its service."""
+        before = self.publication.snapshot()
+        self.fail(self.first)
+        failing = self.fail(self.second)
+        self.assertEqual(self.publication.snapshot(), before)
+        self.publication.apply(went(failing))
+        self.assert_shown("1")
+
+    def test_failing_from_the_start(self) -> None:
+        """A tunnel that is told of with its failing hostnames, as after a restart of the registry, counts as such."""
+        third = replace(tunnel(3, edge="edge1"), failing=(self.APP,))
+        self.publication.apply([*went(self.first), *came(third)])
+        self.assertEqual(
+            written(self.publication.records_of("_http._tcp.app.warp.example")),
+            written(replaced_owner(self.publication, "canary.release._label.app.warp.example")),
+        )
+
+    def test_another_hostname(self) -> None:
+        """The health of one hostname changes no record of another."""
+        value = tunnel(4, "app.warp.example", "other.warp.example")
+        self.publication.apply([*went(self.first), *came(value)])
+        told = self.publication.apply(changed(value, replace(value, failing=(self.APP,))))
+        self.assertEqual([name for name in told if "other" in name], [])
+        self.assertEqual(
+            self.publication.apply(changed(replace(value, failing=(self.APP,)), value)).keys(), told.keys()
+        )
+
+
+def replaced_owner(publication: Publication, owner: str) -> Records:
+    """Return an owner's records."""
+    return publication.records_of(owner)
+
+
 class NamesTests(SynchronousTestCase):
     """The names that README.md and dns/README.md list."""
 

@@ -6,6 +6,9 @@ records change, and one registration touches the names of its own hostnames only
 page by page (`discovery`). What a hostname costs does not depend on how many there are. The work is done in steps, so
 that many changes, or one of many names, can be spread over turns of the reactor (`registry.published.publisher`).
 
+Of several edges only those have a hostname's addresses behind which an origin is healthy, as far as agents probe them;
+where none is, all have them.
+
 What edges serve, DNS answers, also where a wildcard of DNS would not (`covers`).
 
 A hostname that is kept (`keep`) has the addresses of one edge and nothing else while no tunnel serves it: its agent was
@@ -17,7 +20,8 @@ to come. At names with an underscore there are no addresses, as secondaries may 
 """
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Literal
 
 from warp_twisted.coverage import is_reserved
@@ -184,10 +188,14 @@ class Publication:
     def _take_in(self, change: Change) -> Iterator[None]:
         if isinstance(change.before, Edge) or isinstance(change.after, Edge):
             self._edge_changed(change)
-        if isinstance(change.before, Tunnel):
-            yield from self._count(change.before, -1)
-        if isinstance(change.after, Tunnel):
-            yield from self._count(change.after, +1)
+        before, after = change.before, change.after
+        if isinstance(before, Tunnel) and isinstance(after, Tunnel) and replace(before, failing=after.failing) == after:
+            yield from self._follow_health(before, after)
+            return
+        if isinstance(before, Tunnel):
+            yield from self._count(before, -1)
+        if isinstance(after, Tunnel):
+            yield from self._count(after, +1)
 
     def _edge_changed(self, change: Change) -> None:
         if isinstance(change.after, Edge):
@@ -202,6 +210,7 @@ class Publication:
         if tunnel.draining:
             return
         labels = PublishedLabels.of(tunnel.labels) if self._are_labels_shown else NO_LABELS
+        failing = frozenset(tunnel.failing)
         for hostname in tunnel.hostnames:
             if self._is_published(hostname):
                 application = self._applications.get(hostname)
@@ -209,9 +218,23 @@ class Publication:
                     application = self._applications[hostname] = Application()
                 if step > 0:
                     self._kept.pop(hostname, None)
-                touched = application.count(tunnel.edge, step, labels)
+                touched = application.count(tunnel.edge, step, labels, is_well=hostname not in failing)
                 if touched:
                     self._mark(hostname, touched, is_coming=step > 0)
+            yield
+
+    def _follow_health(self, before: Tunnel, after: Tunnel) -> Iterator[None]:
+        """Count a tunnel's hostnames of which its agent says something else about the origins now."""
+        if after.draining:
+            return
+        labels = PublishedLabels.of(after.labels) if self._are_labels_shown else NO_LABELS
+        was_failing, failing = frozenset(before.failing), frozenset(after.failing)
+        for hostname in was_failing ^ failing:
+            application = self._applications.get(hostname)
+            if application is not None and hostname in after.hostnames:
+                touched = application.count_well(after.edge, -1 if hostname in failing else 1, labels)
+                if touched:
+                    self._mark(hostname, touched, is_coming=hostname not in failing)
             yield
 
     def _mark(self, hostname: str, labels: set[str], is_coming: bool) -> None:
@@ -235,7 +258,7 @@ class Publication:
 
     def _publish(self, hostname: str, labels: set[str]) -> Iterator[None]:
         application = self._applications.get(hostname) or Application()
-        edges = self._live(application.edges)
+        edges = self._live(application.edges, application.well)
         if hostname.startswith("*."):  # it answers for its names' addresses; no service or label is beneath a "*"
             yield from self._publish_at(hostname, application, edges)
         elif edges:
@@ -285,7 +308,8 @@ class Publication:
                 yield
         for at, label in enumerate(labels - {""}):
             name = f"{label}._label.{hostname}"
-            put(name, "label", self._of_edges.visits(name, self._live(application.labelled.get(label, {}))))
+            edges = self._live(application.labelled.get(label, {}), application.labelled_well.get(label, {}))
+            put(name, "label", self._of_edges.visits(name, edges))
             if at % LABELS_IN_A_STEP == 0:
                 yield
 
@@ -298,9 +322,16 @@ class Publication:
     def _texts(self, owner: str, label_sets: Iterable[str]) -> tuple[Record, ...]:
         return tuple(Record(owner, "TXT", self._ttl, quoted(text)) for text in sorted(label_sets))
 
-    def _live(self, names: Iterable[str]) -> list[LiveEdge]:
+    def _live(self, names: Iterable[str], well: Container[str] = ()) -> list[LiveEdge]:
+        """
+        Return those of some edges that are shown: those that drain only if all do, as a restart of one denies nothing.
+
+        :param well: of the edges those behind which a healthy origin is; without any all are shown, as visitors are
+            served there, or told why not.
+        """
         edges = [self._edges[name] for name in sorted(names) if name in self._edges]
-        return [edge for edge in edges if not edge.value.draining] or edges  # a restart of the only edge denies nothing
+        edges = [edge for edge in edges if not edge.value.draining] or edges
+        return [edge for edge in edges if edge.value.name in well] or edges
 
     def _publish_edges(self) -> Iterator[None]:
         """Publish the edges that changed, and mark the hostnames that they serve."""
