@@ -21,13 +21,15 @@ class RoutingDocumentTests(SynchronousTestCase):
     def test_splits(self) -> None:
         """Each example is a policy that edges can use."""
         found = [RoutingTable(parse_policy(text, "docs/routing.md").routing) for text in blocks(_DOCUMENT)]
-        self.assertEqual([len(each.splits) for each in found], [1, 1, 1, 1])
+        self.assertEqual([len(each.splits) for each in found], [1, 1, 1, 1, 1])
         first = found[0].splits[0]
         assert first.cookie is not None
         self.assertEqual((first.layout(0).parts, first.cookie.name), ([0.9, 0.1], b"warp_route"))
         self.assertEqual(found[1].splits[0].tier([1, 2], [4, 2]), 1)
-        assert found[2].splits[0].testers is not None
-        self.assertEqual(found[3].splits[0].guarded, 1)
+        whole, testing, guarded = (each.splits[0] for each in found[2:])
+        self.assertEqual((whole.needs_health, whole.names), (True, ("",)))
+        assert testing.testers is not None
+        self.assertEqual(guarded.guarded, 1)
 
     def test_cookie(self) -> None:
         """The attributes are those that are sent."""

@@ -87,6 +87,7 @@ class RecordingRoutes:
     def __init__(self) -> None:
         self.served: dict[EdgeTunnel, list[RouteOffer]] = {}
         self.draining: set[EdgeTunnel] = set()
+        self.complaints: dict[tuple[EdgeTunnel, str, str], str | None] = {}
         self._takers: dict[str, set[EdgeTunnel]] = {}
 
     def add(self, tunnel: EdgeTunnel, offers: Sequence[RouteOffer]) -> None:
@@ -111,6 +112,10 @@ class RecordingRoutes:
     def is_served(self, hostname: str) -> bool:
         """Whether a tunnel that does not drain offers it."""
         return bool(self._takers.get(hostname))
+
+    def report(self, tunnel: EdgeTunnel, hostname: str, path: str, complaint: str | None) -> None:
+        """Remember."""
+        self.complaints[tunnel, hostname, path] = complaint
 
     def _take_no_more(self, tunnel: EdgeTunnel) -> None:
         for offer in self.served.get(tunnel, ()):

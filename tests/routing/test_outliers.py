@@ -42,6 +42,22 @@ class OriginTests(SynchronousTestCase):
         self.assertTrue(self.failing(self.origins["c"]))
         self.assertFalse(self.failing(self.origins["d"]))
 
+    def test_half_with_the_unwell(self) -> None:
+        """Origins that their agents find unwell count among those that are out: the last one is never ejected."""
+        self.origins["b"].probed(0.0, is_well=False)
+        self.assertFalse(self.failing(count=100))
+        self.origins["b"].probed(1.0, is_well=True)
+        self.assertTrue(self.failing(count=1))
+
+    def test_found_well_again(self) -> None:
+        """When its agent finds an ejected origin well again, the next request may prove it, however long it had."""
+        self.failing(now=100.0)
+        self.origin.probed(101.0, is_well=True)
+        self.assertFalse(self.origin.look(101.0))
+        self.origin.probed(101.0, is_well=False)
+        self.origin.probed(102.0, is_well=True)
+        self.assertTrue(self.origin.look(102.0))
+
     def test_probe(self) -> None:
         """When its time is over one request goes there; its answer brings the origin back."""
         self.failing(now=100.0)

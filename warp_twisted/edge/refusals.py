@@ -20,6 +20,7 @@ CERTIFICATE_NOT_ASKED = Refusal(
     "A certificate may be needed here, and was not asked for when this secure connection was made. Connect anew.",
 )
 NO_TUNNEL = Refusal(503, "no-tunnel", "The application is not connected at the moment. Try again soon.")
+NOT_HEALTHY = Refusal(503, "not-healthy", "The application is not well at the moment. Try again soon.")
 DRAINING = Refusal(503, "draining", "This server is stopping. Try again at once: another one will answer.")
 TOO_MANY_CONNECTIONS = Refusal(503, "connections", "This server has too many connections. Try again soon.")
 TOO_MANY_FROM_ADDRESS = Refusal(429, "connections-per-address", "There are too many connections from your address.")

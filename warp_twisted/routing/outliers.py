@@ -2,7 +2,8 @@
 Which origins of one route fail while others serve: an outlier gets no requests for a while, then one to prove itself.
 
 Pure: answers come in, with the instant; out comes whether an agent's tunnels may be chosen. An origin that fails some
-times in a row is ejected, for longer each time, but never more than half of those that there are. When its time is over
+times in a row is ejected, for longer each time, but never more than half of those that there are, those that their
+agents' own probes find unwell included. When its time is over
 one real request goes to it: a good answer brings it back. What counts as a failure is the caller's to say.
 """
 
@@ -33,15 +34,17 @@ class Origin:
 
     :ivar failures: since the last good answer.
     :ivar until: when it is ejected no longer, or the probe is given up.
+    :ivar is_unwell: whether the agent's own probes say that it is not healthy.
     """
 
-    __slots__ = ("ejections", "failures", "state", "until")
+    __slots__ = ("ejections", "failures", "is_unwell", "state", "until")
 
     def __init__(self) -> None:
         self.state = _USED
         self.failures = 0
         self.ejections = 0
         self.until = 0.0
+        self.is_unwell = False
 
     @property
     def is_out(self) -> bool:
@@ -55,6 +58,12 @@ class Origin:
         self.state = _PROBED
         self.until = now + PROBE_SECONDS
         return True
+
+    def probed(self, now: float, *, is_well: bool) -> None:
+        """Note what the agent's probes say: when they find it well again, a request may prove it at once."""
+        if is_well and self.is_unwell and self.state is _EJECTED:
+            self.until = min(self.until, now)
+        self.is_unwell = not is_well
 
     def answered(self) -> bool:
         """Note a good answer; return whether the origin is used again."""
@@ -76,7 +85,9 @@ class Origin:
             return False
         self.failures += 1
         if self.state is _USED:
-            others = sum(origin.state is not _USED for origin in origins.values())
+            others = sum(
+                origin is not self and (origin.is_unwell or origin.state is not _USED) for origin in origins.values()
+            )
             if self.failures < FAILURES or (others + 1) * 2 > len(origins):
                 return False
             if now - self.until > LONGEST_SECONDS:

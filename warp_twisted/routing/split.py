@@ -13,7 +13,7 @@ from warp_twisted.durations import parse_duration
 from warp_twisted.names import HostnamePattern, LabelSelector
 from warp_twisted.policy.document.guard import BACK, parse_ratio, parse_times
 from warp_twisted.policy.document.guard import Guard as GuardDocument
-from warp_twisted.policy.document.routing import OTHERS, Routing, Sticky
+from warp_twisted.policy.document.routing import OTHERS, TRY, Routing, Sticky
 from warp_twisted.routing.cookies import usual_form
 from warp_twisted.routing.guard import Limits
 from warp_twisted.routing.layout import Layout
@@ -50,6 +50,7 @@ class Split:
     :ivar tiers: indexes of shares, the first tier first.
     :ivar minimum: the part of a tier's tunnels that must be healthy, 0 to 1.
     :ivar gives_to_others: whether the requests of a share without a healthy tunnel go to the others.
+    :ivar needs_health: whether only healthy tunnels are tried.
     :ivar cookie: None if visitors do not keep to their share by one.
     :ivar is_by_address: whether they do by their address.
     :ivar retried: methods whose requests may be sent again although an origin may have worked on them.
@@ -81,6 +82,7 @@ class Split:
         )
         self.minimum = int(document.tier_minimum.removesuffix("%")) / 100
         self.gives_to_others = document.when_empty == OTHERS
+        self.needs_health = document.when_all_unhealthy != TRY
         self.cookie = _cookie(document.sticky) if document.sticky is not None else None
         self.retried = (
             RETRIED if document.retries is None else frozenset(each.encode() for each in document.retries.methods)

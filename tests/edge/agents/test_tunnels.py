@@ -4,8 +4,9 @@ from tests.edge.agents.case import ControlTestCase
 from tests.edge.control import AgentEnd, make_settings
 from tests.policy.document.test_asked import SOURCES, asked
 from warp_twisted.ca.issue import new_key, new_request
+from warp_twisted.edge.agents.control_rate import NAMES_BURST, NAMES_OF_HOSTNAME, NAMES_PER_SECOND
 from warp_twisted.edge.agents.tunnels import MAX_WAITING_MESSAGES
-from warp_twisted.registry.model import Agent, encode
+from warp_twisted.registry.model import Agent, Tunnel, encode
 from warp_twisted.wire.control import (
     MAX_REASON_CHARACTERS,
     Accepted,
@@ -540,6 +541,46 @@ class LifeTests(ControlTestCase):
         agent.send(RoutesChanged(routes=[RouteOffer(id=2, hostname="b.warp.example")]))
         self.assertEqual(tunnel.unhealthy, {})
         self.assertEqual((len(agent.messages), agent.ending), (2, None))
+
+    def test_origin_probed(self) -> None:
+        """What probes say goes to the route table, and to the registry what is said of whole hostnames."""
+        agent = self.control.connect()
+        agent.hello("a.warp.example", "b.warp.example")
+        (tunnel,) = self.control.tunnels.registrations.by_id.values()
+        agent.send(OriginHealth(route_id=0, healthy=False, detail="it answers 500", probed=True))
+        self.assertEqual(self.control.routes.complaints, {(tunnel, "a.warp.example", ""): "it answers 500"})
+        self.assertEqual(self.registered().failing, ("a.warp.example",))
+        agent.send(OriginHealth(route_id=1, healthy=False, detail="connection refused"))
+        self.assertIsNone(self.control.routes.complaints[tunnel, "b.warp.example", ""])
+        self.control.clock.pump([1.0, 0.0])
+        agent.send(OriginHealth(route_id=0, healthy=False, detail="connection refused"))
+        self.assertIsNone(self.control.routes.complaints[tunnel, "a.warp.example", ""])
+        self.assertEqual((tunnel.unhealthy.keys(), tunnel.failing), ({0, 1}, set()))
+        self.assertEqual(self.registered().failing, ())
+
+    def test_flapping_pays_for_names(self) -> None:
+        """An agent whose many hostnames flap is steered at once, and DNS follows as fast as it may change names."""
+        agent = self.control.connect()
+        agent.hello(*(f"h{number}.warp.example" for number in range(30)))
+        seconds, changes, before = 200, 0, self.registered()
+        for second in range(seconds):
+            for number in range(30):
+                agent.send(OriginHealth(route_id=number, healthy=second % 2 == 1, detail="no", probed=True))
+            self.control.clock.advance(1.0)
+            agent.pair.pump()
+            after = self.registered()
+            changes += len(set(after.failing) ^ set(before.failing))
+            before = after
+        self.assertEqual(agent.ending, None)
+        self.assertEqual(len(self.control.routes.complaints), 30)
+        self.assertLess(changes * NAMES_OF_HOSTNAME, NAMES_BURST + seconds * NAMES_PER_SECOND)
+        self.assertLess(changes, 30 * seconds)
+        self.assertGreater(changes, 30 * seconds / 4)
+
+    def registered(self) -> Tunnel:
+        """Return what the registry holds of the only tunnel."""
+        (value,) = self.control.mirror.tunnels.values()
+        return value
 
 
 class RenewalTests(ControlTestCase):

@@ -60,6 +60,35 @@ class RouteTests(SynchronousTestCase):
             self.route.leave(loads[name], 2.0)
         self.assertEqual((self.tunnels(), self.route.gone_at), ([], 2.0))
 
+    def test_reported(self) -> None:
+        """A tunnel whose agent's probes fail gets nothing while another is healthy; alone it is tried."""
+        loads = {name: self.join(name, f"agent-{name}") for name in "abc"}
+        self.route.report(loads["b"], "it answers 500", 1.0)
+        self.assertEqual({self.borrowed() for _ in range(9)}, {"a", "c"})
+        self.assertEqual(list(self.route.complaints), ["agent-b: it answers 500"])
+        self.route.report(loads["b"], None, 2.0)
+        self.assertEqual({self.borrowed() for _ in range(9)}, {"a", "b", "c"})
+        for name in "abc":
+            self.route.report(loads[name], "", 3.0)
+        self.assertEqual((self.route.healthy, self.route.is_unwell), (0, True))
+        self.assertEqual({self.borrowed() for _ in range(9)}, {"a", "b", "c"})
+        with self.assertRaises(NoTunnel):
+            self.borrowed(only_trusted=True)
+        self.route.leave(loads["b"], 4.0)
+        self.route.report(loads["b"], None, 4.0)
+        self.assertEqual(self.tunnels(), ["a", "c"])
+
+    def test_a_lost_tunnel_outranks_probes(self) -> None:
+        """A silent tunnel is not chosen, whatever probes said; where none is healthy it comes after those that fail."""
+        loads = {name: self.join(name, f"agent-{name}") for name in "ab"}
+        self.route.suspect(loads["a"])
+        self.route.report(loads["a"], None, 1.0)
+        self.assertEqual({self.borrowed() for _ in range(4)}, {"b"})
+        self.route.report(loads["b"], "no", 1.0)
+        self.assertEqual({self.borrowed() for _ in range(4)}, {"b"})
+        self.route.trust(loads["a"])
+        self.assertEqual({self.borrowed() for _ in range(4)}, {"a"})
+
     def borrowed(self, *, only_trusted: bool = False) -> str:
         """Say which tunnel a request goes to."""
         origin = self.route.borrow(FakeBorrower(), only_trusted=only_trusted)

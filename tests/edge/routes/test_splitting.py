@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.edge.fakes import FakeBorrower, FakeTunnel
 from warp_twisted.edge.routes.counters import HostCounters
 from warp_twisted.edge.routes.load import TunnelLoad
-from warp_twisted.edge.routes.members import NoTunnel
+from warp_twisted.edge.routes.members import NoneHealthy, NoTunnel
 from warp_twisted.edge.routes.pool import Member
 from warp_twisted.edge.routes.route import Route
 from warp_twisted.edge.routes.share_counters import ShareMetrics
@@ -94,6 +94,65 @@ class SharesTests(SplitTestCase):
         self.route.leave(self.loads["o"], 1.0)
         self.route.leave(self.loads["s"], 1.0)
         self.assertEqual((self.split.unmatched, set(self.sent(50))), (0, {"c"}))
+
+    def test_unhealthy_share(self) -> None:
+        """A share whose agents' probes fail goes to the others; with `when_empty: 503` nowhere, while they serve."""
+        stable, canary = self.join("s", "stable"), self.join("c", "canary")
+        self.use()
+        self.route.report(canary, "no", 1.0)
+        self.assertEqual(self.sent(50), {"s": 50})
+        self.use({"when_empty": 503})
+        refused = 0
+        for _ in range(100):
+            try:
+                self.assertEqual(self.sent(1), {"s": 1})
+            except NoTunnel:
+                refused += 1
+        self.assert_near(refused, 10)
+        self.route.report(stable, "neither", 1.0)
+        self.assert_near(self.sent(100)["c"], 10)  # nobody is healthy anywhere
+
+    def test_all_unhealthy(self) -> None:
+        """Where no tunnel is healthy each share tries its own; or the request is refused, with the reasons."""
+        stable, canary = self.join("s", "stable"), self.join("c", "canary")
+        self.use()
+        for load, reason in ((stable, "it answers 500"), (canary, "connection refused")):
+            self.route.report(load, reason, 1.0)
+        self.assertEqual(set(self.sent(50)), {"s", "c"})
+        self.use({"when_all_unhealthy": 503})
+        error = self.assertRaises(NoneHealthy, self.sent, 1)
+        self.assertEqual(
+            (error.refusal.slug, error.detail),
+            ("not-healthy", "agent-s: it answers 500; agent-c: connection refused"),
+        )
+        self.route.report(canary, None, 2.0)
+        self.assertEqual(self.sent(20), {"c": 20})
+
+    def test_refused_without_tunnels(self) -> None:
+        """Without any tunnel it is not their health that is to blame."""
+        self.use({"when_all_unhealthy": 503})
+        error = self.assertRaises(NoTunnel, self.sent, 1)
+        self.assertEqual(error.refusal.slug, "no-tunnel")
+
+    def test_without_shares(self) -> None:
+        """An entry that says nothing about shares has one, of all tunnels, whatever their labels."""
+        entry = msgspec.convert({"hostname": "a.example", "when_all_unhealthy": 503}, Routing)
+        self.route.use_splits(RoutingTable([entry]).covering("a.example"), SplitHostnames(ShareMetrics()))
+        load = self.join("x", "whatever")
+        self.assertEqual(self.split.borrow(FakeBorrower(), 1)[0].member.load, load)
+        self.route.report(load, "no", 1.0)
+        self.assertRaises(NoneHealthy, self.split.borrow, FakeBorrower(), 1)
+
+    def test_tiers_count_healthy_tunnels(self) -> None:
+        """Too many tunnels whose probes fail bring the next tier in, and it goes when they are well."""
+        loads = [self.join(f"s{number}", "stable") for number in range(2)]
+        self.join("c", "canary")
+        self.use({"split": [SPLIT[0], {**SPLIT[1], "tier": 1}], "tier_minimum": "60%"})
+        self.assertEqual(set(self.sent(20)), {"s0", "s1"})
+        self.route.report(loads[0], "no", 1.0)
+        self.assertEqual(set(self.sent(20)), {"c"})
+        self.route.report(loads[0], None, 2.0)
+        self.assertEqual(set(self.sent(20)), {"s0", "s1"})
 
     def test_empty_share(self) -> None:
         """A share without a healthy tunnel goes to the others; or nowhere, if the split says so."""

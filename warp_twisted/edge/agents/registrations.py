@@ -4,14 +4,16 @@ The table of this edge's registered tunnels: by id, and by agent and slot.
 It decides what a new tunnel replaces and whether there is room for it; `edge.agents.tunnels` does what follows.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from warp_twisted.clock_difference import is_noticed
+from warp_twisted.edge.agents.control_rate import names_touched
 from warp_twisted.edge.agents.offers import Offer
 from warp_twisted.edge.errors import OfferRefused
 from warp_twisted.edge.settings import EdgeSettings, Limits
+from warp_twisted.names import Hostname
 from warp_twisted.registry.claims import Claim
 from warp_twisted.registry.model import Tunnel
 from warp_twisted.tunnel import TunnelProtocol
@@ -30,8 +32,9 @@ class EdgeTunnel:
     :ivar protocol: opens streams to the agent.
     :ivar offer: what is served through it.
     :ivar ends_at: when the agent's certificate ends, unless it renews, by the monotonic clock.
-    :ivar unhealthy: routes whose origin does not answer, by number, and what the agent says of it.
     :ivar is_left: whether its agent was told to dial a successor of this process, and to leave this tunnel.
+    :ivar unhealthy: routes whose origin is not well, by number, and what the agent says of it.
+    :ivar failing: of these the ones of which its probes say so: they get no requests while others serve.
     :ivar claim: its entry in the registry.
     :ivar warned_at: when its agent was told last of a copy of its identity, by the monotonic clock.
     :ivar protects: what the agent was promised for its origins (`wire.releases`).
@@ -52,6 +55,7 @@ class EdgeTunnel:
     is_draining: bool = False
     is_left: bool = False
     unhealthy: dict[int, str] = field(default_factory=dict)
+    failing: set[int] = field(default_factory=set)
     claim: Claim | None = None
     clock_difference: float | None = None
     protects: Sequence[str] = ()
@@ -75,13 +79,30 @@ class EdgeTunnel:
     def note_health(self, message: OriginHealth) -> RouteOffer | None:
         """Note what the agent says of an origin, and return its route; None if nothing has changed."""
         route = next((route for route in self.offer.routes if route.id == message.route_id), None)
-        if route is None or message.healthy is (message.route_id not in self.unhealthy):
+        before = message.route_id in self.unhealthy, message.route_id in self.failing
+        is_failing = message.probed and not message.healthy
+        if route is None or before == (not message.healthy, is_failing):
             return None
         if message.healthy:
-            del self.unhealthy[route.id]
+            self.unhealthy.pop(route.id, None)
         else:
             self.unhealthy[route.id] = message.detail
+        (self.failing.add if is_failing else self.failing.discard)(route.id)
         return route
+
+    @property
+    def failing_hostnames(self) -> tuple[Hostname, ...]:
+        """Hostnames of which no route is healthy, by the agent's probes."""
+        if not self.failing:
+            return ()
+        well = {route.hostname for route in self.offer.routes if route.id not in self.failing}
+        return tuple(hostname for hostname in self.offer.hostnames if hostname not in well)
+
+    @property
+    def published_failing(self) -> Collection[str]:
+        """What the registry is to say of hostnames of which no route is healthy; those of now, if it says nothing."""
+        value = self.claim.value if self.claim is not None else None
+        return value.failing if isinstance(value, Tunnel) else self.failing_hostnames
 
     def value(self, edge: str) -> Tunnel:
         """Return what the registry is to hold of it."""
@@ -95,6 +116,7 @@ class EdgeTunnel:
             draining=self.is_draining,
             registered_at=self.registered_at,
             address=self.address,
+            failing=self.failing_hostnames,
         )
 
     def accepted(
@@ -165,6 +187,9 @@ class Routes(Protocol):
 
     def is_served(self, hostname: str) -> bool:
         """Whether a tunnel takes requests of a hostname, or of a pattern, as it was offered."""
+
+    def report(self, tunnel: "EdgeTunnel", hostname: str, path: str, complaint: str | None) -> None:
+        """Note why the origin of a tunnel's route is not healthy, by the agent's probes; None: it is."""
 
 
 class Authority(Protocol):
@@ -240,6 +265,22 @@ class Registrations:
         """Return the agents with a tunnel that takes streams for a hostname, or for a pattern as such."""
         return {tunnel.agent for tunnel in self._by_hostname.get(hostname, ()) if not tunnel.is_draining}
 
+    def names_of_failing(self, tunnel: EdgeTunnel, hostnames: Iterable[str]) -> int:
+        """
+        Return how many names of DNS may change as hostnames begin or cease to be failing through a tunnel.
+
+        All of a hostname's where no other tunnel of this edge serves it in health; else what it costs to note it.
+        """
+        alone = [
+            hostname
+            for hostname in hostnames
+            if all(
+                other is tunnel or other.is_draining or hostname in other.published_failing
+                for other in self._by_hostname.get(hostname, ())
+            )
+        ]
+        return names_touched((), alone, len(tunnel.labels)) + len(tunnel.offer.hostnames)
+
     def others_of(self, tunnel: EdgeTunnel) -> Mapping[str, int]:
         """Return hostname → how many other agents serve it, for those of a tunnel that others serve."""
         counts = {name: len(self.agents_serving(name) - {tunnel.agent}) for name in tunnel.offer.hostnames}
@@ -260,6 +301,7 @@ class Registrations:
         tunnel.offer = offer
         numbers = {route.id for route in offer.routes}
         tunnel.unhealthy = {number: detail for number, detail in tunnel.unhealthy.items() if number in numbers}
+        tunnel.failing &= numbers
         self._note_hostnames(tunnel, offer.hostnames)
 
     def replaced_by(self, agent: str, slot: int, session: str) -> list[EdgeTunnel]:

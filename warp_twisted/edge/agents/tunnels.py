@@ -11,7 +11,7 @@ is away the tunnel serves all the same; its names appear when the registry is ba
 """
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from itertools import filterfalse
 
 from twisted.internet.defer import Deferred, DeferredList, succeed
@@ -32,6 +32,7 @@ from warp_twisted.edge.agents.protected_routes import AskedPolicies, ProtectedRo
 from warp_twisted.edge.agents.registrations import Authority, EdgeTunnel, Fleet, Registrations, Routes
 from warp_twisted.edge.agents.tunnel_expiry import TunnelExpiry
 from warp_twisted.edge.errors import EdgeError, OfferRefused, as_refusal
+from warp_twisted.edge.health.health import OriginsHealth
 from warp_twisted.edge.owners.ownership import Ownership
 from warp_twisted.edge.settings import EdgeSettings
 from warp_twisted.registry.claims import Claims
@@ -109,6 +110,9 @@ class EdgeTunnels:
         self._expiry = TunnelExpiry(clock, wall, self.registrations)
         self._incumbents = Incumbents(clock, self.registrations)
         self.closed_because = ""
+        self._health = OriginsHealth[EdgeTunnel](
+            clock, routes, registrations.of_agent, self._pay_for_failing, self._publish
+        )
 
     # What others ask.
 
@@ -124,6 +128,7 @@ class EdgeTunnels:
             self._unsubscribe = None
         self._expiry.stop()
         self.closed_because = STOPS
+        self._health.stop()
         protocols = [peer.protocol for peer in self._peers]
         for protocol in protocols:
             protocol.close(reason="the edge stops")
@@ -203,6 +208,7 @@ class EdgeTunnels:
         if tunnel is None:
             return
         self.registrations.remove(tunnel)
+        self._health.forget(tunnel)
         self._routes.remove(tunnel)
         if not tunnel.was_meant_to_end(error):
             self._grace.begin(tunnel.agent, filterfalse(self._routes.is_served, tunnel.offer.hostnames))
@@ -234,7 +240,7 @@ class EdgeTunnels:
                 case RenewRequest() if peer.tunnel is not None:
                     self._renew(peer.tunnel, message)
                 case OriginHealth() if peer.tunnel is not None:
-                    self._health_changed(peer.tunnel, message)
+                    self._health.said(peer.tunnel, message)
                 case _:
                     self._log.info("{message} is not expected", message=type(message).__name__)
                     peer.protocol.close(GoAwayCode.PROTOCOL_ERROR, f"{type(message).__name__} is not expected here")
@@ -343,15 +349,9 @@ class EdgeTunnels:
         note_clock(self.registrations, tunnel, message.time, self._wall.now())
         tunnel.protocol.send_control(answer)
 
-    def _health_changed(self, tunnel: EdgeTunnel, message: OriginHealth) -> None:
-        route = tunnel.note_health(message)
-        if route is None:
-            return
-        self._log.info(
-            "the origin of {hostname} at {agent} {health}: {detail}",
-            hostname=route.hostname, agent=tunnel.agent, detail=message.detail or "-",
-            health="answers" if message.healthy else "does not answer",
-        )  # fmt: skip
+    def _pay_for_failing(self, tunnel: EdgeTunnel, hostnames: Collection[str]) -> float:
+        names = self.registrations.names_of_failing(tunnel, hostnames)
+        return self._rate.seconds_until_published(tunnel.agent, names, self._clock.seconds())
 
     # Judgement.
 

@@ -280,8 +280,9 @@ class Exchange(Borrower):
             # An origin may close an idle connection at any moment. What cannot be sent again goes on one just used.
             used_after = ANY_STREAM if self._is_repeatable() else self._visitors.now
             origin = (self._steering or route).borrow(self, used_after=used_after)
-        except NoTunnel:
-            self._end(_REFUSED, refusals.NO_TUNNEL)
+        except NoTunnel as error:
+            self._detail = error.detail
+            self._end(_REFUSED, error.refusal)
             return
         route.counters.sent += 1
         self._send(origin, head.for_origin(self._request_id) + body)

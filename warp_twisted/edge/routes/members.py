@@ -2,15 +2,18 @@
 Tunnels of which any may serve a request, and which of them does.
 
 The least busy is chosen, among four at most, and one after the other when they are equally busy. Those that are
-suspected of being dead (`suspicion`), or whose origin fails (`ejection`), are chosen only when there is no other:
-`Member.is_suspected` is all that is asked about a tunnel's health here.
+suspected of being dead (`suspicion`), or whose origin fails (`ejection`) or is not healthy (`edge.health`), are chosen
+only when there is no other, and of these one that is silent last.
+`Member.is_suspected` is all that is asked about a tunnel's health otherwise.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 
 from warp_twisted.edge.errors import EdgeError
+from warp_twisted.edge.refusals import NO_TUNNEL, NOT_HEALTHY
 from warp_twisted.edge.routes.pool import Borrower, Member, OriginStream
+from warp_twisted.http1.refusals import Refusal
 from warp_twisted.wire.errors import CannotOpenStream
 
 _CHOICES = 4
@@ -18,7 +21,25 @@ ANY_STREAM = float("-inf")
 
 
 class NoTunnel(EdgeError):
-    """No tunnel can serve the route now."""
+    """
+    No tunnel can serve the route now.
+
+    :cvar refusal: what visitors are told.
+    :ivar detail: what only the access log says.
+    """
+
+    refusal: Refusal = NO_TUNNEL
+    detail = ""
+
+
+class NoneHealthy(NoTunnel):
+    """No tunnel is healthy, and only one that is may serve the route."""
+
+    refusal = NOT_HEALTHY
+
+    def __init__(self, name: str, detail: str) -> None:
+        super().__init__(f"no tunnel of {name} is healthy")
+        self.detail = detail
 
 
 class Members:
@@ -41,6 +62,18 @@ class Members:
     def members(self) -> Sequence[Member]:
         """The tunnels, those that are suspected last."""
         return [*self._members, *self._suspected]
+
+    @property
+    def complaints(self) -> Iterator[str]:
+        """Why tunnels are not chosen, of those whose agents' probes say it."""
+        for member in self._suspected:
+            if member.complaint is not None:
+                yield f"{member.load.tunnel.agent}: {member.complaint or 'not healthy'}"
+
+    @property
+    def is_unwell(self) -> bool:
+        """Whether there is no tunnel but such as are not healthy by their agents' probes."""
+        return not self._members and all(member.complaint is not None for member in self._suspected)
 
     @property
     def healthy(self) -> int:
@@ -78,6 +111,7 @@ class Members:
             members = _besides(avoid, members)
         if not members and not only_trusted:
             members = _besides(avoid, self._suspected)
+            members = [member for member in members if not member.is_silent] or members
         count = len(members)
         if not count:
             raise NoTunnel(f"no tunnel can serve {self.name} now")

@@ -42,8 +42,10 @@ class Member:
     :param route_id: the agent's number for the route.
     :param idle_streams: how many unused streams are kept.
     :param watch: called when there is an idle stream while `is_watched` is False.
-    :ivar is_suspected: whether it is chosen only when there is no other: the tunnel is silent or the origin ejected.
+    :ivar is_suspected: whether it is chosen only when there is no other: the tunnel is silent, the origin ejected, or
+        not healthy by the agent's probes.
     :ivar is_silent: whether the tunnel is suspected of being dead.
+    :ivar complaint: why the origin is not healthy by the agent's probes; None: it is.
     :ivar origin: what is known of the agent's origin; of all members of an agent at a route the same.
     :ivar is_watched: whether somebody will come to close streams that have been idle for too long.
     """
@@ -53,6 +55,7 @@ class Member:
         "_idle",
         "_idle_streams",
         "_watch",
+        "complaint",
         "is_silent",
         "is_suspected",
         "is_watched",
@@ -73,6 +76,7 @@ class Member:
         self.route_id = route_id
         self._idle_streams = idle_streams
         self.is_suspected = self.is_silent = load.standing is Standing.SUSPECTED
+        self.complaint: str | None = None
         self.origin = Origin()
         self.is_watched = watch is None
         self._watch = watch

@@ -67,7 +67,7 @@ class Route(Members):
         """Use one more tunnel."""
         agent = member.load.tunnel.agent
         member.origin = self.origins.setdefault(agent, member.origin)
-        member.is_suspected = member.is_silent or member.origin.is_out
+        member.is_suspected = _is_suspected(member)
         self.put(member)
         if self.splits is not None:
             self.splits.put(member)
@@ -105,6 +105,18 @@ class Route(Members):
             member.is_silent = False
             self._place(member)
 
+    def report(self, load: TunnelLoad, complaint: str | None, now: float) -> None:
+        """
+        Note what the agent's probes say of the origin; it takes no longer where there are many tunnels.
+
+        :param complaint: why it is not healthy: then it is chosen only when there is no other; None: it is.
+        """
+        member = self._by_load.get(load)
+        if member is not None:
+            member.complaint = complaint
+            member.origin.probed(now, is_well=complaint is None)
+            self._place(member)
+
     def place_agent(self, agent: str) -> None:
         """Choose the tunnels of an agent as its origin's state says now."""
         for member in list(self._by_load.values()):
@@ -113,7 +125,7 @@ class Route(Members):
 
     def _place(self, member: Member) -> None:
         """Put a member among those that are chosen, or among those that are chosen only when there is no other."""
-        is_suspected = member.is_silent or member.origin.is_out
+        is_suspected = _is_suspected(member)
         if member.is_suspected == is_suspected:
             return
         for tunnels in (self, self.splits):
@@ -127,3 +139,7 @@ class Route(Members):
     def use_splits(self, covering: Covering | None, use: SplitUse) -> None:
         """Let labels decide which tunnels requests go to, or no longer."""
         self.splits = RouteSplits(covering, self, self.splits, use) if covering is not None else None
+
+
+def _is_suspected(member: Member) -> bool:
+    return member.is_silent or member.complaint is not None or member.origin.is_out

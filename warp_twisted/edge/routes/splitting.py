@@ -7,12 +7,13 @@ visitor keeps to. Whether a tunnel is healthy is what `Member.is_suspected` says
 """
 
 from collections.abc import Callable, Collection, Sequence
+from itertools import islice
 from secrets import randbits
 from typing import Protocol
 
 from twisted.logger import Logger
 
-from warp_twisted.edge.routes.members import ANY_STREAM, Members, NoTunnel
+from warp_twisted.edge.routes.members import ANY_STREAM, Members, NoneHealthy, NoTunnel
 from warp_twisted.edge.routes.pool import Borrower, Member, OriginStream
 from warp_twisted.edge.routes.share_counters import ShareCounters
 from warp_twisted.routing.cookies import agent_number
@@ -21,6 +22,8 @@ from warp_twisted.routing.layout import NOBODY, Layout
 from warp_twisted.routing.rendezvous import Rendezvous
 from warp_twisted.routing.split import Split
 from warp_twisted.routing.table import Covering
+
+TOLD = 3  # agents whose reasons the access log has of one request
 
 CountersOf = Callable[[str, str], ShareCounters]
 
@@ -217,9 +220,12 @@ class RouteSplit:
         :returns: the stream, the share that it is of, and whether that is the visitor's own agent.
         :raises NoTunnel: if no tunnel is left that can open a stream, of the share or, as the split says, of any.
         """
+        only_trusted = only_trusted or self.split.needs_health
         index = self._layout.share(draw) if chosen < 0 else chosen
         if index < 0 or not self.shares[index].healthy:
             index = self._elsewhere(draw, index)
+            if index >= 0 and self.shares[index].is_unwell and any(share.healthy for share in self.shares):
+                only_trusted = True  # its agents say that it cannot serve, and `when_empty` that nobody else does
         allowed: list[bool] | None = None
         while index != NOBODY:
             share = self.shares[index]
@@ -243,6 +249,10 @@ class RouteSplit:
                 allowed = allowed or [True] * len(self.shares)
                 allowed[index] = False
                 index = self._elsewhere(draw, NOBODY, allowed)
+        if self.split.needs_health and not any(share.healthy for share in self.shares):
+            complaints = [complaint for share in self.shares for complaint in islice(share.complaints, TOLD)]
+            if complaints:
+                raise NoneHealthy(self.split.hostname, "; ".join(complaints[:TOLD]))
         raise NoTunnel(f"no share of {self.split.hostname} has a tunnel that can serve now")
 
 

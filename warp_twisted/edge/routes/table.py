@@ -152,6 +152,13 @@ class RouteTable:
         for route in self._routes_of.get(load.tunnel, ()):
             route.trust(load)
 
+    def report(self, tunnel: ServingTunnel, hostname: str, path: str, complaint: str | None) -> None:
+        """Note what an agent's probes say of a route's origin, as `Route.report` does."""
+        load = self._loads.get(tunnel)
+        for route in self._rules(hostname):
+            if load is not None and route.path == path:
+                route.report(load, complaint, self._now)
+
     def remembering(self, hostnames: Iterable[str], now: float) -> Iterator[None]:
         """Remember hostnames that were served before a restart as if their last tunnel went now, in short steps."""
         self._now = now

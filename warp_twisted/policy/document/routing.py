@@ -16,6 +16,7 @@ MAX_TIER = 9
 MAX_GUARDS = 100  # of a policy: each is looked at every second
 MAX_TTL = 30 * 86_400.0  # as long as cookies that were signed with an earlier key are known
 OTHERS = "others"
+TRY: Literal["try"] = "try"
 IDEMPOTENT = ("GET", "HEAD", "OPTIONS", "PUT", "DELETE", "PROPFIND", "REPORT", "SEARCH", "QUERY")
 
 _PERCENT = re.compile(r"(?:100|[1-9]?[0-9])%", re.ASCII)
@@ -83,7 +84,9 @@ class Routing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     How the requests of a hostname are split.
 
     :param hostname: or a `*.` pattern; the most specific entry decides, alone.
+    :param split: the shares; unless given, one that has all tunnels.
     :param when_empty: where the requests of a share without a healthy tunnel go: to the others, or nowhere (503).
+    :param when_all_unhealthy: whether a tunnel that is not healthy is tried where none is, or refused (503).
     :param tier_minimum: the part of a tier's tunnels that must be healthy; below it the next tier is used.
     :param retries: which requests may be sent again.
     :param guard: judges one of the shares by the others.
@@ -91,8 +94,11 @@ class Routing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     """
 
     hostname: Text
-    split: Annotated[list[Share], msgspec.Meta(min_length=1, max_length=MAX_SHARES)]
+    split: Annotated[list[Share], msgspec.Meta(min_length=1, max_length=MAX_SHARES)] = msgspec.field(
+        default_factory=lambda: [Share(selector="", weight=1)]
+    )
     when_empty: Literal["others", 503] = "others"
+    when_all_unhealthy: Literal["try", 503] = TRY
     tier_minimum: str = "0%"
     sticky: Sticky | None = None
     retries: Retries | None = None
