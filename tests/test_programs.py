@@ -21,6 +21,7 @@ PACKAGES_OF = {
     "curl": {"curl"},
     "dig": {"bind9-dnsutils", "dnsutils"},
     "dnsperf": {"dnsperf"},
+    "etcd": {"etcd-server"},
     "faketime": {"faketime"},
     "go": {"golang-go"},
     "gunicorn": {"gunicorn"},

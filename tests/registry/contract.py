@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
-from twisted.trial.unittest import TestCase
 
+from tests.case import AsyncTestCase
 from warp_twisted.registry.errors import Compacted, LeaseNotFound, RegistryError, TooLarge
 from warp_twisted.registry.store import (
     MAX_KEY_BYTES,
@@ -43,7 +43,7 @@ class Watcher:
         return [(event.key, event.item.value if event.item else None) for batch in self.batches for event in batch]
 
 
-class StoreContract(TestCase):
+class StoreContract(AsyncTestCase):
     """The tests. Import this module, not the class from it: trial would run the class where it is a name."""
 
     clock: Clock
@@ -58,11 +58,15 @@ class StoreContract(TestCase):
         self.clock.advance(0)
         return None
 
-    def setUp(self) -> None:
+    async def prepare(self) -> None:
         """Begin with an empty store."""
         self.clock = Clock()
-        self.store = self.make_store()
+        self.store = await self.begin()
         self.addCleanup(self.finish)
+
+    async def begin(self) -> Store:
+        """Return an empty store that can be used."""
+        return self.make_store()
 
     async def finish(self) -> None:
         """Close it."""
