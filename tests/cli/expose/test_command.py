@@ -6,7 +6,7 @@ import click
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.cli.invoke import invoke
-from warp_twisted.cli.expose.command import policy_of, service_of, settings_of
+from warp_twisted.cli.expose.command import health_of, policy_of, service_of, settings_of
 
 
 class OriginTests(SynchronousTestCase):
@@ -76,6 +76,29 @@ class OriginTests(SynchronousTestCase):
         users.write_text("alice:secret\n")
         ran = invoke("up", "--basic-auth-file", str(users), "3000")
         self.assertIn(f"warp: --basic-auth-file: {users}: line 1: expected an argon2id hash", ran.errors)
+
+    def test_health(self) -> None:
+        """The origin is asked for a path, or only connected to."""
+        self.assertIsNone(health_of(None))
+        settings = settings_of("3000", ["a.example"], "", [], False, None, health_of("/healthz"))
+        (first, last) = [rule.health for rule in settings.ingress.rules]
+        assert first is not None
+        self.assertEqual((first.path, first.tcp, last), ("/healthz", None, None))
+        found = health_of("tcp")
+        assert found is not None
+        self.assertEqual((found.path, found.tcp), (None, True))
+
+    def test_mistakes_in_health(self) -> None:
+        """A mistake names the option."""
+        error = self.assertRaises(click.UsageError, health_of, "healthz")
+        self.assertEqual(str(error), "--health: expected a path such as /healthz, without spaces, got 'healthz'")
+        for origin, path, words in (
+            ("tcp://x:1", "/", "--health: tcp://x:1 need not speak HTTP"),
+            ("hello-world", "tcp", "--health: not needed: hello-world is inside the agent"),
+        ):
+            error = self.assertRaises(click.UsageError, settings_of, origin, [], "", [], False, None, health_of(path))
+            self.assertTrue(str(error).startswith(words), str(error))
+        self.assertIn("--config says what is served", invoke("up", "--config", "x", "--health", "/").errors)
 
     def test_mistakes(self) -> None:
         """A mistake names the option, not the key of a file that nobody wrote."""

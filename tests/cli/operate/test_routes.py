@@ -82,6 +82,14 @@ class RouteTests(SynchronousTestCase):
                 self.shown([{**SPLITS[0], "guard": acted}]),
             )
 
+    def test_unhealthy(self) -> None:
+        """An agent whose origin is not healthy is named with its share and the reason."""
+        found = {"agent": "a-2", "reason": "it answers 500", "selector": "release=canary"}
+        self.assertIn(
+            "release=canary: the origin of a-2 is not healthy (it answers 500); it gets requests only where no other",
+            self.shown([{**SPLITS[0], "unhealthy": [found]}]),
+        )
+
     def test_ejected(self) -> None:
         """An ejected origin is named with its share, why, and what brings it back."""
         origin = {"hostname": "a.example", "agent": "a-2", "failures": 7, "seconds": 75.0, "selector": "release=canary"}

@@ -72,6 +72,16 @@ class StatusTests(SynchronousTestCase):
         self.answer["ejected"] = [origin]
         self.assertIn("\na.example: the origin of a-2 at ^/api is ejected, as it failed 5", invoke("status").output)
 
+    def test_unhealthy(self) -> None:
+        """An origin that is not well is named with its hostname and path, and with what follows."""
+        self.assertNotIn("healthy (", invoke("status").output)
+        route = {"hostname": "a.example", "services": {}, "unhealthy": {"a-2": "it answers 500"}, "failing": ["a-2"]}
+        other = {"hostname": "b.example", "path": "^/x", "services": {}, "unhealthy": {"a-3": "connection refused"}}
+        self.answer["routes"] = [route, other]
+        output = invoke("status").output
+        self.assertIn("\na.example: the origin of a-2 is not healthy (it answers 500); it gets requests only", output)
+        self.assertIn("\nb.example at ^/x: the origin of a-3 could not be connected to the last time (conn", output)
+
     def test_wrong_clock(self) -> None:
         """An agent whose clock is not its edge's is named once, however many tunnels it has."""
         self.assertNotIn("The clock of", invoke("status").output)

@@ -5,6 +5,7 @@ import json
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.edge.visitors.memory_edge import GET, OK, MemoryEdge
+from warp_twisted.edge.routes.route import Route
 
 
 class RecordTests(SynchronousTestCase):
@@ -41,6 +42,18 @@ class RecordTests(SynchronousTestCase):
         self.assertEqual(entry["bytes_out"], len(self.transport.taken))
         counters = self.edge.metrics.hosts["app.example"]
         self.assertEqual((counters.by_class[2], counters.bytes_in), (1, len(GET)))
+
+    def test_served_by_an_unhealthy_origin(self) -> None:
+        """A request that an origin served which is not healthy says so, and why."""
+        route = self.edge.table.find("app.example", b"/a")
+        assert isinstance(route, Route)
+        for member in route.members:
+            route.report(member.load, "it answers 500", 0.0)
+        self.visitor.dataReceived(GET)
+        (stream,) = self.edge.streams()
+        self.edge.tunnel.protocol.answer(stream)
+        self.edge.tunnel.protocol.arrive(stream, OK)
+        self.assertEqual(self.line()["detail"], "not healthy: it answers 500")
 
     def test_left(self) -> None:
         """A visitor that left before the answer is logged as 499, with the tunnel that it waited for."""

@@ -96,6 +96,10 @@ class ControlMetricsTests(ControlTestCase):
             self.lines(),
         )
 
+    def test_unhealthy_routes(self) -> None:
+        """Routes of tunnels whose probes fail are counted."""
+        self.assertIn("warp_edge_unhealthy_routes 0.0", self.lines())
+
     def test_unlisted_applications(self) -> None:
         """Applications for which no list of DNS has room are counted."""
         self.assertIn("warp_edge_unlisted_applications 0.0", self.lines())

@@ -118,6 +118,19 @@ class RoutingCallsTests(SynchronousTestCase):
         self.assertEqual((second["hostname"], second["sticky"], second["when_empty"]), ("*.b.example", "address", 503))
         self.assertIsNone(second["shift"])
 
+    def test_unhealthy(self) -> None:
+        """Agents whose origins are not healthy by their probes are told with their shares, each once."""
+        routing = RoutingTable(parse_policy(POLICY, "p").routing)
+        list(self.table.splitting.follow(routing, []))
+        self.shifts.splits = [(split, None) for split in routing.splits]
+        for number in range(3):
+            tunnel = FakeTunnel(f"t{number}", f"agent-{number // 2}", {"r": "ab"[number // 2]})
+            self.table.add(tunnel, [RouteOffer(id=0, hostname="a.example")])
+            self.table.report(tunnel, "a.example", "", "it answers 500" if number < 2 else None)
+        first, second = self.splits()
+        self.assertEqual(first["unhealthy"], [{"selector": "r=a", "agent": "agent-0", "reason": "it answers 500"}])
+        self.assertEqual((second["unhealthy"], second["when_all_unhealthy"]), ([], "try"))
+
     def test_ejected(self) -> None:
         """An origin that is ejected is told with its split, and with no other one's."""
         routing = RoutingTable(parse_policy(POLICY, "p").routing)

@@ -142,6 +142,11 @@ class StatusTests(OperationsTestCase):
         second.hello("a.warp.example")
         second.send(OriginHealth(route_id=0, healthy=False, detail="refused"))
         routes = self.read(self.operations.status())["routes"]
+        self.assertEqual(routes[0]["failing"], [])
+        second.send(OriginHealth(route_id=0, healthy=False, detail="refused", probed=True))
+        self.control.clock.advance(1)
+        routes = self.read(self.operations.status())["routes"]
+        self.assertEqual(routes[0]["failing"], ["a-2"])
         self.assertEqual(
             [(each["hostname"], each["tunnels"]) for each in routes], [("a.warp.example", 2), ("b.warp.example", 1)]
         )

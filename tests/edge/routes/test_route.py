@@ -65,7 +65,7 @@ class RouteTests(SynchronousTestCase):
         loads = {name: self.join(name, f"agent-{name}") for name in "abc"}
         self.route.report(loads["b"], "it answers 500", 1.0)
         self.assertEqual({self.borrowed() for _ in range(9)}, {"a", "c"})
-        self.assertEqual(list(self.route.complaints), ["agent-b: it answers 500"])
+        self.assertEqual(list(self.route.complaints), [("agent-b", "it answers 500")])
         self.route.report(loads["b"], None, 2.0)
         self.assertEqual({self.borrowed() for _ in range(9)}, {"a", "b", "c"})
         for name in "abc":

@@ -28,6 +28,10 @@ class Application(Factory):
         """Serve one connection."""
         return _Answering(self)
 
+    def answer_to(self, request: bytes) -> bytes:
+        """Return what it says to a request; empty: nothing."""
+        return self.answer
+
 
 class _Answering(Protocol):
     transport: Connection
@@ -37,8 +41,9 @@ class _Answering(Protocol):
 
     def dataReceived(self, data: bytes) -> None:
         self._application.asked.append(data)
-        if self._application.answer:
-            self.transport.write(self._application.answer)
+        answer = self._application.answer_to(data)
+        if answer:
+            self.transport.write(answer)
 
 
 def status(text: str) -> bytes:

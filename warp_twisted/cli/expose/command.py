@@ -20,6 +20,7 @@ from warp_twisted.errors import InvalidName, InvalidSettings
 from warp_twisted.names import HOST_AND_PORT, parse_label
 
 if TYPE_CHECKING:
+    from warp_twisted.agent.health.settings import Health
     from warp_twisted.agent.identity.joining import ReadToken
     from warp_twisted.agent.origins.asking import RulePolicy
     from warp_twisted.agent.settings import AgentSettings
@@ -40,6 +41,7 @@ _PORT = re.compile(r":?([0-9]{1,5})")
         "  warp up --hostname app.warp.example --path '^/api/' --label release=canary https://localhost:4443\n"
         "  warp up --allow 203.0.113.0/24 --allow 2001:db8::/32 --rate 50/s 3000    # who may come, and how often\n"
         "  warp up --basic-auth-file users.argon2 3000    # lines of name:hash, as docs/policy.md says\n"
+        "  warp up --health /healthz --hostname app.warp.example 3000    # beside other agents of app.warp.example\n"
         "  warp up --config agent.yaml\n"
         "\n\b\n"
         "Exit status: 0 stopped as asked, 1 it failed, 2 called wrongly, 4 this agent was revoked,\n"
@@ -82,6 +84,12 @@ _PORT = re.compile(r":?([0-9]{1,5})")
     help="So many requests for each visitor, such as 50/s or 1000/h; may be given more than once. "
     "The edge answers what is over it with 429.",
 )
+@click.option(
+    "--health",
+    metavar="PATH",
+    help="Ask the application for this path, such as /healthz, every 5 s; while it fails, edges send visitors to other "
+    "agents of the hostname, if there are any. `tcp` only connects.",
+)
 @click.option("--tunnels", type=click.IntRange(1, 32), metavar="N", help="Tunnels to keep. Default: 4.")
 @click.option(
     "--token-file",
@@ -107,6 +115,7 @@ def up(
     allow: Sequence[str],
     users_files: Sequence[str],
     rates: Sequence[str],
+    health: str | None,
     tunnels: int | None,
     token_file: str | None,
     state: str | None,
@@ -127,14 +136,14 @@ def up(
     from warp_twisted.cli.expose.token_sources import DemoTokens, given_token
 
     if config is not None:
-        if origin is not None or hostnames or path or no_tls_verify or allow or users_files or rates:
+        if origin is not None or hostnames or path or no_tls_verify or allow or users_files or rates or health:
             raise click.UsageError("--config says what is served; ORIGIN and its options cannot be added to it")
         settings = _settings_of_file(config, labels)
     elif origin is None:
         raise click.UsageError("ORIGIN is missing, such as 3000 or http://localhost:3000; or give --config")
     else:
         policy = policy_of(allow, users_files, rates)
-        settings = settings_of(origin, hostnames, path, labels, no_tls_verify, policy)
+        settings = settings_of(origin, hostnames, path, labels, no_tls_verify, policy, health_of(health))
         read_users_files(settings)
     settings = replace(
         settings,
@@ -169,6 +178,7 @@ def settings_of(
     labels: Sequence[str],
     no_tls_verify: bool,
     policy: "RulePolicy | None" = None,
+    health: "Health | None" = None,
 ) -> "AgentSettings":
     """
     Return the settings that the command line asks for.
@@ -185,7 +195,7 @@ def settings_of(
         )
     try:
         request = OriginRequest(no_tls_verify=no_tls_verify)
-        ingress = single_origin(service_of(origin), request, hostnames, path, policy)
+        ingress = single_origin(service_of(origin), request, hostnames, path, policy, health)
     except InvalidSettings as error:
         raise click.UsageError(by_option(str(error))) from error
     return AgentSettings(ingress=ingress, labels=_labels(labels))
@@ -208,6 +218,7 @@ def read_users_files(settings: "AgentSettings") -> None:
 def by_option(text: str) -> str:
     """Name the option, or the key of the rule alone, where a message names the key of a file that nobody wrote."""
     text = re.sub(r"^ingress\[\d+\]\.policy\.authenticate\.[^:]*:", "--basic-auth-file:", text)
+    text = re.sub(r"^ingress\[\d+\]\.health(\.path)?:", "--health:", text)
     return re.sub(r"^ingress\[\d+\]\.", "", text)
 
 
@@ -236,6 +247,23 @@ def policy_of(allow: Sequence[str], users_files: Sequence[str], rates: Sequence[
         for key, option in (("sources.allow", "--allow"), ("limits", "--rate"), ("authenticate", "--basic-auth-file")):
             text = re.sub(rf"^{re.escape(key)}[^:]*:", f"{option}:", text)
         raise click.UsageError(text) from error
+
+
+def health_of(path: str | None) -> "Health | None":
+    """
+    Return how the origin is probed; None: it is not.
+
+    :raises UsageError: if that is no path.
+    """
+    if path is None:
+        return None
+    from warp_twisted.agent.health.settings import Health
+    from warp_twisted.configuration import convert
+
+    try:
+        return convert({"tcp": True} if path == "tcp" else {"path": path}, Health, "")
+    except InvalidSettings as error:
+        raise click.UsageError(f"--health: {str(error).removeprefix(': ').removeprefix('path: ')}") from error
 
 
 def service_of(origin: str) -> str:

@@ -101,6 +101,14 @@ class SplitShare(msgspec.Struct, frozen=True):
     tunnels: int = 0
 
 
+class Unhealthy(msgspec.Struct, frozen=True):
+    """An agent's origin that its probes find not healthy."""
+
+    agent: str
+    reason: str = ""
+    selector: str = ""
+
+
 class SplitGuard(msgspec.Struct, frozen=True):
     """What the guard of a share has found: `better`, `worse` or `undecided`, and what came of it."""
 
@@ -135,6 +143,7 @@ class SplitHostname(msgspec.Struct, frozen=True):
     shares: list[SplitShare]
     sticky: str = ""
     testers: str = ""
+    unhealthy: list[Unhealthy] = []
     unmatched: int = 0
     shift: ShiftMade | None = None
     guard: SplitGuard | None = None
@@ -271,7 +280,13 @@ class Tunnel(msgspec.Struct, frozen=True):
 
 
 class Route(msgspec.Struct, frozen=True):
-    """A hostname and path, and how many tunnels may serve it; `services` is agent → what it leads to there."""
+    """
+    A hostname and path, and how many tunnels may serve it.
+
+    :ivar services: agent → what it leads to there.
+    :ivar unhealthy: agent → why its origin is not well.
+    :ivar failing: of these agents those whose probes say so.
+    """
 
     hostname: str
     path: str = ""
@@ -279,6 +294,8 @@ class Route(msgspec.Struct, frozen=True):
     group: str = ""
     tunnels: int = 0
     services: dict[str, str] = {}
+    unhealthy: dict[str, str] = {}
+    failing: list[str] = []
 
 
 class EdgeState(msgspec.Struct, frozen=True):

@@ -169,6 +169,8 @@ def _print_split(split: SplitHostname) -> None:
         say(_shift_text(split.shift))
     if split.guard is not None:
         say(guard_text(split.guard))
+    for each in split.unhealthy:
+        say(f"{shown_selector(each.selector)}: {unhealthy_text(each.agent, each.reason)}")
     for origin in split.ejected:
         say(f"{shown_selector(origin.selector)}: {ejected_text(origin)}")
     if split.unmatched:
@@ -192,6 +194,12 @@ def guard_text(guard: SplitGuard) -> str:
         return text
     did = "it gets nothing" if guard.action == "back" else "its shift stays where it is"
     return f"{text}; since {guard.edge} found that, {did}, until warp route shift or warp route reset"
+
+
+def unhealthy_text(agent: str, reason: str) -> str:
+    """Say of an agent's origin that its probes fail, and what follows."""
+    because = f" ({reason})" if reason else ""
+    return f"the origin of {agent} is not healthy{because}; it gets requests only where no other is"
 
 
 def ejected_text(origin: Ejected) -> str:

@@ -17,7 +17,7 @@ from warp_twisted.cli.operate.answers import (
     Tunnel,
     read,
 )
-from warp_twisted.cli.operate.routes import ejected_text, guard_text
+from warp_twisted.cli.operate.routes import ejected_text, guard_text, unhealthy_text
 from warp_twisted.cli.options import SELECTOR_OPTION
 from warp_twisted.cli.output import JSON_OPTION, labels_text, percent, print_json, print_table, say, some, span
 from warp_twisted.clock_difference import is_noticed, say_difference
@@ -77,6 +77,8 @@ def status(selector: LabelSelector | None, admin: str | None, as_json: bool) -> 
         for each in found.splits:
             if each.guard is not None and each.guard.action:
                 say(f"{each.hostname}: {guard_text(each.guard)}")
+    for line in _unhealthy(found.routes):
+        say(line)
     for origin in found.ejected:
         say(f"{origin.hostname}: {ejected_text(origin)}")
     for line in _wrong_clocks(found.tunnels):
@@ -188,6 +190,18 @@ def _split(split: SplitHostname) -> Iterator[list[str]]:
             percent(share.requests / sent) if sent else "-",
             f"{share.healthy} of {share.tunnels}",
         ]
+
+
+def _unhealthy(routes: Sequence[Route]) -> Iterator[str]:
+    """Yield a sentence for each agent whose origin is not well, by its probes or when it was last connected to."""
+    for route in routes:
+        for agent, reason in route.unhealthy.items():
+            place = f"{route.hostname} at {route.path}" if route.path else route.hostname
+            if agent in route.failing:
+                yield f"{place}: {unhealthy_text(agent, reason)}"
+            else:
+                because = f" ({reason})" if reason else ""
+                yield f"{place}: the origin of {agent} could not be connected to the last time{because}"
 
 
 def _wrong_clocks(tunnels: Sequence[Tunnel]) -> Iterator[str]:

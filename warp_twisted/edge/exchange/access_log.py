@@ -28,7 +28,8 @@ class AccessEntry(msgspec.Struct, omit_defaults=True):
     :param status: what the visitor was answered; 499 if it left before.
     :param bytes_in: head and body of the request as read; `bytes_out`: of the response as written.
     :param route: hostname pattern and path rule that matched.
-    :param reason: the refusal's slug, if there was one; `detail`: the agent's words about it, or the rule's.
+    :param reason: the refusal's slug, if there was one; `detail`: the agent's words about it, or the rule's; also
+        that the origin which served it was not healthy.
     :param rule: of the policy, that did not let it through; `would`: rules that only log and would not have.
     :param share: of a split hostname, that served it: its selector; `tester`: that a tester asked for.
     :param user: who the visitor proved to be.

@@ -66,6 +66,8 @@ def record(
     else:
         serving = member.load.tunnel
         tunnel, agent = serving.id, serving.agent
+        if member.complaint is not None and not detail:
+            detail = f"not healthy: {member.complaint}"
     log.record(
         AccessEntry(
             log.timestamp(),

@@ -80,6 +80,11 @@ class ControlCollector(Collector):
             "Tunnels of agents whose clock is a minute or more from this edge's.",
             value=registrations.wrong_clocks,
         )
+        yield GaugeMetricFamily(
+            "warp_edge_unhealthy_routes",
+            "Routes of tunnels whose origin is not healthy by its agent's probes; each tunnel counts.",
+            value=sum(len(tunnel.failing) for tunnel in registrations.by_id.values()),
+        )
         yield _by_code("warp_edge_tunnels_refused", "Agents refused a tunnel.", counts.refused)
         yield CounterMetricFamily("warp_edge_enrollments", "Agents enrolled.", value=self.enrollment.enrolled)
         yield CounterMetricFamily(

@@ -113,6 +113,8 @@ class RoutingCalls:
         return {
             "hostname": split.hostname,
             "when_empty": document.when_empty,
+            "when_all_unhealthy": document.when_all_unhealthy,
+            "unhealthy": list(islice(_unhealthy(split, users), MAX_EJECTED)),
             "sticky": f"cookie {cookie.name.decode()}" if cookie else "address" if split.is_by_address else "",
             "testers": split.testers.told_by if split.testers is not None else "",
             "tier": document.split[split.tiers[tier][0]].tier,
@@ -175,6 +177,17 @@ class RoutingCalls:
     async def _author(self, request: Request) -> str:
         uid = asking_user(request)
         return await self._in_thread(lambda: user_name(uid))
+
+
+def _unhealthy(split: Split, users: Sequence[RouteSplit]) -> Iterator[dict[str, object]]:
+    """Describe the agents of a split whose probes say that their origins are not healthy, each with its share."""
+    seen: set[tuple[str, str]] = set()
+    for user in users:
+        for name, share in zip(split.names, user.shares, strict=True):
+            for agent, reason in share.complaints:
+                if (agent, reason) not in seen:
+                    seen.add((agent, reason))
+                    yield {"selector": name, "agent": agent, "reason": reason}
 
 
 def _shift(shift: Shift, part: int) -> dict[str, object]:

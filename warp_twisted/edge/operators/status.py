@@ -106,7 +106,8 @@ class _Route:
 
     :ivar group: of the agents that the hostname belongs to; empty: not written down yet.
     :ivar services: agent → what it leads to there.
-    :ivar unhealthy: agent → why its origin does not answer.
+    :ivar unhealthy: agent → why its origin is not well.
+    :ivar failing: of these agents those whose probes say so: they get no requests while others serve.
     """
 
     hostname: str
@@ -117,6 +118,7 @@ class _Route:
     tunnels: int = 0
     services: dict[str, str] = field(default_factory=dict)
     unhealthy: dict[str, str] = field(default_factory=dict)
+    failing: list[str] = field(default_factory=list)
 
 
 def status_pieces(edge: Described) -> Pieces:
@@ -250,6 +252,8 @@ def _described(
         described.tunnels += 1
         described.services[tunnel.agent] = route.service
         if route.id in tunnel.unhealthy:
+            if route.id in tunnel.failing and tunnel.agent not in described.failing:
+                described.failing.append(tunnel.agent)
             described.unhealthy[tunnel.agent] = tunnel.unhealthy[route.id]
     if described is not None:
         yield described

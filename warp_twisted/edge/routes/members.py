@@ -64,11 +64,11 @@ class Members:
         return [*self._members, *self._suspected]
 
     @property
-    def complaints(self) -> Iterator[str]:
-        """Why tunnels are not chosen, of those whose agents' probes say it."""
+    def complaints(self) -> Iterator[tuple[str, str]]:
+        """The agents whose probes say that their origins are not healthy, once for each tunnel, and why."""
         for member in self._suspected:
             if member.complaint is not None:
-                yield f"{member.load.tunnel.agent}: {member.complaint or 'not healthy'}"
+                yield member.load.tunnel.agent, member.complaint
 
     @property
     def is_unwell(self) -> bool:

@@ -7,7 +7,7 @@ visitor keeps to. Whether a tunnel is healthy is what `Member.is_suspected` says
 """
 
 from collections.abc import Callable, Collection, Sequence
-from itertools import islice
+from itertools import chain, islice
 from secrets import randbits
 from typing import Protocol
 
@@ -23,6 +23,7 @@ from warp_twisted.routing.rendezvous import Rendezvous
 from warp_twisted.routing.split import Split
 from warp_twisted.routing.table import Covering
 
+LOOKED_AT = 16  # tunnels, for their agents' reasons
 TOLD = 3  # agents whose reasons the access log has of one request
 
 CountersOf = Callable[[str, str], ShareCounters]
@@ -250,9 +251,10 @@ class RouteSplit:
                 allowed[index] = False
                 index = self._elsewhere(draw, NOBODY, allowed)
         if self.split.needs_health and not any(share.healthy for share in self.shares):
-            complaints = [complaint for share in self.shares for complaint in islice(share.complaints, TOLD)]
-            if complaints:
-                raise NoneHealthy(self.split.hostname, "; ".join(complaints[:TOLD]))
+            found = dict(islice(chain.from_iterable(share.complaints for share in self.shares), LOOKED_AT))
+            if found:
+                told = [f"{agent}: {reason}" for agent, reason in islice(found.items(), TOLD)]
+                raise NoneHealthy(self.split.hostname, "; ".join(told))
         raise NoTunnel(f"no share of {self.split.hostname} has a tunnel that can serve now")
 
 
