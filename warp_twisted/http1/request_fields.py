@@ -51,7 +51,7 @@ _USES = {
     b"accept": _NOTE,
     **dict.fromkeys((b"keep-alive", b"proxy-connection", b"proxy-authorization", b"proxy"), _DROP),
     **dict.fromkeys((b"forwarded", b"x-real-ip", b"x-request-id"), _DROP),
-    **dict.fromkeys((b"warp-assertion", b"warp-identity", b"warp-identity-kind"), _DROP),
+    **dict.fromkeys((b"warp-assertion", b"warp-identity", b"warp-identity-kind", b"warp-mirror"), _DROP),
 }
 # Names with no meaning here, as browsers and tools write them: a look-up that spares most lines the rest.
 _PLAIN = spellings(

@@ -17,6 +17,7 @@ from warp_twisted.policy.document.routing import OTHERS, TRY, Routing, Sticky
 from warp_twisted.routing.cookies import usual_form
 from warp_twisted.routing.guard import Limits
 from warp_twisted.routing.layout import Layout
+from warp_twisted.routing.mirror import Mirror
 from warp_twisted.routing.testers import SourceSet, Testers
 
 MAX_REMEMBERED = 1_000  # label sets whose share is known
@@ -55,6 +56,7 @@ class Split:
     :ivar is_by_address: whether they do by their address.
     :ivar retried: methods whose requests may be sent again although an origin may have worked on them.
     :ivar testers: who may choose a share; None: nobody.
+    :ivar mirror: which requests are copied, and to whom; None: none.
     :ivar text: of the entry; two splits with one text are the same.
     :ivar has_told_unmatched: whether the log says already that a tunnel belongs to no share.
     :ivar guarded: the index of the share that a guard judges; None if there is no guard.
@@ -74,7 +76,9 @@ class Split:
         self.hostname = HostnamePattern.parse(document.hostname).text
         self.names = tuple(" ".join(share.selector.split()) for share in document.split)
         self._selectors = tuple(LabelSelector.parse(name) for name in self.names)
-        self._keys = sorted({each.key for selector in self._selectors for each in selector.requirements})
+        self.mirror = Mirror(document.mirror, self._selectors) if document.mirror is not None else None
+        keys = {each.key for selector in self._selectors for each in selector.requirements}
+        self._keys = sorted(keys if self.mirror is None else keys | self.mirror.keys)
         self._known: dict[tuple[str | None, ...], int | None] = {}
         numbers = sorted({share.tier for share in document.split})
         self.tiers = tuple(
@@ -108,9 +112,14 @@ class Split:
         if key not in self._known:
             if len(self._known) >= MAX_REMEMBERED:
                 self._known.clear()
-            found = (index for index, selector in enumerate(self._selectors) if selector.matches(labels))
+            shares = enumerate(self._selectors) if not self.is_of_shadow(labels) else ()
+            found = (index for index, selector in shares if selector.matches(labels))
             self._known[key] = next(found, None)
         return self._known[key]
+
+    def is_of_shadow(self, labels: Mapping[str, str]) -> bool:
+        """Whether a tunnel with such labels belongs to no share, as it gets copies only."""
+        return self.mirror is not None and self.mirror.owns(labels)
 
     def index(self, selector: str) -> int | None:
         """Return the share with a selector, however it is written; None if there is none."""

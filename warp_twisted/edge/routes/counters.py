@@ -13,6 +13,7 @@ from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
+from warp_twisted.edge.routes.mirror_counters import MirrorMetrics
 from warp_twisted.edge.routes.share_counters import BUCKETS, OTHER, ShareMetrics, cumulative, in_parts
 from warp_twisted.http1.refusals import Refusal
 from warp_twisted.routing.retry_budget import RetryBudget
@@ -44,7 +45,7 @@ class DataPathMetrics:
     """
     All counters of the data path.
 
-    :ivar shares: of split hostnames.
+    :ivar shares: of split hostnames; `mirrors`: of copies of their requests.
     :ivar unread_bytes: that wait now: of answers for visitors to read them, of requests to be served or taken.
     """
 
@@ -52,6 +53,7 @@ class DataPathMetrics:
         self.unrouted = HostCounters()
         self.hosts: dict[str, HostCounters] = {OTHER: self.unrouted}
         self.shares = ShareMetrics()
+        self.mirrors = MirrorMetrics()
         self.refusals: dict[Refusal, int] = {}
         self.connections = 0
         self.failed_handshakes = 0
@@ -128,6 +130,7 @@ class DataPathCollector(Collector):
         yield _requests(hosts)
         yield _volume(hosts)
         yield from self._metrics.shares.collect()
+        yield from self._metrics.mirrors.collect()
         yield from self._of_all()
 
     def collect_in_parts(self) -> Iterable[Metric]:
@@ -136,6 +139,7 @@ class DataPathCollector(Collector):
         for family in (_requests, _volume):
             yield from in_parts(family, hosts, HOSTNAMES_IN_A_PART)
         yield from self._metrics.shares.collect_in_parts()
+        yield from self._metrics.mirrors.collect_in_parts()
         yield from self._of_all()
 
     def _of_all(self) -> Iterable[Metric]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from weakref import WeakSet
 
+from warp_twisted.edge.routes.mirror_counters import MirrorCounters, MirrorMetrics
 from warp_twisted.edge.routes.route import Route
 from warp_twisted.edge.routes.share_counters import ShareCounters, ShareMetrics
 from warp_twisted.edge.routes.splitting import RouteSplit
@@ -24,14 +25,16 @@ class SplitHostnames:
     What all routes have in common.
 
     :param metrics: counts each share.
+    :param mirrors: counts each mirror.
     :ivar shifted_of: returns how a split differs from the policy's now, as of `Split.shifted`.
     :ivar taken_of: returns which share of a split was taken back, as of `Split.taken`.
     :ivar replaced: called with the splits of the policy before and of the new one, by hostname, before the new holds.
     :ivar cookie_keys: which sign the cookies of visitors that keep to their share; None: nobody can.
     """
 
-    def __init__(self, metrics: ShareMetrics) -> None:
+    def __init__(self, metrics: ShareMetrics, mirrors: MirrorMetrics | None = None) -> None:
         self._metrics = metrics
+        self._mirrors = mirrors or MirrorMetrics()
         self.cookie_keys: CookieKeys | None = None
         self.shifted_of: Callable[[Split], tuple[int, int] | None] = lambda split: None
         self.taken_of: Callable[[Split], tuple[int, int] | None] = lambda split: None
@@ -77,6 +80,10 @@ class SplitHostnames:
         """See `SplitUse`."""
         return self._metrics.of(hostname, selector)
 
+    def mirror_counters_of(self, hostname: str) -> MirrorCounters:
+        """See `SplitUse`."""
+        return self._mirrors.of(hostname)
+
     def began(self, split: RouteSplit) -> None:
         """See `SplitUse`."""
         self._users.setdefault(split.split, WeakSet()).add(split)
@@ -106,6 +113,7 @@ class SplitHostnames:
             split.shifted, split.taken = self.shifted_of(split), self.taken_of(split)
         known = routing.by_hostname
         self._metrics.keep(lambda hostname, selector: hostname in known and selector in known[hostname].names)
+        self._mirrors.keep({split.hostname for split in routing.splits if split.mirror is not None})
         guarded = [split for split in routing.splits if split.guarded is not None]
         for split in guarded:
             self.counted(split)  # made before the others, so that they are counted apart

@@ -14,7 +14,9 @@ from typing import Protocol
 from twisted.logger import Logger
 
 from warp_twisted.edge.routes.members import ANY_STREAM, Members, NoneHealthy, NoTunnel
+from warp_twisted.edge.routes.mirror_counters import MirrorCounters
 from warp_twisted.edge.routes.pool import Borrower, Member, OriginStream
+from warp_twisted.edge.routes.shadows import Shadow
 from warp_twisted.edge.routes.share_counters import ShareCounters
 from warp_twisted.routing.cookies import agent_number
 from warp_twisted.routing.draws import Draws
@@ -27,6 +29,7 @@ LOOKED_AT = 16  # tunnels, for their agents' reasons
 TOLD = 3  # agents whose reasons the access log has of one request
 
 CountersOf = Callable[[str, str], ShareCounters]
+MirrorCountersOf = Callable[[str], MirrorCounters]
 
 
 class ShareMembers(Members):
@@ -108,20 +111,34 @@ class RouteSplit:
 
     :param name: of the route.
     :ivar draws: of visitors that have none.
+    :ivar shadow: whose tunnels get copies of requests; None: nobody's.
     :ivar unmatched: tunnels that no share wants; the log names one of them.
     """
 
     _log = Logger()
 
-    __slots__ = ("__weakref__", "_layout", "_tier", "draws", "shares", "split", "unmatched")
+    __slots__ = ("__weakref__", "_layout", "_tier", "draws", "shadow", "shares", "split", "unmatched")
 
-    def __init__(self, split: Split, name: str, members: Collection[Member], counted: CountersOf) -> None:
+    def __init__(
+        self,
+        split: Split,
+        name: str,
+        members: Collection[Member],
+        counted: CountersOf,
+        mirrored: MirrorCountersOf,
+    ) -> None:
         self.split = split
         self.draws = Draws(randbits(64))
         self.shares = [
             ShareMembers(f"{name} {selector}", selector, split, counted(split.hostname, selector))
             for selector in split.names
         ]
+        mirror = split.mirror
+        self.shadow: Shadow | None = None
+        if mirror is not None:
+            its_own = Members(f"{name} {mirror.selector}")
+            tunnels = its_own if mirror.share is None else self.shares[mirror.share]
+            self.shadow = Shadow(split.hostname, mirror, tunnels, mirrored(split.hostname))
         self.unmatched = 0
         self._tier = NOBODY
         self._layout: Layout
@@ -146,8 +163,11 @@ class RouteSplit:
 
     def take(self, member: Member) -> None:
         """Use a tunnel no more."""
-        share = self.split.share_of(member.load.tunnel.labels)
-        if share is None:
+        labels = member.load.tunnel.labels
+        share = self.split.share_of(labels)
+        if share is None and self.shadow is not None and self.split.is_of_shadow(labels):
+            self.shadow.members.take(member)
+        elif share is None:
             self.unmatched -= 1
         else:
             self.shares[share].take(member)
@@ -158,6 +178,9 @@ class RouteSplit:
         share = self.split.share_of(tunnel.labels)
         if share is not None:
             self.shares[share].put(member)
+            return
+        if self.shadow is not None and self.split.is_of_shadow(tunnel.labels):
+            self.shadow.members.put(member)
             return
         self.unmatched += 1
         if not self.split.has_told_unmatched:
@@ -264,6 +287,9 @@ class SplitUse(Protocol):
     def counters_of(self, hostname: str, selector: str) -> ShareCounters:
         """Return what is counted of a share, by the entry's hostname and the selector."""
 
+    def mirror_counters_of(self, hostname: str) -> MirrorCounters:
+        """Return what is counted of an entry's mirror."""
+
     def began(self, split: RouteSplit) -> None:
         """Note that the tunnels of a route are grouped by a split from now on."""
 
@@ -305,11 +331,15 @@ class RouteSplits:
         before.split = split
         for share in before.shares:
             share.counters = self._use.counters_of(split.hostname, share.selector)
+        if before.shadow is not None:
+            before.shadow.counters = self._use.mirror_counters_of(split.hostname)
         before.arrange()
         self._add(before)
 
     def _begin(self, split: Split) -> RouteSplit:
-        made = RouteSplit(split, self._members.name, self._members.members, self._use.counters_of)
+        made = RouteSplit(
+            split, self._members.name, self._members.members, self._use.counters_of, self._use.mirror_counters_of
+        )
         self._add(made)
         return made
 

@@ -78,7 +78,7 @@ class RouteTable:
         self.is_reserved: Callable[[str], bool] = _none
         self.is_of_others: Callable[[str, str], bool] = _never
         self.watch: Callable[[TunnelLoad], None] | None = None
-        self.splitting = SplitHostnames(metrics.shares)
+        self.splitting = SplitHostnames(metrics.shares, metrics.mirrors)
         self.ejection = Ejection(metrics)
 
     # For the control side.

@@ -7,6 +7,7 @@ import msgspec
 
 from warp_twisted.names import HostnamePattern, LabelSelector
 from warp_twisted.policy.document.guard import Guard
+from warp_twisted.policy.document.mirror import Mirror
 from warp_twisted.policy.document.testers import Testers, check_cookie
 from warp_twisted.policy.document.values import Text, check_each, positive_duration
 
@@ -14,6 +15,7 @@ MAX_SHARES = 16
 MAX_WEIGHT = 10_000
 MAX_TIER = 9
 MAX_GUARDS = 100  # of a policy: each is looked at every second
+MAX_MIRRORS = 100  # of a policy: each may keep a hundred copies under way
 MAX_TTL = 30 * 86_400.0  # as long as cookies that were signed with an earlier key are known
 OTHERS = "others"
 TRY: Literal["try"] = "try"
@@ -91,6 +93,7 @@ class Routing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     :param retries: which requests may be sent again.
     :param guard: judges one of the shares by the others.
     :param testers: who may choose a share.
+    :param mirror: who gets copies of requests.
     """
 
     hostname: Text
@@ -104,6 +107,7 @@ class Routing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     retries: Retries | None = None
     guard: Guard | None = None
     testers: Testers | None = None
+    mirror: Mirror | None = None
 
     def __post_init__(self) -> None:
         check_each("hostname", [self.hostname], HostnamePattern.parse)
@@ -136,12 +140,12 @@ class Routing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
 def check_routing(entries: "list[Routing]") -> None:
     """
-    Refuse two entries for one hostname or pattern, and more guards than are looked at.
+    Refuse two entries for one hostname or pattern, more guards than are looked at, and more mirrors than are served.
 
     :raises ValueError: beginning with the key of the second.
     """
     seen: dict[str, int] = {}
-    guards = 0
+    guards = mirrors = 0
     for index, entry in enumerate(entries):
         first = seen.setdefault(HostnamePattern.parse(entry.hostname).text, index)
         if first != index:
@@ -149,6 +153,9 @@ def check_routing(entries: "list[Routing]") -> None:
         guards += entry.guard is not None
         if guards > MAX_GUARDS:
             raise ValueError(f"routing[{index}].guard: a policy has {MAX_GUARDS} guards at most")
+        mirrors += entry.mirror is not None
+        if mirrors > MAX_MIRRORS:
+            raise ValueError(f"routing[{index}].mirror: a policy has {MAX_MIRRORS} mirrors at most")
 
 
 def _check_method(text: str) -> None:
