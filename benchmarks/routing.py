@@ -2,8 +2,8 @@
 `python -m benchmarks.routing`: what a split costs a request, in memory.
 
 From the route to a stream of a tunnel and back: without a split; with one of two shares over four agents, also one that
-has testers; with visitors that keep to theirs by a cookie (which they bring, or get), or by their address. Processor
-time, the best of some rounds.
+has testers, or a mirror; with visitors that keep to theirs by a cookie (which they bring, or get), or by their address.
+Processor time, the best of some rounds.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from warp_twisted.wire.control import RouteOffer
 HOSTNAME = "app.warp.example"
 COOKIE = b"warp_route"
 SPLIT = "split: [{selector: release=stable, weight: 90}, {selector: release=canary, weight: 10}]"
+MIRROR = "mirror: {selector: release=next, percent: 0.01}"
 TESTERS = "testers: {header: X-Release, sources: [192.0.2.0/24]}"
 
 
@@ -100,6 +101,8 @@ class Path:
             assert split is not None
             steering = Steering(split, self.visitor, self.visitor, head, answer)
             origin = steering.borrow(self.receiver)
+            if steering.shadow is not None:
+                steering.shadow.is_due(head.method, has_body=bool(head.fields.length or head.fields.upgrade))
         origin.is_opened = True
         origin.stream.peer_heard = True
         origin.release(1.0)
@@ -117,6 +120,7 @@ def measured(times: int = 20_000) -> list[tuple[str, float]]:
         ("a split of two shares", Path(SPLIT), b""),
         ("a split, visitors kept by a cookie", kept, brought),
         ("a split that has testers, who do not ask", Path(f"{SPLIT}, {TESTERS}"), b""),
+        ("a split that has a mirror, no copy due", Path(f"{SPLIT}, {MIRROR}"), b""),
         ("a split, new visitors that get a cookie", Path(sticky), b""),
         ("a split, visitors kept by their address", Path(f"{SPLIT}, sticky: {{address: true}}"), b""),
     ):

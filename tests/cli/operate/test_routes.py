@@ -16,7 +16,11 @@ SHIFT: dict[str, object] = {
 }  # fmt: skip
 SPLITS: list[dict[str, object]] = [
     {
-        "hostname": "a.example", "sticky": "cookie warp_route", "testers": "header X-A", "unmatched": 1, "shift": None,
+        "hostname": "a.example", "sticky": "cookie warp_route", "testers": "header X-A",
+        "mirror": {
+            "selector": "release=next", "percent": 12.5, "tunnels": 2, "healthy": 1, "copies": 9, "answered": 4,
+            "errors": 1, "unanswered": {"no_tunnel": 2, "late": 3},
+        }, "unmatched": 1, "shift": None,
         "shares": [
             {"selector": "release=stable", "part": 0.9, "requests": 75, "healthy": 1, "tunnels": 2, "later": 1},
             {"selector": "release=canary", "part": 0.1, "requests": 25, "errors": 3, "healthy": 1, "tunnels": 1},
@@ -41,6 +45,11 @@ class RouteTests(SynchronousTestCase):
         self.assertIn("a.example, visitors kept by cookie warp_route, testers choose by header X-A\n", output)
         self.assertRegex(output, r"release=stable +0 +90 % +75 % +#{15} +75 +0 +1 of 2\n")
         self.assertRegex(output, r"release=canary +0 +10 % +25 % +#{5} +25 +3 +1 of 1\n")
+        self.assertIn(
+            "Mirror: 12.5 % to release=next, 1 of 2 healthy: 9 copies, 4 answered, 1 with an error; without an answer: "
+            "2 no tunnel, 3 late\n",
+            output,
+        )
         self.assertIn("1 tunnel belongs to no share, and gets nothing\n", output)
         self.assertRegex(output, r"\n\*\.b\.example\n.*\n\(all others\) +0 +100 % +- +0 +0 +0 of 0\n")
         one = json.loads(invoke("route", "show", "A.example", "--json").output)

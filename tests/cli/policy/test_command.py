@@ -91,6 +91,12 @@ routing:
         lost = self.write("lost.yaml", text.replace("office.txt", "gone.txt"))
         self.assertIn("routing[0].testers.sources", invoke("policy", "explain", lost, "https://a.example/").errors)
 
+    def test_mirror(self) -> None:
+        """Of a mirror it is told how many requests are copied, and where to."""
+        text = "{hostname: a.example, split: [{selector: '', weight: 1}], mirror: {selector: r=b, percent: 0.5}}"
+        output = invoke("policy", "explain", self.write("good.yaml", f"routing: [{text}]"), "http://a.example/").output
+        self.assertIn("routing of a.example: 100 % (all others); copies of 0.5 % to r=b\n", output)
+
     def test_check_of_files(self) -> None:
         """Files that a policy names are read, from the directory of the policy or from another one."""
         text = "rules: [{name: r, sources: {allow: [{file: office.txt}]}}]"

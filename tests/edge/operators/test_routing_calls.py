@@ -12,6 +12,7 @@ from twisted.web.test.requesthelper import DummyChannel, DummyRequest
 from tests.edge.fakes import FakeTunnel
 from warp_twisted.edge.operators.routing_calls import RoutingCalls
 from warp_twisted.edge.routes.counters import DataPathMetrics
+from warp_twisted.edge.routes.mirror_counters import Unanswered
 from warp_twisted.edge.routes.route import Route
 from warp_twisted.edge.routes.table import RouteTable
 from warp_twisted.policy.document.policy import parse_policy
@@ -31,6 +32,7 @@ routing:
 - hostname: a.example
   split: [{selector: r=a, weight: 3}, {selector: r=b, weight: 1}, {selector: r=c, weight: 1, tier: 2}]
   sticky: {cookie: warp_route}
+  mirror: {selector: r=n, percent: 5}
 - {hostname: "*.b.example", split: [{selector: "", weight: 1}], sticky: {address: true}, when_empty: 503,
    testers: {header: X-A, identities: ["basic:a"]}}
 """
@@ -101,11 +103,13 @@ class RoutingCallsTests(SynchronousTestCase):
         routing = RoutingTable(parse_policy(POLICY, "p").routing)
         list(self.table.splitting.follow(routing, []))
         self.shifts.splits = [(routing.splits[0], (SHIFT, 1_750)), (routing.splits[1], None)]
-        for number, release in enumerate("aacx"):
+        for number, release in enumerate("aacxn"):
             tunnel = FakeTunnel(f"t{number}", f"agent-{number}", {"r": release})
             self.table.add(tunnel, [RouteOffer(id=0, hostname="a.example")])
         self.metrics.shares.of("a.example", "r=a").count(200, 0.1)
         self.metrics.shares.of("a.example", "r=a").count(503, 0.1)
+        self.metrics.mirrors.of("a.example").count(500, 0.1)
+        self.metrics.mirrors.of("a.example").unanswered[Unanswered.LATE] = 1
         first, second = self.splits()
         self.assertEqual((first["sticky"], first["tier"], first["unmatched"]), ("cookie warp_route", 0, 1))
         self.assertEqual((first["shift"]["part"], first["shift"]["author"]), (0.175, "ann"))
@@ -114,6 +118,11 @@ class RoutingCallsTests(SynchronousTestCase):
             "errors": 1,
         })  # fmt: skip
         self.assertEqual([share["part"] for share in first["shares"]], [0.75, 0.25, 0.0])
+        self.assertEqual(first["mirror"], {
+            "selector": "r=n", "percent": 5.0, "tunnels": 1, "healthy": 1, "copies": 2, "answered": 1, "errors": 1,
+            "unanswered": {"late": 1},
+        })  # fmt: skip
+        self.assertIsNone(second["mirror"])
         self.assertEqual((first["testers"], second["testers"]), ("", "header X-A"))
         self.assertEqual((second["hostname"], second["sticky"], second["when_empty"]), ("*.b.example", "address", 503))
         self.assertIsNone(second["shift"])

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from twisted.internet.defer import execute
 
 from tests.case import AsyncTestCase, reactor, until
-from tests.system.edge.harness import EdgeHarness, RawConnection, answer_each, status_of
+from tests.system.edge.harness import EdgeHarness, RawConnection, RawOrigin, answer_each, status_of
 from warp_base.machine_time import MACHINE_WALL_CLOCK
 from warp_twisted.edge.policy.assertion_keys import AssertionKeys, PublishedKeys
 from warp_twisted.edge.policy.delivery.following import PolicyFollower
@@ -20,9 +20,11 @@ from warp_twisted.edge.policy.service_tokens import ServiceTokens
 from warp_twisted.edge.routes.limits import VisitorTimeouts
 from warp_twisted.errors import InvalidSettings
 from warp_twisted.policy.authentication.basic import BasicCheck
+from warp_twisted.policy.document.policy import parse_policy
 from warp_twisted.policy.interfaces import Answer, Question
 from warp_twisted.registry.memory import MemoryStore
 from warp_twisted.registry.mirror import Mirror
+from warp_twisted.routing.table import RoutingTable
 from warp_twisted.wire.control import RouteOffer
 
 # "Allow 50 requests a second, only to these routes, only from these addresses, and only if they are authenticated."
@@ -204,6 +206,60 @@ class SentenceTests(PolicyTestCase):
         self.assertEqual(status_of(await self.ask(request(b"GET /any", ANN, host=b"other.example"))), 200)
         self.assertEqual(status_of(await self.ask(request(b"GET /any", host=b"other.example"))), 401)
         self.assertEqual(status_of(await self.ask(request(b"GET /any", host=b"unknown.example"))), 404)
+
+
+class RoutingTests(PolicyTestCase):
+    """What a policy's rules and its routing have to do with each other."""
+
+    text = (
+        SENTENCE.replace("users}}]", "users}}], withhold_credential: true")
+        + """
+routing:
+  - hostname: app.example
+    split: [{selector: "!release", weight: 1}, {selector: release=canary, weight: 0}]
+    testers: {header: X-Release, identities: ["basic:ann"]}
+    mirror: {selector: release=next, percent: 100}
+"""
+    )
+
+    async def prepare(self) -> None:
+        await super().prepare()
+        self.origins = {release: RawOrigin() for release in ("canary", "next")}
+        for release, origin in self.origins.items():
+            origin.answer = answer_each()
+            port = await self.edge.listen(origin)
+            await self.edge.add_tunnel([RouteOffer(id=0, hostname="app.example")], release, {"release": release}, port)
+        routing = RoutingTable(parse_policy(self.text, "p").routing)
+        list(self.edge.table.splitting.follow(routing, self.edge.table.routes))
+
+    def write_users(self, hasher: PasswordHasher = FAST, **users: str) -> None:
+        """Write a file in which there is one more."""
+        super().write_users(hasher, **users, falsch="bob")
+
+    async def test_testers(self) -> None:
+        """Who has proven to be a tester chooses; whoever else may come in does not."""
+        bob = b"Authorization: Basic Ym9iOmZhbHNjaA=="
+        for who, served in ((ANN, "canary"), (bob, "agent-1")):
+            answer = await self.ask(request(b"GET /v1/items", who, b"X-Release: release=canary"))
+            self.assertEqual(status_of(answer), 200)
+            await self.edge.until(self.has_logged)
+            self.assertEqual((self.entry()["agent"], self.entry().get("tester")), (
+                served, "release=canary" if served == "canary" else None,
+            ))  # fmt: skip
+            self.edge.lines.clear()
+        self.assertNotIn(b"X-Release", self.edge.origin.seen + self.origins["canary"].seen)
+
+    async def test_copies(self) -> None:
+        """A copy is what the rules have made of the request, without the credential; what they refuse is not copied."""
+        shadow = self.origins["next"]
+        self.assertEqual(status_of(await self.ask(request(b"GET /v1/items"))), 401)
+        self.assertEqual(status_of(await self.ask(request(b"GET /v1/items", ANN, b"X-Debug: 1"))), 200)
+        await shadow.until(b"\r\n\r\n")
+        self.assertEqual(shadow.seen.count(b"GET /v1/items HTTP/1.1\r\n"), 1)
+        self.assertIn(b"\r\nX-Team: blue\r\n", shadow.seen)
+        self.assertIn(b"\r\nWarp-Mirror: 1\r\n", shadow.seen)
+        for withheld in (b"Authorization", b"X-Debug"):
+            self.assertNotIn(withheld, shadow.seen)
 
 
 class AssertionTests(PolicyTestCase):

@@ -136,6 +136,24 @@ class Ejected(msgspec.Struct, frozen=True):
     selector: str = ""
 
 
+class SplitMirror(msgspec.Struct, frozen=True):
+    """
+    The shadow that gets copies of a hostname's requests.
+
+    :ivar copies: that were to be made; `answered`: by the shadow, of these `errors` with 500 and above.
+    :ivar unanswered: why the others have no answer, with how many each.
+    """
+
+    selector: str
+    percent: float
+    tunnels: int = 0
+    healthy: int = 0
+    copies: int = 0
+    answered: int = 0
+    errors: int = 0
+    unanswered: dict[str, int] = {}
+
+
 class SplitHostname(msgspec.Struct, frozen=True):
     """A hostname, or pattern, whose requests are split among its tunnels."""
 
@@ -147,6 +165,7 @@ class SplitHostname(msgspec.Struct, frozen=True):
     unmatched: int = 0
     shift: ShiftMade | None = None
     guard: SplitGuard | None = None
+    mirror: SplitMirror | None = None
     ejected: list[Ejected] = []
 
 

@@ -6,7 +6,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from warp_twisted.cli.operate.admin import ADMIN_OPTION, find_admin
-from warp_twisted.cli.operate.answers import Ejected, ShiftMade, SplitGuard, SplitHostname, read
+from warp_twisted.cli.operate.answers import Ejected, ShiftMade, SplitGuard, SplitHostname, SplitMirror, read
 from warp_twisted.cli.operate.completing import listed_for_completion
 from warp_twisted.cli.options import duration, hostname_pattern
 from warp_twisted.cli.output import JSON_OPTION, percent, print_json, print_table, say, span
@@ -171,11 +171,23 @@ def _print_split(split: SplitHostname) -> None:
         say(guard_text(split.guard))
     for each in split.unhealthy:
         say(f"{shown_selector(each.selector)}: {unhealthy_text(each.agent, each.reason)}")
+    if split.mirror is not None:
+        say(_mirror_text(split.mirror))
     for origin in split.ejected:
         say(f"{shown_selector(origin.selector)}: {ejected_text(origin)}")
     if split.unmatched:
         tunnels = "1 tunnel belongs" if split.unmatched == 1 else f"{split.unmatched} tunnels belong"
         say(f"{tunnels} to no share, and {'gets' if split.unmatched == 1 else 'get'} nothing")
+
+
+def _mirror_text(mirror: SplitMirror) -> str:
+    """Say who gets copies, and what became of them."""
+    missing = ", ".join(f"{count} {why.replace('_', ' ')}" for why, count in mirror.unanswered.items())
+    return (
+        f"Mirror: {percent(mirror.percent / 100)} to {mirror.selector}, {mirror.healthy} of {mirror.tunnels} healthy: "
+        f"{mirror.copies} copies, {mirror.answered} answered, {mirror.errors} with an error"
+        + (f"; without an answer: {missing}" if missing else "")
+    )
 
 
 def _shift_text(shift: ShiftMade) -> str:

@@ -252,7 +252,9 @@ def split_text(split: Split) -> str:
         parts = split.layout(number).parts
         shares = ", ".join(f"{percent(parts[share])} {shown_selector(split.names[share])}" for share in tier)
         tiers.append(shares if not number else f"else {shares}")
-    return f"routing of {split.hostname}: {'; '.join(tiers)}"
+    mirror = split.mirror
+    copies = f"; copies of {percent(mirror.percent / 100)} to {mirror.selector}" if mirror is not None else ""
+    return f"routing of {split.hostname}: {'; '.join(tiers)}{copies}"
 
 
 def _tested(split: Split, facts: Facts, verdict: Verdict) -> str:

@@ -31,7 +31,8 @@ class AccessEntry(msgspec.Struct, omit_defaults=True):
     :param reason: the refusal's slug, if there was one; `detail`: the agent's words about it, or the rule's; also
         that the origin which served it was not healthy.
     :param rule: of the policy, that did not let it through; `would`: rules that only log and would not have.
-    :param share: of a split hostname, that served it: its selector; `tester`: that a tester asked for.
+    :param share: of a split hostname, that served it: its selector; `tester`: that a tester asked for;
+        `mirror`: the selector of the shadow that got a copy.
     :param user: who the visitor proved to be.
     :param held_ms: of the duration, for how long a limit of bytes held the request or its answer back.
     """
@@ -59,6 +60,7 @@ class AccessEntry(msgspec.Struct, omit_defaults=True):
     held_ms: int = 0
     share: str = ""
     tester: str = ""
+    mirror: str = ""
 
 
 class AccessLog:

@@ -40,6 +40,7 @@ from warp_twisted.edge.routes.members import ANY_STREAM, NoTunnel
 from warp_twisted.edge.routes.pool import Borrower, Member, OriginStream
 from warp_twisted.edge.routes.route import Route
 from warp_twisted.edge.routes.search import Search
+from warp_twisted.edge.routes.shadows import Shadow
 from warp_twisted.edge.routes.splitting import RouteSplits
 from warp_twisted.http1.refusals import MessageRefused, Refusal
 from warp_twisted.http1.request import RequestHead
@@ -286,6 +287,17 @@ class Exchange(Borrower):
             return
         route.counters.sent += 1
         self._send(origin, head.for_origin(self._request_id) + body)
+        steering = self._steering
+        if steering is not None and steering.shadow is not None:
+            self._copy(steering.shadow, steering, head)
+
+    def _copy(self, shadow: Shadow, steering: Steering, head: RequestHead) -> None:
+        """Send a copy to a shadow if one is due and the request did not go there itself; it goes on by itself."""
+        fields = head.fields
+        if steering.share is not shadow.members and shadow.is_due(
+            head.method, has_body=bool(fields.length or fields.upgrade)
+        ):
+            steering.is_copied = self._visitors.mirroring.copy(shadow, head, self._request_id)
 
     def _is_repeatable(self) -> bool:
         """Whether the request may be sent again although an origin may have worked on it; an upgrade never may."""

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from warp_base.wall_clock import WallClock
 from warp_twisted.edge.exchange.access_log import AccessLog
+from warp_twisted.edge.exchange.mirroring import Mirroring
 from warp_twisted.edge.exchange.schedule import Schedule
 from warp_twisted.edge.exchange.states import Ending
 from warp_twisted.edge.policy.in_force import PolicyInForce
@@ -63,6 +64,7 @@ class Shared(Protocol):
 
     :ivar schedule: when those go on that a limit of bytes holds back.
     :ivar losses: where streams that died are obeyed; with a tunnel a thousand die at once.
+    :ivar mirroring: copies of requests that shadows get.
     """
 
     routes: RouteTable
@@ -77,6 +79,7 @@ class Shared(Protocol):
     is_draining: bool
     losses: StepQueue
     schedule: Schedule
+    mirroring: Mirroring
 
     def seconds(self) -> float:
         """Return the present instant of a monotonic clock; `now` is at most a sweep's interval later."""

@@ -93,6 +93,7 @@ def record(
             int(held_seconds * 1000),
             "" if share is None else share.selector,
             "" if steering is None else steering.tester,
+            "" if steering is None else steering.copied_to,
         )
     )
 

@@ -12,6 +12,7 @@ from warp_twisted.edge.exchange.answer import Answer
 from warp_twisted.edge.exchange.interfaces import Asker, Visitor
 from warp_twisted.edge.routes.members import ANY_STREAM
 from warp_twisted.edge.routes.pool import Borrower, OriginStream
+from warp_twisted.edge.routes.shadows import Shadow
 from warp_twisted.edge.routes.splitting import RouteSplit, ShareMembers
 from warp_twisted.http1.request import RequestHead
 from warp_twisted.names import shown_selector
@@ -29,9 +30,11 @@ class Steering:
     :ivar share: that served it last; None before.
     :ivar chosen: the share that a tester asked for, or `NOBODY`; its visitor's draw and cookie stay as they are.
     :ivar retried: methods whose requests may be sent again.
+    :ivar is_copied: whether a copy went to a shadow.
     """
 
     share: ShareMembers | None = None
+    is_copied = False
     chosen = NOBODY
     _kept: Kept | None = None
     _keeping: tuple[CookieKeys, StickyCookie] | None = None
@@ -86,6 +89,17 @@ class Steering:
     def tester(self) -> str:
         """The share that a tester asked for, as people are shown it; empty if nobody did."""
         return shown_selector(self._split.split.names[self.chosen]) if self.chosen != NOBODY else ""
+
+    @property
+    def shadow(self) -> Shadow | None:
+        """Who gets copies of some of the hostname's requests."""
+        return self._split.shadow
+
+    @property
+    def copied_to(self) -> str:
+        """The selector of the shadow that a copy went to; empty if none did."""
+        shadow = self._split.shadow if self.is_copied else None
+        return shadow.mirror.selector if shadow is not None else ""
 
     def borrow(
         self,

@@ -20,6 +20,7 @@ from warp_twisted.edge.operators.sites import asking_user
 from warp_twisted.edge.operators.status import describe_ejected
 from warp_twisted.edge.policy.delivery.applying import user_name
 from warp_twisted.edge.routes.ejection import EjectedOrigin
+from warp_twisted.edge.routes.shadows import Shadow
 from warp_twisted.edge.routes.share_counters import ShareCounters
 from warp_twisted.edge.routes.splitting import RouteSplit
 from warp_twisted.registry.route_records import Guarded, Shift
@@ -121,6 +122,7 @@ class RoutingCalls:
             "unmatched": max((user.unmatched for user in users), default=0),
             "shift": _shift(*shift) if shift is not None else None,
             "guard": self._guard(split),
+            "mirror": _mirror(users[0].shadow if users else None),
             "ejected": list(islice(self._ejected(split), MAX_EJECTED)),
             "shares": [
                 {
@@ -188,6 +190,23 @@ def _unhealthy(split: Split, users: Sequence[RouteSplit]) -> Iterator[dict[str, 
                 if (agent, reason) not in seen:
                     seen.add((agent, reason))
                     yield {"selector": name, "agent": agent, "reason": reason}
+
+
+def _mirror(shadow: Shadow | None) -> dict[str, object] | None:
+    """Describe a mirror by the shadow of one route; None if there is none, or nothing is served."""
+    if shadow is None:
+        return None
+    counters = shadow.counters
+    return {
+        "selector": shadow.mirror.selector,
+        "percent": shadow.mirror.percent,
+        "tunnels": shadow.members.count,
+        "healthy": shadow.members.healthy,
+        "copies": counters.copies,
+        "answered": counters.requests,
+        "errors": counters.by_class[5],
+        "unanswered": {why.value: count for why, count in counters.unanswered.items() if count},
+    }
 
 
 def _shift(shift: Shift, part: int) -> dict[str, object]:

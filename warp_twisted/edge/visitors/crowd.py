@@ -21,6 +21,7 @@ from warp_base.slices import Slices
 from warp_base.token_buckets import TokenBuckets
 from warp_base.wall_clock import WallClock
 from warp_twisted.edge.exchange.access_log import AccessEntry, AccessLog
+from warp_twisted.edge.exchange.mirroring import Mirroring
 from warp_twisted.edge.exchange.pages import response as error_response
 from warp_twisted.edge.exchange.schedule import Schedule
 from warp_twisted.edge.policy.in_force import PolicyInForce
@@ -114,6 +115,7 @@ class Visitors:
         self.handshakes = StepQueue(clock)
         self.losses = StepQueue(clock)
         self.schedule = Schedule(clock, seconds)
+        self.mirroring = Mirroring(metrics.mirrors, clock, seconds, self.losses)
         self._requests = TokenBuckets(1.0, 1.0)
         self.handshake_rate = HandshakeRate(self.limits)
         self._small_reads = TokenBuckets(SMALL_READS_PER_SECOND, SMALL_READS_PER_SECOND)
@@ -145,6 +147,7 @@ class Visitors:
         self._welcoming = self._ending_late = None
         self._long_work.stop()
         self.schedule.stop()
+        self.mirroring.stop()
         self.queue.stop()
         for connection in list(self.connections):
             connection.abort()
@@ -211,6 +214,7 @@ class Visitors:
         for stream in [stream for stream, deadline in self._ending.items() if deadline <= present]:
             del self._ending[stream]
             stream.reset()
+        self.mirroring.sweep(present)
         self.routes.sweep(present, self.timeouts.idle_stream)
         if self.access_log is not None:
             self.access_log.flush()
