@@ -117,7 +117,7 @@ class TroubleTests(MirrorTestCase):
                 took = await self.ask_all(count // rounds)
                 medians[percent].append(took[len(took) // 2])
                 self.assertLess(took[-1], SECONDS / 2)
-        # The copies, their agent and their origin take this process's time; a shadow that holds somebody up takes seconds.
+        # Copies, their agent and origin take this process's time; a shadow that holds somebody up takes seconds.
         self.assertLess(min(medians[100]), 8 * min(medians[0.01]) + 0.02)
         self.assertLess(abs(counters.copies - count), 4)
         self.assertLessEqual(counters.under_way, COPIES)
