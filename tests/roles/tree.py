@@ -1,4 +1,4 @@
-"""What the roles' files say, as plain values: specs, defaults, tags, handlers, modules and filters."""
+"""What the roles' files say, as plain values: specs, defaults, tags, modules and filters."""
 
 import functools
 import importlib.util
@@ -59,14 +59,9 @@ def tags(role: str) -> set[str]:
     return {tag for task in read(ROOT / "roles" / role / "tasks/main.yml") for tag in task["tags"]} - {"always"}
 
 
-def handlers(role: str) -> list[str]:
-    """Return a role's handlers in the order in which they run."""
-    return [each["name"] for each in read(ROOT / "roles" / role / "handlers/main.yml") or ()]
-
-
 def words(role: str) -> set[str]:
     """Return every word that begins with `warp_` or `_warp_` in what a role does, its specs and defaults excepted."""
-    places = ("tasks", "handlers", "templates", "vars")
+    places = ("tasks", "templates", "vars")
     files = [path for place in places for path in (ROOT / "roles" / role / place).glob("*")]
     return {word for path in files for word in re.findall(r"\b_?warp_\w+", path.read_text())}
 
