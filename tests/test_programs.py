@@ -67,6 +67,8 @@ ANSWERS: dict[str, set[str]] = {
     "benchmarks.peers.installed.installed": set(),  # a peer that cannot be built is left out, with a line
     "benchmarks.peers.warp.open_agent": set(),
     "benchmarks.peers.warp.open_edge": set(),
+    "tests.fleet.controllers.build": set(),  # a Python that is there
+    "tests.fleet.controllers.pythons": set(),  # the same
     "tests.fleet.deployment.dig": {"dig"},
     "tests.fleet.deployment.visit": {"curl"},
     "tests.fleet.fleet_authority.serial": set(),
@@ -87,6 +89,7 @@ ANSWERS: dict[str, set[str]] = {
     "tests.system.dns.test_discovery.test_go": set(),  # what `go` built
     "tests.system.tunnel.test_yamux.start": set(),  # what `go` built
     "tests.test_ci.run_ci": {"make"},
+    "tests.test_fleet_controllers.test_pythons_of_this_machine": set(),
     "tests.test_packaging._environment": set(),
     "tests.test_packaging.check": set(),
     "tests.test_packaging.test_editable": set(),

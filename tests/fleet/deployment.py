@@ -24,6 +24,7 @@ from urllib.parse import urlsplit
 import yaml
 
 from tests.fleet.certificates import make_authority, make_certificate
+from tests.fleet.controllers import chosen_command
 from tests.fleet.hosts import Hosts
 from tests.fleet.place import FleetError, Place, run
 
@@ -78,7 +79,7 @@ class Deployment:
         begun = time.monotonic()
         self.hosts.up(*EDGES, *SECONDARIES, *ORIGINS)
         self._tell(f"{len(self.hosts.names)} hosts: {time.monotonic() - begun:.0f} s")
-        self._copy_checkout()
+        self.copy_checkout()
         self._write_inventory()
         for name in ORIGINS:
             self.start_application(name)
@@ -86,16 +87,25 @@ class Deployment:
         self.runs["first"] = self.play("site.yml", "--diff").check()
         self.runs["second"] = self.play("site.yml", "--diff").check()
 
-    def play(self, playbook: str, *arguments: str, variables: Mapping[str, object] | None = None) -> Run:
-        """Run a playbook as an operator does, in the checkout."""
-        program = Path(sys.executable).with_name("ansible-playbook")
+    def play(
+        self,
+        playbook: str,
+        *arguments: str,
+        variables: Mapping[str, object] | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> Run:
+        """
+        Run a playbook as an operator does, in the checkout.
+
+        :param environment: of Ansible, more than an operator has.
+        """
         extra = ("--extra-vars", json.dumps(dict(variables))) if variables else ()
-        environment = {key: value for key, value in os.environ.items() if not key.startswith(("ANSIBLE_", "PYTHON"))}
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(("ANSIBLE_", "PYTHON"))}
         begun = time.monotonic()
         done = subprocess.run(
-            [str(program), playbook, *arguments, *extra],
+            [*chosen_command(self.hosts.place), playbook, *arguments, *extra],
             cwd=self.checkout,
-            env=environment | {"ANSIBLE_NOCOLOR": "1", "LC_ALL": "C.UTF-8"},
+            env={**kept, "ANSIBLE_NOCOLOR": "1", "LC_ALL": "C.UTF-8", **(environment or {})},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -161,7 +171,7 @@ class Deployment:
         sys.stdout.write(f"\n    [{what}] ")
         sys.stdout.flush()
 
-    def _copy_checkout(self) -> None:
+    def copy_checkout(self) -> None:
         """Copy what a clone has: a run writes into its checkout, and must not depend on what lies there."""
         shutil.rmtree(self.checkout, ignore_errors=True)
         self.checkout.mkdir(parents=True)

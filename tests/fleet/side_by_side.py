@@ -1,7 +1,8 @@
 """
 All tests on hosts, in two halves at once: `python -m tests.fleet.side_by_side` is what `make test-fleet` runs.
 
-Each half is a trial of its own, on a fleet of its own. A deployment waits for one host after another, so two of them
+Each half is a trial of its own, on a fleet of its own, whose playbooks are run with the oldest ansible-core that is
+promised, and with the newest. A deployment waits for one host after another, so two of them
 take little longer than one. What a half prints of a module is shown when the module has ended, in one piece, and the
 counts of both are added up in the last line. Whatever ends the run takes both fleets down.
 """
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
+from tests.fleet.controllers import NEWEST, OLDEST
 from tests.fleet.hosts import Hosts, require_machine
 from tests.fleet.place import FleetError, Group, Place, unified_hierarchy
 from tests.run import Outcome, read_outcome, verdict
@@ -27,8 +29,9 @@ HERE = Path(__file__).parent
 # making of the fleet, which each half has once. A run prints what its modules took: whoever adds plays corrects these.
 SECONDS: dict[str, float] = {
     "fleet_agents": 205, "fleet_authority": 270, "fleet_backup": 150, "fleet_deploy": 230, "fleet_document": 130,
-    "fleet_firewall": 160, "fleet_one_host": 230, "fleet_outage": 80, "fleet_policy": 440, "fleet_reboot": 60,
-    "fleet_releases": 150, "fleet_restarts": 90, "fleet_secrets": 50, "fleet_upgrade": 400, "fleet_visits": 50,
+    "fleet_firewall": 160, "fleet_one_host": 230, "fleet_outage": 80, "fleet_policy": 440,
+    "fleet_reboot": 60, "fleet_releases": 150, "fleet_restarts": 90, "fleet_secrets": 50, "fleet_upgrade": 400,
+    "fleet_visits": 50,
 }  # fmt: skip
 MIDDLING_SECONDS = 120.0  # of a module that is not there
 END_SECONDS = 10.0
@@ -131,6 +134,7 @@ class Running:
         except subprocess.TimeoutExpired:
             self.trial.kill()
             self.trial.wait()
+        self._reader.join(END_SECONDS)  # so that its last piece is not mixed with what is said next
 
     def _read(self) -> None:
         assert self.trial.stdout is not None
@@ -205,10 +209,11 @@ def run(both: Sequence[Half], *, skips_fail: bool) -> int:
     return status
 
 
-def half_of(place: Place, modules: Sequence[str], *, keep: bool) -> Half:
+def half_of(place: Place, controller: str, modules: Sequence[str], *, keep: bool) -> Half:
     """
     Describe the half that tests these modules on a fleet at a place.
 
+    :param controller: which ansible-core its playbooks are run with.
     :param keep: leave the hosts, to look at.
     """
     group = Group(unified_hierarchy() / f"{place.name}-tests")
@@ -217,6 +222,7 @@ def half_of(place: Place, modules: Sequence[str], *, keep: bool) -> Half:
         "WARP_FLEET_NAME": place.name,
         "WARP_FLEET_DIR": str(place.directory),
         "WARP_FLEET_SHARED": str(place.shared),
+        "WARP_FLEET_CONTROLLER": controller,
     }
 
     def take_down() -> None:
@@ -251,9 +257,8 @@ def main() -> int:
     shares = halves([path.stem for path in HERE.glob("fleet_*.py")], SECONDS)
     keep = bool(os.environ.get("WARP_FLEET_KEEP"))
     in_ci = os.environ.get("CI", "") not in ("", "0", "false")
-    return run(
-        [half_of(place, share, keep=keep) for place, share in zip(places, shares, strict=True)], skips_fail=in_ci
-    )
+    both = zip(places, (OLDEST, NEWEST), shares, strict=True)
+    return run([half_of(place, which, share, keep=keep) for place, which, share in both], skips_fail=in_ci)
 
 
 if __name__ == "__main__":
