@@ -1,13 +1,8 @@
 """The one-host inventory: edge, name server and applications on one machine, of each Debian that is promised."""
 
-import shutil
-
-import yaml
-
 from tests.fleet.case import FleetTestCase
 from tests.fleet.deployment import deployment
-
-ZONE = "one.test"
+from tests.fleet.single import ZONE, Single
 
 
 class OneHostTests(FleetTestCase):
@@ -15,27 +10,18 @@ class OneHostTests(FleetTestCase):
 
     def deploy(self, name: str, suite: str) -> None:
         """Have one run serve an application on a fresh machine, and one more change nothing."""
-        fleet = deployment()
-        fleet.hosts.up(name, suite=suite)
+        fleet = Single(deployment().hosts.place, name, suite)
+        fleet.prepare()
         self.assertIn(f"VERSION_CODENAME={suite}\n", fleet.hosts.execute(name, "cat", "/etc/os-release"))
-        inventory = fleet.checkout / "one-host"
-        shutil.rmtree(inventory, ignore_errors=True)
-        shutil.copytree(fleet.checkout / "inventory.example/one-host", inventory)
-        every = inventory / "group_vars/all.yml"
-        every.write_text(every.read_text().replace("warp_zone: warp.example", f"warp_zone: {ZONE}"))
-        hosts = inventory / "hosts.yml"
-        hosts.write_text(hosts.read_text().replace("192.0.2.1", fleet.hosts.address(name)).replace("warp1", name))
-        bench = {**fleet.hosts.connection(name), "warp_common_wheelhouse": "/srv/wheels"}
-        (inventory / "host_vars").mkdir()
-        (inventory / f"host_vars/{name}.yml").write_text(yaml.safe_dump(bench))
+        inventory = f"--inventory={fleet.inventory}"
 
-        fleet.play("site.yml", f"--inventory={inventory}").check()
+        fleet.play("site.yml", inventory).check()
         self.assertIn("Hello from Warp", fleet.visit(f"http://hello.{ZONE}/", edge=name))
         address = fleet.hosts.address(name)
         self.assertEqual(fleet.dig(address, f"hello.{ZONE}", "A"), [address])
         self.assertEqual(fleet.dig(address, ZONE, "NS"), [f"{name}.{ZONE}."])
         self.assertEqual(fleet.hosts.execute(name, "systemctl", "--failed", "--plain", "--no-legend"), "")
-        again = fleet.play("site.yml", f"--inventory={inventory}").check()
+        again = fleet.play("site.yml", inventory).check()
         self.assertEqual(again.counts[name]["changed"], 0, again.output)
 
     def test_debian_12(self) -> None:
