@@ -60,13 +60,19 @@ class _Tunnel:
 
 
 class Path:
-    """A hostname that four agents serve, of which one is the canary."""
+    """
+    A hostname that four agents serve, of which one is the canary.
 
-    def __init__(self, routing: str) -> None:
+    :param unhealthy: of how many of them the origin is not healthy by its probes.
+    """
+
+    def __init__(self, routing: str, unhealthy: int = 0) -> None:
         self.table = RouteTable(DataPathMetrics())
         for number in range(4):
             tunnel = _Tunnel(f"t-{number}", f"agent-{number}", {"release": "stable" if number else "canary"})
             self.table.add(tunnel, [RouteOffer(id=0, hostname=HOSTNAME)])
+            if number < unhealthy:
+                self.table.report(tunnel, HOSTNAME, "", "it answers 500")
         self.table.splitting.use_cookie_keys(CookieKeys([(1, b"k" * 32)]))
         entry = f"{{hostname: {HOSTNAME}, {routing}}}" if routing else ""
         for _ in self.table.splitting.follow(
@@ -117,7 +123,11 @@ def measured(times: int = 20_000) -> list[tuple[str, float]]:
     found = []
     for name, path, cookie in (
         ("no split", Path(""), b""),
+        ("no split, one of four origins not healthy", Path("", 1), b""),
+        ("no split, no origin healthy: one is tried", Path("", 4), b""),
+        ("an entry without a split", Path("when_all_unhealthy: 503"), b""),
         ("a split of two shares", Path(SPLIT), b""),
+        ("a split, the canary not healthy", Path(SPLIT, 1), b""),
         ("a split, visitors kept by a cookie", kept, brought),
         ("a split that has testers, who do not ask", Path(f"{SPLIT}, {TESTERS}"), b""),
         ("a split that has a mirror, no copy due", Path(f"{SPLIT}, {MIRROR}"), b""),

@@ -20,5 +20,5 @@ class RoutingTests(SynchronousTestCase):
     def test_measured(self) -> None:
         """Each case takes time, and without a split least."""
         found = dict(measured(times=200))
-        self.assertEqual(len(found), 5)
-        self.assertEqual(min(found, key=lambda name: found[name]), "no split")
+        self.assertGreater(len(found), 8)
+        self.assertTrue(min(found, key=lambda name: found[name]).startswith("no split"))
