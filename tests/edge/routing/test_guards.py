@@ -1,6 +1,7 @@
 """Tests of guards at edges that share one registry: what they let go on, take back, and tell."""
 
 from collections.abc import Coroutine
+from dataclasses import replace
 from typing import Any, TypeVar, cast
 from unittest import mock
 
@@ -18,8 +19,10 @@ from warp_twisted.edge.routes.table import RouteTable
 from warp_twisted.edge.routing.guards import Guards
 from warp_twisted.edge.routing.notices import Notices
 from warp_twisted.edge.routing.shifts import Shifts
+from warp_twisted.names import Hostname
 from warp_twisted.policy.document.policy import parse_policy
 from warp_twisted.registry.mirror import Mirror
+from warp_twisted.registry.model import Tunnel, encode
 from warp_twisted.registry.route_records import Guarded
 from warp_twisted.routing.guard import Guard
 from warp_twisted.routing.split import Split
@@ -334,6 +337,19 @@ class WorseTests(GuardsTestCase):
         self.assertEqual((edge.parts()[CANARY], edge.guards.found(edge.split)[1].reason), (
             0, "none of its tunnels became healthy in 60 s",
         ))  # fmt: skip
+
+    def test_served_elsewhere(self) -> None:
+        """A share without a tunnel here is left to the edge that has one, until its origins are not healthy there."""
+        edge = Edge(self, "edge2", ("stable",))
+        value = Tunnel(id="t", agent="a", slot=0, edge="edge9", hostnames=(Hostname(HOSTNAME),), labels={"r": "canary"})
+        self.successResultOf(self.store.put(value.key, encode(value)))
+        self.wait(edge.shifts.shift(HOSTNAME, "r=canary", 30, 0.0, "ann"))
+        self.run_for(200, 0, edge=edge)
+        self.assertEqual((edge.found(), edge.parts()[CANARY]), ("undecided", 30))
+        failing = replace(value, failing=value.hostnames)
+        self.successResultOf(self.store.put(value.key, encode(failing)))
+        self.run_for(80, 0, edge=edge)
+        self.assertEqual(edge.parts()[CANARY], 0)
 
     def test_not_deployed(self) -> None:
         """A share that nobody shifts to, and that has no tunnel, is not judged for that."""

@@ -24,6 +24,7 @@ from warp_base.slices import Slices
 from warp_base.wall_clock import WallClock
 from warp_twisted.edge.routes.share_counters import counts_of
 from warp_twisted.edge.routes.split_hostnames import SplitHostnames
+from warp_twisted.edge.routing.elsewhere import Elsewhere
 from warp_twisted.edge.routing.notices import Notices
 from warp_twisted.edge.routing.shifts import Shifts
 from warp_twisted.names import shown_selector
@@ -98,6 +99,7 @@ class Guards(Collector):
         self._slices = slices
         self._edge = edge
         self._notices = notices
+        self._elsewhere = Elsewhere(mirror, edge)
         self._watched: dict[str, Watched] = {}
         self._broken = set[str]()  # hostnames whose last look ended in an error
         self._worse: dict[tuple[str, str, str], int] = {}  # by hostname, share and what came of it
@@ -182,8 +184,14 @@ class Guards(Collector):
         self._broken &= splits.keys()
         for split in splits.values():
             if self._splitting.splits.get(split.hostname) is split:
+                if split.guarded is not None and split.shifted is not None and not self._is_here(split, split.guarded):
+                    yield from self._elsewhere.look(split, split.guarded, self._clock.seconds())
                 self._try_to_look_at(split)
             yield
+
+    def _is_here(self, split: Split, share: int) -> bool:
+        """Return whether this edge has a tunnel of a share."""
+        return any(user.shares[share].count for user in self._splitting.some_users_of(split))
 
     def _try_to_look_at(self, split: Split) -> None:
         """Look; what goes wrong with one split holds its shift, and stops no other's guard."""
@@ -232,10 +240,11 @@ class Guards(Collector):
         counted = list(self._splitting.counted(split))
         own = [counted.pop(guarded)]
         is_wished = shift is not None and shift[1] > 0 and shift[0].selector == split.names[guarded]
+        is_here = self._is_here(split, guarded)
         return watched.guard.look(
             Moment(self._clock.seconds(), counts_of(own), counts_of(counted)),
             is_healthy=any(user.shares[guarded].healthy for user in users),
-            is_awaited=is_wished or any(user.shares[guarded].count for user in users),
+            is_awaited=is_here or (is_wished and not self._elsewhere.is_healthy(split, guarded)),
         )
 
     def _found_worse(
