@@ -28,6 +28,7 @@ from warp_twisted.configuration import changed_keys
 from warp_twisted.edge.assembly import EdgeParts, assemble
 from warp_twisted.edge.errors import EdgeError
 from warp_twisted.edge.listeners import BoundPorts
+from warp_twisted.edge.moving_agents import MOVE_SECONDS, agents_moved
 from warp_twisted.edge.nameserver import reload_nameserver, start_nameserver
 from warp_twisted.edge.operators.admin_socket import SOCKET_MODE, prepare_socket_path
 from warp_twisted.edge.settings import EdgeSettings, merge_reloaded, needs_restart
@@ -229,7 +230,8 @@ class EdgeNode(Service):
 
     def drain(self) -> Deferred[None]:
         """
-        Take nothing new: names that other edges serve leave this one, agents are told to move, requests finish.
+        Take nothing new: names that other edges serve leave this one, agents move, visitors are let in no more, and
+        requests finish.
 
         :returns: fires when they are done, or `timeouts.drain` is over; `timeouts.drain_alone` where no other edge is.
         """
@@ -242,11 +244,16 @@ class EdgeNode(Service):
 
     async def _drain(self, parts: EdgeParts, timeout: float) -> None:
         self._log.info("draining, for at most {seconds} s", seconds=timeout)
+        until = self._clock.seconds() + timeout
         await parts.entry.drain()
         await parts.publisher.settled()
-        await parts.listeners.close("tunnel", "http", "https")
+        await parts.listeners.close("tunnel")
         parts.tunnels.drain(timeout)
-        await parts.serving.drain(timeout)
+        if not parts.entry.is_alone:
+            # Resolvers remember this edge's addresses for a while: who still comes is served until agents have moved.
+            await agents_moved(parts.mirror, self.settings.edge.name, self._clock, min(MOVE_SECONDS, timeout / 2))
+        await parts.listeners.close("http", "https")
+        await parts.serving.drain(max(until - self._clock.seconds(), 0.0))
         self._log.info("drained")
 
     def stopService(self) -> Deferred[None]:

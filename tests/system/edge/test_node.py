@@ -13,7 +13,7 @@ from tests.system.edge.live import HOST, ZONE, make_node
 from tests.system.edge.test_admin import AdminTestCase
 from warp_twisted.errors import InvalidSettings
 from warp_twisted.registry.errors import StoreInUse
-from warp_twisted.registry.model import Edge, encode
+from warp_twisted.registry.model import Edge, Tunnel, encode
 from warp_twisted.testing import RecordingDelegate
 from warp_twisted.wire.control import Accepted
 
@@ -171,4 +171,14 @@ class DrainAloneTests(AdminTestCase):
         self.assertEqual([each.deadline_seconds for each in told.drains], [300])
         self.assertFalse(draining.called)
         visitor.close()
+        # Its agent is at this edge alone, so visitors are let in until it has moved.
+        visitor = socket.create_connection((HOST, self.node.ports.http[0]), timeout=5)
+        self.addCleanup(visitor.close)
+        visitor.sendall(f"GET / HTTP/1.1\r\nHost: other.{ZONE}\r\nConnection: close\r\n\r\n".encode())
+        self.assertTrue((await deferToThread(visitor.recv, 100)).startswith(b"HTTP/1.1 404 "))
+        [agent] = {tunnel.agent for tunnel in self.node.parts.mirror.tunnels.values()}
+        moved = Tunnel(id="t-1", agent=agent, slot=0, edge="b")
+        await self.node.parts.store.put(moved.key, encode(moved))
         await draining
+        with self.assertRaises(OSError):
+            socket.create_connection((HOST, self.node.ports.http[0]), timeout=1)
