@@ -73,6 +73,14 @@ class OriginsHealthTests(SynchronousTestCase):
         self.assertEqual(self.complaints, [(first, "no"), (first, None)])
         self.assertEqual(self.published, [first, first])
 
+    def test_published_once(self) -> None:
+        """Of many routes that change in one turn the registry hears once."""
+        first, _ = self.tunnels
+        for route in range(10):
+            self.health.said(first, OriginHealth(route_id=route, healthy=False, probed=True))
+        self.clock.advance(0)
+        self.assertEqual((len(self.complaints), self.published), (10, [first]))
+
     def test_what_cannot_be_paid(self) -> None:
         """Steering does not wait for DNS; what is not paid is published when it can be, as it is then."""
         first, _ = self.tunnels

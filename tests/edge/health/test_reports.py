@@ -28,8 +28,13 @@ class ReportsTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
         self.held: list[tuple[float, int, bool]] = []
-        self.reports = Reports[FakeTunnel](self.clock, self.hold)
+        self.turns_over = 0
+        self.reports = Reports[FakeTunnel](self.clock, self.hold, self.turn_over)
         self.tunnel = FakeTunnel()
+
+    def turn_over(self) -> None:
+        """Count."""
+        self.turns_over += 1
 
     def hold(self, tunnel: FakeTunnel, route: RouteOffer, message: OriginHealth) -> None:
         """Remember."""
@@ -99,6 +104,7 @@ class ReportsTests(SynchronousTestCase):
             self.assertLessEqual(len(self.held) - before, IN_A_TURN)
             turns += 1
         self.assertEqual((len(self.held), turns), (100, -(-100 // IN_A_TURN)))
+        self.assertEqual(self.turns_over, turns)
         for _ in range(50):
             for healthy in (True, False):
                 for route in range(100):

@@ -89,6 +89,14 @@ class UpTests(AgentProgramTestCase):
         self.assertEqual(self.edge.hellos[-1].labels, {"release": "canary"})
         self.assertEqual(self.fleet.enrolled, 1)
 
+    async def test_health(self) -> None:
+        """With --health the application is probed, and the edge hears what is found."""
+        origin = f"127.0.0.1:{free_port()}"
+        up = self.up("--json", "--tunnels", "1", "--health", "/healthz", origin, WARP_TOKEN=self.token)
+        probed = control.OriginHealth(route_id=0, healthy=False, detail="connection refused", probed=True)
+        await until(lambda: probed in self.edge.messages, timeout=15)
+        await up.says('"event":"origin"')
+
     async def test_nobody_reads_what_it_prints(self) -> None:
         """With a full pipe for standard output it serves and stops; its events come out when they are read."""
         reading, writing, filled = full_pipe()

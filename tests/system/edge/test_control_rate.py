@@ -6,11 +6,12 @@ from functools import partial
 from tests.case import until
 from tests.system.edge.live import ZONE, EnrolledAgent
 from tests.system.edge.test_identity import LiveEdgeTestCase
-from warp_twisted.wire.control import Accepted, RouteOffer, RoutesChanged
+from warp_twisted.wire.control import Accepted, OriginHealth, RouteOffer, RoutesChanged
 
 LABELS = {f"key{number}": "value" for number in range(32)}
 HOSTNAMES = 100
 CHANGES = 10
+REPORTS = 31  # of each hostname: 3,100 of the 4,000 messages that an agent may send at once
 PATIENCE = 1.0
 
 
@@ -49,3 +50,24 @@ class ControlRateTests(LiveEdgeTestCase):
         await until(lambda: all(map(self.published, names)), timeout=10)
         agent.tunnels[0].close()
         await until(lambda: not any(map(self.published, names)), timeout=10)
+
+    async def test_health_that_flaps(self) -> None:
+        """While all origins of an agent are told to flap, another registers in time; the last word holds in the end."""
+        busy, other = await self.agent(), await self.agent()
+        self.assertIsInstance(await busy.register(*self.names(0), labels=LABELS), Accepted)
+        for turn in range(REPORTS):
+            for route in range(HOSTNAMES):
+                failing = turn % 2 == 0
+                report = OriginHealth(route_id=route, healthy=not failing, detail="no" * failing, probed=True)
+                busy.tunnels[0].send_control(report)
+        for slot in range(5):
+            at = time.monotonic()
+            hostname = f"other{slot}.{ZONE}"
+            self.assertIsInstance(await other.register(hostname, slot=slot), Accepted)
+            await until(partial(self.published, hostname), timeout=3 * PATIENCE)
+            self.assertLess(time.monotonic() - at, 3 * PATIENCE)
+        self.assertFalse(busy.tunnels[0].is_over)
+        (tunnel,) = self.node.parts.tunnels.registrations.of_agent(busy.id)
+        await until(lambda: len(tunnel.failing) == HOSTNAMES, timeout=10)
+        await until(lambda: len(tunnel.published_failing) == HOSTNAMES, timeout=60)
+        self.assertTrue(all(map(self.published, self.names(0))))

@@ -71,11 +71,12 @@ class OriginsHealth(Reports[Served]):
         pay: Callable[[Served, Collection[str]], float],
         publish: Callable[[Served], object],
     ) -> None:
-        super().__init__(clock, self._hold)
+        super().__init__(clock, self._hold, self._publish_all)
         self._routes = routes
         self._of_agent = of_agent
         self._pay = pay
         self._publish = publish
+        self._changed: dict[Served, None] = {}  # in this turn
         self._unpaid: dict[Served, IDelayedCall] = {}
 
     def forget(self, tunnel: Served) -> None:
@@ -101,7 +102,13 @@ class OriginsHealth(Reports[Served]):
                 hostname=route.hostname + route.path, agent=tunnel.agent, detail=message.detail or "-",
                 health="is healthy" if message.healthy else "is not healthy",
             )  # fmt: skip
-        self._publish_changes(tunnel)
+        self._changed[tunnel] = None
+
+    def _publish_all(self) -> None:
+        """Tell the registry of each tunnel once, whatever was said of its routes in this turn."""
+        changed, self._changed = self._changed, {}
+        for tunnel in changed:
+            self._publish_changes(tunnel)
 
     def _publish_changes(self, tunnel: Served) -> None:
         if tunnel in self._unpaid:

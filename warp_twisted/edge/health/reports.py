@@ -34,11 +34,18 @@ class Reports(Generic[Reporting]):
     Reports that wait, and when the next of each kind is due.
 
     :param in_force: called with a tunnel, the route that it reported of, and the report, when that holds from now on.
+    :param turn_over: called when all that is put in force in one turn is.
     """
 
-    def __init__(self, clock: IReactorTime, in_force: Callable[[Reporting, RouteOffer, OriginHealth], object]) -> None:
+    def __init__(
+        self,
+        clock: IReactorTime,
+        in_force: Callable[[Reporting, RouteOffer, OriginHealth], object],
+        turn_over: Callable[[], object],
+    ) -> None:
         self._clock = clock
         self._in_force = in_force
+        self._turn_over = turn_over
         self._said: dict[tuple[Reporting, int], OriginHealth] = {}
         self._due: OrderedDict[tuple[Reporting, int], None] = OrderedDict()
         self._resting: OrderedDict[tuple[Reporting, int], float] = OrderedDict()  # until when; the first ends first
@@ -84,6 +91,7 @@ class Reports(Generic[Reporting]):
             if route is not None:
                 self._resting[key] = now + REST_SECONDS
                 self._in_force(key[0], route, message)
+        self._turn_over()
         if self._due:
             self._wake(0)
         elif self._resting:
