@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.agent.health.test_probe import Endpoint
 from warp_twisted.agent.health.answer import GOOD, Answer
-from warp_twisted.agent.health.checks import FIRST_SECONDS, Begin, Check, Checks
+from warp_twisted.agent.health.checks import FIRST_SECONDS, SPREAD_SECONDS, Begin, Check, Checks
 from warp_twisted.agent.health.probe import Probe
 from warp_twisted.agent.health.settings import Health
 
@@ -72,6 +72,13 @@ class ChecksTests(SynchronousTestCase):
         gaps = {name: seconds[name] - at for name, at in self.begun[:100]}
         self.assertTrue(all(8.9 < gap < 11.1 for gap in gaps.values()), gaps)
         self.assertGreater(max(gaps.values()) - min(gaps.values()), 1.0)
+
+    def test_few(self) -> None:
+        """A single origin is probed at once."""
+        self.wish("a")
+        self.checks.start()
+        self.clock.advance(SPREAD_SECONDS)
+        self.assertEqual(len(self.begun), 1)
 
     def test_changes(self) -> None:
         """Changes of the verdict are told, with the reason; a first good probe is none."""

@@ -1,9 +1,10 @@
 """
 When each origin is probed, and what is known of it.
 
-A check is one origin, asked in one way; routes that lead there share it. Each has a timer of its own, and begins at a
-moment of chance within its first second, and then goes on at intervals that differ by up to a tenth: so a hundred
-origins are not probed in one turn, nor one origin by a hundred agents. One probe of a check is under way at a time.
+A check is one origin, asked in one way; routes that lead there share it. Each has a timer of its own. It begins at a
+moment of chance, at once where there are few and within a second where there are many, and goes on at intervals that
+differ by up to a tenth: so a hundred origins are not probed in one turn, nor one origin by a hundred agents. One probe
+of a check is under way at a time.
 """
 
 from collections.abc import Callable, Hashable, Mapping
@@ -18,6 +19,9 @@ from warp_twisted.agent.health.settings import Health
 from warp_twisted.agent.health.tally import Tally, Verdict
 
 FIRST_SECONDS = 1.0
+SPREAD_SECONDS = (
+    0.01  # for each check: few are probed before the first tunnel is up, so that it is told what they found
+)
 JITTER = 0.1  # of an interval, to either side
 
 Begin = Callable[[Callable[[str], None]], Probe]  # begins a probe, and says who hears its verdict
@@ -77,11 +81,10 @@ class Check:
         """Whether a probe has begun, or will."""
         return self._probe is not None or self._call is not None
 
-    def start(self) -> None:
-        """Begin to probe."""
+    def start(self, within: float) -> None:
+        """Begin to probe within so many seconds."""
         if not self.is_under_way:
-            first = min(FIRST_SECONDS, self._health.interval_seconds)
-            self._call = self._clock.callLater(self._chance.uniform(0, first), self._ask)
+            self._call = self._clock.callLater(self._chance.uniform(0, within), self._ask)
 
     def stop(self) -> None:
         """Probe no more."""
@@ -142,8 +145,9 @@ class Checks:
     def start(self) -> None:
         """Begin to probe."""
         self._is_running = True
+        within = min(FIRST_SECONDS, SPREAD_SECONDS * len(self._checks))
         for check in self._checks.values():
-            check.start()
+            check.start(within)
 
     def stop(self) -> None:
         """Probe no more."""
@@ -165,8 +169,8 @@ class Checks:
             if check is None:
                 check = Check(self._clock, self._chance, text, health, begin, changed)
             self._checks[key] = check
-            if self._is_running:
-                check.start()
         for check in before.values():
             check.stop()
+        if self._is_running:
+            self.start()
         return dict(self._checks)
