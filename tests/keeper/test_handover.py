@@ -141,13 +141,17 @@ class StartTests(SynchronousTestCase):
         self.assertIn(Exit(1), story.end(1, "signal SIGKILL"))
 
     def test_process_that_knows_nothing_of_hand_overs(self) -> None:
-        """It serves when it says that it is ready; a hand-over from it is refused with a sentence."""
+        """It serves when it says that it is ready, and ends before another starts; should that fail, it comes back."""
         story = Story()
         story.handover.begin()
         self.assertIn(Ready(), story.handover.serve_plainly(1, 0))
-        refused = outcome(story.ask())
-        self.assertIn("takes no part in hand-overs", refused.what if refused else "")
-        self.assertEqual(story.handover.phase, Phase.SERVING)
+        self.assertIn(End(1, None), story.ask(SECOND))
+        self.assertEqual(story.ask(), [])
+        self.assertIn(Start(2, SECOND), story.end(1))
+        actions = story.end(2, "status 1")
+        self.assertEqual(outcome(actions), Outcome("the process does not serve: it ended with status 1", False))
+        self.assertIn(Start(3, FIRST), actions)
+        self.assertEqual(story.handover.phase, Phase.STARTING)
 
     def test_ready_before_serving(self) -> None:
         """One that is prepared serves when it says so on its line, not when systemd is told something."""
@@ -400,6 +404,7 @@ EXPECTED = {
     Phase.TAKING: {(True, True)},
     Phase.WATCHING: {(True, False)},
     Phase.GOING_BACK: {(True, True), (False, True)},
+    Phase.REPLACING: {(True, False)},
     Phase.PAUSED: {(False, False)},
     Phase.STOPPING: {(False, False)},
 }

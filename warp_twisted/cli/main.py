@@ -101,6 +101,10 @@ warp = Group(
             "warp_twisted.cli.operate.edge:reload",
             "Let an edge read its configuration and certificates again.",
         ),
+        "restart": (
+            "warp_twisted.cli.operate.edge:restart",
+            "Hand over to a new process of the edge; nobody is turned away.",
+        ),
         "ca": ("warp_twisted.cli.operate.authority:ca", "Make the fleet's certificate authority."),
         "completion": ("warp_twisted.cli.completion:completion", "Print a script that completes commands in a shell."),
         "version": ("warp_twisted.cli.main:version", "Print the version."),

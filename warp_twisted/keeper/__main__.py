@@ -1,5 +1,5 @@
 """
-`python -m warp_twisted.keeper`: the main process of a unit, and how `systemctl reload` asks it.
+`warp-keeper`, or `python -m warp_twisted.keeper`: the main process of a unit, and how `systemctl reload` asks it.
 
 This reads options, environment and the wall clock; the keeper itself is `loop`.
 """
@@ -24,9 +24,9 @@ from warp_twisted.keeper.renewal import STATE_FD, Kept, read
 
 EXAMPLES = """
 examples:
-  python -m warp_twisted.keeper run --control /run/warp-edge/keeper.sock -- \\
+  warp-keeper run --control /run/warp-edge/keeper.sock -- \\
       /opt/warp/releases/0.1.0/bin/twistd --nodaemon --pidfile= warp-edge --config /etc/warp/edge.yaml
-  python -m warp_twisted.keeper reload --control /run/warp-edge/keeper.sock -- COMMAND   (as ExecReload=)
+  warp-keeper reload --control /run/warp-edge/keeper.sock -- COMMAND   (as ExecReload=)
 
 `run` starts COMMAND with the sockets of systemd and hands over to another process of it when it is asked to. `reload`
 has the process read its configuration again; if that is not enough, or COMMAND or this Python is another than the
@@ -37,22 +37,22 @@ keeper's, a new process takes over. It waits for the end and says what happened:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run, or ask; return the exit status."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    end = given.index("--") if "--" in given else len(given)
+    end = given.index("--") if "--" in given else len(given)  # argparse would take the command's options for ours
     options, command = _parser().parse_args(given[:end]), tuple(given[end + 1 :])
     if not command or not os.path.isabs(command[0]):
-        print("keeper: COMMAND: expected a program with its whole path, after --", file=sys.stderr)
+        print("warp-keeper: COMMAND: expected a program with its whole path, after --", file=sys.stderr)
         return 2
-    launch = Launch(sys.executable, command)
+    launch = Launch(sys.executable, command, options.starts_with)
     try:
         return _run(options, launch) if options.what == "run" else _reload(options.control, launch)
     except (WarpError, OSError) as error:
-        print(f"keeper: {error}", file=sys.stderr)
+        print(f"warp-keeper: {error}", file=sys.stderr)
         return 1
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m warp_twisted.keeper",
+        prog="warp-keeper",
         usage="%(prog)s {run,reload} [--control SOCKET] -- COMMAND...",
         description="Keep a serving process, and hand over to the next one without turning anybody away.",
         epilog=EXAMPLES,
@@ -60,6 +60,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("what", choices=["run", "reload"])
     parser.add_argument("--control", default="", metavar="SOCKET", help="where operators ask; without it nobody can")
+    parser.add_argument(
+        "--starts-with",
+        default="",
+        metavar="TEXT",
+        help="what else the process starts with, in short: at a reload with another TEXT a new process takes over",
+    )
     parser.add_argument(
         "--watch",
         type=float,
@@ -96,14 +102,13 @@ def _take_state() -> Kept | None:
 
 def own_command(options: argparse.Namespace, launch: Launch, *, is_check: bool) -> list[str]:
     """Return how the keeper of a launch is started."""
-    isolated = ["-I"] if sys.flags.isolated else []
     check = ["--check"] if is_check else []
-    own = ["run", "--control", options.control, "--watch", str(options.watch), *check, "--"]
-    return [launch.python, *isolated, "-m", "warp_twisted.keeper", *own, *launch.command]
+    own = ["run", "--control", options.control, "--watch", str(options.watch), "--starts-with", launch.mark]
+    return [launch.python, "-P", "-m", "warp_twisted.keeper", *own, *check, "--", *launch.command]
 
 
 def _reload(control: str, launch: Launch) -> int:
-    request = Message("do", "reload", {"python": launch.python, "command": launch.command})
+    request = Message("do", "reload", {"python": launch.python, "command": launch.command, "mark": launch.mark})
     answer = ask(control, request, step=print)
     print(answer.text("what"))
     return 0

@@ -17,6 +17,7 @@ class Phase(Enum):
     TAKING = "taking"
     WATCHING = "watching"  # the successor serves; the old one drains, and would resume
     GOING_BACK = "going back"  # the successor is being ended; when it is gone, the old one resumes
+    REPLACING = "replacing"  # a process that takes no part in hand-overs is being ended; another follows it
     PAUSED = "paused"  # nobody serves; after a pause another process is started
     STOPPING = "stopping"
 
@@ -43,10 +44,12 @@ class Launch:
 
     :ivar python: the interpreter that the keeper of the same release runs with.
     :ivar command: program and arguments.
+    :ivar mark: whatever else it starts with, in short: a process of another mark is another.
     """
 
     python: str
     command: tuple[str, ...]
+    mark: str = ""
 
 
 @dataclass(frozen=True, slots=True)

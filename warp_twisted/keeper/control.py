@@ -47,7 +47,7 @@ class Operator:
         """Return what is to be started; None: the same as runs."""
         if self.asked is None or not self.asked.words("command"):
             return None
-        return Launch(self.asked.text("python"), self.asked.words("command"))
+        return Launch(self.asked.text("python"), self.asked.words("command"), self.asked.text("mark"))
 
     def tell(self, word: str, **fields: int | float | str | tuple[str, ...]) -> None:
         """Answer; one who does not read, or is gone, misses it."""

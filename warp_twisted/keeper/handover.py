@@ -90,7 +90,8 @@ class Handover:
 
         :param launch: of the successor; None: as the one that serves.
         """
-        self.wanted = launch
+        if TABLE[self.phase, Event.ASKED] is not None:
+            self.wanted = launch
         return self._happened(Event.ASKED, None, now)
 
     def say(self, child: int, message: Message, now: float) -> list[Action]:
@@ -198,13 +199,19 @@ class Handover:
 
     def _prepare(self, message: Message | None, now: float) -> None:
         if not self.can_hand_over:
-            self.actions.append(
-                Outcome("the serving process takes no part in hand-overs: systemctl restart starts another", False)
-            )
+            self._replace()
             return
         self._add_successor(self.wanted or self.launch)
         self.actions.append(Step("a new process prepares"))
         self._enter(Phase.PREPARING, PREPARE_SECONDS)
+
+    def _replace(self) -> None:
+        if self.serving is not None:
+            self.actions += [
+                Step("the serving process takes no part in hand-overs: it ends first, and visitors wait"),
+                End(self.serving, None),
+            ]
+        self._enter(Phase.REPLACING)
 
     def _release(self, message: Message | None, now: float) -> None:
         self.was_released = True
@@ -291,16 +298,15 @@ class Handover:
 
     def _fail_to_start(self, message: Message | None, now: float) -> None:
         self.actions.append(Outcome(f"the process does not serve: {self.why}", False))
-        if not self.draining:  # systemd sees it then, and starts everything again
+        if self.wanted != self.launch:
+            self._start(self.launch)
+        elif not self.draining:  # systemd sees it then, and starts everything again
             self._enter(Phase.STOPPING)
             self.actions.append(Exit(1))
-            return
-        self._pause(now)
+        else:
+            self._pause(message, now)
 
-    def _start_another(self, message: Message | None, now: float) -> None:
-        self._pause(now)
-
-    def _pause(self, now: float) -> None:
+    def _pause(self, message: Message | None, now: float) -> None:
         self.fails = 0 if now - self.served_at > STEADY_SECONDS else self.fails + 1
         seconds = min(MAX_PAUSE_SECONDS, 2.0 ** (self.fails - 2)) if self.fails > 1 else 0.0
         if seconds:
@@ -339,7 +345,7 @@ _STEPS: Mapping[Phase, Mapping[Event, _Step]] = {
     },
     Phase.SERVING: {
         Event.ASKED: Handover._prepare,
-        Event.SERVING_ENDED: Handover._start_another,
+        Event.SERVING_ENDED: Handover._pause,
         Event.STOP: Handover._end_all,
     },
     Phase.PREPARING: {
@@ -371,6 +377,10 @@ _STEPS: Mapping[Phase, Mapping[Event, _Step]] = {
     },
     Phase.GOING_BACK: {
         Event.SUCCESSOR_ENDED: Handover._after_going_back,
+        Event.STOP: Handover._end_all,
+    },
+    Phase.REPLACING: {
+        Event.SERVING_ENDED: Handover._start_asked,
         Event.STOP: Handover._end_all,
     },
     Phase.PAUSED: {

@@ -41,8 +41,8 @@ ASKED_OF_SERVING: Mapping[str, Mapping[str, type]] = {
 }
 # Asked of the keeper by an operator: `python` and `command` are empty where what runs is to stay.
 ASKED_OF_KEEPER: Mapping[str, Mapping[str, type]] = {
-    "reload": {"python": str, "command": tuple},
-    "restart": {"python": str, "command": tuple},
+    "reload": {"python": str, "command": tuple, "mark": str},
+    "restart": {"python": str, "command": tuple, "mark": str},
     "status": {},
 }
 # Answered to an operator.

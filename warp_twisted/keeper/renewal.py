@@ -106,9 +106,10 @@ def from_json(text: bytes) -> Kept:
             notices=content["notices"],
             control=content["control"],
         )
+        is_whole = sorted(handover.children) == sorted(child.number for child in children)
     except (KeyError, TypeError, ValueError) as error:
         raise InvalidState(f"the keeper's state is broken: {error!r}") from error
-    if sorted(handover.children) != sorted(child.number for child in children):
+    if not is_whole:
         raise InvalidState("the keeper's state does not name each child once")
     return kept
 
@@ -173,4 +174,4 @@ def become(command: Sequence[str], environment: Mapping[str, str], state: int, i
 
 
 def _launch(content: Mapping[str, Any]) -> Launch:
-    return Launch(python=str(content["python"]), command=tuple(map(str, content["command"])))
+    return Launch(python=str(content["python"]), command=tuple(map(str, content["command"])), mark=str(content["mark"]))

@@ -1,12 +1,17 @@
 """Tests of `warp_twisted.cli.operate.edge`."""
 
 import json
+from collections.abc import Callable
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.cli.fake_admin import FakeAdmin
 from tests.cli.invoke import invoke
 from warp_twisted.cli.operate import edge
+from warp_twisted.keeper.asking import NoKeeper, RequestFailed
+from warp_twisted.keeper.messages import Message
+
+DONE = Message("is", "done", {"what": "handed over", "old": 7, "new": 8, "seconds": 1.5})
 
 
 class EdgeTests(SynchronousTestCase):
@@ -27,7 +32,7 @@ class EdgeTests(SynchronousTestCase):
     def test_reload_names_what_waits(self) -> None:
         """Sections that need a restart are named."""
         self.edge.answers["POST /v1/reload"] = {"needs_restart": ["listen", "zone"]}
-        self.assertIn("Waiting for a restart: listen, zone.", invoke("reload").output)
+        self.assertIn("Waiting for a new process: listen, zone; warp restart starts it", invoke("reload").output)
         self.edge.answers["POST /v1/reload"] = {"needs_restart": []}
         self.assertNotIn("Waiting", invoke("reload").output)
 
@@ -35,3 +40,40 @@ class EdgeTests(SynchronousTestCase):
         """The edge's reason is passed on, and the command fails."""
         ran = invoke("reload")
         self.assertEqual((ran.status, ran.errors), (1, "warp: no such thing: POST /v1/reload\n"))
+
+
+class RestartTests(SynchronousTestCase):
+    """`warp restart`; `tests.system.keeper.test_asking` asks real sockets."""
+
+    def answer(self, answer: Message | Exception) -> None:
+        """Have the keeper say one step and answer."""
+
+        def ask(path: str, request: Message, step: Callable[[str], None]) -> Message:
+            self.asked = path, request
+            step("a new process prepares")
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+        self.patch(edge, "ask", ask)
+
+    def test_restart(self) -> None:
+        """The steps are shown, and who serves at the end."""
+        self.answer(DONE)
+        ran = invoke("restart", "--keeper", "/run/other.sock")
+        self.assertEqual(self.asked, ("/run/other.sock", Message("do", "restart")))
+        self.assertEqual((ran.status, ran.output), (0, "A new process prepares.\nDone in 1.5 s: process 8 serves.\n"))
+
+    def test_for_machines(self) -> None:
+        """As JSON there is the result only."""
+        self.answer(DONE)
+        found = json.loads(invoke("restart", "--json").output)
+        self.assertEqual(found, {"result": "handed over", "old": 7, "new": 8, "seconds": 1.5})
+
+    def test_failures(self) -> None:
+        """A hand-over that failed exits 1 with the reason, and without a keeper the status is 3."""
+        self.answer(RequestFailed("the new process does not serve: zone: expected a name. The old one serves on"))
+        ran = invoke("restart")
+        self.assertEqual((ran.status, ran.errors[:37]), (1, "warp: the new process does not serve:"))
+        self.answer(NoKeeper("/run/warp-edge/keeper.sock: No such file or directory"))
+        self.assertEqual(invoke("restart").status, 3)

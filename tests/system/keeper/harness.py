@@ -110,7 +110,9 @@ class KeeperTestCase(SynchronousTestCase):
 
     def ask(self, word: str, launch: Launch | None = None) -> Message:
         """Ask the keeper, and wait for the end of it."""
-        request = Message("do", word, {"python": launch.python, "command": launch.command} if launch else {})
+        request = Message("do", word)
+        if launch is not None:
+            request = Message("do", word, {"python": launch.python, "command": launch.command, "mark": launch.mark})
         self.steps: list[str] = []
         return ask(self.control, request, self.steps.append)
 

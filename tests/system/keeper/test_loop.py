@@ -109,6 +109,16 @@ class HandOverTests(KeeperTestCase):
         self.assertEqual(self.ask("restart").word, "done")
         self.assertEqual(keeper.poll(), None)
 
+    def test_another_mark(self) -> None:
+        """What else a process starts with is part of what it is: at a reload with another, a new process takes over."""
+        self.start()
+        self.ready()
+        first, _ = self.visit()
+        other = Launch(self.launch.python, self.launch.command, "another key")
+        self.assertEqual(self.ask("reload", other).text("what"), "handed over")
+        self.assertNotEqual(self.visit()[0], first)
+        self.assertEqual(self.ask("reload", other).text("what"), "reloaded")
+
     def test_release_whose_keeper_does_not_go_on(self) -> None:
         """The keeper stays what it is, says why, and keeps the new process."""
         keeper = self.start()
@@ -195,12 +205,14 @@ class ReloadTests(KeeperTestCase):
         self.hears(lambda notice: notice.get("STATUS", "").startswith("serving as later"))
 
     def test_process_that_knows_nothing_of_it(self) -> None:
-        """It serves and reloads as without a keeper; a hand-over is refused."""
+        """It serves and reloads as without a keeper; before another starts it ends, and visitors wait."""
         self.behave("plain")
         self.start()
         self.ready()
         self.assertEqual(self.ask("reload").text("what"), "plainly again")
-        self.assertIn("takes no part", str(self.assertRaises(RequestFailed, self.ask, "restart")))
+        first, _ = self.visit()
+        self.assertEqual(self.ask("restart").text("what"), "a new process serves")
+        self.assertNotEqual(self.visit()[0], first)
 
     def test_strangers(self) -> None:
         """What is no request is answered with a reason, too many connections are closed, and the keeper goes on."""

@@ -1,10 +1,15 @@
-"""`warp drain` and `warp reload`: what an operator asks of the edge on this machine."""
+"""`warp drain`, `warp reload` and `warp restart`: what an operator asks of the edge on this machine."""
 
 import click
 
+from warp_twisted.cli.errors import EdgeRefused, EdgeUnreachable
 from warp_twisted.cli.operate.admin import ADMIN_OPTION, find_admin
 from warp_twisted.cli.operate.answers import read
 from warp_twisted.cli.output import JSON_OPTION, print_json, say
+from warp_twisted.keeper.asking import NoKeeper, RequestFailed, ask
+from warp_twisted.keeper.messages import Message
+
+KEEPER_SOCKET = "/run/warp-edge/keeper.sock"
 
 
 @click.command(
@@ -46,4 +51,48 @@ def reload(admin: str | None, as_json: bool) -> None:
         return
     say("The edge has read its configuration and certificates again.")
     if waiting := read(answer, dict[str, list[str]]).get("needs_restart"):
-        say(f"Waiting for a restart: {', '.join(waiting)}.")
+        say(f"Waiting for a new process: {', '.join(waiting)}; warp restart starts it and turns nobody away.")
+
+
+@click.command(
+    short_help="Hand over to a new process of the edge; nobody is turned away.",
+    epilog="\b\nExamples:\n  warp restart\n  warp restart --json | jq .seconds",
+)
+@click.option(
+    "--keeper",
+    metavar="SOCKET",
+    envvar="WARP_KEEPER",
+    show_envvar=True,
+    default=KEEPER_SOCKET,
+    help=f"The control socket of the edge's keeper. Default: {KEEPER_SOCKET}.",
+)
+@JSON_OPTION
+def restart(keeper: str, as_json: bool) -> None:
+    """
+    Hand over to a new process of the edge, and wait until it serves.
+
+    It reads the whole configuration, takes the tunnels and the listeners over, and serves; the old process finishes
+    what is open, for at most timeouts.drain. If the new one does not serve, the old one goes on, and the reason is
+    shown.
+    """
+
+    def show(step: str) -> None:
+        if not as_json:
+            say(f"{step[:1].upper()}{step[1:]}.")
+
+    try:
+        answer = ask(keeper, Message("do", "restart"), show)
+    except NoKeeper as error:
+        raise EdgeUnreachable(str(error)) from error
+    except RequestFailed as error:
+        raise EdgeRefused(str(error)) from error
+    if as_json:
+        print_json(
+            {
+                "result": answer.text("what"),
+                **{name: answer.number(name) for name in ("old", "new")},
+                "seconds": answer.fields["seconds"],
+            }
+        )
+    else:
+        say(f"Done in {answer.fields['seconds']} s: process {answer.number('new')} serves.")
