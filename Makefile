@@ -1,6 +1,7 @@
 # make demo [ARGS=--check]   one process with everything in it, on loopback
 # make test [ARGS=tests.wire] every test; the last line reads `N passed, N failed, N skipped`
 # make test-fleet            the deployment on systemd hosts that it boots here (root, Debian): about half an hour
+# make faults                the table of docs/recovery.md: what breaks on such hosts under load (ROWS="stop-edge link-10")
 # make check | fmt | bench | clean
 # make fresh                 demo, test and check on a fresh Debian tree that it makes (root, Debian)
 # make refresh               moves the pinned versions of all packages on, and says what moved
@@ -20,7 +21,7 @@ PYTHON ?= $(firstword $(foreach python,python3 python3.14 python3.13 python3.12 
 export PYTHONPATH := $(CURDIR):$(CURDIR)/dns:$(CURDIR)/warp_twisted/_dropins
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help demo test test-lowest test-fleet check fmt bench refresh fresh fresh-is-due clean distclean
+.PHONY: help demo test test-lowest test-fleet faults check fmt bench refresh fresh fresh-is-due clean distclean
 .DELETE_ON_ERROR:
 
 help:
@@ -47,6 +48,13 @@ ifdef ARGS
 else
 	@$(PY) -m tests.fleet.side_by_side
 endif
+
+# With WARP_FLEET_USE=1 on the hosts that a run with WARP_FLEET_KEEP=1 has left, as they are.
+faults: $(VENV)/.test
+	@tests/install-debian-packages tests/fleet/debian-packages.txt
+	@$(PY) -m tests.fleet check
+	@status=0; $(PY) -m tests.fleet.faults $(ROWS) || status=1; \
+		if [ -z "$$WARP_FLEET_KEEP$$WARP_FLEET_USE" ]; then $(PY) -m tests.fleet down || status=1; fi; exit $$status
 
 check: $(VENV)/.check
 	$(PY) -m ruff format --check $(CODE)

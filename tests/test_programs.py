@@ -52,8 +52,8 @@ PACKAGES_OF = {
 }
 # On every machine that the README asks for: git and make, and what Debian calls essential, with apt.
 EVERYWHERE = {
-    "apt-config", "apt-get", "bash", "git", "make", "mount", "nsenter", "setpriv", "setsid", "sh", "sleep", "sync",
-    "umount", "unshare",
+    "apt-config", "apt-get", "bash", "git", "losetup", "make", "mount", "nsenter", "setpriv", "setsid", "sh", "sleep",
+    "sync", "umount", "unshare",
 }  # fmt: skip
 # Nothing that is to be found: a test asks for it in order to miss it.
 NOWHERE = {"no-such-program"}
@@ -72,6 +72,7 @@ ANSWERS: dict[str, set[str]] = {
     "tests.fleet.deployment.dig": {"dig"},
     "tests.fleet.deployment.visit": {"curl"},
     "tests.fleet.fleet_authority.serial": set(),
+    "tests.fleet.faults.wrecks.begin_own_clock": {"faketime"},
     "tests.fleet.fleet_document.shell": {"bash", "curl", "dig"},
     "tests.fleet.fleet_reboot.test_order": {"curl"},
     "tests.fleet.fleet_upgrade.begin_load": set(),

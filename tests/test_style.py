@@ -40,6 +40,7 @@ PAUSES: dict[str, tuple[int, str]] = {
     "tests/fleet/boot.py": (1, "asks the kernel again whether a group of processes is gone"),
     "tests/fleet/application.py": (1, "an answer that comes in pieces, for as long as it was asked for"),
     "tests/fleet/deployment.py": (1, "`wait`, the `until` of tests on hosts"),
+    "tests/fleet/faults/running.py": (1, "what is broken stays so for as long as the row says"),
     "tests/fleet/fleet_reboot.py": (1, "a machine without power, before it has some again"),
     "tests/fleet/hosts.py": (2, "boot and shutdown of hosts, whose systemd tells nobody here"),
     "tests/fleet/place.py": (1, "the kernel's cgroups, which tell nobody when they are empty"),

@@ -226,10 +226,15 @@ class Deployment:
 
 @functools.cache
 def _deployed() -> Deployment | str:
-    """Return the fleet, or why there is none: tried once, for what failed for one test fails for all."""
+    """
+    Return the fleet, or why there is none: tried once, for what failed for one test fails for all.
+
+    With WARP_FLEET_USE=1 it is the one that another run left (WARP_FLEET_KEEP=1), as it is.
+    """
     made = Deployment(Place())
     try:
-        made.make()
+        if not os.environ.get("WARP_FLEET_USE"):
+            made.make()
     except (FleetError, subprocess.TimeoutExpired) as error:
         return str(error)
     return made
