@@ -74,6 +74,7 @@ LAYER_OF = (
     ("warp_base.reactor", 2),
     ("warp_base.slices", 2),
     ("warp_base.systemd_socket", 2),
+    ("warp_base.unix_port", 2),
     ("warp_base*", 1),
     ("warp_dns", 2),
     ("warp_dns.serve.limits", 1),

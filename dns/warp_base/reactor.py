@@ -14,6 +14,7 @@ from twisted.internet.interfaces import (
     IReactorCore,
     IReactorFDSet,
     IReactorProcess,
+    IReactorSocket,
     IReactorTCP,
     IReactorThreads,
     IReactorTime,
@@ -40,6 +41,7 @@ class Reactor(
     IReactorThreads,
     IReactorFDSet,
     IReactorProcess,
+    IReactorSocket,
 ):
     """Starting and stopping, time, sockets, threads, descriptors and child processes."""
 

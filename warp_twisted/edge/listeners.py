@@ -17,6 +17,7 @@ from twisted.logger import Logger
 
 from warp_base.accepting import Option, accept_cheaply
 from warp_base.reactor import Reactor
+from warp_base.unix_port import ReplacingPort
 from warp_twisted.errors import InvalidSettings
 from warp_twisted.listen_text import server_endpoints
 
@@ -90,14 +91,21 @@ class Listeners:
                 self._log.info("{key} is open: {text}, port {port}", key=key, text=text, port=numbers[-1])
         return tuple(numbers)
 
-    def open_unix(self, name: Name, path: str, factory: "Factory[Any]", mode: int) -> None:
+    def open_unix(
+        self, name: Name, path: str, factory: "Factory[Any]", mode: int, *, takes_place: bool = False
+    ) -> None:
         """
         Listen on a unix socket.
 
+        :param takes_place: of a socket on which another process may listen still.
         :raises InvalidSettings: if it cannot be listened on.
         """
         try:
-            port = self._reactor.listenUNIX(path, factory, mode=mode)
+            if takes_place:
+                port: IListeningPort = ReplacingPort(path, factory, mode, self._reactor)
+                port.startListening()
+            else:
+                port = self._reactor.listenUNIX(path, factory, mode=mode)
         except CannotListenError as error:
             factory.doStop()  # Twisted starts the factory of a unix socket before it binds
             raise InvalidSettings(f"listen.{name}: {path}: {error.socketError}") from error

@@ -24,7 +24,12 @@ from warp_twisted.registry.published.publish import Publication
 
 
 def make_nameserver(
-    reactor: Reactor, wall: WallClock, settings: EdgeSettings, publication: Publication
+    reactor: Reactor,
+    wall: WallClock,
+    settings: EdgeSettings,
+    publication: Publication,
+    *,
+    is_shared: bool = False,
 ) -> DnsServer | None:
     """
     Make the server that the settings ask for, if they do; it does not listen yet.
@@ -32,11 +37,12 @@ def make_nameserver(
     A master file that cannot be used keeps nobody from being served: it is said, and the zone answered with SERVFAIL.
     So is each name that is not there until the zone is resumed (`DnsServer.resume`): its names are not known yet.
 
+    :param is_shared: another process of this edge may answer at the same addresses.
     :raises InvalidSettings: if the settings are wrong.
     """
     if not settings.listen.dns:
         return None
-    server = _server(reactor, wall, settings, publication, _serial_file(settings), is_strict=False)
+    server = _server(reactor, wall, settings, publication, _serial_file(settings), is_strict=False, is_shared=is_shared)
     server.suspend(settings.zone)
     return server
 
@@ -102,6 +108,7 @@ def _server(
     serial_file: str,
     *,
     is_strict: bool,
+    is_shared: bool = False,
     warn: Callable[[str], None] | None = None,
 ) -> DnsServer:
     try:
@@ -111,6 +118,7 @@ def _server(
             settings.dns.server,
             wall=wall,
             is_strict=is_strict,
+            is_shared=is_shared,
             warn=warn,
             place="dns.",
         )

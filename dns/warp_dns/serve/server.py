@@ -29,7 +29,7 @@ from warp_dns.serve.assembly import make_responder
 from warp_dns.serve.files import read_secrets
 from warp_dns.serve.metrics import Counters, DnsCollector
 from warp_dns.serve.querylog import QueryLog
-from warp_dns.serve.tcp import BACKLOG, TcpFactory
+from warp_dns.serve.tcp import BACKLOG, TcpFactory, bind_shared_tcp
 from warp_dns.serve.udp import UdpPort, bind_udp, udp_port
 from warp_dns.serve.workers import WorkerProcess
 from warp_dns.serve.zones import ServedZone, ZoneSet
@@ -63,6 +63,7 @@ class DnsServer:
         udp_share: float = UDP_SHARE,
         tcp_share: float = TCP_SHARE,
         is_strict: bool = False,
+        is_shared: bool = False,
         warn: Callable[[str], None] | None = None,
         place: str = "",
     ) -> None:
@@ -74,6 +75,7 @@ class DnsServer:
         :param udp_share: how much of the reactor's time queries over UDP may take, at each address.
         :param tcp_share: and those over TCP, all clients together; as much again for transfers.
         :param is_strict: raise for a file that cannot be used, too; for a check.
+        :param is_shared: let another process of the same user answer at the same addresses.
         :param warn: told of what is odd in a zone that is served; without it the log is.
         :param place: what comes before the keys of `settings` in errors, such as `dns.`.
         :raises InvalidZone: if a zone's settings are not valid, or two have one name.
@@ -83,6 +85,7 @@ class DnsServer:
         self._wall = wall
         self._settings = settings or ServerSettings()
         self._worker_count = workers
+        self._is_shared = is_shared
         self._udp_share = udp_share
         self.counters = Counters()
         self.collector = DnsCollector(self.counters)
@@ -177,6 +180,26 @@ class DnsServer:
             self._repeat(1.0, self._responder.tick)
         self.is_ready = True
 
+    def pause(self) -> Deferred[None]:
+        """Answer nothing until `go_on`; fires when every socket is closed. The sources are followed."""
+        self.is_ready = False
+        self._tcp.close_all()
+        return self._close_ports()
+
+    def go_on(self, bound: Sequence[tuple[str, int]]) -> None:
+        """
+        Answer again.
+
+        :param bound: what `bind` returned.
+        :raises ListenFailed: if an address cannot be bound again; none is then.
+        """
+        self.bind([show_address(host, port) for host, port in bound])
+        for listening in self._udp_ports:
+            listening.start()
+        for worker in self._workers:
+            worker.start()
+        self.is_ready = True
+
     def stop(self) -> Deferred[None]:
         """Stop answering; fires when every socket is closed and every worker gone."""
         self.is_ready = False
@@ -232,18 +255,19 @@ class DnsServer:
 
     def _listen(self, host: str, port: int) -> tuple[str, int]:
         tries = _EPHEMERAL_TRIES if port == 0 else 1
-        share = self._worker_count > 1
+        share = self._worker_count > 1 or self._is_shared
         while True:
             tries -= 1
             udp = bind_udp(host, port, share=share)
             bound = udp.getsockname()[1]
             try:
-                listening = self._reactor.listenTCP(bound, self._tcp, BACKLOG, host)
-            except CannotListenError as error:
+                listening = self._listen_tcp(host, bound)
+            except (CannotListenError, OSError) as error:
                 udp.close()
                 if tries:
                     continue  # the port that UDP picked is in use for TCP
-                raise ListenFailed(f"cannot serve DNS on TCP {host} port {bound}: {error.socketError}") from error
+                reason = getattr(error, "socketError", error)
+                raise ListenFailed(f"cannot serve DNS on TCP {host} port {bound}: {reason}") from error
             break
         self._tcp_ports.append(listening)
         self._tcp.share_time(self._tcp_ports)
@@ -254,6 +278,13 @@ class DnsServer:
             lent = bind_udp(host, bound, share=True)
             self._workers.append(WorkerProcess(self._reactor, self._slices, lent, self.counters, self._first_orders))
         return host, bound
+
+    def _listen_tcp(self, host: str, port: int) -> Any:
+        if not self._is_shared:
+            return self._reactor.listenTCP(port, self._tcp, BACKLOG, host)
+        with bind_shared_tcp(host, port) as bound:
+            bound.listen(BACKLOG)
+            return self._reactor.adoptStreamPort(bound.fileno(), bound.family, self._tcp)
 
     def _close_ports(self) -> Deferred[None]:
         self._tcp.share_time(())

@@ -10,6 +10,7 @@ A transfer is made and sent in slices as the client takes it; queries that come 
 messages (RFC 7766 §6.2.1.1: order does not matter). What the bytes mean is decided in `responder`.
 """
 
+import socket
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from ipaddress import IPv6Address
@@ -363,3 +364,23 @@ def network_of(host: str) -> str:
     if ":" not in host:
         return host
     return IPv6Address(host.partition("%")[0]).packed[:8].hex()  # a client has a /64 for itself
+
+
+def bind_shared_tcp(host: str, port: int) -> socket.socket:
+    """
+    Bind a TCP socket to an address that another process may have as well; connections go to either (SO_REUSEPORT).
+
+    :raises OSError: if that cannot be.
+    """
+    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if sock.family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind((host, port))
+    except OSError:
+        sock.close()
+        raise
+    return sock

@@ -159,6 +159,43 @@ class DrainTests(SynchronousTestCase):
             visitor.connectionLost()
         self.assertIsNone(self.successResultOf(drained))
 
+    def test_keeping_idle_ones(self) -> None:
+        """A drain may wait for the next request of each, and close after its answer; it can be called off."""
+        edge = MemoryEdge()
+        (visitor, transport), (other, other_transport), (new, new_transport) = (edge.visitor() for _ in range(3))
+        missing = GET.replace(b"app.", b"no.")
+        for each in (visitor, other):
+            each.dataReceived(missing)
+        called_off = edge.visitors.drain(keeps_idle=True)
+        edge.visitors.resume()
+        other.dataReceived(missing)
+        self.assertFalse(other_transport.is_closing)
+        drained = edge.visitors.drain(keeps_idle=True)
+        edge.clock.advance(2 * NEW_SECONDS)
+        late, late_transport = edge.visitor()
+        everybody = ((visitor, transport), (other, other_transport), (new, new_transport), (late, late_transport))
+        self.assertFalse(any(each.is_closing for _, each in everybody))
+        for each, each_transport in everybody:
+            each_transport.taken = b""
+            each.dataReceived(missing)
+            self.assertIn(b"connection: close", each_transport.taken.lower())
+            self.assertTrue(each_transport.is_closing)
+            self.assertNoResult(drained)
+            each.connectionLost()
+        self.assertIsNone(self.successResultOf(drained))
+        self.assertNoResult(called_off)
+
+    def test_closing_after_all(self) -> None:
+        """A stop in the middle of a drain that keeps idle connections closes them."""
+        edge = MemoryEdge()
+        visitor, transport = edge.visitor()
+        visitor.dataReceived(GET.replace(b"app.", b"no."))
+        drained = edge.visitors.drain(keeps_idle=True)
+        self.assertFalse(transport.is_closing)
+        self.assertIs(edge.visitors.drain(), drained)
+        edge.clock.advance(0)
+        self.assertTrue(transport.is_closing)
+
     def test_stopped_meanwhile(self) -> None:
         """An edge that stops before all are closed cuts the others."""
         edge = MemoryEdge()

@@ -115,3 +115,15 @@ class PublisherTests(SynchronousTestCase):
         self.put(tunnel(2, "other"))
         self.clock.advance(0)
         self.assertFalse(self.is_published("other"))
+
+    def test_held(self) -> None:
+        """While it is held nothing comes and nothing goes; afterwards all that has changed meanwhile does."""
+        self.put(tunnel(1, "app"))
+        self.publisher.hold()
+        self.put(tunnel(2, "new"))
+        self.successResultOf(self.store.delete(tunnel(1).key))
+        self.successResultOf(self.publisher.settled())
+        self.assertEqual([self.is_published(name) for name in ("app", "new")], [True, False])
+        self.publisher.go_on()
+        self.clock.advance(0)
+        self.assertEqual([self.is_published(name) for name in ("app", "new")], [False, True])

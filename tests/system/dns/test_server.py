@@ -51,6 +51,22 @@ class DnsServerTests(AsyncTestCase):
         self.assertEqual((await self.ask("app.warp.example", "A")).rcode(), rcode.NXDOMAIN)
         self.assertEqual(self.server.serial("warp.example"), serial + 1)
 
+    async def test_one_after_the_other(self) -> None:
+        """Two servers share their addresses; whichever pauses leaves them to the other, and may come back."""
+        first, second = (DnsServer(reactor, [ServedZone(ZONE, self.source)], is_shared=True) for _ in range(2))
+        for server in (first, second):
+            self.addCleanup(server.stop)
+        bound = first.start(["127.0.0.1:0"])
+        [(_, self.port)] = bound
+        self.assertEqual(second.start([f"127.0.0.1:{self.port}"]), bound)
+        for paused, other in ((first, second), (second, first)):
+            await paused.pause()
+            self.assertEqual((paused.is_ready, other.is_ready), (False, True))
+            for tcp in (False, True):
+                self.assertEqual((await self.ask("app.warp.example", "A", tcp=tcp)).rcode(), rcode.NOERROR)
+            paused.go_on(bound)
+            self.assertTrue(paused.is_ready)
+
     async def test_negative_answers_hold_the_soa(self) -> None:
         """A name that exists without the type asked for gets the SOA with the negative TTL."""
         reply = await self.ask("app.warp.example", "AAAA")

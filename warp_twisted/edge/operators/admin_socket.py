@@ -37,18 +37,19 @@ def check_socket_path(path: str, key: str = "listen.admin") -> bool:
     return True
 
 
-def prepare_socket_path(path: str, key: str = "listen.admin") -> None:
+def prepare_socket_path(path: str, key: str = "listen.admin", *, may_answer: bool = False) -> None:
     """
     Make the socket's directory if there is none, and remove a socket that a killed edge left behind.
 
     :param key: where the path stands in edge.yaml.
+    :param may_answer: whether another process of this edge may listen there, whose place is going to be taken.
     :raises InvalidSettings: if an edge answers on it, something else is in its place, or the directory cannot be made.
     """
     try:
         Path(path).parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     except OSError as error:
         raise InvalidSettings(f"{key}: {error.filename}: {error.strerror or error}") from error
-    if not check_socket_path(path, key):
+    if not check_socket_path(path, key) or may_answer:
         return
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(1)

@@ -105,7 +105,7 @@ class Visitors:
         self.policy = policy or PolicyInForce()
         self.wall = wall
         self.clock = clock
-        self.is_draining = False
+        self.is_draining = self._closes_idle = False
         self.connections: dict[OpenConnection, None] = {}  # the oldest first
         self.shaking_hands: dict[Silent, None] = {}
         self._idle = IdleConnections()
@@ -175,21 +175,27 @@ class Visitors:
             self._sweeping.stop()
             self.start()
 
-    def drain(self) -> Deferred[None]:
+    def drain(self, *, keeps_idle: bool = False) -> Deferred[None]:
         """
         Close idle connections now and the others after their answer.
 
         One that was taken in a moment ago has not been heard of yet, though its request may be on the way.
 
+        :param keeps_idle: close none that is idle before its next answer: a request may be on the way there, too.
         :returns: fires when the last connection is gone; the caller limits the wait.
         """
         self.is_draining = True
-        if self._drained is None:
-            self._drained = Deferred()
+        self._drained = self._drained or Deferred()
+        if not keeps_idle and not self._closes_idle:
+            self._closes_idle = True
             self._welcoming = self.clock.callLater(NEW_SECONDS, self._welcome_no_more)
             self._long_work.start(self._close_idle(even_if_new=False))
-            self._check_drained()
+        self._check_drained()
         return self._drained
+
+    def resume(self) -> None:
+        """Keep connections again after a drain that kept idle ones; its Deferred fires no more."""
+        self.is_draining, self._drained = False, None
 
     def _welcome_no_more(self) -> None:
         self._welcoming = None
@@ -317,7 +323,7 @@ class Visitors:
     def connected(self, connection: OpenConnection) -> None:
         """A connection is ready for requests."""
         self.connections[connection] = None
-        if self.is_draining and self._welcoming is None:
+        if self._closes_idle and self._welcoming is None:
             connection.close_if_idle(even_if_new=True)
 
     def disconnected(self, connection: OpenConnection) -> None:
@@ -386,9 +392,9 @@ class Visitors:
     def _check_drained(self) -> None:
         if self._drained is None or self._drained.called or self.connections:
             return
+        if self.counts.total and (self._welcoming is not None or not self._closes_idle):
+            return  # handshakes are under way
         if self._welcoming is not None:
-            if self.counts.total:
-                return  # handshakes are under way
             self._welcoming.cancel()
             self._welcoming = None
         self._drained.callback(None)

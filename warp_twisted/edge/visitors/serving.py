@@ -195,9 +195,9 @@ class Serving:
         )
         self.policy.banning.proxies = PrefixSet.of([*forwarding.proxy_protocol, *forwarding.x_forwarded_for])
 
-    async def drain(self, timeout: float) -> None:
-        """Finish the requests there are, for at most the time given."""
-        drained: Deferred[None] = self.visitors.drain()
+    async def drain(self, timeout: float, *, keeps_idle: bool = False) -> None:
+        """Finish the requests there are, for at most the time given; see `Visitors.drain`."""
+        drained: Deferred[None] = self.visitors.drain(keeps_idle=keeps_idle)
         await drained.addTimeout(timeout, self._clock, onTimeoutCancel=lambda result, seconds: None)
 
     def stop(self) -> None:

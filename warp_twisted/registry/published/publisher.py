@@ -35,6 +35,7 @@ class Publisher:
         self._slices = slices
         self._waiting: list[Deferred[None]] = []
         self._is_working = False
+        self._is_held = False
         self._unsubscribe: Callable[[], None] = mirror.subscribe(self._registry_changed)
 
     def settled(self) -> Deferred[None]:
@@ -56,6 +57,15 @@ class Publisher:
             self._publication.let_go(hostname)
         self._work()
 
+    def hold(self) -> None:
+        """Publish nothing until `go_on`: what tunnels that are about to move stood for stays published."""
+        self._is_held = True
+
+    def go_on(self) -> None:
+        """Publish again, and what has changed meanwhile."""
+        self._is_held = False
+        self._work()
+
     def stop(self) -> None:
         """Publish no more."""
         self._unsubscribe()
@@ -66,7 +76,7 @@ class Publisher:
         self._work()
 
     def _work(self) -> None:
-        if self._is_working or self._publication.is_settled:
+        if self._is_working or self._is_held or self._publication.is_settled:
             return
         self._is_working = True
         steps = self._steps()
