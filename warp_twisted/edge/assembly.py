@@ -132,12 +132,15 @@ def assemble(
     initial: EdgeSettings,
     lifecycle: Lifecycle,
     handed: Mapping[str, Sequence[int]],
+    *,
+    is_led: bool = False,
 ) -> EdgeParts:
     """
     Make the parts of an edge.
 
     :param lifecycle: what operators may have done to the edge as a whole.
     :param handed: sockets that systemd handed to the process: name → descriptors.
+    :param is_led: whether a keeper says when to take the registry and sockets, which another process may have still.
     :raises WarpError: naming what of the settings cannot be used; nothing is left open then.
     """
     settings = CurrentSettings(initial)
@@ -152,8 +155,8 @@ def assemble(
         browse=initial.dns.browse,
     )
     state = _make_directory(initial.state)
-    nameserver = make_nameserver(reactor, wall, initial, publication)
-    store = ThreadedSqliteStore(state, reactor)
+    nameserver = make_nameserver(reactor, wall, initial, publication, is_shared=is_led)
+    store = ThreadedSqliteStore(state, reactor, is_follower=is_led)
     mirror = Mirror(store, reactor)
     publisher = Publisher(publication, mirror, Slices(reactor, PUBLISHING_SECONDS))
     grace = Grace(publisher, reactor, initial.edge.name, initial.dns.grace)

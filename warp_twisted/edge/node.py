@@ -12,12 +12,12 @@ the same.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
 
 from twisted.application.service import Service
-from twisted.internet.defer import CancelledError, Deferred, DeferredLock
+from twisted.internet.defer import CancelledError, Deferred, DeferredLock, succeed
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 
@@ -27,12 +27,12 @@ from warp_base.wall_clock import WallClock
 from warp_twisted.configuration import changed_keys
 from warp_twisted.edge.assembly import EdgeParts, assemble
 from warp_twisted.edge.errors import EdgeError
+from warp_twisted.edge.handover.hand_over import HandOver
+from warp_twisted.edge.handover.stages import Stages
 from warp_twisted.edge.listeners import BoundPorts
 from warp_twisted.edge.moving_agents import MOVE_SECONDS, agents_moved
-from warp_twisted.edge.nameserver import reload_nameserver, start_nameserver
-from warp_twisted.edge.operators.admin_socket import SOCKET_MODE, prepare_socket_path
+from warp_twisted.edge.nameserver import reload_nameserver
 from warp_twisted.edge.settings import EdgeSettings, merge_reloaded, needs_restart
-from warp_twisted.edge.visitors.factories import VISITOR_OPTIONS
 from warp_twisted.errors import InvalidSettings
 
 CLOSE_SECONDS = 5.0  # for the last bytes of tunnels when the edge stops
@@ -59,8 +59,11 @@ class EdgeNode(Service):
     :param handed: sockets that systemd handed to the process: name → descriptors.
     :param read_settings: reads the configuration again for a reload; without it there is no reload.
     :param wall: the time of day, for certificates, tokens and the registry.
+    :param say: tells the keeper that leads this process a word and its fields; None: nobody does.
     :raises WarpError: for what is wrong with keys, certificates and state.
     :ivar parts: what the edge consists of.
+    :ivar hand_over: what the keeper's words lead to; None without one.
+    :ivar ended: called when a hand-over has left nothing to do here.
     :ivar started: fires when everything listens and is published; fails if it cannot, and nothing is left then.
     """
 
@@ -74,6 +77,7 @@ class EdgeNode(Service):
         read_settings: Callable[[], EdgeSettings] | None = None,
         wall: WallClock = MACHINE_WALL_CLOCK,
         handed: Mapping[str, Sequence[int]] = MappingProxyType({}),
+        say: Callable[..., None] | None = None,
     ) -> None:
         self._clock = reactor
         self._read_settings = read_settings
@@ -84,7 +88,10 @@ class EdgeNode(Service):
         self._start_error: Exception | None = None
         self._drained: Deferred[None] | None = None
         self.started: Deferred[None] = Deferred()
-        self.parts: EdgeParts = assemble(reactor, wall, settings, self, handed)
+        self.ended: Callable[[], object] = lambda: None
+        self.parts: EdgeParts = assemble(reactor, wall, settings, self, handed, is_led=say is not None)
+        self._stages = Stages(self.parts, reactor, is_led=say is not None, ended=self._end)
+        self.hand_over = HandOver(self._stages, say) if say is not None else None
 
     @property
     def settings(self) -> EdgeSettings:
@@ -108,7 +115,11 @@ class EdgeNode(Service):
 
     async def _start(self) -> None:
         try:
-            await self._start_parts(self.parts)
+            if self.hand_over is not None:
+                await self.hand_over.begin()
+            else:
+                await self._stages.prepare()
+                await self._stages.take()
         except Exception as error:
             self._start_error = error
             await self._stop_parts(self.parts)
@@ -118,64 +129,10 @@ class EdgeNode(Service):
         self._log.info("edge {edge} of {zone} serves", edge=self.settings.edge.name, zone=self.settings.zone)
         self.started.callback(None)
 
-    async def _start_parts(self, parts: EdgeParts) -> None:
-        settings, listeners = self.settings, parts.listeners
-        listen = settings.listen
-        await parts.mirror.start()
-        await parts.serving.policy_follower.join(parts.fleet_policy)
-        parts.claims.start()
-        parts.serving.start()
-        parts.tunnels.start()
-        parts.assertion_keys.start()
-        parts.cookie_keys.start()
-        parts.firewall_bans.follow(settings.firewall_bans)
-        parts.shifts.start()
-        parts.guards.start()
-        parts.agent_expiry.start()
-        parts.name_expiry.start()
-        parts.tunnel_certificate.start()
-        parts.clock_steps.start()
-        if parts.nameserver is not None:
-            listeners.ports = replace(self.ports, dns=start_nameserver(parts.nameserver, settings))
-        await self._open_to_operators(parts)
-        tunnel = await listeners.open("tunnel", listen.tunnel, parts.tunnel_port.factory)
-        http = await listeners.open("http", listen.http, parts.serving.http, VISITOR_OPTIONS)
-        https = await listeners.open("https", listen.https, parts.serving.https, VISITOR_OPTIONS)
-        listeners.hold_back("http", "https")
-        listeners.ports = replace(self.ports, http=http, https=https, tunnel=tunnel)
-        await parts.entry.announce()
-        await parts.announced_policy.start()
-        expected = parts.expected_hostnames.read()
-        await parts.long_work.run(parts.serving.routes.remembering(expected, self._clock.seconds()))
-        await parts.long_work.run(parts.grace.beginning(expected))
-        if parts.grace.is_given:  # what was served before is not denied, so there is nothing to wait for
-            await self._answer_dns(parts)
-        await parts.expected_hostnames.wait(expected, settings.timeouts.settle)
-        await self._answer_dns(parts)
-        listeners.let_in("http", "https")
-        parts.readiness.has_settled = True
-        parts.expected_hostnames.start_keeping()
-
-    async def _answer_dns(self, parts: EdgeParts) -> None:
-        """Answer from the zone, once everything that the registry says until now is published in it."""
-        await parts.publisher.settled()
-        parts.readiness.has_published = True
-        if parts.nameserver is not None:
-            parts.nameserver.resume(self.settings.zone)
-
-    async def _open_to_operators(self, parts: EdgeParts) -> None:
-        listen, listeners = self.settings.listen, parts.listeners
-        if listen.metrics is not None:
-            site = parts.observation.site()
-            (port,) = await listeners.open("metrics", listen.metrics, site)
-            listeners.ports = replace(self.ports, metrics=port)
-        if listen.admin is not None:
-            prepare_socket_path(listen.admin)
-            listeners.open_unix("admin", listen.admin, parts.admin.site(), SOCKET_MODE)
-        if listen.records is not None:
-            prepare_socket_path(listen.records, "listen.records")
-            site = parts.published.site(parts.observation)
-            listeners.open_unix("records", listen.records, site, SOCKET_MODE)
+    def _end(self) -> None:
+        """End without a drain: what there was is finished, or is another process'."""
+        self._drained = succeed(None)
+        self.ended()
 
     # Reloading.
 
@@ -259,6 +216,8 @@ class EdgeNode(Service):
     def stopService(self) -> Deferred[None]:
         """Drain, then stop everything; fires when nothing is left."""
         super().stopService()
+        if self.hand_over is not None:
+            self.hand_over.stop()
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:

@@ -15,6 +15,7 @@ from warp_base.loop.turn_times import TurnCollector
 from warp_base.nonblocking_writer import DroppedLinesCollector
 from warp_base.reactor import Reactor, as_reactor
 from warp_twisted.edge.check import check_edge
+from warp_twisted.edge.handover.line import Line, take_line
 from warp_twisted.edge.node import EdgeNode, Reloaded
 from warp_twisted.edge.settings import EdgeSettings, read_edge_settings
 from warp_twisted.errors import InvalidSettings, WarpError
@@ -68,6 +69,7 @@ class Program(Service):
         that forks itself into the background do not go with it.
     :param hangups: requests to reload; one that comes before the edge serves is obeyed when it does.
     :param twistd: twistd's own options, a mapping.
+    :param line: to the keeper that leads this process; None without one.
     """
 
     _log = Logger()
@@ -80,9 +82,11 @@ class Program(Service):
         systemd: Systemd,
         hangups: Hangups,
         twistd: Any,
+        line: Line | None = None,
     ) -> None:
         self._reactor = reactor
         self._twistd = twistd
+        self._line = line
         self._build = build
         self._output = output
         self._systemd = systemd
@@ -100,6 +104,9 @@ class Program(Service):
         super().startService()
         try:
             node = self._build()
+            if self._line is not None and node.hand_over is not None:
+                node.ended = self._reactor.stop
+                self._line.follow(node.hand_over.heard, node.hand_over.keeper_lost)
             node.startService()
         except WarpError as error:
             self._log.critical("the edge cannot start: {error}", error=error)
@@ -145,6 +152,8 @@ class Program(Service):
     def _reloaded(self, reloaded: Reloaded) -> None:
         later = ", ".join(reloaded.needs_restart)
         self._systemd.ready(f"reloaded; needs a restart: {later}" if later else "reloaded")
+        if self._line is not None:
+            self._line.say("reloaded", later=reloaded.needs_restart)
 
     def _not_reloaded(self, failure: Failure) -> None:
         if failure.check(WarpError):
@@ -152,6 +161,8 @@ class Program(Service):
         else:
             self._log.failure("the reload failed, the old configuration stays", failure=failure)
         self._systemd.ready(f"configuration refused: {failure.getErrorMessage()}")
+        if self._line is not None:
+            self._line.say("refused", why=failure.getErrorMessage())
 
     def _settings_changed(self, settings: EdgeSettings) -> None:
         if self._output is not None:
@@ -167,10 +178,18 @@ def makeService(options: Options) -> Program:
     spare_old_objects(reactor, FULL_COLLECTION_AFTER)
     path = options["config"]
     settings = options.settings
+    inherited = take_line(os.environ)
+    line = Line(reactor, inherited) if inherited is not None else None
 
     def build() -> EdgeNode:
         handed = handed_sockets(os.environ, os.getpid())
-        node = EdgeNode(reactor, settings, read_settings=lambda: read_edge_settings(path), handed=handed)
+        node = EdgeNode(
+            reactor,
+            settings,
+            read_settings=lambda: read_edge_settings(path),
+            handed=handed,
+            say=line.say if line is not None else None,
+        )
         node.parts.metrics.register(TurnCollector("warp_edge", times))
         node.parts.metrics.register(DroppedLinesCollector("warp_edge"))
         return node
@@ -178,4 +197,4 @@ def makeService(options: Options) -> Program:
     systemd = Systemd(os.environ.get("NOTIFY_SOCKET"), os.environ.get("WATCHDOG_USEC"))
     twistd: Any = options.parent or {}
     output = open_log(twistd, settings.log.format, settings.log.level)
-    return Program(reactor, build, output, systemd, options.hangups, twistd)
+    return Program(reactor, build, output, systemd, options.hangups, twistd, line)

@@ -1,0 +1,1 @@
+"""Edge processes that hand over to one another, with real sockets."""
