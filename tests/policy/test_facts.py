@@ -4,7 +4,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from warp_twisted.policy.facts import MAX_PARAMETERS, MAX_SEARCHES, NO_VALUES, Facts, Values, read_fields, read_query
+from warp_twisted.http1.forwarding import Forwarding
+from warp_twisted.http1.limits import HeadLimits
+from warp_twisted.http1.request import RequestReader
+from warp_twisted.policy.facts import (
+    MAX_PARAMETERS,
+    MAX_SEARCHES,
+    MAX_SPELT,
+    NO_VALUES,
+    Facts,
+    Values,
+    read_fields,
+    read_query,
+)
 from warp_twisted.policy.visitor import Visitor
 
 
@@ -46,6 +58,43 @@ class FieldTests(SynchronousTestCase):
             facts = Facts("a.example", b"GET", b"/", "https", Visitor("192.0.2.1", "192.0.2.1"), section)
             for name in names:
                 self.assertEqual(facts.field(name), read.get(name, NO_VALUES), name)
+
+    @given(
+        st.lists(
+            st.lists(
+                st.sampled_from(
+                    [b"X-A: 1", b"X-A:2", b"x-a: 3", b"X_A: 4", b"X-A: ", b"X-B: X-A: 5", b"A: b", b"Authorization: c",
+                     b"AUTHORIZATION: d", b"Cookie: e", b"Accept: f", b"X-Forwarded-For: g", b"X_Forwarded_For: h"]
+                ),
+                max_size=4,
+            ),
+            max_size=6,
+        )
+    )  # fmt: skip
+    def test_spelling_is_remembered(self, heads: list[list[bytes]]) -> None:
+        """Whatever one visitor sends in turn: what is remembered of its fields finds what a search finds."""
+        visitor = Visitor("192.0.2.1", "192.0.2.1")
+        reader = RequestReader(HeadLimits(), Forwarding("192.0.2.1", "https"))
+        for lines in heads:
+            for changed in (lines, [line + b"0" for line in lines], lines):
+                head = reader.read(b"\r\n".join([b"GET / HTTP/1.1", b"Host: a.example", *changed, b"", b""]))
+                assert head is not None
+                facts = Facts("a.example", b"GET", b"/", "https", visitor, head.lines, spelt=head.fields.spelt)
+                read = read_fields(head.lines)
+                for name in (b"x-a", b"authorization", b"x-forwarded-for", b"host", b"x-b"):
+                    self.assertEqual(facts.field(name), read.get(name, NO_VALUES), (name, head.lines))
+
+    def test_spelling_is_found_again(self) -> None:
+        """The second of two requests with the same fields is not searched, and so many names are remembered at most."""
+        spelt: dict[bytes, bytes] = {}
+        visitor = Visitor("192.0.2.1", "192.0.2.1")
+        names = [b"x-%d" % number for number in range(MAX_SPELT + 1)]
+        for value in (b"a", b"b"):
+            lines = b"Host: a\r\n" + b"".join(b"X-%d: %b\r\n" % (at, value) for at, _ in enumerate(names))
+            for name in names:
+                facts = Facts("a.example", b"GET", b"/", "https", visitor, lines, spelt=spelt)
+                self.assertEqual(facts.field(name), Values((value,), True))
+        self.assertEqual(spelt, {name: b"\r\n%b:" % name.upper() for name in names[:MAX_SPELT]})
 
 
 class QueryTests(SynchronousTestCase):

@@ -79,6 +79,8 @@ class RequestFields(msgspec.Struct, frozen=True):
     :param persistent: whether the visitor may send another request on the connection.
     :param upgrade: the one protocol asked for, in lower case, or empty.
     :param max_forwards: -1 where the field is absent.
+    :param spelt: folded name → how the line of its one field begins, as whoever searched the lines has found it:
+        sections that share this have the same names in the same order, so none need be searched for it again.
     """
 
     minor: int
@@ -90,6 +92,7 @@ class RequestFields(msgspec.Struct, frozen=True):
     expects_continue: bool
     max_forwards: int
     user_agent: str
+    spelt: dict[bytes, bytes] = msgspec.field(default_factory=dict)
 
 
 class RequestHead(msgspec.Struct, frozen=True):

@@ -11,6 +11,7 @@ from warp_twisted.policy.changes import FOLDING
 from warp_twisted.policy.visitor import Visitor
 
 MAX_SEARCHES = 8  # of a request's fields, each for one name; for more names all fields are read
+MAX_SPELT = 16  # names that are remembered of requests with the same fields
 MAX_PARAMETERS = 1_000  # of a query; one that has more is read in two ways by servers that stop counting
 
 
@@ -41,6 +42,8 @@ class Facts(msgspec.Struct):
     :param labels: of each tunnel that may serve the request.
     :param chain: in DER: the certificate that the visitor proved in its handshake, then others that came with it; empty
         if there is none.
+    :param spelt: by folded name how the line of its one field begins, in all requests with the same names in the same
+        order; what is searched for is added. None: nothing is known of other requests.
     """
 
     hostname: str
@@ -51,6 +54,7 @@ class Facts(msgspec.Struct):
     lines: bytes = b""
     labels: tuple[Mapping[str, str], ...] = ()
     chain: tuple[bytes, ...] = ()
+    spelt: dict[bytes, bytes] | None = None
     _found: dict[bytes, Values] | None = None
     _fields: dict[bytes, Values] | None = None
     _parameters: dict[bytes, Values] | None = None
@@ -81,12 +85,21 @@ class Facts(msgspec.Struct):
 
     def _search(self, name: bytes) -> Values:
         """Search the field lines for one name: most programs ask for one or two of a dozen fields."""
-        found = _pattern_of(name).findall(b"\r\n" + self.lines)
+        lines, spelt = self.lines, self.spelt
+        if spelt is not None and name in spelt:
+            start = lines.find(spelt[name])
+            if start >= 0:
+                start += len(spelt[name])
+                return Values((lines[start : lines.find(b"\r", start)].strip(b" \t"),), True)
+        found = _pattern_of(name).findall(b"\r\n" + lines)
         if not found:
             return NO_VALUES
         if len(found) == 1:
             sent, value = found[0]
-            return Values((value.strip(b" \t"),), sent.lower() == name)
+            is_plain = sent.lower() == name
+            if is_plain and spelt is not None and len(spelt) < MAX_SPELT:
+                spelt[name] = b"\r\n%b:" % sent
+            return Values((value.strip(b" \t"),), is_plain)
         return Values(tuple(value.strip(b" \t") for _, value in found), False)
 
     def parameter(self, name: bytes) -> Values:

@@ -184,7 +184,9 @@ def facts_of(line: str, host: str, lines: list[str], scheme: str, address: str, 
         return None
     visitor = Visitor(address, address)
     tunnels = tuple({"r": label} for label in labels)
-    return Facts(read.fields.host, read.method, read.target, scheme, visitor, read.lines, tunnels)
+    return Facts(
+        read.fields.host, read.method, read.target, scheme, visitor, read.lines, tunnels, spelt=read.fields.spelt
+    )
 
 
 class ReferenceTests(SynchronousTestCase):

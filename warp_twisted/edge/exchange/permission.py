@@ -45,6 +45,7 @@ def facts_of(policy: PolicyInForce, program: Program, asker: Asker, head: Reques
         head.fields.host, head.method, head.target, asker.scheme, asker.source, head.lines,
         tuple(member.load.tunnel.labels for member in route.members) if policy.looks_at_labels else (),
         asker.chain_for(program.authorities) if program.authorities else (),
+        head.fields.spelt,
     )  # fmt: skip
 
 
