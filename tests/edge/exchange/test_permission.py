@@ -7,6 +7,7 @@ from tests.edge.fakes import FakeTunnel
 from tests.edge.policy.test_in_force import loaded
 from tests.edge.visitors.memory_edge import GET, OK, MemoryEdge
 from tests.policy.document.test_asked import asked, basic
+from warp_twisted.edge.exchange import exchange
 from warp_twisted.edge.exchange.permission import asks_for_keys
 from warp_twisted.http1.forwarding import Forwarding
 from warp_twisted.http1.limits import HeadLimits
@@ -42,6 +43,23 @@ class PermissionTests(SynchronousTestCase):
         self.edge.tunnel.protocol.answer(stream)
         self.edge.tunnel.protocol.arrive(stream, OK)
         self.assertIn(b"X-Team: blue\r\n", self.transport.taken)
+
+    def test_changes_of_the_request_alone(self) -> None:
+        """A request of which only fields are changed is sent on at once, as the origin is to get it."""
+
+        def unwanted(*arguments: object) -> object:
+            raise AssertionError("nothing is left to permit")
+
+        self.patch(exchange, "Permission", unwanted)
+        self.use("rules: [{name: r, request: {set: {X-Team: blue}, remove: [Accept]}}]")
+        self.visitor.dataReceived(GET.replace(b"\r\n\r\n", b"\r\nAccept: a/b\r\n\r\n"))
+        ((_, sent),) = self.edge.tunnel.protocol.sent().items()
+        self.assertIn(b"\r\nX-Team: blue\r\n", sent)
+        self.assertNotIn(b"Accept", sent)
+        (stream,) = self.edge.streams()
+        self.edge.tunnel.protocol.answer(stream)
+        self.edge.tunnel.protocol.arrive(stream, OK)
+        self.assertTrue(self.transport.taken.endswith(b"ok"), self.transport.taken)
 
     def ask(self, tunnel: str, *hostnames: str, **keys: object) -> None:
         """Let the agent of a tunnel ask for something."""

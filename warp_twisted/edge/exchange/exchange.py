@@ -36,6 +36,7 @@ from warp_twisted.edge.exchange.states import Ending, ExchangeState, Outcome, en
 from warp_twisted.edge.exchange.steering import Steering
 from warp_twisted.edge.exchange.upload import Upload
 from warp_twisted.edge.policy.in_force import PolicyInForce
+from warp_twisted.edge.policy.judgement import changes_request_only, head_for_origin
 from warp_twisted.edge.routes.members import ANY_STREAM, NoTunnel
 from warp_twisted.edge.routes.pool import Borrower, Member, OriginStream
 from warp_twisted.edge.routes.route import Route
@@ -214,6 +215,10 @@ class Exchange(Borrower):
             if verdict.passes and not policy.hides_secrets:
                 self._verdict = verdict
                 self._forward(route, head, body)
+                return
+            if changes_request_only(verdict):
+                self._verdict = verdict
+                self._forward(route, head_for_origin(policy, verdict, head, now, visitors.wall.now()), body)
                 return
         permission = Permission(policy, program, visitors, self._asker, head, facts, verdict, now)
         clearing = self._clearing = Clearing(self, visitors, permission, self._answer, route, body)

@@ -9,7 +9,6 @@ import re
 from collections.abc import Mapping
 from math import ceil
 
-import msgspec
 from twisted.internet.defer import Deferred, gatherResults
 
 from warp_twisted.edge.policy.in_force import PolicyInForce
@@ -33,7 +32,7 @@ REFUSALS_FOR_AGENTS = {
 KEYS_TARGET = b"/.well-known/warp/keys"  # on every hostname with rules, before they are asked: it tells nobody's secret
 _looks_secret = re.compile(rb"(?i)client.secret:").search
 # Names of this module are found much faster than members of an Enum.
-_ASK = Action.ASK
+_ASK, _ALLOW = Action.ASK, Action.ALLOW
 _DENIED = frozenset({Action.DENY, Action.CHALLENGE, Action.REDIRECT})
 
 
@@ -108,24 +107,39 @@ class Judgement:
         return objection if objection is not None and verdict.action in _DENIED else None
 
     def head_for_origin(self, head: RequestHead, now: float, wall: float) -> RequestHead:
-        """Return the head with what the rules change and with who the visitor is, without what is withheld."""
-        verdict = self.verdict
-        lines = head.lines
-        if verdict.withheld:
-            lines = withheld(lines, verdict.withheld)
-        if self._in_force.hides_secrets and _looks_secret(lines):
-            lines = withheld(lines, SECRETS)
-        if verdict.request:
-            lines = changed(lines, verdict.request)
-        assertions = self._in_force.assertions
-        if verdict.asserted and assertions is not None:
-            lines += assertions.lines(verdict.identities, self._facts.hostname, now, wall)
-        return head if lines is head.lines else msgspec.structs.replace(head, lines=lines)
+        """Return the head as the origin gets it; see `head_for_origin` of this module."""
+        return head_for_origin(self._in_force, self.verdict, head, now, wall)
 
     def end(self) -> None:
         """The request is over: give back what was taken for it."""
         if self.verdict.held:
             give_back(self.verdict.held)
+
+
+def head_for_origin(
+    in_force: PolicyInForce, verdict: Verdict, head: RequestHead, now: float, wall: float
+) -> RequestHead:
+    """Return a head with what the rules change and with who the visitor is, without what is withheld."""
+    lines = head.lines
+    if verdict.withheld:
+        lines = withheld(lines, verdict.withheld)
+    if in_force.hides_secrets and _looks_secret(lines):
+        lines = withheld(lines, SECRETS)
+    if verdict.request:
+        lines = changed(lines, verdict.request)
+    assertions = in_force.assertions
+    if verdict.asserted and assertions is not None:
+        lines += assertions.lines(verdict.identities, head.fields.host, now, wall)
+    if lines is head.lines:
+        return head
+    return RequestHead(head.method, head.target, head.size, head.fields, lines, head.accept)
+
+
+def changes_request_only(verdict: Verdict) -> bool:
+    """Whether a verdict lets a request through, and nothing is left to do with its answer, its bytes or its end."""
+    return verdict.action is _ALLOW and not (
+        verdict.response or verdict.held or verdict.would or verdict.errors or verdict.aside
+    )
 
 
 def refusal_of(objection: Objection) -> Refusal:
