@@ -156,6 +156,16 @@ class GuardTests(SynchronousTestCase):
             self.run_for(REMEMBERED_WINDOWS * 60, (50, 0), (0, 0)), ["worse", "undecided", "better", "undecided"]
         )
 
+    def test_next_shift(self) -> None:
+        """The guard of the next shift knows what the others did in the last one, and nothing of the share."""
+        self.look()
+        self.run_for(120, (5, 2), (45, 0))
+        before, self.guard = self.guard, Guard(LIMITS)
+        self.guard.remember_others_of(before)
+        self.assertEqual(self.look().verdict, Verdict.UNDECIDED)
+        self.assertEqual(self.run_for(60, (50, 0), (0, 0)), ["undecided", "better"])
+        self.assertEqual(self.run_for(60, (50, 5), (0, 0))[-1], "worse")
+
     def test_counters_anew(self) -> None:
         """Counters that begin anew are a new beginning: nothing is held against the share, or for it."""
         self.look()

@@ -75,6 +75,14 @@ class Guard:
         self._was_healthy = False
         self._awaited_since: float | None = None
 
+    def remember_others_of(self, before: "Guard") -> None:
+        """
+        Take over what the others did last from the guard of the shift before.
+
+        A share that is shifted to all requests at once leaves the others none, so without this nobody would judge it.
+        """
+        self._others, self._others_at = before._others, before._others_at
+
     def look(self, moment: Moment, *, is_healthy: bool, is_awaited: bool) -> Finding:
         """
         Return what is known now.

@@ -302,6 +302,23 @@ class WorseTests(GuardsTestCase):
         self.run_for(150)
         self.assertEqual(self.edge.parts()[CANARY], 20)
 
+    def test_all_at_once(self) -> None:
+        """A share that gets all requests at once is judged by what the others did before that."""
+        self.run_for(70)
+        self.shift(100)
+        self.run_for(10, 50, 0, 0)
+        self.assertEqual(self.edge.found(), "better")
+        self.run_for(20, 50, 10, 0)
+        self.assertEqual(self.edge.parts()[CANARY], 0)
+
+    def test_all_at_once_under_other_limits(self) -> None:
+        """What was counted under other limits is not held against a share."""
+        self.run_for(70)
+        self.shift(100)
+        self.edge.use(text=(POLICY % (80, "back")).replace("over: 1m", "over: 2m"))
+        self.run_for(10, 50, 10, 0)
+        self.assertEqual(self.edge.found(), "undecided")
+
     def test_restart(self) -> None:
         """A share that was taken back is so after a restart, and after a policy with the same split and no guard."""
         self.run_for(40, 5, 5)

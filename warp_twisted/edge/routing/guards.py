@@ -217,7 +217,10 @@ class Guards(Collector):
         key = split.digest, limits, shift[0].began_at if shift is not None else 0.0
         watched = self._watched.get(split.hostname)
         if watched is None or watched.key != key:
-            watched = self._watched[split.hostname] = Watched(key, split.names[guarded], Guard(limits), now)
+            guard = Guard(limits)
+            if watched is not None and watched.key[:2] == key[:2]:
+                guard.remember_others_of(watched.guard)
+            watched = self._watched[split.hostname] = Watched(key, split.names[guarded], guard, now)
         record = self._record(split, shift[0] if shift is not None else None)
         if record is not None and record.action:
             known = self._mirror.guarded.get(split.hostname)
