@@ -90,6 +90,28 @@ class UpgradeTests(FleetTestCase):
         self.assertTrue(self.fleet.visit(f"https://app.{ZONE}/").startswith("origin"))
         note("upgrade of the edge that fails, and the way back", run.seconds)
 
+        refused = self.fleet.play("site.yml")
+        said = " ".join(refused.output.split())
+        self.assertRegex(said, r"\S+ did not serve on edge1 before and was left again \(\S+: Watch the edge: ")
+        self.assertEqual({counts["changed"] for counts in refused.counts.values()}, {0}, "no host has changed")
+        [bad] = self.fleet.hosts.execute("edge1", "ls", "/opt/warp/bad").split()
+        self.assertNotIn(bad, self.fleet.hosts.execute("edge1", "ls", "/opt/warp/releases").split())
+        self.fleet.play("playbooks/check.yml", variables={"warp_common_try_bad": True}).check()
+
+    def test_upgrades_in_a_row(self) -> None:
+        """After each of three releases the same run again changes nothing, and the last two that served are there."""
+        readme = self.fleet.checkout / "README.md"
+        self.addCleanup(readme.write_text, readme.read_text())
+        releases = [self.release("edge1", "warp-edge")]
+        for number in range(2):
+            readme.write_text(f"{readme.read_text()}\nRelease {number} in a row.\n")
+            self.fleet.play("playbooks/upgrade.yml", "--limit=edges").check()
+            releases.append(self.release("edge1", "warp-edge"))
+        again = self.fleet.play("playbooks/upgrade.yml", "--limit=edges").check()
+        self.assertEqual(again.counts["edge1"]["changed"], 0, again.output)
+        good = self.fleet.hosts.execute("edge1", "sh", "-c", "ls -d /opt/warp/releases/*/.good").split()
+        self.assertEqual(sorted(f"path={path.removesuffix('.good')}bin/twistd" for path in good), sorted(releases[-2:]))
+
     def test_restart_of_an_agent(self) -> None:
         """An agent that restarts drains: its visitors finish, and the others go to the other agent."""
         load = self.begin_load(10)

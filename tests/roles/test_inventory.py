@@ -16,6 +16,7 @@ UNTOLD = {
     "warp_agent_token_seconds": _RUN,
     "warp_ca_command": "follows the Python that runs Ansible",
     "warp_common_constraints": "other versions than these were not tested",
+    "warp_common_try_bad": "said by -e, for one run",
     "warp_common_root": "nothing is gained by another place",
     "warp_edge_key_name": "only a name, and the same on both sides as it is",
     "warp_edge_ready_seconds": _RUN,

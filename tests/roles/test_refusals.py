@@ -21,6 +21,7 @@ def _agent(**changes: object) -> dict[str, object]:
 REFUSED: list[tuple[str, dict[str, Any], list[str]]] = [
     ("warp_common", {"warp_common_keep_releases": 0}, ["warp_common_keep_releases: expected 1 or more, got 0"]),
     ("warp_common", {"warp_common_keep_releases": "two"}, ["warp_common_keep_releases.*cannot be converted to an int"]),
+    ("warp_common", {"warp_common_try_bad": "perhaps"}, ["warp_common_try_bad.*convert to.* bool"]),
     (
         "warp_common",
         {

@@ -32,6 +32,11 @@ class ReleaseInfoTests(SynchronousTestCase):
             os.utime(directory / ".good", (good_at, good_at))
         return str(directory)
 
+    def record_as_bad(self, name: str) -> None:
+        """Note that a release did not serve."""
+        (self.host / "opt/bad").mkdir(exist_ok=True)
+        (self.host / "opt/bad" / name).write_text("Watch the edge: it ended\n")
+
     def unit(self, name: str, release: str) -> None:
         """Write a unit that runs a release."""
         (self.units / name).write_text(f"[Service]\nExecStart={release}/bin/twistd --nodaemon warp-edge\n")
@@ -39,7 +44,7 @@ class ReleaseInfoTests(SynchronousTestCase):
     def look(self) -> dict[str, object]:
         """Return what the module says of the host, but for what is old."""
         found = dict(_MODULE.look(self.host / "opt", self.units, self.command, 2))
-        del found["old"]
+        del found["old"], found["bad"]
         return found
 
     def old(self, keep: int = 2) -> list[str]:
@@ -129,6 +134,27 @@ class ReleaseInfoTests(SynchronousTestCase):
         self.assertEqual(self.upgrade("6", 6, serves=False), ["5"])
         self.assertEqual(self.upgrade("7", 7), ["6", "3"])
         self.assertEqual(self.remove_old(), [])
+
+    def test_bad_ones(self) -> None:
+        """One that is recorded as bad is none to go back to, whatever it was before, and makes room for others."""
+        first, second, third = (self.release(str(at), at, good_at=at) for at in (1, 2, 3))
+        self.release("4", 4)
+        self.link(third)
+        self.unit("warp-edge.service", third)
+        for name in ("2", "4", "gone"):
+            self.record_as_bad(name)
+        found = _MODULE.look(self.host / "opt", self.units, self.command, 2)
+        bad = [str(self.host / "opt/releases" / name) for name in ("2", "4", "gone")]
+        self.assertEqual((found["good"], found["back"], found["bad"]), ([third, first], first, bad))
+        self.assertEqual(sorted(found["old"]), sorted([second, bad[1]]))
+
+    def test_bad_one_that_runs(self) -> None:
+        """One that a unit names stays, bad or not."""
+        running, other = self.release("1", 1), self.release("2", 2)
+        self.unit("warp-edge.service", running)
+        self.link(other)
+        self.record_as_bad("1")
+        self.assertEqual(self.old(1), [])
 
     def test_what_is_never_old(self) -> None:
         """Those that units name, whole or not, the two that served last, the one to go back to, and as many as said."""

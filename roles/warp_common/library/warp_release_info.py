@@ -49,12 +49,17 @@ services:
   type: dict
   returned: always
 good:
-  description: Releases with which a service of this host was seen to serve, the latest of them first.
+  description: Releases with which a service of this host was seen to serve, the latest of them first; none of C(bad).
+  type: list
+  elements: str
+  returned: always
+bad:
+  description: Directories of the releases that are recorded as bad, whether or not they are there.
   type: list
   elements: str
   returned: always
 back:
-  description: The latest of them before those that run; empty if there is none.
+  description: The latest of C(good) before those that run; empty if there is none.
   type: str
   returned: always
 current:
@@ -63,8 +68,8 @@ current:
   returned: always
 old:
   description:
-    - Directories of those that may be removed. O(keep) of all stay, the current one and then the newest; so do those
-      that a unit names, the two of C(good) that served last, and the one of C(back).
+    - Directories of those that may be removed. O(keep) of all stay, the current one and then the newest that are not
+      bad; so do those that a unit names, the two of C(good) that served last, and the one of C(back).
   type: list
   elements: str
   returned: always
@@ -86,6 +91,11 @@ def marked(root: Path, mark: str) -> list[str]:
     """Return the directories of the releases that have a mark, the one that got it last first."""
     found = [(path.stat().st_mtime, str(path.parent)) for path in root.glob(f"releases/*/{mark}")]
     return [path for _, path in sorted(found, reverse=True)]
+
+
+def recorded_as_bad(root: Path) -> list[str]:
+    """Return the directories of the releases that a run left again: each has a file of its name, with the reason."""
+    return [str(root / "releases" / path.name) for path in sorted(root.glob("bad/[!.]*"))]
 
 
 def services(units: Path) -> dict[str, str]:
@@ -114,18 +124,21 @@ def beside(root: Path, current: str) -> list[str]:
 def look(root: Path, units: Path, command: Path, keep: int) -> Mapping[str, object]:
     """Return the module's result."""
     releases = marked(root, COMPLETE)
-    good = [path for path in marked(root, GOOD) if path in releases]
+    bad = recorded_as_bad(root)
+    good = [path for path in marked(root, GOOD) if path in releases and path not in bad]
     linked = str(command.readlink().parent.parent) if command.is_symlink() else ""
     current = linked if linked in releases else next(iter(releases), "")
     named = services(units)
     running = {service: release for service, release in named.items() if release in releases}
     back = before(good, set(running.values()))
     others = beside(root, current)
-    kept = {*others[: keep - 1], *named.values(), *good[:SERVED_LAST], back}
+    newest = [path for path in others if path not in bad][: keep - 1]
+    kept = {*newest, *named.values(), *good[:SERVED_LAST], back}
     return {
         "releases": releases,
         "services": running,
         "good": good,
+        "bad": bad,
         "back": back,
         "current": current,
         "old": [path for path in others if path not in kept],
