@@ -125,9 +125,13 @@ def try_play(fleet: Single, name: str) -> Found:
         return "Hello from Warp" in fleet.visit(f"http://{hostname}/", edge=fleet.name) and not failed
 
     inventory = f"--inventory={fleet.inventory}"
-    killed, wrong = interrupt(
-        lambda environment: fleet.play(arguments[0], inventory, *arguments[1:], environment=environment), is_well
-    )
+
+    def play(environment: Mapping[str, str]) -> Run:
+        run = fleet.play(arguments[0], inventory, *arguments[1:], environment=environment)
+        print(*(f"killed after: {task}" for task in _WHERE.findall(run.output)), flush=True)
+        return run
+
+    killed, wrong = interrupt(play, is_well)
     seconds = time.monotonic() - begun
     counted = visitor.found()
     return Found(
@@ -153,12 +157,9 @@ def main(names: Sequence[str]) -> int:
         fleet.play("site.yml", f"--inventory={fleet.inventory}").check()
     for name in names or PLAYS:
         found = try_play(fleet, name)
-        print(
-            f"\n{name}: {len(found.killed_after)} runs killed, {found.seconds:.0f} s, longest without service: ", end=""
-        )
-        print("never served" if found.longest_seconds is None else f"{found.longest_seconds} s")
-        for task in found.killed_after:
-            print(f"    {task}")
+        without = "never served" if found.longest_seconds is None else f"{found.longest_seconds} s"
+        killed = len(found.killed_after)
+        print(f"\n{name}: {killed} runs killed, {found.seconds:.0f} s, longest without service: {without}", flush=True)
         if found.wrong:
             print(f"  WRONG: {found.wrong}")
             status = 1
