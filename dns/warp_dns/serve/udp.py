@@ -73,7 +73,9 @@ class UdpPort:
         self._reactor.addReader(self)
 
     def stop(self) -> None:
-        """Stop answering and close the socket."""
+        """Answer what has arrived, and close the socket: another process may answer from now on, not to that."""
+        if self._resting is None:
+            self.doRead()
         if self._resting is not None:
             self._resting.cancel()
             self._resting = None

@@ -18,6 +18,7 @@ from time import monotonic
 import yaml
 from twisted.trial.unittest import SynchronousTestCase
 
+from dns import exception, message, query, rcode
 from tests.system.edge.live import ZONE, edge_files
 
 SECONDS = 90.0  # that something on a loaded machine may take
@@ -151,18 +152,20 @@ class Visitors:
     :ivar worst_seconds: that a request, an event or an echo took.
     """
 
-    def __init__(self, address: tuple[str, int]) -> None:
+    def __init__(self, address: tuple[str, int], dns_port: int) -> None:
         self._address = address
+        self._dns_port = dns_port
         self._threads: list[threading.Thread] = []
         self._stop = threading.Event()
         self.failures: list[str] = []
-        self.requests = 0
+        self.requests = self.queries = self.lost_queries = 0
         self.worst_seconds = 0.0
         self.downloaded = 0
 
     def start(self) -> None:
-        """Begin: kept and new connections, a stream of events, something upgraded, a download."""
-        for visit in (self._keep, self._keep, self._come_anew, self._come_anew, self._follow, self._upgrade):
+        """Begin: kept and new connections, a stream of events, something upgraded, and queries for the name."""
+        kept = (self._keep, self._keep, self._come_anew, self._come_anew)
+        for visit in (*kept, self._follow, self._upgrade, self._look_up):
             self.add(visit)
 
     def add(self, visit: Callable[[], None]) -> threading.Thread:
@@ -241,6 +244,19 @@ class Visitors:
                     raise AssertionError("the events ended")
                 self._note(began_at)
 
+    def _look_up(self) -> None:
+        question = message.make_query(HOSTNAME, "A")
+        while not self._stop.is_set():
+            try:
+                reply = query.udp(question, "127.0.0.1", timeout=0.5, port=self._dns_port)
+            except exception.Timeout:  # one datagram may be lost with a socket that is closed; resolvers ask again
+                reply = query.udp(question, "127.0.0.1", timeout=SECONDS, port=self._dns_port)
+                self.lost_queries += 1
+            if reply.rcode() != rcode.NOERROR or not reply.answer:
+                raise AssertionError(f"the name has left DNS: {reply.to_text()}")
+            self.queries += 1
+            self._stop.wait(0.01)
+
     def _upgrade(self) -> None:
         connection, head = self.connect("/socket", "Upgrade: websocket\r\nConnection: Upgrade\r\n")
         with connection:
@@ -285,10 +301,11 @@ class HandOverTestCase(SynchronousTestCase):
         self.admin, self.records = f"{short}-admin", f"{short}-records"
         for path in (self.admin, self.records):
             self.addCleanup(Path(path).unlink, missing_ok=True)
+        self.dns_port = free_port()
         listen = {
             "http": ["systemd:name=http"],
             "tunnel": ["systemd:name=tunnel"],
-            "dns": [f"127.0.0.1:{free_port()}"],
+            "dns": [f"127.0.0.1:{self.dns_port}"],
             "admin": self.admin,
             "records": self.records,
             "metrics": f"tcp:{free_port()}:interface=127.0.0.1",
@@ -309,8 +326,13 @@ class HandOverTestCase(SynchronousTestCase):
         self.origin = Origin()
         self.addCleanup(self.origin.close)
         self.start_agent()
-        self.visitors = Visitors(self.address)
-        self.addCleanup(self.visitors.stop)
+        self.visitors = self.come()
+
+    def come(self) -> Visitors:
+        """Return visitors, who ask nothing yet."""
+        visitors = Visitors(self.address, self.dns_port)
+        self.addCleanup(visitors.stop)
+        return visitors
 
     def start(self) -> EdgeProcess:
         """Start an edge process."""
@@ -343,7 +365,7 @@ class HandOverTestCase(SynchronousTestCase):
 
     def page(self) -> bytes:
         """Ask once, and return the answer's head."""
-        connection, head = Visitors(self.address).connect("/", "Connection: close\r\n")
+        connection, head = Visitors(self.address, self.dns_port).connect("/", "Connection: close\r\n")
         connection.close()
         return head
 

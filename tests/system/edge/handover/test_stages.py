@@ -4,7 +4,7 @@ import contextlib
 import json
 from time import monotonic
 
-from tests.system.edge.handover.processes import DOWNLOAD_BYTES, HandOverTestCase, Visitors
+from tests.system.edge.handover.processes import DOWNLOAD_BYTES, HandOverTestCase
 
 
 class HandOverTests(HandOverTestCase):
@@ -27,7 +27,11 @@ class HandOverTests(HandOverTestCase):
         self.visitors.stop()
         self.assertEqual(self.visitors.failures, [])
         self.assertLess(self.visitors.worst_seconds, 10.0)
-        print(f"\n{self.visitors.requests} requests, the worst took {self.visitors.worst_seconds * 1000:.0f} ms")
+        self.assertLess(self.visitors.lost_queries, 10)
+        print(
+            f"\n{self.visitors.requests} requests, the worst took {self.visitors.worst_seconds * 1000:.0f} ms;"
+            f" {self.visitors.queries} queries, {self.visitors.lost_queries} were asked again"
+        )
         self.assertEqual([process.process.wait(90) for process in (self.edge, second)], [0, 0])
         self.assertIn('"edge": "edge1"', self.warp("status", "--json"))
 
@@ -58,8 +62,7 @@ class HandOverTests(HandOverTestCase):
             self.assertEqual(self.visitors.failures, [], step)
             self.until(lambda: self.page().startswith(b"HTTP/1.1 200"))
             self.assertIn("app.warp.test", self.warp("status", "--json"))
-        visitors = self.visitors = Visitors(self.address)
-        self.addCleanup(visitors.stop)
+        visitors = self.come()
         visitors.start()
         visitors.until_asked(20)
         self.hand_over(self.edge, self.start())
