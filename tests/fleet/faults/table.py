@@ -130,8 +130,9 @@ def _disks() -> Iterator[Fault]:
             begin=begin, wreck=wreck, mend=mend, end=Wrecks.end_other_disk,
         )  # fmt: skip
         yield Fault(
-            name=f"disk-{word}-start", what="the same, and `kill -9` of the edge, which starts on it", hold_seconds=15,
-            back_seconds=0.5, failed=40,
+            name=f"disk-{word}-start",
+            what=f"disk of the edge's state {what}, and `kill -9` of the edge, which starts on it",
+            hold_seconds=15, back_seconds=0.5, failed=40,
             begin=begin, wreck=_kill_edge_after(wreck), mend=mend, end=Wrecks.end_other_disk,
         )  # fmt: skip
 
