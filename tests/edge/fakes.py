@@ -87,8 +87,9 @@ class FakeTunnel:
 class FakeBorrower(RecordingReceiver):
     """Who uses an origin stream."""
 
-    def __init__(self) -> None:
+    def __init__(self, network: str = "192.0.2.7") -> None:
         super().__init__()
+        self.network = network
         self.events: list[str] = []
 
     def origin_opened(self) -> None:

@@ -32,9 +32,8 @@ class RepeatingTests(SynchronousTestCase):
         """Return a stream of a tunnel that the request was sent on."""
         member = self.route.member_of(self.loads[name])
         assert member is not None
-        origin = member.open()
+        origin = member.lend(FakeBorrower(), float("inf"))
         origin.was_used = was_used
-        origin.lend(FakeBorrower())
         return origin
 
     def send(self, left: OriginStream, cause: Cause) -> str | None:

@@ -10,8 +10,7 @@ from warp_twisted.http1.limits import HeadLimits
 
 def opened(member: Member) -> OriginStream:
     """Lend a new stream to an origin that was reached."""
-    origin = member.open()
-    origin.lend(FakeBorrower())
+    origin = member.lend(FakeBorrower(), float("inf"))
     origin.is_opened = True
     return origin
 
@@ -36,7 +35,7 @@ class TunnelLoadTests(SynchronousTestCase):
         load = TunnelLoad(FakeTunnel("t-1"), watch)
         member = Member(load, 1, HeadLimits(), 2)
         for _ in range(2):
-            member.open().lend(FakeBorrower())
+            member.lend(FakeBorrower(), 0.0)
         self.assertEqual((watched, load.active, load.is_asked), ([load], 2, True))
 
     def test_counts(self) -> None:
@@ -52,9 +51,9 @@ class TunnelLoadTests(SynchronousTestCase):
         origins[5].discard()
         origins[6].end()
         self.assertEqual((counts.used, counts.idle), (2, 3))
-        self.assertIs(members[0].take_idle(0.0), origins[1])
-        self.assertIsNone(members[0].take_idle(2.0))
-        self.assertEqual((counts.used, counts.idle), (2, 2))
+        self.assertIs(members[0].lend(FakeBorrower(), 0.0), origins[1])
+        self.assertNotIn(members[0].lend(FakeBorrower(), 2.0), origins)
+        self.assertEqual((counts.used, counts.idle), (4, 2))
         origins[0].end_received()
         members[1].close_idle()
-        self.assertEqual((counts.used, counts.idle), (2, 0))
+        self.assertEqual((counts.used, counts.idle), (4, 0))

@@ -11,6 +11,7 @@ from warp_twisted.wire.preamble import Opening, OpeningCode
 from warp_twisted.wire.states import StreamState
 
 EVER = float("-inf")
+NEVER = float("inf")
 
 
 class PoolTests(SynchronousTestCase):
@@ -23,9 +24,8 @@ class PoolTests(SynchronousTestCase):
 
     def borrow(self) -> tuple[OriginStream, FakeBorrower]:
         """Open a stream and lend it."""
-        origin, borrower = self.member.open(), FakeBorrower()
-        origin.lend(borrower)
-        return origin, borrower
+        borrower = FakeBorrower()
+        return self.member.lend(borrower, NEVER), borrower
 
     def kept(self, now: float) -> OriginStream:
         """Use a stream and give it back."""
@@ -59,8 +59,7 @@ class PoolTests(SynchronousTestCase):
         origin = opened(self.borrow()[0])
         self.assertTrue(origin.stream.peer_heard)
         origin.release(1.0)
-        self.assertIs(self.member.take_idle(EVER), origin)
-        origin.lend(FakeBorrower())
+        self.assertIs(self.member.lend(FakeBorrower(), EVER), origin)
         self.assertFalse(origin.stream.peer_heard)
         origin.release(2.0)
         self.assertEqual((self.load.active, self.load.counts.idle), (0, 0))
@@ -72,21 +71,19 @@ class PoolTests(SynchronousTestCase):
         for now, origin in enumerate((first, second)):
             opened(origin).release(now)
         self.assertEqual((self.load.active, self.load.counts.idle), (0, 2))
-        self.assertIs(self.member.take_idle(EVER), second)
         borrower = FakeBorrower()
-        second.lend(borrower)
+        self.assertIs(self.member.lend(borrower, EVER), second)
         self.tunnel.protocol.arrive(second.stream, b"x")
         self.assertEqual((borrower.data, borrower.events, second.was_used), (b"x", [], True))
-        self.assertIs(self.member.take_idle(EVER), first)
-        first.lend(FakeBorrower())
-        self.assertIsNone(self.member.take_idle(EVER))
-        self.assertEqual(self.load.active, 2)
+        self.assertIs(self.member.lend(FakeBorrower(), EVER), first)
+        self.assertNotIn(self.member.lend(FakeBorrower(), EVER), (first, second))
+        self.assertEqual(self.load.active, 3)
 
     def test_only_just_used(self) -> None:
         """A stream that has been idle for too long for a request that cannot be repeated is left alone."""
         origin = self.kept(5.0)
-        self.assertIsNone(self.member.take_idle(5.1))
-        self.assertIs(self.member.take_idle(5.0), origin)
+        self.assertIsNot(self.member.lend(FakeBorrower(), 5.1), origin)
+        self.assertIs(self.member.lend(FakeBorrower(), 5.0), origin)
 
     def test_room(self) -> None:
         """No more are kept than there is room for."""

@@ -629,6 +629,11 @@ class Exchange(Borrower):
         self._send(origin, request)
         return True
 
+    @property
+    def network(self) -> str:
+        """What counts as one visitor: whose request it is."""
+        return self._asker.network
+
     # What else the visitor's connection says.
 
     def visitor_drained(self) -> None:

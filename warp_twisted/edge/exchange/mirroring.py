@@ -13,7 +13,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from warp_base.slices import Slices
-from warp_twisted.edge.routes.members import NoTunnel
+from warp_twisted.edge.routes.members import AtLimit, NoTunnel
 from warp_twisted.edge.routes.mirror_counters import MirrorMetrics, Unanswered
 from warp_twisted.edge.routes.pool import Borrower, OriginStream
 from warp_twisted.edge.routes.shadows import Shadow
@@ -96,6 +96,9 @@ class Mirroring:
         copy = _Copy(self, shadow, head.method == b"HEAD", len(request), self._seconds())
         try:
             origin = copy.origin = shadow.members.borrow(copy, only_trusted=True)
+        except AtLimit:
+            counters.unanswered[Unanswered.BUSY] += 1
+            return False
         except NoTunnel:
             counters.unanswered[Unanswered.NO_TUNNEL] += 1
             return False
@@ -188,6 +191,11 @@ class _Copy(Borrower):
         self._body: BodyReader | None = None
         self._status = 0
         self._read = 0
+
+    @property
+    def network(self) -> str:
+        """Copies are nobody's: where places at an origin are counted, all of them together are one visitor."""
+        return ""
 
     # What the stream says.
 

@@ -42,6 +42,18 @@ class NoneHealthy(NoTunnel):
         self.detail = detail
 
 
+class AtLimit(NoTunnel):
+    """
+    Every origin that may serve the request has as many as it takes at once.
+
+    :ivar members: the tunnels among which there was none.
+    """
+
+    def __init__(self, members: "Members") -> None:
+        super().__init__(f"every origin of {members.name} has as many requests as it takes at once")
+        self.members = members
+
+
 class Members:
     """
     Tunnels that may serve a request.
@@ -85,6 +97,9 @@ class Members:
         """How many tunnels there are."""
         return len(self._places)
 
+    def __contains__(self, member: object) -> bool:
+        return member in self._places
+
     def has_besides(self, agent: str) -> bool:
         """Whether a tunnel of another agent is healthy; at most as many are looked at as the agent has, and one."""
         return any(member.load.tunnel.agent != agent for member in self._members)
@@ -104,6 +119,7 @@ class Members:
         :param used_after: idle streams that have not been used since that instant are passed over; infinity asks
             for a new stream.
         :param only_trusted: whether a tunnel that is suspected is worse than none.
+        :raises AtLimit: if some could, but for the number of requests that their origins take at once.
         :raises NoTunnel: if no tunnel is left that can open a stream.
         """
         members: Sequence[Member] = self._members
@@ -122,18 +138,22 @@ class Members:
             if len(member.load.lent) < len(best.load.lent):
                 best = member
         try:
-            origin = best.take_idle(used_after) or best.open()
+            return best.lend(receiver, used_after)
         except CannotOpenStream:
-            origin = self._open_elsewhere(members, best)
-        origin.lend(receiver)
-        return origin
+            return self._lend_elsewhere(receiver, used_after, members, best)
 
-    def _open_elsewhere(self, members: Sequence[Member], full: Member) -> OriginStream:
-        """Open a stream on any tunnel but one that takes no more."""
-        for member in sorted(members, key=lambda member: member.load.active):
+    def _lend_elsewhere(
+        self, receiver: Borrower, used_after: float, members: Sequence[Member], full: Member
+    ) -> OriginStream:
+        """Lend a stream on any tunnel but one that takes no more."""
+        network = receiver.network
+        with_room = [member for member in members if member.has_room_for(network)]
+        for member in sorted(with_room, key=lambda member: member.load.active):
             if member is not full:
                 with suppress(CannotOpenStream):
-                    return member.open()
+                    return member.lend(receiver, used_after)
+        if len(with_room) < len(members):
+            raise AtLimit(self)
         raise NoTunnel(f"every tunnel of {self.name} is full")
 
     def put(self, member: Member) -> None:

@@ -25,6 +25,10 @@ _TRUSTED = Standing.TRUSTED  # found much faster than a member of an Enum
 class Borrower(StreamReceiver, Protocol):
     """Who uses an origin stream for one exchange."""
 
+    @property
+    def network(self) -> str:
+        """What counts as one visitor: whose request it is."""
+
     def origin_opened(self) -> None:
         """The origin was reached; called only if that was not known when the stream was borrowed."""
 
@@ -88,29 +92,43 @@ class Member:
         """When the stream that has waited for the longest time was used last."""
         return next(iter(self._idle)).idle_since if self._idle else None
 
-    def take_idle(self, used_after: float) -> "OriginStream | None":
+    @property
+    def max_requests(self) -> int:
+        """How many requests the origin takes at once; 0: nobody says."""
+        return 0
+
+    def has_room_for(self, network: str) -> bool:
+        """Whether the origin takes another request of a network now."""
+        return True
+
+    def lend(self, receiver: Borrower, used_after: float) -> "OriginStream":
         """
-        Return the idle stream that was used last, or None.
+        Lend the idle stream that was used last, or a new one.
 
         :param used_after: an instant; a stream that has been idle since before it is not good enough.
+        :raises CannotOpenStream: if the tunnel, or the origin, takes none now.
         """
+        origin = None
         if self._idle:
             origin, _ = self._idle.popitem()
             if origin.idle_since >= used_after:
                 self.load.counts.idle -= 1
-                return origin
-            self._idle[origin] = None
-        return None
-
-    def open(self) -> "OriginStream":
-        """
-        Open a stream.
-
-        :raises CannotOpenStream: if the tunnel takes none now.
-        """
-        origin = OriginStream(self, ResponseReader(self._head_limits))
-        origin.stream = self.load.tunnel.protocol.open_route(self.route_id, origin)
+            else:
+                self._idle[origin] = None
+                origin = None
+        if origin is None:
+            origin = self.make_stream()
+            origin.stream = self.load.tunnel.protocol.open_route(self.route_id, origin)
+        origin.lend(receiver)
         return origin
+
+    def make_stream(self) -> "OriginStream":
+        """Return the stream that is to be opened."""
+        return OriginStream(self, self.make_reader())
+
+    def make_reader(self) -> ResponseReader:
+        """Return what reads the origin's answers on one stream."""
+        return ResponseReader(self._head_limits)
 
     def keep(self, origin: "OriginStream") -> bool:
         """Take a stream back that can be used again; False if there is no room for it."""
@@ -195,17 +213,23 @@ class OriginStream(OpeningReceiver):
     def discard(self) -> None:
         """Take the stream back in a state that nobody can use: cut it."""
         if self.borrower is not None:
-            self.borrower = None
-            self.member.load.take_back(self)
+            self.take_back()
         self.close()
 
     def end(self) -> None:
         """Take the stream back and half-close it: what was written still reaches the origin, nothing comes back."""
         if self.borrower is not None:
-            self.borrower = None
-            self.member.load.take_back(self)
+            self.take_back()
         self.stream.receiver = DISCARD
         self.stream.end()
+
+    def take_back(self) -> None:
+        """Nobody uses the stream any more."""
+        self.borrower = None
+        self.member.load.take_back(self)
+
+    def leave_place(self) -> None:
+        """Let others have the place at the origin, where places are counted; the stream stays with who has it."""
 
     def close(self) -> None:
         """Cut the stream; nobody uses it."""
@@ -229,8 +253,7 @@ class OriginStream(OpeningReceiver):
             self.stream.receiver = borrower
             borrower.origin_opened()
             return
-        self.borrower = None
-        self.member.load.take_back(self)
+        self.take_back()
         borrower.origin_refused(opening)
 
     def data_received(self, data: bytes) -> None:

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from twisted.logger import Logger
 
-from warp_twisted.edge.routes.members import ANY_STREAM, Members, NoneHealthy, NoTunnel
+from warp_twisted.edge.routes.members import ANY_STREAM, AtLimit, Members, NoneHealthy, NoTunnel
 from warp_twisted.edge.routes.mirror_counters import MirrorCounters
 from warp_twisted.edge.routes.pool import Borrower, Member, OriginStream
 from warp_twisted.edge.routes.shadows import Shadow
@@ -242,6 +242,7 @@ class RouteSplit:
         :param agent: its number, of a visitor that keeps to it.
         :param chosen: a share, in place of the draw's; without a healthy tunnel it is as any other.
         :returns: the stream, the share that it is of, and whether that is the visitor's own agent.
+        :raises AtLimit: if one must be waited for, of the share or of the visitor's own agent.
         :raises NoTunnel: if no tunnel is left that can open a stream, of the share or, as the split says, of any.
         """
         only_trusted = only_trusted or self.split.needs_health
@@ -263,10 +264,14 @@ class RouteSplit:
                     try:
                         origin = kept.borrow(receiver, avoid, used_after=used_after, only_trusted=only_trusted)
                         return origin, share, True
+                    except AtLimit:
+                        raise  # the visitor's own agent has a place soon
                     except NoTunnel:
                         pass  # it is to be avoided, or full
                 origin = share.borrow(receiver, avoid, used_after=used_after, only_trusted=only_trusted)
                 return origin, share, False
+            except AtLimit:
+                raise  # another share would get more than its part
             except NoTunnel:
                 if not self.split.gives_to_others:
                     break
