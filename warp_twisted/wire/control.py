@@ -18,6 +18,7 @@ from warp_twisted.wire.errors import BadControlMessage, ControlMessageTooLarge, 
 CONTROL_VERSION = 1
 MAX_MESSAGE_BYTES = 1024 * 1024
 MAX_ROUTES = 4096
+MAX_REQUESTS = 100_000  # that an origin takes at once
 _LENGTH = Layout(">L")
 MAX_REASON_CHARACTERS = 300  # of a sentence for people, as an edge sends it and as an agent shows it
 INFINITY = float("inf")
@@ -40,6 +41,7 @@ class RouteOffer(msgspec.Struct, frozen=True, kw_only=True):
     :ivar path: a regular expression that the path must match, or empty for every path.
     :ivar service: the origin as the agent's settings name it; for people to read, the edge does not use it.
     :ivar protocol: `http` if the edge parses requests, `tcp` if it splices bytes.
+    :ivar max_requests: how many requests the origin takes at once; 0: as many as come.
     """
 
     id: RouteId
@@ -47,6 +49,7 @@ class RouteOffer(msgspec.Struct, frozen=True, kw_only=True):
     path: Text = ""
     service: Text = ""
     protocol: Literal["http", "tcp"] = "http"
+    max_requests: Annotated[int, Meta(ge=0, le=MAX_REQUESTS)] = 0
 
 
 Words = Annotated[list[Name], Meta(max_length=64)]

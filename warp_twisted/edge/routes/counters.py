@@ -46,6 +46,8 @@ class DataPathMetrics:
     All counters of the data path.
 
     :ivar shares: of split hostnames; `mirrors`: of copies of their requests.
+    :ivar queued: requests that waited for a place at an origin, `queued_seconds` for how long together, `queued_now`
+        how many wait.
     :ivar unread_bytes: that wait now: of answers for visitors to read them, of requests to be served or taken.
     """
 
@@ -60,6 +62,9 @@ class DataPathMetrics:
         self.retries = 0
         self.retries_over_budget = 0
         self.ejections = 0
+        self.queued = 0
+        self.queued_now = 0
+        self.queued_seconds = 0.0
         self.unread_bytes = 0
         self._buckets = [0] * (len(BUCKETS) + 1)
         self._seconds = 0.0
@@ -167,6 +172,15 @@ class DataPathCollector(Collector):
             "warp_edge_ejected_origins",
             "Origins of agents that are ejected, or wait for the request that proves them.",
             value=self._ejected(),
+        )
+        yield CounterMetricFamily(
+            "warp_edge_queued", "Requests that waited for a place at their origin.", value=metrics.queued
+        )
+        yield CounterMetricFamily(
+            "warp_edge_queued_seconds", "For how long they waited, together.", value=metrics.queued_seconds
+        )
+        yield GaugeMetricFamily(
+            "warp_edge_queued_requests", "Requests that wait for a place at their origin now.", value=metrics.queued_now
         )
         yield CounterMetricFamily(
             "warp_edge_visitor_connections", "Visitor connections accepted.", value=metrics.connections

@@ -29,6 +29,7 @@ class VisitorLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     :param replay_bytes: of a request, kept until its answer begins, to send it again if its stream dies.
     :param interim_responses: of one request (103 and its like), before the origin is given up.
     :param idle_streams: kept open per route and tunnel for the next request.
+    :param queued_requests: that wait for a place at the origins of one route.
     :param connections: in all.
     :param connections_per_address: of one IPv4 address or one IPv6 /64.
     """
@@ -46,6 +47,7 @@ class VisitorLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     replay_bytes: int = 65_536
     interim_responses: int = 16
     idle_streams: int = 256
+    queued_requests: int = 100
     connections: int = 20_000
     connections_per_address: int = 1_000
 
@@ -61,6 +63,7 @@ class VisitorTimeouts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     :param origin_connect: until the agent has reached the origin; the agent has a limit of its own.
     :param origin_response: from the end of the request to the response head.
     :param origin_stall: between two pieces of a response; long, for event streams are quiet.
+    :param queued: for a place at an origin that takes only so many requests at once.
     :param upgraded: without a byte in either direction after an upgrade.
     :param linger: for the visitor to close after our last words.
     :param idle_stream: an unused stream to an origin; below nginx's 75 seconds, so that we close first.
@@ -74,6 +77,7 @@ class VisitorTimeouts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     origin_connect: float = 15.0
     origin_response: float = 60.0
     origin_stall: float = 3_600.0
+    queued: float = 10.0
     upgraded: float = 3_600.0
     linger: float = 2.0
     idle_stream: float = 55.0

@@ -4,14 +4,20 @@ One route: a hostname and a path rule, and the tunnels that may serve them.
 `members` says which of the tunnels serves a request.
 """
 
+from collections.abc import Callable
+
 from warp_twisted.edge.routes.counters import HostCounters
+from warp_twisted.edge.routes.limits import VisitorLimits
 from warp_twisted.edge.routes.load import TunnelLoad
 from warp_twisted.edge.routes.members import Members
+from warp_twisted.edge.routes.places import LimitedMember
 from warp_twisted.edge.routes.pool import Member
+from warp_twisted.edge.routes.queue import Queues, RequestQueue
 from warp_twisted.edge.routes.rules import PathRule
 from warp_twisted.edge.routes.splitting import RouteSplits, SplitUse
 from warp_twisted.routing.outliers import Origin
 from warp_twisted.routing.table import Covering
+from warp_twisted.wire.control import RouteOffer
 
 
 class Route(Members):
@@ -23,11 +29,13 @@ class Route(Members):
     :ivar gone_at: when the last tunnel went away, or None while there is one.
     :ivar left_by: the agent whose tunnel went last.
     :ivar origins: by agent, what is known of them.
+    :ivar queue: of requests that wait for a place at an origin; None if no agent says how many its origin takes.
     :ivar splits: which of the tunnels requests go to by their labels; None: to any of them.
     """
 
     __slots__ = (
-        "_agents", "_by_load", "counters", "gone_at", "hostname", "left_by", "origins", "path", "rule", "splits",
+        "_agents", "_by_load", "counters", "gone_at", "hostname", "left_by", "origins", "path", "queue", "rule",
+        "splits",
     )  # fmt: skip
 
     def __init__(self, hostname: str, path: str, counters: HostCounters, rule: PathRule | None) -> None:
@@ -42,6 +50,7 @@ class Route(Members):
         self._by_load: dict[TunnelLoad, Member] = {}
         self._agents: dict[str, int] = {}
         self.origins: dict[str, Origin] = {}
+        self.queue: RequestQueue | None = None
 
     def __repr__(self) -> str:
         return f"<Route {self.name} tunnels={len(self._by_load)}>"
@@ -63,6 +72,22 @@ class Route(Members):
         """Return what stands for a tunnel here, if it takes new streams for this route."""
         return self._by_load.get(load)
 
+    def member_for(
+        self,
+        load: TunnelLoad,
+        offer: RouteOffer,
+        limits: VisitorLimits,
+        watch: Callable[[Member], None],
+        queues: Queues,
+    ) -> Member:
+        """Make what stands for a tunnel here, as its agent offers the route."""
+        if not offer.max_requests:
+            return Member(load, offer.id, limits.head, limits.idle_streams, watch)
+        if self.queue is None:
+            self.queue = RequestQueue(queues)
+        places = self.queue.places_of(load.tunnel.agent, offer.max_requests)
+        return LimitedMember(load, offer.id, limits.head, limits.idle_streams, watch, places)
+
     def join(self, member: Member) -> None:
         """Use one more tunnel."""
         agent = member.load.tunnel.agent
@@ -74,6 +99,8 @@ class Route(Members):
         self._by_load[member.load] = member
         self._agents[agent] = self._agents.get(agent, 0) + 1
         self.gone_at = None
+        if self.queue is not None:
+            self.queue.look()
 
     def leave(self, load: TunnelLoad, now: float) -> None:
         """Use a tunnel no longer; its idle streams are closed. It takes no longer where there are many tunnels."""
@@ -88,6 +115,9 @@ class Route(Members):
             if not self._agents[agent]:
                 del self._agents[agent]
                 del self.origins[agent]
+            if self.queue is not None:
+                self.queue.forget_unused(agent)
+                self.queue.look()
         if not self._by_load and self.gone_at is None:
             self.gone_at = now
 

@@ -23,6 +23,7 @@ from warp_twisted.edge.routes.ejection import Ejection
 from warp_twisted.edge.routes.limits import VisitorLimits
 from warp_twisted.edge.routes.load import ServingTunnel, StreamCounts, TunnelLoad
 from warp_twisted.edge.routes.pool import Member
+from warp_twisted.edge.routes.queue import Queues
 from warp_twisted.edge.routes.route import Route
 from warp_twisted.edge.routes.rules import (
     HOST_INSTRUCTIONS,
@@ -53,6 +54,7 @@ class RouteTable:
     :ivar costly_seconds: that look-ups took which are to be paid for; whoever makes somebody pay sets it to 0.
     :ivar watch: called with a tunnel that is asked for something while it is trusted; `suspicion` sets it.
     :ivar ejection: of origins that fail while others serve.
+    :ivar queues: of requests that wait for a place at an origin.
     :ivar splitting: which of a route's tunnels requests go to by their labels.
     :ivar is_known: says of a hostname that the registry knows whose it is.
     :ivar is_reserved: says of a hostname that no pattern stands for it: one that belongs to the zone itself.
@@ -74,12 +76,13 @@ class RouteTable:
         self._due: dict[int, list[Member]] = {}  # by second, members whose idle streams may be too old then
         self._idle_seconds = _IDLE_SECONDS
         self._now = 0.0
-        self.is_known: Callable[[str], bool] = _none
-        self.is_reserved: Callable[[str], bool] = _none
-        self.is_of_others: Callable[[str, str], bool] = _never
+        self.is_known: Callable[[str], bool] = lambda hostname: False
+        self.is_reserved: Callable[[str], bool] = lambda hostname: False
+        self.is_of_others: Callable[[str, str], bool] = lambda hostname, pattern: False
         self.watch: Callable[[TunnelLoad], None] | None = None
         self.splitting = SplitHostnames(metrics.shares, metrics.mirrors)
         self.ejection = Ejection(metrics)
+        self.queues = Queues(lambda: self.limits.queued_requests, metrics)
 
     # For the control side.
 
@@ -94,7 +97,7 @@ class RouteTable:
         load = self._loads.setdefault(tunnel, TunnelLoad(tunnel, self.watch, self._counts))
         before = self._routes_of.pop(tunnel, ())
         members = ((route, route.member_of(load)) for route in before)
-        kept = {(member.route_id, route.hostname, route.path) for route, member in members if member is not None}
+        kept = {(each.route_id, route.hostname, route.path, each.max_requests) for route, each in members if each}
         succeeded = self._rules_succeeded(tunnel.agent, {offer.hostname for offer in offers})
         now_served: dict[Route, None] = {}  # an ordered set
         seen: set[tuple[str, str]] = set()
@@ -104,9 +107,9 @@ class RouteTable:
             seen.add((offer.hostname, offer.path))
             route = self._route(offer.hostname, offer.path, compiled)
             now_served[route] = None
-            if (offer.id, offer.hostname, offer.path) not in kept:
+            if (offer.id, offer.hostname, offer.path, offer.max_requests) not in kept:
                 route.leave(load, self._now)
-                route.join(Member(load, offer.id, self.limits.head, self.limits.idle_streams, self._watch))
+                route.join(route.member_for(load, offer, self.limits, self._watch, self.queues))
                 self._gone.pop(route, None)
                 self._gone_rules.pop(route, None)
         for route in before:
@@ -245,6 +248,7 @@ class RouteTable:
         self._forget_gone(self._gone_rules, now - RULE_SECONDS)
         self._forget_gone(self._gone, now - REMEMBERED_SECONDS)
         self.ejection.sweep(now)
+        self.queues.sweep()
 
     def _close_old(self, member: Member, now: float) -> None:
         member.close_idle(now - self._idle_seconds)
@@ -390,11 +394,3 @@ class RouteTable:
             self._metrics.forget_hostname(route.hostname)
         elif route.path:
             self._measure(route.hostname, routes)
-
-
-def _none(hostname: str) -> bool:
-    return False
-
-
-def _never(hostname: str, pattern: str) -> bool:
-    return False

@@ -9,6 +9,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterator
 from email.utils import formatdate
+from functools import partial
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -114,6 +115,7 @@ class Visitors:
         self.queue = FairQueue(clock)
         self.handshakes = StepQueue(clock)
         self.losses = StepQueue(clock)
+        routes.queues.soon = partial(clock.callLater, 0)
         self.schedule = Schedule(clock, seconds)
         self.mirroring = Mirroring(metrics.mirrors, clock, seconds, self.losses)
         self._requests = TokenBuckets(1.0, 1.0)
