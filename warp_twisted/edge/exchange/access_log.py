@@ -35,6 +35,7 @@ class AccessEntry(msgspec.Struct, omit_defaults=True):
         `mirror`: the selector of the shadow that got a copy.
     :param user: who the visitor proved to be.
     :param held_ms: of the duration, for how long a limit of bytes held the request or its answer back.
+    :param queued_ms: of the duration, for how long it waited for a place at an origin.
     """
 
     time: str
@@ -61,6 +62,7 @@ class AccessEntry(msgspec.Struct, omit_defaults=True):
     share: str = ""
     tester: str = ""
     mirror: str = ""
+    queued_ms: int = 0
 
 
 class AccessLog:

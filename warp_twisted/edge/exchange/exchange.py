@@ -17,6 +17,7 @@ says how often and to whom.
 """
 
 from collections.abc import Callable
+from functools import partial
 from math import ceil
 from typing import ParamSpec
 
@@ -29,6 +30,7 @@ from warp_twisted.edge.exchange.clearing import Clearing
 from warp_twisted.edge.exchange.interfaces import Visitor
 from warp_twisted.edge.exchange.pacing import Pacing
 from warp_twisted.edge.exchange.permission import NOT_ANSWERED, Permission, asks_for_keys, facts_of
+from warp_twisted.edge.exchange.queueing import Queueing
 from warp_twisted.edge.exchange.recording import record
 from warp_twisted.edge.exchange.repeating import Cause, Repeating
 from warp_twisted.edge.exchange.splice import Splice
@@ -37,7 +39,7 @@ from warp_twisted.edge.exchange.steering import Steering
 from warp_twisted.edge.exchange.upload import Upload
 from warp_twisted.edge.policy.in_force import PolicyInForce
 from warp_twisted.edge.policy.judgement import changes_request_only, head_for_origin
-from warp_twisted.edge.routes.members import ANY_STREAM, NoTunnel
+from warp_twisted.edge.routes.members import ANY_STREAM, AtLimit, NoTunnel
 from warp_twisted.edge.routes.pool import Borrower, Member, OriginStream
 from warp_twisted.edge.routes.route import Route
 from warp_twisted.edge.routes.search import Search
@@ -59,7 +61,7 @@ _UNCOUNTED_BYTES = 2_048  # of a request that is kept, as much as the connection
 # Names of this module are found much faster than members of an Enum.
 _CONNECTING, _ASKED, _ANSWERING = ExchangeState.CONNECTING, ExchangeState.ASKED, ExchangeState.ANSWERING
 _SPLICED, _ENDED, _JUDGING = ExchangeState.SPLICED, ExchangeState.ENDED, ExchangeState.JUDGING
-_HELD = ExchangeState.HELD
+_HELD, _QUEUED = ExchangeState.HELD, ExchangeState.QUEUED
 _USED = OriginState.USED
 _FAILED_STATUSES = frozenset({500, 502, 503, 504})
 _FAULTS_OF_ORIGINS = frozenset({refusals.CONNECT_TOO_SLOW, refusals.ORIGIN_TOO_SLOW, refusals.BAD_RESPONSE})
@@ -102,6 +104,8 @@ class Exchange(Borrower):
         True  # without a body, or sent in one frame, so that an ACK for the rest is not taken for the next one's
     )
     _repeating: Repeating | None = None
+    _queueing: Queueing | None = None
+    _queued_seconds = 0.0
     _detail = ""
     _after: "Callable[[Exchange], None] | None" = None
 
@@ -281,20 +285,24 @@ class Exchange(Borrower):
     def _forward(self, route: Route, head: RequestHead, body: bytes) -> None:
         """Send the request to a route."""
         try:
+            steered = head
             if route.splits is not None:
-                head = self._steer(route.splits, head)
+                steered = self._steer(route.splits, head)
             # An origin may close an idle connection at any moment. What cannot be sent again goes on one just used.
             used_after = ANY_STREAM if self._is_repeatable() else self._visitors.now
             origin = (self._steering or route).borrow(self, used_after=used_after)
+        except AtLimit as limit:
+            self._wait_for_place(limit, route, partial(self._forward, route, head, body), body)
+            return
         except NoTunnel as error:
             self._detail = error.detail
             self._end(_REFUSED, error.refusal)
             return
         route.counters.sent += 1
-        self._send(origin, head.for_origin(self._request_id) + body)
+        self._send(origin, steered.for_origin(self._request_id) + body)
         steering = self._steering
         if steering is not None and steering.shadow is not None:
-            self._copy(steering.shadow, steering, head)
+            self._copy(steering.shadow, steering, steered)
 
     def _copy(self, shadow: Shadow, steering: Steering, head: RequestHead) -> None:
         """Send a copy to a shadow if one is due and the request did not go there itself; it goes on by itself."""
@@ -314,6 +322,8 @@ class Exchange(Borrower):
         split = splits.only or splits.for_hostname(head.fields.host)
         if split is None:
             return head
+        if self._steering is not None and self._steering.is_by(split):
+            return self._steering.head  # it has waited for a place, and keeps its draw
         verdict = self._verdict if self._clearing is None else self._clearing.verdict
         steering = self._steering = Steering(split, self._visitor, self._asker, head, self._answer, verdict.identities)
         return steering.head
@@ -366,7 +376,8 @@ class Exchange(Borrower):
         body = self._body
         origin = self._origin
         if body is None or origin is None:
-            return data if self._search is not None or self.state is _JUDGING or self.state is _HELD else b""
+            waits = self._search is not None or self.state is _JUDGING or self.state is _HELD or self.state is _QUEUED
+            return data if waits else b""
         visitor = self._visitor
         pacing, later = self._pacing, b""
         if pacing is not None:
@@ -608,11 +619,16 @@ class Exchange(Borrower):
 
     def _send_again(self, left: OriginStream, cause: Cause, refusal: Refusal) -> None:
         """Try a new stream, or give the refusal as the answer."""
-        if not self._resend(left, cause):
+        if not self._resend(left, cause, refusal):
             self._end(_REFUSED, refusal)
 
-    def _resend(self, left: OriginStream, cause: Cause) -> bool:
-        """Send the request on a new stream and leave the old, if it is there; return whether that was possible."""
+    def _resend(self, left: OriginStream, cause: Cause, refusal: Refusal = refusals.NO_TUNNEL) -> bool:
+        """
+        Send the request on a new stream and leave the old, if it is there, or wait for a place to do so.
+
+        :param refusal: the answer if it has waited in vain.
+        :returns: whether that was possible.
+        """
         request, route = self._replay, self._route
         if request is None or route is None or not self.is_covered(route):
             return False
@@ -620,7 +636,13 @@ class Exchange(Borrower):
             return False
         if self._repeating is None:
             self._repeating = Repeating(route, self._steering, self._visitors.metrics)
-        origin = self._repeating.borrow(self, left, cause)
+        try:
+            origin = self._repeating.borrow(self, left, cause)
+        except AtLimit as limit:
+            if self._origin is not None:
+                return False  # its stream is there, and may still answer
+            self._wait_for_place(limit, route, partial(self._send_again, left, cause, refusal), None)
+            return True
         if origin is None:
             return False
         if self._origin is not None:
@@ -629,10 +651,61 @@ class Exchange(Borrower):
         self._send(origin, request)
         return True
 
+    # Waiting for a place at an origin.
+
     @property
     def network(self) -> str:
         """What counts as one visitor: whose request it is."""
         return self._asker.network
+
+    def _wait_for_place(self, limit: AtLimit, route: Route, send: Callable[[], None], unsent: bytes | None) -> None:
+        """Wait until an origin takes another request, if there is room to wait."""
+        queueing = self._queueing
+        if queueing is None:
+            queueing = self._queueing = Queueing(self, self._visitors, route, send, unsent)
+        if not queueing.wait(limit):
+            self._refuse_busy(refusals.QUEUE_FULL)
+            return
+        if self.state is not _QUEUED:
+            self.state = _QUEUED
+            self._visitor.wait(self._visitors.timeouts.queued)
+        self._visitor.count_kept(len((self._replay or b"") if unsent is None else unsent))
+
+    def place_due(self) -> None:
+        """An origin may take the request now."""
+        self._guard(self._leave_queue)
+
+    def _leave_queue(self) -> None:
+        queueing = self._queueing
+        if queueing is None:
+            return
+        route, unsent = queueing.route, queueing.unsent
+        self._visitor.count_kept(0)
+        if route.splits is None:
+            self._steering = None
+        if unsent is not None and not self.is_covered(route):
+            self._stop_queueing()
+            self.judge_anew(route, unsent)
+            return
+        queueing.send()
+        if self.state is not _QUEUED and self.state is not _ENDED:
+            self._stop_queueing()
+            self._visitor.wait_for_turn()  # more of the body may have come
+
+    def _stop_queueing(self) -> None:
+        """Wait for no place any more; both know each other, see `_end`."""
+        queueing, self._queueing = self._queueing, None
+        if queueing is not None:
+            self._queued_seconds += queueing.leave()
+
+    def turned_away(self) -> None:
+        """The request must make room in the queue."""
+        self._guard(self._refuse_busy, refusals.QUEUE_FULL)
+
+    def _refuse_busy(self, refusal: Refusal) -> None:
+        """Answer that origins have too much to do: whoever waits now is served or refused in the time that is said."""
+        self._answer.retry_seconds = ceil(self._visitors.timeouts.queued)
+        self._end(_REFUSED, refusal)
 
     # What else the visitor's connection says.
 
@@ -663,6 +736,8 @@ class Exchange(Borrower):
             self._end(_REFUSED, refusals.CONNECT_TOO_SLOW)
         elif self.state is _JUDGING:
             self._end(_REFUSED, NOT_ANSWERED)
+        elif self.state is _QUEUED:
+            self._refuse_busy(refusals.QUEUED_TOO_LONG)
         elif self.wants_data and not visitor.is_paused and not waits_for_continue:
             self._end(_REFUSED, refusals.BODY_TOO_SLOW)
         else:
@@ -673,6 +748,7 @@ class Exchange(Borrower):
     def _splice(self, origin: OriginStream) -> None:
         """Go on as a splice: the connection is no longer HTTP."""
         self._note_answer(origin)
+        origin.leave_place()
         self._origin = None
         self.state = _SPLICED
         Splice(self._visitor, origin, self._spliced, self._pacing).begin()
@@ -693,6 +769,8 @@ class Exchange(Borrower):
             return
         self.state = _ENDED
         self._search = None
+        if self._queueing is not None:
+            self._stop_queueing()
         # Clearing and exchange know each other: left so, each request's objects would wait for the garbage collector.
         clearing, self._clearing = self._clearing, None
         pacing, self._pacing = self._pacing, None
@@ -720,7 +798,7 @@ class Exchange(Borrower):
             self._visitors, self._asker, self._head, self._request_id, self._started_at, answer.status, self._bytes_in,
             answer.bytes_out, self._route, self._member, refusal, self._detail,
             self._verdict if clearing is None else clearing.verdict, pacing.seconds if pacing is not None else 0.0,
-            self._steering,
+            self._steering, self._queued_seconds,
         )  # fmt: skip
         if outcome is _ANSWERED and answer.keeps and not self.wants_data:
             self._visitor.conversation_ended(_KEEP)

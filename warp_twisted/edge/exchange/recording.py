@@ -32,6 +32,7 @@ def record(
     verdict: Verdict = ALLOWED,
     held_seconds: float = 0.0,
     steering: Steering | None = None,
+    queued_seconds: float = 0.0,
 ) -> None:
     """
     Count a request that is over, and log it.
@@ -44,6 +45,7 @@ def record(
     :param verdict: of the policy.
     :param held_seconds: for which limits of bytes held it back.
     :param steering: of a split hostname: which share served it last, and which one a tester asked for.
+    :param queued_seconds: for which it waited for a place at an origin.
     """
     metrics = visitors.metrics
     seconds = visitors.seconds() - started_at
@@ -94,6 +96,7 @@ def record(
             "" if share is None else share.selector,
             "" if steering is None else steering.tester,
             "" if steering is None else steering.copied_to,
+            int(queued_seconds * 1000),
         )
     )
 

@@ -12,7 +12,7 @@ from enum import Enum
 
 from warp_twisted.edge.exchange.steering import Steering
 from warp_twisted.edge.routes.counters import DataPathMetrics
-from warp_twisted.edge.routes.members import NoTunnel
+from warp_twisted.edge.routes.members import AtLimit, NoTunnel
 from warp_twisted.edge.routes.pool import Borrower, OriginStream
 from warp_twisted.edge.routes.route import Route
 
@@ -49,6 +49,7 @@ class Repeating:
 
         :param left: the stream that it was sent on.
         :returns: None if it may not be sent again, or if there is nobody to send it to.
+        :raises AtLimit: if there is, but with as many requests as it takes at once; then this may be asked again.
         """
         counters = self._route.counters
         is_free = cause is Cause.REFUSED or cause is Cause.TUNNEL_LOST
@@ -60,6 +61,8 @@ class Repeating:
         self._learn(left, cause)
         try:
             origin = self._lend(receiver, only_trusted=cause is Cause.SUSPECTED)
+        except AtLimit:
+            raise
         except NoTunnel:
             return None
         if not is_free:

@@ -16,6 +16,7 @@ class ExchangeState(Enum):
     SEARCHING = "the rules that its path is compared with are costly, so that is done in turns"
     JUDGING = "the policy has asked something that others answer, such as whether a password is right"
     HELD = "a limit of bytes holds it back, before anything of it is sent"
+    QUEUED = "every origin that may serve it has as many requests as it takes at once"
     CONNECTING = "the request was given to a stream whose origin is not reached yet"
     ASKED = "the origin was reached and has not begun its answer; interim responses may have been passed on"
     ANSWERING = "the head of the origin's answer was passed on"
@@ -29,6 +30,7 @@ class ExchangeEvent(Enum):
     COSTLY = "where the request goes is costly to find out"
     ASKED = "the policy has a question"
     OVER = "what has come of it is more than a limit of bytes lets pass now"
+    FULL = "nobody can be given the request now, as origins take only so many at once"
     SENT_NEW = "the request was written to a new stream"
     SENT_USED = "the request was written to a stream that is open"
     OPENED = "the agent has reached the origin"
@@ -37,18 +39,24 @@ class ExchangeEvent(Enum):
     END = "see `Outcome`"
 
 
+_NOT_SENT = (ExchangeState.DECIDING, ExchangeState.SEARCHING, ExchangeState.JUDGING, ExchangeState.HELD)
 EXCHANGE_TRANSITIONS: dict[tuple[ExchangeState, ExchangeEvent], ExchangeState] = {
     (ExchangeState.DECIDING, ExchangeEvent.COSTLY): ExchangeState.SEARCHING,
     (ExchangeState.DECIDING, ExchangeEvent.ASKED): ExchangeState.JUDGING,
     (ExchangeState.SEARCHING, ExchangeEvent.ASKED): ExchangeState.JUDGING,
     (ExchangeState.HELD, ExchangeEvent.ASKED): ExchangeState.JUDGING,  # a tunnel has come that asks for more
+    (ExchangeState.QUEUED, ExchangeEvent.ASKED): ExchangeState.JUDGING,  # the same
     **{
         (state, ExchangeEvent.OVER): ExchangeState.HELD
-        for state in (ExchangeState.DECIDING, ExchangeState.SEARCHING, ExchangeState.JUDGING)
+        for state in (ExchangeState.DECIDING, ExchangeState.SEARCHING, ExchangeState.JUDGING, ExchangeState.QUEUED)
+    },
+    **{
+        (state, ExchangeEvent.FULL): ExchangeState.QUEUED
+        for state in (*_NOT_SENT, ExchangeState.CONNECTING, ExchangeState.ASKED)  # the latter: to be sent again
     },
     **{
         (state, event): after
-        for state in (ExchangeState.DECIDING, ExchangeState.SEARCHING, ExchangeState.JUDGING, ExchangeState.HELD)
+        for state in (*_NOT_SENT, ExchangeState.QUEUED)
         for event, after in (
             (ExchangeEvent.SENT_NEW, ExchangeState.CONNECTING),
             (ExchangeEvent.SENT_USED, ExchangeState.ASKED),

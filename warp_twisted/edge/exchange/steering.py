@@ -101,6 +101,10 @@ class Steering:
         shadow = self._split.shadow if self.is_copied else None
         return shadow.mirror.selector if shadow is not None else ""
 
+    def is_by(self, split: RouteSplit) -> bool:
+        """Whether this split says where the request goes."""
+        return self._split is split
+
     def borrow(
         self,
         receiver: Borrower,

@@ -73,6 +73,13 @@ def check_exchange(exchange: Exchange) -> None:
         _hold(origin is None and held is not None and held.is_waiting, "nothing is sent before the limit lets it")
         _hold(exchange._visitor.kept_bytes >= len(exchange._replay or b""), "the body so far is counted")
         return
+    queueing = exchange._queueing
+    _hold((state is ExchangeState.QUEUED) is (queueing is not None), f"{state} goes with {queueing}")
+    if queueing is not None:
+        _hold(origin is None and not answer.status, "nothing is sent to anybody before there is a place")
+        request = (exchange._replay or b"") if queueing.unsent is None else queueing.unsent
+        _hold(exchange._visitor.kept_bytes >= len(request), "the request so far is counted")
+        return
     _hold(state in _WITH_ORIGIN, f"{state} does not outlast the call that leads there, or has no exchange")
     _hold(origin is not None and origin.borrower is exchange, "the exchange has a stream")
     _hold(
