@@ -125,6 +125,11 @@ class ParseSettingsTests(SynchronousTestCase):
         self.assertIn("tunnels: expected a whole number from 1 to 32", self.refusal(f"tunnels: 0\n{MINIMAL}"))
         rules = [{"path": "a", "service": "http://x"}] * MAX_RULES + [{"service": "http://x"}]
         self.assertIn("ingress: expected", self.refusal(json.dumps({"ingress": rules})))
+        for wrong in (-1, 100_001, "ten"):
+            refusal = self.refusal(json.dumps({"ingress": [{"service": "http://x", "max_requests": wrong}]}))
+            self.assertIn("ingress[0].max_requests: expected a whole number", refusal)
+        found = parse_settings(json.dumps({"ingress": [{"service": "http://x", "max_requests": 10}]}))
+        self.assertEqual(found.ingress.rules[0].max_requests, 10)
 
     def test_labels_and_zone_are_names(self) -> None:
         """Bad labels and a bad zone are refused by key."""

@@ -23,6 +23,7 @@ from warp_twisted.configuration import convert, parse, read_file
 from warp_twisted.durations import parse_duration
 from warp_twisted.errors import InvalidName, InvalidSettings
 from warp_twisted.names import check_labels, parse_hostname
+from warp_twisted.wire.control import MAX_REQUESTS
 
 DEFAULT_STATE = "/var/lib/warp-agent"
 DEFAULT_TUNNELS = 4  # cloudflared's count: two edges, two tunnels each
@@ -97,6 +98,7 @@ class _Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     originRequest: OriginRequest = OriginRequest()
     policy: RulePolicy | None = None
     health: Health | None = None
+    max_requests: Annotated[int, msgspec.Meta(ge=0, le=MAX_REQUESTS)] = 0
 
 
 class _Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -140,6 +142,7 @@ def _checked(raw: dict[str, object], source: str) -> AgentSettings:
                 [(rule.hostname, rule.path, rule.service, rule.originRequest) for rule in file.ingress],
                 [rule.policy for rule in file.ingress],
                 [rule.health for rule in file.ingress],
+                [rule.max_requests for rule in file.ingress],
             ),
             state=file.state,
             token_file=file.token_file,

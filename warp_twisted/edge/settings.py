@@ -125,6 +125,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     routes_per_tunnel: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 100
     names_per_agent: Count = 1000  # hostnames that one agent may take, those that it serves no more included
     idle_streams_per_route: Annotated[int, msgspec.Meta(ge=0)] = 256
+    queued_requests: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 100  # per route, for a place at an origin
     enrollments_per_second: Annotated[float, msgspec.Meta(gt=0)] = 1.0  # per address
     enrollment_burst: Count = 10
 
@@ -183,6 +184,7 @@ class Timeouts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     origin_connect: Seconds = 10
     origin_response: Seconds = 60
     origin_stall: Seconds = 3600
+    queued: Seconds = 10  # for a place at an origin that takes only so many requests at once
     upgraded: Seconds = 3600
     idle_stream: Seconds = 55
     suspicion: Annotated[float, msgspec.Meta(ge=0.5, le=3600)] = 2  # a tunnel that is silent although it was asked

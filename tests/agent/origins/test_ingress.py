@@ -123,6 +123,13 @@ class CompileTests(SynchronousTestCase):
         both = single_origin("http://x:1", PLAIN, ["a.example", "b.example"], "^/x")
         self.assertEqual(both.offers, (Offer("a.example", "^/x", 0), Offer("b.example", "^/x", 1)))
 
+    def test_max_requests(self) -> None:
+        """How many requests it takes is said of the origin, and not of the 404 for other paths."""
+        both = single_origin("http://x:1", PLAIN, ["a.example", "b.example"], "^/x", None, None, 7)
+        self.assertEqual([rule.max_requests for rule in both.rules], [7, 7, 0])
+        rules = [("a.example", "", "http://x:1", PLAIN), ("", "", "http_status:404", PLAIN)]
+        self.assertEqual([rule.max_requests for rule in compile_ingress(rules, max_requests=[5, 0]).rules], [5, 0])
+
     def test_policy_of_a_single_origin(self) -> None:
         """It is for all of the origin: each hostname, or the name that the edge gives, also where only a path is."""
         policy = RulePolicy(limits=[Limit(name="a", rate="5/s")])

@@ -109,6 +109,16 @@ class NumberTests(RoutesTestCase):
         self.assertFalse(self.replace(rules))
         self.assertTrue(self.replace(ingress(("a", "/x", self.origin), ("a", "", self.origin))))
 
+    def test_max_requests(self) -> None:
+        """Another number of requests that an origin takes at once is news to edges, and the route keeps its number."""
+        rules = ingress(("a", "", self.origin))
+        limited = Ingress((replace(rules.rules[0], max_requests=10),), rules.offers)
+        self.replace(rules)
+        for changed, expected in ((limited, 10), (rules, 0)):
+            self.assertTrue(self.replace(changed))
+            self.assertEqual([(offer.id, offer.max_requests) for offer in self.routes.offers], [(0, expected)])
+            self.assertFalse(self.replace(changed))
+
     def test_other_origin(self) -> None:
         """The same hostname with another origin is another route."""
         self.replace(ingress(("a", "", self.origin)))

@@ -55,6 +55,15 @@ class OriginTests(SynchronousTestCase):
         ((_, hostnames, found),) = settings.ingress.policies
         self.assertEqual((hostnames, found), (["a.example", "b.example"], policy))
 
+    def test_max_requests(self) -> None:
+        """How many requests the application takes at once reaches the settings; a file would say it itself."""
+        settings = settings_of("3000", ["a.example"], "", [], False, max_requests=10)
+        self.assertEqual(settings.ingress.rules[0].max_requests, 10)
+        self.assertEqual(settings_of("3000", [], "", [], False).ingress.rules[0].max_requests, 0)
+        self.assertEqual(invoke("up", "--max-requests", "0", "3000").status, 2)
+        ran = invoke("up", "--config", "agent.yaml", "--max-requests", "5")
+        self.assertEqual((ran.status, "--config says what is served" in ran.errors), (2, True))
+
     def test_mistakes_in_a_policy(self) -> None:
         """They name the option."""
         for arguments, words in (

@@ -38,7 +38,7 @@ from warp_twisted.errors import InvalidSettings
 
 PLAIN = {"http": ["tcp:80"], "https": []}
 TIMEOUTS = {"header": 1, "idle": 2, "visitor_stall": 3, "origin_connect": 4, "origin_response": 5, "origin_stall": 6,
-            "upgraded": 7, "idle_stream": 8, "suspicion": 9}  # fmt: skip
+            "upgraded": 7, "idle_stream": 8, "suspicion": 9, "queued": 10}  # fmt: skip
 
 
 class TranslationTests(SynchronousTestCase):
@@ -50,13 +50,14 @@ class TranslationTests(SynchronousTestCase):
             make_settings(
                 limits={"head_bytes": 2000, "header_count": 20, "body_bytes": 3000, "connections": 40,
                         "connections_per_address": 4, "unread_bytes": 5_000_000, "idle_streams_per_route": 6,
+                        "queued_requests": 11,
                         "body_bytes_per_second": 70, "requests_per_second": 0.8, "request_burst": 9,
                         "visitor_handshakes_per_second": 3.5, "visitor_handshake_burst": 8}
             )
         )  # fmt: skip
         self.assertEqual((limits.head.head_bytes, limits.head.header_count, limits.body.body_bytes), (2000, 20, 3000))
         self.assertEqual((limits.connections, limits.connections_per_address), (40, 4))
-        self.assertEqual((limits.unread_bytes, limits.idle_streams), (5_000_000, 6))
+        self.assertEqual((limits.unread_bytes, limits.idle_streams, limits.queued_requests), (5_000_000, 6, 11))
         rates = (limits.body_bytes_per_second, limits.requests_per_second, limits.request_burst)
         self.assertEqual(rates, (70, 0.8, 9))
         self.assertEqual((limits.handshakes_per_second, limits.handshake_burst), (3.5, 8))

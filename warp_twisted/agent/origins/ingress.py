@@ -39,7 +39,11 @@ _INSIDE = ("hello-world", "hello_world", "http_status")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """One ingress rule; without `hostname` it matches any, with an empty `path` every path."""
+    """
+    One ingress rule; without `hostname` it matches any, with an empty `path` every path.
+
+    :ivar max_requests: how many requests edges give the origin at once; 0: as many as come.
+    """
 
     hostname: HostnamePattern | None
     path: str
@@ -47,6 +51,7 @@ class Rule:
     request: OriginRequest
     policy: RulePolicy | None = None
     health: Health | None = None
+    max_requests: int = 0
 
     @property
     def probe_host(self) -> str:
@@ -102,6 +107,7 @@ def compile_ingress(
     rules: Sequence[tuple[str, str, str, OriginRequest]],
     policies: Sequence[RulePolicy | None] = (),
     healths: Sequence[Health | None] = (),
+    max_requests: Sequence[int] = (),
 ) -> Ingress:
     """
     Check rules and work out the offers.
@@ -109,15 +115,14 @@ def compile_ingress(
     :param rules: hostname, path, service and originRequest of each, as written; empty text for what is not.
     :param policies: of each rule; none at all if left out.
     :param healths: how the origin of each rule is probed; none at all if left out.
+    :param max_requests: the same.
     :raises InvalidSettings: naming the key, `ingress[2].service` for one.
     """
     if not rules:
         raise InvalidSettings("ingress: at least one rule is expected")
     nothing = [None] * len(rules)
-    compiled = tuple(
-        _rule(index, *rule, policy, health)
-        for index, (rule, policy, health) in enumerate(zip(rules, policies or nothing, healths or nothing, strict=True))
-    )
+    asked = zip(policies or nothing, healths or nothing, max_requests or [0] * len(rules), strict=True)
+    compiled = tuple(_rule(index, *rule, *more) for index, (rule, more) in enumerate(zip(rules, asked, strict=True)))
     for index, rule in enumerate(compiled[:-1]):
         if rule.is_catch_all:
             raise InvalidSettings(
@@ -142,6 +147,7 @@ def single_origin(
     path: str = "",
     policy: RulePolicy | None = None,
     health: Health | None = None,
+    max_requests: int = 0,
 ) -> Ingress:
     """
     Make the ingress of one origin, as `warp up` asks for it.
@@ -150,6 +156,7 @@ def single_origin(
     :param path: an RE2 expression that limits it; every other path is answered with 404.
     :param policy: what edges are asked to enforce for all of it.
     :param health: how the origin is probed.
+    :param max_requests: how many requests edges give it at once; 0: as many as come.
     :raises InvalidSettings: naming a key of the rules that stand for it.
     """
     rules = [(hostname, path, service, request) for hostname in hostnames or ("",)]
@@ -157,7 +164,9 @@ def single_origin(
     if hostnames or path:
         rules.append(("", "", _NOT_FOUND, request))
         healths.append(None)
-    return compile_ingress(rules, [*[None] * (len(rules) - 1), policy], healths)  # the last covers every hostname
+    policies = [*[None] * (len(rules) - 1), policy]  # the last covers every hostname
+    at_once = [max_requests if rule[2] == service else 0 for rule in rules]
+    return compile_ingress(rules, policies, healths, at_once)
 
 
 def _rule(
@@ -168,6 +177,7 @@ def _rule(
     request: OriginRequest,
     policy: RulePolicy | None,
     health: Health | None,
+    max_requests: int,
 ) -> Rule:
     key = f"ingress[{index}]"
     pattern = None
@@ -196,7 +206,15 @@ def _rule(
         raise InvalidSettings(f"{key}.service: {error}") from error
     if health is not None:
         _check_health(f"{key}.health", health, service)
-    return Rule(hostname=pattern, path=path, origin=origin, request=request, policy=policy, health=health)
+    return Rule(
+        hostname=pattern,
+        path=path,
+        origin=origin,
+        request=request,
+        policy=policy,
+        health=health,
+        max_requests=max_requests,
+    )
 
 
 def _check_health(key: str, health: Health, service: str) -> None:

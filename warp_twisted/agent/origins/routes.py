@@ -2,8 +2,8 @@
 The routes that the agent serves now: their numbers, where each leads, and how its origin is doing.
 
 A route keeps its number as long as its hostname, path and origin stay the same, whatever else changes in the
-settings, so a reload disturbs no stream and no pooled connection. A route that a reload removed still answers for
-`RETIRED_SECONDS`, because the edge may have sent a request to it before it heard.
+settings, such as how many requests it takes, so a reload disturbs no stream and no pooled connection. A route that a
+reload removed still answers for `RETIRED_SECONDS`, because the edge may have sent a request to it before it heard.
 
 An origin's health is what `agent.health` finds, where the rule says how to probe it: edges choose by that. Elsewhere it
 is the result of the last attempt to connect to it, which edges only show; while it does not answer, it is tried again
@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
+import msgspec
 from twisted.internet.address import IPv4Address
 from twisted.internet.interfaces import IDelayedCall, IReactorTime, IStreamClientEndpoint
 from twisted.logger import Logger
@@ -223,6 +224,7 @@ class Routes:
 
         :returns: whether the offer to the edges changed.
         """
+        offers = self.offers
         origins = {key: self._origin(key, access) for key, access in prepared.accesses.items()}
         for origin in self._origins.values():
             origin.routes = []
@@ -236,7 +238,7 @@ class Routes:
         retired = [number for route_key, number in before.items() if route_key not in self._numbers]
         if retired:
             self._later(RETIRED_SECONDS, self._forget, retired)
-        return list(before.values()) != list(self._numbers.values())
+        return offers != self.offers
 
     def _check(self, routes: "Sequence[tuple[_RouteKey, Rule]]") -> None:
         """Probe the origins of these routes as their rules say, and tell of each route that is judged otherwise now."""
@@ -325,6 +327,8 @@ class Routes:
                 id=number, hostname=hostname, path=path, service=origin_key[0], protocol=rule.origin.protocol
             )
             self._routes[number] = Route(offer, self._origins[origin_key], self._dial_ended)
+        route = self._routes[number]
+        route.offer = msgspec.structs.replace(route.offer, max_requests=rule.max_requests)
         self._numbers[key] = number
 
     def _forget(self, numbers: Sequence[int]) -> None:

@@ -42,6 +42,7 @@ _PORT = re.compile(r":?([0-9]{1,5})")
         "  warp up --allow 203.0.113.0/24 --allow 2001:db8::/32 --rate 50/s 3000    # who may come, and how often\n"
         "  warp up --basic-auth-file users.argon2 3000    # lines of name:hash, as docs/policy.md says\n"
         "  warp up --health /healthz --hostname app.warp.example 3000    # beside other agents of app.warp.example\n"
+        "  warp up --max-requests 10 3000    # no more at once: what comes meanwhile waits at the edge\n"
         "  warp up --config agent.yaml\n"
         "\n\b\n"
         "Exit status: 0 stopped as asked, 1 it failed, 2 called wrongly, 4 this agent was revoked,\n"
@@ -90,6 +91,12 @@ _PORT = re.compile(r":?([0-9]{1,5})")
     help="Ask the application for this path, such as /healthz, every 5 s; while it fails, edges send visitors to other "
     "agents of the hostname, if there are any. `tcp` only connects.",
 )
+@click.option(
+    "--max-requests",
+    type=click.IntRange(1, 100_000),
+    metavar="N",
+    help="How many requests the application is given at once. More wait at the edge for a while, taken in turns.",
+)
 @click.option("--tunnels", type=click.IntRange(1, 32), metavar="N", help="Tunnels to keep. Default: 4.")
 @click.option(
     "--token-file",
@@ -116,6 +123,7 @@ def up(
     users_files: Sequence[str],
     rates: Sequence[str],
     health: str | None,
+    max_requests: int | None,
     tunnels: int | None,
     token_file: str | None,
     state: str | None,
@@ -136,14 +144,18 @@ def up(
     from warp_twisted.cli.expose.token_sources import DemoTokens, given_token
 
     if config is not None:
-        if origin is not None or hostnames or path or no_tls_verify or allow or users_files or rates or health:
+        told = (origin, hostnames, path, no_tls_verify, allow, users_files, rates, health, max_requests)
+        if any(told):
             raise click.UsageError("--config says what is served; ORIGIN and its options cannot be added to it")
         settings = _settings_of_file(config, labels)
     elif origin is None:
         raise click.UsageError("ORIGIN is missing, such as 3000 or http://localhost:3000; or give --config")
     else:
         policy = policy_of(allow, users_files, rates)
-        settings = settings_of(origin, hostnames, path, labels, no_tls_verify, policy, health_of(health))
+        checked = health_of(health)
+        settings = settings_of(
+            origin, hostnames, path, labels, no_tls_verify, policy, checked, max_requests=max_requests or 0
+        )
         read_users_files(settings)
     settings = replace(
         settings,
@@ -179,6 +191,7 @@ def settings_of(
     no_tls_verify: bool,
     policy: "RulePolicy | None" = None,
     health: "Health | None" = None,
+    max_requests: int = 0,
 ) -> "AgentSettings":
     """
     Return the settings that the command line asks for.
@@ -195,7 +208,7 @@ def settings_of(
         )
     try:
         request = OriginRequest(no_tls_verify=no_tls_verify)
-        ingress = single_origin(service_of(origin), request, hostnames, path, policy, health)
+        ingress = single_origin(service_of(origin), request, hostnames, path, policy, health, max_requests=max_requests)
     except InvalidSettings as error:
         raise click.UsageError(by_option(str(error))) from error
     return AgentSettings(ingress=ingress, labels=_labels(labels))
