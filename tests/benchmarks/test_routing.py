@@ -17,8 +17,19 @@ class RoutingTests(SynchronousTestCase):
         self.assertEqual(path.ask(path.head(brought)).own_lines, b"")
         self.assertIsNone(Path("").route.splits)
 
+    def test_waiting(self) -> None:
+        """Where every place is taken, a request is served when another one is over, and never more at once."""
+        path = Path("", max_requests=1)
+        path.fill()
+        before = path.served
+        path.ask_in_turn(path.head(b""))
+        self.assertIsNot(path.served, None)
+        assert path.route.queue is not None
+        self.assertEqual(set(path.route.queue.state.origins.values()), {(1, 1)})
+        self.assertEqual((len(path.route.queue), before.borrower is path.receiver), (0, path.served is before))
+
     def test_measured(self) -> None:
         """Each case takes time, and without a split least."""
         found = dict(measured(times=200))
-        self.assertGreater(len(found), 8)
+        self.assertGreater(len(found), 12)
         self.assertTrue(min(found, key=lambda name: found[name]).startswith("no split"))
