@@ -3,8 +3,8 @@
 
 From the route to a stream of a tunnel and back: without a split; where agents say how many requests their origins take
 at once, with places free, and where each request waits for one; with a split of two shares over four agents, counted
-as a request that is over is, and for a guard as well; with testers, or a mirror; with
-visitors that keep to their share by a cookie (which they bring, or get), or by their address. Processor time, the best of some rounds.
+as a request that is over is, and for a guard as well; with testers, or a mirror; with visitors that keep to their share
+by a cookie (which they bring, or get), or by their address. Processor time, the best of some rounds.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from random import Random
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 from twisted.trial.unittest import SynchronousTestCase
 
 from warp_twisted.routing.guard import REMEMBERED_WINDOWS, Finding, Guard, Limits, Verdict, compare
@@ -111,10 +112,10 @@ class GuardTests(SynchronousTestCase):
         self.share, self.others = Share(), Share()
         self.now = 0.0
 
-    def look(self, *, is_healthy: bool = True, is_awaited: bool = True) -> Finding:
+    def look(self, *, is_healthy: bool = True, is_awaited: bool = True, is_ejected: bool = False) -> Finding:
         """Look at what is counted."""
         moment = Moment(self.now, self.share.counts, self.others.counts)
-        return self.guard.look(moment, is_healthy=is_healthy, is_awaited=is_awaited)
+        return self.guard.look(moment, is_healthy=is_healthy, is_awaited=is_awaited, is_ejected=is_ejected)
 
     def run_for(self, seconds: int, share: tuple[int, int], others: tuple[int, int]) -> list[str]:
         """Let each second bring requests and errors; return the verdicts in the order in which they came."""
@@ -180,6 +181,23 @@ class GuardTests(SynchronousTestCase):
         self.now = 60.0
         found = self.look(is_healthy=False)
         self.assertEqual(found, Finding(Verdict.WORSE, "none of its tunnels became healthy in 60 s"))
+
+    def test_ejected(self) -> None:
+        """A share whose origins all fail is worse after a window without a good answer, however few requests it had."""
+        for limits, seconds in ((LIMITS, 60), (structs.replace(LIMITS, seconds=10.0), 15)):
+            self.guard, self.now = Guard(limits), 0.0
+            self.look()
+            for _ in range(2):
+                for _ in range(seconds):
+                    self.now += 1.0
+                    self.assertEqual(self.look(is_ejected=True).verdict, Verdict.UNDECIDED)
+                self.now += 1.0
+                self.assertEqual(self.look().verdict, Verdict.UNDECIDED)  # a good answer: it begins anew
+            for _ in range(seconds + 1):
+                self.now += 1.0
+                found = self.look(is_ejected=True)
+            reason = f"all of its origins fail, and none has given a good answer in {seconds} s"
+            self.assertEqual(found, Finding(Verdict.WORSE, reason))
 
     def test_healthy_once(self) -> None:
         """One that was healthy is judged by its answers, and one that nobody waits for not by its absence."""

@@ -8,6 +8,9 @@ requests than `minimum` on either side, nothing is known.
 The 99th percentiles are compared without trusting the share's own, which a hundred requests do not give: of all its
 requests, one of a hundred may take longer than the others' percentile times the limit. More is worse.
 
+A share whose origins all fail is ejected long before it has had `minimum` requests: the others serve in its place. So
+that is held against it by itself, if no request has brought one of them back in a whole window.
+
 When the share has all requests there are no others in the window. It is then held against the last window in which
 they had enough, for a while.
 """
@@ -22,6 +25,7 @@ from warp_twisted.routing.window import Counts, Moment, Window
 
 DEVIATIONS = 3.0
 PERCENTILE = 0.99
+EJECTED_SECONDS = 15.0  # at least: by then a request has shown whether an ejected origin serves again
 REMEMBERED_WINDOWS = 10  # for how many windows the others' last good one is held against the share
 
 
@@ -74,6 +78,7 @@ class Guard:
         self._others_at = 0.0
         self._was_healthy = False
         self._awaited_since: float | None = None
+        self._ejected_since: float | None = None
 
     def remember_others_of(self, before: "Guard") -> None:
         """
@@ -83,13 +88,14 @@ class Guard:
         """
         self._others, self._others_at = before._others, before._others_at
 
-    def look(self, moment: Moment, *, is_healthy: bool, is_awaited: bool) -> Finding:
+    def look(self, moment: Moment, *, is_healthy: bool, is_awaited: bool, is_ejected: bool = False) -> Finding:
         """
         Return what is known now.
 
         :param moment: what the counters are, at an instant of a clock that never goes back.
         :param is_healthy: whether a tunnel of the share is.
         :param is_awaited: whether one should be, because there is a tunnel or a shift.
+        :param is_ejected: whether all origins that it has were ejected, and none has given a good answer since.
         """
         self._was_healthy = self._was_healthy or is_healthy
         if not is_awaited or self._was_healthy:
@@ -99,6 +105,13 @@ class Guard:
         elif moment.at - self._awaited_since >= self.limits.seconds:
             waited = f"{self.limits.seconds:g} s"
             return Finding(Verdict.WORSE, f"none of its tunnels became healthy in {waited}")
+        if not is_ejected:
+            self._ejected_since = None
+        elif self._ejected_since is None:
+            self._ejected_since = moment.at
+        elif moment.at - self._ejected_since >= max(self.limits.seconds, EJECTED_SECONDS):
+            waited = f"{max(self.limits.seconds, EJECTED_SECONDS):g} s"
+            return Finding(Verdict.WORSE, f"all of its origins fail, and none has given a good answer in {waited}")
         if not self._window.note(moment):
             self._others = None
         share, others = self._window.counted(moment)

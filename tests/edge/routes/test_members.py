@@ -7,6 +7,7 @@ from warp_twisted.edge.routes.load import TunnelLoad
 from warp_twisted.edge.routes.members import Members, NoTunnel
 from warp_twisted.edge.routes.pool import Member
 from warp_twisted.http1.limits import HeadLimits
+from warp_twisted.routing.outliers import OriginState
 
 
 class MembersTests(SynchronousTestCase):
@@ -48,6 +49,17 @@ class MembersTests(SynchronousTestCase):
             others.put(self.members[name])
             others.borrow(FakeBorrower())
         self.assertEqual(self.all.borrow(FakeBorrower()).member.load.tunnel.id, "d")
+
+    def test_ejected(self) -> None:
+        """All origins are ejected, or one is used as any other; one whose probe is due has proven nothing."""
+        self.assertFalse(self.all.is_ejected)
+        states = (OriginState.EJECTED, OriginState.DUE, OriginState.PROBED, OriginState.USED)
+        for (name, member), state in zip(self.members.items(), states, strict=True):
+            self.assertFalse(self.all.is_ejected, name)
+            member.origin.state = state
+        self.assertFalse(self.all.is_ejected)
+        self.all.take(self.members["d"])
+        self.assertTrue(self.all.is_ejected)
 
     def test_besides(self) -> None:
         """Whether another agent has a tunnel that is healthy."""

@@ -25,6 +25,7 @@ from warp_twisted.registry.mirror import Mirror
 from warp_twisted.registry.model import Tunnel, encode
 from warp_twisted.registry.route_records import Guarded
 from warp_twisted.routing.guard import Guard
+from warp_twisted.routing.outliers import FAILURES
 from warp_twisted.routing.split import Split
 from warp_twisted.routing.table import RoutingTable
 from warp_twisted.wire.control import RouteOffer
@@ -343,6 +344,29 @@ class WorseTests(GuardsTestCase):
         self.run_for(2)
         self.assertEqual(self.edge.parts()[CANARY], 0)
         self.assertIsNotNone(self.record())
+
+    def test_whole_at_once(self) -> None:
+        """One that gets everything at once is held against what the others did before the shift."""
+        self.run_for(30)
+        self.shift(100)
+        self.run_for(30, 50, 0, stable=0)
+        self.assertEqual((self.edge.found(), self.edge.parts()[CANARY]), ("better", 100))
+        self.run_for(30, 50, 10, stable=0)
+        self.assertEqual((self.edge.found(), self.edge.parts()[CANARY]), ("worse", 0))
+
+    def test_ejected(self) -> None:
+        """A share whose only origin is ejected gets too few requests to be judged by; it is taken back all the same."""
+        (route,) = self.edge.table.routes
+        (member,) = [each for each in route.members if each.load.tunnel.agent == "canary"]
+        self.run_for(2, 0)
+        for _ in range(FAILURES):
+            self.edge.table.ejection.failed(route, member, 0.0)
+        self.run_for(58, 0)
+        self.assertEqual(self.edge.parts()[CANARY], 10)
+        self.run_for(5, 0)
+        self.assertEqual((self.edge.parts()[CANARY], self.edge.guards.found(self.edge.split)[1].reason), (
+            0, "all of its origins fail, and none has given a good answer in 60 s",
+        ))  # fmt: skip
 
     def test_never_healthy(self) -> None:
         """A share that is shifted to and has no tunnel for a whole window is taken back."""

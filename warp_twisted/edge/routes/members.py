@@ -14,9 +14,11 @@ from warp_twisted.edge.errors import EdgeError
 from warp_twisted.edge.refusals import NO_TUNNEL, NOT_HEALTHY
 from warp_twisted.edge.routes.pool import Borrower, Member, OriginStream
 from warp_twisted.http1.refusals import Refusal
+from warp_twisted.routing.outliers import OriginState
 from warp_twisted.wire.errors import CannotOpenStream
 
 _CHOICES = 4
+_USED = OriginState.USED
 ANY_STREAM = float("-inf")
 
 
@@ -96,6 +98,11 @@ class Members:
     def count(self) -> int:
         """How many tunnels there are."""
         return len(self._places)
+
+    @property
+    def is_ejected(self) -> bool:
+        """Whether no origin is used as any other: each was ejected, and has given no good answer since."""
+        return all(member.origin.state is not _USED for member in self._places)
 
     def __contains__(self, member: object) -> bool:
         return member in self._places

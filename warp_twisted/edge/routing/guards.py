@@ -22,6 +22,7 @@ from twisted.logger import Logger
 
 from warp_base.slices import Slices
 from warp_base.wall_clock import WallClock
+from warp_twisted.edge.routes.members import Members
 from warp_twisted.edge.routes.share_counters import counts_of
 from warp_twisted.edge.routes.split_hostnames import SplitHostnames
 from warp_twisted.edge.routing.elsewhere import Elsewhere
@@ -50,7 +51,8 @@ class Watched:
     """
     A split that is looked at.
 
-    :ivar key: tells the split, its limits and its shift; with another one everything begins anew.
+    :ivar key: tells the split, its limits and its shift; with another one everything begins anew, but for what is known
+        of the others where only the shift is another.
     :ivar selector: of the guarded share.
     :ivar vouched_seconds: for how long the share was as good as the others, and the registry does not know it yet.
     :ivar unwritten: that the share is worse, as long as the registry does not know it.
@@ -248,6 +250,7 @@ class Guards(Collector):
             Moment(self._clock.seconds(), counts_of(own), counts_of(counted)),
             is_healthy=any(user.shares[guarded].healthy for user in users),
             is_awaited=is_here or (is_wished and not self._elsewhere.is_healthy(split, guarded)),
+            is_ejected=_is_ejected([user.shares[guarded] for user in users]),
         )
 
     def _found_worse(
@@ -369,6 +372,12 @@ def notice(found: Guarded) -> dict[str, object]:
         "edge": found.edge,
         "at": found.at,
     }
+
+
+def _is_ejected(shares: Sequence[Members]) -> bool:
+    """Whether there are origins, and none of them is used as any other, on any route."""
+    with_tunnels = [share for share in shares if share.count]
+    return bool(with_tunnels) and all(share.is_ejected for share in with_tunnels)
 
 
 def _is_of_same(one: Guarded, other: Guarded) -> bool:
