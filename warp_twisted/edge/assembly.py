@@ -272,6 +272,7 @@ def assemble(
         lifecycle=lifecycle,
         splits=routing.list_splits,
         ejected=serving.routes.ejection.listed,
+        queues=serving.routes.queues.listed,
     )
 
     def published_records() -> PublishedRecords:

@@ -82,6 +82,15 @@ class StatusTests(SynchronousTestCase):
         self.assertIn("\na.example: the origin of a-2 is not healthy (it answers 500); it gets requests only", output)
         self.assertIn("\nb.example at ^/x: the origin of a-3 could not be connected to the last time (conn", output)
 
+    def test_queues(self) -> None:
+        """Requests that wait are told with how busy the origins are."""
+        origins = {"a-2": {"max_requests": 2, "requests": 1}, "a-1": {"max_requests": 10, "requests": 10}}
+        self.answer["queues"] = [{"hostname": "a.example", "path": "^/api", "waiting": 7, "origins": origins}]
+        said = "\na.example ^/api: 7 requests wait for a place at an origin (a-1 has 10 of 10, a-2 has 1 of 2)\n"
+        self.assertIn(said, invoke("status").output)
+        self.answer["queues"] = [{"hostname": "a.example", "waiting": 1}]
+        self.assertIn("\na.example: 1 request waits for a place", invoke("status").output)
+
     def test_wrong_clock(self) -> None:
         """An agent whose clock is not its edge's is named once, however many tunnels it has."""
         self.assertNotIn("The clock of", invoke("status").output)

@@ -80,6 +80,7 @@ class EdgeOperationsTests(AsyncTestCase):
             visitors=[object()] * 3,
             splits=lambda: iter([b"[]"]),
             ejected=list,
+            queues=list,
             policy=Standing,
             banning=banning,
             kept_bans=KeptBans(self.control.store, self.control.mirror, banning, wall),

@@ -15,6 +15,7 @@ from warp_twisted.edge.policy.delivery.following import Standing
 from warp_twisted.edge.policy.service_tokens import ServiceTokens
 from warp_twisted.edge.routes.counters import HostCounters
 from warp_twisted.edge.routes.ejection import EjectedOrigin
+from warp_twisted.edge.routes.queue import QueueState
 from warp_twisted.edge.routes.route import Route
 from warp_twisted.edge.settings import EdgeSettings
 from warp_twisted.registry.model import Agent, JoinToken, Tunnel, encode
@@ -66,6 +67,7 @@ class OperationsTestCase(ControlTestCase):
         await super().prepare()
         self.edge = FakeEdge()
         self.ejected: list[EjectedOrigin] = []
+        self.queues: list[QueueState] = []
         settings: Callable[[], EdgeSettings] = lambda: self.control.settings  # noqa: E731
         banning, wall = Banning(), self.control.wall
         self.operations = EdgeOperations(
@@ -86,6 +88,7 @@ class OperationsTestCase(ControlTestCase):
             lifecycle=self.edge,
             splits=lambda: iter([b"[]"]),
             ejected=lambda: self.ejected,
+            queues=lambda: self.queues,
         )
 
     def read(self, pieces: Pieces) -> Any:
@@ -118,6 +121,14 @@ class StatusTests(OperationsTestCase):
         self.assertEqual(self.read(self.operations.status())["ejected"], [{
             "hostname": "app.warp.example", "path": "^/api", "agent": "a-1", "state": "ejected", "failures": 5,
             "seconds": 9.5,
+        }])  # fmt: skip
+
+    async def test_queues(self) -> None:
+        """Queues are told with how many wait, and what the origins have of what they take at once."""
+        self.queues = [QueueState("app.warp.example", "", 12, {"a-1": (10, 9)})]
+        self.assertEqual(self.read(self.operations.status())["queues"], [{
+            "hostname": "app.warp.example", "path": "", "waiting": 12,
+            "origins": {"a-1": {"max_requests": 10, "requests": 9}},
         }])  # fmt: skip
 
     async def test_tunnels(self) -> None:

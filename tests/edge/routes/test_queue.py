@@ -103,8 +103,8 @@ class QueueTests(SynchronousTestCase):
         """What cannot be served waits, and is served in the next turn after a place is free, nobody before it."""
         first = self.ask("abcdef")
         self.assertEqual([waiter.origin is not None for waiter in first], [True] * 4 + [False] * 2)
-        self.assertEqual(self.state, QueueState(2, {"agent-1": (4, 4)}))
-        self.assertEqual(self.metrics.queued_now, 2)
+        self.assertEqual(self.state, QueueState(HOST, "", 2, {"agent-1": (4, 4)}))
+        self.assertEqual((self.metrics.queued_now, list(self.table.queues.listed())), (2, [self.state]))
         first[0].end()
         late = self.ask("z")
         self.assertIsNone(late[0].origin)  # the place is kept for who waited
@@ -112,10 +112,11 @@ class QueueTests(SynchronousTestCase):
         first[1].end()
         first[2].end()
         self.assertEqual(self.turn(), "fz")
-        self.assertEqual((self.state, self.metrics.queued_now), (QueueState(0, {"agent-1": (4, 4)}), 0))
+        self.assertEqual((self.state, self.metrics.queued_now), (QueueState(HOST, "", 0, {"agent-1": (4, 4)}), 0))
+        self.assertEqual(list(self.table.queues.listed()), [])
         for waiter in (*first[3:], *late):
             waiter.end()
-        self.assertEqual(self.state, QueueState(0, {"agent-1": (4, 0)}))
+        self.assertEqual(self.state, QueueState(HOST, "", 0, {"agent-1": (4, 0)}))
 
     def test_fewest_places_first(self) -> None:
         """A place goes to the network with the fewest; among equals it goes round."""
@@ -161,7 +162,7 @@ class QueueTests(SynchronousTestCase):
         self.assertEqual("".join(waiter.network for waiter in self.served[4:]), "ef")
         self.serve("agent-2", 3)
         self.turn()
-        self.assertEqual(self.state, QueueState(3, {"agent-1": (4, 4), "agent-2": (3, 3)}))
+        self.assertEqual(self.state, QueueState(HOST, "", 3, {"agent-1": (4, 4), "agent-2": (3, 3)}))
         for tunnel in self.agents.values():
             self.table.remove(tunnel)
         self.turn()
@@ -169,7 +170,7 @@ class QueueTests(SynchronousTestCase):
         self.assertEqual(self.state.origins, {"agent-1": (4, 4), "agent-2": (3, 3)})
         for waiter in self.served:
             waiter.end()
-        self.assertEqual(self.state, QueueState(0, {}))
+        self.assertEqual(self.state, QueueState(HOST, "", 0, {}))
 
     def test_agent_that_comes_back(self) -> None:
         """What an agent still has under way counts when it comes back."""
@@ -186,12 +187,12 @@ class QueueTests(SynchronousTestCase):
         self.ask("efghij")
         self.serve("agent-1", 5)
         self.turn()
-        self.assertEqual(self.state, QueueState(5, {"agent-1": (5, 5)}))
+        self.assertEqual(self.state, QueueState(HOST, "", 5, {"agent-1": (5, 5)}))
         self.serve("agent-1", 2)
         for waiter in running[:3]:
             waiter.end()
         self.turn()
-        self.assertEqual(self.state, QueueState(5, {"agent-1": (2, 2)}))
+        self.assertEqual(self.state, QueueState(HOST, "", 5, {"agent-1": (2, 2)}))
         self.serve("agent-1", 0)
         self.turn()
         self.assertEqual(self.state.waiting, 0)

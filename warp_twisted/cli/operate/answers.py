@@ -154,6 +154,22 @@ class SplitMirror(msgspec.Struct, frozen=True):
     unanswered: dict[str, int] = {}
 
 
+class LimitedOrigin(msgspec.Struct, frozen=True):
+    """How many requests an origin takes at once, and how many it has."""
+
+    max_requests: int
+    requests: int
+
+
+class Queue(msgspec.Struct, frozen=True):
+    """Requests of a hostname and path that wait for a place at one of its origins, which are known by agent."""
+
+    hostname: str
+    waiting: int
+    path: str = ""
+    origins: dict[str, LimitedOrigin] = {}
+
+
 class SplitHostname(msgspec.Struct, frozen=True):
     """A hostname, or pattern, whose requests are split among its tunnels."""
 
@@ -378,6 +394,7 @@ class Status(msgspec.Struct, frozen=True):
     dns: DnsState = DnsState()
     splits: list[SplitHostname] = []
     ejected: list[Ejected] = []
+    queues: list[Queue] = []
     policy: PolicyState = PolicyState()
 
 

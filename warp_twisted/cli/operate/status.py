@@ -11,6 +11,7 @@ from warp_twisted.cli.operate.answers import (
     Edge,
     EdgeState,
     PolicyState,
+    Queue,
     Route,
     SplitHostname,
     Status,
@@ -81,6 +82,8 @@ def status(selector: LabelSelector | None, admin: str | None, as_json: bool) -> 
         say(line)
     for origin in found.ejected:
         say(f"{origin.hostname}: {ejected_text(origin)}")
+    for queue in found.queues:
+        say(_queue(queue))
     for line in _wrong_clocks(found.tunnels):
         say(line)
     say()
@@ -202,6 +205,13 @@ def _unhealthy(routes: Sequence[Route]) -> Iterator[str]:
             else:
                 because = f" ({reason})" if reason else ""
                 yield f"{place}: the origin of {agent} could not be connected to the last time{because}"
+
+
+def _queue(queue: Queue) -> str:
+    path = f" {queue.path}" if queue.path else ""
+    origins = [f"{agent} has {each.requests} of {each.max_requests}" for agent, each in sorted(queue.origins.items())]
+    waits = "request waits" if queue.waiting == 1 else "requests wait"
+    return f"{queue.hostname}{path}: {queue.waiting} {waits} for a place at an origin ({some(origins)})"
 
 
 def _wrong_clocks(tunnels: Sequence[Tunnel]) -> Iterator[str]:

@@ -23,6 +23,7 @@ from warp_twisted.edge.policy.banning import Banning
 from warp_twisted.edge.policy.delivery.following import Standing
 from warp_twisted.edge.policy.service_tokens import ServiceTokens
 from warp_twisted.edge.routes.ejection import EjectedOrigin
+from warp_twisted.edge.routes.queue import QueueState
 from warp_twisted.edge.settings import EdgeSettings
 from warp_twisted.names import HostnamePattern
 from warp_twisted.registry.claims import Claims
@@ -50,6 +51,7 @@ class EdgeOperations:
     :param visitors: the open connections of visitors.
     :param splits: describes split hostnames.
     :param ejected: returns the origins that this edge has ejected.
+    :param queues: returns the queues in which requests wait for a place at an origin.
     :param policy: returns how the edge stands to its policy.
     """
 
@@ -70,6 +72,7 @@ class EdgeOperations:
     lifecycle: Lifecycle
     splits: Callable[[], Pieces]
     ejected: Callable[[], Iterable[EjectedOrigin]]
+    queues: Callable[[], Iterable[QueueState]]
 
     def status(self) -> Pieces:
         """Describe edges, tunnels, routes and agents, in JSON."""

@@ -18,6 +18,7 @@ from warp_twisted.edge.agents.registrations import EdgeTunnel, Registrations
 from warp_twisted.edge.operators.json_pieces import ITEMS_IN_A_STEP, json_list, sorted_in_steps
 from warp_twisted.edge.policy.delivery.following import Standing
 from warp_twisted.edge.routes.ejection import EjectedOrigin
+from warp_twisted.edge.routes.queue import QueueState
 from warp_twisted.edge.settings import EdgeSettings
 from warp_twisted.registry.claims import Claims
 from warp_twisted.registry.mirror import Mirror
@@ -95,6 +96,10 @@ class Described(Protocol):
         """Returns the origins that this edge has ejected."""
 
     @property
+    def queues(self) -> Callable[[], Iterable[QueueState]]:
+        """Returns the queues in which requests wait for a place at an origin."""
+
+    @property
     def policy(self) -> Callable[[], Standing]:
         """Returns how the edge stands to its policy."""
 
@@ -163,6 +168,8 @@ def status_pieces(edge: Described) -> Pieces:
     yield from edge.splits()
     yield b',"ejected":'
     yield from json_list(edge.ejected(), describe_ejected)
+    yield b',"queues":'
+    yield from json_list(edge.queues(), _queue)
     yield b',"agents":'
     yield from agents_pieces(mirror, settings.ca.agent_absence)
     yield b"}"
@@ -269,6 +276,11 @@ def describe_ejected(origin: EjectedOrigin) -> dict[str, object]:
         "failures": origin.failures,
         "seconds": origin.seconds,
     }
+
+
+def _queue(queue: QueueState) -> dict[str, object]:
+    origins = {agent: {"max_requests": most, "requests": taken} for agent, (most, taken) in queue.origins.items()}
+    return {"hostname": queue.hostname, "path": queue.path, "waiting": queue.waiting, "origins": origins}
 
 
 def _edge(edge: Edge, policy: EdgePolicy | None) -> dict[str, object]:

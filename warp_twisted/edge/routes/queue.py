@@ -41,9 +41,13 @@ class QueueState(NamedTuple):
     """
     A queue, for operators.
 
+    :ivar path: of the route.
+    :ivar waiting: how many requests wait.
     :ivar origins: agent → how many requests its origin takes at once, and how many it has.
     """
 
+    hostname: str
+    path: str
     waiting: int
     origins: dict[str, tuple[int, int]]
 
@@ -66,13 +70,16 @@ class RequestQueue:
     """
     The queue of one route.
 
+    :param hostname: of the route, and `path`.
     :ivar places: by agent, of origins that take only so many requests at once.
     """
 
-    __slots__ = ("_is_looking", "_lines", "_of", "_of_network", "_queues", "_turn", "places")
+    __slots__ = ("_hostname", "_is_looking", "_lines", "_of", "_of_network", "_path", "_queues", "_turn", "places")
 
-    def __init__(self, queues: "Queues") -> None:
+    def __init__(self, queues: "Queues", hostname: str, path: str) -> None:
         self._queues = queues
+        self._hostname = hostname
+        self._path = path
         self.places: dict[str, Places] = {}
         self._lines: dict[Members, dict[str, _Line]] = {}
         self._of: dict[Waiting, Members] = {}
@@ -86,7 +93,8 @@ class RequestQueue:
     @property
     def state(self) -> QueueState:
         """How full it is, and the origins."""
-        return QueueState(len(self), {agent: (each.limit, each.taken) for agent, each in self.places.items()})
+        origins = {agent: (each.limit, each.taken) for agent, each in self.places.items()}
+        return QueueState(self._hostname, self._path, len(self), origins)
 
     def places_of(self, agent: str, limit: int) -> Places:
         """Return the places of an agent's origin, as many as it says now."""
@@ -260,6 +268,11 @@ class Queues:
         if not self._is_running:
             self._is_running = True
             self.soon(self._run)
+
+    def listed(self) -> Iterator[QueueState]:
+        """Describe the queues in which requests wait."""
+        for queue in list(self._with_waiting):
+            yield queue.state
 
     def sweep(self) -> None:
         """Let the first of every line try, in case that something has changed of which nobody said so."""

@@ -84,7 +84,7 @@ class Route(Members):
         if not offer.max_requests:
             return Member(load, offer.id, limits.head, limits.idle_streams, watch)
         if self.queue is None:
-            self.queue = RequestQueue(queues)
+            self.queue = RequestQueue(queues, self.hostname, self.path)
         places = self.queue.places_of(load.tunnel.agent, offer.max_requests)
         return LimitedMember(load, offer.id, limits.head, limits.idle_streams, watch, places)
 
