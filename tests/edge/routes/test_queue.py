@@ -63,7 +63,7 @@ class QueueTests(SynchronousTestCase):
         self.clock = Clock()
         self.metrics = DataPathMetrics()
         self.table = RouteTable(self.metrics, VisitorLimits(queued_requests=6))
-        self.table.queues.soon = lambda step: self.clock.callLater(0, step)
+        self.table.queues.clock = self.clock
         self.served: list[Waiter] = []
         self.agents: dict[str, FakeTunnel] = {}
         self.serve("agent-1", 4)

@@ -345,15 +345,6 @@ class WorseTests(GuardsTestCase):
         self.assertEqual(self.edge.parts()[CANARY], 0)
         self.assertIsNotNone(self.record())
 
-    def test_whole_at_once(self) -> None:
-        """One that gets everything at once is held against what the others did before the shift."""
-        self.run_for(30)
-        self.shift(100)
-        self.run_for(30, 50, 0, stable=0)
-        self.assertEqual((self.edge.found(), self.edge.parts()[CANARY]), ("better", 100))
-        self.run_for(30, 50, 10, stable=0)
-        self.assertEqual((self.edge.found(), self.edge.parts()[CANARY]), ("worse", 0))
-
     def test_ejected(self) -> None:
         """A share whose only origin is ejected gets too few requests to be judged by; it is taken back all the same."""
         (route,) = self.edge.table.routes

@@ -9,6 +9,7 @@ from typing import TypeVar
 import msgspec
 
 from warp_twisted.cli.errors import EdgeRefused
+from warp_twisted.cli.operate.origin_answers import Ejected, Queue
 
 
 class Token(msgspec.Struct, frozen=True):
@@ -119,23 +120,6 @@ class SplitGuard(msgspec.Struct, frozen=True):
     edge: str = ""
 
 
-class Ejected(msgspec.Struct, frozen=True):
-    """
-    An agent's origin that gets no requests, as it failed while others served.
-
-    :ivar state: `ejected`, `due` (the next request is its probe) or `probed`.
-    :ivar seconds: until it is probed.
-    """
-
-    hostname: str
-    agent: str
-    path: str = ""
-    state: str = "ejected"
-    failures: int = 0
-    seconds: float = 0.0
-    selector: str = ""
-
-
 class SplitMirror(msgspec.Struct, frozen=True):
     """
     The shadow that gets copies of a hostname's requests.
@@ -152,22 +136,6 @@ class SplitMirror(msgspec.Struct, frozen=True):
     answered: int = 0
     errors: int = 0
     unanswered: dict[str, int] = {}
-
-
-class LimitedOrigin(msgspec.Struct, frozen=True):
-    """How many requests an origin takes at once, and how many it has."""
-
-    max_requests: int
-    requests: int
-
-
-class Queue(msgspec.Struct, frozen=True):
-    """Requests of a hostname and path that wait for a place at one of its origins, which are known by agent."""
-
-    hostname: str
-    waiting: int
-    path: str = ""
-    origins: dict[str, LimitedOrigin] = {}
 
 
 class SplitHostname(msgspec.Struct, frozen=True):

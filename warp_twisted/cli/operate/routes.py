@@ -6,8 +6,9 @@ import click
 from click.shell_completion import CompletionItem
 
 from warp_twisted.cli.operate.admin import ADMIN_OPTION, find_admin
-from warp_twisted.cli.operate.answers import Ejected, ShiftMade, SplitGuard, SplitHostname, SplitMirror, read
+from warp_twisted.cli.operate.answers import ShiftMade, SplitGuard, SplitHostname, SplitMirror, read
 from warp_twisted.cli.operate.completing import listed_for_completion
+from warp_twisted.cli.operate.origin_answers import Ejected
 from warp_twisted.cli.options import duration, hostname_pattern
 from warp_twisted.cli.output import JSON_OPTION, percent, print_json, print_table, say, span
 from warp_twisted.names import ALL_OTHERS, HostnamePattern, shown_selector

@@ -11,13 +11,13 @@ from warp_twisted.cli.operate.answers import (
     Edge,
     EdgeState,
     PolicyState,
-    Queue,
     Route,
     SplitHostname,
     Status,
     Tunnel,
     read,
 )
+from warp_twisted.cli.operate.origin_answers import Queue
 from warp_twisted.cli.operate.routes import ejected_text, guard_text, unhealthy_text
 from warp_twisted.cli.options import SELECTOR_OPTION
 from warp_twisted.cli.output import JSON_OPTION, labels_text, percent, print_json, print_table, say, some, span

@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterator
 from time import perf_counter
 from typing import NamedTuple, Protocol
 
+from twisted.internet.interfaces import IReactorTime
+
 from warp_twisted.edge.routes.counters import DataPathMetrics
 from warp_twisted.edge.routes.members import Members
 from warp_twisted.edge.routes.places import Places
@@ -243,12 +245,12 @@ class Queues:
 
     :param most: returns how many requests may wait in one queue.
     :param metrics: counts those that wait now.
-    :ivar soon: calls a function in the reactor's next turn.
+    :ivar clock: the reactor; None: places are given away at once.
     """
 
     def __init__(self, most: Callable[[], int], metrics: DataPathMetrics) -> None:
         self.most = most
-        self.soon: Callable[[Callable[[], None]], object] = lambda step: step()
+        self.clock: IReactorTime | None = None
         self._metrics = metrics
         self._with_waiting: dict[RequestQueue, None] = {}
         self._planned: deque[Iterator[None]] = deque()
@@ -267,7 +269,7 @@ class Queues:
         self._planned.append(steps)
         if not self._is_running:
             self._is_running = True
-            self.soon(self._run)
+            self._soon()
 
     def listed(self) -> Iterator[QueueState]:
         """Describe the queues in which requests wait."""
@@ -287,4 +289,10 @@ class Queues:
                 self._planned.append(steps)
         self._is_running = bool(self._planned)
         if self._planned:
-            self.soon(self._run)
+            self._soon()
+
+    def _soon(self) -> None:
+        if self.clock is None:
+            self._run()
+        else:
+            self.clock.callLater(0, self._run)

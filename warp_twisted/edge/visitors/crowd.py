@@ -9,7 +9,6 @@ import secrets
 import time
 from collections.abc import Callable, Iterator
 from email.utils import formatdate
-from functools import partial
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -113,9 +112,8 @@ class Visitors:
         self.counts = ConnectionCounts(self.limits)
         self.now = seconds() + self.timeouts.tick
         self.queue = FairQueue(clock)
-        self.handshakes = StepQueue(clock)
-        self.losses = StepQueue(clock)
-        routes.queues.soon = partial(clock.callLater, 0)
+        self.handshakes, self.losses = StepQueue(clock), StepQueue(clock)
+        routes.queues.clock = clock
         self.schedule = Schedule(clock, seconds)
         self.mirroring = Mirroring(metrics.mirrors, clock, seconds, self.losses)
         self._requests = TokenBuckets(1.0, 1.0)
