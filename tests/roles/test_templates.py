@@ -190,6 +190,15 @@ class UnitTests(ExampleTestCase):
             self.assertIn("StartLimitIntervalSec=0", unit, name)
             self.assertIn("TriggerLimitIntervalSec=0" if name.endswith(".socket") else "Restart=always", unit, name)
 
+    def test_no_core_file(self) -> None:
+        """What the watchdog ends leaves no core file, which would hold keys."""
+        for host, name in (
+            ("edge1", "warp-edge.service"),
+            ("edge1", "warp-dns.service"),
+            ("origin1", "warp-agent@.service"),
+        ):
+            self.assertIn("LimitCORE=0", rendered(one_host=False).files[host][name].splitlines(), name)
+
     def test_order_of_a_stop(self) -> None:
         """The firewall outlasts the services, DNS its edge, and a service that is silent for 10 s is killed."""
         for host, name in (
