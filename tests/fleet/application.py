@@ -2,14 +2,19 @@
 An application behind an agent, to be run on an origin with the host's own Python: `application.py PORT`.
 
 `/` says which host answers and repeats the query, `/slow?seconds=N` writes a line each tenth of a second. It listens on
-every address, so that only the firewall keeps visitors from it.
+every address, so that only the firewall keeps visitors from it. While the file SICK is there, every third `/` fails.
 """
 
+import itertools
+import os
 import socket
 import sys
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
+
+SICK = "/run/application-is-sick"
+NUMBERS = itertools.count()
 
 
 class Application(BaseHTTPRequestHandler):
@@ -18,7 +23,8 @@ class Application(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         asked = urlsplit(self.path)
         if asked.path != "/slow":
-            self.answer(f"{socket.gethostname()} {asked.query}\n".encode())
+            is_failing = os.path.exists(SICK) and next(NUMBERS) % 3 == 0
+            self.answer(f"{socket.gethostname()} {asked.query}\n".encode(), 500 if is_failing else 200)
             return
         self.send_response(200)
         self.send_header("Transfer-Encoding", "chunked")
@@ -33,8 +39,8 @@ class Application(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self.answer(self.rfile.read(int(self.headers["Content-Length"])))
 
-    def answer(self, body: bytes) -> None:
-        self.send_response(200)
+    def answer(self, body: bytes, status: int = 200) -> None:
+        self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)

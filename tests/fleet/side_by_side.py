@@ -28,9 +28,10 @@ HERE = Path(__file__).parent
 # About what each module takes by itself on two cores, from the plays that it runs and what it waits for; without the
 # making of the fleet, which each half has once. A run prints what its modules took: whoever adds plays corrects these.
 SECONDS: dict[str, float] = {
-    "fleet_agents": 205, "fleet_authority": 270, "fleet_backup": 150, "fleet_deploy": 230, "fleet_document": 130,
-    "fleet_firewall": 160, "fleet_interrupted": 110, "fleet_one_host": 230, "fleet_outage": 80, "fleet_policy": 440,
-    "fleet_reboot": 60, "fleet_releases": 150, "fleet_restarts": 90, "fleet_secrets": 50, "fleet_upgrade": 520,
+    "fleet_agents": 205, "fleet_authority": 270, "fleet_backup": 150, "fleet_canary": 240, "fleet_deploy": 230,
+    "fleet_document": 130, "fleet_firewall": 160, "fleet_interrupted": 110, "fleet_one_host": 230, "fleet_outage": 80,
+    "fleet_policy": 440, "fleet_reboot": 60, "fleet_releases": 150, "fleet_restarts": 90, "fleet_secrets": 50,
+    "fleet_upgrade": 520,
     "fleet_visits": 50,
 }  # fmt: skip
 MIDDLING_SECONDS = 120.0  # of a module that is not there

@@ -165,6 +165,13 @@ class AgentTests(SynchronousTestCase):
         found = _AGENT["warp_agent_config"](least | {"tunnels": 0, "drain": 0}, [])
         self.assertEqual((found["tunnels"], found["drain"]), (0, 0))
 
+    def test_labels(self) -> None:
+        """Labels of the host are those of each instance, and win over its own."""
+        instance = {"name": "main", "ingress": [], "labels": {"release": "stable", "tier": "web"}}
+        found = _AGENT["warp_agent_config"](instance, [], {"release": "canary"})
+        self.assertEqual(found["labels"], {"release": "canary", "tier": "web"})
+        self.assertEqual(_AGENT["warp_agent_config"](instance, [])["labels"], instance["labels"])
+
     def test_policy_of_an_instance(self) -> None:
         """What an instance's rules ask of edges reaches the agent as it is written."""
         policy = {

@@ -14,6 +14,8 @@ UNTOLD = {
     "warp_agent_admin_socket": "the role warp_edge puts it there",
     "warp_agent_start_seconds": _RUN,
     "warp_agent_token_seconds": _RUN,
+    "warp_canary_admin_socket": "the role warp_edge puts it there",
+    "warp_canary_hostname": "each run of canary.yml names it",
     "warp_ca_command": "follows the Python that runs Ansible",
     "warp_common_constraints": "other versions than these were not tested",
     "warp_common_try_bad": "said by -e, for one run",

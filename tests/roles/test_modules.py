@@ -169,6 +169,7 @@ class ExampleTests(LiveEdgeTestCase):
             changed(check),
             {
                 "Make a key, and a signing request if a certificate is due": True,
+                "Look at the split": False,
                 "List the agents": False,
                 "Let it share hostnames with the agents whose join tokens have this word": True,
                 "Revoke the first": True,

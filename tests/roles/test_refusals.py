@@ -181,6 +181,30 @@ REFUSED: list[tuple[str, dict[str, Any], list[str]]] = [
             "warp_agent_instances, labelled: .*label",
         ],
     ),
+    (
+        "warp_canary",
+        {
+            "warp_canary_hostname": "App.warp.example",
+            "warp_canary_hosts": ["edge1"],
+            "warp_canary_selector": "release",
+            "warp_canary_steps": [25, 10],
+            "warp_canary_seconds": 0,
+            "warp_canary_patience": -1,
+            "warp_canary_admin_socket": "admin.sock",
+        },
+        [
+            "warp_canary_hostname: expected a hostname such as app.warp.example, .* got App.warp.example",
+            r"warp_canary_hosts: expected hosts of the group origins, got \['edge1'\]",
+            "warp_canary_selector: expected one label such as release=canary, got release",
+            r"warp_canary_steps: expected percentages from 1 to 100 that grow, .* got \[25, 10\]",
+            "warp_canary_seconds: expected 10 or more, .* got 0",
+            "warp_canary_patience: expected 0 or more, got -1",
+            "warp_canary_admin_socket: expected a socket from the root of the edge on",
+        ],
+    ),
+    ("warp_canary", {"warp_canary_steps": [0, 50]}, ["warp_canary_steps: expected percentages from 1 to 100"]),
+    ("warp_canary", {"warp_canary_steps": [50, 101]}, ["warp_canary_steps: expected percentages from 1 to 100"]),
+    ("warp_canary", {"warp_canary_steps": []}, ["warp_canary_steps: expected percentages from 1 to 100"]),
 ]
 # Variables that the playbooks set, where somebody sets them by --extra-vars: what a run sets, and what is said.
 FORCED: list[tuple[dict[str, Any], dict[str, list[str]]]] = [
@@ -206,6 +230,7 @@ FORCED: list[tuple[dict[str, Any], dict[str, list[str]]]] = [
             "warp_agent_admin_host": "edge9",
             "warp_agent_probe_url": "edge1",
             "warp_agent_edges": ["192.0.2.1"],
+            "warp_agent_labels": {"Not A Label": "x"},
         },
         {
             "warp_common": ["warp_common_users: expected names of users"],
@@ -237,6 +262,7 @@ FORCED: list[tuple[dict[str, Any], dict[str, list[str]]]] = [
                 "warp_agent_admin_host: expected a host of the inventory, got edge9",
                 "warp_agent_probe_url: expected a URL",
                 "warp_agent_edges: expected host:port of each edge",
+                "warp_agent_labels: expected labels such as",
             ],
         },
     ),

@@ -42,14 +42,16 @@ def warp_ready_url(instance: Mapping[str, Any]) -> str:
     return f"http://{found['host'] or '127.0.0.1'}:{found['port']}/ready" if found else ""
 
 
-def warp_agent_config(instance: Mapping[str, Any], edges: Sequence[str]) -> dict[str, Any]:
-    """Return the agent.yaml of an instance."""
+def warp_agent_config(
+    instance: Mapping[str, Any], edges: Sequence[str], labels: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """Return the agent.yaml of an instance; labels of the host win over its own."""
     name = instance["name"]
     return {
         "state": f"/var/lib/warp-agent/{name}",
         "token_file": f"/etc/warp/agents/{name}.token",
         "edges": edges,
-        "labels": instance.get("labels") or {},
+        "labels": {**(instance.get("labels") or {}), **(labels or {})},
         "ingress": instance["ingress"],
         "originRequest": instance.get("origin_request") or {},
         "tunnels": instance.get("tunnels", 4),
