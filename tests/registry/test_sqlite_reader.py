@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from warp_twisted.registry.errors import StoreBroken, StoreHandedOver, StoreInUse
 from warp_twisted.registry.sqlite import APPLIED_AT_ONCE, FOLLOW_SECONDS, RETRY_SECONDS, SqliteStore
 from warp_twisted.registry.sqlite_file import FILE, RegistryFile
-from warp_twisted.registry.sqlite_reader import RegistryReader
+from warp_twisted.registry.sqlite_reader import ONE_BY_ONE, RegistryReader
 from warp_twisted.registry.store import NO_LEASE, Delete, Event, Item, Operation, Put
 
 KEYS = [f"warp/agents/a-{number}" for number in range(4)]
@@ -54,6 +54,14 @@ class ReaderTests(SynchronousTestCase):
             {KEYS[0]: Item(KEYS[0], b"y", NO_LEASE, 1, 2), KEYS[1]: None, KEYS[2]: item(KEYS[2], 2)},
         )
         self.assertEqual(self.reader.changes(), [])
+
+    def test_many_at_once(self) -> None:
+        """Thousands of changes are read together, and are told once as well."""
+        keys = [f"warp/x/{number}" for number in range(ONE_BY_ONE + 1)]
+        self.write([(key, item(key, 1)) for key in keys])
+        self.assertEqual(dict(self.reader.changes()), {key: item(key, 1) for key in keys})
+        self.write([(keys[0], None)])
+        self.assertEqual(self.reader.changes(), [(keys[0], None)])
 
     def test_no_file_yet(self) -> None:
         """Before the first edge has made its file there is nothing, and the reader makes nothing."""

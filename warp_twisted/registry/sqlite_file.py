@@ -107,7 +107,7 @@ class RegistryFile:
     def read(self) -> list[Item]:
         """Return all that it holds, whether it can be written or not."""
         if self._connection is not None:
-            return _read(self._connection)
+            return read_items(self._connection)
         return read_as_it_is(self._path) if self._identity is not None else []
 
     def write(self, changes: Sequence[tuple[str, Item | None]]) -> None:
@@ -159,7 +159,7 @@ def read_as_it_is(path: Path) -> list[Item]:
     with closing(_connect_as_it_is(path)) as connection:
         layouts.check(connection, path)
         is_empty = not connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
-        return [] if is_empty else _read(connection)
+        return [] if is_empty else read_items(connection)
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -206,7 +206,8 @@ def _identity(path: Path) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def _read(connection: sqlite3.Connection) -> list[Item]:
+def read_items(connection: sqlite3.Connection) -> list[Item]:
+    """Return all that a registry's file holds."""
     return [_item(row) for row in connection.execute(_SELECT)]
 
 

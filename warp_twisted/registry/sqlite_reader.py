@@ -12,8 +12,10 @@ from contextlib import closing
 from pathlib import Path
 
 from warp_twisted.registry import layouts
-from warp_twisted.registry.sqlite_file import FILE, connect, is_of_the_disk, read_as_it_is, read_item
+from warp_twisted.registry.sqlite_file import FILE, connect, is_of_the_disk, read_as_it_is, read_item, read_items
 from warp_twisted.registry.store import Item
+
+ONE_BY_ONE = 1_000  # keys that have changed; a statement for each costs 40 µs, all at once 2 µs a key of the registry
 
 Changes = list[tuple[str, Item | None]]
 
@@ -84,9 +86,11 @@ class RegistryReader:
         if not connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
             return []  # it is being made
         latest: dict[str, int] = dict(connection.execute("SELECT key, modified FROM item"))
+        changed = [key for key, modified in latest.items() if self.seen.get(key) != modified]
+        self._version = version
+        if len(changed) > ONE_BY_ONE:
+            return self.difference(read_items(connection))
         changes: Changes = [(key, None) for key in self.seen if key not in latest]
-        changes += [
-            (key, read_item(connection, key)) for key, modified in latest.items() if self.seen.get(key) != modified
-        ]
-        self.seen, self._version = latest, version
+        changes += [(key, read_item(connection, key)) for key in changed]
+        self.seen = latest
         return changes
