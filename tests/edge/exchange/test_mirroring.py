@@ -215,6 +215,20 @@ class BoundsTests(MirroringTestCase):
         self.ask()
         self.assertEqual(self.counters.under_way, 1)
 
+    def test_interim_answers(self) -> None:
+        """A shadow that never comes to its answer is given up, before its 1xx cost the visitors noticeable time."""
+        head = b"HTTP/1.1 103 Early Hints\r\n\r\n"
+        self.ask()
+        stream, _ = self.copy()
+        self.shadow.protocol.arrive(stream, head * mirroring.INTERIM_RESPONSES)
+        self.assertEqual(self.counters.under_way, 1)
+        self.shadow.protocol.arrive(stream, head + OK)
+        self.assertEqual((self.counters.under_way, self.unanswered), (0, {"lost": 1}))
+        self.ask()
+        stream, _ = self.copy()
+        self.shadow.protocol.arrive(stream, head * mirroring.INTERIM_RESPONSES + OK)
+        self.assertEqual((self.counters.under_way, self.unanswered), (0, {"lost": 1}))
+
     def test_all_mirrors_together(self) -> None:
         """The edge has a bound for all of them."""
         self.patch(mirroring, "COPIES_OF_ALL", 3)

@@ -19,7 +19,7 @@ from warp_twisted.edge.routes.pool import Borrower, OriginStream
 from warp_twisted.edge.routes.shadows import Shadow
 from warp_twisted.http1.body import BodyReader, UntilCloseReader, chunks_at_once, make_reader
 from warp_twisted.http1.limits import BodyLimits
-from warp_twisted.http1.refusals import MessageRefused
+from warp_twisted.http1.refusals import TOO_MANY_INTERIM, MessageRefused
 from warp_twisted.http1.request import RequestHead
 from warp_twisted.tunnel.step_queue import StepQueue
 from warp_twisted.wire.errors import WireError
@@ -31,6 +31,7 @@ COPIES_OF_ALL = 1_000
 REQUEST_BYTES = 1 << 20  # of one mirror's copies under way; of all, ten times as much
 ANSWER_BYTES = 1 << 20  # of one answer
 ANSWER_BYTES_A_SECOND = 1 << 24  # of one mirror, after which none is sent for the rest of the second
+INTERIM_RESPONSES = 16  # 1xx of one answer
 TOLD_SECONDS = 600.0
 # Visitors cannot send it: `http1.request_fields` drops it, as all that the edge says itself.
 MIRROR_LINE = b"Warp-Mirror: 1\r\n"
@@ -175,8 +176,8 @@ class _Copy(Borrower):
     """
 
     __slots__ = (
-        "_body", "_is_head", "_is_persistent", "_mirroring", "_partial", "_read", "_status", "origin", "sent_at",
-        "shadow", "size",
+        "_body", "_interim_count", "_is_head", "_is_persistent", "_mirroring", "_partial", "_read", "_status", "origin",
+        "sent_at", "shadow", "size",
     )  # fmt: skip
 
     def __init__(self, mirroring: Mirroring, shadow: Shadow, is_head: bool, size: int, sent_at: float) -> None:
@@ -190,6 +191,7 @@ class _Copy(Borrower):
         self._partial = b""
         self._body: BodyReader | None = None
         self._status = 0
+        self._interim_count = 0
         self._read = 0
 
     @property
@@ -243,6 +245,9 @@ class _Copy(Borrower):
             data = self._partial + data
             head = origin.reader.read(data)
             while head is not None and head.status < 200 and head.status != _SWITCHING_PROTOCOLS:
+                self._interim_count += 1
+                if self._interim_count > INTERIM_RESPONSES:
+                    raise MessageRefused(TOO_MANY_INTERIM)
                 data = data[head.size :]
                 head = origin.reader.read(data) if data else None
             if head is None:
