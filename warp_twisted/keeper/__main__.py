@@ -81,6 +81,8 @@ def _run(options: argparse.Namespace, launch: Launch) -> int:
     kept = _take_state()
     if options.check:
         return 0
+    if kept is not None:
+        kept.have()
     environment = {name: value for name, value in os.environ.items() if name != STATE_FD}
     keeper = Keeper(
         launch=launch,
@@ -97,7 +99,11 @@ def _run(options: argparse.Namespace, launch: Launch) -> int:
 def _take_state() -> Kept | None:
     """Return what the program before this one left, if this process was one."""
     descriptor = os.environ.get(STATE_FD, "")
-    return read(int(descriptor)) if descriptor.isdigit() else None
+    if not descriptor.isdigit():
+        return None
+    kept = read(int(descriptor))
+    os.close(int(descriptor))
+    return kept
 
 
 def own_command(options: argparse.Namespace, launch: Launch, *, is_check: bool) -> list[str]:

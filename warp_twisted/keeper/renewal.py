@@ -58,6 +58,11 @@ class Kept:
         own = [self.notices, *(child.line for child in self.children)]
         return own if self.control is None else [*own, self.control]
 
+    def have(self) -> None:
+        """Keep what was inherited from processes that are started from now on."""
+        for descriptor in self.descriptors:
+            os.set_inheritable(descriptor, False)
+
 
 def to_json(kept: Kept) -> bytes:
     """Write the state down; only one in which nothing is awaited is ever written."""

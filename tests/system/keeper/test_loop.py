@@ -19,6 +19,12 @@ def has_ended(descriptor: int) -> bool:
     return bool(select.select([descriptor], [], [], SECONDS)[0])
 
 
+def descriptors_of(pid: int) -> set[str]:
+    """Return the sockets and files in memory that a process has."""
+    links = {os.readlink(each) for each in Path(f"/proc/{pid}/fd").iterdir()}
+    return {link for link in links if link.startswith(("socket:", "/memfd:"))}
+
+
 class HandOverTests(KeeperTestCase):
     """Hand-overs."""
 
@@ -108,6 +114,10 @@ class HandOverTests(KeeperTestCase):
         )
         self.assertEqual(self.ask("restart").word, "done")
         self.assertEqual(keeper.poll(), None)
+        last, _ = self.visit()
+        visitors = os.readlink(f"/proc/self/fd/{self.listener.fileno()}")
+        self.assertEqual(descriptors_of(keeper.pid) & descriptors_of(last), {visitors})
+        self.assertNotIn("memfd", "".join(descriptors_of(keeper.pid)))
 
     def test_another_mark(self) -> None:
         """What else a process starts with is part of what it is: at a reload with another, a new process takes over."""
