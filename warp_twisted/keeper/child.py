@@ -19,6 +19,7 @@ from warp_twisted.keeper.messages import MAX_BYTES, Message, encode
 
 KEEPER_FD = "WARP_KEEPER_FD"
 _PR_SET_PDEATHSIG = 1  # prctl(2)
+PACKETS_AT_ONCE = 64  # of one process that says much; then whatever else is to be done has its turn
 _FAILED_TO_START = 127  # as shells say it
 # What systemd says to the keeper alone.
 _OWN = ("LISTEN_PID", "NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", KEEPER_FD)
@@ -54,9 +55,13 @@ class Child:
         except OSError:
             return False
 
-    def said(self) -> Iterator[bytes]:
-        """Yield what it said since, packet by packet; nothing if it said nothing or its end is closed."""
-        while True:
+    def said(self, most: int = PACKETS_AT_ONCE) -> Iterator[bytes]:
+        """
+        Yield what it said since, packet by packet; nothing if it said nothing or its end is closed.
+
+        :param most: how many packets; the line stays readable for the rest.
+        """
+        for _ in range(most):
             try:
                 packet = self.line.recv(MAX_BYTES + 1)
             except BlockingIOError:

@@ -7,13 +7,15 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
 from warp_twisted.keeper.actions import Launch
-from warp_twisted.keeper.child import Child, start
+from warp_twisted.keeper.child import PACKETS_AT_ONCE, Child, start
 from warp_twisted.keeper.messages import Message
 from warp_twisted.keeper.renewal import KeptChild
 
 Log: TypeAlias = Callable[[str, str], None]
 Watch: TypeAlias = Callable[[int, Callable[[], None]], None]
 Unwatch: TypeAlias = Callable[[int], object]
+
+PACKETS_LEFT = 4_096  # of a process that has ended: more than its line has room for
 
 
 class Children:
@@ -138,16 +140,16 @@ class Children:
         self._watch(child.line.fileno(), lambda: self._take_line(child))
         self._watch(child.exit_fd, lambda: self._take_end(child))
 
-    def _take_line(self, child: Child) -> None:
-        for packet in child.said():
+    def _take_line(self, child: Child, most: int = PACKETS_AT_ONCE) -> None:
+        for packet in child.said(most):
             self._said(child, packet)
         if child.is_silent:
             self._unwatch(child.line.fileno())
 
     def _take_end(self, child: Child) -> None:
-        self._take_line(child)
         how = child.take_end()
         if how is not None:
+            self._take_line(child, PACKETS_LEFT)
             self._unwatch(child.line.fileno())
             self._unwatch(child.exit_fd)
             child.close()

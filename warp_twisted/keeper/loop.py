@@ -12,6 +12,7 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 from warp_twisted.keeper import renewal
 from warp_twisted.keeper.actions import Action, End, Exit, Launch, Outcome, Phase, Ready, Renew, Start, Step, Tell, Wait
@@ -55,7 +56,8 @@ class Keeper:
         self._python = launch.python
         self._handover = kept.handover if kept else Handover(launch=launch)
         self._handover.watch_seconds = watch_seconds
-        self._notices = Notices(kept.notices if kept else None)
+        beside = str(Path(control).with_suffix(".note")) if control else ""
+        self._notices = Notices(kept.notices if kept else None, beside)
         self._control = ControlSocket(control, kept.control if kept else None)
         self._systemd = Systemd(environment.get("NOTIFY_SOCKET", ""))
         self._watchdog_seconds = watchdog_usec(environment) / 1e6

@@ -9,9 +9,12 @@ import os
 import socket
 import struct
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 MAX_DATAGRAM = 4096
 MAX_STATUS = 200
+NOTICES_AT_ONCE = 64  # then whatever else is to be done has its turn
+MODE = 0o600
 _CREDENTIALS = struct.Struct("3i")  # struct ucred: process, user, group
 # What systemd may hear of the process that serves; all else, such as MAINPID=, is between keeper and systemd.
 RELAYED = ("READY", "RELOADING", "MONOTONIC_USEC", "EXTEND_TIMEOUT_USEC")
@@ -21,14 +24,21 @@ class Notices:
     """
     The socket that children take for systemd's.
 
-    :param descriptor: one that an earlier keeper of this process had; None: a new one, in the abstract namespace.
+    :param descriptor: one that an earlier keeper of this process had; None: a new one.
+    :param path: where a new one is, for the keeper's own user alone: in the abstract namespace, anybody on the machine
+        could fill its queue, so that no sign of life of a child came through. Empty: there all the same.
     """
 
-    def __init__(self, descriptor: int | None = None) -> None:
+    def __init__(self, descriptor: int | None = None, path: str = "") -> None:
         if descriptor is None:
             self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
-            self.socket.bind("")  # the kernel chooses a name (unix(7), autobind)
+            if path:
+                Path(path).unlink(missing_ok=True)  # of a keeper that was killed
+                self.socket.bind(path)
+                Path(path).chmod(MODE)
+            else:
+                self.socket.bind("")  # the kernel chooses a name (unix(7), autobind)
         else:
             self.socket = socket.socket(fileno=descriptor)
         self.socket.setblocking(False)
@@ -36,12 +46,12 @@ class Notices:
     @property
     def address(self) -> str:
         """What `NOTIFY_SOCKET` says."""
-        name: bytes = self.socket.getsockname()
-        return f"@{name[1:].decode('ascii')}"
+        name: str | bytes = self.socket.getsockname()
+        return name if isinstance(name, str) else f"@{name[1:].decode('ascii')}"
 
     def heard(self) -> Iterator[tuple[int, Mapping[str, str]]]:
-        """Yield process and fields of each notice since."""
-        while True:
+        """Yield process and fields of each notice since, of so many at once; the socket stays readable for the rest."""
+        for _ in range(NOTICES_AT_ONCE):
             try:
                 content, control, _, _ = self.socket.recvmsg(MAX_DATAGRAM, socket.CMSG_SPACE(_CREDENTIALS.size))
             except OSError:

@@ -12,6 +12,9 @@ from warp_twisted.keeper.actions import Launch
 from warp_twisted.keeper.child import Child, environment_of, start
 from warp_twisted.keeper.messages import SERVING_SAYS, Message, decode
 
+TALK = (
+    "import os, socket; s = socket.socket(fileno=int(os.environ['WARP_KEEPER_FD'])); [s.send(b'a') for _ in range(5)]"
+)
 ECHO = "import os, socket; s = socket.socket(fileno=int(os.environ['WARP_KEEPER_FD'])); s.send(s.recv(1000))"
 
 
@@ -55,6 +58,13 @@ class ChildTests(SynchronousTestCase):
         self.assertTrue(child.is_silent)
         self.assertFalse(child.tell(Message("do", "drain")))
         child.signal(signal.SIGTERM)
+
+    def test_one_that_says_much(self) -> None:
+        """So many packets are read at once, so that the keeper has turns for others."""
+        child = self.start(sys.executable, "-c", TALK)
+        self.assertEqual(self.end_of(child), "status 0")
+        self.assertEqual([len(list(child.said(3))) for _ in range(3)], [3, 2, 0])
+        self.assertTrue(child.is_silent)
 
     def test_one_that_does_not_read(self) -> None:
         """The keeper does not wait for it: what has no room is not sent."""

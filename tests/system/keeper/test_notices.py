@@ -2,9 +2,11 @@
 
 import os
 import socket
+from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from warp_twisted.keeper import notices as module
 from warp_twisted.keeper.notices import Notices, Systemd, read_notice, watchdog_usec
 
 
@@ -29,6 +31,27 @@ class NoticesTests(SynchronousTestCase):
         for each in (before, after):
             self.addCleanup(each.socket.close)
         self.assertEqual(after.address, before.address)
+
+    def test_in_the_file_system(self) -> None:
+        """With a path only the keeper's own user can send, and what a killed keeper left there is no obstacle."""
+        path = self.mktemp()
+        for _ in range(2):
+            notices = Notices(path=path)
+            self.addCleanup(notices.socket.close)
+        self.assertEqual((notices.address, Path(path).stat().st_mode & 0o777), (path, 0o600))
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as line:
+            line.sendto(b"WATCHDOG=1", path)
+        self.assertEqual(list(notices.heard()), [(os.getpid(), {"WATCHDOG": "1"})])
+
+    def test_many(self) -> None:
+        """Whoever sends without end leaves the keeper its turns."""
+        self.patch(module, "NOTICES_AT_ONCE", 3)
+        notices = Notices()
+        self.addCleanup(notices.socket.close)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as line:
+            for _ in range(5):
+                line.sendto(b"WATCHDOG=1", "\0" + notices.address[1:])
+        self.assertEqual([len(list(notices.heard())) for _ in range(3)], [3, 2, 0])
 
     def test_any_bytes(self) -> None:
         """What is no text is no reason to fail."""
