@@ -1,6 +1,6 @@
 """Tests of who is next when an origin has a place; whoever waits here is a stand-in for an exchange."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
@@ -22,8 +22,9 @@ HOST = "a.example"
 class Waiter:
     """One request: asks for a stream, and waits if there is none."""
 
-    def __init__(self, route: Route, network: str, done: Callable[["Waiter"], None]) -> None:
+    def __init__(self, route: Route, network: str, done: Callable[["Waiter"], None], avoid: Sequence[str] = ()) -> None:
         self.route = route
+        self.avoid = avoid
         self.network = network
         self._done = done
         self.origin: OriginStream | None = None
@@ -32,7 +33,7 @@ class Waiter:
     def ask(self, *, is_first: bool = False) -> None:
         """Ask for a stream."""
         try:
-            self.origin = self.route.borrow(FakeBorrower(self.network))
+            self.origin = self.route.borrow(FakeBorrower(self.network), self.avoid)
         except AtLimit as limit:
             assert self.route.queue is not None
             if not self.route.queue.add(self, limit.members, is_first=is_first):
@@ -140,6 +141,26 @@ class QueueTests(SynchronousTestCase):
         self.assertEqual([waiter.refused for waiter in others], [""] * 4 + ["full"] * 2)
         self.assertEqual([waiter.refused for waiter in crowd[:6]], [""] * 2 + ["turned away"] * 4)
         self.assertEqual(self.state.waiting, 6)
+
+    def test_one_that_cannot_use_the_place(self) -> None:
+        """A request that may not go to the agent that has a place holds nobody back who waits for it."""
+        self.serve("agent-2", 1)
+        first = self.ask("abcde")
+        again = Waiter(self.route, "r", self.served.append, avoid=["agent-1"])
+        again.ask()
+        self.ask("fg")
+        self.assertEqual(self.state.waiting, 3)
+        running = [waiter.origin for waiter in first if waiter.origin is not None]
+        one, other, *_ = [origin for origin in running if origin.member.load.tunnel.agent == "agent-1"]
+        (last,) = [origin for origin in running if origin.member.load.tunnel.agent == "agent-2"]
+        one.discard()
+        self.assertEqual(self.turn(), "f")
+        self.table.sweep(1.0, 55.0)
+        other.discard()
+        self.assertEqual(self.turn(), "g")
+        self.assertIsNone(again.origin)
+        last.discard()
+        self.assertEqual(self.turn(), "r")
 
     def test_leaving(self) -> None:
         """Who leaves the queue is not served, and takes nobody's turn."""

@@ -12,7 +12,7 @@ second, whoever is first in each line tries, too. How long a request waits is no
 """
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from time import perf_counter
 from typing import NamedTuple, Protocol
 
@@ -22,6 +22,7 @@ from warp_twisted.edge.routes.counters import DataPathMetrics
 from warp_twisted.edge.routes.members import Members
 from warp_twisted.edge.routes.places import Places
 
+MAX_IN_VAIN = 16  # requests that are tried for one place; whoever could use it has it in its next look at the latest
 SLICE_SECONDS = 0.002  # of each turn of the reactor; to send a request takes 50 µs
 
 
@@ -179,9 +180,19 @@ class RequestQueue:
     def _steps(self) -> Iterator[None]:
         self._is_looking = False
         for members in list(self._lines):
-            while members in self._lines and self._try(self._first_of(members)):
+            in_vain: set[Waiting] = set()
+            while len(in_vain) < MAX_IN_VAIN and (who := self._first_of(members, in_vain)) is not None:
+                if not self._try(who):
+                    in_vain.add(who)
+                    if not self._has_room:
+                        break
                 yield
             yield
+
+    @property
+    def _has_room(self) -> bool:
+        """Whether an origin has a place that nobody uses: then others may be able to use it."""
+        return any(each.taken + each.promised < each.limit for each in self.places.values())
 
     def _freed(self, places: Places) -> None:
         """A place is free: keep it for who waits."""
@@ -194,10 +205,13 @@ class RequestQueue:
     def _giving(self, places: Places) -> Iterator[None]:
         """Give a free place away, and others that are free as well."""
         places.promised -= 1
-        while places.taken + places.promised < places.limit:
-            who = self._next_for(places)
-            if who is None or not self._try(who):
+        in_vain: set[Waiting] = set()  # such as what was sent to this agent before, and goes to others only
+        while places.taken + places.promised < places.limit and len(in_vain) < MAX_IN_VAIN:
+            who = self._next_for(places, in_vain)
+            if who is None:
                 break
+            if not self._try(who):
+                in_vain.add(who)
             places.promised += 1
             yield
             places.promised -= 1
@@ -222,21 +236,31 @@ class RequestQueue:
         self._lines[members][who.network].turn = before
         return False
 
-    def _first_of(self, members: Members) -> Waiting:
-        """Return who is next among those that wait for some tunnels."""
-        line = min(self._lines[members].values(), key=lambda line: line.turn)
-        return next(iter(line.waiting))
+    def _first_of(self, members: Members, besides: Collection[Waiting]) -> Waiting | None:
+        """Return who is next among those that wait for some tunnels; None if nobody is left."""
+        for line in sorted(self._lines.get(members, {}).values(), key=lambda line: line.turn):
+            who = _first(line, besides)
+            if who is not None:
+                return who
+        return None
 
-    def _next_for(self, places: Places) -> Waiting | None:
+    def _next_for(self, places: Places, besides: Collection[Waiting]) -> Waiting | None:
         """Return who is to have a place; None if nobody who waits may."""
         found, best = None, (places.of_one, 0)
         for members, lines in self._lines.items():
             if any(member in members for member in places.members):
                 for network, line in lines.items():
                     rank = places.held.get(network, 0), line.turn
-                    if rank[0] < places.of_one and (found is None or rank < best):
-                        found, best = line, rank
-        return next(iter(found.waiting)) if found is not None else None
+                    if rank[0] < places.of_one and rank < best:
+                        who = _first(line, besides)
+                        if who is not None:
+                            found, best = who, rank
+        return found
+
+
+def _first(line: _Line, besides: Collection[Waiting]) -> Waiting | None:
+    """Return the first request of a line that was not tried."""
+    return next((who for who in line.waiting if who not in besides), None)
 
 
 class Queues:
