@@ -90,9 +90,7 @@ class Keeper:
             self._do(self._handover.begin())
         while self._exit is None:
             self._take_request()
-            for key, _ in self._selector.select(self._seconds_left(time.monotonic())):
-                if key.fd in self._selector.get_map():  # else an event before this one ended it
-                    key.data()
+            self._take_events(self._selector.select(self._seconds_left(time.monotonic())))
             self._look_at_time(time.monotonic())
         for operator in list(self._control.operators):
             operator.tell("failed", what="the service stops")
@@ -100,6 +98,12 @@ class Keeper:
         return self._exit
 
     # What is heard.
+
+    def _take_events(self, events: Sequence[tuple[selectors.SelectorKey, int]]) -> None:
+        for key, _ in events:
+            # An event before this one may have ended it, and begun another with a descriptor of the same number.
+            if self._selector.get_map().get(key.fd) is key:
+                key.data()
 
     def _listen(self) -> None:
         for end in (self._woken, self._wake):

@@ -9,9 +9,12 @@ import threading
 from pathlib import Path
 from time import monotonic
 
+from twisted.trial.unittest import SynchronousTestCase
+
 from tests.system.keeper.harness import SECONDS, KeeperTestCase
 from warp_twisted.keeper.actions import Launch
 from warp_twisted.keeper.asking import RequestFailed
+from warp_twisted.keeper.loop import Keeper
 
 
 def has_ended(descriptor: int) -> bool:
@@ -137,6 +140,33 @@ class HandOverTests(KeeperTestCase):
         self.assertEqual(self.ask("status").number("serving"), self.visit()[0])
         self.assertIn("as /bin/false does not go on: status 1", self.log())
         self.assertEqual(keeper.poll(), None)
+
+
+class EventTests(SynchronousTestCase):
+    """What one look at the descriptors has found."""
+
+    def test_descriptor_that_another_has_now(self) -> None:
+        """What an event has ended is not called, nor is who got its descriptor meanwhile."""
+        keeper = Keeper(Launch("python", ("twistd",)), "", {}, lambda launch, is_check: [], lambda level, line: None)
+        first, second, third = socket.socketpair(), socket.socketpair(), socket.socketpair()
+        for each in (*first, *second, *third):
+            self.addCleanup(each.close)
+        called: list[str] = []
+
+        def first_is_heard() -> None:
+            called.append("first")
+            keeper._unwatch(second[0].fileno())
+            os.dup2(third[0].fileno(), second[0].fileno())
+            keeper._watch(second[0].fileno(), lambda: called.append("third"))
+
+        keeper._watch(first[0].fileno(), first_is_heard)
+        keeper._watch(second[0].fileno(), lambda: called.append("second"))
+        first[1].send(b"1")
+        second[1].send(b"1")
+        events = sorted(keeper._selector.select(), key=lambda event: event[0].fd != first[0].fileno())
+        self.assertEqual(len(events), 2)
+        keeper._take_events(events)
+        self.assertEqual(called, ["first"])
 
 
 class EndTests(KeeperTestCase):
