@@ -73,6 +73,7 @@ ANSWERS: dict[str, set[str]] = {
     "tests.fleet.deployment.visit": {"curl"},
     "tests.fleet.fleet_authority.serial": set(),
     "tests.fleet.faults.wrecks.begin_own_clock": {"faketime"},
+    "tests.fleet.fleet_canary.setUp": set(),  # this Python
     "tests.fleet.fleet_document.shell": {"bash", "curl", "dig"},
     "tests.fleet.fleet_reboot.test_order": {"curl"},
     "tests.fleet.fleet_upgrade.begin_load": set(),
