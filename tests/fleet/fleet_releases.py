@@ -26,7 +26,7 @@ class ReleaseTests(FleetTestCase):
 
     def release(self, host: str, unit: str) -> str:
         """Return the directory of the release that a unit runs."""
-        return self.shown(host, unit, "ExecStart").split()[1].removeprefix("path=").removesuffix("/bin/twistd")
+        return self.shown(host, unit, "ExecStart").split()[1].removeprefix("path=").rpartition("/bin/")[0]
 
     def processes(self) -> dict[str, str]:
         """Return the main processes of edge, DNS and an agent."""

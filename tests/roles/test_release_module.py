@@ -39,7 +39,8 @@ class ReleaseInfoTests(SynchronousTestCase):
 
     def unit(self, name: str, release: str) -> None:
         """Write a unit that runs a release."""
-        (self.units / name).write_text(f"[Service]\nExecStart={release}/bin/twistd --nodaemon warp-edge\n")
+        program = "warp-keeper run --" if name == "warp-edge.service" else "twistd --nodaemon warp-agent"
+        (self.units / name).write_text(f"[Service]\nExecStart={release}/bin/{program}\n")
 
     def look(self) -> dict[str, object]:
         """Return what the module says of the host, but for what is old."""
@@ -49,7 +50,14 @@ class ReleaseInfoTests(SynchronousTestCase):
 
     def old(self, keep: int = 2) -> list[str]:
         """Return which releases may be removed."""
-        return list(_MODULE.look(self.host / "opt", self.units, self.command, keep)["old"])
+        processes = self.host / "proc"
+        return list(_MODULE.look(self.host / "opt", self.units, self.command, keep, processes)["old"])
+
+    def process(self, number: int, *command: str) -> None:
+        """Have a process that runs a command."""
+        directory = self.host / "proc" / str(number)
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / "cmdline").write_text("\0".join(command))
 
     def remove_old(self) -> list[str]:
         """Remove what is old, as a run does, and return its names."""
@@ -170,3 +178,6 @@ class ReleaseInfoTests(SynchronousTestCase):
         self.assertEqual(self.old(3), [releases[0]])
         (self.units / "warp-agent@.service").unlink()
         self.assertEqual(self.old(3), [releases[0], half])
+        self.process(7, f"{releases[0]}/bin/python", "-P", "twistd")
+        self.process(8, "/bin/sh")
+        self.assertEqual(self.old(3), [half], "what still runs, though no unit names it")

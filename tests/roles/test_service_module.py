@@ -1,5 +1,6 @@
 """Tests of `warp_service`: what is done for which change, and what a service that does not come up is given back."""
 
+import dataclasses
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,8 @@ class FakeSystemd:
             pass
         else:
             self.asked.append(" ".join((verb, *names)))
+            if verb == "reload" and "/bad/" in self.unit.read_text():  # no process of that release serves
+                code = 1
             if verb == "restart":
                 self.state, code = ("activating", 1) if self.is_bad else ("active", 0)
             elif verb == "stop":
@@ -93,6 +96,32 @@ class ServiceTests(SynchronousTestCase):
             path.write_text("2\n")
             self.assertEqual(self.act(), asked, path)
             self.assert_settled()
+
+    def test_hand_over(self) -> None:
+        """A service that hands over is reloaded when only what it starts changed, and restarted for the rest."""
+        self.service = dataclasses.replace(self.service, hands_over=True)
+        self.unit.write_text("ExecStart=/1/bin/warp-keeper\nUser=a\n")
+        self.act()
+        for text, asked in (
+            ("ExecStart=/2/bin/warp-keeper\nUser=a\n", ["reload a.service"]),
+            ("# a comment\nExecStart=/2/bin/warp-keeper\nExecReload=b\nUser=a\n", ["reload a.service"]),
+            ("ExecStart=/3/bin/warp-keeper\nUser=b\n", ["start a.socket", "restart a.service"]),
+        ):
+            self.unit.write_text(text)
+            self.assertEqual(self.act(), asked, text)
+            self.assert_settled()
+
+    def test_hand_over_that_fails(self) -> None:
+        """The old process serves on; its unit is given back, and that is reloaded, too: nothing is restarted."""
+        self.service = dataclasses.replace(self.service, hands_over=True)
+        self.unit.write_text("ExecStart=/1/bin/warp-keeper\n")
+        self.act()
+        self.unit.write_text("ExecStart=/bad/bin/warp-keeper\n")
+        error = self.assertRaises(_MODULE.Failed, self.act)
+        self.assertIn("It was given back the files that it last came up with, and runs as before", str(error))
+        self.assertEqual(self.systemd.asked, ["reload a.service", "reload a.service"])
+        self.assertEqual(self.unit.read_text(), "ExecStart=/1/bin/warp-keeper\n")
+        self.assert_settled()
 
     def test_run_that_was_cut_short(self) -> None:
         """A change of which an earlier run wrote the file only is made good: the record tells, not the task."""

@@ -1,5 +1,7 @@
 """Tests of `warp_edge_watch`: when an edge serves as before, and when it does worse."""
 
+import socket
+import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -32,6 +34,13 @@ def _no_wait(_: float) -> None:
     pass
 
 
+def _answer(keeper: socket.socket, answer: bytes) -> None:
+    connection, _ = keeper.accept()
+    with connection:
+        connection.recv(1000)
+        connection.send(answer)
+
+
 class WatchTests(SynchronousTestCase):
     """An edge that answers what a test says, each second."""
 
@@ -54,6 +63,30 @@ class WatchTests(SynchronousTestCase):
         for answer, said in (("no edge answers", "no edge answers"), (_edge(routes=1), "1 routes have tunnels, and 2")):
             error = self.assertRaises(_MODULE.Worse, _MODULE.serve_as_before, _says([answer]), 2, 0.0, _no_wait)
             self.assertIn(said, str(error))
+
+    def test_another_process(self) -> None:
+        """One whose keeper has put another process in its place has ended, though systemd saw nothing of it."""
+        first = _edge(process=7)
+        for process, is_worse in ((7, False), (0, False), (8, True)):
+            answers = _says([_edge(process=process)])
+            if is_worse:
+                error = self.assertRaises(_MODULE.Worse, _MODULE.watch, answers, _BEFORE, first, 1, 0.1, _no_wait)
+                self.assertIn("ended and was started again", str(error))
+            else:
+                self.assertEqual(_MODULE.watch(answers, _BEFORE, first, 1, 0.1, _no_wait).process, process)
+
+    def test_keeper(self) -> None:
+        """The keeper says which process serves; one that says something else, or is not there, counts as unknown."""
+        for answer, expected in ((b'{"is": "status", "serving": 7}', 7), (b"[]", 0), (b"?", 0)):
+            path = str(self.mktemp())
+            with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as keeper:
+                keeper.bind(path)
+                keeper.listen()
+                thread = threading.Thread(target=_answer, args=(keeper, answer))
+                thread.start()
+                self.assertEqual(_MODULE.process(path), expected)
+                thread.join()
+        self.assertEqual(_MODULE.process("/nowhere/keeper.sock"), 0)
 
     def test_well(self) -> None:
         """One that serves, with as few errors as before, does well; a few more requests say nothing yet."""

@@ -51,12 +51,16 @@ EXAMPLES = r"""
 
 RETURN = r"""
 edge:
-  description: C(answers), C(routes) with a tunnel, C(answers_5xx) and C(starts), a number that grows with each start.
+  description:
+    - C(answers), C(routes) with a tunnel, C(answers_5xx), C(starts), a number that grows with each start, and
+      C(process), the one that serves, or 0 if that is not known.
   type: dict
   returned: always
 """
 
+import json
 import re
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Mapping
@@ -65,6 +69,9 @@ from dataclasses import asdict, dataclass
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.warp_admin import SOCKET, Admin, AdminError
 
+KEEPER = "/run/warp-edge/keeper.sock"
+KEEPER_SECONDS = 10.0
+MAX_ANSWER_BYTES = 65536
 # Fewer requests say nothing about a part of them.
 LEAST_ANSWERS = 50
 REQUESTS = re.compile(
@@ -74,12 +81,18 @@ REQUESTS = re.compile(
 
 @dataclass(frozen=True, kw_only=True)
 class Edge:
-    """How an edge does at one moment; `starts` are systemd's restarts of its own accord."""
+    """
+    How an edge does at one moment.
+
+    :ivar starts: systemd's restarts of its own accord.
+    :ivar process: the one that serves, as the edge's keeper says; 0: that is not known.
+    """
 
     routes: int
     answers: int
     answers_5xx: int
     starts: int
+    process: int = 0
 
 
 class Worse(Exception):
@@ -100,7 +113,19 @@ def starts(unit: str) -> int:
     return int(done.stdout.strip() or 0)
 
 
-def look(admin: Admin, unit: str) -> Edge:
+def process(keeper: str) -> int:
+    """Return the process that an edge's keeper says serves; 0: there is no keeper, or it does not say."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as line:
+        line.settimeout(KEEPER_SECONDS)
+        try:
+            line.connect(keeper)
+            line.send(b'{"do": "status"}')
+            return int(json.loads(line.recv(MAX_ANSWER_BYTES))["serving"])
+        except (OSError, ValueError, LookupError, TypeError):
+            return 0
+
+
+def look(admin: Admin, unit: str, keeper: str = KEEPER) -> Edge:
     """
     Ask an edge how it does.
 
@@ -110,7 +135,7 @@ def look(admin: Admin, unit: str) -> Edge:
     routes = admin.call("GET", "v1", "status")["routes"]
     every, failed = answers(admin.metrics())
     served = sum(1 for route in routes if route["tunnels"])
-    return Edge(routes=served, answers=every, answers_5xx=failed, starts=starts(unit))
+    return Edge(routes=served, answers=every, answers_5xx=failed, starts=starts(unit), process=process(keeper))
 
 
 def compare(before: Mapping[str, int], first: Edge, last: Edge, most: float) -> None:
@@ -119,7 +144,7 @@ def compare(before: Mapping[str, int], first: Edge, last: Edge, most: float) -> 
 
     :raises Worse: if it does worse.
     """
-    if last.starts > first.starts:
+    if last.starts > first.starts or (first.process and last.process not in (0, first.process)):
         raise Worse("it ended and was started again")
     if last.routes < before["routes"]:
         raise Worse(f"{last.routes} routes have tunnels, and {before['routes']} had before")

@@ -69,12 +69,13 @@ current:
 old:
   description:
     - Directories of those that may be removed. O(keep) of all stay, the current one and then the newest that are not
-      bad; so do those that a unit names, the two of C(good) that served last, and the one of C(back).
+      bad; so do those that a unit names or a process runs, the two of C(good) that served last, and the one of C(back).
   type: list
   elements: str
   returned: always
 """
 
+import contextlib
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -102,9 +103,20 @@ def services(units: Path) -> dict[str, str]:
     """Return the release that each unit starts, whether or not it is there."""
     found = {}
     for path in sorted(units.glob("warp-*.service")):
-        start = re.search(r"^ExecStart=(?P<release>/\S+)/bin/twistd\s", path.read_text(), re.MULTILINE)
+        start = re.search(r"^ExecStart=(?P<release>/\S+)/bin/(twistd|warp-keeper)\s", path.read_text(), re.MULTILINE)
         if start is not None:
             found[path.stem.removesuffix("@")] = start["release"]
+    return found
+
+
+def in_use(root: Path, processes: Path) -> set[str]:
+    """Return the releases that processes run, such as an edge's that finishes what is open while another serves."""
+    found = set()
+    for path in processes.glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # it ended just now
+            for word in path.read_bytes().decode("utf-8", "replace").split("\0"):
+                match = re.match(rf"{re.escape(str(root))}/releases/[^/]+(?=/bin/)", word)
+                found |= {match[0]} if match else set()
     return found
 
 
@@ -121,7 +133,7 @@ def beside(root: Path, current: str) -> list[str]:
     return [str(path) for path in sorted(places, key=lambda path: path.stat().st_mtime, reverse=True)]
 
 
-def look(root: Path, units: Path, command: Path, keep: int) -> Mapping[str, object]:
+def look(root: Path, units: Path, command: Path, keep: int, processes: Path = Path("/proc")) -> Mapping[str, object]:
     """Return the module's result."""
     releases = marked(root, COMPLETE)
     bad = recorded_as_bad(root)
@@ -133,7 +145,7 @@ def look(root: Path, units: Path, command: Path, keep: int) -> Mapping[str, obje
     back = before(good, set(running.values()))
     others = beside(root, current)
     newest = [path for path in others if path not in bad][: keep - 1]
-    kept = {*newest, *named.values(), *good[:SERVED_LAST], back}
+    kept = {*newest, *named.values(), *good[:SERVED_LAST], back, *in_use(root, processes)}
     return {
         "releases": releases,
         "services": running,

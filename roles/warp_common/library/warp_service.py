@@ -7,8 +7,9 @@ module: warp_service
 short_description: Have a service run with the files that are on disk
 description:
   - Starts a service that does not run; restarts it when files changed that it reads only when it starts, reloads it
-    when others changed. What changed is told by a record of the files that it last came up with, not by the tasks of
-    this run, so a run that was cut short is made good by the next.
+    when others changed. A service with O(hands_over) is reloaded, too, when in its unit only what it starts changed,
+    and a new process takes over from the old one. What changed is told by a record of the files that it last came up
+    with, not by the tasks of this run, so a run that was cut short is made good by the next.
   - A service that does not come up with the files of now is given back those that it last came up with, and started
     with them; the task fails and says so.
 options:
@@ -26,6 +27,10 @@ options:
     type: list
     elements: path
     default: []
+  hands_over:
+    description: Whether a reload of the unit brings a new process when V(ExecStart) is another.
+    type: bool
+    default: false
   sockets:
     description: Units of its sockets. They are closed, and the service stopped, when one of their own files changed.
     type: list
@@ -63,7 +68,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 action:
-  description: What was done, or would be in check mode.
+  description: What was done, or would be in check mode; V(handed over) is a reload that brings a new process.
   type: str
   returned: always
   sample: reloaded
@@ -81,6 +86,8 @@ from pathlib import Path
 from ansible.module_utils.basic import AnsibleModule
 
 LAST_LINES = 3
+# Of a unit, what a reload takes: the keeper starts another process and hands over to it.
+TAKEN_BY_RELOAD = (b"#", b"ExecStart=", b"ExecReload=")
 Systemctl = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
@@ -102,11 +109,18 @@ def files_below(places: Sequence[Path]) -> Iterator[Path]:
             yield place
 
 
-def digest(places: Sequence[Path]) -> str:
-    """Condense names and contents of files."""
+def digest(places: Sequence[Path], left_out: tuple[bytes, ...] = ()) -> str:
+    """
+    Condense names and contents of files.
+
+    :param left_out: beginnings of lines that do not count.
+    """
     total = hashlib.sha256()
     for path in files_below(places):
         content = path.read_bytes()
+        if left_out:
+            lines = content.splitlines(keepends=True)
+            content = b"".join(line for line in lines if not line.startswith(left_out))
         total.update(f"{path} {len(content)}\n".encode() + content)
     return total.hexdigest()
 
@@ -134,6 +148,7 @@ class Service:
     reads: Sequence[Path]
     sockets: Sequence[Path]
     record: Path
+    hands_over: bool = False
     run: Systemctl = run
 
     def systemctl(self, *words: str) -> "subprocess.CompletedProcess[str]":
@@ -146,11 +161,12 @@ class Service:
 
     def digests(self) -> dict[str, str]:
         """Condense the files that are on disk now."""
-        return {
+        found = {
             "reads": digest(self.reads),
             "sockets": digest(self.sockets),
-            "starts_with": digest(self.starts_with),
+            "starts_with": digest(self.starts_with, TAKEN_BY_RELOAD if self.hands_over else ()),
         }
+        return found | ({"launch": digest(self.starts_with)} if self.hands_over else {})
 
     def known(self) -> dict[str, str]:
         """Return the digests of the files that it last came up with; nothing if that is not known."""
@@ -172,6 +188,8 @@ class Service:
             return "restarted"
         if not runs:
             return "started"
+        if known.get("launch") != now.get("launch"):
+            return "handed over"
         return "reloaded" if known.get("reads") != now["reads"] else ""
 
     def act(self, action: str, *, wait: bool) -> None:
@@ -189,7 +207,7 @@ class Service:
         """Let systemd do it; return what is wrong, or nothing."""
         block = () if wait else ("--no-block",)
         self.systemctl("daemon-reload")
-        if action == "reloaded":
+        if action in ("reloaded", "handed over"):
             done = self.systemctl("reload", *block, self.name)
             return self.why(done.stderr) if done.returncode else ""
         names = [path.name for path in self.sockets]
@@ -260,6 +278,7 @@ def main() -> None:
             "reads": {"type": "list", "elements": "path", "default": []},
             "sockets": {"type": "list", "elements": "str", "default": []},
             "state": {"type": "str", "choices": ["started", "restarted", "reloaded"], "default": "started"},
+            "hands_over": {"type": "bool", "default": False},
             "wait": {"type": "bool", "default": True},
             "directory": {"type": "path", "default": "/var/lib/warp-services"},
             "units": {"type": "path", "default": "/etc/systemd/system"},
@@ -273,6 +292,7 @@ def main() -> None:
         reads=[Path(path) for path in given["reads"]],
         sockets=[Path(given["units"], name) for name in given["sockets"]],
         record=Path(given["directory"], given["name"]),
+        hands_over=given["hands_over"],
     )
     try:
         action = service.due(given["state"])
