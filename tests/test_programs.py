@@ -76,6 +76,7 @@ ANSWERS: dict[str, set[str]] = {
     "tests.fleet.fleet_canary.setUp": set(),  # this Python
     "tests.fleet.fleet_document.shell": {"bash", "curl", "dig"},
     "tests.fleet.fleet_reboot.test_order": {"curl"},
+    "tests.fleet.fleet_handover.begin": set(),
     "tests.fleet.fleet_upgrade.begin_load": set(),
     "tests.fleet.fleet_visits.test_body_goes_both_ways": {"curl"},
     "tests.fleet.fleet_visits.test_nobody_recurses": {"dig"},

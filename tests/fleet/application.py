@@ -1,10 +1,13 @@
 """
 An application behind an agent, to be run on an origin with the host's own Python: `application.py PORT`.
 
-`/` says which host answers and repeats the query, `/slow?seconds=N` writes a line each tenth of a second. It listens on
-every address, so that only the firewall keeps visitors from it. While the file SICK is there, every third `/` fails.
+`/` says which host answers and repeats the query, `/slow?seconds=N` writes a line each tenth of a second, `/echo` is a
+WebSocket. It listens on every address, so that only the firewall keeps visitors from it. While the file SICK is there,
+every third `/` fails.
 """
 
+import base64
+import hashlib
 import itertools
 import os
 import socket
@@ -15,6 +18,7 @@ from urllib.parse import parse_qs, urlsplit
 
 SICK = "/run/application-is-sick"
 NUMBERS = itertools.count()
+WEBSOCKET_GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, section 1.3
 
 
 class Application(BaseHTTPRequestHandler):
@@ -22,6 +26,9 @@ class Application(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         asked = urlsplit(self.path)
+        if asked.path == "/echo":
+            self.echo()
+            return
         if asked.path != "/slow":
             is_failing = os.path.exists(SICK) and next(NUMBERS) % 3 == 0
             self.answer(f"{socket.gethostname()} {asked.query}\n".encode(), 500 if is_failing else 200)
@@ -35,6 +42,18 @@ class Application(BaseHTTPRequestHandler):
             self.wfile.flush()
             time.sleep(0.1)
         self.wfile.write(b"0\r\n\r\n")
+
+    def echo(self) -> None:
+        """Accept a WebSocket, and send back whatever comes."""
+        digest = hashlib.sha1((self.headers["Sec-WebSocket-Key"] + WEBSOCKET_GUID).encode()).digest()
+        self.send_response(101)
+        self.send_header("Connection", "Upgrade")
+        self.send_header("Upgrade", "websocket")
+        self.send_header("Sec-WebSocket-Accept", base64.b64encode(digest).decode())
+        self.end_headers()
+        while heard := self.connection.recv(1 << 16):
+            self.connection.sendall(heard)
+        self.close_connection = True
 
     def do_POST(self) -> None:
         self.answer(self.rfile.read(int(self.headers["Content-Length"])))

@@ -16,7 +16,7 @@ import sys
 import threading
 
 if "--check" not in sys.argv:
-    threading.Timer(20.0, os._exit, (1,)).start()
+    threading.Timer(12.0, os._exit, (1,)).start()
 """
 LOAD = Path(__file__).with_name("load.py")
 
@@ -83,7 +83,9 @@ class UpgradeTests(FleetTestCase):
         run = self.fleet.play("playbooks/upgrade.yml")
         self.assertEqual(run.returncode, 2, run.output)
         said = " ".join(run.output.split())
-        self.assertRegex(said, r"edge1 runs \S+ again, as it did not serve with the other release\. Watch the edge: ")
+        self.assertRegex(
+            said, r"edge1 runs \S+ again, as it did not serve with the other release\. (Watch|Run) the edge: "
+        )
         self.assertEqual(self.release("edge1", "warp-edge"), before)
         command = self.fleet.hosts.execute("edge1", "readlink", "/usr/local/bin/warp").strip()
         self.assertEqual(command.removesuffix("/bin/warp"), before)
@@ -93,7 +95,7 @@ class UpgradeTests(FleetTestCase):
 
         refused = self.fleet.play("site.yml")
         said = " ".join(refused.output.split())
-        self.assertRegex(said, r"\S+ did not serve on edge1 before and was left again \(\S+: Watch the edge: ")
+        self.assertRegex(said, r"\S+ did not serve on edge1 before and was left again \(\S+: (Watch|Run) the edge: ")
         self.assertEqual({counts["changed"] for counts in refused.counts.values()}, {0}, "no host has changed")
         [bad] = self.fleet.hosts.execute("edge1", "ls", "/opt/warp/bad").split()
         self.assertNotIn(bad, self.fleet.hosts.execute("edge1", "ls", "/opt/warp/releases").split())
@@ -111,7 +113,7 @@ class UpgradeTests(FleetTestCase):
         again = self.fleet.play("playbooks/upgrade.yml", "--limit=edges").check()
         self.assertEqual(again.counts["edge1"]["changed"], 0, again.output)
         good = self.fleet.hosts.execute("edge1", "sh", "-c", "ls -d /opt/warp/releases/*/.good").split()
-        self.assertEqual(sorted(f"path={path.removesuffix('.good')}bin/twistd" for path in good), sorted(releases[-2:]))
+        self.assertEqual(sorted(path.removesuffix("/.good") for path in good), sorted(releases[-2:]))
 
     def test_restart_of_an_agent(self) -> None:
         """An agent that restarts drains: its visitors finish, and the others go to the other agent."""
