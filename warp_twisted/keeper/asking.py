@@ -47,6 +47,9 @@ def _answers(path: str, request: Message) -> Iterator[Message]:
         except TimeoutError as error:
             raise NoKeeper(f"{path}: no answer within {ANSWER_SECONDS:g} s; see the log of the unit") from error
         except OSError as error:
-            raise NoKeeper(f"{path}: {error.strerror}; is the service running, and may you ask it?") from error
+            raise NoKeeper(
+                f"{path}: {error.strerror}; is the service running below a keeper, and may you ask it?"
+                " Without a keeper: systemctl restart warp-edge"
+            ) from error
         except InvalidMessage as error:
             raise NoKeeper(f"{path}: {error}") from error

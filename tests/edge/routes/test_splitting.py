@@ -3,6 +3,7 @@
 from collections import Counter
 
 import msgspec
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.edge.fakes import FakeBorrower, FakeTunnel
@@ -88,9 +89,11 @@ class SharesTests(SplitTestCase):
         """A split counts tunnels that join, leave, and that no share wants; those get nothing."""
         self.use()
         self.assertRaises(NoTunnel, self.sent, 1)
-        for name, release in (("s", "stable"), ("c", "canary"), ("o", "old")):
-            self.join(name, release)
+        with capturedLogs() as warned:
+            for name, release in (("s", "stable"), ("c", "canary"), ("o", "old")):
+                self.join(name, release)
         self.assertEqual((self.split.unmatched, set(self.sent(50))), (1, {"s", "c"}))
+        self.assertEqual([formatEvent(event).rpartition("labels: ")[2] for event in warned], ["release=old"])
         self.route.leave(self.loads["o"], 1.0)
         self.route.leave(self.loads["s"], 1.0)
         self.assertEqual((self.split.unmatched, set(self.sent(50))), (0, {"c"}))

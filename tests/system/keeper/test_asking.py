@@ -49,4 +49,6 @@ class AskingTests(SynchronousTestCase):
             raised = self.assertRaises(error, ask, self.answered(*packets), Message("do", "restart"), print)
             self.assertIn(reason, str(raised))
         raised = self.assertRaises(NoKeeper, ask, "/nowhere/keeper.sock", Message("do", "restart"), print)
-        self.assertIn("No such file or directory; is the service running", str(raised))
+        self.assertIn(
+            "No such file or directory; is the service running below a keeper, and may you ask it? Without", str(raised)
+        )

@@ -186,10 +186,10 @@ class RouteSplit:
         if not self.split.has_told_unmatched:
             self.split.has_told_unmatched = True
             self._log.warn(
-                "agent {agent} gets no requests of {hostname}: no share of its split has a selector for {labels}",
+                "agent {agent} gets no requests of {hostname}: no share of its split selects its labels: {labels}",
                 agent=tunnel.agent,
                 hostname=self.split.hostname,
-                labels=dict(tunnel.labels) or "an agent without labels",
+                labels=", ".join(f"{key}={value}" for key, value in sorted(tunnel.labels.items())) or "no labels",
             )
 
     def _follow_health(self) -> None:
