@@ -93,6 +93,7 @@ class LabelTests(SynchronousTestCase):
         for text in ("release", "=x", "-a=b", "a=b c", "a=" + "x" * 64, "a=ü"):
             with self.subTest(text=text):
                 self.assertRaises(InvalidName, parse_label, text)
+        self.assertIn("write key=value", str(self.assertRaises(InvalidName, LabelSelector.parse, "release:canary")))
         self.assertRaises(InvalidName, check_labels, {f"k{i}": "v" for i in range(MAX_LABELS + 1)})
 
 

@@ -126,7 +126,10 @@ def check_labels(labels: Mapping[str, str]) -> None:
         raise InvalidName(f"{len(labels)} labels are too many: at most {MAX_LABELS}")
     for key, value in labels.items():
         if not _LABEL_KEY.fullmatch(key):
-            raise InvalidName(f"{key!r} is not a label key: letters, digits, '-', '_' or '.', at most 63, are expected")
+            hint = "; write key=value" if ":" in key else ""
+            raise InvalidName(
+                f"{key!r} is not a label key: letters, digits, '-', '_' or '.', at most 63, are expected{hint}"
+            )
         if not _LABEL_VALUE.fullmatch(value):
             raise InvalidName(f"{value!r} is not a value for label {key}: at most 63 letters, digits, '-', '_' or '.'")
 

@@ -17,6 +17,12 @@ _URL = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?:/[!-~]*)?", re.ASC
 _TIMES = re.compile(r"(?P<times>[0-9]{1,3}(?:\.[0-9]{1,2})?)x", re.ASCII)
 
 
+# What `parse_ratio`, `parse_times` and `parse_duration` read, for whoever writes a number without its unit.
+Ratio = Annotated[str, msgspec.Meta(extra_json_schema={"description": "a part above 0, such as 2%"})]
+Times = Annotated[str, msgspec.Meta(extra_json_schema={"description": "a multiple above 1, such as 1.5x"})]
+Window = Annotated[str, msgspec.Meta(extra_json_schema={"description": "a length of time from 10s to 1h, such as 1m"})]
+
+
 class Guard(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """
     What judges a share by the others of its split.
@@ -31,9 +37,9 @@ class Guard(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     """
 
     selector: Annotated[str, msgspec.Meta(max_length=1_024)]
-    error_ratio: str = "2%"
-    p99: str | None = None
-    over: str = "1m"
+    error_ratio: Ratio = "2%"
+    p99: Times | None = None
+    over: Window = "1m"
     minimum: Annotated[int, msgspec.Meta(ge=10, le=1_000_000)] = 100
     on_worse: Literal["back", "freeze"] = "back"
     notify: Text | None = None
