@@ -242,6 +242,30 @@ class QueueingTests(SynchronousTestCase):
         for visitor in visitors:
             check_visitor(visitor)
 
+    def test_split_that_ends(self) -> None:
+        """What waits for a share goes to any tunnel once the policy splits only other hostnames of the pattern."""
+
+        def split(hostname: str) -> None:
+            policy = f"routing: [{{hostname: {hostname}, split: [{{selector: r=stable, weight: 1}}]}}]"
+            routing = RoutingTable(parse_policy(policy, "p").routing)
+            for _ in self.edge.table.splitting.follow(routing, self.edge.table.routes):
+                pass
+
+        stable, other = FakeTunnel("t-1", "stable", {"r": "stable"}), FakeTunnel("t-2", "other", {"r": "other"})
+        self.tunnels[:] = [stable, other]
+        offer = RouteOffer(id=0, hostname="*.b.example", max_requests=1)
+        self.edge.table.add(stable, [offer])
+        split("a.b.example")
+        for _ in range(2):
+            self.visit(GET.replace(b"app.example", b"a.b.example"))
+        self.edge.table.add(other, [offer])
+        self.edge.clock.advance(0)
+        self.assertEqual([tunnel for tunnel, *_ in self.arrived()], [stable])
+        split("c.b.example")
+        self.edge.table.sweep(self.edge.clock.seconds(), 55.0)
+        self.edge.clock.advance(0)
+        self.assertEqual([tunnel for tunnel, *_ in self.arrived()], [other])
+
     def test_policy_that_asks_for_more(self) -> None:
         """A request is judged anew if a tunnel has come meanwhile whose agent asks for more."""
         self.visit()

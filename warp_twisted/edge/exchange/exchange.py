@@ -321,6 +321,7 @@ class Exchange(Borrower):
         """Let labels decide which tunnels the request may go to; return its head without what was for the edge."""
         split = splits.only or splits.for_hostname(head.fields.host)
         if split is None:
+            self._steering = None  # if there was one, the policy has changed while the request waited for a place
             return head
         if self._steering is not None and self._steering.is_by(split):
             return self._steering.head  # it has waited for a place, and keeps its draw
