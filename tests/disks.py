@@ -5,6 +5,7 @@ fail. Both can be mended. Needs root.
 
 import os
 import subprocess
+import tempfile
 from pathlib import Path
 
 BYTES = 512 * 1024
@@ -53,13 +54,14 @@ class FailingDisk:
     The file is made immutable for that, which the block device above it cannot tell from a broken disk. There is no
     journal, as one that was aborted does not heal before the next mount.
 
-    :param path: an empty directory, at which it is mounted; the file is beside it, where `chattr` works.
+    :param path: an empty directory, at which it is mounted; the file is in /var/tmp, which is of no overlay.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._image = path.with_name(path.name + ".img")
-        with self._image.open("xb") as file:
+        descriptor, image = tempfile.mkstemp(prefix="warp-failing-disk-", dir="/var/tmp")
+        self._image = Path(image)
+        with os.fdopen(descriptor, "wb") as file:
             file.truncate(FAILING_BYTES)
         _run("mkfs.ext4", "-q", "-O", "^has_journal", str(self._image))
         _run("mount", "-o", "loop,errors=continue", str(self._image), str(path))
@@ -80,9 +82,10 @@ class FailingDisk:
         _run("mount", "-o", "remount,rw", str(self.path))
 
     def unmount(self) -> None:
-        """Let go of it, whoever still has files open."""
+        """Let go of it, whoever still has files open, and remove the file."""
         _run("chattr", "-i", str(self._image))
         _run("umount", "--lazy", str(self.path))
+        self._image.unlink()
 
 
 def _run(*command: str) -> None:

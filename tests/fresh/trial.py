@@ -34,10 +34,15 @@ mount -t proc proc "$root/proc"
 mount --rbind /sys "$root/sys"
 mount -t tmpfs -o mode=755 tmpfs "$root/run"
 mount -t tmpfs -o mode=755 tmpfs "$root/dev"
-for device in null zero full random urandom tty; do
+for device in null zero full random urandom tty loop-control loop0 loop1 loop2 loop3 loop4 loop5 loop6 loop7; do
+    [ -e "/dev/$device" ] || continue
     : >"$root/dev/$device"
     mount --bind "/dev/$device" "$root/dev/$device"
 done
+# Not of the overlay, where a file that `chattr` makes immutable can still be written by those who have it open.
+mkdir -p "$layer/scratch"
+chmod 1777 "$layer/scratch"
+mount --bind "$layer/scratch" "$root/var/tmp"
 mkdir "$root/dev/pts" "$root/dev/shm"
 mount -t devpts -o newinstance,ptmxmode=666 devpts "$root/dev/pts"
 mount -t tmpfs -o mode=1777 tmpfs "$root/dev/shm"
