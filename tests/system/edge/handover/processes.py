@@ -314,7 +314,11 @@ class HandOverTestCase(SynchronousTestCase):
             self.directory,
             listen=listen,
             edge={"name": "edge1", "addresses": ["127.0.0.1"], "tunnel_port": tunnel_port},
-            timeouts={"drain": 120, "drain_alone": 1, "settle": 5},
+            timeouts={
+                "drain": 120,
+                "drain_alone": 1,
+                "settle": 60,
+            },  # visitors wait for the agent on a busy machine, too
         )
         self.configuration = self.directory / "edge.yaml"
         self.configuration.write_text(yaml.safe_dump(raw))

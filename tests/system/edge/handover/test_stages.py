@@ -4,7 +4,7 @@ import contextlib
 import json
 from time import monotonic
 
-from tests.system.edge.handover.processes import DOWNLOAD_BYTES, HandOverTestCase
+from tests.system.edge.handover.processes import DOWNLOAD_BYTES, HOSTNAME, HandOverTestCase
 
 
 class HandOverTests(HandOverTestCase):
@@ -72,6 +72,8 @@ class HandOverTests(HandOverTestCase):
 
     def test_predecessor_that_dies(self) -> None:
         """Killed at any step, a predecessor leaves a successor that takes over; visitors wait meanwhile."""
+        served = self.directory / "state" / "served.json"  # written every five seconds, and what a successor waits for
+        self.until(lambda: served.exists() and HOSTNAME in served.read_text())
         for step in ("prepared", "released", "moving", "draining"):
             successor = self.start()
             successor.says("prepared")
@@ -87,7 +89,8 @@ class HandOverTests(HandOverTestCase):
             self.edge.kill()
             if step in ("prepared", "released"):
                 successor.tell("take", tunnels=0, hostnames=0)
-            self.assertTrue(self.page().startswith(b"HTTP/1.1 200"), step)
+            head = self.page()
+            self.assertTrue(head.startswith(b"HTTP/1.1 200"), (step, head))
             if step != "draining":
                 successor.says("serving")
             self.edge = successor
