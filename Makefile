@@ -36,7 +36,8 @@ test: $(VENV)/.test $(VENV)/.debian
 test-lowest:
 	@$(MAKE) --no-print-directory test VENV=.venv-lowest VERSIONS=--lowest
 
-# All modules in two halves, on two fleets at once; those that ARGS names on one fleet, in their order.
+# All modules, or those of MODULES="fleet_agents fleet_deploy", in two halves, on two fleets at once; the tests that ARGS
+# names on one fleet, in their order.
 # WARP_FLEET_KEEP=1 leaves the hosts, to look at: python -m tests.fleet exec edge1 journalctl -b
 test-fleet: $(VENV)/.test
 	@tests/install-debian-packages tests/fleet/debian-packages.txt
@@ -46,7 +47,7 @@ ifdef ARGS
 	@status=0; $(PY) tests/run.py --rterrors $(ARGS) || status=1; \
 		if [ -z "$$WARP_FLEET_KEEP" ]; then $(PY) -m tests.fleet down || status=1; fi; exit $$status
 else
-	@$(PY) -m tests.fleet.side_by_side
+	@$(PY) -m tests.fleet.side_by_side $(MODULES)
 endif
 
 # With WARP_FLEET_USE=1 on the hosts that a run with WARP_FLEET_KEEP=1 has left, as they are.

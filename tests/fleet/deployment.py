@@ -14,11 +14,12 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from urllib.parse import urlsplit
 
 import yaml
@@ -36,6 +37,10 @@ _COPIED = (
     *("ansible.cfg", "site.yml", "pyproject.toml", "setup.py", "README.md", "LICENSE"),
     *("roles", "playbooks", "warp_twisted", "dns", "inventory.example"),
 )
+LOOK_SECONDS = 5.0
+# What ansible-core 2.19.1 says when a result of one play comes in the next: a KeyError ends the thread that takes
+# results, and the program waits for ever. An operator interrupts it and runs it again.
+LOST_THREAD = "(results_thread_main)"
 _RECAP = re.compile(r"^(?P<host>\S+)\s+: (?P<counts>(?:\w+=\d+\s*)+)$", re.MULTILINE)
 
 
@@ -61,6 +66,11 @@ class Run:
         if self.returncode:
             raise FleetError(f"ansible-playbook exited {self.returncode}:\n{self.output[-6000:]}")
         return self
+
+
+def text_of(file: IO[bytes]) -> str:
+    """Return all of a file that somebody else writes."""
+    return os.pread(file.fileno(), os.fstat(file.fileno()).st_size, 0).decode(errors="replace")
 
 
 class Deployment:
@@ -102,23 +112,44 @@ class Deployment:
         extra = ("--extra-vars", json.dumps(dict(variables))) if variables else ()
         kept = {key: value for key, value in os.environ.items() if not key.startswith(("ANSIBLE_", "PYTHON"))}
         begun = time.monotonic()
-        done = subprocess.run(
-            [*chosen_command(self.hosts.place), playbook, *arguments, *extra],
-            cwd=self.checkout,
-            env={**kept, "ANSIBLE_NOCOLOR": "1", "LC_ALL": "C.UTF-8", **(environment or {})},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=PLAY_SECONDS,
-        )
-        output = done.stdout + done.stderr
+        command = [*chosen_command(self.hosts.place), playbook, *arguments, *extra]
+        kept |= {"ANSIBLE_NOCOLOR": "1", "LC_ALL": "C.UTF-8", **(environment or {})}
+        code, output = self._control(command, kept)
+        if LOST_THREAD in output:
+            self._tell(f"ansible-playbook {playbook} lost a thread to a bug of its own, and is run again")
+            code, output = self._control(command, kept)
         counts = {
             match["host"]: {key: int(value) for key, value in re.findall(r"(\w+)=(\d+)", match["counts"])}
             for match in _RECAP.finditer(output)
         }
         seconds = time.monotonic() - begun
-        self._tell(f"ansible-playbook {' '.join((playbook, *arguments))}: exit {done.returncode}, {seconds:.0f} s")
-        return Run(returncode=done.returncode, output=output, seconds=seconds, counts=counts)
+        self._tell(f"ansible-playbook {' '.join((playbook, *arguments))}: exit {code}, {seconds:.0f} s")
+        return Run(returncode=code, output=output, seconds=seconds, counts=counts)
+
+    def _control(self, command: Sequence[str], environment: Mapping[str, str]) -> tuple[int, str]:
+        """
+        Run Ansible, and return its exit status and all that it printed; one that waits for ever for a thread is ended.
+
+        :raises subprocess.TimeoutExpired: if it hangs otherwise.
+        """
+        with tempfile.TemporaryFile() as printed, tempfile.TemporaryFile() as complained:
+            program = subprocess.Popen(
+                command, cwd=self.checkout, env=dict(environment),
+                stdin=subprocess.DEVNULL, stdout=printed, stderr=complained,
+            )  # fmt: skip
+            begun = time.monotonic()
+            while True:
+                try:
+                    program.wait(LOOK_SECONDS)
+                except subprocess.TimeoutExpired:
+                    is_late = time.monotonic() - begun > PLAY_SECONDS
+                    if not is_late and LOST_THREAD not in text_of(complained):
+                        continue
+                    program.kill()
+                    program.wait()
+                    if is_late:
+                        raise
+                return program.returncode, text_of(printed) + text_of(complained)
 
     def start_application(self, name: str) -> None:
         """Run the application on an origin, now and after each boot."""

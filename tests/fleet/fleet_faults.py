@@ -24,7 +24,7 @@ class FaultTests(FleetTestCase):
         self.check("kill-edge")
 
     def test_edge_stands_still(self) -> None:
-        """The watchdog ends it within 10 s."""
+        """Its keeper ends it after 10 s, and starts another."""
         self.check("stop-edge")
 
     def test_agent_stands_still(self) -> None:

@@ -53,7 +53,7 @@ def _processes() -> Iterator[Fault]:
             yield Fault(
                 name=f"stop-{word}", what=f"`SIGSTOP` to {unit}", back_seconds=20, hold_seconds=10,
                 failed=None if unit == EDGE else failed,
-                wreck=lambda wrecks, host=host, unit=unit: wrecks.signal(host, unit, "STOP"),  # type: ignore[misc]
+                wreck=lambda wrecks, host=host, unit=unit: wrecks.stop_what_serves(host, unit),  # type: ignore[misc]
             )  # fmt: skip
     yield Fault(
         name="files", what="edge: no file descriptor left, for 10 s", back_seconds=5, hold_seconds=10,

@@ -15,6 +15,9 @@ STATE = "/var/lib/warp-edge"
 CLOCK_FILE, CLOCK_LIBRARY = "/var/lib/faults.clock", "/usr/local/lib/libfaketime.so.1"
 DISK_BYTES = 8 * 1024 * 1024
 TUNNEL_PORT = 7844
+# In sh: the last process that the main one of the unit in $0 has started.
+_MAIN = '$(systemctl show --value --property=MainPID "$0")'
+_SERVING = f"$(awk '{{print $NF}}' /proc/{_MAIN}/task/{_MAIN}/children)"
 
 
 class Wrecks:
@@ -32,6 +35,13 @@ class Wrecks:
         """Send a signal to every process of a unit."""
         self._hosts.execute(host, "systemctl", "kill", f"--signal={name}", unit)
 
+    def stop_what_serves(self, host: str, unit: str) -> None:
+        """Stop the processes of a unit, but for a keeper, whose task it is to notice."""
+        if unit == EDGE:
+            self._hosts.execute(host, "sh", "-c", f"kill -STOP {_SERVING}", unit)
+        else:
+            self.signal(host, unit, "STOP")
+
     def reboot(self, host: str) -> None:
         """Reboot a host in an orderly way."""
         with contextlib.suppress(FleetError):  # the host takes the command down with it
@@ -43,9 +53,9 @@ class Wrecks:
         self._hosts.up(host)
 
     def limit_files(self, host: str, unit: str, more: int | None) -> None:
-        """Let a unit's main process open so many files more than it has, or as many as its unit says."""
+        """Let what serves below a keeper open so many files more than it has, or as many as its unit says."""
         script = (
-            'pid=$(systemctl show --value --property=MainPID "$0");'
+            f"pid={_SERVING};"
             " n=$(prlimit --pid $pid --nofile --noheadings --output=HARD);"
             ' [ -z "$1" ] || n=$(($(ls /proc/$pid/fd | wc -l) + $1)); prlimit --pid $pid --nofile=$n:'
         )
