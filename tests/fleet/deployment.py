@@ -38,8 +38,8 @@ _COPIED = (
     *("roles", "playbooks", "warp_twisted", "dns", "inventory.example"),
 )
 LOOK_SECONDS = 5.0
-# What ansible-core (2.19.1 was seen) says when a result of one play comes in the next: a KeyError ends the thread that takes
-# results, and the program waits for ever. An operator interrupts it and runs it again.
+# What ansible-core (2.19.1 was seen) says when a result of one play comes in the next: a KeyError ends the thread that
+# takes results, and the program waits for ever. An operator interrupts it and runs it again.
 LOST_THREAD = "(results_thread_main)"
 _RECAP = re.compile(r"^(?P<host>\S+)\s+: (?P<counts>(?:\w+=\d+\s*)+)$", re.MULTILINE)
 
