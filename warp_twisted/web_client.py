@@ -26,11 +26,17 @@ def make_agent(reactor: Reactor, trust: IPolicyForHTTPS | None = None) -> IAgent
     return agent
 
 
-def cause_of(error: BaseException | None) -> str:
-    """Return what lies behind a failure to ask, in words."""
+def innermost(error: BaseException | None) -> BaseException | None:
+    """Return what lies behind a failure to ask; Twisted wraps it in several layers."""
     while isinstance(error, ResponseFailed) and error.reasons:
         error = error.reasons[0].value
-    return str(error) or type(error).__name__
+    return error
+
+
+def cause_of(error: BaseException | None) -> str:
+    """Return what lies behind a failure to ask, in words."""
+    cause = innermost(error)
+    return str(cause) or type(cause).__name__
 
 
 class BoundedBody(Protocol):

@@ -13,7 +13,7 @@ from treq.client import HTTPClient
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
-from twisted.web.client import Agent, HTTPConnectionPool, ResponseFailed
+from twisted.web.client import Agent, HTTPConnectionPool
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IPolicyForHTTPS, IResponse
 
@@ -21,7 +21,7 @@ from warp_base.reactor import Reactor
 from warp_twisted.registry.errors import RegistryError, StoreBroken, StoreClosed
 from warp_twisted.registry.etcd.endpoints import Endpoints
 from warp_twisted.registry.etcd.messages import WATCH_PATH, Heard, error_of, read_watch_line
-from warp_twisted.web_client import BoundedBody, cause_of
+from warp_twisted.web_client import BoundedBody, cause_of, innermost
 
 CALL_SECONDS = 5.0
 CONNECT_SECONDS = 2.0
@@ -105,7 +105,7 @@ class EtcdClient:
         try:
             return await asked
         except Exception as error:
-            if timer.active() and _is_cancelled(error):
+            if timer.active() and isinstance(innermost(error), CancelledError):
                 raise CancelledError() from error
             self.leave(url)
             why = cause_of(error) if timer.active() else f"not in {self._call_seconds:g} s"
@@ -184,10 +184,3 @@ class EtcdWatch(Protocol):
         abort = getattr(self.transport, "abortConnection", None) or getattr(self.transport, "loseConnection", None)
         if abort is not None:
             abort()
-
-
-def _is_cancelled(error: BaseException) -> bool:
-    """Whether a request failed because it was cancelled; Twisted says so in several layers."""
-    while isinstance(error, ResponseFailed) and error.reasons:
-        error = error.reasons[0].value
-    return isinstance(error, CancelledError)
