@@ -25,6 +25,7 @@ UNTESTED = {
     "warp_dns.message.codes": "numbers from IANA's tables",
     "warp_twisted.keeper.actions": "plain values; tests.keeper.test_handover says which follow when",
     "warp_twisted.registry.store": "an interface; tests/registry/contract.py is run on each store that has it",
+    "warp_twisted.registry.memory_backed": "the face of two stores; each of them is held to tests/registry/contract.py",
     "warp_twisted.registry.etcd.interface": "protocols only; mypy holds those who implement them to it",
     "warp_twisted.http1.limits": "default numbers; tests.http1 reaches each limit where it is obeyed",
     "warp_twisted.edge.visitors.interfaces": "protocols only; mypy holds those who implement them to it",

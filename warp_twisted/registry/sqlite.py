@@ -24,7 +24,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-from twisted.internet.defer import Deferred, DeferredLock, execute
+from twisted.internet.defer import Deferred, execute
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThreadPool
@@ -33,19 +33,16 @@ from twisted.python.threadpool import ThreadPool
 
 from warp_twisted.registry.errors import RegistryError, StoreBroken, StoreClosed, StoreHandedOver
 from warp_twisted.registry.memory import MemoryStore
+from warp_twisted.registry.memory_backed import MemoryBackedStore
 from warp_twisted.registry.sqlite_file import FILE, RegistryFile
 from warp_twisted.registry.sqlite_reader import Changes, RegistryReader
 from warp_twisted.registry.store import (
     NO_LEASE,
     Delete,
-    Event,
     Expect,
     Item,
-    LeaseId,
-    Listing,
     Operation,
     Put,
-    Watch,
 )
 
 RETRY_SECONDS = 1.0
@@ -56,7 +53,7 @@ HANDED_OVER = "another process of this edge has the registry since a moment ago;
 Perform = Callable[[Callable[[], None]], Deferred[None]]
 
 
-class SqliteStore:
+class SqliteStore(MemoryBackedStore):
     """
     A `Store` whose keys without a lease outlive the process.
 
@@ -83,13 +80,11 @@ class SqliteStore:
             else:
                 self._file = RegistryFile(directory)
                 items = self._file.read()
-            self._memory = MemoryStore(clock, items)
         except (OSError, sqlite3.Error) as error:
             raise StoreBroken(f"{directory / FILE}: {error}") from error
+        super().__init__(MemoryStore(clock, items))
         self._clock = clock
         self._perform = perform
-        self._turn = DeferredLock()
-        self._is_closed = False
         self._unsure: set[str] = set()  # keys of which the file may say something else than memory
         self._retry: IDelayedCall | None = None
         self._following: IDelayedCall | None = None
@@ -99,56 +94,6 @@ class SqliteStore:
             self._follow_later()
         elif self._file.problem:
             self._failed(self._file.problem)
-
-    def get(self, key: str) -> Deferred[Item | None]:
-        """See `Store.get`."""
-        return self._memory.get(key)
-
-    def range(self, prefix: str) -> Deferred[Listing]:
-        """See `Store.range`."""
-        return self._memory.range(prefix)
-
-    def put(self, key: str, value: bytes, lease: LeaseId = NO_LEASE) -> Deferred[int]:
-        """See `Store.put`."""
-        return self._in_turn(self._change, (Put(key, value, lease),))
-
-    def delete(self, key: str) -> Deferred[bool]:
-        """See `Store.delete`."""
-        return self._in_turn(self._delete, key)
-
-    def transact(self, expectations: Sequence[Expect], operations: Sequence[Operation]) -> Deferred[bool]:
-        """See `Store.transact`."""
-        return self._in_turn(self._transact, expectations, operations)
-
-    def insist(self, operations: Sequence[Operation]) -> Deferred[bool]:
-        """See `Store.insist`."""
-        return self._in_turn(self._insist, operations)
-
-    def grant(self, ttl_seconds: float) -> Deferred[LeaseId]:
-        """See `Store.grant`."""
-        return self._memory.grant(ttl_seconds)
-
-    def keep_alive(self, lease: LeaseId) -> Deferred[None]:
-        """See `Store.keep_alive`."""
-        return self._memory.keep_alive(lease)
-
-    def revoke(self, lease: LeaseId) -> Deferred[None]:
-        """See `Store.revoke`."""
-        return self._in_turn(self._revoke, lease)
-
-    def watch(
-        self,
-        prefix: str,
-        after_revision: int,
-        changed: Callable[[Sequence[Event]], None],
-        lost: Callable[[RegistryError], None],
-    ) -> Watch:
-        """See `Store.watch`."""
-        return self._memory.watch(prefix, after_revision, changed, lost)
-
-    def close(self) -> Deferred[None]:
-        """See `Store.close`."""
-        return self._in_turn(self._close) if not self._is_closed else execute(lambda: None)
 
     # One process of an edge after the other.
 
@@ -246,9 +191,6 @@ class SqliteStore:
 
     # Changes.
 
-    def _in_turn(self, method: Callable[..., Any], *arguments: object) -> Deferred[Any]:
-        return self._turn.run(lambda: Deferred.fromCoroutine(method(*arguments)))
-
     async def _change(self, operations: Sequence[Operation]) -> int:
         self._memory.check(operations)
         revision = self._memory.revision + 1
@@ -312,8 +254,8 @@ class SqliteStore:
         self.problem = ""
         self._log.info("the registry can be written again")
 
-    async def _revoke(self, lease: LeaseId) -> None:
-        await self._memory.revoke(lease)
+    async def _put(self, operation: Put) -> int:
+        return await self._change((operation,))
 
     async def _delete(self, key: str) -> bool:
         was_there = await self._memory.get(key) is not None

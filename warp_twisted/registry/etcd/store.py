@@ -16,9 +16,8 @@ Leases are not etcd's: with its leader killed, a key under a lease of 10 s was s
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
 
-from twisted.internet.defer import Deferred, DeferredLock, TimeoutError, execute
+from twisted.internet.defer import Deferred, TimeoutError
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
@@ -33,17 +32,13 @@ from warp_twisted.registry.etcd.messages import (
     transaction_request,
 )
 from warp_twisted.registry.memory import MemoryStore
+from warp_twisted.registry.memory_backed import MemoryBackedStore
 from warp_twisted.registry.store import (
     NO_LEASE,
     Delete,
-    Event,
     Expect,
-    Item,
-    LeaseId,
-    Listing,
     Operation,
     Put,
-    Watch,
 )
 
 TOLD_SECONDS = 5.0  # that the watch may take to tell a change that etcd has made
@@ -66,7 +61,7 @@ class _Sent:
     told: Deferred[int] = field(default_factory=Deferred)
 
 
-class EtcdStore:
+class EtcdStore(MemoryBackedStore):
     """
     A `Store` whose keys without a lease are in etcd.
 
@@ -80,15 +75,13 @@ class EtcdStore:
     _log = Logger()
 
     def __init__(self, client: Etcd, clock: IReactorTime, name: str) -> None:
+        super().__init__(MemoryStore(clock))
         self._client = client
         self._clock = clock
-        self._memory = MemoryStore(clock)
-        self._turn = DeferredLock()
         self._modified: dict[str, int] = {}  # etcd's revision of each key that lasts
         self._owed: dict[str, Operation] = {}  # was insisted on, and is not in etcd yet
         self._sent: _Sent | None = None
         self._held: list[Callable[[], None]] = []  # what the watch told while etcd's answer is not there
-        self._is_closed = False
         self.problem = "etcd was not read yet"
         self.ready: Deferred[None] = Deferred()
         self._follower = Follower(
@@ -102,60 +95,7 @@ class EtcdStore:
         )
         self._follower.start()
 
-    def get(self, key: str) -> Deferred[Item | None]:
-        """See `Store.get`."""
-        return self._memory.get(key)
-
-    def range(self, prefix: str) -> Deferred[Listing]:
-        """See `Store.range`."""
-        return self._memory.range(prefix)
-
-    def put(self, key: str, value: bytes, lease: LeaseId = NO_LEASE) -> Deferred[int]:
-        """See `Store.put`."""
-        return self._in_turn(self._put, Put(key, value, lease))
-
-    def delete(self, key: str) -> Deferred[bool]:
-        """See `Store.delete`."""
-        return self._in_turn(self._delete, key)
-
-    def transact(self, expectations: Sequence[Expect], operations: Sequence[Operation]) -> Deferred[bool]:
-        """See `Store.transact`."""
-        return self._in_turn(self._transact, expectations, operations)
-
-    def insist(self, operations: Sequence[Operation]) -> Deferred[bool]:
-        """See `Store.insist`."""
-        return self._in_turn(self._insist, operations)
-
-    def grant(self, ttl_seconds: float) -> Deferred[LeaseId]:
-        """See `Store.grant`."""
-        return self._memory.grant(ttl_seconds)
-
-    def keep_alive(self, lease: LeaseId) -> Deferred[None]:
-        """See `Store.keep_alive`."""
-        return self._memory.keep_alive(lease)
-
-    def revoke(self, lease: LeaseId) -> Deferred[None]:
-        """See `Store.revoke`."""
-        return self._in_turn(self._revoke, lease)
-
-    def watch(
-        self,
-        prefix: str,
-        after_revision: int,
-        changed: Callable[[Sequence[Event]], None],
-        lost: Callable[[RegistryError], None],
-    ) -> Watch:
-        """See `Store.watch`."""
-        return self._memory.watch(prefix, after_revision, changed, lost)
-
-    def close(self) -> Deferred[None]:
-        """See `Store.close`."""
-        return self._in_turn(self._close) if not self._is_closed else execute(lambda: None)
-
     # What this process changes.
-
-    def _in_turn(self, method: Callable[..., Any], *arguments: object) -> Deferred[Any]:
-        return self._turn.run(lambda: Deferred.fromCoroutine(method(*arguments)))
 
     async def _put(self, operation: Put) -> int:
         return await self._change((operation,)) or self._memory.revision
@@ -261,9 +201,6 @@ class EtcdStore:
             for key in batch:
                 del self._owed[key]
             self._log.info("the registry has {count} changes that it was owed", count=len(batch))
-
-    async def _revoke(self, lease: LeaseId) -> None:
-        await self._memory.revoke(lease)
 
     async def _close(self) -> None:
         if self._is_closed:
