@@ -67,6 +67,11 @@ class KeptEdgeTests(HandOverTestCase):
         """Ask the keeper."""
         return ask(self.control, Message("do", word), lambda step: None)
 
+    def changed(self, text: str, before: str, after: str) -> str:
+        """Return a configuration with another value; the one before has to be there."""
+        self.assertIn(before, text)
+        return text.replace(before, after)
+
     def test_under_load(self) -> None:
         """Over two hand-overs nothing fails, and what began at the first process ends there."""
         self.visitors.start()
@@ -86,13 +91,13 @@ class KeptEdgeTests(HandOverTestCase):
         self.assertEqual(self.ask("reload").text("what"), "reloaded")
         before = self.ask("status").number("serving")
         text = self.configuration.read_text()
-        self.configuration.write_text(text.replace("settle: 5", "settle: none"))
+        self.configuration.write_text(self.changed(text, "settle: 60", "settle: none"))
         error = self.assertRaises(RequestFailed, self.ask, "reload")
         self.assertIn("timeouts.settle", str(error))
         error = self.assertRaises(RequestFailed, self.ask, "restart")
         self.assertIn("The old one serves on", str(error))
         self.assertEqual(self.ask("status").number("serving"), before)
-        self.configuration.write_text(text.replace("name: edge1", "name: edge1\n  weight: 7"))
+        self.configuration.write_text(self.changed(text, "name: edge1", "name: edge1\n  weight: 7"))
         self.assertEqual(self.ask("reload").text("what"), "handed over")
         self.assertNotEqual(self.ask("status").number("serving"), before)
         self.assertTrue(self.page().startswith(b"HTTP/1.1 200"))
