@@ -44,6 +44,7 @@ LAYER_OF = (
     ("warp_twisted.registry.published.publisher", 2),
     ("warp_twisted.registry.published*", 1),
     ("warp_twisted.ca.issue", 1),
+    ("warp_twisted.ca.registry_certificates", 1),
     ("warp_twisted.ca.returning", 1),
     ("warp_twisted.clock_steps", 2),
     ("warp_twisted.systemd", 2),

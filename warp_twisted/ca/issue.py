@@ -118,9 +118,20 @@ def issue_root(key: ec.EllipticCurvePrivateKey, name: str, now: datetime) -> x50
 
     :param name: for people, such as the zone.
     """
-    subject = _name(f"Warp root of {name}")
+    return issue_self_signed(key, f"Warp root of {name}", now, path_length=1)
+
+
+def issue_self_signed(
+    key: ec.EllipticCurvePrivateKey, common_name: str, now: datetime, *, path_length: int
+) -> x509.Certificate:
+    """
+    Make a certificate at the top of a chain.
+
+    :param path_length: of the authorities below it; 0: it signs no other authority.
+    """
+    subject = _name(common_name)
     builder = _builder(subject, subject, key.public_key(), now, now + ROOT_LIFETIME)
-    return _authority(builder, key.public_key(), key.public_key(), path_length=1).sign(key, hashes.SHA256())
+    return _authority(builder, key.public_key(), key.public_key(), path_length=path_length).sign(key, hashes.SHA256())
 
 
 def issue_intermediate(
@@ -165,7 +176,7 @@ def issue_edge(
     """
     alternatives: list[x509.GeneralName] = [x509.DNSName(name) for name in names]
     alternatives += [x509.IPAddress(address) for address in addresses]
-    return _issue_leaf(issuer, public_key, names[0], alternatives, ExtendedKeyUsageOID.SERVER_AUTH, now, lifetime)
+    return issue_leaf(issuer, public_key, names[0], alternatives, [ExtendedKeyUsageOID.SERVER_AUTH], now, lifetime)
 
 
 def issue_agent(
@@ -187,7 +198,37 @@ def issue_agent(
     check_permitted(issuer, patterns)
     alternatives: list[x509.GeneralName] = [x509.UniformResourceIdentifier(AGENT_URI + agent)]
     alternatives += [x509.DNSName(pattern.text) for pattern in patterns]
-    return _issue_leaf(issuer, public_key, agent, alternatives, ExtendedKeyUsageOID.CLIENT_AUTH, now, lifetime)
+    return issue_leaf(issuer, public_key, agent, alternatives, [ExtendedKeyUsageOID.CLIENT_AUTH], now, lifetime)
+
+
+def issue_leaf(
+    issuer: Issuer,
+    public_key: ec.EllipticCurvePublicKey,
+    subject: str,
+    alternatives: Sequence[x509.GeneralName],
+    usages: Sequence[x509.ObjectIdentifier],
+    now: datetime,
+    lifetime: timedelta,
+) -> x509.Certificate:
+    """
+    Make a certificate that signs no others.
+
+    :param subject: for people; its first 64 characters are used.
+    :param alternatives: what it is good for by name; empty: for nothing that is looked up by a name.
+    :raises IssuerExpired: if the issuer is not valid now.
+    """
+    until = _until(issuer, now, lifetime)
+    builder = (
+        _builder(_name(subject[:64]), issuer.certificate.subject, public_key, now, until)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_key_usage(signs=False), critical=True)
+        .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
+        .add_extension(_authority_key(issuer.key.public_key()), critical=False)
+    )
+    if alternatives:
+        builder = builder.add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
+    return builder.sign(issuer.key, hashes.SHA256())
 
 
 def check_permitted(issuer: Issuer, patterns: Sequence[HostnamePattern]) -> None:
@@ -257,28 +298,6 @@ def key_to_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
 def utc(seconds: float) -> datetime:
     """Turn seconds since the epoch into what the functions here take as `now`."""
     return datetime.fromtimestamp(seconds, UTC)
-
-
-def _issue_leaf(
-    issuer: Issuer,
-    public_key: ec.EllipticCurvePublicKey,
-    subject: str,
-    alternatives: Sequence[x509.GeneralName],
-    usage: x509.ObjectIdentifier,
-    now: datetime,
-    lifetime: timedelta,
-) -> x509.Certificate:
-    until = _until(issuer, now, lifetime)
-    return (
-        _builder(_name(subject[:64]), issuer.certificate.subject, public_key, now, until)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_key_usage(signs=False), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
-        .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
-        .add_extension(_authority_key(issuer.key.public_key()), critical=False)
-        .sign(issuer.key, hashes.SHA256())
-    )
 
 
 def _until(issuer: Issuer, now: datetime, lifetime: timedelta) -> datetime:

@@ -64,10 +64,10 @@ def init_root(directory: Path, name: str, now: datetime) -> x509.Certificate:
     :param name: for people, such as the zone.
     :raises AlreadyExists: if there is a root; it is never overwritten, since every certificate hangs on it.
     """
-    _make_directory(directory)
+    make_directory(directory)
     key = new_key()
     certificate = issue_root(key, name, now)
-    _write_pair(directory, ROOT, certificate, key)
+    write_pair(directory, ROOT, certificate, key)
     return certificate
 
 
@@ -81,7 +81,7 @@ def add_edge(directory: Path, edge: str, now: datetime, permitted: Sequence[str]
     root = load_root(directory)
     key = new_key()
     certificate = issue_intermediate(root, key.public_key(), edge, now, permitted)
-    _write_pair(directory, edge, certificate, key)
+    write_pair(directory, edge, certificate, key)
     return certificate
 
 
@@ -190,7 +190,12 @@ def write_file(path: Path, content: bytes, mode: int, *, overwrite: bool) -> Non
         raise
 
 
-def _write_pair(directory: Path, name: str, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> None:
+def write_pair(directory: Path, name: str, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> None:
+    """
+    Write a key and its certificate beside each other.
+
+    :raises AlreadyExists: if one of the two is there.
+    """
     for path in (directory / f"{name}.pem", directory / f"{name}.key"):
         if path.exists():
             raise AlreadyExists(f"{path} exists and is not overwritten; move it away, or use another directory")
@@ -198,7 +203,12 @@ def _write_pair(directory: Path, name: str, certificate: x509.Certificate, key: 
     write_file(directory / f"{name}.pem", to_pem(certificate).encode(), 0o644, overwrite=False)
 
 
-def _make_directory(directory: Path) -> None:
+def make_directory(directory: Path) -> None:
+    """
+    Make a directory that is its owner's alone, unless it is there.
+
+    :raises BadCaFile: if it cannot be made.
+    """
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:

@@ -40,14 +40,16 @@ class EtcdPeer:
     """
     A member whose data outlives its process.
 
+    :param tls: its options for TLS to its clients, beginning with `--cert-file`; none: it speaks plain HTTP.
     :ivar url: where clients ask it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *tls: str) -> None:
         self._directory = Path(tempfile.mkdtemp(prefix="warp-etcd-"))
         self._port, self._peer_port = free_port(), free_port()
         self._process: EtcdProcess | None = None
-        self.url = f"http://127.0.0.1:{self._port}"
+        self._tls = tls
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self._port}"
 
     async def start(self) -> None:
         """Start it, and wait until it takes connections."""
@@ -55,6 +57,7 @@ class EtcdPeer:
         arguments = (
             "etcd", "--name=one", f"--data-dir={self._directory / 'data'}",
             f"--listen-client-urls={self.url}", f"--advertise-client-urls={self.url}",
+            *self._tls,
             f"--listen-peer-urls={peer}", f"--initial-advertise-peer-urls={peer}", f"--initial-cluster=one={peer}",
         )  # fmt: skip
         self._process = EtcdProcess()

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import TextIO
 
 import click
-from cryptography import x509
 
 from warp_twisted.ca import store
-from warp_twisted.ca.issue import fingerprint, permitted_names, to_pem
+from warp_twisted.ca.issue import permitted_names, to_pem
+from warp_twisted.cli.operate.certificate_facts import certificate_facts, tell_certificate
+from warp_twisted.cli.operate.registry_authority import registry
 from warp_twisted.cli.output import JSON_OPTION, print_json, say
 from warp_twisted.errors import InvalidName
 from warp_twisted.names import parse_hostname
@@ -47,9 +48,9 @@ def init(directory: Path, name: str, as_json: bool) -> None:
     """Make a root in DIRECTORY: root.pem and root.key. An existing root is never overwritten."""
     certificate = store.init_root(directory, name, _now())
     if as_json:
-        print_json(_facts(certificate, directory / "root.pem", directory / "root.key"))
+        print_json(certificate_facts(certificate, directory / "root.pem", directory / "root.key"))
         return
-    _tell(certificate, directory / "root.pem", directory / "root.key")
+    tell_certificate(certificate, directory / "root.pem", directory / "root.key")
     say(f"Keep {directory / 'root.key'} offline; edges need {directory / 'root.pem'} only.")
 
 
@@ -91,10 +92,10 @@ def intermediate(directory: Path, edge: str, permitted: tuple[str, ...], request
     certificate = store.add_edge(directory, name, _now(), names)
     paths = directory / f"{name}.pem", directory / f"{name}.key"
     if as_json:
-        print_json(_facts(certificate, *paths))
+        print_json(certificate_facts(certificate, *paths))
         return
-    _tell(certificate, *paths)
-    if not permitted:
+    tell_certificate(certificate, *paths)
+    if not permitted_names(certificate):
         say("  issues under every name; --permit narrows that")
     say(f"The edge needs {paths[0]}, {paths[1]} and {directory / 'root.pem'}: see ca: in edge.yaml.")
 
@@ -109,33 +110,14 @@ def show(files: tuple[Path, ...], as_json: bool) -> None:
     """Show what the certificates in FILES are for, and until when they are valid."""
     found = [(path, certificate) for path in files for certificate in store.read_certificates(path)]
     if as_json:
-        print_json([_facts(certificate, path) for path, certificate in found])
+        print_json([certificate_facts(certificate, path) for path, certificate in found])
         return
     for path, certificate in found:
-        _tell(certificate, path)
+        tell_certificate(certificate, path)
 
 
 def _now() -> datetime:
     return datetime.fromtimestamp(time.time(), UTC)
 
 
-def _facts(certificate: x509.Certificate, path: Path, key: Path | None = None) -> dict[str, object]:
-    facts: dict[str, object] = {
-        "certificate": str(path),
-        "subject": certificate.subject.rfc4514_string(),
-        "fingerprint_sha256": fingerprint(certificate).hex(),
-        "permitted": list(permitted_names(certificate)),
-        "expires_at": certificate.not_valid_after_utc.timestamp(),
-    }
-    return facts if key is None else {**facts, "key": str(key)}
-
-
-def _tell(certificate: x509.Certificate, path: Path, key: Path | None = None) -> None:
-    until = certificate.not_valid_after_utc
-    permitted = permitted_names(certificate)
-    say(f"{path}: {certificate.subject.rfc4514_string().removeprefix('CN=')}, until {until:%Y-%m-%d}")
-    say(f"  SHA-256 {fingerprint(certificate).hex()}")
-    if permitted:
-        say(f"  issues under {', '.join(permitted)}")
-    if key is not None:
-        say(f"  key in {key}")
+ca.add_command(registry)
