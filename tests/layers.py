@@ -43,6 +43,7 @@ LAYER_OF = (
     ("warp_twisted.registry.published.grace", 2),
     ("warp_twisted.registry.published.publisher", 2),
     ("warp_twisted.registry.published*", 1),
+    ("warp_twisted.ca.edge_identity", 1),
     ("warp_twisted.ca.issue", 1),
     ("warp_twisted.ca.registry_certificates", 1),
     ("warp_twisted.ca.returning", 1),

@@ -3,7 +3,8 @@ Certificates, from keys, names and the time as arguments: what Warp issues, and 
 
 Root (offline, 10 years) → one intermediate for each edge node (1 year) → the edge's own certificate for its tunnel
 listener, and agents' certificates. All keys are ECDSA P-256. An agent's certificate says who it is (URI SAN
-`warp://agent/ID`) and which hostnames it may serve (dNSName SANs, wildcards as in `HostnamePattern`).
+`warp://agent/ID`) and which hostnames it may serve (dNSName SANs, wildcards as in `HostnamePattern`); an edge's says
+which edge it is (`warp://edge/NAME`), to other edges (`ca.edge_identity`).
 """
 
 from collections.abc import Sequence
@@ -32,11 +33,12 @@ MAX_REQUEST_BYTES = 16384  # a P-256 request has some 400
 MAX_PATTERNS = 100
 
 AGENT_URI = "warp://agent/"
+EDGE_URI = "warp://edge/"
 
 Address = IPv4Address | IPv6Address
 
 # What `cryptography` raises at bytes that are not what they should be; it has no common base.
-_UNREADABLE = (
+UNREADABLE = (
     ValueError,
     TypeError,
     UnsupportedAlgorithm,
@@ -103,7 +105,7 @@ def read_request(pem: str) -> ec.EllipticCurvePublicKey:
             raise BadRequest("the certificate request must be for an ECDSA P-256 key")  # others may take long to check
         is_signed = request.is_signature_valid
         wishes = len(request.extensions)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise BadRequest(f"the certificate request cannot be read: {error}") from error
     if not is_signed:
         raise BadRequest("the certificate request is not signed by its own key")
@@ -150,7 +152,7 @@ def issue_intermediate(
     :raises IssuerExpired: if the root is not valid now.
     """
     until = _until(root, now, lifetime)
-    builder = _builder(_name(f"Warp edge {edge}"), root.certificate.subject, public_key, now, until)
+    builder = _builder(_name(intermediate_name(edge)), root.certificate.subject, public_key, now, until)
     builder = _authority(builder, public_key, root.key.public_key(), path_length=0).add_extension(
         x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False
     )
@@ -160,6 +162,11 @@ def issue_intermediate(
     return builder.sign(root.key, hashes.SHA256())
 
 
+def intermediate_name(edge: str) -> str:
+    """Return the common name of an edge's intermediate, which no other edge's has."""
+    return f"Warp edge {edge}"
+
+
 def issue_edge(
     issuer: Issuer,
     public_key: ec.EllipticCurvePublicKey,
@@ -167,16 +174,23 @@ def issue_edge(
     addresses: Sequence[Address],
     now: datetime,
     lifetime: timedelta = EDGE_LIFETIME,
+    *,
+    edge: str = "",
 ) -> x509.Certificate:
     """
     Make the certificate of an edge's tunnel listener.
 
     :param names: hostnames under which agents dial it; the first also stands in the subject.
+    :param edge: the name by which other edges know it, and let it dial them; empty: it is for a listener only.
     :raises IssuerExpired: if the issuer is not valid now.
     """
     alternatives: list[x509.GeneralName] = [x509.DNSName(name) for name in names]
     alternatives += [x509.IPAddress(address) for address in addresses]
-    return issue_leaf(issuer, public_key, names[0], alternatives, [ExtendedKeyUsageOID.SERVER_AUTH], now, lifetime)
+    usages = [ExtendedKeyUsageOID.SERVER_AUTH]
+    if edge:
+        alternatives.append(x509.UniformResourceIdentifier(EDGE_URI + edge))
+        usages.append(ExtendedKeyUsageOID.CLIENT_AUTH)
+    return issue_leaf(issuer, public_key, names[0], alternatives, usages, now, lifetime)
 
 
 def issue_agent(
@@ -264,7 +278,7 @@ def agent_identity(certificate: x509.Certificate) -> AgentIdentity:
         usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
         uris = alternatives.get_values_for_type(x509.UniformResourceIdentifier)
         patterns = tuple(HostnamePattern.parse(name) for name in alternatives.get_values_for_type(x509.DNSName))
-    except (x509.ExtensionNotFound, InvalidName, *_UNREADABLE) as error:
+    except (x509.ExtensionNotFound, InvalidName, *UNREADABLE) as error:
         raise BadCertificate(f"not an agent's certificate: {error}") from error
     if list(usage) != [ExtendedKeyUsageOID.CLIENT_AUTH]:
         raise BadCertificate("not an agent's certificate: it is not for clients")

@@ -84,7 +84,7 @@ def load_authority(settings: EdgeSettings, now: float) -> EdgeAuthority:
     addresses = [ip_address(text) for text in settings.edge.addresses]
     try:
         check_permitted(authority.issuer, [HostnamePattern.parse(hostname)])
-        issue_edge(authority.issuer, new_key().public_key(), [hostname], addresses, utc(now))
+        issue_edge(authority.issuer, new_key().public_key(), [hostname], addresses, utc(now), edge=settings.edge.name)
     except BadRequest as error:
         raise InvalidSettings(
             f"zone: {error}; agents would not trust this edge. Correct the zone, or issue a new ca.certificate for it"

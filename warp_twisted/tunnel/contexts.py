@@ -18,20 +18,21 @@ from warp_twisted.tunnel.groups import restrict_groups
 
 TUNNEL_PROTOCOL = "warp/1"
 ENROLL_PROTOCOL = "warp-enroll/1"
+PEER_PROTOCOL = "warp-peer/1"  # between edges
 
 
 def edge_context(*, root_pem: str, chain_file: Path, key_file: Path) -> ssl.SSLContext:
     """
-    Return the context of an edge's tunnel listener: both protocols, a client certificate asked for and verified.
+    Return the context of an edge's tunnel listener: all protocols, a client certificate asked for and verified.
 
     A client without a certificate passes the handshake, because enrollment needs that; `TunnelListener` refuses it
-    the tunnel protocol.
+    the others.
 
     :param root_pem: the CA's root.
     :param chain_file: the edge's certificate and its issuers, PEM, leaf first.
     :raises InvalidSettings: if a file cannot be used.
     """
-    context = _context(ssl.PROTOCOL_TLS_SERVER, root_pem, (TUNNEL_PROTOCOL, ENROLL_PROTOCOL))
+    context = _context(ssl.PROTOCOL_TLS_SERVER, root_pem, (TUNNEL_PROTOCOL, ENROLL_PROTOCOL, PEER_PROTOCOL))
     context.verify_mode = ssl.CERT_OPTIONAL
     context.num_tickets = 0  # nobody resumes a tunnel; a ticket costs memory and a write for each
     _load_chain(context, chain_file, key_file)
@@ -45,6 +46,17 @@ def agent_context(*, root_pem: str, chain_file: Path, key_file: Path) -> ssl.SSL
     :raises InvalidSettings: if a file cannot be used.
     """
     context = _context(ssl.PROTOCOL_TLS_CLIENT, root_pem, (TUNNEL_PROTOCOL,))
+    _load_chain(context, chain_file, key_file)
+    return context
+
+
+def peer_context(*, root_pem: str, chain_file: Path, key_file: Path) -> ssl.SSLContext:
+    """
+    Return the context with which an edge dials another.
+
+    :raises InvalidSettings: if a file cannot be used.
+    """
+    context = _context(ssl.PROTOCOL_TLS_CLIENT, root_pem, (PEER_PROTOCOL,))
     _load_chain(context, chain_file, key_file)
     return context
 

@@ -1,5 +1,5 @@
 """
-The two doors of a tunnel: the edge's listener factory, and what an agent calls to dial or to enroll.
+The doors of a tunnel: the edge's listener factory, and what an agent, or another edge, calls to dial or to enroll.
 
 Decides which protocol a proven peer gets. The reactor comes in as an argument.
 """
@@ -23,6 +23,7 @@ from warp_base.wall_clock import WallClock
 from warp_twisted.errors import WarpError
 from warp_twisted.tunnel.contexts import (
     ENROLL_PROTOCOL,
+    PEER_PROTOCOL,
     TUNNEL_PROTOCOL,
     enrollment_context,
     server_name,
@@ -65,6 +66,8 @@ class TunnelListener(Factory):
     :ivar turn: shared by all tunnels of the process.
     :ivar root_pem: the CA's root, told to agents that enroll.
     :ivar enroll: judges enrollment requests; None refuses the enrollment protocol.
+    :ivar accept_peer: makes the protocol of a connection that speaks `PEER_PROTOCOL`, or raises `WarpError`; None
+        refuses them all.
     :ivar max_handshakes: connections that are not proven yet; one more is closed at once.
     :ivar max_enrollments: enrollments under way; one more is closed after its handshake.
     :ivar refused: called with the peer's address and the reason for each connection that did not become a tunnel.
@@ -77,6 +80,7 @@ class TunnelListener(Factory):
     root_pem: str = ""
     wall: WallClock = MACHINE_WALL_CLOCK
     enroll: Enroll | None = None
+    accept_peer: Callable[[TlsProtocol], TunnelProtocol] | None = None
     limits: Limits | None = None
     times: TunnelTimes | None = None
     max_handshakes: int = MAX_HANDSHAKES
@@ -126,6 +130,8 @@ class TunnelListener(Factory):
             return EnrollmentServer(
                 self.root_pem, self.enroll, clock=self.reactor, wall=self.wall, ended=self._enrollment_ended
             )
+        if spoken == PEER_PROTOCOL and self.accept_peer is not None:
+            return self.accept_peer(transport)
         raise NoCommonProtocol(f"the peer asked for protocol {spoken or 'none'}")
 
     def _enrollment_ended(self) -> None:
@@ -165,7 +171,29 @@ def dial(
         Twisted's `ConnectError`. Cancelling it hangs up.
     """
     tunnel = TunnelProtocol(Role.CLIENT, delegate, clock=reactor, turn=turn, limits=limits, times=times)
-    return _dial(endpoint, name, context, TUNNEL_PROTOCOL, tunnel, reactor, handshake_seconds)
+    return _dial(
+        endpoint, _name_check(name), context, TUNNEL_PROTOCOL, tunnel, reactor, handshake_seconds, server_name(name)
+    )
+
+
+def dial_peer(
+    endpoint: IStreamClientEndpoint,
+    protocol: TunnelProtocol,
+    verify: Callable[[x509.Certificate | None], None],
+    *,
+    context: ssl.SSLContext,
+    reactor: IReactorTime,
+    handshake_seconds: float = 10.0,
+) -> Deferred[TunnelProtocol]:
+    """
+    Dial another edge.
+
+    :param protocol: what runs on the connection, in the role of a client.
+    :param verify: raises `WarpError` unless the other's certificate, whose chain leads to our root, is the right one.
+    :param context: `peer_context(...)`.
+    :returns: as `dial` does.
+    """
+    return _dial(endpoint, verify, context, PEER_PROTOCOL, protocol, reactor, handshake_seconds)
 
 
 async def fetch_root(
@@ -231,7 +259,8 @@ async def enroll(
     :raises TunnelError: if the edge is not trusted or does not answer.
     """
     client = EnrollmentClient()
-    await _dial(endpoint, name, enrollment_context(root_pem=root_pem), ENROLL_PROTOCOL, client, reactor, timeout)
+    context = enrollment_context(root_pem=root_pem)
+    await _dial(endpoint, _name_check(name), context, ENROLL_PROTOCOL, client, reactor, timeout, server_name(name))
     try:
         authority = await client.next_message().addTimeout(timeout, reactor, _late)
         if not isinstance(authority, Authority):
@@ -268,23 +297,28 @@ def _late(result: object, timeout: float) -> ControlMessage:
     raise EnrollmentFailed(f"the edge did not answer within {timeout:g} seconds")
 
 
+def _name_check(name: str) -> Callable[[x509.Certificate | None], None]:
+    return lambda certificate: verify_name(certificate, name)
+
+
 def _dial(
     endpoint: IStreamClientEndpoint,
-    name: str | None,
+    verify: Callable[[x509.Certificate | None], None] | None,
     context: ssl.SSLContext,
     alpn: str,
     protocol: P,
     reactor: IReactorTime,
     handshake_seconds: float,
+    sni: str | None = None,
 ) -> Deferred[P]:
-    """Connect, secure, and run a protocol; `name` None leaves the certificate unchecked."""
+    """Connect, secure, and run a protocol; `verify` None leaves the certificate unchecked."""
     is_cancelled = False
 
     def secured(transport: TlsProtocol) -> P:
         if transport.negotiated_protocol != alpn:
             raise NoCommonProtocol(f"the edge does not speak {alpn}")
-        if name is not None:
-            verify_name(transport.peer_certificate, name)
+        if verify is not None:
+            verify(transport.peer_certificate)
         transport.probe_when_idle(PROBE_SECONDS)
         reactor.callLater(0, succeeded)
         return protocol
@@ -312,7 +346,7 @@ def _dial(
     tls = TlsProtocol(
         context,
         is_server=False,
-        server_name=None if name is None else server_name(name),
+        server_name=sni,
         secured=secured,
         failed=failed,
         clock=reactor,

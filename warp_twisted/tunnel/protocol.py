@@ -65,7 +65,8 @@ class TunnelDelegate(Interface):
         """
         The peer opened a stream to a route; set `stream.receiver` and write `encode_opening(...)`.
 
-        Called on agents only. Bytes that came with the preamble follow through the receiver at once.
+        Called on agents, and on edges whose peer is an edge. Bytes that came with the preamble follow through the
+        receiver at once.
         """
 
     def drain_received(self, tunnel: "TunnelProtocol", drain: Drain) -> None:
@@ -91,6 +92,7 @@ class TunnelProtocol(Protocol):
     :param delegate: who uses the tunnel.
     :param clock: the reactor.
     :param turn: shared by all tunnels of the process.
+    :param opens_both_ways: whether the peer may open streams to routes in either role, as edges do to each other.
     :ivar times: how long it waits; `follow` changes them.
     :ivar state: see `tunnel.states`.
     :ivar outcome: how the tunnel ended, or None.
@@ -108,8 +110,10 @@ class TunnelProtocol(Protocol):
         turn: Turn,
         limits: Limits | None = None,
         times: TunnelTimes | None = None,
+        opens_both_ways: bool = False,
     ) -> None:
         self._role = role
+        self._opens_both_ways = opens_both_ways
         self._delegate = delegate
         self._clock = clock
         self._turn = turn
@@ -352,6 +356,8 @@ class TunnelProtocol(Protocol):
             self._openings.add(stream)
         elif stream.id == CONTROL_STREAM_ID:
             self._control_opened(stream)
+        elif self._opens_both_ways:
+            self._openings.add(stream)
         else:
             raise BadStreamId(f"an agent may open stream {CONTROL_STREAM_ID} only, not {stream.id}")
 
@@ -415,7 +421,9 @@ class TunnelProtocol(Protocol):
             if self.is_over:
                 return None
         seconds = self._liveness.seconds_until_due(now)
-        return seconds if self._role is Role.SERVER else min(seconds, self.times.preamble_seconds)
+        if self._role is Role.SERVER and not self._opens_both_ways:
+            return seconds
+        return min(seconds, self.times.preamble_seconds)
 
     # The end.
 

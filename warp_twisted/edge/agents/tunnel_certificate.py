@@ -23,7 +23,7 @@ from twisted.logger import Logger
 from warp_base.reactor import InThread
 from warp_base.wall_clock import WallClock
 from warp_twisted.ca.errors import CaError
-from warp_twisted.ca.issue import issue_edge, key_to_pem, new_key, to_pem, utc
+from warp_twisted.ca.issue import EDGE_URI, issue_edge, key_to_pem, new_key, to_pem, utc
 from warp_twisted.ca.store import EdgeAuthority, read_certificates, read_key, write_file
 from warp_twisted.edge.settings import EdgeSettings
 from warp_twisted.errors import InvalidSettings, WarpError
@@ -55,6 +55,7 @@ class TunnelCertificate:
         in_thread: InThread = execute,
     ) -> None:
         self._authority = authority
+        self._edge = settings.edge.name
         self._names = [settings.hostname]
         self._addresses = [ip_address(text) for text in settings.edge.addresses]
         self._lifetime = settings.ca.edge_lifetime
@@ -104,8 +105,9 @@ class TunnelCertificate:
         now = self._wall.now()
         issuer = self._authority.issuer
         key = new_key()
+        lifetime = timedelta(seconds=self._lifetime)
         certificate = issue_edge(
-            issuer, key.public_key(), self._names, self._addresses, utc(now), timedelta(seconds=self._lifetime)
+            issuer, key.public_key(), self._names, self._addresses, utc(now), lifetime, edge=self._edge
         )
         write_file(self._key_file, key_to_pem(key), 0o600, overwrite=True)
         write_file(self._chain_file, to_pem(certificate, *issuer.chain).encode(), 0o644, overwrite=True)
@@ -127,9 +129,10 @@ class TunnelCertificate:
             names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         except (CaError, OSError, ValueError, TypeError, InvalidSignature, x509.ExtensionNotFound):
             return None
-        is_for_us = (names.get_values_for_type(x509.DNSName), names.get_values_for_type(x509.IPAddress)) == (
-            self._names, self._addresses
-        )  # fmt: skip
+        kinds = (x509.DNSName, x509.IPAddress, x509.UniformResourceIdentifier)
+        is_for_us = [names.get_values_for_type(kind) for kind in kinds] == [
+            self._names, self._addresses, [EDGE_URI + self._edge]
+        ]  # fmt: skip
         lasts = certificate.not_valid_after_utc.timestamp() - self._wall.now() <= self._lifetime
         return certificate if is_whole and is_ours and is_for_us and lasts else None
 
