@@ -33,14 +33,15 @@ class RegistryFile:
     One process' registry file; its methods are called one at a time, but not always in one thread.
 
     :param directory: holds the file; made if it is not there, readable by nobody else.
+    :param name: of the file.
     :ivar problem: why it could not be opened for writing; empty if it was.
     :raises StoreInUse: if another process has it open.
     :raises StoreBroken: if this release must not read it.
     :raises OSError, sqlite3.Error: if it cannot be read.
     """
 
-    def __init__(self, directory: Path) -> None:
-        self._path = directory / FILE
+    def __init__(self, directory: Path, name: str = FILE) -> None:
+        self._path = directory / name
         self._connection: sqlite3.Connection | None = None
         self._identity: tuple[int, int] | None = None
         self.problem = ""
@@ -70,7 +71,7 @@ class RegistryFile:
         :returns: the descriptor that holds the lock, and whether that is the directory's, as a file for it is not
             there and cannot be made.
         """
-        path = self._path.with_name(FILE + ".lock")
+        path = self._path.with_name(self._path.name + ".lock")
         try:
             # Not for writing: it would keep a disk that fails from being remounted read-only.
             descriptor, is_directory = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600), False

@@ -26,10 +26,11 @@ class RegistryReader:
 
     :param directory: holds the file, which may not be there yet.
     :param seen: key → revision of what is known already.
+    :param name: of the file.
     """
 
-    def __init__(self, directory: Path, seen: Mapping[str, int] | None = None) -> None:
-        self._path = directory / FILE
+    def __init__(self, directory: Path, seen: Mapping[str, int] | None = None, name: str = FILE) -> None:
+        self._path = directory / name
         self._connection: sqlite3.Connection | None = None
         self._version: int | None = None  # of the file, as SQLite counts what other connections commit
         self.seen = dict(seen or {})

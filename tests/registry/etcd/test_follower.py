@@ -1,13 +1,26 @@
 """Tests for `warp_twisted.registry.etcd.follower`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.registry.etcd.gateway import MemoryClient, MemoryEtcd
+from warp_twisted.registry.errors import StoreBroken
 from warp_twisted.registry.etcd.follower import BEAT_SECONDS, BEATS, HEARD_SECONDS, PAUSES, Follower
-from warp_twisted.registry.etcd.messages import RANGE_PATH, TRANSACTION_PATH, Change, transaction_request
+from warp_twisted.registry.etcd.messages import RANGE_PATH, TRANSACTION_PATH, Change, Heard, transaction_request
+
+
+def noting(told: list[Any]) -> Callable[[Sequence[Change], int], Deferred[None]]:
+    """Return what notes that there was a snapshot."""
+
+    def note(changes: Sequence[Change], revision: int) -> Deferred[None]:
+        told.append("snapshot")
+        return succeed(None)
+
+    return note
 
 
 class FollowerTests(SynchronousTestCase):
@@ -24,7 +37,7 @@ class FollowerTests(SynchronousTestCase):
             self.client,
             self.clock,
             "edge1",
-            snapshot=lambda changes, revision: self.told.append(("snapshot", self.keys(changes))),
+            snapshot=self.take_snapshot,
             changed=self.changed,
             away=lambda why: self.told.append(("away", why)),
             back=lambda: self.told.append("back"),
@@ -35,6 +48,10 @@ class FollowerTests(SynchronousTestCase):
     def keys(self, changes: Sequence[Change]) -> dict[str, bytes | None]:
         """Return keys and values."""
         return {each.key: each.value for each in changes}
+
+    async def take_snapshot(self, changes: Sequence[Change], revision: int) -> None:
+        """Note all keys."""
+        self.told.append(("snapshot", self.keys(changes)))
 
     def changed(self, changes: Sequence[Change], revision: int) -> None:
         """Note a change; beats are empty ones."""
@@ -57,6 +74,60 @@ class FollowerTests(SynchronousTestCase):
         self.write("a/1", b"y")
         self.assertEqual(self.take(), [{"a/1": b"y"}])
 
+    def test_snapshot_takes_its_time(self) -> None:
+        """Nothing is told, and nothing called current, before a snapshot is done; one that refuses is tried again."""
+        snapshots: list[Deferred[None]] = []
+        told: list[str] = []
+
+        def begin(changes: Sequence[Change], revision: int) -> Deferred[None]:
+            snapshots.append(Deferred())
+            return snapshots[-1]
+
+        follower = Follower(
+            MemoryClient(self.etcd), self.clock, "edge2", snapshot=begin,
+            changed=lambda changes, revision: told.append("changed"),
+            away=lambda why: told.append(why), back=lambda: told.append("back"),
+        )  # fmt: skip
+        follower.start()
+        self.clock.advance(0)
+        self.assertEqual((len(snapshots), told), (1, []))
+        snapshots[0].errback(StoreBroken("half a copy"))
+        self.assertEqual(told, ["half a copy"])
+        self.clock.advance(PAUSES[0])
+        self.assertEqual(len(snapshots), 2)
+        snapshots[1].callback(None)
+        self.clock.advance(0)
+        self.assertEqual(told[-1], "back")
+        follower.stop()
+
+    def test_refused(self) -> None:
+        """What was told is refused: no more of the same message is told, and everything is read again."""
+        self.take()
+
+        def refuse(changes: Sequence[Change], revision: int) -> None:
+            self.told.append(self.keys(changes))
+            self.follower.refuse("another registry")
+
+        self.patch(self.follower, "_changed", refuse)
+        changes = tuple(Change(f"a/{number}", b"y", self.etcd.revision + number) for number in (1, 2))
+        self.follower._heard(Heard(changes, changes[-1].modified))
+        self.assertEqual(self.take(), [{"a/1": b"y"}, ("away", "another registry")])
+        self.clock.advance(PAUSES[0])
+        self.assertEqual(self.take()[0], ("snapshot", {"a/1": b"x"}))
+
+    def test_restored(self) -> None:
+        """An etcd that is at an older revision than before is read anew, rather than waited for."""
+        for number in range(10):
+            self.write("a/2", b"%d" % number)
+        self.take()
+        self.etcd.cut()
+        del self.etcd.history[3:]
+        self.etcd.keys = {key: item for key, item in self.etcd.keys.items() if key.endswith(b"a/1")}
+        self.etcd.is_away = False
+        for _ in range(10):
+            self.clock.advance(0.5)
+        self.assertEqual(self.take()[-2:], [("snapshot", {"a/1": b"x"}), "back"])
+
     def test_etcd_is_away_at_first(self) -> None:
         """It is asked again, less and less often, and said once."""
         etcd = MemoryEtcd(self.clock)
@@ -64,7 +135,7 @@ class FollowerTests(SynchronousTestCase):
         told: list[str] = []
         follower = Follower(
             MemoryClient(etcd), self.clock, "edge2",
-            snapshot=lambda changes, revision: told.append("snapshot"), changed=lambda changes, revision: None,
+            snapshot=noting(told), changed=lambda changes, revision: None,
             away=lambda why: told.append(why), back=lambda: told.append("back"),
         )  # fmt: skip
         follower.start()
@@ -101,7 +172,7 @@ class FollowerTests(SynchronousTestCase):
         self.etcd.is_away = False
         for _ in range(10):
             self.clock.advance(0.1)
-        self.assertEqual(self.take()[1:], [("snapshot", {"a/1": b"x", "a/2": b"missed"}), "back"])
+        self.assertEqual(self.take()[-2:], [("snapshot", {"a/1": b"x", "a/2": b"missed"}), "back"])
 
     def test_beats(self) -> None:
         """A watch that is silent is proved now and then, one that speaks is not."""
@@ -133,7 +204,7 @@ class FollowerTests(SynchronousTestCase):
         self.etcd.is_silent = True
         again = Follower(
             self.client, self.clock, "edge2",
-            snapshot=lambda changes, revision: self.told.append("snapshot"),
+            snapshot=noting(self.told),
             changed=self.changed, away=self.told.append, back=lambda: self.told.append("back"),
         )  # fmt: skip
         again.start()

@@ -1,12 +1,157 @@
 """Tests of the fleet's store on an etcd in memory; `tests.system.registry.test_etcd` has a real one."""
 
+from pathlib import Path
+
+from twisted.internet.defer import Deferred, execute
+from twisted.internet.task import Clock
+
+from tests.case import AsyncTestCase
 from tests.registry import contract
 from tests.registry.etcd.gateway import MemoryEtcd
-from warp_twisted.registry.errors import StoreBroken, TooLarge
+from warp_twisted.registry.errors import StoreBroken, StoreHandedOver, TooLarge
+from warp_twisted.registry.etcd.copy import EtcdCopy
 from warp_twisted.registry.etcd.follower import BEAT_SECONDS, HEARD_SECONDS
-from warp_twisted.registry.etcd.messages import MAX_OPERATIONS
-from warp_twisted.registry.etcd.store import TOLD_SECONDS, EtcdStore
+from warp_twisted.registry.etcd.identity import ABOUT, About, encode_about
+from warp_twisted.registry.etcd.messages import MAX_OPERATIONS, TRANSACTION_PATH, transaction_request
+from warp_twisted.registry.etcd.store import FIRST_SECONDS, OPEN_SECONDS, TOLD_SECONDS, EtcdStore
 from warp_twisted.registry.store import Delete, Expect, Operation, Put, Store
+
+
+class CopyTests(AsyncTestCase):
+    """A store with a copy on disk: what an edge knows when it starts while etcd is away."""
+
+    async def prepare(self) -> None:
+        """Make an etcd with a key, and an edge that has followed it."""
+        self.clock = Clock()
+        self.etcd = MemoryEtcd(self.clock)
+        self.directory = Path(self.mktemp())
+        self.directory.mkdir()
+        self.store = self.make()
+        await self.open(self.store)
+        await self.store.take()
+        await self.store.put("a/1", b"x")
+        await self.store.put("a/2", b"x")
+
+    def make(self) -> EtcdStore:
+        """Return the store of a process of this edge."""
+        copy = EtcdCopy(self.directory, self.clock, execute)
+        store = EtcdStore(self.etcd.client(), self.clock, "edge1", copy, ("warp/revocations/",))
+        self.addCleanup(store.close)
+        return store
+
+    async def open(self, store: EtcdStore, seconds: float = 0) -> None:
+        """Open a store, and let time pass until it is."""
+        opened = Deferred.fromCoroutine(store.open())
+        ends_at = self.clock.seconds() + seconds
+        while not opened.called and self.clock.seconds() <= ends_at:
+            self.clock.advance(0.1 if seconds else 0)
+        self.assertTrue(opened.called)
+        await opened
+        self.clock.advance(0)
+
+    async def value(self, store: Store, key: str) -> bytes | None:
+        """Return a value."""
+        item = await store.get(key)
+        return item.value if item is not None else None
+
+    def come_back(self) -> None:
+        """Let etcd answer again, and the stores notice."""
+        self.etcd.is_away = False
+        for _ in range(20):
+            self.clock.advance(0.1)
+
+    async def test_starts_without_etcd(self) -> None:
+        """An edge that starts while etcd is away knows what it knew, and refuses changes; then it goes on by itself."""
+        await self.store.close()
+        self.etcd.cut()
+        store = self.make()
+        await self.open(store, OPEN_SECONDS + 1)
+        await store.take()
+        self.assertEqual(await self.value(store, "a/1"), b"x")
+        with self.assertRaisesRegex(StoreBroken, "the registry cannot be written: etcd at memory does not answer"):
+            await store.put("a/1", b"y")
+        self.come_back()
+        await store.put("a/1", b"y")
+
+    async def test_nothing_to_start_with(self) -> None:
+        """Without etcd and without a copy an edge does not know whom to refuse, so it does not start."""
+        self.etcd.cut()
+        self.directory = Path(self.mktemp())
+        self.directory.mkdir()
+        with self.assertRaisesRegex(StoreBroken, "this machine has no copy of it yet to begin with: etcd at memory"):
+            await self.open(self.make(), FIRST_SECONDS + 1)
+
+    async def test_revocation_outlives_the_process(self) -> None:
+        """What was insisted on without etcd is kept by this machine, holds after a restart, and is sent when it can."""
+        self.etcd.cut()
+        self.assertTrue(await self.store.insist([Put("warp/revocations/a", b"r"), Delete("a/1")]))
+        self.assertEqual(self.store.owed, 2)
+        await self.store.close()
+        store = self.make()
+        await self.open(store, OPEN_SECONDS + 1)
+        self.assertEqual(await self.value(store, "warp/revocations/a"), b"r")
+        self.assertIsNone(await self.value(store, "a/1"))
+        await store.take()
+        self.come_back()
+        self.assertEqual(store.owed, 0)
+        self.assertIn(b"/warp/warp/revocations/a", self.etcd.keys)
+        self.assertNotIn(b"/warp/a/1", self.etcd.keys)
+        await store.close()
+        again = self.make()
+        await self.open(again)
+        self.assertEqual(again.owed, 0)
+
+    async def test_two_processes_of_an_edge(self) -> None:
+        """While one hands over to the next both follow, one of them changes, and what is owed goes with that."""
+        there = self.make()
+        await self.open(there)
+        self.assertTrue(there.is_follower)
+        with self.assertRaises(StoreHandedOver):
+            await there.put("a/1", b"y")
+        self.assertEqual(await self.value(there, "a/2"), b"x")
+        self.etcd.cut()
+        await self.store.insist([Put("warp/revocations/a", b"r")])
+        await self.store.release()
+        await there.take()
+        self.assertEqual((self.store.is_follower, there.is_follower), (True, False))
+        self.assertEqual(await self.value(there, "warp/revocations/a"), b"r")
+        self.come_back()
+        self.assertEqual(there.owed, 0)
+        self.assertIn(b"/warp/warp/revocations/a", self.etcd.keys)
+        await there.put("a/1", b"y")
+        self.assertEqual(await self.value(self.store, "a/1"), b"y")
+
+    async def test_etcd_that_lost_everything(self) -> None:
+        """An empty etcd in place of the one that was followed is not believed: agents and revocations stay known."""
+        self.etcd.cut()
+        self.etcd.keys.clear()
+        self.etcd.history.clear()
+        self.come_back()
+        self.assertIn("etcd holds nothing, and this edge has followed a registry there", self.store.problem)
+        self.assertEqual(await self.value(self.store, "a/1"), b"x")
+        store = self.make()
+        await self.open(store, OPEN_SECONDS + 1)
+        self.assertIn("etcd holds nothing", store.problem)
+
+    async def test_copy_that_begins(self) -> None:
+        """When somebody begins to write another registry there, the edge stops following before it loses anything."""
+        half = encode_about(About(registry="other", is_complete=False))
+        self.etcd.answer(TRANSACTION_PATH, transaction_request({}, {ABOUT: half}))
+        self.etcd.answer(TRANSACTION_PATH, transaction_request({}, {"a/1": None}))
+        self.assertEqual(await self.value(self.store, "a/1"), b"x")
+        for _ in range(10):
+            self.clock.advance(0.5)
+        self.assertIn("half a copy", self.store.problem)
+        self.assertEqual(await self.value(self.store, "a/1"), b"x")
+
+    async def test_first_edge_names_the_registry(self) -> None:
+        """Two edges of a new fleet agree on which registry they follow."""
+        about = self.etcd.keys[b"/warp/about"]["value"]
+        other = EtcdStore(self.etcd.client(), self.clock, "edge2")
+        self.addCleanup(other.close)
+        await self.open(other)
+        self.assertEqual(self.etcd.keys[b"/warp/about"]["value"], about)
+        self.assertEqual(other.problem, "")
 
 
 class EtcdStoreTests(contract.StoreContract):
@@ -20,7 +165,9 @@ class EtcdStoreTests(contract.StoreContract):
     def another(self, name: str) -> EtcdStore:
         """Return the store of another edge."""
         store = EtcdStore(self.etcd.client(), self.clock, name)
-        self.clock.advance(0)
+        store.start()
+        for _ in range(10):
+            self.clock.advance(0)
         self.assertEqual(store.problem, "")
         self.addCleanup(store.close)
         return store
@@ -124,6 +271,7 @@ class EtcdStoreTests(contract.StoreContract):
         """What others changed while etcd could not be followed is told once it can, also if etcd has forgotten it."""
         for is_compacted in (False, True):
             there = EtcdStore(self.etcd.client(), self.clock, "edge2")
+            there.start()
             await self.store.put("a/1", b"x")
             await self.store.put("a/2", b"x")
             await self.store.put("a/3", b"same")

@@ -21,6 +21,7 @@ CALL_SECONDS = 1.0
 async def open_store(url: str, clock: IReactorTime, name: str = "edge1") -> EtcdStore:
     """Return a store that is current."""
     store = EtcdStore(EtcdClient(reactor, Endpoints([url]), call_seconds=CALL_SECONDS), clock, name)
+    store.start()
     await until(lambda: store.problem == "")
     return store
 

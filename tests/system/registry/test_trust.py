@@ -77,6 +77,7 @@ class TrustTests(AsyncTestCase):
         """An edge with a certificate of the registry's authority reads, writes and follows."""
         store = EtcdStore(self.client(RegistryTrust(self.files(self.own))), reactor, "edge1")
         self.addCleanup(store.close)
+        store.start()
         await store.ready
         await until(lambda: not store.problem)
         await store.put("a/1", b"x")

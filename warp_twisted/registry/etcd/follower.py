@@ -7,7 +7,7 @@ beat is written under a key of this follower, and has to be heard. So a connecti
 lost its peers and an etcd that takes no writes are all noticed within `BEAT_SECONDS` and an answer's time.
 """
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -15,7 +15,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from warp_twisted.registry.errors import RegistryError
+from warp_twisted.registry.errors import RegistryError, StoreBroken
 from warp_twisted.registry.etcd.interface import Etcd, RunningWatch
 from warp_twisted.registry.etcd.messages import (
     RANGE_PATH,
@@ -32,9 +32,10 @@ from warp_twisted.registry.etcd.messages import (
 BEATS = "beats/"  # never told: they are the follower's own
 BEAT_SECONDS = 4.0  # without a message
 HEARD_SECONDS = 2.0  # that a beat may take through the watch, after it was written
+MAX_REASONS = 20
 PAUSES = (0.1, 0.3, 1.0, 2.0)  # before each further attempt; the last again and again
 
-Snapshot = Callable[[Sequence[Change], int], object]
+Snapshot = Callable[[Sequence[Change], int], Awaitable[None]]
 Changed = Callable[[Sequence[Change], int], object]
 
 
@@ -43,9 +44,10 @@ class Follower:
     Follows all keys.
 
     :param name: of this follower, unlike that of any other; part of its beat's key.
-    :param snapshot: told all keys and their revision, at first and whenever changes were missed.
+    :param snapshot: told all keys and their revision, at first and whenever changes were missed; no change is told
+        until it is done. It may refuse to follow this etcd with a `StoreBroken`.
     :param changed: told the changes of one revision, in order, and that revision.
-    :param away: told why etcd cannot be followed now; once until it can.
+    :param away: told why etcd cannot be followed now; each reason once until it can.
     :param back: told when it can be again, after what was missed was told.
     :ivar revision: up to which everything was told; 0 before the first snapshot.
     """
@@ -73,6 +75,7 @@ class Follower:
         self.revision = 0
         self._attempts = 0  # that failed since it was current last
         self._is_current = False
+        self._reasons: set[str] = set()  # that were told since it was current last
         self._is_compacted = True  # nothing was read yet
         self._running: Deferred[None] | None = None
         self._watch: RunningWatch | None = None
@@ -93,6 +96,12 @@ class Follower:
         """Begin again elsewhere: what was written was not heard."""
         if not self._is_stopped:
             self._client.leave(self._client.endpoint)
+            self._lost(why)
+
+    def refuse(self, why: str) -> None:
+        """Believe nothing of what was told, and begin again with everything."""
+        if not self._is_stopped:
+            self._is_compacted = True
             self._lost(why)
 
     def _leave(self) -> None:
@@ -141,14 +150,18 @@ class Follower:
             after = page.changes[-1].key
             page = read_page(await self._client.call(RANGE_PATH, range_request(after, revision)))
             found += page.changes
+        await self._snapshot([each for each in found if not each.key.startswith(BEATS)], revision)
         self._is_compacted = False
         self.revision = revision
-        self._snapshot([each for each in found if not each.key.startswith(BEATS)], revision)
 
     async def _beat(self) -> None:
         """Write what has to be heard, and wait for it."""
         wish = transaction_request({}, {self._beat_key: b""})
+        before = self.revision
         outcome = read_outcome(await self._client.call(TRANSACTION_PATH, wish))
+        if outcome.revision <= before:
+            self._is_compacted = True
+            raise StoreBroken("etcd is at an older revision than before, as after a restore; it is read again")
         self._awaited = outcome.revision
         self._time(HEARD_SECONDS, self._unheard)
         self._proved()
@@ -164,12 +177,14 @@ class Follower:
             self._is_compacted = self._is_compacted or heard.is_compacted
             self._lost(f"etcd ended the watch: {heard.ended}")
             return
-        begin = 0
+        begin, watch = 0, self._watch
         changes = heard.changes
         for index, change in enumerate(changes):
             if index + 1 == len(changes) or changes[index + 1].modified != change.modified:
                 self._tell(changes[begin : index + 1], change.modified)
                 begin = index + 1
+                if self._watch is not watch:
+                    return  # it was refused
         self.revision = max(self.revision, heard.revision)
         self._proved()
 
@@ -186,6 +201,7 @@ class Follower:
             self._attempts = 0
             if not self._is_current:
                 self._is_current = True
+                self._reasons.clear()
                 self._back()
         if not self._awaited and self._is_current:
             self._time(BEAT_SECONDS, lambda: self._run(self._beat))
@@ -195,8 +211,9 @@ class Follower:
         self._awaited = 0
         pause = PAUSES[min(self._attempts, len(PAUSES) - 1)]
         self._attempts += 1
-        if self._is_current or self._attempts == 1:
-            self._is_current = False
+        self._is_current = False
+        if why not in self._reasons and len(self._reasons) < MAX_REASONS:
+            self._reasons.add(why)
             self._away(why)
         self._time(pause, lambda: self._run(self._follow))
 

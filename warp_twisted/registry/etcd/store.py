@@ -16,13 +16,17 @@ Leases are not etcd's: with its leader killed, a key under a lease of 10 s was s
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from secrets import token_hex
 
 from twisted.internet.defer import Deferred, TimeoutError
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from warp_twisted.registry.errors import RegistryError, StoreBroken, StoreClosed, TooLarge
+from warp_twisted.registry.errors import RegistryError, StoreBroken, StoreClosed, StoreHandedOver, TooLarge
+from warp_twisted.registry.etcd.copy import EtcdCopy
 from warp_twisted.registry.etcd.follower import Follower
+from warp_twisted.registry.etcd.identity import ABOUT, About, encode_about
+from warp_twisted.registry.etcd.image import EtcdImage
 from warp_twisted.registry.etcd.interface import Etcd
 from warp_twisted.registry.etcd.messages import (
     MAX_OPERATIONS,
@@ -43,7 +47,9 @@ from warp_twisted.registry.store import (
 
 TOLD_SECONDS = 5.0  # that the watch may take to tell a change that etcd has made
 REFUSED_SECONDS = 0.5  # that it may take to tell the change because of which etcd refused one
-SNAPSHOT_BATCH = 250  # keys of a snapshot that the watches are told of at once
+OPEN_SECONDS = 3.0  # for etcd's answer, before an edge begins with its copy
+FIRST_SECONDS = 10.0  # the same where there is no copy
+HANDED_OVER = "another process of this edge has the registry since a moment ago; ask again, and that one answers"
 OWED_BATCH = 100  # operations that are owed, in one transaction; unconditional, so they may be split
 
 
@@ -68,32 +74,121 @@ class EtcdStore(MemoryBackedStore):
     :param client: asks etcd.
     :param clock: measures leases and waits.
     :param name: of this edge, unlike that of any other.
+    :param copy: on this machine's disk; None: there is none, and this process alone is the edge.
+    :param never_lost: beginnings of keys that a restored backup of etcd must not take away.
     :ivar problem: why etcd cannot be followed; empty while it can.
     :ivar ready: fires when what etcd holds was read for the first time.
     """
 
     _log = Logger()
 
-    def __init__(self, client: Etcd, clock: IReactorTime, name: str) -> None:
+    def __init__(
+        self,
+        client: Etcd,
+        clock: IReactorTime,
+        name: str,
+        copy: EtcdCopy | None = None,
+        never_lost: tuple[str, ...] = (),
+    ) -> None:
         super().__init__(MemoryStore(clock))
         self._client = client
         self._clock = clock
-        self._modified: dict[str, int] = {}  # etcd's revision of each key that lasts
-        self._owed: dict[str, Operation] = {}  # was insisted on, and is not in etcd yet
+        self._copy = copy
+        self._image = EtcdImage(self._memory, clock, copy, never_lost)
         self._sent: _Sent | None = None
         self._held: list[Callable[[], None]] = []  # what the watch told while etcd's answer is not there
         self.problem = "etcd was not read yet"
         self.ready: Deferred[None] = Deferred()
         self._follower = Follower(
-            client,
-            clock,
-            name,
-            snapshot=lambda changes, revision: self._hear(self._apply_snapshot, changes, revision),
-            changed=lambda changes, revision: self._hear(self._apply, changes, revision),
-            away=self._away,
-            back=self._back,
+            client, clock, name, snapshot=self._take_snapshot, changed=self._hear, away=self._away, back=self._back
         )
+
+    # One process of an edge after the other.
+
+    @property
+    def is_follower(self) -> bool:
+        """Whether another process of this edge changes the registry."""
+        return self._copy is not None and not self._copy.is_taken
+
+    @property
+    def owed(self) -> int:
+        """How many changes that were insisted on are not in etcd yet."""
+        return len(self._image.owed)
+
+    @property
+    def copy_problem(self) -> str:
+        """Why the copy on disk cannot be written; empty while it can."""
+        return self._copy.problem if self._copy is not None else ""
+
+    def start(self) -> None:
+        """Begin to follow etcd."""
         self._follower.start()
+
+    async def open(self) -> None:
+        """
+        Begin, and hold what etcd holds, or what the copy does where etcd does not answer.
+
+        :raises StoreBroken: if there is neither.
+        """
+        kept = await self._copy.read() if self._copy is not None else None
+        if kept is not None:
+            await self._image.load(kept)
+        self.start()
+        if await self._is_ready_within(OPEN_SECONDS if kept is not None else FIRST_SECONDS):
+            return
+        if kept is None:
+            raise StoreBroken(
+                f"the registry cannot be read, and this machine has no copy of it yet to begin with: {self.problem}"
+            )
+        self._log.warn(
+            "the edge begins with its copy of the registry, as of revision {revision}: {problem}",
+            revision=kept.standing.revision, problem=self.problem,
+        )  # fmt: skip
+
+    async def _is_ready_within(self, seconds: float) -> bool:
+        waiting: Deferred[None] = Deferred()
+
+        def pass_on(result: None) -> None:
+            if not waiting.called:
+                waiting.callback(None)
+
+        self.ready.addCallback(pass_on)
+        try:
+            await waiting.addTimeout(seconds, self._clock)
+        except TimeoutError:
+            return False
+        return True
+
+    def release(self) -> Deferred[None]:
+        """
+        Let another process change the registry, after every change that was asked for before; go on following.
+
+        :raises StoreBroken: if what is owed cannot be left to it. Nothing has changed then.
+        """
+        return self._in_turn(self._release_copy)
+
+    def take(self) -> Deferred[None]:
+        """
+        Change the registry from now on.
+
+        :raises StoreInUse: if another process does.
+        :raises StoreBroken: if the copy cannot be read.
+        """
+        return self._in_turn(self._take_copy)
+
+    async def _release_copy(self) -> None:
+        if self._copy is not None:
+            await self._copy.release()
+
+    async def _take_copy(self) -> None:
+        if self._copy is None or self._copy.is_taken:
+            return
+        owed = await self._copy.take()
+        new = {key: each for key, each in owed.items() if key not in self._image.owed}
+        self._image.owed.update(new)
+        self._memory.apply(list(new.values()))
+        if self._image.owed and not self.problem:
+            self._in_turn(self._pay)
 
     # What this process changes.
 
@@ -121,15 +216,17 @@ class EtcdStore(MemoryBackedStore):
         durable = self._durable(operations)
         if not durable:
             return self._memory.apply(operations)
+        if self.is_follower:
+            raise StoreHandedOver(HANDED_OVER)
         if self.problem:
             raise StoreBroken(f"the registry cannot be written: {self.problem}")
         if len(durable) > MAX_OPERATIONS or len(expectations) > MAX_OPERATIONS:
             raise TooLarge(f"one change of the registry has at most {MAX_OPERATIONS} keys that last")
         # What is expected of a leased key is known here; of one that is absent here, etcd may know better.
         expected = {
-            each.key: self._modified.get(each.key, 0)
+            each.key: self._image.modified.get(each.key, 0)
             for each in expectations
-            if each.key in self._modified or each.modified == 0
+            if each.key in self._image.modified or each.modified == 0
         }
         self._memory.hold_leases()
         try:
@@ -143,7 +240,7 @@ class EtcdStore(MemoryBackedStore):
         for operation in operations:
             if isinstance(operation, Put) and operation.lease == NO_LEASE:
                 found[operation.key] = operation.value
-            elif operation.key in self._modified or operation.key in found:
+            elif operation.key in self._image.modified or operation.key in found:
                 found[operation.key] = None  # it is removed, or lives under a lease from now on
         return found
 
@@ -184,22 +281,20 @@ class EtcdStore(MemoryBackedStore):
                 await self._change((operation,))
         except StoreBroken:
             self._memory.apply(operations)
-            self._owed.update({each.key: each for each in operations})
-            return False
+            return await self._image.owe(operations)
         return True
 
     async def _pay(self) -> None:
         """Write what is owed, a batch at a time."""
-        while self._owed and not self.problem and not self._is_closed:
-            batch = dict(list(self._owed.items())[:OWED_BATCH])
+        while self._image.owed and not self.problem and not self._is_closed and not self.is_follower:
+            batch = dict(list(self._image.owed.items())[:OWED_BATCH])
             try:
                 operations = list(batch.values())
                 await self._commit(operations, transaction_request({}, _wanted(operations)))
             except RegistryError as error:
                 self._log.warn("what the registry is owed is not written yet: {error}", error=str(error))
                 return
-            for key in batch:
-                del self._owed[key]
+            self._image.paid([key for key, each in batch.items() if self._image.owed.get(key) is each])
             self._log.info("the registry has {count} changes that it was owed", count=len(batch))
 
     async def _close(self) -> None:
@@ -207,63 +302,55 @@ class EtcdStore(MemoryBackedStore):
             raise StoreClosed()
         self._is_closed = True
         self._follower.stop()
+        if self._copy is not None:
+            await self._copy.close()
         await self._memory.close()
         await self._client.close()
 
     # What etcd tells.
 
-    def _hear(self, apply: Callable[[Sequence[Change], int], None], changes: Sequence[Change], revision: int) -> None:
-        """Apply what the watch tells; while an answer is awaited, later: it may be about the change that was sent."""
-        if self._sent is not None and self._sent.revision is None:
-            self._held.append(lambda: apply(changes, revision))
-        else:
-            apply(changes, revision)
+    @property
+    def _is_asking(self) -> bool:
+        """Whether an answer is awaited; what is told meanwhile may be about the change that was sent."""
+        return self._sent is not None and self._sent.revision is None
 
     def _release(self) -> None:
         held, self._held = self._held, []
         for apply in held:
             apply()
 
+    def _hear(self, changes: Sequence[Change], revision: int) -> None:
+        """Apply what the watch tells; while an answer is awaited, later."""
+        if self._is_asking:
+            self._held.append(lambda: self._apply(changes, revision))
+        else:
+            self._apply(changes, revision)
+
     def _apply(self, changes: Sequence[Change], revision: int) -> None:
         sent = self._sent
         is_own = sent is not None and sent.revision == revision and bool(sent.operations)
-        self._note(changes)
-        if sent is not None and is_own:
-            self._told(sent, self._memory.apply(sent.operations))
+        try:
+            memory_revision = self._image.change(changes, revision, sent.operations if sent and is_own else None)
+        except RegistryError as error:
+            self._follower.refuse(str(error))
             return
-        self._memory.apply([_operation(each) for each in changes if each.key not in self._owed])
         if sent is not None and sent.revision is not None and revision >= sent.revision:
-            self._told(sent, self._memory.revision)
+            self._told(sent, memory_revision)
 
-    def _apply_snapshot(self, changes: Sequence[Change], revision: int) -> None:
-        """Make memory what etcd was at a revision: only what differs is told."""
+    async def _take_snapshot(self, changes: Sequence[Change], revision: int) -> None:
+        if self._is_asking:
+            answered: Deferred[None] = Deferred()
+            self._held.append(lambda: answered.callback(None))
+            await answered
         sent = self._sent
         if sent is not None and sent.revision is not None and revision >= sent.revision:
             self._told(sent, self._memory.apply(sent.operations))
-        there = {each.key for each in changes}
-        gone = [Change(key, None, revision) for key in self._modified if key not in there]
-        self._note(changes)
-        self._note(gone)
-        differing = [
-            _operation(each)
-            for each in (*gone, *changes)
-            if each.key not in self._owed and self._value(each.key) != each.value
-        ]
-        for begin in range(0, len(differing), SNAPSHOT_BATCH):
-            self._memory.apply(differing[begin : begin + SNAPSHOT_BATCH])
+        await self._image.replace(changes, revision)
+        if not self._image.registry:
+            about = encode_about(About(registry=token_hex(16)))  # another edge may be first; the watch tells
+            await self._client.call(TRANSACTION_PATH, transaction_request({ABOUT: 0}, {ABOUT: about}))
         if not self.ready.called:
             self.ready.callback(None)
-
-    def _value(self, key: str) -> bytes | None:
-        item = self._memory.durable_item(key)
-        return item.value if item is not None else None
-
-    def _note(self, changes: Sequence[Change]) -> None:
-        for each in changes:
-            if each.value is not None:
-                self._modified[each.key] = each.modified
-            else:
-                self._modified.pop(each.key, None)
 
     def _told(self, sent: _Sent, revision: int) -> None:
         if not sent.told.called:
@@ -277,12 +364,8 @@ class EtcdStore(MemoryBackedStore):
         if self.problem:
             self._log.info("etcd is followed at {endpoint}", endpoint=self._client.endpoint)
         self.problem = ""
-        if self._owed:
+        if self._image.owed:
             self._in_turn(self._pay)
-
-
-def _operation(change: Change) -> Operation:
-    return Put(change.key, change.value) if change.value is not None else Delete(change.key)
 
 
 def _wanted(operations: Sequence[Operation]) -> dict[str, bytes | None]:
