@@ -11,7 +11,7 @@ from warp_twisted.wire.errors import RemoteProtocolError, StreamError, TunnelClo
 from warp_twisted.wire.frames import HEADER, Role
 from warp_twisted.wire.invariants import check_connection
 from warp_twisted.wire.limits import Limits
-from warp_twisted.wire.preamble import OpeningReader, PreambleReader
+from warp_twisted.wire.preamble import OpeningReader, PreambleReader, decode_preamble
 from warp_twisted.wire.states import ConnectionState
 
 FUZZ = settings(deadline=None, derandomize=True, max_examples=300)
@@ -160,7 +160,7 @@ class FuzzTests(SynchronousTestCase):
         reader.stream = pair.edge.connection.open_stream(reader, b"" if replies else data)
         if not replies:
             pair.agent.connection._stream_opened = lambda stream: _keep(
-                PreambleReader(stream, lambda stream, route_id: None, lambda stream, error: None)
+                PreambleReader(stream, lambda stream, route_id: None, lambda stream, error: None, decode_preamble)
             )
         pair.pump()
         if replies:
@@ -193,7 +193,7 @@ class FuzzTests(SynchronousTestCase):
         self.assertLessEqual(len(reader._buffer), 1004)
 
 
-def _keep(reader: PreambleReader) -> None:
+def _keep(reader: PreambleReader[int]) -> None:
     """The stream holds the reader."""
 
 

@@ -10,6 +10,7 @@ from warp_twisted.wire.preamble import (
     OpeningCode,
     OpeningReader,
     PreambleReader,
+    decode_preamble,
     encode_opening,
     encode_preamble,
 )
@@ -32,7 +33,7 @@ class PreambleReaderTests(SynchronousTestCase):
         def failed(stream: Stream, error: WireError) -> None:
             self.failures.append(error)
 
-        pair.agent.stream_opened = lambda stream: PreambleReader(stream, arrived, failed)  # type: ignore[assignment,method-assign]
+        pair.agent.stream_opened = lambda stream: PreambleReader(stream, arrived, failed, decode_preamble)  # type: ignore[assignment,method-assign]
         pair.agent.connection._stream_opened = pair.agent.stream_opened
         stream, self.opener = pair.edge.open(data)
         if ends:
@@ -102,7 +103,12 @@ class PreambleReaderTests(SynchronousTestCase):
     def accept(self, stream: Stream) -> None:
         """Read the preamble of a stream, then whatever comes."""
         self.accepted = stream
-        PreambleReader(stream, lambda stream, route: RecordingReceiver().attach(stream), lambda stream, error: None)
+        PreambleReader(
+            stream,
+            lambda stream, route: RecordingReceiver().attach(stream),
+            lambda stream, error: None,
+            decode_preamble,
+        )
 
     def test_options_are_skipped(self) -> None:
         """Options that this version does not know are not passed on."""

@@ -11,6 +11,7 @@ from tests.wire.pair import ACK, DATA, FIN, GO_AWAY, PING, RST, SYN, WINDOW_UPDA
 from warp_twisted.wire.control import ControlMessage, Hello, MessageReader, encode_message
 from warp_twisted.wire.frames import GoAwayCode, Role
 from warp_twisted.wire.preamble import OpeningCode, encode_opening, encode_preamble
+from warp_twisted.wire.relayed import RelayPreamble, encode_relay_preamble
 from warp_twisted.wire.states import STREAM_TRANSITIONS, StreamEvent, StreamState
 
 SPEC = (Path(warp_twisted.wire.__file__).parent / "spec.md").read_text()
@@ -32,6 +33,7 @@ EXPECTED = {
     "go-away-flow-control": frame(GO_AWAY, 0, 0, GoAwayCode.FLOW_CONTROL_ERROR),
     "hello": encode_message(HELLO),
     "preamble": encode_preamble(7),
+    "relay-preamble": encode_relay_preamble(RelayPreamble("app.warp.example", "a1", "^/v1/")),
     "opened": encode_opening(OpeningCode.OPENED),
     "refused": encode_opening(OpeningCode.ORIGIN_REFUSED, "conn. refused"),
 }
@@ -75,7 +77,7 @@ class SpecTests(SynchronousTestCase):
         """The tables of go-away codes and opening codes are the enumerations."""
         rows = re.findall(r"^\| (0x[0-9a-f]{2}) \| (\w+) \|", SPEC, re.MULTILINE)
         self.assertEqual({name: int(code, 16) for code, name in rows}, {code.name: code.value for code in GoAwayCode})
-        rows = re.findall(r"^\| (\d) \| ([A-Z_]+) \|", SPEC, re.MULTILINE)
+        rows = re.findall(r"^\| (\d+) \| ([A-Z_]+) \|", SPEC, re.MULTILINE)
         self.assertEqual({name: int(code) for code, name in rows}, {code.name: code.value for code in OpeningCode})
 
     def test_states(self) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from twisted.internet.interfaces import IReactorTime
 
 from warp_twisted.wire.errors import WireError
-from warp_twisted.wire.preamble import PreambleReader
+from warp_twisted.wire.preamble import PreambleReader, decode_preamble
 from warp_twisted.wire.streams import Stream
 
 
@@ -38,7 +38,7 @@ class Openings:
     def add(self, stream: Stream) -> None:
         """Wait for a stream's preamble."""
         self._opened_at[stream] = self._clock.seconds()
-        PreambleReader(stream, self._preamble_received, self._preamble_failed)
+        PreambleReader(stream, self._preamble_received, self._preamble_failed, decode_preamble)
 
     def cut_older(self, instant: float) -> None:
         """Cut those that were opened at an instant or before."""

@@ -192,10 +192,18 @@ class TunnelProtocol(Protocol):
         :param data: request bytes that travel with the preamble.
         :raises CannotOpenStream: when the tunnel is over, draining or full, or the peer has hung up.
         """
+        return self.open_with(encode_preamble(route_id) + data, receiver)
+
+    def open_with(self, preamble: bytes, receiver: OpeningReceiver) -> Stream:
+        """
+        Open a stream that begins with a preamble made before, as `open_route` does.
+
+        :raises CannotOpenStream: when the tunnel is over, draining or full, or the peer has hung up.
+        """
         if self.has_hung_up:
             raise CannotOpenStream("the peer has hung up")
         reader = OpeningReader(receiver)
-        stream = self._connection.open_stream(reader, encode_preamble(route_id) + data)
+        stream = self._connection.open_stream(reader, preamble)
         reader.stream = stream
         return stream
 

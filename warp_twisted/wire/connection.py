@@ -555,6 +555,10 @@ class Connection:
         self._make_up_for(CROSSING_FRAMES)
         self._growth.stream_closed(stream)
 
+    def bytes_to_come(self, stream: Stream) -> int:
+        """Return how much of a stream's DATA frame has not arrived; called by the stream."""
+        return self._body_left if stream is self._body_stream else 0
+
     def credit_returned(self, stream: Stream) -> None:
         """Consider a larger window; called by the stream."""
         if self._growth.wants_probe(stream) and self.state.can_receive:

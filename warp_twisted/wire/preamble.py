@@ -9,11 +9,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 from struct import Struct
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 from warp_twisted.wire.errors import BadOpeningReply, BadPreamble, WireError
 from warp_twisted.wire.frames import ACK
 from warp_twisted.wire.streams import DISCARD, Stream, StreamReceiver
+
+T = TypeVar("T")
 
 PREAMBLE_VERSION = 1
 MAX_OPTIONS_BYTES = 1024
@@ -27,7 +29,7 @@ _REPLY_BYTES = 2  # code (1), length of the detail (1)
 
 
 class OpeningCode(IntEnum):
-    """Whether the agent reached the origin, and if not, why."""
+    """Whether the agent reached the origin, and if not, why; the last one is said by edges to edges only."""
 
     OPENED = 0
     ORIGIN_REFUSED = 1
@@ -39,6 +41,7 @@ class OpeningCode(IntEnum):
     DRAINING = 7
     OVERLOADED = 8
     INTERNAL_ERROR = 9
+    NOT_RELAYED_AGAIN = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,52 +76,68 @@ def encode_opening(code: OpeningCode, detail: str = "") -> bytes:
     return bytes((code, len(text))) + text
 
 
-class PreambleReader:
+def decode_preamble(data: bytes) -> tuple[int, int, int] | None:
+    """
+    Read the preamble that an edge sends to an agent.
+
+    :returns: its length, its wishes, and the route id; None if more bytes are needed.
+    :raises BadPreamble: if it cannot be read.
+    """
+    if len(data) < _PREAMBLE.size:
+        return None
+    version, wishes, options_bytes, route_id = _PREAMBLE.unpack_from(data)
+    if version != PREAMBLE_VERSION or options_bytes > MAX_OPTIONS_BYTES:
+        raise BadPreamble(f"a preamble of version {version} with {options_bytes} bytes of options")
+    length = _PREAMBLE.size + options_bytes
+    return (length, wishes, route_id) if len(data) >= length else None
+
+
+class PreambleReader(Generic[T]):
     """
     Receiver of a stream that the peer just opened, until its preamble is complete.
 
     :param stream: the stream; this reader makes itself its receiver.
-    :param arrived: called with the stream and its route id. It sets the stream's `receiver`, which then hears the
-        bytes that came with the preamble.
+    :param arrived: called with the stream and what the preamble says. It sets the stream's `receiver`, which then
+        hears the bytes that came with the preamble.
     :param failed: called when there will be no preamble; the stream is closed.
+    :param decode: `decode_preamble`, or one for another kind of stream; it bounds how many bytes are held.
     """
 
-    __slots__ = ("_arrived", "_buffer", "_failed", "_stream")
+    __slots__ = ("_arrived", "_buffer", "_decode", "_failed", "_stream")
 
     def __init__(
         self,
         stream: Stream,
-        arrived: Callable[[Stream, int], None],
+        arrived: Callable[[Stream, T], None],
         failed: Callable[[Stream, WireError], None],
+        decode: Callable[[bytes], tuple[int, int, T] | None],
     ) -> None:
         self._stream = stream
         self._arrived = arrived
         self._failed = failed
+        self._decode = decode
         self._buffer = b""
         stream.receiver = self
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes until the preamble is complete; at most its own 1,032 bytes and one read are held."""
+        """Take bytes until the preamble is complete; at most its own bytes and one read are held."""
         self._buffer += data
         buffer = self._buffer
-        if len(buffer) < _PREAMBLE.size:
-            return
-        version, wishes, options_bytes, route_id = _PREAMBLE.unpack_from(buffer)
-        if version != PREAMBLE_VERSION or options_bytes > MAX_OPTIONS_BYTES:
+        try:
+            decoded = self._decode(buffer)
+        except BadPreamble as error:
             self._stream.reset()
-            self._failed(
-                self._stream, BadPreamble(f"a preamble of version {version} with {options_bytes} bytes of options")
-            )
+            self._failed(self._stream, error)
             return
-        length = _PREAMBLE.size + options_bytes
-        if len(buffer) < length:
+        if decoded is None:
             return
+        length, wishes, said = decoded
         self._buffer = b""
         if wishes & MARK:
             self._stream.flags = self._stream.mark = ACK
         self._stream.receiver = DISCARD
         self._stream.consumed(length)
-        self._arrived(self._stream, route_id)
+        self._arrived(self._stream, said)
         if len(buffer) > length:
             self._stream.receiver.data_received(buffer[length:])
 

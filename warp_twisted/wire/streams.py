@@ -74,6 +74,9 @@ class StreamOwner(Protocol):
     def stream_closed(self, stream: "Stream") -> None:
         """The stream is over; forget it."""
 
+    def bytes_to_come(self, stream: "Stream") -> int:
+        """Return how much of a DATA frame of the stream has not arrived, of which its receiver is just hearing."""
+
     def credit_returned(self, stream: "Stream") -> None:
         """The stream just returned half a window or more of credit."""
 
@@ -155,6 +158,11 @@ class Stream:
     def queued_bytes(self) -> int:
         """Bytes written that wait for the peer's credit or for their turn among the tunnel's streams."""
         return self._queued
+
+    @property
+    def bytes_to_come(self) -> int:
+        """While `data_received` is called: how much of the same DATA frame follows; 0 if that was its end."""
+        return self._owner.bytes_to_come(self)
 
     def write(self, data: bytes) -> bool:
         """
