@@ -57,6 +57,7 @@ class _Tunnel:
     id: str
     agent: str
     labels: dict[str, str]
+    via = ""
     protocol: Any = field(
         default_factory=lambda: SimpleNamespace(open_route=lambda route, receiver, data=b"": _Stream(), heard_at=0.0)
     )

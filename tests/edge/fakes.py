@@ -82,6 +82,7 @@ class FakeTunnel:
     agent: str = "agent-1"
     labels: Mapping[str, str] = field(default_factory=dict)
     protocol: FakeOpener = field(default_factory=FakeOpener)
+    via: str = ""
 
 
 class FakeBorrower(RecordingReceiver):

@@ -43,6 +43,15 @@ class RecordTests(SynchronousTestCase):
         counters = self.edge.metrics.hosts["app.example"]
         self.assertEqual((counters.by_class[2], counters.bytes_in), (1, len(GET)))
 
+    def test_relayed(self) -> None:
+        """A request that another edge's tunnel served says which edge that is."""
+        self.edge.tunnel.via = "edge-2"
+        self.visitor.dataReceived(GET)
+        (stream,) = self.edge.streams()
+        self.edge.tunnel.protocol.answer(stream)
+        self.edge.tunnel.protocol.arrive(stream, OK)
+        self.assertEqual(self.line()["via"], "edge-2")
+
     def test_served_by_an_unhealthy_origin(self) -> None:
         """A request that an origin served which is not healthy says so, and why."""
         route = self.edge.table.find("app.example", b"/a")

@@ -2,9 +2,10 @@
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.edge.fakes import FakeBorrower, FakeTunnel
+from tests.edge.fakes import FakeBorrower, FakeOpener, FakeTunnel
 from warp_twisted.edge.routes.load import TunnelLoad
-from warp_twisted.edge.routes.members import Members, NoTunnel
+from warp_twisted.edge.routes.members import AtLimit, Members, NoTunnel
+from warp_twisted.edge.routes.places import LimitedMember, Places
 from warp_twisted.edge.routes.pool import Member
 from warp_twisted.http1.limits import HeadLimits
 from warp_twisted.routing.outliers import OriginState
@@ -69,6 +70,56 @@ class MembersTests(SynchronousTestCase):
         self.members["b"].is_suspected = True
         self.some.put(self.members["b"])
         self.assertFalse(self.some.has_besides("agent-a"))
+
+    def remote(self, name: str, agent: str, max_requests: int = 0) -> Member:
+        """Return a member that stands for another edge's tunnel."""
+        load = TunnelLoad(FakeTunnel(name, agent, via="edge-2"))
+        if not max_requests:
+            return Member(load, 1, HeadLimits(), 2)
+        return LimitedMember(load, 1, HeadLimits(), 0, None, Places(max_requests, lambda places: None))
+
+    def test_other_edges(self) -> None:
+        """Tunnels of other edges are chosen when none of this edge's may serve, and count as healthy all the same."""
+        for name in ("r", "s"):
+            self.some.put(self.remote(name, f"agent-{name}"))
+        self.assertEqual(self.chosen(self.some), {"r", "s"})
+        self.some.put(self.members["a"])
+        self.assertEqual((self.some.healthy, self.some.count, self.chosen(self.some)), (3, 3, {"a"}))
+        self.assertEqual(self.chosen(self.some, "agent-a"), {"r", "s"})
+        self.assertTrue(self.some.has_besides("agent-a"))
+        self.assertFalse(self.some.is_unwell)
+        self.some.take(self.members["a"])
+        self.assertEqual((self.some.healthy, self.chosen(self.some)), (2, {"r", "s"}))
+
+    def test_other_edges_and_health(self) -> None:
+        """A healthy tunnel of another edge is better than one of this edge that is not; a silent one is the last."""
+        remote = self.remote("r", "agent-r")
+        self.some.put(remote)
+        for name in "ab":
+            self.members[name].is_suspected = True
+            self.some.put(self.members[name])
+        self.assertEqual(self.chosen(self.some), {"r"})
+        self.some.take(remote)
+        remote.is_suspected = True
+        self.some.put(remote)
+        self.assertEqual(self.chosen(self.some), {"a", "b"})
+        self.members["a"].is_silent = True
+        self.assertEqual(self.chosen(self.some), {"b"})
+        self.members["b"].is_silent = True
+        self.assertEqual(self.chosen(self.some), {"r"})
+        self.assertRaises(NoTunnel, self.some.borrow, FakeBorrower(), only_trusted=True)
+        self.assertFalse(self.some.has_besides("agent-a"))
+
+    def test_other_edges_when_full(self) -> None:
+        """Where this edge's tunnels take no more, those of others do; where they have no place either, that is said."""
+        protocol = self.members["a"].load.tunnel.protocol
+        assert isinstance(protocol, FakeOpener)
+        protocol.is_full = True
+        self.some.put(self.members["a"])
+        self.assertRaises(NoTunnel, self.some.borrow, FakeBorrower())
+        self.some.put(self.remote("r", "agent-r", max_requests=1))
+        self.assertEqual(self.some.borrow(FakeBorrower()).member.load.tunnel.id, "r")
+        self.assertRaises(AtLimit, self.some.borrow, FakeBorrower("198.51.100.7"))
 
     def test_nobody(self) -> None:
         """Where nobody is left, that is said."""

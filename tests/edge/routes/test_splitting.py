@@ -37,9 +37,10 @@ class SplitTestCase(SynchronousTestCase):
         self.route = Route("a.example", "", HostCounters(), None)
         self.loads: dict[str, TunnelLoad] = {}
 
-    def join(self, name: str, release: str, agent: str = "") -> TunnelLoad:
+    def join(self, name: str, release: str, agent: str = "", via: str = "") -> TunnelLoad:
         """Let a tunnel serve the route."""
-        load = self.loads[name] = TunnelLoad(FakeTunnel(name, agent or f"agent-{name}", {"release": release}))
+        tunnel = FakeTunnel(name, agent or f"agent-{name}", {"release": release}, via=via)
+        load = self.loads[name] = TunnelLoad(tunnel)
         self.route.join(Member(load, 1, HeadLimits(), 2))
         return load
 
@@ -84,6 +85,33 @@ class SharesTests(SplitTestCase):
         self.assert_near(sent.pop("s"), 1_800)
         for count in sent.values():
             self.assert_near(count, 20)
+
+    def test_tunnels_of_other_edges(self) -> None:
+        """A share has its part also where only another edge has its tunnels; in a share this edge's are used first."""
+        self.join("s", "stable")
+        self.join("far-s", "stable", via="edge-2")
+        self.join("far-c", "canary", via="edge-2")
+        self.use()
+        sent = self.sent(2_000)
+        self.assert_near(sent["far-c"], 200)
+        self.assertEqual(set(sent), {"s", "far-c"})
+        self.route.leave(self.loads["s"], 1.0)
+        sent = self.sent(2_000)
+        self.assert_near(sent["far-s"], 1_800)
+        self.assertEqual(set(sent), {"far-s", "far-c"})
+
+    def test_visitors_keep_to_agents_of_other_edges(self) -> None:
+        """A visitor that keeps to an agent by its address is sent there, whichever edge has its tunnel."""
+        chosen = []
+        for via in (("", "edge-2"), ("edge-1", "")):
+            self.setUp()
+            for name, edge in zip(("a", "b"), via, strict=True):
+                self.join(name, "stable", via=edge)
+            self.use({"split": [{"selector": "release=stable", "weight": 1}], "sticky": {"address": True}})
+            points = [number * 0x9E3779B97F4A7C15 % 2**64 for number in range(32)]
+            chosen.append([self.split.borrow(FakeBorrower(), point)[0].member.load.tunnel.id for point in points])
+        self.assertEqual(chosen[0], chosen[1])
+        self.assertEqual(set(chosen[0]), {"a", "b"})
 
     def test_tunnels_that_come_later(self) -> None:
         """A split counts tunnels that join, leave, and that no share wants; those get nothing."""

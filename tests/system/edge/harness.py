@@ -403,6 +403,7 @@ class Tunnel:
     stub: StubAgent
     far_end: TunnelProtocol
     labels: Mapping[str, str] = field(default_factory=dict)
+    via: str = ""
 
 
 class EdgeHarness:

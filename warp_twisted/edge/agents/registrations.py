@@ -6,7 +6,7 @@ It decides what a new tunnel replaces and whether there is room for it; `edge.ag
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from warp_twisted.clock_difference import is_noticed
 from warp_twisted.edge.agents.control_rate import names_touched
@@ -42,6 +42,7 @@ class EdgeTunnel:
     :ivar clock_difference: how many seconds the agent's clock was ahead of ours when it last said; None: not told.
     """
 
+    via: ClassVar[str] = ""  # of all tunnels that are registered here
     id: str
     agent: str
     slot: int

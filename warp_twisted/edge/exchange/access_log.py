@@ -36,6 +36,7 @@ class AccessEntry(msgspec.Struct, omit_defaults=True):
     :param user: who the visitor proved to be.
     :param held_ms: of the duration, for how long a limit of bytes held the request or its answer back.
     :param queued_ms: of the duration, for how long it waited for a place at an origin.
+    :param via: the edge that has the tunnel, where that is another one: it relayed the request.
     """
 
     time: str
@@ -63,6 +64,7 @@ class AccessEntry(msgspec.Struct, omit_defaults=True):
     tester: str = ""
     mirror: str = ""
     queued_ms: int = 0
+    via: str = ""
 
 
 class AccessLog:

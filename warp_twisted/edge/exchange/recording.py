@@ -64,10 +64,10 @@ def record(
         return
     fields = head.fields
     if member is None:
-        tunnel = agent = ""
+        tunnel = agent = via = ""
     else:
         serving = member.load.tunnel
-        tunnel, agent = serving.id, serving.agent
+        tunnel, agent, via = serving.id, serving.agent, serving.via
         if member.complaint is not None and not detail:
             detail = f"not healthy: {member.complaint}"
     log.record(
@@ -97,6 +97,7 @@ def record(
             "" if steering is None else steering.tester,
             "" if steering is None else steering.copied_to,
             int(queued_seconds * 1000),
+            via,
         )
     )
 

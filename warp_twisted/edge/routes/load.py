@@ -50,6 +50,10 @@ class ServingTunnel(Protocol):
     def protocol(self) -> StreamOpener:
         """What opens streams to the agent."""
 
+    @property
+    def via(self) -> str:
+        """The name of the edge that has the tunnel, and relays streams to it; empty: this edge has it itself."""
+
 
 class LentStream(Protocol):
     """A stream of a tunnel that somebody uses; `pool.OriginStream` is one."""
@@ -89,12 +93,13 @@ class TunnelLoad:
 
     :param watch: called when the tunnel is asked for something while it is TRUSTED; must not leave it so.
     :param counts: of the streams of all tunnels.
+    :ivar is_remote: whether another edge has the tunnel.
     :ivar lent: streams in use.
     :ivar is_draining: no stream is kept after its use.
     :ivar is_asked: whether a stream was lent since `suspicion` looked last.
     """
 
-    __slots__ = ("counts", "is_asked", "is_draining", "lent", "standing", "tunnel", "watch")
+    __slots__ = ("counts", "is_asked", "is_draining", "is_remote", "lent", "standing", "tunnel", "watch")
 
     def __init__(
         self,
@@ -103,6 +108,7 @@ class TunnelLoad:
         counts: StreamCounts | None = None,
     ) -> None:
         self.tunnel = tunnel
+        self.is_remote = bool(tunnel.via)
         self.counts = counts or StreamCounts()
         self.lent: set[LentStream] = set()
         self.is_draining = False

@@ -3,12 +3,14 @@ Tunnels of which any may serve a request, and which of them does.
 
 The least busy is chosen, among four at most, and one after the other when they are equally busy. Those that are
 suspected of being dead (`suspicion`), or whose origin fails (`ejection`) or is not healthy (`edge.health`), are chosen
-only when there is no other, and of these one that is silent last.
+only when there is no other, and of these one that is silent last. Those of other edges are chosen when none of this
+edge's may serve; they count as healthy as any, so that what is decided by health does not depend on the edge.
 `Member.is_suspected` is all that is asked about a tunnel's health otherwise.
 """
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
+from itertools import chain
 
 from warp_twisted.edge.errors import EdgeError
 from warp_twisted.edge.refusals import NO_TUNNEL, NOT_HEALTHY
@@ -63,11 +65,12 @@ class Members:
     :ivar name: for logs.
     """
 
-    __slots__ = ("_members", "_next", "_places", "_suspected", "name")
+    __slots__ = ("_members", "_next", "_places", "_remote", "_suspected", "name")
 
     def __init__(self, name: str) -> None:
         self.name = name
         self._members: list[Member] = []
+        self._remote: list[Member] = []
         self._suspected: list[Member] = []
         self._places: dict[Member, int] = {}
         self._next = 0
@@ -75,7 +78,7 @@ class Members:
     @property
     def members(self) -> Sequence[Member]:
         """The tunnels, those that are suspected last."""
-        return [*self._members, *self._suspected]
+        return [*self._members, *self._remote, *self._suspected]
 
     @property
     def complaints(self) -> Iterator[tuple[str, str]]:
@@ -87,12 +90,12 @@ class Members:
     @property
     def is_unwell(self) -> bool:
         """Whether there is no tunnel but such as are not healthy by their agents' probes."""
-        return not self._members and all(member.complaint is not None for member in self._suspected)
+        return not self.healthy and all(member.complaint is not None for member in self._suspected)
 
     @property
     def healthy(self) -> int:
         """How many tunnels are not suspected."""
-        return len(self._members)
+        return len(self._members) + len(self._remote)
 
     @property
     def count(self) -> int:
@@ -109,7 +112,7 @@ class Members:
 
     def has_besides(self, agent: str) -> bool:
         """Whether a tunnel of another agent is healthy; at most as many are looked at as the agent has, and one."""
-        return any(member.load.tunnel.agent != agent for member in self._members)
+        return any(member.load.tunnel.agent != agent for member in chain(self._members, self._remote))
 
     def borrow(
         self,
@@ -132,9 +135,8 @@ class Members:
         members: Sequence[Member] = self._members
         if avoid:
             members = _besides(avoid, members)
-        if not members and not only_trusted:
-            members = _besides(avoid, self._suspected)
-            members = [member for member in members if not member.is_silent] or members
+        if not members:
+            members = self._further(avoid, only_trusted=only_trusted)
         count = len(members)
         if not count:
             raise NoTunnel(f"no tunnel can serve {self.name} now")
@@ -147,36 +149,56 @@ class Members:
         try:
             return best.lend(receiver, used_after)
         except CannotOpenStream:
-            return self._lend_elsewhere(receiver, used_after, members, best)
+            tiers = [members]
+            if self._remote and not best.load.is_remote:
+                tiers.append(_besides(avoid, self._remote))
+            return self._lend_elsewhere(receiver, used_after, tiers, best)
+
+    def _further(self, avoid: Collection[object], *, only_trusted: bool) -> Sequence[Member]:
+        """Return what is chosen from where none of this edge's healthy tunnels may serve."""
+        members = _besides(avoid, self._remote)
+        if not members and not only_trusted:
+            members = _besides(avoid, self._suspected)
+            best = min(((member.is_silent, member.load.is_remote) for member in members), default=None)
+            members = [member for member in members if (member.is_silent, member.load.is_remote) == best]
+        return members
 
     def _lend_elsewhere(
-        self, receiver: Borrower, used_after: float, members: Sequence[Member], full: Member
+        self, receiver: Borrower, used_after: float, tiers: Sequence[Sequence[Member]], full: Member
     ) -> OriginStream:
-        """Lend a stream on any tunnel but one that takes no more."""
+        """Lend a stream on any tunnel but one that takes no more, of the first tier that has one."""
         network = receiver.network
-        with_room = [member for member in members if member.has_room_for(network)]
-        for member in sorted(with_room, key=lambda member: member.load.active):
-            if member is not full:
-                with suppress(CannotOpenStream):
-                    return member.lend(receiver, used_after)
-        if len(with_room) < len(members):
+        are_limited = False
+        for members in tiers:
+            with_room = [member for member in members if member.has_room_for(network)]
+            for member in sorted(with_room, key=lambda member: member.load.active):
+                if member is not full:
+                    with suppress(CannotOpenStream):
+                        return member.lend(receiver, used_after)
+            are_limited = are_limited or len(with_room) < len(members)
+        if are_limited:
             raise AtLimit(self)
         raise NoTunnel(f"every tunnel of {self.name} is full")
 
     def put(self, member: Member) -> None:
         """Choose one more tunnel, as it is now: suspected or not."""
-        members = self._suspected if member.is_suspected else self._members
+        members = self._tier_of(member)
         self._places[member] = len(members)
         members.append(member)
 
     def take(self, member: Member) -> None:
         """Choose a tunnel no more; it takes no longer where there are many. What it is must not have changed since."""
-        members = self._suspected if member.is_suspected else self._members
+        members = self._tier_of(member)
         place = self._places.pop(member)
         last = members.pop()
         if last is not member:
             members[place] = last
             self._places[last] = place
+
+    def _tier_of(self, member: Member) -> list[Member]:
+        if member.is_suspected:
+            return self._suspected
+        return self._remote if member.load.is_remote else self._members
 
 
 def _besides(avoid: Collection[object], members: Sequence[Member]) -> list[Member]:

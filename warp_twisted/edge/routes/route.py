@@ -4,7 +4,7 @@ One route: a hostname and a path rule, and the tunnels that may serve them.
 `members` says which of the tunnels serves a request.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from warp_twisted.edge.routes.counters import HostCounters
 from warp_twisted.edge.routes.limits import VisitorLimits
@@ -48,7 +48,7 @@ class Route(Members):
         self.rule = rule
         self.splits: RouteSplits | None = None
         self._by_load: dict[TunnelLoad, Member] = {}
-        self._agents: dict[str, int] = {}
+        self._agents: dict[str, list[Member]] = {}
         self.origins: dict[str, Origin] = {}
         self.queue: RequestQueue | None = None
 
@@ -68,6 +68,10 @@ class Route(Members):
         """Whether a tunnel of an agent takes new streams for this route."""
         return agent in self._agents
 
+    def members_of(self, agent: str) -> Sequence[Member]:
+        """Return what stands for the tunnels of an agent here, those of other edges included."""
+        return self._agents.get(agent, ())
+
     def member_of(self, load: TunnelLoad) -> Member | None:
         """Return what stands for a tunnel here, if it takes new streams for this route."""
         return self._by_load.get(load)
@@ -86,7 +90,9 @@ class Route(Members):
         if self.queue is None:
             self.queue = RequestQueue(queues, self.hostname, self.path)
         places = self.queue.places_of(load.tunnel.agent, offer.max_requests)
-        return LimitedMember(load, offer.id, limits.head, limits.idle_streams, watch, places)
+        # A stream that is kept for the next request would keep a place at the edge that relays it.
+        idle_streams = 0 if load.is_remote else limits.idle_streams
+        return LimitedMember(load, offer.id, limits.head, idle_streams, watch, places)
 
     def join(self, member: Member) -> None:
         """Use one more tunnel."""
@@ -97,7 +103,7 @@ class Route(Members):
         if self.splits is not None:
             self.splits.put(member)
         self._by_load[member.load] = member
-        self._agents[agent] = self._agents.get(agent, 0) + 1
+        self._agents.setdefault(agent, []).append(member)
         self.gone_at = None
         if self.queue is not None:
             self.queue.look()
@@ -111,7 +117,7 @@ class Route(Members):
                 self.splits.take(member)
             member.retire()
             self.left_by = agent = load.tunnel.agent
-            self._agents[agent] -= 1
+            self._agents[agent].remove(member)
             if not self._agents[agent]:
                 del self._agents[agent]
                 del self.origins[agent]
@@ -149,9 +155,8 @@ class Route(Members):
 
     def place_agent(self, agent: str) -> None:
         """Choose the tunnels of an agent as its origin's state says now."""
-        for member in list(self._by_load.values()):
-            if member.load.tunnel.agent == agent:
-                self._place(member)
+        for member in self.members_of(agent):
+            self._place(member)
 
     def _place(self, member: Member) -> None:
         """Put a member among those that are chosen, or among those that are chosen only when there is no other."""

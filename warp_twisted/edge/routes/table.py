@@ -177,6 +177,10 @@ class RouteTable:
         """Whether nothing serves a hostname, or lately did, which the registry knows as somebody's all the same."""
         return self._standing(host) is None and self.is_known(host)
 
+    def route_of(self, hostname: str, path: str) -> Route | None:
+        """Return the route of a hostname or pattern, as it was offered, and a path rule; None if there is none."""
+        return next((route for route in self._rules(hostname) if route.path == path), None)
+
     def is_served(self, hostname: str) -> bool:
         """Whether a tunnel takes requests of a hostname, or of a pattern, as it was offered."""
         return any(route.gone_at is None for route in self._rules(hostname))
