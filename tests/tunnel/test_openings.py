@@ -6,7 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.wire.pair import Pair
 from warp_twisted.tunnel.openings import Openings
 from warp_twisted.wire.errors import BadPreamble, StreamReset, WireError
-from warp_twisted.wire.preamble import encode_preamble
+from warp_twisted.wire.preamble import decode_preamble, encode_preamble
 from warp_twisted.wire.streams import Stream
 
 
@@ -17,7 +17,7 @@ class OpeningsTests(SynchronousTestCase):
         self.clock = Clock()
         self.opened: list[int] = []
         self.failed: list[WireError] = []
-        self.openings = Openings(self.clock, self.note_opened, self.note_failed)
+        self.openings = Openings(self.clock, self.note_opened, self.note_failed, decode_preamble)
         self.pair = Pair()
         self.pair.agent.connection._stream_opened = self.openings.add
 

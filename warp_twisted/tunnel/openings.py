@@ -4,32 +4,38 @@ preamble, but not for ever.
 """
 
 from collections.abc import Callable
+from typing import Generic, TypeVar
 
 from twisted.internet.interfaces import IReactorTime
 
 from warp_twisted.wire.errors import WireError
-from warp_twisted.wire.preamble import PreambleReader, decode_preamble
+from warp_twisted.wire.preamble import PreambleReader
 from warp_twisted.wire.streams import Stream
 
+Said = TypeVar("Said")
 
-class Openings:
+
+class Openings(Generic[Said]):
     """
     The streams of one tunnel that wait for their preamble.
 
     :param clock: the reactor.
-    :param opened: called with each stream and its route id.
+    :param opened: called with each stream and what its preamble says.
     :param failed: called with each that came to nothing, and why.
+    :param decode: reads preambles.
     """
 
     def __init__(
         self,
         clock: IReactorTime,
-        opened: Callable[[Stream, int], None],
+        opened: Callable[[Stream, Said], None],
         failed: Callable[[Stream, WireError], None],
+        decode: Callable[[bytes], tuple[int, int, Said] | None],
     ) -> None:
         self._clock = clock
         self._opened = opened
         self._failed = failed
+        self._decode = decode
         self._opened_at: dict[Stream, float] = {}
 
     def __len__(self) -> int:
@@ -38,7 +44,7 @@ class Openings:
     def add(self, stream: Stream) -> None:
         """Wait for a stream's preamble."""
         self._opened_at[stream] = self._clock.seconds()
-        PreambleReader(stream, self._preamble_received, self._preamble_failed, decode_preamble)
+        PreambleReader(stream, self._preamble_received, self._preamble_failed, self._decode)
 
     def cut_older(self, instant: float) -> None:
         """Cut those that were opened at an instant or before."""
@@ -52,9 +58,9 @@ class Openings:
         self._opened_at.clear()
         self._opened = self._failed = _ignore
 
-    def _preamble_received(self, stream: Stream, route_id: int) -> None:
+    def _preamble_received(self, stream: Stream, said: Said) -> None:
         del self._opened_at[stream]
-        self._opened(stream, route_id)
+        self._opened(stream, said)
 
     def _preamble_failed(self, stream: Stream, error: WireError) -> None:
         self._opened_at.pop(stream, None)

@@ -46,7 +46,15 @@ from warp_twisted.wire.errors import (
 )
 from warp_twisted.wire.frames import GoAwayCode, Role
 from warp_twisted.wire.limits import Limits
-from warp_twisted.wire.preamble import OpeningReader, OpeningReceiver, encode_preamble
+from warp_twisted.wire.preamble import (
+    OpeningCode,
+    OpeningReader,
+    OpeningReceiver,
+    decode_preamble,
+    encode_opening,
+    encode_preamble,
+)
+from warp_twisted.wire.relayed import RelayPreamble, decode_link_preamble
 from warp_twisted.wire.streams import DISCARD, Stream
 
 CONTROL_STREAM_ID = 1
@@ -96,6 +104,7 @@ class TunnelProtocol(Protocol):
     :ivar times: how long it waits; `follow` changes them.
     :ivar state: see `tunnel.states`.
     :ivar outcome: how the tunnel ended, or None.
+    :ivar relayed: called with each stream that the peer, an edge, relays: sets its receiver and writes the reply.
     :ivar has_hung_up: whether the peer has closed the transport; the end comes in turns with other work.
     """
 
@@ -136,7 +145,9 @@ class TunnelProtocol(Protocol):
         self._liveness = Liveness(self.times, asks_first=role is Role.SERVER)
         self._refilled_at = 0.0
         self._deadline_call: IDelayedCall | None = None
-        self._openings = Openings(clock, lambda *opened: delegate.stream_opened(self, *opened), self._not_opened)
+        decode = decode_link_preamble if opens_both_ways else decode_preamble
+        self._openings: Openings[int | RelayPreamble] = Openings(clock, self._opened, self._not_opened, decode)
+        self.relayed: Callable[[TunnelProtocol, Stream, RelayPreamble], None] = _relay_nothing
         self._disconnected: list[Deferred[None]] = []
 
     def __repr__(self) -> str:
@@ -378,6 +389,12 @@ class TunnelProtocol(Protocol):
             self._log.failure("a delegate failed; its tunnel with {peer} ends", peer=self.peer)
             self.end(own_failure(exception))
 
+    def _opened(self, stream: Stream, said: int | RelayPreamble) -> None:
+        if isinstance(said, RelayPreamble):
+            self.relayed(self, stream, said)
+        else:
+            self._delegate.stream_opened(self, stream, said)
+
     def _not_opened(self, stream: Stream, error: WireError) -> None:
         self._log.info(
             "stream {stream} of {peer} came to nothing: {error}", stream=stream.id, peer=self.peer, error=error
@@ -482,3 +499,10 @@ class TunnelProtocol(Protocol):
             function(*arguments)
         except Exception:
             self._log.failure("{function} of a tunnel failed", function=function)
+
+
+def _relay_nothing(tunnel: TunnelProtocol, stream: Stream, relayed: RelayPreamble) -> None:
+    """Default: refuse what a peer relays."""
+    stream.receiver = DISCARD
+    stream.write(encode_opening(OpeningCode.NOT_RELAYED_AGAIN, "nothing is relayed here"))
+    stream.end()

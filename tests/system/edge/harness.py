@@ -382,7 +382,7 @@ class _EdgeDelegate:
         """Tests remove by hand."""
 
 
-class _PlainTunnel(TunnelProtocol):
+class PlainTunnel(TunnelProtocol):
     """One end of a tunnel on TCP, which can stop reading as the transport that tunnels have on TLS can."""
 
     def makeConnection(self, transport: ITransport) -> None:
@@ -437,7 +437,7 @@ class EdgeHarness:
             via=via,
         )
         self.tunnels: list[Tunnel] = []
-        self._turn = Turn(reactor)
+        self.turn = Turn(reactor)
         self._delegate = _EdgeDelegate()
         self._ports: list[IListeningPort] = []
         self.clients: list[RawConnection] = []
@@ -450,7 +450,7 @@ class EdgeHarness:
         self.visitor_port = await self._listen(VisitorFactory(self.visitors), visitor_port)
         self.origin_port = origin_port or await self._listen(self.origin, 0)
         self._tunnel_port = await self._listen(
-            Factory.forProtocol(lambda: _PlainTunnel(Role.SERVER, self._delegate, clock=self.reactor, turn=self._turn)),
+            Factory.forProtocol(lambda: PlainTunnel(Role.SERVER, self._delegate, clock=self.reactor, turn=self.turn)),
             0,
         )
         await self.add_tunnel([RouteOffer(id=0, hostname=hostname)])
@@ -498,15 +498,20 @@ class EdgeHarness:
 
         :param origin_port: of its own origin; 0: of the one that all have.
         """
+        tunnel = await self.dial_tunnel(agent, labels, origin_port)
+        self.table.add(tunnel, offers)
+        return tunnel
+
+    async def dial_tunnel(self, agent: str, labels: Mapping[str, str], origin_port: int) -> Tunnel:
+        """Dial one more tunnel."""
         stub = StubAgent(self.reactor, origin_port or self.origin_port)
         opened: Deferred[TunnelProtocol] = Deferred()
         self._delegate.opened.append(opened)
-        far_end = _PlainTunnel(Role.CLIENT, stub, clock=self.reactor, turn=self._turn)
+        far_end = PlainTunnel(Role.CLIENT, stub, clock=self.reactor, turn=self.turn)
         await connectProtocol(TCP4ClientEndpoint(self.reactor, LOOPBACK, self._tunnel_port), far_end)
         protocol = await opened
         tunnel = Tunnel(f"t-{len(self.tunnels) + 1}", agent, protocol, stub, far_end, labels)
         self.tunnels.append(tunnel)
-        self.table.add(tunnel, offers)
         return tunnel
 
     async def visitor(self, port: int = 0, address: str = "") -> RawConnection:

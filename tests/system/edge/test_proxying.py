@@ -25,9 +25,10 @@ class EdgeTestCase(AsyncTestCase):
     timeout = 20
     limits: VisitorLimits | None = None
     timeouts = VisitorTimeouts(tick=0.05)
+    harness = EdgeHarness
 
     async def prepare(self) -> None:
-        self.edge = EdgeHarness(reactor, limits=self.limits, timeouts=self.timeouts)
+        self.edge = self.harness(reactor, limits=self.limits, timeouts=self.timeouts)
         self.origin = self.edge.origin
         await self.edge.start()
         self.clean_up_with(self.edge.stop)

@@ -1,0 +1,1 @@
+"""Tests of edges that relay to each other, on real sockets."""
