@@ -25,6 +25,7 @@ class ChangesTests(SynchronousTestCase):
         """What can be taken is named as the file spells it; labels, edges and zone need new tunnels."""
         for more, key, needs_tunnels in (
             ("drain: 3", "drain", False),
+            ("spread: 3", "spread", False),
             ("log: {level: debug}", "log.level", False),
             ("labels: {a: b}", "labels", True),
             ("edges: ['192.0.2.1:7844']", "edges", True),

@@ -20,3 +20,10 @@ class KnownEdgesTests(StateTestCase):
         self.assertEqual(list(edges.seen), [EdgeAddress("192.0.2.2", 7844)])
         fixed = edges_of(parse_settings(f"{rules}edges: ['192.0.2.3:7844']"), identity).fixed
         self.assertEqual(list(fixed), [EdgeAddress("192.0.2.3", 7844)])
+
+    def test_spread(self) -> None:
+        """The tunnels are spread over two edges, or as many as the settings say, if there are so many tunnels."""
+        rules = "ingress: [{service: hello-world}]\n"
+        identity = self.store()
+        for more, spread in (("", 2), ("spread: 3", 3), ("tunnels: 1", 1), ("tunnels: 2\nspread: 9", 2)):
+            self.assertEqual(edges_of(parse_settings(rules + more), identity).spread, spread)

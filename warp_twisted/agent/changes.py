@@ -12,6 +12,7 @@ _NEED_RESTART = ("state", "tunnels", "metrics")
 _OF_TUNNELS = ("labels", "edges", "zone", "require")  # edges hear of the first and last in the hello alone
 _RELOADED = {
     "ingress": "ingress",
+    "spread": "spread",
     **{name: name for name in _OF_TUNNELS},
     "drain_seconds": "drain",
     "log_format": "log.format",

@@ -12,6 +12,7 @@ import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from ssl import SSLContext
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, fail, succeed
@@ -46,7 +47,7 @@ from warp_twisted.agent.identity.enrollment import SOFTWARE
 from warp_twisted.agent.identity.renewal import Renewal
 from warp_twisted.agent.identity.returning import Returning
 from warp_twisted.agent.identity.state import Identity, StateDirectory
-from warp_twisted.agent.known_edges import edges_of
+from warp_twisted.agent.known_edges import edges_of, follow_settings
 from warp_twisted.agent.links.edge_dialer import EdgeDialer
 from warp_twisted.agent.links.edges import Edges
 from warp_twisted.agent.links.link import Link
@@ -54,6 +55,7 @@ from warp_twisted.agent.links.link_set import LinkSet
 from warp_twisted.agent.links.offering import Offering
 from warp_twisted.agent.links.rebalancing import Rebalancing
 from warp_twisted.agent.links.reporting import Reporting
+from warp_twisted.agent.links.round_trips import RoundTrips
 from warp_twisted.agent.origins.routes import PreparedIngress, Route, Routes
 from warp_twisted.agent.protection import Protection
 from warp_twisted.agent.settings import AgentSettings
@@ -113,19 +115,14 @@ class AgentService(Service):
         self._session = secrets.token_hex(8)
         self._credentials = Credentials(state, identity, partial(deferToThreadPool, reactor, reactor.getThreadPool()))
         dialer = EdgeDialer(
-            reactor,
-            self._edges,
-            lambda: self._credentials.context,
-            turn,
-            times=times,
-            limits=limits,
-            closed=self.link_ended,
+            reactor, self._edges, self._tls_context, turn, times=times, limits=limits, closed=self.link_ended
         )
         self.routes = Routes(reactor, turn, self._health_changed, chance)
         self._offering = Offering(self.routes, self.routes.prepare(settings.ingress, is_start=True))
         self.links = LinkSet(settings.tunnels, self, dialer, self._edges, reactor, chance)
         self._reporting = Reporting(reactor, self.links)
-        self._rebalancing = Rebalancing(reactor, self.links, self._edges)
+        round_trips = RoundTrips(reactor, self._tls_context)
+        self._rebalancing = Rebalancing(reactor, self.links, self._edges, round_trips, chance)
         self.clock = AgentClock(
             reactor, wall, lambda text: self._observe(ClockSuspected(suspicion=text)), self._clock_stepped
         )
@@ -198,6 +195,9 @@ class AgentService(Service):
         self.links.stop()
         self.link_ended()
 
+    def _tls_context(self) -> SSLContext:
+        return self._credentials.context
+
     def _begin_to_stop(self) -> None:
         self._renewal.stop()
         self.clock.stop()
@@ -235,8 +235,8 @@ class AgentService(Service):
             self._renewal.ask_now()
         needs_tunnels = self._offering.change(prepared, self.links)
         found = changes(self._settings, settings)
+        follow_settings(self._edges, found.settings)
         if found.needs_tunnels or needs_tunnels:
-            self._edges.fixed, self._edges.zone = settings.edges, settings.zone
             self.links.move_all()
         self._settings = found.settings
         self._log.info("settings read again: {taken}", taken=", ".join(found.taken) or "nothing new")

@@ -16,6 +16,7 @@ import msgspec
 
 from warp_twisted.agent.edge_address import EdgeAddress, parse_edge
 from warp_twisted.agent.health.settings import Health
+from warp_twisted.agent.links.edges import DEFAULT_SPREAD
 from warp_twisted.agent.origins import OriginRequest
 from warp_twisted.agent.origins.asking import RulePolicy
 from warp_twisted.agent.origins.ingress import Ingress, compile_ingress
@@ -72,9 +73,9 @@ class AgentSettings:
     """
     Everything the agent was told, checked.
 
-    `edges` replace those of the join token; with `zone` the agent looks edges up by `SRV _warp-edge._tcp.<zone>` at
-    each dial; with neither it uses those that enrollment gave. It stays away from an edge that does not promise what
-    `require` names.
+    The tunnels are kept on the `spread` nearest edges. `edges` replace those of the join token; with `zone` the agent
+    looks edges up by `SRV _warp-edge._tcp.<zone>` at each dial; with neither it uses those that enrollment gave. It
+    stays away from an edge that does not promise what `require` names.
     """
 
     ingress: Ingress
@@ -82,6 +83,7 @@ class AgentSettings:
     token_file: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     tunnels: int = DEFAULT_TUNNELS
+    spread: int = DEFAULT_SPREAD
     edges: tuple[EdgeAddress, ...] = ()
     zone: str = ""
     require: tuple[str, ...] = ()
@@ -112,6 +114,7 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     token_file: Text | None = None
     labels: dict[str, str] = {}
     tunnels: Annotated[int, msgspec.Meta(ge=1, le=MAX_TUNNELS)] = DEFAULT_TUNNELS
+    spread: Annotated[int, msgspec.Meta(ge=1, le=MAX_TUNNELS)] = DEFAULT_SPREAD
     edges: Annotated[list[Text], msgspec.Meta(max_length=256)] = []
     zone: str = ""
     require: list[Literal["strict-http", "visitor-address"]] = []  # `wire.releases.Protection`
@@ -148,6 +151,7 @@ def _checked(raw: dict[str, object], source: str) -> AgentSettings:
             token_file=file.token_file,
             labels=parse_labels(file.labels),
             tunnels=file.tunnels,
+            spread=file.spread,
             edges=tuple(parse_edge(edge, f"edges[{index}]") for index, edge in enumerate(file.edges)),
             zone=_zone(file.zone),
             require=tuple(file.require),

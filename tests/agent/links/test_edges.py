@@ -16,9 +16,11 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from warp_twisted.agent.edge_address import EdgeAddress, parse_edge
 from warp_twisted.agent.errors import NoEdge
-from warp_twisted.agent.links.edges import FAILED_SECONDS, MAX_EDGES, Edges, read_addresses
+from warp_twisted.agent.links.edges import FAILED_SECONDS, Edges, Move, read_addresses
+from warp_twisted.agent.links.nearness import MAX_EDGES
 
 A, B, C = (EdgeAddress(f"edge{name}.example", 7844) for name in "abc")
+FLEET = [EdgeAddress(f"edge{number}.example", 7844) for number in range(5)]
 Answer = tuple[Sequence[RRHeader], Sequence[RRHeader], Sequence[RRHeader]]
 
 
@@ -147,27 +149,63 @@ class FindTests(SynchronousTestCase):
         self.assertIn("enroll again", str(failure.value))
 
     def test_srv_order(self) -> None:
-        """Lower priorities come first; among equals, weight decides how often which is first."""
+        """Lower priorities come first; among equals, weight decides how many agents prefer which, each for good."""
         lookup = FakeLookup((1, 1, 1, "last.example"), (0, 90, 1, "heavy.example"), (0, 10, 1, "light.example"))
-        edges = Edges(zone="example", lookup_service=lookup, random=Random(7))
         first: Counter[str] = Counter()
-        for _ in range(500):
-            (tier,) = self.successResultOf(Deferred.fromCoroutine(edges.find()))
+        for seed in range(500):
+            edges = Edges(zone="example", lookup_service=lookup, random=Random(seed))
+            tier, last = self.successResultOf(Deferred.fromCoroutine(edges.find()))
             first[tier[0].host] += 1
-            self.assertEqual(tier[-1].host, "last.example")
+            self.assertEqual([edge.host for edge in last], ["last.example"])
+            self.assertEqual(self.successResultOf(Deferred.fromCoroutine(edges.find())), [tier, last])
         self.assertTrue(400 < first["heavy.example"] < 490, first)
+
+    def test_lookup_fails_later(self) -> None:
+        """While DNS does not answer, what it answered last holds."""
+        lookup = FakeLookup((0, 10, 7844, "edgea.example"))
+        edges = Edges(zone="example", seen=[C], lookup_service=lookup)
+        self.assertEqual(found(edges), [[A], [C]])
+        lookup.failure = DNSQueryTimeoutError(1)
+        self.assertEqual(found(edges), [[A], [C]])
 
 
 class ChooseTests(SynchronousTestCase):
     """Which edge is dialed next."""
 
     def test_spread(self) -> None:
-        """Tunnels go to the edges that have the fewest."""
+        """Tunnels go to two edges, or as many as the settings say, as many to each."""
+        for spread in (1, 2, 3):
+            edges = Edges(spread=spread)
+            in_use: list[EdgeAddress] = []
+            for _ in range(6):
+                in_use.append(edges.choose([[A, B, C]], in_use, 0.0))
+            self.assertEqual(list(Counter(in_use).values()), [6 // spread] * spread)
+
+    def test_nearest_first(self) -> None:
+        """The two edges with the shortest round trips get the tunnels, whatever their order."""
         edges = Edges()
-        in_use: list[EdgeAddress] = []
-        for _ in range(4):
-            in_use.append(edges.choose([[A, B]], in_use, 0.0))
-        self.assertEqual(Counter(in_use), {A: 2, B: 2})
+        for edge, seconds in ((A, 0.150), (B, 0.020), (C, 0.080)):
+            edges.nearness.measured(edge, seconds, 0.0)
+        first = edges.choose([[A, B, C]], [], 0.0)
+        self.assertEqual((first, edges.choose([[A, B, C]], [first], 0.0)), (B, C))
+        edges.failed(B, 0.0)
+        self.assertEqual(edges.choose([[A, B, C]], [], 0.0), C)
+
+    def test_agents_spread_over_equals(self) -> None:
+        """Each agent keeps to its own edges; one that is added gets its part of all agents, and moves no others."""
+        fleet = [EdgeAddress(f"edge{number}.example", 7844) for number in range(5)]
+        first: Counter[EdgeAddress] = Counter()
+        moved = 0
+        for seed in range(1000):
+            edges = Edges(random=Random(seed), fixed=fleet[:4])
+            (before,) = self.successResultOf(Deferred.fromCoroutine(edges.find()))
+            edges.fixed = fleet
+            (after,) = self.successResultOf(Deferred.fromCoroutine(edges.find()))
+            self.assertEqual([edge for edge in after if edge != fleet[4]], list(before))
+            first[after[0]] += 1
+            moved += after[0] != before[0]
+        self.assertTrue(all(150 < count < 250 for count in first.values()), first)
+        self.assertEqual(moved, first[fleet[4]])
 
     def test_failed_edges_come_last(self) -> None:
         """An edge that failed is dialed only if there is no other, until some time has passed or it answered."""
@@ -175,10 +213,36 @@ class ChooseTests(SynchronousTestCase):
         edges.failed(A, 0.0)
         self.assertEqual(edges.choose([[A, B]], [B, B, B], 1.0), B)
         self.assertEqual(edges.choose([[A]], [], 1.0), A)
-        self.assertEqual(edges.choose([[A, B]], [B], FAILED_SECONDS), A)
+        self.assertEqual(edges.choose([[A, B]], [B], FAILED_SECONDS - 1), B)
+        self.assertEqual(edges.choose([[A, B]], [B], 2 * FAILED_SECONDS), A)
         edges.failed(A, 100.0)
         edges.answered(A)
         self.assertEqual(edges.choose([[A, B]], [B], 101.0), A)
+
+    def test_all_have_failed(self) -> None:
+        """Where every edge has failed each is dialed in turn, those of worse sources too."""
+        edges = Edges()
+        for now, edge in enumerate((B, C, A)):
+            edges.failed(edge, now)
+        dialed = []
+        for now in range(3, 9):
+            dialed.append(edges.choose([[A, B], [C]], [], now))
+            edges.failed(dialed[-1], now)
+        self.assertEqual(dialed, [B, C, A, B, C, A])
+
+    def test_agents_do_not_return_all_at_once(self) -> None:
+        """Hundreds of agents lost an edge at the same moment: they come back over a minute."""
+        returns: Counter[int] = Counter()
+        for seed in range(600):
+            edges = Edges(random=Random(seed))
+            edges.failed(A, 0.0)
+            at = 0.0
+            while edges.choose([[A, B]], [B], at) == B:
+                at += 1.0
+            returns[int(at)] += 1
+        self.assertGreaterEqual(min(returns), FAILED_SECONDS)
+        self.assertLessEqual(max(returns), 2 * FAILED_SECONDS)
+        self.assertLess(max(returns.values()), 30)
 
     def test_fallback(self) -> None:
         """Edges of a worse source are dialed only while none of the better ones answers."""
@@ -188,22 +252,48 @@ class ChooseTests(SynchronousTestCase):
         self.assertEqual(edges.choose([[A], [B]], [], 1.0), B)
 
     def test_better(self) -> None:
-        """A tunnel should move only if that evens out."""
+        """A tunnel should move only if that evens out, or brings it to one of the nearest edges."""
         edges = Edges()
-        self.assertEqual(edges.better([[A, B]], [A, A], 0.0), B)
+        self.assertEqual(edges.better([[A, B]], [A, A], 0.0), Move(A, B))
         self.assertIsNone(edges.better([[A, B]], [A, B], 0.0))
         self.assertIsNone(edges.better([[A, B]], [A, A, B], 0.0))
         self.assertIsNone(edges.better([[A]], [A, A], 0.0))
         self.assertIsNone(edges.better([[A, B]], [], 0.0))
+        self.assertEqual(edges.better([[A, B, C]], [A, C], 0.0), Move(C, B))
+        self.assertEqual(edges.better([[A, B], [C]], [A, C], 0.0), Move(C, B))
         edges.failed(B, 0.0)
         self.assertIsNone(edges.better([[A, B]], [A, A], 1.0))
+        self.assertIsNone(edges.better([[A, B, C]], [A, B], 1.0))  # it failed, but this tunnel of it is up
+        edges.failed(A, 1.0)
+        self.assertIsNone(edges.better([[A, B]], [A, B], 2.0))
+
+    @given(
+        st.lists(st.sampled_from(FLEET), min_size=1, max_size=8),
+        st.dictionaries(st.sampled_from(FLEET), st.floats(0.0001, 2.0)),
+        st.integers(1, 4),
+    )
+    def test_moving_ends(self, in_use: list[EdgeAddress], trips: dict[EdgeAddress, float], spread: int) -> None:
+        """Wherever the tunnels are, after a few moves each of the nearest edges has as many, and none moves again."""
+        edges = Edges(spread=spread)
+        for edge, seconds in trips.items():
+            edges.nearness.measured(edge, seconds, 0.0)
+        moves = 0
+        while move := edges.better([FLEET], in_use, 0.0):
+            in_use.remove(move.source)
+            self.assertEqual(edges.choose([FLEET], in_use, 0.0), move.target)
+            in_use.append(move.target)
+            moves += 1
+            self.assertLessEqual(moves, 16)
+        counts = Counter(in_use).values()
+        self.assertLessEqual(max(counts) - min(counts), 1)
+        self.assertEqual(len(counts), min(spread, len(in_use)))
 
     def test_failures_are_bounded(self) -> None:
         """A list of edges that changes all the time does not fill the memory."""
         edges = Edges()
         for port in range(2 * MAX_EDGES):
             edges.failed(EdgeAddress("x", port), 0.0)
-        self.assertEqual(len(edges._failed_at), MAX_EDGES)
+        self.assertEqual(len(edges._failures), MAX_EDGES)
 
 
 class AddressTests(SynchronousTestCase):

@@ -59,6 +59,10 @@ class FakeEffects:
         """Note."""
         self.done.append("stay")
 
+    def edge_failed(self) -> None:
+        """Note."""
+        self.done.append("other edge")
+
 
 class TimesTests(SynchronousTestCase):
     """How long the agent bears silence."""
@@ -163,23 +167,24 @@ class LifecycleTests(SynchronousTestCase):
         """What the edge and the network do changes only states that have something to lose."""
         self.assert_effects(
             "failed",
-            {"dialing": ["down"], "registering": ["down"], "up": ["down"], "draining": ["stopped"]},
+            {"dialing": ["down"], "registering": ["other edge", "down"], "up": ["down"], "draining": ["stopped"]},
             ("waiting", "stopped"),
         )
         self.assert_effects(
             "edge_drained",
-            {"registering": ["down"], "up": ["slot", "down", "dial"]},
+            {"registering": ["other edge", "down"], "up": ["slot", "other edge", "down", "dial"]},
             set(self.states()) - {"registering", "up"},
         )
         self.assert_effects(
             "edge_followed",
-            {"registering": ["down"], "up": ["slot", "stay", "down", "dial"]},
+            {"registering": ["other edge", "down"], "up": ["slot", "stay", "down", "dial"]},
             set(self.states()) - {"registering", "up"},
         )
         self.assert_effects("opened", {"dialing": ["hello"]}, ("waiting", "stopped"))
         self.assert_effects("accepted", {"registering": ["up"]})
         self.assert_effects("refused", {"registering": ["refused"]})
-        self.assert_effects("turned_away", {"dialing": ["down"], "registering": ["down"]}, ("waiting", "stopped"))
+        turned_away = {"dialing": ["down"], "registering": ["other edge", "down"]}
+        self.assert_effects("turned_away", turned_away, ("waiting", "stopped"))
         self.assert_effects("retry", {"waiting": ["dial"]})
 
     def test_up_is_told_by_the_core(self) -> None:

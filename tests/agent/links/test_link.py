@@ -40,6 +40,7 @@ class FakeOwner:
         self.downs: list[tuple[str, float | None]] = []
         self.requires: list[str] = []
         self.policy = ""
+        self.failed_edges: list[str] = []
 
     def dial(self, link: Link, delegate: TunnelDelegate) -> Deferred[TunnelProtocol]:
         """Remember the dial."""
@@ -78,6 +79,10 @@ class FakeOwner:
     def link_refused(self, link: Link, refused: Refused) -> None:
         """Remember."""
         self.told.append(("refused", refused.code))
+
+    def edge_failed(self, link: Link) -> None:
+        """Remember."""
+        self.failed_edges.append(str(link.edge))
 
     def left_tunnel_lost(self) -> None:
         """Remember."""

@@ -168,6 +168,7 @@ class StubEdge:
     :ivar enforces: whether it promises what agents ask.
     :ivar name_servers: those of warp.example that it tells agents of.
     :ivar tunnels: those that are registered, in order.
+    :ivar left: those whose agents take no new streams.
     :ivar wall: its clock.
     """
 
@@ -179,6 +180,7 @@ class StubEdge:
     hellos: list[Hello] = field(default_factory=list)
     messages: list[ControlMessage] = field(default_factory=list)
     drains: list[Drain] = field(default_factory=list)
+    left: set[TunnelProtocol] = field(default_factory=set)
     edges: list[str] = field(default_factory=list)
     name_servers: dict[str, list[str]] = field(default_factory=dict)
     holds_answers: bool = False
@@ -340,6 +342,7 @@ class StubEdge:
     def drain_received(self, tunnel: TunnelProtocol, drain: Drain) -> None:
         """Remember."""
         self.drains.append(drain)
+        self.left.add(tunnel)
         self.changed()
 
     def tunnel_hung_up(self, tunnel: TunnelProtocol) -> None:

@@ -2,9 +2,14 @@
 Where the edges are, and which of them a tunnel should dial next.
 
 The sources, best first: a fixed list, which excludes all others; `SRV _warp-edge._tcp.<zone>`, asked again at every
-dial; what edges said when they accepted a tunnel; what the join token said. A worse source is a fallback: its edges
-are dialed only while those of the better ones do not answer. Among the edges of one source, the one with the fewest
-of our tunnels comes first, then SRV priority, then chance. Nothing here keeps a connection or a timer.
+dial, each of its priorities a source of its own (RFC 2782); what edges said when they accepted a tunnel; what the join
+token said. A worse source is a fallback: its edges are dialed only while those of the better ones do not answer.
+
+Tunnels are kept on the `spread` nearest edges of the best source that has one which answers (`nearness`), as many on
+each. Among equally near edges a draw decides that each agent makes once for each edge, in proportion to the SRV weight
+(weighted rendezvous hashing): agents spread over a fleet by weight, an edge that is added gets its part of all agents,
+and one that leaves moves its own tunnels only. An edge that failed is passed over for one to two minutes, each agent
+its own time, so that the agents of a fleet do not return all at once. Nothing here keeps a connection or a timer.
 
 What DNS and edges name is believed within bounds, as a lie would have the agent knock at ports of its own network: a
 name must lie in the zone of the settings, or be one that settings or join token name; an address must not be this
@@ -12,8 +17,9 @@ machine's own or one of its link, unless settings or join token name such a one.
 log and left out. Whoever answers at what is left still has to prove that it is an edge of the fleet.
 """
 
+import hashlib
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from random import Random
@@ -25,14 +31,31 @@ from twisted.names.dns import Record_SRV, RRHeader
 from warp_base.host_port import join_host_port
 from warp_twisted.agent.edge_address import EdgeAddress, parse_edge
 from warp_twisted.agent.errors import NoEdge
+from warp_twisted.agent.links.nearness import MAX_EDGES, Nearness
 from warp_twisted.errors import InvalidSettings
 
-MAX_EDGES = 256
-FAILED_SECONDS = 60.0  # how long a failed dial counts against an edge
+FAILED_SECONDS = 60.0  # how long a failure counts against an edge, at least; at most twice as long
+DEFAULT_SPREAD = 2
 
 
 LookupService = Callable[[str], Awaitable[tuple[Sequence[RRHeader], Sequence[RRHeader], Sequence[RRHeader]]]]
 Tiers = Sequence[Sequence[EdgeAddress]]
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A tunnel should leave the edge `source` for the edge `target`."""
+
+    source: EdgeAddress
+    target: EdgeAddress
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """When an edge failed, and until when that counts."""
+
+    at: float
+    until: float
 
 
 @dataclass(slots=True, kw_only=True)
@@ -45,6 +68,8 @@ class Edges:
     :ivar seen: those that edges named last; written by `told`.
     :ivar enrolled: those that the join token named.
     :ivar lookup_service: asks DNS for SRV records, such as `twisted.names.client.lookupService`.
+    :ivar spread: over how many edges the tunnels are spread.
+    :ivar nearness: how far edges are.
     """
 
     fixed: Sequence[EdgeAddress] = ()
@@ -52,8 +77,12 @@ class Edges:
     seen: Sequence[EdgeAddress] = ()
     enrolled: Sequence[EdgeAddress] = ()
     lookup_service: LookupService | None = None
+    spread: int = DEFAULT_SPREAD
     random: Random = field(default_factory=Random)
-    _failed_at: dict[EdgeAddress, float] = field(default_factory=dict)
+    nearness: Nearness = field(default_factory=Nearness)
+    _failures: dict[EdgeAddress, _Failure] = field(default_factory=dict)
+    _looked_up: Tiers = ()  # when DNS answered last
+    _salt: bytes = b""
     _left_out: frozenset[str] = frozenset()
 
     _log: ClassVar[Logger] = Logger()
@@ -65,11 +94,11 @@ class Edges:
         :raises NoEdge: if no edge is known.
         """
         if self.fixed:
-            return [self._shuffled(self.fixed)]
-        found = []
+            return [self._drawn(self.fixed)]
+        found: list[Sequence[EdgeAddress]] = []
         if self.zone and self.lookup_service is not None:
-            found.append(await self._look_up(self.lookup_service))
-        found += [self._shuffled(self.seen), self._shuffled(self.enrolled)]
+            found += await self._look_up(self.lookup_service)
+        found += [self._drawn(self.seen), self._drawn(self.enrolled)]
         tiers = [tier for tier in found if tier]
         if not tiers:
             raise NoEdge("no edge is known: set edges or zone, or enroll again with a new join token")
@@ -92,34 +121,59 @@ class Edges:
         :param tiers: from `find`.
         :param in_use: the edge of each tunnel that is up or being dialed.
         """
-        used = Counter(in_use)
-        self._failed_at = {edge: at for edge, at in self._failed_at.items() if now - at < FAILED_SECONDS}
-        ranked = [
-            (edge in self._failed_at, tier, used[edge], rank, edge)
-            for tier, edges in enumerate(tiers)
-            for rank, edge in enumerate(edges)
-        ]
-        return min(ranked)[-1]
+        home = self._home(tiers, in_use, now)
+        if home:
+            used = Counter(in_use)
+            return min(home, key=lambda edge: used[edge])
+        known = {edge: self._failures[edge].at for tier in tiers for edge in tier}
+        return min(known, key=lambda edge: (edge in in_use, known[edge]))  # all have failed: each is tried in turn
 
-    def better(self, tiers: Tiers, in_use: Sequence[EdgeAddress], now: float) -> EdgeAddress | None:
-        """Return the edge that one of our tunnels should move to, so that no edge has two more than another."""
-        edge = self.choose(tiers, in_use, now)
+    def better(self, tiers: Tiers, in_use: Sequence[EdgeAddress], now: float) -> Move | None:
+        """Return which tunnel should move: one of an edge that is not among the nearest, or of the most crowded."""
+        home = self._home(tiers, in_use, now)
+        if not home or not in_use:
+            return None
         used = Counter(in_use)
-        return edge if used and max(used.values()) - used[edge] >= 2 else None
+        target = min(home, key=lambda edge: used[edge])
+        outside = [edge for edge in used if edge not in home and edge not in self._failures]
+        if outside:
+            return Move(outside[-1], target)
+        crowded = max(home, key=lambda edge: used[edge])
+        return Move(crowded, target) if used[crowded] - used[target] >= 2 else None
 
     def failed(self, edge: EdgeAddress, now: float) -> None:
-        """Note that an edge could not be dialed."""
-        if len(self._failed_at) < MAX_EDGES:
-            self._failed_at[edge] = now
+        """Note that an edge did not take a tunnel, or asks us to leave."""
+        if edge in self._failures or len(self._failures) < MAX_EDGES:
+            self._failures[edge] = _Failure(now, now + FAILED_SECONDS * self.random.uniform(1.0, 2.0))
 
     def answered(self, edge: EdgeAddress) -> None:
         """Note that an edge took a tunnel."""
-        self._failed_at.pop(edge, None)
+        self._failures.pop(edge, None)
 
-    def _shuffled(self, edges: Sequence[EdgeAddress]) -> Sequence[EdgeAddress]:
-        return self.random.sample(edges, len(edges))
+    def working(self, tiers: Tiers, now: float) -> Sequence[EdgeAddress]:
+        """Return the edges of the best source that has one which has not failed, without those that have."""
+        self._failures = {edge: failure for edge, failure in self._failures.items() if now < failure.until}
+        for tier in tiers:
+            if working := [edge for edge in tier if edge not in self._failures]:
+                return working
+        return ()
 
-    async def _look_up(self, lookup_service: LookupService) -> Sequence[EdgeAddress]:
+    def _home(self, tiers: Tiers, in_use: Collection[EdgeAddress], now: float) -> Sequence[EdgeAddress]:
+        """Return the edges that tunnels should be on; none if all have failed."""
+        return self.nearness.ordered(self.working(tiers, now), in_use)[: self.spread]
+
+    def _draw(self, edge: EdgeAddress, weight: int = 1) -> float:
+        """Return what an edge draws, lowest first; in proportion to its weight (RFC 2782: 0 is almost nothing)."""
+        if not self._salt:
+            self._salt = self.random.randbytes(16)
+        digest = hashlib.blake2b(str(edge).encode(), key=self._salt, digest_size=8).digest()
+        even = (int.from_bytes(digest, "big") + 1) / (2**64 + 1)
+        return -(even ** (1 / (weight or 0.1)))  # type: ignore[no-any-return]
+
+    def _drawn(self, edges: Sequence[EdgeAddress]) -> Sequence[EdgeAddress]:
+        return sorted(edges, key=self._draw)
+
+    async def _look_up(self, lookup_service: LookupService) -> Tiers:
         name = f"_warp-edge._tcp.{self.zone}"
         try:
             answers, _, _ = await lookup_service(name)
@@ -127,25 +181,25 @@ class Edges:
             Exception
         ) as error:  # whatever a resolver stumbles over: what this machine's resolv.conf says, an odd answer
             self._log.warn("looking up {name} failed: {error!r}; using the edges known before", name=name, error=error)
-            return ()
+            return self._looked_up
         records: list[Record_SRV] = []
         for answer in answers[:MAX_EDGES]:
             if isinstance(answer.payload, Record_SRV):
                 records.append(answer.payload)
-        return self._ordered(records)
+        self._looked_up = self._by_priority(records)
+        return self._looked_up
 
-    def _ordered(self, records: Sequence[Record_SRV]) -> Sequence[EdgeAddress]:
-        """Order by priority, and inside one priority by chance in proportion to weight (RFC 2782)."""
-        drawn = [
-            (record.priority, -(self.random.random() ** (1 / (record.weight or 0.1))), record) for record in records
-        ]
-        drawn.sort(key=lambda item: item[:2])
-        texts = [
-            join_host_port(record.target.name.decode("ascii", "backslashreplace").rstrip("."), record.port)
-            for _, _, record in drawn
-            if record.target.name.strip(b".")  # RFC 2782: a target of "." means that there is no service
-        ]
-        return list(dict.fromkeys(self._believed(read_addresses(texts))))
+    def _by_priority(self, records: Sequence[Record_SRV]) -> Tiers:
+        """Order by priority, and the edges of one priority by what they draw (RFC 2782)."""
+        tiers: dict[int, dict[EdgeAddress, float]] = {}
+        for record in sorted(records, key=lambda record: record.priority):
+            if not record.target.name.strip(b"."):
+                continue  # RFC 2782: a target of "." means that there is no service
+            host = record.target.name.decode("ascii", "backslashreplace").rstrip(".")
+            for edge in self._believed(read_addresses([join_host_port(host, record.port)])):
+                if not any(edge in tier for tier in tiers.values()):
+                    tiers.setdefault(record.priority, {})[edge] = self._draw(edge, record.weight)
+        return [sorted(tier, key=tier.__getitem__) for tier in tiers.values()]
 
     def _believed(self, edges: Sequence[EdgeAddress]) -> Sequence[EdgeAddress]:
         """Leave out what is out of bounds, and say so when that changes."""

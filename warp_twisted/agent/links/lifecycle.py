@@ -50,6 +50,9 @@ class LinkEffects(Protocol):
     def stay(self) -> None:
         """Dial the same edge next."""
 
+    def edge_failed(self) -> None:
+        """Dial another edge than this one for a while, if there is one: it answers, but does not take the tunnel."""
+
 
 class Lifecycle(Protocol):
     """What may happen to a link."""
@@ -241,17 +244,26 @@ def _make_machine() -> Callable[[LinkCore], Lifecycle]:
         core.effects.link_refused(message)
 
     @pep614(dialing.upon(Lifecycle.turned_away).to(waiting))
-    @pep614(registering.upon(Lifecycle.turned_away).to(waiting))
     def try_when_something_has_changed(life: Lifecycle, core: LinkCore, reason: str) -> None:
         wait(life, core, reason, is_refusal=True)
 
+    @pep614(registering.upon(Lifecycle.turned_away).to(waiting))
+    def try_elsewhere_or_when_something_has_changed(life: Lifecycle, core: LinkCore, reason: str) -> None:
+        core.effects.edge_failed()
+        wait(life, core, reason, is_refusal=True)
+
     @pep614(dialing.upon(Lifecycle.failed).to(waiting))
-    @pep614(registering.upon(Lifecycle.failed).to(waiting))
     def try_later(life: Lifecycle, core: LinkCore, reason: str) -> None:
         wait(life, core, reason)
 
+    @pep614(registering.upon(Lifecycle.failed).to(waiting))
+    def try_later_elsewhere(life: Lifecycle, core: LinkCore, reason: str) -> None:
+        core.effects.edge_failed()
+        wait(life, core, reason)
+
     @pep614(registering.upon(Lifecycle.edge_drained).to(waiting))
-    def try_later_elsewhere(life: Lifecycle, core: LinkCore, drain: Drain) -> None:
+    def leave_it_to_drain(life: Lifecycle, core: LinkCore, drain: Drain) -> None:
+        core.effects.edge_failed()
         wait(life, core, "the edge is draining")
 
     @pep614(up.upon(Lifecycle.failed).to(waiting))
@@ -264,6 +276,8 @@ def _make_machine() -> Callable[[LinkCore], Lifecycle]:
         core.leave(drain)
         if drain.successor:
             core.effects.stay()
+        else:
+            core.effects.edge_failed()
         core.effects.link_down("the edge starts anew" if drain.successor else "the edge is draining", 0.0)
         dial(life, core)
 

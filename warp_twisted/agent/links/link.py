@@ -59,6 +59,9 @@ class LinkOwner(Protocol):
     def link_refused(self, link: "Link", refused: Refused) -> None:
         """The edge will not take this agent, now or later."""
 
+    def edge_failed(self, link: "Link") -> None:
+        """The edge answers, but does not take the tunnel, or asks to leave it."""
+
     def left_tunnel_lost(self) -> None:
         """A tunnel that a link had left has ended."""
 
@@ -98,6 +101,10 @@ class _Effects:
     def stay(self) -> None:
         """Dial the same edge next."""
         self._link.stays = True
+
+    def edge_failed(self) -> None:
+        """Dial another edge than this one for a while."""
+        self._owner.edge_failed(self._link)
 
 
 class _Delegate:

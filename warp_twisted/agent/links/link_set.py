@@ -91,6 +91,7 @@ class LinkSet:
         self._agent = agent
         self._dialer = dialer
         self._edges = edges
+        self._clock = clock
         self._links = [Link(index, count, self, clock, chance) for index in range(count)]
 
     def __iter__(self) -> Iterator[Link]:
@@ -211,6 +212,11 @@ class LinkSet:
     def link_refused(self, link: Link, refused: Refused) -> None:
         """Give up: the fleet has cut this agent off."""
         self._agent.link_refused(link, refused)
+
+    def edge_failed(self, link: Link) -> None:
+        """Let other edges be dialed before this one for a while."""
+        if link.edge is not None:
+            self._edges.failed(link.edge, self._clock.seconds())
 
     def left_tunnel_lost(self) -> None:
         """Note that a tunnel that was left behind has ended."""

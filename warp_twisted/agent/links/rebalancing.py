@@ -1,78 +1,122 @@
 """
-Spreading the agent's tunnels over the edges there are.
+Keeping the agent's tunnels on the nearest edges, as many on each.
 
-One tunnel is moved at a time, and only to an edge that has just answered, so that looking for a better edge never costs
-the one there is. Which edge would be better is `edges`.
+Every now and then, each agent at moments of its own, the round trips to edges are brought up to date: of edges with a
+tunnel of ours its pings are taken, of others a few at a time are asked (`round_trips`), and none where there are no
+more edges than tunnels are spread over. Then one tunnel is moved, if that is better (`edges`), and only to an edge that
+has just answered, so that looking for a better edge never costs the one there is. The tunnel that is left serves until
+the new one is up.
 """
 
-from collections import Counter
 from collections.abc import Iterable
+from random import Random
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.endpoints import connectProtocol
 from twisted.internet.error import ConnectError, ConnectingCancelledError
-from twisted.internet.interfaces import IReactorTime
-from twisted.internet.protocol import Protocol
-from twisted.internet.task import LoopingCall
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from warp_twisted.agent.endpoints import tcp_endpoint
+from warp_twisted.agent.edge_address import EdgeAddress
 from warp_twisted.agent.errors import NoEdge
-from warp_twisted.agent.links.edge_dialer import CONNECT_SECONDS
-from warp_twisted.agent.links.edges import Edges
+from warp_twisted.agent.links.edges import Edges, Tiers
 from warp_twisted.agent.links.link import Link
+from warp_twisted.agent.links.round_trips import MeasuresRoundTrips
 
-INTERVAL_SECONDS = 15.0
+INTERVAL_SECONDS = 15.0  # on average; from half to one and a half of it
+MEASURE_SECONDS = 600.0  # 16,000 agents then ask an edge 27 times a second, which takes it 1 % of a core
+MEASURED_AT_ONCE = 4
 
 
 class Rebalancing:
-    """Moves the tunnels of one agent, now and then."""
+    """
+    Moves the tunnels of one agent, now and then.
+
+    :param chance: for the moments.
+    """
 
     _log = Logger()
 
-    def __init__(self, reactor: IReactorTime, links: Iterable[Link], edges: Edges) -> None:
+    def __init__(
+        self,
+        reactor: IReactorTime,
+        links: Iterable[Link],
+        edges: Edges,
+        round_trips: MeasuresRoundTrips,
+        chance: Random,
+    ) -> None:
         self._reactor = reactor
         self._links = links
         self._edges = edges
-        self._loop = LoopingCall(self.look)
-        self._loop.clock = reactor
+        self._round_trips = round_trips
+        self._chance = chance
+        self._next: IDelayedCall | None = None
         self._looking: Deferred[None] | None = None
+        self._pings: dict[Link, float] = {}  # that were taken
 
     def start(self) -> None:
-        """Begin to look every `INTERVAL_SECONDS`."""
-        self._loop.start(INTERVAL_SECONDS, now=False)
+        """Begin to look, `INTERVAL_SECONDS` apart on average."""
+        self._next = self._reactor.callLater(INTERVAL_SECONDS * self._chance.uniform(0.5, 1.5), self._look_again)
 
     def stop(self) -> None:
         """Move nothing more."""
-        if self._loop.running:
-            self._loop.stop()
+        if self._next is not None:
+            self._next.cancel()
+            self._next = None
         if self._looking is not None:
             self._looking.cancel()
 
     def look(self) -> None:
-        """Move one tunnel if that evens them out, unless a look is under way."""
+        """Measure, and move one tunnel if that is better, unless a look is under way."""
         if self._looking is None:
-            self._looking = Deferred.fromCoroutine(self._move_one())
+            self._looking = Deferred.fromCoroutine(self._look())
             self._looking.addErrback(self._failed).addCallback(self._looked)
 
-    async def _move_one(self) -> None:
+    def _look_again(self) -> None:
+        self.start()
+        self.look()
+
+    async def _look(self) -> None:
+        tiers = await self._edges.find()
+        self._take_pings()
+        await self._measure_some(tiers)
         if not all(link.is_up for link in self._links):
-            return
+            return  # a link without a tunnel will choose the edge itself
         in_use = [link.edge for link in self._links if link.edge is not None]
-        edge = self._edges.better(await self._edges.find(), in_use, self._reactor.seconds())
-        if edge is None:
+        move = self._edges.better(tiers, in_use, self._reactor.seconds())
+        if move is None or not await self._answers(move.target):
             return
-        endpoint = tcp_endpoint(self._reactor, edge.host, edge.port, CONNECT_SECONDS)
+        links = [link for link in self._links if link.edge == move.source and link.is_up]
+        if links:
+            links[-1].move()
+
+    def _take_pings(self) -> None:
+        """Take what the tunnels measured since the last look."""
+        for link in self._links:
+            tunnel = link.tunnel if link.is_up else None
+            seconds = None if tunnel is None else tunnel.round_trip_seconds
+            if seconds is not None and link.edge is not None and self._pings.get(link) != seconds:
+                self._pings[link] = seconds
+                self._edges.nearness.measured(link.edge, seconds, self._reactor.seconds())
+
+    async def _measure_some(self, tiers: Tiers) -> None:
+        """Measure the edges that were not measured for long, where there are more than are needed."""
+        now = self._reactor.seconds()
+        working = self._edges.working(tiers, now)
+        if len(working) <= self._edges.spread:
+            return
+        for edge in self._edges.nearness.oldest(working, now - MEASURE_SECONDS)[:MEASURED_AT_ONCE]:
+            await self._answers(edge)
+
+    async def _answers(self, edge: EdgeAddress) -> bool:
+        """Measure an edge, and return whether it answered."""
         try:
-            probe = await connectProtocol(endpoint, Protocol())
+            seconds = await self._round_trips.measure(edge)
         except ConnectError:
             self._edges.failed(edge, self._reactor.seconds())
-            return
-        if probe.transport is not None:
-            probe.transport.loseConnection()
-        crowded = Counter(in_use).most_common(1)[0][0]
-        [link for link in self._links if link.edge == crowded][-1].move()
+            return False
+        self._edges.nearness.measured(edge, seconds, self._reactor.seconds())
+        return True
 
     def _failed(self, failure: Failure) -> None:
         if not failure.check(NoEdge, CancelledError, ConnectingCancelledError):
