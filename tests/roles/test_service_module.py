@@ -1,6 +1,7 @@
 """Tests of `warp_service`: what is done for which change, and what a service that does not come up is given back."""
 
 import dataclasses
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -129,6 +130,18 @@ class ServiceTests(SynchronousTestCase):
         self.unit.write_text("2\n")
         self.read.write_text("2\n")
         self.assertEqual(self.act(), ["start a.socket", "restart a.service"])
+        self.assert_settled()
+
+    def test_change_by_hand_is_taken_back(self) -> None:
+        """What somebody changed and had the service read is read again once a run has put it back as it was."""
+        self.act()
+        self.read.write_text("2\n")
+        self.systemd.run("systemctl", "reload", "a.service")
+        self.read.write_text("1\n")
+        self.assertEqual(self.act(), ["reload a.service"])
+        self.assert_settled()
+        os.utime(self.read, ns=(0, 1))
+        self.assertEqual(self.act("reloaded"), ["reload a.service"])
         self.assert_settled()
 
     def test_record_is_lost(self) -> None:

@@ -9,7 +9,8 @@ description:
   - Starts a service that does not run; restarts it when files changed that it reads only when it starts, reloads it
     when others changed. A service with O(hands_over) is reloaded, too, when in its unit only what it starts changed,
     and a new process takes over from the old one. What changed is told by a record of the files that it last came up
-    with, not by the tasks of this run, so a run that was cut short is made good by the next.
+    with, not by the tasks of this run, so a run that was cut short is made good by the next. A file that was written
+    again counts as changed for a reload, whatever is in it.
   - A service that does not come up with the files of now is given back those that it last came up with, and started
     with them; the task fails and says so.
 options:
@@ -180,8 +181,9 @@ class Service:
         """Return what is to be done: started, closed (and started again), restarted, reloaded, or nothing."""
         active, now, known = self.shown("ActiveState"), self.digests(), self.known()
         runs = active in ("active", "reloading", "activating")
+        is_to_read = known.get("reads") != now["reads"] or self.was_rewritten()
         if state == "reloaded":
-            return "reloaded" if runs and known.get("reads") != now["reads"] else ""
+            return "reloaded" if runs and is_to_read else ""
         if runs and known.get("sockets", now["sockets"]) != now["sockets"]:
             return "closed"
         if state == "restarted" or (runs and known.get("starts_with") != now["starts_with"]):
@@ -190,7 +192,16 @@ class Service:
             return "started"
         if known.get("launch") != now.get("launch"):
             return "handed over"
-        return "reloaded" if known.get("reads") != now["reads"] else ""
+        return "reloaded" if is_to_read else ""
+
+    def was_rewritten(self) -> bool:
+        """
+        Whether a file that it reads was written since its copy was taken, be it the same again.
+
+        Somebody may have changed it by hand and had the service read that, before a run put it back.
+        """
+        copies = [(path, self.kept() / path.relative_to("/")) for path in self.reads if path.is_file()]
+        return any(copy.is_file() and copy.stat().st_mtime_ns != path.stat().st_mtime_ns for path, copy in copies)
 
     def act(self, action: str, *, wait: bool) -> None:
         """
