@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.fleet.images import once
 from tests.fleet.place import FleetError
-from tests.fleet.side_by_side import HERE, SECONDS, Half, Pieces, halves, run
+from tests.fleet.side_by_side import HERE, LOOK_AT_RUNS, SECONDS, Half, Pieces, halves, run
 
 ROOT = Path(__file__).resolve().parent.parent
 _TRIAL = """
@@ -43,6 +43,11 @@ class HalvesTests(SynchronousTestCase):
         shares = halves(["b", "a", "d", "c"], {"a": 10, "b": 100, "c": 50, "d": 45})
         self.assertEqual(shares, (["b"], ["a", "c", "d"]))
 
+    def test_together(self) -> None:
+        """Modules that are to be together count as one, and those that nobody asked for are not run."""
+        seconds = {"a": 30, "b": 25, "c": 40, "d": 20}
+        self.assertEqual(halves("abcd", seconds, together=("a", "b", "e")), (["a", "b"], ["c", "d"]))
+
     def test_all_are_run(self) -> None:
         """Every module of the tree is in one half; those without a figure, too."""
         modules = sorted(path.stem for path in HERE.glob("fleet_*.py"))
@@ -54,7 +59,7 @@ class HalvesTests(SynchronousTestCase):
         """The table names no module that is gone, and the halves that come of it differ by a tenth at most."""
         modules = {path.stem for path in HERE.glob("fleet_*.py")}
         self.assertEqual(SECONDS.keys() - modules, set())
-        one, other = (sum(SECONDS.get(name, 0) for name in share) for share in halves(modules, SECONDS))
+        one, other = (sum(SECONDS.get(name, 0) for name in share) for share in halves(modules, SECONDS, LOOK_AT_RUNS))
         self.assertLess(abs(one - other), (one + other) / 20)
 
 

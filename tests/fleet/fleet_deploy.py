@@ -79,7 +79,9 @@ class DeployTests(FleetTestCase):
     def test_wrong_variables(self) -> None:
         """A variable that is wrong is named, with what was expected, before any host changes."""
         for variables, expected in WRONG:
-            run = self.fleet.play("site.yml", variables=variables)
+            # That one host's mistake stops the others, too, is seen with those before them.
+            only_edge = any(name in ("warp_edge_limits", "warp_edge_timeouts", "warp_edge_limit") for name in variables)
+            run = self.fleet.play("site.yml", *(("--limit=edges",) if only_edge else ()), variables=variables)
             text = re.sub(r"\s+", " ", run.output)
             self.assertNotEqual(run.returncode, 0, variables)
             self.assertRegex(text, expected.replace(r"\s+", " "))

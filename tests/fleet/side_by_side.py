@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -25,33 +25,42 @@ from tests.fleet.place import FleetError, Group, Place, unified_hierarchy
 from tests.run import Outcome, read_outcome, verdict
 
 HERE = Path(__file__).parent
+# Whose tests look at every run of a deployment: in one half, so that the other deploys its fleet by one run.
+LOOK_AT_RUNS = ("fleet_deploy", "fleet_secrets")
 # About what each module takes by itself on two cores, from the plays that it runs and what it waits for; without the
-# making of the fleet, which each half has once. A run prints what its modules took: whoever adds plays corrects these.
+# making of the fleet, which each half has once (its check and its second run are counted with fleet_deploy). A run
+# prints what its modules took: whoever adds plays corrects these.
 SECONDS: dict[str, float] = {
-    "fleet_agents": 205, "fleet_authority": 455, "fleet_backup": 150, "fleet_canary": 240, "fleet_deploy": 230,
-    "fleet_document": 130, "fleet_faults": 140, "fleet_firewall": 160, "fleet_handover": 300,
+    "fleet_agents": 180, "fleet_authority": 455, "fleet_backup": 150, "fleet_canary": 240, "fleet_deploy": 315,
+    "fleet_document": 130, "fleet_faults": 140, "fleet_firewall": 130, "fleet_handover": 260,
     "fleet_interrupted": 110, "fleet_one_host": 230, "fleet_outage": 80,
-    "fleet_policy": 440, "fleet_reboot": 60, "fleet_releases": 150, "fleet_restarts": 90, "fleet_secrets": 50,
-    "fleet_upgrade": 520, "fleet_visits": 50,
+    "fleet_policy": 380, "fleet_reboot": 55, "fleet_releases": 150, "fleet_restarts": 95, "fleet_secrets": 50,
+    "fleet_upgrade": 400, "fleet_visits": 50,
 }  # fmt: skip
 MIDDLING_SECONDS = 120.0  # of a module that is not there
 END_SECONDS = 10.0
 _HEADING = re.compile(r"tests\.fleet\.(\w+)\n")
 
 
-def halves(modules: Iterable[str], seconds: Mapping[str, float]) -> tuple[list[str], list[str]]:
+def halves(
+    modules: Iterable[str], seconds: Mapping[str, float], together: Collection[str] = ()
+) -> tuple[list[str], list[str]]:
     """
     Share modules out so that both halves take about as long: the longest first, each to whoever has less to do.
 
     :param seconds: module → how long it took.
+    :param together: modules that are to be in the same half.
     :returns: the modules of each half, in order of the alphabet.
     """
+    wanted = set(modules)
+    lots = [lot for lot in (wanted & set(together), *({module} for module in wanted - set(together))) if lot]
+    weights = [(sum(seconds.get(module, MIDDLING_SECONDS) for module in lot), sorted(lot)) for lot in lots]
     shares: tuple[list[str], list[str]] = ([], [])
     loads = [0.0, 0.0]
-    for module in sorted(modules, key=lambda name: (-seconds.get(name, MIDDLING_SECONDS), name)):
+    for weight, lot in sorted(weights, key=lambda each: (-each[0], each[1])):
         least = loads.index(min(loads))
-        shares[least].append(module)
-        loads[least] += seconds.get(module, MIDDLING_SECONDS)
+        shares[least].extend(lot)
+        loads[least] += weight
     return sorted(shares[0]), sorted(shares[1])
 
 
@@ -225,6 +234,8 @@ def half_of(place: Place, controller: str, modules: Sequence[str], *, keep: bool
         "WARP_FLEET_SHARED": str(place.shared),
         "WARP_FLEET_CONTROLLER": controller,
     }
+    if not set(LOOK_AT_RUNS) & set(modules):
+        where["WARP_FLEET_RUNS"] = "first"
 
     def take_down() -> None:
         group.end()
@@ -259,7 +270,7 @@ def main(arguments: Sequence[str]) -> int:
     for place in places:
         Group(unified_hierarchy() / f"{place.name}-tests").end()  # of a run that was killed
         Hosts(place).down()
-    shares = halves(arguments or modules, SECONDS)
+    shares = halves(arguments or modules, SECONDS, LOOK_AT_RUNS)
     keep = bool(os.environ.get("WARP_FLEET_KEEP"))
     in_ci = os.environ.get("CI", "") not in ("", "0", "false")
     both = zip(places, (OLDEST, NEWEST), shares, strict=True)
