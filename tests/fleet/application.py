@@ -1,9 +1,9 @@
 """
 An application behind an agent, to be run on an origin with the host's own Python: `application.py PORT`.
 
-`/` says which host answers and repeats the query, `/slow?seconds=N` writes a line each tenth of a second, `/echo` is a
-WebSocket. It listens on every address, so that only the firewall keeps visitors from it. While the file SICK is there,
-every third `/` fails.
+`/` says which host answers and repeats the query, `/slow?seconds=N` writes a line each tenth of a second,
+`/large?mib=N` is so many mebibytes, each of bytes that say which it is, `/echo` is a WebSocket. It listens on every
+address, so that only the firewall keeps visitors from it. While the file SICK is there, every third `/` fails.
 """
 
 import base64
@@ -29,6 +29,9 @@ class Application(BaseHTTPRequestHandler):
         if asked.path == "/echo":
             self.echo()
             return
+        if asked.path == "/large":
+            self.download(int(parse_qs(asked.query)["mib"][0]))
+            return
         if asked.path != "/slow":
             is_failing = os.path.exists(SICK) and next(NUMBERS) % 3 == 0
             self.answer(f"{socket.gethostname()} {asked.query}\n".encode(), 500 if is_failing else 200)
@@ -42,6 +45,14 @@ class Application(BaseHTTPRequestHandler):
             self.wfile.flush()
             time.sleep(0.1)
         self.wfile.write(b"0\r\n\r\n")
+
+    def download(self, mebibytes: int) -> None:
+        """Send a file of so many mebibytes."""
+        self.send_response(200)
+        self.send_header("Content-Length", str(mebibytes << 20))
+        self.end_headers()
+        for number in range(mebibytes):
+            self.wfile.write(bytes([number % 256]) * (1 << 20))
 
     def echo(self) -> None:
         """Accept a WebSocket, and send back whatever comes."""

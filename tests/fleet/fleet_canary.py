@@ -37,7 +37,7 @@ class CanaryTests(FleetTestCase):
         self.fleet.hosts.install("edge1", "/run/canary.yaml", POLICY)
         self.fleet.hosts.execute("edge1", "warp", "policy", "apply", "/run/canary.yaml")
         address = self.fleet.hosts.address("edge1")
-        load = (sys.executable, str(LOAD), address, HOSTNAME, str(RATE), str(LOAD_SECONDS))
+        load = (sys.executable, str(LOAD), address, HOSTNAME, str(RATE), f"--seconds={LOAD_SECONDS}")
         self.load = subprocess.Popen(self.fleet.hosts.beside(*load), stdout=subprocess.DEVNULL)
 
     def put_back(self) -> None:

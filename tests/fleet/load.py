@@ -1,38 +1,59 @@
 """
-Visitors at a steady rate, to be run in the hosts' network: `load.py ADDRESS HOSTNAME RATE SECONDS`.
+Visitors at a steady rate, to be run in the hosts' network: `load.py ADDRESS HOSTNAME RATE [--seconds N] [GROUP...]`.
 
 Each is a connection of its own that asks once. Besides, every half second one begins a download of three seconds.
-What became of them is printed as JSON: how many were answered, refused at connecting, cut off or answered wrongly, and
-the slowest answer.
+They come for so many seconds, or else until standard input ends. What became of them is printed as JSON: how many
+asked, were answered, refused at connecting, cut off or answered wrongly, and the slowest answer: in all, and without
+the seconds in which somebody on its way waited for a CPU: this process, or one of the control groups that are named.
 """
 
+import argparse
 import asyncio
+import itertools
 import json
+import os
+import select
 import sys
 import time
 from collections import Counter
+from pathlib import Path
+
+from tests.fleet.delays import Delays
 
 SLOW_SECONDS = 3
 SLOW_EVERY_SECONDS = 0.5
 PATIENCE_SECONDS = 30.0
+LOOK_SECONDS = 0.05
 
 
 class Load:
-    def __init__(self, address: str, hostname: str) -> None:
+    """
+    The visitors.
+
+    :param delays: counts who waits for a CPU on their way.
+    """
+
+    def __init__(self, address: str, hostname: str, delays: Delays) -> None:
         self.address = address
         self.hostname = hostname
+        self.delays = delays
+        self.waited = delays.seconds()
         self.outcomes: Counter[str] = Counter()
         self.oddities: list[str] = []
-        self.slowest = 0.0
+        self.slowest = self.slowest_running = 0.0
+        self.asked = 0
 
     async def ask(self, path: str, expected: bytes, kind: str) -> None:
-        begun = time.monotonic()
+        begun, waited = time.monotonic(), self.waited
         try:
             outcome = await asyncio.wait_for(self.talk(path, expected), PATIENCE_SECONDS)
         except TimeoutError:
             outcome = "unanswered"
+        took = time.monotonic() - begun
         if kind == "quick":
-            self.slowest = max(self.slowest, time.monotonic() - begun)
+            self.slowest = max(self.slowest, took)
+        if kind == "quick" and took > self.slowest_running:
+            self.slowest_running = max(self.slowest_running, took - (self.delays.seconds() - waited))
         self.outcomes[f"{kind}_{outcome}"] += 1
 
     async def talk(self, path: str, expected: bytes) -> str:
@@ -56,21 +77,46 @@ class Load:
         self.oddities.append(answer[:200].decode(errors="replace"))
         return "wrong"
 
-    async def run(self, rate: float, seconds: float) -> None:
+    async def look(self) -> None:
+        """Look from time to time who waited for a CPU."""
+        while True:
+            self.waited = self.delays.seconds()
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def run(self, rate: float, seconds: float | None) -> None:
         begun = time.monotonic()
+        looking = asyncio.create_task(self.look())
         tasks: list[asyncio.Task[None]] = []
         slow_at = 0.0
-        for number in range(int(rate * seconds)):
+        numbers = itertools.count() if seconds is None else range(int(rate * seconds))
+        for number in numbers:
             await asyncio.sleep(max(0.0, begun + number / rate - time.monotonic()))
+            if seconds is None and select.select([sys.stdin], [], [], 0)[0]:
+                break
             tasks.append(asyncio.create_task(self.ask(f"/?n={number}", f"n={number}\n".encode(), "quick")))
+            self.asked += 1
             if time.monotonic() - begun >= slow_at:
                 slow_at += SLOW_EVERY_SECONDS
                 last = b"%d\n\r\n0\r\n" % (SLOW_SECONDS * 10 - 1)
                 tasks.append(asyncio.create_task(self.ask(f"/slow?seconds={SLOW_SECONDS}", last, "slow")))
         await asyncio.gather(*tasks)
+        looking.cancel()
+
+
+def main() -> None:
+    """Let visitors come, and print what became of them."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("address")
+    parser.add_argument("hostname")
+    parser.add_argument("rate", type=float)
+    parser.add_argument("--seconds", type=float)
+    parser.add_argument("groups", nargs="*", type=Path)
+    wanted = parser.parse_args()
+    load = Load(wanted.address, wanted.hostname, Delays(wanted.groups, [os.getpid()]))
+    asyncio.run(load.run(wanted.rate, wanted.seconds))
+    slowest = {"slowest_seconds": load.slowest, "slowest_running_seconds": load.slowest_running}
+    print(json.dumps({**load.outcomes, "asked": load.asked, **slowest, "oddities": load.oddities[:5]}))
 
 
 if __name__ == "__main__":
-    load = Load(sys.argv[1], sys.argv[2])
-    asyncio.run(load.run(float(sys.argv[3]), float(sys.argv[4])))
-    print(json.dumps({**load.outcomes, "slowest_seconds": load.slowest, "oddities": load.oddities[:5]}))
+    main()
