@@ -151,11 +151,6 @@ class Hosts:
         """Return a watch that counts the seconds in which the hosts could run."""
         return Stopwatch(Group(unified_hierarchy() / self.place.name), began)
 
-    def service_group(self, name: str, unit: str) -> Path:
-        """Return the control group of a service that runs in a host."""
-        group = self.execute(name, "systemctl", "show", "--value", "--property=ControlGroup", unit).strip()
-        return self._group(name).path / "machine/payload" / group.lstrip("/")
-
     def inside(self, name: str, *command: str) -> list[str]:
         """
         The command line that runs a command as root in a host: a clean environment, past any firewall.

@@ -1,59 +1,45 @@
 """
-Visitors at a steady rate, to be run in the hosts' network: `load.py ADDRESS HOSTNAME RATE [--seconds N] [GROUP...]`.
+Visitors at a steady rate, to be run in the hosts' network: `load.py ADDRESS HOSTNAME RATE [--seconds N]`.
 
 Each is a connection of its own that asks once. Besides, every half second one begins a download of three seconds.
 They come for so many seconds, or else until standard input ends. What became of them is printed as JSON: how many
-asked, were answered, refused at connecting, cut off or answered wrongly, and the slowest answer: in all, and without
-the seconds in which somebody on its way waited for a CPU: this process, or one of the control groups that are named.
+asked, were answered, refused at connecting, cut off or answered wrongly, and the slowest answer: of all, and of those
+who came in each second of the clock.
 """
 
 import argparse
 import asyncio
 import itertools
 import json
-import os
 import select
 import sys
 import time
 from collections import Counter
-from pathlib import Path
-
-from tests.fleet.delays import Delays
 
 SLOW_SECONDS = 3
 SLOW_EVERY_SECONDS = 0.5
 PATIENCE_SECONDS = 30.0
-LOOK_SECONDS = 0.05
 
 
 class Load:
-    """
-    The visitors.
+    """The visitors."""
 
-    :param delays: counts who waits for a CPU on their way.
-    """
-
-    def __init__(self, address: str, hostname: str, delays: Delays) -> None:
+    def __init__(self, address: str, hostname: str) -> None:
         self.address = address
         self.hostname = hostname
-        self.delays = delays
-        self.waited = delays.seconds()
         self.outcomes: Counter[str] = Counter()
         self.oddities: list[str] = []
-        self.slowest = self.slowest_running = 0.0
+        self.slowest: dict[int, float] = {}  # by the second in which they came
         self.asked = 0
 
     async def ask(self, path: str, expected: bytes, kind: str) -> None:
-        begun, waited = time.monotonic(), self.waited
+        begun, second = time.monotonic(), int(time.time())
         try:
             outcome = await asyncio.wait_for(self.talk(path, expected), PATIENCE_SECONDS)
         except TimeoutError:
             outcome = "unanswered"
-        took = time.monotonic() - begun
         if kind == "quick":
-            self.slowest = max(self.slowest, took)
-        if kind == "quick" and took > self.slowest_running:
-            self.slowest_running = max(self.slowest_running, took - (self.delays.seconds() - waited))
+            self.slowest[second] = max(self.slowest.get(second, 0.0), time.monotonic() - begun)
         self.outcomes[f"{kind}_{outcome}"] += 1
 
     async def talk(self, path: str, expected: bytes) -> str:
@@ -77,15 +63,8 @@ class Load:
         self.oddities.append(answer[:200].decode(errors="replace"))
         return "wrong"
 
-    async def look(self) -> None:
-        """Look from time to time who waited for a CPU."""
-        while True:
-            self.waited = self.delays.seconds()
-            await asyncio.sleep(LOOK_SECONDS)
-
     async def run(self, rate: float, seconds: float | None) -> None:
         begun = time.monotonic()
-        looking = asyncio.create_task(self.look())
         tasks: list[asyncio.Task[None]] = []
         slow_at = 0.0
         numbers = itertools.count() if seconds is None else range(int(rate * seconds))
@@ -100,7 +79,6 @@ class Load:
                 last = b"%d\n\r\n0\r\n" % (SLOW_SECONDS * 10 - 1)
                 tasks.append(asyncio.create_task(self.ask(f"/slow?seconds={SLOW_SECONDS}", last, "slow")))
         await asyncio.gather(*tasks)
-        looking.cancel()
 
 
 def main() -> None:
@@ -110,11 +88,10 @@ def main() -> None:
     parser.add_argument("hostname")
     parser.add_argument("rate", type=float)
     parser.add_argument("--seconds", type=float)
-    parser.add_argument("groups", nargs="*", type=Path)
     wanted = parser.parse_args()
-    load = Load(wanted.address, wanted.hostname, Delays(wanted.groups, [os.getpid()]))
+    load = Load(wanted.address, wanted.hostname)
     asyncio.run(load.run(wanted.rate, wanted.seconds))
-    slowest = {"slowest_seconds": load.slowest, "slowest_running_seconds": load.slowest_running}
+    slowest = {"slowest_seconds": max(load.slowest.values()), "slowest_each_second": load.slowest}
     print(json.dumps({**load.outcomes, "asked": load.asked, **slowest, "oddities": load.oddities[:5]}))
 
 
