@@ -283,6 +283,7 @@ class Control:
     async def close_tunnels(self) -> None:
         """Stop as an edge does, letting the goodbyes pass."""
         stopping = Deferred.fromCoroutine(self.tunnels.stop(1))
+        self.clock.pump([0] * (len(self.pairs) + 1))
         for pair in self.pairs:
             pair.pump()
         self.clock.advance(1)

@@ -243,6 +243,10 @@ class DnsServer:
         """
         self._zones.replace(zones)
 
+    async def fill_in_slices(self) -> None:
+        """Take what the sources publish before the start, which then has little left to do in one piece."""
+        await self._zones.fill_in_slices()
+
     async def replace_zones_in_slices(self, zones: Sequence[ServedZone]) -> None:
         """Do the same while answers go out; raises as `replace_zones` does."""
         await self._zones.replace_in_slices(zones)

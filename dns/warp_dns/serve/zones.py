@@ -223,6 +223,12 @@ class ZoneSet:
         await self._slices.result_of(zone.filling())
         return zone
 
+    async def fill_in_slices(self) -> None:
+        """Take what the sources publish, of zones that are not started."""
+        for zone in list(self._zones.values()):
+            await self._slices.result_of(zone.filling())
+            self._begin_to_serve(zone.live.zone, zone.rule, zone.live.journal)
+
     def publish(self, change: Change, changed_at: float) -> None:
         """Serve the next snapshot of a zone (`followed.Publisher`)."""
         before = self._responder.zones[change.zone.apex]

@@ -169,6 +169,24 @@ class ZoneSetTests(SynchronousTestCase):
         self.turn()
         self.assertEqual(self.codes("app.a.test", "ns.a.test"), [NOERROR, NOERROR])
 
+    def test_a_zone_that_is_filled_before_the_start(self) -> None:
+        """Nothing is left to do at the start where nothing changes any more, and workers have all of it."""
+        source = FixedSource({"app.a.test": [Record("app.a.test", "A", 5, "192.0.2.1")]})
+        settings = ZoneSettings(name="a.test", nameservers={"ns.a.test": []})
+        self.zones.replace([ServedZone(settings, source)])
+        self.assertIsNone(self.responder.zones[wire("a.test")].get(wire("app.a.test")))
+        filling = Deferred.fromCoroutine(self.zones.fill_in_slices())
+        self.turn()
+        self.successResultOf(filling)
+        filled = self.responder.zones[wire("a.test")]
+        self.assertIsNotNone(filled.get(wire("app.a.test")))
+        whole = [order for order in self.orders if isinstance(order, replica.Serve)]
+        self.orders.clear()
+        self.zones.start([])
+        self.assertIs(self.responder.zones[wire("a.test")], filled)
+        self.assertEqual((len(whole), self.orders), (2, []))
+        self.assertEqual(self.codes("app.a.test"), [NOERROR])
+
     def test_what_is_odd_is_said_once(self) -> None:
         """A zone with a delegation that leads nowhere is served and warned of, not again while it stays as it is."""
         odd = self.zone("a.test", GOOD + "sub NS ns.sub\n")

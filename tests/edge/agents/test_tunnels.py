@@ -1,9 +1,13 @@
 """Tests of an edge's tunnels: who may register, what is published, what replaces what, and what ends it."""
 
+from twisted.internet.defer import Deferred
+
 from tests.edge.agents.case import ControlTestCase
 from tests.edge.control import AgentEnd, make_settings
 from tests.policy.document.test_asked import SOURCES, asked
+from warp_base.slices import Slices
 from warp_twisted.ca.issue import new_key, new_request
+from warp_twisted.edge.agents import tunnels
 from warp_twisted.edge.agents.control_rate import NAMES_BURST, NAMES_OF_HOSTNAME, NAMES_PER_SECOND
 from warp_twisted.edge.agents.tunnels import MAX_WAITING_MESSAGES
 from warp_twisted.registry.model import Agent, Tunnel, encode
@@ -518,6 +522,23 @@ class LifeTests(ControlTestCase):
         agent.pair.pump()
         self.assertEqual(agent.delegate.drains[-1].deadline_seconds, 12.5)
         self.assertIsNone(agent.ending)
+
+    async def test_stop_in_turns(self) -> None:
+        """Thousands of tunnels are closed some in each turn of the reactor, so that what else there is goes on."""
+        self.patch(tunnels, "Slices", lambda clock: Slices(clock, 1e-9, 1e-6))  # one a turn, then a rest of 2 ms
+        ends = [self.control.connect() for _ in range(3)]
+        for slot, end in enumerate(ends):
+            end.hello("app.warp.example", slot=slot)
+        stopping = Deferred.fromCoroutine(self.control.tunnels.stop(1))
+        seen = []
+        for _ in range(4):
+            self.control.clock.advance(0.0021)
+            for pair in self.control.pairs:
+                pair.pump()
+            seen.append(sum(end.ending is not None for end in ends))
+        self.assertEqual(seen, [1, 2, 3, 3])
+        self.control.clock.advance(1)
+        await stopping
 
     async def test_stop_closes_tunnels(self) -> None:
         """Stopping closes every tunnel."""

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Event, Thread
 
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.task import LoopingCall
 from twisted.internet.threads import deferToThread
 
 from tests.case import until
@@ -94,6 +96,18 @@ class TunnelPortTests(LiveEdgeTestCase):
                 self.assertIsInstance(await agent.register(f"app.{ZONE}", slot=slot), Accepted)
                 self.assertLess(time.monotonic() - at, PATIENCE)
             self.assertLessEqual(len(listener.shaking_hands), 40)
+
+    async def test_crowd_of_agents(self) -> None:
+        """Of handshakes that come all at once most wait for later turns of the reactor, and all succeed."""
+        agent = await self.agent()
+        waited: list[int] = []
+        looking = LoopingCall(lambda: waited.append(len(self.node.parts.tunnel_port.factory.turn.handshakes)))
+        looking.start(0)
+        self.addCleanup(looking.stop)
+        tunnels = await gatherResults([Deferred.fromCoroutine(agent.dial()) for _ in range(30)])
+        self.assertEqual(len(tunnels), 30)
+        self.assertGreater(max(waited), 5)
+        await until(lambda: not self.node.parts.tunnel_port.is_busy)
 
     async def test_new_agent_among_silent_connections(self) -> None:
         """So is one that enrolls, from a network that nobody came from before."""

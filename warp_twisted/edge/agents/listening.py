@@ -89,6 +89,8 @@ class EdgeListener(TunnelListener):
             clock=self.reactor,
             handshake_seconds=self.handshake_seconds,
             silence_seconds=min(self.silence_seconds, self.handshake_seconds),
+            handshakes=self.turn.handshakes,
+            network=network,
         )
         is_known = self.admittance.is_known(network)
         victim = self.shaking_hands.admit(protocol, network, self.max_handshakes, is_known=is_known)
@@ -213,6 +215,11 @@ class TunnelPort:
         if isinstance(answer, Enrolled):
             self._known.note(network_of(plain_address(asker.address)))
         return answer
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether handshakes wait for their turn, so that who connects now would only wait as well."""
+        return self._factory is not None and len(self._factory.turn.handshakes) > 0
 
     # What the factory asks (`Admittance`).
 

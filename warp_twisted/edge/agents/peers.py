@@ -5,7 +5,7 @@ A table only; what becomes of a peer is decided in `edge.agents.tunnels`.
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from twisted.internet.interfaces import IDelayedCall
@@ -41,6 +41,13 @@ class Peer:
         if self.deadline is not None and self.deadline.active():
             self.deadline.cancel()
         self.deadline = None
+
+
+def closing(protocols: Iterable[TunnelProtocol], reason: str) -> Iterator[None]:
+    """Close tunnels, a step each: one costs a quarter of a millisecond, and an edge has thousands."""
+    for protocol in protocols:
+        protocol.close(reason=reason)
+        yield
 
 
 class Peers:

@@ -19,6 +19,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from warp_base.slices import Slices
 from warp_base.wall_clock import WallClock
 from warp_twisted.ca.issue import AgentIdentity
 from warp_twisted.edge.agents.admission import Admission, revocation_sentence
@@ -27,7 +28,7 @@ from warp_twisted.edge.agents.control_rate import ControlRate, names_touched
 from warp_twisted.edge.agents.enrollment import issued_until
 from warp_twisted.edge.agents.incumbents import Incumbents
 from warp_twisted.edge.agents.offers import Offer, check_hello
-from warp_twisted.edge.agents.peers import Peer, Peers
+from warp_twisted.edge.agents.peers import Peer, Peers, closing
 from warp_twisted.edge.agents.protected_routes import AskedPolicies, ProtectedRoutes
 from warp_twisted.edge.agents.registrations import Authority, EdgeTunnel, Fleet, Registrations, Routes
 from warp_twisted.edge.agents.tunnel_expiry import TunnelExpiry
@@ -130,8 +131,7 @@ class EdgeTunnels:
         self.closed_because = STOPS
         self._health.stop()
         protocols = [peer.protocol for peer in self._peers]
-        for protocol in protocols:
-            protocol.close(reason="the edge stops")
+        await Slices(self._clock).run(closing(protocols, "the edge stops"))
         gone = DeferredList([protocol.disconnected() for protocol in protocols])
         await gone.addTimeout(timeout, self._clock, onTimeoutCancel=lambda result, seconds: [])
 
