@@ -10,7 +10,7 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
 from warp_base.reactor import as_reactor
-from warp_twisted.edge.listeners import Listeners
+from warp_twisted.edge.listeners import Listeners, accept_queue
 from warp_twisted.errors import InvalidSettings
 
 
@@ -24,6 +24,28 @@ class FullReactor(MemoryReactorClock):
     def listenTCP(self, port: int, *arguments: object, **keywords: object) -> object:
         """Refuse."""
         raise CannotListenError("", port, OSError("taken"))
+
+
+class QueueTests(SynchronousTestCase):
+    """The queue of a socket that two processes share, on a real one."""
+
+    def test_connections_that_wait(self) -> None:
+        """Each that nobody has accepted counts, whichever process would."""
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            port = type("Port", (), {"socket": listening})()
+            self.assertEqual(accept_queue(port), 0)
+            others = [socket.create_connection(listening.getsockname(), timeout=5) for _ in range(3)]
+            self.assertEqual(accept_queue(port), 3)
+            listening.accept()[0].close()
+            self.assertEqual(accept_queue(port), 2)
+            for other in others:
+                other.close()
+
+    def test_no_tcp(self) -> None:
+        """What has no such queue says that nobody waits."""
+        with socket.socket(socket.AF_UNIX) as other:
+            self.assertEqual(accept_queue(type("Port", (), {"socket": other})()), 0)
+        self.assertEqual(accept_queue(object()), 0)
 
 
 class ListenersTests(SynchronousTestCase):

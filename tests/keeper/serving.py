@@ -35,7 +35,7 @@ class Serving:
     def notify(self, text: str) -> None:
         """Tell what is meant for systemd."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as line:
-            line.sendto(text.encode(), os.environ["NOTIFY_SOCKET"])
+            line.sendto(text.encode(), os.environ["NOTIFY_SOCKET"].replace("@", "\0", 1))
 
     def say(self, word: str, **fields: object) -> None:
         """Tell the keeper."""

@@ -20,19 +20,20 @@ from warp_twisted.keeper.actions import (
     Tell,
     Wait,
 )
-from warp_twisted.keeper.handover import (
+from warp_twisted.keeper.handover import TABLE, Handover
+from warp_twisted.keeper.messages import Message
+from warp_twisted.keeper.times import (
     END_SECONDS,
     MAX_DRAINING,
     MAX_PAUSE_SECONDS,
     PREPARE_SECONDS,
     RELEASE_SECONDS,
+    REPLACE_SECONDS,
     STEADY_SECONDS,
-    TABLE,
     TAKE_SECONDS,
     WATCH_SECONDS,
-    Handover,
+    take_seconds,
 )
-from warp_twisted.keeper.messages import Message
 
 FIRST = Launch("/1/bin/python", ("/1/bin/twistd", "warp-edge"))
 SECOND = Launch("/2/bin/python", ("/2/bin/twistd", "warp-edge"))
@@ -145,7 +146,7 @@ class StartTests(SynchronousTestCase):
         story = Story()
         story.handover.begin()
         self.assertIn(Ready(), story.handover.serve_plainly(1, 0))
-        self.assertIn(End(1, None), story.ask(SECOND))
+        self.assertIn(End(1, REPLACE_SECONDS), story.ask(SECOND))
         self.assertEqual(story.ask(), [])
         self.assertIn(Start(2, SECOND), story.end(1))
         actions = story.end(2, "status 1")
@@ -165,6 +166,13 @@ class StartTests(SynchronousTestCase):
 class HandOverTests(SynchronousTestCase):
     """From one process to the next."""
 
+    def test_many_tunnels(self) -> None:
+        """The more tunnels are to move the more time there is, up to a limit; the old process serves meanwhile."""
+        story = Story().serve()
+        story.ask(SECOND)
+        story.say(2, "prepared")
+        self.assertEqual(story.say(1, "released", tunnels=2_000)[-1], Wait(TAKE_SECONDS + 200))
+
     def test_whole(self) -> None:
         """Each step follows from the one before, and the old process drains only when the new one serves."""
         story = Story().serve()
@@ -173,7 +181,7 @@ class HandOverTests(SynchronousTestCase):
         actions = story.say(2, "prepared")
         self.assertEqual((told(actions), actions[-1]), ([(1, "release")], Wait(RELEASE_SECONDS)))
         actions = story.say(1, "released", tunnels=3, hostnames=4)
-        self.assertEqual((told(actions), actions[-1]), ([(2, "take"), (1, "move")], Wait(TAKE_SECONDS)))
+        self.assertEqual((told(actions), actions[-1]), ([(2, "take"), (1, "move")], Wait(take_seconds(3))))
         self.assertEqual(actions[0], Tell(2, Message("do", "take", {"tunnels": 3, "hostnames": 4})))
         actions = story.say(2, "serving")
         self.assertEqual((told(actions), actions[-1]), ([(1, "drain")], Wait(WATCH_SECONDS)))

@@ -17,10 +17,10 @@ from datetime import UTC, datetime
 from warp_twisted.errors import WarpError
 from warp_twisted.keeper.actions import Launch
 from warp_twisted.keeper.asking import ask
-from warp_twisted.keeper.handover import WATCH_SECONDS
 from warp_twisted.keeper.loop import Keeper
 from warp_twisted.keeper.messages import Message
 from warp_twisted.keeper.renewal import STATE_FD, Kept, read
+from warp_twisted.keeper.times import WATCH_SECONDS
 
 EXAMPLES = """
 examples:

@@ -121,7 +121,12 @@ def start(number: int, launch: Launch, given: Mapping[str, str], notify: str, wa
     if not pid:
         _become(launch, environment, theirs, keeper, library)
     theirs.close()
-    return Child(number=number, pid=pid, exit_fd=os.pidfd_open(pid), line=ours)
+    try:
+        return Child(number=number, pid=pid, exit_fd=os.pidfd_open(pid), line=ours)
+    except OSError:  # nobody would hear of its end
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        raise
 
 
 def _become(

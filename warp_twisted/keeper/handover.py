@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from warp_twisted.keeper import times
 from warp_twisted.keeper.actions import (
     Action,
     End,
@@ -29,15 +30,6 @@ from warp_twisted.keeper.actions import (
     Wait,
 )
 from warp_twisted.keeper.messages import Message
-
-PREPARE_SECONDS = 60.0
-RELEASE_SECONDS = 5.0
-TAKE_SECONDS = 30.0
-WATCH_SECONDS = 5.0
-END_SECONDS = 10.0  # that the oldest of too many draining processes gets, once it is asked to end
-MAX_DRAINING = 2
-STEADY_SECONDS = 60.0  # a process that served so long and ends is started again without a pause
-MAX_PAUSE_SECONDS = 30.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -70,7 +62,7 @@ class Handover:
     can_hand_over: bool = True
     is_prepared: bool = False
     was_released: bool = False
-    watch_seconds: float = WATCH_SECONDS
+    watch_seconds: float = times.WATCH_SECONDS
     fails: int = 0
     served_at: float = 0.0
     next_child: int = 1
@@ -182,7 +174,7 @@ class Handover:
     def _start(self, launch: Launch) -> None:
         self.can_hand_over = True
         self._add_successor(launch)
-        self._enter(Phase.STARTING, PREPARE_SECONDS)
+        self._enter(Phase.STARTING, times.PREPARE_SECONDS)
 
     def _add_successor(self, launch: Launch) -> None:
         self.why = ""
@@ -203,13 +195,13 @@ class Handover:
             return
         self._add_successor(self.wanted or self.launch)
         self.actions.append(Step("a new process prepares"))
-        self._enter(Phase.PREPARING, PREPARE_SECONDS)
+        self._enter(Phase.PREPARING, times.PREPARE_SECONDS)
 
     def _replace(self) -> None:
         if self.serving is not None:
             self.actions += [
                 Step("the serving process takes no part in hand-overs: it ends first, and visitors wait"),
-                End(self.serving, None),
+                End(self.serving, times.REPLACE_SECONDS),
             ]
         self._enter(Phase.REPLACING)
 
@@ -217,18 +209,18 @@ class Handover:
         self.was_released = True
         self._tell(self.serving, "release")
         self.actions.append(Step("the new process is prepared"))
-        self._enter(Phase.RELEASING, RELEASE_SECONDS)
+        self._enter(Phase.RELEASING, times.RELEASE_SECONDS)
 
     def _take_over(self, message: Message | None, now: float) -> None:
         counts = {name: message.number(name) if message else 0 for name in ("tunnels", "hostnames")}
         self._tell(self.successor, "take", **counts)
         self._tell(self.serving, "move")
         self.actions.append(Step(f"the new process takes over: {counts['tunnels']} tunnels are to move"))
-        self._enter(Phase.TAKING, TAKE_SECONDS)
+        self._enter(Phase.TAKING, times.take_seconds(counts["tunnels"]))
 
     def _take_first(self, message: Message | None, now: float) -> None:
         self._tell(self.successor, "take", tunnels=0, hostnames=0)
-        self._enter(Phase.STARTING, TAKE_SECONDS)
+        self._enter(Phase.STARTING, times.TAKE_SECONDS)
 
     def _serve(self, message: Message | None, now: float) -> None:
         self.serving, self.successor = self.successor, None
@@ -241,11 +233,11 @@ class Handover:
         self.predecessor, self.serving, self.successor = self.serving, self.successor, None
         self.draining += [] if self.predecessor is None else [self.predecessor]
         self._tell(self.predecessor, "drain")
-        if len(self.draining) > MAX_DRAINING:
+        if len(self.draining) > times.MAX_DRAINING:
             oldest = self.draining[0]
             self.actions += [
-                Step(f"more than {MAX_DRAINING} old processes have something to finish: the oldest is ended"),
-                End(oldest, END_SECONDS),
+                Step(f"more than {times.MAX_DRAINING} old processes have something to finish: the oldest is ended"),
+                End(oldest, times.END_SECONDS),
             ]
         self.former, self.launch = self.launch, self.wanted or self.launch
         self.served_at = now
@@ -288,7 +280,7 @@ class Handover:
     def _go_on_alone(self, message: Message | None, now: float) -> None:
         if self.phase is Phase.RELEASING:
             self._tell(self.successor, "take", tunnels=0, hostnames=0)
-        seconds = PREPARE_SECONDS if self.phase is Phase.PREPARING else TAKE_SECONDS
+        seconds = times.PREPARE_SECONDS if self.phase is Phase.PREPARING else times.TAKE_SECONDS
         self._enter(Phase.STARTING, seconds)
 
     def _end_late_start(self, message: Message | None, now: float) -> None:
@@ -307,8 +299,8 @@ class Handover:
             self._pause(message, now)
 
     def _pause(self, message: Message | None, now: float) -> None:
-        self.fails = 0 if now - self.served_at > STEADY_SECONDS else self.fails + 1
-        seconds = min(MAX_PAUSE_SECONDS, 2.0 ** (self.fails - 2)) if self.fails > 1 else 0.0
+        self.fails = 0 if now - self.served_at > times.STEADY_SECONDS else self.fails + 1
+        seconds = min(times.MAX_PAUSE_SECONDS, 2.0 ** (self.fails - 2)) if self.fails > 1 else 0.0
         if seconds:
             self.actions.append(Step(f"the next process is started in {seconds:g} s"))
             self._enter(Phase.PAUSED, seconds)

@@ -5,6 +5,7 @@ One thread, one `select`. Nothing here waits for anybody, but while the code of 
 and systemd misses a sign of life after several times that.
 """
 
+import errno
 import os
 import selectors
 import signal
@@ -19,12 +20,15 @@ from warp_twisted.keeper.actions import Action, End, Exit, Launch, Outcome, Phas
 from warp_twisted.keeper.child import Child
 from warp_twisted.keeper.children import Children, Log
 from warp_twisted.keeper.control import ControlSocket, Operator
-from warp_twisted.keeper.handover import WATCH_SECONDS, Handover
+from warp_twisted.keeper.handover import Handover
 from warp_twisted.keeper.messages import SERVING_SAYS, InvalidMessage, Message, decode
 from warp_twisted.keeper.notices import RELAYED, Notices, Systemd, watchdog_usec
 from warp_twisted.keeper.renewal import Kept
+from warp_twisted.keeper.times import RENEW_SECONDS, WATCH_SECONDS
 
 RELOAD_SECONDS = 30.0
+EXTENSION_SECONDS = 20.0  # beyond the end of a phase, so that systemd does not end what the keeper is about to
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)  # which do not keep a service from running
 MAX_REQUESTS = 8  # that wait for their turn
 
 
@@ -56,13 +60,22 @@ class Keeper:
         self._python = launch.python
         self._handover = kept.handover if kept else Handover(launch=launch)
         self._handover.watch_seconds = watch_seconds
-        beside = str(Path(control).with_suffix(".note")) if control else ""
-        self._notices = Notices(kept.notices if kept else None, beside)
-        self._control = ControlSocket(control, kept.control if kept else None)
+        try:
+            beside = str(Path(control).with_suffix(".note")) if control else ""
+            self._notices = Notices(kept.notices if kept else None, beside)
+            self._control = ControlSocket(control, kept.control if kept else None)
+        except OSError as error:
+            if error.errno not in DISK_ERRORS:
+                raise
+            log("error", f"{control}: {error.strerror}; the service runs, and nobody can ask for a hand-over")
+            self._notices, self._control = Notices(), ControlSocket("")
         self._systemd = Systemd(environment.get("NOTIFY_SOCKET", ""))
         self._watchdog_seconds = watchdog_usec(environment) / 1e6
         self._requests: deque[tuple[str, Operator | None]] = deque()
         self._current: Operator | None = None  # who asked for what is under way
+        self._renewal: tuple[Launch, float] | None = (
+            None  # whose code the keeper is to go on with, and when at the latest
+        )
         self._reload_until: float | None = None
         self._phase_until: float | None = None
         self._beat_at = 0.0
@@ -90,6 +103,7 @@ class Keeper:
             self._do(self._handover.begin())
         while self._exit is None:
             self._take_request()
+            self._renew_in_peace(time.monotonic())
             self._take_events(self._selector.select(self._seconds_left(time.monotonic())))
             self._look_at_time(time.monotonic())
         for operator in list(self._control.operators):
@@ -268,7 +282,7 @@ class Keeper:
                 case End(child, seconds):
                     self._children.end(child, seconds, time.monotonic())
                 case Wait(seconds):
-                    self._phase_until = None if seconds is None else time.monotonic() + seconds
+                    self._wait(seconds)
                 case Step(what):
                     self._note(what)
                 case Outcome(what, is_good, old, new):
@@ -276,13 +290,31 @@ class Keeper:
                 case Ready():
                     self._systemd.send(READY="1", STATUS=self._whole_status())
                 case Renew(launch):
-                    self._renew(launch)
+                    self._renewal = (launch, time.monotonic() + RENEW_SECONDS)
                 case Exit(status):
                     self._exit = status
 
-    def _renew(self, launch: Launch) -> None:
-        if launch.python == self._python:
+    def _wait(self, seconds: float | None) -> None:
+        self._phase_until = None if seconds is None else time.monotonic() + seconds
+        if seconds:  # `systemctl reload` waits for the hand-over; systemd would end it after `TimeoutStartSec=`
+            self._systemd.send(EXTEND_TIMEOUT_USEC=str(int((seconds + EXTENSION_SECONDS) * 1e6)))
+
+    def _renew_in_peace(self, now: float) -> None:
+        """Go on as another release when nothing is under way and nobody asks; who asks for too long is to ask again."""
+        if self._renewal is None or self._handover.phase is not Phase.SERVING or self._reload_until is not None:
             return
+        launch, limit = self._renewal
+        if self._control.operators and now < limit:
+            return
+        self._renewal = None
+        if launch != self._handover.launch or launch.python == self._python:
+            return
+        for operator in list(self._control.operators):
+            operator.tell("failed", what="the keeper goes on as another release; ask again")
+            self._dismiss(operator)
+        self._renew(launch)
+
+    def _renew(self, launch: Launch) -> None:
         kept = Kept(
             handover=self._handover,
             children=self._children.kept(),
@@ -328,6 +360,8 @@ class Keeper:
         instants = [self._phase_until, self._reload_until, self._children.next_kill(), self._control.next_silent()]
         if self._watchdog_seconds:
             instants.append(self._beat_at + self._watchdog_seconds / 4)
+        if self._renewal is not None:
+            instants.append(max(self._renewal[1], now + 1.0))
         known = [instant for instant in instants if instant is not None]
         return max(0.0, min(known) - now) if known else None
 

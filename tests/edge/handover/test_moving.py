@@ -1,8 +1,10 @@
 """Tests of telling agents to open their tunnels to another process."""
 
+from collections.abc import Callable
+
 from tests.edge.agents.case import ControlTestCase
 from tests.edge.control import AgentEnd
-from warp_twisted.edge.handover.moving import HANDED_OVER, MOVE_SECONDS, MOVED_AT_ONCE, Moving, moving_seconds
+from warp_twisted.edge.handover.moving import HANDED_OVER, MAX_WAITING, MOVE_SECONDS, MOVED_AT_ONCE, Moving
 from warp_twisted.wire.control import Drain, Refused
 
 
@@ -17,6 +19,10 @@ class MovingTests(ControlTestCase):
             agents[-1].hello(f"app{number}.warp.example", slot=number)
         return agents
 
+    def moving(self, waiting: Callable[[], int] = lambda: 0) -> Moving:
+        """Return what moves them."""
+        return Moving(self.control.clock, self.control.tunnels.registrations, waiting)
+
     def pump(self, agents: list[AgentEnd]) -> list[int]:
         """Return which agents were told."""
         for agent in agents:
@@ -26,7 +32,7 @@ class MovingTests(ControlTestCase):
     def test_some_at_a_time(self) -> None:
         """Agents are told in groups, each once, with the time for which both tunnels are to be kept."""
         agents = self.connect(MOVED_AT_ONCE + 2)
-        moving = Moving(self.control.clock, self.control.tunnels.registrations)
+        moving = self.moving()
         moving.start(7200.0)
         self.assertEqual(self.pump(agents), list(range(MOVED_AT_ONCE)))
         moving.start(7200.0)
@@ -35,12 +41,23 @@ class MovingTests(ControlTestCase):
         expected = Drain(reason=HANDED_OVER, deadline_seconds=7200.0, successor=True)
         self.assertEqual([agent.delegate.drains for agent in agents], [[expected]] * len(agents))
         self.assertEqual({agent.ending for agent in agents}, {None})
-        self.assertEqual(moving_seconds(4_000), 10.0)
+
+    def test_other_process_that_is_busy(self) -> None:
+        """While connections wait to be taken there, nobody else is told; then it goes on."""
+        agents = self.connect(3 * MOVED_AT_ONCE)
+        waiting = [MAX_WAITING + 1]
+        self.moving(lambda: waiting[0]).start(7200.0)
+        for _ in range(100):
+            self.control.clock.advance(MOVE_SECONDS)
+        self.assertEqual(self.pump(agents), list(range(MOVED_AT_ONCE)))
+        waiting[0] = MAX_WAITING
+        self.control.clock.pump([MOVE_SECONDS] * 4)
+        self.assertEqual(self.pump(agents), list(range(3 * MOVED_AT_ONCE)))
 
     def test_stopped(self) -> None:
         """Agents that were not told yet when the successor has failed are not told."""
         agents = self.connect(MOVED_AT_ONCE + 1)
-        moving = Moving(self.control.clock, self.control.tunnels.registrations)
+        moving = self.moving()
         moving.start(60.0)
         moving.stop()
         self.control.clock.advance(10 * MOVE_SECONDS)
@@ -51,7 +68,7 @@ class MovingTests(ControlTestCase):
     def test_back_again(self) -> None:
         """An agent that comes back to a resumed edge has a new tunnel, and the one that it left ends in order."""
         (agent,) = self.connect(1)
-        moving = Moving(self.control.clock, self.control.tunnels.registrations)
+        moving = self.moving()
         self.control.tunnels.closed_because = HANDED_OVER
         moving.start(7200.0)
         early = self.control.connect()
@@ -67,7 +84,7 @@ class MovingTests(ControlTestCase):
     def test_slot_that_comes_round(self) -> None:
         """After two hand-overs that failed an agent's slots are used up; the tunnel that it left makes way at once."""
         (agent,) = self.connect(1)
-        Moving(self.control.clock, self.control.tunnels.registrations).start(7200.0)
+        self.moving().start(7200.0)
         again = self.control.connect()
         again.hello("app0.warp.example", slot=0)
         agent.pair.pump()

@@ -1,5 +1,6 @@
 """Tests of one serving process: its environment, its line, and how its end is told."""
 
+import errno
 import os
 import select
 import signal
@@ -73,6 +74,19 @@ class ChildTests(SynchronousTestCase):
         self.assertEqual((sent[0], sent[-1]), (True, False))
         child.signal(signal.SIGKILL)
         self.assertEqual(self.end_of(child), "signal SIGKILL")
+
+    def test_one_that_nobody_could_hear_of(self) -> None:
+        """A process whose end the keeper would not hear of, as there are no more descriptors, is ended."""
+
+        def fail(pid: int) -> int:
+            started.append(pid)
+            raise OSError(errno.ENFILE, "Too many open files in system")
+
+        started: list[int] = []
+        self.patch(os, "pidfd_open", fail)
+        launch = Launch(sys.executable, (sys.executable, "-c", ECHO))
+        self.assertRaises(OSError, start, 1, launch, dict(os.environ), "@none", 0)
+        self.assertRaises(ProcessLookupError, os.kill, started[0], 0)
 
     def test_program_that_is_not_there(self) -> None:
         """It says so itself, before it ends."""

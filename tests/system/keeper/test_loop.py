@@ -1,6 +1,7 @@
 """Tests of the keeper as a process: hand-overs under visitors, deaths of every process, reloads, and the watchdog."""
 
 import os
+import resource
 import select
 import signal
 import socket
@@ -11,10 +12,13 @@ from time import monotonic
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.disks import SmallDisk
 from tests.system.keeper.harness import SECONDS, KeeperTestCase
 from warp_twisted.keeper.actions import Launch
-from warp_twisted.keeper.asking import RequestFailed
-from warp_twisted.keeper.loop import Keeper
+from warp_twisted.keeper.asking import NoKeeper, RequestFailed, ask
+from warp_twisted.keeper.loop import EXTENSION_SECONDS, Keeper
+from warp_twisted.keeper.messages import Message
+from warp_twisted.keeper.times import RELEASE_SECONDS
 
 
 def has_ended(descriptor: int) -> bool:
@@ -30,6 +34,14 @@ def descriptors_of(pid: int) -> set[str]:
 
 class HandOverTests(KeeperTestCase):
     """Hand-overs."""
+
+    def test_systemd_waits(self) -> None:
+        """While `systemctl reload` waits for a hand-over systemd is told how long that may take, with some room."""
+        self.start()
+        self.ready()
+        self.ask("restart")
+        wanted = str(int((RELEASE_SECONDS + EXTENSION_SECONDS) * 1e6))
+        self.hears(lambda notice: notice.get("EXTEND_TIMEOUT_USEC") == wanted)
 
     def test_nobody_is_turned_away(self) -> None:
         """Visitors who come all the time are all served over two hand-overs, and one who stays is served to the end."""
@@ -122,6 +134,39 @@ class HandOverTests(KeeperTestCase):
         self.assertEqual(descriptors_of(keeper.pid) & descriptors_of(last), {visitors})
         self.assertNotIn("memfd", "".join(descriptors_of(keeper.pid)))
 
+    def test_operators_who_wait(self) -> None:
+        """Who asks while the keeper has come to another release is answered, before it goes on with its code."""
+        link = self.directory / "python"
+        link.symlink_to(sys.executable)
+        keeper = self.start()
+        self.ready()
+        other = Launch(str(link.absolute()), (str(link.absolute()), *self.launch.command[1:]))
+        answers: list[Message] = []
+        first = threading.Thread(target=lambda: answers.append(self.ask("restart", other)))
+        first.start()
+        self.hears(lambda notice: "EXTEND_TIMEOUT_USEC" in notice)  # it is under way
+        answers.append(ask(self.control, Message("do", "restart"), lambda step: None))
+        first.join(SECONDS)
+        self.assertEqual([answer.text("what") for answer in answers], ["handed over", "handed over"])
+        self.assertEqual(self.ask("status").words("command"), other.command)
+        program = Path(f"/proc/{keeper.pid}/cmdline").read_bytes().split(b"\0")[0]
+        self.assertEqual(program, str(link.absolute()).encode())
+
+    def test_no_descriptors(self) -> None:
+        """Without more of them nothing is started, the old process serves on, and the next attempt succeeds."""
+        keeper = self.start()
+        self.ready()
+        serving, _ = self.visit()
+        taken = {int(each.name) for each in Path(f"/proc/{keeper.pid}/fd").iterdir()}
+        free = [number for number in range(len(taken) + 3) if number not in taken]
+        before = resource.prlimit(keeper.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(keeper.pid, resource.RLIMIT_NOFILE, (free[1], before[1]))  # room for who asks
+        error = self.assertRaises(RequestFailed, self.ask, "restart")
+        self.assertIn("Too many open files", str(error))
+        self.assertEqual(self.visit()[0], serving)
+        resource.prlimit(keeper.pid, resource.RLIMIT_NOFILE, before)
+        self.assertEqual(self.ask("restart").text("what"), "handed over")
+
     def test_another_mark(self) -> None:
         """What else a process starts with is part of what it is: at a reload with another, a new process takes over."""
         self.start()
@@ -198,6 +243,20 @@ class EndTests(KeeperTestCase):
         self.assertNotEqual(self.visit()[0], first)
         self.assertIn("gave no sign of life", self.log())
         self.hears(lambda notice: "WATCHDOG" in notice)
+
+    def test_full_disk(self) -> None:
+        """Without room for its sockets the keeper keeps the service all the same, and says that nobody can ask."""
+        mounted = self.directory / "run"
+        mounted.mkdir()
+        disk = SmallDisk(mounted)
+        self.addCleanup(disk.unmount)
+        disk.make_read_only()
+        self.control = str(mounted / "keeper.sock")
+        self.start()
+        self.ready()
+        self.visit()
+        self.assertIn("nobody can ask for a hand-over", self.log())
+        self.assertRaises(NoKeeper, self.ask, "status")
 
     def test_failed_start(self) -> None:
         """The keeper ends with status 1 when the first process does not serve."""

@@ -3,8 +3,11 @@ Telling agents to open their tunnels to another process of this edge, some at a 
 
 Each agent dials the same address again and keeps the tunnel that it has until this edge closes it (spec.md §6, Drain),
 so that requests find a tunnel at both processes. They are told slowly: each costs the other process a handshake, and
-visitors should not notice that. It decides nothing about who may register, here or there.
+visitors should not notice that; and no more are told while many of those before wait to be let in, which the queue of
+the socket shows that both processes have. It decides nothing about who may register, here or there.
 """
+
+from collections.abc import Callable
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -15,6 +18,7 @@ from warp_twisted.wire.control import Drain
 
 HANDED_OVER = "another process of this edge takes over; dial it again"
 MOVED_AT_ONCE, MOVE_SECONDS = 10, 0.025  # 400 a second, and some 2 ms of the other process for each
+MAX_WAITING = 2 * MOVED_AT_ONCE  # connections that the other process has not taken yet
 
 
 class Moving:
@@ -22,11 +26,13 @@ class Moving:
     Moves the tunnels of one edge.
 
     :param registrations: those that there are.
+    :param waiting: returns how many connections wait to be taken by the other process.
     """
 
-    def __init__(self, clock: IReactorTime, registrations: Registrations) -> None:
+    def __init__(self, clock: IReactorTime, registrations: Registrations, waiting: Callable[[], int]) -> None:
         self._clock = clock
         self._registrations = registrations
+        self._waiting = waiting
         self._moving: Deferred[None] | None = None
 
     def start(self, deadline_seconds: float) -> None:
@@ -53,11 +59,8 @@ class Moving:
                     tunnel.is_left = True
                     tunnel.protocol.send_control(drain)
             await deferLater(self._clock, MOVE_SECONDS)
+            while self._waiting() > MAX_WAITING:
+                await deferLater(self._clock, MOVE_SECONDS)
 
     def _moved(self, _: object) -> None:
         self._moving = None
-
-
-def moving_seconds(tunnels: int) -> float:
-    """Return how long it takes until the last of so many was told."""
-    return tunnels / MOVED_AT_ONCE * MOVE_SECONDS

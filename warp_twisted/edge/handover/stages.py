@@ -14,17 +14,18 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from warp_twisted.edge.assembly import EdgeParts
-from warp_twisted.edge.handover.moving import HANDED_OVER, Moving, moving_seconds
+from warp_twisted.edge.handover.moving import HANDED_OVER, Moving
 from warp_twisted.edge.nameserver import start_nameserver
 from warp_twisted.edge.operators.admin_socket import SOCKET_MODE, prepare_socket_path
 from warp_twisted.edge.visitors.factories import VISITOR_OPTIONS
 from warp_twisted.errors import WarpError
+from warp_twisted.keeper.times import take_seconds
 from warp_twisted.registry.errors import StoreInUse
 
-MOVED_SECONDS = 10.0  # for the last tunnels that are on their way from the process before
-MAX_MOVED_SECONDS = 18.0  # the keeper waits for half a minute
+MOVED_SECONDS = 10.0  # without another tunnel from the process before: the others do not come
+KEEPER_MARGIN_SECONDS = 12.0  # before the keeper takes the process before back, visitors are served by what has come
 WATCHED_SECONDS = 8.0  # the keeper takes the process before back if the next one fails in its first five seconds
-LOOK_SECONDS = 0.05
+LOOK_SECONDS = 0.02
 LOCK_SECONDS = 5.0  # in which a process that was killed is gone
 RETRY_SECONDS = 0.05
 
@@ -46,7 +47,7 @@ class Stages:
         self._parts = parts
         self._clock = clock
         self._is_led = is_led
-        self._moving = Moving(clock, parts.tunnels.registrations)
+        self._moving = Moving(clock, parts.tunnels.registrations, lambda: parts.listeners.waiting("tunnel"))
 
     # On the way up.
 
@@ -98,9 +99,10 @@ class Stages:
         await parts.long_work.run(parts.serving.routes.remembering(expected, self._clock.seconds()))
         await parts.long_work.run(parts.grace.beginning(expected))
         if tunnels:
-            limit = self._clock.seconds() + min(MOVED_SECONDS + moving_seconds(tunnels), MAX_MOVED_SECONDS)
-            await parts.expected_hostnames.wait(expected, limit - self._clock.seconds())
+            limit = self._clock.seconds() + take_seconds(tunnels) - KEEPER_MARGIN_SECONDS
             await self._wait_for_tunnels(tunnels, limit)
+            seconds = max(0.0, min(MOVED_SECONDS, limit - self._clock.seconds()))
+            await parts.expected_hostnames.wait(expected, seconds)
         else:
             if parts.grace.is_given:  # what was served before is not denied, so there is nothing to wait for
                 await self._answer_dns()
@@ -126,9 +128,25 @@ class Stages:
                 return
 
     async def _wait_for_tunnels(self, tunnels: int, limit: float) -> None:
-        registered = self._parts.tunnels.registrations.by_id
-        while len(registered) < tunnels and self._clock.seconds() < limit:
+        """
+        Wait as long as more of them come.
+
+        While handshakes wait for their turn here, connections wait in the queue of the socket, where the process before
+        sees them and tells no more agents (`moving`).
+        """
+        registered, listeners = self._parts.tunnels.registrations.by_id, self._parts.listeners
+        count, ends_at = 0, 0.0
+        while len(registered) < tunnels and (now := self._clock.seconds()) < limit:
+            if len(registered) > count or not ends_at:
+                count, ends_at = len(registered), now + MOVED_SECONDS
+            elif now >= ends_at:
+                break
+            if self._parts.tunnel_port.is_busy:
+                listeners.hold_back("tunnel")
+            else:
+                listeners.let_in("tunnel")
             await deferLater(self._clock, LOOK_SECONDS)
+        listeners.let_in("tunnel")
         if len(registered) < tunnels:
             self._log.warn(
                 "{count} of {tunnels} tunnels have not come from the process before; visitors are served without them",
@@ -163,6 +181,8 @@ class Stages:
         await parts.publisher.settled()
         parts.readiness.has_published = True
         if parts.nameserver is not None:
+            if not parts.nameserver.is_ready:
+                await parts.nameserver.fill_in_slices()
             parts.nameserver.resume(parts.settings().zone)
             if not parts.nameserver.is_ready:
                 self._open_dns()
