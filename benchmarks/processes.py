@@ -184,7 +184,11 @@ class Process:
 
 @contextlib.contextmanager
 def running(
-    name: str, command: Sequence[str], directory: Path, environment: Mapping[str, str] | None = None
+    name: str,
+    command: Sequence[str],
+    directory: Path,
+    environment: Mapping[str, str] | None = None,
+    descriptors: Sequence[int] = (),
 ) -> Iterator[Process]:
     """
     Run a program for the length of a `with` block.
@@ -192,6 +196,7 @@ def running(
     :param command: its first item is an absolute path or a name for `find_program`.
     :param directory: its working directory; NAME.log is written there.
     :param environment: what is added to, or replaced in, the benchmark's own environment.
+    :param descriptors: that it inherits.
     """
     program = find_program(command[0])
     log = directory / f"{name}.log"
@@ -204,6 +209,7 @@ def running(
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            pass_fds=descriptors,
         )
     process = Process(name, popen, log)
     try:

@@ -1,15 +1,17 @@
 """
 A visitor every few milliseconds, whatever became of those before: what others do to them shows in the longest wait.
 
-A program of its own: python -m benchmarks.load.prober PORT HOSTNAME INTERVAL_SECONDS FILE. It asks until SIGTERM, then
-writes a JSON list of pairs into FILE: when a request was sent (CLOCK_MONOTONIC), and the seconds until its answer was
-there; they are negative for a request without a good answer. A visitor takes a connection that is free, or a new one;
-when too many wait, the next ones are counted with the last of these, as they would be answered no sooner.
+A program of its own: python -m benchmarks.load.prober PORT HOSTNAME[,HOSTNAME...] INTERVAL_SECONDS FILE. It asks for
+one hostname after the other until SIGTERM, then writes a JSON list of pairs into FILE: when a request was sent
+(CLOCK_MONOTONIC), and the seconds until its answer was there; they are negative for a request without a good answer. A
+visitor takes a connection that is free, or a new one; when too many wait, the next ones are counted with the last of
+these, as they would be answered no sooner.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import math
 import os
@@ -18,7 +20,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -70,11 +72,16 @@ class Probing:
 
 
 @contextlib.contextmanager
-def probing(address: Address, interval: float, directory: Path) -> Iterator[Probing]:
-    """Let a visitor ask every `interval` seconds for the length of a `with` block."""
+def probing(address: Address, interval: float, directory: Path, hostnames: Sequence[str] = ()) -> Iterator[Probing]:
+    """
+    Let a visitor ask every `interval` seconds for the length of a `with` block.
+
+    :param hostnames: to ask for in turn; none: for that of the address.
+    """
     target = directory / "prober.json"
     target.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "benchmarks.load.prober", str(address.port), address.hostname, str(interval)]
+    command = [sys.executable, "-m", "benchmarks.load.prober", str(address.port)]
+    command += [",".join(hostnames or [address.hostname]), str(interval)]
     found = Probing([])
     with running("prober", [*command, str(target)], directory, {"PYTHONPATH": str(_ROOT)}) as program:
         program.wait_for_line("asking")
@@ -103,9 +110,10 @@ class _Connection:
 
 @dataclass(slots=True)
 class Prober:
-    """All visitors of one address; `asked` has those whose wait is over."""
+    """All visitors of one address, who ask for one hostname after the other; `asked` has those whose wait is over."""
 
     address: Address
+    requests: Iterator[bytes]
     asked: list[tuple[float, float]] = field(default_factory=list)
     _selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
     _idle: list[_Connection] = field(default_factory=list)
@@ -140,7 +148,7 @@ class Prober:
         connection.sent_at.append(now)
         self._waiting[connection.socket.fileno()] = connection
         try:
-            connection.socket.sendall(self.address.request("/1k"))
+            connection.socket.sendall(next(self.requests))
         except OSError:
             self._end(connection, is_good=False)
 
@@ -159,12 +167,12 @@ class Prober:
         if not data:
             self._end(connection, is_good=False)
         elif head_ends >= 0 and len(connection.received) >= head_ends + 4 + _BODY_BYTES:
-            self._end(connection, is_good=True)
+            self._end(connection, is_good=True, is_last=b"connection: close" in connection.received[:head_ends].lower())
         elif head_ends >= 0 and connection.received[9:12] != b"200":
             self._end(connection, is_good=False)
 
-    def _end(self, connection: _Connection, *, is_good: bool) -> None:
-        """Note what the visitors of a connection waited; one that is good is used again."""
+    def _end(self, connection: _Connection, *, is_good: bool, is_last: bool = False) -> None:
+        """Note what the visitors of a connection waited; one that is good is used again, unless it is to be closed."""
         now = time.monotonic()
         self._waiting.pop(connection.socket.fileno(), None)
         for sent_at in connection.sent_at:
@@ -172,7 +180,7 @@ class Prober:
             self.asked.append((sent_at, waited if is_good else -waited))
         connection.sent_at.clear()
         connection.received.clear()
-        if is_good:
+        if is_good and not is_last:
             self._idle.append(connection)
             return
         self._selector.unregister(connection.socket)
@@ -181,13 +189,14 @@ class Prober:
             self._idle.remove(connection)
 
 
-def main(port: str, hostname: str, interval: str, target: str) -> None:
+def main(port: str, hostnames: str, interval: str, target: str) -> None:
     """Ask until SIGTERM, then write what was seen."""
     signal.signal(signal.SIGTERM, _stop)
     # On a full machine the wait for a core would be counted as the edge's; root may come first.
     with contextlib.suppress(OSError):
         os.nice(-10)
-    prober = Prober(Address(port=int(port), hostname=hostname))
+    addresses = [Address(port=int(port), hostname=hostname) for hostname in hostnames.split(",")]
+    prober = Prober(addresses[0], itertools.cycle([address.request("/1k") for address in addresses]))
     print("asking", flush=True)
     prober.ask_until_stopped(float(interval))
     Path(target).write_text(json.dumps(prober.asked))

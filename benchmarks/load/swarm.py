@@ -2,8 +2,9 @@
 A swarm of agents: thousands of tunnels to one edge from one process, each with its own mTLS handshake and hello.
 
 A program of its own: python -m benchmarks.load.swarm PLAN.json. The tunnels are the product's (`warp_twisted.tunnel`);
-behind them is no origin, so each stream is answered with "refused". It says how far it is, prints one line when all are
-registered, and keeps them open until it is ended. The times printed, and those in the plan's file of times, are
+behind them is an origin that answers each request with 1 KiB. It says how far it is, prints one line when all are
+registered, and keeps them open until it is ended. Where an edge hands over, each is opened again, as a real agent does,
+and a line says when all are registered once more. The times printed, and those in the plan's file of times, are
 CLOCK_MONOTONIC, which is one clock for all processes.
 """
 
@@ -17,8 +18,9 @@ from ssl import SSLContext
 from typing import Any
 
 import msgspec
+from msgspec import structs
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredSemaphore
 from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.task import Cooperator, deferLater
 
@@ -37,9 +39,12 @@ from warp_twisted.wire.streams import Stream
 _PARALLEL_DIALS = 8
 _MOST_DIALS = 5
 _DIAL_AGAIN_SECONDS = 1.0
+_OTHER_SLOT = 16  # of an agent's two for each tunnel, as it has both while it moves
 _PROGRESS_EVERY = 1000
 
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 1024\r\n\r\n" + bytes(1024)
 REGISTERED = r"registered \d+ tunnels from (?P<began>[0-9.]+) to (?P<ended>[0-9.]+), (?P<failed_dials>\d+) dials failed"
+MOVED = r"moved (?P<moved>\d+) tunnels from (?P<first>[0-9.]+) to (?P<last>[0-9.]+)"
 FAILED = r"failed: (?P<reason>.*)"
 
 
@@ -73,6 +78,9 @@ class _Swarm:
         self._times: list[tuple[float, float, float]] = []
         self._began_at = 0.0
         self._failed_dials = 0
+        self._move_began_at = 0.0
+        self._moving = self._moved = 0
+        self._dialing = DeferredSemaphore(_PARALLEL_DIALS)
 
     def start(self) -> None:
         """Begin to dial, some at a time."""
@@ -101,7 +109,7 @@ class _Swarm:
         source = f"127.0.2.{hash(agent) % 50 + 1}"
         endpoint = TCP4ClientEndpoint(self._reactor, "127.0.0.1", self._plan.port, bindAddress=(source, 0))
         for attempt in range(_MOST_DIALS):
-            member = _Member(self, hello)
+            member = _Member(self, agent, context, hello)
             try:
                 await dial(
                     endpoint,
@@ -120,8 +128,26 @@ class _Swarm:
                 await member.accepted
                 return
 
+    def move(self, member: _Member) -> None:
+        """Open a tunnel again, as the edge has asked."""
+        if not self._moving:
+            self._move_began_at = time.monotonic()
+        self._moving += 1
+        Deferred.fromCoroutine(self._move(member)).addErrback(lambda failure: self.fail(failure.getErrorMessage()))
+
+    async def _move(self, member: _Member) -> None:
+        hello = structs.replace(member.hello, slot=member.hello.slot ^ _OTHER_SLOT)
+        async with self._dialing:  # one process has all agents: thousands of its own handshakes would hold up answers
+            await self._open(member.agent, member.context, hello)
+        self._moved += 1
+        if self._moved == self._moving == len(self._plan.agents) * self._plan.tunnels:
+            print(f"moved {self._moved} tunnels from {self._move_began_at} to {time.monotonic()}", flush=True)
+            self._moved = self._moving = 0
+
     def accepted(self, dialed_at: float, greeted_at: float) -> None:
         """Count a tunnel that the edge accepted."""
+        if self._moving:
+            return
         now = time.monotonic()
         self._times.append((dialed_at, greeted_at, now))
         count = len(self._times)
@@ -142,11 +168,14 @@ class _Swarm:
 class _Member:
     """The delegate of one tunnel."""
 
-    __slots__ = ("_dialed_at", "_greeted_at", "_hello", "_swarm", "accepted")
+    __slots__ = ("_dialed_at", "_greeted_at", "_swarm", "accepted", "agent", "context", "hello", "is_left")
 
-    def __init__(self, swarm: _Swarm, hello: Hello) -> None:
+    def __init__(self, swarm: _Swarm, agent: str, context: SSLContext, hello: Hello) -> None:
         self._swarm = swarm
-        self._hello = hello
+        self.agent = agent
+        self.context = context
+        self.hello = hello
+        self.is_left = False
         self._dialed_at = time.monotonic()
         self._greeted_at = 0.0
         self.accepted: Deferred[None] = Deferred()
@@ -154,7 +183,7 @@ class _Member:
     def tunnel_opened(self, tunnel: TunnelProtocol) -> None:
         """Introduce the agent."""
         self._greeted_at = time.monotonic()
-        tunnel.send_control(self._hello)
+        tunnel.send_control(self.hello)
 
     def control_received(self, tunnel: TunnelProtocol, message: ControlMessage) -> None:
         """Note that the edge accepted, or complain."""
@@ -165,18 +194,50 @@ class _Member:
             self._swarm.fail(f"{message.code}: {message.reason}")
 
     def stream_opened(self, tunnel: TunnelProtocol, stream: Stream, route_id: int) -> None:
-        """Answer a visitor: nothing is behind this agent."""
-        stream.write(encode_opening(OpeningCode.ORIGIN_REFUSED))
+        """Answer visitors."""
+        stream.receiver = _Origin(stream)
+        stream.write(encode_opening(OpeningCode.OPENED))
 
     def drain_received(self, tunnel: TunnelProtocol, drain: Drain) -> None:
-        """The edge is being ended."""
+        """The edge hands over, or is being ended."""
+        if drain.successor and not self.is_left:
+            self.is_left = True
+            self._swarm.move(self)
 
     def tunnel_hung_up(self, tunnel: TunnelProtocol) -> None:
         """Its end follows."""
 
     def tunnel_lost(self, tunnel: TunnelProtocol, error: WireError) -> None:
         """Complain; a swarm that shrinks is not what is measured."""
-        self._swarm.fail(f"a tunnel was lost: {error}")
+        if not self.is_left:
+            self._swarm.fail(f"a tunnel was lost: {error}")
+
+
+class _Origin:
+    """Answers each request that comes by one stream; none has a body."""
+
+    __slots__ = ("_head", "_stream")
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+        self._head = b""
+
+    def data_received(self, data: bytes) -> None:
+        """Answer when a head is whole."""
+        self._stream.consumed(len(data))
+        *heads, self._head = (self._head + data).split(b"\r\n\r\n")
+        for _ in heads:
+            self._stream.write(ANSWER)
+
+    def end_received(self) -> None:
+        """The edge has no more requests."""
+        self._stream.end()
+
+    def credit_received(self) -> None:
+        """Answers are short."""
+
+    def stream_lost(self, error: WireError) -> None:
+        """The edge has given the stream up."""
 
 
 def main(plan_file: str) -> None:

@@ -34,6 +34,16 @@ from warp_twisted.ca import issue
 
 ZONE = "bench.example"
 _MOST_TUNNELS = 20_000
+KEEPER = "keeper.sock"  # where a keeper is asked, in the edge's directory
+# As systemd does: the sockets from descriptor 3 on, and the process's own number.
+_HANDED = """
+import fcntl, json, os, sys
+descriptors, names = json.loads(sys.argv[1])
+for number, each in enumerate([fcntl.fcntl(each, fcntl.F_DUPFD, 50) for each in descriptors], 3):
+    os.dup2(each, number)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=str(len(descriptors)), LISTEN_FDNAMES=names)
+os.execv(sys.argv[2], sys.argv[2:])
+"""
 _TURNS = re.compile(r'^warp_edge_turn_seconds_bucket\{le="([^"]+)"\} (\S+)$', re.MULTILINE)
 _LONGEST_TURN = re.compile(r"^warp_edge_turn_longest_seconds\{[^}]*\} (\S+)$", re.MULTILINE)
 
@@ -173,13 +183,19 @@ def fetch_admin(socket_path: Path, target: str, method: str = "GET", body: objec
 
 @contextlib.contextmanager
 def open_edge(
-    directory: Path, certificate: Path, checkout: Checkout = THIS, twistd_options: Sequence[str] = ()
+    directory: Path,
+    certificate: Path,
+    checkout: Checkout = THIS,
+    twistd_options: Sequence[str] = (),
+    *,
+    is_kept: bool = False,
 ) -> Iterator[Edge]:
     """
     Run an edge with a certificate authority made for it.
 
     :param certificate: as for HAProxy; the key and the certificate lie beside it.
     :param twistd_options: options of twistd itself, such as those of its profiler.
+    :param is_kept: whether it runs below a keeper, which has the sockets, as a deployed one does.
     """
     now = datetime.now(UTC)
     root_key, edge_key = issue.new_key(), issue.new_key()
@@ -195,7 +211,8 @@ def open_edge(
     (directory / "edge1.key").touch(mode=0o600)
     (directory / "edge1.key").write_bytes(issue.key_to_pem(edge_key))
     (directory / "edge-state").mkdir(mode=0o700)
-    http_port, https_port, tunnel_port, metrics_port = (free_port() for _ in range(4))
+    ports = {name: free_port() for name in ("http", "https", "tunnel")}
+    metrics_port = free_port()
     dns_port = free_port(socket.SOCK_DGRAM)
     admin = directory / "admin.sock"
     configuration = directory / "edge.yaml"
@@ -203,11 +220,12 @@ def open_edge(
         yaml.safe_dump(
             {
                 "zone": ZONE,
-                "edge": {"name": "edge1", "addresses": ["127.0.0.1"], "tunnel_port": tunnel_port},
+                "edge": {"name": "edge1", "addresses": ["127.0.0.1"], "tunnel_port": ports["tunnel"]},
                 "listen": {
-                    "http": [f"tcp:{http_port}:interface=127.0.0.1:backlog=4096"],
-                    "https": [f"tcp:{https_port}:interface=127.0.0.1:backlog=4096"],
-                    "tunnel": [f"tcp:{tunnel_port}:interface=127.0.0.1:backlog=4096"],
+                    name: [f"systemd:name={name}" if is_kept else f"tcp:{port}:interface=127.0.0.1:backlog=4096"]
+                    for name, port in ports.items()
+                }
+                | {
                     "dns": [f"127.0.0.1:{dns_port}"],
                     "admin": str(admin),
                     "metrics": f"tcp:{metrics_port}:interface=127.0.0.1",
@@ -227,21 +245,31 @@ def open_edge(
         )
     )
     command = checkout.twistd("warp-edge", configuration, twistd_options)
-    with running("warp-edge", command, directory, checkout.environment) as process:
-        process.wait_for_port(tunnel_port)
+    with contextlib.ExitStack() as stack:
+        listeners = [stack.enter_context(_listen(port)) for port in ports.values()] if is_kept else []
+        descriptors = [listener.fileno() for listener in listeners]
+        if is_kept:
+            keeper = [sys.executable, "-m", "warp_twisted.keeper", "run", "--control", str(directory / KEEPER), "--"]
+            command = [sys.executable, "-c", _HANDED, json.dumps([descriptors, ":".join(ports)]), *keeper, *command]
+        process = stack.enter_context(running("warp-edge", command, directory, checkout.environment, descriptors))
+        process.wait_for_port(ports["tunnel"])
         process.wait_for_socket(admin)
         yield Edge(
             process=process,
             configuration=configuration,
-            web=Address(port=http_port, hostname=WEB_HOSTNAME),
-            tls=Address(port=https_port, hostname=WEB_HOSTNAME),
-            tunnel_port=tunnel_port,
+            web=Address(port=ports["http"], hostname=WEB_HOSTNAME),
+            tls=Address(port=ports["https"], hostname=WEB_HOSTNAME),
+            tunnel_port=ports["tunnel"],
             dns_port=dns_port,
             metrics_port=metrics_port,
             admin=admin,
             issuer=issue.Issuer(intermediate, edge_key),
             root_pem=root_pem,
         )
+
+
+def _listen(port: int) -> socket.socket:
+    return socket.create_server(("127.0.0.1", port), backlog=4096)
 
 
 @contextlib.contextmanager
