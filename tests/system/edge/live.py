@@ -132,7 +132,7 @@ async def enroll_agent(port: int, text: str, directory: Path) -> EnrolledAgent:
 
 
 async def new_token(
-    node: EdgeNode, *hostnames: str, uses: int = 1, ttl_seconds: float = 60, share: str = "tests"
+    node: EdgeNode, *hostnames: str, uses: int = 1, ttl_seconds: float = 600, share: str = "tests"
 ) -> str:
     """Make a join token at an edge of this process; agents share hostnames unless a test says otherwise."""
     _, text = await node.parts.enrollment.create_token(
