@@ -36,7 +36,8 @@ class ReadinessTests(SynchronousTestCase):
     def setUp(self) -> None:
         """Begin with an edge that serves."""
         self.parts: Any = SimpleNamespace(
-            store=SimpleNamespace(problem=""),
+            store=SimpleNamespace(problems=dict, unkept="", owed=0),
+            registry_certificate=SimpleNamespace(expires_at=None),
             mirror=SimpleNamespace(is_current=True),
             claims=SimpleNamespace(is_failing=False),
             entry=SimpleNamespace(is_draining=False, hostname=f"edge1.{ZONE}"),
@@ -83,9 +84,11 @@ class ReadinessTests(SynchronousTestCase):
     def test_registry_that_cannot_be_written(self) -> None:
         """An edge whose disk takes nothing serves from what it has, and says so."""
         self.assertEqual(self.readiness.problems(), {})
-        self.parts.store.problem = "database or disk is full"
-        self.assertEqual(self.missing(), [])
         said = {"registry": "it cannot be written: database or disk is full"}
+        self.parts.store.problems = lambda: said
+        self.parts.store.unkept, self.parts.store.owed = said["registry"], 3
+        self.assertEqual(self.missing(), [])
+        self.assertEqual((self.readiness.unkept(), self.readiness.owed), (said["registry"], 3))
         self.assertEqual(self.readiness.problems(), said)
 
     def test_without_a_usable_policy(self) -> None:
@@ -118,3 +121,6 @@ class ReadinessTests(SynchronousTestCase):
         expiry = self.readiness.certificate_expiry()
         self.assertEqual((expiry["tunnel"], expiry["visitors/app"]), (4.0, 5.0))
         self.assertTrue(NOW < expiry["intermediate"] < expiry["root"])
+        self.assertNotIn("registry", expiry)
+        self.parts.registry_certificate.expires_at = 6.0
+        self.assertEqual(self.readiness.certificate_expiry()["registry"], 6.0)

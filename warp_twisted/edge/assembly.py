@@ -56,6 +56,8 @@ from warp_twisted.edge.routing.guards import Guards
 from warp_twisted.edge.routing.notices import Notices
 from warp_twisted.edge.routing.shifts import Shifts
 from warp_twisted.edge.settings import CurrentSettings, EdgeSettings
+from warp_twisted.edge.stores.certificate import RegistryCertificate, load_trust
+from warp_twisted.edge.stores.making import make_store
 from warp_twisted.edge.visitors.serving import Serving
 from warp_twisted.errors import InvalidSettings
 from warp_twisted.registry.claims import Claims
@@ -66,7 +68,7 @@ from warp_twisted.registry.policy_versions import PolicyVersions
 from warp_twisted.registry.published.grace import Grace
 from warp_twisted.registry.published.publish import Publication
 from warp_twisted.registry.published.publisher import Publisher
-from warp_twisted.registry.sqlite import ThreadedSqliteStore
+from warp_twisted.registry.store import LastingStore
 from warp_twisted.web_client import make_agent
 
 # Of a turn, and of the time: a visitor's request takes four turns, and waits for a slice in each.
@@ -95,7 +97,8 @@ class EdgeParts:
     settings: CurrentSettings
     listeners: Listeners
     serving: Serving
-    store: ThreadedSqliteStore
+    store: LastingStore
+    registry_certificate: RegistryCertificate
     mirror: Mirror
     claims: Claims
     publication: Publication
@@ -156,7 +159,9 @@ def assemble(
     )
     state = _make_directory(initial.state)
     nameserver = make_nameserver(reactor, wall, initial, publication, is_shared=is_led)
-    store = ThreadedSqliteStore(state, reactor, is_follower=is_led)
+    trust = load_trust(initial.registry.etcd, authority.roots) if initial.registry is not None else None
+    registry_certificate = RegistryCertificate(reactor, wall, lambda: settings().registry, trust)
+    store = make_store(reactor, initial.registry, trust, state, initial.edge.name, is_follower=is_led)
     mirror = Mirror(store, reactor)
     publisher = Publisher(publication, mirror, Slices(reactor, PUBLISHING_SECONDS))
     grace = Grace(publisher, reactor, initial.edge.name, initial.dns.grace)
@@ -229,6 +234,7 @@ def assemble(
         nameserver=nameserver,
         authority=authority,
         tunnel_certificate=tunnel_certificate,
+        registry_certificate=registry_certificate,
         serving=serving,
     )
     metrics = Exposition()
@@ -283,6 +289,7 @@ def assemble(
         listeners=listeners,
         serving=serving,
         store=store,
+        registry_certificate=registry_certificate,
         mirror=mirror,
         claims=claims,
         publication=publication,

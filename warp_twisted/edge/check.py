@@ -1,8 +1,9 @@
 """
 What can be known of an edge.yaml before the edge starts: the files and names that it points to, and its listeners.
 
-Nothing is listened on, dialed or written. The edge itself begins with the same looks, so a configuration that passes
-fails at the start only for what cannot be known before, such as a port that is taken.
+Nothing is listened on or written, and nobody is dialed but the members of etcd. The edge itself begins with the same
+looks, so a configuration that passes fails at the start only for what cannot be known before, such as a port that is
+taken.
 """
 
 import os
@@ -20,6 +21,8 @@ from warp_twisted.edge.nameserver import check_nameserver
 from warp_twisted.edge.operators.admin_socket import check_socket_path
 from warp_twisted.edge.policy.delivery.checking import check_fleet_policy, check_policy
 from warp_twisted.edge.settings import EdgeSettings
+from warp_twisted.edge.stores.asking import ask_members
+from warp_twisted.edge.stores.certificate import load_trust
 from warp_twisted.edge.visitors.serving import open_certificates
 from warp_twisted.errors import InvalidSettings
 from warp_twisted.listen_text import check_listeners
@@ -44,8 +47,12 @@ def check_edge(
     :returns: what the edge would leave out, as it does not concern the rest, and what is odd; empty if nothing.
     :raises WarpError: naming the key, and what cannot be used.
     """
-    load_authority(settings, wall.now())
+    authority = load_authority(settings, wall.now())
     _check_state(settings.state)
+    asked: list[str] = []
+    if settings.registry is not None:
+        load_trust(settings.registry.etcd, authority.roots)
+        asked = ask_members(settings.registry.etcd)
     listen = settings.listen
     left_out = (
         [f"certificates: {each}" for each in open_certificates(settings, reactor).complaints] if listen.https else []
@@ -60,11 +67,11 @@ def check_edge(
             raise InvalidSettings("listen.records: expected another path than that of listen.admin")
     if settings.policy is not None:
         check_policy(settings.policy, settings.policy_files)
-    else:
+    elif settings.registry is None:
         check_fleet_policy(Path(settings.state) / FILE, settings.policy_files)
     odd = check_nameserver(reactor, settings)
     _check_access_log(settings.log.access)
-    return "; ".join([*left_out, *odd])
+    return "; ".join([*asked, *left_out, *odd])
 
 
 def load_authority(settings: EdgeSettings, now: float) -> EdgeAuthority:

@@ -158,6 +158,7 @@ class EdgeNode(Service):
         running = self.settings
         later = needs_restart(running, wanted)
         settings = merge_reloaded(running, wanted)
+        await self._in_thread(parts.registry_certificate.read)
         await self._reload_dns(parts, settings)
         try:
             complaints = await parts.serving.reload(settings)
@@ -237,6 +238,7 @@ class EdgeNode(Service):
         parts.serving.stop()
         parts.clock_steps.stop()
         parts.tunnel_certificate.stop()
+        parts.registry_certificate.stop()
         parts.assertion_keys.stop()
         parts.cookie_keys.stop()
         parts.firewall_bans.stop()

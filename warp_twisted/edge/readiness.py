@@ -12,11 +12,12 @@ from warp_twisted.ca.store import EdgeAuthority
 from warp_twisted.edge.agents.tunnel_certificate import TunnelCertificate
 from warp_twisted.edge.listeners import Listeners
 from warp_twisted.edge.registry_entry import RegistryEntry
+from warp_twisted.edge.stores.certificate import RegistryCertificate
 from warp_twisted.edge.visitors.serving import Serving
 from warp_twisted.registry.claims import Claims
 from warp_twisted.registry.mirror import Mirror
 from warp_twisted.registry.published.publish import Publication
-from warp_twisted.registry.sqlite import SqliteStore
+from warp_twisted.registry.store import LastingStore
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -29,7 +30,7 @@ class Readiness:
     """
 
     listeners: Listeners
-    store: SqliteStore
+    store: LastingStore
     mirror: Mirror
     claims: Claims
     entry: RegistryEntry
@@ -37,6 +38,7 @@ class Readiness:
     nameserver: DnsServer | None
     authority: EdgeAuthority
     tunnel_certificate: TunnelCertificate
+    registry_certificate: RegistryCertificate
     serving: Serving
     has_published: bool = field(default=False, init=False)
     has_settled: bool = field(default=False, init=False)
@@ -56,13 +58,24 @@ class Readiness:
 
     def problems(self) -> Mapping[str, str]:
         """Say of each part that serves, but not all that it should, why."""
-        return {"registry": f"it cannot be written: {self.store.problem}"} if self.store.problem else {}
+        return self.store.problems()
+
+    def unkept(self) -> str:
+        """Say why what is revoked now would come back with the next start; empty if it would not."""
+        return self.store.unkept
+
+    @property
+    def owed(self) -> int:
+        """How many revocations and the like the registry has not got yet."""
+        return self.store.owed
 
     def certificate_expiry(self) -> Mapping[str, float]:
         """Say when each of the edge's own certificates ends, in seconds since the epoch."""
+        registry = self.registry_certificate.expires_at
         return {
             "root": self.authority.roots[0].not_valid_after_utc.timestamp(),
             "intermediate": self.authority.issuer.certificate.not_valid_after_utc.timestamp(),
             "tunnel": self.tunnel_certificate.expires_at,
+            **({"registry": registry} if registry is not None else {}),
             **self.serving.certificate_expiry(),
         }

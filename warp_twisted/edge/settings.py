@@ -12,6 +12,7 @@ import msgspec
 
 from warp_dns.settings import NotifySettings, ServerSettings, TransferSettings
 from warp_twisted.configuration import read_file
+from warp_twisted.edge.stores.settings import RegistrySettings
 from warp_twisted.errors import InvalidName
 from warp_twisted.http1.forwarding import parse_statements
 from warp_twisted.http1.request_fields import DEFAULT, FieldRules
@@ -222,6 +223,7 @@ class EdgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     ca: CertificateAuthority
     listen: Listen = Listen()
     state: Text = "/var/lib/warp-edge"
+    registry: RegistrySettings | None = None  # a file in `state`
     certificates: Text | None = "/etc/warp/certificates"
     policy: Text | None = None  # a file; without it every request is allowed
     firewall_bans: Text | None = None  # the socket of the helper that puts bans into the firewall
@@ -271,7 +273,7 @@ class CurrentSettings:
 
 
 # What is read once at start. Everything else is applied by a reload.
-_FIXED = ("zone", "edge", "ca", "listen", "state")
+_FIXED = ("zone", "edge", "ca", "listen", "state", "registry")
 _RELOADED_DNS = ("negative_ttl", "master_file", "transfer", "notify")
 _FIXED_DNS = tuple(name for name in Dns.__struct_fields__ if name not in _RELOADED_DNS)
 

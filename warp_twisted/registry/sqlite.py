@@ -19,7 +19,7 @@ whose lock the kernel has dropped.
 """
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -94,6 +94,23 @@ class SqliteStore(MemoryBackedStore):
             self._follow_later()
         elif self._file.problem:
             self._failed(self._file.problem)
+
+    @property
+    def unkept(self) -> str:
+        """See `LastingStore.unkept`."""
+        return self.problems().get("registry", "")
+
+    @property
+    def owed(self) -> int:
+        """See `LastingStore.owed`."""
+        return len(self._unsure)
+
+    def problems(self) -> Mapping[str, str]:
+        """See `LastingStore.problems`."""
+        return {"registry": f"it cannot be written: {self.problem}"} if self.problem else {}
+
+    async def open(self) -> None:
+        """See `LastingStore.open`; the file was read when this was made."""
 
     # One process of an edge after the other.
 

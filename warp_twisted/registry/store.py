@@ -6,7 +6,7 @@ operations of one transaction share one. A key put with a lease vanishes when th
 says where the data is; `tests/registry/contract.py` holds what each implementation must pass.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NewType, Protocol
 
@@ -154,3 +154,48 @@ class Store(Protocol):
 
     def close(self) -> Deferred[None]:
         """Finish what was begun and let go of files and connections."""
+
+
+class LastingStore(Store, Protocol):
+    """A store of an edge: what has no lease outlives the process, and one process after the other changes it."""
+
+    @property
+    def problem(self) -> str:
+        """Why what must last cannot be changed now; empty while it can."""
+
+    @property
+    def unkept(self) -> str:
+        """Why what is insisted on now would end with this process; empty if it would not."""
+
+    @property
+    def owed(self) -> int:
+        """How many keys that were insisted on are not where they are to last."""
+
+    def problems(self) -> Mapping[str, str]:
+        """Say of each part of the store that does not do all that it should, why."""
+
+    @property
+    def is_follower(self) -> bool:
+        """Whether another process of this edge makes the changes."""
+
+    async def open(self) -> None:
+        """
+        Hold everything that lasts; watches that were begun before hear of it in slices.
+
+        :raises StoreBroken: if that cannot be had.
+        """
+
+    def take(self) -> Deferred[None]:
+        """
+        Make the changes from now on.
+
+        :raises StoreInUse: if another process does.
+        :raises StoreBroken: if what that one left cannot be read.
+        """
+
+    def release(self) -> Deferred[None]:
+        """
+        Leave the changes to another process, after every one that was asked for before, and follow.
+
+        :raises StoreBroken: if what is owed would be lost. Nothing has changed then.
+        """

@@ -16,6 +16,7 @@ class FakeState:
     """The state of an edge that is not ready."""
 
     is_draining = True
+    owed = 2
 
     def __init__(self, problems: Mapping[str, str]) -> None:
         self._problems = problems
@@ -119,6 +120,7 @@ class ControlMetricsTests(ControlTestCase):
                 "warp_edge_draining 1.0",
                 "warp_edge_registry_current 1.0",
                 "warp_edge_registry_writable 1.0",
+                "warp_edge_registry_owed 2.0",
             },
             self.lines(),
         )

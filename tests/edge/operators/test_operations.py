@@ -34,6 +34,10 @@ class _Edge:
         """Return what serves."""
         return self.serves
 
+    def unkept(self) -> str:
+        """Say why what is revoked now would come back."""
+        return self.problems().get("registry", "")
+
     def problems(self) -> Mapping[str, str]:
         """Return what serves, but not all that it should."""
         return self.wrong

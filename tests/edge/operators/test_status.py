@@ -34,6 +34,10 @@ class FakeEdge:
         """Say that DNS does not serve."""
         return {"dns": False, "registry": True}
 
+    def unkept(self) -> str:
+        """Say why what is revoked now would come back."""
+        return self.problems().get("registry", "")
+
     def problems(self) -> dict[str, str]:
         """Say nothing."""
         return {}

@@ -3,8 +3,9 @@ Letting agents back in whose certificate has ended: judged by their proof, their
 
 The proof is `ca.returning`'s. An agent that is not known, was revoked, or shows another key than that of its newest
 certificate stays out, and is told what helps: a new join token. A record that does not know its key yet, of an agent
-that enrolled before records did, learns it here, by compare-and-set, before anything is issued. Costs about 1 ms before
-the agent has proven anything, which the rate of handshakes bounds; from then on each agent pays for itself.
+that enrolled before records did, learns it here, by compare-and-set, before anything is issued; one that knows it lets
+its agent in also while the registry takes no changes. Costs about 1 ms before the agent has proven anything, which the
+rate of handshakes bounds; from then on each agent pays for itself.
 """
 
 from collections.abc import Callable, Sequence
@@ -119,7 +120,14 @@ class Returning:
                 raise ReturnRefused("other_key", f"agent {found.id} has a certificate for another key; {WAY_OUT}")
             chain = self._enrollment.issue(found, proven.key)
             back = replace(found, key_sha256=proven.key_sha256, expires_at=issued_until(chain))
-            if await self._store.transact([Expect(found.key, item.modified)], [Put(found.key, encode(back))]):
+            expected = [Expect(found.key, item.modified)]
+            try:
+                is_noted = await self._store.transact(expected, [Put(found.key, encode(back))])
+            except RegistryError:
+                if not found.key_sha256:
+                    raise
+                is_noted = True  # the key is known already; until when is noted with the next renewal
+            if is_noted:
                 return back, chain
         raise RegistryError("the record of this agent changes too often; try again")
 

@@ -55,6 +55,7 @@ class Stages:
         """Read and judge everything: configuration, certificates, the policy in the registry. Nothing is taken."""
         parts = self._parts
         await parts.mirror.start()
+        await parts.store.open()
         await parts.serving.policy_follower.join(parts.fleet_policy)
         parts.serving.start()
 
@@ -77,6 +78,7 @@ class Stages:
         parts.tunnels.start()
         self._start_writing()
         parts.tunnel_certificate.start()
+        parts.registry_certificate.start()
         parts.clock_steps.start()
         if parts.nameserver is not None and not self._is_led:
             self._open_dns()

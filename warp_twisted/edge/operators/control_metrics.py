@@ -29,6 +29,10 @@ class EdgeState(Protocol):
     def parts(self) -> Mapping[str, bool]:
         """Say of each part whether it serves."""
 
+    @property
+    def owed(self) -> int:
+        """How many revocations and the like the registry has not got yet."""
+
     def problems(self) -> Mapping[str, str]:
         """Say of each part that serves, but not all that it should, why."""
 
@@ -101,6 +105,11 @@ class ControlCollector(Collector):
             "warp_edge_registry_writable",
             "Whether the registry takes changes.",
             value=not self.claims.is_failing and "registry" not in self.readiness.problems(),
+        )
+        yield GaugeMetricFamily(
+            "warp_edge_registry_owed",
+            "Keys of revocations and bans that hold at this edge, and that the registry has not got yet.",
+            value=self.readiness.owed,
         )
         yield GaugeMetricFamily("warp_edge_agents", "Enrolled agents.", value=len(self.mirror.agents))
         yield GaugeMetricFamily(

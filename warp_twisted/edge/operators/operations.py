@@ -140,7 +140,7 @@ class EdgeOperations:
 
     def _not_kept(self) -> str:
         """Say why what was just done would not outlive this edge now; empty if it does."""
-        return self.readiness.problems().get("registry", "")
+        return self.readiness.unkept()
 
     async def share_agent(self, agent: str, word: str) -> object:
         """Give the group of an agent a share word."""

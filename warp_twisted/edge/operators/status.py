@@ -34,6 +34,9 @@ class EdgeState(Protocol):
     def parts(self) -> Mapping[str, bool]:
         """Say of each part whether it serves."""
 
+    def unkept(self) -> str:
+        """Say why what is revoked now would come back with the next start; empty if it would not."""
+
     def problems(self) -> Mapping[str, str]:
         """Say of each part that serves, but not all that it should, why."""
 

@@ -12,6 +12,7 @@ from typing import Any, TypeVar, cast
 from treq.client import HTTPClient
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.protocol import Protocol, connectionDone
+from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 from twisted.web.client import Agent, HTTPConnectionPool
 from twisted.web.http_headers import Headers
@@ -56,6 +57,7 @@ class EtcdClient:
             options["contextFactory"] = trust
         self._http = HTTPClient(Agent(reactor, **options))
         self._is_closed = False
+        self._running: set[Deferred[Any]] = set()
 
     @property
     def endpoint(self) -> str:
@@ -102,15 +104,19 @@ class EtcdClient:
         :raises CancelledError: if the caller gave up, which is no fault of the member's.
         """
         timer = self._reactor.callLater(self._call_seconds, asked.cancel)
+        self._running.add(asked)
         try:
             return await asked
         except Exception as error:
+            if self._is_closed:
+                raise StoreClosed() from error
             if timer.active() and isinstance(innermost(error), CancelledError):
                 raise CancelledError() from error
             self.leave(url)
             why = cause_of(error) if timer.active() else f"not in {self._call_seconds:g} s"
             raise StoreBroken(f"etcd at {url} does not answer: {why}") from error
         finally:
+            self._running.discard(asked)
             if timer.active():
                 timer.cancel()
 
@@ -121,6 +127,10 @@ class EtcdClient:
     async def close(self) -> None:
         """Let go of the connections; calls that wait for an answer fail."""
         self._is_closed = True
+        for call in tuple(self._running):
+            call.cancel()
+        self._pool.cachedConnectionTimeout = 0  # of a connection that is given back from now on
+        await deferLater(self._reactor, 0)
         await self._pool.closeCachedConnections()
 
     def _post(self, url: str, path: str, body: bytes) -> Deferred[IResponse]:

@@ -13,7 +13,7 @@ must last is refused at once, and what is insisted on (revocations) holds here a
 Leases are not etcd's: with its leader killed, a key under a lease of 10 s was still there after 27 s.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from secrets import token_hex
@@ -77,7 +77,7 @@ class EtcdStore(MemoryBackedStore):
     :param copy: on this machine's disk; None: there is none, and this process alone is the edge.
     :param never_lost: beginnings of keys that a restored backup of etcd must not take away.
     :ivar problem: why etcd cannot be followed; empty while it can.
-    :ivar ready: fires when what etcd holds was read for the first time.
+    :ivar ready: fires when etcd is followed for the first time.
     """
 
     _log = Logger()
@@ -99,6 +99,7 @@ class EtcdStore(MemoryBackedStore):
         self._held: list[Callable[[], None]] = []  # what the watch told while etcd's answer is not there
         self.problem = "etcd was not read yet"
         self.ready: Deferred[None] = Deferred()
+        self._has_read = False
         self._follower = Follower(
             client, clock, name, snapshot=self._take_snapshot, changed=self._hear, away=self._away, back=self._back
         )
@@ -116,9 +117,20 @@ class EtcdStore(MemoryBackedStore):
         return len(self._image.owed)
 
     @property
-    def copy_problem(self) -> str:
-        """Why the copy on disk cannot be written; empty while it can."""
-        return self._copy.problem if self._copy is not None else ""
+    def unkept(self) -> str:
+        """See `LastingStore.unkept`."""
+        problems = self.problems()
+        return problems["registry"] if len(problems) == 2 else ""
+
+    def problems(self) -> Mapping[str, str]:
+        """See `LastingStore.problems`."""
+        found: dict[str, str] = {}
+        if self.problem:
+            waiting = f"; {self.owed} changes wait for it" if self.owed else ""
+            found["registry"] = f"it cannot be written: {self.problem}{waiting}"
+        if self._copy is not None and self._copy.problem:
+            found["registry_copy"] = f"it cannot be written: {self._copy.problem}"
+        return found
 
     def start(self) -> None:
         """Begin to follow etcd."""
@@ -134,7 +146,8 @@ class EtcdStore(MemoryBackedStore):
         if kept is not None:
             await self._image.load(kept)
         self.start()
-        if await self._is_ready_within(OPEN_SECONDS if kept is not None else FIRST_SECONDS):
+        is_ready = await self._is_ready_within(OPEN_SECONDS if kept is not None else FIRST_SECONDS)
+        if is_ready or self._has_read:  # an etcd that takes no changes now may still be read
             return
         if kept is None:
             raise StoreBroken(
@@ -349,8 +362,7 @@ class EtcdStore(MemoryBackedStore):
         if not self._image.registry:
             about = encode_about(About(registry=token_hex(16)))  # another edge may be first; the watch tells
             await self._client.call(TRANSACTION_PATH, transaction_request({ABOUT: 0}, {ABOUT: about}))
-        if not self.ready.called:
-            self.ready.callback(None)
+        self._has_read = True
 
     def _told(self, sent: _Sent, revision: int) -> None:
         if not sent.told.called:
@@ -364,6 +376,8 @@ class EtcdStore(MemoryBackedStore):
         if self.problem:
             self._log.info("etcd is followed at {endpoint}", endpoint=self._client.endpoint)
         self.problem = ""
+        if not self.ready.called:
+            self.ready.callback(None)
         if self._image.owed:
             self._in_turn(self._pay)
 
