@@ -105,6 +105,7 @@ warp = Group(
             "warp_twisted.cli.operate.edge:restart",
             "Hand over to a new process of the edge; nobody is turned away.",
         ),
+        "registry": ("warp_twisted.cli.operate.registry_copy:registry", "Copy the registry onto an etcd, or back."),
         "ca": ("warp_twisted.cli.operate.authority:ca", "Make the fleet's certificate authority."),
         "completion": ("warp_twisted.cli.completion:completion", "Print a script that completes commands in a shell."),
         "version": ("warp_twisted.cli.main:version", "Print the version."),

@@ -43,5 +43,13 @@ class BadValue(RegistryError):
     """The registry holds a value that is not what its key promises."""
 
 
+class NotEmpty(RegistryError):
+    """The place that a registry is to be copied to holds one already."""
+
+
+class NotTheSame(RegistryError):
+    """What was written is not what is read there."""
+
+
 class PolicyChanged(RegistryError):
     """Another version of the policy is in force than the one that was to be replaced."""
