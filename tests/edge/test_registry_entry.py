@@ -79,6 +79,18 @@ class RegistryEntryTests(SynchronousTestCase):
         edge = self.entry.describe()
         self.assertEqual((edge.http_port, edge.https_port, edge.tunnel_port), (80, 443, 1))
 
+    def test_place(self) -> None:
+        """The entry says where the edge is: by its own coordinates, or by those of its region."""
+        identity = {"name": "edge1", "addresses": ["192.0.2.1"]}
+        places = {"places": {"regions": {"osaka": {"coordinates": [34.7, 135.5]}}}}
+        for more, expected in (
+            ({}, None),
+            ({"coordinates": [50.1, 8.7]}, (50.1, 8.7)),
+            ({"region": "osaka"}, (34.7, 135.5)),
+        ):
+            self.settings.value = make_settings(edge={**identity, **more}, dns=places)
+            self.assertEqual(self.entry.describe().coordinates, expected)
+
     def test_certificates_that_come_and_go(self) -> None:
         """The entry follows the certificates' files, and nothing is written while nothing differs."""
         self.announce()

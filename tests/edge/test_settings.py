@@ -129,6 +129,18 @@ log: {format: json, access: "-"}
             ),
             ({"dns": {"cookies": {"enabeld": True}}}, "dns.cookies.enabeld: unknown key; did you mean enabled?"),
             ({"dns": {"udp_bytes": 12}}, "dns.udp_bytes: expected a whole number from 512 to 4096, got 12"),
+            (
+                {"edge": {"name": "edge1", "addresses": ["192.0.2.1"], "region": "mars"}},
+                "edge.region: no region 'mars' in dns.places.regions; known: none",
+            ),
+            (
+                {"edge": {"name": "edge1", "addresses": ["192.0.2.1"], "region": "x", "coordinates": [1, 2]}},
+                "edge.coordinates: not beside region, which has its own",
+            ),
+            (
+                {"edge": {"name": "edge1", "addresses": ["192.0.2.1"], "coordinates": [91, 2]}},
+                "edge.coordinates[0]: expected a number from -90 to 90, got 91",
+            ),
             ({"nonsense": 1}, "nonsense: unknown key; expected one of "),
         ):
             self.assertIn(words, self.refusal(**sections))

@@ -33,7 +33,7 @@ from warp_twisted.edge.check import load_authority
 from warp_twisted.edge.firewall_bans import FirewallBans
 from warp_twisted.edge.kept_bans import KeptBans
 from warp_twisted.edge.listeners import Listeners
-from warp_twisted.edge.nameserver import make_nameserver
+from warp_twisted.edge.nameserver import follow_edges, make_nameserver
 from warp_twisted.edge.operators.admin import Admin
 from warp_twisted.edge.operators.control_metrics import ControlCollector
 from warp_twisted.edge.operators.observation import Observation
@@ -163,6 +163,8 @@ def assemble(
     registry_certificate = RegistryCertificate(reactor, wall, lambda: settings().registry, trust)
     store = make_store(reactor, initial.registry, trust, state, initial.edge.name, is_follower=is_led)
     mirror = Mirror(store, reactor)
+    if nameserver is not None:
+        follow_edges(nameserver, mirror, initial.dns.places.edges)
     publisher = Publisher(publication, mirror, Slices(reactor, PUBLISHING_SECONDS))
     grace = Grace(publisher, reactor, initial.edge.name, initial.dns.grace)
     expected_hostnames = ExpectedHostnames(state / "served.json", mirror, initial.edge.name, reactor, in_thread)

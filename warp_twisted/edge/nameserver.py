@@ -4,7 +4,7 @@ The DNS server in the edge's own process: `warp_dns`, serving the zone that this
 It translates edge.yaml and errors; what is answered is decided there.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -17,9 +17,12 @@ from warp_dns.errors import DnsError
 from warp_dns.serve.serials import SerialFile
 from warp_dns.serve.server import DnsServer
 from warp_dns.serve.zones import ServedZone
+from warp_dns.settings import EdgeSettings as EdgePlace
 from warp_dns.settings import ZoneSettings
 from warp_twisted.edge.settings import EdgeSettings
 from warp_twisted.errors import InvalidSettings
+from warp_twisted.registry.mirror import Mirror
+from warp_twisted.registry.model import Change, Edge
 from warp_twisted.registry.published.publish import Publication
 
 
@@ -45,6 +48,38 @@ def make_nameserver(
     server = _server(reactor, wall, settings, publication, _serial_file(settings), is_strict=False, is_shared=is_shared)
     server.suspend(settings.zone)
     return server
+
+
+def follow_edges(server: DnsServer, mirror: Mirror, named: Mapping[str, EdgePlace]) -> None:
+    """
+    Name the fleet's edges in the order of their distance, by what each says of itself, and without those that drain.
+
+    While there is one edge, or none says where it is, the order is that of the records.
+
+    :param named: `dns.places.edges` of edge.yaml, which wins over what edges say.
+    """
+    told = dict(named)
+
+    def changed(changes: Sequence[Change]) -> None:
+        nonlocal told
+        if any(isinstance(change.after or change.before, Edge) for change in changes):
+            places = places_of(mirror.edges.values(), named)
+            if places != told:
+                told = places
+                server.set_edges(places)
+
+    mirror.subscribe(changed)
+
+
+def places_of(edges: Iterable[Edge], named: Mapping[str, EdgePlace]) -> dict[str, EdgePlace]:
+    """Return where each edge is and whether it drains, as DNS is to know it."""
+    known = sorted(edges, key=lambda edge: edge.name)
+    if len(known) < 2 or not any(edge.coordinates or edge.draining for edge in known):
+        return dict(named)
+    return {
+        **{edge.name: EdgePlace(coordinates=edge.coordinates, draining=edge.draining) for edge in known},
+        **named,
+    }
 
 
 def check_nameserver(reactor: Reactor, settings: EdgeSettings) -> list[str]:

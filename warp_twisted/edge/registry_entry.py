@@ -108,6 +108,7 @@ class RegistryEntry:
             https_names=self._certificates.certificate_names(),
             tunnel_port=settings.tunnel_port or _first(ports.tunnel),
             weight=settings.weight,
+            coordinates=self._settings().coordinates,
             draining=self.is_draining,
             started_at=self._started_at,
             assertion_keys=self._assertion_keys(),

@@ -22,6 +22,8 @@ from warp_twisted.policy.sources.prefixes import parse_prefix
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=86400)]
+Latitude = Annotated[float, msgspec.Meta(ge=-90, le=90)]
+Longitude = Annotated[float, msgspec.Meta(ge=-180, le=180)]
 Text = Annotated[str, msgspec.Meta(min_length=1)]
 Label = Annotated[
     str,
@@ -46,12 +48,16 @@ class EdgeIdentity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     name: Label
     addresses: Annotated[tuple[Text, ...], msgspec.Meta(min_length=1, max_length=16)]
     weight: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 10
+    region: str = ""  # one of dns.places.regions
+    coordinates: tuple[Latitude, Longitude] | None = None
     http_port: Port | None = None  # public ports, where they differ from those listened on (NAT)
     https_port: Port | None = None
     tunnel_port: Port | None = None
 
     def __post_init__(self) -> None:
         _check_addresses(self.addresses)
+        if self.region and self.coordinates is not None:
+            raise ValueError("coordinates: not beside region, which has its own")
 
 
 class Listen(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -242,11 +248,21 @@ class EdgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
             raise ValueError(f"zone: {error}") from error
         if normal != self.zone:
             raise ValueError(f"zone: expected {normal!r}, got {self.zone!r}")
+        regions = self.dns.places.regions
+        if self.edge.region and self.edge.region not in regions:
+            known = ", ".join(regions) or "none"
+            raise ValueError(f"edge.region: no region {self.edge.region!r} in dns.places.regions; known: {known}")
 
     @property
     def hostname(self) -> str:
         """This edge's own name."""
         return f"{self.edge.name}.{self.zone}"
+
+    @property
+    def coordinates(self) -> tuple[float, float] | None:
+        """Where this edge is, if it says so: its own coordinates, or those of its region."""
+        region = self.dns.places.regions.get(self.edge.region)
+        return self.edge.coordinates if region is None else region.coordinates
 
     @property
     def nameservers(self) -> dict[str, list[str]]:

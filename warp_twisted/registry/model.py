@@ -46,6 +46,7 @@ class Edge:
     :param name: a DNS label; the edge's hostname is `name` under the zone.
     :param http_port: this and the other ports as visitors and agents see them; None: the edge does not offer that.
     :param https_names: hostnames and `*.` patterns for which it has a certificate; `*` covers one label here.
+    :param coordinates: where it is, as latitude and longitude in degrees; None: it does not say.
     :param assertion_keys: public halves of the keys that it tells origins with who visitors are (RFC 7517).
     """
 
@@ -56,6 +57,7 @@ class Edge:
     tunnel_port: int | None = None
     https_names: tuple[str, ...] = ()
     weight: int = 10
+    coordinates: tuple[float, float] | None = None
     draining: bool = False
     started_at: float = 0.0
     assertion_keys: tuple[Mapping[str, str], ...] = ()

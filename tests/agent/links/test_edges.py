@@ -244,6 +244,22 @@ class ChooseTests(SynchronousTestCase):
         self.assertLessEqual(max(returns), 2 * FAILED_SECONDS)
         self.assertLess(max(returns.values()), 30)
 
+    def test_addresses_of_one_edge(self) -> None:
+        """An edge with several addresses counts once, as soon as it has said its name at two of them."""
+        edges = Edges()
+        self.assertEqual(Counter(self.choose_four(edges)), {A: 2, B: 2})
+        edges.answered(A, "edge1")
+        edges.answered(B, "edge1")
+        self.assertEqual(Counter(self.choose_four(edges)), {A: 2, C: 2})
+        self.assertEqual(edges.better([[A, B, C]], [A, B], 0.0), Move(B, C))
+
+    def choose_four(self, edges: Edges) -> list[EdgeAddress]:
+        """Choose an edge for each of four tunnels."""
+        in_use: list[EdgeAddress] = []
+        for _ in range(4):
+            in_use.append(edges.choose([[A, B, C]], in_use, 0.0))
+        return in_use
+
     def test_fallback(self) -> None:
         """Edges of a worse source are dialed only while none of the better ones answers."""
         edges = Edges()

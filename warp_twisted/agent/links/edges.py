@@ -6,10 +6,11 @@ dial, each of its priorities a source of its own (RFC 2782); what edges said whe
 token said. A worse source is a fallback: its edges are dialed only while those of the better ones do not answer.
 
 Tunnels are kept on the `spread` nearest edges of the best source that has one which answers (`nearness`), as many on
-each. Among equally near edges a draw decides that each agent makes once for each edge, in proportion to the SRV weight
-(weighted rendezvous hashing): agents spread over a fleet by weight, an edge that is added gets its part of all agents,
-and one that leaves moves its own tunnels only. An edge that failed is passed over for one to two minutes, each agent
-its own time, so that the agents of a fleet do not return all at once. Nothing here keeps a connection or a timer.
+each. An edge that is found to have several addresses counts once. Among equally near edges a draw decides that each
+agent makes once for each edge, in proportion to the SRV weight (weighted rendezvous hashing): agents spread over a
+fleet by weight, an edge that is added gets its part of all agents, and one that leaves moves its own tunnels only. An
+edge that failed is passed over for one to two minutes, each agent its own time, so that the agents of a fleet do not
+return all at once. Nothing here keeps a connection or a timer.
 
 What DNS and edges name is believed within bounds, as a lie would have the agent knock at ports of its own network: a
 name must lie in the zone of the settings, or be one that settings or join token name; an address must not be this
@@ -81,6 +82,7 @@ class Edges:
     random: Random = field(default_factory=Random)
     nearness: Nearness = field(default_factory=Nearness)
     _failures: dict[EdgeAddress, _Failure] = field(default_factory=dict)
+    _names: dict[EdgeAddress, str] = field(default_factory=dict)  # what the edge at an address calls itself
     _looked_up: Tiers = ()  # when DNS answered last
     _salt: bytes = b""
     _left_out: frozenset[str] = frozenset()
@@ -146,9 +148,15 @@ class Edges:
         if edge in self._failures or len(self._failures) < MAX_EDGES:
             self._failures[edge] = _Failure(now, now + FAILED_SECONDS * self.random.uniform(1.0, 2.0))
 
-    def answered(self, edge: EdgeAddress) -> None:
-        """Note that an edge took a tunnel."""
+    def answered(self, edge: EdgeAddress, name: str = "") -> None:
+        """
+        Note that an edge took a tunnel.
+
+        :param name: what it calls itself; two addresses of one name are one edge.
+        """
         self._failures.pop(edge, None)
+        if name and (edge in self._names or len(self._names) < MAX_EDGES):
+            self._names[edge] = name
 
     def working(self, tiers: Tiers, now: float) -> Sequence[EdgeAddress]:
         """Return the edges of the best source that has one which has not failed, without those that have."""
@@ -160,7 +168,10 @@ class Edges:
 
     def _home(self, tiers: Tiers, in_use: Collection[EdgeAddress], now: float) -> Sequence[EdgeAddress]:
         """Return the edges that tunnels should be on; none if all have failed."""
-        return self.nearness.ordered(self.working(tiers, now), in_use)[: self.spread]
+        home: dict[EdgeAddress | str, EdgeAddress] = {}
+        for edge in self.nearness.ordered(self.working(tiers, now), in_use):
+            home.setdefault(self._names.get(edge, edge), edge)
+        return list(home.values())[: self.spread]
 
     def _draw(self, edge: EdgeAddress, weight: int = 1) -> float:
         """Return what an edge draws, lowest first; in proportion to its weight (RFC 2782: 0 is almost nothing)."""

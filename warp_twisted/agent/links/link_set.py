@@ -183,7 +183,7 @@ class LinkSet:
         self.counts.registered += 1
         link.edge_name = accepted.edge
         if link.edge is not None:
-            self._edges.answered(link.edge)
+            self._edges.answered(link.edge, accepted.edge)
         self._log.info(
             "tunnel {tunnel} to {edge} at {address} is up",
             tunnel=link.index,
