@@ -37,6 +37,7 @@ from warp_twisted.keeper.times import (
 
 FIRST = Launch("/1/bin/python", ("/1/bin/twistd", "warp-edge"))
 SECOND = Launch("/2/bin/python", ("/2/bin/twistd", "warp-edge"))
+ENDED = "it ended with status 1, and its own lines in the log say why"
 WORDS = ("prepared", "released", "serving", "failed", "refused", "resumed")
 
 
@@ -150,7 +151,7 @@ class StartTests(SynchronousTestCase):
         self.assertEqual(story.ask(), [])
         self.assertIn(Start(2, SECOND), story.end(1))
         actions = story.end(2, "status 1")
-        self.assertEqual(outcome(actions), Outcome("the process does not serve: it ended with status 1", False))
+        self.assertEqual(outcome(actions), Outcome(f"the process does not serve: {ENDED}", False))
         self.assertIn(Start(3, FIRST), actions)
         self.assertEqual(story.handover.phase, Phase.STARTING)
 
@@ -204,7 +205,7 @@ class HandOverTests(SynchronousTestCase):
             self.assertEqual(told(actions), resumed)
             self.assertEqual(
                 outcome(actions),
-                Outcome("the new process does not serve: it ended with status 1. The old one serves on", False),
+                Outcome(f"the new process does not serve: {ENDED}. The old one serves on", False),
             )
             self.assertEqual((story.handover.phase, story.handover.serving), (Phase.SERVING, 1))
             self.assertEqual(story.handover.launch, FIRST)

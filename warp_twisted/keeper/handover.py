@@ -124,7 +124,7 @@ class Handover:
         """
         if child == self.successor:
             self.successor = None
-            self.why = self.why or f"it ended with {how}"
+            self.why = self.why or f"it ended with {how}, and its own lines in the log say why"
             return self._happened(Event.SUCCESSOR_ENDED, None, now)
         if child == self.serving:
             self.serving = None

@@ -84,10 +84,10 @@ class HandOverTests(KeeperTestCase):
         self.ready()
         first, _ = self.visit()
         for behaviour, reason in (
-            ("end", "it ended with status 3"),
+            ("end", "it ended with status 3, and its own lines in the log say why"),
             ("fail", "the test wants it so"),
             ("garbage", "a message that is no JSON"),
-            ("end-when-taking", "it ended with status 4"),
+            ("end-when-taking", "it ended with status 4, and its own lines in the log say why"),
         ):
             self.behave(behaviour)
             error = self.assertRaises(RequestFailed, self.ask, "restart")
