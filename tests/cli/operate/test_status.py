@@ -178,11 +178,19 @@ class StatusTests(SynchronousTestCase):
     def test_drain(self) -> None:
         """A drain says what is left; what it closed is not called broken."""
         parts = {"accepting": False, "listeners": False, "records": False, "dns": True}
-        for tunnels, visitors, words in (
-            (2, 3, "Draining: the listeners are closed; 3 requests in flight, 2 tunnels left\n"),
-            (1, 0, "Draining: the listeners are closed; 0 requests in flight, 1 tunnel left\n"),
-            (0, 0, "Drained: the listeners are closed, and nothing is under way; the edge can be stopped\n"),
+        other = {"name": "edge2", "addresses": ["192.0.2.2"], "tunnel_port": 7844}
+        own = {"name": "edge1", "addresses": ["192.0.2.1"], "tunnel_port": 7844, "draining": True}
+        done = "Drained: the listeners are closed, and nothing is under way"
+        for others, tunnels, visitors, words in (
+            ([other], 2, 3, "Draining: the listeners are closed; 3 requests in flight, 2 tunnels left\n"),
+            ([other], 1, 0, "Draining: the listeners are closed; 0 requests in flight, 1 tunnel left\n"),
+            ([other], 0, 0, f"{done}; the edge can be stopped\n"),
+            ([], 4, 1, "Draining: the listeners are closed; 1 request in flight, 4 tunnels left\n"),
+            ([], 4, 0, f"{done}; 4 tunnels left, as there is no other edge; the edge can be stopped\n"),
+            ([{**other, "draining": True}], 1, 0, f"{done}; 1 tunnel left, as there is no other edge; the edge can"),
+            ([], 0, 0, f"{done}; the edge can be stopped\n"),
         ):
+            self.answer["edges"] = [own, *others]
             state = {"name": "edge1", "zone": "warp.example", "ready": False, "parts": parts, "draining": True}
             self.answer["edge"] = {**state, "tunnels": tunnels, "visitors": visitors}
             output = invoke("status").output

@@ -9,7 +9,6 @@ from warp_twisted.cli.operate.admin import ADMIN_OPTION, find_admin
 from warp_twisted.cli.operate.agents import print_agents
 from warp_twisted.cli.operate.answers import (
     Edge,
-    EdgeState,
     PolicyState,
     Route,
     SplitHostname,
@@ -114,7 +113,7 @@ def _print_edge(found: Status) -> None:
     failing = [part for part, works in edge.parts.items() if not works and part not in meant]
     say(f"Edge {edge.name} of {edge.zone}, version {edge.version}: {state}")
     if edge.draining:
-        say(_drain(edge))
+        say(_drain(found))
     if failing:
         say(f"Not working: {', '.join(failing)}; the edge's log says why")
     if not found.registry.current:
@@ -145,11 +144,15 @@ def _wrong_policy(policy: PolicyState) -> str:
     return f"{wanted} cannot be used here, {instead}: {policy.error}"
 
 
-def _drain(edge: EdgeState) -> str:
-    if not edge.visitors and not edge.tunnels:
-        return "Drained: the listeners are closed, and nothing is under way; the edge can be stopped"
+def _drain(found: Status) -> str:
+    edge = found.edge
+    is_alone = not any(each.name != edge.name and each.tunnel_port and not each.draining for each in found.edges)
     requests, tunnels = _count(edge.visitors, "request"), _count(edge.tunnels, "tunnel")
-    return f"Draining: the listeners are closed; {requests} in flight, {tunnels} left"
+    if edge.visitors or (edge.tunnels and not is_alone):
+        return f"Draining: the listeners are closed; {requests} in flight, {tunnels} left"
+    # Agents keep the tunnels of the only edge until it stops, as they have nowhere else to go.
+    kept = f"; {tunnels} left, as there is no other edge" if edge.tunnels else ""
+    return f"Drained: the listeners are closed, and nothing is under way{kept}; the edge can be stopped"
 
 
 def _count(count: int, noun: str) -> str:
