@@ -72,7 +72,7 @@ class FleetTests(SynchronousTestCase):
         self.assertEqual(_FLEET["warp_file"](str(directory / "next/root.pem")), "[next]")
 
     def test_status_table(self) -> None:
-        """A row for each unit that is there, and for each host that did not answer; then what each edge serves."""
+        """A row for each unit, and for each host that has none or did not answer; then what each edge serves."""
         shown = (
             "Id=warp-edge.service\nLoadState=loaded\nActiveState=active\nSubState=running\nMemoryCurrent=52428800\n"
             "ActiveEnterTimestamp=Sun 2026-11-22\n"
@@ -87,15 +87,17 @@ class FleetTests(SynchronousTestCase):
         status = {"edge": {"name": "edge1", "ready": False, "tunnels": 4}, "routes": routes}
         hostvars = {
             "edge1": {"warp_status_units": {"stdout": shown}, "warp_status_edge": {"status": status}},
+            "fresh": {"warp_status_units": {"stdout": "Id=knot.service\nLoadState=not-found\n"}},
             "lost": {"warp_status_units": {"unreachable": True}},
             "never": {},
         }
         self.assertEqual(
             _FLEET["warp_status_table"](hostvars, hostvars).splitlines(),
             [
-                "HOST   UNIT             STATE             SINCE           MEMORY  RELEASE",
-                "edge1  warp-edge        active (running)  Sun 2026-11-22  50 MiB  1.0-abc",
-                "edge1  warp-agent@main  failed (failed)                   -       -",
+                "HOST   UNIT             STATE                SINCE           MEMORY  RELEASE",
+                "edge1  warp-edge        active (running)     Sun 2026-11-22  50 MiB  1.0-abc",
+                "edge1  warp-agent@main  failed (failed)                      -       -",
+                "fresh  -                has nothing of Warp",
                 "lost   -                not reachable",
                 "never  -                not reachable",
                 "",

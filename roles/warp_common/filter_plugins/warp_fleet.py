@@ -97,7 +97,10 @@ def warp_status_table(hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, 
         if shown is None:
             rows.append((host, "-", "not reachable", "", "", ""))
             continue
-        for unit in _units(shown):
+        units = list(_units(shown))
+        if not units:
+            rows.append((host, "-", "has nothing of Warp", "", "", ""))
+        for unit in units:
             memory = unit.get("MemoryCurrent", "")
             release = re.search(r"/releases/([^/]+)/", unit.get("ExecStart", ""))
             rows.append(
