@@ -14,7 +14,10 @@ KEEPER_SOCKET = "/run/warp-edge/keeper.sock"
 
 @click.command(
     short_help="Let an edge finish its work and take no more.",
-    epilog="\b\nExamples:\n  warp drain\n  warp drain && systemctl stop warp-edge",
+    epilog="\b\nExamples:\n"
+    "  warp drain\n"
+    "  warp drain && systemctl stop 'warp-edge*.socket' warp-edge    # alone, it would be started again\n"
+    "  warp restart    # takes a drain back",
 )
 @ADMIN_OPTION
 @JSON_OPTION
