@@ -45,6 +45,7 @@ PAUSES: dict[str, tuple[int, str]] = {
     "tests/fleet/fleet_reboot.py": (1, "a machine without power, before it has some again"),
     "tests/fleet/hosts.py": (2, "boot and shutdown of hosts, whose systemd tells nobody here"),
     "tests/fleet/place.py": (1, "the kernel's cgroups, which tell nobody when they are empty"),
+    "tests/system/agent/test_nearest_edges.py": (1, "visitors who keep asking while tunnels come and go"),
     "tests/system/dns/test_secondaries.py": (2, "changes at the pace of a fleet"),
     "tests/system/dns/test_tcp.py": (1, "a client that sends an octet before the time-out"),
 }
