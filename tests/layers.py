@@ -37,6 +37,7 @@ LAYER_OF = (
     ("warp_twisted.keeper*", 2),
     ("warp_twisted.registry.model", 1),
     ("warp_twisted.registry.ban_records", 1),
+    ("warp_twisted.registry.edge_records", 1),
     ("warp_twisted.registry.etcd.endpoints", 1),
     ("warp_twisted.registry.etcd.interface", 1),
     ("warp_twisted.registry.etcd.messages", 1),

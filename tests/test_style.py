@@ -30,6 +30,7 @@ UNTESTED = {
     "warp_twisted.http1.limits": "default numbers; tests.http1 reaches each limit where it is obeyed",
     "warp_twisted.edge.visitors.interfaces": "protocols only; mypy holds those who implement them to it",
     "warp_twisted.edge.exchange.interfaces": "the same",
+    "warp_twisted.edge.peers.peer": "plain values; tests.system.edge.peers.test_links says which when",
     "warp_twisted.policy.interfaces": "protocols and plain values; mypy holds those who implement them to it",
     "warp_twisted.policy.verdict": "plain values; tests.policy.judging says which verdict when",
 }

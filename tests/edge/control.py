@@ -46,6 +46,7 @@ from warp_twisted.registry.model import Agent, Edge, encode
 from warp_twisted.registry.published.grace import Grace
 from warp_twisted.registry.published.publish import Publication
 from warp_twisted.registry.published.publisher import Publisher
+from warp_twisted.registry.store import MAX_LIVE_VALUE_BYTES
 from warp_twisted.testing import RecordingDelegate, TunnelPair, tunnel_pair
 from warp_twisted.tunnel import TunnelProtocol
 from warp_twisted.wire.control import ControlMessage, Hello, RouteOffer
@@ -224,7 +225,7 @@ class Control:
         self.clock = Clock()
         self.wall = SettableWallClock(NOW, self.clock)
         self.settings = make_settings(**sections)
-        self.store = MemoryStore(self.clock)
+        self.store = MemoryStore(self.clock, max_value_bytes=MAX_LIVE_VALUE_BYTES)  # of both kinds
         self.mirror = Mirror(self.store, self.clock)
         self.publication = Publication(ZONE)
         publisher = Publisher(self.publication, self.mirror, Slices(self.clock))

@@ -15,12 +15,14 @@ class FlakyStore(MemoryStore):
     A `MemoryStore` that fails while it is away, as one over a network does.
 
     :ivar is_away: whether every call fails.
+    :ivar is_mute: whether watches hear of nothing, without knowing it.
     :ivar when_asked: called once, before the next transaction.
     """
 
     def __init__(self, clock: IReactorTime) -> None:
         super().__init__(clock)
         self.is_away = False
+        self.is_mute = False
         self.keep_alives = 0
         self.when_asked: Callable[[], object] | None = None
         self._lost_calls: list[Callable[[RegistryError], None]] = []
@@ -75,7 +77,12 @@ class FlakyStore(MemoryStore):
     ) -> Watch:
         """Watch, and remember how to say that the watch is lost."""
         self._lost_calls.append(lost)
-        watch = super().watch(prefix, after_revision, changed, lost)
+
+        def heard(events: Sequence[Event]) -> None:
+            if not self.is_mute:
+                changed(events)
+
+        watch = super().watch(prefix, after_revision, heard, lost)
         self._running.append(watch)
         return watch
 

@@ -6,18 +6,20 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import TestCase
 
 from tests.registry.fakes import FlakyStore
+from warp_twisted.registry.edge_records import EdgePolicy, EdgeRecord
 from warp_twisted.registry.errors import StoreClosed
+from warp_twisted.registry.memory import MemoryStore
 from warp_twisted.registry.mirror import RETRY_SECONDS, Mirror
 from warp_twisted.registry.model import (
     Agent,
     Change,
     CurrentPolicy,
     Edge,
-    EdgePolicy,
     JoinToken,
     Owner,
     PolicyVersion,
     Revocation,
+    Tunnel,
     encode,
 )
 from warp_twisted.registry.route_records import Guarded, RouteKey, Shift
@@ -167,3 +169,49 @@ class MirrorTests(TestCase):
         self.mirror.stop()
         await self.store.delete(AGENT.key)
         self.assertEqual(self.mirror.agents, {"a-1": AGENT})
+
+
+class HalvesTests(TestCase):
+    """What lasts comes from the store, what an edge says while it runs from this process and from other edges."""
+
+    def setUp(self) -> None:
+        """Begin with an agent that is stored."""
+        self.clock = Clock()
+        self.store, self.live = FlakyStore(self.clock), MemoryStore(self.clock)
+        self.store.put(AGENT.key, encode(AGENT))
+        self.mirror = Mirror(self.store, self.clock, self.live)
+
+    async def test_all_come_together(self) -> None:
+        """The stored, this edge's own and the others' values are read in one place."""
+        other = Tunnel(id="t-1", agent="a-1", slot=0, edge="edge2")
+        await self.mirror.start()
+        await self.live.put(EDGE.key, encode(EDGE))
+        self.mirror.learn({other.key: other})
+        self.assertEqual((self.mirror.agents, self.mirror.edges), ({"a-1": AGENT}, {"edge1": EDGE}))
+        self.assertEqual((self.mirror.tunnels, self.mirror.value(other.key)), ({"t-1": other}, other))
+        self.mirror.learn({other.key: None})
+        self.assertEqual(self.mirror.tunnels, {})
+
+    async def test_the_store_says_nothing_of_what_lives(self) -> None:
+        """A live value that is stored by mistake counts for nothing, and reading the store anew takes none away."""
+        stored = Edge(name="edge3", addresses=("192.0.2.3",))
+        record = EdgeRecord(name="edge3", addresses=("192.0.2.3:7844",), authority_key="x")
+        await self.store.put(stored.key, encode(stored))
+        await self.live.put(EDGE.key, encode(EDGE))
+        await self.mirror.start()
+        await self.store.put(stored.key, encode(stored))
+        await self.store.put(record.key, encode(record))
+        self.mirror.read_again()
+        self.assertEqual((self.mirror.edges, self.mirror.edge_records), ({"edge1": EDGE}, {"edge3": record}))
+        self.assertTrue(self.mirror.is_current)
+
+    async def test_reading_again_finds_what_was_not_told(self) -> None:
+        """A watch that has died without a word is replaced when somebody knows of a newer value."""
+        await self.mirror.start()
+        self.store.is_mute = True
+        other = Agent(id="a-2", hostnames=("*.example",))
+        await self.store.put(other.key, encode(other))
+        self.assertNotIn("a-2", self.mirror.agents)
+        self.store.is_mute = False
+        self.mirror.read_again()
+        self.assertIn("a-2", self.mirror.agents)

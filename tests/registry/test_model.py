@@ -8,12 +8,12 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from warp_twisted.names import Hostname
 from warp_twisted.registry.ban_records import KeptBan
+from warp_twisted.registry.edge_records import EdgePolicy, EdgeRecord
 from warp_twisted.registry.errors import BadValue
 from warp_twisted.registry.model import (
     Agent,
     CurrentPolicy,
     Edge,
-    EdgePolicy,
     GivenName,
     JoinToken,
     Owner,
@@ -29,6 +29,8 @@ from warp_twisted.registry.route_records import Guarded, RouteKey, Shift
 
 VALUES: list[Value] = [
     Edge(name="edge1", addresses=("192.0.2.1", "2001:db8::1"), http_port=80, draining=True),
+    Edge(name="edge2", addresses=("192.0.2.2",), relays_to=("edge1", "edge3")),
+    EdgeRecord(name="edge1", addresses=("192.0.2.1:7844", "[2001:db8::1]:7844"), authority_key="MFkw"),
     Tunnel(id="t-1", agent="a-1", slot=2, edge="edge1", hostnames=(Hostname("a.example"),), labels={"k": "v"}),
     Agent(
         id="a-1",

@@ -17,6 +17,8 @@ from warp_base.reactor import InThread, Reactor
 from warp_base.slices import Slices
 from warp_base.wall_clock import WallClock
 from warp_dns.serve.server import DnsServer
+from warp_twisted import __version__
+from warp_twisted.ca.edge_identity import authority_key
 from warp_twisted.ca.issue import to_pem
 from warp_twisted.clock_steps import ClockSteps
 from warp_twisted.edge.agents.admission import Admission, identify_peer
@@ -44,6 +46,7 @@ from warp_twisted.edge.operators.routing_calls import RoutingCalls
 from warp_twisted.edge.owners.expiry import NameExpiry
 from warp_twisted.edge.owners.holdings import Holdings
 from warp_twisted.edge.owners.ownership import Ownership
+from warp_twisted.edge.peers.peers import Peers
 from warp_twisted.edge.policy.assertion_keys import AssertionKeys, PublishedKeys
 from warp_twisted.edge.policy.delivery.announcing import AnnouncedPolicy
 from warp_twisted.edge.policy.delivery.applying import PolicyApplications
@@ -63,12 +66,13 @@ from warp_twisted.errors import InvalidSettings
 from warp_twisted.registry.claims import Claims
 from warp_twisted.registry.given_names import NameGiver
 from warp_twisted.registry.known_hostnames import KnownHostnames
+from warp_twisted.registry.memory import MemoryStore
 from warp_twisted.registry.mirror import Mirror
 from warp_twisted.registry.policy_versions import PolicyVersions
 from warp_twisted.registry.published.grace import Grace
 from warp_twisted.registry.published.publish import Publication
 from warp_twisted.registry.published.publisher import Publisher
-from warp_twisted.registry.store import LastingStore
+from warp_twisted.registry.store import MAX_LIVE_VALUE_BYTES, LastingStore
 from warp_twisted.web_client import make_agent
 
 # Of a turn, and of the time: a visitor's request takes four turns, and waits for a slice in each.
@@ -90,6 +94,7 @@ class EdgeParts:
     :ivar serving: the visitors' side.
     :ivar metrics: what a scrape reads.
     :ivar fleet_policy: the policy in the registry.
+    :ivar peers: the links with other edges.
     :ivar published: the records, on a socket of their own.
     :ivar long_work: long answers to operators, and looks through the whole registry.
     """
@@ -114,9 +119,11 @@ class EdgeParts:
     name_expiry: NameExpiry
     expected_hostnames: ExpectedHostnames
     firewall_bans: FirewallBans
+    kept_bans: KeptBans
     tunnels: EdgeTunnels
     tunnel_port: TunnelPort
     tunnel_certificate: TunnelCertificate
+    peers: Peers
     clock_steps: ClockSteps
     cookie_keys: FleetCookieKeys
     shifts: Shifts
@@ -162,13 +169,15 @@ def assemble(
     trust = load_trust(initial.registry.etcd, authority.roots) if initial.registry is not None else None
     registry_certificate = RegistryCertificate(reactor, wall, lambda: settings().registry, trust)
     store = make_store(reactor, initial.registry, trust, state, initial.edge.name, is_follower=is_led)
-    mirror = Mirror(store, reactor)
+    # What this edge says of itself as long as it runs.
+    live = MemoryStore(reactor, max_value_bytes=MAX_LIVE_VALUE_BYTES)
+    mirror = Mirror(store, reactor, live)
     if nameserver is not None:
         follow_edges(nameserver, mirror, initial.dns.places.edges)
     publisher = Publisher(publication, mirror, Slices(reactor, PUBLISHING_SECONDS))
     grace = Grace(publisher, reactor, initial.edge.name, initial.dns.grace)
     expected_hostnames = ExpectedHostnames(state / "served.json", mirror, initial.edge.name, reactor, in_thread)
-    claims = Claims(store, reactor, initial.timeouts.lease)
+    claims = Claims(live, reactor, initial.timeouts.lease)
     listeners = Listeners(reactor, handed)
     assertion_keys = AssertionKeys(state, initial.zone, reactor, wall, in_thread)
     serving.policy.assertions = assertion_keys.assertions
@@ -195,7 +204,28 @@ def assemble(
     )
     routing = RoutingCalls(shifts, guards, serving.routes.splitting, serving.routes.ejection, in_thread)
     entry = RegistryEntry(
-        reactor, wall, settings, mirror, claims, serving, lambda: listeners.ports, lambda: assertion_keys.public
+        reactor,
+        wall,
+        settings,
+        mirror,
+        claims,
+        serving,
+        lambda: listeners.ports,
+        lambda: assertion_keys.public,
+        lambda: peers.relays_to(),
+    )
+    own_key = authority_key(authority.issuer.certificate)
+    peers = Peers(
+        reactor,
+        wall,
+        initial.edge.name,
+        store,
+        mirror,
+        serving.policy.banning,
+        describe=lambda: entry.record(own_key),
+        context=lambda: tunnel_certificate.dialing_context(),
+        refresh=entry.refresh,
+        software=f"warp {__version__}",
     )
     serving.routes.is_reserved = entry.has_owner
     serving.policy.banning.is_edge = entry.is_edge
@@ -224,7 +254,9 @@ def assemble(
         fleet=entry,
         asked=serving.policy.asked,
     )
-    tunnel_port = TunnelPort(reactor, wall, settings, tunnels, entrance.ask, to_pem(authority.roots[0]))
+    tunnel_port = TunnelPort(
+        reactor, wall, settings, tunnels, entrance.ask, to_pem(authority.roots[0]), peers.links.accept
+    )
     tunnel_certificate = TunnelCertificate(authority, initial, state, reactor, wall, tunnel_port.use, in_thread)
     readiness = Readiness(
         listeners=listeners,
@@ -259,9 +291,11 @@ def assemble(
     metrics.register(serving.policy)
     metrics.register(firewall_bans)
     metrics.register(guards)
+    metrics.register(peers)
     if nameserver is not None:
         metrics.register(nameserver.collector)
     observation = Observation(readiness.parts, readiness.problems, metrics, long_work)
+    kept_bans = KeptBans(store, mirror, serving.policy.banning, wall)
     operations = EdgeOperations(
         settings=settings,
         registrations=tunnels.registrations,
@@ -276,11 +310,12 @@ def assemble(
         visitors=serving.visitors.connections,
         banning=serving.policy.banning,
         policy=lambda: follower.standing,
-        kept_bans=KeptBans(store, mirror, serving.policy.banning, wall),
+        kept_bans=kept_bans,
         lifecycle=lifecycle,
         splits=routing.list_splits,
         ejected=serving.routes.ejection.listed,
         queues=serving.routes.queues.listed,
+        peers=peers.listed,
     )
 
     def published_records() -> PublishedRecords:
@@ -307,9 +342,11 @@ def assemble(
         name_expiry=NameExpiry(store, mirror, holdings, registrations, reactor, wall, settings, long_work),
         expected_hostnames=expected_hostnames,
         firewall_bans=firewall_bans,
+        kept_bans=kept_bans,
         tunnels=tunnels,
         tunnel_port=tunnel_port,
         tunnel_certificate=tunnel_certificate,
+        peers=peers,
         clock_steps=ClockSteps(reactor, wall, lambda step: tunnel_certificate.clock_stepped()),
         cookie_keys=cookie_keys,
         shifts=shifts,

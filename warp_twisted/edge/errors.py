@@ -59,6 +59,14 @@ class NotShifted(EdgeError):
     """The hostname's split is as the policy has it."""
 
 
+class PeerRefused(EdgeError):
+    """A connection that is not taken for that of another edge."""
+
+
+class BadPeerMessage(EdgeError):
+    """Another edge said what it may not; the link ends, and begins anew."""
+
+
 def as_refusal(error: EdgeError) -> OfferRefused:
     """Return the refusal that an agent hears for an error."""
     return error if isinstance(error, OfferRefused) else OfferRefused("not_allowed", str(error))

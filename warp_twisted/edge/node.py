@@ -250,6 +250,7 @@ class EdgeNode(Service):
         parts.publisher.stop()  # who follows keeps what was published last: a restart must not deny names
         await parts.tunnels.stop(CLOSE_SECONDS)
         await parts.claims.stop()
+        parts.peers.stop()
         if parts.nameserver is not None:
             await parts.nameserver.stop()
         parts.admin.close()

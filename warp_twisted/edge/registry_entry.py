@@ -4,7 +4,7 @@ This edge's entry in the registry, and the names, addresses and URLs that follow
 It knows settings and bound ports, and reads the registry's mirror; it starts and stops nothing.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from twisted.internet.defer import Deferred, succeed
@@ -17,6 +17,7 @@ from warp_twisted.coverage import is_reserved
 from warp_twisted.edge.listeners import BoundPorts
 from warp_twisted.edge.settings import EdgeSettings
 from warp_twisted.registry.claims import Claim, Claims
+from warp_twisted.registry.edge_records import EdgeRecord
 from warp_twisted.registry.mirror import Mirror
 from warp_twisted.registry.model import Edge
 
@@ -43,6 +44,7 @@ class RegistryEntry:
     :param settings: returns the settings as they are now.
     :param ports: returns where the edge listens now.
     :param assertion_keys: returns the public halves of the keys for assertions.
+    :param relays_to: returns the edges through which this one serves what they serve.
     :ivar is_draining: whether it takes nothing new.
     """
 
@@ -56,6 +58,7 @@ class RegistryEntry:
         certificates: VisitorCertificates,
         ports: Callable[[], BoundPorts],
         assertion_keys: Callable[[], tuple[Mapping[str, str], ...]] = lambda: (),
+        relays_to: Callable[[], Sequence[str]] = lambda: (),
     ) -> None:
         self._settings = settings
         self._mirror = mirror
@@ -63,6 +66,7 @@ class RegistryEntry:
         self._certificates = certificates
         self._ports = ports
         self._assertion_keys = assertion_keys
+        self._relays_to = relays_to
         self._claim: Claim | None = None
         self._started_at = wall.now()
         self._refreshing = LoopingCall(self.refresh)
@@ -112,6 +116,20 @@ class RegistryEntry:
             draining=self.is_draining,
             started_at=self._started_at,
             assertion_keys=self._assertion_keys(),
+            relays_to=tuple(self._relays_to()),
+        )
+
+    def record(self, authority_key: str) -> EdgeRecord:
+        """
+        Return what the registry is to keep of this edge.
+
+        :param authority_key: of its intermediate (`ca.edge_identity`).
+        """
+        settings, ports = self._settings().edge, self._ports()
+        port = settings.tunnel_port or _first(ports.tunnel)
+        addresses = [join_host_port(address, port) for address in settings.addresses] if port else []
+        return EdgeRecord(
+            name=settings.name, addresses=settings.peer_addresses or tuple(addresses), authority_key=authority_key
         )
 
     @property

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from warp_base.host_port import split_host_port
 from warp_dns.settings import NotifySettings, ServerSettings, TransferSettings
 from warp_twisted.configuration import read_file
 from warp_twisted.edge.stores.settings import RegistrySettings
@@ -53,11 +54,21 @@ class EdgeIdentity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     http_port: Port | None = None  # public ports, where they differ from those listened on (NAT)
     https_port: Port | None = None
     tunnel_port: Port | None = None
+    # `address:port` at which other edges find it, where that is not the tunnel listener at `addresses`
+    peer_addresses: Annotated[tuple[Text, ...], msgspec.Meta(max_length=16)] = ()
 
     def __post_init__(self) -> None:
         _check_addresses(self.addresses)
         if self.region and self.coordinates is not None:
             raise ValueError("coordinates: not beside region, which has its own")
+        for index, text in enumerate(self.peer_addresses):
+            try:
+                host, port = split_host_port(text)
+                ip_address(host)
+            except ValueError as error:
+                raise ValueError(f"peer_addresses[{index}]: expected address:port, got {text!r}") from error
+            if not port:
+                raise ValueError(f"peer_addresses[{index}]: expected address:port, got {text!r}")
 
 
 class Listen(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

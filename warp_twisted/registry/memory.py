@@ -72,11 +72,13 @@ class MemoryStore:
         max_keys: int = MAX_KEYS,
         max_watches: int = MAX_WATCHES,
         history: int = HISTORY,
+        max_value_bytes: int = MAX_VALUE_BYTES,
     ) -> None:
         self._clock = clock
         self._items = {item.key: item for item in items}
         self._revision = max((item.modified for item in items), default=0)
         self._max_keys = max_keys
+        self._max_value_bytes = max_value_bytes
         self._max_watches = max_watches
         self._history: deque[Event] = deque()
         self._max_history = history
@@ -185,8 +187,8 @@ class MemoryStore:
             if len(operation.key.encode()) > MAX_KEY_BYTES or not operation.key:
                 raise TooLarge(f"a key has 1 to {MAX_KEY_BYTES} bytes: {operation.key[:40]!r}")
             if isinstance(operation, Put):
-                if len(operation.value) > MAX_VALUE_BYTES:
-                    raise TooLarge(f"the value of {operation.key} has more than {MAX_VALUE_BYTES} bytes")
+                if len(operation.value) > self._max_value_bytes:
+                    raise TooLarge(f"the value of {operation.key} has more than {self._max_value_bytes} bytes")
                 if operation.lease != NO_LEASE and operation.lease not in self._leases:
                     raise LeaseNotFound()
                 added += operation.key not in self._items

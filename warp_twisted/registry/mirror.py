@@ -3,9 +3,12 @@ The registry's content in this process: read once, kept current by a watch, and 
 
 Whatever decides by what the registry knows reads the mirror, never the store, so nothing on the data path waits.
 When the store is away the last content stays, and `is_current` says that it may be old.
+
+Two halves come together here. What lasts is in the store. What an edge says of itself as long as it runs
+(`model.is_live`) is in a store in this process for this edge, and is told by the links for the others (`learn`).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -13,6 +16,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 from warp_twisted.registry.ban_records import KeptBan
+from warp_twisted.registry.edge_records import EdgePolicy, EdgeRecord
 from warp_twisted.registry.errors import BadValue, RegistryError
 from warp_twisted.registry.model import (
     CURRENT_POLICY,
@@ -21,7 +25,6 @@ from warp_twisted.registry.model import (
     Change,
     CurrentPolicy,
     Edge,
-    EdgePolicy,
     GivenName,
     JoinToken,
     Owner,
@@ -32,6 +35,7 @@ from warp_twisted.registry.model import (
     Tunnel,
     Value,
     decode,
+    is_live,
 )
 from warp_twisted.registry.route_records import Guarded, RouteKey, Shift
 from warp_twisted.registry.store import Event, Listing, Store, Watch
@@ -47,12 +51,15 @@ class Mirror:
 
     :param store: what is mirrored.
     :param clock: times the retries when the store is away.
+    :param live: holds this edge's live values; None: they are in `store`, and there are no other edges.
     """
 
     _log = Logger()
 
-    def __init__(self, store: Store, clock: IReactorTime) -> None:
+    def __init__(self, store: Store, clock: IReactorTime, live: Store | None = None) -> None:
         self._store = store
+        self._live = live
+        self._live_watch: Watch | None = None
         self._clock = clock
         self._values: dict[str, Value] = {}
         self._revision = 0
@@ -61,6 +68,7 @@ class Mirror:
         self._retry: IDelayedCall | None = None
         self._subscribers: list[Callable[[Sequence[Change]], None]] = []
         self.edges: dict[str, Edge] = {}
+        self.edge_records: dict[str, EdgeRecord] = {}
         self.tunnels: dict[str, Tunnel] = {}
         self.agents: dict[str, Agent] = {}
         self.tokens: dict[str, JoinToken] = {}
@@ -118,10 +126,30 @@ class Mirror:
 
         :raises RegistryError: if the store cannot be read; nothing is followed then.
         """
+        if self._live is not None and self._live_watch is None:
+            self._live_watch = self._live.watch(ROOT, 0, self._live_changed, self._live_lost)
         self._follow(await self._store.range(ROOT))
+
+    def value(self, key: str) -> Value | None:
+        """Return what a key holds."""
+        return self._values.get(key)
+
+    def learn(self, values: Mapping[str, Value | None]) -> None:
+        """Take in live values of other edges; None: there is none any more."""
+        self._announce([self._change(key, value) for key, value in values.items()])
+
+    def read_again(self) -> None:
+        """Read the store anew, as it is said to hold what was not told; nothing happens while that is under way."""
+        if self._watch is not None and self._reading is None:
+            self._watch.cancel()
+            self._watch = None
+            self._read_again()
 
     def stop(self) -> None:
         """Follow no more; the content stays."""
+        if self._live_watch is not None:
+            self._live_watch.cancel()
+            self._live_watch = None
         if self._watch is not None:
             self._watch.cancel()
             self._watch = None
@@ -132,15 +160,32 @@ class Mirror:
             self._reading.cancel()
 
     def _follow(self, listing: Listing) -> None:
-        found = {item.key: item.value for item in listing.items}
-        gone = [self._change(key, None) for key in self._values.keys() - found.keys()]
-        self._announce(gone + [self._change(key, text) for key, text in found.items()])
+        found = {item.key: item.value for item in listing.items if self._is_stored(item.key)}
+        gone = [self._change(key, None) for key in self._values.keys() - found.keys() if self._is_stored(key)]
+        self._announce(gone + [self._change(key, self._read(key, text)) for key, text in found.items()])
         self._revision = listing.revision
         self._watch = self._store.watch(ROOT, listing.revision, self._changed, self._lost)
 
     def _changed(self, events: Sequence[Event]) -> None:
         self._revision = events[-1].revision
-        self._announce([self._change(event.key, event.item.value if event.item else None) for event in events])
+        self._apply([event for event in events if self._is_stored(event.key)])
+
+    def _live_changed(self, events: Sequence[Event]) -> None:
+        self._apply(events)
+
+    def _live_lost(self, error: RegistryError) -> None:
+        self._live_watch = None  # this process ends, as the store is in it
+
+    def _apply(self, events: Sequence[Event]) -> None:
+        self._announce(
+            [
+                self._change(event.key, self._read(event.key, event.item.value) if event.item is not None else None)
+                for event in events
+            ]
+        )
+
+    def _is_stored(self, key: str) -> bool:
+        return self._live is None or not is_live(key)
 
     def _lost(self, error: RegistryError) -> None:
         self._log.warn("the registry is not followed for now: {error}", error=error)
@@ -165,15 +210,17 @@ class Mirror:
         finally:
             self._reading = None
 
-    def _change(self, key: str, text: bytes | None) -> Change | None:
-        """Apply one key, and say what changed; None when nothing did, or it cannot be read."""
+    def _read(self, key: str, text: bytes) -> Value | None:
+        """Read a value; None if it cannot be read."""
+        try:
+            return decode(key, text)
+        except BadValue as error:
+            self._log.warn("the registry holds what cannot be read: {error}", error=error)
+            return None
+
+    def _change(self, key: str, after: Value | None) -> Change | None:
+        """Apply one key, and say what changed; None when nothing did."""
         before = self._values.get(key)
-        after = None
-        if text is not None:
-            try:
-                after = decode(key, text)
-            except BadValue as error:
-                self._log.warn("the registry holds what cannot be read: {error}", error=error)
         if before == after:
             return None
         if before is not None:
@@ -188,6 +235,8 @@ class Mirror:
         match value:
             case Edge():
                 _set(self.edges, value.name, value, present)
+            case EdgeRecord():
+                _set(self.edge_records, value.name, value, present)
             case Tunnel():
                 _set(self.tunnels, value.id, value, present)
             case Agent():

@@ -15,6 +15,7 @@ import msgspec
 from warp_twisted.errors import InvalidName
 from warp_twisted.names import Hostname, HostnamePattern
 from warp_twisted.registry.ban_records import BANS, KeptBan
+from warp_twisted.registry.edge_records import EDGE_POLICIES, EDGE_RECORDS, EdgePolicy, EdgeRecord, OfferedRoute
 from warp_twisted.registry.errors import BadValue
 from warp_twisted.registry.route_records import GUARDED, ROUTE_KEYS, SHIFTS, Guarded, RouteKey, Shift
 
@@ -26,11 +27,12 @@ REVOCATIONS = "warp/revocations/"
 NAMES = "warp/names/"  # hostname handed out → the agent it was handed to
 OWNERS = "warp/owners/"  # hostname or pattern → the group of agents that it belongs to
 SERVICE_TOKENS = "warp/service-tokens/"
-EDGE_POLICIES = "warp/edge-policies/"
 POLICY = "warp/policy/"  # the one record under it says which version is in force
 POLICY_VERSIONS = "warp/policy-versions/"  # number → what is known of a version; its text is not under ROOT
 CURRENT_POLICY = POLICY + "current"
 ROOT = "warp/"
+# What an edge says of itself while it runs. Each has one writer, so it is told from edge to edge and stored nowhere.
+LIVE = (EDGES, TUNNELS, EDGE_POLICIES)
 
 MAX_POLICY_BYTES = 512 << 10
 MAX_SERVED_BY = 32  # agents that are kept with the owner of a hostname
@@ -48,6 +50,7 @@ class Edge:
     :param https_names: hostnames and `*.` patterns for which it has a certificate; `*` covers one label here.
     :param coordinates: where it is, as latitude and longitude in degrees; None: it does not say.
     :param assertion_keys: public halves of the keys that it tells origins with who visitors are (RFC 7517).
+    :param relays_to: edges that it reaches now, and through which it serves what they serve.
     """
 
     name: str
@@ -61,6 +64,7 @@ class Edge:
     draining: bool = False
     started_at: float = 0.0
     assertion_keys: tuple[Mapping[str, str], ...] = ()
+    relays_to: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
@@ -81,6 +85,7 @@ class Tunnel:
     :param hostnames: what it serves, without repeats.
     :param draining: it takes nothing new, so nothing is published for it.
     :param failing: of its hostnames those whose origins are not healthy, by the agent's probes.
+    :param routes: what other edges need to relay requests to it.
     """
 
     id: str
@@ -93,6 +98,7 @@ class Tunnel:
     registered_at: float = 0.0
     address: str = ""
     failing: tuple[Hostname, ...] = ()
+    routes: tuple[OfferedRoute, ...] = ()
 
     @property
     def key(self) -> str:
@@ -286,29 +292,9 @@ class CurrentPolicy:
         return CURRENT_POLICY
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EdgePolicy:
-    """
-    Which policy an edge has in force, under the edge's lease; not in `Edge`, whose changes are published in DNS.
-
-    :param file: whether it follows a file of its own; else the fleet's policy.
-    :param version: of the fleet's policy; 0: none, or that of the file.
-    :param error: why it has not what it should; empty: it has.
-    """
-
-    edge: str
-    file: bool = False
-    version: int = 0
-    error: str = ""
-
-    @property
-    def key(self) -> str:
-        """Where this value is stored."""
-        return EDGE_POLICIES + self.edge
-
-
 Value = (
     Edge
+    | EdgeRecord
     | Tunnel
     | Agent
     | JoinToken
@@ -327,6 +313,7 @@ Value = (
 
 _KINDS: dict[str, type[Value]] = {
     EDGES: Edge,
+    EDGE_RECORDS: EdgeRecord,
     TUNNELS: Tunnel,
     AGENTS: Agent,
     TOKENS: JoinToken,
@@ -370,6 +357,11 @@ def decode(key: str, text: bytes) -> Value:
     if value.key != key:
         raise BadValue(f"{key}: the value belongs under {value.key}")
     return value
+
+
+def is_live(key: str) -> bool:
+    """Whether a key is of what an edge says of itself as long as it runs."""
+    return key.startswith(LIVE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,8 @@ LeaseId = NewType("LeaseId", int)
 NO_LEASE = LeaseId(0)  # etcd's way to say that a key stays until it is deleted
 
 MAX_KEY_BYTES = 512
-MAX_VALUE_BYTES = 65536  # a tunnel with 100 routes and 32 labels takes some 20 KiB; etcd's own limit is 1.5 MiB
+MAX_LIVE_VALUE_BYTES = 1 << 21  # of what is never stored: a tunnel with all that an agent may offer in one message
+MAX_VALUE_BYTES = 65536  # etcd's own limit is 1.5 MiB
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,6 +64,10 @@ class FakeOperations:
         self._ask("share", agent, word)
         return {"group": word, "changed": True}
 
+    def list_peers(self) -> object:
+        """Describe another edge."""
+        return [{"edge": "edge2"}]
+
     def list_hostnames(self) -> Pieces:
         """Answer nothing."""
         return iter([b"[]"])

@@ -85,6 +85,7 @@ class EdgeOperationsTests(AsyncTestCase):
             splits=lambda: iter([b"[]"]),
             ejected=list,
             queues=list,
+            peers=list,
             policy=Standing,
             banning=banning,
             kept_bans=KeptBans(self.control.store, self.control.mirror, banning, wall),

@@ -93,6 +93,7 @@ class OperationsTestCase(ControlTestCase):
             splits=lambda: iter([b"[]"]),
             ejected=lambda: self.ejected,
             queues=lambda: self.queues,
+            peers=list,
         )
 
     def read(self, pieces: Pieces) -> Any:

@@ -16,7 +16,7 @@ from warp_twisted.agent.service import AgentService
 from warp_twisted.agent.settings import parse_settings
 from warp_twisted.ca.tokens import parse_token
 from warp_twisted.names import Hostname
-from warp_twisted.registry.model import Edge, Tunnel, encode
+from warp_twisted.registry.model import Edge, Tunnel
 
 NAME = f"app.{ZONE}"
 AGENT = """
@@ -122,7 +122,7 @@ class SteeringTests(HealthTestCase):
         other = Edge(name="edge2", addresses=("127.0.0.2",), http_port=80)
         tunnel = Tunnel(id="t-x", agent="x", slot=0, edge="edge2", hostnames=(Hostname(NAME),))
         for value in (other, tunnel):
-            await self.node.parts.store.put(value.key, encode(value))
+            self.node.parts.mirror.learn({value.key: value})
         service = f"_http._tcp.{NAME}"
 
         async def are_named(*edges: str) -> None:
@@ -139,7 +139,7 @@ class SteeringTests(HealthTestCase):
         await are_named("edge1", "edge2")
         await self.until_failing("a", "b", "c")
         await are_named("edge2")
-        await self.node.parts.store.delete(tunnel.key)
+        self.node.parts.mirror.learn({tunnel.key: None})
         await are_named("edge1")
         self.assertEqual(set(await self.visits()), {"a", "b", "c"})
 

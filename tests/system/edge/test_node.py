@@ -13,7 +13,7 @@ from tests.system.edge.live import HOST, ZONE, make_node
 from tests.system.edge.test_admin import AdminTestCase
 from warp_twisted.errors import InvalidSettings
 from warp_twisted.registry.errors import StoreInUse
-from warp_twisted.registry.model import Edge, Tunnel, encode
+from warp_twisted.registry.model import Edge, Tunnel
 from warp_twisted.testing import RecordingDelegate
 from warp_twisted.wire.control import Accepted
 
@@ -166,7 +166,7 @@ class DrainAloneTests(AdminTestCase):
     async def test_beside_another(self) -> None:
         """Where another edge takes agents and visitors, what is under way has all its time."""
         other = Edge(name="b", addresses=("192.0.2.4",), tunnel_port=1)
-        await self.node.parts.store.put(other.key, encode(other))
+        self.node.parts.mirror.learn({other.key: other})
         draining, visitor, told = await self.drain_with_a_request()
         self.assertEqual([each.deadline_seconds for each in told.drains], [300])
         self.assertFalse(draining.called)
@@ -178,7 +178,7 @@ class DrainAloneTests(AdminTestCase):
         self.assertTrue((await deferToThread(visitor.recv, 100)).startswith(b"HTTP/1.1 404 "))
         [agent] = {tunnel.agent for tunnel in self.node.parts.mirror.tunnels.values()}
         moved = Tunnel(id="t-1", agent=agent, slot=0, edge="b")
-        await self.node.parts.store.put(moved.key, encode(moved))
+        self.node.parts.mirror.learn({moved.key: moved})
         await draining
         with self.assertRaises(OSError):
             socket.create_connection((HOST, self.node.ports.http[0]), timeout=1)

@@ -22,7 +22,7 @@ from warp_twisted.edge.routes.limits import network_of, plain_address
 from warp_twisted.edge.settings import EdgeSettings
 from warp_twisted.errors import WarpError
 from warp_twisted.tunnel import TunnelTimes, Turn
-from warp_twisted.tunnel.contexts import ENROLL_PROTOCOL
+from warp_twisted.tunnel.contexts import ENROLL_PROTOCOL, TUNNEL_PROTOCOL
 from warp_twisted.tunnel.endpoints import TunnelListener
 from warp_twisted.tunnel.enrollment import Asker, Enroll, EnrollmentServer
 from warp_twisted.tunnel.errors import TooBusy
@@ -104,7 +104,7 @@ class EdgeListener(TunnelListener):
             protocol: IProtocol = self._enrollment(network, self.enroll)
         else:
             protocol = self._protocol_for(transport)
-            if isinstance(protocol, TunnelProtocol):
+            if isinstance(protocol, TunnelProtocol) and transport.negotiated_protocol == TUNNEL_PROTOCOL:
                 self.admittance.tunnel_proven(protocol, network)
         self.shaking_hands.discard(transport)
         return protocol
@@ -148,6 +148,7 @@ class TunnelPort:
     :param tunnels: hears of every tunnel.
     :param enroll: judges who asks to be let in (`edge.agents.entrance`).
     :param root_pem: told to agents that enroll.
+    :param accept_peer: makes the protocol of a connection of another edge; None refuses them.
     """
 
     def __init__(
@@ -158,6 +159,7 @@ class TunnelPort:
         tunnels: EdgeTunnels,
         enroll: Enroll,
         root_pem: str,
+        accept_peer: Callable[[TlsProtocol], TunnelProtocol] | None = None,
     ) -> None:
         self._reactor = reactor
         self._wall = wall
@@ -165,6 +167,7 @@ class TunnelPort:
         self._tunnels = tunnels
         self._enroll = enroll
         self._root_pem = root_pem
+        self._accept_peer = accept_peer
         self._known = KnownNetworks()
         self._strangers = TokenBuckets(STRANGERS_PER_SECOND, STRANGERS_BURST)
         self._agents = TokenBuckets(AGENTS_PER_SECOND, AGENTS_BURST)
@@ -194,6 +197,7 @@ class TunnelPort:
             root_pem=self._root_pem,
             wall=self._wall,
             enroll=self._let_in,
+            accept_peer=self._accept_peer,
             admittance=self,
         )
         self.settings_changed()

@@ -15,6 +15,7 @@ from warp_twisted.edge.errors import OfferRefused
 from warp_twisted.edge.settings import EdgeSettings, Limits
 from warp_twisted.names import Hostname
 from warp_twisted.registry.claims import Claim
+from warp_twisted.registry.edge_records import OfferedRoute
 from warp_twisted.registry.model import Tunnel
 from warp_twisted.tunnel import TunnelProtocol
 from warp_twisted.wire.control import Accepted, OriginHealth, Renewed, RenewRefused, RouteOffer
@@ -118,6 +119,17 @@ class EdgeTunnel:
             registered_at=self.registered_at,
             address=self.address,
             failing=self.failing_hostnames,
+            routes=tuple(
+                OfferedRoute(
+                    id=route.id,
+                    hostname=Hostname(route.hostname),
+                    path=route.path,
+                    protocol=route.protocol,
+                    max_requests=route.max_requests,
+                    failing=route.id in self.failing,
+                )
+                for route in self.offer.routes
+            ),
         )
 
     def accepted(

@@ -27,7 +27,7 @@ from warp_twisted.ca.issue import EDGE_URI, issue_edge, key_to_pem, new_key, to_
 from warp_twisted.ca.store import EdgeAuthority, read_certificates, read_key, write_file
 from warp_twisted.edge.settings import EdgeSettings
 from warp_twisted.errors import InvalidSettings, WarpError
-from warp_twisted.tunnel.contexts import edge_context
+from warp_twisted.tunnel.contexts import edge_context, peer_context
 
 CHECK_SECONDS = 60.0
 RETRY_SECONDS = 600.0
@@ -65,6 +65,7 @@ class TunnelCertificate:
         self._wall = wall
         self._changed = changed
         self._in_thread = in_thread
+        self._dialing: ssl.SSLContext | None = None
         self._is_renewing = False
         self._check = LoopingCall(self._renew_if_due)
         self._check.clock = clock
@@ -142,9 +143,20 @@ class TunnelCertificate:
         self._renew_at = self.expires_at - self._lifetime / 2
 
     def _context(self) -> ssl.SSLContext:
-        """Return what shows agents what is in the files; runs in any thread."""
+        """Return what shows agents what is in the files, and make what is shown to other edges; runs in any thread."""
         roots = self._authority.roots_pem
+        self._dialing = peer_context(root_pem=roots, chain_file=self._chain_file, key_file=self._key_file)
         return edge_context(root_pem=roots, chain_file=self._chain_file, key_file=self._key_file)
+
+    def dialing_context(self) -> ssl.SSLContext:
+        """
+        Return what other edges are dialed with.
+
+        :raises InvalidSettings: before there is a certificate.
+        """
+        if self._dialing is None:
+            raise InvalidSettings("this edge has no certificate yet")
+        return self._dialing
 
     def _is_fresh(self) -> bool:
         return self._begins_at <= self._wall.now() < self._renew_at

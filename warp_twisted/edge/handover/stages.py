@@ -66,7 +66,10 @@ class Stages:
         :param tunnels: that move here from another process, which serves meanwhile; 0: there is none.
         """
         await self._open()
+        if not tunnels:  # else another process has the links still
+            self._parts.peers.start()
         await self._serve(tunnels)
+        self._parts.peers.start()
 
     async def _open(self) -> None:
         """Take the registry, and open everything; visitors wait in the queues of their sockets."""
@@ -93,6 +96,7 @@ class Stages:
         listeners.ports = replace(listeners.ports, http=http, https=https, tunnel=tunnel)
         await parts.entry.announce()
         await parts.announced_policy.start()
+        parts.peers.start_writing()
 
     async def _serve(self, tunnels: int) -> None:
         """Wait for the agents, then let visitors in and answer DNS."""
@@ -165,6 +169,8 @@ class Stages:
         parts.guards.start()
         parts.agent_expiry.start()
         parts.name_expiry.start()
+        if parts.listeners.ports.tunnel:
+            parts.peers.start_writing()
 
     def _stop_writing(self) -> None:
         parts = self._parts
@@ -175,6 +181,7 @@ class Stages:
         parts.guards.stop()
         parts.agent_expiry.stop()
         parts.name_expiry.stop()
+        parts.peers.stop_writing()
         parts.tunnel_certificate.stop()
 
     async def _answer_dns(self) -> None:
@@ -230,6 +237,7 @@ class Stages:
         self._stop_writing()
         parts.expected_hostnames.stop_keeping()
         parts.publisher.hold()  # no name leaves DNS because its tunnel moves
+        parts.peers.links.hold()
         await parts.listeners.close("metrics")
         found = parts.tunnels.registrations.by_id.values()
         tunnels = [tunnel for tunnel in found if not tunnel.is_left and not tunnel.is_draining]
@@ -253,6 +261,7 @@ class Stages:
         parts.admin.close()
         parts.published.close()
         parts.published.disconnect()  # who follows asks the next process from now on
+        parts.peers.links.leave()
         return Deferred.fromCoroutine(self._finish(parts.settings().timeouts.drain))
 
     async def _finish(self, seconds: float) -> None:
@@ -272,6 +281,7 @@ class Stages:
         self._start_writing()
         parts.tunnel_certificate.start()
         parts.publisher.go_on()
+        parts.peers.links.go_on()
         await self._until_done("what operators and DNS ask", self._reopen)
         parts.expected_hostnames.start_keeping()
 

@@ -107,6 +107,9 @@ class Operations(Protocol):
     def share_agent(self, agent: str, word: str) -> Awaitable[object]:
         """Give the group of an agent a share word; the answer says whether that has changed anything."""
 
+    def list_peers(self) -> object:
+        """Describe the other edges of the fleet, and the links with them."""
+
     def list_hostnames(self) -> Pieces:
         """Describe the hostnames that belong to a group of agents, in JSON."""
 
@@ -165,6 +168,7 @@ class Admin:
             ("GET", "/v1/agents", lambda request: self._operations.list_agents()),
             ("DELETE", "/v1/agents/<agent>", self._revoke_agent),
             ("POST", "/v1/agents/<agent>/share", self._share_agent),
+            ("GET", "/v1/peers", lambda request: self._operations.list_peers()),
             ("GET", "/v1/hostnames", lambda request: self._operations.list_hostnames()),
             ("DELETE", "/v1/hostnames/<hostname>", self._release_hostname),
             ("GET", "/v1/bans", lambda request: self._operations.list_bans()),

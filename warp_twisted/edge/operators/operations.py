@@ -4,7 +4,7 @@ The calls of the admin interface, on one edge. What a status says is in `operato
 The text of a join token is in the answer that makes it and nowhere else.
 """
 
-from collections.abc import Callable, Iterable, Sized
+from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -53,6 +53,7 @@ class EdgeOperations:
     :param ejected: returns the origins that this edge has ejected.
     :param queues: returns the queues in which requests wait for a place at an origin.
     :param policy: returns how the edge stands to its policy.
+    :param peers: describes other edges.
     """
 
     settings: Callable[[], EdgeSettings]
@@ -73,6 +74,7 @@ class EdgeOperations:
     splits: Callable[[], Pieces]
     ejected: Callable[[], Iterable[EjectedOrigin]]
     queues: Callable[[], Iterable[QueueState]]
+    peers: Callable[[], Sequence[Mapping[str, object]]]
 
     def status(self) -> Pieces:
         """Describe edges, tunnels, routes and agents, in JSON."""
@@ -87,6 +89,10 @@ class EdgeOperations:
     def list_agents(self) -> Pieces:
         """Describe the enrolled agents, and those that were revoked, in JSON."""
         return agents_pieces(self.mirror, self.settings().ca.agent_absence)
+
+    def list_peers(self) -> object:
+        """Describe the other edges of the fleet, and the links with them."""
+        return self.peers()
 
     def list_hostnames(self) -> Pieces:
         """Describe the hostnames that belong to a group of agents, in JSON."""

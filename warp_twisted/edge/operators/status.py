@@ -21,8 +21,9 @@ from warp_twisted.edge.routes.ejection import EjectedOrigin
 from warp_twisted.edge.routes.queue import QueueState
 from warp_twisted.edge.settings import EdgeSettings
 from warp_twisted.registry.claims import Claims
+from warp_twisted.registry.edge_records import EdgePolicy
 from warp_twisted.registry.mirror import Mirror
-from warp_twisted.registry.model import Agent, Edge, EdgePolicy, Owner, Revocation, Tunnel
+from warp_twisted.registry.model import Agent, Edge, Owner, Revocation, Tunnel
 from warp_twisted.registry.published.publish import Publication
 
 _SEPARATOR = "\0"  # which is in no hostname

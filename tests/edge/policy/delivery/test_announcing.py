@@ -11,8 +11,8 @@ from tests.registry.fakes import FlakyStore
 from warp_twisted.edge.policy.delivery.announcing import MAX_ERROR, AnnouncedPolicy
 from warp_twisted.edge.policy.delivery.following import Standing
 from warp_twisted.registry.claims import Claims
+from warp_twisted.registry.edge_records import EdgePolicy
 from warp_twisted.registry.mirror import Mirror
-from warp_twisted.registry.model import EdgePolicy
 
 
 class AnnouncedPolicyTests(SynchronousTestCase):

@@ -6,7 +6,7 @@ from twisted.internet.defer import Deferred, succeed
 
 from warp_twisted.edge.policy.delivery.following import PolicyFollower
 from warp_twisted.registry.claims import Claim, Claims
-from warp_twisted.registry.model import EdgePolicy
+from warp_twisted.registry.edge_records import EdgePolicy
 
 MAX_ERROR = 2000  # characters; a registry's value is bounded, and so is what operators read
 

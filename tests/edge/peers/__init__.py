@@ -1,0 +1,1 @@
+"""Tests of what edges tell each other."""

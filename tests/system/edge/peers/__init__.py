@@ -1,0 +1,1 @@
+"""Edges that tell each other what they have, over real connections."""
