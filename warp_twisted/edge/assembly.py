@@ -54,6 +54,7 @@ from warp_twisted.edge.policy.delivery.fleet import RegistryPolicy
 from warp_twisted.edge.policy.service_tokens import ServiceTokens
 from warp_twisted.edge.readiness import Readiness
 from warp_twisted.edge.registry_entry import RegistryEntry
+from warp_twisted.edge.relays.relaying import Relaying
 from warp_twisted.edge.routing.cookie_keys import FleetCookieKeys
 from warp_twisted.edge.routing.guards import Guards
 from warp_twisted.edge.routing.notices import Notices
@@ -95,6 +96,7 @@ class EdgeParts:
     :ivar metrics: what a scrape reads.
     :ivar fleet_policy: the policy in the registry.
     :ivar peers: the links with other edges.
+    :ivar relaying: serves what they have, and lets them have what this one serves.
     :ivar published: the records, on a socket of their own.
     :ivar long_work: long answers to operators, and looks through the whole registry.
     """
@@ -124,6 +126,7 @@ class EdgeParts:
     tunnel_port: TunnelPort
     tunnel_certificate: TunnelCertificate
     peers: Peers
+    relaying: Relaying
     clock_steps: ClockSteps
     cookie_keys: FleetCookieKeys
     shifts: Shifts
@@ -227,6 +230,7 @@ def assemble(
         refresh=entry.refresh,
         software=f"warp {__version__}",
     )
+    relaying = Relaying(initial.edge.name, serving.routes, mirror, peers.links, long_work.start)
     serving.routes.is_reserved = entry.has_owner
     serving.policy.banning.is_edge = entry.is_edge
     firewall_bans = FirewallBans(serving.policy.banning, entry.edge_addresses, reactor)
@@ -292,6 +296,7 @@ def assemble(
     metrics.register(firewall_bans)
     metrics.register(guards)
     metrics.register(peers)
+    metrics.register(relaying.counters)
     if nameserver is not None:
         metrics.register(nameserver.collector)
     observation = Observation(readiness.parts, readiness.problems, metrics, long_work)
@@ -347,6 +352,7 @@ def assemble(
         tunnel_port=tunnel_port,
         tunnel_certificate=tunnel_certificate,
         peers=peers,
+        relaying=relaying,
         clock_steps=ClockSteps(reactor, wall, lambda step: tunnel_certificate.clock_stepped()),
         cookie_keys=cookie_keys,
         shifts=shifts,

@@ -32,7 +32,6 @@ class Peers:
     :param describe: returns what this edge's record should be now.
     :param context: returns what other edges are dialed with.
     :param refresh: puts this edge's own entry into the registry again, as what it reaches has changed.
-    :ivar is_relaying: whether this edge serves what others serve, through its links with them.
     """
 
     def __init__(
@@ -48,7 +47,6 @@ class Peers:
         refresh: Callable[[], Deferred[None]],
         software: str,
     ) -> None:
-        self.is_relaying = False
         self._clock = reactor
         self._mirror = mirror
         self._refresh = refresh
@@ -79,7 +77,7 @@ class Peers:
 
     def relays_to(self) -> Sequence[str]:
         """Return the edges through which this one serves what they serve."""
-        return self.links.names() if self.is_relaying else ()
+        return self.links.names()
 
     def listed(self) -> Sequence[Mapping[str, object]]:
         """Return what operators are shown of each other edge."""
@@ -131,5 +129,4 @@ class Peers:
             self.links.records_changed()
 
     def _links_changed(self) -> None:
-        if self.is_relaying:
-            self._refresh()
+        self._refresh()
