@@ -19,6 +19,7 @@ CHISEL, RATHOLE = "chisel", "rathole"
 
 NO_POLICY, OTHERS_POLICY = "no policy", "policy, but no rule for the hostname"
 WHOLE_POLICY, WITH_ASSERTION = "policy", "policy, with an assertion for the origin"
+DIRECT, RELAYED = "at the edge with the tunnel", "relayed by another edge"
 ALLOWED_PER_SECOND, RATED_SECONDS = 50, 10.0
 STEADY, SATURATED = "200 requests/s", "32 connections"
 PLAIN_CONNECTION, FULL_HANDSHAKE, RESUMED_HANDSHAKE = "plain", "TLS, full handshake", "TLS, resumed handshake"

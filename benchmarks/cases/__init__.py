@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from benchmarks.bench import Bench
-from benchmarks.cases import bodies, crowds, floods, idle_tunnels, large, policy, requests
+from benchmarks.cases import bodies, crowds, floods, idle_tunnels, large, policy, relays, requests
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +36,14 @@ CASES = [
         name="connections",
         sentence="A new connection for each request: plain; with a full TLS handshake; with a resumed session.",
         run=requests.new_connections,
+    ),
+    Case(
+        name="relays",
+        sentence=(
+            "Visitors of the edge that has the agent's tunnels, and of another edge of the fleet, which relays to it; "
+            "the CPU of the second is that of both edges and the agent."
+        ),
+        run=relays.measure,
     ),
     Case(
         name="policy",

@@ -21,11 +21,11 @@ def transfer(bench: Bench) -> None:
     """One visitor downloads 100 MB, then uploads 100 MB, several times."""
     with bench.open_peers(NGINX, HAPROXY, CHISEL, RATHOLE, SSH, WARP) as peers:
         for peer in peers:  # fills the page cache and the peers' buffers
-            _move_both_ways(peer)
-        in_rounds(bench, "transfer", peers, {"100 MB": _move_both_ways}, bench.scale.transfers)
+            move_both_ways(peer)
+        in_rounds(bench, "transfer", peers, {"100 MB": move_both_ways}, bench.scale.transfers)
 
 
-def _move_both_ways(peer: Peer) -> Measured:
+def move_both_ways(peer: Peer) -> Measured:
     """Download and upload once."""
     metrics: dict[str, float] = {}
     used: dict[str, dict[str, float]] = {}

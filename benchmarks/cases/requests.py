@@ -85,8 +85,8 @@ def _refuse_errors(peer: Peer, errors: int, answers: int) -> None:
 
 def keepalive(bench: Bench) -> None:
     """Requests per second, latency and CPU with connections that stay open."""
-    loads = {varied(count): _kept_alive(bench, count, is_varied=True) for count in _VARIED_CONNECTIONS}
-    loads |= {connections(count): _kept_alive(bench, count) for count in bench.scale.connections}
+    loads = {varied(count): kept_alive(bench, count, is_varied=True) for count in _VARIED_CONNECTIONS}
+    loads |= {connections(count): kept_alive(bench, count) for count in bench.scale.connections}
     with bench.open_peers(NGINX, HAPROXY, CHISEL, RATHOLE, SSH, WARP) as peers:
         for peer in peers:
             visitors.fetch(peer.web, "/1k")
@@ -96,15 +96,15 @@ def keepalive(bench: Bench) -> None:
 def tls(bench: Bench) -> None:
     """The same for visitors over TLS."""
     loads = {
-        varied(128): _kept_alive(bench, 128, is_varied=True, is_secure=True),
-        connections(32): _kept_alive(bench, 32, is_secure=True),
-        connections(128): _kept_alive(bench, 128, is_secure=True),
+        varied(128): kept_alive(bench, 128, is_varied=True, is_secure=True),
+        connections(32): kept_alive(bench, 32, is_secure=True),
+        connections(128): kept_alive(bench, 128, is_secure=True),
     }
     with bench.open_peers(HAPROXY, WARP) as peers:
         in_rounds(bench, "tls", peers, loads, bench.scale.rounds)
 
 
-def _kept_alive(
+def kept_alive(
     bench: Bench, count: int, *, is_varied: bool = False, is_secure: bool = False
 ) -> Callable[[Peer], Measured]:
     """Prepare a load of requests on `count` connections."""

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from twisted.internet.task import Clock
 
 from benchmarks.errors import BenchmarkError, ProgramFailed, ProgramMissing, UnexpectedAnswer
 from benchmarks.load import visitors
@@ -31,6 +32,10 @@ from benchmarks.load.visitors import Address
 from benchmarks.peers.peer import OTHER_HOSTNAME, TOOLS_HOSTNAME, WEB_HOSTNAME, Peer
 from benchmarks.processes import READY_SECONDS, Process, free_port, running
 from warp_twisted.ca import issue
+from warp_twisted.ca.edge_identity import authority_key
+from warp_twisted.registry.edge_records import EdgeRecord
+from warp_twisted.registry.model import encode
+from warp_twisted.registry.sqlite import SqliteStore
 
 ZONE = "bench.example"
 _MOST_TUNNELS = 20_000
@@ -181,6 +186,35 @@ def fetch_admin(socket_path: Path, target: str, method: str = "GET", body: objec
     return text
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Who an edge is: its name, its intermediate, the fleet's root, and where others dial it."""
+
+    name: str
+    issuer: issue.Issuer
+    root: issue.Issuer
+    tunnel_port: int
+
+    @property
+    def record(self) -> EdgeRecord:
+        """What the registry keeps of it."""
+        key = authority_key(self.issuer.certificate)
+        return EdgeRecord(name=self.name, addresses=(f"127.0.0.1:{self.tunnel_port}",), authority_key=key)
+
+
+def new_identities(*names: str) -> list[Identity]:
+    """Make edges of one fleet."""
+    now = datetime.now(UTC)
+    root_key = issue.new_key()
+    root = issue.Issuer(issue.issue_root(root_key, ZONE, now), root_key)
+    made = []
+    for name in names:
+        key = issue.new_key()
+        intermediate = issue.issue_intermediate(root, key.public_key(), name, now, [ZONE])
+        made.append(Identity(name=name, issuer=issue.Issuer(intermediate, key), root=root, tunnel_port=free_port()))
+    return made
+
+
 @contextlib.contextmanager
 def open_edge(
     directory: Path,
@@ -189,6 +223,8 @@ def open_edge(
     twistd_options: Sequence[str] = (),
     *,
     is_kept: bool = False,
+    identity: Identity | None = None,
+    others: Sequence[Identity] = (),
 ) -> Iterator[Edge]:
     """
     Run an edge with a certificate authority made for it.
@@ -196,11 +232,11 @@ def open_edge(
     :param certificate: as for HAProxy; the key and the certificate lie beside it.
     :param twistd_options: options of twistd itself, such as those of its profiler.
     :param is_kept: whether it runs below a keeper, which has the sockets, as a deployed one does.
+    :param identity: of one of several edges, and `others`, that its registry knows.
     """
-    now = datetime.now(UTC)
-    root_key, edge_key = issue.new_key(), issue.new_key()
-    root = issue.Issuer(issue.issue_root(root_key, ZONE, now), root_key)
-    intermediate = issue.issue_intermediate(root, edge_key.public_key(), "edge1", now, [ZONE])
+    identity = identity or new_identities("edge1")[0]
+    intermediate, edge_key = identity.issuer.certificate, identity.issuer.key
+    root = identity.root
     certificates = directory / "certificates"
     certificates.mkdir()
     for suffix in (".pem", ".key"):
@@ -211,8 +247,13 @@ def open_edge(
     (directory / "edge1.key").touch(mode=0o600)
     (directory / "edge1.key").write_bytes(issue.key_to_pem(edge_key))
     (directory / "edge-state").mkdir(mode=0o700)
-    ports = {name: free_port() for name in ("http", "https", "tunnel")}
+    ports = {"http": free_port(), "https": free_port(), "tunnel": identity.tunnel_port}
     metrics_port = free_port()
+    if others:
+        store = SqliteStore(directory / "edge-state", Clock())
+        for other in others:
+            store.put(other.record.key, encode(other.record))
+        store.close()
     dns_port = free_port(socket.SOCK_DGRAM)
     admin = directory / "admin.sock"
     configuration = directory / "edge.yaml"
@@ -220,7 +261,7 @@ def open_edge(
         yaml.safe_dump(
             {
                 "zone": ZONE,
-                "edge": {"name": "edge1", "addresses": ["127.0.0.1"], "tunnel_port": ports["tunnel"]},
+                "edge": {"name": identity.name, "addresses": ["127.0.0.1"], "tunnel_port": ports["tunnel"]},
                 "listen": {
                     name: [f"systemd:name={name}" if is_kept else f"tcp:{port}:interface=127.0.0.1:backlog=4096"]
                     for name, port in ports.items()
@@ -338,6 +379,35 @@ def open_agent(
         )
         _wait_until_served(peer)
         yield peer
+
+
+@contextlib.contextmanager
+def open_relay(
+    origins: Peer, directory: Path, certificate: Path, *, names: Sequence[str]
+) -> Iterator[tuple[Peer, Peer]]:
+    """
+    Run two edges, and an agent whose tunnels are all at the first.
+
+    :param names: of the peers.
+    :returns: a peer whose visitors come to the first, and one whose visitors come to the second, which relays.
+    """
+    identities = new_identities("edge1", "edge2")
+    with contextlib.ExitStack() as stack:
+        edges = []
+        for identity, other in zip(identities, reversed(identities), strict=True):
+            place = directory / identity.name
+            place.mkdir()
+            edges.append(stack.enter_context(open_edge(place, certificate, identity=identity, others=[other])))
+        direct = stack.enter_context(open_agent(edges[0], origins, directory, name=names[0]))
+        relayed = Peer(
+            name=names[1],
+            web=edges[1].web,
+            tools=Address(port=edges[1].web.port, hostname=TOOLS_HOSTNAME),
+            tls=edges[1].tls,
+            programs={**direct.programs, "relay": edges[1].process},
+        )
+        _wait_until_served(relayed)
+        yield direct, relayed
 
 
 def _wait_until_served(peer: Peer) -> None:
