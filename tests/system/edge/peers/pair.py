@@ -1,5 +1,7 @@
 """Edges of one fleet in this process, each with a registry of its own that holds the others' records."""
 
+import shutil
+import tempfile
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -53,8 +55,8 @@ class PairTestCase(AsyncTestCase):
 
     async def prepare(self) -> None:
         """Start both, and wait until they are linked."""
-        self.directory = Path(self.mktemp())
-        self.directory.mkdir()
+        self.directory = Path(tempfile.mkdtemp(prefix="warp-test-"))  # short: a socket's path has 107 bytes at most
+        self.addCleanup(shutil.rmtree, self.directory)
         self.edge1 = make_node(self.directory)
         self.edge2 = make_edge(self.directory, "edge2")
         for node in (self.edge1, self.edge2):

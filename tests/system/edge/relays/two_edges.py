@@ -4,6 +4,8 @@ Two edges of one fleet in this process, each with a registry of its own that kno
 What a shared registry would tell both is written into both here; what edges tell each other goes by their link.
 """
 
+import shutil
+import tempfile
 import time
 from pathlib import Path
 
@@ -43,8 +45,8 @@ class TwoEdgesCase(AsyncTestCase):
     timeout = 60
 
     async def prepare(self) -> None:
-        self.directory = Path(self.mktemp()).absolute()
-        self.directory.mkdir()
+        self.directory = Path(tempfile.mkdtemp(prefix="warp-test-"))  # short: a socket's path has 107 bytes at most
+        self.addCleanup(shutil.rmtree, self.directory)
         self.nodes = [self.make_edge(name) for name in ("edge1", "edge2")]
         for node in self.nodes:
             node.startService()
