@@ -199,6 +199,13 @@ class GuardTests(SynchronousTestCase):
             reason = f"all of its origins fail, and none has given a good answer in {seconds} s"
             self.assertEqual(found, Finding(Verdict.WORSE, reason))
 
+    def test_ejected_before_the_first_look(self) -> None:
+        """A share whose origins failed before anybody looked was healthy once: it is judged by that they fail."""
+        for _ in range(61):
+            found = self.look(is_healthy=False, is_ejected=True)
+            self.now += 1.0
+        self.assertIn("all of its origins fail", found.reason)
+
     def test_healthy_once(self) -> None:
         """One that was healthy is judged by its answers, and one that nobody waits for not by its absence."""
         self.look()

@@ -97,7 +97,7 @@ class Guard:
         :param is_awaited: whether one should be, because there is a tunnel or a shift.
         :param is_ejected: whether all origins that it has were ejected, and none has given a good answer since.
         """
-        self._was_healthy = self._was_healthy or is_healthy
+        self._was_healthy = self._was_healthy or is_healthy or is_ejected  # to fail, it got requests
         if not is_awaited or self._was_healthy:
             self._awaited_since = None
         elif self._awaited_since is None:
