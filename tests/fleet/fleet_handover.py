@@ -120,6 +120,10 @@ class HandOverTests(FleetTestCase):
         self.assertEqual(len(set(processes)), 3, processes)
         self.assertEqual(self.keeper(), keeper)
 
+    def command_of(self, process: str) -> str:
+        """Return what a process was started with, which names its release."""
+        return self.hosts.execute("edge1", "sh", "-c", f"tr '\\0' ' ' </proc/{process}/cmdline")
+
     def test_upgrade(self) -> None:
         """An upgrade, one that fails, and the way back; the keeper is of the release that serves."""
         before, keeper = self.edge(), self.keeper()
@@ -129,8 +133,8 @@ class HandOverTests(FleetTestCase):
         self.under_load("upgrade", lambda: self.fleet.play("playbooks/upgrade.yml", "--limit=edges").check())
         self.assertNotEqual(self.edge(), before)
         self.assertEqual(self.keeper(), keeper)
-        self.assertIn("0.1.2", self.hosts.execute("edge1", "sh", "-c", f"tr '\\0' ' ' </proc/{keeper}/cmdline"))
-        serving = self.edge()
+        self.assertIn("0.1.2", self.command_of(keeper))
+        serving = self.command_of(self.edge())
         program = self.fleet.checkout / "warp_twisted/edge/tap.py"
         self.addCleanup(program.write_text, program.read_text())
         program.write_text(program.read_text() + ENDS)
@@ -139,7 +143,7 @@ class HandOverTests(FleetTestCase):
             "upgrade that fails", lambda: runs.append(self.fleet.play("playbooks/upgrade.yml", "--limit=edges"))
         )
         self.assertEqual(runs[0].returncode, 2, runs[0].output)
-        self.assertEqual(self.edge(), serving)
+        self.assertEqual(self.command_of(self.edge()), serving)  # another process, perhaps, of the release that was good
         back = {"warp_rollback": True}
         self.under_load(
             "rollback", lambda: self.fleet.play("playbooks/upgrade.yml", "--limit=edges", variables=back).check()
