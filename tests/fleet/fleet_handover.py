@@ -143,7 +143,7 @@ class HandOverTests(FleetTestCase):
             "upgrade that fails", lambda: runs.append(self.fleet.play("playbooks/upgrade.yml", "--limit=edges"))
         )
         self.assertEqual(runs[0].returncode, 2, runs[0].output)
-        self.assertEqual(self.command_of(self.edge()), serving)  # another process, perhaps, of the release that was good
+        self.assertEqual(self.command_of(self.edge()), serving)  # perhaps another process
         back = {"warp_rollback": True}
         self.under_load(
             "rollback", lambda: self.fleet.play("playbooks/upgrade.yml", "--limit=edges", variables=back).check()
