@@ -69,7 +69,7 @@ class ChildTests(SynchronousTestCase):
 
     def test_one_that_does_not_read(self) -> None:
         """The keeper does not wait for it: what has no room is not sent."""
-        child = self.start(sys.executable, "-c", "input()")
+        child = self.start(sys.executable, "-c", "import signal; signal.pause()")
         sent = [child.tell(Message("do", "drain")) for _ in range(2000)]
         self.assertEqual((sent[0], sent[-1]), (True, False))
         child.signal(signal.SIGKILL)
