@@ -134,7 +134,11 @@ class AuthoritiesTests(AskingTestCase):
                 self.shown(self.authority.issue(sent=large), version)
 
     def test_price_of_a_stranger(self) -> None:
-        """The most certificates that fit, which nobody vouches for, cost less than 5 ms; so does a large key."""
+        """
+        The most certificates that fit, which nobody vouches for, cost no more than 25 good ones; so does a large key.
+
+        A good one costs 0.2 ms where the table of prices was measured, so that 25 are 5 ms; other machines are slower.
+        """
         key = new_key()
         rogue = ClientAuthority(self.files)
         small = [rogue.issue("x", CA, key=key).certificate]
@@ -142,20 +146,24 @@ class AuthoritiesTests(AskingTestCase):
         room = MAX_CHAIN_BYTES - size - 20  # the visitor's own may be some bytes longer
         many = rogue.issue("x", key=key, sent=small * (room // size))
         large = rogue.issue("x", key=rsa.generate_private_key(65_537, 4_096))
+        good = min(self.price(self.authority.issue(), refused=False) for _ in range(20))
         for shown in (many, large):
-            visitor = shown.give(visitor_context())
-            took = []
-            for _ in range(20):  # the least of many, as the machine may be busy with something else
-                to_edge, to_visitor = ssl.MemoryBIO(), ssl.MemoryBIO()
-                near = visitor.wrap_bio(to_visitor, to_edge, False, ASKED)
-                far = self.certificates.context.wrap_bio(to_edge, to_visitor, True)
-                self.assertRaises(ssl.SSLWantReadError, near.do_handshake)
-                self.assertRaises(ssl.SSLWantReadError, far.do_handshake)
-                near.do_handshake()
-                began = thread_time()
-                self.assertRaises(ssl.SSLCertVerificationError, far.do_handshake)
-                took.append(thread_time() - began)
-            self.assertLess(min(took), 0.005)
+            self.assertLess(min(self.price(shown, refused=True) for _ in range(20)), 25 * good)
+
+    def price(self, shown: Credential, *, refused: bool) -> float:
+        """Return the seconds of computing in which the edge judges what a visitor shows."""
+        to_edge, to_visitor = ssl.MemoryBIO(), ssl.MemoryBIO()
+        near = shown.give(visitor_context()).wrap_bio(to_visitor, to_edge, False, ASKED)
+        far = self.certificates.context.wrap_bio(to_edge, to_visitor, True)
+        self.assertRaises(ssl.SSLWantReadError, near.do_handshake)
+        self.assertRaises(ssl.SSLWantReadError, far.do_handshake)
+        near.do_handshake()
+        began = thread_time()
+        if refused:
+            self.assertRaises(ssl.SSLCertVerificationError, far.do_handshake)
+        else:
+            far.do_handshake()
+        return thread_time() - began
 
     def test_weak_keys(self) -> None:
         """OpenSSL's own level of security holds for visitors, too; keys of Ed25519 pass the handshake."""
