@@ -1,4 +1,4 @@
-"""`ca.edge_identity`: an edge's certificate names it, and nobody else's does, whoever of the fleet has issued it."""
+"""`ca.edge_identity`: an edge's certificate names it, and no other certificate of the fleet does."""
 
 import base64
 

@@ -29,7 +29,7 @@ HERE = Path(__file__).parent
 LOOK_AT_RUNS = ("fleet_deploy", "fleet_secrets")
 # About what each module takes by itself on two cores, from the plays that it runs and what it waits for; without the
 # making of the fleet, which each half has once (its check and its second run are counted with fleet_deploy). A run
-# prints what its modules took: whoever adds plays corrects these.
+# prints what its modules took: correct these when you add plays.
 SECONDS: dict[str, float] = {
     "fleet_agents": 180, "fleet_authority": 455, "fleet_backup": 150, "fleet_canary": 240, "fleet_deploy": 315,
     "fleet_document": 130, "fleet_faults": 140, "fleet_firewall": 130, "fleet_handover": 260,

@@ -193,7 +193,7 @@ class HalvesTests(TestCase):
         self.assertEqual(self.mirror.tunnels, {})
 
     async def test_the_store_says_nothing_of_what_lives(self) -> None:
-        """A live value that is stored by mistake counts for nothing, and reading the store anew takes none away."""
+        """A live value that is stored by mistake counts for nothing, and reading the store again takes none away."""
         stored = Edge(name="edge3", addresses=("192.0.2.3",))
         record = EdgeRecord(name="edge3", addresses=("192.0.2.3:7844",), authority_key="x")
         await self.store.put(stored.key, encode(stored))

@@ -1,4 +1,4 @@
-"""`edge.peers.proving`: a connection is an edge's by its certificate and its record, or it is nobody's."""
+"""`edge.peers.proving`: a connection is an edge's only by both its certificate and its record."""
 
 from datetime import UTC, datetime
 

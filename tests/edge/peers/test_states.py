@@ -30,7 +30,7 @@ class TableTests(SynchronousTestCase):
         self.assertEqual(born, {LinkEvent.SNAPSHOT})
 
     def test_another_connection_kills_nobody(self) -> None:
-        """An edge that is alive stays so when it comes anew, or is dialed in vain."""
+        """An edge that is alive stays so when it connects again, or a dial fails."""
         for state in LinkState:
             if state.is_alive:
                 for event in (LinkEvent.DIAL, LinkEvent.FAILURE, LinkEvent.CONNECTION):

@@ -116,7 +116,7 @@ class FollowerTests(SynchronousTestCase):
         self.assertEqual(self.take()[0], ("snapshot", {"a/1": b"x"}))
 
     def test_restored(self) -> None:
-        """An etcd that is at an older revision than before is read anew, rather than waited for."""
+        """An etcd that is at an older revision than before is read again as a whole, rather than waited for."""
         for number in range(10):
             self.write("a/2", b"%d" % number)
         self.take()

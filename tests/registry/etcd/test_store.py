@@ -17,7 +17,29 @@ from warp_twisted.registry.etcd.store import FIRST_SECONDS, OPEN_SECONDS, TOLD_S
 from warp_twisted.registry.store import Delete, Expect, Operation, Put, Store
 
 
-class CopyTests(AsyncTestCase):
+class _Away:
+    """
+    What both cases ask of an etcd that goes away and comes back.
+
+    :ivar clock: moves the stores' timers.
+    """
+
+    clock: Clock
+    etcd: MemoryEtcd
+
+    async def value(self, store: Store, key: str) -> bytes | None:
+        """Return a value."""
+        item = await store.get(key)
+        return item.value if item is not None else None
+
+    def come_back(self) -> None:
+        """Let etcd answer again, and the stores notice."""
+        self.etcd.is_away = False
+        for _ in range(20):
+            self.clock.advance(0.1)
+
+
+class CopyTests(_Away, AsyncTestCase):
     """A store with a copy on disk: what an edge knows when it starts while etcd is away."""
 
     async def prepare(self) -> None:
@@ -48,17 +70,6 @@ class CopyTests(AsyncTestCase):
         self.assertTrue(opened.called)
         await opened
         self.clock.advance(0)
-
-    async def value(self, store: Store, key: str) -> bytes | None:
-        """Return a value."""
-        item = await store.get(key)
-        return item.value if item is not None else None
-
-    def come_back(self) -> None:
-        """Let etcd answer again, and the stores notice."""
-        self.etcd.is_away = False
-        for _ in range(20):
-            self.clock.advance(0.1)
 
     async def test_starts_without_etcd(self) -> None:
         """An edge that starts while etcd is away knows what it knew, and refuses changes; then it goes on by itself."""
@@ -154,7 +165,7 @@ class CopyTests(AsyncTestCase):
         self.assertEqual(other.problem, "")
 
 
-class EtcdStoreTests(contract.StoreContract):
+class EtcdStoreTests(_Away, contract.StoreContract):
     """The contract, and what only this store promises."""
 
     def make_store(self) -> EtcdStore:
@@ -177,17 +188,6 @@ class EtcdStoreTests(contract.StoreContract):
         """The store of edge1."""
         assert isinstance(self.store, EtcdStore)
         return self.store
-
-    async def value(self, store: Store, key: str) -> bytes | None:
-        """Return a value."""
-        item = await store.get(key)
-        return item.value if item is not None else None
-
-    def come_back(self) -> None:
-        """Let etcd answer again, and the stores notice."""
-        self.etcd.is_away = False
-        for _ in range(20):
-            self.clock.advance(0.1)
 
     async def test_another_edge_sees_it(self) -> None:
         """What lasts is at every edge, what is leased only where it was put."""

@@ -85,7 +85,7 @@ class RelayTests(test_proxying.EdgeTestCase):
         await self.edge.until(lambda: self.edge.second.stream_counts == (0, 0))
 
     async def test_edge_without_a_link(self) -> None:
-        """Without a link requests are answered 503 at once, and served by whoever serves them here."""
+        """Without a link requests are answered 503 at once, but those that an agent of this edge serves."""
         self.edge.link.close()
         await self.edge.link.disconnected()
         response = await self.edge.ask(get(b"/", b"Connection: close"))
