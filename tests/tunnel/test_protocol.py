@@ -367,6 +367,16 @@ class EndTests(TunnelTestCase):
         self.pair.edge.follow(TunnelTimes())
         self.assertNotIn(self.pair.edge, self.pair.edge._turn.watch)
 
+    def test_short_times_from_the_start(self) -> None:
+        """Times that are shorter than the wait for a control stream hold from the beginning, as between edges."""
+        self.pair = self.join(TunnelTimes(ping_seconds=0.5, silence_seconds=1.8))
+        for _ in range(200):
+            self.pair.clock.advance(0.1)
+            self.pair.pump()
+        self.assertEqual((self.edge.losses, self.agent.losses), ([], []))
+        self.pair.clock.pump([0.1] * 20)
+        self.assert_ended(self.pair.edge, GoAwayCode.TIMED_OUT, TunnelSilent, "the peer was silent for 2 seconds")
+
     def test_pings_keep_it(self) -> None:
         """Two ends that answer each other's pings stay, and know the round trip."""
         for _ in range(200):

@@ -383,6 +383,9 @@ class TunnelProtocol(Protocol):
     def _control_opened(self, stream: Stream) -> None:
         self._control.attach(stream)
         self._advance(TunnelEvent.CONTROL_STREAM)
+        seconds_until_due = self._liveness.seconds_until_due(self._clock.seconds())
+        if seconds_until_due < self.times.preamble_seconds:
+            self._turn.watch.add(self, seconds_until_due)  # the first look is too late for a ping
         try:
             self._delegate.tunnel_opened(self)
         except Exception as exception:
