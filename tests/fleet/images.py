@@ -23,7 +23,7 @@ BASE_PACKAGES = (
     "python3", "python3-apt", "apt-utils", "iproute2", "procps", "netbase", "ca-certificates",
 )  # fmt: skip
 # What a deployment may install: the roles' own needs.
-PACKAGES = ("knot", "nftables", "python3-venv")
+PACKAGES = ("etcd-client", "etcd-server", "knot", "nftables", "python3-venv")
 
 _NO_NOISE = ("--dpkgopt=path-exclude=/usr/share/man/*", "--dpkgopt=path-exclude=/usr/share/locale/*")
 _CLEAN = 'rm -f "$1"/etc/ssh/ssh_host_* "$1"/etc/apt/sources.list.d/* "$1"/etc/resolv.conf'

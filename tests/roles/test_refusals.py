@@ -128,6 +128,28 @@ REFUSED: list[tuple[str, dict[str, Any], list[str]]] = [
     ),
     ("warp_firewall", {"warp_firewall_bans": "perhaps"}, ["warp_firewall_bans.*convert to.* bool"]),
     (
+        "warp_registry",
+        {
+            "warp_registry_directory": "secrets/registry",
+            "warp_registry_renew_before_days": 365,
+            "warp_registry_port": 2380,
+            "warp_registry_listen": ["eth0"],
+            "warp_registry_history_hours": 0,
+            "warp_registry_quota_bytes": 1048576,
+            "warp_registry_ready_seconds": 0,
+        },
+        [
+            "warp_registry_directory: expected a directory of the controller",
+            "warp_registry_renew_before_days: expected 1 to 364, got 365",
+            "warp_registry_port: expected a port from 1 to 65535 other than 2380, .* got 2380",
+            r"warp_registry_listen: expected IPv4 and IPv6 addresses, got \['eth0'\]",
+            "warp_registry_history_hours: expected 1 to 168, a week, got 0",
+            "warp_registry_quota_bytes: expected 67108864 to 8589934592, .* got 1048576",
+            "warp_registry_ready_seconds: expected 1 or more, got 0",
+        ],
+    ),
+    ("warp_registry", {"warp_registry_command": ["/nonexistent"]}, ["warp_registry_command: expected a command that"]),
+    (
         "warp_secondary",
         {
             "warp_secondary_key_name": "Not A Key",
@@ -213,6 +235,9 @@ FORCED: list[tuple[dict[str, Any], dict[str, list[str]]]] = [
             "warp_common_users": ["Not A User"],
             "warp_ca_edge": "root",
             "warp_ca_permit": ["warp.example."],
+            "warp_registry_member": "ns1.example",
+            "warp_registry_addresses": ["ns1"],
+            "warp_registry_name": "two\nlines",
             "warp_edge_venv": "releases/1",
             "warp_edge_name": "edge1.example",
             "warp_edge_zone": "Warp.example",
@@ -245,6 +270,11 @@ FORCED: list[tuple[dict[str, Any], dict[str, list[str]]]] = [
                 "warp_edge_addresses: expected at least one IPv4 or IPv6 address",
                 r"warp_edge_nameservers: expected a label and IPv4 or IPv6 addresses for each, got \['a.b', 'c'\]",
                 "warp_edge_secondaries: expected IPv4 or IPv6 addresses of each",
+            ],
+            "warp_registry": [
+                "warp_registry_member: expected one DNS label, such as ns1, got ns1.example",
+                "warp_registry_addresses: expected at least one IPv4 or IPv6 address",
+                "warp_registry_name: expected at most 64 letters",
             ],
             "warp_secondary": [
                 "warp_secondary_zone: expected a name such as warp.example",
@@ -283,7 +313,7 @@ FORCED: list[tuple[dict[str, Any], dict[str, list[str]]]] = [
         {"warp_edge": ["no_log: true"], "warp_secondary": ["no_log: true"]},
     ),
 ]
-_GROUPS = {"warp_edge": "edges", "warp_secondary": "secondaries", "warp_agent": "origins"}
+_GROUPS = {"warp_registry": "registry", "warp_edge": "edges", "warp_secondary": "secondaries", "warp_agent": "origins"}
 
 
 class RefusalTests(SynchronousTestCase):

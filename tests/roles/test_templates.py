@@ -20,6 +20,11 @@ _MORE_EDGES = """
         edge2:
           {ansible_host: "2001:db8::2", warp_edge_http_port: 0, warp_edge_https_port: "8443", warp_firewall_bans: true}
 """
+_REGISTRY = """
+    registry:
+      hosts:
+        ns1: {warp_private_addresses: [192.0.2.2, "2001:db8::2"]}
+"""
 _PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -28,7 +33,7 @@ def rendered(*, one_host: bool) -> Rendering:
     """
     Render an example inventory, once in a process.
 
-    :param one_host: as it is; else the other one, with all its variables set and one more edge.
+    :param one_host: as it is; else the other one, with all its variables set, one more edge and a registry.
     """
     directory = Path(tempfile.mkdtemp(prefix="rendered-", dir=Path.cwd()))
     inventory = copy_example(directory / "inventory", one_host=one_host)
@@ -37,7 +42,7 @@ def rendered(*, one_host: bool) -> Rendering:
         hosts = inventory / "hosts.yml"
         first = re.search(r"^ +edge1:.*\n", hosts.read_text(), re.MULTILINE)
         assert first is not None
-        hosts.write_text(hosts.read_text().replace(first[0], first[0] + _MORE_EDGES.lstrip("\n")))
+        hosts.write_text(hosts.read_text().replace(first[0], first[0] + _MORE_EDGES.lstrip("\n")) + _REGISTRY)
     return render(directory, inventory)
 
 
@@ -115,6 +120,19 @@ class ExampleTests(ExampleTestCase):
         self.assertIn("\nSupplementaryGroups=warp-bans\n", files["warp-edge.service"])
         self.assertNotIn("firewall_bans", yaml.safe_load(rendered(one_host=False).files["edge1"]["edge.yaml"]))
 
+    def test_registry(self) -> None:
+        """The registry listens where edges find it, and its firewall lets nobody else in."""
+        files = rendered(one_host=False).files["ns1"]
+        urls = "https://127.0.0.1:2379,https://10.0.0.5:2379"
+        self.assertIn(f"\nETCD_LISTEN_CLIENT_URLS={urls}\n", files["etcd.conf"])
+        self.assertIn(
+            "\nETCD_ADVERTISE_CLIENT_URLS=https://192.0.2.2:2379,https://[2001:db8::2]:2379\n", files["etcd.conf"]
+        )
+        rules = [line for line in files["firewall.nft"].splitlines() if "2379" in line]
+        self.assertEqual(len(rules), 2, rules)
+        self.assertIn("ip saddr { 10.0.0.5/32, 192.0.2.1/32, 192.0.2.2/32 } tcp dport { 2379 }", rules[0])
+        self.assertNotIn("2379", rendered(one_host=False).files["edge1"]["firewall.nft"])
+
     def test_sockets(self) -> None:
         """Each listener of edge.yaml is the name of a socket unit with its port, whichever ports there are."""
         for host, ports in (
@@ -185,6 +203,7 @@ class UnitTests(ExampleTestCase):
             *(("edge1", name) for name in ("warp-edge.service", "warp-edge-http.socket", "warp-dns.service")),
             ("origin1", "warp-agent@.service"),
             ("ns1", "hardening.conf"),
+            ("ns1", "etcd-unit.conf"),
         ):
             unit = rendered(one_host=False).files[host][name].splitlines()
             self.assertIn("StartLimitIntervalSec=0", unit, name)
@@ -218,6 +237,16 @@ class UnitTests(ExampleTestCase):
             for name in ("warp-edge.service", "warp-dns.service")
         }
         self.assertGreater(seconds["warp-dns.service"], seconds["warp-edge.service"])
+
+    def test_etcd(self) -> None:
+        """etcd has its options from the file that names the certificates, and its unit is hardened like the others."""
+        options = rendered(one_host=False).files["ns1"]["etcd.conf"]
+        self.assertIn("\nETCD_CLIENT_CERT_AUTH=true\n", options)
+        self.assertIn("\nETCD_PEER_CERT_ALLOWED_CN=warp-registry-peer\n", options)
+        unit = Path(shutil.copy("/lib/systemd/system/etcd.service", self.directory))
+        (self.directory / "etcd.service.d").mkdir()
+        self.write("ns1", "etcd-unit.conf").rename(self.directory / "etcd.service.d/warp.conf")
+        self.check_unit(unit)
 
     def test_knot(self) -> None:
         """Knot takes its configuration, and is hardened no less by what is added to Debian's unit."""

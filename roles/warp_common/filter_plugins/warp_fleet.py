@@ -22,6 +22,15 @@ def warp_addresses(hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, Any
     return found
 
 
+def warp_private_addresses(hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
+    """Return the addresses at which machines of the fleet find each host: those it says, or else the public ones."""
+    found = warp_addresses(hosts, hostvars)
+    for host in found:
+        if own := hostvars[host].get("warp_private_addresses"):
+            found[host] = [own] if isinstance(own, str) else list(own)
+    return found
+
+
 def warp_not_addresses(texts: Iterable[object]) -> list[object]:
     """Return what is no IP address, or one that means something on one link only (`fe80::1%eth0`)."""
     return [text for text in texts if not _is_address(str(text))]
@@ -137,6 +146,7 @@ class FilterModule:
             "warp_nameservers": warp_nameservers,
             "warp_not_addresses": warp_not_addresses,
             "warp_peers": warp_peers,
+            "warp_private_addresses": warp_private_addresses,
             "warp_roots": warp_roots,
             "warp_status_table": warp_status_table,
             "warp_tunnel_ports": warp_tunnel_ports,

@@ -11,6 +11,7 @@ OF_THE_FLEET = (
     "warp_zone",
     "warp_other_names",
     "warp_addresses",
+    "warp_private_addresses",
     "warp_hidden_primary",
     "warp_policy",
     "warp_policy_files",

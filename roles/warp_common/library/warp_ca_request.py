@@ -1,15 +1,16 @@
 #!/usr/bin/python
-"""Ansible module: an edge's key for its intermediate certificate, and the request for one when it is due."""
+"""Ansible module: a host's key for a certificate of its own, and the request for one when it is due."""
 
 DOCUMENTATION = r"""
 ---
 module: warp_ca_request
-short_description: Have an edge's key, and ask for an intermediate certificate when one is due
+short_description: Have a host's key, and ask for a certificate when one is due
 description:
   - Makes the key on the host where it stays, unless it is there.
   - >-
     Returns a certificate request if the certificate is missing, is not for this key, does not descend from the root,
-    or ends soon. The root's owner signs it elsewhere and brings the certificate back.
+    does not name one of the addresses, or ends soon. The root's owner signs it elsewhere and brings the certificate
+    back.
   - Needs the C(openssl) command on the host.
 options:
   directory:
@@ -17,13 +18,18 @@ options:
     type: path
     default: /etc/warp/ca
   name:
-    description: The edge's name.
+    description: Of the files, such as the edge's name.
     type: str
     required: true
   root:
-    description: The root certificate from which the intermediate must descend, as PEM text.
+    description: The root certificate from which the certificate must descend, as PEM text.
     type: str
     required: true
+  addresses:
+    description: IP addresses that the certificate must name.
+    type: list
+    elements: str
+    default: []
   renew_before_days:
     description: How many days before its end a certificate is due.
     type: int
@@ -60,6 +66,7 @@ reason:
 import os
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
@@ -98,7 +105,7 @@ def make_key(path: Path) -> None:
     beside.replace(path)
 
 
-def due(certificate: Path, key: Path, root: str, days: int) -> str:
+def due(certificate: Path, key: Path, root: str, days: int, addresses: Sequence[str] = ()) -> str:
     """Say why a new certificate is due; empty if it is not."""
     if not certificate.exists():
         return "there is none"
@@ -115,13 +122,20 @@ def due(certificate: Path, key: Path, root: str, days: int) -> str:
     now = int(time.time())
     if not is_good(now):
         return "it does not descend from the root, or has ended"
+    for address in addresses:
+        found = openssl("x509", "-in", str(certificate), "-noout", "-checkip", address)
+        if " does match certificate" not in found.stdout:
+            return f"it does not name {address}"
     return "" if is_good(now + days * DAY_SECONDS) else f"it ends within {days} days"
 
 
-def provide(directory: Path, name: str, root: str, days: int, is_check: bool) -> dict[str, object]:
+def provide(
+    directory: Path, name: str, root: str, days: int, is_check: bool, addresses: Sequence[str] = ()
+) -> dict[str, object]:
     """
     Have the key, and make a request if a certificate is due.
 
+    :param addresses: that the certificate must name.
     :returns: the module's result.
     :raises Refused: if openssl fails.
     """
@@ -133,7 +147,7 @@ def provide(directory: Path, name: str, root: str, days: int, is_check: bool) ->
         changed = True
     else:
         changed = False
-    reason = due(certificate, key, root, days)
+    reason = due(certificate, key, root, days, addresses)
     request = ""
     if reason:
         request = said(openssl("req", "-new", "-key", str(key), "-subj", f"/CN={name}"), "making a request")
@@ -146,6 +160,7 @@ def main() -> None:
             "directory": {"type": "path", "default": "/etc/warp/ca"},
             "name": {"type": "str", "required": True},
             "root": {"type": "str", "required": True},
+            "addresses": {"type": "list", "elements": "str", "default": []},
             "renew_before_days": {"type": "int", "default": 90},
         },
         supports_check_mode=True,
@@ -153,7 +168,12 @@ def main() -> None:
     given = module.params
     try:
         result = provide(
-            Path(given["directory"]), given["name"], given["root"], given["renew_before_days"], module.check_mode
+            Path(given["directory"]),
+            given["name"],
+            given["root"],
+            given["renew_before_days"],
+            module.check_mode,
+            given["addresses"],
         )
     except Refused as error:
         module.fail_json(msg=str(error))
