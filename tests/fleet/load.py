@@ -1,6 +1,9 @@
 """
 Visitors at a steady rate, to be run in the hosts' network: `load.py ADDRESS HOSTNAME RATE [--seconds N]`.
 
+With `--nameserver` the address is that of a name server, and visitors go where it says, one edge after the other; an
+answer is kept for its TTL, as resolvers do, and no longer.
+
 Each is a connection of its own that asks once. Besides, every half second one begins a download of three seconds.
 They come for so many seconds, or else until standard input ends. What became of them is printed as JSON: how many
 asked, were answered, refused at connecting, cut off or answered wrongly, and the slowest answer: of all, and of those
@@ -12,6 +15,7 @@ import asyncio
 import itertools
 import json
 import select
+import socket
 import sys
 import time
 from collections import Counter
@@ -21,11 +25,55 @@ SLOW_EVERY_SECONDS = 0.5
 PATIENCE_SECONDS = 30.0
 
 
+class Names:
+    """
+    What a resolver would say: it asks a name server for a hostname's IPv4 addresses, and remembers them.
+
+    :param server: the name server's address.
+    """
+
+    def __init__(self, server: str, hostname: str) -> None:
+        self._server = server
+        labels = [label.encode() for label in hostname.split(".")]
+        name = b"".join(bytes([len(label)]) + label for label in labels) + b"\0"
+        self._question = name + b"\0\1\0\1"
+        self._addresses: list[str] = []
+        self._good_until = 0.0
+        self._turn = itertools.count()
+        self._asking = asyncio.Lock()
+
+    async def address(self) -> str:
+        """Return the address of an edge, the next one each time."""
+        async with self._asking:
+            if time.monotonic() >= self._good_until:
+                ttl, self._addresses = await asyncio.to_thread(self._ask)
+                self._good_until = time.monotonic() + ttl
+        return self._addresses[next(self._turn) % len(self._addresses)]
+
+    def _ask(self) -> tuple[int, list[str]]:
+        query = b"\x12\x34\1\0\0\1\0\0\0\0\0\0" + self._question
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as line:
+            line.settimeout(1.0)
+            for _ in range(5):
+                line.sendto(query, (self._server, 53))
+                try:
+                    answer = line.recv(4096)
+                except TimeoutError:
+                    continue
+                # Each record: the name as two bytes that point to the question, A, IN, TTL, length, address.
+                records = answer[12 + len(self._question) :].split(b"\xc0\x0c\0\1\0\1")[1:]
+                found = [(int.from_bytes(each[:4], "big"), socket.inet_ntoa(each[6:10])) for each in records]
+                if found:
+                    return min(ttl for ttl, _ in found), [address for _, address in found]
+        raise OSError("the name server has no address")
+
+
 class Load:
     """The visitors."""
 
-    def __init__(self, address: str, hostname: str) -> None:
+    def __init__(self, address: str, hostname: str, *, is_nameserver: bool = False) -> None:
         self.address = address
+        self.names = Names(address, hostname) if is_nameserver else None
         self.hostname = hostname
         self.outcomes: Counter[str] = Counter()
         self.oddities: list[str] = []
@@ -44,7 +92,11 @@ class Load:
 
     async def talk(self, path: str, expected: bytes) -> str:
         try:
-            reader, writer = await asyncio.wait_for(asyncio.open_connection(self.address, 80), PATIENCE_SECONDS / 2)
+            address = await self.names.address() if self.names else self.address
+        except OSError:
+            return "unresolved"
+        try:
+            reader, writer = await asyncio.wait_for(asyncio.open_connection(address, 80), PATIENCE_SECONDS / 2)
         except TimeoutError:
             return "unconnected"
         except OSError:
@@ -88,8 +140,9 @@ def main() -> None:
     parser.add_argument("hostname")
     parser.add_argument("rate", type=float)
     parser.add_argument("--seconds", type=float)
+    parser.add_argument("--nameserver", action="store_true")
     wanted = parser.parse_args()
-    load = Load(wanted.address, wanted.hostname)
+    load = Load(wanted.address, wanted.hostname, is_nameserver=wanted.nameserver)
     asyncio.run(load.run(wanted.rate, wanted.seconds))
     slowest = {"slowest_seconds": max(load.slowest.values()), "slowest_each_second": load.slowest}
     print(json.dumps({**load.outcomes, "asked": load.asked, **slowest, "oddities": load.oddities[:5]}))

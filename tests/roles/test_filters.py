@@ -54,6 +54,46 @@ class FleetTests(SynchronousTestCase):
             _FLEET["warp_peers"](["edge1.dc.example"], addresses), [{"name": "edge1", "addresses": ["192.0.2.1"]}]
         )
 
+    def test_no_more_nameservers_than_fit(self) -> None:
+        """Of many edges as many are named as name servers as an answer holds, beside all secondaries."""
+        edges = [f"edge{number}" for number in range(20)]
+        addresses = {host: ["192.0.2.1"] for host in [*edges, "ns1", "ns2"]}
+        found = _FLEET["warp_nameservers"](edges, ["ns1", "ns2"], addresses)
+        self.assertEqual([each["name"] for each in found][-3:], ["ns-edge10", "ns1", "ns2"])
+        self.assertEqual(len(found), 13)
+
+    def test_private_addresses(self) -> None:
+        """The fleet finds a host at its private addresses, or else at the public ones; edges are told of the former."""
+        hostvars = {
+            "edge1": {"ansible_host": "192.0.2.1", "warp_private_addresses": "10.0.0.5", "warp_edge_tunnel_port": 7845},
+            "ns1": {"warp_addresses": ["2001:db8::2"], "warp_registry_port": 2400},
+        }
+        found = _FLEET["warp_private_addresses"](["edge1", "ns1"], hostvars)
+        self.assertEqual(found, {"edge1": ["10.0.0.5"], "ns1": ["2001:db8::2"]})
+        self.assertEqual(_FLEET["warp_peer_addresses"]("edge1", hostvars), ["10.0.0.5:7845"])
+        self.assertEqual(_FLEET["warp_peer_addresses"]("ns1", hostvars), [])
+        urls = _FLEET["warp_registry_urls"](["edge1", "ns1"], found, hostvars)
+        self.assertEqual(urls, ["https://10.0.0.5:2379", "https://[2001:db8::2]:2400"])
+
+    def test_placed(self) -> None:
+        """Where each edge is, if it says so."""
+        hostvars = {
+            "edge1.dc.example": {"warp_edge_region": "europe", "warp_edge_coordinates": []},
+            "edge2": {"warp_edge_coordinates": [1.5, 2]},
+            "edge3": {},
+        }
+        found = _FLEET["warp_placed"](hostvars, hostvars)
+        self.assertEqual(found, {"edge1": {"region": "europe"}, "edge2": {"coordinates": [1.5, 2]}})
+
+    def test_answering(self) -> None:
+        """Edges that were asked and said that they live."""
+        asked = [
+            {"inventory_hostname": "edge1", "warp_revoke_live": {"unreachable": True}},
+            {"inventory_hostname": "edge2", "warp_revoke_live": {"status": 200}},
+            {"inventory_hostname": "edge3"},
+        ]
+        self.assertEqual(_FLEET["warp_answering"](asked), ["edge2"])
+
     def test_tunnel_ports(self) -> None:
         """Each edge is dialed at its first address and its own port; IPv6 is bracketed."""
         addresses = {"edge1": ["192.0.2.1", "2001:db8::1"], "edge2": ["2001:db8::2"]}

@@ -22,6 +22,7 @@ UNTOLD = {
     "warp_common_root": "nothing is gained by another place",
     "warp_edge_key_name": "only a name, and the same on both sides as it is",
     "warp_edge_ready_seconds": _RUN,
+    "warp_edge_registry_replace": "said by -e, for one run",
     "warp_registry_command": "follows the Python that runs Ansible",
     "warp_registry_ready_seconds": _RUN,
     "warp_secondary_key_name": "as warp_edge_key_name",

@@ -16,13 +16,15 @@ from warp_dns.program.configuration import read_configuration
 from warp_twisted.agent.settings import read_agent_settings
 from warp_twisted.edge.settings import read_edge_settings
 
-_MORE_EDGES = """
+_EDGE2 = """
         edge2:
-          {ansible_host: "2001:db8::2", warp_edge_http_port: 0, warp_edge_https_port: "8443", warp_firewall_bans: true}
+          ansible_host: "2001:db8::2"
+          warp_edge_http_port: 0
+          warp_edge_https_port: "8443"
+          warp_edge_region: america
+          warp_firewall_bans: true
 """
-_REGISTRY = """
-    registry:
-      hosts:
+_REGISTRY_HOST = """
         ns1: {warp_private_addresses: [192.0.2.2, "2001:db8::2"]}
 """
 _PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
@@ -33,16 +35,18 @@ def rendered(*, one_host: bool) -> Rendering:
     """
     Render an example inventory, once in a process.
 
-    :param one_host: as it is; else the other one, with all its variables set, one more edge and a registry.
+    :param one_host: as it is; else the other one, with all its variables set, and an edge with other ports.
     """
     directory = Path(tempfile.mkdtemp(prefix="rendered-", dir=Path.cwd()))
     inventory = copy_example(directory / "inventory", one_host=one_host)
     if not one_host:
         uncomment(inventory)
         hosts = inventory / "hosts.yml"
-        first = re.search(r"^ +edge1:.*\n", hosts.read_text(), re.MULTILINE)
-        assert first is not None
-        hosts.write_text(hosts.read_text().replace(first[0], first[0] + _MORE_EDGES.lstrip("\n")) + _REGISTRY)
+        text = hosts.read_text()
+        for pattern, line in ((r"^ +edge2:.*\n", _EDGE2), (r"^ +ns1:\n", _REGISTRY_HOST)):
+            text, count = re.subn(pattern, line.lstrip("\n"), text, flags=re.MULTILINE)
+            assert count == 1
+        hosts.write_text(text)
     return render(directory, inventory)
 
 
@@ -132,6 +136,23 @@ class ExampleTests(ExampleTestCase):
         self.assertEqual(len(rules), 2, rules)
         self.assertIn("ip saddr { 10.0.0.5/32, 192.0.2.1/32, 192.0.2.2/32 } tcp dport { 2379 }", rules[0])
         self.assertNotIn("2379", rendered(one_host=False).files["edge1"]["firewall.nft"])
+
+    def test_edges_share_it(self) -> None:
+        """Edges follow the registry, and say where they are; agents know all of them, secondaries ask all of them."""
+        for name, region in (("edge1", "europe"), ("edge2", "america")):
+            files = rendered(one_host=False).files[name]
+            edge = yaml.safe_load(files["edge.yaml"])
+            self.assertEqual(edge["registry"]["etcd"]["endpoints"], ["https://192.0.2.2:2379"])
+            self.assertEqual(edge["edge"]["region"], region)
+            self.assertEqual(edge["edge"]["peer_addresses"], ["10.0.0.5:7844"])
+            placed = {"edge1": {"region": "europe"}, "edge2": {"region": "america"}}
+            self.assertEqual(yaml.safe_load(files["dns.yaml"])["places"]["edges"], placed)
+        files = rendered(one_host=False).files
+        self.assertEqual(yaml.safe_load(files["origin1"]["main.yaml"])["spread"], 2)
+        self.assertIn("master: [ edge1, edge2 ]", files["ns1"]["knot.conf"])
+        alone = rendered(one_host=True).files["warp1"]
+        self.assertNotIn("registry", yaml.safe_load(alone["edge.yaml"]))
+        self.assertNotIn("spread", yaml.safe_load(alone["main.yaml"]))
 
     def test_sockets(self) -> None:
         """Each listener of edge.yaml is the name of a socket unit with its port, whichever ports there are."""

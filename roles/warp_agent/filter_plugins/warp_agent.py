@@ -47,7 +47,10 @@ def warp_agent_config(
 ) -> dict[str, Any]:
     """Return the agent.yaml of an instance; labels of the host win over its own."""
     name = instance["name"]
+    # A release to go back to may not know it.
+    more = {"spread": instance["spread"]} if "spread" in instance else {}
     return {
+        **more,
         "state": f"/var/lib/warp-agent/{name}",
         "token_file": f"/etc/warp/agents/{name}.token",
         "edges": edges,

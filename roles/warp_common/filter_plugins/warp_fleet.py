@@ -6,6 +6,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+TUNNEL_PORT = 7844
+REGISTRY_PORT = 2379
+OK = 200
+NAMESERVERS = 13  # of a zone, as many as an answer of 512 bytes holds
 Addresses = Mapping[str, Sequence[str]]
 
 
@@ -50,21 +54,57 @@ def warp_peers(hosts: Iterable[str], addresses: Addresses) -> list[dict[str, Any
 
 
 def warp_nameservers(edges: Iterable[str], secondaries: Iterable[str], addresses: Addresses) -> list[dict[str, Any]]:
-    """Return the zone's name servers. An edge has a second name for that; its own comes and goes with it."""
+    """
+    Return the zone's name servers, as many as fit into an answer; edges beyond those answer, and are not named.
+
+    An edge has a second name for that; its own comes and goes with it.
+    """
+    others = warp_peers(secondaries, addresses)
     own = [{"name": f"ns-{_label(host)}", "addresses": addresses[host]} for host in edges]
-    return own + warp_peers(secondaries, addresses)
+    return own[: max(1, NAMESERVERS - len(others))] + others
 
 
 def warp_tunnel_ports(
     edges: Iterable[str], addresses: Addresses, hostvars: Mapping[str, Mapping[str, Any]]
 ) -> list[str]:
     """Return `host:port` for agents, one of each edge: two would pass for two edges."""
-    found = []
+    return [_endpoint(addresses[edge][0], hostvars[edge].get("warp_edge_tunnel_port", TUNNEL_PORT)) for edge in edges]
+
+
+def warp_peer_addresses(host: str, hostvars: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return `host:port` at which other edges find one that has private addresses; nothing if it has none."""
+    own = hostvars[host]
+    if not own.get("warp_private_addresses"):
+        return []
+    port = own.get("warp_edge_tunnel_port", TUNNEL_PORT)
+    return [_endpoint(address, port) for address in warp_private_addresses([host], hostvars)[host]]
+
+
+def warp_placed(edges: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return where each edge is that says so, by its name."""
+    found = {}
     for edge in edges:
-        address = addresses[edge][0]
-        port = hostvars[edge].get("warp_edge_tunnel_port", 7844)
-        found.append(f"[{address}]:{port}" if ":" in address else f"{address}:{port}")
+        own = {key: hostvars[edge].get(f"warp_edge_{key}") for key in ("region", "coordinates")}
+        if given := {key: value for key, value in own.items() if value}:
+            found[_label(edge)] = given
     return found
+
+
+def warp_registry_urls(
+    hosts: Iterable[str], addresses: Addresses, hostvars: Mapping[str, Mapping[str, Any]]
+) -> list[str]:
+    """Return URLs of the registry, one of each member."""
+    ports = {host: hostvars[host].get("warp_registry_port", REGISTRY_PORT) for host in hosts}
+    return [f"https://{_endpoint(addresses[host][0], port)}" for host, port in ports.items()]
+
+
+def _endpoint(address: str, port: object) -> str:
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def warp_answering(edges: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return the edges that answered; each has said so in `warp_revoke_live`."""
+    return [each["inventory_hostname"] for each in edges if each.get("warp_revoke_live", {}).get("status") == OK]
 
 
 def warp_file(path: str) -> str:
@@ -142,11 +182,15 @@ class FilterModule:
     def filters(self) -> dict[str, Callable[..., object]]:
         return {
             "warp_addresses": warp_addresses,
+            "warp_answering": warp_answering,
             "warp_file": warp_file,
             "warp_nameservers": warp_nameservers,
+            "warp_peer_addresses": warp_peer_addresses,
             "warp_not_addresses": warp_not_addresses,
             "warp_peers": warp_peers,
+            "warp_placed": warp_placed,
             "warp_private_addresses": warp_private_addresses,
+            "warp_registry_urls": warp_registry_urls,
             "warp_roots": warp_roots,
             "warp_status_table": warp_status_table,
             "warp_tunnel_ports": warp_tunnel_ports,

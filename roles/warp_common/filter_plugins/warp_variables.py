@@ -17,7 +17,10 @@ OF_THE_FLEET = (
     "warp_policy_files",
 )
 # Facts that a role sets for others, and what upgrade.yml takes.
-OF_A_RUN = ("warp_common_back", "warp_common_services", "warp_common_venv", "warp_rollback", "warp_watch_seconds")
+OF_A_RUN = (
+    *("warp_common_back", "warp_common_services", "warp_common_venv"),
+    *("warp_fleet_answering", "warp_rollback", "warp_watch_seconds"),
+)
 
 
 CHECKOUT = Path(__file__).parents[3]
