@@ -7,6 +7,9 @@ What they open is in `tests.system.registry.test_trust`.
 from datetime import UTC, datetime
 from pathlib import Path
 
+from OpenSSL import SSL
+from twisted.internet.protocol import Factory, Protocol
+from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.trial.unittest import SynchronousTestCase
 
 from warp_twisted.ca.errors import BadCaFile
@@ -16,6 +19,19 @@ from warp_twisted.ca.store import init_root
 from warp_twisted.registry.etcd.trust import RegistryTrust, TrustFiles
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+
+class _NoCallbacks:
+    """What pyOpenSSL calls C by, where the system gives no memory for callbacks."""
+
+    def __init__(self, ffi: object) -> None:
+        self._ffi = ffi
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._ffi, name)
+
+    def callback(self, *_: object) -> object:
+        raise MemoryError("Cannot allocate write+execute memory for ffi.callback()")
 
 
 class RegistryTrustTests(SynchronousTestCase):
@@ -39,6 +55,16 @@ class RegistryTrustTests(SynchronousTestCase):
     def test_good(self) -> None:
         """It says until when the client's certificate is good."""
         self.assertEqual(RegistryTrust(self.files()).expires_at, (NOW + LIFETIME).timestamp())
+
+    def test_no_callbacks(self) -> None:
+        """A connection is made without a callback into Python, which a process without executable heap cannot have."""
+        self.patch(SSL, "_ffi", _NoCallbacks(getattr(SSL, "_ffi", None)))
+        trust = RegistryTrust(self.files())
+        for hostname in (b"192.0.2.10", b"[2001:db8::1]", b"etcd1.example"):
+            creator = trust.creatorForNetloc(hostname, 2379)
+            creator.clientConnectionForTLS(TLSMemoryBIOProtocol(Factory(), Protocol()))
+        with self.assertRaises(MemoryError):  # so it is where another context would ask for one
+            SSL.Context(SSL.TLS_METHOD).set_verify(SSL.VERIFY_PEER, lambda *_: True)
 
     def test_fleet_root(self) -> None:
         """The fleet's root is refused as etcd's authority, whatever else fits."""
