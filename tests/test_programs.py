@@ -78,6 +78,7 @@ ANSWERS: dict[str, set[str]] = {
     "tests.fleet.fleet_reboot.test_order": {"curl"},
     "tests.fleet.fleet_handover.begin": set(),
     "tests.fleet.fleet_upgrade.begin_load": set(),
+    "tests.fleet.several.begin_load": set(),
     "tests.fleet.fleet_visits.test_body_goes_both_ways": {"curl"},
     "tests.fleet.fleet_visits.test_nobody_recurses": {"dig"},
     "tests.fleet.hosts._await": set(),

@@ -1,5 +1,6 @@
 """A fleet of one edge, which keeps its registry in a file, becomes one of two edges that share a registry."""
 
+import functools
 import json
 
 from tests.fleet.case import FleetTestCase
@@ -18,6 +19,10 @@ class MoveTests(FleetTestCase):
     def setUp(self) -> None:
         self.fleet = Several(deployment().hosts.place, "from-one-edge")
         self.fleet.prepare((FIRST, SECOND), (FIRST,))
+
+    def is_served(self, edge: str) -> bool:
+        """Whether the application answers at an edge."""
+        return self.fleet.visit(f"http://{APP}/", edge=edge).startswith(FIRST)
 
     def test_one_edge_becomes_two(self) -> None:
         """No agent is lost, a revocation stays, visitors wait at most; the registry can be backed up and restored."""
@@ -38,7 +43,7 @@ class MoveTests(FleetTestCase):
         self.assertEqual(found["quick_answered"], found["asked"], found)
         for edge in (FIRST, SECOND):
             self.assertEqual(fleet.agents(edge), before)
-            fleet.wait("it is served", lambda edge=edge: fleet.visit(f"http://{APP}/", edge=edge).startswith(FIRST))
+            fleet.wait("it is served", functools.partial(self.is_served, edge))
             known = json.loads(fleet.hosts.execute(edge, "warp", "agent", "list", "--json"))
             self.assertIn("a-0123456789abcdef", json.dumps(known))
         kept = fleet.hosts.execute(FIRST, "ls", "/var/lib/warp-edge", "/var/lib/warp-edge/before-registry")

@@ -76,14 +76,20 @@ class FleetTests(SynchronousTestCase):
         self.assertEqual(urls, ["https://10.0.0.5:2379", "https://[2001:db8::2]:2400"])
 
     def test_placed(self) -> None:
-        """Where each edge is, if it says so."""
+        """Where each edge is, if it says so; a mistake of one edge is not told of by all."""
         hostvars = {
-            "edge1.dc.example": {"warp_edge_region": "europe", "warp_edge_coordinates": []},
-            "edge2": {"warp_edge_coordinates": [1.5, 2]},
+            "edge1.dc.example": {
+                "warp_edge_region": "europe",
+                "warp_edge_coordinates": [],
+                "warp_edge_places": {"regions": {"europe": {}}},
+            },
+            "edge2": {"warp_edge_coordinates": [1.5, 120]},
             "edge3": {},
+            "edge4": {"warp_edge_coordinates": [91, 0]},
+            "edge5": {"warp_edge_region": "africa"},
         }
         found = _FLEET["warp_placed"](hostvars, hostvars)
-        self.assertEqual(found, {"edge1": {"region": "europe"}, "edge2": {"coordinates": [1.5, 2]}})
+        self.assertEqual(found, {"edge1": {"region": "europe"}, "edge2": {"coordinates": [1.5, 120]}})
 
     def test_answering(self) -> None:
         """Edges that were asked and said that they live."""

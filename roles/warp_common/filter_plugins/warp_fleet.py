@@ -81,12 +81,15 @@ def warp_peer_addresses(host: str, hostvars: Mapping[str, Mapping[str, Any]]) ->
 
 
 def warp_placed(edges: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Return where each edge is that says so, by its name."""
-    found = {}
+    """Return where each edge is that says so, by its name; what one says wrongly is its own mistake, and no other's."""
+    found: dict[str, dict[str, Any]] = {}
     for edge in edges:
-        own = {key: hostvars[edge].get(f"warp_edge_{key}") for key in ("region", "coordinates")}
-        if given := {key: value for key, value in own.items() if value}:
-            found[_label(edge)] = given
+        own = hostvars[edge]
+        region, coordinates = own.get("warp_edge_region"), own.get("warp_edge_coordinates")
+        if region in (own.get("warp_edge_places") or {}).get("regions", {}):
+            found[_label(edge)] = {"region": region}
+        elif coordinates and len(coordinates) == 2 and abs(coordinates[0]) <= 90 and abs(coordinates[1]) <= 180:
+            found[_label(edge)] = {"coordinates": coordinates}
     return found
 
 
