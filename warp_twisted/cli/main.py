@@ -96,6 +96,10 @@ warp = Group(
         ),
         "ban": ("warp_twisted.cli.operate.bans:ban", "List, make and end bans of visitors' addresses."),
         "policy": ("warp_twisted.cli.policy.command:policy", "Check, explain, test and apply a policy."),
+        "edge": (
+            "warp_twisted.cli.operate.edge:edge",
+            "List the other edges of the fleet, and remove one that is gone.",
+        ),
         "drain": ("warp_twisted.cli.operate.edge:drain", "Let an edge finish its work and take no more."),
         "reload": (
             "warp_twisted.cli.operate.edge:reload",

@@ -229,6 +229,7 @@ def assemble(
         context=lambda: tunnel_certificate.dialing_context(),
         refresh=entry.refresh,
         software=f"warp {__version__}",
+        region=initial.edge.region,
     )
     relaying = Relaying(initial.edge.name, serving.routes, mirror, peers.links, long_work.start)
     serving.routes.is_reserved = entry.has_owner
@@ -320,7 +321,7 @@ def assemble(
         splits=routing.list_splits,
         ejected=serving.routes.ejection.listed,
         queues=serving.routes.queues.listed,
-        peers=peers.listed,
+        peers=peers,
     )
 
     def published_records() -> PublishedRecords:

@@ -59,6 +59,14 @@ class NotShifted(EdgeError):
     """The hostname's split is as the policy has it."""
 
 
+class EdgeUnknown(EdgeError):
+    """The fleet has no such edge."""
+
+
+class EdgeAlive(EdgeError):
+    """The edge runs, so that it cannot be removed."""
+
+
 class PeerRefused(EdgeError):
     """A connection that is not taken for that of another edge."""
 

@@ -14,6 +14,46 @@ from warp_twisted.keeper.messages import Message
 DONE = Message("is", "done", {"what": "handed over", "old": 7, "new": 8, "seconds": 1.5})
 
 
+PEERS = [
+    {
+        "edge": "edge2", "alive": True, "draining": False, "seconds": 7250.0, "tunnels": 40, "state": "current",
+        "round_trip_seconds": 0.0123, "software": "warp 0.1.0", "region": "eu", "addresses": ["192.0.2.2:7844"],
+    },
+    {
+        "edge": "edge3", "alive": False, "seconds": 65.0, "tunnels": 0, "problem": "the peer was silent for 2 seconds",
+        "addresses": ["192.0.2.3:7844", "[2001:db8::3]:7844"],
+    },
+]  # fmt: skip
+
+
+class OtherEdgesTests(SynchronousTestCase):
+    """`warp edge`."""
+
+    def setUp(self) -> None:
+        self.edge = FakeAdmin()
+        self.edge.answers["GET /v1/peers"] = PEERS
+        self.patch(edge, "find_admin", lambda option: self.edge)
+
+    def test_list(self) -> None:
+        """Each has its state, since when, what is known of the link, and why there is none."""
+        output = invoke("edge", "list").output
+        self.assertRegex(output, r"edge2 +up +2 h +40 +12\.3 ms +eu +0\.1\.0 +192\.0\.2\.2:7844 +-\n")
+        self.assertRegex(
+            output, r"edge3 +silent +1 min 5 s +- +- +- +- +192\.0\.2\.3:7844,.* +the peer was silent for 2 s"
+        )
+        PEERS[0]["draining"] = True
+        self.addCleanup(PEERS[0].update, draining=False)
+        self.assertRegex(invoke("edge", "list").output, r"edge2 +draining ")
+        self.assertEqual(json.loads(invoke("edge", "list", "--json").output), PEERS)
+
+    def test_remove(self) -> None:
+        """An edge that is gone is forgotten; the edge's reason why not is passed on."""
+        self.edge.answers["DELETE /v1/peers/edge3"] = {"edge": "edge3", "addresses": []}
+        self.assertEqual(invoke("edge", "remove", "edge3").output, "edge3 is no edge of the fleet any more.\n")
+        self.assertEqual(json.loads(invoke("edge", "remove", "edge3", "--json").output)["edge"], "edge3")
+        self.assertEqual(invoke("edge", "remove", "edge2").status, 1)
+
+
 class EdgeTests(SynchronousTestCase):
     """`warp drain` and `warp reload`."""
 

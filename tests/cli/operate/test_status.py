@@ -66,6 +66,14 @@ class StatusTests(SynchronousTestCase):
         self.assertRegex(output, r"a\.example +\(all others\) +25 % shifted +25 % +0 of 1\n")
         self.assertIn("a.example: Guard of (all others): worse (errors 9%); since edge1 found that, it gets", output)
 
+    def test_links(self) -> None:
+        """Other edges, also those that are silent, have a table; there is none without any."""
+        self.assertNotIn("Links", invoke("status").output)
+        self.answer["peers"] = [{"edge": "edge2", "seconds": 5.0, "problem": "connection refused"}]
+        output = invoke("status").output
+        self.assertIn("\nLinks with other edges: 1\n", output)
+        self.assertRegex(output, r"edge2 +silent +5 s +- .* connection refused\n")
+
     def test_ejected(self) -> None:
         """An origin that is ejected is named with its hostname and path, split or not."""
         origin = {"hostname": "a.example", "path": "^/api", "agent": "a-2", "failures": 5, "seconds": 9.5}

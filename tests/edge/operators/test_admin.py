@@ -19,7 +19,15 @@ from tests.edge.operators.test_routing_calls import FakeGuards, FakeShifts
 from warp_base.answer_stream import Pieces
 from warp_base.exposition import Exposition
 from warp_base.slices import Slices
-from warp_twisted.edge.errors import AgentUnknown, EdgeError, NameNotHeld, PolicyVersionUnknown, TokenNotFound
+from warp_twisted.edge.errors import (
+    AgentUnknown,
+    EdgeAlive,
+    EdgeError,
+    EdgeUnknown,
+    NameNotHeld,
+    PolicyVersionUnknown,
+    TokenNotFound,
+)
 from warp_twisted.edge.operators.admin import Admin, BanWish, ServiceTokenWish, TokenWish
 from warp_twisted.edge.operators.observation import Observation
 from warp_twisted.edge.operators.policy_calls import PolicyCalls
@@ -67,6 +75,11 @@ class FakeOperations:
     def list_peers(self) -> object:
         """Describe another edge."""
         return [{"edge": "edge2"}]
+
+    async def remove_edge(self, edge: str) -> object:
+        """Remember the call."""
+        self._ask("remove", edge)
+        return {"edge": edge}
 
     def list_hostnames(self) -> Pieces:
         """Answer nothing."""
@@ -213,6 +226,7 @@ class AdminTests(SynchronousTestCase):
         )
         pattern = "*.team.warp.example"
         self.assertEqual(self.call("DELETE", f"/v1/hostnames/{pattern}"), (200, {"hostname": pattern, "group": "blue"}))
+        self.assertEqual(self.call("DELETE", "/v1/peers/edge3"), (200, {"edge": "edge3"}))
         self.assertEqual(self.call("POST", "/v1/bans", {"network": "192.0.2.1"}), (200, {"network": "192.0.2.1"}))
         self.assertEqual(self.call("DELETE", "/v1/bans/192.0.2.1"), (200, {"was_banned": True}))
         self.assertEqual(self.call("POST", "/v1/drain"), (200, {"draining": True}))
@@ -227,6 +241,7 @@ class AdminTests(SynchronousTestCase):
                 ("agent", "a-2", ""),
                 ("share", "a-1", "shop"),
                 ("hostname", pattern),
+                ("remove", "edge3"),
                 ("ban", "192.0.2.1", 3600.0),
                 ("end", "192.0.2.1"),
                 ("drain",),
@@ -242,6 +257,8 @@ class AdminTests(SynchronousTestCase):
             (NameNotHeld("nobody has it"), 404),
             (StoreClosed("away"), 503),
             (EdgeError("not now"), 409),
+            (EdgeUnknown("there is no edge3"), 404),
+            (EdgeAlive("edge2 is linked"), 409),
             (PolicyVersionUnknown("version 7 is not kept"), 404),
             (PolicyChanged("version 8 is in force"), 409),
             (InvalidPolicy("p.yaml: rules: no"), 400),

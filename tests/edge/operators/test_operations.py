@@ -50,6 +50,15 @@ class _Edge:
         """Return a URL."""
         return f"https://{hostname}"
 
+    def listed(self) -> list[Mapping[str, object]]:
+        """Describe other edges."""
+        return [{"edge": "edge2", "alive": True}]
+
+    async def remove(self, edge: str) -> object:
+        """Note it."""
+        self.calls.append(f"remove {edge}")
+        return {"edge": edge}
+
     def drain(self) -> Deferred[None]:
         """Note it."""
         self.calls.append("drain")
@@ -85,7 +94,7 @@ class EdgeOperationsTests(AsyncTestCase):
             splits=lambda: iter([b"[]"]),
             ejected=list,
             queues=list,
-            peers=list,
+            peers=self.edge,
             policy=Standing,
             banning=banning,
             kept_bans=KeptBans(self.control.store, self.control.mirror, banning, wall),
@@ -149,6 +158,12 @@ class EdgeOperationsTests(AsyncTestCase):
         await self.operations.revoke_token(made["id"])
         self.control.clock.advance(0)
         self.assertEqual(b"".join(self.operations.list_tokens()), b"[]")
+
+    async def test_other_edges(self) -> None:
+        """Other edges are listed, and one that is gone is removed."""
+        self.assertEqual(self.operations.list_peers(), [{"edge": "edge2", "alive": True}])
+        self.assertEqual(await self.operations.remove_edge("edge3"), {"edge": "edge3"})
+        self.assertEqual(self.edge.calls, ["remove edge3"])
 
     async def test_registry_that_cannot_be_written(self) -> None:
         """The status says it with the reason, and so do the answers to revocations, which hold all the same."""

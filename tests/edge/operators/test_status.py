@@ -1,7 +1,7 @@
 """Tests of what a status says, and that it is made in small steps."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from tests.edge.agents.case import ControlTestCase
@@ -58,6 +58,14 @@ class FakeEdge:
         """Count."""
         self.drains += 1
 
+    def listed(self) -> list[Mapping[str, object]]:
+        """Describe other edges."""
+        return [{"edge": "edge2", "alive": True}]
+
+    async def remove(self, edge: str) -> object:
+        """Say what was removed."""
+        return {"edge": edge}
+
     async def reload(self) -> object:
         """Say what was reloaded."""
         return {"needs_restart": ["zone"]}
@@ -93,7 +101,7 @@ class OperationsTestCase(ControlTestCase):
             splits=lambda: iter([b"[]"]),
             ejected=lambda: self.ejected,
             queues=lambda: self.queues,
-            peers=list,
+            peers=self.edge,
         )
 
     def read(self, pieces: Pieces) -> Any:
@@ -108,6 +116,7 @@ class StatusTests(OperationsTestCase):
         """The edge says who it is, whether it is ready and what is on it; the registry, whether it is current."""
         self.control.connect().hello("app.warp.example")
         shown = self.read(self.operations.status())
+        self.assertEqual(shown["peers"], [{"edge": "edge2", "alive": True}])
         self.assertEqual((shown["edge"]["name"], shown["edge"]["zone"]), ("edge1", "warp.example"))
         self.assertEqual((shown["edge"]["ready"], shown["edge"]["parts"]["dns"]), (False, False))
         self.assertEqual((shown["edge"]["tunnels"], shown["edge"]["streams"], shown["edge"]["visitors"]), (1, 0, 3))

@@ -10,7 +10,7 @@ from tests.edge.peers.samples import EDGE, tunnel
 from warp_base.slices import Slices
 from warp_twisted.edge.peers.hearing import Heard, Hearing
 from warp_twisted.edge.peers.link import STATE_ROUTE, Link
-from warp_twisted.edge.peers.messages import encode_message
+from warp_twisted.edge.peers.messages import Greeting, encode_message
 from warp_twisted.edge.peers.telling import Tellable, Teller
 from warp_twisted.registry.model import Value
 from warp_twisted.testing import MemoryTransport, RecordingReceiver, TunnelPair
@@ -20,6 +20,7 @@ from warp_twisted.wire.frames import Role
 from warp_twisted.wire.limits import Limits
 
 COUNT = 2000
+GREETING = Greeting(version=1, run="run", software="test", region="eu")
 
 
 class Owner:
@@ -66,8 +67,7 @@ class LinkTests(SynchronousTestCase):
         """Join the ends."""
         turn, slices = Turn(self.clock), Slices(self.clock)
         self.links = [
-            Link("edge2", owner, owner.teller, Hearing("edge2"), slices, self.clock, "run", "test")
-            for owner in self.owners
+            Link("edge2", owner, owner.teller, Hearing("edge2"), slices, self.clock, GREETING) for owner in self.owners
         ]
         server, client = (
             TunnelProtocol(role, link, clock=self.clock, turn=turn, limits=Limits(), opens_both_ways=True)

@@ -265,6 +265,21 @@ class Edge(msgspec.Struct, frozen=True):
     policy: EdgePolicy | None = None
 
 
+class Peer(msgspec.Struct, frozen=True):
+    """Another edge, and the link of the edge that answers with it."""
+
+    edge: str
+    alive: bool = False
+    draining: bool = False
+    seconds: float = 0.0
+    tunnels: int = 0
+    addresses: list[str] = []
+    round_trip_seconds: float | None = None
+    software: str = ""
+    region: str = ""
+    problem: str = ""
+
+
 class Tunnel(msgspec.Struct, frozen=True):
     """A tunnel; what only its own edge knows is None for tunnels of others."""
 
@@ -363,6 +378,7 @@ class Status(msgspec.Struct, frozen=True):
     splits: list[SplitHostname] = []
     ejected: list[Ejected] = []
     queues: list[Queue] = []
+    peers: list[Peer] = []
     policy: PolicyState = PolicyState()
 
 

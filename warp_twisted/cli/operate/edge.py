@@ -1,11 +1,16 @@
-"""`warp drain`, `warp reload` and `warp restart`: what an operator asks of the edge on this machine."""
+"""
+What an operator asks of the edge on this machine: `warp drain`, `warp reload` and `warp restart`; and `warp edge`,
+about the other edges of the fleet.
+"""
+
+from collections.abc import Iterable
 
 import click
 
 from warp_twisted.cli.errors import EdgeRefused, EdgeUnreachable
 from warp_twisted.cli.operate.admin import ADMIN_OPTION, find_admin
-from warp_twisted.cli.operate.answers import read
-from warp_twisted.cli.output import JSON_OPTION, print_json, say
+from warp_twisted.cli.operate.answers import Peer, read
+from warp_twisted.cli.output import JSON_OPTION, print_json, print_table, say, span
 from warp_twisted.keeper.asking import NoKeeper, RequestFailed, ask
 from warp_twisted.keeper.messages import Message
 
@@ -99,3 +104,76 @@ def restart(keeper: str, as_json: bool) -> None:
         )
     else:
         say(f"Done in {answer.fields['seconds']} s: process {answer.number('new')} serves.")
+
+
+@click.group(
+    short_help="List the other edges of the fleet, and remove one that is gone.",
+    epilog="\b\nExamples:\n  warp edge list\n  warp edge remove edge2",
+)
+def edge() -> None:
+    """
+    List the other edges of the fleet, and remove one that is gone.
+
+    Edges know each other by the registry's records, and each judges by its own link with another whether that is alive.
+    """
+
+
+@edge.command(
+    "list",
+    short_help="List the other edges, as the edge on this machine sees them.",
+    epilog="\b\nExamples:\n  warp edge list\n  warp edge list --json | jq '.[] | select(.alive | not)'",
+)
+@ADMIN_OPTION
+@JSON_OPTION
+def list_(admin: str | None, as_json: bool) -> None:
+    """
+    List the other edges, as the edge on this machine sees them.
+
+    One that is silent is neither in DNS nor gets requests; it is dialed all the time, and back when it answers.
+    """
+    answer = find_admin(admin).get("v1", "peers")
+    if as_json:
+        print_json(answer)
+    else:
+        print_peers(read(answer, list[Peer]))
+
+
+@edge.command(
+    short_help="Forget an edge that is gone for good.",
+    epilog="\b\nExample:\n  warp edge remove edge2",
+)
+@click.argument("name", metavar="EDGE")
+@ADMIN_OPTION
+@JSON_OPTION
+def remove(name: str, admin: str | None, as_json: bool) -> None:
+    """
+    Forget an edge that is gone for good: other edges dial it no more.
+
+    Stop it first: an edge that runs puts its record back by itself, so one that is alive is not removed. Nothing else
+    has to be forgotten; its certificates are of no use without the record.
+    """
+    answer = find_admin(admin).delete("v1", "peers", name)
+    if as_json:
+        print_json(answer)
+    else:
+        say(f"{name} is no edge of the fleet any more.")
+
+
+def print_peers(peers: Iterable[Peer]) -> None:
+    """Print what an edge says of the others."""
+    rows = [
+        [
+            each.edge,
+            "silent" if not each.alive else "draining" if each.draining else "up",
+            span(each.seconds),
+            str(each.tunnels) if each.alive else "-",
+            "-" if each.round_trip_seconds is None else f"{each.round_trip_seconds * 1000:.1f} ms",
+            each.region or "-",
+            each.software.removeprefix("warp ") or "-",
+            ",".join(each.addresses) or "-",
+            each.problem if not each.alive and each.problem else "-",
+        ]
+        for each in peers
+    ]
+    heads = ["EDGE", "STATE", "FOR", "TUNNELS", "ROUND TRIP", "REGION", "VERSION", "LINK AT", "PROBLEM"]
+    print_table(heads, rows)

@@ -16,6 +16,7 @@ from warp_twisted.cli.operate.answers import (
     Tunnel,
     read,
 )
+from warp_twisted.cli.operate.edge import print_peers
 from warp_twisted.cli.operate.origin_answers import Queue
 from warp_twisted.cli.operate.routes import ejected_text, guard_text, unhealthy_text
 from warp_twisted.cli.options import SELECTOR_OPTION
@@ -68,6 +69,10 @@ def status(selector: LabelSelector | None, admin: str | None, as_json: bool) -> 
         say(f"{title}: {len(rows)}")
         if rows:
             print_table(heads, rows)
+    if found.peers:
+        say()
+        say(f"Links with other edges: {len(found.peers)}")
+        print_peers(found.peers)
     if found.splits:
         say()
         say(f"Splits: {len(found.splits)}")

@@ -19,6 +19,7 @@ from warp_base.slices import Slices
 from warp_twisted.edge.errors import (
     AgentUnknown,
     EdgeError,
+    EdgeUnknown,
     NameNotHeld,
     NotShifted,
     PolicyVersionUnknown,
@@ -110,6 +111,9 @@ class Operations(Protocol):
     def list_peers(self) -> object:
         """Describe the other edges of the fleet, and the links with them."""
 
+    def remove_edge(self, edge: str) -> Awaitable[object]:
+        """Take the record of an edge that is gone out of the registry."""
+
     def list_hostnames(self) -> Pieces:
         """Describe the hostnames that belong to a group of agents, in JSON."""
 
@@ -169,6 +173,7 @@ class Admin:
             ("DELETE", "/v1/agents/<agent>", self._revoke_agent),
             ("POST", "/v1/agents/<agent>/share", self._share_agent),
             ("GET", "/v1/peers", lambda request: self._operations.list_peers()),
+            ("DELETE", "/v1/peers/<edge>", lambda request, edge: self._operations.remove_edge(edge)),
             ("GET", "/v1/hostnames", lambda request: self._operations.list_hostnames()),
             ("DELETE", "/v1/hostnames/<hostname>", self._release_hostname),
             ("GET", "/v1/bans", lambda request: self._operations.list_bans()),
@@ -238,7 +243,9 @@ class Admin:
         status = getattr(error, "code", None)  # of the errors by which klein says that it has no such route
         if isinstance(status, int) and 400 <= status < 500:
             return answer(request, {"error": "no such call" if status == 404 else "no such method"}, status)
-        if isinstance(error, AgentUnknown | NameNotHeld | NotShifted | TokenNotFound | PolicyVersionUnknown):
+        if isinstance(
+            error, AgentUnknown | EdgeUnknown | NameNotHeld | NotShifted | TokenNotFound | PolicyVersionUnknown
+        ):
             return answer(request, {"error": str(error)}, 404)
         if isinstance(error, PolicyChanged):
             return answer(request, {"error": str(error)}, 409)

@@ -42,6 +42,16 @@ class Lifecycle(Protocol):
         """Read the configuration again."""
 
 
+class Peers(Protocol):
+    """The other edges; see `edge.peers.peers`."""
+
+    def listed(self) -> Sequence[Mapping[str, object]]:
+        """Describe them."""
+
+    async def remove(self, edge: str) -> object:
+        """Take the record of one that is gone out of the registry."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EdgeOperations:
     """
@@ -53,7 +63,7 @@ class EdgeOperations:
     :param ejected: returns the origins that this edge has ejected.
     :param queues: returns the queues in which requests wait for a place at an origin.
     :param policy: returns how the edge stands to its policy.
-    :param peers: describes other edges.
+    :param peers: the other edges.
     """
 
     settings: Callable[[], EdgeSettings]
@@ -74,7 +84,7 @@ class EdgeOperations:
     splits: Callable[[], Pieces]
     ejected: Callable[[], Iterable[EjectedOrigin]]
     queues: Callable[[], Iterable[QueueState]]
-    peers: Callable[[], Sequence[Mapping[str, object]]]
+    peers: Peers
 
     def status(self) -> Pieces:
         """Describe edges, tunnels, routes and agents, in JSON."""
@@ -92,7 +102,11 @@ class EdgeOperations:
 
     def list_peers(self) -> object:
         """Describe the other edges of the fleet, and the links with them."""
-        return self.peers()
+        return self.peers.listed()
+
+    async def remove_edge(self, edge: str) -> object:
+        """Take the record of an edge that is gone out of the registry."""
+        return await self.peers.remove(edge)
 
     def list_hostnames(self) -> Pieces:
         """Describe the hostnames that belong to a group of agents, in JSON."""

@@ -103,6 +103,9 @@ class Described(Protocol):
     def queues(self) -> Callable[[], Iterable[QueueState]]:
         """Returns the queues in which requests wait for a place at an origin."""
 
+    def list_peers(self) -> object:
+        """Describe other edges, and the links with them."""
+
     @property
     def policy(self) -> Callable[[], Standing]:
         """Returns how the edge stands to its policy."""
@@ -162,6 +165,7 @@ def status_pieces(edge: Described) -> Pieces:
         yield (b"{" if value is own else b",") + msgspec.json.encode(key) + b":" + msgspec.json.encode(value)
     yield b',"edges":'
     yield from json_list(list(mirror.edges.values()), lambda each: _edge(each, mirror.edge_policies.get(each.name)))
+    yield b',"peers":' + msgspec.json.encode(edge.list_peers())
     found: list[Iterable[Tunnel]] = []
     yield from sorted_in_steps(list(mirror.tunnels.values()), lambda each: (each.agent, each.edge, each.slot), found)
     yield b',"tunnels":'

@@ -14,7 +14,7 @@ from twisted.logger import Logger
 from warp_base.slices import Slices
 from warp_twisted.edge.errors import BadPeerMessage
 from warp_twisted.edge.peers.hearing import Heard, Hearing
-from warp_twisted.edge.peers.messages import PEER_VERSION, Greeting, MessageReader, PeerMessage, encode_message
+from warp_twisted.edge.peers.messages import Greeting, MessageReader, PeerMessage, encode_message
 from warp_twisted.edge.peers.telling import Teller
 from warp_twisted.tunnel.protocol import TunnelProtocol
 from warp_twisted.wire.control import ControlMessage, Drain
@@ -49,7 +49,7 @@ class Link:
 
     :param edge: whom it is with, proven.
     :param teller: what is told on it.
-    :param run: of this process, for the greeting.
+    :param greeting: what is told first.
     :ivar hearing: what was heard on it.
     :ivar opened_at: by the monotonic clock; None: not yet.
     :ivar why: the reason for which this end closed it; empty: it did not.
@@ -65,8 +65,7 @@ class Link:
         hearing: Hearing,
         slices: Slices,
         clock: IReactorTime,
-        run: str,
-        software: str,
+        greeting: Greeting,
     ) -> None:
         self.edge = edge
         self.teller = teller
@@ -77,7 +76,7 @@ class Link:
         self._owner = owner
         self._slices = slices
         self._clock = clock
-        self._greeting = encode_message(Greeting(version=PEER_VERSION, run=run, software=software))
+        self._greeting = encode_message(greeting)
         self._stream: Stream | None = None  # ours, on which we tell
         self._is_blocked = False
         self._is_pumping = False

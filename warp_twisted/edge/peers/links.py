@@ -25,6 +25,7 @@ from warp_twisted.edge.errors import PeerRefused
 from warp_twisted.edge.peers.hearing import Heard, Hearing
 from warp_twisted.edge.peers.link import Link
 from warp_twisted.edge.peers.live import LiveState
+from warp_twisted.edge.peers.messages import PEER_VERSION, Greeting
 from warp_twisted.edge.peers.peer import Peer
 from warp_twisted.edge.peers.proving import prove_edge
 from warp_twisted.edge.peers.states import LINK_TRANSITIONS, LinkEvent
@@ -84,6 +85,7 @@ class Links:
         slices: Slices,
         *,
         software: str = "",
+        region: str = "",
         chance: Random | None = None,
         endpoint: Callable[[str], IStreamClientEndpoint] | None = None,
         times: TunnelTimes = TIMES,
@@ -94,12 +96,12 @@ class Links:
         self._context = context
         self._live = live
         self._slices = slices
-        self._software = software
         self._random = chance or Random()  # noqa: S311 -- no secret
         self._endpoint = endpoint or self._endpoint_of
         self._times = times
         self._turn = Turn(reactor)
-        self._run = secrets.token_hex(8)
+        run = secrets.token_hex(8)
+        self._greeting = Greeting(version=PEER_VERSION, run=run, software=software, region=region)
         self._is_running = False
         self._is_held = False
         self._is_stopped = False
@@ -274,8 +276,7 @@ class Links:
             Hearing(name),
             self._slices,
             self._reactor,
-            self._run,
-            self._software,
+            self._greeting,
         )
         tunnel = TunnelProtocol(
             role,

@@ -38,11 +38,13 @@ class Greeting(Message, frozen=True, tag="greeting"):
 
     :ivar version: of these messages.
     :ivar run: random for each start of the edge's process.
+    :ivar region: where it is, for operators; empty: it does not say.
     """
 
     version: Annotated[int, Meta(ge=1)]
     run: Name
     software: Name = ""
+    region: Name = ""
 
 
 class Told(Message, frozen=True, tag="told"):

@@ -13,6 +13,7 @@ from twisted.internet.defer import Deferred
 from warp_base.reactor import Reactor
 from warp_base.slices import Slices
 from warp_base.wall_clock import WallClock
+from warp_twisted.edge.errors import EdgeAlive, EdgeUnknown
 from warp_twisted.edge.peers.links import Links
 from warp_twisted.edge.peers.live import Bans, LiveState
 from warp_twisted.edge.peers.own_record import OwnRecord
@@ -46,14 +47,19 @@ class Peers:
         context: Callable[[], ssl.SSLContext],
         refresh: Callable[[], Deferred[None]],
         software: str,
+        region: str = "",
     ) -> None:
         self._clock = reactor
+        self._store = store
+        self._own = own
         self._mirror = mirror
         self._refresh = refresh
         self._slices = Slices(reactor, SLICE_SECONDS)
         self._record = OwnRecord(store, mirror, reactor, describe)
         self.live = LiveState(own, store, mirror, bans, wall)
-        self.links = Links(reactor, own, mirror.edge_records, context, self.live, self._slices, software=software)
+        self.links = Links(
+            reactor, own, mirror.edge_records, context, self.live, self._slices, software=software, region=region
+        )
         self.links.changed = self._links_changed
         mirror.subscribe(self._registry_changed)
 
@@ -86,11 +92,14 @@ class Peers:
         for name, peer in sorted(self.links.peers.items()):
             link = peer.link
             tunnel = link.tunnel if link is not None else None
+            greeting = link.hearing.greeting if link is not None else None
+            entry = self._mirror.edges.get(name)
             found.append(
                 {
                     "edge": name,
                     "state": peer.state.name.lower(),
                     "alive": peer.state.is_alive,
+                    "draining": entry is not None and entry.draining,
                     "seconds": round(now - peer.since, 3),
                     "silent_seconds": round(now - tunnel.heard_at, 3) if tunnel is not None else None,
                     "round_trip_seconds": tunnel.round_trip_seconds if tunnel is not None else None,
@@ -98,11 +107,32 @@ class Peers:
                     "untold": len(link.teller) if link is not None else 0,
                     "losses": peer.losses,
                     "addresses": list(peer.record.addresses),
-                    "software": link.hearing.greeting.software if link is not None and link.hearing.greeting else "",
+                    "software": greeting.software if greeting is not None else "",
+                    "region": greeting.region if greeting is not None else "",
                     "problem": peer.problem,
                 }
             )
         return found
+
+    async def remove(self, edge: str) -> object:
+        """
+        Take the record of an edge that is gone out of the registry, so that it is no edge of the fleet any more.
+
+        An edge that runs would put its record back at once, so one that this edge hears is not removed.
+
+        :raises EdgeUnknown: if there is no such record.
+        :raises EdgeAlive: if it is this edge, or one that is linked.
+        """
+        if edge == self._own:
+            raise EdgeAlive(f"{edge} is this edge; stop it, and remove it at another one")
+        record = self._mirror.edge_records.get(edge)
+        if record is None:
+            raise EdgeUnknown(f"the registry has no record of an edge {edge}; warp edge list shows those of the fleet")
+        peer = self.links.peers.get(edge)
+        if peer is not None and peer.state.is_connected:
+            raise EdgeAlive(f"edge {edge} is linked and would put its record back at once; stop it first")
+        await self._store.delete(record.key)
+        return {"edge": edge, "addresses": list(record.addresses)}
 
     def collect(self) -> Iterable[Metric]:
         """Yield what a scrape reads."""

@@ -6,6 +6,7 @@ from prometheus_client.exposition import generate_latest
 from tests.case import until
 from tests.system.edge.live import ZONE
 from tests.system.edge.peers.pair import PairTestCase
+from warp_twisted.edge.errors import EdgeAlive, EdgeUnknown
 
 
 class ShownTests(PairTestCase):
@@ -30,6 +31,18 @@ class ShownTests(PairTestCase):
         (shown,) = self.edge1.parts.peers.listed()
         self.assertEqual([shown[key] for key in ("alive", "tunnels", "losses")], [False, 0, 1])
         self.assertTrue(shown["problem"])
+
+    async def test_remove(self) -> None:
+        """An edge that is gone is forgotten for good; one that is linked, unknown, or this one is not."""
+        peers = self.edge1.parts.peers
+        for name, error in (("edge2", EdgeAlive), ("edge1", EdgeAlive), ("edge3", EdgeUnknown)):
+            with self.assertRaises(error):
+                await peers.remove(name)
+        await self.edge2.stopService()
+        await until(lambda: not self.edge1.parts.peers.links.names())
+        (shown,) = peers.listed()
+        self.assertEqual(await peers.remove("edge2"), {"edge": "edge2", "addresses": shown["addresses"]})
+        await until(lambda: not peers.listed())
 
     async def test_relaying_is_said(self) -> None:
         """An edge that relays says to which edges it does, as long as it reaches them."""
