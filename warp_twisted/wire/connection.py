@@ -402,7 +402,7 @@ class Connection:
     def _window_update(self, flags: int, stream_id: int, credit: int) -> None:
         if credit < SMALL_CREDIT and self._says_nothing(flags, stream_id):
             self._carries_nothing()
-        stream = self._stream_of(flags, stream_id)
+        stream = self._stream_of(flags, stream_id, credit)
         if stream is None:
             self._carries_nothing()  # of a stream that is closed; one that this frame closed has made up for it
             return
@@ -468,7 +468,7 @@ class Connection:
             raise DataAfterEnd(f"the peer ended stream {stream.id} twice")
         stream.peer_ended()
 
-    def _stream_of(self, flags: int, stream_id: int) -> Stream | None:
+    def _stream_of(self, flags: int, stream_id: int, reason: int = 0) -> Stream | None:
         """Return the stream a frame belongs to, opening or cutting it as the flags say; None if it is closed."""
         if flags & SYN:
             if flags & (ACK | RST):
@@ -483,7 +483,7 @@ class Connection:
         if flags & ACK:
             self._acknowledged(stream)
         if flags & RST:
-            stream.peer_reset()
+            stream.peer_reset(reason)
             return None
         return stream
 

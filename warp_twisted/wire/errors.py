@@ -124,6 +124,10 @@ class StreamReset(StreamError):
     """The peer cut the stream."""
 
 
+class RelayedTunnelLost(StreamReset):
+    """The peer, an edge, cut the stream, as it lost the tunnel that it was joined to."""
+
+
 class BadPreamble(StreamError):
     """The stream did not begin with a preamble of a known version."""
 

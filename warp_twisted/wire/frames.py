@@ -39,6 +39,13 @@ RST = 8
 ALL_FLAGS = SYN | ACK | FIN | RST
 
 
+class ResetReason(IntEnum):
+    """Why an edge cuts a stream of another edge: the length of a WINDOW_UPDATE frame with RST (spec.md §3)."""
+
+    NONE = 0
+    TUNNEL_LOST = 1
+
+
 class GoAwayCode(IntEnum):
     """Why a side ends the tunnel; 0 to 2 are yamux's, the others ours (spec.md §5)."""
 

@@ -10,7 +10,15 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
-from warp_twisted.wire.errors import QueueOverflow, StreamEnded, StreamReset, TooMuchConsumed, WindowOverflow, WireError
+from warp_twisted.wire.errors import (
+    QueueOverflow,
+    RelayedTunnelLost,
+    StreamEnded,
+    StreamReset,
+    TooMuchConsumed,
+    WindowOverflow,
+    WireError,
+)
 from warp_twisted.wire.frames import (
     FIN,
     HEADER,
@@ -20,6 +28,7 @@ from warp_twisted.wire.frames import (
     RST,
     SYN,
     WINDOW_UPDATE_WORD,
+    ResetReason,
 )
 from warp_twisted.wire.outbox import PREFERRED_BYTES, Outbox
 from warp_twisted.wire.states import STREAM_TRANSITIONS, StreamEvent, StreamState
@@ -249,11 +258,11 @@ class Stream:
         self.flags = 0
         self._advance(StreamEvent.LOCAL_END)
 
-    def reset(self) -> None:
+    def reset(self, reason: ResetReason = ResetReason.NONE) -> None:
         """Cut the stream now: queued bytes are dropped, RST is sent, the receiver hears nothing more."""
         if self.state is StreamState.CLOSED:
             return
-        self._outbox.put(_pack(WINDOW_UPDATE_WORD | self.flags | RST, self.id, 0))
+        self._outbox.put(_pack(WINDOW_UPDATE_WORD | self.flags | RST, self.id, reason))
         self.flags = 0
         self._advance(StreamEvent.CUT)
 
@@ -359,9 +368,10 @@ class Stream:
         self._advance(StreamEvent.REMOTE_END)
         receiver.end_received()
 
-    def peer_reset(self) -> None:
-        """Note the peer's RST."""
-        self.lose(StreamReset(f"stream {self.id} was reset by the peer"))
+    def peer_reset(self, reason: int) -> None:
+        """Note the peer's RST, for a `ResetReason` or one of a newer release."""
+        kind = RelayedTunnelLost if reason == ResetReason.TUNNEL_LOST else StreamReset
+        self.lose(kind(f"stream {self.id} was reset by the peer"))
 
     def lose(self, error: WireError) -> None:
         """Close without a word to the peer, and tell the receiver why."""

@@ -51,7 +51,7 @@ from warp_twisted.policy.judging.program import Program
 from warp_twisted.policy.verdict import ALLOWED
 from warp_twisted.routing.outliers import OriginState
 from warp_twisted.routing.split import RETRIED
-from warp_twisted.wire.errors import ConnectionLost, WireError
+from warp_twisted.wire.errors import ConnectionLost, RelayedTunnelLost, WireError
 from warp_twisted.wire.preamble import Opening, OpeningCode
 
 P = ParamSpec("P")
@@ -552,7 +552,10 @@ class Exchange(Borrower):
     def _obey_loss(self, origin: OriginStream | None, error: WireError) -> None:
         """Obey the loss of a stream, in its turn, unless the exchange has left it meanwhile."""
         if self._origin is origin:
-            self._follow(Exchange._lost_tunnel if isinstance(error, ConnectionLost) else Exchange._lost)
+            # What an agent says of itself changes nothing; another edge is believed.
+            is_remote = origin is not None and origin.member.load.is_remote
+            is_tunnels = isinstance(error, ConnectionLost) or (is_remote and isinstance(error, RelayedTunnelLost))
+            self._follow(Exchange._lost_tunnel if is_tunnels else Exchange._lost)
 
     def _follow(self, function: "Callable[[Exchange], None]") -> None:
         """Obey the stream's end now, or after what of the answer came before it."""

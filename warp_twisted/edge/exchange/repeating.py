@@ -78,8 +78,9 @@ class Repeating:
         if cause is Cause.REFUSED:
             self._avoid |= {tunnel.agent}
         elif cause is Cause.TUNNEL_LOST:
-            # An agent that was killed loses its tunnels one after the other.
-            self._avoid |= {tunnel}
+            # An agent that was killed loses its tunnels one after the other. At another edge it may have more of them.
+            if not left.member.load.is_remote:
+                self._avoid |= {tunnel}
             self._rather_not |= {tunnel.agent}
         elif cause is Cause.SUSPECTED:
             self._rather_not |= {tunnel.agent}

@@ -6,16 +6,16 @@ DATA frame of 4,096 bytes or less that has arrived in part. The other edge sends
 an answer from what an origin said unasked by what the agent heard (spec.md §7.1). So one small frame stays one frame,
 and an ACK of the agent's is passed on with the bytes that follow it; none is made here.
 
-When either stream is lost the other one is cut. The place of a request, where origins take only so many at once, is
-given back with the stream.
+When either stream is lost the other one is cut, and the edge that relays is told if it was for the loss of a tunnel.
+The place of a request, where origins take only so many at once, is given back with the stream.
 """
 
 from typing import Protocol
 
 from warp_twisted.edge.routes.load import Standing
 from warp_twisted.edge.routes.pool import Borrower, Member, OriginStream
-from warp_twisted.wire.errors import WireError
-from warp_twisted.wire.frames import ACK
+from warp_twisted.wire.errors import ConnectionLost, WireError
+from warp_twisted.wire.frames import ACK, ResetReason
 from warp_twisted.wire.preamble import Opening, OpeningCode, encode_opening
 from warp_twisted.wire.streams import DISCARD, Stream
 
@@ -115,7 +115,8 @@ class RelayedStream(Borrower):
             self._over()
             self._stream.receiver = DISCARD
             if not self._has_ended:
-                self._stream.reset()
+                is_tunnels = isinstance(error, ConnectionLost)
+                self._stream.reset(ResetReason.TUNNEL_LOST if is_tunnels else ResetReason.NONE)
 
     def tunnel_suspected(self) -> None:
         """The tunnel is silent: nothing is known here of requests, so the edge that relays waits on, or gives up."""

@@ -108,6 +108,18 @@ class RelayTests(test_proxying.EdgeTestCase):
         await self.client.until(b"2d")
         self.assertFalse(self.edge.link.is_over)
 
+    async def test_tunnel_lost_of_several(self) -> None:
+        """What was in flight on it goes to another tunnel of the agent at that edge, and its origin is not to blame."""
+        await self.at_origin(get(b"/again"))
+        await self.edge.add_tunnel([RouteOffer(id=0, hostname=HOSTNAME)])
+        self.origin.answer = answer_each()
+        cut(self.edge.tunnels[0].far_end)
+        await self.client.until(b"ok")
+        route = self.edge.table.route_of(HOSTNAME, "")
+        assert route is not None
+        (member,) = route.members_of("agent-1")
+        self.assertEqual(member.origin.failures, 0)
+
     async def test_bulk_beside_others(self) -> None:
         """While one visitor does not read a long answer, another one's requests pass on the same link."""
         size = 16 << 20
