@@ -77,6 +77,9 @@ class Serving:
         word = json.loads(packet)["do"]
         if word == "take" and self.behaviour == "end-when-taking":
             sys.exit(4)
+        if word == "take" and self.behaviour == "slow-when-taking":
+            self.notify("EXTEND_TIMEOUT_USEC=500000000")
+            return
         if word == "take" and self.behaviour != "silent-when-taking":
             self.accept(True)
             self.notify(f"READY=1\nSTATUS=serving as {self.behaviour}")
@@ -89,6 +92,7 @@ class Serving:
         elif word == "drain":
             self.accept(False)
             self.is_draining = True
+            self.notify(f"STATUS=finishes {len(self.held)} WebSockets")
         elif word == "resume":
             self.is_draining = False
             self.accept(True)
@@ -126,6 +130,11 @@ class Serving:
     def take_signals(self) -> None:
         """Read the file again, or end."""
         for number in self.woken.recv(16):
+            if number == signal.SIGTERM and self.behaviour == "slow-stop":
+                self.notify("STOPPING=1\nSTATUS=draining\nEXTEND_TIMEOUT_USEC=900000000")
+                self.accept(False)
+                self.is_draining = True
+                return
             if number == signal.SIGTERM:
                 sys.exit(0)
             self.behaviour = self.file.read_text().strip()

@@ -6,6 +6,7 @@ started, as it runs with the keeper's rights.
 """
 
 import contextlib
+import errno
 import os
 import socket
 import struct
@@ -20,6 +21,7 @@ MODE = 0o660
 MAX_OPERATORS = 16
 BACKLOG = 64  # who connects while these are taken is let in and closed
 ASK_SECONDS = 10.0  # within which one who connects says what for
+NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _CREDENTIALS = struct.Struct("3i")
 
 
@@ -75,12 +77,18 @@ class ControlSocket:
             self.socket.setblocking(False)
 
     def accept(self, now: float) -> Operator | None:
-        """Let one more in; None if nobody is there, or there are too many."""
+        """
+        Let one more in; None if nobody is there, or there are too many.
+
+        :raises OSError: if there is no descriptor or no memory for it; who asked waits on.
+        """
         if self.socket is None:
             return None
         try:
             connection, _ = self.socket.accept()
-        except OSError:
+        except OSError as error:
+            if error.errno in NO_ROOM:
+                raise
             return None
         if len(self.operators) >= MAX_OPERATORS:
             connection.close()

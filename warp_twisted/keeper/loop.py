@@ -17,14 +17,15 @@ from pathlib import Path
 
 from warp_twisted.keeper import renewal
 from warp_twisted.keeper.actions import Action, End, Exit, Launch, Outcome, Phase, Ready, Renew, Start, Step, Tell, Wait
+from warp_twisted.keeper.admitting import Admitting
 from warp_twisted.keeper.child import Child
 from warp_twisted.keeper.children import Children, Log
 from warp_twisted.keeper.control import ControlSocket, Operator
 from warp_twisted.keeper.handover import Handover
 from warp_twisted.keeper.messages import SERVING_SAYS, InvalidMessage, Message, decode
-from warp_twisted.keeper.notices import RELAYED, Notices, Systemd, watchdog_usec
+from warp_twisted.keeper.notices import RELAYED, Notices, Systemd, watchdog_usec, what_is_left, whole_status
 from warp_twisted.keeper.renewal import Kept
-from warp_twisted.keeper.times import RENEW_SECONDS, WATCH_SECONDS
+from warp_twisted.keeper.times import MAX_TAKE_SECONDS, RENEW_SECONDS, WATCH_SECONDS
 
 RELOAD_SECONDS = 30.0
 EXTENSION_SECONDS = 20.0  # beyond the end of a phase, so that systemd does not end what the keeper is about to
@@ -78,6 +79,7 @@ class Keeper:
         )
         self._reload_until: float | None = None
         self._phase_until: float | None = None
+        self._phase_began_at = 0.0
         self._beat_at = 0.0
         self._exit: int | None = None
         self._selector = selectors.DefaultSelector()
@@ -92,6 +94,7 @@ class Keeper:
             self._take_packet,
             self._child_ended,
         )
+        self._admitting = Admitting(self._control, log, self._watch, self._unwatch, self._take_said)
         self._is_first = kept is None
         if kept is not None:
             self._children.take(kept.children)
@@ -108,7 +111,7 @@ class Keeper:
             self._look_at_time(time.monotonic())
         for operator in list(self._control.operators):
             operator.tell("failed", what="the service stops")
-            self._dismiss(operator)
+            self._admitting.dismiss(operator)
         return self._exit
 
     # What is heard.
@@ -127,8 +130,7 @@ class Keeper:
             signal.signal(number, lambda number, frame: None)
         self._watch(self._woken.fileno(), self._take_signals)
         self._watch(self._notices.socket.fileno(), self._take_notices)
-        if self._control.socket is not None:
-            self._watch(self._control.socket.fileno(), self._take_operator)
+        self._admitting.begin()
 
     def _watch(self, descriptor: int, call: Callable[[], None]) -> None:
         self._selector.register(descriptor, selectors.EVENT_READ, call)
@@ -158,9 +160,13 @@ class Keeper:
             handover = self._handover
             if "READY" in notice:
                 self._do(handover.serve_plainly(child.number, now))
-            if child.number == (handover.serving or handover.successor):
+            if child.number == handover.successor and "EXTEND_TIMEOUT_USEC" in notice:
+                self._wait_longer(notice["EXTEND_TIMEOUT_USEC"], now)
+            if handover.phase is not Phase.STOPPING and child.number == (handover.serving or handover.successor):
                 self._relay(notice)
-            elif handover.phase is Phase.STOPPING and "EXTEND_TIMEOUT_USEC" in notice:
+            elif child.number in handover.draining and "STATUS" in notice and handover.phase is not Phase.STOPPING:
+                self._systemd.send(STATUS=self._whole_status())
+            if handover.phase is Phase.STOPPING and "EXTEND_TIMEOUT_USEC" in notice:
                 self._systemd.send(EXTEND_TIMEOUT_USEC=notice["EXTEND_TIMEOUT_USEC"])
             if child.number == handover.serving and "READY" in notice and not handover.can_hand_over:
                 self._reloaded(True, notice.get("STATUS", "reloaded"))
@@ -175,10 +181,8 @@ class Keeper:
             self._systemd.send(**passed)
 
     def _whole_status(self) -> str:
-        draining = len(self._handover.draining)
-        others = f"; {draining} old process{'es finish' if draining > 1 else ' finishes'} what is open"
         serving = self._children.status(self._handover.serving or self._handover.successor)
-        return serving + (others if draining else "")
+        return whole_status(serving, [self._children.status(number) for number in self._handover.draining])
 
     def _take_packet(self, child: Child, packet: bytes) -> None:
         now = time.monotonic()
@@ -216,23 +220,18 @@ class Keeper:
 
     # Operators.
 
-    def _take_operator(self) -> None:
-        operator = self._control.accept(time.monotonic())
-        if operator is not None:
-            self._watch(operator.connection.fileno(), lambda: self._take_said(operator))
-
     def _take_said(self, operator: Operator) -> None:
         asked = self._control.read(operator, time.monotonic())
         if asked is None:
             return
         if not asked:
-            self._dismiss(operator)
+            self._admitting.dismiss(operator)
         elif operator.word == "status":
             self._tell_status(operator)
-            self._dismiss(operator)
+            self._admitting.dismiss(operator)
         elif len(self._requests) >= MAX_REQUESTS:
             operator.tell("failed", what="too many requests wait for their turn; ask again later")
-            self._dismiss(operator)
+            self._admitting.dismiss(operator)
         else:
             self._requests.append((operator.word, operator))
 
@@ -264,10 +263,6 @@ class Keeper:
             self._reload_until = now + RELOAD_SECONDS
             self._children.signal(serving, signal.SIGHUP)
 
-    def _dismiss(self, operator: Operator) -> None:
-        self._unwatch(operator.connection.fileno())
-        self._control.let_go(operator)
-
     # What follows.
 
     def _do(self, actions: Sequence[Action]) -> None:
@@ -280,6 +275,7 @@ class Keeper:
                 case Tell(child, message):
                     self._children.tell(child, message)
                 case End(child, seconds):
+                    self._note_cut(child)
                     self._children.end(child, seconds, time.monotonic())
                 case Wait(seconds):
                     self._wait(seconds)
@@ -294,10 +290,29 @@ class Keeper:
                 case Exit(status):
                     self._exit = status
 
+    def _note_cut(self, child: int) -> None:
+        """Say what ends with a process that drains; when everything stops, each says so itself."""
+        if child in self._handover.draining and self._handover.phase is not Phase.STOPPING:
+            self._note(
+                f"process {self._children.pid(child)}, which is ended, {what_is_left(self._children.status(child))}"
+            )
+
+    def _wait_longer(self, usec: str, now: float) -> None:
+        """Give a process more time to serve that asks for it, such as one that waits for agents, up to a limit."""
+        if self._handover.phase in (Phase.STARTING, Phase.TAKING) and self._phase_until is not None and usec.isdigit():
+            wanted = now + min(int(usec) / 1e6, MAX_TAKE_SECONDS)
+            self._phase_until = max(self._phase_until, min(wanted, self._phase_began_at + MAX_TAKE_SECONDS))
+            self._extend(self._phase_until - now)
+
     def _wait(self, seconds: float | None) -> None:
-        self._phase_until = None if seconds is None else time.monotonic() + seconds
-        if seconds:  # `systemctl reload` waits for the hand-over; systemd would end it after `TimeoutStartSec=`
-            self._systemd.send(EXTEND_TIMEOUT_USEC=str(int((seconds + EXTENSION_SECONDS) * 1e6)))
+        self._phase_began_at = time.monotonic()
+        self._phase_until = None if seconds is None else self._phase_began_at + seconds
+        if seconds:
+            self._extend(seconds)
+
+    def _extend(self, seconds: float) -> None:
+        """`systemctl reload` waits for the hand-over, which systemd would end after `TimeoutStartSec=`."""
+        self._systemd.send(EXTEND_TIMEOUT_USEC=str(int((seconds + EXTENSION_SECONDS) * 1e6)))
 
     def _renew_in_peace(self, now: float) -> None:
         """Go on as another release when nothing is under way and nobody asks; who asks for too long is to ask again."""
@@ -311,7 +326,7 @@ class Keeper:
             return
         for operator in list(self._control.operators):
             operator.tell("failed", what="the keeper goes on as another release; ask again")
-            self._dismiss(operator)
+            self._admitting.dismiss(operator)
         self._renew(launch)
 
     def _renew(self, launch: Launch) -> None:
@@ -352,12 +367,12 @@ class Keeper:
             operator.tell("done", what=what, old=self._children.pid(old), new=self._children.pid(new), seconds=seconds)
         else:
             operator.tell("failed", what=what)
-        self._dismiss(operator)
+        self._admitting.dismiss(operator)
 
     # Time.
 
     def _seconds_left(self, now: float) -> float | None:
-        instants = [self._phase_until, self._reload_until, self._children.next_kill(), self._control.next_silent()]
+        instants = [self._phase_until, self._reload_until, self._children.next_kill(), self._admitting.next_instant()]
         if self._watchdog_seconds:
             instants.append(self._beat_at + self._watchdog_seconds / 4)
         if self._renewal is not None:
@@ -370,6 +385,7 @@ class Keeper:
             self._beat_at = now
             self._systemd.send(WATCHDOG="1")
         self._children.look_at_time(now)
+        self._admitting.look_at_time(now)
         if self._phase_until is not None and self._phase_until <= now:
             self._phase_until = None
             self._do(self._handover.time_is_up(now))
@@ -377,5 +393,3 @@ class Keeper:
             self._reloaded(
                 False, f"the process has not said within {RELOAD_SECONDS:g} s that it read its configuration"
             )
-        for operator in self._control.silent(now):
-            self._dismiss(operator)

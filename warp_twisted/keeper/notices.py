@@ -8,7 +8,7 @@ import contextlib
 import os
 import socket
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 MAX_DATAGRAM = 4096
@@ -94,3 +94,13 @@ def watchdog_usec(environment: Mapping[str, str]) -> int:
     value = environment.get("WATCHDOG_USEC", "")
     is_ours = environment.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
     return int(value) if value.isdigit() and is_ours else 0
+
+
+def what_is_left(status: str) -> str:
+    """Return what an old process says that it finishes; what it said as it served is not true any more."""
+    return status if status.startswith("finishes ") else "finishes what is open"
+
+
+def whole_status(serving: str, old: Sequence[str]) -> str:
+    """Say how a service is, from what the process that serves and the old ones said of themselves."""
+    return "; ".join([serving, *(f"an old process {what_is_left(each)}" for each in old)])

@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from time import monotonic
@@ -115,6 +116,14 @@ class KeeperTestCase(SynchronousTestCase):
             request = Message("do", word, {"python": launch.python, "command": launch.command, "mark": launch.mark})
         self.steps: list[str] = []
         return ask(self.control, request, self.steps.append)
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        """Wait for what nobody says."""
+        ends_at = monotonic() + SECONDS
+        while not condition():
+            if monotonic() > ends_at:
+                raise AssertionError("it has not come about in time")
+            threading.Event().wait(0.02)
 
     def log(self) -> str:
         """Return what the keeper logged."""

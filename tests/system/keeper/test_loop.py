@@ -14,11 +14,14 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.disks import SmallDisk
 from tests.system.keeper.harness import SECONDS, KeeperTestCase
+from warp_twisted.keeper import asking
 from warp_twisted.keeper.actions import Launch
+from warp_twisted.keeper.admitting import REST_SECONDS
 from warp_twisted.keeper.asking import NoKeeper, RequestFailed, ask
 from warp_twisted.keeper.loop import EXTENSION_SECONDS, Keeper
 from warp_twisted.keeper.messages import Message
-from warp_twisted.keeper.times import RELEASE_SECONDS
+from warp_twisted.keeper.notices import read_notice
+from warp_twisted.keeper.times import MAX_TAKE_SECONDS, RELEASE_SECONDS
 
 
 def has_ended(descriptor: int) -> bool:
@@ -30,6 +33,12 @@ def descriptors_of(pid: int) -> set[str]:
     """Return the sockets and files in memory that a process has."""
     links = {os.readlink(each) for each in Path(f"/proc/{pid}/fd").iterdir()}
     return {link for link in links if link.startswith(("socket:", "/memfd:"))}
+
+
+def computed_seconds(pid: int) -> float:
+    """Return for how long a process has computed so far."""
+    user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 class HandOverTests(KeeperTestCase):
@@ -167,6 +176,27 @@ class HandOverTests(KeeperTestCase):
         resource.prlimit(keeper.pid, resource.RLIMIT_NOFILE, before)
         self.assertEqual(self.ask("restart").text("what"), "handed over")
 
+    def test_no_descriptor_for_operators(self) -> None:
+        """Who asks then waits, the keeper rests meanwhile and says so once, and answers as soon as it can."""
+        keeper = self.start()
+        self.ready()
+        taken = {int(each.name) for each in Path(f"/proc/{keeper.pid}/fd").iterdir()}
+        free = next(number for number in range(len(taken) + 1) if number not in taken)
+        before = resource.prlimit(keeper.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(keeper.pid, resource.RLIMIT_NOFILE, (free, before[1]))
+        answers: list[Message] = []
+        self.patch(asking, "STATUS_SECONDS", SECONDS)
+        thread = threading.Thread(target=lambda: answers.append(ask(self.control, Message("do", "status"), print)))
+        thread.start()
+        self.until(lambda: "nobody can ask now" in self.log())
+        began = computed_seconds(keeper.pid)
+        thread.join(3 * REST_SECONDS)  # nobody answers yet
+        self.assertLess(computed_seconds(keeper.pid) - began, 0.5)
+        self.assertEqual((answers, self.log().count("nobody can ask now")), ([], 1))
+        resource.prlimit(keeper.pid, resource.RLIMIT_NOFILE, before)
+        thread.join(SECONDS)
+        self.assertEqual([answer.word for answer in answers], ["status"])
+
     def test_another_mark(self) -> None:
         """What else a process starts with is part of what it is: at a reload with another, a new process takes over."""
         self.start()
@@ -212,6 +242,24 @@ class EventTests(SynchronousTestCase):
         self.assertEqual(len(events), 2)
         keeper._take_events(events)
         self.assertEqual(called, ["first"])
+
+    def test_more_time(self) -> None:
+        """A process that takes has the time that it asks for, up to a limit, and systemd waits as long."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+            systemd.bind("")
+            address = "@" + systemd.getsockname()[1:].decode()
+            environment = {"NOTIFY_SOCKET": address}
+            launch = Launch("python", ("twistd",))
+            keeper = Keeper(launch, "", environment, lambda launch, is_check: [], lambda level, line: None)
+            keeper._wait(30.0)
+            began_at = keeper._phase_began_at
+            seen = []
+            for wanted in (10, 400, 5_000):
+                keeper._wait_longer(str(wanted * 1_000_000), began_at + 1)
+                seen.append(round((keeper._phase_until or 0) - began_at))
+            self.assertEqual(seen, [30, 401, MAX_TAKE_SECONDS])
+            asked = [int(read_notice(systemd.recv(1000))["EXTEND_TIMEOUT_USEC"]) / 1e6 for _ in range(4)]
+            self.assertEqual([round(each) for each in asked], [50, 49, 420, 619])
 
 
 class EndTests(KeeperTestCase):
@@ -262,6 +310,24 @@ class EndTests(KeeperTestCase):
         """The keeper ends with status 1 when the first process does not serve."""
         self.behave("end")
         self.assertEqual(self.start().wait(SECONDS), 1)
+
+    def test_what_systemd_shows(self) -> None:
+        """The status says who serves and what old processes have left; a stop that takes its time is waited for."""
+        self.behave("slow-stop")
+        keeper = self.start()
+        self.ready()
+        _, stays = self.visit(hold=True)
+        self.assertEqual(self.ask("restart").text("what"), "handed over")
+        left = "serving as slow-stop; an old process finishes 1 WebSockets"
+        self.hears(lambda notice: notice.get("STATUS") == left)
+        _, other = self.visit(hold=True)
+        keeper.send_signal(signal.SIGTERM)
+        for _ in range(2):  # of both processes
+            self.hears(lambda notice: notice.get("EXTEND_TIMEOUT_USEC") == "900000000")
+        self.assertEqual(keeper.poll(), None)
+        stays.close()
+        other.close()
+        self.assertEqual(keeper.wait(SECONDS), 0)
 
     def test_stop(self) -> None:
         """SIGTERM ends everything, and systemd is told."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from warp_twisted.keeper import notices as module
-from warp_twisted.keeper.notices import Notices, Systemd, read_notice, watchdog_usec
+from warp_twisted.keeper.notices import Notices, Systemd, read_notice, watchdog_usec, whole_status
 
 
 class NoticesTests(SynchronousTestCase):
@@ -74,6 +74,14 @@ class SystemdTests(SynchronousTestCase):
         for address in ("", "@nobody-is-here", "/nowhere/notify"):
             Systemd(address).send(READY="1")
         self.assertEqual(watchdog_usec({}), 0)
+
+    def test_whole_status(self) -> None:
+        """What serves comes first, then what each old process has left, as far as it says so."""
+        self.assertEqual(whole_status("serving warp.example", []), "serving warp.example")
+        self.assertEqual(
+            whole_status("serving", ["finishes 3 WebSockets", "serving"]),
+            "serving; an old process finishes 3 WebSockets; an old process finishes what is open",
+        )
 
     def test_watchdog(self) -> None:
         """The interval counts if it is for this process."""
