@@ -38,7 +38,8 @@ class KeptBansTests(SynchronousTestCase):
         """Let an edge follow the registry."""
         mirror = Mirror(self.store, self.clock)
         banning = Banning(self.clock.seconds)
-        kept = KeptBans(self.store, mirror, banning, self.wall)
+        self.cut: list[str] = []
+        kept = KeptBans(self.store, mirror, banning, self.wall, self.cut.append)
         self.successResultOf(Deferred.fromCoroutine(mirror.start()))
         self.addCleanup(mirror.stop)
         return banning, kept
@@ -104,6 +105,18 @@ class KeptBansTests(SynchronousTestCase):
         self.assertEqual(self.add(seconds=900.0), (ADDRESS, ""))
         self.wall.set(NOW + 900.0)
         self.assertEqual(self.add("203.0.113.11"), ("203.0.113.11", ""))
+
+    def test_what_is_open(self) -> None:
+        """What the network has open is cut at every edge; a ban that has ended, or is lifted, cuts nothing."""
+        _, _ = self.new_edge()
+        others = self.cut
+        self.add()
+        self.assertEqual(others, [ADDRESS])
+        self.remove()
+        self.assertEqual(others, [ADDRESS])
+        self.wall.set(NOW + 1_000.0)
+        self.new_edge()
+        self.assertEqual(self.cut, [])
 
     def test_registry_away(self) -> None:
         """A ban acts at once and is said to end with the edge; the end of one that may be kept still is an error."""

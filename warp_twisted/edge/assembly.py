@@ -33,6 +33,7 @@ from warp_twisted.edge.agents.tunnel_certificate import TunnelCertificate
 from warp_twisted.edge.agents.tunnels import EdgeTunnels
 from warp_twisted.edge.check import load_authority
 from warp_twisted.edge.firewall_bans import FirewallBans
+from warp_twisted.edge.handed_bans import HandedBans
 from warp_twisted.edge.kept_bans import KeptBans
 from warp_twisted.edge.listeners import Listeners
 from warp_twisted.edge.nameserver import follow_edges, make_nameserver
@@ -91,6 +92,7 @@ class EdgeParts:
     :ivar cookie_keys: of the cookies of split hostnames.
     :ivar shifts: of these; `guards` judge their shares.
     :ivar entry: this edge in the registry.
+    :ivar handed_bans: those that go from one process of this edge to the next.
     :ivar grace: names without a tunnel that are not denied yet.
     :ivar serving: the visitors' side.
     :ivar metrics: what a scrape reads.
@@ -121,6 +123,7 @@ class EdgeParts:
     name_expiry: NameExpiry
     expected_hostnames: ExpectedHostnames
     firewall_bans: FirewallBans
+    handed_bans: HandedBans
     kept_bans: KeptBans
     tunnels: EdgeTunnels
     tunnel_port: TunnelPort
@@ -301,7 +304,7 @@ def assemble(
     if nameserver is not None:
         metrics.register(nameserver.collector)
     observation = Observation(readiness.parts, readiness.problems, metrics, long_work)
-    kept_bans = KeptBans(store, mirror, serving.policy.banning, wall)
+    kept_bans = KeptBans(store, mirror, serving.policy.banning, wall, serving.banned_connections.cut)
     operations = EdgeOperations(
         settings=settings,
         registrations=tunnels.registrations,
@@ -348,6 +351,9 @@ def assemble(
         name_expiry=NameExpiry(store, mirror, holdings, registrations, reactor, wall, settings, long_work),
         expected_hostnames=expected_hostnames,
         firewall_bans=firewall_bans,
+        handed_bans=HandedBans(
+            state, serving.policy.banning, long_work, lambda network: network in mirror.kept_bans, in_thread
+        ),
         kept_bans=kept_bans,
         tunnels=tunnels,
         tunnel_port=tunnel_port,

@@ -2,10 +2,11 @@
 Bans that operators make, kept in the registry: they outlive the edge, and every edge of the registry has them.
 
 Bans that edges make themselves are not kept: they are short, many, and made again where they are deserved. A ban acts
-here first and is kept then: who bans is in a hurry, and has the ban also while the registry is away.
+here first and is kept then: who bans is in a hurry, and has the ban also while the registry is away. It ends what the
+network has open, too, also at a process of this edge that drains.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
 
 from twisted.logger import Logger
@@ -29,11 +30,20 @@ class KeptBans:
 
     :param mirror: heard from now on; it should not have been started yet.
     :param banning: turns away who is banned, at this edge.
+    :param cut: ends what a network that is banned has open.
     """
 
     _log = Logger()
 
-    def __init__(self, store: Store, mirror: Mirror, banning: Banning, wall: WallClock) -> None:
+    def __init__(
+        self,
+        store: Store,
+        mirror: Mirror,
+        banning: Banning,
+        wall: WallClock,
+        cut: Callable[[str], None] = lambda network: None,
+    ) -> None:
+        self._cut = cut
         self._store = store
         self._mirror = mirror
         self._banning = banning
@@ -51,6 +61,7 @@ class KeptBans:
         """
         network, now = parse_network(text), self._wall.now()
         shown = self._banning.add(text, seconds, reason)
+        self._cut(network)
         known = self._mirror.kept_bans
         ended = list(islice((each for each in known.values() if each.until <= now), MAX_FORGOTTEN))
         if network not in known and len(known) - len(ended) >= MAX_KEPT:
@@ -84,5 +95,7 @@ class KeptBans:
                 left = after.seconds_left(now)
                 if left > 0 and not self._banning.put(after.network, left, after.reason):
                     self._log.warn("a ban that is kept finds no room: {network}", network=after.network)
+                elif left > 0:
+                    self._cut(after.network)
             elif isinstance(before, KeptBan) and before.seconds_left(now) > 0:
                 self._banning.lift(before.network)

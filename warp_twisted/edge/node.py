@@ -29,12 +29,15 @@ from warp_twisted.edge.assembly import EdgeParts, assemble
 from warp_twisted.edge.errors import EdgeError
 from warp_twisted.edge.handover.hand_over import HandOver
 from warp_twisted.edge.handover.stages import Stages
+from warp_twisted.edge.handover.states import State
 from warp_twisted.edge.listeners import BoundPorts
 from warp_twisted.edge.moving_agents import MOVE_SECONDS, agents_moved
 from warp_twisted.edge.nameserver import reload_nameserver
 from warp_twisted.edge.settings import EdgeSettings, merge_reloaded, needs_restart
 from warp_twisted.errors import InvalidSettings
+from warp_twisted.keeper import times
 
+FINISH_SECONDS = times.END_SECONDS / 2  # for what a process has left that is told to end
 CLOSE_SECONDS = 5.0  # for the last bytes of tunnels when the edge stops
 
 
@@ -60,6 +63,8 @@ class EdgeNode(Service):
     :param read_settings: reads the configuration again for a reload; without it there is no reload.
     :param wall: the time of day, for certificates, tokens and the registry.
     :param say: tells the keeper that leads this process a word and its fields; None: nobody does.
+    :param tell: called with how it goes, in a few words, when another process serves, or does no more.
+    :param ask_for_time: called with the seconds in which visitors will be served, before a wait for agents.
     :raises WarpError: for what is wrong with keys, certificates and state.
     :ivar parts: what the edge consists of.
     :ivar hand_over: what the keeper's words lead to; None without one.
@@ -78,6 +83,8 @@ class EdgeNode(Service):
         wall: WallClock = MACHINE_WALL_CLOCK,
         handed: Mapping[str, Sequence[int]] = MappingProxyType({}),
         say: Callable[..., None] | None = None,
+        tell: Callable[[str], None] = lambda status: None,
+        ask_for_time: Callable[[float], None] = lambda seconds: None,
     ) -> None:
         self._clock = reactor
         self._read_settings = read_settings
@@ -90,7 +97,9 @@ class EdgeNode(Service):
         self.started: Deferred[None] = Deferred()
         self.ended: Callable[[], object] = lambda: None
         self.parts: EdgeParts = assemble(reactor, wall, settings, self, handed, is_led=say is not None)
-        self._stages = Stages(self.parts, reactor, is_led=say is not None, ended=self._end)
+        self._stages = Stages(
+            self.parts, reactor, is_led=say is not None, ended=self._end, tell=tell, ask_for_time=ask_for_time
+        )
         self.hand_over = HandOver(self._stages, say) if say is not None else None
 
     @property
@@ -218,8 +227,20 @@ class EdgeNode(Service):
         """Drain, then stop everything; fires when nothing is left."""
         super().stopService()
         if self.hand_over is not None:
+            is_left = self.hand_over.state is State.DRAINING
             self.hand_over.stop()
+            self._stages.tell_no_more()
+            if is_left and self._drained is None:
+                self._drained = Deferred.fromCoroutine(self._finish_soon(self.parts))
         return Deferred.fromCoroutine(self._stop())
+
+    async def _finish_soon(self, parts: EdgeParts) -> None:
+        """Another process has everything but what is under way here, which had its time: give it a little more."""
+        timeouts = self.settings.timeouts
+        await parts.serving.drain(min(timeouts.drain, timeouts.drain_alone, FINISH_SECONDS))
+        left = await parts.serving.what_is_left()
+        if left:
+            self._log.warn("this process is told to end, and cuts what it has left: {left}", left=left)
 
     async def _stop(self) -> None:
         self.parts.expected_hostnames.stop_keeping()

@@ -151,7 +151,8 @@ class Program(Service):
 
     def _reloaded(self, reloaded: Reloaded) -> None:
         later = ", ".join(reloaded.needs_restart)
-        self._systemd.ready(f"reloaded; needs a restart: {later}" if later else "reloaded")
+        serving = f"serving {self._node.settings.zone}" if self._node is not None else "serving"
+        self._systemd.ready(f"{serving}; needs a restart: {later}" if later else serving)
         if self._line is not None:
             self._line.say("reloaded", later=reloaded.needs_restart)
 
@@ -176,6 +177,7 @@ def makeService(options: Options) -> Program:
     reactor = as_reactor(installed)
     times = prepare(reactor)
     spare_old_objects(reactor, FULL_COLLECTION_AFTER)
+    systemd = Systemd(os.environ.get("NOTIFY_SOCKET"), os.environ.get("WATCHDOG_USEC"))
     path = options["config"]
     settings = options.settings
     inherited = take_line(os.environ)
@@ -189,12 +191,13 @@ def makeService(options: Options) -> Program:
             read_settings=lambda: read_edge_settings(path),
             handed=handed,
             say=line.say if line is not None else None,
+            tell=systemd.status,
+            ask_for_time=systemd.extend_timeout,
         )
         node.parts.metrics.register(TurnCollector("warp_edge", times))
         node.parts.metrics.register(DroppedLinesCollector("warp_edge"))
         return node
 
-    systemd = Systemd(os.environ.get("NOTIFY_SOCKET"), os.environ.get("WATCHDOG_USEC"))
     twistd: Any = options.parent or {}
     output = open_log(twistd, settings.log.format, settings.log.level)
     return Program(reactor, build, output, systemd, options.hangups, twistd, line)

@@ -255,7 +255,7 @@ class LifeTests(ProgramTestCase):
             self.configure(limits={"tunnels": 7}, zone="other.test", log={"access": None, "format": "text"})
             process.send_signal(signal.SIGHUP)
             self.wait_for("RELOADING=1")
-            self.assertIn("STATUS=reloaded; needs a restart: zone", self.wait_for("READY=1"))
+            self.assertIn("STATUS=serving warp.test; needs a restart: zone", self.wait_for("READY=1"))
             self.assertEqual(self.get("/v1/status")[1]["edge"]["zone"], "warp.test")
             connection = UnixConnection(str(self.directory / "admin.sock"))
             connection.request("GET", "/metrics")
@@ -292,7 +292,7 @@ class LifeTests(ProgramTestCase):
             self.notified.settimeout(PATIENCE)
             self.assertIn("READY=1", first.splitlines())
             self.wait_for("RELOADING=1")
-            self.assertIn("STATUS=reloaded", self.wait_for("READY=1"))
+            self.assertIn("STATUS=serving warp.test", self.wait_for("READY=1"))
             self.assertEqual(self.get("/live")[0], 200)
 
     def test_sockets_of_systemd(self) -> None:

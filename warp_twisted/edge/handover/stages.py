@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.task import deferLater
+from twisted.internet.task import LoopingCall, SchedulerStopped, deferLater
 from twisted.logger import Logger
 
 from warp_twisted.edge.assembly import EdgeParts
@@ -26,6 +26,9 @@ MOVED_SECONDS = 10.0  # without another tunnel from the process before: the othe
 KEEPER_MARGIN_SECONDS = 12.0  # before the keeper takes the process before back, visitors are served by what has come
 WATCHED_SECONDS = 8.0  # the keeper takes the process before back if the next one fails in its first five seconds
 LOOK_SECONDS = 0.02
+TELL_SECONDS = 2.0
+HAND_SECONDS = 2.0  # for writing bans down; the keeper gives a release 5
+SETTLE_MARGIN_SECONDS = 30.0  # for what is to be done before and after
 LOCK_SECONDS = 5.0  # in which a process that was killed is gone
 RETRY_SECONDS = 0.05
 
@@ -36,14 +39,27 @@ class Stages:
 
     :param is_led: whether a keeper leads it; see `assembly.assemble`.
     :param ended: called when a hand-over has left nothing to do here.
+    :param tell: called with how it goes, in a few words: every few seconds while this process drains, when it resumes.
+    :param ask_for_time: called with the seconds in which visitors will be served, before a wait for agents.
     """
 
     _log = Logger()
 
     def __init__(
-        self, parts: EdgeParts, clock: IReactorTime, *, is_led: bool, ended: Callable[[], None] = lambda: None
+        self,
+        parts: EdgeParts,
+        clock: IReactorTime,
+        *,
+        is_led: bool,
+        ended: Callable[[], None] = lambda: None,
+        tell: Callable[[str], None] = lambda what: None,
+        ask_for_time: Callable[[float], None] = lambda seconds: None,
     ) -> None:
         self.end = ended
+        self._tell = tell
+        self._ask_for_time = ask_for_time
+        self._telling = LoopingCall(lambda: Deferred.fromCoroutine(self._tell_left()))
+        self._telling.clock = clock
         self._parts = parts
         self._clock = clock
         self._is_led = is_led
@@ -77,6 +93,7 @@ class Stages:
         settings = parts.settings()
         listen = settings.listen
         await self._lock()
+        await parts.handed_bans.take()  # before the firewall's helper is told all of them
         parts.claims.start()
         parts.tunnels.start()
         self._start_writing()
@@ -112,7 +129,10 @@ class Stages:
         else:
             if parts.grace.is_given:  # what was served before is not denied, so there is nothing to wait for
                 await self._answer_dns()
-            await parts.expected_hostnames.wait(expected, parts.settings().timeouts.settle)
+            settle = parts.settings().timeouts.settle
+            if settle and expected:
+                self._ask_for_time(settle + SETTLE_MARGIN_SECONDS)
+            await parts.expected_hostnames.wait(expected, settle)
         await self._answer_dns()
         parts.listeners.let_in("http", "https")
         parts.readiness.has_settled = True
@@ -238,10 +258,15 @@ class Stages:
         parts.expected_hostnames.stop_keeping()
         parts.publisher.hold()  # no name leaves DNS because its tunnel moves
         parts.peers.links.hold()
+        await self._hand_bans_on()
         await parts.listeners.close("metrics")
         found = parts.tunnels.registrations.by_id.values()
         tunnels = [tunnel for tunnel in found if not tunnel.is_left and not tunnel.is_draining]
         return len(tunnels), len({hostname for tunnel in tunnels for hostname in tunnel.offer.hostnames})
+
+    async def _hand_bans_on(self) -> None:
+        handing = Deferred.fromCoroutine(self._parts.handed_bans.hand_on())
+        await handing.addTimeout(HAND_SECONDS, self._clock, onTimeoutCancel=lambda result, seconds: None)
 
     async def move(self) -> None:
         """Ask agents to open their tunnels to the next process, and to keep those that are here."""
@@ -266,12 +291,25 @@ class Stages:
 
     async def _finish(self, seconds: float) -> None:
         ends_at = self._clock.seconds() + WATCHED_SECONDS
+        self._telling.start(TELL_SECONDS).addErrback(lambda failure: failure.trap(SchedulerStopped) and None)
         await self._parts.serving.drain(seconds, keeps_idle=True)
+        self.tell_no_more()
         await deferLater(self._clock, max(0.0, ends_at - self._clock.seconds()))
+
+    async def _tell_left(self) -> None:
+        left = await self._parts.serving.what_is_left()
+        if self._telling.running:
+            self._tell(f"finishes {left or 'connections on which nobody asks'}")
+
+    def tell_no_more(self) -> None:
+        """Say no more what is left."""
+        if self._telling.running:
+            self._telling.stop()
 
     async def resume(self) -> None:
         """Take everything back: the next process is no more."""
         parts, listeners = self._parts, self._parts.listeners
+        self.tell_no_more()
         self._moving.stop()
         await self._until_done("the registry", self._lock)
         parts.tunnels.closed_because = ""
@@ -283,6 +321,7 @@ class Stages:
         parts.publisher.go_on()
         parts.peers.links.go_on()
         await self._until_done("what operators and DNS ask", self._reopen)
+        self._tell(f"serving {parts.settings().zone}")
         parts.expected_hostnames.start_keeping()
 
     async def _reopen(self) -> None:

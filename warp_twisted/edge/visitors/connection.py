@@ -23,6 +23,7 @@ from twisted.python.failure import Failure
 from warp_twisted.edge import refusals
 from warp_twisted.edge.exchange.exchange import Exchange
 from warp_twisted.edge.exchange.interfaces import Asker, Conversation
+from warp_twisted.edge.exchange.splice import Splice
 from warp_twisted.edge.exchange.states import Ending
 from warp_twisted.edge.policy.passage import Passage
 from warp_twisted.edge.routes.limits import network_of, plain_address
@@ -348,6 +349,18 @@ class VisitorConnection(Protocol):
         """The edge drains: a connection without a request is of no use, but one that is new may have sent its first."""
         if not self._held and (self.state is _IDLE or (even_if_new and self.state is _NEW)):
             self.close()
+
+    @property
+    def asker(self) -> Asker | None:
+        """Who has the connection now; None between two requests of a proxy."""
+        if self._proxied is None:
+            return self
+        return self.spoken_for if self.state is _SERVING else None
+
+    @property
+    def is_upgraded(self) -> bool:
+        """Whether it is no longer HTTP, but a WebSocket or the like."""
+        return isinstance(self.conversation, Splice)
 
     def give_way(self) -> bool:
         """Close at once, unless there is a request or an answer that is not read; return whether it did."""

@@ -7,7 +7,7 @@ What a connection and the crowd of all of them need of one another, so that neit
 from typing import Protocol
 
 from warp_base.fair_queue import FairQueue, Waiting
-from warp_twisted.edge.exchange.interfaces import Shared
+from warp_twisted.edge.exchange.interfaces import Asker, Shared
 from warp_twisted.edge.visitors.http_proxies import HttpProxies
 from warp_twisted.edge.visitors.states import VisitorState
 from warp_twisted.http1.forwarding import Statements
@@ -29,6 +29,17 @@ class OpenConnection(Waiting, Protocol):
     @property
     def scheme(self) -> str:
         """`http` or `https`."""
+
+    @property
+    def asker(self) -> Asker | None:
+        """Who has the connection now; None between two requests of a proxy."""
+
+    @property
+    def is_upgraded(self) -> bool:
+        """Whether it is no longer HTTP, but a WebSocket or the like."""
+
+    def abort(self) -> None:
+        """Close now."""
 
     def timed_out(self) -> None:
         """The deadline has passed."""

@@ -30,9 +30,11 @@ from warp_twisted.edge.routes.limits import VisitorLimits, VisitorTimeouts
 from warp_twisted.edge.routes.suspicion import Suspicion
 from warp_twisted.edge.routes.table import RouteTable
 from warp_twisted.edge.settings import EdgeSettings
+from warp_twisted.edge.visitors.banned_connections import BannedConnections
 from warp_twisted.edge.visitors.crowd import Visitors
 from warp_twisted.edge.visitors.factories import SecureVisitorFactory, VisitorFactory
 from warp_twisted.edge.visitors.http_proxies import HttpProxies
+from warp_twisted.edge.visitors.left_open import count_left, say_left
 from warp_twisted.errors import InvalidSettings
 from warp_twisted.http1.forwarding import Statements, parse_statements
 from warp_twisted.http1.limits import BodyLimits, HeadLimits
@@ -53,6 +55,7 @@ class Serving:
     :ivar policy: which judges requests.
     :ivar policy_follower: which keeps to the policy that the edge is meant to have.
     :ivar when_routed: called after each policy, when it is known how requests are split.
+    :ivar banned_connections: cuts what networks have open that an operator bans.
     :ivar suspicion: which tunnels are suspected of being dead.
     :ivar http: what plain listeners run.
     :ivar https: what TLS listeners run, if there are any.
@@ -96,6 +99,8 @@ class Serving:
             policy=self.policy,
             wall=wall,
         )
+        self._looking = Slices(reactor)
+        self.banned_connections = BannedConnections(self.visitors.connections, self.policy.banning, self._looking)
         self.suspicion = Suspicion(reactor, self.routes, lambda: self.visitors.timeouts.suspicion)
         self.routes.watch = self.suspicion.watch
         self._announced = [AnnouncedFactory(VisitorFactory(self.visitors).buildProtocol, reactor)]
@@ -197,8 +202,13 @@ class Serving:
 
     async def drain(self, timeout: float, *, keeps_idle: bool = False) -> None:
         """Finish the requests there are, for at most the time given; see `Visitors.drain`."""
-        drained: Deferred[None] = self.visitors.drain(keeps_idle=keeps_idle)
-        await drained.addTimeout(timeout, self._clock, onTimeoutCancel=lambda result, seconds: None)
+        ended: Deferred[None] = Deferred()  # of this wait alone: another may last longer
+        self.visitors.drain(keeps_idle=keeps_idle).addCallback(lambda _: None if ended.called else ended.callback(None))
+        await ended.addTimeout(timeout, self._clock, onTimeoutCancel=lambda result, seconds: None)
+
+    async def what_is_left(self) -> str:
+        """Say what is not finished, in a few words; nothing if everything is."""
+        return say_left(*await self._looking.result_of(count_left(self.visitors.connections)))
 
     def stop(self) -> None:
         """Hang up on everybody, and write the rest of the access log."""
@@ -206,6 +216,7 @@ class Serving:
             self._certificates.stop()
         self.policy_follower.stop()
         self._following.stop()
+        self._looking.stop()
         self._fetched_keys.stop()
         self.visitors.stop()
         self._passwords.stop()

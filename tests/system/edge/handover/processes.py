@@ -4,6 +4,7 @@ Edge processes of one configuration, led by a test in place of a keeper; an agen
 Nothing here waits for a time: the test waits for what a process says, visitors ask until they are told to stop.
 """
 
+import copy
 import json
 import os
 import signal
@@ -11,9 +12,10 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from time import monotonic
+from typing import ClassVar
 
 import yaml
 from twisted.trial.unittest import SynchronousTestCase
@@ -286,7 +288,13 @@ class Visitors:
 
 
 class HandOverTestCase(SynchronousTestCase):
-    """An edge of a test, its successors, and an agent."""
+    """
+    An edge of a test, its successors, and an agent.
+
+    :cvar sections: of edge.yaml, beside what is the same for all.
+    """
+
+    sections: ClassVar[Mapping[str, object]] = {}
 
     def setUp(self) -> None:
         """Make everything, and have the first process serve."""
@@ -319,6 +327,7 @@ class HandOverTestCase(SynchronousTestCase):
                 "drain_alone": 1,
                 "settle": 60,
             },  # visitors wait for the agent on a busy machine, too
+            **copy.deepcopy(self.sections),
         )
         self.configuration = self.directory / "edge.yaml"
         self.configuration.write_text(yaml.safe_dump(raw))
