@@ -83,6 +83,21 @@ class ParseSettingsTests(SynchronousTestCase):
             rule = parse_settings(text).ingress.rules[0]
             self.assertEqual({name: getattr(rule.request, name) for name in ours}, ours)
 
+    def test_health_in_the_wrong_place(self) -> None:
+        """The error says where it belongs and how it is written."""
+        right = "health: {path: /healthz}"
+        for text, key in (
+            ("ingress: [{service: 'http://a:1', health: /healthz}]", "ingress[0].health"),
+            ("ingress: [{service: 'http://a:1'}]\nhealth: /healthz", "health"),
+            (
+                "ingress: [{service: 'http://a:1', originRequest: {health: {path: /healthz}}}]",
+                "ingress[0].originRequest.health",
+            ),
+        ):
+            refusal = self.refusal(text)
+            self.assertIn(f"{key}: ", refusal)
+            self.assertIn(right, refusal)
+
     def test_a_key_in_both_spellings_is_refused(self) -> None:
         """It would be a guess which of the two was meant."""
         text = "ingress: [{service: 'https://x', originRequest: {ca: /a, caPool: /b}}]"

@@ -40,6 +40,7 @@ ALIASES = {
 
 _BYTE_PIPE = "the agent passes bytes on unread; "
 _POOL = "idle connections are kept by the edge, see timeouts in edge.yaml"
+_HEALTH = "write health: {path: /healthz} beside service, in a rule of ingress"
 REFUSED = {
     "httpHostHeader": _BYTE_PIPE + "let the application accept the public hostname",
     "http_host_header": _BYTE_PIPE + "let the application accept the public hostname",
@@ -51,6 +52,7 @@ REFUSED = {
     "tlsTimeout": "connect_timeout covers the TLS handshake too",
     "noHappyEyeballs": "both address families are always tried",
     "access": "write policy: {authenticate: ...} beside service",
+    "health": _HEALTH,
     "ipRules": "write policy: {sources: {allow: [...], deny: [...]}} beside service",
 }
 
@@ -62,6 +64,8 @@ REFUSED_KEYS = {
     "protocol": "not needed: tunnels are TLS on TCP",
     "loglevel": "write log: {level: debug}",
     "grace-period": "write drain, in seconds",
+    "health": _HEALTH,
+    "max_requests": "write max_requests beside service, in a rule of ingress",
 }
 
 LogLevelName = Literal["debug", "info", "warn", "error"]
@@ -200,6 +204,9 @@ def _spell(raw: dict[str, object]) -> None:
         defaults = raw["originRequest"] = spell_origin_request(found, "originRequest")
     rules = raw.get("ingress")
     for index, rule in enumerate(rules if isinstance(rules, list) else []):
+        if isinstance(rule, dict) and isinstance(path := rule.get("health"), str):
+            target = path if path.startswith("/") else "/healthz"
+            raise InvalidSettings(f"ingress[{index}].health: expected a mapping; write health: {{path: {target}}}")
         if isinstance(rule, dict) and isinstance(own := rule.get("originRequest", {}), dict):
             rule["originRequest"] = {
                 **defaults,

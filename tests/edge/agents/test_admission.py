@@ -1,9 +1,10 @@
 """Tests of which agents may have a tunnel, and under which names."""
 
 from tests.edge.agents.case import ControlTestCase
+from tests.policy.document.test_asked import SOURCES, asked
 from warp_twisted.edge.agents.admission import WAY_OUT
 from warp_twisted.registry.model import AGENTS
-from warp_twisted.wire.control import Accepted, Refused
+from warp_twisted.wire.control import Accepted, Refused, RouteOffer, RoutesChanged
 
 
 class NameTests(ControlTestCase):
@@ -44,9 +45,38 @@ class NameTests(ControlTestCase):
         self.assertIn("app.other.example", answer.reason)
         self.assertIn("*.warp.example", answer.reason)
 
-    def test_one_of_several_not_allowed(self) -> None:
-        """One hostname that is not allowed refuses the whole offer."""
-        self.assertIn("x.example", self.refused("app.warp.example", "x.example").reason)
+    def test_some_not_allowed(self) -> None:
+        """Hostnames that are not allowed are left out and named, and the others are served, with their policy."""
+        agent = self.control.connect()
+        text = asked("x.example", sources=SOURCES)
+        agent.hello("app.warp.example", "x.example", "edge1.warp.example", policy=text)
+        accepted, refusal = agent.messages[-2:]
+        assert isinstance(accepted, Accepted)
+        assert isinstance(refusal, Refused)
+        self.assertEqual(accepted.hostnames, {0: "app.warp.example"})
+        self.assertEqual(self.control.names(), ["app.warp.example"])
+        self.assertEqual((refusal.code, refusal.retry), ("not_allowed", False))
+        self.assertIn("x.example is not allowed by the agent's certificate", refusal.reason)
+        self.assertIn("2 hostnames are left out, such as this, and the others are served", refusal.reason)
+        self.assertFalse(self.control.asked)  # it may not say what is enforced for hostnames of others
+
+    def test_none_allowed(self) -> None:
+        """Where nothing would be left the offer is refused, by the first name."""
+        self.assertIn("x.example", self.refused("x.example", "y.example").reason)
+
+    def test_path_of_a_hostname_that_is_left_out(self) -> None:
+        """All routes of a hostname go, and routes that are offered later are taken whole or not at all."""
+        agent = self.control.connect("a-1", "app.warp.example")
+        routes = [
+            RouteOffer(id=0, hostname="app.warp.example"),
+            RouteOffer(id=1, hostname="b.warp.example", path="^/x"),
+            RouteOffer(id=2, hostname="b.warp.example"),
+        ]
+        agent.hello(routes=routes)
+        self.assertEqual(self.control.names(), ["app.warp.example"])
+        self.assertIn("it is left out, and the others are served", agent.answer(Refused).reason)
+        agent.send(RoutesChanged(routes=routes))
+        self.assertIn("b.warp.example is not allowed", agent.answer(Refused).reason)
 
     def test_reserved_hostnames(self) -> None:
         """Nobody may take an edge's or a name server's name, though its pattern covers them."""

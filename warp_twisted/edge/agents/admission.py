@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from warp_twisted.ca.errors import BadCertificate
 from warp_twisted.ca.issue import AgentIdentity, agent_identity
-from warp_twisted.edge.agents.offers import Offer, check_count, check_size, merge_labels, name_routes
+from warp_twisted.edge.agents.offers import Offer, check_count, check_size, leave_out, merge_labels, name_routes
 from warp_twisted.edge.errors import OfferRefused
 from warp_twisted.edge.settings import Limits
 from warp_twisted.errors import NotAllowed, WarpError
@@ -62,7 +62,7 @@ class Admission:
 
     async def judge(self, hello: Hello, identity: AgentIdentity) -> Offer:
         """
-        Say what an agent may serve on a new tunnel.
+        Say what an agent may serve on a new tunnel; hostnames that it may not are left out if others stay.
 
         :raises OfferRefused: naming what is not allowed.
         """
@@ -74,7 +74,9 @@ class Admission:
                 " leave it out, or enroll with another token",
             )
         labels = merge_labels(hello.labels, agent.labels if agent else {})
-        return Offer(await self._name(hello.routes, identity), labels)
+        left_out = leave_out(hello.routes, identity.patterns, self._is_reserved)
+        routes = [route for route in hello.routes if route.hostname not in left_out]
+        return Offer(await self._name(routes, identity), labels, left_out)
 
     async def judge_routes(
         self, routes: Sequence[RouteOffer], identity: AgentIdentity, limits: Limits

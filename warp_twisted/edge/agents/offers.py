@@ -5,7 +5,7 @@ Pure but for the names that are handed out, which the registry keeps; the caller
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -27,10 +27,12 @@ class Offer:
 
     :param routes: as offered, each with the hostname (or `*.` pattern) it is served under.
     :param labels: the agent's own and those of its join token, which win.
+    :param left_out: hostnames that it offers and may not serve → why.
     """
 
     routes: tuple[RouteOffer, ...]
     labels: Mapping[str, str]
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def hostnames(self) -> tuple[Hostname, ...]:
@@ -125,6 +127,23 @@ def merge_labels(own: Mapping[str, str], given: Mapping[str, str]) -> Mapping[st
     except InvalidName as error:
         raise OfferRefused("not_allowed", str(error)) from error
     return merged
+
+
+def leave_out(
+    routes: Sequence[RouteOffer], patterns: Sequence[HostnamePattern], is_reserved: Callable[[str], bool]
+) -> Mapping[str, str]:
+    """
+    Return the hostnames that an agent may not serve → why, unless that is all that it offers.
+
+    A whole hostname is left out, never one of its paths: another route would serve what was meant for it.
+    """
+    reasons: dict[str, str] = {}
+    for hostname in dict.fromkeys(route.hostname for route in routes if route.hostname):
+        try:
+            _check_hostname(hostname, patterns, is_reserved)
+        except OfferRefused as refusal:
+            reasons[hostname] = str(refusal)
+    return reasons if any(route.hostname not in reasons for route in routes) else {}
 
 
 async def name_routes(

@@ -4,7 +4,7 @@ The routes of tunnels, and the policies that their agents ask for, in step: no r
 A policy is in force before the first request can be sent through its tunnel, and until none can any more.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 from warp_twisted.edge.agents.offers import Offer
@@ -16,7 +16,9 @@ from warp_twisted.wire.control import Hello, RouteOffer
 class AskedPolicies(Protocol):
     """What agents ask to be enforced for their hostnames; see `edge.policy.asked`."""
 
-    async def read(self, text: str, hostnames: Mapping[str, str], agent: str, /) -> Mapping[str, Any]:
+    async def read(
+        self, text: str, hostnames: Mapping[str, str], agent: str, left_out: Collection[str], /
+    ) -> Mapping[str, Any]:
         """Read what an agent asks; raises OfferRefused if it cannot be enforced as it stands."""
 
     def put(self, tunnel: object, asked: Mapping[str, Any], /) -> None:
@@ -50,8 +52,9 @@ class ProtectedRoutes:
         :returns: hostname → what is to be enforced for it.
         :raises OfferRefused: if that cannot be.
         """
-        names = {before.hostname: after.hostname for before, after in zip(hello.routes, offer.routes, strict=True)}
-        return await self._asked.read(hello.policy, names, agent)
+        served = {route.id: route.hostname for route in offer.routes}
+        names = {route.hostname: served[route.id] for route in hello.routes if route.id in served}
+        return await self._asked.read(hello.policy, names, agent, offer.left_out)
 
     def begin(self, tunnel: EdgeTunnel, offers: Sequence[RouteOffer], asked: Mapping[str, Any]) -> None:
         """

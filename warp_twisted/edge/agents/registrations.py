@@ -8,6 +8,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Protocol
 
+from twisted.logger import Logger
+
 from warp_twisted.clock_difference import is_noticed
 from warp_twisted.edge.agents.control_rate import names_touched
 from warp_twisted.edge.agents.offers import Offer
@@ -18,7 +20,7 @@ from warp_twisted.registry.claims import Claim
 from warp_twisted.registry.edge_records import OfferedRoute
 from warp_twisted.registry.model import Tunnel
 from warp_twisted.tunnel import TunnelProtocol
-from warp_twisted.wire.control import Accepted, OriginHealth, Renewed, RenewRefused, RouteOffer
+from warp_twisted.wire.control import Accepted, OriginHealth, Refused, Renewed, RenewRefused, RouteOffer
 from warp_twisted.wire.errors import TunnelClosed, WireError
 from warp_twisted.wire.releases import KNOWN
 
@@ -233,6 +235,8 @@ class Registrations:
     :ivar by_id: the tunnels; do not change it.
     """
 
+    _log = Logger()
+
     def __init__(self) -> None:
         self.by_id: dict[str, EdgeTunnel] = {}
         self.counts = TunnelCounts()
@@ -261,6 +265,17 @@ class Registrations:
     def of_agent(self, agent: str) -> list[EdgeTunnel]:
         """Return an agent's tunnels."""
         return list(self._by_agent.get(agent, {}).values())
+
+    def tell_accepted(self, tunnel: EdgeTunnel, answer: Accepted) -> None:
+        """Answer a hello or a change of routes; what is left out of it is refused then, and the tunnel stays."""
+        tunnel.protocol.send_control(answer)
+        reasons = tunnel.offer.left_out
+        if reasons:
+            what = f"{len(reasons)} hostnames are left out, such as this" if len(reasons) > 1 else "it is left out"
+            reason = f"{next(iter(reasons.values()))}; {what}, and the others are served"
+            self.counts.count_refusal("not_allowed")
+            self._log.warn("not all of {agent} is served: {reason}", agent=tunnel.agent, reason=reason)
+            tunnel.protocol.send_control(Refused(code="not_allowed", reason=reason, retry=False))
 
     def finish_left(self, tunnel: EdgeTunnel, drain: Callable[[EdgeTunnel], object], seconds: float) -> None:
         """

@@ -366,7 +366,7 @@ class EdgeTunnels:
         now, group = self._wall.now(), self._ownership.holdings.group_of(tunnel.agent)
         others = self.registrations.others_of(tunnel)
         answer = tunnel.accepted(self._settings(), self._fleet, self._claims.ttl_seconds, now, group, others)
-        tunnel.protocol.send_control(answer)
+        self.registrations.tell_accepted(tunnel, answer)
 
     def _refuse(self, peer: Peer, refusal: OfferRefused, code: GoAwayCode = GoAwayCode.NORMAL) -> None:
         self.registrations.counts.count_refusal(refusal.code)

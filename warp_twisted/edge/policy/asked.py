@@ -6,7 +6,7 @@ because another one asks for less. What is equal is compiled once and counts onc
 outlives the tunnels, and an agent asks anew with each tunnel that it opens.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from hashlib import sha256
 from weakref import WeakValueDictionary
 
@@ -98,13 +98,16 @@ class AskedPolicies:
         ask = self._compiled.get(subject.removeprefix(SUBJECT).partition(".")[0])
         return ask.passwords.get(subject) if ask is not None else None
 
-    async def read(self, text: str, hostnames: Mapping[str, str], agent: str) -> Mapping[str, Asks]:
+    async def read(
+        self, text: str, hostnames: Mapping[str, str], agent: str, left_out: Collection[str] = ()
+    ) -> Mapping[str, Asks]:
         """
         Read what an agent asks.
 
         :param text: as in its hello; empty: nothing.
         :param hostnames: as the agent offers them → as they are served.
         :param agent: which asks it.
+        :param left_out: hostnames that it offers and may not serve: nothing is asked for them.
         :returns: hostname, or pattern, as it is served → what is asked for it.
         :raises OfferRefused: if it cannot be enforced as it stands, or is for hostnames that the agent does not offer.
         """
@@ -118,6 +121,8 @@ class AskedPolicies:
         for offered, key, fresh in compiled:
             ask = self._compiled.setdefault(key, fresh)
             for hostname in offered:
+                if hostname in left_out:
+                    continue
                 if hostname not in hostnames:
                     raise OfferRefused(
                         "not_allowed", f"the policy that the agent asks for names {hostname!r}, which it does not offer"
