@@ -6,9 +6,43 @@ from tests.edge.fakes import FakeBorrower, FakeOpener, FakeTunnel
 from warp_twisted.edge.routes.load import TunnelLoad
 from warp_twisted.edge.routes.members import AtLimit, Members, NoTunnel
 from warp_twisted.edge.routes.places import LimitedMember, Places
-from warp_twisted.edge.routes.pool import Member
+from warp_twisted.edge.routes.pool import Borrower, Member, OriginStream
 from warp_twisted.http1.limits import HeadLimits
 from warp_twisted.routing.outliers import OriginState
+from warp_twisted.wire.errors import CannotOpenStream
+
+
+class Looks:
+    """How often tunnels are looked at."""
+
+    count = 0
+
+
+class CountedMember(Member):
+    """A tunnel that counts whenever it is looked at."""
+
+    is_full = False
+
+    def __init__(self, looks: Looks, load: TunnelLoad, route_id: int) -> None:
+        self._looks = looks
+        self._load = load
+        super().__init__(load, route_id, HeadLimits(), 2)
+
+    @property
+    def load(self) -> TunnelLoad:
+        """Count."""
+        self._looks.count += 1
+        return self._load
+
+    @load.setter
+    def load(self, load: TunnelLoad) -> None:
+        """Nothing: it is there already."""
+
+    def lend(self, receiver: Borrower, used_after: float) -> OriginStream:
+        """Lend, unless it is full."""
+        if self.is_full:
+            raise CannotOpenStream("full")
+        return super().lend(receiver, used_after)
 
 
 class MembersTests(SynchronousTestCase):
@@ -103,10 +137,11 @@ class MembersTests(SynchronousTestCase):
         remote.is_suspected = True
         self.some.put(remote)
         self.assertEqual(self.chosen(self.some), {"a", "b"})
-        self.members["a"].is_silent = True
-        self.assertEqual(self.chosen(self.some), {"b"})
-        self.members["b"].is_silent = True
-        self.assertEqual(self.chosen(self.some), {"r"})
+        for name, chosen in (("a", "b"), ("b", "r")):
+            self.some.take(self.members[name])
+            self.members[name].is_silent = True
+            self.some.put(self.members[name])
+            self.assertEqual(self.chosen(self.some), {chosen})
         self.assertRaises(NoTunnel, self.some.borrow, FakeBorrower(), only_trusted=True)
         self.assertFalse(self.some.has_besides("agent-a"))
 
@@ -120,6 +155,40 @@ class MembersTests(SynchronousTestCase):
         self.some.put(self.remote("r", "agent-r", max_requests=1))
         self.assertEqual(self.some.borrow(FakeBorrower()).member.load.tunnel.id, "r")
         self.assertRaises(AtLimit, self.some.borrow, FakeBorrower("198.51.100.7"))
+
+    def test_price(self) -> None:
+        """However many tunnels there are, and whatever they are, few are looked at for one request."""
+        for kind in ("healthy", "suspected", "silent", "full"):
+            many = Members("many.example")
+            looks = Looks()
+            for number in range(2_000):
+                member = CountedMember(looks, TunnelLoad(FakeTunnel(f"t-{number}", f"a-{number // 4}")), 1)
+                member.is_suspected = kind in ("suspected", "silent")
+                member.is_silent = kind == "silent"
+                member.is_full = kind == "full"
+                many.put(member)
+            looks.count = 0
+            avoid = {f"a-{number}" for number in range(5)}
+            if kind == "full":
+                self.assertRaises(NoTunnel, many.borrow, FakeBorrower(), avoid)
+            else:
+                many.borrow(FakeBorrower(), avoid)
+                many.borrow(FakeBorrower())
+            self.assertLess(looks.count, 1_500 if kind == "full" else 150, kind)
+            self.assertGreater(looks.count, 0)
+
+    def test_complaints(self) -> None:
+        """Tunnels that complain are counted as they are put, and some of them are asked why."""
+        self.assertFalse(self.all.is_unwell)
+        for number, member in enumerate(self.members.values(), 1):
+            self.all.take(member)
+            member.complaint, member.is_suspected = "it answers 500", True
+            self.all.put(member)
+            self.assertEqual(self.all.is_unwell, number == len(self.members))
+        self.assertEqual({reason for _, reason in self.all.complaints}, {"it answers 500"})
+        for member in self.members.values():
+            self.all.take(member)
+        self.assertEqual((self.all.count, list(self.all.complaints)), (0, []))
 
     def test_nobody(self) -> None:
         """Where nobody is left, that is said."""

@@ -10,7 +10,7 @@ edge's may serve; they count as healthy as any, so that what is decided by healt
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
-from itertools import chain
+from itertools import chain, islice
 
 from warp_twisted.edge.errors import EdgeError
 from warp_twisted.edge.refusals import NO_TUNNEL, NOT_HEALTHY
@@ -20,6 +20,9 @@ from warp_twisted.routing.outliers import OriginState
 from warp_twisted.wire.errors import CannotOpenStream
 
 _CHOICES = 4
+_LOOKED_AT = 128  # tunnels for one request, where the first choice takes no more: 30 µs
+_ROUNDS = 1 << 30
+_LOCAL, _REMOTE, _SUSPECTED, _TIERS = 0, 1, 2, 6
 _USED = OriginState.USED
 ANY_STREAM = float("-inf")
 
@@ -62,40 +65,41 @@ class Members:
     """
     Tunnels that may serve a request.
 
+    They are kept in tiers (`_tier_of`), so that choosing one takes no longer where there are many, whatever they are.
+
     :ivar name: for logs.
     """
 
-    __slots__ = ("_members", "_next", "_places", "_remote", "_suspected", "name")
+    __slots__ = ("_complaining", "_next", "_places", "_tiers", "name")
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self._members: list[Member] = []
-        self._remote: list[Member] = []
-        self._suspected: list[Member] = []
-        self._places: dict[Member, int] = {}
+        self._tiers: tuple[list[Member], ...] = tuple([] for _ in range(_TIERS))
+        self._places: dict[Member, tuple[int, int, bool]] = {}  # tier, place in it, and whether it complains
+        self._complaining = 0
         self._next = 0
 
     @property
     def members(self) -> Sequence[Member]:
         """The tunnels, those that are suspected last."""
-        return [*self._members, *self._remote, *self._suspected]
+        return [*chain.from_iterable(self._tiers)]
 
     @property
     def complaints(self) -> Iterator[tuple[str, str]]:
-        """The agents whose probes say that their origins are not healthy, once for each tunnel, and why."""
-        for member in self._suspected:
+        """Agents whose probes say that their origins are not healthy, and why; some tunnels are looked at."""
+        for member in islice(chain.from_iterable(self._tiers[_SUSPECTED:]), _LOOKED_AT):
             if member.complaint is not None:
                 yield member.load.tunnel.agent, member.complaint
 
     @property
     def is_unwell(self) -> bool:
         """Whether there is no tunnel but such as are not healthy by their agents' probes."""
-        return not self.healthy and all(member.complaint is not None for member in self._suspected)
+        return self._complaining == len(self._places)
 
     @property
     def healthy(self) -> int:
         """How many tunnels are not suspected."""
-        return len(self._members) + len(self._remote)
+        return len(self._tiers[_LOCAL]) + len(self._tiers[_REMOTE])
 
     @property
     def count(self) -> int:
@@ -112,7 +116,8 @@ class Members:
 
     def has_besides(self, agent: str) -> bool:
         """Whether a tunnel of another agent is healthy; at most as many are looked at as the agent has, and one."""
-        return any(member.load.tunnel.agent != agent for member in chain(self._members, self._remote))
+        healthy = chain(self._tiers[_LOCAL], self._tiers[_REMOTE])
+        return any(member.load.tunnel.agent != agent for member in healthy)
 
     def borrow(
         self,
@@ -125,22 +130,22 @@ class Members:
         """
         Lend a stream to the origin: an idle one if there is one, else a new one, on the least busy tunnel.
 
-        :param avoid: tunnels and agents (by id) that are not asked.
+        :param avoid: tunnels and agents (by id) that are not asked; it takes longer by as many tunnels as these are.
         :param used_after: idle streams that have not been used since that instant are passed over; infinity asks
             for a new stream.
         :param only_trusted: whether a tunnel that is suspected is worse than none.
         :raises AtLimit: if some could, but for the number of requests that their origins take at once.
         :raises NoTunnel: if no tunnel is left that can open a stream.
         """
-        members: Sequence[Member] = self._members
-        if avoid:
-            members = _besides(avoid, members)
-        if not members:
-            members = self._further(avoid, only_trusted=only_trusted)
+        tier, members = _LOCAL, self._tiers[_LOCAL]
+        self._next = first = (self._next + 1) % _ROUNDS
+        if avoid or not members:
+            tier, members = self._candidates(avoid, only_trusted=only_trusted)
+            first = 0  # they begin elsewhere each time
         count = len(members)
         if not count:
             raise NoTunnel(f"no tunnel can serve {self.name} now")
-        self._next = first = (self._next + 1) % count
+        first %= count
         best = members[first]
         for step in range(1, count if count < _CHOICES else _CHOICES):
             member = members[(first + step) % count]
@@ -149,19 +154,25 @@ class Members:
         try:
             return best.lend(receiver, used_after)
         except CannotOpenStream:
-            tiers = [members]
-            if self._remote and not best.load.is_remote:
-                tiers.append(_besides(avoid, self._remote))
-            return self._lend_elsewhere(receiver, used_after, tiers, best)
+            tiers = (_LOCAL, _REMOTE) if tier == _LOCAL else (tier,)
+            return self._lend_elsewhere(receiver, used_after, [self._some_of(each, avoid) for each in tiers], best)
 
-    def _further(self, avoid: Collection[object], *, only_trusted: bool) -> Sequence[Member]:
-        """Return what is chosen from where none of this edge's healthy tunnels may serve."""
-        members = _besides(avoid, self._remote)
-        if not members and not only_trusted:
-            members = _besides(avoid, self._suspected)
-            best = min(((member.is_silent, member.load.is_remote) for member in members), default=None)
-            members = [member for member in members if (member.is_silent, member.load.is_remote) == best]
-        return members
+    def _candidates(self, avoid: Collection[object], *, only_trusted: bool) -> tuple[int, list[Member]]:
+        """Return some of the best tier in which any tunnel may serve, and which tier that is."""
+        for tier in range(_SUSPECTED if only_trusted else _TIERS):
+            members = self._some_of(tier, avoid, _CHOICES)
+            if members:
+                return tier, members
+        return _LOCAL, []
+
+    def _some_of(self, tier: int, avoid: Collection[object], most: int = _LOOKED_AT) -> list[Member]:
+        """Return some of a tier that are not to be avoided; others each time."""
+        members = self._tiers[tier]
+        if not members:
+            return []
+        count, first = len(members), self._next
+        found = (members[(first + step) % count] for step in range(count))
+        return list(islice((each for each in found if not avoid or _is_besides(avoid, each)), most))
 
     def _lend_elsewhere(
         self, receiver: Borrower, used_after: float, tiers: Sequence[Sequence[Member]], full: Member
@@ -182,24 +193,30 @@ class Members:
 
     def put(self, member: Member) -> None:
         """Choose one more tunnel, as it is now: suspected or not."""
-        members = self._tier_of(member)
-        self._places[member] = len(members)
+        tier, complains = _tier_of(member), member.complaint is not None
+        members = self._tiers[tier]
+        self._places[member] = tier, len(members), complains
+        self._complaining += complains
         members.append(member)
 
     def take(self, member: Member) -> None:
-        """Choose a tunnel no more; it takes no longer where there are many. What it is must not have changed since."""
-        members = self._tier_of(member)
-        place = self._places.pop(member)
+        """Choose a tunnel no more; it takes no longer where there are many. It is found as it was put."""
+        tier, place, complains = self._places.pop(member)
+        self._complaining -= complains
+        members = self._tiers[tier]
         last = members.pop()
         if last is not member:
             members[place] = last
-            self._places[last] = place
-
-    def _tier_of(self, member: Member) -> list[Member]:
-        if member.is_suspected:
-            return self._suspected
-        return self._remote if member.load.is_remote else self._members
+            self._places[last] = tier, place, self._places[last][2]
 
 
-def _besides(avoid: Collection[object], members: Sequence[Member]) -> list[Member]:
-    return [member for member in members if member.load.tunnel not in avoid and member.load.tunnel.agent not in avoid]
+def _tier_of(member: Member) -> int:
+    """Return 0 for what is chosen first: this edge's, other edges', then those suspected, and last the silent."""
+    is_remote = member.load.is_remote
+    if not member.is_suspected:
+        return _REMOTE if is_remote else _LOCAL
+    return _SUSPECTED + 2 * member.is_silent + is_remote
+
+
+def _is_besides(avoid: Collection[object], member: Member) -> bool:
+    return member.load.tunnel not in avoid and member.load.tunnel.agent not in avoid

@@ -50,6 +50,7 @@ class Member:
         not healthy by the agent's probes.
     :ivar is_silent: whether the tunnel is suspected of being dead.
     :ivar complaint: why the origin is not healthy by the agent's probes; None: it is.
+    :ivar standing: what these were as it was put among its route's tunnels.
     :ivar origin: what is known of the agent's origin; of all members of an agent at a route the same.
     :ivar is_watched: whether somebody will come to close streams that have been idle for too long.
     """
@@ -66,6 +67,7 @@ class Member:
         "load",
         "origin",
         "route_id",
+        "standing",
     )
 
     def __init__(
@@ -81,6 +83,7 @@ class Member:
         self._idle_streams = idle_streams
         self.is_suspected = self.is_silent = load.standing is Standing.SUSPECTED
         self.complaint: str | None = None
+        self.standing = (self.is_suspected, self.is_silent, False)
         self.origin = Origin()
         self.is_watched = watch is None
         self._watch = watch

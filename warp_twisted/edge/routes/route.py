@@ -99,6 +99,7 @@ class Route(Members):
         agent = member.load.tunnel.agent
         member.origin = self.origins.setdefault(agent, member.origin)
         member.is_suspected = _is_suspected(member)
+        member.standing = (member.is_suspected, member.is_silent, member.complaint is not None)
         self.put(member)
         if self.splits is not None:
             self.splits.put(member)
@@ -159,10 +160,12 @@ class Route(Members):
             self._place(member)
 
     def _place(self, member: Member) -> None:
-        """Put a member among those that are chosen, or among those that are chosen only when there is no other."""
+        """Put a member among those that are chosen like it is."""
         is_suspected = _is_suspected(member)
-        if member.is_suspected == is_suspected:
+        standing = (is_suspected, member.is_silent, member.complaint is not None)
+        if member.standing == standing:
             return
+        member.standing = standing
         for tunnels in (self, self.splits):
             if tunnels is not None:
                 tunnels.take(member)
