@@ -10,8 +10,10 @@ import warp_twisted.edge.kept_bans as module
 from tests.clocks import SettableWallClock
 from warp_twisted.edge.errors import EdgeError
 from warp_twisted.edge.kept_bans import KeptBans
+from warp_twisted.edge.peers.notices import Lifted
 from warp_twisted.edge.policy.banning import Banning
 from warp_twisted.policy import bans
+from warp_twisted.registry.ban_records import KeptBan
 from warp_twisted.registry.errors import StoreBroken
 from warp_twisted.registry.mirror import Mirror
 from warp_twisted.registry.sqlite import SqliteStore
@@ -27,6 +29,7 @@ class KeptBansTests(SynchronousTestCase):
         self.directory = Path(self.mktemp())
         self.clock = Clock()
         self.wall = SettableWallClock(NOW)
+        self.told: list[KeptBan | Lifted] = []
         self.start()
 
     def start(self) -> None:
@@ -39,7 +42,7 @@ class KeptBansTests(SynchronousTestCase):
         mirror = Mirror(self.store, self.clock)
         banning = Banning(self.clock.seconds)
         self.cut: list[str] = []
-        kept = KeptBans(self.store, mirror, banning, self.wall, self.cut.append)
+        kept = KeptBans(self.store, mirror, banning, self.wall, self.cut.append, self.told.append)
         self.successResultOf(Deferred.fromCoroutine(mirror.start()))
         self.addCleanup(mirror.stop)
         return banning, kept
@@ -58,6 +61,15 @@ class KeptBansTests(SynchronousTestCase):
         was_banned = self.successResultOf(Deferred.fromCoroutine(self.kept.remove(text)))
         self.clock.advance(0)
         return was_banned
+
+    def test_told_to_other_edges(self) -> None:
+        """Other edges are told of a ban and of its end at once, also if the registry does not take it."""
+        self.patch(self.store, "transact", lambda expectations, operations: fail(StoreBroken("away")))
+        ban = KeptBan(network=ADDRESS, seconds=600.0, until=NOW + 600.0, reason="abuse report")
+        self.assertEqual(self.add(), (ADDRESS, "it could not be written down: away"))
+        self.assertEqual(self.told, [ban])
+        self.remove()
+        self.assertEqual(self.told, [ban, Lifted(ADDRESS)])
 
     def test_outlives_the_edge(self) -> None:
         """After a restart it holds for the rest of its time, with its reason, and no longer."""

@@ -304,7 +304,7 @@ def assemble(
     if nameserver is not None:
         metrics.register(nameserver.collector)
     observation = Observation(readiness.parts, readiness.problems, metrics, long_work)
-    kept_bans = KeptBans(store, mirror, serving.policy.banning, wall, serving.banned_connections.cut)
+    kept_bans = KeptBans(store, mirror, serving.policy.banning, wall, serving.banned_connections.cut, peers.live.note)
     operations = EdgeOperations(
         settings=settings,
         registrations=tunnels.registrations,

@@ -2,8 +2,9 @@
 Bans that operators make, kept in the registry: they outlive the edge, and every edge of the registry has them.
 
 Bans that edges make themselves are not kept: they are short, many, and made again where they are deserved. A ban acts
-here first and is kept then: who bans is in a hurry, and has the ban also while the registry is away. It ends what the
-network has open, too, also at a process of this edge that drains.
+here first, other edges are told over their links, and it is kept then: who bans is in a hurry, and has the ban at all
+edges also while the registry is away. It ends what the network has open, too, also at a process of this edge that
+drains.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,6 +13,7 @@ from itertools import islice
 from twisted.logger import Logger
 
 from warp_base.wall_clock import WallClock
+from warp_twisted.edge.peers.notices import Lifted
 from warp_twisted.edge.policy.banning import Banning
 from warp_twisted.policy.bans import parse_network
 from warp_twisted.registry.ban_records import BANS, KeptBan
@@ -31,6 +33,7 @@ class KeptBans:
     :param mirror: heard from now on; it should not have been started yet.
     :param banning: turns away who is banned, at this edge.
     :param cut: ends what a network that is banned has open.
+    :param tell: tells all other edges.
     """
 
     _log = Logger()
@@ -42,12 +45,15 @@ class KeptBans:
         banning: Banning,
         wall: WallClock,
         cut: Callable[[str], None] = lambda network: None,
+        tell: Callable[[KeptBan | Lifted], None] = lambda notice: None,
     ) -> None:
         self._cut = cut
         self._store = store
         self._mirror = mirror
         self._banning = banning
         self._wall = wall
+        self._tell = tell
+        self._unkept: set[str] = set()  # networks that other edges were told of, but not the registry
         mirror.subscribe(self._registry_changed)
 
     async def add(self, text: str, seconds: float, reason: str) -> tuple[str, str]:
@@ -68,9 +74,12 @@ class KeptBans:
             return shown, f"{MAX_KEPT} bans are kept, which is most; deny sources in the policy instead"
         ban = KeptBan(network=network, seconds=seconds, until=now + seconds, reason=reason)
         forgotten = [Delete(each.key) for each in ended if each.network != network]
+        self._tell(ban)
         try:
             await self._store.transact([], [Put(ban.key, encode(ban)), *forgotten])
         except RegistryError as error:
+            if len(self._unkept) < MAX_KEPT:
+                self._unkept.add(network)
             return shown, f"it could not be written down: {error}"
         return shown, ""
 
@@ -83,6 +92,9 @@ class KeptBans:
         """
         network = parse_network(text)
         was_banned = self._banning.remove(text)
+        if network in self._unkept or network in self._mirror.kept_bans:
+            self._unkept.discard(network)
+            self._tell(Lifted(network))
         was_kept = await self._store.delete(BANS + network)
         return was_banned or was_kept
 
