@@ -132,6 +132,24 @@ def saved_by_resuming(results: Results, peer: str, program: str = "") -> float:
     return statistics.median(one - other for one, other in zip(full, resumed, strict=False))
 
 
+def _relayed_to_direct(variant: str) -> Callable[[Results], float]:
+    """Divide the CPU of a relayed request, of both edges and the agent, by that of a direct one: median of rounds."""
+
+    def measure(results: Results) -> float:
+        relayed, direct = (
+            results.figure("relays", variant, peer, names.CPU_PER_REQUEST).samples for peer in (RELAYED, DIRECT)
+        )
+        return statistics.median(one / other for one, other in zip(relayed, direct, strict=False))
+
+    return measure
+
+
+def _relayed_later(results: Results) -> float:
+    """Tell by how much a relayed answer comes later at one connection: the median of the rounds' differences."""
+    relayed, direct = (results.figure("relays", connections(1), peer, names.P50).samples for peer in (RELAYED, DIRECT))
+    return statistics.median(one - other for one, other in zip(relayed, direct, strict=False))
+
+
 def above_no_policy(variant: str) -> Callable[[Results], float]:
     """Tell how many µs of the edge's CPU a request takes more than without a policy: median of rounds' differences."""
 
@@ -329,6 +347,21 @@ TARGETS = [
         limit=20,
         at_least=False,
         measure=_moved_by_flood,
+    ),
+    *(
+        Target(
+            sentence=f"relayed by another edge, {variant}: CPU of all programs, x direct",
+            limit=1.8,
+            at_least=False,
+            measure=_relayed_to_direct(variant),
+        )
+        for variant in (varied(128), connections(128), connections(1))
+    ),
+    Target(
+        sentence="relayed by another edge, 1 connection: p50 above direct, ms",
+        limit=0.3,
+        at_least=False,
+        measure=_relayed_later,
     ),
     *(
         Target(sentence=sentence, limit=limit, at_least=False, measure=_value("large", phase, metric))

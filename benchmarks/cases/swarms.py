@@ -100,18 +100,24 @@ class Swarm:
 
 
 @contextlib.contextmanager
-def open_swarm(edge: Edge, directory: Path, tunnels: int, hostnames: int) -> Iterator[Swarm]:
-    """Run a swarm that dials an edge, with so many hostnames divided among its agents."""
-    names = [f"app{number}.{ZONE}" for number in range(hostnames)]
+def open_swarm(edge: Edge, directory: Path, tunnels: int, hostnames: int, name: str = "app") -> Iterator[Swarm]:
+    """
+    Run a swarm that dials an edge, with so many hostnames divided among its agents.
+
+    :param name: of the hostnames and the agents, which have a number besides.
+    """
+    names = [f"{name}{number}.{ZONE}" for number in range(hostnames)]
     times_file = directory / "times.json"
     plan = directory / "plan.json"
-    plan.write_bytes(msgspec.json.encode(_plan(edge, directory, tunnels // TUNNELS_PER_AGENT, names, times_file)))
+    plan.write_bytes(msgspec.json.encode(_plan(edge, directory, name, tunnels // TUNNELS_PER_AGENT, names, times_file)))
     command = [sys.executable, "-m", "benchmarks.load.swarm", str(plan)]
     with running("swarm", command, directory, THIS.environment) as members:
         yield Swarm(process=members, edge=edge, hostnames=names, times_file=times_file)
 
 
-def _plan(edge: Edge, directory: Path, agents: int, hostnames: Sequence[str], times_file: Path) -> swarm.Plan:
+def _plan(
+    edge: Edge, directory: Path, name: str, agents: int, hostnames: Sequence[str], times_file: Path
+) -> swarm.Plan:
     """
     Make the agents' certificates with the edge's own issuer, and divide the hostnames.
 
@@ -126,7 +132,7 @@ def _plan(edge: Edge, directory: Path, agents: int, hostnames: Sequence[str], ti
     patterns = [HostnamePattern.parse(f"*.{ZONE}")]
     members = []
     for number in range(agents):
-        agent = f"swarm-{number}"
+        agent = f"swarm-{name}-{number}"
         leaf = issue.issue_agent(edge.issuer, key.public_key(), agent, patterns, now)
         chain_file = directory / f"{agent}.pem"
         chain_file.write_text(issue.to_pem(leaf, edge.issuer.certificate))

@@ -5,11 +5,13 @@ from twisted.trial.unittest import SynchronousTestCase
 from benchmarks import results as names
 from benchmarks.results import Results
 from benchmarks.targets import (
+    DIRECT,
     FULL_HANDSHAKE,
     HAPROXY,
     NGINX,
     NO_POLICY,
     OTHERS_POLICY,
+    RELAYED,
     RESUMED_HANDSHAKE,
     STEADY,
     TARGETS,
@@ -50,6 +52,18 @@ class JudgeTests(SynchronousTestCase):
         results.add("keepalive", connections(32), HAPROXY, {names.REQUESTS: 0})
         results.add("keepalive", connections(32), WARP, {names.REQUESTS: 30_000})
         self.assertEqual(_verdicts(results)["requests/s at 32 connections, x HAProxy's"], "not measured")
+
+    def test_relays(self) -> None:
+        """Relayed and direct requests are compared round by round."""
+        results = Results()
+        for peer, cpu, late in (
+            (DIRECT, (100.0, 200.0, 100.0), (1.0, 2.0, 1.0)),
+            (RELAYED, (150.0, 260.0, 190.0), (1.2, 2.1, 1.6)),
+        ):
+            results.add("relays", connections(1), peer, {names.CPU_PER_REQUEST: cpu, names.P50: late})
+        values = {judgement.target.sentence: judgement.value for judgement in judge(results)}
+        self.assertEqual(values["relayed by another edge, 1 connection: CPU of all programs, x direct"], 1.5)
+        self.assertAlmostEqual(values["relayed by another edge, 1 connection: p50 above direct, ms"] or 0.0, 0.2)
 
     def test_both_ends(self) -> None:
         """A request's CPU is that of edge and agent; what varied heads cost is about the edge alone."""
