@@ -100,7 +100,7 @@ class Path:
             "Accept: text/html,application/xhtml+xml;q=0.9\r\nAccept-Language: en\r\nAccept-Encoding: gzip, br\r\n"
         )
         text = b"%bCookie: session=0123456789abcdef%b\r\n\r\n" % (lines.encode(), cookie)
-        head = RequestReader(HeadLimits(), Forwarding("198.51.100.7", "https", via="")).read(text)
+        head = RequestReader(HeadLimits(), Forwarding("198.51.100.7", "https")).read(text)
         assert head is not None
         return head
 

@@ -1,13 +1,14 @@
 """What the tests of this room share: readers with usual settings, and small builders of messages."""
 
 from warp_twisted.http1.forwarding import Forwarding
-from warp_twisted.http1.limits import HeadLimits
+from warp_twisted.http1.limits import HeadLimits, ResponseRules
 from warp_twisted.http1.refusals import MessageRefused, Refusal
 from warp_twisted.http1.request import RequestHead, RequestReader
 from warp_twisted.http1.response import ResponseHead, ResponseReader
 
 LIMITS = HeadLimits(head_bytes=2048, header_count=20, target_bytes=512)
-VISITOR = Forwarding("192.0.2.7", "http", "")
+RULES = ResponseRules(head_bytes=2048, header_count=20)
+VISITOR = Forwarding("192.0.2.7", "http")
 
 
 def request_reader(limits: HeadLimits = LIMITS, forwarding: Forwarding = VISITOR) -> RequestReader:
@@ -29,7 +30,7 @@ def read_request(data: bytes) -> RequestHead:
 
 def read_response(data: bytes) -> ResponseHead:
     """Read a head that must be complete."""
-    head = ResponseReader(LIMITS).read(data)
+    head = ResponseReader(RULES).read(data)
     assert head is not None
     return head
 
@@ -58,7 +59,7 @@ def _refused_bytewise(data: bytes) -> None:
 def refusal_of_response(data: bytes) -> Refusal:
     """Return why a response head is refused."""
     try:
-        head = ResponseReader(LIMITS).read(data)
+        head = ResponseReader(RULES).read(data)
     except MessageRefused as error:
         return error.refusal
     raise AssertionError(f"{data!r} was read as {head!r}")

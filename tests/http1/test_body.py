@@ -132,9 +132,8 @@ class ChunkedTests(SynchronousTestCase):
             (b"0x1\r\n", refusals.BAD_CHUNK),
             (b"1_0\r\n", refusals.BAD_CHUNK),
             (b" 1\r\n", refusals.BAD_CHUNK),
-            (b"1 \r\n", refusals.BAD_CHUNK),
             (b"1\n", refusals.BAD_CHUNK),
-            (b"1\t;a\r\n", refusals.BAD_CHUNK),
+            (b"1 1\r\n", refusals.BAD_EXTENSION),
             (b"f" * 16 + b"\r\n", refusals.BAD_CHUNK),
             (b"1\r\nab\r\n", refusals.BAD_CHUNK),
             (b"1\r\na\n0\r\n", refusals.BAD_CHUNK),
@@ -143,7 +142,7 @@ class ChunkedTests(SynchronousTestCase):
             (b"1;\r\n", refusals.BAD_EXTENSION),
             (b"1;a=\r\n", refusals.BAD_EXTENSION),
             (b"1;a b\r\n", refusals.BAD_EXTENSION),
-            (b"1; a\r\n", refusals.BAD_EXTENSION),
+            (b"1 ;\r\n", refusals.BAD_EXTENSION),
             (b"1;a\x00\r\n", refusals.BAD_EXTENSION),
             (b'1;a="b\r\n', refusals.BAD_EXTENSION),
             (b"1;a\rb\r\n", refusals.BAD_EXTENSION),
@@ -159,6 +158,15 @@ class ChunkedTests(SynchronousTestCase):
         ]
         for data, refusal in cases:
             self.assertIs(self.refusal_of(data), refusal, data)
+
+    def test_whitespace_in_chunk_lines(self) -> None:
+        """Around the parts of extensions, and behind a padded size, is whitespace; nothing of it is passed on."""
+        for line in (b"1 ", b"1 \t", b"1;a ", b"1\t; a", b"1; a = b ;c", b'1 ;a= "b c"  '):
+            for end in range(len(line) + 3):
+                reader, data = ChunkedReader(LIMITS), line + b"\r\nx\r\n0 \r\n\r\n"
+                first, _ = reader.receive(data[:end])
+                second, rest = reader.receive(data[end:])
+                self.assertEqual((first + second, rest, reader.complete), (b"x", b"", True), line)
 
     def test_a_bare_lf_in_an_extension(self) -> None:
         """An LF inside an unfinished chunk line is refused at once: it ends the line for lenient readers."""

@@ -9,10 +9,10 @@ from warp_twisted.http1.body import CHUNKED
 from warp_twisted.http1.refusals import MessageRefused, Refusal
 from warp_twisted.http1.request_fields import (
     FieldRules,
-    check_loop,
     expects_continue,
     framing,
     hop_by_hop,
+    hops_line,
     max_forwards,
 )
 
@@ -41,7 +41,15 @@ class RequestFieldsTests(SynchronousTestCase):
         """Values may differ unseen only where they mean nothing here; Accept is noted by the reader itself."""
         for name in (b"cookie", b"referer", b"x-a", b"accept"):
             self.assertTrue(FieldRules().may_differ(name), name)
-        for name in (b"host", b"content-length", b"via", b"user-agent", b"x-forwarded-for", b"x-request-id", b"x_a"):
+        for name in (
+            b"host",
+            b"content-length",
+            b"warp-hops",
+            b"user-agent",
+            b"x-forwarded-for",
+            b"x-request-id",
+            b"x_a",
+        ):
             self.assertFalse(FieldRules().may_differ(name), name)
 
     def kept(self, rules: FieldRules, *names: bytes) -> list[bytes]:
@@ -97,9 +105,9 @@ class RequestFieldsTests(SynchronousTestCase):
 
     def test_fields_that_are_read(self) -> None:
         """One whose value is noted is noted still; those of framing cannot be dropped, nor by a prefix."""
-        lines = [b"User-Agent: a", b"Accept: b", b"Via: 1.1 c", b"Cookie: d", b"Host: e", b"Content-Length: 5"]
-        found, kept = FieldRules(["user-agent", "accept", "Vi*", "cookie", "Co*", "Ho*"]).sort(lines)
-        self.assertEqual(set(found), {"user-agent", "accept", "via", "host", "content-length"})
+        lines = [b"User-Agent: a", b"Accept: b", b"Warp-Hops: 1", b"Cookie: d", b"Host: e", b"Content-Length: 5"]
+        found, kept = FieldRules(["user-agent", "accept", "cookie", "Co*", "Ho*"]).sort(lines)
+        self.assertEqual(set(found), {"user-agent", "accept", "warp-hops", "host", "content-length"})
         self.assertEqual(kept, [])
         for name in ("Host", "content_length", "Transfer-Encoding", "Connection", "Upgrade", "!Host"):
             error = self.assertRaises(ValueError, FieldRules, [name])
@@ -125,10 +133,10 @@ class RequestFieldsTests(SynchronousTestCase):
 
     def test_dropped_values_may_differ(self) -> None:
         """A field that is dropped whatever it says may differ from head to head; one with a meaning may not."""
-        rules = FieldRules(["CF-*", "Client-IP", "Via", "!CF-Ray"])
+        rules = FieldRules(["CF-*", "Client-IP", "!CF-Ray"])
         for name in (b"cf-connecting-ip", b"client-ip", b"cf-ray", b"cookie"):
             self.assertTrue(rules.may_differ(name), name)
-        for name in (b"via", b"host", b"x-forwarded-for", b"client_ip", b"x-real-ip"):
+        for name in (b"warp-hops", b"host", b"x-forwarded-for", b"client_ip", b"x-real-ip"):
             self.assertFalse(rules.may_differ(name), name)
 
     def test_framing(self) -> None:
@@ -148,9 +156,10 @@ class RequestFieldsTests(SynchronousTestCase):
         self.assert_refused(refusals.BAD_EXPECTATION, expects_continue, [b"200-ok"])
 
     def test_loop(self) -> None:
-        """The edge's own name in Via counts, over all Via fields; other proxies do not."""
-        check_loop([b"1.1 warp, 1.1 other", b"1.1 warp", b" 1.1 warp"], b"warp")
-        self.assert_refused(refusals.LOOP, check_loop, [b"1.1 warp, 1.1 warp", b"1.1 warp, 1.1 warp"], b"warp")
+        """Each edge counts itself; what is no number counts nothing."""
+        self.assertEqual(hops_line([]), b"Warp-Hops: 1\r\n")
+        self.assertEqual(hops_line([b" 3 ", b"2", b"-9", b"123456"]), b"Warp-Hops: 4\r\n")
+        self.assert_refused(refusals.LOOP, hops_line, [b"4"])
 
     def test_max_forwards(self) -> None:
         """A number of at most nine digits, once."""

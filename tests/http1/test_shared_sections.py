@@ -56,7 +56,7 @@ class EquivalenceTests(SynchronousTestCase):
         """Each visitor's first two requests mean what they mean alone, and name this visitor."""
         shared = SharedSections[FirstSection]()
         for number, sent in enumerate(2 * variants(lines, changes)):
-            visitor = Forwarding(f"192.0.2.{number}", "https" if number % 2 else "http", "warp")
+            visitor = Forwarding(f"192.0.2.{number}", "https" if number % 2 else "http")
             host = b"" if any(line.startswith(b"Host:") for line in sent) else b"Host: app.example"
             data = request(*sent, line=b"POST /%d HTTP/1.1" % number, host=host)
             alone = self.outcome(RequestReader(LIMITS, visitor), data)

@@ -6,7 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.http1.samples import LIMITS, request, request_reader
+from tests.http1.samples import RULES, request, request_reader
 from warp_twisted.http1.forwarding import Forwarding
 from warp_twisted.http1.refusals import MessageRefused
 from warp_twisted.http1.request import RequestHead
@@ -138,7 +138,7 @@ class EquivalenceTests(SynchronousTestCase):
 
     def check_requests(self, sections: list[list[bytes]]) -> None:
         """Assert that one visitor's requests mean what each of them means alone."""
-        visitor = Forwarding("192.0.2.7", "http", "warp")
+        visitor = Forwarding("192.0.2.7", "http")
         remembering = request_reader(forwarding=visitor)
         for number, sent in enumerate(sections):
             host = b"" if any(line.startswith(b"Host:") for line in sent) else b"Host: app.example"
@@ -151,14 +151,14 @@ class EquivalenceTests(SynchronousTestCase):
 
     def check_responses(self, sections: list[list[bytes]], status: bytes) -> None:
         """Assert the same of one origin's answers."""
-        remembering = ResponseReader(LIMITS)
+        remembering = ResponseReader(RULES)
         for sent in sections:
             data = b"\r\n".join([b"HTTP/1.1 %b OK" % status, *sent, b"", b""]) + b"body"
-            expected = self.outcome(ResponseReader(LIMITS), data)
+            expected = self.outcome(ResponseReader(RULES), data)
             found = self.outcome(remembering, data)
             self.assertEqual(found, expected)
             if not isinstance(found, ResponseHead):
-                remembering = ResponseReader(LIMITS)
+                remembering = ResponseReader(RULES)
 
     @given(LINES, CHANGES)
     @example([(b"Accept", b" 1"), (b"Accept", b" 2")], [[], [(0, b" 3")], []])
@@ -192,7 +192,7 @@ class EquivalenceTests(SynchronousTestCase):
         assert fourth is not None
         self.assertIs(third.fields, fourth.fields)
         self.assertEqual((third.accept, fourth.accept), (b"text/2", b"text/3"))
-        answers = ResponseReader(LIMITS)
+        answers = ResponseReader(RULES)
         bodies = [
             answers.read(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nETag: %d\r\n\r\n" % (at, at)) for at in range(4)
         ]

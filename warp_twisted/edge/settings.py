@@ -127,6 +127,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     head_bytes: Annotated[int, msgspec.Meta(ge=1024, le=1 << 20)] = 16384
     header_count: Annotated[int, msgspec.Meta(ge=8, le=10000)] = 100
+    target_bytes: Annotated[int, msgspec.Meta(ge=256, le=1 << 19)] = 8192
     body_bytes: Annotated[int, msgspec.Meta(ge=0)] = 0  # of one request; 0 sets no bound
     connections: Count = 20000
     connections_per_address: Count = 1000
@@ -146,6 +147,23 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     queued_requests: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 100  # per route, for a place at an origin
     enrollments_per_second: Annotated[float, msgspec.Meta(gt=0)] = 1.0  # per address
     enrollment_burst: Count = 10
+
+
+UpgradeProtocol = Annotated[
+    str, msgspec.Meta(pattern=r"^(?![hH]2[cC]?$)[!#$%&'*+.^_`|~0-9A-Za-z-]+(/[0-9.]+)?$", max_length=64)
+]
+
+
+class Responses(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """
+    What is taken from origins.
+
+    :param bare_lf: whether the lines of a response's head may end with LF alone.
+    """
+
+    head_bytes: Annotated[int, msgspec.Meta(ge=1024, le=1 << 20)] = 65536
+    header_count: Annotated[int, msgspec.Meta(ge=8, le=10000)] = 1000
+    bare_lf: bool = False
 
 
 class Forwarding(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -247,6 +265,9 @@ class EdgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     policy_files: Text = "/etc/warp/policy"  # where the files are that a policy names
     dns: Dns = Dns()
     forwarding: Forwarding = Forwarding()
+    responses: Responses = Responses()
+    # Protocols (RFC 9110 §7.8), such as tcp for Docker's API: after the switch nothing is read of what passes.
+    upgrades: Annotated[tuple[UpgradeProtocol, ...], msgspec.Meta(max_length=20)] = ("websocket",)
     names: Names = Names()
     limits: Limits = Limits()
     timeouts: Timeouts = Timeouts()

@@ -20,23 +20,26 @@ from warp_twisted.http1.refusals import (
     BAD_EXTENSION,
     BAD_TRAILER,
     BODY_TOO_LARGE,
+    LENGTH_AND_CODING,
     TRAILERS_TOO_LARGE,
     MessageRefused,
 )
 
 CHUNKED = -1  # in place of a length
 UNTIL_CLOSE = -2
+TWO_LENGTHS = -3  # a length and the coding: refused wherever there is a body
 ALL_CHUNKS = sys.maxsize
 FREE_CHUNKS = 16  # of one read, however little it brings: they cost as much as the read itself, some 40 µs
 CHUNK_BYTES = 1_024  # chunks of so many bytes are read without a pause
 
 _SIZE = re.compile(rb"[0-9A-Fa-f]{1,15}+")  # 15 digits stay below 2**60
+# With whitespace wherever RFC 9112 §7.1.1 has it, and behind a size that has no extension, as old servers pad it.
 _EXTENSIONS = re.compile(
-    rb"(?:;"
+    rb"(?:[ \t]*+;[ \t]*+"
     + TOKEN
-    + rb"(?:=(?:"
+    + rb"(?:[ \t]*+=[ \t]*+(?:"
     + TOKEN
-    + rb'|"(?:[\t\x20\x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t\x20-\x7e\x80-\xff])*+"))?)*+'
+    + rb'|"(?:[\t\x20\x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t\x20-\x7e\x80-\xff])*+"))?)*+[ \t]*+'
 )
 _MAX_CHUNK_LINE = 1_024
 _TRAILERS = re.compile(FIELD_LINES)
@@ -49,7 +52,7 @@ _NOT_IN_TRAILERS = frozenset(
         b"trailer", b"upgrade", b"expect", b"max-forwards", b"cache-control", b"pragma", b"range", b"authorization",
         b"proxy-authorization", b"proxy-authenticate", b"www-authenticate", b"cookie", b"set-cookie", b"age", b"date",
         b"expires", b"location", b"retry-after", b"vary", b"content-encoding", b"content-type", b"content-range",
-        b"forwarded", b"x-real-ip", b"x-request-id", b"via", b"proxy", b"warp-assertion", b"warp-identity",
+        b"forwarded", b"x-real-ip", b"x-request-id", b"warp-hops", b"proxy", b"warp-assertion", b"warp-identity",
         b"warp-identity-kind", b"warp-mirror",
     }
 )  # fmt: skip
@@ -191,7 +194,7 @@ class ChunkedReader:
         size = _SIZE.match(partial)
         if partial and (b"\n" in partial or size is None):
             raise MessageRefused(BAD_CHUNK)
-        if size is not None and partial[size.end() : size.end() + 1] not in (b"", b";", b"\r"):
+        if size is not None and partial[size.end() : size.end() + 1] not in (b"", b";", b"\r", b" ", b"\t"):
             raise MessageRefused(BAD_CHUNK)
         return -1
 
@@ -203,7 +206,7 @@ class ChunkedReader:
         extension = len(line) - size_text.end()
         if extension:
             self._extension_bytes += extension
-            if line[size_text.end()] != 0x3B:
+            if line[size_text.end()] not in b"; \t":
                 raise MessageRefused(BAD_CHUNK)
             if len(line) > _MAX_CHUNK_LINE or self._extension_bytes > self._limits.extension_bytes:
                 raise MessageRefused(BAD_EXTENSION)
@@ -255,14 +258,16 @@ def make_reader(length: int, limits: BodyLimits, rules: FieldFilter | None = Non
     """
     Return the reader of a body.
 
-    :param length: in bytes, or `CHUNKED` or `UNTIL_CLOSE`.
+    :param length: in bytes, or `CHUNKED`, `UNTIL_CLOSE` or `TWO_LENGTHS`.
     :param rules: for a request, which trailers are dropped besides those that no trailer may be.
-    :raises MessageRefused: if it is known to be too large.
+    :raises MessageRefused: if it is known to be too large, or its end can be read in two ways.
     """
     if length == CHUNKED:
         return ChunkedReader(limits, rules)
     if length == UNTIL_CLOSE:
         return UntilCloseReader()
+    if length == TWO_LENGTHS:
+        raise MessageRefused(LENGTH_AND_CODING)
     return LengthReader(length, limits)
 
 

@@ -1,5 +1,5 @@
 """
-What an origin is told about the visitor: X-Forwarded-*, Forwarded (RFC 7239), Via, and what edge.yaml names.
+What an origin is told about the visitor: X-Forwarded-*, Forwarded (RFC 7239), and what edge.yaml names.
 
 These fields are the edge's own statement. Whatever a visitor sends under these names is dropped, never
 appended to, so an origin may believe them.
@@ -69,14 +69,12 @@ class Forwarding:
 
     :param address: the visitor's IP address, without a port or an IPv6 zone.
     :param scheme: `http` or `https`, as the visitor connected.
-    :param via: the pseudonym in Via (RFC 9110 §7.6.3), or empty to send no Via.
     :param statements: what else is set.
     :param port: that the visitor connected to; 0 where there is none, and then no field says it.
     """
 
     address: str
     scheme: str
-    via: str = "warp"
     statements: tuple[tuple[str, Fact], ...] = ()
     port: int = 0
 
@@ -89,10 +87,9 @@ class Forwarding:
         address = self.address.encode("ascii")
         scheme = self.scheme.encode("ascii")
         node = b'"[%b]"' % address if b":" in address else address
-        via = b"Via: 1.1 %b\r\n" % self.via.encode("ascii") if self.via else b""
         return (
             b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\nX-Forwarded-Host: %b\r\n"
-            b'Forwarded: for=%b;proto=%b;host="%b"\r\n%b' % (address, scheme, authority, node, scheme, authority, via)
+            b'Forwarded: for=%b;proto=%b;host="%b"\r\n' % (address, scheme, authority, node, scheme, authority)
         ) + (self._stated() if self.statements else b"")
 
     def _stated(self) -> bytes:

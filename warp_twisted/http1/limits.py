@@ -1,7 +1,8 @@
 """
 How much of one HTTP message is read before it is refused.
 
-Precedents for the defaults: nginx reads 32 KiB of head, Apache 8 KiB a line and 100 fields, Node 16 KiB of head.
+Precedents for the defaults: of a request nginx reads 32 KiB of head, Apache 8 KiB a line and 100 fields, Node 16 KiB of
+head; of a response curl reads 300 KiB of head, Firefox 384 KiB, Node 16 KiB.
 """
 
 import msgspec
@@ -19,6 +20,20 @@ class HeadLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     head_bytes: int = 16_384
     header_count: int = 100
     target_bytes: int = 8_192
+
+
+class ResponseRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """
+    What is taken from an origin as a response head.
+
+    :param head_bytes: status line, fields and the empty line, together.
+    :param header_count: field lines.
+    :param bare_lf: whether a line may end with LF alone, as old origins have it.
+    """
+
+    head_bytes: int = 65_536
+    header_count: int = 1_000
+    bare_lf: bool = False
 
 
 class BodyLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

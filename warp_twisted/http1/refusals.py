@@ -66,6 +66,7 @@ TRAILERS_TOO_LARGE = Refusal(431, "trailers-too-large", "The trailer section is 
 BODY_TOO_LARGE = Refusal(413, "body-too-large", "The body is larger than this server passes on.")
 
 BAD_STATUS_LINE = Refusal(502, "status-line", "The origin's answer does not begin with a valid status line.")
+LENGTHS_DIFFER = Refusal(502, "content-lengths-differ", "The origin gave lengths of its answer that differ.")
 UNEXPECTED_BODY = Refusal(502, "unexpected-body", "The origin announced a body where its status allows none.")
 UNEXPECTED_UPGRADE = Refusal(502, "unexpected-upgrade", "The origin switched to a protocol nobody asked for.")
 TOO_MANY_INTERIM = Refusal(502, "too-many-interim", "The origin sent more interim responses than are passed on.")

@@ -32,10 +32,10 @@ from warp_twisted.http1.refusals import (
 )
 from warp_twisted.http1.request_fields import (
     FieldRules,
-    check_loop,
     expects_continue,
     framing,
     hop_by_hop,
+    hops_line,
     max_forwards,
 )
 from warp_twisted.http1.shared_sections import SharedSections
@@ -57,6 +57,7 @@ _MAX_AGENT = 512  # of User-Agent, for the access log
 
 _OWN_OPTIONS = frozenset({b"close", b"keep-alive", b"upgrade", b"te"})
 _RULES = FieldRules()
+_FIRST_HOP = hops_line(())
 _NO_OPTIONS: frozenset[bytes] = frozenset()
 _MUST_STAY = frozenset({b"host", b"content-length", b"transfer-encoding", b"cache-control"})
 
@@ -313,8 +314,6 @@ class RequestReader:
             kept = [line for line in kept if line.partition(b":")[0].lower() not in options]
         upgrade = self._upgrade(found, options) if minor and not length and "upgrade" in found else b""
         connection_lines = hop_by_hop(found, upgrade) if upgrade or "te" in found else b""
-        if "via" in found:
-            check_loop(found["via"], self._forwarding.via.encode("ascii"))
         expects = "expect" in found and expects_continue(found["expect"]) and minor == 1 and length != 0
         if expects:
             length_line += b"Expect: 100-continue\r\n"
@@ -329,7 +328,8 @@ class RequestReader:
             max_forwards(found["max-forwards"]) if "max-forwards" in found else -1,
             found["user-agent"][0][:_MAX_AGENT].decode("latin-1").strip() if "user-agent" in found else "",
         )
-        own_lines = length_line + connection_lines
+        hops = hops_line(found["warp-hops"]) if "warp-hops" in found else _FIRST_HOP
+        own_lines = length_line + connection_lines + hops
         written = b"Host: %b\r\n" % place.authority, own_lines + place.lines
         lines = b"%b%b\r\n%b" % (written[0], b"\r\n".join(kept), own_lines) if kept else written[0] + own_lines
         accept = found["accept"][0].strip(OPTIONAL_WHITESPACE) if "accept" in found else b""
@@ -370,7 +370,7 @@ class RequestReader:
             raise MessageRefused(HOST_MISSING)
         if len(values) > 1:
             raise MessageRefused(HOST_REPEATED)
-        value = values[0].strip(OPTIONAL_WHITESPACE)
+        value = values[0].strip(OPTIONAL_WHITESPACE).removesuffix(b":")  # an empty port is none (RFC 3986 §3.2.3)
         place = self._place if self._forwarding_of is None else None
         if place is not None and value == place.authority and named is None:
             return place

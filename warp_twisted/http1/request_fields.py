@@ -45,8 +45,8 @@ _USES = {
     **dict.fromkeys(
         (b"host", b"content-length", b"transfer-encoding", b"connection", b"upgrade", b"expect", b"te"), _READ
     ),
+    b"warp-hops": _READ,
     b"max-forwards": _READ,
-    b"via": _NOTE,
     b"user-agent": _NOTE,
     b"accept": _NOTE,
     **dict.fromkeys((b"keep-alive", b"proxy-connection", b"proxy-authorization", b"proxy"), _DROP),
@@ -210,11 +210,20 @@ def expects_continue(values: list[bytes]) -> bool:
     return True
 
 
-def check_loop(values: list[bytes], pseudonym: bytes) -> None:
-    """Refuse a request that has passed edges too often, by what each of them wrote into Via (RFC 9110 §7.6.3)."""
-    passes = sum(hop.split()[1:2] == [pseudonym] for value in values for hop in value.split(b","))
-    if passes >= _MAX_PASSES:
+def hops_line(values: Iterable[bytes]) -> bytes:
+    """
+    Return the line that says how many edges the request has passed, this one included.
+
+    It is a field of our own, for what RFC 9110 §7.6.3 has Via: by Via nginx and others believe that a cache asks, and
+    do not compress.
+
+    :raises MessageRefused: if it has passed too many.
+    """
+    said = [int(value) for value in values if len(value) < 6 and value.strip(OPTIONAL_WHITESPACE).isdigit()]
+    passed = max(said, default=0)
+    if passed >= _MAX_PASSES:
         raise MessageRefused(LOOP)
+    return b"Warp-Hops: %d\r\n" % (passed + 1)
 
 
 def max_forwards(values: list[bytes]) -> int:

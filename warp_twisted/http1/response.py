@@ -1,16 +1,18 @@
 """
 Reading an origin's response head, and rebuilding it for the visitor.
 
-As strict as `request`: a response that can be read in two ways is refused whole, so that neither a broken origin
-nor one that somebody made to echo line ends can slip a second response to a visitor. One reader serves one
-connection to an origin and remembers heads, as `template`s, because origins repeat themselves.
+A response that can be read in two ways is refused whole, so that neither a broken origin nor one that somebody made
+to echo line ends can slip a second response to a visitor. What old origins send and everybody reads alike is passed on
+in clean form: a length that is repeated, a folded line, a body's framing where the status has none, and with
+`ResponseRules.bare_lf` lines that end with LF. One reader serves one connection to an origin and remembers heads, as
+`template`s, because origins repeat themselves.
 """
 
 import re
 
 import msgspec
 
-from warp_twisted.http1.body import CHUNKED, UNTIL_CLOSE
+from warp_twisted.http1.body import CHUNKED, TWO_LENGTHS, UNTIL_CLOSE
 from warp_twisted.http1.grammar import (
     FIELD_LINES,
     OPTIONAL_WHITESPACE,
@@ -20,7 +22,7 @@ from warp_twisted.http1.grammar import (
     parse_options,
     spellings,
 )
-from warp_twisted.http1.limits import HeadLimits
+from warp_twisted.http1.limits import ResponseRules
 from warp_twisted.http1.refusals import (
     BAD_CODING,
     BAD_CONNECTION,
@@ -29,8 +31,7 @@ from warp_twisted.http1.refusals import (
     BAD_STATUS_LINE,
     CODING_TOO_EARLY,
     HEAD_TOO_LARGE,
-    LENGTH_AND_CODING,
-    LENGTH_REPEATED,
+    LENGTHS_DIFFER,
     TOO_MANY_FIELDS,
     UNEXPECTED_BODY,
     MessageRefused,
@@ -38,8 +39,12 @@ from warp_twisted.http1.refusals import (
 from warp_twisted.http1.template import MAX_BYTES, MAX_TEMPLATES, Template, covers, differing
 
 # The space before an empty reason is often left out; it is put back.
-_STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: (" + VALUE + rb"))?\r\n")
+_STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: (" + VALUE + rb"))?\r\n")
 _FIELDS = re.compile(FIELD_LINES + rb"\r\n")
+_FOLD = re.compile(rb"[ \t]*+\r\n[ \t]++")
+_FOLDED_NAME = re.compile(rb"(?:\A|\n)([^\s:]++):[^\n]*+\n[ \t]")
+_ANY_END = re.compile(rb"\n\r?\n")
+_BARE_LF = re.compile(rb"(?<!\r)\n")
 _PARTIAL_LINE = re.compile(rb"H(?:T(?:T(?:P(?:/(?:1(?:\.(?:[01](?: .*+)?)?)?)?)?)?)?)?", re.DOTALL)
 
 _DROPPED = frozenset({b"keep-alive", b"proxy-connection", b"proxy-authenticate", b"te", b"x-request-id"})
@@ -62,7 +67,8 @@ class ResponseHead(msgspec.Struct, frozen=True):
     A response head that may be passed on.
 
     :param size: how many of the bytes given to the reader belong to the head.
-    :param length: body bytes as the fields say, CHUNKED or UNTIL_CLOSE; whether there is a body depends on the method.
+    :param length: body bytes as the fields say, CHUNKED, UNTIL_CLOSE or TWO_LENGTHS; whether there is a body depends
+        on the method.
     :param persistent: whether the origin keeps the connection, provided that the body's end can be seen.
     :param upgrade: the protocol switched to, in lower case; only with 101.
     :param start: status line and end-to-end fields for the visitor, with no framing, no Connection, no X-Request-Id.
@@ -91,13 +97,29 @@ class _Known(msgspec.Struct, frozen=True):
     length_at: int
 
 
+class _Parsed(msgspec.Struct, frozen=True):
+    """
+    The parts of a head that came in clean form.
+
+    :param begin: where its fields begin.
+    :param sent: its field lines, without line ends.
+    :param kept: those of them that are passed on.
+    :param start: the status line that is passed on.
+    """
+
+    begin: int
+    sent: list[bytes]
+    kept: list[bytes]
+    start: bytes
+
+
 class ResponseReader:
     """Reads the response heads of one connection to an origin."""
 
-    __slots__ = ("_checked", "_known", "_last", "_limits", "_raw")
+    __slots__ = ("_checked", "_known", "_last", "_raw", "_rules")
 
-    def __init__(self, limits: HeadLimits):
-        self._limits = limits
+    def __init__(self, rules: ResponseRules):
+        self._rules = rules
         self._raw = b""  # the last head that was read in full, and
         self._last: ResponseHead | None = None  # what it means
         self._known: list[_Known] = []
@@ -111,6 +133,8 @@ class ResponseReader:
         :returns: None while the head is incomplete.
         :raises MessageRefused: as soon as the bytes cannot become a head that is passed on.
         """
+        if self._rules.bare_lf and (head := self._read_bare(data)) is not None:
+            return head
         if self._checked and not self._find_end(data):
             return None  # incomplete: it is compared with remembered heads only once it is whole
         last = self._last
@@ -126,10 +150,20 @@ class ResponseReader:
         end = self._find_end(data)
         return self._read_head(data[:end]) if end else None
 
+    def _read_bare(self, data: bytes) -> ResponseHead | None:
+        """Read a head of which lines end with LF alone; None if it has none of them, or is incomplete."""
+        found = _ANY_END.search(data, 0, self._rules.head_bytes)
+        raw = data[: found.end()] if found else b""
+        if not _BARE_LF.search(raw):
+            return None
+        self._checked = 0
+        head, _ = self._parse(_BARE_LF.sub(b"\r\n", raw))
+        return msgspec.structs.replace(head, size=len(raw))
+
     def _find_end(self, data: bytes) -> int:
         """Return where the head ends, 0 if that has not arrived; what has arrived is checked as far as possible."""
         end = data.find(b"\r\n\r\n", max(0, self._checked - 3))
-        if end < 0 or end + 4 > self._limits.head_bytes:
+        if end < 0 or end + 4 > self._rules.head_bytes:
             self._check_partial(data)
             return 0
         self._checked = 0
@@ -137,7 +171,7 @@ class ResponseReader:
 
     def _recalled(self, known: _Known, size: int, values: list[bytes]) -> ResponseHead:
         """Return a head that differs from an earlier one only where a template allows it."""
-        if size > self._limits.head_bytes:
+        if size > self._rules.head_bytes:
             raise MessageRefused(HEAD_TOO_LARGE)
         head = known.head
         length, framing = head.length, head.framing
@@ -149,51 +183,61 @@ class ResponseReader:
 
     def _check_partial(self, data: bytes) -> None:
         """Check what has arrived of an incomplete head."""
-        if len(data) > self._limits.head_bytes:
+        if len(data) > self._rules.head_bytes:
             raise MessageRefused(HEAD_TOO_LARGE)
         if not _PARTIAL_LINE.fullmatch(data[:4096]):
             raise MessageRefused(BAD_STATUS_LINE)
-        if has_bad_byte(data, max(0, self._checked - 1)):
+        if has_bad_byte(data, max(0, self._checked - 1)) and not (
+            self._rules.bare_lf and not has_bad_byte(_BARE_LF.sub(b"\r\n", data), 0)
+        ):
             raise MessageRefused(BAD_LINE_END)
         self._checked = len(data)
 
     def _read_head(self, raw: bytes) -> ResponseHead:
+        head, parsed = self._parse(raw)
+        if parsed is not None and len(raw) <= MAX_BYTES:
+            self._learn(raw, head, parsed)
+        return head
+
+    def _parse(self, raw: bytes) -> "tuple[ResponseHead, _Parsed | None]":
+        """Return what a head means, and what may be learned from it: nothing, if it was put into clean form."""
         line = _STATUS_LINE.match(raw)
         if line is None:
             raise MessageRefused(BAD_STATUS_LINE)
-        if not _FIELDS.fullmatch(raw, line.end()):
-            raise MessageRefused(BAD_LINE_END if has_bad_byte(raw, 0) else BAD_FIELD)
-        if raw.count(b"\r\n") - 2 > self._limits.header_count:
+        section, is_clean = raw[line.end() :], True
+        if not _FIELDS.fullmatch(section):
+            section, is_clean = _unfold(section), False
+            if not _FIELDS.fullmatch(section):
+                raise MessageRefused(BAD_LINE_END if has_bad_byte(raw, 0) else BAD_FIELD)
+        if section.count(b"\r\n") - 1 > self._rules.header_count:
             raise MessageRefused(TOO_MANY_FIELDS)
         minor, status = int(line[1]), int(line[2])
-        sent = raw[line.end() : -4].split(b"\r\n") if len(raw) > line.end() + 2 else []
+        sent = section[:-4].split(b"\r\n") if len(section) > 2 else []
         found, kept = _sort_fields(sent)
         options = parse_options(found[b"connection"]) if b"connection" in found else _NO_OPTIONS
         if not options <= _OWN_OPTIONS:
             if not options.isdisjoint(_MUST_STAY):
                 raise MessageRefused(BAD_CONNECTION)
             kept = [item for item in kept if item.partition(b":")[0].lower() not in options]
-        length, framing = _framing(found, minor, status)
+        length, framing, is_surplus = _framing(found, minor, status)
         upgrades = found.get(b"upgrade", ()) if status == 101 and b"upgrade" in options else ()
         start = b"HTTP/1.1 %b %b\r\n" % (line[2], line[3] or b"")
         head = ResponseHead(
             len(raw),
             status,
             length,
-            minor == 1 and b"close" not in options,
+            minor == 1 and b"close" not in options and not is_surplus,
             upgrades[0].strip(OPTIONAL_WHITESPACE).lower() if len(upgrades) == 1 else b"",
             b"date" in found,
             b"%b%b\r\n" % (start, b"\r\n".join(kept)) if kept else start,
             framing,
         )
-        if len(raw) <= MAX_BYTES:
-            self._learn(raw, head, line.end(), sent, kept, start)
-        return head
+        is_clean = is_clean and length != TWO_LENGTHS and len(found.get(b"content-length", ())) < 2
+        return head, _Parsed(line.end(), sent, kept, start) if is_clean else None
 
-    def _learn(
-        self, raw: bytes, head: ResponseHead, begin: int, sent: list[bytes], kept: list[bytes], start: bytes
-    ) -> None:
+    def _learn(self, raw: bytes, head: ResponseHead, parsed: "_Parsed") -> None:
         """Remember a head; if it differs from the last one in some values only, make a template of it."""
+        begin, sent = parsed.begin, parsed.sent
         before, self._raw = self._raw, raw
         last, self._last = self._last, head
         if last is None or not before.startswith(raw[:begin]) or status_has_no_body(head.status):
@@ -202,7 +246,9 @@ class ResponseReader:
         if places is None:
             return
         lengths = [at for at, place in enumerate(places) if sent[place][:15].lower() == b"content-length:"]
-        known = _Known(Template(raw[:begin], sent, kept, places, (start, b"")), head, lengths[0] if lengths else -1)
+        known = _Known(
+            Template(raw[:begin], sent, parsed.kept, places, (parsed.start, b"")), head, lengths[0] if lengths else -1
+        )
         self._known = [known, *(other for other in self._known if not covers(places, other.template.places))]
         del self._known[MAX_TEMPLATES:]
 
@@ -231,34 +277,54 @@ def _sort_fields(lines: list[bytes]) -> tuple[dict[bytes, list[bytes]], list[byt
     return found, kept
 
 
+def _unfold(section: bytes) -> bytes:
+    """Return field lines, each line fold one space (RFC 9112 §5.2); folded where it decides about framing: as it is."""
+    if any(name.lower() in _OURS for name in _FOLDED_NAME.findall(section)):
+        return section
+    return _FOLD.sub(b" ", section)
+
+
 def _may_differ(name: bytes) -> bool:
     """Whether another value of this field leaves the meaning of the head as it is, but for its length."""
     return name not in _OURS or name in (b"date", b"content-length")
 
 
-def _framing(found: dict[bytes, list[bytes]], minor: int, status: int) -> tuple[int, bytes]:
-    """Return the length that the fields announce and the Content-Length line to pass on (RFC 9112 §6.3)."""
+def _framing(found: dict[bytes, list[bytes]], minor: int, status: int) -> tuple[int, bytes, bool]:
+    """
+    Return the length that the fields announce, and the Content-Length line to pass on (RFC 9112 §6.3).
+
+    :returns: besides, whether the fields announce a body that the status does not have, and that may follow.
+    """
     codings = found.get(b"transfer-encoding")
     lengths = found.get(b"content-length")
     length, framing = UNTIL_CLOSE, b""
     if codings is not None:
         if minor == 0:
             raise MessageRefused(CODING_TOO_EARLY)
-        if lengths is not None:
-            raise MessageRefused(LENGTH_AND_CODING)
         if len(codings) > 1 or codings[0].strip(OPTIONAL_WHITESPACE).lower() != b"chunked":
             raise MessageRefused(BAD_CODING)
-        length = CHUNKED
+        length = CHUNKED if lengths is None else TWO_LENGTHS
     elif lengths is not None:
-        if len(lengths) > 1:
-            raise MessageRefused(LENGTH_REPEATED)
-        length = parse_length(lengths[0])
+        length = _repeated_length(lengths)
         framing = b"Content-Length: %d\r\n" % length
-    if status < 200 or status == 204:
-        # RFC 9110 §8.6 and RFC 9112 §6.1: neither field may be sent here. A plain 0 is common and harmless: left out.
-        if length > 0 or length == CHUNKED:
+    is_announced = length > 0 or length in (CHUNKED, TWO_LENGTHS)
+    if status < 200:
+        # A body here would be taken for the next head.
+        if is_announced:
             raise MessageRefused(UNEXPECTED_BODY)
-        return 0, b""
+        return 0, b"", False
+    if status == 204:
+        return 0, b"", is_announced
     if status == 304:
-        return 0, framing
-    return length, framing
+        return 0, framing, codings is not None
+    return length, framing, False
+
+
+def _repeated_length(values: list[bytes]) -> int:
+    """Return what one Content-Length says, or several, or a list in one, that say the same (RFC 9110 §8.6)."""
+    if len(values) == 1 and b"," not in values[0]:
+        return parse_length(values[0])
+    lengths = {parse_length(part) for value in values for part in value.split(b",")}
+    if len(lengths) > 1:
+        raise MessageRefused(LENGTHS_DIFFER)
+    return lengths.pop()

@@ -24,12 +24,16 @@ from warp_twisted.http1.refusals import (
     MessageRefused,
 )
 
-# Upper case only: every registered method is, and llhttp-based origins know no other. '#' never belongs in a target.
+# Registered methods, and what looks like them; any other token takes the long way. '#' never belongs in a target.
 METHOD = rb"[A-Z][A-Z-]{0,31}+"
 TARGET_BYTES = rb"[\x21\x22\x24-\x7e]"
 
 _TOKEN = re.compile(TOKEN)
-_METHOD = re.compile(METHOD)
+_MAX_METHOD = 32
+_KNOWN = frozenset(
+    {b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"OPTIONS", b"PATCH", b"PROPFIND", b"PROPPATCH", b"MKCOL", b"COPY"}
+    | {b"MOVE", b"LOCK", b"UNLOCK", b"REPORT", b"SEARCH", b"QUERY", b"PURGE", b"LINK", b"UNLINK", b"ACL", b"MKCALENDAR"}
+)
 _VERSION = re.compile(rb"HTTP/[0-9]\.[0-9]")
 _TARGET = re.compile(TARGET_BYTES + rb"++")
 _ABSOLUTE = re.compile(rb"(?i:(https?))://([^/?]*+)([/?].*+)?")
@@ -105,9 +109,12 @@ def parse_request_line(line: bytes, scheme: str, target_bytes: int) -> RequestLi
         raise MessageRefused(BAD_REQUEST_LINE)
     if version not in (b"HTTP/1.1", b"HTTP/1.0"):
         raise MessageRefused(BAD_VERSION)
-    if method in (b"CONNECT", b"TRACE"):
+    meant = method.upper()
+    if meant in (b"CONNECT", b"TRACE"):
         raise MessageRefused(METHOD_NOT_ALLOWED)
-    if not _METHOD.fullmatch(method):
+    # Methods are case-sensitive (RFC 9110 §9.1), and yet there are frameworks to which `head` is HEAD: they would send
+    # no body where one has to be waited for, and `post` could be what no rule about POST is asked for.
+    if len(method) > _MAX_METHOD or (meant != method and meant in _KNOWN):
         raise MessageRefused(BAD_METHOD)
     if len(target) > target_bytes:
         raise MessageRefused(TARGET_TOO_LONG)
@@ -120,7 +127,7 @@ def parse_request_line(line: bytes, scheme: str, target_bytes: int) -> RequestLi
         raise MessageRefused(BAD_TARGET)
     if absolute[1].lower() != scheme.encode("ascii"):
         raise MessageRefused(MISDIRECTED)
-    return RequestLine(method, _path_of(method, absolute[3]), parse_authority(absolute[2]), version)
+    return RequestLine(method, _path_of(method, absolute[3]), parse_authority(absolute[2].removesuffix(b":")), version)
 
 
 def _path_of(method: bytes, rest: bytes | None) -> bytes:

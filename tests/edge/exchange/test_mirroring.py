@@ -81,9 +81,8 @@ class CopyTests(MirroringTestCase):
         """The copy is the request as the origin gets it, with a field that says so and that no visitor can send."""
         _, original = self.ask()
         stream, copy = self.copy()
-        self.assertNotIn(b"arp-", original.replace(b"X-Forwarded", b""))
-        self.assertNotIn(b"warp_mirror", original)
-        self.assertEqual(copy.count(b"arp"), 1)
+        self.assertNotIn(b"mirror", original.lower())
+        self.assertEqual(copy.lower().count(b"mirror"), 1)
         self.assertIn(b"\r\nWarp-Mirror: 1\r\n", copy)
         self.assertEqual(_ID.findall(copy), _ID.findall(original))
         self.assertEqual(copy.replace(b"Warp-Mirror: 1\r\n", b""), original[original.index(b"GET ") :])

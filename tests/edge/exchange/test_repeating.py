@@ -8,7 +8,7 @@ from warp_twisted.edge.routes.counters import DataPathMetrics, HostCounters
 from warp_twisted.edge.routes.load import TunnelLoad
 from warp_twisted.edge.routes.pool import Member, OriginStream
 from warp_twisted.edge.routes.route import Route
-from warp_twisted.http1.limits import HeadLimits
+from warp_twisted.http1.limits import ResponseRules
 from warp_twisted.routing.retry_budget import RESERVE
 
 
@@ -26,7 +26,7 @@ class RepeatingTests(SynchronousTestCase):
         """Let tunnels join; the first letter is the agent's id."""
         for name in names:
             load = self.loads[name] = TunnelLoad(FakeTunnel(name, name[0]))
-            self.route.join(Member(load, 0, HeadLimits(), 2))
+            self.route.join(Member(load, 0, ResponseRules(), 2))
 
     def stream(self, name: str, *, was_used: bool = False) -> OriginStream:
         """Return a stream of a tunnel that the request was sent on."""

@@ -5,7 +5,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.edge.fakes import FakeBorrower, FakeTunnel
 from warp_twisted.edge.routes.load import Standing, StreamCounts, TunnelLoad
 from warp_twisted.edge.routes.pool import Member, OriginStream
-from warp_twisted.http1.limits import HeadLimits
+from warp_twisted.http1.limits import ResponseRules
 
 
 def opened(member: Member) -> OriginStream:
@@ -33,7 +33,7 @@ class TunnelLoadTests(SynchronousTestCase):
             watched.append(load)
 
         load = TunnelLoad(FakeTunnel("t-1"), watch)
-        member = Member(load, 1, HeadLimits(), 2)
+        member = Member(load, 1, ResponseRules(), 2)
         for _ in range(2):
             member.lend(FakeBorrower(), 0.0)
         self.assertEqual((watched, load.active, load.is_asked), ([load], 2, True))
@@ -41,7 +41,9 @@ class TunnelLoadTests(SynchronousTestCase):
     def test_counts(self) -> None:
         """Streams are counted over all tunnels, however they are given back."""
         counts = StreamCounts()
-        members = [Member(TunnelLoad(FakeTunnel(name), counts=counts), 1, HeadLimits(), 2) for name in ("t-1", "t-2")]
+        members = [
+            Member(TunnelLoad(FakeTunnel(name), counts=counts), 1, ResponseRules(), 2) for name in ("t-1", "t-2")
+        ]
         origins = [opened(member) for member in members for _ in range(4)]
         self.assertEqual((counts.used, counts.idle), (8, 0))
         for origin in (*origins[:3], origins[4]):

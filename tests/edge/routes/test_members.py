@@ -7,7 +7,7 @@ from warp_twisted.edge.routes.load import TunnelLoad
 from warp_twisted.edge.routes.members import AtLimit, Members, NoTunnel
 from warp_twisted.edge.routes.places import LimitedMember, Places
 from warp_twisted.edge.routes.pool import Borrower, Member, OriginStream
-from warp_twisted.http1.limits import HeadLimits
+from warp_twisted.http1.limits import ResponseRules
 from warp_twisted.routing.outliers import OriginState
 from warp_twisted.wire.errors import CannotOpenStream
 
@@ -26,7 +26,7 @@ class CountedMember(Member):
     def __init__(self, looks: Looks, load: TunnelLoad, route_id: int) -> None:
         self._looks = looks
         self._load = load
-        super().__init__(load, route_id, HeadLimits(), 2)
+        super().__init__(load, route_id, ResponseRules(), 2)
 
     @property
     def load(self) -> TunnelLoad:
@@ -52,7 +52,7 @@ class MembersTests(SynchronousTestCase):
         self.all = Members("a.example")
         self.some = Members("a.example canary")
         self.members = {
-            name: Member(TunnelLoad(FakeTunnel(name, f"agent-{name}")), 1, HeadLimits(), 2) for name in "abcd"
+            name: Member(TunnelLoad(FakeTunnel(name, f"agent-{name}")), 1, ResponseRules(), 2) for name in "abcd"
         }
         for member in self.members.values():
             self.all.put(member)
@@ -109,8 +109,8 @@ class MembersTests(SynchronousTestCase):
         """Return a member that stands for another edge's tunnel."""
         load = TunnelLoad(FakeTunnel(name, agent, via="edge-2"))
         if not max_requests:
-            return Member(load, 1, HeadLimits(), 2)
-        return LimitedMember(load, 1, HeadLimits(), 0, None, Places(max_requests, lambda places: None))
+            return Member(load, 1, ResponseRules(), 2)
+        return LimitedMember(load, 1, ResponseRules(), 0, None, Places(max_requests, lambda places: None))
 
     def test_other_edges(self) -> None:
         """Tunnels of other edges are chosen when none of this edge's may serve, and count as healthy all the same."""

@@ -7,7 +7,7 @@ from warp_twisted.edge.routes.load import TunnelLoad
 from warp_twisted.edge.routes.members import AtLimit, Members, NoTunnel
 from warp_twisted.edge.routes.places import LimitedMember, NoPlace, Places
 from warp_twisted.edge.routes.pool import Member, OriginStream
-from warp_twisted.http1.limits import HeadLimits
+from warp_twisted.http1.limits import ResponseRules
 from warp_twisted.wire.errors import StreamReset
 from warp_twisted.wire.preamble import OpeningCode
 
@@ -22,7 +22,7 @@ class PlacesTests(SynchronousTestCase):
         self.places = Places(4, self.note)
         self.tunnels = [FakeTunnel(name) for name in ("t-1", "t-2")]
         self.members = [
-            LimitedMember(TunnelLoad(tunnel), 1, HeadLimits(), 2, None, self.places) for tunnel in self.tunnels
+            LimitedMember(TunnelLoad(tunnel), 1, ResponseRules(), 2, None, self.places) for tunnel in self.tunnels
         ]
         self.both = Members("a.example")
         for member in self.members:
@@ -46,7 +46,7 @@ class PlacesTests(SynchronousTestCase):
             self.borrow("e")
         self.assertIs(raised.exception.members, self.both)
         self.assertRaises(NoPlace, self.members[0].lend, FakeBorrower("e"), ANY)
-        other = Member(TunnelLoad(FakeTunnel("t-3", "agent-2")), 1, HeadLimits(), 2)
+        other = Member(TunnelLoad(FakeTunnel("t-3", "agent-2")), 1, ResponseRules(), 2)
         self.both.put(other)
         for network in "efgh":
             self.assertIs(self.borrow(network).member, other)

@@ -5,7 +5,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.edge.fakes import FakeBorrower, FakeTunnel, opened
 from warp_twisted.edge.routes.load import TunnelLoad
 from warp_twisted.edge.routes.pool import Member, OriginStream
-from warp_twisted.http1.limits import HeadLimits
+from warp_twisted.http1.limits import ResponseRules
 from warp_twisted.wire.errors import StreamReset
 from warp_twisted.wire.preamble import Opening, OpeningCode
 from warp_twisted.wire.states import StreamState
@@ -20,7 +20,7 @@ class PoolTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.tunnel = FakeTunnel("t-1")
         self.load = TunnelLoad(self.tunnel)
-        self.member = Member(self.load, 7, HeadLimits(), 2)
+        self.member = Member(self.load, 7, ResponseRules(), 2)
 
     def borrow(self) -> tuple[OriginStream, FakeBorrower]:
         """Open a stream and lend it."""

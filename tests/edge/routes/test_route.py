@@ -9,7 +9,7 @@ from warp_twisted.edge.routes.members import NoTunnel
 from warp_twisted.edge.routes.pool import Member
 from warp_twisted.edge.routes.route import Route
 from warp_twisted.edge.routes.rules import PathRule
-from warp_twisted.http1.limits import HeadLimits
+from warp_twisted.http1.limits import ResponseRules
 
 
 class RouteTests(SynchronousTestCase):
@@ -21,7 +21,7 @@ class RouteTests(SynchronousTestCase):
     def join(self, name: str, agent: str) -> TunnelLoad:
         """Let a tunnel serve the route."""
         load = TunnelLoad(FakeTunnel(name, agent))
-        self.route.join(Member(load, 1, HeadLimits(), 2))
+        self.route.join(Member(load, 1, ResponseRules(), 2))
         return load
 
     def tunnels(self) -> list[str]:

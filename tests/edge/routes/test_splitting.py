@@ -15,7 +15,7 @@ from warp_twisted.edge.routes.route import Route
 from warp_twisted.edge.routes.share_counters import ShareMetrics
 from warp_twisted.edge.routes.split_hostnames import SplitHostnames
 from warp_twisted.edge.routes.splitting import RouteSplit
-from warp_twisted.http1.limits import HeadLimits
+from warp_twisted.http1.limits import ResponseRules
 from warp_twisted.policy.document.routing import Routing
 from warp_twisted.routing.cookies import agent_number
 from warp_twisted.routing.table import RoutingTable
@@ -41,7 +41,7 @@ class SplitTestCase(SynchronousTestCase):
         """Let a tunnel serve the route."""
         tunnel = FakeTunnel(name, agent or f"agent-{name}", {"release": release}, via=via)
         load = self.loads[name] = TunnelLoad(tunnel)
-        self.route.join(Member(load, 1, HeadLimits(), 2))
+        self.route.join(Member(load, 1, ResponseRules(), 2))
         return load
 
     def assert_near(self, count: int, expected: int) -> None:

@@ -32,7 +32,6 @@ class MemoryEdge:
             access_log=AccessLog(self.lines.append),
             limits=limits,
             timeouts=VisitorTimeouts(),
-            via="",
             seconds=self.clock.seconds,
         )
         self.visitors.start()

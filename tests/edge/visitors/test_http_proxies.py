@@ -89,7 +89,7 @@ class ProxiedHeadsTests(SynchronousTestCase):
 
     def test_the_port(self) -> None:
         """The port that the origin is told goes with the scheme by which the visitor came."""
-        own = Forwarding(PROXY, "http", "", (("X-Forwarded-Port", Fact.PORT),), 8080)
+        own = Forwarding(PROXY, "http", (("X-Forwarded-Port", Fact.PORT),), 8080)
         for ports, wanted in (({}, 443), ({"https": 8443}, 8443)):
             heads = ProxiedHeads(lambda: HttpProxies(TRUSTED, say_scheme=True), own, ports)
             self.assertEqual(heads.read([b"X-Forwarded-Proto: https"]).port, wanted)

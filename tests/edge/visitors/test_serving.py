@@ -31,10 +31,12 @@ from warp_twisted.edge.visitors.serving import (
     field_rules,
     open_access_log,
     statements,
+    upgrades,
     visitor_limits,
     visitor_timeouts,
 )
 from warp_twisted.errors import InvalidSettings
+from warp_twisted.http1.limits import ResponseRules
 
 PLAIN = {"http": ["tcp:80"], "https": []}
 TIMEOUTS = {"header": 1, "idle": 2, "visitor_stall": 3, "origin_connect": 4, "origin_response": 5, "origin_stall": 6,
@@ -52,15 +54,25 @@ class TranslationTests(SynchronousTestCase):
                         "connections_per_address": 4, "unread_bytes": 5_000_000, "idle_streams_per_route": 6,
                         "queued_requests": 11,
                         "body_bytes_per_second": 70, "requests_per_second": 0.8, "request_burst": 9,
-                        "visitor_handshakes_per_second": 3.5, "visitor_handshake_burst": 8}
+                        "visitor_handshakes_per_second": 3.5, "visitor_handshake_burst": 8, "target_bytes": 1000},
+                responses={"head_bytes": 4000, "header_count": 30, "bare_lf": True},
             )
         )  # fmt: skip
         self.assertEqual((limits.head.head_bytes, limits.head.header_count, limits.body.body_bytes), (2000, 20, 3000))
+        self.assertEqual(limits.head.target_bytes, 1000)
+        self.assertEqual(limits.response, ResponseRules(head_bytes=4000, header_count=30, bare_lf=True))
         self.assertEqual((limits.connections, limits.connections_per_address), (40, 4))
         self.assertEqual((limits.unread_bytes, limits.idle_streams, limits.queued_requests), (5_000_000, 6, 11))
         rates = (limits.body_bytes_per_second, limits.requests_per_second, limits.request_burst)
         self.assertEqual(rates, (70, 0.8, 9))
         self.assertEqual((limits.handshakes_per_second, limits.handshake_burst), (3.5, 8))
+
+    def test_upgrades(self) -> None:
+        """Protocols in any case; HTTP/2 is none of them, for what passes then could be a request to anybody."""
+        self.assertEqual(upgrades(make_settings()), {b"websocket"})
+        self.assertEqual(upgrades(make_settings(upgrades=["tcp", "SPDY/3.1"])), {b"tcp", b"spdy/3.1"})
+        for wrong in ("h2c", "H2", "a b", ""):
+            self.assertRaises(InvalidSettings, make_settings, upgrades=[wrong])
 
     def test_forwarding(self) -> None:
         """What is set is stripped, too; public ports count before those listened on."""

@@ -419,7 +419,6 @@ class EdgeHarness:
         *,
         limits: VisitorLimits | None = None,
         timeouts: VisitorTimeouts | None = None,
-        via: str = "",
     ) -> None:
         self.reactor = reactor
         self.origin = RawOrigin()
@@ -434,7 +433,6 @@ class EdgeHarness:
             access_log=self.log,
             limits=limits,
             timeouts=timeouts or VisitorTimeouts(tick=0.05),
-            via=via,
         )
         self.tunnels: list[Tunnel] = []
         self.turn = Turn(reactor)

@@ -339,14 +339,14 @@ class ResponseTests(EdgeTestCase):
     async def test_bad_responses(self) -> None:
         """An answer that is malformed or ambiguous becomes 502, and nothing of it is passed on."""
         for response in (
-            b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nContent-Length: 4\r\n\r\nevil",
+            b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nContent-Length: 5\r\n\r\nevil",
             b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\nevil",
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\nevil",
             b"HTTP/1.1 200 OK\r\nX : evil\r\n\r\n",
             b"HTTP/1.1 200 OK\nX: evil\n\n",
-            b"HTTP/1.1 200 OK\r\nX: a\r\n evil\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\n X: evil\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\nContent-Length:\r\n 4\r\n\r\nevil",
             b"HTTP/1.1 200 OK\r\nX: evil\x00\r\n\r\n",
-            b"HTTP/1.1 204 evil\r\nContent-Length: 4\r\n\r\nevil",
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nevil\r\n",
             b"HTTP/2.0 200 evil\r\n\r\n",
             b"evil",
@@ -355,6 +355,30 @@ class ResponseTests(EdgeTestCase):
             self.assertEqual(status_of(answer), 502, response)
             self.assertIn(b"\nreason: bad-response\n", answer)
             self.assertNotIn(b"evil", answer)
+
+    async def test_old_responses(self) -> None:
+        """What old origins send and everybody reads alike is passed on in clean form, and nothing that follows it."""
+        for response, passed in (
+            (b"HTTP/1.1 204 No Content\r\nContent-Length: 4\r\n\r\nevil", b"HTTP/1.1 204 No Content\r\n"),
+            (b"HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", b"HTTP/1.1 204 No Content\r\n"),
+            (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\ncontent-length: 2\r\n\r\nhi", b"\r\nContent-Length: 2\r\n"),
+            (b"HTTP/1.1 609 Odd\r\nContent-Length: 2\r\n\r\nhi", b"HTTP/1.1 609 Odd\r\n"),
+            (b"HTTP/1.1 200 OK\r\nX-Long: a\r\n\tb\r\nContent-Length: 2\r\n\r\nhi", b"\r\nX-Long: a b\r\n"),
+            (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2  \r\nhi\r\n0\r\n\r\n", b"\r\n2\r\nhi\r\n0\r\n"),
+            (b"HTTP/1.1 200 OK\r\n%bContent-Length: 2\r\n\r\nhi" % (b"X: 1\r\n" * 900), b"\r\nX: 1\r\n"),
+        ):
+            answer = await self.answer_to(get(b"/", b"Connection: close"), response)
+            self.assertIn(passed, answer)
+            self.assertNotIn(b"evil", answer)
+            self.assertLessEqual(answer.lower().count(b"content-length"), 1)
+
+    async def test_head_with_two_lengths(self) -> None:
+        """What frames a body says nothing where there is none: HEAD may have both."""
+        asked = b"HEAD / HTTP/1.1\r\nHost: app.example\r\nConnection: close\r\n\r\n"
+        response = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nTransfer-Encoding: chunked\r\n\r\n"
+        answer = await self.answer_to(asked, response)
+        self.assertEqual(status_of(answer), 200)
+        self.assertNotIn(b"Content-Length", answer)
 
     async def test_a_chunk_that_is_bad_later(self) -> None:
         """An answer that goes wrong after its head was passed on is cut, and seen to be cut."""

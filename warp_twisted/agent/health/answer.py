@@ -7,12 +7,12 @@ answer that an edge would refuse to pass on is a failure here, too.
 
 from warp_twisted.agent.health.settings import BODY_BYTES, Health
 from warp_twisted.http1.body import BodyReader, make_reader
-from warp_twisted.http1.limits import BodyLimits, HeadLimits
+from warp_twisted.http1.limits import BodyLimits, ResponseRules
 from warp_twisted.http1.refusals import MessageRefused
 from warp_twisted.http1.response import ResponseReader, status_has_no_body
 
 GOOD = ""
-_HEAD = HeadLimits()
+_HEAD = ResponseRules()
 _BODY = BodyLimits()
 _INTERIM = 8  # heads of status 1xx before the answer
 _CHUNKS = 256  # that one read may begin: some 0.3 ms

@@ -59,7 +59,7 @@ def read_request(
     target = match["target"] or "/"
     target = target if target.startswith("/") else f"/{target}"
     lines = [f"{match['method'] or 'GET'} {target} HTTP/1.1", f"Host: {match['authority']}", *fields, "", ""]
-    reader = RequestReader(_LARGE, Forwarding(address, match["scheme"], via=""))
+    reader = RequestReader(_LARGE, Forwarding(address, match["scheme"]))
     try:
         head = reader.read("\r\n".join(lines).encode("utf-8"))
     except MessageRefused as error:

@@ -26,7 +26,7 @@ class HostCounters:
     """
     The counters of one hostname.
 
-    :ivar by_class: requests by the first digit of their status; index 0 is not used.
+    :ivar by_class: requests by the first digit of their status, 1 to 9; index 0 is not used.
     :ivar bytes_in: from visitors, heads included; `bytes_out`: to visitors.
     :ivar sent: requests that were sent to an origin, each counted once; `retry_budget`: how many may be sent again.
     """
@@ -34,7 +34,7 @@ class HostCounters:
     __slots__ = ("by_class", "bytes_in", "bytes_out", "retry_budget", "sent")
 
     def __init__(self) -> None:
-        self.by_class = [0] * 6
+        self.by_class = [0] * 10
         self.bytes_in = 0
         self.bytes_out = 0
         self.sent = 0

@@ -9,7 +9,7 @@ from ipaddress import IPv6Address, ip_address
 import msgspec
 
 from warp_twisted.edge.refusals import TOO_MANY_CONNECTIONS, TOO_MANY_FROM_ADDRESS
-from warp_twisted.http1.limits import BodyLimits, HeadLimits
+from warp_twisted.http1.limits import BodyLimits, HeadLimits, ResponseRules
 from warp_twisted.http1.refusals import Refusal
 
 
@@ -17,7 +17,8 @@ class VisitorLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     """
     Sizes and counts.
 
-    :param head: of requests and of responses alike.
+    :param head: of requests.
+    :param response: of responses.
     :param body: of requests.
     :param response_body: of responses; a body without bound by default, trailers and extensions bounded.
     :param unread_bytes: in all, of answers that wait for visitors to read them and of requests that wait for origins
@@ -35,6 +36,7 @@ class VisitorLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     """
 
     head: HeadLimits = HeadLimits()
+    response: ResponseRules = ResponseRules()
     body: BodyLimits = BodyLimits()
     response_body: BodyLimits = BodyLimits()
     unread_bytes: int = 512 * 1024 * 1024

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from warp_twisted.edge.routes.load import TunnelLoad
 from warp_twisted.edge.routes.pool import Borrower, Member, OriginStream
-from warp_twisted.http1.limits import HeadLimits
+from warp_twisted.http1.limits import ResponseRules
 from warp_twisted.wire.errors import CannotOpenStream
 
 KEPT_SHARE = 4  # one place of so many is never had by one network that has all the others
@@ -73,12 +73,12 @@ class LimitedMember(Member):
         self,
         load: TunnelLoad,
         route_id: int,
-        head_limits: HeadLimits,
+        response_rules: ResponseRules,
         idle_streams: int,
         watch: Callable[[Member], None] | None,
         places: Places,
     ) -> None:
-        super().__init__(load, route_id, head_limits, idle_streams, watch)
+        super().__init__(load, route_id, response_rules, idle_streams, watch)
         self.places = places
         places.members.add(self)
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from warp_twisted.edge.routes.load import Standing, TunnelLoad
-from warp_twisted.http1.limits import HeadLimits
+from warp_twisted.http1.limits import ResponseRules
 from warp_twisted.http1.response import ResponseReader
 from warp_twisted.routing.outliers import Origin
 from warp_twisted.wire.errors import WireError
@@ -56,9 +56,9 @@ class Member:
     """
 
     __slots__ = (
-        "_head_limits",
         "_idle",
         "_idle_streams",
+        "_response_rules",
         "_watch",
         "complaint",
         "is_silent",
@@ -74,7 +74,7 @@ class Member:
         self,
         load: TunnelLoad,
         route_id: int,
-        head_limits: HeadLimits,
+        response_rules: ResponseRules,
         idle_streams: int,
         watch: "Callable[[Member], None] | None" = None,
     ) -> None:
@@ -87,7 +87,7 @@ class Member:
         self.origin = Origin()
         self.is_watched = watch is None
         self._watch = watch
-        self._head_limits = head_limits
+        self._response_rules = response_rules
         self._idle: dict[OriginStream, None] = {}  # the one that was used last comes last
 
     @property
@@ -131,7 +131,7 @@ class Member:
 
     def make_reader(self) -> ResponseReader:
         """Return what reads the origin's answers on one stream."""
-        return ResponseReader(self._head_limits)
+        return ResponseReader(self._response_rules)
 
     def keep(self, origin: "OriginStream") -> bool:
         """Take a stream back that can be used again; False if there is no room for it."""

@@ -86,13 +86,13 @@ class Route(Members):
     ) -> Member:
         """Make what stands for a tunnel here, as its agent offers the route."""
         if not offer.max_requests:
-            return Member(load, offer.id, limits.head, limits.idle_streams, watch)
+            return Member(load, offer.id, limits.response, limits.idle_streams, watch)
         if self.queue is None:
             self.queue = RequestQueue(queues, self.hostname, self.path)
         places = self.queue.places_of(load.tunnel.agent, offer.max_requests)
         # A stream that is kept for the next request would keep a place at the edge that relays it.
         idle_streams = 0 if load.is_remote else limits.idle_streams
-        return LimitedMember(load, offer.id, limits.head, idle_streams, watch, places)
+        return LimitedMember(load, offer.id, limits.response, idle_streams, watch, places)
 
     def join(self, member: Member) -> None:
         """Use one more tunnel."""

@@ -33,7 +33,7 @@ class ShareCounters:
     """
     The counters of one share. They only grow, so that whoever compares two moments subtracts.
 
-    :ivar by_class: requests by the first digit of their status; index 0 is not used.
+    :ivar by_class: requests by the first digit of their status, 1 to 9; index 0 is not used.
     :ivar buckets: requests but upgrades by how long they took: at most each of `BUCKETS`, and longer.
     :ivar seconds: of all these together.
     :ivar fine: the same by finer buckets, for a guard; None: nobody asks.
@@ -42,7 +42,7 @@ class ShareCounters:
     __slots__ = ("buckets", "by_class", "fine", "seconds")
 
     def __init__(self) -> None:
-        self.by_class = [0] * 6
+        self.by_class = [0] * 10
         self.buckets = [0] * (len(BUCKETS) + 1)
         self.seconds = 0.0
         self.fine: list[int] | None = None

@@ -375,7 +375,7 @@ class VisitorConnection(Protocol):
     def connectionMade(self) -> None:
         visitors, said = self.visitors, self.visitors.statements
         port = self._public_port(said) if said.needs_port else 0
-        forwarding = Forwarding(self.address, self.scheme, visitors.via, said.fields, port)
+        forwarding = Forwarding(self.address, self.scheme, said.fields, port)
         if visitors.http_proxies and self.address in visitors.http_proxies:
             self._proxied = ProxiedHeads(lambda: visitors.http_proxies, forwarding, dict(said.ports))
             self.network = f"{self.address}#{next(_NUMBERS)}"  # so that one visitor does not take the turns of all

@@ -59,7 +59,7 @@ class Visitors:
     :param metrics: counts them.
     :param clock: the reactor, for the sweep.
     :param access_log: or None to log no requests.
-    :param via: the edge's pseudonym in Via, or empty.
+    :param upgrades: protocols, in lower case, that visitors may switch to.
     :param rules: which fields of requests are passed on.
     :param statements: which the edge sets beside X-Forwarded-*.
     :param policy: judges requests; without it everything is allowed.
@@ -82,7 +82,6 @@ class Visitors:
         access_log: AccessLog | None = None,
         limits: VisitorLimits | None = None,
         timeouts: VisitorTimeouts | None = None,
-        via: str = "warp",
         upgrades: frozenset[bytes] = UPGRADES,
         rules: FieldRules | None = None,
         statements: Statements | None = None,
@@ -95,7 +94,6 @@ class Visitors:
         self.access_log = access_log
         self.limits = limits or VisitorLimits()
         self.timeouts = timeouts or VisitorTimeouts()
-        self.via = via
         self.upgrades = upgrades
         self.rules = rules or FieldRules()
         self.statements = statements or Statements()
@@ -161,9 +159,11 @@ class Visitors:
         timeouts: VisitorTimeouts,
         rules: FieldRules | None = None,
         statements: Statements | None = None,
+        upgrades: frozenset[bytes] | None = None,
     ) -> None:
-        """Use other limits, time-outs and rules; head limits, rules and statements hold for connections to come."""
+        """Use other limits, time-outs and rules; head limits and all but limits hold for connections to come."""
         self.limits = limits
+        self.upgrades = self.upgrades if upgrades is None else upgrades
         self.rules = rules or self.rules
         self.statements = statements or self.statements
         self.first_sections = SharedSections()

@@ -51,7 +51,6 @@ class OpenConnection(Waiting, Protocol):
 class VisitorSide(Shared, Protocol):
     """What all connections share, as far as a connection uses it."""
 
-    via: str
     http_proxies: HttpProxies
     statements: Statements
     upgrades: frozenset[bytes]

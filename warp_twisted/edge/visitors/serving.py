@@ -37,7 +37,7 @@ from warp_twisted.edge.visitors.http_proxies import HttpProxies
 from warp_twisted.edge.visitors.left_open import count_left, say_left
 from warp_twisted.errors import InvalidSettings
 from warp_twisted.http1.forwarding import Statements, parse_statements
-from warp_twisted.http1.limits import BodyLimits, HeadLimits
+from warp_twisted.http1.limits import BodyLimits, HeadLimits, ResponseRules
 from warp_twisted.http1.request_fields import FieldRules
 from warp_twisted.policy.sources.prefixes import PrefixSet
 from warp_twisted.routing.table import RoutingTable
@@ -96,6 +96,7 @@ class Serving:
             timeouts=visitor_timeouts(settings),
             rules=field_rules(settings),
             statements=statements(settings),
+            upgrades=upgrades(settings),
             policy=self.policy,
             wall=wall,
         )
@@ -185,7 +186,11 @@ class Serving:
         self.visitors.access_log = AccessLog(file.write, self._wall) if settings.log.access is not None else None
         self._use_proxies(settings)
         self.visitors.apply(
-            visitor_limits(settings), visitor_timeouts(settings), field_rules(settings), statements(settings)
+            visitor_limits(settings),
+            visitor_timeouts(settings),
+            field_rules(settings),
+            statements(settings),
+            upgrades(settings),
         )
         return complaints
 
@@ -309,11 +314,21 @@ def statements(settings: EdgeSettings) -> Statements:
     )
 
 
+def upgrades(settings: EdgeSettings) -> frozenset[bytes]:
+    """Return the protocols that visitors may switch to, in lower case."""
+    return frozenset(each.lower().encode("ascii") for each in settings.upgrades)
+
+
 def visitor_limits(settings: EdgeSettings) -> VisitorLimits:
     """Return the data path's limits as the settings have them."""
-    limits = settings.limits
+    limits, responses = settings.limits, settings.responses
     return VisitorLimits(
-        head=HeadLimits(head_bytes=limits.head_bytes, header_count=limits.header_count),
+        head=HeadLimits(
+            head_bytes=limits.head_bytes, header_count=limits.header_count, target_bytes=limits.target_bytes
+        ),
+        response=ResponseRules(
+            head_bytes=responses.head_bytes, header_count=responses.header_count, bare_lf=responses.bare_lf
+        ),
         body=BodyLimits(body_bytes=limits.body_bytes),
         idle_streams=limits.idle_streams_per_route,
         queued_requests=limits.queued_requests,
