@@ -179,7 +179,7 @@ def assemble(
     live = MemoryStore(reactor, max_value_bytes=MAX_LIVE_VALUE_BYTES)
     mirror = Mirror(store, reactor, live)
     if nameserver is not None:
-        follow_edges(nameserver, mirror, initial.dns.places.edges)
+        follow_edges(nameserver, mirror, initial.edge.name, initial.dns.places.edges)
     publisher = Publisher(publication, mirror, Slices(reactor, PUBLISHING_SECONDS))
     grace = Grace(publisher, reactor, initial.edge.name, initial.dns.grace)
     expected_hostnames = ExpectedHostnames(state / "served.json", mirror, initial.edge.name, reactor, in_thread)

@@ -4,7 +4,7 @@ The DNS server in the edge's own process: `warp_dns`, serving the zone that this
 It translates edge.yaml and errors; what is answered is decided there.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from warp_dns.settings import EdgeSettings as EdgePlace
 from warp_dns.settings import ZoneSettings
 from warp_twisted.edge.settings import EdgeSettings
 from warp_twisted.errors import InvalidSettings
+from warp_twisted.registry.edge_records import EdgeRecord
 from warp_twisted.registry.mirror import Mirror
 from warp_twisted.registry.model import Change, Edge
 from warp_twisted.registry.published.publish import Publication
@@ -50,20 +51,23 @@ def make_nameserver(
     return server
 
 
-def follow_edges(server: DnsServer, mirror: Mirror, named: Mapping[str, EdgePlace]) -> None:
+def follow_edges(server: DnsServer, mirror: Mirror, own: str, named: Mapping[str, EdgePlace]) -> None:
     """
     Name the fleet's edges in the order of their distance, by what each says of itself, and without those that drain.
 
-    While there is one edge, or none says where it is, the order is that of the records.
+    One that this edge hears nothing of is left out at once, before its records go. While there is one edge, or none
+    says where it is, the order is that of the records.
 
+    :param own: this edge's name.
     :param named: `dns.places.edges` of edge.yaml, which wins over what edges say.
     """
     told = dict(named)
 
     def changed(changes: Sequence[Change]) -> None:
         nonlocal told
-        if any(isinstance(change.after or change.before, Edge) for change in changes):
-            places = places_of(mirror.edges.values(), named)
+        if any(isinstance(change.after or change.before, Edge | EdgeRecord) for change in changes):
+            dead = mirror.edge_records.keys() - mirror.edges.keys() - {own}
+            places = places_of(mirror.edges.values(), named, dead)
             if places != told:
                 told = places
                 server.set_edges(places)
@@ -71,14 +75,22 @@ def follow_edges(server: DnsServer, mirror: Mirror, named: Mapping[str, EdgePlac
     mirror.subscribe(changed)
 
 
-def places_of(edges: Iterable[Edge], named: Mapping[str, EdgePlace]) -> dict[str, EdgePlace]:
-    """Return where each edge is and whether it drains, as DNS is to know it."""
+def places_of(
+    edges: Iterable[Edge], named: Mapping[str, EdgePlace], dead: Collection[str] = ()
+) -> dict[str, EdgePlace]:
+    """
+    Return where each edge is and whether it drains, as DNS is to know it.
+
+    :param dead: edges of the fleet of which nothing is heard: as those that drain, they are named only if no other is.
+    """
     known = sorted(edges, key=lambda edge: edge.name)
-    if len(known) < 2 or not any(edge.coordinates or edge.draining for edge in known):
+    gone = {name: EdgePlace(draining=True) for name in sorted(dead)}
+    if not gone and (len(known) < 2 or not any(edge.coordinates or edge.draining for edge in known)):
         return dict(named)
     return {
         **{edge.name: EdgePlace(coordinates=edge.coordinates, draining=edge.draining) for edge in known},
         **named,
+        **gone,
     }
 
 

@@ -107,6 +107,12 @@ class HearingTests(SynchronousTestCase):
         self.hearing.take(Told(tunnels=[tunnel(number) for number in range(60)]))
         self.assertIn("more than", self.refusal(Told(tunnels=[tunnel(number) for number in range(60, 110)])))
 
+    def test_reaches_too_many(self) -> None:
+        """How many others an edge may say that it reaches is bounded, too."""
+        others = tuple(f"edge{number}" for number in range(module.MAX_EDGES + 1))
+        self.hearing.take(Told(edge=replace(EDGE, relays_to=others[1:])))
+        self.assertIn("more than", self.refusal(Told(edge=replace(EDGE, relays_to=others))))
+
     @settings(max_examples=200, deadline=None)
     @given(st.lists(st.one_of(TOLD, st.just(Complete())), max_size=6))
     def test_whatever_is_said(self, messages: list[PeerMessage]) -> None:

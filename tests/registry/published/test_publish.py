@@ -124,6 +124,82 @@ class HealthTests(SynchronousTestCase):
         )
 
 
+class RelayTests(SynchronousTestCase):
+    """Addresses of a hostname that edges serve by relaying to another."""
+
+    APP = Hostname("app.warp.example")
+    EDGE3 = replace(EDGE1, name="edge3", addresses=("192.0.2.3",))
+
+    def setUp(self) -> None:
+        """Publish three edges; one of them has a tunnel."""
+        self.publication = Publication(ZONE)
+        self.value = tunnel(1, edge="edge2", release="canary")
+        self.publication.apply(came(EDGE1, EDGE2, self.EDGE3, self.value))
+
+    def shown(self, name: str = APP) -> set[str]:
+        """Return the edges that a name leads to."""
+        return {record.edge for record in self.publication.records_of(name)} - {""}
+
+    def reach(self, before: Edge, *others: str) -> Edge:
+        """Let an edge say which others it reaches."""
+        after = replace(before, relays_to=others)
+        self.publication.apply(changed(before, after))
+        return after
+
+    def test_who_reaches_a_member(self) -> None:
+        """An edge is in the answer as soon as it says that it reaches the one with the tunnel, and no longer."""
+        self.assertEqual(self.shown(), {"edge2"})
+        first = self.reach(EDGE1, "edge2")
+        for name in (self.APP, "_http._tcp.app.warp.example", "canary.release._label.app.warp.example"):
+            self.assertEqual(self.shown(name), {"edge1", "edge2"}, name)
+        third = self.reach(self.EDGE3, "edge1")  # which has no tunnel: what is relayed is not relayed again
+        self.assertEqual(self.shown(), {"edge1", "edge2"})
+        self.reach(third, "edge1", "edge2")
+        self.assertEqual(self.shown(), {"edge1", "edge2", "edge3"})
+        self.reach(first)
+        self.assertEqual(self.shown(), {"edge2", "edge3"})
+
+    def test_draining(self) -> None:
+        """While the edge with the tunnel drains, those that relay to it are shown; one that drains itself is not."""
+        first = self.reach(EDGE1, "edge2")
+        self.publication.apply(changed(EDGE2, replace(EDGE2, draining=True)))
+        self.assertEqual(self.shown(), {"edge1"})
+        self.publication.apply(changed(replace(EDGE2, draining=True), EDGE2))
+        self.publication.apply(changed(first, replace(first, draining=True)))
+        self.assertEqual(self.shown(), {"edge2"})
+
+    def test_health(self) -> None:
+        """One that relays to a healthy origin is shown, whatever becomes of its own; without that it is not."""
+        own = replace(tunnel(2, edge="edge1"), failing=(self.APP,))
+        self.publication.apply(came(own))
+        self.assertEqual(self.shown(), {"edge2"})
+        self.reach(EDGE1, "edge2")
+        self.assertEqual(self.shown(), {"edge1", "edge2"})
+
+    def test_edge_gone(self) -> None:
+        """An edge that is gone is in no answer, though others say they reach it; these are, until its tunnels go."""
+        self.reach(EDGE1, "edge2")
+        self.publication.apply(went(EDGE2))
+        self.assertEqual(self.shown(), {"edge1"})
+        self.publication.apply(went(self.value))
+        self.assertEqual(self.publication.records_of(self.APP), ())
+
+    def test_kept(self) -> None:
+        """A hostname that is kept has the addresses of the edge that keeps it, and of no other."""
+        self.reach(EDGE1, "edge2")
+        self.publication.apply(went(self.value))
+        self.publication.keep(self.APP, "edge2")
+        self.publication.apply([])
+        self.assertEqual(self.shown(), {"edge2"})
+
+    def test_wildcard(self) -> None:
+        """What a pattern stands for elsewhere follows who reaches its tunnels, too."""
+        self.publication.apply(came(tunnel(5, "*.warp.example", edge="edge3")))
+        self.reach(EDGE1, "edge3")
+        self.assertEqual(self.shown("*.warp.example"), {"edge1", "edge3"})
+        self.assertEqual(self.shown("*.app.warp.example"), {"edge1", "edge3"})
+
+
 def replaced_owner(publication: Publication, owner: str) -> Records:
     """Return an owner's records."""
     return publication.records_of(owner)

@@ -1,6 +1,7 @@
 """A fleet's edges say where they are, and an edge that answers DNS names them nearest first: asked by dig and kdig."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from twisted.internet.defer import Deferred
@@ -12,6 +13,7 @@ from tests.edge.control import ZONE, make_settings
 from warp_base.machine_time import MACHINE_WALL_CLOCK
 from warp_twisted.edge.nameserver import follow_edges, make_nameserver, start_nameserver
 from warp_twisted.names import Hostname
+from warp_twisted.registry.edge_records import EdgeRecord
 from warp_twisted.registry.memory import MemoryStore
 from warp_twisted.registry.mirror import Mirror
 from warp_twisted.registry.model import Change, Edge, Tunnel, encode
@@ -50,7 +52,7 @@ class FleetPlacesTests(TestCase):
         )
         self.store = MemoryStore(reactor)
         self.mirror = Mirror(self.store, reactor)
-        publication = Publication(ZONE)
+        self.publication = publication = Publication(ZONE)
 
         def publish(changes: Sequence[Change]) -> None:
             publication.apply(changes)
@@ -58,7 +60,7 @@ class FleetPlacesTests(TestCase):
         self.mirror.subscribe(publish)
         server = make_nameserver(reactor, MACHINE_WALL_CLOCK, settings, publication)
         assert server is not None
-        follow_edges(server, self.mirror, settings.dns.places.edges)
+        follow_edges(server, self.mirror, "edge9", settings.dns.places.edges)
         await self.mirror.start()
         self.addCleanup(self.mirror.stop)
         self.addCleanup(server.stop)
@@ -97,6 +99,19 @@ class FleetPlacesTests(TestCase):
         for address in PLACES:
             await self.put(self.edge(address, draining=True))
         self.assertEqual(await self.asked("dig"), [AMERICA, EUROPE, ASIA])
+
+    async def test_silent(self) -> None:
+        """An edge of the fleet of which nothing is heard is out of every answer, whatever records name it."""
+        places = [self.edge(address, is_placed=False) for address in PLACES]
+        await self.serve_fleet(*places)
+        for edge in (*places, replace(places[0], name="edge9")):  # this one itself is never left out
+            record = EdgeRecord(name=edge.name, addresses=("192.0.2.9:1",), authority_key="k")
+            await self.store.put(record.key, encode(record))
+        self.assertEqual(await self.asked("dig"), [EUROPE, ASIA, AMERICA])
+        learn: Mapping[str, Edge | None] = {places[0].key: None}  # its records are still there
+        self.publication.take = lambda changes: None  # type: ignore[method-assign]
+        self.mirror.learn(learn)
+        self.assertEqual(await self.asked("dig"), [ASIA, AMERICA])
 
     async def test_no_places(self) -> None:
         """Where no edge says where it is, all are named in the order of the records, and no scope is told."""

@@ -18,6 +18,7 @@ from warp_twisted.registry.model import EDGES, TUNNELS, Revocation, Tunnel, Valu
 
 MAX_VALUES = 100_000  # `limits.tunnels` is 10,000 by default
 MAX_ADDRESSES = 32
+MAX_EDGES = 1000  # of a fleet: so many at most may an edge say that it reaches
 MAX_ROUTES = 1000
 MAX_ID_CHARACTERS = 255
 
@@ -107,6 +108,8 @@ class Hearing:
         if told.edge is not None:
             if told.edge.name != self._edge or not 1 <= len(told.edge.addresses) <= MAX_ADDRESSES:
                 raise BadPeerMessage("an edge's entry that is not its own, or has no address or too many")
+            if len(told.edge.relays_to) > MAX_EDGES:
+                raise BadPeerMessage(f"an edge that says that it reaches more than {MAX_EDGES} others")
             values[told.edge.key] = told.edge
         if told.edge_policy is not None:
             if told.edge_policy.edge != self._edge:

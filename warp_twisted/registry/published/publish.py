@@ -6,8 +6,9 @@ records change, and one registration touches the names of its own hostnames only
 page by page (`discovery`). What a hostname costs does not depend on how many there are. The work is done in steps, so
 that many changes, or one of many names, can be spread over turns of the reactor (`registry.published.publisher`).
 
-Of several edges only those have a hostname's addresses behind which an origin is healthy, as far as agents probe them;
-where none is, all have them.
+A hostname has the addresses of the edges that have tunnels of it, and of those that say that they reach one of these
+and relay to it (`Edge.relays_to`). Of several edges only those have them behind which an origin is healthy, as far as
+agents probe them; where none is, all have them.
 
 What edges serve, DNS answers, also where a wildcard of DNS would not (`covers`).
 
@@ -20,7 +21,7 @@ to come. At names with an underscore there are no addresses, as secondaries may 
 """
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -73,6 +74,7 @@ class Publication:
         self._of_edges = EdgeRecords(ttl, https)
         self._discovery = Discovery(zone, self._of_edges, is_listed=browse == "all")
         self._edges: dict[str, LiveEdge] = {}
+        self._serving: dict[str, tuple[LiveEdge, ...]] = {}  # edge → itself and those that relay to it, by name
         self._applications: dict[str, Application] = {}
         self._kept: dict[str, str] = {}  # hostname that is kept → the edge whose addresses it has
         self._contributions = Contributions()
@@ -198,13 +200,17 @@ class Publication:
             yield from self._count(after, +1)
 
     def _edge_changed(self, change: Change) -> None:
+        for edge in (change.before, change.after):
+            if isinstance(edge, Edge):
+                self._edges.pop(edge.name, None)
+                self._stale_edges.update((edge.name, *edge.relays_to))
         if isinstance(change.after, Edge):
-            name = change.after.name
-            self._edges[name] = LiveEdge.of(change.after, self._zone)
-        else:
-            name = change.before.name if isinstance(change.before, Edge) else ""
-            self._edges.pop(name, None)
-        self._stale_edges.add(name)
+            self._edges[change.after.name] = LiveEdge.of(change.after, self._zone)
+        serving: dict[str, list[LiveEdge]] = {}
+        for name, live in sorted(self._edges.items()):
+            for reached in {name, *live.value.relays_to}:
+                serving.setdefault(reached, []).append(live)
+        self._serving = {name: tuple(edges) for name, edges in serving.items()}
 
     def _count(self, tunnel: Tunnel, step: int) -> Iterator[None]:
         if tunnel.draining:
@@ -273,7 +279,8 @@ class Publication:
 
     def _publish_at(self, hostname: str, application: Application, edges: Sequence[LiveEdge]) -> Iterator[None]:
         """Publish what a hostname or pattern holds itself, and what it stands for elsewhere."""
-        shown = edges or self._live([self._kept.get(hostname, "")])
+        kept = self._edges.get(self._kept.get(hostname, ""))
+        shown = edges or ([kept] if kept is not None else [])
         records = self._answers(hostname, application, edges) or self._of_edges.addresses(hostname, shown)
         if hostname.startswith("*."):
             if hostname.endswith(self._suffix):
@@ -322,19 +329,28 @@ class Publication:
     def _texts(self, owner: str, label_sets: Iterable[str]) -> tuple[Record, ...]:
         return tuple(Record(owner, "TXT", self._ttl, quoted(text)) for text in sorted(label_sets))
 
-    def _live(self, names: Iterable[str], well: Container[str] = ()) -> list[LiveEdge]:
+    def _live(self, names: Collection[str], well: Collection[str] = ()) -> list[LiveEdge]:
         """
-        Return those of some edges that are shown: those that drain only if all do, as a restart of one denies nothing.
+        Return the edges that are shown: those that drain only if all do, as a restart of one denies nothing.
 
-        :param well: of the edges those behind which a healthy origin is; without any all are shown, as visitors are
+        :param names: of edges that have tunnels; those that relay to them are shown, too.
+        :param well: of these edges those behind which a healthy origin is; without any all are shown, as visitors are
             served there, or told why not.
         """
-        edges = [self._edges[name] for name in sorted(names) if name in self._edges]
+        edges = self._reaching(names)
         edges = [edge for edge in edges if not edge.value.draining] or edges
-        return [edge for edge in edges if edge.value.name in well] or edges
+        healthy = {edge.value.name for edge in (self._reaching(well) if well and len(well) < len(names) else edges)}
+        return [edge for edge in edges if edge.value.name in healthy] or edges
+
+    def _reaching(self, names: Collection[str]) -> list[LiveEdge]:
+        """Return the edges through which tunnels at some edges are reached, in the order of their names."""
+        if len(names) == 1:
+            return list(self._serving.get(next(iter(names)), ()))
+        found = {edge.value.name: edge for name in names for edge in self._serving.get(name, ())}
+        return [edge for _, edge in sorted(found.items())]
 
     def _publish_edges(self) -> Iterator[None]:
-        """Publish the edges that changed, and mark the hostnames that they serve."""
+        """Publish the edges that changed, and mark the hostnames that they serve, or did; so of edges relayed to."""
         names, self._stale_edges = self._stale_edges, set()
         for name in names:
             owner = f"{name}.{self._zone}"

@@ -7,7 +7,10 @@ What a shared registry would tell both is written into both here; what edges tel
 import shutil
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint, connectProtocol
 from twisted.internet.protocol import Factory
@@ -43,6 +46,15 @@ class TwoEdgesCase(AsyncTestCase):
     """Two linked edges; `agent` serves the hostname at one of them."""
 
     timeout = 60
+    addresses: ClassVar[Mapping[str, Sequence[str]]] = {}
+
+    def reached_at(self, address: str) -> str:
+        """Return the `host:port` at which an edge is to be reached by the other."""
+        return address
+
+    def sections(self, name: str) -> Mapping[str, object]:
+        """Return sections of an edge's edge.yaml that are not as they are by default."""
+        return {}
 
     async def prepare(self) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="warp-test-"))  # short: a socket's path has 107 bytes at most
@@ -66,10 +78,11 @@ class TwoEdgesCase(AsyncTestCase):
             add_edge(self.directory / "ca", name, utc(time.time()), [ZONE])
         for key in ("certificate", "key"):
             raw["ca"][key] = raw["ca"][key].replace("edge1", name)
-        raw["edge"]["name"] = name
+        raw["edge"] |= {"name": name, "addresses": list(self.addresses.get(name, (HOST,)))}
         raw["state"] = str(self.directory / name)
         raw["listen"]["admin"] = str(self.directory / f"{name}.sock")
         raw["log"] = {"access": str(self.directory / f"{name}.log")}
+        raw |= self.sections(name)
         return EdgeNode(reactor, convert(raw, EdgeSettings, "edge.yaml"))
 
     async def introduce(self) -> None:
@@ -78,7 +91,8 @@ class TwoEdgesCase(AsyncTestCase):
         await until(lambda: all(records))
         for node, other in zip(self.nodes, list(map(dict, reversed(records))), strict=True):
             for record in other.values():
-                await node.parts.store.put(record.key, encode(record))
+                other_way = replace(record, addresses=(self.reached_at(record.addresses[0]),))
+                await node.parts.store.put(record.key, encode(other_way))
         await until(lambda: all(node.parts.peers.links.names() for node in self.nodes))
 
     async def agent(self, node: EdgeNode, name: str, hostname: str = HOSTNAME) -> AgentService:
