@@ -5,14 +5,13 @@ Changes of one reactor turn become one serial, however many there were. A master
 in slices, and taken if it is good; if it is not, the zone goes on as it was.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred, DeferredList, DeferredLock, maybeDeferred, succeed
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import SchedulerStopped
-from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -20,21 +19,19 @@ from warp_base.reactor import Reactor
 from warp_base.slices import Slices
 from warp_base.wall_clock import WallClock
 from warp_dns.addresses import parse_address
-from warp_dns.errors import BadMasterFile, DnsError, InvalidSettings, InvalidZone, KeyLeftOut, ListenFailed
+from warp_dns.errors import DnsError, KeyLeftOut, ListenFailed
 from warp_dns.message import names
 from warp_dns.message.records import RecordLike
 from warp_dns.message.tsig import KeyRing
-from warp_dns.serve.files import FileState, read_master_file, read_zone, state_of
+from warp_dns.serve.files import ZoneFile, at_key, file_state
 from warp_dns.serve.notify import Notifier
-from warp_dns.serve.serials import FirstSerial, KeptSerial, first_serial
+from warp_dns.serve.serials import KeptSerial
 from warp_dns.settings import NotifySettings, ZoneSettings
 from warp_dns.zone.data import Change
 from warp_dns.zone.live import LiveZone, Update, is_newer, serial_after
-from warp_dns.zone.master import StaticRecords, reading
 from warp_dns.zone.source import Records, RecordSource
-from warp_dns.zone.steps import Steps, finish
+from warp_dns.zone.steps import Steps
 from warp_dns.zone.transfer import TransferRule
-from warp_dns.zone.warnings import zone_warnings
 
 MAX_PENDING_NAMES = 100_000  # of one turn; a source that publishes more at once is asked for its snapshot instead
 MANY_NAMES = 50  # of one turn; some 2 ms, more of them are done in slices
@@ -49,70 +46,6 @@ class Publisher(Protocol):
 
     def refuse(self, problem: str) -> None:
         """Say that a live record was left out."""
-
-
-class ZoneFile:
-    """
-    What a zone's settings and its files say, and which state of the master file that was.
-
-    :ivar static: the records.
-    :ivar first: what the file of serials says, if there is one; only for a zone that is served anew.
-    :ivar warnings: what is odd about the records.
-    """
-
-    def __init__(
-        self,
-        static: StaticRecords,
-        state: FileState | None,
-        warnings: Sequence[str],
-        first: FirstSerial | None = None,
-    ) -> None:
-        self.static = static
-        self.state = state
-        self.warnings = warnings
-        self.first = first
-
-    @classmethod
-    def read(cls, settings: ZoneSettings, clock_serial: int, *, is_live: bool) -> "ZoneFile":
-        """
-        Read it at once, for a server that does not answer yet.
-
-        :param clock_serial: the serial that the clock says.
-        :param is_live: whether a source publishes records of the zone, too.
-        :raises DnsError: naming the key, and what is wrong with its value.
-        """
-        state = _file_state(settings)
-        with _of_master_file(settings):
-            static = read_zone(settings)
-        warnings = finish(zone_warnings(static, is_live=is_live))
-        return cls(static, state, warnings, _first_serial(settings, clock_serial))
-
-    @classmethod
-    async def read_in_slices(
-        cls,
-        reactor: Reactor,
-        slices: Slices,
-        settings: ZoneSettings,
-        clock_serial: int | None = None,
-        *,
-        is_live: bool,
-    ) -> "ZoneFile":
-        """
-        Read it while answers go out: files in a thread, the lines in slices.
-
-        :param clock_serial: the serial that the clock says; None for a zone that goes on from its own.
-        :param is_live: whether a source publishes records of the zone, too.
-        :raises DnsError: naming the key, and what is wrong with its value.
-        """
-        pool = reactor.getThreadPool()
-        state = await deferToThreadPool(reactor, pool, _file_state, settings)
-        first = None
-        if clock_serial is not None:
-            first = await deferToThreadPool(reactor, pool, _first_serial, settings, clock_serial)
-        with _of_master_file(settings):
-            content = await deferToThreadPool(reactor, pool, read_master_file, settings)
-            static = await slices.result_of(reading(settings, content))
-        return cls(static, state, await slices.result_of(zone_warnings(static, is_live=is_live)), first)
 
 
 class FollowedZone:
@@ -155,7 +88,7 @@ class FollowedZone:
         self.live = LiveZone(static, serial)
         self.rule = TransferRule(settings.transfer.networks, settings.transfer.keys)
         for index, name in enumerate(settings.transfer.keys):
-            with _at(f"transfer.keys[{index}]"), suppress(KeyLeftOut):
+            with at_key(f"transfer.keys[{index}]"), suppress(KeyLeftOut):
                 keys.key(name)
         self._notifiers: list[Notifier] = []
         for index, target in enumerate(settings.notify):
@@ -245,14 +178,14 @@ class FollowedZone:
         """Read the master file again if it has changed."""
         if not self._settings.master_file or self._reading is not None:
             return
-        if _file_state(self._settings) != self._file_state:
+        if file_state(self._settings) != self._file_state:
             self.reload()
 
     def reload(self) -> None:
         """Read the master file again, while answers go out."""
         if self._reading is not None or not self._settings.master_file:
             return
-        self._file_state = _file_state(self._settings)
+        self._file_state = file_state(self._settings)
         self._reading = Deferred.fromCoroutine(self._read_again()).addBoth(self._reading_done)
 
     async def _read_again(self) -> None:
@@ -277,9 +210,9 @@ class FollowedZone:
         self._log.info("zone {zone} read again, serial {serial}", zone=names.to_text(zone.apex), serial=zone.serial)
 
     def _notifier(self, apex: bytes, target: NotifySettings, keys: KeyRing, path: str) -> Notifier:
-        with _at(f"{path}.address"):
+        with at_key(f"{path}.address"):
             address = parse_address(target.address)
-        with _at(f"{path}.key"):
+        with at_key(f"{path}.key"):
             key = keys.key(target.key) if target.key else None
         return Notifier(self._reactor, apex, *address, key)
 
@@ -364,37 +297,3 @@ class FollowedZone:
 def clock_serial(wall: WallClock) -> int:
     """Return the serial of a zone that begins now and was never served."""
     return int(wall.now()) & 0xFFFFFFFF
-
-
-def _first_serial(settings: ZoneSettings, at_least: int) -> FirstSerial | None:
-    if not settings.serial_file:
-        return None
-    with _at("serial_file"):
-        return first_serial(settings.serial_file, at_least)
-
-
-@contextmanager
-def _at(key: str) -> Iterator[None]:
-    """Put a key's path before what is said of its value."""
-    try:
-        yield
-    except KeyLeftOut:
-        raise
-    except DnsError as error:
-        raise InvalidSettings(f"{key}: {error}") from error
-
-
-@contextmanager
-def _of_master_file(settings: ZoneSettings) -> Iterator[None]:
-    """Put the key before what is said of a master file, unless it is about another setting."""
-    try:
-        yield
-    except InvalidZone as error:
-        is_of_file = settings.master_file and str(error).startswith(settings.master_file)
-        if is_of_file:
-            raise BadMasterFile(f"master_file: {error}") from error
-        raise
-
-
-def _file_state(settings: ZoneSettings) -> FileState | None:
-    return state_of(settings.master_file) if settings.master_file else None

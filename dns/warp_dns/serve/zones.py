@@ -23,8 +23,8 @@ from warp_dns.errors import BadMasterFile, DnsError, InvalidRecord, InvalidZone
 from warp_dns.message import names
 from warp_dns.message.tsig import KeyRing
 from warp_dns.serve import replica
-from warp_dns.serve.files import FileState, state_of
-from warp_dns.serve.followed import PARTS_PER_STEP, FollowedZone, ZoneFile, clock_serial
+from warp_dns.serve.files import FileState, ZoneFile, state_of
+from warp_dns.serve.followed import PARTS_PER_STEP, FollowedZone, clock_serial
 from warp_dns.serve.metrics import Counters
 from warp_dns.serve.responder import Responder
 from warp_dns.settings import ZoneSettings

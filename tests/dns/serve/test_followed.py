@@ -16,7 +16,8 @@ from warp_base.reactor import as_reactor
 from warp_base.slices import Slices
 from warp_dns.errors import InvalidSettings, InvalidZone
 from warp_dns.message.tsig import KeyRing
-from warp_dns.serve.followed import MANY_NAMES, FollowedZone, ZoneFile, clock_serial
+from warp_dns.serve.files import ZoneFile
+from warp_dns.serve.followed import MANY_NAMES, FollowedZone, clock_serial
 from warp_dns.settings import NotifySettings, TransferSettings, ZoneSettings
 from warp_dns.zone.data import Change
 from warp_dns.zone.source import FixedSource, Record
