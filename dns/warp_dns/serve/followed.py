@@ -28,7 +28,9 @@ from warp_dns.serve.notify import Notifier
 from warp_dns.serve.serials import KeptSerial
 from warp_dns.settings import NotifySettings, ZoneSettings
 from warp_dns.zone.data import Change
+from warp_dns.zone.journal import Journal
 from warp_dns.zone.live import LiveZone, Update, is_newer, serial_after
+from warp_dns.zone.numbering import ZoneNumbering
 from warp_dns.zone.source import Records, RecordSource
 from warp_dns.zone.steps import Steps
 from warp_dns.zone.transfer import TransferRule
@@ -63,6 +65,7 @@ class FollowedZone:
         source: RecordSource | None,
         publisher: Publisher,
         keys: KeyRing,
+        numbering: ZoneNumbering | None = None,
     ) -> None:
         """
         Begin with the zone's static records.
@@ -70,6 +73,7 @@ class FollowedZone:
         :param wall: says which serial comes first.
         :param slices: for work that is long.
         :param keys: for signing notices.
+        :param numbering: says which serials the zone has; None: each change has the next one.
         :raises DnsError: naming the key among the zone's settings, if a value is not good.
         """
         self._reactor = reactor
@@ -79,13 +83,18 @@ class FollowedZone:
         self._publisher = publisher
         self._file_state = file.state
         static = file.static
+        self.numbering = numbering
         self._kept: KeptSerial | None = None
         serial = None
-        if source is not None or static.zone.serial == 0:
+        if numbering is not None:
+            serial = numbering.serial
+        elif source is not None or static.zone.serial == 0:
             serial = clock_serial(wall) if file.first is None else file.first.serial
             if file.first is not None:
                 self._kept = KeptSerial(reactor, file.first)
         self.live = LiveZone(static, serial)
+        if numbering is not None:
+            self.live.journal = Journal(0, 0)  # what is transferred is the numbering's
         self.rule = TransferRule(settings.transfer.networks, settings.transfer.keys)
         for index, name in enumerate(settings.transfer.keys):
             with at_key(f"transfer.keys[{index}]"), suppress(KeyLeftOut):
@@ -101,9 +110,11 @@ class FollowedZone:
         self._unsubscribe: Callable[[], None] | None = None
         self._reading: Deferred[None] | None = None
         self._applying: Deferred[None] | None = None
+        self._told_serial: int | None = None
         self._long_work = DeferredLock()  # held by what changes the zone in slices
         self._when_applied: list[Callable[[], None]] = []
         self._is_suspended = False
+        self._is_stopped = False
 
     def is_of(self, settings: ZoneSettings, source: RecordSource | None) -> bool:
         """Whether the zone was created with these."""
@@ -128,6 +139,9 @@ class FollowedZone:
             except ListenFailed as error:
                 self._notifiers.remove(notifier)
                 self._log.error("no notices to {host}: {problem}", host=notifier.host, problem=str(error))
+        if self.numbering is not None:
+            self.numbering.forget_own()
+            self.numbering.renumber = lambda: self._changed({})
         if self._source is not None:
             self._unsubscribe = self._source.subscribe(self._changed)
             snapshot, filled = self._source.snapshot(), self._filled
@@ -147,6 +161,7 @@ class FollowedZone:
         if self._unsubscribe is not None:
             self._unsubscribe()
             self._unsubscribe = None
+        self._is_stopped = True
         if self._call is not None:
             self._call.cancel()
             self._call = None
@@ -222,6 +237,8 @@ class FollowedZone:
             self._log.failure("reading a zone file failed", result)
 
     def _changed(self, changes: Records) -> None:
+        if self._is_stopped:
+            return
         if self._call is None and self._applying is None:
             self._pending_since = self._reactor.seconds()
             self._call = self._reactor.callLater(0, self._apply)
@@ -273,9 +290,15 @@ class FollowedZone:
             self._publisher.refuse(problem)
         for parts in update.unused:
             self._slices.discard(parts, PARTS_PER_STEP)
-        if update.change is None:
+        change, told = update.change, self._told_serial
+        if self.numbering is not None:
+            change = self.numbering.settle(self.live, change)
+        if change is None:
             return
-        self._publisher.publish(update.change, since)
+        self._publisher.publish(change, since)
+        self._told_serial = self.live.zone.serial
+        if self.numbering is not None and (self._told_serial == told or self.numbering.zone is None):
+            return  # no secondary is to come
         if self._kept is not None:
             self._kept.served(self.live.zone.serial)
         self._tell()
@@ -288,7 +311,7 @@ class FollowedZone:
         return self._kept.reserve(offered if is_newer(offered, current) else serial_after(current))
 
     def _tell(self) -> None:
-        if self._is_suspended:
+        if self._is_suspended or (self.numbering is not None and self.numbering.zone is None):
             return
         for notifier in self._notifiers:
             notifier.tell(self.live.zone.soa)

@@ -38,9 +38,8 @@ from warp_dns.serve.replies import MAX_REPLIES, KeptReplies, may_come_again
 from warp_dns.settings import EdgeSettings, IdentitySettings
 from warp_dns.zone.cache import AnswerCache
 from warp_dns.zone.data import Change, Zone
-from warp_dns.zone.journal import Journal
 from warp_dns.zone.places import Places
-from warp_dns.zone.transfer import Transfer, TransferRule
+from warp_dns.zone.transfer import Transfer, Transferable
 
 DEFAULT_UDP_BYTES = 1232  # DNS flag day 2020: an IPv6 packet of 1,280 bytes less its headers
 
@@ -94,7 +93,7 @@ class Responder:
         self._discard = discard or dict.clear
         self.replies = KeptReplies(self._discard, max_replies)
         self._zones: dict[bytes, AnswerCache] = {}
-        self._transfers: dict[bytes, tuple[TransferRule, Journal]] = {}
+        self._transfers: dict[bytes, Transferable] = {}
         self._suspended: frozenset[bytes] = frozenset()
         self._incomplete: frozenset[bytes] = frozenset()
         identity = identity or IdentitySettings()
@@ -107,10 +106,10 @@ class Responder:
         """The snapshot served of each zone, by folded apex."""
         return {apex: cache.zone for apex, cache in self._zones.items()}
 
-    def serve(self, zone: Zone, rule: TransferRule | None = None, journal: Journal | None = None) -> None:
+    def serve(self, zone: Zone, transferable: Transferable | None = None) -> None:
         """Begin to serve a zone, or put a snapshot that shares nothing with the last in its place."""
         self._zones[zone.apex] = AnswerCache(zone, self.replies.forget, self._discard)
-        self._transfers[zone.apex] = (rule or TransferRule(), Journal() if journal is None else journal)
+        self._transfers[zone.apex] = transferable or Transferable()
         self.replies.forget()
 
     def withdraw(self, apex: bytes) -> None:
@@ -248,11 +247,14 @@ class Responder:
             if query.qtype == AXFR:
                 return self._say(query, FORMERR, asking)  # RFC 5936 §4.2: AXFR is not defined for UDP
             return self._answer(query, SOA, cache, asking)  # RFC 1995 §2: our serial, and TCP for the rest
-        rule, journal = self._transfers[query.qname]
-        if not rule.allows(asking.host, asking.signature):
+        transferable = self._transfers[query.qname]
+        if not transferable.rule.allows(asking.host, asking.signature):
             return self._say(query, REFUSED, asking)
+        transfer = transferable.transfer(query, cache.zone, asking.signature)
+        if transfer is None:
+            return self._say(query, SERVFAIL, asking)
         self._count(query, NOERROR, asking)
-        return Transfer(query, cache.zone, journal, asking.signature)
+        return transfer
 
     def _zone_for(self, query: Query) -> AnswerCache | None:
         """RFC 1034 §4.3.2 step 2; DS belongs to the parent (RFC 4035 §3.1.4.1)."""

@@ -30,10 +30,10 @@ from warp_dns.serve.responder import Responder
 from warp_dns.settings import ZoneSettings
 from warp_dns.zone.cache import MANY_NAMES
 from warp_dns.zone.data import Change, Zone
-from warp_dns.zone.journal import Journal
 from warp_dns.zone.master import static_records
+from warp_dns.zone.numbering import ZoneNumbering
 from warp_dns.zone.source import RecordSource
-from warp_dns.zone.transfer import TransferRule
+from warp_dns.zone.transfer import Transferable
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +42,13 @@ class ServedZone:
     A zone to serve, and where its live records come from, if it has any.
 
     :ivar key: where its settings stand, for errors: `zones[0]`; without one they name the zone.
+    :ivar numbering: says which serials it has, where it is not this server alone that numbers it.
     """
 
     settings: ZoneSettings
     source: RecordSource | None = None
     key: str = ""
+    numbering: ZoneNumbering | None = None
 
     @property
     def place(self) -> str:
@@ -227,7 +229,7 @@ class ZoneSet:
         """Take what the sources publish, of zones that are not started."""
         for zone in list(self._zones.values()):
             await self._slices.result_of(zone.filling())
-            self._begin_to_serve(zone.live.zone, zone.rule, zone.live.journal)
+            self._begin_to_serve(zone.live.zone, zone)
 
     def publish(self, change: Change, changed_at: float) -> None:
         """Serve the next snapshot of a zone (`followed.Publisher`)."""
@@ -256,7 +258,15 @@ class ZoneSet:
         for warning in file.warnings:
             self._warn(f"{served.place}: {warning}")
         return FollowedZone(
-            self._reactor, self._wall, self._slices, served.settings, file, served.source, self, self._keys
+            self._reactor,
+            self._wall,
+            self._slices,
+            served.settings,
+            file,
+            served.source,
+            self,
+            self._keys,
+            served.numbering,
         )
 
     def _replace(self, zones: Sequence[ServedZone], made: "Sequence[FollowedZone | _BadFile]") -> None:
@@ -293,20 +303,24 @@ class ZoneSet:
         apex = zone.live.zone.apex
         before = self._zones.pop(apex, None)
         if before is not None:
-            zone.live.come_after(before.live.zone.serial)
+            if zone.numbering is None:
+                zone.live.come_after(before.live.zone.serial)
             before.stop()
         self._zones[apex] = zone
         if apex in self._suspended:
             zone.suspend()
         self._bad.pop(apex, None)
         snapshot = zone.live.zone
-        self._begin_to_serve(snapshot, zone.rule, zone.live.journal)
+        self._begin_to_serve(snapshot, zone)
         self._counters.serials[names.to_text(apex)] = snapshot.serial
         if self._hosts is not None:
             zone.start(self._hosts)
 
-    def _begin_to_serve(self, snapshot: Zone, rule: TransferRule | None = None, journal: Journal | None = None) -> None:
-        self._responder.serve(snapshot, rule, journal)
+    def _begin_to_serve(self, snapshot: Zone, zone: FollowedZone | None = None) -> None:
+        if zone is None:
+            self._responder.serve(snapshot)
+        else:
+            self._responder.serve(snapshot, Transferable(zone.rule, zone.live.journal, zone.numbering))
         self._tell(lambda: replica.serving(snapshot), is_long=True)
 
     def _drop(self, apex: bytes) -> None:

@@ -6,7 +6,7 @@ client takes it. The snapshot is immutable, so a zone that changes meanwhile is 
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from warp_base.wall_clock import WallClock
 from warp_dns.addresses import is_within, parse_networks
@@ -21,6 +21,7 @@ from warp_dns.message.wire import HEADER_BYTES, MessageBuffer
 from warp_dns.zone.data import Zone, rrsets_of
 from warp_dns.zone.journal import Difference, Journal, Row, rows_of
 from warp_dns.zone.live import is_newer
+from warp_dns.zone.numbering import ZoneNumbering
 from warp_dns.zone.packed import single_row
 
 _SMALL_TRANSFER = 1000  # records; up to so many, differences are sent whatever the size of the zone
@@ -53,6 +54,26 @@ class TransferRule:
         if self._networks and not is_within(host, self._networks):
             return False
         return not self._keys or (signature is not None and signature.key_name in self._keys)
+
+
+@dataclass(frozen=True, slots=True)
+class Transferable:
+    """
+    What a server transfers of one zone, and to whom.
+
+    :ivar journal: of the zone that is answered from; not needed where several servers number the zone.
+    """
+
+    rule: TransferRule = field(default_factory=TransferRule)
+    journal: Journal = field(default_factory=Journal)
+    numbering: ZoneNumbering | None = None
+
+    def transfer(self, query: Query, served: Zone, signature: Signature | None) -> "Transfer | None":
+        """Return the transfer that is asked for; None: nothing numbered is known yet."""
+        if self.numbering is None:
+            return Transfer(query, served, self.journal, signature)
+        zone = self.numbering.zone
+        return Transfer(query, zone, self.numbering.journal, signature) if zone is not None else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from warp_dns.message.tsig import KeyRing, Signature
 from warp_dns.serve.limits import ResponseRateLimit
 from warp_dns.settings import EdgeSettings, IdentitySettings, PlacesSettings, RegionSettings
 from warp_dns.zone.places import Places
-from warp_dns.zone.transfer import Transfer, TransferRule
+from warp_dns.zone.transfer import Transfer, Transferable, TransferRule
 
 HOST = "192.0.2.9"
 ZONE = zone_of(
@@ -463,7 +463,7 @@ class SignedTests(ResponderCase):
         """Serve a zone whose transfers need a key."""
         self.keyring = {dns.name.from_text("k."): dns.tsig.Key("k.", SECRET, "hmac-sha256.")}
         self.responder = responder_for(keys=KeyRing([("k", "hmac-sha256", SECRET)]))
-        self.responder.serve(ZONE, TransferRule(keys=["k"]))
+        self.responder.serve(ZONE, Transferable(TransferRule(keys=["k"])))
 
     def signed(self, name: str, rdtype: str, *, secret: bytes = SECRET, key: str = "k.", at: int = 1_000_000) -> bytes:
         """Return a signed query, and remember its signature for the reply."""

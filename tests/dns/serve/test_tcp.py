@@ -17,7 +17,7 @@ from warp_dns.serve import tcp
 from warp_dns.serve.querylog import QueryLog
 from warp_dns.serve.tcp import ACCEPT_SECONDS, PIECE_QUERIES, PIECE_SECONDS, TcpConnection, TcpFactory, network_of
 from warp_dns.settings import TcpSettings
-from warp_dns.zone.transfer import Transfer, TransferRule
+from warp_dns.zone.transfer import Transfer, Transferable, TransferRule
 
 ZONE = zone_of("app 30 A 192.0.2.1\n" + "".join(f"n{number} 30 TXT {'x' * 200}\n" for number in range(500)))
 QUERY = question("app.example.org", "A")
@@ -59,7 +59,7 @@ class TcpFactoryTests(SynchronousTestCase):
         self.patch(tcp, "perf_counter", lambda: self.now)
         self.answered: list[str] = []
         self.responder = responder_for()
-        self.responder.serve(ZONE, TransferRule(["192.0.2.0/24"]))
+        self.responder.serve(ZONE, Transferable(TransferRule(["192.0.2.0/24"])))
         respond = self.responder.respond_stream
 
         self.cost = COST
