@@ -1,0 +1,1 @@
+"""Tests of who numbers the zone in a fleet."""
