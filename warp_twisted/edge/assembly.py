@@ -17,6 +17,7 @@ from warp_base.reactor import InThread, Reactor
 from warp_base.slices import Slices
 from warp_base.wall_clock import WallClock
 from warp_dns.serve.server import DnsServer
+from warp_dns.zone.numbering import ZoneNumbering
 from warp_twisted import __version__
 from warp_twisted.ca.edge_identity import authority_key
 from warp_twisted.ca.issue import to_pem
@@ -36,7 +37,8 @@ from warp_twisted.edge.firewall_bans import FirewallBans
 from warp_twisted.edge.handed_bans import HandedBans
 from warp_twisted.edge.kept_bans import KeptBans
 from warp_twisted.edge.listeners import Listeners
-from warp_twisted.edge.nameserver import follow_edges, make_nameserver
+from warp_twisted.edge.nameserver import first_serial, follow_edges, make_nameserver
+from warp_twisted.edge.numbering.numbering import FleetNumbering
 from warp_twisted.edge.operators.admin import Admin
 from warp_twisted.edge.operators.control_metrics import ControlCollector
 from warp_twisted.edge.operators.observation import Observation
@@ -99,6 +101,7 @@ class EdgeParts:
     :ivar fleet_policy: the policy in the registry.
     :ivar peers: the links with other edges.
     :ivar relaying: serves what they have, and lets them have what this one serves.
+    :ivar numbering: of the zone; None: this edge is alone. `fleet_numbering` says who numbers it.
     :ivar published: the records, on a socket of their own.
     :ivar long_work: long answers to operators, and looks through the whole registry.
     """
@@ -130,6 +133,8 @@ class EdgeParts:
     tunnel_certificate: TunnelCertificate
     peers: Peers
     relaying: Relaying
+    numbering: ZoneNumbering | None
+    fleet_numbering: FleetNumbering | None
     clock_steps: ClockSteps
     cookie_keys: FleetCookieKeys
     shifts: Shifts
@@ -171,7 +176,8 @@ def assemble(
         browse=initial.dns.browse,
     )
     state = _make_directory(initial.state)
-    nameserver = make_nameserver(reactor, wall, initial, publication, is_shared=is_led)
+    numbering = ZoneNumbering() if initial.registry is not None else None
+    nameserver = make_nameserver(reactor, wall, initial, publication, is_shared=is_led, numbering=numbering)
     trust = load_trust(initial.registry.etcd, authority.roots) if initial.registry is not None else None
     registry_certificate = RegistryCertificate(reactor, wall, lambda: settings().registry, trust)
     store = make_store(reactor, initial.registry, trust, state, initial.edge.name, is_follower=is_led)
@@ -234,6 +240,12 @@ def assemble(
         software=f"warp {__version__}",
         region=initial.edge.region,
     )
+    fleet_numbering = None
+    if numbering is not None and nameserver is not None:
+        serial = first_serial(initial, wall)
+        fleet_numbering = FleetNumbering(
+            reactor, initial.edge.name, initial.zone, store, peers.links, numbering, lambda: serial
+        )
     relaying = Relaying(initial.edge.name, serving.routes, mirror, peers.links, long_work.start)
     serving.routes.is_reserved = entry.has_owner
     serving.policy.banning.is_edge = entry.is_edge
@@ -303,6 +315,8 @@ def assemble(
     metrics.register(relaying.counters)
     if nameserver is not None:
         metrics.register(nameserver.collector)
+    if fleet_numbering is not None:
+        metrics.register(fleet_numbering)
     observation = Observation(readiness.parts, readiness.problems, metrics, long_work)
     kept_bans = KeptBans(store, mirror, serving.policy.banning, wall, serving.banned_connections.cut, peers.live.note)
     operations = EdgeOperations(
@@ -360,6 +374,8 @@ def assemble(
         tunnel_certificate=tunnel_certificate,
         peers=peers,
         relaying=relaying,
+        numbering=numbering,
+        fleet_numbering=fleet_numbering,
         clock_steps=ClockSteps(reactor, wall, lambda step: tunnel_certificate.clock_stepped()),
         cookie_keys=cookie_keys,
         shifts=shifts,

@@ -14,11 +14,13 @@ from warp_base.reactor import Reactor
 from warp_base.wall_clock import WallClock
 from warp_dns.addresses import check_addresses, parse_address
 from warp_dns.errors import DnsError
+from warp_dns.serve.followed import clock_serial
 from warp_dns.serve.serials import SerialFile
 from warp_dns.serve.server import DnsServer
 from warp_dns.serve.zones import ServedZone
 from warp_dns.settings import EdgeSettings as EdgePlace
 from warp_dns.settings import ZoneSettings
+from warp_dns.zone.numbering import ZoneNumbering
 from warp_twisted.edge.settings import EdgeSettings
 from warp_twisted.errors import InvalidSettings
 from warp_twisted.registry.edge_records import EdgeRecord
@@ -34,6 +36,7 @@ def make_nameserver(
     publication: Publication,
     *,
     is_shared: bool = False,
+    numbering: ZoneNumbering | None = None,
 ) -> DnsServer | None:
     """
     Make the server that the settings ask for, if they do; it does not listen yet.
@@ -42,11 +45,21 @@ def make_nameserver(
     So is each name that is not there until the zone is resumed (`DnsServer.resume`): its names are not known yet.
 
     :param is_shared: another process of this edge may answer at the same addresses.
+    :param numbering: of the zone, where several edges serve it.
     :raises InvalidSettings: if the settings are wrong.
     """
     if not settings.listen.dns:
         return None
-    server = _server(reactor, wall, settings, publication, _serial_file(settings), is_strict=False, is_shared=is_shared)
+    server = _server(
+        reactor,
+        wall,
+        settings,
+        publication,
+        _serial_file(settings),
+        is_strict=False,
+        is_shared=is_shared,
+        numbering=numbering,
+    )
     server.suspend(settings.zone)
     return server
 
@@ -134,14 +147,29 @@ def start_nameserver(server: DnsServer, settings: EdgeSettings) -> tuple[tuple[s
         raise InvalidSettings(f"listen.dns: {error}") from error
 
 
-async def reload_nameserver(server: DnsServer, settings: EdgeSettings, publication: Publication) -> None:
+def first_serial(settings: EdgeSettings, wall: WallClock) -> int:
+    """
+    Return the serial to begin with where several edges are to number the zone: after those of an edge that was alone.
+
+    :raises InvalidSettings: if the file of serials holds something else.
+    """
+    try:
+        return SerialFile(_serial_file(settings)).first(clock_serial(wall))
+    except DnsError as error:
+        raise InvalidSettings(f"state: {error}") from error
+
+
+async def reload_nameserver(
+    server: DnsServer, settings: EdgeSettings, publication: Publication, numbering: ZoneNumbering | None = None
+) -> None:
     """
     Serve the zone as new settings say, and read its master file again; answers go out meanwhile.
 
     :raises InvalidSettings: if the settings are wrong; nothing has changed then.
     """
     try:
-        await server.replace_zones_in_slices([_served_zone(settings, publication, _serial_file(settings))])
+        zone = _served_zone(settings, publication, _serial_file(settings), numbering)
+        await server.replace_zones_in_slices([zone])
     except DnsError as error:
         raise InvalidSettings(f"{error}") from error
     server.reload()
@@ -156,12 +184,13 @@ def _server(
     *,
     is_strict: bool,
     is_shared: bool = False,
+    numbering: ZoneNumbering | None = None,
     warn: Callable[[str], None] | None = None,
 ) -> DnsServer:
     try:
         return DnsServer(
             reactor,
-            [_served_zone(settings, publication, serial_file)],
+            [_served_zone(settings, publication, serial_file, numbering)],
             settings.dns.server,
             wall=wall,
             is_strict=is_strict,
@@ -173,18 +202,20 @@ def _server(
         raise InvalidSettings(f"{error}") from error
 
 
-def _served_zone(settings: EdgeSettings, publication: Publication, serial_file: str) -> ServedZone:
+def _served_zone(
+    settings: EdgeSettings, publication: Publication, serial_file: str, numbering: ZoneNumbering | None = None
+) -> ServedZone:
     zone, dns = settings.zone, settings.dns
     zone_settings = ZoneSettings(
         name=zone,
         nameservers={f"{name}.{zone}": addresses for name, addresses in settings.nameservers.items()},
         negative_ttl=dns.negative_ttl,
         master_file=dns.master_file or "",
-        serial_file=serial_file,
+        serial_file=serial_file if numbering is None else "",
         transfer=dns.transfer,
         notify=dns.notify,
     )
-    return ServedZone(zone_settings, publication, key="dns")
+    return ServedZone(zone_settings, publication, key="dns", numbering=numbering)
 
 
 def _serial_file(settings: EdgeSettings) -> str:

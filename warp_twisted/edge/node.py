@@ -191,7 +191,7 @@ class EdgeNode(Service):
 
     async def _reload_dns(self, parts: EdgeParts, settings: EdgeSettings) -> None:
         if parts.nameserver is not None:
-            await reload_nameserver(parts.nameserver, settings, parts.publication)
+            await reload_nameserver(parts.nameserver, settings, parts.publication, parts.numbering)
 
     # Stopping.
 
@@ -213,6 +213,8 @@ class EdgeNode(Service):
         self._log.info("draining, for at most {seconds} s", seconds=timeout)
         until = self._clock.seconds() + timeout
         await parts.entry.drain()
+        if parts.fleet_numbering is not None:
+            await parts.fleet_numbering.give_up()
         await parts.publisher.settled()
         await parts.listeners.close("tunnel")
         parts.tunnels.drain(timeout)
@@ -271,6 +273,8 @@ class EdgeNode(Service):
         parts.publisher.stop()  # who follows keeps what was published last: a restart must not deny names
         await parts.tunnels.stop(CLOSE_SECONDS)
         await parts.claims.stop()
+        if parts.fleet_numbering is not None:
+            parts.fleet_numbering.end()
         parts.peers.stop()
         if parts.nameserver is not None:
             await parts.nameserver.stop()

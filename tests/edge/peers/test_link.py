@@ -18,6 +18,8 @@ from warp_twisted.tunnel import TunnelProtocol, Turn
 from warp_twisted.wire.errors import WireError
 from warp_twisted.wire.frames import Role
 from warp_twisted.wire.limits import Limits
+from warp_twisted.wire.preamble import OpeningCode, encode_opening
+from warp_twisted.wire.streams import DISCARD, Stream
 
 COUNT = 2000
 GREETING = Greeting(version=1, run="run", software="test", region="eu")
@@ -34,6 +36,14 @@ class Owner:
         read: Callable[[str], Tellable] = self.values.get
         self.teller = Teller(read)
         self.drained = 0
+        self.streams: list[str] = []
+        self.routes: dict[int, Callable[[str, Stream], None]] = {1: self.served}
+
+    def served(self, edge: str, stream: Stream) -> None:
+        """Keep what came."""
+        self.streams.append(edge)
+        stream.receiver = DISCARD
+        stream.write(encode_opening(OpeningCode.OPENED))
 
     def link_opened(self, link: Link) -> None:
         """Tell all that there is."""
@@ -112,6 +122,16 @@ class LinkTests(SynchronousTestCase):
         pair.agent_transport.resumeProducing()
         pair.pump(20_000)
         self.assertEqual((second.heard, second.is_complete), (first.values, True))
+
+    def test_other_routes(self) -> None:
+        """A stream to a route that somebody serves is that one's; any other is refused, and the link goes on."""
+        pair = self.join()
+        receivers = RecordingReceiver(), RecordingReceiver()
+        for route, receiver in enumerate(receivers, 1):
+            receiver.stream = pair.agent.open_route(route, receiver)
+        pair.pump()
+        self.assertEqual([[each.is_opened for each in receiver.openings] for receiver in receivers], [[True], [False]])
+        self.assertEqual((self.owners[0].streams, self.owners[0].lost), (["edge2"], []))
 
     def test_what_breaks_the_rules(self) -> None:
         """An edge that says what it may not loses the link, and the other end says why."""

@@ -189,6 +189,8 @@ class Stages:
         parts.guards.start()
         parts.agent_expiry.start()
         parts.name_expiry.start()
+        if parts.fleet_numbering is not None:
+            parts.fleet_numbering.start()
         if parts.listeners.ports.tunnel:
             parts.peers.start_writing()
 
@@ -201,6 +203,8 @@ class Stages:
         parts.guards.stop()
         parts.agent_expiry.stop()
         parts.name_expiry.stop()
+        if parts.fleet_numbering is not None:
+            parts.fleet_numbering.stop()
         parts.peers.stop_writing()
         parts.tunnel_certificate.stop()
 

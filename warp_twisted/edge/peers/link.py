@@ -28,7 +28,13 @@ AT_ONCE = 2  # messages of changes in the turn in which they happen, the rest in
 
 
 class LinkOwner(Protocol):
-    """Who has the links; see `edge.peers.links`."""
+    """
+    Who has the links; see `edge.peers.links`.
+
+    :ivar routes: who serves streams to routes other than that of the state, by the route's id.
+    """
+
+    routes: dict[int, Callable[[str, Stream], None]]
 
     def link_opened(self, link: "Link") -> None:
         """It can be told now."""
@@ -129,6 +135,10 @@ class Link:
 
     def stream_opened(self, tunnel: TunnelProtocol, stream: Stream, route_id: int) -> None:
         """Hear what the other edge tells; streams that it relays come another way (`TunnelProtocol.relayed`)."""
+        serve = self._owner.routes.get(route_id)
+        if serve is not None:
+            serve(self.edge, stream)
+            return
         if route_id != STATE_ROUTE:
             stream.receiver = DISCARD
             stream.write(encode_opening(OpeningCode.NO_SUCH_ROUTE, "edges have no routes"))

@@ -71,6 +71,7 @@ class Links:
     :param endpoint: makes an endpoint of `host:port`.
     :ivar relayed: called with the other edge's name, the link's tunnel, and each stream that it relays to this edge.
     :ivar changed: called when an edge becomes alive or dead.
+    :ivar routes: who is called with another edge's name and each stream that it opens, by the stream's route id.
     """
 
     _log = Logger()
@@ -108,6 +109,7 @@ class Links:
         self.peers: dict[str, Peer] = {}
         self.relayed: Relayed = refuse
         self.changed: Callable[[], None] = lambda: None
+        self.routes: dict[int, Callable[[str, Stream], None]] = {}
         live.marked = self._marked
 
     # What the rest of the edge asks.
