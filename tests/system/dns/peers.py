@@ -209,9 +209,10 @@ class Peer(ProcessProtocol):
         self.output = b""
         self.ended: Deferred[None] = Deferred()
 
-    def follow(self, reactor: Any, zone: str, primary: int) -> None:
-        """Run the server as a secondary of a zone on a port of 127.0.0.1."""
-        values = {"zone": zone, "primary": primary, "key": KEY_NAME, "secret": SECRET_TEXT}
+    def follow(self, reactor: Any, zone: str, primary: int, *others: int) -> None:
+        """Run the server as a secondary of a zone on a port of 127.0.0.1; NSD may have other primaries beside it."""
+        primaries = f" {KEY_NAME}\n  request-xfr: 127.0.0.1@".join(map(str, (primary, *others)))
+        values: dict[str, object] = {"zone": zone, "primary": primaries, "key": KEY_NAME, "secret": SECRET_TEXT}
         self._start(reactor, _SECONDARY[self.kind], values)
 
     def serve(self, reactor: Any, zone: str, zone_file: Path) -> None:
