@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.dns.zone.test_numbering import Server
 from warp_dns.zone.data import Zone
-from warp_twisted.edge.numbering.holding import Holding
+from warp_twisted.edge.numbering.holding import FIRST_SECONDS, Holding
 from warp_twisted.edge.numbering.records import RANGE, NumberingRecord, decode_record, encode_record, key_of
 from warp_twisted.edge.numbering.states import GONE_SECONDS
 from warp_twisted.registry.memory import MemoryStore
@@ -29,6 +29,7 @@ class Edge:
         self.server = Server()
         self.is_away = False
         self.holding = Holding(store, clock, name, ZONE, self.server.numbering, lambda: 1000, lambda: self.is_away)
+        self.holding.begin()
 
     @property
     def numbers(self) -> bool:
@@ -48,6 +49,7 @@ class HoldingTests(SynchronousTestCase):
         self.clock = Clock()
         self.store = MemoryStore(self.clock)
         self.first, self.second = (Edge(name, self.store, self.clock) for name in ("edge1", "edge2"))
+        self.clock.advance(FIRST_SECONDS)
 
     def record(self) -> NumberingRecord:
         """Return what is in the registry."""
@@ -68,6 +70,14 @@ class HoldingTests(SynchronousTestCase):
         self.assertEqual((self.first.numbers, self.second.numbers), (True, False))
         self.assertEqual((self.second.holding.holder, self.record().fence), ("edge1", 1))
         self.assertEqual(self.first.server.live.zone.serial, 1000)
+
+    def test_just_started(self) -> None:
+        """An edge that has just started does not number, though nobody does: what the others have it has not heard."""
+        new = Edge("edge3", self.store, self.clock)
+        self.pass_time(FIRST_SECONDS - TICK, new)
+        self.assertFalse(new.numbers)
+        self.pass_time(TICK, new)
+        self.assertTrue(new.numbers)
 
     def test_gone(self) -> None:
         """An edge that looks no more is followed by the other one within four seconds, beyond all its serials."""
@@ -113,12 +123,14 @@ class HoldingTests(SynchronousTestCase):
         self.assertTrue(self.second.numbers)
 
     def test_next_process(self) -> None:
-        """The next process of an edge numbers at once, with serials of its own; the one before is heard no more."""
-        self.pass_time(2.0, self.first, self.second)
+        """The next process of an edge alone numbers some seconds later, with serials of its own; not the one before."""
+        self.pass_time(2.0, self.first)
         self.first.holding.leave()
         again = Edge("edge1", self.store, self.clock)
-        self.pass_time(TICK, again, self.second)
-        self.assertTrue(again.numbers)
+        self.pass_time(FIRST_SECONDS - TICK, again, self.first)
+        self.assertFalse(again.numbers)
+        self.pass_time(2 * TICK, again, self.first)
+        self.assertEqual((again.numbers, self.first.numbers), (True, False))
         self.assertEqual((self.record().fence, again.server.live.zone.serial), (2, 1000 + RANGE + 1))
 
     def test_both_at_once(self) -> None:
@@ -137,8 +149,10 @@ class HoldingTests(SynchronousTestCase):
         def later(expectations: Sequence[Expect], operations: Sequence[Operation]) -> Deferred[bool]:
             return Deferred.fromCoroutine(wait(expectations, operations))
 
-        self.first.holding.leave()
-        self.second.holding.leave()
+        for edge in (self.first, self.second):
+            edge.holding.leave()
+            edge.holding.begin()
+        self.clock.advance(FIRST_SECONDS)
         self.successResultOf(self.store.put(KEY, encode_record(NumberingRecord())))
         self.store.transact = later  # type: ignore[method-assign]
         looks = [Deferred.fromCoroutine(edge.holding.look()) for edge in (self.first, self.second)]

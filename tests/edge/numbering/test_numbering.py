@@ -48,26 +48,30 @@ class FleetNumberingTests(SynchronousTestCase):
         return [server.numbering.is_own for server in self.servers]
 
     def test_started(self) -> None:
-        """The first one numbers at once; starting twice changes nothing."""
+        """One of them numbers, when it has heard of the others; starting twice changes nothing."""
         self.edges[0].start()
+        self.assertEqual(self.numbering(), [False, False])
         self.clock.pump([LOOK_SECONDS] * 20)
         self.assertEqual(self.numbering(), [True, False])
         self.assertEqual(self.edges[1].holder, "edge0")
 
     def test_stopped(self) -> None:
         """One that stops numbers no more; the other does, after some seconds, or at once if it was left to it."""
+        self.clock.pump([LOOK_SECONDS] * 10)
+        self.assertEqual(self.numbering(), [True, False])
         self.edges[0].stop()
         self.assertEqual(self.numbering(), [False, False])
         self.clock.pump([LOOK_SECONDS] * 10)
         self.assertEqual(self.numbering(), [False, True])
         self.edges[0].start()
-        self.clock.pump([LOOK_SECONDS] * 2)
+        self.clock.pump([LOOK_SECONDS] * 10)
         self.successResultOf(Deferred.fromCoroutine(self.edges[1].give_up()))
         self.clock.pump([LOOK_SECONDS] * 2)
         self.assertEqual(self.numbering(), [True, False])
 
     def test_shown(self) -> None:
         """A scrape reads who numbers, at which serial, and whether serials are left."""
+        self.clock.pump([LOOK_SECONDS] * 10)
         registry = CollectorRegistry()
         registry.register(self.edges[0])
         text = generate_latest(registry).decode()

@@ -29,9 +29,14 @@ class WatchingTests(SynchronousTestCase):
         )
 
     def test_free(self) -> None:
-        """A record that is nobody's, or this edge's of before, is taken at once."""
-        for record in (None, replace(OTHER, holder=""), replace(OTHER, holder="edge1")):
+        """A record that is nobody's is taken at once."""
+        for record in (None, replace(OTHER, holder="")):
             self.assertIs(self.act(0.0, record, 1), Act.TAKE)
+
+    def test_own_of_before(self) -> None:
+        """What this edge held before a restart is watched as another's: who runs already knows more of the zone."""
+        self.assertIs(self.act(0.0, replace(OTHER, holder="edge1"), 1), Act.WAIT)
+        self.assertIs(self.act(GONE_SECONDS, replace(OTHER, holder="edge1"), 1), Act.TAKE)
 
     def test_another_is_gone(self) -> None:
         """Another's record is taken when it did not change for three seconds; each change counts anew."""

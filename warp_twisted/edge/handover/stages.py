@@ -139,6 +139,12 @@ class Stages:
         if self._is_led:
             self._open_records()
         parts.expected_hostnames.start_keeping()
+        self._start_numbering()
+
+    def _start_numbering(self) -> None:
+        """Take part in numbering the zone, not earlier than all names are in it: secondaries would drop the others."""
+        if self._parts.fleet_numbering is not None:
+            self._parts.fleet_numbering.start()
 
     async def _lock(self) -> None:
         """Have the registry's file, which a process that was killed a moment ago may have still."""
@@ -189,8 +195,6 @@ class Stages:
         parts.guards.start()
         parts.agent_expiry.start()
         parts.name_expiry.start()
-        if parts.fleet_numbering is not None:
-            parts.fleet_numbering.start()
         if parts.listeners.ports.tunnel:
             parts.peers.start_writing()
 
@@ -323,6 +327,7 @@ class Stages:
         self._start_writing()
         parts.tunnel_certificate.start()
         parts.publisher.go_on()
+        self._start_numbering()
         parts.peers.links.go_on()
         await self._until_done("what operators and DNS ask", self._reopen)
         self._tell(f"serving {parts.settings().zone}")

@@ -26,6 +26,7 @@ from warp_twisted.edge.numbering.states import Act, Watching
 from warp_twisted.registry.errors import RegistryError
 from warp_twisted.registry.store import Expect, Put, Store
 
+FIRST_SECONDS = 3.0  # in which an edge that has just started hears what the others have; then its zone is whole
 EARLY_SECONDS = 0.4  # before a beat is due, so that it is not late by a whole look
 
 
@@ -62,12 +63,17 @@ class Holding:
         self._watching = Watching(own)
         self._problem = ""
         self._is_left = False
+        self._not_before = float("inf")
         self.holder = ""
 
     @property
     def held(self) -> NumberingRecord | None:
         """The record that this edge holds; None: another edge numbers the zone, or none."""
         return self._watching.held
+
+    def begin(self) -> None:
+        """Take part from now on, but do not number at once: what the others have is not known yet."""
+        self._not_before = self._clock.seconds() + FIRST_SECONDS
 
     async def look(self) -> None:
         """Look at the record, and do what follows."""
@@ -92,7 +98,7 @@ class Holding:
             self._log.info("edge {edge} numbers zone {zone} from now on", edge=self.holder, zone=self._zone)
             self._watching.wrote(now, None)
             self._numbering.end()
-        elif act is Act.TAKE:
+        elif act is Act.TAKE and now >= self._not_before:
             await self._take(taken(record, self._own, self._at_least(record)), version)
         elif act is Act.BEAT and self.held is not None:
             await self._beat(renewed(self.held, self._numbering.serial), version)
@@ -132,8 +138,9 @@ class Holding:
         return await written and not self._is_left
 
     def leave(self) -> None:
-        """Number no more: another process of this edge is going to."""
+        """Number no more until `begin`: another process of this edge is going to."""
         self._is_left = True
+        self._not_before = float("inf")
         self._watching.wrote(self._clock.seconds(), None)
         self._numbering.end()
 

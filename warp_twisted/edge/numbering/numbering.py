@@ -57,8 +57,9 @@ class FleetNumbering:
         return self._holding.holder
 
     def start(self) -> None:
-        """Begin to look who numbers the zone, and to take part in that."""
+        """Begin to look who numbers the zone, and to take part in that, as this edge's zone is whole now."""
         if not self._looking.running:
+            self._holding.begin()
             self._looking.start(LOOK_SECONDS).addErrback(self._failed)
 
     def stop(self) -> None:
@@ -69,10 +70,8 @@ class FleetNumbering:
         self._sharing.stop()
 
     async def give_up(self) -> None:
-        """Let another edge number the zone from now on."""
-        if self._looking.running:
-            self._looking.stop()
-            await self._holding.give_up()
+        """Let another edge number the zone from now on, and follow that one."""
+        await self._holding.give_up()
 
     def end(self) -> None:
         """Stop for good."""

@@ -32,9 +32,9 @@ class Seen(Enum):
     """What the registry's record says, compared with what this edge holds."""
 
     UNREADABLE = "the registry is away"
-    FREE = "nobody's, or this edge's own of before"
-    OTHER = "another edge's, which gives signs of life or was not watched long enough"
-    GONE = "another edge's, unchanged for three seconds"
+    FREE = "nobody's: there is none yet, or who held it has left"
+    OTHER = "another's, which gives signs of life or was not watched long enough; so is this edge's own of before"
+    GONE = "another's, unchanged for three seconds"
     OWN = "what this edge has written"
     NEWER = "another edge has come after this one"
     OLDER = "from before this edge held it, as of a backup"
@@ -83,7 +83,7 @@ class Watching:
             if record is not None and record.fence == self.held.fence and record.holder == self.own:
                 return Seen.OWN
             return Seen.NEWER if record is not None and record.fence >= self.held.fence else Seen.OLDER
-        if record is None or record.holder in ("", self.own):
+        if record is None or not record.holder:
             return Seen.FREE
         return Seen.GONE if now - self._since >= GONE_SECONDS else Seen.OTHER
 
