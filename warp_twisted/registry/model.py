@@ -31,6 +31,7 @@ POLICY = "warp/policy/"  # the one record under it says which version is in forc
 POLICY_VERSIONS = "warp/policy-versions/"  # number → what is known of a version; its text is not under ROOT
 CURRENT_POLICY = POLICY + "current"
 ROOT = "warp/"
+NUMBERING = "dns/numbering/"  # zone → which edge numbers it: changes every second, so it is in no mirror and no copy
 # What an edge says of itself while it runs. Each has one writer, so it is told from edge to edge and stored nowhere.
 LIVE = (EDGES, TUNNELS, EDGE_POLICIES)
 

@@ -12,6 +12,7 @@ from warp_twisted.registry.etcd.identity import ABOUT, About, encode_about
 from warp_twisted.registry.etcd.image import LOOK, SLICE, EtcdImage
 from warp_twisted.registry.etcd.messages import Change
 from warp_twisted.registry.memory import MemoryStore
+from warp_twisted.registry.model import NUMBERING
 from warp_twisted.registry.store import Event, Put
 
 KEPT = "warp/revocations/"
@@ -112,6 +113,21 @@ class EtcdImageTests(SynchronousTestCase):
             self.assertEqual(self.keys(), ["a/1"])
         with self.assertRaises(StoreBroken):
             self.image.change([Change(ABOUT, None, 20)], 20)
+
+    def test_what_changes_every_second(self) -> None:
+        """Who numbers the zone is known, and told, and is not written to disk with each beat."""
+        self.successResultOf(Deferred.fromCoroutine(self.copy.take()))
+        self.replace([HERE, Change("a/1", b"x", 3)], 9)
+        self.clock.advance(WRITE_SECONDS)
+        for revision in range(10, 15):
+            self.image.change([Change(NUMBERING + "warp.example", b"%d" % revision, revision)], revision)
+            self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.assertEqual(self.keys(), ["a/1", NUMBERING + "warp.example"])
+        self.image.change([Change("a/2", b"y", 15)], 15)
+        self.clock.advance(WRITE_SECONDS)
+        kept = self.successResultOf(Deferred.fromCoroutine(self.copy.read()))
+        assert kept is not None
+        self.assertEqual([item.key for item in kept.items], ["a/1", "a/2"])
 
     def test_begins_with_its_copy(self) -> None:
         """A process that begins knows what the one before did: values, revisions, what is owed, which registry."""

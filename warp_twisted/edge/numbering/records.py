@@ -11,8 +11,8 @@ from typing import Annotated
 import msgspec
 
 from warp_dns.zone.live import is_newer, serial_after
+from warp_twisted.registry.model import NUMBERING
 
-PREFIX = "dns/numbering/"  # not under the root of what edges mirror: it changes every second
 RANGE = 100_000  # serials, in hours of the busiest zone; a take-over skips what is left of them
 MAX_TEXT = 255
 
@@ -43,7 +43,7 @@ _decoder = msgspec.json.Decoder(NumberingRecord)
 
 def key_of(zone: str) -> str:
     """Return where the record of a zone is."""
-    return PREFIX + zone
+    return NUMBERING + zone
 
 
 def encode_record(record: NumberingRecord) -> bytes:

@@ -17,6 +17,7 @@ from warp_twisted.registry.etcd.copy import EtcdCopy, Kept, Standing
 from warp_twisted.registry.etcd.identity import ABOUT, check_about, decode_about
 from warp_twisted.registry.etcd.messages import Change
 from warp_twisted.registry.memory import MemoryStore
+from warp_twisted.registry.model import NUMBERING
 from warp_twisted.registry.store import Delete, Operation, Put
 
 SLICE = 100  # keys that are applied in one turn, some 10 ms with those who hear of them
@@ -154,9 +155,10 @@ class EtcdImage:
                 self.modified[each.key] = each.modified
             else:
                 self.modified.pop(each.key, None)
-        if self._copy is not None and is_new:
+        kept = [each for each in changes if not each.key.startswith(NUMBERING)]  # else each second is a write to disk
+        if self._copy is not None and is_new and (kept or not changes):
             standing = Standing(registry=self.registry, revision=self.revision)
-            self._copy.note([(each.key, each.value, each.modified) for each in changes], standing)
+            self._copy.note([(each.key, each.value, each.modified) for each in kept], standing)
 
     def _value(self, key: str) -> bytes | None:
         item = self._memory.durable_item(key)
