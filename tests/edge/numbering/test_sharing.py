@@ -120,6 +120,18 @@ class SharingTests(SynchronousTestCase):
         self.pass_on()
         self.assert_same(self.second, self.third)
 
+    def test_one_that_tells_nothing(self) -> None:
+        """Without a link with the edge that numbers, an edge that cannot tell is passed over for the next one."""
+        del self.second.routes[ZONE_ROUTE]
+        self.follow(self.third)
+        fourth = Edge("edge3", self.clock)
+        for other in (self.second, self.third):
+            self.link(fourth, other)
+        for _ in range(2):
+            self.follow(fourth)
+        self.assertEqual(fourth.sharing.following, "edge2")
+        self.assert_same(fourth)
+
     def test_link_lost(self) -> None:
         """When a link is another one, the stream is opened anew there; while there is none, what is here stays."""
         self.follow()
@@ -137,7 +149,7 @@ class SharingTests(SynchronousTestCase):
         """An edge whose release has no such stream, or another version of it, is asked again later."""
         logged = Events()
         self.patch(module._Following, "_log", Logger(observer=logged))
-        del self.first.routes[ZONE_ROUTE]
+        del self.first.routes[ZONE_ROUTE], self.second.links["edge2"]
         self.follow(self.second)
         self.follow(self.second)
         self.assertEqual(self.second.sharing.following, "")

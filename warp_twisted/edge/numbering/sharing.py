@@ -60,7 +60,7 @@ class ZoneSharing:
         self._clock = clock
         self._telling: dict[str, _Telling] = {}
         self._following: _Following | None = None
-        self._not_before = 0.0
+        self._not_before: dict[str, float] = {}  # edges that tell nothing of use → when they are asked again
         links.routes[ZONE_ROUTE] = self._asked
 
     @property
@@ -75,9 +75,10 @@ class ZoneSharing:
         if current is not None and (current.is_over or current.edge != edge or current.tunnel is not tunnel):
             current.stop()
             if current.is_over and current.is_refused:
-                self._not_before = self._clock.seconds() + RETRY_SECONDS
+                self._not_before[current.edge] = self._clock.seconds() + RETRY_SECONDS
+                edge, tunnel = self._source(holder)
             self._following = current = None
-        if current is None and tunnel is not None and self._clock.seconds() >= self._not_before:
+        if current is None and tunnel is not None:
             following = _Following(edge, tunnel, ZoneHearing(self._apex, self._numbering), self._slices)
             if following.start():
                 self._following = following
@@ -91,10 +92,12 @@ class ZoneSharing:
     def _source(self, holder: str) -> tuple[str, TunnelProtocol | None]:
         if self._numbering.is_own:
             return "", None
+        now = self._clock.seconds()
+        self._not_before = {edge: at for edge, at in self._not_before.items() if at > now}
         alive = self._links.names()
         for edge in (holder, *alive) if holder in alive else alive:
             tunnel = self._links.tunnel_to(edge)
-            if tunnel is not None and tunnel.can_open_stream:
+            if tunnel is not None and tunnel.can_open_stream and edge not in self._not_before:
                 return edge, tunnel
         return "", None
 
