@@ -147,9 +147,9 @@ class ExampleTests(ExampleTestCase):
             self.assertEqual(edge["edge"]["peer_addresses"], ["10.0.0.5:7844"])
             placed = {"edge1": {"region": "europe"}, "edge2": {"region": "america"}}
             self.assertEqual(yaml.safe_load(files["dns.yaml"])["places"]["edges"], placed)
-        files = rendered(one_host=False).files
-        self.assertEqual(yaml.safe_load(files["origin1"]["main.yaml"])["spread"], 2)
-        self.assertIn("master: [ edge1, edge2 ]", files["ns1"]["knot.conf"])
+        hosts = rendered(one_host=False).files
+        self.assertEqual(yaml.safe_load(hosts["origin1"]["main.yaml"])["spread"], 2)
+        self.assertIn("master: [ edge1, edge2 ]", hosts["ns1"]["knot.conf"])
         alone = rendered(one_host=True).files["warp1"]
         self.assertNotIn("registry", yaml.safe_load(alone["edge.yaml"]))
         self.assertNotIn("spread", yaml.safe_load(alone["main.yaml"]))
