@@ -25,7 +25,7 @@ class MoveTests(FleetTestCase):
         return self.fleet.visit(f"http://{APP}/", edge=edge).startswith(FIRST)
 
     def test_one_edge_becomes_two(self) -> None:
-        """No agent is lost, a revocation stays, visitors wait at most; the registry can be backed up and restored."""
+        """No agent is lost, a revocation stays, and visitors wait at most."""
         fleet = self.fleet
         fleet.set_groups(edges=[FIRST], origins=[FIRST])
         fleet.run("site.yml").check()
