@@ -507,6 +507,26 @@ class LifeTests(ControlTestCase):
         second.send(Drain())
         self.assertEqual(self.control.names(), [])
 
+    def test_drain_alone(self) -> None:
+        """A drain is short where visitors have nowhere else to go; another tunnel, or a hand-over, lets it last."""
+        seconds = self.control.settings.timeouts.drain_alone
+        alone, shared, other = (self.control.connect() for _ in range(3))
+        alone.hello("a.warp.example", slot=0)
+        shared.hello("b.warp.example", slot=1)
+        other.hello("b.warp.example", slot=2)
+        for agent in (alone, shared):
+            agent.send(Drain())
+        self.control.clock.advance(seconds - 0.1)
+        self.assertIsNone(alone.ending)
+        self.control.clock.advance(0.1)
+        alone.pair.pump()
+        self.assertEqual(alone.ending, ("NORMAL", "visitors have nowhere else to go, so this drain is short"))
+        self.assertIsNone(shared.ending)
+        other.send(Drain())
+        self.control.tunnels.closed_because = "another process of this edge takes over"
+        self.control.clock.advance(seconds)
+        self.assertIsNone(other.ending)
+
     def test_drain_before_hello(self) -> None:
         """An agent that drains before it registered is no error."""
         agent = self.control.connect()

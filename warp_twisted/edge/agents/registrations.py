@@ -289,6 +289,11 @@ class Registrations:
                 drain(left)
                 left.protocol.drain("the agent has another tunnel", seconds)
 
+    def names_of_new(self, agent: str, offer: Offer) -> int:
+        """Return how many names of DNS an offer touches beside those that the agent serves already."""
+        is_known = any(tunnel.offer.covers(offer) for tunnel in self.of_agent(agent))
+        return 0 if is_known else names_touched((), offer.hostnames, len(offer.labels))
+
     def agents_serving(self, hostname: str) -> set[str]:
         """Return the agents with a tunnel that takes streams for a hostname, or for a pattern as such."""
         return {tunnel.agent for tunnel in self._by_hostname.get(hostname, ()) if not tunnel.is_draining}

@@ -188,12 +188,14 @@ class EdgeTunnels:
         """The agent takes nothing new: no new streams, and its names go unless others serve them."""
         peer = self._peers.get(protocol)
         tunnel = peer.tunnel if peer is not None else None
-        if tunnel is None or tunnel.is_draining:
+        if peer is None or tunnel is None or tunnel.is_draining:
             return
         self._log.info("tunnel {tunnel} of {agent} drains: {reason}", **tunnel.about, reason=drain.reason)
         tunnel.is_draining = True
         self._routes.drain(tunnel)
         self._publish(tunnel)
+        if not self.closed_because and not peer.is_answering:  # else it moves to another process
+            peer.deadline = self._clock.callLater(self._settings().timeouts.drain_alone, self._end_if_alone, peer)
 
     def tunnel_hung_up(self, protocol: TunnelProtocol) -> None:
         """Send nothing more through a tunnel that is going to be lost; all else has time until then."""
@@ -215,6 +217,13 @@ class EdgeTunnels:
         if tunnel.claim is not None:
             tunnel.claim.release()
         self._log.info("tunnel {tunnel} of {agent} ended: {error}", **tunnel.about, error=error)
+
+    def _end_if_alone(self, peer: Peer) -> None:
+        """End a drain that turns visitors away, as an agent that restarts comes back only when it has ended."""
+        tunnel = peer.tunnel
+        if tunnel and not self.closed_because and not all(map(self._routes.is_served, tunnel.offer.hostnames)):
+            self._log.info("tunnel {tunnel} of {agent} drains no longer: no other serves its names", **tunnel.about)
+            peer.protocol.close(reason="visitors have nowhere else to go, so this drain is short")
 
     # Control messages.
 
@@ -255,7 +264,8 @@ class EdgeTunnels:
         offer = await self._admission.judge(hello, identity)
         if peer.is_gone:
             return
-        self._charge(hello, identity.id, offer)
+        names = self.registrations.names_of_new(identity.id, offer)
+        self._rate.charge_hello(identity.id, hello, names, self._clock.seconds())
         asked = await self._routes.read(hello, offer, identity.id)
         address = getattr(peer.protocol.peer, "host", "")
         await self._ownership.take(identity, offer.hostnames)
@@ -318,17 +328,6 @@ class EdgeTunnels:
         await self._publish(tunnel)
         if not peer.is_gone:
             self._accept(tunnel)
-
-    def _charge(self, hello: Hello, agent: str, offer: Offer) -> None:
-        """
-        Take the price of a registration: a message's, and that of its names, unless the agent serves them already.
-
-        :raises OfferRefused: if the agent cannot pay now.
-        """
-        now = self._clock.seconds()
-        is_known = any(tunnel.offer.covers(offer) for tunnel in self.registrations.of_agent(agent))
-        names = 0 if is_known else names_touched((), offer.hostnames, len(offer.labels))
-        self._rate.charge_hello(agent, hello, names, now)
 
     async def _wait_for_names(self, peer: Peer, tunnel: EdgeTunnel, routes: Sequence[RouteOffer]) -> None:
         """Let an agent that changes many names wait until it has paid for them; its other messages wait meanwhile."""
