@@ -75,5 +75,16 @@ class FleetNumberingTests(SynchronousTestCase):
         registry = CollectorRegistry()
         registry.register(self.edges[0])
         text = generate_latest(registry).decode()
-        for line in ("numbered_here 1.0", "numbered_serial 1000.0", "serials_used_up 0.0"):
+        self.edges[1].stop()
+        self.assertLess(self.samples(registry)["warp_edge_zone_numbering_age_seconds"], 2.0)
+        for line in (
+            "numbered_here 1.0", "numbered_serial 1000.0", "serials_used_up 0.0", 'numbering_edge{edge="edge0"} 1.0'
+        ):  # fmt: skip
             self.assertIn(f"warp_edge_zone_{line}", text)
+        self.edges[0].stop()
+        self.clock.advance(10.0)
+        self.assertGreater(self.samples(registry)["warp_edge_zone_numbering_age_seconds"], 9.0)
+
+    def samples(self, registry: CollectorRegistry) -> dict[str, float]:
+        """Return what a scrape reads."""
+        return {sample.name: sample.value for family in registry.collect() for sample in family.samples}

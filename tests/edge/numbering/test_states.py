@@ -53,6 +53,13 @@ class WatchingTests(SynchronousTestCase):
         self.assertIs(self.act(61.0, OTHER, 1), Act.WAIT)
         self.assertIs(self.act(60.0 + GONE_SECONDS, OTHER, 1), Act.TAKE)
 
+    def test_unchanged(self) -> None:
+        """For how long the record did not change is known, also while the registry is away."""
+        self.act(10.0, OTHER, 1)
+        self.act(12.0, OTHER, 2)
+        self.act(20.0, OTHER, 2, is_away=True)
+        self.assertEqual(self.watching.unchanged_seconds(21.0), 9.0)
+
     def test_beats(self) -> None:
         """A holder writes a beat every second; it holds on while the registry is away."""
         own = replace(OTHER, holder="edge1")

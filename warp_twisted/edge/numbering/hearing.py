@@ -14,7 +14,7 @@ from warp_dns.message import names
 from warp_dns.message.records import MAX_RDATA_BYTES, RRset
 from warp_dns.message.wire import HEADER_BYTES, MessageBuffer
 from warp_dns.serve import replica
-from warp_dns.zone.data import Change
+from warp_dns.zone.data import Builder, Change, Edit
 from warp_dns.zone.journal import Rows
 from warp_dns.zone.numbering import ZoneNumbering
 from warp_dns.zone.packed import unpack
@@ -80,9 +80,9 @@ class ZoneHearing:
         """
         try:
             if isinstance(message, replica.Serve):
-                staged, self._staged, self._staged_bytes = self._staged, {}, 0
-                zone = yield from replica.building(self._apex, staged)
-                return self._numbering.take(zone)
+                edit = Builder(self._apex, len(self._staged)).edit()
+                yield from self._put_staged(edit)
+                return self._numbering.take(edit.zone())
             yield from self._stage(message)
             return (yield from self._advance(message.serial)) if isinstance(message, replica.Advance) else True
         except (DnsError, ValueError, IndexError, KeyError, TypeError, OverflowError, ArithmeticError) as error:
@@ -97,12 +97,27 @@ class ZoneHearing:
                 raise BadPeerMessage(f"more than {MAX_OWNERS} names, or {MAX_STAGED_BYTES} bytes")
             yield
 
-    def _advance(self, serial: int) -> Generator[None, None, bool]:
+    def _put_staged(self, edit: Edit) -> Generator[None, None, None]:
+        """Put what was staged into a snapshot, and let go of it meanwhile: thousands of lists at once take 15 ms."""
         staged, self._staged, self._staged_bytes = self._staged, {}, 0
+        while staged:
+            for _ in range(min(len(staged), OWNERS_PER_STEP)):
+                owner, held = staged.popitem()
+                if isinstance(held, bytes) and held:
+                    edit.hold(owner, held)
+                else:
+                    edit.apply({owner: {rrset.type: rrset for rrset in held if isinstance(rrset, RRset)}})
+            yield
+
+    def _advance(self, serial: int) -> Generator[None, None, bool]:
         before = self._numbering.zone
         if before is None:
             return False
-        change: Change = yield from replica.changing(before, serial, staged)
+        edit = before.edit()
+        yield from self._put_staged(edit)
+        edit.number(serial)
+        yield from edit.laying_out()
+        change = Change(edit.zone(), edit.touched)
         rows = Rows()
         for owners in in_batches(tuple(change.touched), OWNERS_PER_STEP):
             for owner in owners:

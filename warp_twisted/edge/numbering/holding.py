@@ -71,6 +71,11 @@ class Holding:
         """The record that this edge holds; None: another edge numbers the zone, or none."""
         return self._watching.held
 
+    @property
+    def unchanged_seconds(self) -> float:
+        """For how long the record was seen unchanged, or not at all: about a second while an edge numbers the zone."""
+        return self._watching.unchanged_seconds(self._clock.seconds())
+
     def begin(self) -> None:
         """Take part from now on, but do not number at once: what the others have is not known yet."""
         self._not_before = self._clock.seconds() + FIRST_SECONDS

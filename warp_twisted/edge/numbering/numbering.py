@@ -86,7 +86,12 @@ class FleetNumbering:
         serial.add_metric([], self._numbering.serial if self._numbering.zone is not None else 0)
         stuck = GaugeMetricFamily("warp_edge_zone_serials_used_up", "Whether this edge has no serial left to give.")
         stuck.add_metric([], float(self._numbering.is_stuck))
-        yield from (held, serial, stuck)
+        holder = GaugeMetricFamily("warp_edge_zone_numbering_edge", "The edge that numbers the zone.", labels=["edge"])
+        if self.holder:
+            holder.add_metric([self.holder], 1.0)
+        age = GaugeMetricFamily("warp_edge_zone_numbering_age_seconds", "Since when no sign of that edge was seen.")
+        age.add_metric([], self._holding.unchanged_seconds)
+        yield from (held, serial, stuck, holder, age)
 
     def _look(self) -> Deferred[None]:
         return Deferred.fromCoroutine(self._look_once())

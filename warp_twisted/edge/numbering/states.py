@@ -64,7 +64,8 @@ class Watching:
     own: str
     held: NumberingRecord | None = None
     _version: int = -1
-    _since: float = 0.0
+    _since: float = 0.0  # when it was seen to change, or the registry was away
+    _changed_at: float = 0.0
     _beat_at: float = float("-inf")
 
     def see(self, now: float, record: NumberingRecord | None, version: int, *, is_away: bool) -> Seen:
@@ -78,7 +79,7 @@ class Watching:
             self._since = now
             return Seen.UNREADABLE
         if version != self._version:
-            self._version, self._since = version, now
+            self._version, self._since, self._changed_at = version, now, now
         if self.held is not None:
             if record is not None and record.fence == self.held.fence and record.holder == self.own:
                 return Seen.OWN
@@ -86,6 +87,10 @@ class Watching:
         if record is None or not record.holder:
             return Seen.FREE
         return Seen.GONE if now - self._since >= GONE_SECONDS else Seen.OTHER
+
+    def unchanged_seconds(self, now: float) -> float:
+        """Return for how long the record was seen unchanged, or could not be seen."""
+        return max(0.0, now - self._changed_at)
 
     def decide(self, now: float, seen: Seen) -> Act:
         """Return what is to be done."""
@@ -95,5 +100,4 @@ class Watching:
     def wrote(self, now: float, record: NumberingRecord | None) -> None:
         """Note what this edge has written; None: it holds nothing any more, or somebody else was first."""
         self.held = record
-        self._since = now
-        self._beat_at = now
+        self._since = self._beat_at = now
