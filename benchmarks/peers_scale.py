@@ -40,6 +40,7 @@ class Scaled:
 
     :ivar known_seconds: from the last registration until both edges knew all, and relayed.
     :ivar restarted_seconds: from the moment at which an edge that was started with nothing listens until it knows all.
+    :ivar restarted_cpu_seconds: what it computed meanwhile, which says what it would take on a machine of its own.
     :ivar idle_percent: of a core that each edge used while nothing happened; the one that started last comes last.
     :ivar resident_bytes: of each edge, then.
     :ivar computing_ms: of each edge: the most computing in one turn, in milliseconds.
@@ -50,6 +51,7 @@ class Scaled:
     hostnames: int
     known_seconds: float
     restarted_seconds: float
+    restarted_cpu_seconds: float
     idle_percent: Sequence[float]
     resident_bytes: Sequence[int]
     computing_ms: Sequence[int]
@@ -60,7 +62,8 @@ class Scaled:
         memory = ", ".join(f"{each / 2**20:.0f} MiB" for each in self.resident_bytes)
         return (
             f"{self.tunnels:,} tunnels, {self.hostnames:,} hostnames: both edges know all {self.known_seconds:.1f} s"
-            f" after the last registration; one that starts, {self.restarted_seconds:.1f} s after it listens;"
+            f" after the last registration; one that starts, {self.restarted_seconds:.1f} s after it listens,"
+            f" {self.restarted_cpu_seconds:.1f} s of them computing;"
             f" idle {idle} of a core; {memory}; " + "; ".join(self.turns)
         )
 
@@ -83,12 +86,12 @@ def scale(directory: Path, tunnels: int, hostnames: int, limit: float, progress:
         registered = [swarm.wait_until_registered(limit, progress) for swarm in swarms]
         progress(f"{tunnels:,} registered in {max(each.seconds for each in registered):.1f} s")
         for edge, other in zip(edges, reversed(swarms), strict=True):
-            _wait_until_known(edge, {half}, [other.hostnames[-1]])
+            wait_until_known(edge, {half}, [other.hostnames[-1]])
         known = time.monotonic() - max(each.ended_at for each in registered)
         edges.append(stack.enter_context(_open(directory, certificate, identities, 0)))
-        began_at = time.monotonic()
-        _wait_until_known(edges[-1], {half}, [swarm.hostnames[-1] for swarm in swarms])
-        restarted = time.monotonic() - began_at
+        began_at, used_before = time.monotonic(), edges[-1].process.cpu_seconds()
+        wait_until_known(edges[-1], {half}, [swarm.hostnames[-1] for swarm in swarms])
+        restarted, computed = time.monotonic() - began_at, edges[-1].process.cpu_seconds() - used_before
         progress("all are known; waiting")
         time.sleep(_SETTLE_SECONDS)
         before = [edge.process.cpu_seconds() for edge in edges]
@@ -103,6 +106,7 @@ def scale(directory: Path, tunnels: int, hostnames: int, limit: float, progress:
         hostnames=hostnames,
         known_seconds=known,
         restarted_seconds=restarted,
+        restarted_cpu_seconds=computed,
         idle_percent=[100 * each / IDLE_SECONDS for each in used],
         resident_bytes=held,
         computing_ms=[int(most) for _, _, most, _ in turns],
@@ -127,7 +131,7 @@ def _open(directory: Path, certificate: Path, identities: Sequence[Identity], at
         yield edge
 
 
-def _wait_until_known(edge: Edge, counts: set[int], hostnames: Sequence[str]) -> None:
+def wait_until_known(edge: Edge, counts: set[int], hostnames: Sequence[str]) -> None:
     """
     Wait until an edge knows so many tunnels of each other edge that has some, and relays what is asked for hostnames.
 

@@ -10,7 +10,7 @@ from benchmarks.peers_scale import scale
 
 TUNNELS, HOSTNAMES = 800, 500
 LIMIT_SECONDS = 120.0  # on a machine that does much else
-KNOWN_SECONDS, CURRENT_SECONDS = 5.0, 3.0 + 2.0
+KNOWN_SECONDS, CURRENT_SECONDS = 5.0, 3.0
 MAX_COMPUTING_MS = 50
 
 
@@ -23,6 +23,6 @@ class PeersScaleTests(SynchronousTestCase):
         self.addCleanup(shutil.rmtree, directory)
         seen = scale(directory, TUNNELS, HOSTNAMES, LIMIT_SECONDS, lambda step: None)
         self.assertLess(seen.known_seconds, KNOWN_SECONDS)
-        self.assertLess(seen.restarted_seconds, CURRENT_SECONDS)
+        self.assertLess(seen.restarted_cpu_seconds, CURRENT_SECONDS)
         self.assertEqual(len(seen.computing_ms), 3)
         self.assertLess(max(seen.computing_ms), MAX_COMPUTING_MS, seen.turns)
