@@ -77,6 +77,7 @@ class Edge:
         }
         raw["state"] = str(directory / name)
         raw["registry"] = {"etcd": {"endpoints": [f"http://{HOST}:{self.etcd.port}"]}}
+        raw["dns"] = {"transfer": {"networks": ["127.0.0.0/8"]}}
         raw["timeouts"] = {"drain": 2, "settle": 0}
         raw["log"] = {"access": None, "format": "text"}
         self._file = directory / f"{name}.yaml"
