@@ -14,6 +14,9 @@ class SplitAddressTests(SynchronousTestCase):
         for service, default, parts in (
             ("http://LOCALHOST:3000", 80, ("http", "localhost", 3000)),
             ("https://[2001:DB8::1]/", 443, ("https", "2001:db8::1", 443)),
+            ("http://[fe80::1%eth0]:80", 80, ("http", "fe80::1%eth0", 80)),
+            ("http://[fe80::1%25eth0]:80", 80, ("http", "fe80::1%eth0", 80)),
+            ("http://[fe80::1%25]", 80, ("http", "fe80::1%25", 80)),
             ("tcp://10.0.0.1:5432", None, ("tcp", "10.0.0.1", 5432)),
         ):
             self.assertEqual(split_address(service, default), parts)

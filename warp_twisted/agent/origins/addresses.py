@@ -10,7 +10,7 @@ def split_address(service: str, default_port: int | None) -> tuple[str, str, int
     Take a `scheme://host:port` service apart.
 
     :param default_port: the port when none is written, None if one must be.
-    :returns: scheme, host (an IPv6 address without brackets), port.
+    :returns: scheme, host (an IPv6 address without brackets, its zone behind a `%`), port.
     :raises InvalidSettings: if there is more than that in it, or less.
     """
     try:
@@ -26,6 +26,8 @@ def split_address(service: str, default_port: int | None) -> tuple[str, str, int
         raise InvalidSettings(
             f"{service!r} is not a service: the path is the visitor's, expected {parts.scheme}://host:port"
         )
+    if ":" in host and not host.endswith("%25"):
+        host = host.replace("%25", "%", 1)  # as RFC 6874 writes what stands before a zone
     if port is None:
         port = default_port
     if not port:
