@@ -318,6 +318,7 @@ def assemble(
     if fleet_numbering is not None:
         metrics.register(fleet_numbering)
     observation = Observation(readiness.parts, readiness.problems, metrics, long_work)
+    peers.live.banned = serving.banned_connections.cut
     kept_bans = KeptBans(store, mirror, serving.policy.banning, wall, serving.banned_connections.cut, peers.live.note)
     operations = EdgeOperations(
         settings=settings,

@@ -49,6 +49,8 @@ class LiveStateTests(TestCase):
         self.mirror = Mirror(self.store, self.clock, live)
         self.bans = RecordedBans()
         self.live = LiveState("edge1", self.store, self.mirror, self.bans, SettableWallClock(1000.0))
+        self.cut: list[str] = []
+        self.live.banned = self.cut.append
         self.marked: list[tuple[Sequence[str], bool]] = []
         self.live.marked = lambda keys, is_first: self.marked.append((list(keys), is_first))
         await self.mirror.start()
@@ -93,6 +95,7 @@ class LiveStateTests(TestCase):
             self.live.heard(Heard(bans=[BAN, KeptBan(network="192.0.2.8", seconds=60, until=900.0, reason="")]))
         self.live.heard(Heard(lifted=["192.0.2.7"]))
         self.assertEqual(self.bans.asked, [("192.0.2.7", 60.0), ("192.0.2.7", 0)])
+        self.assertEqual(self.cut, ["192.0.2.7"])
         self.assertEqual(self.live.read(BAN.key), Lifted("192.0.2.7"))
 
     async def test_a_newer_policy_is_heard(self) -> None:

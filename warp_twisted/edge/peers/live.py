@@ -44,6 +44,7 @@ class LiveState:
 
     :param own: this edge's name.
     :param mirror: heard from now on; it should not have been started yet.
+    :ivar banned: called with each network that another edge's operator bans, for what it has open.
     :ivar marked: called with keys whose values have changed, and whether they are in a hurry.
     """
 
@@ -56,6 +57,7 @@ class LiveState:
         self._store = store
         self._mirror = mirror
         self._bans = bans
+        self.banned: Callable[[str], None] = lambda network: None
         self._wall = wall
         self._notices = Notices()
         self.marked: Callable[[Sequence[str], bool], None] = lambda keys, is_first: None
@@ -124,6 +126,7 @@ class LiveState:
             left = ban.seconds_left(now)
             if left > 0 and self._notices.add(ban) is not None:
                 self._bans.put(ban.network, left, ban.reason)
+                self.banned(ban.network)
         for network in told.lifted:
             if self._notices.add(Lifted(network)) is not None:
                 self._bans.lift(network)
