@@ -319,6 +319,7 @@ def assemble(
         metrics.register(fleet_numbering)
     observation = Observation(readiness.parts, readiness.problems, metrics, long_work)
     peers.live.banned = serving.banned_connections.cut
+    peers.live.lost = grace.lost_with_edge
     kept_bans = KeptBans(store, mirror, serving.policy.banning, wall, serving.banned_connections.cut, peers.live.note)
     operations = EdgeOperations(
         settings=settings,

@@ -16,7 +16,7 @@ from warp_twisted.edge.peers.telling import POLICY_VERSION
 from warp_twisted.registry.ban_records import KeptBan
 from warp_twisted.registry.memory import MemoryStore
 from warp_twisted.registry.mirror import Mirror
-from warp_twisted.registry.model import CurrentPolicy, Edge, Revocation, Value, encode
+from warp_twisted.registry.model import CurrentPolicy, Edge, Revocation, Tunnel, Value, encode
 
 OWN = Edge(name="edge1", addresses=("192.0.2.1",))
 BAN = KeptBan(network="192.0.2.7", seconds=60, until=1060.0, reason="x")
@@ -115,6 +115,19 @@ class LiveStateTests(TestCase):
         await self.begin()
         self.assertRaises(BadPeerMessage, self.live.heard, Heard(values={tunnel(1).key: tunnel(1)}))
         self.assertEqual(self.mirror.tunnels, {tunnel(1).id: tunnel(1, "edge1")})
+
+    async def test_what_is_lost_with_an_edge(self) -> None:
+        """Its tunnels are said, some at a time; meanwhile it is named as one that drains."""
+        await self.begin()
+        theirs: list[Value] = [EDGE, *(tunnel(number) for number in range(100, 200))]
+        self.live.heard(Heard(values={value.key: value for value in theirs}))
+        lost: list[Tunnel] = []
+        self.live.lost = lost.append
+        steps = self.live.losing([value.key for value in theirs])
+        next(steps)
+        self.assertTrue(self.mirror.edges["edge2"].draining)
+        self.assertGreater(len(list(steps)), 1)
+        self.assertEqual(lost, theirs[1:])
 
     async def test_a_dead_edge_is_forgotten(self) -> None:
         """Its entry goes first, then what it had, some at a time."""

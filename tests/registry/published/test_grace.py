@@ -8,9 +8,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.operations import count_operations
 from warp_base.slices import Slices
+from warp_twisted.names import Hostname
 from warp_twisted.registry.memory import MemoryStore
 from warp_twisted.registry.mirror import Mirror
-from warp_twisted.registry.model import Edge, encode
+from warp_twisted.registry.model import Edge, Tunnel, encode
 from warp_twisted.registry.published import grace as module
 from warp_twisted.registry.published.grace import NAMES_IN_A_STEP, TICK_SECONDS, Grace
 from warp_twisted.registry.published.publish import Publication
@@ -27,7 +28,7 @@ class GraceTests(SynchronousTestCase):
     def setUp(self) -> None:
         """Publish one edge."""
         self.clock = Clock()
-        store = MemoryStore(self.clock)
+        store = self.store = MemoryStore(self.clock)
         mirror = Mirror(store, self.clock)
         self.publication = Publication(ZONE)
         self.publisher = Publisher(self.publication, mirror, Slices(self.clock))
@@ -56,6 +57,24 @@ class GraceTests(SynchronousTestCase):
         self.assertEqual(self.kept(), [first])
         self.clock.advance(SECONDS)
         self.assertEqual((self.kept(), self.grace.count, self.clock.getDelayedCalls()), ([], 0, []))
+
+    def test_lost_with_an_edge(self) -> None:
+        """Names that a lost edge alone served have this edge's addresses; those that another serves are not kept."""
+        lost, other = (
+            Tunnel(id=f"t-{number}", edge=edge, agent="a-1", slot=number, hostnames=tuple(map(Hostname, names)))
+            for number, (edge, names) in enumerate(
+                (("edge2", (f"app1.{ZONE}", f"app2.{ZONE}")), ("edge3", (f"app2.{ZONE}",)))
+            )
+        )
+        for value in (lost, other):
+            self.successResultOf(self.store.put(value.key, encode(value)))
+        self.grace.lost_with_edge(lost)
+        self.assertEqual(self.grace.count, 1)
+        self.successResultOf(self.store.delete(lost.key))
+        self.clock.advance(0)
+        self.assertEqual({record.rdata for record in self.publication.records_of(f"app1.{ZONE}")}, {"192.0.2.1"})
+        self.clock.advance(SECONDS + TICK_SECONDS)
+        self.assertEqual(self.kept(), [])
 
     def test_switched_off(self) -> None:
         """With 0 seconds nothing is kept, neither after a loss nor after a restart."""

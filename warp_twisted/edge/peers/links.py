@@ -9,6 +9,7 @@ anew. Who is an edge is in the registry's records; what is told goes through `li
 import secrets
 import ssl
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
 from random import Random
 
 from cryptography import x509
@@ -362,7 +363,7 @@ class Links:
             return
         if was_alive:
             self._log.warn("edge {edge} counts as dead: {problem}", edge=link.edge, problem=peer.problem)
-        self._forget(peer)
+        self._forget(peer, is_lost=True)
         self.changed()
         self._dial_again(peer)
 
@@ -371,12 +372,13 @@ class Links:
         if peer.link is not None:
             peer.link.close(reason, GoAwayCode.NORMAL)
         self._log.info("edge {edge} is no edge of the fleet any more", edge=peer.record.name)
-        self._forget(peer)
+        self._forget(peer, is_lost=False)
         self.changed()
 
-    def _forget(self, peer: Peer) -> None:
-        steps = self._live.forgetting(frozenset(peer.keys))
-        next(steps, None)  # DNS names it no more from this turn on
+    def _forget(self, peer: Peer, *, is_lost: bool) -> None:
+        keys = frozenset(peer.keys)
+        steps = chain(self._live.losing(keys) if is_lost else (), self._live.forgetting(keys))
+        next(steps, None)  # DNS names it no more from this turn on, where there is another
 
         def forgetting() -> Iterator[None]:
             yield from steps

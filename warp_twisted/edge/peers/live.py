@@ -6,6 +6,7 @@ A ban acts at this edge; a newer version of the policy makes the mirror read the
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from twisted.internet.defer import Deferred
@@ -45,6 +46,7 @@ class LiveState:
     :param own: this edge's name.
     :param mirror: heard from now on; it should not have been started yet.
     :ivar banned: called with each network that another edge's operator bans, for what it has open.
+    :ivar lost: called with each tunnel of an edge that is lost, before it is forgotten.
     :ivar marked: called with keys whose values have changed, and whether they are in a hurry.
     """
 
@@ -61,6 +63,7 @@ class LiveState:
         self._wall = wall
         self._notices = Notices()
         self.marked: Callable[[Sequence[str], bool], None] = lambda keys, is_first: None
+        self.lost: Callable[[Tunnel], None] = lambda tunnel: None
         mirror.subscribe(self._registry_changed)
 
     # What is told.
@@ -132,6 +135,21 @@ class LiveState:
                 self._bans.lift(network)
         if told.policy_version > self._mirror.policy_version:
             self._mirror.read_again()
+
+    def losing(self, keys: Collection[str]) -> Iterator[None]:
+        """
+        Say which tunnels are lost with an edge, in steps; `forgetting` follows.
+
+        Meanwhile the edge is named as one that drains: only where there is no other, until it is known what is kept.
+        """
+        for edge in filter(None, map(self._mirror.edges.get, (key.removeprefix(EDGES) for key in keys))):
+            self._mirror.learn({edge.key: replace(edge, draining=True)})
+        for at, key in enumerate(key for key in keys if key.startswith(TUNNELS)):
+            tunnel = self._mirror.value(key)
+            if isinstance(tunnel, Tunnel):
+                self.lost(tunnel)
+            if at % FORGOTTEN_IN_A_STEP == 0:
+                yield
 
     def forgetting(self, keys: Collection[str]) -> Iterator[None]:
         """Take what a dead edge told out of the mirror; its own entry first, so that DNS follows at once."""

@@ -1,6 +1,8 @@
 """
 The grace of names: one that loses its last tunnel without a goodbye is not denied at once, as its agent may come back.
 
+So does one that had its tunnels at another edge only, when that edge is lost: its agent comes to this one, perhaps.
+
 An agent that is killed, or whose network fails, is back within seconds. A resolver that asks meanwhile and hears that
 there is no such name believes it for longer than that. So the name keeps this edge's addresses for the seconds of
 `grace` in edge.yaml, and visitors are told to try again (503 with Retry-After). This module decides how long, and of
@@ -16,6 +18,7 @@ from itertools import islice
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
+from warp_twisted.registry.model import Tunnel
 from warp_twisted.registry.published.publisher import Publisher
 
 MAX_NAMES = 50_000  # of all agents
@@ -55,6 +58,10 @@ class Grace:
         """Keep names whose last tunnel was lost; it was an agent's."""
         if self._seconds:
             self._keep(hostnames, agent)
+
+    def lost_with_edge(self, tunnel: Tunnel) -> None:
+        """Keep the names of a tunnel that is lost with another edge, of which no other edge has tunnels."""
+        self.begin(tunnel.agent, self._publisher.only_at(tunnel.hostnames, tunnel.edge))
 
     def beginning(self, hostnames: Iterable[str]) -> Iterator[None]:
         """Keep names that were served before a restart, in short steps."""

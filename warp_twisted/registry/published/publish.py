@@ -151,6 +151,11 @@ class Publication:
         if self._kept.pop(hostname, None) is not None:
             self._mark(hostname, {""}, is_coming=False)
 
+    def is_only_at(self, hostname: str, edge: str) -> bool:
+        """Whether a hostname has tunnels at an edge, and at no other."""
+        application = self._applications.get(hostname)
+        return application is not None and set(application.edges) == {edge}
+
     def steps(self) -> Iterator[None]:
         """
         Bring the records up to date, in steps of a few hostnames or labels each; ends when they are.

@@ -51,6 +51,10 @@ class Publisher:
             self._publication.keep(hostname, edge)
         self._work()
 
+    def only_at(self, hostnames: Iterable[str], edge: str) -> list[str]:
+        """Return those of which no other edge has tunnels."""
+        return [hostname for hostname in hostnames if self._publication.is_only_at(hostname, edge)]
+
     def let_go(self, hostnames: Iterable[str]) -> None:
         """Keep hostnames no more."""
         for hostname in hostnames:

@@ -57,6 +57,18 @@ class AnswersTests(TwoEdgesCase):
         self.set_silent(self.forwarders, is_silent=False)
         await self.both_answer(FIRST, SECOND)
 
+    async def test_name_of_a_lost_edge(self) -> None:
+        """A hostname that the lost edge alone served is not denied: its agent may come to the other, which it names."""
+        first, second = self.nodes
+        await self.agent(second, "far")
+        await self.both_answer(FIRST, SECOND)
+        self.set_silent(self.forwarders, is_silent=True)
+        answers: list[set[str]] = []
+        while first.parts.peers.links.names() or not answers or answers[-1] != {FIRST}:
+            answers.append(await self.answers(first))
+        self.assertTrue(all(answers), answers)
+        self.assertEqual(first.parts.grace.count, 1)
+
     def set_silent(self, forwarders: Iterable[Forwarder], *, is_silent: bool) -> None:
         """Let nothing through, or all again."""
         for forwarder in forwarders:
