@@ -5,6 +5,7 @@ import signal
 from tests.case import reactor, until, until_said
 from tests.system.edge.fleet.cable import BACK, FORTH
 from tests.system.edge.fleet.processes import APP, FAR, STARTED_SECONDS, Answers, Edge, FleetCase
+from tests.system.edge.live import HOST
 
 # What is promised, and what a machine that is busy with other tests adds.
 OUT_SECONDS = 2.0 + 2.0
@@ -52,7 +53,7 @@ class FaultTests(FleetCase):
         self.assertLess(seconds, most, what)
 
     async def test_killed(self) -> None:
-        """Of an edge that is killed only what was in flight there fails; restarted it is current soon."""
+        """Of an edge that is killed only what was in flight there fails; DNS names the other; restarted it is current soon."""
         await self.begin()
         answers = Answers(self.edge1, FAR)
         answers.start()
@@ -62,8 +63,8 @@ class FaultTests(FleetCase):
         self.edge2.program.signal("KILL")
         await self.edge2.program.exited
         await self.edge1.believes(False)
-        await until(lambda: answers.when(since=killed_at) is not None)
-        self.in_time("out of DNS after kill -9", answers.when(since=killed_at) or 0.0, OUT_SECONDS)
+        await until(lambda: answers.when(HOST, since=killed_at) is not None)
+        self.in_time("out of DNS after kill -9", answers.when(HOST, since=killed_at) or 0.0, OUT_SECONDS)
         await until(lambda: bool(self.visitors.failures(killed_at, "edge1", FAR)))
         self.edge2.start()
         await self.edge2.serves()
@@ -86,8 +87,8 @@ class FaultTests(FleetCase):
         stopped_at = reactor.seconds()
         self.edge2.program.signal(signal.SIGSTOP)
         try:
-            await until(lambda: answers.when(since=stopped_at) is not None)
-            self.in_time("out of DNS after SIGSTOP", answers.when(since=stopped_at) or 0.0, OUT_SECONDS)
+            await until(lambda: answers.when(HOST, since=stopped_at) is not None)
+            self.in_time("out of DNS after SIGSTOP", answers.when(HOST, since=stopped_at) or 0.0, OUT_SECONDS)
             out_at = reactor.seconds()
             await until(lambda: bool(self.visitors.failures(out_at, "edge1", FAR)))
             await self.served(out_at, 12, "edge1", APP)
