@@ -53,7 +53,7 @@ class FaultTests(FleetCase):
         self.assertLess(seconds, most, what)
 
     async def test_killed(self) -> None:
-        """Of an edge that is killed only what was in flight there fails; DNS names the other; restarted it is current soon."""
+        """Of a killed edge only what was in flight fails; DNS names the other one; restarted it is current soon."""
         await self.begin()
         answers = Answers(self.edge1, FAR)
         answers.start()
