@@ -123,7 +123,7 @@ class LiveStateTests(TestCase):
         self.live.heard(Heard(values={value.key: value for value in theirs}))
         lost: list[Tunnel] = []
         self.live.lost = lost.append
-        steps = self.live.losing([value.key for value in theirs])
+        steps = self.live.forgetting([value.key for value in theirs], is_lost=True)
         next(steps)
         self.assertTrue(self.mirror.edges["edge2"].draining)
         self.assertGreater(len(list(steps)), 1)

@@ -9,7 +9,6 @@ anew. Who is an edge is in the registry's records; what is told goes through `li
 import secrets
 import ssl
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import chain
 from random import Random
 
 from cryptography import x509
@@ -376,8 +375,7 @@ class Links:
         self.changed()
 
     def _forget(self, peer: Peer, *, is_lost: bool) -> None:
-        keys = frozenset(peer.keys)
-        steps = chain(self._live.losing(keys) if is_lost else (), self._live.forgetting(keys))
+        steps = self._live.forgetting(frozenset(peer.keys), is_lost=is_lost)
         next(steps, None)  # DNS names it no more from this turn on, where there is another
 
         def forgetting() -> Iterator[None]:

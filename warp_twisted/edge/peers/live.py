@@ -136,12 +136,21 @@ class LiveState:
         if told.policy_version > self._mirror.policy_version:
             self._mirror.read_again()
 
-    def losing(self, keys: Collection[str]) -> Iterator[None]:
+    def forgetting(self, keys: Collection[str], *, is_lost: bool = False) -> Iterator[None]:
         """
-        Say which tunnels are lost with an edge, in steps; `forgetting` follows.
+        Take what an edge told out of the mirror; its own entry first, so that DNS follows at once.
 
-        Meanwhile the edge is named as one that drains: only where there is no other, until it is known what is kept.
+        :param is_lost: whether it left without a goodbye: then `lost` is told of its tunnels before, and meanwhile the
+            edge is named as one that drains, only where there is no other.
         """
+        if is_lost:
+            yield from self._losing(keys)
+        ordered = sorted(keys, key=lambda key: key.startswith(TUNNELS))
+        for at in range(0, len(ordered), FORGOTTEN_IN_A_STEP):
+            self._mirror.learn(dict.fromkeys(ordered[at : at + FORGOTTEN_IN_A_STEP]))
+            yield
+
+    def _losing(self, keys: Collection[str]) -> Iterator[None]:
         for edge in filter(None, map(self._mirror.edges.get, (key.removeprefix(EDGES) for key in keys))):
             self._mirror.learn({edge.key: replace(edge, draining=True)})
         for at, key in enumerate(key for key in keys if key.startswith(TUNNELS)):
@@ -150,13 +159,6 @@ class LiveState:
                 self.lost(tunnel)
             if at % FORGOTTEN_IN_A_STEP == 0:
                 yield
-
-    def forgetting(self, keys: Collection[str]) -> Iterator[None]:
-        """Take what a dead edge told out of the mirror; its own entry first, so that DNS follows at once."""
-        ordered = sorted(keys, key=lambda key: key.startswith(TUNNELS))
-        for at in range(0, len(ordered), FORGOTTEN_IN_A_STEP):
-            self._mirror.learn(dict.fromkeys(ordered[at : at + FORGOTTEN_IN_A_STEP]))
-            yield
 
     def _revoke(self, revocation: Revocation) -> None:
         if revocation.agent not in self._mirror.revocations:
