@@ -94,14 +94,14 @@ class Answer:
     def _judge(self, status: int, length: int) -> None:
         if status not in self._statuses:
             self.verdict = f"it answers {status}"
-        elif not self._wanted:
+            return
+        body = make_reader(0 if status_has_no_body(status) else min(length, BODY_BYTES), _BODY)  # not read beyond
+        if not self._wanted:
             self.verdict = GOOD
-        elif status_has_no_body(status):
+        elif body.complete:
             self.verdict = self._without_text()
         else:
-            self._body = make_reader(min(length, BODY_BYTES), _BODY)  # what is beyond is not read
-            if self._body.complete:
-                self.verdict = self._without_text()
+            self._body = body
 
     def _read_body(self, body: BodyReader, data: bytes) -> None:
         payload, rest = body.receive(data, _CHUNKS)
