@@ -66,7 +66,7 @@ class AnswerTests(SynchronousTestCase):
             b"SSH-2.0-OpenSSH_9.2\r\n",
             b"HTTP/1.1 200 OK\nA: b\n\n",
             b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
-            b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 5_000,
+            b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 12_000,
         ):
             self.assertEqual(self.verdict(data), INVALID)
 
