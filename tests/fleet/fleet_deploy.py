@@ -20,7 +20,7 @@ CAP_NET_BIND_SERVICE = 1 << 10
 # What is wrong, and what the refusal must say: the variable, and what was expected.
 WRONG: tuple[tuple[dict[str, object], str], ...] = (
     ({"warp_zone": "Not A Zone"}, r"warp_zone: expected a name such as warp\.example"),
-    ({"warp_fleet_edges": ["edge1", "ns1"]}, r"edges: expected one host, as each has a registry of its own"),
+    ({"warp_fleet_edges": ["edge1", "ns1"]}, r"edges: expected a host in the group registry\s+beside several edges"),
     ({"warp_edge_http_port": "eighty"}, r"warp_edge_http_port.*unable to convert to\s+int"),
     ({"warp_edge_limits": {"head_bytes": 5}}, r"warp_edge_limits\.head_bytes: expected a whole number from 1024"),
     ({"warp_edge_timeouts": {"drian": 5}}, r"warp_edge_timeouts\.drian: unknown key; did you mean drain"),
