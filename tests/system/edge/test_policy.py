@@ -289,7 +289,8 @@ class AssertionTests(PolicyTestCase):
         claims = jwt.decode(token, key, ["ES256"], audience="app.example", issuer="warp.example")
         self.assertEqual((claims["sub"], claims["kind"]), ("ann", "basic"))
         self.assertIn(b"Warp-Identity: ann\r\nWarp-Identity-Kind: basic\r\n", seen)
-        self.assertEqual((seen.count(b"Warp"), seen.count(b"Authorization"), seen.count(b"root")), (3, 0, 0))
+        stated = seen.count(b"Warp-Assertion") + seen.count(b"Warp-Identity")
+        self.assertEqual((stated, seen.count(b"Authorization"), seen.count(b"root")), (3, 0, 0))
 
     async def test_the_keys_are_read_only(self) -> None:
         """HEAD says their size; what else is asked there, or beside it, is the policy's to judge."""

@@ -59,7 +59,7 @@ class RequestTests(EdgeTestCase):
         request_id = head.rpartition(b"X-Request-Id: ")[2]
         self.assertEqual(
             origin.received,
-            b"GET /a?b HTTP/1.1\r\nHost: app.example\r\nAccept: */*\r\n"
+            b"GET /a?b HTTP/1.1\r\nHost: app.example\r\nAccept: */*\r\nWarp-Hops: 1\r\n"
             b"X-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: app.example\r\n"
             b'Forwarded: for=127.0.0.1;proto=http;host="app.example"\r\n'
             b"X-Request-Id: " + request_id + b"\r\n\r\n",
@@ -582,7 +582,7 @@ class AccountTests(EdgeTestCase):
         answer = await self.edge.ask(request)
         await self.edge.ask(get(b"/", b"Connection: close", host=b"nobody.example"))
         counters = self.edge.metrics.hosts["app.example"]
-        self.assertEqual(counters.by_class, [0, 0, 1, 0, 0, 0])
+        self.assertEqual(counters.by_class, [0, 0, 1, *[0] * 7])
         self.assertEqual((counters.bytes_in, counters.bytes_out), (len(request), len(answer)))
         self.assertEqual(self.edge.metrics.unrouted.by_class[4], 1)
         self.assertEqual([refusal.slug for refusal in self.edge.metrics.refusals], ["unknown-hostname"])

@@ -93,7 +93,8 @@ class Stages:
         settings = parts.settings()
         listen = settings.listen
         await self._lock()
-        await parts.handed_bans.take()  # before the firewall's helper is told all of them
+        if self._is_led:  # else there is no process before this one, and what fails is raised at once
+            await parts.handed_bans.take()  # before the firewall's helper is told all of them
         parts.claims.start()
         parts.tunnels.start()
         self._start_writing()
