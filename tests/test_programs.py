@@ -76,9 +76,8 @@ ANSWERS: dict[str, set[str]] = {
     "tests.fleet.fleet_canary.setUp": set(),  # this Python
     "tests.fleet.fleet_document.shell": {"bash", "curl", "dig"},
     "tests.fleet.fleet_reboot.test_order": {"curl"},
-    "tests.fleet.fleet_handover.begin": set(),
-    "tests.fleet.fleet_upgrade.begin_load": set(),
     "tests.fleet.several.begin_load": set(),
+    "tests.fleet.under_load.begin": set(),
     "tests.fleet.fleet_visits.test_body_goes_both_ways": {"curl"},
     "tests.fleet.fleet_visits.test_nobody_recurses": {"dig"},
     "tests.fleet.hosts._await": set(),
