@@ -30,9 +30,8 @@ class DocumentTests(FleetTestCase):
         self.blocks = re.findall(r"^```(\w+)\n(.*?)^```$", self.text, re.MULTILINE | re.DOTALL)
 
     def block(self, language: str, start: str) -> str:
-        """Return the document's block in a language that starts so."""
-        (found,) = [body for kind, body in self.blocks if kind == language and body.startswith(start)]
-        return str(found)
+        """Return the document's first block in a language that starts so."""
+        return str(next(body for kind, body in self.blocks if kind == language and body.startswith(start)))
 
     def play(self, command: str) -> float:
         """Run a playbook as the document says, and return how long it took."""
