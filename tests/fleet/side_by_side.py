@@ -34,8 +34,8 @@ SECONDS: dict[str, float] = {
     "fleet_agents": 180, "fleet_authority": 455, "fleet_backup": 150, "fleet_canary": 240, "fleet_deploy": 315,
     "fleet_document": 130, "fleet_edges": 540, "fleet_faults": 140, "fleet_firewall": 130, "fleet_handover": 260,
     "fleet_interrupted": 110, "fleet_one_host": 230, "fleet_outage": 80,
-    "fleet_policy": 380, "fleet_reboot": 55, "fleet_registry": 300, "fleet_releases": 150, "fleet_restarts": 95, "fleet_secrets": 50,
-    "fleet_upgrade": 400, "fleet_visits": 50,
+    "fleet_policy": 380, "fleet_reboot": 55, "fleet_registry": 300, "fleet_releases": 150,
+    "fleet_restarts": 95, "fleet_secrets": 50, "fleet_upgrade": 400, "fleet_visits": 50,
 }  # fmt: skip
 MIDDLING_SECONDS = 120.0  # of a module that is not there
 END_SECONDS = 10.0
