@@ -187,7 +187,7 @@ class ChunkedTests(SynchronousTestCase):
         """Fields of routing, identity and authentication are dropped from the trailers."""
         reader = ChunkedReader(BodyLimits())
         names = [b"Host", b"Content-Type", b"Authorization", b"Connection", b"X-Forwarded-For",
-                 b"Content_Type", b"X_Forwarded_For", b"Set-Cookie", b"X-Request-Id"]  # fmt: skip
+                 b"Content_Type", b"X_Forwarded_For", b"Set-Cookie", b"X-Request-Id", b"Via"]  # fmt: skip
         reader.receive(b"0\r\n" + b"".join(name + b": 1\r\n" for name in names) + b"Grpc-Status: 0\r\n\r\n")
         self.assertEqual(reader.trailers, b"Grpc-Status: 0\r\n")
 

@@ -52,8 +52,8 @@ _NOT_IN_TRAILERS = frozenset(
         b"trailer", b"upgrade", b"expect", b"max-forwards", b"cache-control", b"pragma", b"range", b"authorization",
         b"proxy-authorization", b"proxy-authenticate", b"www-authenticate", b"cookie", b"set-cookie", b"age", b"date",
         b"expires", b"location", b"retry-after", b"vary", b"content-encoding", b"content-type", b"content-range",
-        b"forwarded", b"x-real-ip", b"x-request-id", b"warp-hops", b"proxy", b"warp-assertion", b"warp-identity",
-        b"warp-identity-kind", b"warp-mirror",
+        b"forwarded", b"x-real-ip", b"x-request-id", b"via", b"proxy", b"warp-assertion", b"warp-identity",
+        b"warp-identity-kind", b"warp-hops", b"warp-mirror",
     }
 )  # fmt: skip
 

@@ -152,7 +152,7 @@ class ResponseReader:
 
     def _read_bare(self, data: bytes) -> ResponseHead | None:
         """Read a head of which lines end with LF alone; None if it has none of them, or is incomplete."""
-        found = _ANY_END.search(data, 0, self._rules.head_bytes)
+        found = _ANY_END.search(data, max(0, self._checked - 2), self._rules.head_bytes)
         raw = data[: found.end()] if found else b""
         if not _BARE_LF.search(raw):
             return None
@@ -187,9 +187,11 @@ class ResponseReader:
             raise MessageRefused(HEAD_TOO_LARGE)
         if not _PARTIAL_LINE.fullmatch(data[:4096]):
             raise MessageRefused(BAD_STATUS_LINE)
-        if has_bad_byte(data, max(0, self._checked - 1)) and not (
-            self._rules.bare_lf and not has_bad_byte(_BARE_LF.sub(b"\r\n", data), 0)
-        ):
+        begin = max(0, self._checked - 1)
+        is_bad = has_bad_byte(data, begin)
+        if is_bad and self._rules.bare_lf:
+            is_bad = has_bad_byte(_BARE_LF.sub(b"\r\n", data[begin:]), 0)
+        if is_bad:
             raise MessageRefused(BAD_LINE_END)
         self._checked = len(data)
 

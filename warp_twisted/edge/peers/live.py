@@ -151,7 +151,7 @@ class LiveState:
             yield
 
     def _losing(self, keys: Collection[str]) -> Iterator[None]:
-        for edge in filter(None, map(self._mirror.edges.get, (key.removeprefix(EDGES) for key in keys))):
+        for edge in [edge for edge in self._mirror.edges.values() if edge.key in keys]:
             self._mirror.learn({edge.key: replace(edge, draining=True)})
         for at, key in enumerate(key for key in keys if key.startswith(TUNNELS)):
             tunnel = self._mirror.value(key)

@@ -154,7 +154,7 @@ class Publication:
     def is_only_at(self, hostname: str, edge: str) -> bool:
         """Whether a hostname has tunnels at an edge, and at no other."""
         application = self._applications.get(hostname)
-        return application is not None and set(application.edges) == {edge}
+        return application is not None and application.edges.keys() == {edge}
 
     def steps(self) -> Iterator[None]:
         """
