@@ -8,7 +8,6 @@ requests, and the longest turn of each edge's event loop (most of its own comput
 
 from __future__ import annotations
 
-import re
 import sys
 import tempfile
 import time
@@ -23,13 +22,13 @@ from benchmarks.load.prober import Waits, probing
 from benchmarks.peers.peer import WEB_HOSTNAME
 from benchmarks.peers.warp import KEEPER, open_edge
 from benchmarks.processes import raise_file_limit
+from benchmarks.turns import longest_turns
 from warp_twisted.keeper.asking import ask
 from warp_twisted.keeper.messages import Message
 
 ASK_SECONDS = 0.01
 ASKED_HOSTNAMES = 1_000
 _SETTLE_SECONDS = 1.0
-_LONGEST = re.compile(r"longest turn took (\d+) ms, by (.*?); most computing (\d+) ms, by ([^\"]*)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,16 +82,14 @@ def hand_over(
             moved = members.process.wait_for_line(f"{swarm.MOVED}|{swarm.FAILED}", limit)
             time.sleep(_SETTLE_SECONDS)
         members.check()
-    turns = _LONGEST.findall(edge.process.log.read_text())
+    turns = longest_turns(edge.process.log.read_text())
     return HandedOver(
         tunnels=tunnels,
         seconds=ended_at - began_at,
         moved_seconds=float(moved["last"]) - float(moved["first"]),
         waits=visitors.between(began_at, time.monotonic()),
-        computing_ms=[int(each[2]) for each in turns],
-        turns=[
-            f"longest turn {wall} ms by {what}, computing {most} ms by {which}" for wall, what, most, which in turns
-        ],
+        computing_ms=[turn.computing_ms for turn in turns],
+        turns=[turn.sentence for turn in turns],
     )
 
 

@@ -10,7 +10,6 @@ event loop (most of its own computing, as all share the machine).
 from __future__ import annotations
 
 import contextlib
-import re
 import sys
 import tempfile
 import time
@@ -26,11 +25,11 @@ from benchmarks.load.visitors import Address
 from benchmarks.peers.peer import WEB_HOSTNAME
 from benchmarks.peers.warp import Edge, Identity, ask_admin, new_identities, open_edge
 from benchmarks.processes import raise_file_limit
+from benchmarks.turns import longest_turns
 
 IDLE_SECONDS = 10.0
 _KNOWN_SECONDS = 120.0
 _SETTLE_SECONDS = 5.0
-_LONGEST = re.compile(r"longest turn took (\d+) ms, by (.*?); most computing (\d+) ms, by ([^\"]*)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +99,7 @@ def scale(directory: Path, tunnels: int, hostnames: int, limit: float, progress:
         held = [edge.process.resident_bytes() for edge in edges]
         for swarm in swarms:
             swarm.check()
-    turns = [turn for edge in edges for turn in _LONGEST.findall(edge.process.log.read_text())]
+    turns = [turn for edge in edges for turn in longest_turns(edge.process.log.read_text())]
     return Scaled(
         tunnels=tunnels,
         hostnames=hostnames,
@@ -109,10 +108,8 @@ def scale(directory: Path, tunnels: int, hostnames: int, limit: float, progress:
         restarted_cpu_seconds=computed,
         idle_percent=[100 * each / IDLE_SECONDS for each in used],
         resident_bytes=held,
-        computing_ms=[int(most) for _, _, most, _ in turns],
-        turns=[
-            f"longest turn {wall} ms by {what}, computing {most} ms by {which}" for wall, what, most, which in turns
-        ],
+        computing_ms=[turn.computing_ms for turn in turns],
+        turns=[turn.sentence for turn in turns],
     )
 
 

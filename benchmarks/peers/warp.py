@@ -382,6 +382,20 @@ def open_agent(
 
 
 @contextlib.contextmanager
+def open_two_edges(directory: Path, certificate: Path, *, is_kept: bool = False) -> Iterator[list[Edge]]:
+    """Run two edges, `edge1` and `edge2`, that know each other, in directories of their names."""
+    identities = new_identities("edge1", "edge2")
+    with contextlib.ExitStack() as stack:
+        edges = []
+        for identity, other in zip(identities, reversed(identities), strict=True):
+            place = directory / identity.name
+            place.mkdir()
+            opened = open_edge(place, certificate, is_kept=is_kept, identity=identity, others=[other])
+            edges.append(stack.enter_context(opened))
+        yield edges
+
+
+@contextlib.contextmanager
 def open_relay(
     origins: Peer, directory: Path, certificate: Path, *, names: Sequence[str]
 ) -> Iterator[tuple[Peer, Peer]]:
@@ -391,14 +405,10 @@ def open_relay(
     :param names: of the peers.
     :returns: a peer whose visitors come to the first, and one whose visitors come to the second, which relays.
     """
-    identities = new_identities("edge1", "edge2")
-    with contextlib.ExitStack() as stack:
-        edges = []
-        for identity, other in zip(identities, reversed(identities), strict=True):
-            place = directory / identity.name
-            place.mkdir()
-            edges.append(stack.enter_context(open_edge(place, certificate, identity=identity, others=[other])))
-        direct = stack.enter_context(open_agent(edges[0], origins, directory, name=names[0]))
+    with (
+        open_two_edges(directory, certificate) as edges,
+        open_agent(edges[0], origins, directory, name=names[0]) as direct,
+    ):
         relayed = Peer(
             name=names[1],
             web=edges[1].web,

@@ -47,6 +47,14 @@ class FaultTests(FleetCase):
             await connection.until(sent or b"data:")
             self.assertFalse(connection.is_lost)
 
+    async def answers_of(self, hostname: str) -> Answers:
+        """Begin to ask the first edge for a hostname, and have its first answer."""
+        answers = Answers(self.edge1, hostname)
+        answers.start()
+        self.addCleanup(answers.stop)
+        await until(lambda: bool(answers.seen))
+        return answers
+
     def in_time(self, what: str, seconds: float, most: float) -> None:
         """Say how long something took, and see that this was no longer than it may take."""
         print(f"\n{what}: {seconds:.2f} s")
@@ -55,10 +63,7 @@ class FaultTests(FleetCase):
     async def test_killed(self) -> None:
         """Of a killed edge only what was in flight fails; DNS names the other one; restarted it is current soon."""
         await self.begin()
-        answers = Answers(self.edge1, FAR)
-        answers.start()
-        self.addCleanup(answers.stop)
-        await until(lambda: bool(answers.seen))
+        answers = await self.answers_of(FAR)
         killed_at = reactor.seconds()
         self.edge2.program.signal("KILL")
         await self.edge2.program.exited
@@ -80,10 +85,7 @@ class FaultTests(FleetCase):
     async def test_stands_still(self) -> None:
         """An edge whose process stands still is out within two seconds, and back with a fresh snapshot."""
         await self.begin()
-        answers = Answers(self.edge1, FAR)
-        answers.start()
-        self.addCleanup(answers.stop)
-        await until(lambda: bool(answers.seen))
+        answers = await self.answers_of(FAR)
         stopped_at = reactor.seconds()
         self.edge2.program.signal(signal.SIGSTOP)
         try:

@@ -13,7 +13,7 @@ from benchmarks.certificates import write_certificate
 from benchmarks.load import swarm
 from benchmarks.load.prober import probing
 from benchmarks.peers.peer import WEB_HOSTNAME
-from benchmarks.peers.warp import KEEPER, ask_admin, new_identities, open_edge
+from benchmarks.peers.warp import KEEPER, ask_admin, open_two_edges
 from benchmarks.peers_scale import wait_until_known
 from warp_twisted.keeper.asking import ask
 from warp_twisted.keeper.messages import Message
@@ -30,15 +30,8 @@ class HandOverTests(SynchronousTestCase):
         directory = Path(tempfile.mkdtemp(prefix="warp-"))  # a socket's path has 107 bytes
         self.addCleanup(shutil.rmtree, directory)
         certificate = write_certificate(directory, [WEB_HOSTNAME])
-        identities = new_identities("edge1", "edge2")
         with contextlib.ExitStack() as stack:
-            edges = []
-            for identity, other in zip(identities, reversed(identities), strict=True):
-                place = directory / identity.name
-                place.mkdir()
-                edges.append(
-                    stack.enter_context(open_edge(place, certificate, is_kept=True, identity=identity, others=[other]))
-                )
+            edges = stack.enter_context(open_two_edges(directory, certificate, is_kept=True))
             members = stack.enter_context(open_swarm(edges[1], directory, TUNNELS, HOSTNAMES))
             members.wait_until_registered(LIMIT_SECONDS, lambda step: None)
             wait_until_known(edges[0], {TUNNELS}, members.hostnames[-1:])
@@ -48,7 +41,7 @@ class HandOverTests(SynchronousTestCase):
                 place.mkdir()
                 probers.append(stack.enter_context(probing(edge.web, 0.02, place, members.hostnames)))
             began_at = time.monotonic()
-            ask(str(directory / identities[which].name / KEEPER), Message("do", "restart"), lambda step: None)
+            ask(str(directory / f"edge{which + 1}" / KEEPER), Message("do", "restart"), lambda step: None)
             if which:
                 members.process.wait_for_line(f"{swarm.MOVED}|{swarm.FAILED}", LIMIT_SECONDS)
             wait_until_known(edges[0], {TUNNELS}, members.hostnames[-1:])
