@@ -126,7 +126,7 @@ class ZoneFile:
     What a zone's settings and its files say, and which state of the master file that was.
 
     :ivar static: the records.
-    :ivar first: what the file of serials says, if there is one; only for a zone that is served anew.
+    :ivar first: what the file of serials says, if there is one; only for a zone that was not served before.
     :ivar warnings: what is odd about the records.
     """
 

@@ -106,7 +106,7 @@ class ZoneNumbering:
     # What this server serves.
 
     def forget_own(self) -> None:
-        """Note that the zone is made anew, so that its next snapshot does not follow from the last."""
+        """Note that the zone's next snapshot does not follow from the last one."""
         self._is_numbering = False
 
     def settle(self, live: LiveZone, change: Change | None) -> Change | None:
