@@ -26,6 +26,8 @@ LAYER_OF = (
     ("*.errors", 1),
     ("warp_twisted.configuration", 1),
     ("warp_twisted.durations", 0),
+    ("warp_twisted.acme", 1),
+    ("warp_twisted.acme.door", 1),
     ("warp_twisted.wire*", 1),
     ("warp_twisted.http1*", 1),
     ("warp_twisted.policy*", 1),
