@@ -37,6 +37,7 @@ LAYER_OF = (
     ("warp_twisted.keeper.messages", 1),
     ("warp_twisted.keeper.times", 1),
     ("warp_twisted.keeper*", 2),
+    ("warp_twisted.registry.acme*", 1),
     ("warp_twisted.registry.model", 1),
     ("warp_twisted.registry.ban_records", 1),
     ("warp_twisted.registry.edge_records", 1),

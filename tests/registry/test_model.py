@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from warp_twisted.names import Hostname
+from warp_twisted.registry.acme.challenges import Challenge, EdgeChallenges
 from warp_twisted.registry.ban_records import KeptBan
 from warp_twisted.registry.edge_records import EdgePolicy, EdgeRecord
 from warp_twisted.registry.errors import BadValue
@@ -71,6 +72,9 @@ VALUES: list[Value] = [
         at=9.0,
     ),
     EdgePolicy(edge="edge1", version=11, error="a file is missing"),
+    EdgeChallenges(
+        edge="edge1", challenges=(Challenge(kind="http-01", name="a.example", token="t", value="t." + "a" * 43),)
+    ),
 ]
 
 

@@ -8,7 +8,6 @@ nothing after it may raise.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 from twisted.internet.threads import deferToThreadPool
 
@@ -22,6 +21,7 @@ from warp_twisted import __version__
 from warp_twisted.ca.edge_identity import authority_key
 from warp_twisted.ca.issue import to_pem
 from warp_twisted.clock_steps import ClockSteps
+from warp_twisted.edge.acme.challenges import Challenges
 from warp_twisted.edge.agents.admission import Admission, identify_peer
 from warp_twisted.edge.agents.agent_expiry import AgentExpiry
 from warp_twisted.edge.agents.enrollment import Enrollment
@@ -40,6 +40,7 @@ from warp_twisted.edge.listeners import Listeners
 from warp_twisted.edge.nameserver import first_serial, follow_edges, make_nameserver
 from warp_twisted.edge.numbering.numbering import FleetNumbering
 from warp_twisted.edge.operators.admin import Admin
+from warp_twisted.edge.operators.challenge_calls import ChallengeCalls
 from warp_twisted.edge.operators.control_metrics import ControlCollector
 from warp_twisted.edge.operators.observation import Observation
 from warp_twisted.edge.operators.operations import EdgeOperations, Lifecycle
@@ -64,9 +65,8 @@ from warp_twisted.edge.routing.notices import Notices
 from warp_twisted.edge.routing.shifts import Shifts
 from warp_twisted.edge.settings import CurrentSettings, EdgeSettings
 from warp_twisted.edge.stores.certificate import RegistryCertificate, load_trust
-from warp_twisted.edge.stores.making import make_store
+from warp_twisted.edge.stores.making import make_directory, make_store
 from warp_twisted.edge.visitors.serving import Serving
-from warp_twisted.errors import InvalidSettings
 from warp_twisted.registry.claims import Claims
 from warp_twisted.registry.given_names import NameGiver
 from warp_twisted.registry.known_hostnames import KnownHostnames
@@ -95,6 +95,7 @@ class EdgeParts:
     :ivar shifts: of these; `guards` judge their shares.
     :ivar entry: this edge in the registry.
     :ivar handed_bans: those that go from one process of this edge to the next.
+    :ivar challenges: of ACME, that are published.
     :ivar grace: names without a tunnel that are not denied yet.
     :ivar serving: the visitors' side.
     :ivar metrics: what a scrape reads.
@@ -115,6 +116,7 @@ class EdgeParts:
     claims: Claims
     publication: Publication
     publisher: Publisher
+    challenges: Challenges
     grace: Grace
     nameserver: DnsServer | None
     entry: RegistryEntry
@@ -175,7 +177,7 @@ def assemble(
         https=initial.dns.https_records,
         browse=initial.dns.browse,
     )
-    state = _make_directory(initial.state)
+    state = make_directory(initial.state)
     numbering = ZoneNumbering() if initial.registry is not None else None
     nameserver = make_nameserver(reactor, wall, initial, publication, is_shared=is_led, numbering=numbering)
     trust = load_trust(initial.registry.etcd, authority.roots) if initial.registry is not None else None
@@ -190,6 +192,8 @@ def assemble(
     grace = Grace(publisher, reactor, initial.edge.name, initial.dns.grace)
     expected_hostnames = ExpectedHostnames(state / "served.json", mirror, initial.edge.name, reactor, in_thread)
     claims = Claims(live, reactor, initial.timeouts.lease)
+    challenges = Challenges(initial.edge.name, claims, mirror, reactor, publisher.settled)
+    serving.visitors.challenge_answers = challenges.http_answers
     listeners = Listeners(reactor, handed)
     assertion_keys = AssertionKeys(state, initial.zone, reactor, wall, in_thread)
     serving.policy.assertions = assertion_keys.assertions
@@ -307,16 +311,11 @@ def assemble(
             policy=lambda: follower.standing,
         )
     )
-    metrics.register(serving.collector)
-    metrics.register(serving.policy)
-    metrics.register(firewall_bans)
-    metrics.register(guards)
-    metrics.register(peers)
-    metrics.register(relaying.counters)
-    if nameserver is not None:
-        metrics.register(nameserver.collector)
-    if fleet_numbering is not None:
-        metrics.register(fleet_numbering)
+    for collector in (serving.collector, serving.policy, firewall_bans, guards, peers, relaying.counters):
+        metrics.register(collector)
+    for optional in (nameserver.collector if nameserver is not None else None, fleet_numbering):
+        if optional is not None:
+            metrics.register(optional)
     observation = Observation(readiness.parts, readiness.problems, metrics, long_work)
     peers.live.banned = serving.banned_connections.cut
     peers.live.lost = grace.lost_with_edge
@@ -356,6 +355,7 @@ def assemble(
         claims=claims,
         publication=publication,
         publisher=publisher,
+        challenges=challenges,
         grace=grace,
         nameserver=nameserver,
         entry=entry,
@@ -385,16 +385,13 @@ def assemble(
         readiness=readiness,
         metrics=metrics,
         observation=observation,
-        admin=Admin(operations, PolicyCalls(applications), routing, observation, published_records(), long_work),
+        admin=Admin(
+            operations,
+            (PolicyCalls(applications), routing, ChallengeCalls(challenges, initial.zone)),
+            observation,
+            published_records(),
+            long_work,
+        ),
         published=published_records(),
         long_work=long_work,
     )
-
-
-def _make_directory(name: str) -> Path:
-    directory = Path(name)
-    try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise InvalidSettings(f"state: {name}: {error.strerror}") from error
-    return directory

@@ -269,6 +269,7 @@ class EdgeNode(Service):
         parts.shifts.stop()
         parts.agent_expiry.stop()
         parts.name_expiry.stop()
+        parts.challenges.stop()
         parts.grace.stop()
         parts.publisher.stop()  # who follows keeps what was published last: a restart must not deny names
         await parts.tunnels.stop(CLOSE_SECONDS)

@@ -15,6 +15,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
+from warp_twisted.registry.acme.challenges import EdgeChallenges
 from warp_twisted.registry.ban_records import KeptBan
 from warp_twisted.registry.edge_records import EdgePolicy, EdgeRecord
 from warp_twisted.registry.errors import BadValue, RegistryError
@@ -77,6 +78,7 @@ class Mirror:
         self.owners: dict[str, Owner] = {}
         self.service_tokens: dict[str, ServiceToken] = {}
         self.edge_policies: dict[str, EdgePolicy] = {}
+        self.challenges: dict[str, EdgeChallenges] = {}
         self.policy_versions: dict[str, PolicyVersion] = {}
         self.route_keys: dict[str, RouteKey] = {}
         self.shifts: dict[str, Shift] = {}
@@ -259,6 +261,8 @@ class Mirror:
                 _set(self.guarded, value.hostname, value, present)
             case EdgePolicy():
                 _set(self.edge_policies, value.edge, value, present)
+            case EdgeChallenges():
+                _set(self.challenges, value.edge, value, present)
             case KeptBan():
                 _set(self.kept_bans, value.network, value, present)
             case PolicyVersion():

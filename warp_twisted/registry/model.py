@@ -14,6 +14,7 @@ import msgspec
 
 from warp_twisted.errors import InvalidName
 from warp_twisted.names import Hostname, HostnamePattern
+from warp_twisted.registry.acme.challenges import CHALLENGES, EdgeChallenges
 from warp_twisted.registry.ban_records import BANS, KeptBan
 from warp_twisted.registry.edge_records import EDGE_POLICIES, EDGE_RECORDS, EdgePolicy, EdgeRecord, OfferedRoute
 from warp_twisted.registry.errors import BadValue
@@ -33,7 +34,7 @@ CURRENT_POLICY = POLICY + "current"
 ROOT = "warp/"
 NUMBERING = "dns/numbering/"  # zone → which edge numbers it: changes every second, so it is in no mirror and no copy
 # What an edge says of itself while it runs. Each has one writer, so it is told from edge to edge and stored nowhere.
-LIVE = (EDGES, TUNNELS, EDGE_POLICIES)
+LIVE = (EDGES, TUNNELS, EDGE_POLICIES, CHALLENGES)
 
 MAX_POLICY_BYTES = 512 << 10
 MAX_SERVED_BY = 32  # agents that are kept with the owner of a hostname
@@ -309,6 +310,7 @@ Value = (
     | Shift
     | Guarded
     | EdgePolicy
+    | EdgeChallenges
     | KeptBan
 )
 
@@ -329,6 +331,7 @@ _KINDS: dict[str, type[Value]] = {
     POLICY: CurrentPolicy,
     POLICY_VERSIONS: PolicyVersion,
     EDGE_POLICIES: EdgePolicy,
+    CHALLENGES: EdgeChallenges,
 }
 _ENCODER = msgspec.json.Encoder()
 _DECODERS = {prefix: msgspec.json.Decoder(kind) for prefix, kind in _KINDS.items()}

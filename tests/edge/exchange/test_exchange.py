@@ -17,6 +17,38 @@ from warp_twisted.wire.preamble import encode_preamble
 from warp_twisted.wire.streams import Stream
 
 
+class ChallengeTests(SynchronousTestCase):
+    """An authority asks whether a hostname is ours."""
+
+    PATH = b"/.well-known/acme-challenge/tok"
+
+    def setUp(self) -> None:
+        self.edge = MemoryEdge()
+        self.edge.visitors.challenge_answers = {("shop.example", self.PATH): b"tok.x"}
+
+    def asked(self, line: bytes, host: bytes = b"shop.example", rest: bytes = b"") -> bytes:
+        """Ask on a connection of its own."""
+        visitor, transport = self.edge.visitor()
+        visitor.dataReceived(b"%b HTTP/1.1\r\nHost: %b\r\n%b\r\n" % (line, host, rest))
+        return transport.taken
+
+    def test_answered(self) -> None:
+        """The edge answers what is published, of a hostname that nobody serves, too; HEAD gets the size."""
+        answer = self.asked(b"GET " + self.PATH)
+        self.assertTrue(answer.startswith(b"HTTP/1.1 200 OK\r\n"))
+        self.assertTrue(answer.endswith(b"\r\n\r\ntok.x"))
+        self.assertIn(b"\r\nContent-Type: application/octet-stream\r\nCache-Control: no-store\r\n", answer)
+        self.assertTrue(self.asked(b"HEAD " + self.PATH).endswith(b"\r\n\r\n"))
+
+    def test_what_is_not_ours(self) -> None:
+        """Another token, hostname or method goes where everything else goes."""
+        for number, target in enumerate((self.PATH + b"x", self.PATH + b"?a", self.PATH)):
+            self.assertEqual(self.asked(b"GET " + target, b"app.example"), b"")
+            self.assertEqual(len(self.edge.streams()), number + 1, target)
+        for line in (b"POST " + self.PATH, b"GET " + self.PATH + b"x"):
+            self.assertTrue(self.asked(line).startswith(b"HTTP/1.1 404 "), line)
+
+
 class MistakeTests(SynchronousTestCase):
     """A mistake of ours in one request."""
 

@@ -186,7 +186,7 @@ class AdminTests(SynchronousTestCase):
             FakeShifts(), FakeGuards(), SplitHostnames(ShareMetrics()), Ejection(DataPathMetrics()), execute
         )
         observation = Observation(ready, dict, Exposition(), slices)
-        self.admin = Admin(self.operations, policy, routing, observation, published, slices)
+        self.admin = Admin(self.operations, (policy, routing), observation, published, slices)
 
     def call(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
         """Make a call, and return status and answer."""

@@ -1,10 +1,14 @@
 """What an edge might have, for tests."""
 
 from warp_twisted.names import Hostname
+from warp_twisted.registry.acme.challenges import EdgeChallenges, dns_challenge
 from warp_twisted.registry.edge_records import EdgePolicy, OfferedRoute
 from warp_twisted.registry.model import Edge, Tunnel
 
 EDGE = Edge(name="edge2", addresses=("192.0.2.2",), http_port=80, tunnel_port=7844)
+CHALLENGES = EdgeChallenges(
+    edge="edge2", challenges=(dns_challenge("_acme-challenge.warp.example", "a" * 43, "warp.example"),)
+)
 POLICY = EdgePolicy(edge="edge2", version=3)
 
 

@@ -6,12 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.edge.peers.samples import EDGE, POLICY, tunnel
+from tests.edge.peers.samples import CHALLENGES, EDGE, POLICY, tunnel
 from warp_twisted.edge.errors import BadPeerMessage
 from warp_twisted.edge.peers import hearing as module
 from warp_twisted.edge.peers.hearing import Hearing
 from warp_twisted.edge.peers.messages import Complete, Greeting, PeerMessage, Told
 from warp_twisted.names import Hostname
+from warp_twisted.registry.acme.challenges import MAX_CHALLENGES
 from warp_twisted.registry.edge_records import OfferedRoute
 from warp_twisted.registry.model import Revocation
 
@@ -65,12 +66,25 @@ class HearingTests(SynchronousTestCase):
         self.assertEqual(again.take(Complete()).values, {tunnel(1).key: None})
         self.assertEqual(again.keys, {EDGE.key, tunnel(2).key, tunnel(3).key})
 
+    def test_challenges(self) -> None:
+        """An edge tells the challenges that it was asked for in one value; they are no tunnels."""
+        self.assertEqual(self.hearing.take(Told(challenges=CHALLENGES)).values, {CHALLENGES.key: CHALLENGES})
+        self.assertEqual(self.hearing.tunnels, 0)
+        (challenge,) = CHALLENGES.challenges
+        for wrong in (
+            (challenge,) * (MAX_CHALLENGES + 1),
+            (replace(challenge, value="v=spf1 -all"),),
+            (replace(challenge, name="www.warp.example"),),
+        ):
+            self.assertTrue(self.refusal(Told(challenges=replace(CHALLENGES, challenges=wrong))))
+
     def test_of_others(self) -> None:
         """An edge cannot speak for another, nor end what another has."""
         other = tunnel(1, edge="edge3")
         for told in (
             Told(edge=replace(EDGE, name="edge3")),
             Told(edge_policy=replace(POLICY, edge="edge3")),
+            Told(challenges=replace(CHALLENGES, edge="edge3")),
             Told(tunnels=[other]),
             Told(gone=[other.key]),
             Told(gone=["warp/owners/app.warp.example"]),

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.edge.peers.samples import EDGE, POLICY, tunnel
+from tests.edge.peers.samples import CHALLENGES, EDGE, POLICY, tunnel
 from warp_twisted.edge.errors import BadPeerMessage
 from warp_twisted.edge.peers.messages import (
     BATCH_VALUES,
@@ -26,6 +26,7 @@ MESSAGES: list[PeerMessage] = [
     Told(
         edge=EDGE,
         edge_policy=POLICY,
+        challenges=CHALLENGES,
         tunnels=[tunnel(1), tunnel(2)],
         gone=["warp/tunnels/edge2/t-3"],
         revocations=[Revocation(agent="a-1", revoked_at=2.0, reason="lost")],

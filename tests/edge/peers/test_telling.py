@@ -2,7 +2,7 @@
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.edge.peers.samples import EDGE, POLICY, tunnel
+from tests.edge.peers.samples import CHALLENGES, EDGE, POLICY, tunnel
 from tests.edge.peers.test_messages import read_all
 from warp_twisted.edge.peers.messages import BATCH_BYTES, BATCH_VALUES, Complete, MessageReader, PeerMessage, Told
 from warp_twisted.edge.peers.notices import Lifted
@@ -38,7 +38,7 @@ class TellerTests(SynchronousTestCase):
     def test_each_kind(self) -> None:
         """Every kind of value has its place, and a tunnel that is gone its key."""
         revocation, gone = Revocation(agent="a-1"), tunnel(9).key
-        self.put(EDGE, POLICY, tunnel(1), revocation, Lifted("192.0.2.7"))
+        self.put(EDGE, POLICY, CHALLENGES, tunnel(1), revocation, Lifted("192.0.2.7"))
         self.values[POLICY_VERSION] = 5
         self.teller.mark([POLICY_VERSION, gone])
         self.assertEqual(
@@ -47,6 +47,7 @@ class TellerTests(SynchronousTestCase):
                 Told(
                     edge=EDGE,
                     edge_policy=POLICY,
+                    challenges=CHALLENGES,
                     tunnels=[tunnel(1)],
                     gone=[gone],
                     revocations=[revocation],

@@ -257,13 +257,20 @@ class Answer:
 
     def state_keys(self, content: bytes) -> None:
         """Answer GET or HEAD for the keys that assertions are verified with."""
+        self._state(content, b"application/json", b"max-age=300")
+
+    def state_challenge(self, content: bytes) -> None:
+        """Answer GET or HEAD of an authority that asks whether a hostname is ours (RFC 8555 §8.3)."""
+        self._state(content, b"application/octet-stream", b"no-store")
+
+    def _state(self, content: bytes, kind: bytes, caching: bytes) -> None:
         self.status = 200
         self._decide(is_request_read=True)
         self.write(
-            b"HTTP/1.1 200 OK\r\nDate: %b\r\nContent-Type: application/json\r\nCache-Control: max-age=300\r\n"
+            b"HTTP/1.1 200 OK\r\nDate: %b\r\nContent-Type: %b\r\nCache-Control: %b\r\n"
             b"Content-Length: %d\r\n%bX-Request-Id: %b\r\n\r\n%b"
             % (
-                self._visitors.date(), len(content), self._connection_line(), self._request_id,
+                self._visitors.date(), kind, caching, len(content), self._connection_line(), self._request_id,
                 b"" if self._request.method == b"HEAD" else content,
             )
         )  # fmt: skip

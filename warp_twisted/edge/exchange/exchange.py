@@ -29,7 +29,7 @@ from warp_twisted.edge.exchange.answer import SWITCHING_PROTOCOLS, Answer
 from warp_twisted.edge.exchange.clearing import Clearing
 from warp_twisted.edge.exchange.interfaces import Visitor
 from warp_twisted.edge.exchange.pacing import Pacing
-from warp_twisted.edge.exchange.permission import NOT_ANSWERED, Permission, asks_for_keys, facts_of
+from warp_twisted.edge.exchange.permission import NOT_ANSWERED, Permission, asks_for_keys, facts_of, is_read
 from warp_twisted.edge.exchange.queueing import Queueing
 from warp_twisted.edge.exchange.recording import record
 from warp_twisted.edge.exchange.repeating import Cause, Repeating
@@ -151,6 +151,8 @@ class Exchange(Borrower):
                 return data
             if fields.host != self._visitor.hostname:
                 self._visitor.check_hostname(fields.host)
+            if visitors.challenge_answers and self._answer_challenge():
+                return data
             found = visitors.routes.find(fields.host, head.target)
         except MessageRefused as error:
             self._end(_REFUSED, error.refusal)
@@ -160,6 +162,16 @@ class Exchange(Borrower):
         else:
             self._send_to(found, body)
         return data
+
+    def _answer_challenge(self) -> bool:
+        """Answer an authority that asks for what is published for it; return whether one did. No rule is asked."""
+        head = self._head
+        content = self._visitors.challenge_answers.get((head.fields.host, head.target))
+        if content is None or self.wants_data or not is_read(head):
+            return False
+        self._answer.state_challenge(content)
+        self._end(Outcome.OWN_ANSWER)
+        return True
 
     def _go_on_with(self, search: Search, body: bytes) -> None:
         """Look for the route in turns; meanwhile the visitor is not read further than its buffer goes."""

@@ -5,6 +5,7 @@ A connection serves conversations: an `Exchange`, or the `Splice` that follows i
 `Visitor`, and what all connections share as `Shared`. Nothing is decided here.
 """
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from warp_base.wall_clock import WallClock
@@ -65,6 +66,7 @@ class Shared(Protocol):
     :ivar schedule: when those go on that a limit of bytes holds back.
     :ivar losses: where streams that died are obeyed; with a tunnel a thousand die at once.
     :ivar mirroring: copies of requests that shadows get.
+    :ivar challenge_answers: what ACME's http-01 is answered with: hostname and path → body.
     """
 
     routes: RouteTable
@@ -80,6 +82,7 @@ class Shared(Protocol):
     losses: StepQueue
     schedule: Schedule
     mirroring: Mirroring
+    challenge_answers: Mapping[tuple[str, bytes], bytes]
 
     def seconds(self) -> float:
         """Return the present instant of a monotonic clock; `now` is at most a sweep's interval later."""

@@ -30,9 +30,14 @@ _GET = frozenset({b"GET", b"HEAD"})
 Answers = Mapping[Question, Proof]
 
 
+def is_read(head: RequestHead) -> bool:
+    """Whether a request only asks for something."""
+    return head.method in _GET
+
+
 def asks_for_keys(head: RequestHead) -> bool:
     """Whether a request is for the keys that assertions are verified with; no rule is asked about it."""
-    return head.target == KEYS_TARGET and head.method in _GET
+    return head.target == KEYS_TARGET and is_read(head)
 
 
 def facts_of(policy: PolicyInForce, program: Program, asker: Asker, head: RequestHead, route: Route) -> Facts:

@@ -6,7 +6,7 @@ there (`/live`, `/ready`, `/metrics`) is in `Observation`. Errors are `{"error":
 Nothing is decided here: `Operations` is the edge.
 """
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Annotated, Any, Protocol
 
 import msgspec
@@ -28,9 +28,7 @@ from warp_twisted.edge.errors import (
 from warp_twisted.edge.operators.bodies import read_body
 from warp_twisted.edge.operators.json_pieces import ended
 from warp_twisted.edge.operators.observation import Observation
-from warp_twisted.edge.operators.policy_calls import PolicyCalls
 from warp_twisted.edge.operators.published import PublishedRecords
-from warp_twisted.edge.operators.routing_calls import RoutingCalls
 from warp_twisted.edge.operators.sites import AdminFactory, answer, make_site
 from warp_twisted.errors import InvalidSettings, WarpError
 from warp_twisted.policy.errors import InvalidPolicy
@@ -136,10 +134,18 @@ class Operations(Protocol):
         """Read the configuration again."""
 
 
+class Calls(Protocol):
+    """Calls about one thing."""
+
+    def calls(self) -> Sequence[tuple[str, str, Callable[..., Any]]]:
+        """Return method, path and function of each."""
+
+
 class Admin:
     """
     The admin interface of one edge.
 
+    :param groups: of calls that have modules of their own.
     :param slices: make long answers.
     """
 
@@ -148,8 +154,7 @@ class Admin:
     def __init__(
         self,
         operations: Operations,
-        policy: PolicyCalls,
-        routing: RoutingCalls,
+        groups: Sequence[Calls],
         observation: Observation,
         published: PublishedRecords,
         slices: Slices,
@@ -179,8 +184,7 @@ class Admin:
             ("GET", "/v1/bans", lambda request: self._operations.list_bans()),
             ("POST", "/v1/bans", lambda request: self._operations.ban(read_body(request, BanWish))),
             ("DELETE", "/v1/bans/<network>", lambda request, network: self._operations.end_ban(network)),
-            *policy.calls(),
-            *routing.calls(),
+            *(call for group in groups for call in group.calls()),
             ("POST", "/v1/drain", lambda request: self._operations.begin_drain()),
             ("POST", "/v1/reload", lambda request: self._operations.reload()),
         ]

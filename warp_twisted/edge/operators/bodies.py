@@ -8,7 +8,7 @@ from twisted.web.http import Request
 MAX_BODY_BYTES = 65536
 
 
-def read_body(request: Request, kind: type[Any]) -> Any:
+def read_body(request: Request, kind: Any) -> Any:
     """
     Read a body; an empty one is an empty object.
 

@@ -12,6 +12,7 @@ from warp_twisted.edge.errors import BadPeerMessage
 from warp_twisted.edge.peers.messages import Complete, Greeting, PeerMessage, Told
 from warp_twisted.errors import WarpError
 from warp_twisted.names import HostnamePattern, check_labels
+from warp_twisted.registry.acme.challenges import CHALLENGES, MAX_CHALLENGES, EdgeChallenges, is_in_form
 from warp_twisted.registry.ban_records import KeptBan
 from warp_twisted.registry.edge_records import EDGE_POLICIES
 from warp_twisted.registry.model import EDGES, TUNNELS, Revocation, Tunnel, Value
@@ -53,7 +54,7 @@ class Hearing:
 
     def __init__(self, edge: str, before: Iterable[str] = ()) -> None:
         self._edge = edge
-        self._entries = {EDGES + edge, EDGE_POLICIES + edge}
+        self._entries = {EDGES + edge, EDGE_POLICIES + edge, CHALLENGES + edge}
         self.keys = set(before)
         self._unconfirmed = set(self.keys)
         self.greeting: Greeting | None = None
@@ -115,6 +116,9 @@ class Hearing:
             if told.edge_policy.edge != self._edge:
                 raise BadPeerMessage("the policy of another edge")
             values[told.edge_policy.key] = told.edge_policy
+        if told.challenges is not None:
+            _check_challenges(told.challenges, self._edge)
+            values[told.challenges.key] = told.challenges
         for tunnel in told.tunnels:
             _check_tunnel(tunnel, self._edge)
             values[tunnel.key] = tunnel
@@ -123,6 +127,14 @@ class Hearing:
                 raise BadPeerMessage("the end of what is not its own")
             values[key] = None
         return values
+
+
+def _check_challenges(told: EdgeChallenges, edge: str) -> None:
+    """Refuse challenges that an edge cannot have been asked to publish."""
+    if told.edge != edge or len(told.challenges) > MAX_CHALLENGES:
+        raise BadPeerMessage("challenges of another edge, or too many")
+    if not all(is_in_form(challenge) for challenge in told.challenges):
+        raise BadPeerMessage("a challenge that is none of ACME")
 
 
 def _check_tunnel(tunnel: Tunnel, edge: str) -> None:

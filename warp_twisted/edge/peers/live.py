@@ -18,6 +18,7 @@ from warp_twisted.edge.errors import BadPeerMessage
 from warp_twisted.edge.peers.hearing import Heard
 from warp_twisted.edge.peers.notices import Lifted, Notice, Notices
 from warp_twisted.edge.peers.telling import POLICY_VERSION, Tellable
+from warp_twisted.registry.acme.challenges import CHALLENGES
 from warp_twisted.registry.ban_records import KeptBan
 from warp_twisted.registry.edge_records import EDGE_POLICIES
 from warp_twisted.registry.errors import RegistryError
@@ -55,7 +56,7 @@ class LiveState:
     def __init__(self, own: str, store: Store, mirror: Mirror, bans: Bans, wall: WallClock) -> None:
         self._own = own
         self._tunnels = f"{TUNNELS}{own}/"
-        self._entries = (EDGES + own, EDGE_POLICIES + own)
+        self._entries = (EDGES + own, EDGE_POLICIES + own, CHALLENGES + own)
         self._store = store
         self._mirror = mirror
         self._bans = bans

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from warp_twisted.edge.errors import BadPeerMessage
+from warp_twisted.registry.acme.challenges import EdgeChallenges
 from warp_twisted.registry.ban_records import KeptBan
 from warp_twisted.registry.edge_records import EdgePolicy
 from warp_twisted.registry.model import Edge, Revocation, Tunnel
@@ -58,6 +59,7 @@ class Told(Message, frozen=True, tag="told"):
 
     edge: Edge | None = None
     edge_policy: EdgePolicy | None = None
+    challenges: EdgeChallenges | None = None
     tunnels: Annotated[list[Tunnel], Meta(max_length=BATCH_VALUES)] = []
     gone: Annotated[list[Name], Meta(max_length=BATCH_VALUES)] = []
     revocations: Annotated[list[Revocation], Meta(max_length=BATCH_VALUES)] = []

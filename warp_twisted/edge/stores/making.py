@@ -1,5 +1,7 @@
 """
-Making the store that edge.yaml asks for, which opens nothing yet but an embedded registry's file.
+Making the directory of the state and the store that edge.yaml asks for.
+
+Nothing is opened yet but an embedded registry's file.
 
 A name of an etcd member is looked up for each connection, so that a member that moved is found.
 """
@@ -12,6 +14,7 @@ from twisted.internet.threads import deferToThreadPool
 
 from warp_base.reactor import Reactor
 from warp_twisted.edge.stores.settings import RegistrySettings
+from warp_twisted.errors import InvalidSettings
 from warp_twisted.registry.etcd.client import EtcdClient
 from warp_twisted.registry.etcd.copy import EtcdCopy
 from warp_twisted.registry.etcd.endpoints import Endpoints
@@ -20,6 +23,20 @@ from warp_twisted.registry.etcd.trust import RegistryTrust
 from warp_twisted.registry.model import REVOCATIONS
 from warp_twisted.registry.sqlite import ThreadedSqliteStore
 from warp_twisted.registry.store import LastingStore
+
+
+def make_directory(name: str) -> Path:
+    """
+    Make the directory of an edge's state, if there is none.
+
+    :raises InvalidSettings: if it cannot be made.
+    """
+    directory = Path(name)
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidSettings(f"state: {name}: {error.strerror}") from error
+    return directory
 
 
 def make_store(

@@ -7,7 +7,7 @@ Nothing here reads settings: its builder passes limits and time-outs, and may re
 import itertools
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from email.utils import formatdate
 
 from twisted.internet.defer import Deferred
@@ -66,6 +66,7 @@ class Visitors:
     :param wall: the time of day, for the policy.
     :param seconds: a monotonic clock that is cheap to ask; only differences count.
     :ivar now: an instant of that clock at or after the present one, moved on by the sweep; deadlines are set from it.
+    :ivar challenge_answers: what ACME's http-01 is answered with: hostname and path → body.
     :ivar http_proxies: who is believed in what it says of its visitors.
     :ivar handshake_rate: counts those that networks begin.
     :ivar is_draining: no connection is kept after the answer it waits for.
@@ -99,11 +100,11 @@ class Visitors:
         self.statements = statements or Statements()
         self.first_sections = SharedSections[FirstSection]()
         self.seconds = seconds
+        self.challenge_answers: Mapping[tuple[str, bytes], bytes] = {}
         self.http_proxies = HttpProxies()
         self.policy = policy or PolicyInForce()
-        self.wall = wall
-        self.clock = clock
-        self.is_draining = self._closes_idle = False
+        self.wall, self.clock = wall, clock
+        self.is_draining = self._closes_idle = self._is_cutting = False
         self.connections: dict[OpenConnection, None] = {}  # the oldest first
         self.shaking_hands: dict[Silent, None] = {}
         self._idle = IdleConnections()
@@ -125,7 +126,6 @@ class Visitors:
         self._sweeping.clock = clock
         self._drained: Deferred[None] | None = None
         self._welcoming: IDelayedCall | None = None  # those that are new, while the edge drains
-        self._is_cutting = False
         self._long_work = Slices(clock)
         self._late: dict[OpenConnection, None] = {}  # whose deadline has passed, in the order found
         self._ending_late: IDelayedCall | None = None

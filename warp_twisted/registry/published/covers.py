@@ -77,6 +77,14 @@ class Covers:
             self._own_names.remove(name)
             yield from self._vanish(name)
 
+    def enclose(self, name: str) -> Iterator[None]:
+        """Note that a name exists because of what is published below it; each call wants one of `let_vanish`."""
+        yield from self._appear(name)
+
+    def let_vanish(self, name: str) -> Iterator[None]:
+        """Note that what was published below a name is gone."""
+        yield from self._vanish(name)
+
     def serve_pattern(self, pattern: str, edges: Edges) -> Iterator[None]:
         """Note which edges serve a pattern now, perhaps none; a wildcard of its own is the caller's to publish."""
         suffix = pattern[1:]

@@ -12,6 +12,8 @@ agents probe them; where none is, all have them.
 
 What edges serve, DNS answers, also where a wildcard of DNS would not (`covers`).
 
+What proves to an authority that names are ours is published as edges tell it (`challenges`).
+
 A hostname that is kept (`keep`) has the addresses of one edge and nothing else while no tunnel serves it: its agent was
 lost and is waited for, and the edge says so to visitors. How long it is kept is decided in `registry.published.grace`.
 
@@ -27,8 +29,10 @@ from typing import Literal
 
 from warp_twisted.coverage import is_reserved
 from warp_twisted.names import Hostname
+from warp_twisted.registry.acme.challenges import EdgeChallenges
 from warp_twisted.registry.model import Change, Edge, Tunnel
 from warp_twisted.registry.published.application import Application
+from warp_twisted.registry.published.challenges import PublishedChallenges
 from warp_twisted.registry.published.contributions import Contributions
 from warp_twisted.registry.published.covers import Covers
 from warp_twisted.registry.published.discovery import Discovery
@@ -79,6 +83,7 @@ class Publication:
         self._kept: dict[str, str] = {}  # hostname that is kept → the edge whose addresses it has
         self._contributions = Contributions()
         self._covers = Covers(zone, (f"{name}.{zone}" for name in reserved), self._of_edges, self._contributions)
+        self._challenges = PublishedChallenges(zone, ttl, self._covers, self._contributions)
         self._subscribers: list[Changed] = []
         self._queue: deque[Change] = deque()
         # Hostname → its label names that may have changed; "" stands for the hostname itself.
@@ -203,6 +208,8 @@ class Publication:
             yield from self._count(before, -1)
         if isinstance(after, Tunnel):
             yield from self._count(after, +1)
+        if isinstance(before, EdgeChallenges) or isinstance(after, EdgeChallenges):
+            yield from self._challenges.changed(before, after)
 
     def _edge_changed(self, change: Change) -> None:
         for edge in (change.before, change.after):
