@@ -28,6 +28,7 @@ LAYER_OF = (
     ("warp_twisted.durations", 0),
     ("warp_twisted.acme", 1),
     ("warp_twisted.acme.door", 1),
+    ("warp_twisted.acme.sealing", 1),
     ("warp_twisted.wire*", 1),
     ("warp_twisted.http1*", 1),
     ("warp_twisted.policy*", 1),

@@ -3,7 +3,8 @@ What the issuing process and the edge say to each other: JSON over the edge's ad
 
 The edge keeps everything; the process has no file of its own. Secrets go in as text (`secret`) and come out sealed for
 the edge that is asked (`sealed`), so nobody who may only use the socket can read a key: the process opens them with the
-edge's sealing key, which it reads from a file as the edge's user. Pure: shapes and a Protocol.
+edge's sealing key (`sealing`), which it reads from a file as the edge's user. They are about `account` or `order NAME`.
+A record that comes without a secret has none from then on. Pure: shapes and a Protocol.
 
 | call | body → answer |
 |---|---|
