@@ -1,5 +1,6 @@
 """`tunnel.watch`: one timer, looks in time and in slices."""
 
+import weakref
 from collections.abc import Iterable
 
 from twisted.internet.task import Clock
@@ -66,6 +67,19 @@ class WatchTests(SynchronousTestCase):
         self.watch.add(gone, 1.0)
         self.clock.advance(1.0)
         self.assertEqual(gone.looks, [4.0])
+
+    def test_let_go_of_at_once(self) -> None:
+        """Who was removed is not held until its time, when thousands would be freed in one turn."""
+        gone, there = Tunnel(1.0), Tunnel(1.0)
+        for tunnel in (gone, there):
+            self.watch.add(tunnel, 30.0)
+        self.watch.add(gone, 60.0)
+        left = weakref.ref(gone)
+        self.watch.remove(gone)
+        del gone, tunnel
+        self.assertIsNone(left())
+        self.clock.advance(60.0)
+        self.assertEqual(len(there.looks), 1)
 
     def test_removed_while_others_are_looked_at(self) -> None:
         """One look may remove another tunnel, or itself."""

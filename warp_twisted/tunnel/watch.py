@@ -30,6 +30,26 @@ class Watched(Protocol):
         """
 
 
+class _Look:
+    """
+    One entry of the heap, in the order of time.
+
+    :ivar at: when, by the clock.
+    :ivar number: of entries of one time the first made comes first.
+    :ivar watched: who; None: nobody any more, the entry is passed over.
+    """
+
+    __slots__ = ("at", "number", "watched")
+
+    def __init__(self, at: float, number: int, watched: Watched) -> None:
+        self.at = at
+        self.number = number
+        self.watched: Watched | None = watched
+
+    def __lt__(self, other: "_Look") -> bool:
+        return (self.at, self.number) < (other.at, other.number)
+
+
 class Watch:
     """
     Looks at each of its tunnels in time.
@@ -41,8 +61,8 @@ class Watch:
     def __init__(self, clock: IReactorTime, share: Callable[[Iterable[object]], None]) -> None:
         self._clock = clock
         self._share = share
-        self._due: dict[Watched, float] = {}
-        self._heap: list[tuple[float, int, Watched]] = []  # what is not, or no longer, in `_due` is passed over
+        self._due: dict[Watched, _Look] = {}
+        self._heap: list[_Look] = []
         self._numbers = count()
         self._call: IDelayedCall | None = None
         self._is_looking = False
@@ -53,8 +73,10 @@ class Watch:
         self._schedule()
 
     def remove(self, watched: Watched) -> None:
-        """Look at it no more."""
-        self._due.pop(watched, None)
+        """Look at it no more; it is let go of at once, as thousands that end would be freed together later."""
+        look = self._due.pop(watched, None)
+        if look is not None:
+            look.watched = None
         if not self._due:
             self._heap.clear()
             self._schedule()
@@ -63,16 +85,18 @@ class Watch:
         return watched in self._due
 
     def _put(self, watched: Watched, at: float) -> None:
-        at = ceil(at / TICK_SECONDS - 1e-6) * TICK_SECONDS
-        self._due[watched] = at
-        heappush(self._heap, (at, next(self._numbers), watched))
+        former = self._due.get(watched)
+        if former is not None:
+            former.watched = None
+        look = self._due[watched] = _Look(ceil(at / TICK_SECONDS - 1e-6) * TICK_SECONDS, next(self._numbers), watched)
+        heappush(self._heap, look)
 
     def _schedule(self) -> None:
         """Have one call under way, for the earliest look, if there is any."""
         if self._is_looking:
             return  # and then scheduled
         call = self._call
-        at = self._heap[0][0] if self._heap else None
+        at = self._heap[0].at if self._heap else None
         if call is not None and call.active():
             if at is not None and call.getTime() <= at:
                 return
@@ -91,9 +115,9 @@ class Watch:
     def _look(self) -> Iterator[None]:
         heap, due = self._heap, self._due
         now = self._clock.seconds()
-        while heap and heap[0][0] <= now + 1e-6:
-            at, _, watched = heappop(heap)
-            if due.get(watched) != at:
+        while heap and heap[0].at <= now + 1e-6:
+            watched = heappop(heap).watched
+            if watched is None:
                 continue
             del due[watched]
             seconds = watched.look(now)

@@ -4,7 +4,7 @@ How a reactor delivers events, and how long each of its turns takes.
 `watch` lets the epoll reactor deliver at most `EVENTS_PER_TURN` events a turn, those of peers that hung up after the
 others (`hang_ups`), and measures each turn (from one `poll` to the next) for `turn_times`. Measured cost: 0.1 µs an
 event and 0.6 µs a turn; the thread's CPU time is a system call of 0.6 µs, so it is asked for at most every
-`SAMPLE_SECONDS`.
+`SAMPLE_SECONDS`. Then the youngest objects are collected, if enough was computed since the last time (`collector`).
 
 It also lets the epoll reactor call what is ready without `twisted.python.log.callWithLogger` around each call. That
 sets the `system` key of Twisted's old log, which no module of ours reads, and costs 1 to 2 µs an event: a tenth of what
@@ -22,7 +22,7 @@ from twisted.internet.epollreactor import EPollReactor
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from warp_base.loop.collector import measure_collections
+from warp_base.loop.collector import Youngest, measure_collections
 from warp_base.loop.hang_ups import HUNG_UP, MOST_SECONDS, SLICE_SECONDS, HangUps
 from warp_base.loop.turn_times import NAMED_SECONDS, TurnTimes, describe
 
@@ -73,6 +73,7 @@ def _replace_iteration(reactor: Any, times: TurnTimes) -> None:
     began = None
     sampled_at = float("-inf")
     computed = 0.0
+    youngest = Youngest()
     at_end: list[Callable[[], None]] = []
     setattr(reactor, _TURN_END, at_end)
 
@@ -109,7 +110,6 @@ def _replace_iteration(reactor: Any, times: TurnTimes) -> None:
             seconds = now - began
             if seconds > NAMED_SECONDS:
                 before, computed = computed, thread_time()
-                sampled_at = now
                 times.turn_ended(seconds, computed - before, now)
             else:
                 times.turn_ended(seconds, 0.0, now)
@@ -121,6 +121,8 @@ def _replace_iteration(reactor: Any, times: TurnTimes) -> None:
         began = last = perf_counter()
         if began > sampled_at + SAMPLE_SECONDS:
             sampled_at, computed = began, thread_time()
+            youngest.look(computed)
+            last = perf_counter()
         # Others' hang-ups may stand before those who talk, in the kernel's list.
         while len(events) == EVENTS_PER_TURN and last < began + LOOK_SECONDS:
             talking = [each for each in events if not each[1] & HUNG_UP]

@@ -104,10 +104,10 @@ class LiveZone:
         change = Change(edit.zone(), edit.touched)
         rows = Rows()
         for owners in in_batches(edit.touched, _OWNERS_PER_STEP):
-            if len(rows):
-                yield
             for owner in owners:
                 rows.compare(self.zone.get(owner), change.zone.get(owner))
+            if len(edit.touched) > _OWNERS_PER_STEP:  # also where nothing differs
+                yield
         unused = self.journal.note(rows.difference(self.zone, change.zone))
         if self._changed_meanwhile is not None:
             self._changed_meanwhile |= change.touched

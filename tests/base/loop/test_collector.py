@@ -6,7 +6,15 @@ from time import perf_counter
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from warp_base.loop.collector import NEVER, measure_collections, spare_old_objects
+from warp_base.loop import collector
+from warp_base.loop.collector import (
+    COMPUTED_SECONDS,
+    NEVER,
+    Youngest,
+    freeze,
+    measure_collections,
+    spare_old_objects,
+)
 from warp_base.loop.turn_times import NAMED_SECONDS, TurnTimes
 
 
@@ -62,6 +70,44 @@ class SpareOldObjectsTests(SynchronousTestCase):
             cycle: list[object] = []
             cycle.append(cycle)
         self.assertGreater(gc.get_stats()[0]["collected"], young + 5000)
+
+
+class YoungestTests(SynchronousTestCase):
+    """What is collected by computing."""
+
+    def test_new_ones_in_the_place_of_old_ones(self) -> None:
+        """However many take the place of others, few are young when the collector comes to them."""
+        self.addCleanup(gc.set_threshold, *gc.get_threshold())
+        self.addCleanup(gc.unfreeze)
+        self.patch(collector, "MIDDLE_SECONDS", 1e-9)  # else it depends on the machine's speed
+        places = [[[number]] for number in range(100_000)]
+        freeze()
+        youngest = Youngest()
+        counts = [0, 0]
+        for at in range(len(places)):
+            if at % 10_000 == 0:
+                youngest.look(1.01 * COMPUTED_SECONDS * (1 + at // 10_000))
+                for generation in (0, 1):
+                    counts[generation] = max(counts[generation], len(gc.get_objects(generation=generation)))
+            places[at] = [[at]]
+        self.assertGreater(len(gc.get_objects(generation=0)), 19_000)  # the collector does not come by itself
+        self.assertLess(counts[0], 1000)
+        self.assertLess(counts[1], 50_000)
+
+    def test_by_computing(self) -> None:
+        """Nothing is collected before as much was computed again."""
+        youngest = Youngest()
+
+        def collections() -> int:
+            return sum(int(each["collections"]) for each in gc.get_stats())
+
+        before = collections()
+
+        gc.disable()
+        self.addCleanup(gc.enable)
+        for computed, count in ((0.0, 0), (0.021, 1), (0.03, 1), (0.05, 2)):
+            youngest.look(computed)
+            self.assertEqual(collections() - before, count)
 
 
 class MeasureCollectionsTests(SynchronousTestCase):

@@ -168,6 +168,14 @@ class LiveZoneTests(SynchronousTestCase):
             self.assertGreaterEqual(taken, 2 * count // 16 - 2)  # merging, and comparing for the journal
         self.assertEqual(self.live.zone.serial, 103)
 
+    def test_steps_are_short_where_nothing_differs(self) -> None:
+        """Records in another order are no difference for the journal, and are compared in steps all the same."""
+        count = 2000
+        for rdatas in (("192.0.2.1", "192.0.2.2"), ("192.0.2.2", "192.0.2.1")):
+            names = [f"n{number}.example.org" for number in range(count)]
+            steps = self.live.updating({name: [address(name, rdata) for rdata in rdatas] for name in names})
+            self.assertGreaterEqual(sum(1 for _ in steps), 2 * count // 16 - 2)
+
     def test_all_live_records_can_be_replaced(self) -> None:
         """A snapshot of the source takes away what is not in it, in one change."""
         self.live.update({"a.example.org": [address("a.example.org")], "b.example.org": [address("b.example.org")]})

@@ -7,7 +7,7 @@ from tests.edge.control import AgentEnd, make_settings
 from tests.policy.document.test_asked import SOURCES, asked
 from warp_base.slices import Slices
 from warp_twisted.ca.issue import new_key, new_request
-from warp_twisted.edge.agents import tunnels
+from warp_twisted.edge.agents import peers
 from warp_twisted.edge.agents.control_rate import NAMES_BURST, NAMES_OF_HOSTNAME, NAMES_PER_SECOND
 from warp_twisted.edge.agents.tunnels import MAX_WAITING_MESSAGES
 from warp_twisted.registry.model import Agent, Tunnel, encode
@@ -545,7 +545,7 @@ class LifeTests(ControlTestCase):
 
     async def test_stop_in_turns(self) -> None:
         """Thousands of tunnels are closed some in each turn of the reactor, so that what else there is goes on."""
-        self.patch(tunnels, "Slices", lambda clock: Slices(clock, 1e-9, 1e-6))  # one a turn, then a rest of 2 ms
+        self.patch(peers, "Slices", lambda clock: Slices(clock, 1e-9, 1e-6))  # one a turn, then a rest of 2 ms
         ends = [self.control.connect() for _ in range(3)]
         for slot, end in enumerate(ends):
             end.hello("app.warp.example", slot=slot)

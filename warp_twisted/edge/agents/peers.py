@@ -5,11 +5,13 @@ A table only; what becomes of a peer is decided in `edge.agents.tunnels`.
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
+from warp_base.slices import Slices
 from warp_twisted.ca.issue import AgentIdentity
 from warp_twisted.edge.agents.registrations import EdgeTunnel
 from warp_twisted.edge.agents.unproven import FairQueue
@@ -43,11 +45,47 @@ class Peer:
         self.deadline = None
 
 
-def closing(protocols: Iterable[TunnelProtocol], reason: str) -> Iterator[None]:
-    """Close tunnels, a step each: one costs a quarter of a millisecond, and an edge has thousands."""
-    for protocol in protocols:
-        protocol.close(reason=reason)
-        yield
+async def close_all(protocols: list[TunnelProtocol], reason: str, clock: IReactorTime, timeout: float) -> None:
+    """
+    Close tunnels in slices, as one costs a quarter of a millisecond, and wait until their transports are gone.
+
+    :param protocols: is emptied meanwhile, as who held all of them to the end would free them in one long turn.
+    :param timeout: in seconds, for the transports.
+    """
+    left = len(protocols)
+    all_gone: Deferred[None] = Deferred()
+
+    def gone(result: None) -> None:
+        nonlocal left
+        left -= 1
+        if not left:
+            all_gone.callback(None)
+
+    def steps() -> Iterator[None]:
+        while protocols:
+            protocol = protocols.pop()
+            protocol.disconnected().addCallback(gone)
+            protocol.close(reason=reason)
+            del protocol
+            yield
+
+    if protocols:
+        await Slices(clock).run(steps())
+        await all_gone.addTimeout(timeout, clock, onTimeoutCancel=lambda result, seconds: None)
+
+
+def tell_all(protocols: list[TunnelProtocol], message: ControlMessage, clock: IReactorTime) -> None:
+    """Send a message to tunnels in slices; those that are over by then are passed over."""
+
+    def steps() -> Iterator[None]:
+        while protocols:
+            protocol = protocols.pop()
+            if not protocol.is_over:
+                protocol.send_control(message)
+            del protocol
+            yield
+
+    Slices(clock).start(steps())
 
 
 class Peers:

@@ -14,12 +14,11 @@ import secrets
 from collections.abc import Callable, Collection, Sequence
 from itertools import filterfalse
 
-from twisted.internet.defer import Deferred, DeferredList, succeed
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from warp_base.slices import Slices
 from warp_base.wall_clock import WallClock
 from warp_twisted.ca.issue import AgentIdentity
 from warp_twisted.edge.agents.admission import Admission, revocation_sentence
@@ -28,7 +27,7 @@ from warp_twisted.edge.agents.control_rate import ControlRate, names_touched
 from warp_twisted.edge.agents.enrollment import issued_until
 from warp_twisted.edge.agents.incumbents import Incumbents
 from warp_twisted.edge.agents.offers import Offer, check_hello
-from warp_twisted.edge.agents.peers import Peer, Peers, closing
+from warp_twisted.edge.agents.peers import Peer, Peers, close_all, tell_all
 from warp_twisted.edge.agents.protected_routes import AskedPolicies, ProtectedRoutes
 from warp_twisted.edge.agents.registrations import Authority, EdgeTunnel, Fleet, Registrations, Routes
 from warp_twisted.edge.agents.tunnel_expiry import TunnelExpiry
@@ -130,16 +129,13 @@ class EdgeTunnels:
         self._expiry.stop()
         self.closed_because = STOPS
         self._health.stop()
-        protocols = [peer.protocol for peer in self._peers]
-        await Slices(self._clock).run(closing(protocols, "the edge stops"))
-        gone = DeferredList([protocol.disconnected() for protocol in protocols])
-        await gone.addTimeout(timeout, self._clock, onTimeoutCancel=lambda result, seconds: [])
+        await close_all([peer.protocol for peer in self._peers], "the edge stops", self._clock, timeout)
 
     def drain(self, deadline_seconds: float) -> None:
         """Take no new tunnels, and tell every agent to move to another edge; requests still pass."""
         self.closed_because = STOPS
-        for tunnel in self.registrations.by_id.values():
-            tunnel.protocol.send_control(Drain(reason="the edge stops", deadline_seconds=deadline_seconds))
+        protocols = [tunnel.protocol for tunnel in self.registrations.by_id.values()]
+        tell_all(protocols, Drain(reason="the edge stops", deadline_seconds=deadline_seconds), self._clock)
 
     def cut(self, agent: str, reason: str) -> None:
         """Close all tunnels of an agent at once; its names are withdrawn with them."""
