@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from twisted.internet.address import IPv4Address
-from twisted.internet.interfaces import IConsumer, IProducer, IPullProducer, ITransport
+from twisted.internet.interfaces import IConsumer, IProducer, IProtocol, IPullProducer, ITransport
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from warp_twisted.edge.routes.pool import OriginStream
@@ -121,9 +122,14 @@ class FakeTransport:
 
     :ivar room: bytes the socket takes before it is full.
     :ivar taken: what the visitor got.
+    :ivar is_ended: whether our sending side was closed while the visitor's may be open.
+    :ivar error: what the kernel says of the socket, such as that the visitor has reset it; 0: nothing.
     """
 
     def __init__(self) -> None:
+        self.is_ended = self.is_lost = False
+        self.error = 0
+        self.protocol: IProtocol | None = None
         self.room = 1 << 30
         self.taken = b""
         self.waiting = b""
@@ -143,6 +149,9 @@ class FakeTransport:
 
     def setsockopt(self, level: int, option: int, value: int) -> None:
         """As a socket has it."""
+
+    def getsockopt(self, level: int, option: int) -> int:
+        return self.error
 
     def writeSomeData(self, data: bytes) -> int:
         count = min(len(data), self.room)
@@ -165,6 +174,8 @@ class FakeTransport:
 
     def registerProducer(self, producer: IProducer, streaming: bool) -> None:
         self.producer = IPullProducer(producer)
+        if self.protocol is None:
+            self.protocol = IProtocol(producer)
         self.producer.resumeProducing()
 
     def unregisterProducer(self) -> None:
@@ -189,7 +200,12 @@ class FakeTransport:
         self.is_closing = True
 
     def loseWriteConnection(self) -> None:
-        self.is_closing = True
+        self.is_ended = True
+
+    def connectionLost(self, reason: Failure) -> None:
+        self.is_closing = self.is_lost = True
+        if self.protocol is not None:
+            self.protocol.connectionLost(reason)
 
     def abortConnection(self) -> None:
         self.is_closing = self.is_aborted = True

@@ -222,6 +222,7 @@ class Timeouts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     origin_stall: Seconds = 3600
     queued: Seconds = 10  # for a place at an origin that takes only so many requests at once
     upgraded: Seconds = 3600
+    half_closed: Seconds = 60
     idle_stream: Seconds = 55
     suspicion: Annotated[float, msgspec.Meta(ge=0.5, le=3600)] = 2  # a tunnel that is silent although it was asked
     ping: Annotated[float, msgspec.Meta(ge=1, le=3600)] | None = None  # of both ends of a tunnel; agents are told

@@ -123,6 +123,7 @@ class TlsProtocol(Protocol):
         self._deadline: IDelayedCall | None = None
         self._above: IProtocol | None = None
         self._is_closing = False
+        self._is_peer_done = False  # it said goodbye, and the protocol above goes on all the same
         self._is_bulk = False
         self._is_reading = True  # as far as the protocol above is concerned
         self._records = Records()
@@ -239,6 +240,18 @@ class TlsProtocol(Protocol):
         else:
             self._flush()
             self._lose()
+
+    def loseWriteConnection(self) -> None:
+        """Say goodbye after what was written, and go on reading (RFC 8446 §6.1)."""
+        if not self._is_closing:
+            try:
+                self._tls.unwrap()
+            except ssl.SSLWantReadError:
+                self._flush()
+            except ssl.SSLError:
+                self.abortConnection()
+            else:
+                self.loseConnection()
 
     def abortConnection(self) -> None:
         self._is_closing = True
@@ -509,6 +522,15 @@ class TlsProtocol(Protocol):
             failed(error)
 
     def _goodbye_received(self) -> None:
+        if not self._is_closing:
+            if self._is_peer_done:
+                self._break("the peer sent more behind its goodbye")
+                return
+            # As `peer_hung_up`: a protocol above with `peer_ended` may go on writing, if it says so.
+            hear: Callable[[], bool] | None = getattr(self._above, "peer_ended", None)
+            self._is_peer_done = True
+            if hear is not None and hear():
+                return
         if not self._is_closing:
             self._is_closing = True
             self._set_deadline(self._close_seconds, self.abortConnection)

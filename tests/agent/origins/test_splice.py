@@ -277,6 +277,19 @@ class PlainSpliceTests(SpliceTestCase):
         self.pair.pump()
         self.assertEqual(self.socket.calls, ["loseConnection"])
 
+    def test_origin_gone_after_its_end(self) -> None:
+        """An origin that has ended its side and takes nothing more is gone: who sends to it is told."""
+        splice = self.plain()
+        splice.readConnectionLost()
+        self.pair.pump()
+        self.socket.room = -1
+        self.send(b"more")
+        self.pair.pump()
+        self.assertIsInstance(self.visit.errors[0], StreamReset)
+        self.assertEqual((self.socket.calls, self.traffic.open), (["abortConnection"], 0))
+        splice.connectionLost(LOST)
+        self.assertEqual(self.traffic.open, 0)
+
     def test_origin_gone(self) -> None:
         """A connection that is closed in order ends the stream; bytes that still come are dropped with their credit."""
         splice = self.plain()

@@ -255,7 +255,7 @@ class RequestRateTests(SynchronousTestCase):
         visitor.dataReceived(POST + GET)
         self.assertEqual(transport.taken.count(b"HTTP/1.1 "), 1)
         self.assertIn(b"HTTP/1.1 429 ", transport.taken)
-        self.assertTrue(transport.is_closing)
+        self.assertTrue(transport.is_ended)
 
 
 class LossTests(SynchronousTestCase):

@@ -313,10 +313,22 @@ class UpgradeTests(PacingTestCase):
         self.assertLess(abs(self.visitor.deadline - self.edge.visitors.now - stall), 3)
         self.pass_time(0.45)
         self.stream.peer_ended()
-        self.assertFalse(self.transport.is_closing)
+        self.assertFalse(self.transport.is_ended)
         self.pass_time(0.3)
         self.assertEqual(self.transport.taken.count(BYTE), 2_000_000)
-        self.assertTrue(self.transport.is_closing)
+        self.assertTrue(self.transport.is_ended)
+
+    def test_end_of_the_visitor(self) -> None:
+        """The visitor's end reaches the origin behind what it sent, at the rate."""
+        self.visitor.dataReceived(BYTE * 1_200_000)
+        self.visitor.readConnectionLost()
+        self.assertIs(self.stream.state, StreamState.OPEN)
+        for _ in range(10):
+            self.pass_time(0.1)
+            self.edge.tunnel.protocol.sent()
+            self.stream.credit_granted(500_000)
+        self.edge.tunnel.protocol.sent()
+        self.assertIs(self.stream.state, StreamState.LOCAL_ENDED)
 
     def test_to_the_origin(self) -> None:
         """The visitor is read at the rate; what it sent last reaches the origin though it leaves."""

@@ -82,6 +82,7 @@ ACTIONS = st.lists(
         st.tuples(st.just("origin"), damaged(ANSWERS)),
         st.tuples(st.just("opening"), st.sampled_from(list(OpeningCode)[:2])),
         st.tuples(st.just("end"), st.none()),
+        st.tuples(st.just("half-close"), st.none()),
         st.tuples(st.just("reset"), st.none()),
         st.tuples(st.just("read"), st.integers(1, 1000)),
         st.tuples(st.just("full"), st.none()),
@@ -130,6 +131,9 @@ class FuzzTests(SynchronousTestCase):
                 latest.lose(StreamReset())
             elif action == "read":
                 transport.read(value)
+            elif action == "half-close" and transport.is_reading and not transport.is_closing:
+                transport.is_reading = False
+                visitor.readConnectionLost()
             elif action == "full":
                 transport.room = 0
             elif action == "time":
@@ -164,9 +168,10 @@ class FuzzTests(SynchronousTestCase):
         for data in sent.values():
             self.assert_clear(data.removeprefix(encode_preamble(0)))
         self.assertTrue(b"HTTP/1.1 ".startswith(transport.taken[:9]), transport.taken)
-        visitor.connectionLost()
+        if not transport.is_lost:
+            visitor.connectionLost()
         check_visitor(visitor)
-        self.assertEqual(edge.table.stream_counts[0], 0)
+        self.assertEqual((edge.table.stream_counts[0], len(edge.visitors.half_closed)), (0, 0))
         self.assertEqual((edge.visitors.counts.total, len(edge.visitors.connections)), (0, 0))
         edge.clock.pump([1.0] * 70)
         self.assertEqual([stream for stream in edge.streams() if stream.state is StreamState.OPEN], [])

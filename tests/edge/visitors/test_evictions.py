@@ -7,6 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.edge.visitors.memory_edge import GET, MemoryEdge
 from warp_twisted.edge.visitors import evictions
 from warp_twisted.edge.visitors.evictions import LITTLE_BYTES, IdleConnections, Silent, slowest_first
+from warp_twisted.edge.visitors.half_closed import HalfClosed
 from warp_twisted.edge.visitors.interfaces import OpenConnection
 from warp_twisted.edge.visitors.plain import PlainVisitor
 from warp_twisted.edge.visitors.states import VisitorState
@@ -39,7 +40,7 @@ class IdleTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.edge = MemoryEdge()
-        self.idle = IdleConnections()
+        self.idle = IdleConnections(HalfClosed())
         self.gone: list[PlainVisitor] = []
 
     def connect(self, network: str, *, is_busy: bool = False) -> PlainVisitor:

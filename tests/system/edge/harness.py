@@ -15,11 +15,12 @@ from types import MappingProxyType
 
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint, connectProtocol
-from twisted.internet.interfaces import IListeningPort, ITransport
+from twisted.internet.interfaces import IHalfCloseableProtocol, IListeningPort, ITransport
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.task import LoopingCall, deferLater
 from twisted.internet.tcp import Connection
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from warp_base.accepting import accept_cheaply
 from warp_base.reactor import Reactor, as_reactor
@@ -43,12 +44,19 @@ LOOPBACK = "127.0.0.1"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
+@implementer(IHalfCloseableProtocol)
 class RawConnection(Protocol):
-    """One end of a TCP connection, or of TLS on one, that a test drives by hand."""
+    """
+    One end of a TCP connection, or of TLS on one, that a test drives by hand.
+
+    :ivar stays: whether it stays open when the peer closes its sending side.
+    :ivar has_ended: whether the peer has.
+    """
 
     transport: Connection
 
     def __init__(self) -> None:
+        self.stays = self.has_ended = self._is_ended = False
         self.received = b""
         self.is_lost = False
         self.loss: Failure | None = None
@@ -63,9 +71,28 @@ class RawConnection(Protocol):
         self.loss = reason
         self._check()
 
+    def readConnectionLost(self) -> None:
+        self.has_ended = True
+        self._check()
+        if self._is_ended or not self.stays:
+            self.transport.connectionLost(connectionDone)
+
+    def writeConnectionLost(self) -> None:
+        self._is_ended = True
+        if self.has_ended:
+            self.transport.connectionLost(connectionDone)
+
     def send(self, data: bytes) -> None:
         """Write bytes."""
         self.transport.write(data)
+
+    def end(self) -> None:
+        """Close our sending side after what was written."""
+        self.transport.loseWriteConnection()
+
+    def ended(self) -> "Deferred[None]":
+        """Wait until the peer has closed its sending side."""
+        return self.when(lambda: self.has_ended)
 
     async def trickle(self, data: bytes, seconds: float, *, size: int = 1) -> None:
         """Write bytes in small pieces that are some time apart, until all are sent or the connection is lost."""
@@ -219,14 +246,16 @@ def answer_each(response: bytes = OK) -> Callable[[OriginConnection], None]:
     return answer
 
 
+@implementer(IHalfCloseableProtocol)
 class _Pipe(Protocol):
-    """The stub agent's connection to the origin for one stream."""
+    """The stub agent's connection to the origin for one stream; either direction may end first."""
 
     transport: Connection
 
     def __init__(self, stream: Stream) -> None:
         self.stream = stream
         self._is_full = False
+        self._has_edge_ended = self._has_origin_ended = False
         self._owed = 0
 
     def connectionMade(self) -> None:
@@ -255,6 +284,18 @@ class _Pipe(Protocol):
         else:
             self.stream.end()
 
+    def readConnectionLost(self) -> None:
+        self._has_origin_ended = True
+        self.stream.end()
+        self._look_for_end()
+
+    def writeConnectionLost(self) -> None:
+        """The origin has heard that the edge is done."""
+
+    def _look_for_end(self) -> None:
+        if self._has_edge_ended and self._has_origin_ended:
+            self.transport.loseConnection()
+
     def data_received(self, data: bytes) -> None:
         self.transport.write(data)
         if self._is_full:
@@ -263,11 +304,14 @@ class _Pipe(Protocol):
             self.stream.consumed(len(data))
 
     def end_received(self) -> None:
+        self._has_edge_ended = True
         self.transport.unregisterProducer()
         self.transport.loseWriteConnection()
+        self._look_for_end()
 
     def credit_received(self) -> None:
-        self.transport.resumeProducing()
+        if not self._has_origin_ended:
+            self.transport.resumeProducing()
 
     def stream_lost(self, error: WireError) -> None:
         self.transport.unregisterProducer()

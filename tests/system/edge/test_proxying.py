@@ -429,6 +429,7 @@ class UpgradeTests(EdgeTestCase):
         self.client.close()
         await origin.lost()
         self.assertTrue(origin.received.endswith(b"bye"))
+        await self.edge.until(lambda: not self.edge.visitors.connections)
         line = json.loads(self.edge.access_lines()[-1])
         self.assertEqual((line["status"], line["bytes_in"] > len(self.asked)), (101, True))
 

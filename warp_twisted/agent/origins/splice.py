@@ -209,6 +209,11 @@ class PlainSplice(_Splice):
         else:
             # The origin takes nothing more, but what it answered before may still be waiting to be read.
             self._stream.consumed(size)
+            # It is not if it has ended its side and all of that has left; nothing else would say that nobody is there.
+            if self._origin_ended and not self._stream.queued_bytes:
+                self._note_closed()
+                self._stream.reset()
+                self.transport.abortConnection()
 
     def dataReceived(self, data: bytes) -> None:
         """Pass bytes of the origin on to the edge, and read more at once while a lot is coming."""

@@ -563,7 +563,8 @@ class Exchange(Borrower):
 
     def _obey_loss(self, origin: OriginStream | None, error: WireError) -> None:
         """Obey the loss of a stream, in its turn, unless the exchange has left it meanwhile."""
-        if self._origin is origin:
+        # After an end, of which the rest of the answer may still wait, a loss says nothing new.
+        if self._origin is origin and self._after is None:
             # What an agent says of itself changes nothing; another edge is believed.
             is_remote = origin is not None and origin.member.load.is_remote
             is_tunnels = isinstance(error, ConnectionLost) or (is_remote and isinstance(error, RelayedTunnelLost))
@@ -731,6 +732,10 @@ class Exchange(Borrower):
             self._answer.drained(self._origin)
         if self.has_more:
             self._visitor.wait_for_turn()
+
+    def visitor_ended(self) -> bool:
+        """The visitor sends no more: if the request is whole, it may wait for the answer."""
+        return not self.wants_data
 
     def visitor_lost(self) -> None:
         """The visitor is gone."""

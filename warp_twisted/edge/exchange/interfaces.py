@@ -52,6 +52,9 @@ class Conversation(Protocol):
     def visitor_drained(self) -> None:
         """Everything written has gone out, after `is_clogged` was set; now credit may be returned."""
 
+    def visitor_ended(self) -> bool:
+        """The visitor sends no more, and nothing of it waits; returns whether it may wait for what is left to come."""
+
     def visitor_lost(self) -> None:
         """The connection is gone."""
 
@@ -138,6 +141,7 @@ class Visitor(Asker, Protocol):
     :ivar spoken_for: who asks the next request, if it is not whose connection it is.
     :ivar is_clogged: whether bytes wait because the visitor does not read them.
     :ivar is_paused: whether the visitor is not read.
+    :ivar has_ended: whether the visitor sends no more.
     :ivar kept_bytes: of request and answer, as `count_kept` was told last.
     :ivar deadline: an instant of the visitors' clock; `wait` sets it.
     :ivar hostname: for which the connection was used last, or empty.
@@ -147,6 +151,7 @@ class Visitor(Asker, Protocol):
     hostname: str
     is_clogged: bool
     is_paused: bool
+    has_ended: bool
     kept_bytes: int
     deadline: float
 
@@ -168,6 +173,9 @@ class Visitor(Asker, Protocol):
 
     def resume_reading(self) -> None:
         """Read the visitor again, as far as it is the conversation's to say."""
+
+    def end_sending(self) -> None:
+        """Close our sending side, behind what was written and has left; the visitor may go on sending."""
 
     def take_held(self) -> bytes:
         """Give away the bytes that followed the request."""

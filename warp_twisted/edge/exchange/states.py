@@ -1,5 +1,6 @@
 """
-The life of one exchange: which event leads from which state to which, and what becomes of the connection after it.
+The life of one exchange: which event leads from which state to which, and what becomes of the connection after it;
+and that of the splice which follows an upgrade.
 
 All states that decide what an exchange does next are here. `exchange` assigns states directly: a request passes three
 of them, and to look each up would cost it a tenth more. The fuzz tests hold each assignment to this table, and
@@ -68,6 +69,32 @@ EXCHANGE_TRANSITIONS: dict[tuple[ExchangeState, ExchangeEvent], ExchangeState] =
     (ExchangeState.ASKED, ExchangeEvent.RESPONDED): ExchangeState.ANSWERING,
     (ExchangeState.ASKED, ExchangeEvent.SWITCHED): ExchangeState.SPLICED,
     **{(state, ExchangeEvent.END): ExchangeState.ENDED for state in ExchangeState if state is not ExchangeState.ENDED},
+}
+
+
+class SpliceState(Enum):
+    """Which directions of an upgraded connection are open."""
+
+    BOTH = "both directions are open"
+    TO_VISITOR = "the visitor sends no more, and the origin was told; the origin may go on"
+    TO_ORIGIN = "the origin sends no more, and the visitor was told; the visitor may go on"
+    ENDED = "it is over"
+
+
+class SpliceEvent(Enum):
+    """What happens to an upgraded connection."""
+
+    VISITOR_ENDED = "the last byte of the visitor's has passed"
+    ORIGIN_ENDED = "the last byte of the origin's has passed"
+    CUT = "either side is gone, or takes too long"
+
+
+SPLICE_TRANSITIONS: dict[tuple[SpliceState, SpliceEvent], SpliceState] = {
+    (SpliceState.BOTH, SpliceEvent.VISITOR_ENDED): SpliceState.TO_VISITOR,
+    (SpliceState.BOTH, SpliceEvent.ORIGIN_ENDED): SpliceState.TO_ORIGIN,
+    (SpliceState.TO_VISITOR, SpliceEvent.ORIGIN_ENDED): SpliceState.ENDED,
+    (SpliceState.TO_ORIGIN, SpliceEvent.VISITOR_ENDED): SpliceState.ENDED,
+    **{(state, SpliceEvent.CUT): SpliceState.ENDED for state in SpliceState if state is not SpliceState.ENDED},
 }
 
 

@@ -67,6 +67,7 @@ class VisitorTimeouts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     :param origin_stall: between two pieces of a response; long, for event streams are quiet.
     :param queued: for a place at an origin that takes only so many requests at once.
     :param upgraded: without a byte in either direction after an upgrade.
+    :param half_closed: without a byte in either direction after one side has closed its sending side.
     :param linger: for the visitor to close after our last words.
     :param idle_stream: an unused stream to an origin; below nginx's 75 seconds, so that we close first.
     :param suspicion: until a tunnel that was asked for something and is silent is suspected of being dead.
@@ -81,6 +82,7 @@ class VisitorTimeouts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     origin_stall: float = 3_600.0
     queued: float = 10.0
     upgraded: float = 3_600.0
+    half_closed: float = 60.0
     linger: float = 2.0
     idle_stream: float = 55.0
     suspicion: float = 2.0

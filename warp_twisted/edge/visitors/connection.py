@@ -45,8 +45,8 @@ _CLOSING, _LINGERING, _CLOSED = VisitorState.CLOSING, VisitorState.LINGERING, Vi
 _KEEP = Ending.KEEP
 _NUMBERS = count(1)  # of connections of proxies
 # Why a visitor is not read: the stream takes no more; too much has arrived of what comes later; what has arrived, or
-# the next read, waits for a turn.
-_CREDIT, _HELD, _TURN = 1, 2, 4
+# the next read, waits for a turn; it sends no more.
+_CREDIT, _HELD, _TURN, _OVER = 1, 2, 4, 8
 
 
 class VisitorConnection(Protocol):
@@ -63,6 +63,7 @@ class VisitorConnection(Protocol):
         it says when they are gone.
     :ivar kept_bytes: of request and answer, that the conversation keeps; they count as unread.
     :ivar is_paused: whether the visitor is not read.
+    :ivar has_ended: whether the visitor has closed its sending side.
     :ivar deadline: an instant of the visitors' clock.
     :ivar hostname: for which the connection was used last, or empty.
     :ivar spoken_for: who asks, on the connection of an HTTP proxy that is believed.
@@ -76,6 +77,8 @@ class VisitorConnection(Protocol):
     _source: Source | None = None  # made at the first request that a rule is about
     _passage: Passage | None = None  # made by who let it in, or when a limit of connections is to be asked
     _given_bytes = 0  # of the piece that the transport has
+    has_ended = False
+    _is_given_up = False
 
     def __init__(self, visitors: VisitorSide, address: str, passage: Passage | None = None) -> None:
         self.visitors = visitors
@@ -244,6 +247,8 @@ class VisitorConnection(Protocol):
         self._is_queued = self.state is _QUEUED or has_more or (waits and not is_blocked)
         if not self._is_queued and not is_blocked and self.state is not _CLOSED:
             self._unpause(_TURN)
+        if self.has_ended and not self._is_queued:
+            self._look_for_end()
         return self._is_queued
 
     def _serve_held(self) -> None:
@@ -317,6 +322,8 @@ class VisitorConnection(Protocol):
             self.deadline = visitors.now + visitors.timeouts.idle
             if self._pauses:
                 self.resume_reading()
+                if self.has_ended:
+                    self._enqueue_self()  # not now: what followed the request may not be held again yet
             if self._held and not self.is_clogged:
                 self._serve_held()
         elif ending is Ending.ABORT:
@@ -334,7 +341,9 @@ class VisitorConnection(Protocol):
 
     def timed_out(self) -> None:
         """The deadline has passed."""
-        if self.conversation is not None:
+        if self._is_given_up:
+            self.abort()
+        elif self.conversation is not None:
             self.conversation.timed_out()
         elif self.state is _QUEUED:
             self.wait(self.visitors.timeouts.idle)  # it is the edge that is slow
@@ -370,6 +379,55 @@ class VisitorConnection(Protocol):
         self.abort()
         return True
 
+    # A visitor that closes its sending side.
+
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether the visitor may wait for something: a request is being served, or an answer is not read."""
+        return self.conversation is not None or self.state is _QUEUED or (self.is_clogged and self.state is not _CLOSED)
+
+    def visitor_ended(self) -> None:
+        """
+        The visitor sends no more, but `is_waited_for`: what has arrived whole is answered, then the connection ends.
+
+        :raises: nothing; called by the transport, once.
+        """
+        self.has_ended = True
+        self._pause(_OVER)
+        visitors = self.visitors
+        visitors.half_closed.add(self, visitors.now + visitors.timeouts.half_closed)
+        self._look_for_end()
+
+    def _look_for_end(self) -> None:
+        """End the connection of a visitor that sends no more, unless something that it has sent is left to be done."""
+        conversation = self.conversation
+        if conversation is not None:
+            if not (self._held and conversation.wants_data) and not conversation.visitor_ended():
+                self._leave()
+        elif not self.is_clogged and self.state is not _QUEUED and self.state is not _CLOSED:
+            self.close()
+
+    def _leave(self) -> None:
+        """The visitor has not sent all of its request, and never will: it has left."""
+        self._let_go()
+        if self.is_clogged:
+            self._cut()
+        else:
+            self._lose()
+
+    def give_up(self) -> None:
+        """Have it ended as one whose visitor has left, with those whose time-outs have passed."""
+        self._is_given_up = True
+        self.deadline = 0.0
+
+    def is_reset(self) -> bool:
+        """Whether the visitor has said that it knows the connection no more; asked of those that send no more."""
+        raise NotImplementedError
+
+    def end_sending(self) -> None:
+        """Close our sending side, behind what was written and has left; the visitor may go on sending."""
+        raise NotImplementedError
+
     # The transport.
 
     def connectionMade(self) -> None:
@@ -399,6 +457,8 @@ class VisitorConnection(Protocol):
         self._let_go()
         if self._passage is not None:
             self._passage.leave()
+        if self.has_ended:
+            self.visitors.half_closed.discard(self)
         self.visitors.disconnected(self)
 
     def _clog(self) -> None:
@@ -419,6 +479,8 @@ class VisitorConnection(Protocol):
         elif self.state is _IDLE:
             self.wait(self.visitors.timeouts.idle)
             self._serve_held()
+            if self.has_ended:
+                self._enqueue_self()
         elif self.state is _CLOSING or self.state is _LINGERING:
             self._say_goodbye()
 
@@ -482,7 +544,7 @@ class VisitorConnection(Protocol):
     def _end(self, state: VisitorState) -> None:
         if self.state is _CLOSING or self.state is _LINGERING or self.state is _CLOSED:
             return
-        self.state = state
+        self.state = _CLOSING if self.has_ended else state
         self._held = b""
         self._count_held()
         self._unpause(_CREDIT | _HELD | _TURN)

@@ -32,6 +32,7 @@ from warp_twisted.edge.routes.limits import ConnectionCounts, VisitorLimits, Vis
 from warp_twisted.edge.routes.pool import OriginStream
 from warp_twisted.edge.routes.table import RouteTable
 from warp_twisted.edge.visitors.evictions import IdleConnections, Silent, slowest_first
+from warp_twisted.edge.visitors.half_closed import HalfClosed
 from warp_twisted.edge.visitors.handshake_rate import HandshakeRate
 from warp_twisted.edge.visitors.http_proxies import HttpProxies
 from warp_twisted.edge.visitors.interfaces import OpenConnection
@@ -90,11 +91,8 @@ class Visitors:
         policy: PolicyInForce | None = None,
         wall: WallClock = MACHINE_WALL_CLOCK,
     ) -> None:
-        self.routes = routes
-        self.metrics = metrics
-        self.access_log = access_log
-        self.limits = limits or VisitorLimits()
-        self.timeouts = timeouts or VisitorTimeouts()
+        self.routes, self.metrics, self.access_log = routes, metrics, access_log
+        self.limits, self.timeouts = limits or VisitorLimits(), timeouts or VisitorTimeouts()
         self.upgrades = upgrades
         self.rules = rules or FieldRules()
         self.statements = statements or Statements()
@@ -107,7 +105,8 @@ class Visitors:
         self.is_draining = self._closes_idle = self._is_cutting = False
         self.connections: dict[OpenConnection, None] = {}  # the oldest first
         self.shaking_hands: dict[Silent, None] = {}
-        self._idle = IdleConnections()
+        self.half_closed = HalfClosed()
+        self._idle = IdleConnections(self.half_closed)
         self.counts = ConnectionCounts(self.limits)
         self.now = seconds() + self.timeouts.tick
         self.queue = FairQueue(clock)
@@ -212,6 +211,7 @@ class Visitors:
         present = self.seconds()
         self.now = present + self.timeouts.tick
         self._date = b""
+        self.half_closed.look(present, self.timeouts.half_closed)
         self._late.update(
             dict.fromkeys(connection for connection in self.connections if connection.deadline <= present)
         )

@@ -2,9 +2,9 @@
 Which visitors go when there is no room: for one more connection, or for the bytes that wait.
 
 An idle connection costs its owner nothing, so a plain limit would let a few addresses lock out everybody else. When
-there is no room for a new connection, the oldest one without a request goes, of the network that has most of those;
-one with a request never does. When too many bytes wait, those go that made no progress for the longest time. Who closes
-them, and when, is not decided here.
+there is no room for a new connection, one goes whose visitor sends no more, as most of those have left, or else the
+oldest one without a request, of the network that has most of those; another one with a request never does. When too
+many bytes wait, those go that made no progress for the longest time. Who closes them, and when, is not decided here.
 """
 
 from collections import Counter
@@ -16,6 +16,7 @@ from time import perf_counter
 from typing import Protocol
 
 from warp_base.slices import in_steps
+from warp_twisted.edge.visitors.half_closed import HalfClosed
 from warp_twisted.edge.visitors.interfaces import OpenConnection
 from warp_twisted.edge.visitors.states import VisitorState
 
@@ -43,9 +44,12 @@ class IdleConnections:
 
     They are looked for when there is no room, many at once, because to note each request's beginning and end would cost
     each request.
+
+    :param half_closed: those that go first.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, half_closed: HalfClosed) -> None:
+        self._half_closed = half_closed
         # Networks, those with most idle connections first; and the idle connections of each, the oldest last.
         self._order: list[tuple[int, int, list[Silent]]] = []
         self._at = 0  # of all connections, where the next look begins
@@ -62,7 +66,7 @@ class IdleConnections:
         :param now: seconds of a clock that only goes forward.
         :returns: whether one did.
         """
-        if self._take():
+        if self._half_closed.make_room() or self._take():
             return True
         if now < self._rests_until:
             return False

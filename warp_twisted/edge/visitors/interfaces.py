@@ -8,6 +8,7 @@ from typing import Protocol
 
 from warp_base.fair_queue import FairQueue, Waiting
 from warp_twisted.edge.exchange.interfaces import Asker, Shared
+from warp_twisted.edge.visitors.half_closed import HalfClosed
 from warp_twisted.edge.visitors.http_proxies import HttpProxies
 from warp_twisted.edge.visitors.states import VisitorState
 from warp_twisted.http1.forwarding import Statements
@@ -56,6 +57,7 @@ class VisitorSide(Shared, Protocol):
     upgrades: frozenset[bytes]
     first_sections: SharedSections[FirstSection]
     queue: FairQueue
+    half_closed: HalfClosed
 
     def is_piecemeal(self, network: str) -> bool:
         """Note a small read of a network's visitor; return whether there were too many, and they wait for turns."""

@@ -44,6 +44,9 @@ def check_visitor(visitor: VisitorConnection) -> None:
     _hold(state not in _ENDING or not held, "nothing is kept of what nobody will serve")
     _hold(state is not VisitorState.CLOSED or not waiting, "nothing waits for a visitor that is gone")
     _hold(len(held) < visitor.visitors.limits.held_bytes or visitor.is_paused, "who sends too far ahead is not read")
+    is_over = visitor.has_ended and not visitor.is_waited_for and state not in _ENDING
+    _hold(not is_over or visitor._is_queued, "who sends no more waits for something, or ends in its turn")
+    _hold(not visitor.has_ended or visitor.is_paused, "who sends no more is not read")
     if isinstance(conversation, Exchange):
         check_exchange(conversation)
     elif isinstance(conversation, Splice):

@@ -2,7 +2,10 @@
 A visitor on plain TCP: how bytes leave, with the least done for an answer that the socket takes at once.
 """
 
-from twisted.internet.interfaces import IPullProducer
+import socket
+
+from twisted.internet.interfaces import IHalfCloseableProtocol, IPullProducer
+from twisted.internet.protocol import connectionDone
 from twisted.internet.tcp import Connection
 from zope.interface import implementer
 
@@ -11,7 +14,7 @@ from warp_twisted.edge.visitors.states import VisitorState
 from warp_twisted.tunnel.tls import BULK_BYTES
 
 
-@implementer(IPullProducer)
+@implementer(IHalfCloseableProtocol, IPullProducer)
 class PlainVisitor(VisitorConnection):
     """
     A visitor on TCP.
@@ -51,6 +54,23 @@ class PlainVisitor(VisitorConnection):
 
     def stopProducing(self) -> None:
         """The connection is gone; `connectionLost` follows."""
+
+    def readConnectionLost(self) -> None:
+        """The visitor has closed its sending side: it may wait for an answer, or have left."""
+        if self.is_waited_for:
+            self.visitor_ended()
+        else:
+            self.transport.connectionLost(connectionDone)
+
+    def writeConnectionLost(self) -> None:
+        """Our own half-close went out."""
+
+    def is_reset(self) -> bool:
+        return self.transport.getHandle().getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) != 0
+
+    def end_sending(self) -> None:
+        self.transport.unregisterProducer()
+        self.transport.loseWriteConnection()
 
     def _expect_bulk(self, is_bulk: bool) -> None:
         # Not always, for each read allocates what it may take: from 128 KiB on that is a system call.

@@ -70,11 +70,28 @@ class SecureVisitor(VisitorConnection):
     def stopProducing(self) -> None:
         """The connection is gone; `connectionLost` follows."""
 
+    def peer_ended(self) -> bool:
+        """The visitor said goodbye: see `TlsProtocol`. What else it says is read, to hear when TCP ends."""
+        if not self.is_waited_for:
+            return False
+        self.has_ended = True
+        self.transport.resume_reading()
+        self.visitor_ended()
+        return True
+
+    def is_reset(self) -> bool:
+        """No: TLS reads on, and hears of it at once."""
+        return False
+
+    def end_sending(self) -> None:
+        self.transport.loseWriteConnection()
+
     def _expect_bulk(self, is_bulk: bool) -> None:
         """TLS sees for itself how much comes."""
 
     def _stop_reading(self) -> None:
-        self.transport.pause_reading()
+        if not self.has_ended:
+            self.transport.pause_reading()
 
     def _start_reading(self) -> None:
         self.transport.resume_reading()

@@ -355,6 +355,7 @@ def visitor_timeouts(settings: EdgeSettings) -> VisitorTimeouts:
         origin_stall=timeouts.origin_stall,
         queued=timeouts.queued,
         upgraded=timeouts.upgraded,
+        half_closed=timeouts.half_closed,
         idle_stream=timeouts.idle_stream,
         suspicion=timeouts.suspicion,
     )
