@@ -2,7 +2,7 @@
 
 import json
 
-from tests.system.edge import test_proxying, test_surplus
+from tests.system.edge import test_half_close, test_proxying, test_surplus
 from tests.system.edge.harness import HOSTNAME, OK, RawOrigin, answer_each, get, status_of
 from tests.system.edge.relays.harness import RelayedHarness, cut
 from warp_twisted.wire.control import RouteOffer
@@ -22,6 +22,18 @@ class RelayedResponseTests(test_proxying.ResponseTests):
 
 class RelayedUpgradeTests(test_proxying.UpgradeTests):
     """WebSockets."""
+
+    harness = RelayedHarness
+
+
+class RelayedHalfCloseTests(test_half_close.RequestTests):
+    """Visitors that close their sending side."""
+
+    harness = RelayedHarness
+
+
+class RelayedHalfCloseOfUpgradedTests(test_half_close.UpgradedTests):
+    """The same after an upgrade: each direction ends by itself."""
 
     harness = RelayedHarness
 
