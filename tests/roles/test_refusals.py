@@ -100,7 +100,20 @@ REFUSED: list[tuple[str, dict[str, Any], list[str]]] = [
         {"warp_edge_forwarding": {"strip": ["Host"]}},
         [r"^warp_edge_forwarding.strip\[0\]: expected a field"],
     ),
+    (
+        "warp_edge",
+        {"warp_edge_responses": {"header_count": 7}},
+        ["^warp_edge_responses.header_count: expected a whole number from 8"],
+    ),
+    ("warp_edge", {"warp_edge_responses": {"bare_fl": True}}, ["^warp_edge_responses.bare_fl: unknown key"]),
+    (
+        "warp_edge",
+        {"warp_edge_upgrades": ["websocket", "h2c"]},
+        [r"^warp_edge_upgrades\[1\]: expected text matching.*h2c"],
+    ),
+    ("warp_edge", {"warp_edge_upgrades": {"name": "tcp"}}, ["warp_edge_upgrades.*convert.*list"]),
     ("warp_edge", {"warp_edge_timeouts": {"drian": 1}}, ["^warp_edge_timeouts.*drian"]),
+    ("warp_edge", {"warp_edge_timeouts": {"half_closed": 0}}, ["^warp_edge_timeouts.half_closed: expected"]),
     ("warp_edge", {"warp_edge_dns_server": {"ports": 1}}, ["^warp_edge_dns_server.*ports"]),
     ("warp_edge", {"warp_edge_dns_records": "@ IN MX 10 mail\nmail IN A 192.0.2\n"}, ["^warp_edge_dns_records:2: "]),
     (
