@@ -76,7 +76,13 @@ class ParseSettingsTests(SynchronousTestCase):
 
     def test_cloudflared_spelling_is_accepted(self) -> None:
         """Each alias sets the same value as our own spelling."""
-        ours = {"connect_timeout": 2.5, "no_tls_verify": True, "ca": "/ca.pem", "server_name": "a.example"}
+        ours = {
+            "connect_timeout": 2.5,
+            "no_tls_verify": True,
+            "ca": "/ca.pem",
+            "server_name": "a.example",
+            "http_host_header": "intern.example:8000",
+        }
         theirs = {alias: ours[name] for alias, name in ALIASES.items()}
         for request in (ours, theirs):
             text = json.dumps({"ingress": [{"service": "https://x", "originRequest": request}]})

@@ -10,7 +10,8 @@ from pathlib import Path
 from warp_base.reactor import Reactor
 from warp_twisted.agent.errors import NotEnrolled
 from warp_twisted.agent.identity.state import read_identity
-from warp_twisted.agent.origins.routes import PreparedIngress, Routes
+from warp_twisted.agent.origins.prepared import PreparedIngress
+from warp_twisted.agent.origins.routes import Routes
 from warp_twisted.agent.origins.tls import read_ca
 from warp_twisted.agent.settings import AgentSettings
 from warp_twisted.ca.errors import BadJoinToken

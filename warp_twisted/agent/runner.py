@@ -33,7 +33,7 @@ from warp_twisted.agent.identity.state import StateDirectory
 from warp_twisted.agent.known_edges import edges_of
 from warp_twisted.agent.links.edges import LookupService
 from warp_twisted.agent.metrics import observation_site
-from warp_twisted.agent.origins.routes import PreparedIngress
+from warp_twisted.agent.origins.prepared import PreparedIngress
 from warp_twisted.agent.service import AgentService
 from warp_twisted.agent.settings import AgentSettings
 from warp_twisted.errors import InvalidSettings, WarpError

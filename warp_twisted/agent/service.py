@@ -56,7 +56,8 @@ from warp_twisted.agent.links.offering import Offering
 from warp_twisted.agent.links.rebalancing import Rebalancing
 from warp_twisted.agent.links.reporting import Reporting
 from warp_twisted.agent.links.round_trips import RoundTrips
-from warp_twisted.agent.origins.routes import PreparedIngress, Route, Routes
+from warp_twisted.agent.origins.prepared import PreparedIngress
+from warp_twisted.agent.origins.routes import Route, Routes
 from warp_twisted.agent.protection import Protection
 from warp_twisted.agent.settings import AgentSettings
 from warp_twisted.agent.sharing import Sharing
@@ -64,7 +65,6 @@ from warp_twisted.names import one_line
 from warp_twisted.tunnel import TunnelTimes, Turn
 from warp_twisted.wire import control
 from warp_twisted.wire.limits import Limits
-from warp_twisted.wire.releases import POLICY
 from warp_twisted.wire.streams import Stream
 
 OVERTIME_SECONDS = 1.0  # for the last bytes after the deadline of a drain
@@ -273,7 +273,7 @@ class AgentService(Service):
 
     def hello(self, link: Link) -> control.Hello:
         """Introduce the agent as it is now."""
-        policy = self._offering.rules.policy
+        rules = self._offering.rules
         return control.Hello(
             version=control.CONTROL_VERSION,
             software=SOFTWARE,
@@ -282,8 +282,8 @@ class AgentService(Service):
             slot=link.slot,
             labels=dict(self._settings.labels),
             routes=self._offering.introduce(link),
-            requires=[*self._settings.require, *([POLICY] if policy else [])],
-            policy=policy,
+            requires=[*self._settings.require, *rules.requires],
+            policy=rules.policy,
             time=self._wall.now(),
         )
 

@@ -36,14 +36,13 @@ ALIASES = {
     "noTLSVerify": "no_tls_verify",
     "caPool": "ca",
     "originServerName": "server_name",
+    "httpHostHeader": "http_host_header",
 }
 
 _BYTE_PIPE = "the agent passes bytes on unread; "
 _POOL = "idle connections are kept by the edge, see timeouts in edge.yaml"
 _HEALTH = "write health: {path: /healthz} beside service, in a rule of ingress"
 REFUSED = {
-    "httpHostHeader": _BYTE_PIPE + "let the application accept the public hostname",
-    "http_host_header": _BYTE_PIPE + "let the application accept the public hostname",
     "disableChunkedEncoding": _BYTE_PIPE + "it never changes the coding of a body",
     "http2Origin": _BYTE_PIPE + "the edge speaks HTTP/1.1 to origins",
     "keepAliveConnections": _POOL,

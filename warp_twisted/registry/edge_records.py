@@ -38,6 +38,7 @@ class OfferedRoute:
     :param path: a regular expression; empty: every path.
     :param max_requests: how many requests the origin takes at once; 0: as many as come.
     :param failing: whether its origin is not healthy, by the agent's probes.
+    :param host_header: what its origin is told as Host, and `own_scheme`: as in `wire.control.RouteOffer`.
     """
 
     id: int
@@ -46,6 +47,8 @@ class OfferedRoute:
     protocol: Literal["http", "tcp"] = "http"
     max_requests: int = 0
     failing: bool = False
+    host_header: str = ""
+    own_scheme: Literal["", "http", "https"] = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

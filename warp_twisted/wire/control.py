@@ -42,6 +42,10 @@ class RouteOffer(msgspec.Struct, frozen=True, kw_only=True):
     :ivar service: the origin as the agent's settings name it; for people to read, the edge does not use it.
     :ivar protocol: `http` if the edge parses requests, `tcp` if it splices bytes.
     :ivar max_requests: how many requests the origin takes at once; 0: as many as come.
+    :ivar host_header: what the origin is told as Host; empty: what the visitor said. An agent that offers it requires
+        `host-header`.
+    :ivar own_scheme: under which the origin knows itself by that name, so that URLs and cookies of the site are mapped
+        between that and what the visitor uses (spec.md §6); empty: only Host is changed.
     """
 
     id: RouteId
@@ -50,6 +54,8 @@ class RouteOffer(msgspec.Struct, frozen=True, kw_only=True):
     service: Text = ""
     protocol: Literal["http", "tcp"] = "http"
     max_requests: Annotated[int, Meta(ge=0, le=MAX_REQUESTS)] = 0
+    host_header: Name = ""
+    own_scheme: Literal["", "http", "https"] = ""
 
 
 Words = Annotated[list[Name], Meta(max_length=64)]

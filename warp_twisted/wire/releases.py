@@ -34,6 +34,7 @@ class Protection(Enum):
 
 
 PROTECTIONS = tuple(protection.word for protection in Protection)
+HOST_HEADER = "host-header"  # the word of an agent that offers a route with `host_header`
 POLICY = "policy"  # the word of an agent that asks for a policy of its own, in `hello.policy`
 
 
@@ -49,7 +50,7 @@ def may_send(message: ControlMessage, known: Collection[str]) -> bool:
 
 def protected(required: Collection[str]) -> list[str]:
     """Return those of an agent's requirements that this release's edges meet."""
-    return [word for word in (*PROTECTIONS, POLICY) if word in required]
+    return [word for word in (*PROTECTIONS, HOST_HEADER, POLICY) if word in required]
 
 
 def policy_digest(policy: str) -> str:

@@ -19,7 +19,7 @@ from warp_twisted.testing import RecordingDelegate, RecordingReceiver, TunnelPai
 from warp_twisted.tunnel import TunnelDelegate, TunnelProtocol
 from warp_twisted.wire.control import Accepted, ControlMessage, Drain, Hello, Refused, RoutesChanged
 from warp_twisted.wire.preamble import OpeningCode, encode_opening
-from warp_twisted.wire.releases import POLICY, policy_digest
+from warp_twisted.wire.releases import HOST_HEADER, POLICY, policy_digest
 from warp_twisted.wire.streams import Stream
 
 ACCEPTED = Accepted(edge="edge1", tunnel_id="t1")
@@ -308,6 +308,15 @@ class ProtectionTests(LinkTestCase):
         reason, seconds = self.owner.downs[-1]
         self.assertEqual(reason, "edge edge1 does not promise a, b, which `require` names: it needs a later release")
         self.assertIsNotNone(seconds)  # it is tried again: the edge may be upgraded
+
+    def test_host_header_not_promised(self) -> None:
+        """An edge that would tell origins another Host than the rules say is left, and the reason says so."""
+        self.owner.requires = [HOST_HEADER]
+        self.open()
+        self.answer(msgspec.structs.replace(ACCEPTED, protects=[]))
+        self.assertFalse(self.link.is_up)
+        reason = "edge edge1 does not set the Host that a rule's http_host_header asks for: it needs a later release"
+        self.assertEqual(self.owner.downs[-1][0], reason)
 
     def test_policy_echoed(self) -> None:
         """An edge that echoes the digest of the policy is served; before that no request reaches an origin."""

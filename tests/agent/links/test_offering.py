@@ -13,15 +13,17 @@ from warp_twisted.wire.control import ControlMessage, RouteOffer, RoutesChanged
 
 
 class Rules(tuple[str, ...]):
-    """Hostnames, and a policy for them."""
+    """Hostnames, a policy for them, and what edges must promise."""
 
     policy = ""
+    requires: Sequence[str] = ()
 
 
-def rules(*hostnames: str, policy: str = "") -> Rules:
+def rules(*hostnames: str, policy: str = "", requires: Sequence[str] = ()) -> Rules:
     """Return rules."""
     made = Rules(hostnames)
     made.policy = policy
+    made.requires = requires
     return made
 
 

@@ -15,12 +15,12 @@ from warp_twisted.agent.origins import BuiltIn, Dial, Origin, OriginRequest
 from warp_twisted.agent.origins.builtin import parse_hello
 from warp_twisted.agent.origins.http import parse as parse_http
 from warp_twisted.agent.origins.ingress import Ingress, Offer, Rule
+from warp_twisted.agent.origins.prepared import PreparedIngress
 from warp_twisted.agent.origins.routes import (
     PROBE_PAUSE_SECONDS,
     PROBE_SECONDS,
     PROBES_PER_TURN,
     RETIRED_SECONDS,
-    PreparedIngress,
     Route,
     Routes,
 )

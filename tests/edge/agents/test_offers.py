@@ -85,6 +85,14 @@ class OfferTests(SynchronousTestCase):
         self.assertIn("2 is most", self.refused(check_count, routes("a.example", "b.example", "c.example"), limits))
         self.assertIn("same number", self.refused(check_count, [*routes("a.example"), *routes("b.example")], limits))
 
+    def test_host_headers(self) -> None:
+        """What an origin is to be told as Host is a host, with a port or without; anything else is refused by name."""
+        offers = [RouteOffer(id=0, hostname="a.example", host_header="localhost:3000", own_scheme="http")]
+        check_count(offers, Limits())
+        for text in ("a b", "a\r\nX: 1", "http://a", "a" * 255):
+            offers[0] = RouteOffer(id=0, hostname="a.example", host_header=text)
+            self.assertIn("is no host with an optional port", self.refused(check_count, offers, Limits()))
+
     def test_size(self) -> None:
         """Hostnames are counted once, however many routes they have."""
         name = "a" * 60 + ".example"

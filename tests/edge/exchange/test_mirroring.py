@@ -96,6 +96,16 @@ class CopyTests(MirroringTestCase):
         self.edge.visitors.sweep()
         self.assertIn(b'"mirror":"release=next"', self.edge.lines[-1])
 
+    def test_host_of_the_shadow(self) -> None:
+        """A shadow that is to be told another Host is told that, and the visitor's origin is not."""
+        offer = RouteOffer(id=0, hostname="app.example", host_header="localhost:3000", own_scheme="http")
+        self.edge.table.add(self.shadow, [offer])
+        _, original = self.ask(GET[:-2] + b"Origin: http://app.example\r\n\r\n")
+        _, copy = self.copy()
+        self.assertIn(b"\r\nHost: app.example\r\n", original)
+        self.assertIn(b"\r\nHost: localhost:3000\r\n", copy)
+        self.assertIn(b"\r\nOrigin: http://localhost:3000\r\n", copy)
+
     def test_stream_is_used_again(self) -> None:
         """A connection whose answer was whole serves the next copy; one that is half read does not."""
         for answer in (OK, b"HTTP/1.1 100 Continue\r\n\r\n" + OK, b"HTTP/1.1 204 No\r\n\r\n"):

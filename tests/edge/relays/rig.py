@@ -100,7 +100,8 @@ class Rig:
         self.counters = RelayCounters()
         self.second = RouteTable(DataPathMetrics())
         self.local = Tunnel(EndOpener(self.tunnel.edge))
-        self.second.add(self.local, [RouteOffer(id=ROUTE, hostname=HOSTNAME, max_requests=max_requests)])
+        offer = RouteOffer(id=ROUTE, hostname=HOSTNAME, max_requests=max_requests)
+        self.second.add(self.local, [offer])
         self.arrivals = Arrivals(self.second.route_of, self.counters)
         self.failures: list[WireError] = []
         self.link.agent.connection._stream_opened = self._relayed
@@ -111,7 +112,7 @@ class Rig:
         link = EndOpener(self.link.edge)
         opener = RelayOpener("edge-2", "agent-1", lambda edge: link, self.counters.of("edge-2"))
         self.remote = RemoteTunnel("edge-2", "agent-1", {}, opener)
-        self.first.add(self.remote, self.remote.offers([(HOSTNAME, "", max_requests)]))
+        self.first.add(self.remote, self.remote.offers([offer]))
 
     def _relayed(self, stream: Stream) -> None:
         PreambleReader(stream, self._arrived, lambda _, error: self.failures.append(error), decode_relay_preamble)

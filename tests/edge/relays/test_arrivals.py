@@ -45,7 +45,7 @@ class ArrivalsTests(SynchronousTestCase):
         third = Pair()
         opener = RelayOpener("edge-3", "agent-3", lambda edge: EndOpener(third.edge), rig.counters.of("edge-3"))
         remote = RemoteTunnel("edge-3", "agent-3", {}, opener)
-        rig.second.add(remote, remote.offers([(HOSTNAME, "", 0), ("far.example", "", 0)]))
+        rig.second.add(remote, remote.offers([RouteOffer(id=0, hostname=name) for name in (HOSTNAME, "far.example")]))
         for case in (
             {"hops": 0}, {"agent": "agent-3"}, {"agent": "agent-3", "hostname": "far.example"}, {"agent": "agent-9"},
             {"hostname": "other.example"}, {"rule": "^/v1/"}, {"hostname": "*.example"},

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from twisted.logger import LogLevel, capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
@@ -22,6 +23,8 @@ class Told:
     hostname: str
     path: str = ""
     max_requests: int = 0
+    host_header: str = ""
+    own_scheme: Literal["", "http", "https"] = ""
     failing: bool = False
 
 

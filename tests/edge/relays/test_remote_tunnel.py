@@ -1,14 +1,32 @@
 """Tests of what opens streams at another edge."""
 
+from typing import Literal
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.edge.relays.rig import EndOpener
 from tests.wire.pair import Pair
 from warp_twisted.edge.relays.counters import EdgeCounters
 from warp_twisted.edge.relays.remote_tunnel import RelayOpener, RemoteTunnel
+from warp_twisted.names import Hostname
+from warp_twisted.registry.edge_records import OfferedRoute
 from warp_twisted.testing import RecordingReceiver
 from warp_twisted.wire.errors import CannotOpenStream, MessageTooLarge
 from warp_twisted.wire.relayed import RelayPreamble, decode_relay_preamble
+
+
+def route(
+    hostname: str, path: str = "", max_requests: int = 0, host_header: str = "", own_scheme: Literal["", "http"] = ""
+) -> OfferedRoute:
+    """Return a route as another edge tells of it."""
+    return OfferedRoute(
+        id=7,
+        hostname=Hostname(hostname),
+        path=path,
+        max_requests=max_requests,
+        host_header=host_header,
+        own_scheme=own_scheme,
+    )
 
 
 class RelayOpenerTests(SynchronousTestCase):
@@ -23,9 +41,12 @@ class RelayOpenerTests(SynchronousTestCase):
 
     def test_numbers(self) -> None:
         """A route keeps its number, whatever else is offered; its stream says its names."""
-        first, second = self.tunnel.offers([("a.example", "", 0), ("a.example", "^/v1", 3)])
+        first, second = self.tunnel.offers(
+            [route("a.example"), route("a.example", "^/v1", 3, host_header="localhost:3000", own_scheme="http")]
+        )
         self.assertEqual((first.id, second.id, second.path, second.max_requests), (0, 1, "^/v1", 3))
-        third, again = self.tunnel.offers([("*.b.example", "", 0), ("a.example", "^/v1", 4)])
+        self.assertEqual((first.host_header, second.host_header, second.own_scheme), ("", "localhost:3000", "http"))
+        third, again = self.tunnel.offers([route("*.b.example"), route("a.example", "^/v1", 4)])
         self.assertEqual((third.id, again.id, again.max_requests), (2, 1, 4))
         for offer in (second, third):
             self.opener.open_route(offer.id, RecordingReceiver(), b"rest")
@@ -40,7 +61,7 @@ class RelayOpenerTests(SynchronousTestCase):
 
     def test_without_a_link(self) -> None:
         """While there is no link no stream can be opened, nobody is heard and nobody asked."""
-        (offer,) = self.tunnel.offers([("a.example", "", 0)])
+        (offer,) = self.tunnel.offers([route("a.example")])
         link, self.link = self.link, None
         self.assertRaises(CannotOpenStream, self.opener.open_route, offer.id, RecordingReceiver())
         self.assertEqual((self.opener.can_open_stream, self.opener.heard_at, self.counters.opened), (False, 0.0, 0))
@@ -53,4 +74,4 @@ class RelayOpenerTests(SynchronousTestCase):
 
     def test_what_cannot_be_named(self) -> None:
         """A rule longer than a preamble takes is not offered."""
-        self.assertRaises(MessageTooLarge, self.tunnel.offers, [("a.example", "x" * 4_097, 0)])
+        self.assertRaises(MessageTooLarge, self.tunnel.offers, [route("a.example", "x" * 4_097)])

@@ -335,6 +335,15 @@ class ReloadTests(LifecycleTestCase):
         expected = Protected(hostnames={"a.warp.example": words, "b.warp.example": words})
         self.assertEqual(self.events_of(Protected), [expected])
 
+    async def test_reload_of_a_host_header(self) -> None:
+        """A Host of the rules' choice is offered on new tunnels, whose edges have to promise it, and on no old one."""
+        agent = await self.start(f"ingress: [{{service: '{self.echo}'}}]", tunnels=2)
+        reload(agent, f"tunnels: 2\ningress: [{{service: '{self.echo}', originRequest: {{httpHostHeader: intern}}}}]")
+        await self.until(lambda: len(self.edge.hellos) == 4 and agent.tunnels_up == 2)
+        self.assertEqual(self.changes(), [])
+        found = [(hello.routes[0].host_header, hello.requires) for hello in self.edge.hellos]
+        self.assertEqual(found, [("", [])] * 2 + [("intern", ["host-header"])] * 2)
+
     async def test_reload_of_a_policy_before_the_answer(self) -> None:
         """A tunnel whose hello lacks the policy is given up, whatever the edge is going to answer."""
         self.edge.holds_answers = True

@@ -26,7 +26,7 @@ from warp_twisted.tunnel import TunnelDelegate, TunnelProtocol
 from warp_twisted.wire.control import MAX_REASON_CHARACTERS, Accepted, ControlMessage, Drain, Hello, Refused
 from warp_twisted.wire.errors import WireError
 from warp_twisted.wire.preamble import OpeningCode, encode_opening
-from warp_twisted.wire.releases import POLICY
+from warp_twisted.wire.releases import HOST_HEADER, POLICY
 from warp_twisted.wire.streams import Stream
 
 REVOKED = "revoked"  # the one refusal that no time heals: somebody cut this agent off
@@ -252,8 +252,10 @@ class Link:
 
 def _unprotected(edge: str, missing: Collection[str]) -> str:
     """Say why an edge is left that has not promised what this agent's origins rely on: it is of an older release."""
-    words = ", ".join(sorted(set(missing) - {POLICY}))
+    words = ", ".join(sorted(set(missing) - {POLICY, HOST_HEADER}))
     name = one_line(edge, MAX_EDGE_CHARACTERS)
+    if HOST_HEADER in missing:
+        return f"edge {name} does not set the Host that a rule's http_host_header asks for: it needs a later release"
     if not words:
         return f"edge {name} does not enforce the policy that this agent asks for: it needs a later release"
     return f"edge {name} does not promise {words}, which `require` names: it needs a later release"

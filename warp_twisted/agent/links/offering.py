@@ -21,6 +21,10 @@ class ProtectedRules(Protocol):
     def policy(self) -> str:
         """As a hello has it; empty: nothing."""
 
+    @property
+    def requires(self) -> Sequence[str]:
+        """What edges must promise for them."""
+
 
 Rules = TypeVar("Rules", bound=ProtectedRules)
 TakenRules = TypeVar("TakenRules", contravariant=True)
@@ -73,12 +77,13 @@ class Offering(Generic[Rules]):
         """
         Offer something else from now on.
 
-        :returns: whether it comes with another policy. Then the tunnels that there are hear nothing: what was asked in
-            their hello may not protect what is new. It is offered on new ones, and what was offered before not again.
+        :returns: whether it comes with another policy, or needs another promise of edges. Then the tunnels that there
+            are hear nothing: what was asked in their hello may not cover what is new. It is offered on new ones, and
+            what was offered before not again.
         """
         before, is_new = self.rules, self._routes.replace(rules)
         self.rules = rules
-        if rules.policy != before.policy:
+        if (rules.policy, rules.requires) != (before.policy, before.requires):
             self._before = None
             self._number += 1
             self._policy_since = self._number

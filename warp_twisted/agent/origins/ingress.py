@@ -27,6 +27,7 @@ import re2
 from warp_twisted.agent.health.settings import Health
 from warp_twisted.agent.origins import Origin, OriginRequest, parse_service
 from warp_twisted.agent.origins.asking import RulePolicy
+from warp_twisted.agent.origins.host_header import Scheme, told_host
 from warp_twisted.errors import InvalidName, InvalidSettings
 from warp_twisted.names import HostnamePattern, parse_hostname
 
@@ -43,6 +44,7 @@ class Rule:
     One ingress rule; without `hostname` it matches any, with an empty `path` every path.
 
     :ivar max_requests: how many requests edges give the origin at once; 0: as many as come.
+    :ivar host_header: what they tell it as Host, and `own_scheme`: see `host_header.told_host`.
     """
 
     hostname: HostnamePattern | None
@@ -52,12 +54,16 @@ class Rule:
     policy: RulePolicy | None = None
     health: Health | None = None
     max_requests: int = 0
+    host_header: str = ""
+    own_scheme: Scheme = ""
 
     @property
     def probe_host(self) -> str:
         """What a probe says in Host: what the settings name, else the rule's hostname, else the origin's address."""
         if self.health is not None and self.health.host is not None:
             return self.health.host
+        if self.host_header:
+            return self.host_header
         if self.hostname is not None and not self.hostname.is_wildcard:
             return self.hostname.text
         return self.origin.text.partition("://")[2] or "localhost"
@@ -204,6 +210,13 @@ def _rule(
         origin = parse_service(service, request)
     except InvalidSettings as error:
         raise InvalidSettings(f"{key}.service: {error}") from error
+    host_header = ""
+    own_scheme: Scheme = ""
+    if service.partition(":")[0] not in _INSIDE:
+        try:
+            host_header, own_scheme = told_host(origin, request)
+        except InvalidSettings as error:
+            raise InvalidSettings(f"{key}.{error}") from error
     if health is not None:
         _check_health(f"{key}.health", health, service)
     return Rule(
@@ -214,6 +227,8 @@ def _rule(
         policy=policy,
         health=health,
         max_requests=max_requests,
+        host_header=host_header,
+        own_scheme=own_scheme,
     )
 
 

@@ -20,12 +20,16 @@ class OriginRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
 
     `connect_timeout` covers name, TCP and TLS, in seconds. `ca` is a file of PEM certificates that replaces
     the platform's trust store; `server_name` is the name to ask for and to expect in the certificate.
+
+    `http_host_header` is what the edge tells the origin as Host, `host_header.REWRITE` for the origin's own name, with
+    what follows from that mapped back; None: what the visitor said.
     """
 
     connect_timeout: Annotated[float, msgspec.Meta(gt=0, le=MAX_CONNECT_TIMEOUT)] = DEFAULT_CONNECT_TIMEOUT
     no_tls_verify: bool = False
     ca: str | None = None
     server_name: str | None = None
+    http_host_header: Annotated[str, msgspec.Meta(min_length=1, max_length=255)] | None = None
 
 
 @dataclass(frozen=True, slots=True)

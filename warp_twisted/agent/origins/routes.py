@@ -21,11 +21,12 @@ from twisted.logger import Logger
 
 from warp_base.reactor import as_reactor
 from warp_twisted.agent.health.checks import Check, Checks
-from warp_twisted.agent.origins import BuiltIn, Dial, OriginRequest
+from warp_twisted.agent.origins import BuiltIn, Dial
 from warp_twisted.agent.origins.asking import asked_text
 from warp_twisted.agent.origins.dial import Attempt, DialResult, OriginDial, probe, refuse
 from warp_twisted.agent.origins.ingress import Ingress, Rule
 from warp_twisted.agent.origins.left_out import LeftOut
+from warp_twisted.agent.origins.prepared import OriginKey, PreparedIngress, RouteKey, origin_key
 from warp_twisted.agent.origins.probing import wanted_checks
 from warp_twisted.agent.origins.splice import Traffic
 from warp_twisted.agent.origins.tls import UnusableFile
@@ -42,9 +43,6 @@ PROBES_PER_TURN = 20  # some 2 ms
 PROBE_PAUSE_SECONDS = 0.01
 
 _NOWHERE = IPv4Address("TCP", "127.0.0.1", 0)  # built-in origins have no address
-
-_OriginKey = tuple[str, OriginRequest]
-_RouteKey = tuple[str, str, _OriginKey]
 
 
 @dataclass(slots=True)
@@ -119,22 +117,6 @@ class Route:
         self._dial_ended(self, result)
 
 
-@dataclass(frozen=True, slots=True)
-class PreparedIngress:
-    """
-    Rules, and how each origin that they lead to is reached: what `Routes.replace` needs and can no longer fail.
-
-    :ivar accesses: in the order of the rules.
-    :ivar policy: what edges are asked to enforce, as a hello has it.
-    :ivar routes: what is offered, with the rule that it follows from.
-    """
-
-    ingress: Ingress
-    routes: Sequence[tuple[_RouteKey, Rule]]
-    accesses: Mapping[_OriginKey, Dial | BuiltIn]
-    policy: str = ""
-
-
 class Routes:
     """
     The table of routes, by number.
@@ -159,9 +141,9 @@ class Routes:
         self._turn = turn
         self._health_changed = health_changed
         self._routes: dict[int, Route] = {}
-        self._numbers: dict[_RouteKey, int] = {}
+        self._numbers: dict[RouteKey, int] = {}
         self._calls: set[IDelayedCall] = set()
-        self._origins: dict[_OriginKey, OriginState] = {}
+        self._origins: dict[OriginKey, OriginState] = {}
         self._next_number = 0
         self._probe_call: IDelayedCall | None = None
 
@@ -190,8 +172,8 @@ class Routes:
             Later, with other rules, an origin that is served already stays as it is.
         :raises InvalidSettings: if a file that the rules name cannot be used, and it is not left out.
         """
-        accesses: dict[_OriginKey, Dial | BuiltIn] = {}
-        keys = [_origin_key(rule) for rule in ingress.rules]
+        accesses: dict[OriginKey, Dial | BuiltIn] = {}
+        keys = [origin_key(rule) for rule in ingress.rules]
         for index, (key, rule) in enumerate(zip(keys, ingress.rules, strict=True)):
             if key not in accesses:
                 try:
@@ -240,7 +222,7 @@ class Routes:
             self._later(RETIRED_SECONDS, self._forget, retired)
         return offers != self.offers
 
-    def _check(self, routes: "Sequence[tuple[_RouteKey, Rule]]") -> None:
+    def _check(self, routes: "Sequence[tuple[RouteKey, Rule]]") -> None:
         """Probe the origins of these routes as their rules say, and tell of each route that is judged otherwise now."""
         asked = [(key, self._origins[key[2]], rule) for key, rule in routes]
         keys, wanted = wanted_checks(self._reactor, asked)
@@ -311,14 +293,14 @@ class Routes:
                 origin.probe.cancel()
                 origin.probe = None
 
-    def _origin(self, key: _OriginKey, access: Dial | BuiltIn) -> OriginState:
+    def _origin(self, key: OriginKey, access: Dial | BuiltIn) -> OriginState:
         known = self._origins.get(key)
         if known is not None:
             known.access = access  # a file such as originRequest.ca may hold something else now
             return known
         return OriginState(key[0], access)
 
-    def _offer(self, key: _RouteKey, before: Mapping[_RouteKey, int], rule: Rule) -> None:
+    def _offer(self, key: RouteKey, before: Mapping[RouteKey, int], rule: Rule) -> None:
         number = before.get(key)
         if number is None:
             number, self._next_number = self._next_number, self._next_number + 1
@@ -328,7 +310,9 @@ class Routes:
             )
             self._routes[number] = Route(offer, self._origins[origin_key], self._dial_ended)
         route = self._routes[number]
-        route.offer = msgspec.structs.replace(route.offer, max_requests=rule.max_requests)
+        route.offer = msgspec.structs.replace(
+            route.offer, max_requests=rule.max_requests, host_header=rule.host_header, own_scheme=rule.own_scheme
+        )
         self._numbers[key] = number
 
     def _forget(self, numbers: Sequence[int]) -> None:
@@ -390,7 +374,3 @@ class Routes:
         attempt = probe(self._reactor, origin.access, done)
         if attempt.is_pending:
             origin.probe = attempt
-
-
-def _origin_key(rule: Rule) -> _OriginKey:
-    return rule.origin.text, rule.request

@@ -43,6 +43,7 @@ _PORT = re.compile(r":?([0-9]{1,5})")
         "  warp up --basic-auth-file users.argon2 3000    # lines of name:hash, as docs/policy.md says\n"
         "  warp up --health /healthz --hostname app.warp.example 3000    # beside other agents of app.warp.example\n"
         "  warp up --max-requests 10 3000    # no more at once: what comes meanwhile waits at the edge\n"
+        "  warp up --host-header rewrite 5173    # Vite and others that answer to no name but localhost\n"
         "  warp up --config agent.yaml\n"
         "\n\b\n"
         "Exit status: 0 stopped as asked, 1 it failed, 2 called wrongly, 4 this agent was revoked,\n"
@@ -97,6 +98,13 @@ _PORT = re.compile(r":?([0-9]{1,5})")
     metavar="N",
     help="How many requests the application is given at once. More wait at the edge for a while, taken in turns.",
 )
+@click.option(
+    "--host-header",
+    metavar="NAME",
+    help="What the application is told as Host in place of the visitor's hostname, such as localhost:3000. `rewrite`: "
+    "its own name, and Location, cookies' Domain and Origin are mapped between the two: for Vite, "
+    "webpack-dev-server, Django.",
+)
 @click.option("--tunnels", type=click.IntRange(1, 32), metavar="N", help="Tunnels to keep. Default: 4.")
 @click.option(
     "--token-file",
@@ -124,6 +132,7 @@ def up(
     rates: Sequence[str],
     health: str | None,
     max_requests: int | None,
+    host_header: str | None,
     tunnels: int | None,
     token_file: str | None,
     state: str | None,
@@ -144,7 +153,7 @@ def up(
     from warp_twisted.cli.expose.token_sources import DemoTokens, given_token
 
     if config is not None:
-        told = (origin, hostnames, path, no_tls_verify, allow, users_files, rates, health, max_requests)
+        told = (origin, hostnames, path, no_tls_verify, allow, users_files, rates, health, max_requests, host_header)
         if any(told):
             raise click.UsageError("--config says what is served; ORIGIN and its options cannot be added to it")
         settings = _settings_of_file(config, labels)
@@ -154,7 +163,15 @@ def up(
         policy = policy_of(allow, users_files, rates)
         checked = health_of(health)
         settings = settings_of(
-            origin, hostnames, path, labels, no_tls_verify, policy, checked, max_requests=max_requests or 0
+            origin,
+            hostnames,
+            path,
+            labels,
+            no_tls_verify,
+            policy,
+            checked,
+            max_requests=max_requests or 0,
+            host_header=host_header,
         )
         read_users_files(settings)
     settings = replace(
@@ -192,6 +209,7 @@ def settings_of(
     policy: "RulePolicy | None" = None,
     health: "Health | None" = None,
     max_requests: int = 0,
+    host_header: str | None = None,
 ) -> "AgentSettings":
     """
     Return the settings that the command line asks for.
@@ -207,7 +225,7 @@ def settings_of(
             f"{origin!r} is no origin: expected a port such as 3000, or a URL such as http://localhost:3000"
         )
     try:
-        request = OriginRequest(no_tls_verify=no_tls_verify)
+        request = OriginRequest(no_tls_verify=no_tls_verify, http_host_header=host_header)
         ingress = single_origin(service_of(origin), request, hostnames, path, policy, health, max_requests=max_requests)
     except InvalidSettings as error:
         raise click.UsageError(by_option(str(error))) from error
@@ -232,6 +250,7 @@ def by_option(text: str) -> str:
     """Name the option, or the key of the rule alone, where a message names the key of a file that nobody wrote."""
     text = re.sub(r"^ingress\[\d+\]\.policy\.authenticate\.[^:]*:", "--basic-auth-file:", text)
     text = re.sub(r"^ingress\[\d+\]\.health(\.path)?:", "--health:", text)
+    text = re.sub(r"^ingress\[\d+\]\.originRequest\.http_host_header:", "--host-header:", text)
     return re.sub(r"^ingress\[\d+\]\.", "", text)
 
 

@@ -13,6 +13,7 @@ from warp_twisted.ca.issue import AgentIdentity
 from warp_twisted.edge.errors import OfferRefused
 from warp_twisted.edge.settings import Limits
 from warp_twisted.errors import InvalidName
+from warp_twisted.http1.host_rewriting import BadHostHeader, parse_rewriting
 from warp_twisted.names import Hostname, HostnamePattern, check_labels
 from warp_twisted.wire.control import CONTROL_VERSION, Hello, RouteOffer
 
@@ -69,13 +70,18 @@ def check_number(routes: int, limits: Limits) -> None:
 
 def check_count(routes: Sequence[RouteOffer], limits: Limits) -> None:
     """
-    Refuse more routes than a tunnel may have, or two with one number.
+    Refuse more routes than a tunnel may have, two with one number, or what can be no Host.
 
     :raises OfferRefused: saying so.
     """
     check_number(len(routes), limits)
     if len({route.id for route in routes}) != len(routes):
         raise OfferRefused("not_allowed", "two routes have the same number")
+    for route in routes:
+        try:
+            parse_rewriting(route.host_header, route.own_scheme)
+        except BadHostHeader as error:
+            raise OfferRefused("not_allowed", str(error)) from error
 
 
 def check_size(routes: Sequence[RouteOffer]) -> None:

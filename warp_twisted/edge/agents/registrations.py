@@ -129,6 +129,8 @@ class EdgeTunnel:
                     protocol=route.protocol,
                     max_requests=route.max_requests,
                     failing=route.id in self.failing,
+                    host_header=route.host_header,
+                    own_scheme=route.own_scheme,
                 )
                 for route in self.offer.routes
             ),

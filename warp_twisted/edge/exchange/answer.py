@@ -8,7 +8,7 @@ chunks a few are read at once; the others wait for a turn, without credit for th
 becomes of the stream, is `exchange`'s.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from warp_twisted.edge.exchange.interfaces import Visitor
 from warp_twisted.edge.exchange.pages import RETRY_SECONDS
@@ -38,6 +38,8 @@ class Answer:
     :ivar retry_seconds: said with a refusal that passes.
     :ivar refusal_lines: field lines that go with a refusal.
     :ivar changes: of the origin's fields, by the policy.
+    :ivar map_back: returns status line and fields as the visitor gets them, where the origin was asked under another
+        name (`rewritten_host`).
     :ivar own_lines: of the edge's own, that go with the origin's answer.
     :ivar is_reusable: whether the origin takes another request on the stream, once the answer is complete.
     :ivar waiting_bytes: of the body, which have come and wait for a turn.
@@ -53,6 +55,7 @@ class Answer:
     retry_seconds = RETRY_SECONDS
     refusal_lines = b""
     changes: Sequence[Changes] = ()
+    map_back: Callable[[bytes], bytes] | None = None
     own_lines = b""
     _partial = b""
     _reader: BodyReader | None = None
@@ -154,9 +157,10 @@ class Answer:
         if not wanted or head.upgrade != wanted:
             raise MessageRefused(UNEXPECTED_UPGRADE)
         self.status = SWITCHING_PROTOCOLS
+        start = head.start if self.map_back is None else self.map_back(head.start)
         self.write(
             b"%bConnection: Upgrade\r\nUpgrade: %b\r\n%bX-Request-Id: %b\r\n\r\n%b"
-            % (head.start, wanted, self.own_lines, self._request_id, data)
+            % (start, wanted, self.own_lines, self._request_id, data)
         )
 
     def _respond(self, head: ResponseHead, data: bytes, is_request_read: bool) -> bool:
@@ -194,7 +198,11 @@ class Answer:
         if self.own_lines:
             framing += self.own_lines
         self.status = head.status
-        start = self._changed(head.start) if self.changes else head.start
+        start = head.start
+        if self.map_back is not None:
+            start = self.map_back(start)
+        if self.changes:
+            start = self._changed(start)
         self.write(b"%b%bX-Request-Id: %b\r\n\r\n%b" % (start, framing, self._request_id, payload))
         if not is_complete and not self._visitor.is_clogged:
             self._visitor.wait(self._visitors.timeouts.origin_stall)

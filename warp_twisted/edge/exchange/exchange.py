@@ -33,6 +33,7 @@ from warp_twisted.edge.exchange.permission import NOT_ANSWERED, Permission, asks
 from warp_twisted.edge.exchange.queueing import Queueing
 from warp_twisted.edge.exchange.recording import record
 from warp_twisted.edge.exchange.repeating import Cause, Repeating
+from warp_twisted.edge.exchange.rewritten_host import RewrittenHost
 from warp_twisted.edge.exchange.splice import Splice
 from warp_twisted.edge.exchange.states import Ending, ExchangeState, Outcome, ending_of
 from warp_twisted.edge.exchange.steering import Steering
@@ -100,6 +101,7 @@ class Exchange(Borrower):
     _origin: OriginStream | None = None
     _body: Upload | None = None
     _replay: bytes | None = None
+    _rewritten: RewrittenHost | None = None
     _is_whole = (
         True  # without a body, or sent in one frame, so that an ACK for the rest is not taken for the next one's
     )
@@ -322,7 +324,7 @@ class Exchange(Borrower):
         if steering.share is not shadow.members and shadow.is_due(
             head.method, has_body=bool(fields.length or fields.upgrade)
         ):
-            steering.is_copied = self._visitors.mirroring.copy(shadow, head, self._request_id)
+            steering.is_copied = self._visitors.mirroring.copy(shadow, head, self._request_id, self._asker.scheme)
 
     def _is_repeatable(self) -> bool:
         """Whether the request may be sent again although an origin may have worked on it; an upgrade never may."""
@@ -361,6 +363,9 @@ class Exchange(Borrower):
         self._member = member = origin.member
         if member.origin.state is not _USED and self._route is not None:
             self._visitors.routes.ejection.lent(self._route, member, self._visitors.now)
+        if member.rewriting is not None:
+            self._rewritten = RewrittenHost(member.rewriting, request, self._asker.scheme, self._head, self._answer)
+            request = self._rewritten.request
         self._replay = request
         self._is_whole = self._body is None or len(request) <= _WHOLE_BYTES
         if origin.is_opened:
@@ -665,6 +670,9 @@ class Exchange(Borrower):
         if self._origin is not None:
             self._origin.discard()
         self._visitor.resume_reading()
+        if self._rewritten is not None:
+            request = self._rewritten.undo(request)
+            self._rewritten = None
         self._send(origin, request)
         return True
 

@@ -65,20 +65,21 @@ class Mirroring:
         """How many are under way."""
         return len(self._copies)
 
-    def copy(self, shadow: Shadow, head: RequestHead, request_id: bytes) -> bool:
+    def copy(self, shadow: Shadow, head: RequestHead, request_id: bytes, scheme: str) -> bool:
         """
         Send a copy of a request if there is room for it; it never raises.
 
         :param head: as the visitor's origin gets it.
+        :param scheme: as the visitor asked.
         :returns: whether it was sent.
         """
         try:
-            return self._copy(shadow, head, request_id)
+            return self._copy(shadow, head, request_id, scheme)
         except Exception:
             self._log.failure("a copy of request {id} failed", id=request_id.decode())
             return False
 
-    def _copy(self, shadow: Shadow, head: RequestHead, request_id: bytes) -> bool:
+    def _copy(self, shadow: Shadow, head: RequestHead, request_id: bytes, scheme: str) -> bool:
         counters = shadow.counters
         lines = head.lines + MIRROR_LINE
         request = RequestHead(head.method, head.target, head.size, head.fields, lines, head.accept).for_origin(
@@ -107,6 +108,9 @@ class Mirroring:
         counters.under_way += 1
         counters.waiting_bytes += len(request)
         self._waiting_bytes += len(request)
+        rewriting = origin.member.rewriting
+        if rewriting is not None:
+            request = rewriting.request(request, scheme, head.fields.authority)
         origin.stream.write(request)
         return True
 

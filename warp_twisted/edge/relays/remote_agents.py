@@ -12,27 +12,16 @@ from typing import Protocol
 from twisted.logger import Logger
 
 from warp_twisted.edge.relays.counters import RelayCounters
-from warp_twisted.edge.relays.remote_tunnel import LinkTo, RelayOpener, RemoteTunnel
+from warp_twisted.edge.relays.remote_tunnel import LinkTo, OfferedRoute, RelayOpener, RemoteTunnel
 from warp_twisted.edge.routes.load import ServingTunnel
 from warp_twisted.edge.routes.rules import BadPathRule
+from warp_twisted.http1.host_rewriting import BadHostHeader
 from warp_twisted.wire.control import RouteOffer
 from warp_twisted.wire.errors import MessageTooLarge
 
 
-class ToldRoute(Protocol):
-    """A route of a tunnel of another edge."""
-
-    @property
-    def hostname(self) -> str:
-        """Of the route: a hostname or a pattern."""
-
-    @property
-    def path(self) -> str:
-        """The path rule; empty: none."""
-
-    @property
-    def max_requests(self) -> int:
-        """How many requests the origin takes at once; 0: as many as come."""
+class ToldRoute(OfferedRoute, Protocol):
+    """A route, with what is known of its origin."""
 
     @property
     def failing(self) -> bool:
@@ -167,10 +156,8 @@ class RemoteAgents:
             opener = RelayOpener(edge, agent, self._link_to, self._counters.of(edge))
             served = RemoteTunnel(edge, agent, dict(newest.labels), opener)
         try:
-            self._routes.add(
-                served, served.offers([(route.hostname, route.path, route.max_requests) for route in newest.routes])
-            )
-        except (BadPathRule, MessageTooLarge) as error:
+            self._routes.add(served, served.offers(newest.routes))
+        except (BadPathRule, BadHostHeader, MessageTooLarge) as error:
             self._log.warn(
                 "requests are not relayed to agent {agent} at edge {edge}: {error}",
                 agent=newest.agent, edge=newest.edge, error=str(error),

@@ -5,7 +5,7 @@ A link may come and go; each stream is opened on the one that there is at that m
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 from warp_twisted.edge.relays.counters import EdgeCounters
 from warp_twisted.wire.control import RouteOffer
@@ -33,6 +33,30 @@ class Link(Protocol):
         """Ask the edge for a sign of life."""
 
 
+class OfferedRoute(Protocol):
+    """A route of a tunnel of another edge, as its agent offered it."""
+
+    @property
+    def hostname(self) -> str:
+        """Of the route: a hostname or a pattern."""
+
+    @property
+    def path(self) -> str:
+        """The path rule; empty: none."""
+
+    @property
+    def max_requests(self) -> int:
+        """How many requests the origin takes at once; 0: as many as come."""
+
+    @property
+    def host_header(self) -> str:
+        """What the origin is told as Host; empty: what the visitor said."""
+
+    @property
+    def own_scheme(self) -> Literal["", "http", "https"]:
+        """Under which the origin knows itself by that name; empty: nothing but Host is changed."""
+
+
 LinkTo = Callable[[str], Link | None]
 
 
@@ -53,17 +77,25 @@ class RelayOpener:
         self._numbers: dict[tuple[str, str], int] = {}
         self._preambles: list[bytes] = []
 
-    def offer(self, hostname: str, path: str, max_requests: int) -> RouteOffer:
+    def offer(self, route: OfferedRoute) -> RouteOffer:
         """
         Return one of the agent's routes as the table of routes is offered it; its number is this object's own.
 
         :raises MessageTooLarge: if the route cannot be named in a preamble.
         """
+        hostname, path = route.hostname, route.path
         number = self._numbers.get((hostname, path))
         if number is None:
             self._preambles.append(encode_relay_preamble(RelayPreamble(hostname, self._agent, path)))
             number = self._numbers[hostname, path] = len(self._preambles) - 1
-        return RouteOffer(id=number, hostname=hostname, path=path, max_requests=max_requests)
+        return RouteOffer(
+            id=number,
+            hostname=hostname,
+            path=path,
+            max_requests=route.max_requests,
+            host_header=route.host_header,
+            own_scheme=route.own_scheme,
+        )
 
     @property
     def can_open_stream(self) -> bool:
@@ -114,11 +146,11 @@ class RemoteTunnel:
         self.protocol = protocol
         self.via = edge
 
-    def offers(self, routes: Sequence[tuple[str, str, int]]) -> list[RouteOffer]:
+    def offers(self, routes: Sequence[OfferedRoute]) -> list[RouteOffer]:
         """
         Return what is offered through it.
 
-        :param routes: hostname, path rule and `max_requests` of each, in the order in which they are tried.
+        :param routes: in the order in which they are tried.
         :raises MessageTooLarge: if one cannot be named in a preamble.
         """
-        return [self.protocol.offer(*route) for route in routes]
+        return [self.protocol.offer(route) for route in routes]

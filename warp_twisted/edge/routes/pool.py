@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from warp_twisted.edge.routes.load import Standing, TunnelLoad
+from warp_twisted.http1.host_rewriting import HostRewriting
 from warp_twisted.http1.limits import ResponseRules
 from warp_twisted.http1.response import ResponseReader
 from warp_twisted.routing.outliers import Origin
@@ -53,6 +54,7 @@ class Member:
     :ivar standing: what these were as it was put among its route's tunnels.
     :ivar origin: what is known of the agent's origin; of all members of an agent at a route the same.
     :ivar is_watched: whether somebody will come to close streams that have been idle for too long.
+    :ivar rewriting: what the origin is told as Host; None: what the visitor said.
     """
 
     __slots__ = (
@@ -66,6 +68,7 @@ class Member:
         "is_watched",
         "load",
         "origin",
+        "rewriting",
         "route_id",
         "standing",
     )
@@ -85,6 +88,7 @@ class Member:
         self.complaint: str | None = None
         self.standing = (self.is_suspected, self.is_silent, False)
         self.origin = Origin()
+        self.rewriting: HostRewriting | None = None
         self.is_watched = watch is None
         self._watch = watch
         self._response_rules = response_rules

@@ -15,6 +15,7 @@ from warp_twisted.edge.routes.pool import Member
 from warp_twisted.edge.routes.queue import Queues, RequestQueue
 from warp_twisted.edge.routes.rules import PathRule
 from warp_twisted.edge.routes.splitting import RouteSplits, SplitUse
+from warp_twisted.http1.host_rewriting import parse_rewriting
 from warp_twisted.routing.outliers import Origin
 from warp_twisted.routing.table import Covering
 from warp_twisted.wire.control import RouteOffer
@@ -76,6 +77,15 @@ class Route(Members):
         """Return what stands for a tunnel here, if it takes new streams for this route."""
         return self._by_load.get(load)
 
+    def is_joined(self, load: TunnelLoad, offer: RouteOffer) -> bool:
+        """Whether a tunnel serves this route as its agent offers it now."""
+        member = self._by_load.get(load)
+        return member is not None and (member.route_id, member.max_requests, member.rewriting) == (
+            offer.id,
+            offer.max_requests,
+            parse_rewriting(offer.host_header, offer.own_scheme),
+        )
+
     def member_for(
         self,
         load: TunnelLoad,
@@ -85,6 +95,18 @@ class Route(Members):
         queues: Queues,
     ) -> Member:
         """Make what stands for a tunnel here, as its agent offers the route."""
+        member = self._member_for(load, offer, limits, watch, queues)
+        member.rewriting = parse_rewriting(offer.host_header, offer.own_scheme)
+        return member
+
+    def _member_for(
+        self,
+        load: TunnelLoad,
+        offer: RouteOffer,
+        limits: VisitorLimits,
+        watch: Callable[[Member], None],
+        queues: Queues,
+    ) -> Member:
         if not offer.max_requests:
             return Member(load, offer.id, limits.response, limits.idle_streams, watch)
         if self.queue is None:

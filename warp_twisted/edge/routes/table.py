@@ -96,8 +96,6 @@ class RouteTable:
         compiled = self._compile(offers)
         load = self._loads.setdefault(tunnel, TunnelLoad(tunnel, self.watch, self._counts))
         before = self._routes_of.pop(tunnel, ())
-        members = ((route, route.member_of(load)) for route in before)
-        kept = {(each.route_id, route.hostname, route.path, each.max_requests) for route, each in members if each}
         succeeded = self._rules_succeeded(tunnel.agent, {offer.hostname for offer in offers})
         now_served: dict[Route, None] = {}  # an ordered set
         seen: set[tuple[str, str]] = set()
@@ -107,7 +105,7 @@ class RouteTable:
             seen.add((offer.hostname, offer.path))
             route = self._route(offer.hostname, offer.path, compiled)
             now_served[route] = None
-            if (offer.id, offer.hostname, offer.path, offer.max_requests) not in kept:
+            if not route.is_joined(load, offer):
                 route.leave(load, self._now)
                 route.join(route.member_for(load, offer, self.limits, self._watch, self.queues))
                 self._gone.pop(route, None)

@@ -66,7 +66,7 @@ class RelayedHarness(EdgeHarness):
         if remote is None:
             opener = RelayOpener("edge-2", agent, lambda edge: self.link, self.counters.of("edge-2"))
             remote = self.remotes[agent] = RemoteTunnel("edge-2", agent, labels, opener)
-        self.table.add(remote, remote.offers([(each.hostname, each.path, each.max_requests) for each in offers]))
+        self.table.add(remote, remote.offers(offers))
         return tunnel
 
     async def _link_up(self) -> None:

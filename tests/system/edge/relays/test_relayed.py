@@ -83,6 +83,18 @@ class RelayTests(test_proxying.EdgeTestCase):
         (line,) = self.edge.access_lines()
         self.assertIn(json.loads(line)["id"].encode(), origin.received)
 
+    async def test_host_of_the_route(self) -> None:
+        """The visitors' edge tells the origin the Host that its route asks for, and maps its answer back."""
+        offer = RouteOffer(id=0, hostname=HOSTNAME, host_header="localhost:3000", own_scheme="http")
+        remote = self.edge.remotes["agent-1"]
+        self.edge.table.add(remote, remote.offers([offer]))
+        origin = await self.at_origin(get(b"/"))
+        self.assertIn(b"\r\nHost: localhost:3000\r\n", origin.received)
+        self.assertIn(b"\r\nX-Forwarded-Host: app.example\r\n", origin.received)
+        origin.send(OK.replace(b"\r\n\r\n", b"\r\nLocation: http://localhost:3000/b\r\n\r\n"))
+        await self.client.until(b"ok")
+        self.assertIn(b"\r\nLocation: http://app.example/b\r\n", self.client.received)
+
     async def test_link_lost(self) -> None:
         """What was in flight on a link goes to another agent if it may be sent again; the rest fails, and no more."""
         await self.at_origin(get(b"/again"))
