@@ -8,15 +8,18 @@ nothing; so a coroutine gets a name of its own here.
 
 import gc
 import re
+import shutil
+import tempfile
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import cast
 
 from twisted.internet import reactor as installed
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
-from twisted.trial.unittest import TestCase
+from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from warp_base.loop.collector import freeze
 from warp_base.machine_time import use_monotonic_time
@@ -43,6 +46,17 @@ class AsyncTestCase(TestCase):
     def clean_up_with(self, function: Callable[[], Coroutine[Deferred[object], object, object]]) -> None:
         """Await a coroutine function after the test, as `addCleanup` does for what returns a Deferred."""
         self.addCleanup(lambda: Deferred.fromCoroutine(function()))
+
+
+def short_directory_of(case: SynchronousTestCase) -> Path:
+    """
+    Make a directory whose path leaves room for a unix socket in it, and remove it after the test.
+
+    A socket's path has 107 bytes at most, and those below `mktemp` grow with the path of the checkout.
+    """
+    directory = Path(tempfile.mkdtemp(prefix="warp-test-"))
+    case.addCleanup(shutil.rmtree, directory)
+    return directory
 
 
 def spare_old_objects_of(case: TestCase) -> None:

@@ -2,7 +2,6 @@
 
 import sqlite3
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -10,6 +9,7 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.case import short_directory_of
 from tests.clocks import SettableWallClock
 from tests.edge.certificate_files import write_certificate
 from tests.edge.control import ZONE, make_settings
@@ -29,8 +29,8 @@ class CheckTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         """Make a certificate authority and directories."""
-        self.directory = Path(self.mktemp()).absolute()
-        (self.directory / "certificates").mkdir(parents=True)
+        self.directory = short_directory_of(self)
+        (self.directory / "certificates").mkdir()
         self.reactor = MemoryReactorClock()
         self.wall = SettableWallClock(MACHINE_WALL_CLOCK.now())
         now = utc(self.wall.now())

@@ -5,7 +5,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +16,7 @@ from twisted.internet.utils import getProcessOutputAndValue
 from twisted.trial.unittest import SynchronousTestCase
 
 from constraints.pins import HOSTS_BUILD
-from tests.case import until
+from tests.case import short_directory_of, until
 from tests.roles.playing import PATIENCE, Run, environment, program, read_results
 from tests.roles.tree import LIBRARY, MODULES, ROOT, load
 from tests.system.edge.test_identity import LiveEdgeTestCase
@@ -94,8 +93,7 @@ class ExampleTests(LiveEdgeTestCase):
 
     async def setUp(self) -> None:  # type: ignore[override]  # trial awaits it
         """Start the edge, and have what the examples name beside their playbook."""
-        self.directory = Path(tempfile.mkdtemp(prefix="warp-test-"))  # short: a socket's path has 108 bytes at most
-        self.addCleanup(shutil.rmtree, self.directory)
+        self.directory = short_directory_of(self)
         now = utc(time.time())
         init_root(self.directory / "ca", _ZONE, now)
         add_edge(self.directory / "ca", "edge1", now, [_ZONE])

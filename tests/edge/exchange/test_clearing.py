@@ -1,12 +1,12 @@
 """Tests of a request's way past the policy, in memory: questions, waits, what comes meanwhile, and bugs."""
 
-import gc
 from collections.abc import Callable, Mapping
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.case import nothing_left_to_the_collector
 from tests.edge.policy.test_in_force import loaded
 from tests.edge.visitors.memory_edge import GET, OK, MemoryEdge
 from tests.policy.document.test_asked import asked
@@ -105,7 +105,6 @@ class EndedTests(SynchronousTestCase):
         Objects that know each other would wait for the garbage collector: a dozen a request, on memory that is cold.
         """
         policies = ("sources: {deny: [203.0.113.0/24]}", "response: {set: {X-A: b}}", POLICY[17:-2])
-        self.addCleanup(gc.enable)
         for policy in policies:
             edge = MemoryEdge()
             edge.visitors.policy.use(loaded(self, f"rules: [{{name: r, {policy}}}]"))
@@ -114,9 +113,7 @@ class EndedTests(SynchronousTestCase):
             (stream,) = edge.streams()
             edge.tunnel.protocol.answer(stream)
             edge.tunnel.protocol.arrive(stream, OK)
-            gc.disable()
-            gc.collect()
-            visitor.dataReceived(GET)
-            edge.tunnel.protocol.arrive(stream, OK)
-            self.assertEqual(gc.collect(), 0, policy)
+            with nothing_left_to_the_collector("warp_"):
+                visitor.dataReceived(GET)
+                edge.tunnel.protocol.arrive(stream, OK)
             self.assertEqual(transport.taken.count(b"HTTP/1.1 200 "), 2)

@@ -63,7 +63,7 @@ class AsideTests(AsyncTestCase):
         (directory / "policy").write_text(
             "rules: [{name: r, log_only: true, authenticate: {any_of: [{basic: {users_file: users}}]}}]"
         )
-        self.passwords, self.aside = Passwords(reactor, reactor.seconds), Passwords(reactor, reactor.seconds, threads=1)
+        self.passwords, self.aside = Passwords(reactor, lambda: NOW), Passwords(reactor, lambda: NOW, threads=1)
         for each in (self.passwords, self.aside):
             each.start()
             self.addCleanup(each.stop)

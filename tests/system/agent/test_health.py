@@ -3,6 +3,7 @@
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.tcp import Connection
 
+from tests.case import short_directory_of
 from tests.system.agent.origins import black_hole, origin_certificate, unused_port
 from tests.system.agent.test_origins import OriginTestCase
 from warp_twisted.agent.events import OriginChanged
@@ -175,7 +176,7 @@ class HealthTests(OriginTestCase):
 
     async def test_unix(self) -> None:
         """An application on a unix socket is probed there."""
-        path = (self.directory / "a").absolute()
+        path = short_directory_of(self) / "a"
         application = Application(status("503 No"))
         self.listen_unix(path, application)
         self.service = f"unix:{path}"

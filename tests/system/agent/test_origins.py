@@ -11,7 +11,7 @@ from twisted.internet.ssl import CertificateOptions
 from twisted.internet.tcp import Connection
 from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 
-from tests.case import nothing_left_to_the_collector, reactor
+from tests.case import nothing_left_to_the_collector, reactor, short_directory_of
 from tests.system.agent.base import AgentTestCase
 from tests.system.agent.origins import (
     Echo,
@@ -82,13 +82,13 @@ class ReachTests(OriginTestCase):
 
     async def test_unix(self) -> None:
         """A unix socket is reached."""
-        path = (self.directory / "a").absolute()
+        path = short_directory_of(self) / "a"
         self.listen_unix(path, ECHO)
         await self.assert_echoes(f"unix:{path}")
 
     async def test_unix_missing(self) -> None:
         """A unix socket that is not there is said to be missing."""
-        path = (self.directory / "b").absolute()
+        path = short_directory_of(self) / "b"
         await self.assert_refused(f"unix:{path}", OpeningCode.ORIGIN_UNREACHABLE, "No such file")
 
     async def test_refused(self) -> None:
@@ -179,7 +179,7 @@ class TlsTests(OriginTestCase):
     async def test_unix(self) -> None:
         """TLS on a unix socket is verified for localhost."""
         options, ca = origin_certificate(self.directory, "localhost")
-        path = (self.directory / "c").absolute()
+        path = short_directory_of(self) / "c"
         factory = TLSMemoryBIOFactory(options, False, ECHO)
         self.listen_unix(path, factory)
         await self.assert_echoes(f"ingress: [{{service: 'unix+tls:{path}', originRequest: {{ca: {ca}}}}}]")

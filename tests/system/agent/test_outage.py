@@ -6,9 +6,6 @@ process, which costs less and is the same code from `AgentRunner` on.
 """
 
 import json
-import shutil
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -17,7 +14,7 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
-from tests.case import reactor
+from tests.case import reactor, short_directory_of
 from tests.system.agent.origins import unused_port
 from tests.system.agent.programs import Program, twistd_agent
 from tests.system.edge.live import ZONE, edge_files
@@ -36,8 +33,7 @@ class OutageTestCase(TestCase):
     timeout = 90
 
     def setUp(self) -> None:
-        self.directory = Path(tempfile.mkdtemp(prefix="warp-test-"))  # short: a socket's path has 107 bytes at most
-        self.addCleanup(shutil.rmtree, self.directory)
+        self.directory = short_directory_of(self)
         self.port = unused_port()
 
     async def start_edge(self, agent_lifetime: float, **limits: float) -> Program:

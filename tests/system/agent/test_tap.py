@@ -10,7 +10,7 @@ from twisted.internet.interfaces import IReactorUNIXDatagram
 from twisted.internet.protocol import DatagramProtocol
 from twisted.internet.threads import deferToThread
 
-from tests.case import reactor, until
+from tests.case import reactor, short_directory_of, until
 from tests.pipes import full_pipe, read_all
 from tests.system.agent.origins import unused_port
 from tests.system.agent.programs import AgentProgramTestCase, Program, lines, twistd_agent
@@ -170,7 +170,7 @@ class TwistdTests(AgentProgramTestCase):
     def follow_systemd(self) -> list[str]:
         """Be systemd for the agents to come; returns what will have been heard."""
         heard: list[str] = []
-        address = str(self.directory.absolute() / "notify")
+        address = str(short_directory_of(self) / "notify")
         self.environment["NOTIFY_SOCKET"] = address
         port = IReactorUNIXDatagram(reactor).listenUNIXDatagram(address, _Heard(heard), 8192, 0o600)
         self.addCleanup(port.stopListening)

@@ -2,11 +2,8 @@
 
 import json
 import select
-import shutil
 import socket
-import tempfile
 import time
-from pathlib import Path
 
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
@@ -14,7 +11,7 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from tests.case import AsyncTestCase, reactor, until
+from tests.case import AsyncTestCase, reactor, short_directory_of, until
 from tests.system.agent.origins import unused_port
 from tests.system.agent.programs import Program
 from tests.system.clocks.faketime import STEPS, WrongClock
@@ -49,8 +46,7 @@ class EdgeClockTests(AsyncTestCase):
 
     async def prepare(self) -> None:
         """Start both, and wait until they serve."""
-        self.directory = Path(tempfile.mkdtemp(prefix="warp-test-"))
-        self.addCleanup(shutil.rmtree, self.directory)
+        self.directory = short_directory_of(self)
         self.http, tunnel = unused_port(), unused_port()
         listen = {"http": [f"tcp:{self.http}:interface={HOST}"], "tunnel": [f"tcp:{tunnel}:interface={HOST}"]}
         timeouts = {"header": 2, "drain": 1, "settle": 0}

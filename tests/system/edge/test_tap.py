@@ -5,12 +5,10 @@ import json
 import os
 import re
 import select
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +19,7 @@ from typing import Any
 import yaml
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.case import LONGEST_TURN, assert_short_turns
+from tests.case import LONGEST_TURN, assert_short_turns, short_directory_of
 from tests.pipes import full_pipe, read_all
 from tests.system.edge.live import edge_files
 from tests.system.edge.test_admin import UnixConnection
@@ -35,8 +33,7 @@ class ProgramTestCase(SynchronousTestCase):
 
     def setUp(self) -> None:
         """Write edge.yaml."""
-        self.directory = Path(tempfile.mkdtemp(prefix="warp-test-"))  # short: a socket's path has 108 bytes at most
-        self.addCleanup(shutil.rmtree, self.directory)
+        self.directory = short_directory_of(self)
         self.configuration = self.directory / "edge.yaml"
         self.notified = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.notify = str(self.directory / "notify")

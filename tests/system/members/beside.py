@@ -1,7 +1,5 @@
 """An edge in this process, agents as programs beside one another, their origins, and visitors that are timed."""
 
-import shutil
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +12,7 @@ from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
-from tests.case import AsyncTestCase, reactor, until
+from tests.case import AsyncTestCase, reactor, short_directory_of, until
 from tests.system.agent.origins import listen_at, port_of
 from tests.system.agent.programs import Program, twistd_agent
 from tests.system.edge.live import HOST, ZONE, make_node, new_token
@@ -136,8 +134,7 @@ class BesideTestCase(AsyncTestCase):
 
     async def prepare(self) -> None:
         """Start the edge."""
-        self.directory = Path(tempfile.mkdtemp(prefix="warp-test-"))
-        self.addCleanup(shutil.rmtree, self.directory)
+        self.directory = short_directory_of(self)
         self.node = await self.start_edge()
 
     async def start_edge(self) -> EdgeNode:

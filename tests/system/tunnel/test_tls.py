@@ -16,7 +16,7 @@ from twisted.trial.unittest import TestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
-from tests.case import reactor, spare_old_objects_of
+from tests.case import reactor, short_directory_of, spare_old_objects_of
 from tests.system.tunnel.authority import Authority
 from tests.system.tunnel.loopback import endpoint_of, serve, turn, until
 from warp_twisted.errors import WarpError
@@ -379,7 +379,7 @@ class TlsTests(TestCase):
 
     async def test_unix_sockets(self) -> None:
         """A unix socket carries TLS as well."""
-        path = Path(self.mktemp()).absolute()
+        path = short_directory_of(self) / "socket"
         self.server_tls = self.tls(self.server, True)
         self.client_tls = self.tls(self.client, False)
         port = await UNIXServerEndpoint(reactor, str(path)).listen(Factory.forProtocol(lambda: self.server_tls))

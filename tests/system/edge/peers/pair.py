@@ -1,13 +1,11 @@
 """Edges of one fleet in this process, each with a registry of its own that holds the others' records."""
 
-import shutil
-import tempfile
 import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from tests.case import AsyncTestCase, until
+from tests.case import AsyncTestCase, short_directory_of, until
 from tests.system.edge.live import ZONE, EnrolledAgent, enroll_agent, make_node, new_token
 from warp_twisted.ca.issue import utc
 from warp_twisted.ca.store import add_edge
@@ -55,8 +53,7 @@ class PairTestCase(AsyncTestCase):
 
     async def prepare(self) -> None:
         """Start both, and wait until they are linked."""
-        self.directory = Path(tempfile.mkdtemp(prefix="warp-test-"))  # short: a socket's path has 107 bytes at most
-        self.addCleanup(shutil.rmtree, self.directory)
+        self.directory = short_directory_of(self)
         self.edge1 = make_node(self.directory)
         self.edge2 = make_edge(self.directory, "edge2")
         for node in (self.edge1, self.edge2):

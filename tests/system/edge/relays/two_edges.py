@@ -4,8 +4,6 @@ Two edges of one fleet in this process, each with a registry of its own that kno
 What a shared registry would tell both is written into both here; what edges tell each other goes by their link.
 """
 
-import shutil
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -15,7 +13,7 @@ from typing import ClassVar
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint, connectProtocol
 from twisted.internet.protocol import Factory
 
-from tests.case import AsyncTestCase, reactor, until
+from tests.case import AsyncTestCase, reactor, short_directory_of, until
 from tests.system.agent.origins import listen_at, port_of
 from tests.system.edge.harness import RawConnection, get
 from tests.system.edge.live import HOST, ZONE, edge_files, new_token
@@ -57,8 +55,7 @@ class TwoEdgesCase(AsyncTestCase):
         return {}
 
     async def prepare(self) -> None:
-        self.directory = Path(tempfile.mkdtemp(prefix="warp-test-"))  # short: a socket's path has 107 bytes at most
-        self.addCleanup(shutil.rmtree, self.directory)
+        self.directory = short_directory_of(self)
         self.nodes = [self.make_edge(name) for name in ("edge1", "edge2")]
         for node in self.nodes:
             node.startService()
