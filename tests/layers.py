@@ -91,6 +91,7 @@ LAYER_OF = (
     ("warp_dns.serve.replies", 1),
     ("warp_dns.serve.responder", 1),
     ("warp_dns.serve*", 2),
+    ("warp_dns.beside*", 2),
     ("warp_dns.program.configuration", 1),
     ("warp_dns.program*", 2),
     ("warp_dns.*", 1),

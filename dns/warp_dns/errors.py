@@ -33,6 +33,14 @@ class InvalidSettings(DnsError, ValueError):
     """The configuration was refused; the one that was running stays."""
 
 
+class BadNumberedZone(DnsError):
+    """What another server told of the numbered zone is nothing that a zone can hold."""
+
+
+class EdgeNotUnderstood(DnsError):
+    """The edge sent something that is not what was asked for."""
+
+
 class ListenFailed(DnsError):
     """An address to serve DNS on could not be bound."""
 

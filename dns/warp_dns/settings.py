@@ -42,6 +42,7 @@ class ZoneSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     :ivar master_file: records beside the live ones, or the whole zone (RFC 1035 §5).
     :ivar serial_file: where a live zone's serial outlives a restart; without it serials start from the clock.
     :ivar follow: an edge's socket of published records, for live records (`twistd warp-dns` only).
+    :ivar follow_serials: whether that edge also says what is transferred, and at which serial: it is one of a fleet.
     :ivar stale_seconds: how long live records are served after the edge that is followed went away.
     """
 
@@ -57,6 +58,7 @@ class ZoneSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     master_file: str = ""
     serial_file: str = ""
     follow: str = ""
+    follow_serials: bool = False
     stale_seconds: Annotated[float, msgspec.Meta(gt=0)] = 3600.0
     transfer: TransferSettings = TransferSettings()
     notify: list[NotifySettings] = []

@@ -343,7 +343,7 @@ def assemble(
     )
 
     def published_records() -> PublishedRecords:
-        return PublishedRecords(publication, lambda: readiness.has_settled, reactor, long_work)
+        return PublishedRecords(publication, lambda: readiness.has_settled, reactor, long_work, numbering)
 
     return EdgeParts(
         settings=settings,

@@ -41,14 +41,16 @@ def make_nameserver(
     """
     Make the server that the settings ask for, if they do; it does not listen yet.
 
+    An edge of a fleet has one even if it listens nowhere: it numbers the zone, or hears who does, for others.
+
     A master file that cannot be used keeps nobody from being served: it is said, and the zone answered with SERVFAIL.
     So is each name that is not there until the zone is resumed (`DnsServer.resume`): its names are not known yet.
 
     :param is_shared: another process of this edge may answer at the same addresses.
-    :param numbering: of the zone, where several edges serve it.
+    :param numbering: of the zone, where several edges share a registry.
     :raises InvalidSettings: if the settings are wrong.
     """
-    if not settings.listen.dns:
+    if not settings.listen.dns and numbering is None:
         return None
     server = _server(
         reactor,

@@ -24,11 +24,12 @@ from warp_base.reactor import Reactor
 from warp_base.slices import Slices
 from warp_base.yaml_reader import changed_keys
 from warp_dns.addresses import check_addresses
+from warp_dns.beside.records import EdgeRecords
+from warp_dns.beside.serials import EdgeSerials
 from warp_dns.errors import DnsError, InvalidSettings
 from warp_dns.program.configuration import DnsFile, read_configuration
 from warp_dns.program.systemd import SystemdNotifier
 from warp_dns.program.web import watch_site
-from warp_dns.serve.follow import EdgeRecords
 from warp_dns.serve.serials import SerialFile
 from warp_dns.serve.server import DnsServer
 from warp_dns.serve.zones import ServedZone
@@ -78,6 +79,7 @@ class DnsService(Service):
         if file.metrics:
             metrics_endpoint(reactor, file.metrics)
         self._edges: dict[tuple[str, str], EdgeRecords] = {}
+        self._serials: dict[tuple[str, str], EdgeSerials] = {}
         self._zones = file.zones
         self._web: Any = None
         self._turn_times = turn_times
@@ -127,14 +129,17 @@ class DnsService(Service):
         """Answer."""
         super().startService()
         self.server.serve()
-        for edge in self._edges.values():
-            edge.start()
+        for asked in self._asked():
+            asked.start()
         if self._file.metrics:
             endpoint = metrics_endpoint(self._reactor, self._file.metrics)
             self._web = endpoint.listen(watch_site(self._collectors(), lambda: self.is_ready, Slices(self._reactor)))
             self._web.addErrback(self._log_web_failure)
         self._hangups.follow(self._reactor, self.reload)
         self._systemd.start()
+
+    def _asked(self) -> list[EdgeRecords | EdgeSerials]:
+        return [*self._edges.values(), *self._serials.values()]
 
     def _collectors(self) -> list[Collector]:
         turns = [] if self._turn_times is None else [TurnCollector("warp_dns", self._turn_times)]
@@ -143,8 +148,8 @@ class DnsService(Service):
     async def _stop(self) -> None:
         self._systemd.stop()
         self._reload_again = False
-        for edge in self._edges.values():
-            edge.stop()
+        for asked in self._asked():
+            asked.stop()
         if self._web is not None:
             port = await self._web
             if port is not None:
@@ -176,7 +181,7 @@ class DnsService(Service):
             self.reload()
 
     async def _reload(self) -> None:
-        before = set(self._edges)
+        before, before_serials = set(self._edges), set(self._serials)
         try:
             file = await deferToThreadPool(self._reactor, self._reactor.getThreadPool(), read_configuration, self._path)
             zones = self._all_served(file)
@@ -184,6 +189,8 @@ class DnsService(Service):
         except DnsError as error:
             for key in set(self._edges) - before:  # made for zones that are not served
                 del self._edges[key]
+            for key in set(self._serials) - before_serials:
+                del self._serials[key]
             problem = f"{self._path}: {str(error).removeprefix(f'{self._path}: ')}"
             self._log.error("reload refused, all stays as it was: {problem}", problem=problem)
             return
@@ -193,6 +200,11 @@ class DnsService(Service):
         for key in wanted - before:
             self.server.suspend(key[0])
             self._edges[key].start()
+        wanted_serials = {(zone.name, zone.follow) for zone in file.zones if zone.follow_serials}
+        for key in set(self._serials) - wanted_serials:
+            self._serials.pop(key).stop()
+        for key in wanted_serials - before_serials:
+            self._serials[key].start()
         self.server.reload()
         self._log.info(
             "configuration read again: {count} zones; {taken}; after a restart: {later}",
@@ -206,6 +218,8 @@ class DnsService(Service):
         return [self._served(zone, f"zones[{index}]") for index, zone in enumerate(file.zones)]
 
     def _served(self, zone: ZoneSettings, key: str) -> ServedZone:
+        if zone.follow_serials and not zone.follow:
+            raise InvalidSettings(f"{key}.follow_serials: expected the socket of an edge in follow, got none")
         if not zone.follow:
             return ServedZone(zone, key=key)
         followed = (zone.name, zone.follow)
@@ -213,7 +227,12 @@ class DnsService(Service):
             self._edges[followed] = EdgeRecords(
                 self._reactor, zone.follow, zone.stale_seconds, lambda current: self._set_current(zone.name, current)
             )
-        return ServedZone(zone, self._edges[followed], key)
+        numbering = None
+        if zone.follow_serials:
+            if followed not in self._serials:
+                self._serials[followed] = EdgeSerials(self._reactor, zone.follow, zone.name)
+            numbering = self._serials[followed].numbering
+        return ServedZone(zone, self._edges[followed], key, numbering)
 
     def _set_current(self, zone: str, is_current: bool) -> None:
         if is_current:

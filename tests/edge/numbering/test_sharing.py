@@ -7,13 +7,14 @@ from twisted.logger import Logger
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.dns.helpers import Events
+from tests.dns.numbered.pair import content_of
 from tests.dns.zone.test_numbering import Server
-from tests.edge.numbering.pair import content_of
 from tests.edge.relays.rig import EndOpener
 from tests.wire.pair import Pair
 from warp_base.slices import Slices
+from warp_dns.numbered.telling import VERSION
 from warp_twisted.edge.numbering import sharing as module
-from warp_twisted.edge.numbering.sharing import RETRY_SECONDS, VERSION, ZONE_ROUTE, ZoneSharing
+from warp_twisted.edge.numbering.sharing import RETRY_SECONDS, ZONE_ROUTE, ZoneSharing
 from warp_twisted.tunnel import TunnelProtocol
 from warp_twisted.wire.preamble import OpeningCode, PreambleReader, decode_preamble, encode_opening
 from warp_twisted.wire.streams import DISCARD, Stream

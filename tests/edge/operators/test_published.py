@@ -52,6 +52,12 @@ class PublishedRecordsTests(SynchronousTestCase):
         status, body = self.call("GET", "/v1/records")
         self.assertEqual((status, list(json.loads(body))), (503, ["error"]))
 
+    def test_an_edge_that_is_alone(self) -> None:
+        """Without a shared registry nothing is numbered for others, and what to do is said."""
+        status, body = self.call("GET", "/v1/zone")
+        self.assertEqual(status, 404)
+        self.assertIn("take follow_serials out of dns.yaml", json.loads(body)["error"])
+
     def test_readiness(self) -> None:
         """A name server can ask whether the edge lives and serves."""
         self.assertEqual(self.call("GET", "/live")[0], 200)
@@ -70,3 +76,4 @@ class PublishedRecordsTests(SynchronousTestCase):
             self.assertEqual(self.call(method, path)[0], 404, path)
         for method in ("POST", "PUT", "DELETE"):
             self.assertEqual(self.call(method, "/v1/records")[0], 405)
+            self.assertEqual(self.call(method, "/v1/zone")[0], 405)

@@ -32,9 +32,9 @@ class RecordWatchTests(SynchronousTestCase):
         self.publication = Publication("warp.example")
         self.change(came=EDGE)
         self.request = FakeRequest()
-        self.watchers: set[RecordWatch] = set()
+        self.ended: list[RecordWatch] = []
         self.watch = RecordWatch(
-            cast(Request, self.request), self.publication, self.clock, self.watchers, Slices(self.clock, 0.0)
+            cast(Request, self.request), self.publication, self.clock, Slices(self.clock, 0.0), self.ended.append
         )
         self.watch.start()
 
@@ -111,7 +111,7 @@ class RecordWatchTests(SynchronousTestCase):
         self.request.hang_up()
         self.assertEqual(self.successResultOf(self.watch.done), b"")
         self.change(came=tunnel("app"))
-        self.assertEqual((self.watchers, self.clock.getDelayedCalls()), (set(), []))
+        self.assertEqual((self.ended, self.clock.getDelayedCalls()), ([self.watch], []))
 
     def test_stop(self) -> None:
         """A watch that is stopped ends its answer, once."""
@@ -119,7 +119,7 @@ class RecordWatchTests(SynchronousTestCase):
         self.watch.stop()
         self.watch.stop()
         self.successResultOf(self.watch.done)
-        self.assertEqual((self.watchers, self.request.producer), (set(), None))
+        self.assertEqual((self.ended, self.request.producer), ([self.watch], None))
         self.assertFalse(self.request.transport.is_cut)
 
     def test_stop_in_the_first_line(self) -> None:

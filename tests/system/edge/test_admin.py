@@ -16,9 +16,10 @@ from twisted.internet.threads import deferToThread
 from tests.case import reactor, until
 from tests.system.edge.live import ZONE, make_node
 from tests.system.edge.test_identity import LiveEdgeTestCase
-from warp_dns.serve.follow import EdgeRecords
+from warp_dns.beside.records import EdgeRecords
 from warp_twisted.edge.operators.bodies import MAX_BODY_BYTES
 from warp_twisted.edge.operators.published import MAX_WATCHERS
+from warp_twisted.edge.operators.record_watch import RecordWatch
 from warp_twisted.errors import InvalidSettings
 from warp_twisted.wire.control import OriginHealth
 
@@ -240,6 +241,7 @@ class WatchTests(AdminTestCase):
         connection = self.open()
         await until(lambda: bool(self.node.parts.admin._published._watchers))
         (watcher,) = self.node.parts.admin._published._watchers
+        assert isinstance(watcher, RecordWatch)
         watcher._stream.pauseProducing()
         for _ in range(3):
             await agent.register(f"app.{ZONE}")

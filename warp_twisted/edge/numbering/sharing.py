@@ -16,18 +16,17 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from warp_base.slices import Slices
+from warp_dns.errors import BadNumberedZone
 from warp_dns.message import names
+from warp_dns.numbered.hearing import ZoneHearing
+from warp_dns.numbered.telling import VERSION, ZoneTeller
 from warp_dns.zone.numbering import ZoneNumbering
-from warp_twisted.edge.errors import BadPeerMessage
-from warp_twisted.edge.numbering.hearing import ZoneHearing
-from warp_twisted.edge.numbering.telling import ZoneTeller
 from warp_twisted.tunnel import TunnelProtocol
 from warp_twisted.wire.errors import CannotOpenStream, WireError
 from warp_twisted.wire.preamble import Opening, OpeningCode, encode_opening
 from warp_twisted.wire.streams import Stream
 
 ZONE_ROUTE = 1  # the route id of the stream on which an edge asks another for the numbered zone
-VERSION = b"\1"  # of what is told, before all else; an edge of another version is not understood, and asked again
 RETRY_SECONDS = 2.0
 AT_ONCE = 2  # pieces in the turn in which a change happens, the rest in slices
 
@@ -259,7 +258,7 @@ class _Following:
                 if not (yield from self._hearing.apply(message)):
                     self.is_refused = True  # this edge has what is newer: it asks again, without a word
                     self._leave()
-        except BadPeerMessage as error:
+        except BadNumberedZone as error:
             self._refuse(str(error))
 
     def _worked(self, result: object) -> None:

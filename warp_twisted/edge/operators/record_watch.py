@@ -40,10 +40,10 @@ class RecordWatch:
         request: Request,
         publication: Publication,
         clock: IReactorTime,
-        watchers: set["RecordWatch"],
         slices: Slices,
+        ended: Callable[["RecordWatch"], object],
     ) -> None:
-        self._watchers = watchers
+        self._ended = ended
         self._request = request
         self._publication = publication
         self._stream = AnswerStream(request, slices)
@@ -56,7 +56,6 @@ class RecordWatch:
 
     def start(self) -> None:
         """Begin with the records as they are."""
-        self._watchers.add(self)
         self._request.setHeader(b"content-type", b"application/x-ndjson")
         self._request.notifyFinish().addErrback(self._hung_up)
         self._unsubscribe = self._publication.subscribe(self._changed)
@@ -70,7 +69,7 @@ class RecordWatch:
         self._unsubscribe()
         self._unsubscribe = None
         self._heartbeat.stop()
-        self._watchers.discard(self)
+        self._ended(self)
         if self._writing is not None:
             self._writing.cancel()
         self._stream.finish()

@@ -6,8 +6,6 @@ relays what its visitors ask of it.
 """
 
 import json
-import shutil
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -22,7 +20,7 @@ from twisted.internet.task import LoopingCall
 from twisted.internet.threads import deferToThread
 
 from dns import exception, message, query
-from tests.case import AsyncTestCase, reactor, until_said
+from tests.case import AsyncTestCase, reactor, short_directory_of, until_said
 from tests.system.agent.origins import listen_at, port_of
 from tests.system.agent.programs import Program, twistd_agent
 from tests.system.dns.peers import free_port
@@ -36,7 +34,7 @@ from warp_twisted.ca.store import add_edge
 
 APP, FAR = f"app.{ZONE}", f"far.{ZONE}"
 STARTED_SECONDS = 120.0  # that programs may take to start on a machine that is busy
-_TWISTD = "import sys; from twisted.scripts.twistd import run; sys.argv[0] = 'twistd'; run()"
+TWISTD = "import sys; from twisted.scripts.twistd import run; sys.argv[0] = 'twistd'; run()"
 
 
 class Edge:
@@ -49,7 +47,7 @@ class Edge:
 
     program: Program
 
-    def __init__(self, directory: Path, name: str, address: str, etcd_port: int) -> None:
+    def __init__(self, directory: Path, name: str, address: str, etcd_port: int, *, answers_dns: bool = True) -> None:
         raw = edge_files(directory)
         if name != "edge1":
             add_edge(directory / "ca", name, utc(time.time()), [ZONE])
@@ -71,7 +69,7 @@ class Edge:
         raw["listen"] |= {
             "http": [f"tcp:{self.http_port}:interface={HOST}"],
             "tunnel": [f"tcp:{self.tunnel_port}:interface={address}"],
-            "dns": [f"{HOST}:{self.dns_port}"],
+            "dns": [f"{HOST}:{self.dns_port}"] if answers_dns else [],
             "admin": str(self.admin),
             "metrics": None,
         }
@@ -85,7 +83,7 @@ class Edge:
 
     def start(self) -> None:
         """Start it."""
-        self.program = Program("-c", _TWISTD, "-n", "--pidfile=", "warp-edge", "--config", str(self._file))
+        self.program = Program("-c", TWISTD, "-n", "--pidfile=", "warp-edge", "--config", str(self._file))
 
     async def serves(self) -> None:
         """Wait until it does."""
@@ -174,16 +172,16 @@ class FleetCase(AsyncTestCase):
     """A fleet that serves, and visitors who ask."""
 
     timeout = 400
+    answer_dns = True  # whether the edges do so themselves
 
     async def prepare(self) -> None:
-        self.directory = Path(tempfile.mkdtemp(prefix="warp-test-"))  # short: a socket's path has 107 bytes at most
-        self.addCleanup(shutil.rmtree, self.directory)
+        self.directory = short_directory_of(self)
         self.etcd = EtcdPeer()
         self.clean_up_with(self.etcd.remove)
         await self.etcd.start()
         port = int(self.etcd.url.rpartition(":")[2])
-        self.edge1 = Edge(self.directory, "edge1", "127.0.0.1", port)
-        self.edge2 = Edge(self.directory, "edge2", "127.0.0.2", port)
+        self.edge1 = Edge(self.directory, "edge1", "127.0.0.1", port, answers_dns=self.answer_dns)
+        self.edge2 = Edge(self.directory, "edge2", "127.0.0.2", port, answers_dns=self.answer_dns)
         for edge in self.edges():
             edge.start()
             self.clean_up_with(edge.end)

@@ -4,10 +4,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.dns.zone.test_numbering import Server
 from warp_dns.message import names
+from warp_dns.numbered.hearing import ZoneHearing
+from warp_dns.numbered.telling import ZoneTeller
 from warp_dns.zone.data import Zone
 from warp_dns.zone.steps import finish
-from warp_twisted.edge.numbering.hearing import ZoneHearing
-from warp_twisted.edge.numbering.telling import ZoneTeller
 
 APEX = names.from_text("example.org")
 

@@ -12,6 +12,7 @@ from warp_dns.serve import replica
 from warp_dns.zone.data import Change
 from warp_dns.zone.numbering import ZoneNumbering
 
+VERSION = b"\1"  # of what is told, before all else; who knows another one does not understand it
 PIECE_BYTES = 64 * 1024  # written at once
 MAX_NAMES = 100_000  # that changed; beyond it a new snapshot is told
 

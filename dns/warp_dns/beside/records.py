@@ -7,7 +7,6 @@ keep the records, until they are too old (`stale_seconds`); the server is told t
 again when a new snapshot has come.
 """
 
-import random
 import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -15,36 +14,22 @@ from typing import Any, NamedTuple
 
 import msgspec
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.endpoints import UNIXClientEndpoint
-from twisted.internet.protocol import Protocol, connectionDone
-from twisted.internet.task import SchedulerStopped, TaskStopped, deferLater
+from twisted.internet.task import SchedulerStopped, TaskStopped
 from twisted.logger import Logger
-from twisted.protocols.policies import TimeoutMixin
 from twisted.python.failure import Failure
-from twisted.web.client import Agent, ResponseFailed
-from twisted.web.iweb import IAgentEndpointFactory
-from zope.interface import implementer
+from twisted.web.iweb import IResponse
 
 from warp_base.reactor import Reactor
 from warp_base.slices import Slices
-from warp_dns.errors import DnsError
+from warp_dns.beside.asking import Asking, Body
+from warp_dns.errors import EdgeNotUnderstood
 from warp_dns.message.records import RecordLike
 from warp_dns.zone.source import Record, Records
 from warp_dns.zone.steps import Steps, finish, in_batches
 
 MAX_LINE_BYTES = 64 << 20  # a snapshot of some 300,000 records
-CONNECT_SECONDS = 5.0
 SILENCE_SECONDS = 35.0  # an edge shows every 10 s that it is there
-FIRST_WAIT_SECONDS = 0.1
-LONGEST_WAIT_SECONDS = (
-    1.0  # so long at most an edge that is back is not heard; a look at a socket that is not there is 0.1 ms
-)
-SAY_AGAIN_SECONDS = 60.0  # that it is away, for the same reason
 LONG_LINE_BYTES = 65536  # some 0.5 ms; longer ones are read in slices
-
-
-class EdgeNotUnderstood(DnsError):
-    """The edge sent something that is not a stream of records."""
 
 
 PIECE_BYTES = 16 * 1024  # of a line, decoded at once, in some 0.2 ms
@@ -103,15 +88,12 @@ class EdgeRecords:
         self._currency_changed = currency_changed
         self._records: dict[str, Sequence[RecordLike]] = {}
         self._subscribers: list[Callable[[Records], None]] = []
-        self._running: Deferred[None] | None = None
+        self._asking = Asking(reactor, path, "/v1/records?watch=1", self._take_answer, self._expire_later)
         self._stale_call: Any = None
-        self._wait_seconds = FIRST_WAIT_SECONDS
         self._has_snapshot = False
-        self._away_said: tuple[str, float] | None = None  # why the edge is away, and when that was logged
         self._slices = Slices(reactor)
         self._reading: Deferred[Any] | None = None  # of a long line
         self._waiting: deque[bytes] = deque()  # lines behind it
-        self._is_wanted = False
         self.is_current = False
 
     def snapshot(self) -> Records:
@@ -125,82 +107,47 @@ class EdgeRecords:
 
     def start(self) -> None:
         """Connect and follow, reconnecting as needed."""
-        self._is_wanted = True
-        self._running = Deferred.fromCoroutine(self._run())
-        self._running.addErrback(lambda failure: failure.trap(CancelledError))
+        self._asking.start()
 
     def stop(self) -> None:
         """Stop following."""
-        if self._running is not None:
-            self._is_wanted = False
-            self._running.cancel()
-            self._running = None
+        self._asking.stop()
         if self._stale_call is not None:
             self._stale_call.cancel()
             self._stale_call = None
 
-    async def _run(self) -> None:
-        while self._is_wanted:
-            problem = await self._follow_once()
-            if not self._is_wanted:
-                return  # cancelling may surface as another error
-            self._expire_later()
-            self._say_away(problem)
-            wait = self._wait_seconds * random.uniform(0.5, 1.0)  # noqa: S311  # jitter
-            self._wait_seconds = min(self._wait_seconds * 2, LONGEST_WAIT_SECONDS)
-            await deferLater(self._reactor, wait)
-
-    def _say_away(self, problem: str) -> None:
-        now = self._reactor.seconds()
-        if self._away_said is None or self._away_said[0] != problem or now - self._away_said[1] >= SAY_AGAIN_SECONDS:
-            self._away_said = problem, now
-            self._log.warn("the edge at {path} is away: {problem}", path=self._path, problem=problem)
-
-    async def _follow_once(self) -> str:
-        """Follow one connection to its end, and say how it ended."""
-        agent = Agent.usingEndpointFactory(self._reactor, _UnixEndpoint(self._reactor, self._path))
+    async def _take_answer(self, response: IResponse) -> None:
+        self._has_snapshot = False
+        lines = _Lines(lambda line: self._line_received(line, body))
+        body = Body(self._reactor, lines.received, SILENCE_SECONDS)
+        response.deliverBody(body)
         try:
-            asking = agent.request(b"GET", b"http://edge/v1/records?watch=1")
-            response = await asking.addTimeout(SILENCE_SECONDS, self._reactor)
-            if response.code != 200:
-                return f"status {response.code}"
-            self._has_snapshot = False
-            lines = _Lines(self._reactor, self._line_received)
-            response.deliverBody(lines)
-            try:
-                await lines.ended
-            finally:
-                self._waiting.clear()
-                if self._reading is not None:
-                    self._reading.cancel()
-        except CancelledError:
-            raise
-        except ResponseFailed as error:
-            return str(error.reasons[0].value) if error.reasons else str(error)
-        except Exception as error:  # whatever connecting raises is a reason to retry
-            return str(error) or type(error).__name__
-        return "the stream ended"
+            await body.ended
+        finally:
+            self._waiting.clear()
+            if self._reading is not None:
+                self._reading.cancel()
 
-    def _line_received(self, line: bytes, lines: "_Lines") -> None:
+    def _line_received(self, line: bytes, body: Body) -> None:
         """Take a line, unless it has to wait for a long one before it; raises EdgeNotUnderstood."""
         if self._reading is not None:
             self._waiting.append(line)
         elif len(line) > LONG_LINE_BYTES:
             self._reading = Deferred.fromCoroutine(self._slices.result_of(self._reading_line(line)))
-            self._reading.addCallback(self._line_read, lines).addErrback(self._line_failed, lines)
+            self._reading.addCallback(self._line_read, body).addErrback(self._line_failed, body)
         else:
             self._take(finish(self._reading_line(line)))
 
-    def _line_read(self, said: "_Said", lines: "_Lines") -> None:
+    def _line_read(self, said: "_Said", body: Body) -> None:
         self._reading = None
         self._take(said)
         while self._waiting and self._reading is None:
-            self._line_received(self._waiting.popleft(), lines)
+            self._line_received(self._waiting.popleft(), body)
 
-    def _line_failed(self, failure: Failure, lines: "_Lines") -> None:
+    def _line_failed(self, failure: Failure, body: Body) -> None:
         self._reading = None
         if not failure.check(CancelledError, TaskStopped, SchedulerStopped):
-            lines.fail(failure.value or EdgeNotUnderstood())
+            body.fail(failure.value or EdgeNotUnderstood())
 
     def _reading_line(self, line: bytes) -> "Steps[_Said]":
         """Return what a line says: the names that it changes and their records now, and the records with them."""
@@ -235,9 +182,8 @@ class EdgeRecords:
                 self._take_change(said)
             return
         self._has_snapshot = True
-        self._away_said = None
         self._take_change(said)
-        self._wait_seconds = FIRST_WAIT_SECONDS
+        self._asking.understood()
         if self._stale_call is not None:
             self._stale_call.cancel()
             self._stale_call = None
@@ -270,81 +216,26 @@ class EdgeRecords:
         self._take_change(_Said(dict.fromkeys(self._records, ()), {}))  # who is told may answer what it holds
 
 
-@implementer(IAgentEndpointFactory)
-class _UnixEndpoint:
-    """Every request of the agent goes to the one socket."""
+class _Lines:
+    """Cuts what comes into lines."""
 
-    def __init__(self, reactor: Reactor, path: str) -> None:
-        self._reactor = reactor
-        self._path = path
-
-    def endpointForURI(self, uri: object) -> UNIXClientEndpoint:
-        return _QuietUnixEndpoint(self._reactor, self._path, timeout=CONNECT_SECONDS)
-
-
-class _QuietUnixEndpoint(UNIXClientEndpoint):
-    """Twisted's HTTP client logs each connection's factory; what operators have to know is said by `EdgeRecords`."""
-
-    def connect(self, protocolFactory: Any) -> Any:
-        protocolFactory.noisy = False
-        return super().connect(protocolFactory)
-
-
-class _Lines(Protocol, TimeoutMixin):
-    """Cuts a response's body into lines; `ended` fires with its end, or fails with what was wrong with it."""
-
-    def __init__(self, reactor: Reactor, line_received: Callable[[bytes, "_Lines"], None]) -> None:
-        self._reactor = reactor
+    def __init__(self, line_received: Callable[[bytes], None]) -> None:
         self._line_received = line_received
         self._unread = bytearray()
-        self.ended: Deferred[None] = Deferred(self._cancel)
 
-    def callLater(self, seconds: float, call: Callable[[], None]) -> Any:
-        return self._reactor.callLater(seconds, call)
+    def received(self, data: bytes) -> None:
+        """
+        Take bytes.
 
-    def connectionMade(self) -> None:
-        self.setTimeout(SILENCE_SECONDS)
-
-    def dataReceived(self, data: bytes) -> None:
-        self.resetTimeout()
+        :raises EdgeNotUnderstood: if a line is too long, or is not understood.
+        """
         self._unread += data
         if b"\n" in data:
             *lines, rest = bytes(self._unread).split(b"\n")
             self._unread = bytearray(rest)
             for line in lines:
-                self._take(line)
+                if line:
+                    self._line_received(line)
         if len(self._unread) > MAX_LINE_BYTES:
-            self.fail(EdgeNotUnderstood(f"a line of more than {MAX_LINE_BYTES} bytes"))
-
-    def timeoutConnection(self) -> None:
-        self.fail(EdgeNotUnderstood(f"nothing was heard for {SILENCE_SECONDS} s"))
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self.setTimeout(None)
-        if not self.ended.called:
-            self.ended.callback(None)
-
-    def _take(self, line: bytes) -> None:
-        if not line or self.ended.called:
-            return
-        try:
-            self._line_received(line, self)
-        except EdgeNotUnderstood as error:
-            self.fail(error)
-
-    def fail(self, error: BaseException) -> None:
-        """End the connection because of an error."""
-        self.setTimeout(None)
-        self._unread.clear()
-        self._abort()
-        if not self.ended.called:
-            self.ended.errback(error)
-
-    def _cancel(self, deferred: object) -> None:
-        self.setTimeout(None)
-        self._abort()
-
-    def _abort(self) -> None:
-        transport: Any = self.transport
-        if transport is not None:
-            getattr(transport, "abortConnection", transport.loseConnection)()
+            self._unread.clear()
+            raise EdgeNotUnderstood(f"a line of more than {MAX_LINE_BYTES} bytes")

@@ -1,22 +1,15 @@
-"""Tests of `warp_dns.serve.follow` against an edge on a unix socket that the test plays."""
+"""Tests of `warp_dns.beside.records` against an edge on a unix socket that the test plays."""
 
 import json
-import os
-import tempfile
-from typing import Any
 
-from twisted.internet.defer import Deferred, DeferredQueue
-from twisted.internet.protocol import Factory, Protocol
-from twisted.logger import Logger
-from twisted.trial.unittest import TestCase
+from twisted.internet.defer import DeferredQueue
 
 from tests.case import reactor, until
-from tests.dns.helpers import Events
-from warp_dns.serve import follow
-from warp_dns.serve.follow import EdgeRecords
+from tests.system.dns.beside.played_edge import HEAD, Edge, PlayedEdgeCase, chunk
+from warp_dns.beside import asking
+from warp_dns.beside import records as follow
+from warp_dns.beside.records import EdgeRecords
 from warp_dns.zone.source import Records
-
-HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
 def record(name: str, rdata: str = "192.0.2.1") -> dict[str, object]:
@@ -24,51 +17,27 @@ def record(name: str, rdata: str = "192.0.2.1") -> dict[str, object]:
     return {"name": name, "type": "A", "ttl": 5, "rdata": rdata, "edge": "edge1"}
 
 
-class Edge(Protocol):
-    """One connection to the edge that the test plays."""
-
-    transport: Any
-
-    def connectionMade(self) -> None:
-        """Tell the test."""
-        self.request = b""
-        self.gone: Deferred[None] = Deferred()
-        self.factory.connections.put(self)
-
-    def dataReceived(self, data: bytes) -> None:
-        """Keep the request."""
-        self.request += data
+class LinesEdge(Edge):
+    """It says lines."""
 
     def say(self, *lines: object) -> None:
         """Send lines, each a chunk."""
         for line in lines:
             content = (line if isinstance(line, bytes) else json.dumps(line).encode()) + b"\n"
-            self.transport.write(b"%x\r\n%s\r\n" % (len(content), content))
-
-    def connectionLost(self, reason: object = None) -> None:
-        """Tell the test."""
-        self.gone.callback(None)
+            self.transport.write(chunk(content))
 
 
-class EdgeRecordsTests(TestCase):
+class EdgeRecordsTests(PlayedEdgeCase):
     """Following an edge."""
 
-    timeout = 20
+    kind = LinesEdge
 
     def setUp(self) -> None:
         """Listen where the edge's admin interface would, and follow it."""
-        self.patch(follow, "FIRST_WAIT_SECONDS", 0.01)
-        self.patch(follow, "LONGEST_WAIT_SECONDS", 0.02)
-        self.warnings = Events()
-        self.patch(EdgeRecords, "_log", Logger(observer=self.warnings))
-        directory = tempfile.mkdtemp()  # short: a unix socket's path has 107 octets at most
-        self.path = os.path.join(directory, "admin.sock")
-        self.addCleanup(os.rmdir, directory)
-        self.connections: DeferredQueue[Edge] = DeferredQueue()
+        super().setUp()
         self.changes: DeferredQueue[Records] = DeferredQueue()
         self.currency: DeferredQueue[bool] = DeferredQueue()
         self.records = self.make(stale_seconds=1000.0)
-        self.listen()
 
     def make(self, stale_seconds: float) -> EdgeRecords:
         """Return a follower whose changes and currency the test hears."""
@@ -77,17 +46,9 @@ class EdgeRecordsTests(TestCase):
         self.addCleanup(records.stop)
         return records
 
-    def listen(self) -> None:
-        """Begin to accept connections."""
-        factory: Any = Factory.forProtocol(Edge)
-        factory.noisy = False
-        factory.connections = self.connections
-        self.port: Any = reactor.listenUNIX(self.path, factory)
-        self.addCleanup(lambda: self.port.stopListening())
-
-    async def connected(self, *lines: object) -> Edge:
+    async def connected(self, *lines: object) -> LinesEdge:
         """Accept a connection and say something on it."""
-        edge = await self.connections.get()
+        edge: LinesEdge = await self.connections.get()
         edge.transport.write(HEAD)
         edge.say(*lines)
         return edge
@@ -140,10 +101,10 @@ class EdgeRecordsTests(TestCase):
         self.records.start()
         await self.refused(5)
         self.assertEqual(len(self.warnings), 1)
-        self.patch(follow, "SAY_AGAIN_SECONDS", 0.0)
+        self.patch(asking, "SAY_AGAIN_SECONDS", 0.0)
         await self.refused(2)
         self.assertEqual(len(self.warnings), 3)
-        self.patch(follow, "SAY_AGAIN_SECONDS", 60.0)
+        self.patch(asking, "SAY_AGAIN_SECONDS", 60.0)
         (await self.connected(b"banana")).gone.addErrback(lambda _: None)
         await until(lambda: len(self.warnings) == 4)
         (await self.connected({})).transport.abortConnection()
@@ -222,6 +183,7 @@ class EdgeRecordsTests(TestCase):
 
     async def test_silence_is_an_end(self) -> None:
         """An edge that says nothing for longer than its heartbeat is given up, before the answer and after."""
+        self.patch(asking, "ANSWER_SECONDS", 0.1)
         self.patch(follow, "SILENCE_SECONDS", 0.1)
         self.records.start()
         silent = await self.connections.get()

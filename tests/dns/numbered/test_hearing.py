@@ -5,13 +5,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.edge.numbering.pair import APEX, Pair, content_of
+from tests.dns.numbered.pair import APEX, Pair, content_of
+from warp_dns.errors import BadNumberedZone
 from warp_dns.message import names
 from warp_dns.message.records import RRset
+from warp_dns.numbered import hearing as module
 from warp_dns.serve import replica
 from warp_dns.zone.packed import row
-from warp_twisted.edge.errors import BadPeerMessage
-from warp_twisted.edge.numbering import hearing as module
 
 OWNER = names.from_text("a.example.org")
 A = RRset(OWNER, 1, 60, (b"\xc0\0\2\1",))
@@ -45,7 +45,7 @@ class HearingTests(SynchronousTestCase):
     def refusal(self, *messages: replica.Order) -> str:
         """Return why messages are refused."""
         data = b"".join(map(replica.pack_value, messages))
-        return str(self.assertRaises(BadPeerMessage, self.pair.hear, data))
+        return str(self.assertRaises(BadNumberedZone, self.pair.hear, data))
 
     def test_another_zone(self) -> None:
         """An edge tells of the zone of the fleet, and of no other."""
@@ -72,7 +72,7 @@ class HearingTests(SynchronousTestCase):
 
     def test_bounds(self) -> None:
         """What one stream makes this edge hold is bounded: one message, names, bytes."""
-        self.assertRaises(BadPeerMessage, self.pair.hear, (module.MAX_VALUE_BYTES + 1).to_bytes(4, "big"))
+        self.assertRaises(BadNumberedZone, self.pair.hear, (module.MAX_VALUE_BYTES + 1).to_bytes(4, "big"))
         self.pair = Pair()
         self.patch(module, "MAX_OWNERS", 3)
         stages = [replica.Stage(APEX, [(names.from_text(f"a{n}.example.org"), row(1, 5, b"abcd"))]) for n in range(5)]
@@ -112,7 +112,7 @@ class HearingTests(SynchronousTestCase):
         for message in messages:
             try:
                 pair.hear(replica.pack_value(message))
-            except BadPeerMessage:
+            except BadNumberedZone:
                 break
         content_of(pair.hearer.numbering.zone)
 
@@ -123,11 +123,11 @@ class HearingTests(SynchronousTestCase):
         pair = Pair()
         try:
             pair.hear(len(data).to_bytes(4, "big") + data)
-        except BadPeerMessage:
+        except BadNumberedZone:
             return
         self.assertTrue(data)
 
     def test_not_its_schema(self) -> None:
         """A message that is something else is refused."""
         content = msgspec.msgpack.encode({"type": "Begin"})
-        self.assertRaises(BadPeerMessage, self.pair.hear, len(content).to_bytes(4, "big") + content)
+        self.assertRaises(BadNumberedZone, self.pair.hear, len(content).to_bytes(4, "big") + content)

@@ -2,10 +2,10 @@
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.dns.numbered.pair import Pair
 from tests.dns.zone.test_numbering import Server
-from tests.edge.numbering.pair import Pair
-from warp_twisted.edge.numbering import telling as module
-from warp_twisted.edge.numbering.telling import ZoneTeller
+from warp_dns.numbered import telling as module
+from warp_dns.numbered.telling import ZoneTeller
 
 
 class TellerTests(SynchronousTestCase):

@@ -9,7 +9,7 @@ from collections.abc import Generator
 
 import msgspec
 
-from warp_dns.errors import DnsError
+from warp_dns.errors import BadNumberedZone, DnsError
 from warp_dns.message import names
 from warp_dns.message.records import MAX_RDATA_BYTES, RRset
 from warp_dns.message.wire import HEADER_BYTES, MessageBuffer
@@ -19,7 +19,6 @@ from warp_dns.zone.journal import Rows
 from warp_dns.zone.numbering import ZoneNumbering
 from warp_dns.zone.packed import unpack
 from warp_dns.zone.steps import in_batches
-from warp_twisted.edge.errors import BadPeerMessage
 
 MAX_VALUE_BYTES = 8 << 20  # of one message: 100 owners at most
 MAX_OWNERS = 1_000_000
@@ -51,13 +50,13 @@ class ZoneHearing:
         """
         Return the next message; None while it is not complete.
 
-        :raises BadPeerMessage: if it is too long or cannot be read.
+        :raises BadNumberedZone: if it is too long or cannot be read.
         """
         if len(self._unread) < _LENGTH_BYTES:
             return None
         length = int.from_bytes(self._unread[:_LENGTH_BYTES], "big")
         if length > MAX_VALUE_BYTES:
-            raise BadPeerMessage(f"a message of {length} bytes of a zone; {MAX_VALUE_BYTES} is most")
+            raise BadNumberedZone(f"a message of {length} bytes of a zone; {MAX_VALUE_BYTES} is most")
         end = _LENGTH_BYTES + length
         if len(self._unread) < end:
             return None
@@ -66,9 +65,9 @@ class ZoneHearing:
         try:
             message = _decoder.decode(content)
         except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-            raise BadPeerMessage(f"a message of a zone cannot be read: {error}") from error
+            raise BadNumberedZone(f"a message of a zone cannot be read: {error}") from error
         if message.apex != self._apex:
-            raise BadPeerMessage("the content of another zone")
+            raise BadNumberedZone("the content of another zone")
         return message
 
     def apply(self, message: Heard) -> Generator[None, None, bool]:
@@ -76,7 +75,7 @@ class ZoneHearing:
         Do what a message says, in short steps.
 
         :returns: whether to go on: not when what this edge has is newer, or does not lead there.
-        :raises BadPeerMessage: if it is nothing that a zone can hold.
+        :raises BadNumberedZone: if it is nothing that a zone can hold.
         """
         try:
             if isinstance(message, replica.Serve):
@@ -86,7 +85,7 @@ class ZoneHearing:
             yield from self._stage(message)
             return (yield from self._advance(message.serial)) if isinstance(message, replica.Advance) else True
         except (DnsError, ValueError, IndexError, KeyError, TypeError, OverflowError, ArithmeticError) as error:
-            raise BadPeerMessage(f"what no zone can hold: {error}") from error
+            raise BadNumberedZone(f"what no zone can hold: {error}") from error
 
     def _stage(self, message: replica.Stage | replica.Advance) -> Generator[None, None, None]:
         for part in in_batches(message.owners, OWNERS_PER_STEP):
@@ -94,7 +93,7 @@ class ZoneHearing:
                 self._staged_bytes += len(owner) + _check(self._apex, owner, held)
                 self._staged[owner] = held
             if len(self._staged) > MAX_OWNERS or self._staged_bytes > MAX_STAGED_BYTES:
-                raise BadPeerMessage(f"more than {MAX_OWNERS} names, or {MAX_STAGED_BYTES} bytes")
+                raise BadNumberedZone(f"more than {MAX_OWNERS} names, or {MAX_STAGED_BYTES} bytes")
             yield
 
     def _put_staged(self, edit: Edit) -> Generator[None, None, None]:
@@ -131,25 +130,25 @@ class ZoneHearing:
 def _check(apex: bytes, owner: bytes, held: replica.Records) -> int:
     """Refuse what cannot be transferred; return its size."""
     if not _is_name(owner) or not names.is_at_or_below(owner, apex) or owner != owner.lower():
-        raise BadPeerMessage("a name that is none of the zone's")
+        raise BadNumberedZone("a name that is none of the zone's")
     try:
         rrsets = list(unpack(owner, held).values()) if isinstance(held, bytes) and held else held or []
     except Exception as error:  # of its layout, which `struct` and indexes find
-        raise BadPeerMessage("packed records that cannot be read") from error
+        raise BadNumberedZone("packed records that cannot be read") from error
     size = 0
     for rrset in rrsets:
         if not isinstance(rrset, RRset) or not _is_name(rrset.owner) or rrset.owner.lower() != owner:
-            raise BadPeerMessage("records of another name")
+            raise BadNumberedZone("records of another name")
         if not (0 < rrset.type < 1 << 16 and 0 <= rrset.ttl < 1 << 31 and rrset.rdatas):
-            raise BadPeerMessage("a record type or time to live that there is not")
+            raise BadNumberedZone("a record type or time to live that there is not")
         for rdata in rrset.rdatas:
             size += len(rdata) + 12
             if len(rdata) > MAX_RDATA_BYTES - 1024:
-                raise BadPeerMessage("a record that fits into no message")
+                raise BadNumberedZone("a record that fits into no message")
             try:
                 MessageBuffer(bytes(HEADER_BYTES)).put_record(rrset.owner, rrset.type, rrset.ttl, rdata)
             except Exception as error:  # of names inside the data
-                raise BadPeerMessage("a record that cannot be written") from error
+                raise BadNumberedZone("a record that cannot be written") from error
     return size
 
 

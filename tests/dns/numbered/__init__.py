@@ -1,0 +1,1 @@
+"""Tests of the numbered zone from one server to another."""
