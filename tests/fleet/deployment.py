@@ -43,6 +43,8 @@ LOOK_SECONDS = 5.0
 # What ansible-core (2.19.1 was seen) says when a result of one play comes in the next: a KeyError ends the thread that
 # takes results, and the program waits for ever. An operator interrupts it and runs it again.
 LOST_THREAD = "(results_thread_main)"
+_TASK = re.compile(r"^(?:TASK|RUNNING HANDLER) \[(?P<task>.*)\] \*+$")
+_CHANGED = re.compile(r"^changed: \[(?P<host>[^\s\]]+)")
 _RECAP = re.compile(r"^(?P<host>\S+)\s+: (?P<counts>(?:\w+=\d+\s*)+)$", re.MULTILINE)
 
 
@@ -58,6 +60,20 @@ class Run:
     output: str
     seconds: float
     counts: Mapping[str, Mapping[str, int]]
+
+    @property
+    def changes(self) -> list[str]:
+        """Return what changed something, as `edge1: warp_edge : Run the edge`; a task that was looped over once."""
+        found, task = [], ""
+        for line in self.output.splitlines():
+            if told := _TASK.match(line):
+                task = told["task"]
+            elif told := _CHANGED.match(line):
+                found.append(f"{told['host']}: {task}")
+        for host, counts in self.counts.items():
+            if counts["changed"] and not any(each.startswith(f"{host}: ") for each in found):
+                found.append(f"{host}: {counts['changed']} tasks that are not named")
+        return list(dict.fromkeys(found))
 
     def check(self) -> "Run":
         """

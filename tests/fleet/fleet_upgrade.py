@@ -66,7 +66,7 @@ class UpgradeTests(UnderLoadTestCase):
         self.assertIn("0.1.1", third)
         self.assertIn("0.1.1", self.release("origin1", "warp-agent@main"))
         again = self.fleet.play(UPGRADE).check()
-        self.assertEqual({counts["changed"] for counts in again.counts.values()}, {0}, again.output)
+        self.assertEqual(again.changes, [])
         self.assertEqual(len({first, second, third}), 3)
         good = self.hosts.execute("edge1", "sh", "-c", "ls -d /opt/warp/releases/*/.good").split()
         self.assertEqual(sorted(path.removesuffix("/.good") for path in good), sorted([second, third]))
@@ -113,7 +113,7 @@ class UpgradeTests(UnderLoadTestCase):
         refused = self.fleet.play("site.yml")
         said = " ".join(refused.output.split())
         self.assertRegex(said, r"\S+ did not serve on edge1 before and was left again \(\S+: (Watch|Run) the edge: ")
-        self.assertEqual({counts["changed"] for counts in refused.counts.values()}, {0}, "no host has changed")
+        self.assertEqual(refused.changes, [], "no host has changed")
         [bad] = self.bad() - known
         self.assertNotIn(bad, self.hosts.execute("edge1", "ls", "/opt/warp/releases").split())
         self.fleet.play("playbooks/check.yml", variables={"warp_common_try_bad": True}).check()
