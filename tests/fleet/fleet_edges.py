@@ -4,8 +4,8 @@ import functools
 import time
 
 from tests.fleet.case import FleetTestCase
-from tests.fleet.deployment import deployment
 from tests.fleet.figures import note
+from tests.fleet.place import Place
 from tests.fleet.several import ZONE, Several, end_load
 
 EDGES, REGISTRY, ORIGINS = ("edge11", "edge12"), ("ns11",), ("origin11", "origin12")
@@ -17,7 +17,7 @@ OUT_OF_DNS_SECONDS = 2.0  # of an edge that is silent
 @functools.cache
 def two_edges() -> tuple[Several, float]:
     """Return the fleet, deployed from nothing by one command, and how long that took."""
-    fleet = Several(deployment().hosts.place, "two-edges")
+    fleet = Several(Place(), "two-edges")
     fleet.prepare((*EDGES, *REGISTRY, *ORIGINS), ORIGINS)
     fleet.set_groups(edges=EDGES, registry=REGISTRY, secondaries=REGISTRY, origins=ORIGINS)
     return fleet, fleet.run("site.yml").check().seconds

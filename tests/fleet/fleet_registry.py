@@ -4,8 +4,8 @@ import functools
 import json
 
 from tests.fleet.case import FleetTestCase
-from tests.fleet.deployment import deployment
 from tests.fleet.figures import note
+from tests.fleet.place import Place
 from tests.fleet.several import ZONE, Several, end_load
 
 FIRST, SECOND = "edge21", "edge22"
@@ -17,7 +17,7 @@ class MoveTests(FleetTestCase):
     """Tests for an edge that moves its registry."""
 
     def setUp(self) -> None:
-        self.fleet = Several(deployment().hosts.place, "from-one-edge")
+        self.fleet = Several(Place(), "from-one-edge")
         self.fleet.prepare((FIRST, SECOND), (FIRST,))
 
     def is_served(self, edge: str) -> bool:

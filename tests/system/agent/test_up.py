@@ -9,7 +9,7 @@ from twisted.internet.threads import deferToThread
 from tests.case import reactor, until
 from tests.pipes import full_pipe, read_all
 from tests.system.agent.programs import AgentProgramTestCase, Program, lines, warp_up
-from tests.system.dns.peers import free_port
+from tests.system.ports import free_port
 from warp_dns import DnsServer, FixedSource, Record, ServedZone, ZoneSettings
 from warp_twisted.ca.tokens import format_token
 from warp_twisted.wire import control

@@ -7,7 +7,8 @@ from pathlib import Path
 from twisted.internet.defer import Deferred
 
 from tests.case import AsyncTestCase, reactor
-from tests.system.dns.peers import KEY_NAME, SECRET_TEXT, Peer, free_port
+from tests.system.dns.peers import KEY_NAME, SECRET_TEXT, Peer
+from tests.system.ports import free_port
 from warp_base.reactor import as_reactor
 from warp_dns import (
     DnsServer,

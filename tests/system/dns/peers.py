@@ -7,7 +7,6 @@ Each runs in the foreground in a directory of its own, on a free port of 127.0.0
 
 import base64
 import shutil
-import socket
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,8 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import ProcessProtocol
 from twisted.trial.unittest import SkipTest
+
+from tests.system.ports import free_port
 
 KEY_NAME = "transfer"
 SECRET = bytes(range(32))
@@ -175,19 +176,6 @@ _PRIMARY = {"knot": _KNOT_PRIMARY, "nsd": _NSD_PRIMARY, "bind": _BIND_PRIMARY}
 
 RESOLVERS = ("bind", "unbound")
 _RESOLVER = {"bind": _BIND_RESOLVER, "unbound": _UNBOUND_RESOLVER}
-
-
-def free_port() -> int:
-    """Return a port of 127.0.0.1 that is free for UDP and TCP now."""
-    while True:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, socket.socket() as tcp:
-            udp.bind(("127.0.0.1", 0))
-            port: int = udp.getsockname()[1]
-            try:
-                tcp.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
 
 
 class Peer(ProcessProtocol):

@@ -21,7 +21,7 @@ from twisted.web.client import Agent, readBody
 
 from tests.case import assert_short_turns, reactor, until, until_said
 from tests.pipes import full_pipe, read_all
-from tests.system.dns.peers import free_port
+from tests.system.ports import free_port
 from warp_dns.serve.serials import SERIALS_AHEAD
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -16,9 +16,10 @@ import msgspec
 from twisted.internet.threads import deferToThread
 
 from tests.case import reactor, until_said
-from tests.system.dns.peers import KEY_NAME, SECRET, SECRET_TEXT, Peer, free_port
+from tests.system.dns.peers import KEY_NAME, SECRET, SECRET_TEXT, Peer
 from tests.system.edge.live import HOST, ZONE, edge_files
 from tests.system.edge.test_identity import LiveEdgeTestCase
+from tests.system.ports import free_port
 from warp_twisted.configuration import convert
 from warp_twisted.edge.node import EdgeNode
 from warp_twisted.edge.settings import EdgeSettings

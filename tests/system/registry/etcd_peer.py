@@ -10,7 +10,7 @@ from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
 
 from tests.case import reactor, until
-from tests.system.dns.peers import free_port
+from tests.system.ports import free_port
 
 
 class EtcdProcess(ProcessProtocol):

@@ -1,6 +1,5 @@
 """Fleets are upgraded and rolled back one machine at a time: each release serves with the other's agents and edges."""
 
-import socket
 from pathlib import Path
 
 import yaml
@@ -8,18 +7,10 @@ import yaml
 from tests.system.agent.programs import Program, twistd_agent
 from tests.system.edge.live import HOST, ZONE, edge_files
 from tests.system.members.beside import BesideTestCase, Machine, ask
+from tests.system.ports import free_port
 from tests.system.releases.previous import ROOT, extract, search_path
 
 TWISTD = "import sys; from twisted.scripts.twistd import run; sys.argv[0] = 'twistd'; run()"
-
-
-def free_ports(count: int) -> list[int]:
-    """Return ports that nobody listens at now."""
-    sockets = [socket.create_server((HOST, 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
 
 
 class BesidePreviousTestCase(BesideTestCase):
@@ -29,7 +20,7 @@ class BesidePreviousTestCase(BesideTestCase):
         """Take the previous release out of the history."""
         await super().prepare()
         self.previous = extract(self.directory)
-        self.http, self.tunnel = free_ports(2)
+        self.http, self.tunnel = free_port(), free_port()
 
     async def edge_program(self, tree: Path) -> Program:
         """Start a tree's edge on this test's files, and wait until it has begun."""

@@ -23,11 +23,11 @@ from dns import exception, message, query
 from tests.case import AsyncTestCase, reactor, short_directory_of, until_said
 from tests.system.agent.origins import listen_at, port_of
 from tests.system.agent.programs import Program, twistd_agent
-from tests.system.dns.peers import free_port
 from tests.system.edge.fleet.cable import Cable
 from tests.system.edge.fleet.visitors import Origin, Visitors
 from tests.system.edge.live import HOST, ZONE, edge_files
 from tests.system.edge.test_admin import UnixConnection
+from tests.system.ports import free_port
 from tests.system.registry.etcd_peer import EtcdPeer
 from warp_twisted.ca.issue import utc
 from warp_twisted.ca.store import add_edge

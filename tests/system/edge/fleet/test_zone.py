@@ -13,9 +13,10 @@ from twisted.internet.threads import deferToThread
 from dns import message, query, zone
 from tests.case import reactor, until_said
 from tests.system.agent.programs import Program
-from tests.system.dns.peers import KEY_NAME, SECRET_TEXT, Peer, free_port
+from tests.system.dns.peers import KEY_NAME, SECRET_TEXT, Peer
 from tests.system.edge.fleet.processes import APP, STARTED_SECONDS, TWISTD, Edge, FleetCase
 from tests.system.edge.live import HOST, ZONE
+from tests.system.ports import free_port
 
 Content = frozenset[tuple[str, ...]]
 

@@ -22,6 +22,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from dns import exception, message, query, rcode
 from tests.system.edge.live import ZONE, edge_files
+from tests.system.ports import free_port
 
 SECONDS = 90.0  # that something on a loaded machine may take
 HOSTNAME = f"app.{ZONE}"
@@ -399,9 +400,3 @@ class HandOverTestCase(SynchronousTestCase):
         old.tell("move")
         new.says("serving")
         old.tell("drain")
-
-
-def free_port() -> int:
-    """Return a port that nobody has now, for TCP and UDP."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
