@@ -71,6 +71,19 @@ class LogOutputTests(SynchronousTestCase):
             "2027-01-15T08:00:00.250Z info  warp.test: hello x\n",
         )
 
+    def test_priorities(self) -> None:
+        """Each line that the journal reads says how severe it is, also those of a traceback."""
+        for form in ("json", "text"):
+            output = LogOutput(self.file.write, form, "debug", is_journal=True)
+            for level in LogLevel.iterconstants():
+                output({"log_time": 0.0, "log_level": level, "log_format": "one\ntwo"})
+            lines = self.file.text(output).splitlines()
+            self.file.written = b""
+            each = 1 if form == "json" else 2
+            self.assertEqual(
+                [line[:3] for line in lines], [f"<{number}>" for number in (7, 6, 4, 3, 2) for _ in range(each)]
+            )
+
     def test_line_breaks(self) -> None:
         """A value with line breaks can neither begin a new record of text nor break one of JSON."""
         self.assertEqual(self.write("text", log_format="{what}", what="a\nb").count("\n\tb"), 1)

@@ -22,6 +22,7 @@ from zope.interface import implementer
 
 from warp_base.escaping import printable_json_bytes, printable_lines
 from warp_base.nonblocking_writer import NonblockingWriter
+from warp_base.systemd_socket import with_priority
 
 LEVELS = {level.name: index for index, level in enumerate(LogLevel.iterconstants())}
 MAX_LINE = 32768  # of one message; a longer one is cut
@@ -38,10 +39,14 @@ class LogOutput:
     :param sink: writes bytes, and may block; called in a thread of its own, as in `NonblockingWriter`.
     :param format: `json` or `text`.
     :param level: the least severe level that is written: `debug`, `info`, `warn` or `error`.
+    :param is_journal: whether systemd's journal reads the lines: it is told how severe each is.
     """
 
-    def __init__(self, sink: Callable[[bytes], object], format: str = "json", level: str = "info") -> None:
+    def __init__(
+        self, sink: Callable[[bytes], object], format: str = "json", level: str = "info", *, is_journal: bool = False
+    ) -> None:
         self._sink = sink
+        self._is_journal = is_journal
         observer: Any = self._write_directly  # an observer is any callable; the type says more
         self._log = Logger(__name__, observer=observer)
         self._writer = NonblockingWriter(sink, resumed=self._say_dropped)
@@ -63,7 +68,11 @@ class LogOutput:
         return self._writer.flush(timeout)
 
     def _encode(self, event: LogEvent) -> bytes:
-        return self._write_event(event) + b"\n"
+        lines = self._write_event(event) + b"\n"
+        if not self._is_journal:
+            return lines
+        level = event.get("log_level")
+        return with_priority(lines, level.name if level is not None else "info")
 
     def _say_dropped(self, lines: int) -> None:
         """Say in the writer's thread, before the lines to come, how many are missing."""

@@ -16,6 +16,7 @@ from twisted.python.usage import Options
 
 from warp_base.hangup import Hangups
 from warp_base.nonblocking_writer import finish_all, stream_sink
+from warp_base.systemd_socket import leads_to_journal
 from warp_twisted.errors import WarpError
 from warp_twisted.log_output import LogOutput
 
@@ -125,5 +126,6 @@ def open_log(twistd: Mapping[str, Any], log_format: str, level: str) -> LogOutpu
     if twistd.get("logger") or twistd.get("syslog"):
         return None
     name = twistd.get("logfile") or ("-" if twistd.get("nodaemon") else "twistd.log")
-    sink = stream_sink(sys.stdout) if name == "-" else LogFile.fromFullPath(name).write
-    return LogOutput(sink, log_format, level)
+    if name != "-":
+        return LogOutput(LogFile.fromFullPath(name).write, log_format, level)
+    return LogOutput(stream_sink(sys.stdout), log_format, level, is_journal=leads_to_journal(sys.stdout))

@@ -1,12 +1,49 @@
 """
-The socket on which systemd hears how a service is doing (sd_notify(3)): datagrams of `KEY=value` lines.
+What a service says to systemd: how it is doing, and how severe each line of its log is.
 
-What is said, and when, is decided by each service. The environment is read by the program that starts it.
+The former are datagrams of `KEY=value` lines (sd_notify(3)); the latter stands in front of each line as `<3>`
+(sd-daemon(3)), where standard output leads to the journal, which takes it away again. What is said, and when, is
+decided by each service. The environment is read by the program that starts it.
 """
 
+import os
 import socket
+from collections.abc import Mapping
+from typing import TextIO
 
 from twisted.logger import Logger
+
+# Of syslog, by the names of Twisted's levels.
+PRIORITIES: Mapping[str, bytes] = {
+    "debug": b"<7>", "info": b"<6>", "warn": b"<4>", "error": b"<3>", "critical": b"<2>",
+}  # fmt: skip
+
+
+def leads_to_journal(stream: TextIO, directory: str = "/run/systemd/") -> bool:
+    """
+    Say whether a stream is a connection to the journal, as systemd makes it for standard output.
+
+    `JOURNAL_STREAM` says the same, to those who may read the environment.
+
+    :param directory: where the journal's socket is, in a directory of its own for each namespace.
+    """
+    try:
+        with socket.socket(fileno=os.dup(stream.fileno())) as connection:
+            name = connection.getpeername()
+    except (OSError, ValueError):
+        return False
+    return isinstance(name, str) and name.startswith(f"{directory}journal") and name.endswith("/stdout")
+
+
+def with_priority(lines: bytes, level: str) -> bytes:
+    """
+    Put the priority in front of each line of a record.
+
+    :param lines: with its line breaks.
+    :param level: the name of a level of Twisted's.
+    """
+    priority = PRIORITIES[level]
+    return b"".join([priority + line for line in lines.splitlines(keepends=True)])
 
 
 class SystemdSocket:

@@ -1,13 +1,16 @@
 """Tests of `warp_base.systemd_socket`, with a socket as systemd has one."""
 
+import os
+import shutil
 import socket
+import tempfile
 from pathlib import Path
 from typing import cast
 
 from twisted.logger import ILogObserver, LogEvent, Logger
 from twisted.trial.unittest import SynchronousTestCase
 
-from warp_base.systemd_socket import SystemdSocket, watchdog_seconds
+from warp_base.systemd_socket import SystemdSocket, leads_to_journal, watchdog_seconds, with_priority
 
 
 class SystemdSocketTests(SynchronousTestCase):
@@ -46,3 +49,30 @@ class SystemdSocketTests(SynchronousTestCase):
     def test_watchdog(self) -> None:
         """The interval is in seconds; what is no number is none."""
         self.assertEqual([watchdog_seconds(text) for text in ("2500000", "", None, "soon")], [2.5, 0.0, 0.0, 0.0])
+
+
+class JournalTests(SynchronousTestCase):
+    """Lines that the journal reads."""
+
+    def test_which_stream(self) -> None:
+        """The stream is the journal's if it is a connection to its socket; other connections and files are not."""
+        directory = tempfile.mkdtemp()  # a socket's path is short
+        self.addCleanup(shutil.rmtree, directory)
+        for name, is_journal in (("journal", True), ("journal.of-warp", True), ("other", False)):
+            path = Path(directory, name, "stdout")
+            path.parent.mkdir()
+            with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as connection:
+                listener.bind(str(path))
+                listener.listen()
+                connection.connect(str(path))
+                with open(os.dup(connection.fileno()), "w") as stream:
+                    self.assertIs(leads_to_journal(stream, f"{directory}/"), is_journal)
+                    self.assertFalse(leads_to_journal(stream))
+        with tempfile.TemporaryFile("w") as stream:
+            self.assertFalse(leads_to_journal(stream, f"{directory}/"))
+        self.assertFalse(leads_to_journal(stream, f"{directory}/"))  # it is closed
+
+    def test_each_line(self) -> None:
+        """A record of several lines has its priority in front of each; one without words has none."""
+        self.assertEqual(with_priority(b"a\n\tb\n", "error"), b"<3>a\n<3>\tb\n")
+        self.assertEqual(with_priority(b"", "info"), b"")

@@ -12,6 +12,7 @@ from twisted.names.client import lookupService
 from twisted.python.failure import Failure
 
 from warp_base.hangup import Hangups
+from warp_base.loop.process_metrics import ProcessCollector
 from warp_base.loop.turn_times import TurnCollector, TurnTimes
 from warp_base.nonblocking_writer import DroppedLinesCollector
 from warp_base.reactor import Reactor, as_reactor
@@ -98,7 +99,7 @@ class TwistdAgent(MultiService):
             observe=self._observe,
             lookup_service=lambda name: lookupService(name, timeout=(1, 2, 4)),
             is_patient=True,
-            metrics=(TurnCollector("warp_agent", times), DroppedLinesCollector("warp_agent")),
+            metrics=(TurnCollector("warp_agent", times), DroppedLinesCollector("warp_agent"), ProcessCollector()),
         )
         self._runner.setServiceParent(self)
         self._seen = _signature(self._path)

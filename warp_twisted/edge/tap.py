@@ -11,6 +11,7 @@ from twisted.python.failure import Failure
 
 from warp_base.hangup import Hangups
 from warp_base.loop.collector import spare_old_objects
+from warp_base.loop.process_metrics import ProcessCollector
 from warp_base.loop.turn_times import TurnCollector
 from warp_base.nonblocking_writer import DroppedLinesCollector
 from warp_base.reactor import Reactor, as_reactor
@@ -196,6 +197,7 @@ def makeService(options: Options) -> Program:
         )
         node.parts.metrics.register(TurnCollector("warp_edge", times))
         node.parts.metrics.register(DroppedLinesCollector("warp_edge"))
+        node.parts.metrics.register(ProcessCollector())
         return node
 
     twistd: Any = options.parent or {}

@@ -4,7 +4,6 @@ The log as a line of JSON for each event, for collectors: `twistd --logger=warp_
 The lines have the form of the edge's: `at`, `level`, `logger`, `message`, and the event's own fields by name.
 """
 
-import sys
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,8 +11,7 @@ import msgspec
 from twisted.logger import LogEvent, formatEvent
 
 from warp_base.escaping import printable_json_bytes
-from warp_base.nonblocking_writer import stream_sink
-from warp_dns.program.log_lines import LogLines
+from warp_dns.program.log_lines import LogLines, standard_output
 
 MAX_MESSAGE = 32768  # characters; a longer one is cut
 _RESERVED = frozenset({"at", "level", "logger", "message", "traceback"})
@@ -22,7 +20,7 @@ _encoder = msgspec.json.Encoder(enc_hook=str)
 
 def json_lines() -> LogLines:
     """Return an observer that writes to standard output; twistd calls this."""
-    return LogLines(stream_sink(sys.stdout), as_json)
+    return standard_output(as_json)
 
 
 def as_json(event: LogEvent) -> bytes:

@@ -16,6 +16,7 @@ from zope.interface import implementer
 
 from warp_base.escaping import printable_lines
 from warp_base.nonblocking_writer import NonblockingWriter, stream_sink
+from warp_base.systemd_socket import leads_to_journal, with_priority
 
 
 @implementer(ILogObserver)
@@ -58,4 +59,16 @@ def as_text(event: LogEvent) -> bytes:
 
 def text_lines(name: str | None) -> LogLines:
     """Return what writes text where `twistd --logfile` says: to a file, or for None and `-` to standard output."""
-    return LogLines(stream_sink(sys.stdout) if name in (None, "", "-") else LogFile.fromFullPath(name).write, as_text)
+    if name in (None, "", "-"):
+        return standard_output(as_text)
+    return LogLines(LogFile.fromFullPath(name).write, as_text)
+
+
+def standard_output(encode: Callable[[LogEvent], bytes]) -> LogLines:
+    """Return what writes to standard output, with the priority of each line where systemd's journal reads it."""
+
+    def encode_for_journal(event: LogEvent) -> bytes:
+        level = event.get("log_level")
+        return with_priority(encode(event), level.name if level is not None else "info")
+
+    return LogLines(stream_sink(sys.stdout), encode_for_journal if leads_to_journal(sys.stdout) else encode)

@@ -18,6 +18,7 @@ from twisted.logger import ILogObserver, Logger
 from twisted.python.failure import Failure
 
 from warp_base.hangup import Hangups
+from warp_base.loop.process_metrics import ProcessCollector
 from warp_base.loop.turn_times import TurnCollector, TurnTimes
 from warp_base.nonblocking_writer import DroppedLinesCollector
 from warp_base.reactor import Reactor
@@ -143,7 +144,7 @@ class DnsService(Service):
 
     def _collectors(self) -> list[Collector]:
         turns = [] if self._turn_times is None else [TurnCollector("warp_dns", self._turn_times)]
-        return [self.server.collector, DroppedLinesCollector("warp_dns"), *turns]
+        return [self.server.collector, DroppedLinesCollector("warp_dns"), ProcessCollector(), *turns]
 
     async def _stop(self) -> None:
         self._systemd.stop()

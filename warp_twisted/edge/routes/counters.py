@@ -20,6 +20,15 @@ from warp_twisted.routing.retry_budget import RetryBudget
 
 MAX_HOSTNAMES = 2_000
 HOSTNAMES_IN_A_PART = 64  # of one family, built at once
+HOSTNAME_BOUNDS = (
+    "0.01",
+    "0.05",
+    "0.25",
+    "1.0",
+    "5.0",
+    "60.0",
+    "+Inf",
+)  # some of `BUCKETS`: each is 2,000 lines at most
 
 
 class HostCounters:
@@ -27,14 +36,17 @@ class HostCounters:
     The counters of one hostname.
 
     :ivar by_class: requests by the first digit of their status, 1 to 9; index 0 is not used.
+    :ivar buckets: requests by how long they took: at most each of `BUCKETS`, and longer; `seconds`: all together.
     :ivar bytes_in: from visitors, heads included; `bytes_out`: to visitors.
     :ivar sent: requests that were sent to an origin, each counted once; `retry_budget`: how many may be sent again.
     """
 
-    __slots__ = ("by_class", "bytes_in", "bytes_out", "retry_budget", "sent")
+    __slots__ = ("buckets", "by_class", "bytes_in", "bytes_out", "retry_budget", "seconds", "sent")
 
     def __init__(self) -> None:
         self.by_class = [0] * 10
+        self.buckets = [0] * (len(BUCKETS) + 1)
+        self.seconds = 0.0
         self.bytes_in = 0
         self.bytes_out = 0
         self.sent = 0
@@ -88,8 +100,11 @@ class DataPathMetrics:
         counters.by_class[status // 100] += 1
         counters.bytes_in += bytes_in
         counters.bytes_out += bytes_out
-        self._buckets[bisect_left(BUCKETS, seconds)] += 1
+        bucket = bisect_left(BUCKETS, seconds)
+        self._buckets[bucket] += 1
         self._seconds += seconds
+        counters.buckets[bucket] += 1
+        counters.seconds += seconds
 
     def count_refusal(self, refusal: Refusal) -> None:
         """Count an answer of the edge's own, or a connection it cut."""
@@ -134,6 +149,7 @@ class DataPathCollector(Collector):
         hosts = list(self._metrics.hosts.items())
         yield _requests(hosts)
         yield _volume(hosts)
+        yield _durations(hosts)
         yield from self._metrics.shares.collect()
         yield from self._metrics.mirrors.collect()
         yield from self._of_all()
@@ -141,7 +157,7 @@ class DataPathCollector(Collector):
     def collect_in_parts(self) -> Iterable[Metric]:
         """Build the same families, those with samples for each hostname or share in parts that follow one another."""
         hosts = list(self._metrics.hosts.items())
-        for family in (_requests, _volume):
+        for family in (_requests, _volume, _durations):
             yield from in_parts(family, hosts, HOSTNAMES_IN_A_PART)
         yield from self._metrics.shares.collect_in_parts()
         yield from self._metrics.mirrors.collect_in_parts()
@@ -214,6 +230,19 @@ def _requests(hosts: Sequence[tuple[str, HostCounters]]) -> Metric:
         for digit, count in enumerate(counters.by_class):
             if count:
                 family.add_metric((hostname, f"{digit}xx"), count)
+    return family
+
+
+def _durations(hosts: Sequence[tuple[str, HostCounters]]) -> Metric:
+    family = HistogramMetricFamily(
+        "warp_edge_hostname_duration_seconds",
+        "From a request's head to its answer's end, by hostname and in few buckets.",
+        labels=("hostname",),
+    )
+    for hostname, counters in hosts:
+        if counters.seconds:
+            fine = dict(cumulative(counters.buckets))
+            family.add_metric((hostname,), [(bound, fine[bound]) for bound in HOSTNAME_BOUNDS], counters.seconds)
     return family
 
 
