@@ -11,12 +11,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Never, TypeVar
 
+import twisted
 from twisted.python.logfile import LogFile
 from twisted.python.usage import Options
 
 from warp_base.hangup import Hangups
 from warp_base.nonblocking_writer import finish_all, stream_sink
 from warp_base.systemd_socket import leads_to_journal
+from warp_twisted import __version__
 from warp_twisted.errors import WarpError
 from warp_twisted.log_output import LogOutput
 
@@ -44,6 +46,11 @@ class ServiceOptions(Options, Generic[S]):
     def __init__(self) -> None:
         super().__init__()
         self.hangups = Hangups()
+
+    def opt_version(self) -> None:
+        """Say which version of Warp this is, and end."""
+        print(f"warp {__version__} (Twisted {twisted.__version__})")
+        raise SystemExit(0)
 
     def getUsage(self, width: int | None = None) -> str:
         """Return what `--help` prints."""

@@ -2,7 +2,8 @@
 SIGHUP, by which operators and systemd ask a service to read its configuration again, from the start's first moments on.
 
 Until a process says otherwise the signal kills it. `warp_hangup.pth`, which Python reads before anything else, has it
-ignored in the processes of our services; from `note` on it is remembered, and `follow` hands it on.
+ignored in the processes of our services; from `note` on it is remembered, and `follow` hands it on. SIGUSR1 and
+SIGUSR2, by which other programs open their logs again, would kill it as well: they are ignored.
 """
 
 import signal
@@ -24,6 +25,8 @@ class Hangups:
     def note(self) -> None:
         """Remember requests from now on; called before the configuration is read, as one may follow its change."""
         signal.signal(signal.SIGHUP, self._noted)
+        for number in (signal.SIGUSR1, signal.SIGUSR2):
+            signal.signal(number, signal.SIG_IGN)
 
     def follow(self, reactor: Reactor, asked: Callable[[], None]) -> None:
         """

@@ -29,10 +29,18 @@ class HangupTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         """Put the signal back as it was after the test."""
-        self.addCleanup(signal.signal, signal.SIGHUP, signal.getsignal(signal.SIGHUP))
+        for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+            self.addCleanup(signal.signal, number, signal.getsignal(number))
         self.hangups = Hangups()
         self.reactor = ImmediateReactor()
         self.asked: list[str] = []
+
+    def test_other_programs_signals(self) -> None:
+        """Who takes the service for a program that opens its log again at SIGUSR1 does not kill it."""
+        self.hangups.note()
+        for number in (signal.SIGUSR1, signal.SIGUSR2):
+            os.kill(os.getpid(), number)
+        self.assertFalse(self.hangups.is_noted)
 
     def hang_up(self) -> None:
         """Send ourselves the signal."""

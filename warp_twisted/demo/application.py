@@ -45,9 +45,9 @@ agent beside the application opened, and DNS has the name for as long as that tu
 WebSocket round trip: <code id="ws">waiting…</code></p>
 <h2>What the application saw</h2><table>{rows}</table>
 <h2>More to try</h2>
-<pre>curl -N {base}/events
-curl {base}/download?bytes=10000000 -o /dev/null
-head -c 1000000 /dev/zero | curl --data-binary @- {base}/upload</pre>
+<pre>curl -N '{base}/events'
+curl '{base}/download?bytes=10000000' -o /dev/null
+head -c 1000000 /dev/zero | curl --data-binary @- '{base}/upload'</pre>
 <script>
 new EventSource("/events").onmessage = e => events.textContent = e.data;
 const socket = new WebSocket(location.origin.replace(/^http/, "ws") + "/ws");

@@ -19,6 +19,7 @@ CERTIFICATE_NOT_ASKED = Refusal(
     "certificate-not-asked",
     "A certificate may be needed here, and was not asked for when this secure connection was made. Connect anew.",
 )
+PLAIN_ON_TLS = Refusal(400, "plain-on-tls", "This port speaks HTTPS, and was asked in plain HTTP.")
 NO_TUNNEL = Refusal(503, "no-tunnel", "The application is not connected at the moment. Try again soon.")
 NOT_HEALTHY = Refusal(503, "not-healthy", "The application is not well at the moment. Try again soon.")
 DRAINING = Refusal(503, "draining", "This server is stopping. Try again at once: another one will answer.")

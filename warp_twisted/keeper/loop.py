@@ -128,6 +128,8 @@ class Keeper:
         signal.set_wakeup_fd(self._wake.fileno(), warn_on_full_buffer=False)
         for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda number, frame: None)
+        for number in (signal.SIGUSR1, signal.SIGUSR2):  # they would end it
+            signal.signal(number, signal.SIG_IGN)
         self._watch(self._woken.fileno(), self._take_signals)
         self._watch(self._notices.socket.fileno(), self._take_notices)
         self._admitting.begin()

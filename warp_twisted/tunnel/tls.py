@@ -58,6 +58,7 @@ SEND_BYTES = 1024 * 1024
 KERNEL_BYTES = 128 * 1024
 # X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED (X509_STORE_CTX_get_error(3)).
 _NOT_VALID_NOW = (9, 10)
+_PLAIN_HTTP = "HTTP_REQUEST"  # OpenSSL's reason for bytes that begin as GET, POST, HEAD or PUT does
 HIGH_WATER_BYTES = 64 * 1024  # left in the transport's buffer before the protocol above is paused; Twisted's own size
 
 
@@ -89,6 +90,7 @@ class TlsProtocol(Protocol):
     :param handshakes: takes the handshake's steps in turns with others'; None: they are taken at once.
     :param network: where the peer is, for that; kept as an attribute.
     :param close_seconds: how long the last bytes and the peer's goodbye may take.
+    :param plain_answer: returns what a peer is told that begins with a request of plain HTTP; None: an alert.
     """
 
     _below: Connection
@@ -107,7 +109,9 @@ class TlsProtocol(Protocol):
         handshakes: StepQueue | None = None,
         network: str = "",
         close_seconds: float = 5.0,
+        plain_answer: Callable[[], bytes] | None = None,
     ) -> None:
+        self._plain_answer = plain_answer
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, is_server, server_name)
@@ -486,6 +490,9 @@ class TlsProtocol(Protocol):
             self._refuse(kind(f"the peer's certificate is not good: {error.verify_message}"))
             return
         except ssl.SSLError as error:
+            if error.reason == _PLAIN_HTTP and self._plain_answer is not None:
+                self._outgoing.read()  # an alert, which would stand before it
+                self._send(self._plain_answer())
             self._refuse(HandshakeFailed(f"the TLS handshake failed: {error.reason or error}"))
             return
         self._flush()

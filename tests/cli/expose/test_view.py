@@ -153,7 +153,7 @@ class DrawTests(SynchronousTestCase):
         picture = picture_of(agent(), {1: "connection refused"})
         self.assertEqual([row.state for row in picture.tunnels], ["up", "connection refused"])
         (route,) = picture.routes
-        self.assertEqual((route.url, route.requests, route.errors), ("app.warp.example", 2, 3))
+        self.assertEqual((route.url, route.requests, route.errors), ("app.warp.example", 5, 3))
         self.assertEqual((route.response_seconds, route.problem), (0.5, "connection refused"))
 
     def test_urls_to_come(self) -> None:

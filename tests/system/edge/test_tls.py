@@ -81,6 +81,20 @@ class TlsTests(TlsTestCase):
         self.assertIn(b";proto=https;", self.origin.seen)
         self.assertIn(b'"scheme":"https"', self.edge.access_lines()[-1])
 
+    async def test_plain_http(self) -> None:
+        """Who asks in plain HTTP is told so in plain HTTP, whatever it asks, and the connection closes."""
+        for request in (get(), POST + b"Content-Length: 3\r\n\r\nabc", get() + b"x" * 60_000):
+            client = RawConnection()
+            await connectProtocol(TCP4ClientEndpoint(reactor, LOOPBACK, self.port), client)
+            client.send(request)
+            await client.lost()
+            self.assertEqual(status_of(client.received), 400)
+            self.assertIn(b"This port speaks HTTPS", client.received)
+            self.assertEqual(client.received.count(b"HTTP/1.1 "), 1)
+            self.assertIn(b'"reason":"plain-on-tls"', self.edge.access_lines()[-1])
+        await self.edge.until(lambda: not self.edge.visitors.counts.total)
+        self.assertEqual(self.origin.connections, [])
+
     async def test_nothing_for_the_collector(self) -> None:
         """Visitors, their exchanges and their connections leave no reference cycle, however they end."""
         self.origin.answer = answer_each()
@@ -155,13 +169,6 @@ class TlsTests(TlsTestCase):
             await self.secure_visitor("other.example")
         await self.edge.until(lambda: not self.edge.visitors.counts.total)
         self.assertEqual(self.edge.metrics.failed_handshakes, 1)
-
-    async def test_plain_http(self) -> None:
-        """Plain HTTP on the TLS port is closed, and the origin sees nothing."""
-        client = await self.edge.visitor(self.port)
-        client.send(get())
-        await client.lost()
-        self.assertEqual(self.origin.connections, [])
 
     async def test_large_bodies(self) -> None:
         """Bodies of many records pass both ways unharmed."""

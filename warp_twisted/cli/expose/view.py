@@ -115,7 +115,7 @@ def picture_of(agent: "AgentService", reasons: Mapping[int, str]) -> Picture:
                 plain_url=agent.plain_urls.get(route.offer.id, ""),
                 path=route.offer.path,
                 origin=route.offer.service,
-                requests=traffic.requests,
+                requests=traffic.requests + traffic.failed,
                 errors=traffic.failed,
                 open=traffic.open,
                 bytes_in=traffic.to_origin,

@@ -20,6 +20,7 @@ from warp_twisted.edge.exchange.pages import RETRY_SECONDS
 from warp_twisted.edge.exchange.pages import response as error_response
 from warp_twisted.edge.policy.judgement import refusal_lines, refusal_of
 from warp_twisted.edge.policy.passage import Passage
+from warp_twisted.edge.refusals import PLAIN_ON_TLS
 from warp_twisted.edge.routes.limits import network_of, plain_address
 from warp_twisted.edge.visitors.crowd import Visitors
 from warp_twisted.edge.visitors.plain import PlainVisitor
@@ -105,6 +106,16 @@ def _log_before_tls(
 ) -> None:
     """Log a refusal in or before the handshake: the visitor can be told nothing, or only an alert."""
     visitors.log_refusal(address, "https", refusal, visitors.next_request_id(), 0, objection, hostname)
+
+
+def _answer_plainly(visitors: Visitors, address: str) -> bytes:
+    """Log a request of plain HTTP where TLS is spoken, and return the answer."""
+    request_id = visitors.next_request_id()
+    page = error_response(
+        PLAIN_ON_TLS, request_id, b"", visitors.date(), connection=b"Connection: close\r\n", has_body=True
+    )
+    visitors.log_refusal(address, "http", PLAIN_ON_TLS, request_id, len(page))
+    return page
 
 
 class VisitorFactory(ServerFactory):
@@ -210,6 +221,7 @@ class SecureVisitorFactory(Factory):
             close_seconds=visitors.timeouts.header,
             handshakes=visitors.handshakes,
             network=network,
+            plain_answer=partial(_answer_plainly, visitors, address),
         )
         if passage is not None:
             protocol.ask_first(partial(_may_ask_for, visitors, passage))
