@@ -8,6 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from warp_twisted.names import Hostname
 from warp_twisted.registry.acme.challenges import Challenge, EdgeChallenges
+from warp_twisted.registry.acme.records import AcmeAccount, AcmeOrder, OrderedCertificate, SealedCopy
 from warp_twisted.registry.ban_records import KeptBan
 from warp_twisted.registry.edge_records import EdgePolicy, EdgeRecord
 from warp_twisted.registry.errors import BadValue
@@ -72,6 +73,9 @@ VALUES: list[Value] = [
         at=9.0,
     ),
     EdgePolicy(edge="edge1", version=11, error="a file is missing"),
+    AcmeAccount(directory="https://ca.example/", url="u", copies={"edge1": SealedCopy(key="k", text="1.x")}),
+    AcmeOrder(name="*.a.example", state="{}"),
+    OrderedCertificate(name="*.a.example", chain="pem"),
     EdgeChallenges(
         edge="edge1", challenges=(Challenge(kind="http-01", name="a.example", token="t", value="t." + "a" * 43),)
     ),

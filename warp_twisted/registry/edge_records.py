@@ -18,11 +18,14 @@ class EdgeRecord:
 
     :param addresses: `host:port` of its tunnel listener, the first to be tried first.
     :param authority_key: of its intermediate (`ca.edge_identity`); only what that has issued is this edge's.
+    :param sealing_key: the public half of the key with which it opens what is sealed for it (`acme.sealing`); empty:
+        certificates are not ordered here.
     """
 
     name: str
     addresses: tuple[str, ...]
     authority_key: str
+    sealing_key: str = ""
 
     @property
     def key(self) -> str:

@@ -16,6 +16,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 from warp_twisted.registry.acme.challenges import EdgeChallenges
+from warp_twisted.registry.acme.records import CURRENT_ACCOUNT, AcmeAccount, AcmeOrder, OrderedCertificate
 from warp_twisted.registry.ban_records import KeptBan
 from warp_twisted.registry.edge_records import EdgePolicy, EdgeRecord
 from warp_twisted.registry.errors import BadValue, RegistryError
@@ -79,6 +80,9 @@ class Mirror:
         self.service_tokens: dict[str, ServiceToken] = {}
         self.edge_policies: dict[str, EdgePolicy] = {}
         self.challenges: dict[str, EdgeChallenges] = {}
+        self._accounts: dict[str, AcmeAccount] = {}
+        self.acme_orders: dict[str, AcmeOrder] = {}
+        self.ordered_certificates: dict[str, OrderedCertificate] = {}
         self.policy_versions: dict[str, PolicyVersion] = {}
         self.route_keys: dict[str, RouteKey] = {}
         self.shifts: dict[str, Shift] = {}
@@ -101,6 +105,11 @@ class Mirror:
         """The number of the policy's version that edges are to have in force; 0 while there is none."""
         current = self._current_policy.get(CURRENT_POLICY)
         return current.number if current is not None else 0
+
+    @property
+    def acme_account(self) -> AcmeAccount | None:
+        """The account at a certificate authority."""
+        return self._accounts.get(CURRENT_ACCOUNT)
 
     def snapshot(self) -> Snapshot:
         """Return everything as it is now; later changes do not touch it."""
@@ -263,6 +272,12 @@ class Mirror:
                 _set(self.edge_policies, value.edge, value, present)
             case EdgeChallenges():
                 _set(self.challenges, value.edge, value, present)
+            case AcmeAccount():
+                _set(self._accounts, value.key, value, present)
+            case AcmeOrder():
+                _set(self.acme_orders, value.name, value, present)
+            case OrderedCertificate():
+                _set(self.ordered_certificates, value.name, value, present)
             case KeptBan():
                 _set(self.kept_bans, value.network, value, present)
             case PolicyVersion():

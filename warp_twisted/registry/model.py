@@ -15,6 +15,7 @@ import msgspec
 from warp_twisted.errors import InvalidName
 from warp_twisted.names import Hostname, HostnamePattern
 from warp_twisted.registry.acme.challenges import CHALLENGES, EdgeChallenges
+from warp_twisted.registry.acme.records import ACCOUNT, CERTIFICATES, ORDERS, AcmeAccount, AcmeOrder, OrderedCertificate
 from warp_twisted.registry.ban_records import BANS, KeptBan
 from warp_twisted.registry.edge_records import EDGE_POLICIES, EDGE_RECORDS, EdgePolicy, EdgeRecord, OfferedRoute
 from warp_twisted.registry.errors import BadValue
@@ -311,6 +312,9 @@ Value = (
     | Guarded
     | EdgePolicy
     | EdgeChallenges
+    | AcmeAccount
+    | AcmeOrder
+    | OrderedCertificate
     | KeptBan
 )
 
@@ -332,6 +336,9 @@ _KINDS: dict[str, type[Value]] = {
     POLICY_VERSIONS: PolicyVersion,
     EDGE_POLICIES: EdgePolicy,
     CHALLENGES: EdgeChallenges,
+    ACCOUNT: AcmeAccount,
+    ORDERS: AcmeOrder,
+    CERTIFICATES: OrderedCertificate,
 }
 _ENCODER = msgspec.json.Encoder()
 _DECODERS = {prefix: msgspec.json.Decoder(kind) for prefix, kind in _KINDS.items()}

@@ -11,7 +11,9 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.edge.certificate_files import write_certificate
+from tests.self_signed import self_signed
 from warp_twisted.edge.certificates.directory import CHECK_SECONDS, CertificateDirectory
+from warp_twisted.edge.certificates.ordered import load_ordered
 from warp_twisted.errors import InvalidSettings
 
 
@@ -93,6 +95,39 @@ class CertificateTests(SynchronousTestCase):
             self.assertEqual(self.shown(certificates, name), expected, name)
         for unknown in ("a.b.example", "example", "elsewhere.test", None):
             self.assert_alert(certificates, unknown)
+
+    def test_ordered(self) -> None:
+        """What was ordered is shown where the directory has nothing for a hostname, before the default certificate."""
+        own = write_certificate(self.directory, "one", ["app.example", "*.team.example"])
+        default = write_certificate(self.directory, "default", ["fallback.example"])
+        certificates = CertificateDirectory(str(self.directory), self.clock)
+        _, pem, key = self_signed("example", ["example", "*.example", "x.team.example"])
+        ordered = load_ordered("example", pem.decode(), key.decode())
+        certificates.use_ordered({"example": ordered})
+        der = ssl.PEM_cert_to_DER_cert(pem.decode())
+        for name, expected in (
+            ("app.example", own),
+            ("x.team.example", own),
+            ("other.example", der),
+            ("example", der),
+            ("a.b.example", default),
+            (None, default),
+        ):
+            self.assertEqual(self.shown(certificates, name), expected, name)
+        self.assertTrue(certificates.has_certificate("other.example"))
+        self.assertEqual([certificates.is_ordered(name) for name in ("example", "a.b.example")], [True, False])
+        self.assertEqual([each.name for each in certificates.ordered], ["example"])
+        certificates.use_ordered({})
+        self.assertEqual(self.shown(certificates, "other.example"), default)
+
+    def test_no_directory(self) -> None:
+        """Where all certificates are ordered, there need not be one."""
+        certificates = CertificateDirectory(None, self.clock)
+        self.assertEqual(self.refresh(certificates), [])
+        self.assert_alert(certificates, "app.example")
+        _, pem, key = self_signed("app.example", ["app.example"])
+        certificates.use_ordered({"app.example": load_ordered("app.example", pem.decode(), key.decode())})
+        self.assertEqual(self.shown(certificates, "app.example"), ssl.PEM_cert_to_DER_cert(pem.decode()))
 
     def test_default(self) -> None:
         """`default.pem` is shown for unknown names and without one."""

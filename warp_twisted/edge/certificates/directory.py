@@ -7,6 +7,8 @@ come from the certificate itself, not from the file: an exact DNS name wins over
 visitors without SNI, because a scanner of addresses need not learn what is published here. Two files change that:
 `default.pem` is shown in both cases, and a certificate with an IP address among its names to visitors without SNI.
 
+Certificates that were ordered by ACME are shown where the directory has none for a hostname.
+
 A file that cannot be used is named in the log and left out, whatever is wrong with it: damaged, a link to nowhere, a
 pipe. The others are used, and so is what the file itself held before, for as long as the edge runs.
 """
@@ -96,7 +98,7 @@ class CertificateDirectory:
     """
     The certificates of one directory.
 
-    :param directory: read at once; it may be empty, and then no visitor gets past the handshake.
+    :param directory: read at once; it may be empty, and then no visitor gets past the handshake; None: there is none.
     :param clock: the reactor, for looking at the files again.
     :param in_thread: runs that; by default it is run at once.
     :ivar context: what listeners use for every connection; it picks the certificate.
@@ -105,10 +107,12 @@ class CertificateDirectory:
 
     _log = Logger()
 
-    def __init__(self, directory: str, clock: IReactorTime, in_thread: InThread = execute) -> None:
-        self._directory = Path(directory)
+    def __init__(self, directory: str | None, clock: IReactorTime, in_thread: InThread = execute) -> None:
+        self._directory = Path(directory) if directory is not None else None
         self._in_thread = in_thread
         self._content = _read(self._directory, _NOTHING)
+        self._ordered: Mapping[str, Certificate] = {}
+        self._shown_ordered: Mapping[str, _Shown] = {}
         self._begun = self._used = 0  # reads
         self._authorities: Authorities | None = None
         self._asked_of: Callable[[str], frozenset[bytes]] = _nobody
@@ -120,9 +124,23 @@ class CertificateDirectory:
 
     @property
     def certificates(self) -> list[Certificate]:
-        """The certificates in use, by file name."""
+        """The certificates of the directory in use, by file name."""
         certificates = self._content.certificates
         return [certificates[name] for name in sorted(certificates)]
+
+    @property
+    def ordered(self) -> list[Certificate]:
+        """The certificates that were ordered, by name."""
+        return [self._ordered[name] for name in sorted(self._ordered)]
+
+    def use_ordered(self, certificates: Mapping[str, Certificate]) -> None:
+        """Show these, too, from the next handshake on, where the directory has none for a hostname."""
+        self._ordered = certificates
+        self._shown_ordered = _index({}, {}, certificates).by_hostname
+
+    def is_ordered(self, hostname: str) -> bool:
+        """Whether a certificate that was ordered covers a hostname."""
+        return hostname in self._shown_ordered or "*." + hostname.partition(".")[2] in self._shown_ordered
 
     @property
     def complaints(self) -> list[str]:
@@ -178,11 +196,12 @@ class CertificateDirectory:
         """Return what to show for a hostname in lower case, or for None where the visitor named none, if anything."""
         if hostname is None:
             return self._content.without_name
-        content = self._content
-        exact = content.by_hostname.get(hostname)
-        if exact is not None:
-            return exact
-        return content.by_hostname.get("*." + hostname.partition(".")[2], content.default)
+        pattern = "*." + hostname.partition(".")[2]
+        for shown in (self._content.by_hostname, self._shown_ordered):
+            found = shown.get(hostname) or shown.get(pattern)
+            if found is not None:
+                return found
+        return self._content.default
 
     def _choose(self, connection: ssl.SSLObject, name: str | None, initial: ssl.SSLContext) -> int | None:
         asked = None if name is None else name.lower().removesuffix(".")
@@ -226,13 +245,15 @@ class CertificateDirectory:
         )
 
 
-def _read(directory: Path, before: _Content) -> _Content:
+def _read(directory: Path | None, before: _Content) -> _Content:
     """
     Read what has changed since a directory was read before; runs in any thread.
 
     :returns: what was passed if nothing has changed.
     :raises InvalidSettings: if the directory cannot be read.
     """
+    if directory is None:
+        return before
     try:
         signature = _sign(directory)
     except OSError as error:
@@ -294,7 +315,7 @@ def _load(directory: Path, name: str, *, has_key_file: bool) -> Certificate:
     context = visitors_context()
     context.load_cert_chain(path, key if has_key_file else None, password=_no_password)
     leaf = x509.load_pem_x509_certificate(path.read_bytes())
-    names = _names(leaf)
+    names = names_of(leaf)
     return Certificate(
         name=name,
         hostnames=tuple(hostname.lower().removesuffix(".") for hostname in names.get_values_for_type(x509.DNSName)),
@@ -320,7 +341,12 @@ def _check_file(path: Path) -> None:
         raise ValueError(f"{path.name} is no file")
 
 
-def _names(leaf: x509.Certificate) -> x509.SubjectAlternativeName:
+def names_of(leaf: x509.Certificate) -> x509.SubjectAlternativeName:
+    """
+    Return the names of a certificate.
+
+    :raises ValueError: if browsers would find none in it.
+    """
     try:
         extension = leaf.extensions.get_extension_for_oid(ExtensionOID.SUBJECT_ALTERNATIVE_NAME)
     except x509.ExtensionNotFound as error:

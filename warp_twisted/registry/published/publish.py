@@ -12,7 +12,8 @@ agents probe them; where none is, all have them.
 
 What edges serve, DNS answers, also where a wildcard of DNS would not (`covers`).
 
-What proves to an authority that names are ours is published as edges tell it (`challenges`).
+What proves to an authority that names are ours is published as edges tell it (`challenges`), and which authority may
+issue certificates for them (`authorities`).
 
 A hostname that is kept (`keep`) has the addresses of one edge and nothing else while no tunnel serves it: its agent was
 lost and is waited for, and the edge says so to visitors. How long it is kept is decided in `registry.published.grace`.
@@ -30,8 +31,10 @@ from typing import Literal
 from warp_twisted.coverage import is_reserved
 from warp_twisted.names import Hostname
 from warp_twisted.registry.acme.challenges import EdgeChallenges
+from warp_twisted.registry.acme.records import AcmeAccount
 from warp_twisted.registry.model import Change, Edge, Tunnel
 from warp_twisted.registry.published.application import Application
+from warp_twisted.registry.published.authorities import caa_records
 from warp_twisted.registry.published.challenges import PublishedChallenges
 from warp_twisted.registry.published.contributions import Contributions
 from warp_twisted.registry.published.covers import Covers
@@ -210,6 +213,9 @@ class Publication:
             yield from self._count(after, +1)
         if isinstance(before, EdgeChallenges) or isinstance(after, EdgeChallenges):
             yield from self._challenges.changed(before, after)
+        if isinstance(before, AcmeAccount) or isinstance(after, AcmeAccount):
+            self._contributions.put(self._zone, "authorities", caa_records(self._zone, self._ttl, after))
+            yield
 
     def _edge_changed(self, change: Change) -> None:
         for edge in (change.before, change.after):
