@@ -39,6 +39,7 @@ PACKAGES_OF = {
     "nginx": {"nginx-light"},
     "node": {"nodejs"},
     "nsd": {"nsd"},
+    "nsupdate": {"bind9-dnsutils", "dnsutils"},
     "openssl": {"openssl"},
     "pdns_server": {"pdns-server"},
     "perf": {"linux-perf"},

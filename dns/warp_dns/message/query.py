@@ -84,6 +84,13 @@ class Query:
         return self.data[2] >> 3 & 15
 
 
+def place_of(edns: Edns | None, asking: bytes) -> bytes:
+    """Return the client's subnet when the resolver tells it (RFC 7871 §7.2), else the address of who asks, packed."""
+    if edns is not None and edns.subnet is not None and edns.subnet.source_prefix:
+        return edns.subnet.address
+    return asking
+
+
 def opcode_of(data: bytes) -> int:
     """Return the opcode of a message of at least 12 bytes."""
     return data[2] >> 3 & 15

@@ -4,6 +4,9 @@ Putting a reply together: header, the question as it was sent, sections, OPT.
 Bytes only; what goes into them is decided in `responder`.
 """
 
+from collections.abc import Mapping
+
+from warp_dns.message import names
 from warp_dns.message.codes import COOKIE, ECS, NOTIMP, NSID, TCP_KEEPALIVE
 from warp_dns.message.query import ClientSubnet, Edns, Query
 from warp_dns.message.wire import HEADER_BYTES
@@ -39,6 +42,7 @@ def assemble(query: Query, flags: int, rcode: int, counts: bytes, body: bytes, o
 
 def without_records(query: Query, rcode: int, opt: bytes, flags: int = QR) -> bytes:
     """Return a reply, id included, that says only its code."""
+    flags |= query.data[2] & _OPCODE
     return query.data[:2] + assemble(query, flags, rcode, b"\0\0\0\0\0\1" if opt else _NO_COUNTS, b"", opt)
 
 
@@ -92,6 +96,11 @@ def nsid_option(identity: bytes) -> bytes:
 def keepalive_option(idle_seconds: float) -> bytes:
     """Return an edns-tcp-keepalive option (RFC 7828): the idle time-out in units of 100 ms."""
     return option(TCP_KEEPALIVE, min(65535, int(idle_seconds * 10)).to_bytes(2, "big"))
+
+
+def chaos_texts(texts: Mapping[str, str]) -> dict[bytes, bytes]:
+    """Return what names of class CH hold, by name in wire format; empty texts are left out."""
+    return {names.from_text(name): text.encode()[:255] for name, text in texts.items() if text}
 
 
 def subnet_option(subnet: ClientSubnet, scope: int) -> bytes:

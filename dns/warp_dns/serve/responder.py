@@ -25,12 +25,14 @@ from warp_dns.message.codes import (
     QUERY,
     REFUSED,
     SERVFAIL,
+    UPDATE,
 )
 from warp_dns.message.cookies import CLIENT_BYTES, CookieJar, CookieState
-from warp_dns.message.query import Edns, Ignored, Malformed, Query, opcode_of, read_query
+from warp_dns.message.query import Edns, Ignored, Malformed, Query, opcode_of, place_of, read_query
 from warp_dns.message.records import ANY, AXFR, DS, IXFR, MAILA, MAILB, OPT, SOA, TKEY, TSIG, TXT
 from warp_dns.message.reply import MIN_UDP_BYTES, QR, TC
 from warp_dns.message.tsig import BadSignature, KeyRing, Signature, Unreadable
+from warp_dns.message.update import TakesUpdates, do_update
 from warp_dns.message.wire import HEADER_BYTES, MAX_MESSAGE_BYTES, Compiled
 from warp_dns.serve.limits import ResponseRateLimit, pack
 from warp_dns.serve.metrics import Cell, Counters
@@ -98,8 +100,13 @@ class Responder:
         self._incomplete: frozenset[bytes] = frozenset()
         identity = identity or IdentitySettings()
         self._nsid = identity.id.encode()
+        self._updates: TakesUpdates | None = None
+        self._opcodes: tuple[int, ...] = (QUERY,)
         self._plain_opts = [reply.opt_record(udp_bytes, Edns(0, 0, wants), 0, b"") for wants in (False, True)]
-        self._chaos = _chaos_texts(identity)
+        version, own = identity.version, identity.id
+        self._chaos = reply.chaos_texts(
+            {"version.bind": version, "version.server": version, "hostname.bind": own, "id.server": own}
+        )
 
     @property
     def zones(self) -> Mapping[bytes, Zone]:
@@ -161,6 +168,10 @@ class Responder:
         """Answer a message that came over TCP; a transfer is the caller's to send and sign."""
         return self._respond(data, _Asking(host, is_stream=True))
 
+    def take_updates(self, takes: TakesUpdates) -> None:
+        """Let others change zones from now on."""
+        self._updates, self._opcodes = takes, (QUERY, UPDATE)
+
     def tick(self) -> None:
         """A second has passed, by which rates are counted."""
         if self.limit is not None:
@@ -181,7 +192,7 @@ class Responder:
 
     def _respond(self, data: bytes, asking: _Asking) -> bytes | Transfer | None:
         try:
-            if len(data) >= HEADER_BYTES and opcode_of(data) != QUERY and not data[2] & 0x80:
+            if len(data) >= HEADER_BYTES and opcode_of(data) not in self._opcodes and not data[2] & 0x80:
                 return self._unless_limited(data, asking, NOTIMP, HEADER_BYTES)
             query = read_query(data)
         except Ignored:
@@ -212,7 +223,13 @@ class Responder:
         answered = self._dispatch(query, asking)
         return asking.signature.sign(answered, now) if isinstance(answered, bytes) else answered
 
+    def _update(self, query: Query, asking: _Asking) -> bytes | None:
+        key = asking.signature.key_name if asking.signature is not None else None
+        return self._say(query, do_update(query, key, self._zones.keys(), self._updates), asking)
+
     def _dispatch(self, query: Query, asking: _Asking) -> bytes | Transfer | None:
+        if query.opcode == UPDATE:
+            return self._update(query, asking)
         if query.edns is not None and query.edns.version:
             return self._say(query, BADVERS, asking)
         if query.question_end == HEADER_BYTES:
@@ -275,7 +292,7 @@ class Responder:
         edns = query.edns
         order, scope = None, 0
         if base.arranged is not None and not self._places.is_neutral:
-            order, scope = self._places.order_for(_place_address(edns, asking.host))
+            order, scope = self._places.order_for(place_of(edns, pack(asking.host)))
             compiled = cache.arranged(base, order, self._places.addresses)
         opt = self._opt(edns, NOERROR, asking, scope) if edns is not None else b""
         tail = self._fit(query, compiled, opt, self._space(query, asking) - len(opt))
@@ -377,20 +394,3 @@ class Responder:
         if edns.wants_keepalive and asking.is_stream:
             options += reply.keepalive_option(self._idle_seconds)
         return reply.opt_record(self._udp_bytes, edns, rcode, options)
-
-
-def _place_address(edns: Edns | None, host: str) -> bytes:
-    """The client's subnet when the resolver tells it (RFC 7871 §7.2), else the resolver itself."""
-    if edns is not None and edns.subnet is not None and edns.subnet.source_prefix:
-        return edns.subnet.address
-    return pack(host)
-
-
-def _chaos_texts(identity: IdentitySettings) -> dict[bytes, bytes]:
-    texts = {
-        "version.bind": identity.version,
-        "version.server": identity.version,
-        "hostname.bind": identity.id,
-        "id.server": identity.id,
-    }
-    return {names.from_text(name): text.encode()[:255] for name, text in texts.items() if text}

@@ -24,6 +24,7 @@ from warp_dns.addresses import parse_address, show_address
 from warp_dns.errors import DnsError, InvalidSettings, ListenFailed, refuse
 from warp_dns.message import names
 from warp_dns.message.tsig import KeyRing
+from warp_dns.message.update import TakesUpdates
 from warp_dns.serve import replica
 from warp_dns.serve.assembly import make_responder
 from warp_dns.serve.files import read_secrets
@@ -133,6 +134,10 @@ class DnsServer:
             warn or self._log_warning,
         )
         self._zones.replace(zones)
+
+    def take_updates(self, takes: TakesUpdates) -> None:
+        """Let others change zones by signed updates (RFC 2136), with `keys` of the settings; workers take none."""
+        self._responder.take_updates(takes)
 
     def start(self, addresses: Sequence[str]) -> list[tuple[str, int]]:
         """
