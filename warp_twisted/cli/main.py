@@ -95,6 +95,10 @@ warp = Group(
             "Show and shift how hostnames are split among their tunnels.",
         ),
         "ban": ("warp_twisted.cli.operate.bans:ban", "List, make and end bans of visitors' addresses."),
+        "certificate": (
+            "warp_twisted.cli.operate.certificates:certificate",
+            "Show, renew and revoke certificates that are ordered by ACME.",
+        ),
         "policy": ("warp_twisted.cli.policy.command:policy", "Check, explain, test and apply a policy."),
         "edge": (
             "warp_twisted.cli.operate.edge:edge",

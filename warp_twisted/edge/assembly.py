@@ -21,7 +21,7 @@ from warp_twisted import __version__
 from warp_twisted.ca.edge_identity import authority_key
 from warp_twisted.ca.issue import to_pem
 from warp_twisted.clock_steps import ClockSteps
-from warp_twisted.edge.acme.challenges import Challenges
+from warp_twisted.edge.acme_parts import AcmeParts, make_acme
 from warp_twisted.edge.agents.admission import Admission, identify_peer
 from warp_twisted.edge.agents.agent_expiry import AgentExpiry
 from warp_twisted.edge.agents.enrollment import Enrollment
@@ -40,7 +40,6 @@ from warp_twisted.edge.listeners import Listeners
 from warp_twisted.edge.nameserver import first_serial, follow_edges, make_nameserver
 from warp_twisted.edge.numbering.numbering import FleetNumbering
 from warp_twisted.edge.operators.admin import Admin
-from warp_twisted.edge.operators.challenge_calls import ChallengeCalls
 from warp_twisted.edge.operators.control_metrics import ControlCollector
 from warp_twisted.edge.operators.observation import Observation
 from warp_twisted.edge.operators.operations import EdgeOperations, Lifecycle
@@ -95,7 +94,7 @@ class EdgeParts:
     :ivar shifts: of these; `guards` judge their shares.
     :ivar entry: this edge in the registry.
     :ivar handed_bans: those that go from one process of this edge to the next.
-    :ivar challenges: of ACME, that are published.
+    :ivar acme: challenges that are published, and certificates that are ordered.
     :ivar grace: names without a tunnel that are not denied yet.
     :ivar serving: the visitors' side.
     :ivar metrics: what a scrape reads.
@@ -116,7 +115,7 @@ class EdgeParts:
     claims: Claims
     publication: Publication
     publisher: Publisher
-    challenges: Challenges
+    acme: AcmeParts
     grace: Grace
     nameserver: DnsServer | None
     entry: RegistryEntry
@@ -192,8 +191,6 @@ def assemble(
     grace = Grace(publisher, reactor, initial.edge.name, initial.dns.grace)
     expected_hostnames = ExpectedHostnames(state / "served.json", mirror, initial.edge.name, reactor, in_thread)
     claims = Claims(live, reactor, initial.timeouts.lease)
-    challenges = Challenges(initial.edge.name, claims, mirror, reactor, publisher.settled)
-    serving.visitors.challenge_answers = challenges.http_answers
     listeners = Listeners(reactor, handed)
     assertion_keys = AssertionKeys(state, initial.zone, reactor, wall, in_thread)
     serving.policy.assertions = assertion_keys.assertions
@@ -230,6 +227,9 @@ def assemble(
         lambda: assertion_keys.public,
         lambda: peers.relays_to(),
     )
+    acme = make_acme(
+        reactor, wall, settings, state, store, mirror, claims, publisher, serving, entry, nameserver, in_thread
+    )
     own_key = authority_key(authority.issuer.certificate)
     peers = Peers(
         reactor,
@@ -238,7 +238,7 @@ def assemble(
         store,
         mirror,
         serving.policy.banning,
-        describe=lambda: entry.record(own_key),
+        describe=lambda: entry.record(own_key, acme.sealing_key),
         context=lambda: tunnel_certificate.dialing_context(),
         refresh=entry.refresh,
         software=f"warp {__version__}",
@@ -313,7 +313,7 @@ def assemble(
     )
     for collector in (serving.collector, serving.policy, firewall_bans, guards, peers, relaying.counters):
         metrics.register(collector)
-    for optional in (nameserver.collector if nameserver is not None else None, fleet_numbering):
+    for optional in (nameserver.collector if nameserver is not None else None, fleet_numbering, acme.ordering):
         if optional is not None:
             metrics.register(optional)
     observation = Observation(readiness.parts, readiness.problems, metrics, long_work)
@@ -355,7 +355,7 @@ def assemble(
         claims=claims,
         publication=publication,
         publisher=publisher,
-        challenges=challenges,
+        acme=acme,
         grace=grace,
         nameserver=nameserver,
         entry=entry,
@@ -387,7 +387,7 @@ def assemble(
         observation=observation,
         admin=Admin(
             operations,
-            (PolicyCalls(applications), routing, ChallengeCalls(challenges, initial.zone)),
+            (PolicyCalls(applications), routing, *acme.calls),
             observation,
             published_records(),
             long_work,

@@ -51,6 +51,10 @@ class PolicyVersionUnknown(EdgeError):
     """No such version of the policy is kept."""
 
 
+class CertificateUnknown(EdgeError):
+    """No such certificate was ordered."""
+
+
 class CannotShift(EdgeError):
     """The share cannot be given another part."""
 

@@ -179,6 +179,7 @@ class EdgeNode(Service):
         parts.firewall_bans.follow(settings.firewall_bans)
         parts.claims.ttl_seconds = settings.timeouts.lease
         parts.tunnel_port.settings_changed()
+        parts.acme.look()
         for applied in self._reloaded:
             applied(settings)
         self._log.info(
@@ -269,7 +270,7 @@ class EdgeNode(Service):
         parts.shifts.stop()
         parts.agent_expiry.stop()
         parts.name_expiry.stop()
-        parts.challenges.stop()
+        await parts.acme.end()
         parts.grace.stop()
         parts.publisher.stop()  # who follows keeps what was published last: a restart must not deny names
         await parts.tunnels.stop(CLOSE_SECONDS)

@@ -119,17 +119,21 @@ class RegistryEntry:
             relays_to=tuple(self._relays_to()),
         )
 
-    def record(self, authority_key: str) -> EdgeRecord:
+    def record(self, authority_key: str, sealing_key: str = "") -> EdgeRecord:
         """
         Return what the registry is to keep of this edge.
 
         :param authority_key: of its intermediate (`ca.edge_identity`).
+        :param sealing_key: as in `EdgeRecord`.
         """
         settings, ports = self._settings().edge, self._ports()
         port = settings.tunnel_port or _first(ports.tunnel)
         addresses = [join_host_port(address, port) for address in settings.addresses] if port else []
         return EdgeRecord(
-            name=settings.name, addresses=settings.peer_addresses or tuple(addresses), authority_key=authority_key
+            name=settings.name,
+            addresses=settings.peer_addresses or tuple(addresses),
+            authority_key=authority_key,
+            sealing_key=sealing_key,
         )
 
     @property

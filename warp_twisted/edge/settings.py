@@ -13,6 +13,7 @@ import msgspec
 from warp_base.host_port import split_host_port
 from warp_dns.settings import NotifySettings, ServerSettings, TransferSettings
 from warp_twisted.configuration import read_file
+from warp_twisted.edge.acme.settings import AcmeSettings
 from warp_twisted.edge.stores.settings import RegistrySettings
 from warp_twisted.errors import InvalidName
 from warp_twisted.http1.forwarding import parse_statements
@@ -118,6 +119,7 @@ class Dns(ServerSettings, frozen=True, forbid_unknown_fields=True, kw_only=True)
     https_records: bool = True
     browse: Literal["all", "labels", "none"] = "all"  # what strangers may learn of applications
     master_file: Text | None = None  # records beside the live ones, RFC 1035 §5
+    challenge_keys: Annotated[tuple[Text, ...], msgspec.Meta(max_length=100)] = ()  # of `keys`: who may publish them
     transfer: TransferSettings = TransferSettings()
     notify: list[NotifySettings] = []
 
@@ -261,6 +263,7 @@ class EdgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     state: Text = "/var/lib/warp-edge"
     registry: RegistrySettings | None = None  # a file in `state`
     certificates: Text | None = "/etc/warp/certificates"
+    acme: AcmeSettings | None = None  # orders certificates that `certificates` does not hold
     policy: Text | None = None  # a file; without it every request is allowed
     firewall_bans: Text | None = None  # the socket of the helper that puts bans into the firewall
     policy_files: Text = "/etc/warp/policy"  # where the files are that a policy names
@@ -275,6 +278,10 @@ class EdgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     log: Log = Log()
 
     def __post_init__(self) -> None:
+        known_keys = [key.name for key in self.dns.keys]
+        for index, name in enumerate(self.dns.challenge_keys):
+            if name not in known_keys:
+                raise ValueError(f"dns.challenge_keys[{index}]: there is no key {name!r} in dns.keys")
         try:
             normal = parse_hostname(self.zone)
         except InvalidName as error:
@@ -339,6 +346,7 @@ def read_edge_settings(path: str) -> EdgeSettings:
 def needs_restart(running: EdgeSettings, wanted: EdgeSettings) -> list[str]:
     """Name the sections that differ and that only a restart applies, such as `listen`, and of `dns` the keys."""
     return [
+        *(["acme"] if (running.acme is None) != (wanted.acme is None) else ()),
         *(name for name in _FIXED if getattr(running, name) != getattr(wanted, name)),
         *(f"dns.{name}" for name in _FIXED_DNS if getattr(running.dns, name) != getattr(wanted.dns, name)),
     ]
@@ -347,5 +355,7 @@ def needs_restart(running: EdgeSettings, wanted: EdgeSettings) -> list[str]:
 def merge_reloaded(running: EdgeSettings, wanted: EdgeSettings) -> EdgeSettings:
     """Return the wanted settings with the sections that need a restart left as they run."""
     fixed = {name: getattr(running, name) for name in _FIXED}
+    if (running.acme is None) != (wanted.acme is None):
+        fixed["acme"] = running.acme
     dns = msgspec.structs.replace(wanted.dns, **{name: getattr(running.dns, name) for name in _FIXED_DNS})
     return msgspec.structs.replace(wanted, dns=dns, **fixed)

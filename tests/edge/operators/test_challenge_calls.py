@@ -18,6 +18,13 @@ DNS = {"kind": "dns-01", "name": "_acme-challenge.warp.example.", "value": DIGES
 HTTP = {"kind": "http-01", "hostname": "Shop.example", "token": "tok", "key_authorization": f"tok.{DIGEST}"}
 
 
+def with_body(body: object) -> Any:
+    """Return a request with a body."""
+    request: Any = DummyRequest([b"v1", b"challenges"])
+    request.content = BytesIO(json.dumps(body).encode())
+    return request
+
+
 class FakePublishing:
     """Remembers what it was asked."""
 
@@ -48,15 +55,11 @@ class ChallengeCallsTests(SynchronousTestCase):
 
     def call(self, method: str, body: object) -> Any:
         """Make a call with a body."""
-        request = DummyRequest([b"v1", b"challenges"])
-        request.content = BytesIO(json.dumps(body).encode())
-        return self.successResultOf(Deferred.fromCoroutine(self.functions[method, "/v1/challenges"](request)))
+        return self.successResultOf(Deferred.fromCoroutine(self.functions[method, "/v1/challenges"](with_body(body))))
 
     def refused(self, method: str, body: object) -> str:
         """Make a call that is refused; return the sentence."""
-        request = DummyRequest([b"v1", b"challenges"])
-        request.content = BytesIO(json.dumps(body).encode())
-        answer = Deferred.fromCoroutine(self.functions[method, "/v1/challenges"](request))
+        answer = Deferred.fromCoroutine(self.functions[method, "/v1/challenges"](with_body(body)))
         return str(self.failureResultOf(answer, ValueError).value)
 
     def test_both_kinds(self) -> None:

@@ -7,7 +7,7 @@ registry has to be there for it, and no crash leaves anything. An edge that hand
 hand challenges over: who orders asks again.
 """
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
@@ -58,13 +58,22 @@ class Challenges:
         :param lease_seconds: more than 0.
         :raises EdgeError: if there are too many; nothing has changed then.
         """
-        if challenge not in self._ends:
-            if len(self._ends) >= MAX_CHALLENGES:
-                raise EdgeError(f"{MAX_CHALLENGES} challenges are published, which is most; remove some, or wait")
-            if sum(each.name == challenge.name for each in self._ends) >= MAX_AT_NAME:
-                raise EdgeError(f"{MAX_AT_NAME} challenges are published at {challenge.name}, which is most")
+        self.check_room([challenge])
         self._ends[challenge] = self._clock.seconds() + lease_seconds
         await self._tell()
+
+    def check_room(self, challenges: Iterable[Challenge]) -> None:
+        """
+        See whether there is room for some challenges together.
+
+        :raises EdgeError: if there is none.
+        """
+        together = {*self._ends, *challenges}
+        if len(together) > max(MAX_CHALLENGES, len(self._ends)):
+            raise EdgeError(f"{MAX_CHALLENGES} challenges are published, which is most; remove some, or wait")
+        for name in {challenge.name for challenge in together - self._ends.keys()}:
+            if sum(each.name == name for each in together) > MAX_AT_NAME:
+                raise EdgeError(f"{MAX_AT_NAME} challenges are published at {name}, which is most")
 
     async def remove(self, challenge: Challenge) -> bool:
         """Publish a challenge no more; return whether this edge was asked to."""

@@ -196,6 +196,7 @@ class Stages:
         parts.guards.start()
         parts.agent_expiry.start()
         parts.name_expiry.start()
+        parts.acme.start()
         if parts.listeners.ports.tunnel:
             parts.peers.start_writing()
 
@@ -208,6 +209,7 @@ class Stages:
         parts.guards.stop()
         parts.agent_expiry.stop()
         parts.name_expiry.stop()
+        parts.acme.stop()
         if parts.fleet_numbering is not None:
             parts.fleet_numbering.stop()
         parts.peers.stop_writing()

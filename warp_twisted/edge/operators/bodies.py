@@ -8,7 +8,7 @@ from twisted.web.http import Request
 MAX_BODY_BYTES = 65536
 
 
-def read_body(request: Request, kind: Any) -> Any:
+def read_body(request: Request, kind: Any, max_bytes: int = MAX_BODY_BYTES) -> Any:
     """
     Read a body; an empty one is an empty object.
 
@@ -18,9 +18,9 @@ def read_body(request: Request, kind: Any) -> Any:
     text = b""
     if content is not None:
         content.seek(0)
-        text = content.read(MAX_BODY_BYTES + 1)
-    if len(text) > MAX_BODY_BYTES:
-        raise ValueError(f"the body has more than {MAX_BODY_BYTES} bytes")
+        text = content.read(max_bytes + 1)
+    if len(text) > max_bytes:
+        raise ValueError(f"the body has more than {max_bytes} bytes")
     try:
         return msgspec.json.decode(text or b"{}", type=kind)
     except msgspec.DecodeError as error:

@@ -6,7 +6,7 @@ It translates edge.yaml into the data path's own values; what is done with them 
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from prometheus_client.registry import Collector
 from twisted.internet.defer import Deferred, execute
@@ -17,7 +17,7 @@ from warp_base.nonblocking_writer import NonblockingWriter, descriptor_sink
 from warp_base.reactor import InThread, Reactor
 from warp_base.slices import Slices
 from warp_base.wall_clock import WallClock
-from warp_twisted.edge.certificates.directory import CertificateDirectory
+from warp_twisted.edge.certificates.directory import Certificate, CertificateDirectory
 from warp_twisted.edge.exchange.access_log import AccessLog
 from warp_twisted.edge.policy.asked import AskedPolicies
 from warp_twisted.edge.policy.delivery.following import PolicyFollower
@@ -145,15 +145,25 @@ class Serving:
         """Whether a visitor of a hostname is shown a certificate."""
         return self._certificates is not None and self._certificates.has_certificate(hostname)
 
+    def use_ordered(self, certificates: Mapping[str, Certificate]) -> None:
+        """Show certificates that were ordered where the directory has none."""
+        if self._certificates is not None:
+            self._certificates.use_ordered(certificates)
+
     def certificate_names(self) -> tuple[str, ...]:
         """Return the hostnames and `*.` patterns that there are certificates for."""
-        certificates = self._certificates.certificates if self._certificates is not None else []
+        if self._certificates is None:
+            return ()
+        certificates = (*self._certificates.certificates, *self._certificates.ordered)
         return tuple(sorted({name for certificate in certificates for name in certificate.hostnames}))
 
     def certificate_expiry(self) -> dict[str, float]:
-        """Say when each visitors' certificate ends, by file."""
-        certificates = self._certificates.certificates if self._certificates is not None else []
-        return {f"visitors/{certificate.name}": certificate.expires_at for certificate in certificates}
+        """Say when each visitors' certificate ends, by file, or by name if it was ordered."""
+        if self._certificates is None:
+            return {}
+        return {f"visitors/{each.name}": each.expires_at for each in self._certificates.certificates} | {
+            f"ordered/{each.name}": each.expires_at for each in self._certificates.ordered
+        }
 
     async def reload(self, settings: EdgeSettings) -> list[str]:
         """
@@ -294,10 +304,10 @@ def open_certificates(settings: EdgeSettings, reactor: Reactor, in_thread: InThr
 
     :param in_thread: reads them again.
 
-    :raises InvalidSettings: if there is no directory of them.
+    :raises InvalidSettings: if there is no directory of them, and none are ordered.
     """
-    if settings.certificates is None:
-        raise InvalidSettings("certificates: a directory is needed for listen.https; or set listen.https to []")
+    if settings.certificates is None and settings.acme is None:
+        raise InvalidSettings("certificates: listen.https needs a directory, or acme; or set listen.https to []")
     return CertificateDirectory(settings.certificates, reactor, in_thread)
 
 

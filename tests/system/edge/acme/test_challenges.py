@@ -87,7 +87,7 @@ class TwoEdgesTests(PairTestCase):
 
     async def test_every_edge_answers(self) -> None:
         """What one edge was asked for, both answer; it goes with that edge."""
-        challenges = self.edge1.parts.challenges
+        challenges = self.edge1.parts.acme.challenges
         await challenges.add(dns_challenge(NAME, FIRST, ZONE), 60)
         await challenges.add(http_challenge(f"app.{ZONE}", "tok", f"tok.{SECOND}"), 60)
 
@@ -95,7 +95,7 @@ class TwoEdgesTests(PairTestCase):
             return await texts(self.edge2) == [FIRST]
 
         await until_said(is_answered)
-        await until(lambda: bool(self.edge2.parts.challenges.http_answers))
+        await until(lambda: bool(self.edge2.parts.acme.challenges.http_answers))
         path = "/.well-known/acme-challenge/tok"
         self.assertEqual(await visit(self.edge2, f"app.{ZONE}", path), (200, f"tok.{SECOND}".encode()))
         self.assertEqual(await texts(self.edge1), [FIRST])
