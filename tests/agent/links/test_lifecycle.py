@@ -63,6 +63,10 @@ class FakeEffects:
         """Note."""
         self.done.append("other edge")
 
+    def edge_leaves(self) -> None:
+        """Note."""
+        self.done.append("until it is back")
+
 
 class TimesTests(SynchronousTestCase):
     """How long the agent bears silence."""
@@ -172,12 +176,12 @@ class LifecycleTests(SynchronousTestCase):
         )
         self.assert_effects(
             "edge_drained",
-            {"registering": ["other edge", "down"], "up": ["slot", "other edge", "down", "dial"]},
+            {"registering": ["until it is back", "down"], "up": ["slot", "until it is back", "down", "dial"]},
             set(self.states()) - {"registering", "up"},
         )
         self.assert_effects(
             "edge_followed",
-            {"registering": ["other edge", "down"], "up": ["slot", "stay", "down", "dial"]},
+            {"registering": ["until it is back", "down"], "up": ["slot", "stay", "down", "dial"]},
             set(self.states()) - {"registering", "up"},
         )
         self.assert_effects("opened", {"dialing": ["hello"]}, ("waiting", "stopped"))

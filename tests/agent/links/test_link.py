@@ -84,6 +84,10 @@ class FakeOwner:
         """Remember."""
         self.failed_edges.append(str(link.edge))
 
+    def edge_leaves(self, link: Link) -> None:
+        """Remember."""
+        self.failed_edges.append(str(link.edge))
+
     def left_tunnel_lost(self) -> None:
         """Remember."""
         self.told.append(("left", None))

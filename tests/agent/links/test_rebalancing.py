@@ -13,7 +13,13 @@ from tests.agent.links.test_link import FakeOwner
 from warp_twisted.agent.edge_address import EdgeAddress
 from warp_twisted.agent.links.edges import Edges
 from warp_twisted.agent.links.link import Link
-from warp_twisted.agent.links.rebalancing import INTERVAL_SECONDS, MEASURE_SECONDS, MEASURED_AT_ONCE, Rebalancing
+from warp_twisted.agent.links.rebalancing import (
+    INTERVAL_SECONDS,
+    MEASURE_SECONDS,
+    MEASURED_AT_ONCE,
+    MOVED_SECONDS,
+    Rebalancing,
+)
 from warp_twisted.tunnel import TunnelProtocol
 
 A, B = EdgeAddress("192.0.2.1", 7844), EdgeAddress("192.0.2.2", 7844)
@@ -96,11 +102,35 @@ class RebalancingTests(SynchronousTestCase):
         self.assertEqual(len(self.trips.asked), 2)
 
     def test_an_edge_that_does_not_answer(self) -> None:
-        """No tunnel moves to an edge that refuses, and it is not asked again soon."""
+        """No tunnel moves to an edge that does not answer; with each look it is asked again, and has one if it does."""
+        for count in (1, 2, 3):
+            self.rebalancing.look()
+            self.assertEqual((self.moves(), len(self.trips.asked)), ([0, 0], count))
+            self.trips.answer.errback(ConnectionRefusedError())
         self.rebalancing.look()
-        self.trips.answer.errback(ConnectionRefusedError())
+        self.trips.answer.callback(0.01)  # it is back
+        self.trips.answer.callback(0.01)  # and is asked as any edge that gets a tunnel
+        self.assertEqual(self.moves(), [0, 1])
+
+    def test_an_edge_that_refuses(self) -> None:
+        """An edge that answered, but did not take a tunnel, is not asked before its time is over."""
+        self.edges.failed(B, 0.0, refused=True)
         self.rebalancing.look()
-        self.assertEqual((self.moves(), len(self.trips.asked)), ([0, 0], 1))
+        self.assertEqual(self.trips.asked, [])
+        self.rebalancing.stop()
+        self.clock.advance(121.0)
+        self.rebalancing.look()
+        self.assertEqual(self.trips.asked, [B])
+
+    def test_more_than_one_is_due(self) -> None:
+        """After a move the next look comes soon, as others may be due."""
+        self.links += [FakeLink(A, self.clock) for _ in range(2)]
+        self.rebalancing.look()
+        self.trips.answer.callback(0.01)
+        self.links[3].edge = B
+        self.clock.advance(1.5 * MOVED_SECONDS)
+        self.trips.answer.callback(0.01)
+        self.assertEqual(self.moves(), [0, 0, 1, 1])
 
     def test_nothing_moves_while_a_tunnel_is_missing(self) -> None:
         """A link without a tunnel will choose the edge itself."""
@@ -115,6 +145,14 @@ class RebalancingTests(SynchronousTestCase):
         self.edges.fixed = [A, B]
         self.rebalancing.look()
         self.assertEqual(len(self.trips.asked), 1)
+
+    def test_the_tunnel_with_the_fewest_streams_moves(self) -> None:
+        """What lasts, such as a WebSocket, is cut a minute after its tunnel is left."""
+        for link, count in zip(self.links, (1, 3), strict=True):
+            link.tunnel = cast(TunnelProtocol, SimpleNamespace(round_trip_seconds=None, stream_count=count))
+        self.rebalancing.look()
+        self.trips.answer.callback(0.01)
+        self.assertEqual(self.moves(), [1, 0])
 
     def test_measuring(self) -> None:
         """Where there are more edges than are needed, a few are measured in each look, and again after a while."""

@@ -13,9 +13,11 @@ from warp_twisted.agent.edge_address import EdgeAddress
 from warp_twisted.agent.endpoints import tcp_endpoint
 from warp_twisted.agent.links.edges import Edges
 from warp_twisted.tunnel import TunnelDelegate, TunnelProtocol, TunnelTimes, Turn, dial
+from warp_twisted.tunnel.errors import NoCertificate, NoCommonProtocol, PeerNotTrusted, TooBusy
 from warp_twisted.wire.limits import Limits
 
 CONNECT_SECONDS = 10.0
+REFUSALS = (NoCertificate, NoCommonProtocol, PeerNotTrusted, TooBusy)  # of an edge that answers
 
 
 class EdgeDialer:
@@ -92,8 +94,8 @@ class EdgeDialer:
                 limits=self._limits,
                 times=self._times,
             )
-        except Exception:
-            self._edges.failed(edge, self._reactor.seconds())
+        except Exception as error:
+            self._edges.failed(edge, self._reactor.seconds(), refused=isinstance(error, REFUSALS))
             raise
         self._open.add(tunnel)
         tunnel.disconnected().addCallback(self._disconnected, tunnel)

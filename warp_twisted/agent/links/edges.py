@@ -10,7 +10,8 @@ each. An edge that is found to have several addresses counts once. Among equally
 agent makes once for each edge, in proportion to the SRV weight (weighted rendezvous hashing): agents spread over a
 fleet by weight, an edge that is added gets its part of all agents, and one that leaves moves its own tunnels only. An
 edge that failed is passed over for one to two minutes, each agent its own time, so that the agents of a fleet do not
-return all at once. Nothing here keeps a connection or a timer.
+return all at once, or until it answers when it is asked (`may_be_back`); one that answered, but did not take the
+tunnel, is not asked before. Nothing here keeps a connection or a timer.
 
 What DNS and edges name is believed within bounds, as a lie would have the agent knock at ports of its own network: a
 name must lie in the zone of the settings, or be one that settings or join token name; an address must not be this
@@ -53,10 +54,11 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class _Failure:
-    """When an edge failed, and until when that counts."""
+    """When an edge failed, until when that counts, and whether it answered, but did not take the tunnel."""
 
     at: float
     until: float
+    refused: bool
 
 
 @dataclass(slots=True, kw_only=True)
@@ -143,10 +145,29 @@ class Edges:
         crowded = max(home, key=lambda edge: used[edge])
         return Move(crowded, target) if used[crowded] - used[target] >= 2 else None
 
-    def failed(self, edge: EdgeAddress, now: float) -> None:
-        """Note that an edge did not take a tunnel, or asks us to leave."""
+    def failed(self, edge: EdgeAddress, now: float, *, refused: bool = False) -> None:
+        """
+        Note that an edge cannot be reached, or asks us to leave.
+
+        :param refused: it answers, but does not take the tunnel.
+        """
         if edge in self._failures or len(self._failures) < MAX_EDGES:
-            self._failures[edge] = _Failure(now, now + FAILED_SECONDS * self.random.uniform(1.0, 2.0))
+            self._failures[edge] = _Failure(now, now + FAILED_SECONDS * self.random.uniform(1.0, 2.0), refused)
+
+    def may_be_back(self, tiers: Tiers, in_use: Sequence[EdgeAddress], now: float) -> EdgeAddress | None:
+        """Return an edge that failed and would get a tunnel if it answered now: the one that failed first."""
+        working = self.working(tiers, now)
+        for tier in tiers:
+            failed = [edge for edge in tier if edge in self._failures and not self._failures[edge].refused]
+            for edge in sorted(failed, key=lambda edge: self._failures[edge].at):
+                failure = self._failures.pop(edge)
+                home = self._home(tiers, in_use, now)
+                self._failures[edge] = failure
+                if edge in home:
+                    return edge
+            if not working or working[0] in tier:
+                return None
+        return None
 
     def answered(self, edge: EdgeAddress, name: str = "") -> None:
         """

@@ -53,6 +53,9 @@ class LinkEffects(Protocol):
     def edge_failed(self) -> None:
         """Dial another edge than this one for a while, if there is one: it answers, but does not take the tunnel."""
 
+    def edge_leaves(self) -> None:
+        """Dial another edge than this one until it is back, if there is one."""
+
 
 class Lifecycle(Protocol):
     """What may happen to a link."""
@@ -263,7 +266,7 @@ def _make_machine() -> Callable[[LinkCore], Lifecycle]:
 
     @pep614(registering.upon(Lifecycle.edge_drained).to(waiting))
     def leave_it_to_drain(life: Lifecycle, core: LinkCore, drain: Drain) -> None:
-        core.effects.edge_failed()
+        core.effects.edge_leaves()
         wait(life, core, "the edge is draining")
 
     @pep614(up.upon(Lifecycle.failed).to(waiting))
@@ -277,7 +280,7 @@ def _make_machine() -> Callable[[LinkCore], Lifecycle]:
         if drain.successor:
             core.effects.stay()
         else:
-            core.effects.edge_failed()
+            core.effects.edge_leaves()
         core.effects.link_down("the edge starts anew" if drain.successor else "the edge is draining", 0.0)
         dial(life, core)
 

@@ -60,7 +60,10 @@ class LinkOwner(Protocol):
         """The edge will not take this agent, now or later."""
 
     def edge_failed(self, link: "Link") -> None:
-        """The edge answers, but does not take the tunnel, or asks to leave it."""
+        """The edge answers, but does not take the tunnel."""
+
+    def edge_leaves(self, link: "Link") -> None:
+        """The edge asks to leave it."""
 
     def left_tunnel_lost(self) -> None:
         """A tunnel that a link had left has ended."""
@@ -105,6 +108,10 @@ class _Effects:
     def edge_failed(self) -> None:
         """Dial another edge than this one for a while."""
         self._owner.edge_failed(self._link)
+
+    def edge_leaves(self) -> None:
+        """Dial another edge than this one until it is back."""
+        self._owner.edge_leaves(self._link)
 
 
 class _Delegate:

@@ -216,6 +216,11 @@ class LinkSet:
     def edge_failed(self, link: Link) -> None:
         """Let other edges be dialed before this one for a while."""
         if link.edge is not None:
+            self._edges.failed(link.edge, self._clock.seconds(), refused=True)
+
+    def edge_leaves(self, link: Link) -> None:
+        """Let other edges be dialed before this one, until it is back."""
+        if link.edge is not None:
             self._edges.failed(link.edge, self._clock.seconds())
 
     def left_tunnel_lost(self) -> None:

@@ -3,9 +3,10 @@ Keeping the agent's tunnels on the nearest edges, as many on each.
 
 Every now and then, each agent at moments of its own, the round trips to edges are brought up to date: of edges with a
 tunnel of ours its pings are taken, of others a few at a time are asked (`round_trips`), and none where there are no
-more edges than tunnels are spread over. Then one tunnel is moved, if that is better (`edges`), and only to an edge that
-has just answered, so that looking for a better edge never costs the one there is. The tunnel that is left serves until
-the new one is up.
+more edges than tunnels are spread over. An edge that was lost is asked as well, so that it has its tunnels again within
+half a minute after it is back. Then one tunnel is moved, if that is better (`edges`), and only to an edge that has just
+answered, so that looking for a better edge never costs the one there is. The tunnel that is left serves until the new
+one is up.
 """
 
 from collections.abc import Iterable
@@ -24,6 +25,7 @@ from warp_twisted.agent.links.link import Link
 from warp_twisted.agent.links.round_trips import MeasuresRoundTrips
 
 INTERVAL_SECONDS = 15.0  # on average; from half to one and a half of it
+MOVED_SECONDS = 4.0  # the same after a move, as others may be due
 MEASURE_SECONDS = 600.0  # 16,000 agents then ask an edge 27 times a second, which takes it 1 % of a core
 MEASURED_AT_ONCE = 4
 
@@ -54,9 +56,13 @@ class Rebalancing:
         self._looking: Deferred[None] | None = None
         self._pings: dict[Link, float] = {}  # that were taken
 
-    def start(self) -> None:
-        """Begin to look, `INTERVAL_SECONDS` apart on average."""
-        self._next = self._reactor.callLater(INTERVAL_SECONDS * self._chance.uniform(0.5, 1.5), self._look_again)
+    def start(self, seconds: float = INTERVAL_SECONDS) -> None:
+        """
+        Begin to look, `INTERVAL_SECONDS` apart on average.
+
+        :param seconds: until the first look, on average.
+        """
+        self._next = self._reactor.callLater(seconds * self._chance.uniform(0.5, 1.5), self._look_again)
 
     def stop(self) -> None:
         """Move nothing more."""
@@ -80,6 +86,7 @@ class Rebalancing:
         tiers = await self._edges.find()
         self._take_pings()
         await self._measure_some(tiers)
+        await self._ask_one_that_failed(tiers)
         if not all(link.is_up for link in self._links):
             return  # a link without a tunnel will choose the edge itself
         in_use = [link.edge for link in self._links if link.edge is not None]
@@ -88,7 +95,10 @@ class Rebalancing:
             return
         links = [link for link in self._links if link.edge == move.source and link.is_up]
         if links:
-            links[-1].move()
+            min(reversed(links), key=_streams).move()
+            if self._next is not None:
+                self._next.cancel()
+                self.start(MOVED_SECONDS)
 
     def _take_pings(self) -> None:
         """Take what the tunnels measured since the last look."""
@@ -108,6 +118,13 @@ class Rebalancing:
         for edge in self._edges.nearness.oldest(working, now - MEASURE_SECONDS)[:MEASURED_AT_ONCE]:
             await self._answers(edge)
 
+    async def _ask_one_that_failed(self, tiers: Tiers) -> None:
+        """Ask an edge that failed, if tunnels should be there again, and trust it if it answers."""
+        in_use = [link.edge for link in self._links if link.edge is not None]
+        edge = self._edges.may_be_back(tiers, in_use, self._reactor.seconds())
+        if edge is not None and await self._answers(edge):
+            self._edges.answered(edge)
+
     async def _answers(self, edge: EdgeAddress) -> bool:
         """Measure an edge, and return whether it answered."""
         try:
@@ -124,3 +141,8 @@ class Rebalancing:
 
     def _looked(self, _: None) -> None:
         self._looking = None
+
+
+def _streams(link: Link) -> int:
+    """Return how many streams a link's tunnel has: those that last are cut some time after it is left."""
+    return link.tunnel.stream_count if link.tunnel is not None else 0
