@@ -187,7 +187,7 @@ def assemble(
     mirror = Mirror(store, reactor, live)
     if nameserver is not None:
         follow_edges(nameserver, mirror, initial.edge.name, initial.dns.places.edges)
-    publisher = Publisher(publication, mirror, Slices(reactor, PUBLISHING_SECONDS))
+    publisher = Publisher(publication, mirror, Slices(reactor, PUBLISHING_SECONDS), initial.edge.name)
     grace = Grace(publisher, reactor, initial.edge.name, initial.dns.grace)
     expected_hostnames = ExpectedHostnames(state / "served.json", mirror, initial.edge.name, reactor, in_thread)
     claims = Claims(live, reactor, initial.timeouts.lease)

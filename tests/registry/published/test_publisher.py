@@ -1,5 +1,7 @@
 """Tests of keeping a publication up with a mirror, in slices."""
 
+from dataclasses import replace
+
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
@@ -127,3 +129,66 @@ class PublisherTests(SynchronousTestCase):
         self.publisher.go_on()
         self.clock.advance(0)
         self.assertEqual([self.is_published(name) for name in ("app", "new")], [False, True])
+
+
+class ReachedTests(SynchronousTestCase):
+    """What other edges have is published when this edge reaches them."""
+
+    def setUp(self) -> None:
+        """Publish this edge, `edge0`, and know another one."""
+        clock = Clock()
+        self.mirror = Mirror(MemoryStore(clock), clock)
+        self.publication = Publication(ZONE)
+        Publisher(self.publication, self.mirror, Slices(clock, 0.0), "edge0")
+        self.told: list[str] = []
+        self.publication.subscribe(self.told.extend)
+        self.learn(Edge(name="edge0", addresses=("192.0.2.9",), http_port=80), EDGE)
+
+    def learn(self, *values: Edge | Tunnel) -> None:
+        """Let the mirror hear of values."""
+        self.mirror.learn({value.key: value for value in values})
+
+    def reach(self, *edges: str) -> None:
+        """Let this edge say that it reaches others."""
+        self.learn(replace(self.mirror.edges["edge0"], relays_to=edges))
+
+    def addresses(self, name: str) -> set[str]:
+        """Return a name's addresses."""
+        return {each.rdata for each in self.publication.records_of(f"{name}.{ZONE}") if each.type == "A"}
+
+    def test_a_snapshot_is_published_once(self) -> None:
+        """While the other edge is not reached its hostnames wait; then each is told once, with both addresses."""
+        self.learn(tunnel(1, "app"), tunnel(2, "gone"), tunnel(3, "before"))
+        self.learn(tunnel(3, "after"))
+        self.mirror.learn({tunnel(2).key: None})
+        self.assertFalse(any(name.startswith(("app", "gone", "after", "before")) for name in self.told))
+        self.reach("edge1")
+        self.assertEqual(self.addresses("app"), {"192.0.2.1", "192.0.2.9"})
+        self.assertEqual(self.told.count(f"app.{ZONE}"), 1)
+        self.assertEqual([self.addresses(name) for name in ("gone", "before")], [set(), set()])
+        self.assertEqual(self.addresses("after"), {"192.0.2.1", "192.0.2.9"})
+
+    def test_what_is_published_follows(self) -> None:
+        """An edge that is reached no more is followed in what was published; what comes new waits."""
+        self.reach("edge1")
+        self.learn(tunnel(1, "app"))
+        self.assertEqual(len(self.addresses("app")), 2)
+        self.reach()
+        self.assertEqual(self.addresses("app"), {"192.0.2.1"})
+        self.learn(tunnel(2, "new"))
+        self.mirror.learn({tunnel(1).key: None})
+        self.assertEqual([self.addresses(name) for name in ("app", "new")], [set(), set()])
+
+    def test_own_tunnels_wait_for_nobody(self) -> None:
+        """What this edge has is published at once."""
+        self.learn(replace(tunnel(1, "app"), edge="edge0"))
+        self.assertEqual(self.addresses("app"), {"192.0.2.9"})
+
+    def test_another_edge_reached(self) -> None:
+        """What an edge reached before is not published anew when it reaches another one."""
+        self.reach("edge1")
+        self.learn(tunnel(1, "app"))
+        self.told.clear()
+        self.learn(replace(EDGE, name="edge2", addresses=("192.0.2.2",)))
+        self.reach("edge1", "edge2")
+        self.assertNotIn(f"app.{ZONE}", self.told)

@@ -218,10 +218,15 @@ class Publication:
             yield
 
     def _edge_changed(self, change: Change) -> None:
-        for edge in (change.before, change.after):
-            if isinstance(edge, Edge):
-                self._edges.pop(edge.name, None)
-                self._stale_edges.update((edge.name, *edge.relays_to))
+        before, after = change.before, change.after
+        if isinstance(before, Edge) and isinstance(after, Edge) and replace(before, relays_to=after.relays_to) == after:
+            self._stale_edges.update(set(before.relays_to) ^ set(after.relays_to))  # what it reached before is the same
+        else:
+            for edge in (before, after):
+                if isinstance(edge, Edge):
+                    self._stale_edges.update((edge.name, *edge.relays_to))
+        if isinstance(before, Edge):
+            self._edges.pop(before.name, None)
         if isinstance(change.after, Edge):
             self._edges[change.after.name] = LiveEdge.of(change.after, self._zone)
         serving: dict[str, list[LiveEdge]] = {}
