@@ -10,6 +10,7 @@ event loop (most of its own computing, as all share the machine).
 from __future__ import annotations
 
 import contextlib
+import signal
 import sys
 import tempfile
 import time
@@ -30,6 +31,7 @@ from benchmarks.turns import longest_turns
 IDLE_SECONDS = 10.0
 _KNOWN_SECONDS = 120.0
 _SETTLE_SECONDS = 5.0
+_STOP_SECONDS = 60.0  # an edge tells of its longest turn when it has closed all tunnels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +128,8 @@ def _open(directory: Path, certificate: Path, identities: Sequence[Identity], at
     others = [each for each in identities if each is not identity]
     with open_edge(_place(directory, identity.name), certificate, identity=identity, others=others) as edge:
         yield edge
+        edge.process.send_signal(signal.SIGTERM)
+        edge.process.wait_for_end(_STOP_SECONDS)
 
 
 def wait_until_known(edge: Edge, counts: set[int], hostnames: Sequence[str]) -> None:

@@ -42,6 +42,7 @@ class Edge:
     One edge, whose process may come and go.
 
     :ivar address: of its visitors, in DNS.
+    :ivar environment: what its process finds in its environment, beside a bare one.
     :ivar tunnel_port: where it takes tunnels; `etcd`, `peers`: the cables to etcd, and to it for other edges.
     """
 
@@ -52,6 +53,7 @@ class Edge:
         if name != "edge1":
             add_edge(directory / "ca", name, utc(time.time()), [ZONE])
         self.name = name
+        self.environment: dict[str, str] = {}
         self.address = address
         self.http_port, self.tunnel_port, self.dns_port = free_port(), free_port(), free_port()
         self.etcd = Cable(etcd_port)
@@ -83,7 +85,9 @@ class Edge:
 
     def start(self) -> None:
         """Start it."""
-        self.program = Program("-c", TWISTD, "-n", "--pidfile=", "warp-edge", "--config", str(self._file))
+        self.program = Program(
+            "-c", TWISTD, "-n", "--pidfile=", "warp-edge", "--config", str(self._file), environment=self.environment
+        )
 
     async def serves(self) -> None:
         """Wait until it does."""
@@ -182,6 +186,7 @@ class FleetCase(AsyncTestCase):
         port = int(self.etcd.url.rpartition(":")[2])
         self.edge1 = Edge(self.directory, "edge1", "127.0.0.1", port, answers_dns=self.answer_dns)
         self.edge2 = Edge(self.directory, "edge2", "127.0.0.2", port, answers_dns=self.answer_dns)
+        self.made()
         for edge in self.edges():
             edge.start()
             self.clean_up_with(edge.end)
@@ -193,22 +198,30 @@ class FleetCase(AsyncTestCase):
         self.addCleanup(listening.stopListening)
         self.to_edge2 = Cable(self.edge2.tunnel_port, self.edge2.address)
         self.clean_up_with(self.to_edge2.stop)
+        self.origin_port = port_of(listening)
         edges = [f"{HOST}:{self.edge1.tunnel_port}", f"{self.edge2.address}:{self.to_edge2.port}"]
-        self.app = await self.agent("app", port_of(listening), edges)
-        self.far = await self.agent("far", port_of(listening), edges[1:])
+        self.app = await self.agent("app", self.origin_port, edges)
+        self.far = await self.agent("far", self.origin_port, edges[1:])
         await self.edge1.believes(True, 4)
         await self.edge2.believes(True, 2)
         self.visitors = Visitors({edge.name: edge.http_port for edge in self.edges()}, [APP, FAR])
         self.addCleanup(self.visitors.stop)
         self.visitors.start()
 
+    def made(self) -> None:
+        """Change the edges before they start."""
+
     def edges(self) -> Iterator[Edge]:
         """Yield both."""
         yield from (self.edge1, self.edge2)
 
-    async def agent(self, name: str, origin: int, edges: list[str]) -> Program:
-        """Enroll an agent at the second edge, and let it serve a hostname of its name over two tunnels to each edge."""
-        status, token = await self.edge2.call("POST", "/v1/tokens", {"hostnames": [f"{name}.{ZONE}"]})
+    async def agent(self, name: str, origin: int, edges: list[str], issuer: Edge | None = None) -> Program:
+        """
+        Enroll an agent, and let it serve a hostname of its name over two tunnels to each edge.
+
+        :param issuer: the edge that makes its token; the second one if none is named.
+        """
+        status, token = await (issuer or self.edge2).call("POST", "/v1/tokens", {"hostnames": [f"{name}.{ZONE}"]})
         self.assertEqual(status, 200, token)
         file = self.directory / f"{name}.yaml"
         (self.directory / f"{name}.token").write_text(token["token"])
