@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from random import Random
 from typing import cast
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.error import InvalidAddressError
@@ -283,6 +283,8 @@ class ChooseTests(SynchronousTestCase):
         edges.failed(A, 1.0)
         self.assertIsNone(edges.better([[A, B]], [A, B], 2.0))
 
+    # An edge that is near because it has a tunnel, and is the nearest again without it.
+    @example([FLEET[3]], {FLEET[1]: 0.012, FLEET[2]: 0.01076, FLEET[3]: 0.0065, FLEET[4]: 0.3}, 1)
     @given(
         st.lists(st.sampled_from(FLEET), min_size=1, max_size=8),
         st.dictionaries(st.sampled_from(FLEET), st.floats(0.0001, 2.0)),

@@ -138,12 +138,16 @@ class Edges:
         if not home or not in_use:
             return None
         used = Counter(in_use)
-        target = min(home, key=lambda edge: used[edge])
         outside = [edge for edge in used if edge not in home and edge not in self._failures]
-        if outside:
-            return Move(outside[-1], target)
         crowded = max(home, key=lambda edge: used[edge])
-        return Move(crowded, target) if used[crowded] - used[target] >= 2 else None
+        for source in (*reversed(outside), crowded):
+            if used[source]:
+                left = list(in_use)
+                left.remove(source)
+                target = self.choose(tiers, left, now)  # what is dialed then: without its tunnel that may be the source
+                if target != source and (source in outside or used[source] - used[target] >= 2):
+                    return Move(source, target)
+        return None
 
     def failed(self, edge: EdgeAddress, now: float, *, refused: bool = False) -> None:
         """
