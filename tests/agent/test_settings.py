@@ -1,20 +1,21 @@
 """Tests of `warp_twisted.agent.settings`."""
 
 import json
+import re
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from warp_twisted.agent.cloudflared import ALIASES, NOTHING, REFUSED, REFUSED_KEYS
+from warp_twisted.agent.origins import OriginRequest
 from warp_twisted.agent.settings import (
-    ALIASES,
     MAX_RULES,
     MAX_TUNNELS,
-    REFUSED,
-    REFUSED_KEYS,
     AgentSettings,
     parse_settings,
 )
+from warp_twisted.edge.settings import Limits, Timeouts
 from warp_twisted.errors import InvalidSettings
 from warp_twisted.wire.releases import PROTECTIONS
 
@@ -78,6 +79,10 @@ class ParseSettingsTests(SynchronousTestCase):
         """Each alias sets the same value as our own spelling."""
         ours = {
             "connect_timeout": 2.5,
+            "tls_timeout": 3.5,
+            "tcp_keep_alive": 4.5,
+            "no_happy_eyeballs": True,
+            "match_sni_to_host": True,
             "no_tls_verify": True,
             "ca": "/ca.pem",
             "server_name": "a.example",
@@ -114,6 +119,40 @@ class ParseSettingsTests(SynchronousTestCase):
         for key, reason in REFUSED.items():
             text = json.dumps({"ingress": [{"service": "http://x", "originRequest": {key: "x"}}]})
             self.assertIn(f"ingress[0].originRequest.{key}: not possible: {reason}", self.refusal(text))
+
+    def test_values_that_change_nothing(self) -> None:
+        """Keys without an effect here may be written with the value that asks for none."""
+        for key, values in NOTHING.items():
+            for value in values:
+                text = json.dumps({"ingress": [{"service": "http://x", "originRequest": {key: value}}]})
+                self.assertEqual(parse_settings(text).ingress.rules[0].request, OriginRequest())
+
+    def test_what_refusals_name(self) -> None:
+        """Each key of edge.yaml that a refusal sends people to is there, and each thing of agent.yaml is taken."""
+        words = " ".join(REFUSED.values())
+        named = re.findall(r"(?:limits|timeouts)[.][a-z_]+", words)
+        self.assertEqual(sorted(named), ["limits.idle_streams_per_route", "timeouts.idle_stream"])
+        for name in named:
+            section, _, key = name.partition(".")
+            self.assertIn(key, {"limits": Limits, "timeouts": Timeouts}[section].__struct_fields__)
+        for policy in ("{sources: {allow: [192.0.2.1]}}", "{authenticate: {any_of: [{basic: {users_file: FILE}}]}}"):
+            self.assertIsNotNone(
+                parse_settings(f"ingress: [{{service: 'http://x', policy: {policy}}}]").ingress.policies
+            )
+
+    def test_sni_of_the_host(self) -> None:
+        """The name for TLS is the one that the origin is asked under; without one name it has to be given."""
+        for rule, expected in (
+            ("hostname: a.example, service: 'https://x'", "a.example"),
+            ("hostname: '*.a.example', service: 'https://x', originRequest: {httpHostHeader: 'b:8443'}", "b"),
+            ("hostname: a.example, service: 'https://x', originRequest: {originServerName: c.example}", "c.example"),
+            ("hostname: a.example, service: 'https://x', originRequest: {httpHostHeader: rewrite}", None),
+        ):
+            last = "{service: 'http_status:404', originRequest: {matchSNItoHost: false}}"
+            text = f"originRequest: {{matchSNItoHost: true}}\ningress: [{{{rule}}}, {last}]"
+            self.assertEqual(parse_settings(text).ingress.rules[0].request.server_name, expected)
+        refusal = self.refusal("ingress: [{service: 'https://x', originRequest: {matchSNItoHost: true}}]")
+        self.assertIn("ingress[0].originRequest.match_sni_to_host: the rule has no hostname that is one name", refusal)
 
     def test_default_origin_request_is_under_each_rules_own(self) -> None:
         """The file's originRequest fills what a rule does not set itself."""

@@ -15,8 +15,14 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 
-def tcp_endpoint(reactor: IReactorTime, host: str, port: int, timeout: float) -> IStreamClientEndpoint:
-    """Return the endpoint that connects to a host and port the quickest safe way."""
+def tcp_endpoint(
+    reactor: IReactorTime, host: str, port: int, timeout: float, attempt_delay: float | None = None
+) -> IStreamClientEndpoint:
+    """
+    Return the endpoint that connects to a host and port the quickest safe way.
+
+    :param attempt_delay: seconds from one address of a name to the next, if the first has not answered; None: 0.3.
+    """
     if isIPAddress(host):
         return TCP4ClientEndpoint(reactor, host, port, timeout)
     if isIPv6Address(host):
@@ -26,7 +32,7 @@ def tcp_endpoint(reactor: IReactorTime, host: str, port: int, timeout: float) ->
             TCP4ClientEndpoint(reactor, "127.0.0.1", port, timeout),
             TCP6ClientEndpoint(reactor, "::1", port, timeout),
         )
-    return HostnameEndpoint(reactor, host, port, timeout)
+    return HostnameEndpoint(reactor, host, port, timeout, attemptDelay=attempt_delay)
 
 
 @implementer(IStreamClientEndpoint)

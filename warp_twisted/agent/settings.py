@@ -2,10 +2,8 @@
 agent.yaml as values: which keys exist, their bounds and their defaults.
 
 Which rule serves which hostname is `agent.origins.ingress`; what a service text means is `agent.origins`. Keys are
-written in snake case. In `originRequest` cloudflared's spelling of the same idea is accepted too, so that
-an `ingress:` block can be moved over as it stands (`ALIASES`). What cannot work in a byte pipe, or is not needed here,
-is refused with the reason (`REFUSED`, `REFUSED_KEYS`). Nothing here dials, and no file but the settings themselves is
-opened.
+written in snake case; what cloudflared calls otherwise, so that an `ingress:` block can be moved over as it stands, is
+`agent.cloudflared`'s. Nothing here dials, and no file but the settings themselves is opened.
 """
 
 from collections.abc import Mapping
@@ -14,6 +12,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from warp_twisted.agent.cloudflared import REFUSED_KEYS, spell_origin_request
 from warp_twisted.agent.edge_address import EdgeAddress, parse_edge
 from warp_twisted.agent.health.settings import Health
 from warp_twisted.agent.links.edges import DEFAULT_SPREAD
@@ -21,7 +20,6 @@ from warp_twisted.agent.origins import OriginRequest
 from warp_twisted.agent.origins.asking import RulePolicy
 from warp_twisted.agent.origins.ingress import Ingress, compile_ingress
 from warp_twisted.configuration import convert, parse, read_file
-from warp_twisted.durations import parse_duration
 from warp_twisted.errors import InvalidName, InvalidSettings
 from warp_twisted.names import check_labels, parse_hostname
 from warp_twisted.wire.control import MAX_REQUESTS
@@ -30,42 +28,6 @@ DEFAULT_STATE = "/var/lib/warp-agent"
 DEFAULT_TUNNELS = 4  # cloudflared's count: two edges, two tunnels each
 MAX_TUNNELS = 32
 MAX_RULES = 1000
-
-ALIASES = {
-    "connectTimeout": "connect_timeout",
-    "noTLSVerify": "no_tls_verify",
-    "caPool": "ca",
-    "originServerName": "server_name",
-    "httpHostHeader": "http_host_header",
-}
-
-_BYTE_PIPE = "the agent passes bytes on unread; "
-_POOL = "idle connections are kept by the edge, see timeouts in edge.yaml"
-_HEALTH = "write health: {path: /healthz} beside service, in a rule of ingress"
-REFUSED = {
-    "disableChunkedEncoding": _BYTE_PIPE + "it never changes the coding of a body",
-    "http2Origin": _BYTE_PIPE + "the edge speaks HTTP/1.1 to origins",
-    "keepAliveConnections": _POOL,
-    "keepAliveTimeout": _POOL,
-    "tcpKeepAlive": _POOL,
-    "tlsTimeout": "connect_timeout covers the TLS handshake too",
-    "noHappyEyeballs": "both address families are always tried",
-    "access": "write policy: {authenticate: ...} beside service",
-    "health": _HEALTH,
-    "ipRules": "write policy: {sources: {allow: [...], deny: [...]}} beside service",
-}
-
-_ENROLLS = "not needed: the agent is known by the certificate that it gets for its join token (token_file)"
-REFUSED_KEYS = {
-    "tunnel": _ENROLLS,
-    "credentials-file": _ENROLLS,
-    "warp-routing": "not possible: the agent serves only the origins that its ingress rules name",
-    "protocol": "not needed: tunnels are TLS on TCP",
-    "loglevel": "write log: {level: debug}",
-    "grace-period": "write drain, in seconds",
-    "health": _HEALTH,
-    "max_requests": "write max_requests beside service, in a rule of ingress",
-}
 
 LogLevelName = Literal["debug", "info", "warn", "error"]
 Text = Annotated[str, msgspec.Meta(min_length=1)]
@@ -211,25 +173,3 @@ def _spell(raw: dict[str, object]) -> None:
                 **defaults,
                 **spell_origin_request(own, f"ingress[{index}].originRequest"),
             }
-
-
-def spell_origin_request(values: Mapping[str, object], path: str) -> dict[str, object]:
-    """
-    Return an `originRequest` mapping in our spelling, lengths of time as seconds.
-
-    :raises InvalidSettings: naming the key under `path`, if it is one that a byte pipe cannot follow.
-    """
-    spelled: dict[str, object] = {}
-    for key, value in values.items():
-        if key in REFUSED:
-            raise InvalidSettings(f"{path}.{key}: not possible: {REFUSED[key]}")
-        ours = ALIASES.get(key, key)
-        if ours in spelled:
-            raise InvalidSettings(f"{path}.{key}: {ours} is given twice, in two spellings")
-        if ours == "connect_timeout" and isinstance(value, str):
-            try:
-                value = parse_duration(value)
-            except ValueError as error:
-                raise InvalidSettings(f"{path}.{key}: {error}") from error
-        spelled[ours] = value
-    return spelled

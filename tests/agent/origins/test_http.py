@@ -33,6 +33,12 @@ class HttpOriginTests(SynchronousTestCase):
             self.assertEqual(reactor.tcpClients[0][:2], ("192.0.2.1", 8080))
             self.assertEqual((dial.tls, dial.timeout), (has_tls, 3.0))
 
+    def test_time_for_tls(self) -> None:
+        """TLS may have a time of its own in addition; plain HTTP needs none."""
+        request = OriginRequest(connect_timeout=3.0, tls_timeout=4.0)
+        for scheme, expected in (("http", 3.0), ("https", 7.0)):
+            self.assertEqual(parse(f"{scheme}://192.0.2.1", request).access(MemoryReactorClock()).timeout, expected)
+
     def test_authorities_are_read_when_it_is_dialed(self) -> None:
         """A ca that cannot be read is refused for https; http does not look at it."""
         request = OriginRequest(ca="/nowhere")

@@ -7,9 +7,10 @@ from typing import Any
 from OpenSSL import SSL
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.self_signed import self_signed
 from tests.system.agent.origins import origin_certificate
 from warp_twisted.agent.origins.interface import OriginRequest
-from warp_twisted.agent.origins.tls import _Unverified, origin_tls, read_ca
+from warp_twisted.agent.origins.tls import _Unverified, origin_tls, read_ca, read_client
 from warp_twisted.errors import InvalidSettings
 
 
@@ -48,6 +49,36 @@ class ReadCaTests(SynchronousTestCase):
         self.assertIn("holds no certificate", str(self.assertRaises(InvalidSettings, read_ca, str(path))))
         path.write_text("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
         self.assertIn("holds a broken certificate", str(self.assertRaises(InvalidSettings, read_ca, str(path))))
+
+
+class ReadClientTests(SynchronousTestCase):
+    """The agent's own certificate for an origin."""
+
+    def test_refused(self) -> None:
+        """What cannot be read, is no certificate or key, or does not belong together is refused with key and path."""
+        directory = Path(self.mktemp())
+        directory.mkdir()
+        files = {name: directory / name for name in ("pem", "key", "other", "nothing")}
+        _, pem, key = self_signed("a", [])
+        for path, content in zip(files.values(), (pem, key, self_signed("b", [])[2], b"nothing"), strict=True):
+            path.write_bytes(content)
+        names = {name: str(path) for name, path in files.items()}
+        self.assertIsNone(read_client(OriginRequest()))
+        client = read_client(OriginRequest(client_certificate=names["pem"], client_key=names["key"]))
+        self.assertEqual(client, (pem, key))
+        self.assertEqual(repr(client), "Client(****)")
+        for certificate, own_key, words in (
+            ("/nowhere", names["key"], "client_certificate: /nowhere cannot be read"),
+            (names["pem"], "/nowhere", "client_key: /nowhere cannot be read"),
+            (names["nothing"], names["key"], "client_certificate: .* holds no certificate"),
+            (names["pem"], names["nothing"], "client_key: .* holds no key"),
+            (names["pem"], None, "client_certificate: .* holds no key"),
+            (names["pem"], names["other"], "client_key: the key in .* is not the certificate's"),
+            (None, names["key"], "client_key: there is no client_certificate"),
+        ):
+            request = OriginRequest(client_certificate=certificate, client_key=own_key)
+            with self.assertRaisesRegex(InvalidSettings, f"^originRequest.{words}"):
+                read_client(request)
 
 
 class OriginTlsTests(SynchronousTestCase):

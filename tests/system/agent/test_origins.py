@@ -1,5 +1,6 @@
 """Every kind of origin through a real tunnel: reached, refused, silent, wrong, and slow."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -7,11 +8,13 @@ from twisted.internet.endpoints import UNIXServerEndpoint
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IProtocolFactory
 from twisted.internet.protocol import Factory, Protocol
-from twisted.internet.ssl import CertificateOptions
+from twisted.internet.ssl import Certificate, CertificateOptions, PrivateCertificate
 from twisted.internet.tcp import Connection
+from twisted.logger import LogLevel, capturedLogs, formatEvent
 from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 
 from tests.case import nothing_left_to_the_collector, reactor, short_directory_of
+from tests.self_signed import self_signed
 from tests.system.agent.base import AgentTestCase
 from tests.system.agent.origins import (
     Echo,
@@ -147,6 +150,40 @@ class TlsTests(OriginTestCase):
         """With server_name, the certificate is expected to be for that name."""
         options, ca = origin_certificate(self.directory, "app.internal")
         await self.assert_echoes(self.rule(self.serve(tls=options), ca=str(ca), server_name="app.internal"))
+
+    def serve_known(self) -> tuple[int, Mapping[str, str]]:
+        """Serve an echo that takes one client's certificate; return its port, and the files of that certificate."""
+        _, known, key = self_signed("client", ["client.internal"], is_ca=True)
+        _, pem, own_key = self_signed("origin", ["127.0.0.1"], is_ca=True)
+        files = {"ca": pem, "client_certificate": known, "client_key": key}
+        for name, content in files.items():
+            (self.directory / name).write_bytes(content)
+        options = PrivateCertificate.loadPEM(pem + own_key).options(Certificate.loadPEM(known))
+        return self.serve(tls=options), {name: str(self.directory / name) for name in files}
+
+    async def test_client_certificate(self) -> None:
+        """An origin that asks for a certificate is shown the agent's."""
+        port, files = self.serve_known()
+        await self.assert_echoes(self.rule(port, **files))
+
+    async def test_client_certificate_in_one_file(self) -> None:
+        """Certificate and key may be in one file; the origin need not be verified."""
+        port, files = self.serve_known()
+        both = self.directory / "both"
+        both.write_bytes(b"".join(Path(files[name]).read_bytes() for name in ("client_key", "client_certificate")))
+        await self.assert_echoes(self.rule(port, no_tls_verify=True, client_certificate=str(both)))
+
+    async def test_without_a_client_certificate(self) -> None:
+        """What such an origin says after the handshake is said in the log, once a minute, and counted."""
+        port, files = self.serve_known()
+        agent = await self.start(self.rule(port, ca=files["ca"]))
+        with capturedLogs() as events:
+            for _ in range(2):
+                await self.assertFailure(self.edge.visit(0, b"hello").over, StreamReset)
+        said = [formatEvent(event) for event in events if event["log_level"] is LogLevel.warn]
+        self.assertEqual(len(said), 1, said)
+        self.assertRegex(said[0], rf"^origin https://127.0.0.1:{port} ends TLS: .*; visitors see 502$")
+        self.assertEqual(agent.routes.offered[0].traffic.failed, 2)
 
     async def test_not_trusted(self) -> None:
         """A self-signed certificate is refused, and the reason says what can be done."""

@@ -177,9 +177,10 @@ class OriginDial:
     Receiver of a stream whose origin is being connected to; answers the edge and makes way for the splice.
 
     :param done: called with the result, unless the stream is lost first.
+    :param rejected: called with the reason if TLS fails later, while the stream needs it.
     """
 
-    __slots__ = ("_attempt", "_done", "_early", "_has_ended", "_stream")
+    __slots__ = ("_attempt", "_done", "_early", "_has_ended", "_rejected", "_stream")
 
     def __init__(
         self,
@@ -188,9 +189,11 @@ class OriginDial:
         stream: Stream,
         traffic: Traffic,
         done: Callable[[DialResult], None],
+        rejected: Callable[[str], None] | None = None,
     ) -> None:
         self._stream = stream
         self._done = done
+        self._rejected = rejected
         self._early: list[bytes] = []
         self._has_ended = False
         stream.receiver = self
@@ -217,6 +220,9 @@ class OriginDial:
             refuse(stream, result.code, result.detail)
         else:
             stream.write(_OPENED)
+            rejected = self._rejected
+            if rejected is not None and isinstance(splice, TlsSplice):
+                splice.rejected = lambda error: rejected(_openssl_reason(error))
             splice.start(stream)
             for data in self._early:
                 splice.data_received(data)

@@ -8,11 +8,14 @@ Origin, Referer (`http1.host_rewriting`). Pure.
 
 from typing import Literal
 
+import msgspec
+
 from warp_base.host_port import join_host_port, split_host_port
 from warp_twisted.agent.origins.interface import Origin, OriginRequest
 from warp_twisted.errors import InvalidSettings
 from warp_twisted.http1.refusals import MessageRefused
 from warp_twisted.http1.target import DEFAULT_PORTS, parse_authority
+from warp_twisted.names import HostnamePattern
 
 REWRITE = "rewrite"
 _WITH_TLS = frozenset({"https", "unix+tls"})
@@ -38,6 +41,29 @@ def told_host(origin: Origin, request: OriginRequest) -> tuple[str, Scheme]:
             f"localhost:3000, got {wanted!r}"
         ) from error
     return wanted, ""
+
+
+def named_by_host(key: str, request: OriginRequest, hostname: HostnamePattern | None) -> OriginRequest:
+    """
+    Return how an origin is connected to, with the name for TLS that `match_sni_to_host` stands for.
+
+    That is what the origin is told as Host, else the rule's hostname: the agent reads no requests.
+
+    :param key: of the rule.
+    :raises InvalidSettings: if neither is one name.
+    """
+    if not request.match_sni_to_host or request.server_name is not None:
+        return request
+    name = hostname.text if hostname is not None and not hostname.is_wildcard else ""
+    if request.http_host_header is not None:
+        if request.http_host_header == REWRITE:
+            return request
+        name = split_host_port(request.http_host_header)[0]
+    if not name:
+        raise InvalidSettings(
+            f"{key}.originRequest.match_sni_to_host: the rule has no hostname that is one name; write server_name"
+        )
+    return msgspec.structs.replace(request, server_name=name)
 
 
 def _own(origin: Origin) -> tuple[str, Scheme]:

@@ -11,8 +11,8 @@ from twisted.internet.endpoints import wrapClientTLS
 from twisted.internet.interfaces import IReactorTime
 
 from warp_base.host_port import join_host_port
-from warp_twisted.agent.endpoints import tcp_endpoint
 from warp_twisted.agent.origins.addresses import split_address
+from warp_twisted.agent.origins.connecting import origin_endpoint
 from warp_twisted.agent.origins.interface import Dial, OriginRequest
 from warp_twisted.agent.origins.tls import origin_tls
 
@@ -40,11 +40,11 @@ class HttpOrigin:
 
     def access(self, reactor: IReactorTime) -> Dial:
         """Dial TCP, and TLS for https."""
-        timeout = self.request.connect_timeout
-        endpoint = tcp_endpoint(reactor, self.host, self.port, timeout)
+        endpoint = origin_endpoint(reactor, self.host, self.port, self.request)
         if self.scheme == "http":
-            return Dial(endpoint, tls=False, timeout=timeout)
-        return Dial(wrapClientTLS(origin_tls(self.host, self.request), endpoint), tls=True, timeout=timeout)
+            return Dial(endpoint, tls=False, timeout=self.request.connect_timeout)
+        tls = wrapClientTLS(origin_tls(self.host, self.request), endpoint)
+        return Dial(tls, tls=True, timeout=self.request.timeout)
 
 
 def parse(service: str, request: OriginRequest) -> HttpOrigin:

@@ -27,7 +27,7 @@ import re2
 from warp_twisted.agent.health.settings import Health
 from warp_twisted.agent.origins import Origin, OriginRequest, parse_service
 from warp_twisted.agent.origins.asking import RulePolicy
-from warp_twisted.agent.origins.host_header import Scheme, told_host
+from warp_twisted.agent.origins.host_header import Scheme, named_by_host, told_host
 from warp_twisted.errors import InvalidName, InvalidSettings
 from warp_twisted.names import HostnamePattern, parse_hostname
 
@@ -35,6 +35,7 @@ MAX_PATH_CHARACTERS = 1024
 MAX_OFFERS = 4096  # a hello message is bounded too
 
 _NOT_FOUND = "http_status:404"
+_WITH_TLS = ("https", "unix+tls")
 _INSIDE = ("hello-world", "hello_world", "http_status")
 
 
@@ -206,6 +207,8 @@ def _rule(
     except re2.error as error:
         reason = error.args[0].decode("utf-8", "replace") if isinstance(error.args[0], bytes) else error
         raise InvalidSettings(f"{key}.path: {path!r} is not an RE2 expression: {reason}") from error
+    if service.partition(":")[0] in _WITH_TLS:
+        request = named_by_host(key, request, pattern)
     try:
         origin = parse_service(service, request)
     except InvalidSettings as error:

@@ -12,6 +12,7 @@ every `PROBE_SECONDS`.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
 
 import msgspec
@@ -41,6 +42,7 @@ RETIRED_SECONDS = 30.0
 PROBE_SECONDS = 5.0
 PROBES_PER_TURN = 20  # some 2 ms
 PROBE_PAUSE_SECONDS = 0.01
+COMPLAINT_SECONDS = 60.0  # from one warning of an origin that ends TLS to the next
 
 _NOWHERE = IPv4Address("TCP", "127.0.0.1", 0)  # built-in origins have no address
 
@@ -54,6 +56,7 @@ class OriginState:
     :ivar last: how the last attempt to reach it ended, None before the first.
     :ivar probe: the attempt to connect that is under way.
     :ivar routes: those that are offered and lead to it.
+    :ivar complained_at: when the log last said that TLS with it failed after the handshake.
     """
 
     text: str
@@ -61,6 +64,7 @@ class OriginState:
     last: DialResult | None = None
     probe: Attempt | None = None
     routes: "list[Route]" = field(default_factory=list)
+    complained_at: float = float("-inf")
 
     @property
     def is_healthy(self) -> bool:
@@ -251,7 +255,8 @@ class Routes:
             return
         access = route.origin.access
         if isinstance(access, Dial):
-            OriginDial(self._reactor, access, stream, route.traffic, route.dial_ended)
+            rejected = partial(self._tls_rejected, route) if access.tls else None
+            OriginDial(self._reactor, access, stream, route.traffic, route.dial_ended, rejected)
         else:
             route.traffic.opened += 1
             self._serve(access, stream)
@@ -334,6 +339,14 @@ class Routes:
         if not result.is_connected:
             route.traffic.failed += 1
         self._note_result(route.origin, result)
+
+    def _tls_rejected(self, route: Route, reason: str) -> None:
+        """An origin has ended TLS after the handshake, as it does that wants another client certificate."""
+        route.traffic.failed += 1
+        origin, now = route.origin, self._reactor.seconds()
+        if now - origin.complained_at >= COMPLAINT_SECONDS:
+            origin.complained_at = now
+            self._log.warn("origin {origin} ends TLS: {reason}; visitors see 502", origin=origin.text, reason=reason)
 
     def _note_result(self, origin: OriginState, result: DialResult) -> None:
         was_healthy, origin.last = origin.is_healthy, result

@@ -20,6 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from time import monotonic
 
+from OpenSSL import SSL
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IHalfCloseableProtocol, IHandshakeListener, IPullProducer, IPushProducer
 from twisted.internet.protocol import Protocol, connectionDone
@@ -287,9 +288,12 @@ class TlsSplice(_Splice):
 
     :param connected: called when the handshake is complete, before any byte of the origin is delivered.
     :param failed: called with the reason if the connection is lost before that.
+    :ivar rejected: called with the reason if TLS fails later, while a stream needs it: with TLS 1.3 an origin says only
+        after the handshake that it does not take the client's certificate, or that it wants one.
     """
 
     transport: TLSMemoryBIOProtocol
+    rejected: Callable[[SSL.Error], None] | None = None
 
     def __init__(
         self, traffic: Traffic, connected: Callable[["TlsSplice"], None], failed: Callable[[Failure], None]
@@ -323,6 +327,9 @@ class TlsSplice(_Splice):
             forget_connector(self.transport)
             failed(reason)
             return
+        rejected, self.rejected = self.rejected, None
+        if rejected is not None and not self._is_closed and isinstance(reason.value, SSL.Error):
+            rejected(reason.value)
         super().connectionLost(reason)
 
     def data_received(self, data: bytes) -> None:

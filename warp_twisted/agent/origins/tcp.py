@@ -6,8 +6,8 @@ from typing import Literal
 from twisted.internet.interfaces import IReactorTime
 
 from warp_base.host_port import join_host_port
-from warp_twisted.agent.endpoints import tcp_endpoint
 from warp_twisted.agent.origins.addresses import split_address
+from warp_twisted.agent.origins.connecting import origin_endpoint
 from warp_twisted.agent.origins.interface import Dial, OriginRequest
 
 
@@ -31,8 +31,8 @@ class TcpOrigin:
 
     def access(self, reactor: IReactorTime) -> Dial:
         """Dial TCP."""
-        timeout = self.request.connect_timeout
-        return Dial(tcp_endpoint(reactor, self.host, self.port, timeout), tls=False, timeout=timeout)
+        endpoint = origin_endpoint(reactor, self.host, self.port, self.request)
+        return Dial(endpoint, tls=False, timeout=self.request.connect_timeout)
 
 
 def parse(service: str, request: OriginRequest) -> TcpOrigin:

@@ -11,14 +11,23 @@ from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from ssl import get_default_verify_paths
+from typing import Any
 
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 from OpenSSL import SSL, crypto
 from service_identity import CertificateError, VerificationError
 from service_identity.cryptography import extract_patterns
 from service_identity.hazmat import DNS_ID, IPAddress_ID, verify_service_identity
 from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
-from twisted.internet.ssl import Certificate, CertificateOptions, platformTrust, trustRootFromCertificates
+from twisted.internet.ssl import (
+    Certificate,
+    CertificateOptions,
+    platformTrust,
+    trustRootFromCertificates,
+)
 from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
@@ -58,8 +67,17 @@ ADVICE = "set originRequest.ca, server_name or no_tls_verify"
 _log = Logger()
 
 
+class Client(tuple[bytes, bytes]):
+    """A certificate with its chain and its key, in PEM; not shown, since a key is a secret."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "Client(****)"
+
+
 class UnusableFile(InvalidSettings):
-    """The file of an origin's certificate authorities cannot be used."""
+    """The file of an origin's certificate authorities, or of the client's certificate for it, cannot be used."""
 
 
 class OriginNotVerified(WarpError):
@@ -71,35 +89,47 @@ def origin_tls(host: str, request: OriginRequest) -> IOpenSSLClientConnectionCre
     Return the maker of TLS connections to one origin.
 
     :param host: the name or address that is dialed; `request.server_name` replaces it towards TLS.
-    :raises InvalidSettings: if `request.ca` cannot be read, or `request.server_name` is no name.
+    :raises InvalidSettings: if `request.ca` or the client's certificate cannot be read, or `request.server_name` is no
+        name.
     """
     name = host
     if request.server_name is not None:
         name = _server_name(request.server_name)
+    client = read_client(request)
     if request.no_tls_verify:
-        return _Unverified(_unverified_context(), name)
+        return _Unverified(_unverified_context(client), name)
     if request.ca is None:
-        return _Verified(_platform_context(_platform_signature()), name)
-    return _Verified(_context_of(tuple(authority.dumpPEM() for authority in read_ca(request.ca))), name)
+        return _Verified(_platform_context(_platform_signature(), client), name)
+    return _Verified(_context_of(tuple(authority.dumpPEM() for authority in read_ca(request.ca)), client), name)
 
 
 # Reading the platform's authorities takes some 10 ms: a reload with a hundred origins would hold up the agent for a
 # second. So origins that trust the same share a context, as long as the same is trusted.
 
 
-@lru_cache(maxsize=1)
-def _unverified_context() -> SSL.Context:
-    return _made(CertificateOptions())
-
-
-@lru_cache(maxsize=1)
-def _platform_context(signature: tuple[object, ...]) -> SSL.Context:
-    return _made(CertificateOptions(trustRoot=platformTrust()))
+@lru_cache(maxsize=MAX_CONTEXTS)
+def _unverified_context(client: Client | None) -> SSL.Context:
+    return _made(CertificateOptions(**_shown(client)))
 
 
 @lru_cache(maxsize=MAX_CONTEXTS)
-def _context_of(pems: tuple[bytes, ...]) -> SSL.Context:
-    return _made(CertificateOptions(trustRoot=trustRootFromCertificates([Certificate.loadPEM(pem) for pem in pems])))
+def _platform_context(signature: tuple[object, ...], client: Client | None) -> SSL.Context:
+    return _made(CertificateOptions(trustRoot=platformTrust(), **_shown(client)))
+
+
+@lru_cache(maxsize=MAX_CONTEXTS)
+def _context_of(pems: tuple[bytes, ...], client: Client | None) -> SSL.Context:
+    trust = trustRootFromCertificates([Certificate.loadPEM(pem) for pem in pems])
+    return _made(CertificateOptions(trustRoot=trust, **_shown(client)))
+
+
+def _shown(client: Client | None) -> dict[str, Any]:
+    """Return what `CertificateOptions` takes of the client's certificate."""
+    if client is None:
+        return {}
+    certificate, *chain = [crypto.X509.from_cryptography(each) for each in x509.load_pem_x509_certificates(client[0])]
+    key = crypto.load_privatekey(crypto.FILETYPE_PEM, client[1])
+    return {"privateKey": key, "certificate": certificate, "extraCertChain": chain}
 
 
 def _made(options: CertificateOptions) -> SSL.Context:
@@ -171,6 +201,45 @@ def read_ca(path: str) -> list[Certificate]:
     if not found:
         raise UnusableFile(f"originRequest.ca: {path} holds no certificate in PEM form")
     return found
+
+
+def read_client(request: OriginRequest) -> Client | None:
+    """
+    Read the certificate, with its chain, and the key by which the agent says who it is to an origin.
+
+    :returns: both in PEM, or None if there are none.
+    :raises UnusableFile: if one cannot be read or used, or they do not belong together.
+    """
+    if request.client_certificate is None:
+        if request.client_key is not None:
+            raise InvalidSettings("originRequest.client_key: there is no client_certificate that it belongs to")
+        return None
+    certificate = _read("client_certificate", request.client_certificate)
+    key = certificate if request.client_key is None else _read("client_key", request.client_key)
+    try:
+        leaf = x509.load_pem_x509_certificates(certificate)[0]
+    except ValueError as error:
+        raise UnusableFile(
+            f"originRequest.client_certificate: {request.client_certificate} holds no certificate in PEM form"
+        ) from error
+    name, path = ("client_certificate", request.client_certificate)
+    if request.client_key is not None:
+        name, path = "client_key", request.client_key
+    try:
+        public = load_pem_private_key(key, None).public_key()
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise UnusableFile(f"originRequest.{name}: {path} holds no key without a password in PEM form") from error
+    form = Encoding.DER, PublicFormat.SubjectPublicKeyInfo
+    if public.public_bytes(*form) != leaf.public_key().public_bytes(*form):
+        raise UnusableFile(f"originRequest.{name}: the key in {path} is not the certificate's")
+    return Client((certificate, key))
+
+
+def _read(name: str, path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise UnusableFile(f"originRequest.{name}: {path} cannot be read: {error.strerror}") from error
 
 
 def _authority(pem: bytes) -> Certificate | None:

@@ -37,6 +37,7 @@ class UnixOrigin:
         endpoint: IStreamClientEndpoint = UNIXClientEndpoint(reactor, self.path, timeout)
         if self.tls:
             endpoint = wrapClientTLS(origin_tls("localhost", self.request), endpoint)
+            timeout = self.request.timeout
         return Dial(endpoint, tls=self.tls, timeout=timeout)
 
 
