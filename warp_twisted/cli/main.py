@@ -114,6 +114,7 @@ warp = Group(
             "Hand over to a new process of the edge; nobody is turned away.",
         ),
         "registry": ("warp_twisted.cli.operate.registry_copy:registry", "Copy the registry onto an etcd, or back."),
+        "migrate": ("warp_twisted.cli.migrate.command:migrate", "Print settings of another program as agent.yaml."),
         "ca": ("warp_twisted.cli.operate.authority:ca", "Make the fleet's certificate authority."),
         "completion": ("warp_twisted.cli.completion:completion", "Print a script that completes commands in a shell."),
         "version": ("warp_twisted.cli.main:version", "Print the version."),

@@ -1,0 +1,1 @@
+"""Tests of `warp_twisted.cli.migrate`."""

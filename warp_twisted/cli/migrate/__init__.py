@@ -1,0 +1,1 @@
+"""`warp migrate`: settings of other programs as ours."""
