@@ -162,6 +162,7 @@ class Order(Shape, frozen=True):
     :ivar ask_window_at: when the authority is to be asked again when to renew (ARI).
     :ivar window: beginning and end of what it said last; empty where it says nothing.
     :ivar revoke: whether the certificate in force is to be revoked; it is ordered anew thereafter.
+    :ivar revoke_at: not before that instant, after a revocation was refused.
     """
 
     name: Annotated[str, msgspec.Meta(max_length=255)]
@@ -183,6 +184,7 @@ class Order(Shape, frozen=True):
     ask_window_at: float = 0.0
     window: tuple[float, ...] = ()
     revoke: bool = False
+    revoke_at: float = 0.0
 
 
 class View(Shape, frozen=True):
