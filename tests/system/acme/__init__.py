@@ -1,0 +1,1 @@
+"""The issuing process with real authorities, name servers and signals."""
