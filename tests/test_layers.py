@@ -31,7 +31,7 @@ LONGER = {
     "warp_twisted.tunnel.tls": "one state: handshake, records, backpressure and goodbye share the two memory buffers",
 }
 # Imported by name, and brought along by a declared dependency as part of its interface.
-COMES_WITH = {"zope": "twisted", "hyperlink": "twisted", "constantly": "twisted"}
+COMES_WITH = {"zope": "twisted", "hyperlink": "twisted", "constantly": "twisted", "requests": "acme"}
 
 
 class TreeTests(SynchronousTestCase):

@@ -42,6 +42,7 @@ PACKAGES_OF = {
     "nsupdate": {"bind9-dnsutils", "dnsutils"},
     "openssl": {"openssl"},
     "pdns_server": {"pdns-server"},
+    "pebble": {"pebble"},
     "perf": {"linux-perf"},
     "socat": {"socat"},
     "ssh": {"openssh-client"},

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from twisted.internet.threads import deferToThread
 
 from tests.case import AsyncTestCase, reactor
-from tests.system.dns.peers import free_port
+from tests.system.ports import free_port
 from warp_dns import DnsServer, FixedSource, Record, ServedZone, ZoneSettings
 from warp_twisted.acme.door import DnsChallenge, NameServer
 from warp_twisted.acme.errors import NotYet
