@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import cast
@@ -25,9 +26,11 @@ from warp_twisted.cli.expose.view import (
     TunnelRow,
     draw,
     milliseconds,
+    open_view,
     picture_of,
     sentence,
     size,
+    trusted_first,
     without_urls_to_come,
 )
 from warp_twisted.wire.preamble import OpeningCode
@@ -130,6 +133,36 @@ class DrawTests(SynchronousTestCase):
         ):
             self.assertIn(part, text)
         self.assertIn("Ctrl-C again stops at once", rendered(Picture(is_draining=True)))
+
+    def test_urls_are_whole(self) -> None:
+        """A URL stands on a line of its own, however wide the terminal and whatever else there is to show."""
+        url = "https://civil-rose-235.team.warp.example:8443"
+        picture = Picture(tunnels=[TUNNEL], routes=[replace(ROUTE, url=url, path="", origin="http://localhost:30000")])
+        for width in (60, 80, 100, 120):
+            written = io.StringIO()
+            Console(file=written, width=width).print(draw(picture))
+            self.assertIn(url, [line.strip() for line in written.getvalue().splitlines()])
+
+    def test_url_that_browsers_trust(self) -> None:
+        """Below .localhost, where no browser trusts the certificate, plain HTTP comes first; elsewhere HTTPS."""
+        for name, first in (
+            ("a.warp.localhost:8443", "http"),
+            ("a.warp.example", "https"),
+            ("localhost.example", "https"),
+        ):
+            urls = trusted_first(f"https://{name}", f"http://{name}")
+            told = sentence(events.Published(urls={urls[0]: "x"}, plain_urls={}))
+            self.assertEqual([url.partition(":")[0] for url in urls], [first, "http" if first == "https" else "https"])
+            self.assertEqual(told, [f"{urls[0]} -> x"])
+        lines = sentence(
+            events.Published(urls={"https://a.localhost": "x"}, plain_urls={"http://a.localhost:8080": "x"})
+        )
+        self.assertEqual(lines, ["http://a.localhost:8080 -> x", "https://a.localhost -> x"])
+
+    def test_dumb_terminal(self) -> None:
+        """A terminal that cannot move its cursor is shown lines, as a file is."""
+        self.patch(os, "environ", {**os.environ, "TERM": "dumb", "FORCE_COLOR": "1"})
+        self.assertIs(type(open_view(as_json=False)), Lines)
 
     def test_markup_is_text(self) -> None:
         """What comes from outside is never read as rich's markup."""

@@ -4,6 +4,7 @@ What `warp up` shows: a live table on a terminal, plain lines elsewhere, or one 
 `picture_of` looks at an agent; the rest is pure: events and pictures in, text out.
 """
 
+import re
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -44,6 +45,9 @@ from warp_twisted.cli.terminal import LivePicture, add_numbers, cell, plain_tabl
 
 if TYPE_CHECKING:
     from warp_twisted.agent.service import AgentService
+
+
+_LOCAL_URL = re.compile(r"https?://[^/:]*\.localhost(?=[:/]|\Z)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,15 +145,14 @@ def without_urls_to_come(picture: Picture, told: Collection[str]) -> Picture:
 def draw(picture: Picture) -> RenderableType:
     """Draw a picture for a terminal."""
     routes = plain_table()
-    routes.add_column("URL", no_wrap=True, overflow="ellipsis")
     routes.add_column("ORIGIN", no_wrap=True, overflow="ellipsis")
     add_numbers(routes, "REQUESTS", "ERRORS", "OPEN", "IN", "OUT", "RESPONSE")
     problems: dict[str, Text] = {}
+    urls: list[Text] = []  # on lines of their own: a column of the table would cut what people copy
     for route in picture.routes:
+        for url in trusted_first(route.url, route.plain_url):
+            urls.append(cell(f"{url} {route.path}".rstrip(), "cyan"))
         routes.add_row(
-            Text("\n").join(
-                cell(f"{url} {route.path}".rstrip(), "cyan") for url in (route.url, route.plain_url) if url
-            ),
             cell(route.origin),
             str(route.requests),
             Text(str(route.errors), "red" if route.errors else "dim"),
@@ -169,7 +172,17 @@ def draw(picture: Picture) -> RenderableType:
         state = cell(row.state, "green" if row.is_up else "yellow")
         tunnels.add_row(str(row.number), cell(row.edge), cell(row.address), milliseconds(row.ping_seconds), state)
     hint = "finishing what is under way; Ctrl-C again stops at once" if picture.is_draining else "Ctrl-C stops"
-    return Group(Text(), routes, *problems.values(), Text(), tunnels, Text(), Text(hint, "dim"))
+    return Group(Text(), *urls, Text(), routes, *problems.values(), Text(), tunnels, Text(), Text(hint, "dim"))
+
+
+def trusted_first(url: str, plain_url: str) -> list[str]:
+    """
+    Return the URLs that there are, first the one that a browser opens without a warning.
+
+    No authority that browsers trust vouches for names below `.localhost`, as those of a demo are.
+    """
+    found = [each for each in (url, plain_url) if each]
+    return found[::-1] if _LOCAL_URL.match(url) else found
 
 
 def sentence(event: Event) -> list[str]:
@@ -193,6 +206,8 @@ def _sentence(event: Event) -> list[str]:
             return [f"tunnel {event.tunnel} is down: {event.reason}; again in {event.retry_seconds:.1f} s"]
         case Published():
             named = [*event.urls.items(), *event.plain_urls.items()]
+            if all(map(_LOCAL_URL.match, event.urls)):
+                named = [*event.plain_urls.items(), *event.urls.items()]
             return [f"{url} -> {service}" for url, service in named]
         case Protected():
             return [
@@ -333,7 +348,7 @@ class Objects(Lines):
 def open_view(as_json: bool) -> View:
     """Return the view for where standard output goes. A reader of lines that stops does not stop the agent."""
     console = Console()
-    if console.is_terminal and not as_json:
+    if console.is_terminal and not console.is_dumb_terminal and not as_json:
         return Screen(console)
     errors = NonblockingWriter(stream_sink(sys.stderr))
     output = NonblockingWriter(
