@@ -6,6 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.case import reactor
 from tests.system.edge.live import make_node
+from warp_twisted.edge import acme_parts
 from warp_twisted.edge.acme.sealing_key import FILE
 from warp_twisted.edge.acme_parts import AcmeParts
 from warp_twisted.errors import InvalidSettings
@@ -15,6 +16,8 @@ class AcmePartsTests(SynchronousTestCase):
     """Edges that are made and not started."""
 
     def setUp(self) -> None:
+        self.made: list[tuple[object, ...]] = []
+        self.patch(acme_parts, "IssuingProcess", lambda *arguments: self.made.append(arguments[1:]))
         self.directory = Path(self.mktemp())
         self.directory.mkdir()
 
@@ -38,6 +41,8 @@ class AcmePartsTests(SynchronousTestCase):
         assert parts.ordering is not None
         self.assertEqual(parts.sealing_key, parts.ordering.key.public)
         self.assertTrue((self.directory / "state" / FILE).exists())
+        admin, key = str(self.directory / "admin.sock"), str(self.directory / "state" / FILE)
+        self.assertEqual(self.made, [(admin, key)])
         before = reactor.getDelayedCalls()
         parts.start()
         self.successResultOf(parts.end())

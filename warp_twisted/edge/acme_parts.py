@@ -13,6 +13,7 @@ from twisted.internet.defer import Deferred, succeed
 from warp_base.reactor import InThread, Reactor
 from warp_base.wall_clock import WallClock
 from warp_dns.serve.server import DnsServer
+from warp_twisted.acme.supervised import IssuingProcess
 from warp_twisted.edge.acme.challenges import Challenges
 from warp_twisted.edge.acme.ordering import Ordering
 from warp_twisted.edge.acme.sealing_key import SealingKey
@@ -34,7 +35,8 @@ class AcmeParts:
     """
     The parts.
 
-    :ivar ordering: None: certificates are not ordered here.
+    :ivar ordering: None: certificates are not ordered here. Without an admin socket other edges order, as the issuing
+        process has no other way to this one.
     :ivar calls: of the admin interface.
     """
 
@@ -93,14 +95,15 @@ def make_acme(
     serving.visitors.challenge_answers = challenges.http_answers
     ordering = None
     if initial.acme is not None:
+        key, admin = SealingKey(state), initial.listen.admin
         ordering = Ordering(
             reactor,
             wall,
             initial.edge.name,
             initial.zone,
             lambda: settings().acme or AcmeSettings(),
-            key=SealingKey(state),
-            process=None,
+            key=key,
+            process=IssuingProcess(reactor, admin, str(key.path)) if admin is not None else None,
             store=store,
             mirror=mirror,
             shows=serving,

@@ -20,6 +20,7 @@ from tests.system.edge.test_admin import AdminTestCase
 from tests.system.registry.etcd_peer import EtcdPeer
 from warp_twisted.acme.door import View
 from warp_twisted.acme.sealing import open_sealed
+from warp_twisted.edge import acme_parts
 from warp_twisted.edge.acme.sealing_key import FILE
 from warp_twisted.edge.node import EdgeNode
 
@@ -60,6 +61,11 @@ class OneEdgeTests(AdminTestCase):
     """An edge that is alone."""
 
     sections = SECTIONS
+
+    async def prepare(self) -> None:
+        """Start it; nobody orders, so that nothing but the test asks."""
+        self.patch(acme_parts, "IssuingProcess", lambda *arguments: None)
+        await super().prepare()
 
     async def put(self, path: str, body: object) -> None:
         """Make a call that succeeds."""
@@ -131,7 +137,8 @@ class FleetTests(AdminTestCase):
     timeout = 240
 
     async def prepare(self) -> None:
-        """Start etcd and the first edge."""
+        """Start etcd and the first edge; nobody orders."""
+        self.patch(acme_parts, "IssuingProcess", lambda *arguments: None)
         self.etcd = EtcdPeer()
         self.clean_up_with(self.etcd.remove)
         await self.etcd.start()
