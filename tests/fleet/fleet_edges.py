@@ -24,7 +24,7 @@ def two_edges() -> tuple[Several, float]:
 
 
 class TwoEdgesTests(FleetTestCase):
-    """Tests that need both, in this order; the last one takes one of them out."""
+    """Tests that need both, in this order; the fourth takes one of them out, and the last brings it back."""
 
     def setUp(self) -> None:
         self.fleet, self.seconds = two_edges()
@@ -101,3 +101,18 @@ class TwoEdgesTests(FleetTestCase):
         self.assertNotIn(self.addresses[1], rules)
         self.assertIn(self.addresses[0], rules)
         self.assertTrue(self.fleet.visit(f"http://{APP}/", edge="edge11").startswith("origin"))
+
+    def test_5_added(self) -> None:
+        """An edge that is added serves and answers DNS, and no visitor notices."""
+        load = self.fleet.begin_load("--nameserver", self.fleet.hosts.address("ns11"), rate=RATE)
+        self.fleet.set_groups(edges=EDGES, registry=REGISTRY, secondaries=REGISTRY, origins=ORIGINS)
+        run = self.fleet.run("site.yml")
+        self.wait_for_both()
+        found = end_load(load)
+        run.check()
+        note("an edge is added: visitors (count)", found["asked"])
+        note("an edge is added: slowest visitor", found["slowest_seconds"])
+        self.assertEqual(found["quick_answered"], found["asked"], found)
+        for edge in EDGES:
+            self.assertTrue(self.fleet.visit(f"http://{APP}/", edge=edge).startswith("origin"), edge)
+        self.assertEqual(self.fleet.agents("edge11"), self.fleet.agents("edge12"))
