@@ -72,7 +72,7 @@ class Pebble:
             except urllib.error.URLError:
                 return False
 
-        await until(answers, 30)
+        await until(answers, 60)  # it makes RSA keys first
 
     def _end(self) -> None:
         self._process.send_signal(signal.SIGKILL)

@@ -38,7 +38,7 @@ from warp_twisted.acme.supervised import IssuingProcess
 
 ZONE = "warp.example"
 OWNER = f"_acme-challenge.{ZONE}"
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 90.0
 STEPS = ["begun", "account", "account", "ordered", "publish", "publish", "finalized", "certificate"]
 
 
@@ -84,7 +84,7 @@ class PublishingDoor(FakeDoor):
 class ProcessTests(AsyncTestCase):
     """The process, started by its supervisor, with the edge and the name servers of a zone around it."""
 
-    timeout = 180
+    timeout = 280
 
     async def prepare(self) -> None:
         """Serve a zone here and on Knot, start Pebble, and let the process look at it."""
