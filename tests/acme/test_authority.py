@@ -74,7 +74,7 @@ class AuthorityTests(SynchronousTestCase):
         with open(file, "wb") as key:
             key.write(b"\xff")
         for path in (file, "/nonexistent"):
-            with self.assertRaisesRegex(CannotOrder, r"^acme\.external_account\.hmac_key_file: "):
+            with self.assertRaisesRegex(CannotOrder, r"^acme\.eab\.hmac_key_file: "):
                 authority.register("", ExternalAccount(key_id="k", hmac_key_file=path))
 
     def test_revoked_already(self) -> None:

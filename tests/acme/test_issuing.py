@@ -134,7 +134,7 @@ class OrderTests(IssuingCase):
         """An authority that wants an account bound to one of its own gets that, made with the key in the file."""
         self.directory.external = {"kid-1": b"0123456789abcdef0123456789abcdef"}
         self.issuing().look()
-        self.assertIn("set acme.external_account", self.order.error)
+        self.assertIn("set acme.eab", self.order.error)
         file = self.mktemp()
         with open(file, "w") as key:
             key.write("MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=\n")

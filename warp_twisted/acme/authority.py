@@ -238,7 +238,7 @@ class Authority:
                 key = file.read(MAX_HMAC_KEY_BYTES).decode("ascii").strip()
             base64.urlsafe_b64decode(key + "=" * (-len(key) % 4))
         except (OSError, ValueError) as error:
-            raise CannotOrder(f"acme.external_account.hmac_key_file: {error}") from error
+            raise CannotOrder(f"acme.eab.hmac_key_file: {error}") from error
         with self._told():
             return messages.ExternalAccountBinding.from_data(
                 self._key.public_key(), external.key_id, key.rstrip("="), self._directory

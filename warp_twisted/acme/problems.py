@@ -13,7 +13,7 @@ _ADVICE = {
     "caa": "let the zone's CAA records, and those above it, allow this authority",
     "connection": "let the authority reach port 80 of the name's addresses",
     "dns": "let the zone be delegated to the name servers of docs/deploy.md, and let the authority reach them",
-    "externalAccountRequired": "set acme.external_account to what the authority gave you",
+    "externalAccountRequired": "set acme.eab to what the authority gave you",
     "incorrectResponse": "let all name servers of the zone answer the same, and no other program publish the name",
     "invalidContact": "set acme.email to an address that exists",
     "invalidProfile": "set acme.profile to one that the authority has",
