@@ -35,6 +35,7 @@ from warp_twisted.edge.agents.tunnels import EdgeTunnels
 from warp_twisted.edge.errors import EdgeError
 from warp_twisted.edge.owners.holdings import Holdings
 from warp_twisted.edge.owners.ownership import Ownership
+from warp_twisted.edge.peers.renewals import Renewals
 from warp_twisted.edge.policy.asked import AskedPolicies
 from warp_twisted.edge.settings import EdgeSettings
 from warp_twisted.names import HostnamePattern
@@ -238,9 +239,11 @@ class Control:
         registrations = Registrations()
         self.holdings = Holdings(self.mirror)
         self.ownership = Ownership(self.store, self.holdings, registrations, self.wall, lambda: self.settings)
+        self.renewals = Renewals(self.store, self.mirror, self.clock, self.wall)
         self.enrollment = Enrollment(
-            self.store, self.mirror, self.authority, self.wall, lambda: self.settings, self.is_reserved, self.ownership
-        )
+            self.store, self.mirror, self.authority, self.wall, lambda: self.settings, self.is_reserved, self.ownership,
+            self.renewals.issued,
+        )  # fmt: skip
         self.returning = Returning(
             self.store, self.mirror, self.authority.roots, self.enrollment, self.clock, self.wall,
             lambda: self.settings,
@@ -261,6 +264,7 @@ class Control:
             fleet=OneEdge(),
             asked=self.asked,
         )
+        self.renewals.heard = self.tunnels.expiry.noted
         self.ends = EndsOfTunnels(self.tunnels)
 
     async def start(self) -> None:
@@ -277,6 +281,7 @@ class Control:
         """End, leaving no call behind."""
         await self.close_tunnels()
         self.grace.stop()
+        self.renewals.stop()
         await self.claims.stop()
         self.mirror.stop()
         await self.store.close()

@@ -259,7 +259,9 @@ def assemble(
     holdings = Holdings(mirror)
     serving.routes.is_of_others = holdings.is_of_others
     ownership = Ownership(store, holdings, registrations, wall, settings)
-    enrollment = Enrollment(store, mirror, authority, wall, settings, entry.is_reserved, ownership)
+    enrollment = Enrollment(
+        store, mirror, authority, wall, settings, entry.is_reserved, ownership, peers.renewals.issued
+    )
     returning = Returning(store, mirror, authority.roots, enrollment, reactor, wall, settings)
     entrance = Entrance(reactor, settings, enrollment, returning)
     names = NameGiver(store, mirror, initial.zone, entry.is_reserved)
@@ -319,6 +321,7 @@ def assemble(
     observation = Observation(readiness.parts, readiness.problems, metrics, long_work)
     peers.live.banned = serving.banned_connections.cut
     peers.live.lost = grace.lost_with_edge
+    peers.renewals.heard = tunnels.expiry.noted
     kept_bans = KeptBans(store, mirror, serving.policy.banning, wall, serving.banned_connections.cut, peers.live.note)
     operations = EdgeOperations(
         settings=settings,

@@ -1,13 +1,16 @@
 """Tests of letting agents back in: who may return, for how long, and how often."""
 
 from cryptography.hazmat.primitives.asymmetric import ec
+from twisted.internet.defer import fail
 
 from tests.case import AsyncTestCase
 from tests.edge.control import CA, NOW, Control, make_authority, make_settings
 from warp_twisted.ca.issue import issue_agent, new_key, to_pem, utc
 from warp_twisted.ca.returning import key_fingerprint, sign_return
 from warp_twisted.edge.agents.returning import ATTEMPTS, RETURNS_BURST, RETURNS_PER_SECOND
+from warp_twisted.edge.peers.renewals import RETRY_SECONDS
 from warp_twisted.names import HostnamePattern
+from warp_twisted.registry.errors import StoreBroken
 from warp_twisted.registry.model import Agent, encode
 from warp_twisted.tunnel.enrollment import Asker
 from warp_twisted.wire.control import Enrolled, EnrollRefused, ReturnRequest
@@ -157,6 +160,19 @@ class ReturningTests(AsyncTestCase):
         self.assertGreater(answer.retry_seconds, 0)
         self.patch(store, "transact", transact)
         self.assertIsInstance(await self.returns(), Enrolled)
+
+    async def test_registry_that_takes_no_changes(self) -> None:
+        """It returns as its record knows its key; other edges are told until when, which is written down later."""
+        transact = self.control.store.transact
+        self.patch(self.control.store, "transact", lambda *arguments: fail(StoreBroken("away")))
+        self.assertIsInstance(await self.returns(), Enrolled)
+        (key,) = self.control.renewals
+        renewal = self.control.renewals.get(key)
+        assert renewal is not None
+        self.assertEqual(renewal.expires_at, NOW + DAY)
+        self.patch(self.control.store, "transact", transact)
+        self.control.clock.advance(RETRY_SECONDS)
+        self.assertEqual(self.control.mirror.agents["a-1"].expires_at, NOW + DAY)
 
     async def test_registry_away(self) -> None:
         """Without a registry nobody returns, and is told to come again."""

@@ -7,6 +7,7 @@ from tests.edge.agents.case import ControlTestCase
 from tests.edge.control import NOW, AgentEnd, Control
 from warp_twisted.ca.issue import new_key, new_request
 from warp_twisted.edge.agents.tunnel_expiry import CHECK_SECONDS
+from warp_twisted.edge.peers.notices import Renewal
 from warp_twisted.registry.model import encode
 from warp_twisted.wire.control import Renewed, RenewRequest
 
@@ -66,6 +67,19 @@ class TunnelExpiryTests(ControlTestCase):
         self.assertIsNone(agent.ending)
         self.pass_time(agent, 60 + CHECK_SECONDS)
         self.assertEqual(agent.ending, ("NORMAL", "the agent's certificate has ended"))
+
+    def test_renewed_at_another_edge(self) -> None:
+        """A renewal that another edge tells of holds for the tunnels that are here, and shortens none."""
+        agent = self.control.connect(lifetime=timedelta(seconds=120))
+        agent.hello("app.warp.example")
+        (tunnel,) = self.control.tunnels.registrations.by_id.values()
+        record = replace(self.control.mirror.agents[tunnel.agent], key_sha256="a" * 64)
+        self.control.store.put(record.key, encode(record))
+        for expires_at in (NOW + 500, NOW + 90):
+            self.control.renewals.hear(Renewal(agent=record.id, expires_at=expires_at, key_sha256="a" * 64))
+            self.assertEqual(tunnel.ends_at, 500)
+        self.pass_time(agent, 120 + CHECK_SECONDS)
+        self.assertIsNone(agent.ending)
 
     def test_renewed_elsewhere(self) -> None:
         """A renewal through another process, which the registry says, holds for tunnels that are left here."""

@@ -11,6 +11,7 @@ from warp_twisted.edge.errors import BadPeerMessage
 from warp_twisted.edge.peers import hearing as module
 from warp_twisted.edge.peers.hearing import Hearing
 from warp_twisted.edge.peers.messages import Complete, Greeting, PeerMessage, Told
+from warp_twisted.edge.peers.notices import Renewal
 from warp_twisted.names import Hostname
 from warp_twisted.registry.acme.challenges import MAX_CHALLENGES
 from warp_twisted.registry.edge_records import OfferedRoute
@@ -24,12 +25,14 @@ TUNNELS = st.builds(
     hostname=st.sampled_from(["app.warp.example", "*.warp.example", "APP.warp.example", "a..b", "x" * 300]),
     labels=st.dictionaries(st.sampled_from(["a", "b", "-"]), st.sampled_from(["x", "\n", "y" * 300])),
 )
+TEXTS = st.sampled_from(["", "a-1", "a" * 64, "a" * 300])
 KEYS = st.sampled_from([tunnel(1).key, "warp/tunnels/edge3/t-1", "warp/owners/x", ""])
 TOLD = st.builds(
     Told,
     edge=st.sampled_from([None, EDGE, replace(EDGE, name="edge3"), replace(EDGE, addresses=())]),
     tunnels=st.lists(TUNNELS, max_size=4),
     gone=st.lists(KEYS, max_size=3),
+    renewals=st.lists(st.builds(Renewal, agent=TEXTS, expires_at=st.floats(), key_sha256=TEXTS), max_size=3),
 )
 
 
@@ -92,6 +95,18 @@ class HearingTests(SynchronousTestCase):
             self.assertTrue(self.refusal(told))
         self.assertEqual(self.hearing.keys, set())
 
+    def test_renewals(self) -> None:
+        """What an edge has issued is passed on; without an agent or a key it is nothing that an edge issues."""
+        renewal = Renewal(agent="a-1", expires_at=9.0, key_sha256="0a" * 32)
+        self.assertEqual(list(self.hearing.take(Told(renewals=[renewal])).renewals), [renewal])
+        for wrong in (
+            replace(renewal, agent=""),
+            replace(renewal, agent="a" * 256),
+            replace(renewal, key_sha256=""),
+            replace(renewal, key_sha256="0A" * 32),
+        ):
+            self.assertIn("renewal", self.refusal(Told(renewals=[wrong])))
+
     def test_out_of_order(self) -> None:
         """Nothing comes before the greeting, and a snapshot without the edge's own entry is none."""
         self.assertRaises(BadPeerMessage, Hearing("edge2").take, Told())
@@ -141,3 +156,4 @@ class HearingTests(SynchronousTestCase):
             for key, value in heard.values.items():
                 self.assertTrue(key == EDGE.key or key.startswith("warp/tunnels/edge2/"), key)
                 self.assertTrue(value is None or value.key == key)
+            self.assertTrue(all(each.agent and len(each.key_sha256) == 64 for each in heard.renewals))

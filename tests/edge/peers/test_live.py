@@ -1,6 +1,7 @@
 """`edge.peers.live`: what this edge tells, and what follows from what it hears."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from twisted.internet.task import Clock
 from twisted.trial.unittest import TestCase
@@ -11,12 +12,13 @@ from tests.registry.fakes import FlakyStore
 from warp_twisted.edge.errors import BadPeerMessage
 from warp_twisted.edge.peers.hearing import Heard
 from warp_twisted.edge.peers.live import LiveState
-from warp_twisted.edge.peers.notices import Lifted
+from warp_twisted.edge.peers.notices import RENEWALS, Lifted, Renewal
+from warp_twisted.edge.peers.renewals import Renewals
 from warp_twisted.edge.peers.telling import POLICY_VERSION
 from warp_twisted.registry.ban_records import KeptBan
 from warp_twisted.registry.memory import MemoryStore
 from warp_twisted.registry.mirror import Mirror
-from warp_twisted.registry.model import CurrentPolicy, Edge, Revocation, Tunnel, Value, encode
+from warp_twisted.registry.model import Agent, CurrentPolicy, Edge, Revocation, Tunnel, Value, encode
 
 OWN = Edge(name="edge1", addresses=("192.0.2.1",))
 BAN = KeptBan(network="192.0.2.7", seconds=60, until=1060.0, reason="x")
@@ -48,7 +50,10 @@ class LiveStateTests(TestCase):
         self.store, live = FlakyStore(self.clock), MemoryStore(self.clock)
         self.mirror = Mirror(self.store, self.clock, live)
         self.bans = RecordedBans()
-        self.live = LiveState("edge1", self.store, self.mirror, self.bans, SettableWallClock(1000.0))
+        wall = SettableWallClock(1000.0)
+        self.renewals = Renewals(self.store, self.mirror, self.clock, wall)
+        self.addCleanup(self.renewals.stop)
+        self.live = LiveState("edge1", self.store, self.mirror, self.bans, wall, self.renewals)
         self.cut: list[str] = []
         self.live.banned = self.cut.append
         self.marked: list[tuple[Sequence[str], bool]] = []
@@ -97,6 +102,23 @@ class LiveStateTests(TestCase):
         self.assertEqual(self.bans.asked, [("192.0.2.7", 60.0), ("192.0.2.7", 0)])
         self.assertEqual(self.cut, ["192.0.2.7"])
         self.assertEqual(self.live.read(BAN.key), Lifted("192.0.2.7"))
+
+    async def test_renewals(self) -> None:
+        """Those that the registry does not say yet are told, also in a snapshot; those of others are passed on."""
+        await self.begin()
+        record = Agent(id="a-1", hostnames=(), key_sha256="a" * 64)
+        await self.store.put(record.key, encode(record))
+        self.store.is_away = True
+        self.renewals.issued(record, replace(record, expires_at=1090.0))
+        key = RENEWALS + "a-1"
+        self.assertEqual(self.marked[-1], ([key], False))
+        self.assertIn(key, [key for keys in self.live.own_keys() for key in keys])
+        renewal = Renewal(agent="a-1", expires_at=1090.0, key_sha256="a" * 64)
+        self.assertEqual(self.live.read(key), renewal)
+        heard: list[tuple[str, float]] = []
+        self.renewals.heard = lambda agent, expires_at: heard.append((agent, expires_at))
+        self.live.heard(Heard(renewals=[renewal]))
+        self.assertEqual(heard, [("a-1", 1090.0)])
 
     async def test_a_newer_policy_is_heard(self) -> None:
         """An edge whose watch is dead reads the registry when another knows a newer version, and not otherwise."""

@@ -18,6 +18,7 @@ from warp_twisted.edge.peers.messages import (
     encode_told,
     encode_value,
 )
+from warp_twisted.edge.peers.notices import Renewal
 from warp_twisted.registry.ban_records import KeptBan
 from warp_twisted.registry.model import Revocation
 
@@ -32,6 +33,7 @@ MESSAGES: list[PeerMessage] = [
         revocations=[Revocation(agent="a-1", revoked_at=2.0, reason="lost")],
         bans=[KeptBan(network="192.0.2.7", seconds=60, until=100.0, reason="")],
         lifted=["192.0.2.8"],
+        renewals=[Renewal(agent="a-2", expires_at=9.0, key_sha256="a" * 64)],
         policy_version=4,
     ),
     Complete(),

@@ -5,7 +5,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.edge.peers.samples import CHALLENGES, EDGE, POLICY, tunnel
 from tests.edge.peers.test_messages import read_all
 from warp_twisted.edge.peers.messages import BATCH_BYTES, BATCH_VALUES, Complete, MessageReader, PeerMessage, Told
-from warp_twisted.edge.peers.notices import Lifted
+from warp_twisted.edge.peers.notices import RENEWALS, Lifted, Renewal
 from warp_twisted.edge.peers.telling import POLICY_VERSION, Tellable, Teller
 from warp_twisted.registry.model import Revocation
 
@@ -38,9 +38,10 @@ class TellerTests(SynchronousTestCase):
     def test_each_kind(self) -> None:
         """Every kind of value has its place, and a tunnel that is gone its key."""
         revocation, gone = Revocation(agent="a-1"), tunnel(9).key
+        renewal = Renewal(agent="a-2", expires_at=9.0, key_sha256="a" * 64)
         self.put(EDGE, POLICY, CHALLENGES, tunnel(1), revocation, Lifted("192.0.2.7"))
-        self.values[POLICY_VERSION] = 5
-        self.teller.mark([POLICY_VERSION, gone])
+        self.values |= {POLICY_VERSION: 5, RENEWALS + "a-2": renewal}
+        self.teller.mark([POLICY_VERSION, gone, RENEWALS + "a-2", RENEWALS + "a-3"])
         self.assertEqual(
             self.told(),
             [
@@ -52,6 +53,7 @@ class TellerTests(SynchronousTestCase):
                     gone=[gone],
                     revocations=[revocation],
                     lifted=["192.0.2.7"],
+                    renewals=[renewal],
                     policy_version=5,
                 )
             ],

@@ -16,7 +16,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from twisted.internet.defer import Deferred, DeferredLock
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 from warp_base.wall_clock import WallClock
 from warp_twisted.ca.errors import CaError, KeyRevoked, TokenRefused
@@ -60,6 +59,8 @@ class Enrollment:
 
     :param settings: returns the settings as they are now.
     :param is_reserved: whether a hostname belongs to the zone itself.
+    :param issued: called with the record of an agent that gets its next certificate, and with the same as it is to be;
+        writes that down as soon as it can, and tells the other edges.
     """
 
     _log = Logger()
@@ -73,6 +74,7 @@ class Enrollment:
         settings: Callable[[], EdgeSettings],
         is_reserved: Callable[[str], bool],
         ownership: Ownership,
+        issued: Callable[[Agent, Agent], None],
     ) -> None:
         self._store = store
         self._mirror = mirror
@@ -81,6 +83,7 @@ class Enrollment:
         self._settings = settings
         self._is_reserved = is_reserved
         self._ownership = ownership
+        self.issued = issued
         self._enrolling = DeferredLock()  # those of one edge do not compete for the uses of a token
         self.enrolled = 0
         self.refused: dict[str, int] = {}
@@ -125,7 +128,7 @@ class Enrollment:
             self._log.warn("no certificate for {agent}: {error}", agent=agent, error=error)
             return RenewRefused(code="bad_request", reason=str(error))
         renewed = replace(record, expires_at=issued_until(chain), key_sha256=key_fingerprint(key))
-        Deferred.fromCoroutine(self._note(record, renewed)).addErrback(self._not_noted)
+        self.issued(record, renewed)
         return Renewed(chain_pem=chain, time=self._wall.now())
 
     async def create_token(
@@ -293,12 +296,3 @@ class Enrollment:
             self._ownership.check(token.group, patterns, wanted)
         except OfferRefused as error:
             raise OfferRefused(error.code, f"{error.reason}; the token was not used up") from error
-
-    async def _note(self, record: Agent, renewed: Agent) -> None:
-        """Write down until when an agent has a certificate, and for which key, unless its record just changed."""
-        item = await self._store.get(record.key)
-        if item is not None and decode(item.key, item.value) == record:
-            await self._store.transact([Expect(record.key, item.modified)], [Put(record.key, encode(renewed))])
-
-    def _not_noted(self, failure: Failure) -> None:
-        failure.trap(RegistryError)  # logged by `registry.claims`; the next renewal notes it

@@ -126,7 +126,8 @@ class Returning:
             except RegistryError:
                 if not found.key_sha256:
                     raise
-                is_noted = True  # the key is known already; until when is noted with the next renewal
+                self._enrollment.issued(found, back)  # the key is known already; until when is written down later
+                is_noted = True
             if is_noted:
                 return back, chain
         raise RegistryError("the record of this agent changes too often; try again")

@@ -70,6 +70,7 @@ class EdgeTunnels:
     :param registrations: the table of tunnels, empty.
     :param fleet: what agents are told of edges, URLs and name servers.
     :param asked: what agents ask to be enforced for their hostnames.
+    :ivar expiry: closes tunnels whose agent's certificate has ended.
     :ivar closed_because: why no tunnel is taken now, for agents that come all the same; empty: they are.
     """
 
@@ -107,7 +108,7 @@ class EdgeTunnels:
         self._rate = ControlRate()
         self._unsubscribe: Callable[[], None] | None = None
         self.registrations = registrations
-        self._expiry = TunnelExpiry(clock, wall, self.registrations)
+        self.expiry = TunnelExpiry(clock, wall, self.registrations)
         self._incumbents = Incumbents(clock, self.registrations)
         self.closed_because = ""
         self._health = OriginsHealth[EdgeTunnel](
@@ -119,14 +120,14 @@ class EdgeTunnels:
     def start(self) -> None:
         """Follow revocations."""
         self._unsubscribe = self._mirror.subscribe(self._registry_changed)
-        self._expiry.start()
+        self.expiry.start()
 
     async def stop(self, timeout: float) -> None:
         """Close every tunnel, and wait until the transports are gone, but not for longer than the time-out."""
         if self._unsubscribe is not None:
             self._unsubscribe()
             self._unsubscribe = None
-        self._expiry.stop()
+        self.expiry.stop()
         self.closed_because = STOPS
         self._health.stop()
         await close_all([peer.protocol for peer in self._peers], "the edge stops", self._clock, timeout)
@@ -281,7 +282,7 @@ class EdgeTunnels:
             protocol=peer.protocol,
             offer=offer,
             registered_at=self._wall.now(),
-            ends_at=self._expiry.instant_of(identity.expires_at),
+            ends_at=self.expiry.instant_of(identity.expires_at),
             protects=protected(hello.requires),
             policy=policy_digest(hello.policy),
         )
@@ -340,7 +341,7 @@ class EdgeTunnels:
     def _renew(self, tunnel: EdgeTunnel, message: RenewRequest) -> None:
         answer = self._authority.renew(tunnel.agent, message.csr_pem)
         if isinstance(answer, Renewed):  # until its issuer's end at the latest
-            self._expiry.renewed(tunnel.agent, issued_until(answer.chain_pem))
+            self.expiry.renewed(tunnel.agent, issued_until(answer.chain_pem))
         note_clock(self.registrations, tunnel, message.time, self._wall.now())
         tunnel.protocol.send_control(answer)
 
@@ -390,6 +391,6 @@ class EdgeTunnels:
             if isinstance(change.after, Revocation):
                 self.cut(change.after.agent, revocation_sentence(change.after))
             elif isinstance(change.after, Agent):  # it may have renewed its certificate through another process
-                self._expiry.noted(change.after.id, change.after.expires_at)
+                self.expiry.noted(change.after.id, change.after.expires_at)
             elif isinstance(change.before, Agent) and change.after is None:
                 self.cut(change.before.id, f"agent {change.before.id} is no longer enrolled")

@@ -5,11 +5,13 @@ An edge speaks of itself only: values with another edge's name end its link, and
 Pure: messages in, changes out.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from warp_twisted.edge.errors import BadPeerMessage
 from warp_twisted.edge.peers.messages import Complete, Greeting, PeerMessage, Told
+from warp_twisted.edge.peers.notices import Renewal
 from warp_twisted.errors import WarpError
 from warp_twisted.names import HostnamePattern, check_labels
 from warp_twisted.registry.acme.challenges import CHALLENGES, MAX_CHALLENGES, EdgeChallenges, is_in_form
@@ -22,6 +24,7 @@ MAX_ADDRESSES = 32
 MAX_EDGES = 1000  # of a fleet: so many at most may an edge say that it reaches
 MAX_ROUTES = 1000
 MAX_ID_CHARACTERS = 255
+_KEY_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +40,7 @@ class Heard:
     revocations: Iterable[Revocation] = ()
     bans: Iterable[KeptBan] = ()
     lifted: Iterable[str] = ()
+    renewals: Iterable[Renewal] = ()
     policy_version: int = 0
     is_complete: bool = False
 
@@ -91,6 +95,7 @@ class Hearing:
             revocations=message.revocations,
             bans=message.bans,
             lifted=message.lifted,
+            renewals=message.renewals,
             policy_version=message.policy_version,
         )
 
@@ -126,6 +131,9 @@ class Hearing:
             if not key.startswith(f"{TUNNELS}{self._edge}/"):
                 raise BadPeerMessage("the end of what is not its own")
             values[key] = None
+        for renewal in told.renewals:
+            if not 1 <= len(renewal.agent) <= MAX_ID_CHARACTERS or not _KEY_SHA256.fullmatch(renewal.key_sha256):
+                raise BadPeerMessage("a renewal without an agent or a key")
         return values
 
 

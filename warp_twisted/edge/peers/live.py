@@ -2,7 +2,8 @@
 Between the links and the registry's mirror: what this edge tells of itself, and where goes what is heard of others.
 
 Live values go into the mirror. A revocation goes into the registry as well, and holds at once also while that is away.
-A ban acts at this edge; a newer version of the policy makes the mirror read the registry, whose watch may be dead.
+A ban acts at this edge, and a renewal at another edge on the agent's tunnels here. A newer version of the policy makes
+the mirror read the registry, whose watch may be dead.
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -13,10 +14,12 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from warp_base.slices import in_steps
 from warp_base.wall_clock import WallClock
 from warp_twisted.edge.errors import BadPeerMessage
 from warp_twisted.edge.peers.hearing import Heard
-from warp_twisted.edge.peers.notices import Lifted, Notice, Notices
+from warp_twisted.edge.peers.notices import RENEWALS, Lifted, Notice, Notices
+from warp_twisted.edge.peers.renewals import Renewals
 from warp_twisted.edge.peers.telling import POLICY_VERSION, Tellable
 from warp_twisted.registry.acme.challenges import CHALLENGES
 from warp_twisted.registry.ban_records import KeptBan
@@ -46,6 +49,7 @@ class LiveState:
 
     :param own: this edge's name.
     :param mirror: heard from now on; it should not have been started yet.
+    :param renewals: of agents, that are told and heard.
     :ivar banned: called with each network that another edge's operator bans, for what it has open.
     :ivar lost: called with each tunnel of an edge that is lost, before it is forgotten.
     :ivar marked: called with keys whose values have changed, and whether they are in a hurry.
@@ -53,7 +57,7 @@ class LiveState:
 
     _log = Logger()
 
-    def __init__(self, own: str, store: Store, mirror: Mirror, bans: Bans, wall: WallClock) -> None:
+    def __init__(self, own: str, store: Store, mirror: Mirror, bans: Bans, wall: WallClock, renewals: Renewals) -> None:
         self._own = own
         self._tunnels = f"{TUNNELS}{own}/"
         self._entries = (EDGES + own, EDGE_POLICIES + own, CHALLENGES + own)
@@ -63,6 +67,8 @@ class LiveState:
         self.banned: Callable[[str], None] = lambda network: None
         self._wall = wall
         self._notices = Notices()
+        self._renewals = renewals
+        renewals.told = lambda key: self.marked([key], False)
         self.marked: Callable[[Sequence[str], bool], None] = lambda keys, is_first: None
         self.lost: Callable[[Tunnel], None] = lambda tunnel: None
         mirror.subscribe(self._registry_changed)
@@ -73,12 +79,15 @@ class LiveState:
         """Return what a key stands for now."""
         if key == POLICY_VERSION:
             return self._mirror.policy_version
+        if key.startswith(RENEWALS):
+            return self._renewals.get(key)
         notice = self._notices.get(key)
         return notice if notice is not None else self._mirror.value(key)
 
     def own_keys(self) -> Iterator[Sequence[str]]:
         """Yield the keys of all that there is to tell, some at a time."""
         yield (*self._entries, POLICY_VERSION, *self._notices)
+        yield from in_steps(list(self._renewals), KEYS_IN_A_STEP)
         own = [tunnel for tunnel in self._mirror.tunnels.values() if tunnel.edge == self._own]
         for at in range(0, len(own), KEYS_IN_A_STEP):
             yield [tunnel.key for tunnel in own[at : at + KEYS_IN_A_STEP]]
@@ -134,6 +143,8 @@ class LiveState:
         for network in told.lifted:
             if self._notices.add(Lifted(network)) is not None:
                 self._bans.lift(network)
+        for renewal in told.renewals:
+            self._renewals.hear(renewal)
         if told.policy_version > self._mirror.policy_version:
             self._mirror.read_again()
 

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from warp_twisted.edge.errors import BadPeerMessage
+from warp_twisted.edge.peers.notices import Renewal
 from warp_twisted.registry.acme.challenges import EdgeChallenges
 from warp_twisted.registry.ban_records import KeptBan
 from warp_twisted.registry.edge_records import EdgePolicy
@@ -54,6 +55,7 @@ class Told(Message, frozen=True, tag="told"):
 
     :ivar gone: keys of its tunnels that are no more.
     :ivar lifted: networks that an operator has let in again.
+    :ivar renewals: what its intermediate has issued to agents, and their records do not say yet.
     :ivar policy_version: of the fleet's policy, as the sender has read it.
     """
 
@@ -65,6 +67,7 @@ class Told(Message, frozen=True, tag="told"):
     revocations: Annotated[list[Revocation], Meta(max_length=BATCH_VALUES)] = []
     bans: Annotated[list[KeptBan], Meta(max_length=BATCH_VALUES)] = []
     lifted: Annotated[list[Name], Meta(max_length=BATCH_VALUES)] = []
+    renewals: Annotated[list[Renewal], Meta(max_length=BATCH_VALUES)] = []
     policy_version: Annotated[int, Meta(ge=0, lt=2**53)] = 0
 
 

@@ -13,6 +13,7 @@ from warp_twisted.registry.ban_records import BANS, KeptBan
 from warp_twisted.registry.model import Revocation
 
 MAX_NOTICES = 4096
+RENEWALS = "renewals/"  # and an agent: under which key its renewal is told, which is no key of the registry
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,20 @@ class Lifted:
     """A network that an operator has let in again."""
 
     network: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Renewal:
+    """
+    A certificate that the edge which says so has issued to an agent; see `edge.peers.renewals`.
+
+    :param expires_at: when it ends, in seconds since the epoch.
+    :param key_sha256: of its public key, as `ca.returning.key_fingerprint` writes it.
+    """
+
+    agent: str
+    expires_at: float
+    key_sha256: str
 
 
 Notice = Revocation | KeptBan | Lifted

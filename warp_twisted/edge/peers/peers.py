@@ -17,6 +17,7 @@ from warp_twisted.edge.errors import EdgeAlive, EdgeUnknown
 from warp_twisted.edge.peers.links import Links
 from warp_twisted.edge.peers.live import Bans, LiveState
 from warp_twisted.edge.peers.own_record import OwnRecord
+from warp_twisted.edge.peers.renewals import Renewals
 from warp_twisted.registry.edge_records import EdgeRecord
 from warp_twisted.registry.mirror import Mirror
 from warp_twisted.registry.model import Change
@@ -56,7 +57,8 @@ class Peers:
         self._refresh = refresh
         self._slices = Slices(reactor, SLICE_SECONDS)
         self._record = OwnRecord(store, mirror, reactor, describe)
-        self.live = LiveState(own, store, mirror, bans, wall)
+        self.renewals = Renewals(store, mirror, reactor, wall)
+        self.live = LiveState(own, store, mirror, bans, wall, self.renewals)
         self.links = Links(
             reactor, own, mirror.edge_records, context, self.live, self._slices, software=software, region=region
         )
@@ -78,6 +80,7 @@ class Peers:
     def stop(self) -> None:
         """End all links."""
         self._record.stop()
+        self.renewals.stop()
         self.links.stop()
         self._slices.stop()
 

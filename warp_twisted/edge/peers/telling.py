@@ -16,7 +16,7 @@ from warp_twisted.edge.peers.messages import (
     encode_told,
     encode_value,
 )
-from warp_twisted.edge.peers.notices import Lifted
+from warp_twisted.edge.peers.notices import Lifted, Renewal
 from warp_twisted.registry.acme.challenges import EdgeChallenges
 from warp_twisted.registry.ban_records import KeptBan
 from warp_twisted.registry.edge_records import EdgePolicy
@@ -24,10 +24,10 @@ from warp_twisted.registry.model import TUNNELS, Edge, Revocation, Tunnel, Value
 
 POLICY_VERSION = "policy version"  # stands for the number, which is no value of the registry
 _SNAPSHOT_ENDS = ""
-_LISTS: dict[type, str] = {Tunnel: "tunnels", Revocation: "revocations", KeptBan: "bans"}
+_LISTS: dict[type, str] = {Tunnel: "tunnels", Revocation: "revocations", KeptBan: "bans", Renewal: "renewals"}
 _SINGLE: dict[type, str] = {Edge: "edge", EdgePolicy: "edge_policy", EdgeChallenges: "challenges"}
 
-Tellable = Value | Lifted | int | None
+Tellable = Value | Lifted | Renewal | int | None
 
 
 class Teller:

@@ -83,6 +83,12 @@ class Edge:
         self._file = directory / f"{name}.yaml"
         self._file.write_text(yaml.safe_dump(raw))
 
+    def configure(self, section: str, **values: object) -> None:
+        """Change some keys of a section of its configuration, before it starts."""
+        raw = yaml.safe_load(self._file.read_text())
+        raw[section] |= values
+        self._file.write_text(yaml.safe_dump(raw))
+
     def start(self) -> None:
         """Start it."""
         self.program = Program(
