@@ -44,6 +44,7 @@ PACKAGES_OF = {
     "pdns_server": {"pdns-server"},
     "pebble": {"pebble"},
     "perf": {"linux-perf"},
+    "promtool": {"prometheus"},
     "socat": {"socat"},
     "ssh": {"openssh-client"},
     "ssh-keygen": {"openssh-client"},
