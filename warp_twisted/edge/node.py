@@ -18,6 +18,7 @@ from types import MappingProxyType
 
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred, DeferredLock, succeed
+from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 
@@ -38,6 +39,7 @@ from warp_twisted.errors import InvalidSettings
 from warp_twisted.keeper import times
 
 FINISH_SECONDS = times.END_SECONDS / 2  # for what a process has left that is told to end
+SPREAD_SECONDS = 2.0  # until every name server has heard that an edge has left DNS
 CLOSE_SECONDS = 5.0  # for the last bytes of tunnels when the edge stops
 
 
@@ -220,8 +222,11 @@ class EdgeNode(Service):
         await parts.listeners.close("tunnel")
         parts.tunnels.drain(timeout)
         if not parts.entry.is_alone:
-            # Resolvers remember this edge's addresses for a while: who still comes is served until agents have moved.
+            # Who still comes is served until agents have moved, and resolvers have forgotten this edge's addresses.
+            forgotten_at = self._clock.seconds() + self.settings.dns.ttl + SPREAD_SECONDS
             await agents_moved(parts.mirror, self.settings.edge.name, self._clock, min(MOVE_SECONDS, timeout / 2))
+            open_until = min(forgotten_at, until - timeout / 2)
+            await deferLater(self._clock, max(0.0, open_until - self._clock.seconds()))
         await parts.listeners.close("http", "https")
         await parts.serving.drain(max(until - self._clock.seconds(), 0.0))
         self._log.info("drained")
