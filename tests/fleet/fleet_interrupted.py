@@ -19,14 +19,14 @@ class InterruptedTests(FleetTestCase):
         fleet = deployment()
         self.addCleanup(fleet.play, *CONFIGURE)
         visitor = Visitor(fleet, fleet.hosts.address("edge1"), f"app.{ZONE}")
-        killed, wrong = interrupt(
+        chain = interrupt(
             lambda environment: fleet.play(*CONFIGURE, variables=CHANGE, environment=environment),
             lambda: "20000" in fleet.hosts.execute("edge1", "cat", "/etc/warp/edge.yaml"),
         )
         counted = visitor.found()
-        self.assertEqual(wrong, "")
-        self.assertGreaterEqual(len(killed), 3, killed)
-        self.assertEqual(len(set(killed)), len(killed), "no task has to be done twice")
+        self.assertEqual(chain.wrong, "")
+        self.assertGreaterEqual(len(chain.killed_after), 3, chain)
+        self.assertEqual(chain.again, set(), "no task has to be done twice")
         self.assertIn('"kept"', fleet.dig(fleet.hosts.address("edge1"), f"kept.{ZONE}", "TXT"))
         self.assertGreater(counted["answered"], 10)
         self.assertLess(counted["longest_seconds"], RESTART_SECONDS)
