@@ -121,12 +121,28 @@ class ReleaseInfoTests(SynchronousTestCase):
         self.assertEqual(self.look()["good"], [second, first])
 
     def test_which_to_go_back_to(self) -> None:
-        """The one that served before the one that runs, so that going back twice does not go forward again."""
+        """The one that served before the latest, for who has gone back, too: the same run again changes nothing."""
         first, second, third = (self.release(str(at), at, good_at=at) for at in (1, 2, 3))
         bad = self.release("4", 4)
-        for running, back in ((bad, third), (third, second), (second, first), (first, "")):
+        for running, back in ((bad, third), (third, second), (second, second), (first, first)):
             self.unit("warp-edge.service", running)
             self.assertEqual(self.look()["back"], back)
+
+    def test_going_back_that_was_cut_short(self) -> None:
+        """A service that has gone back leaves the others of its host the release to go back to."""
+        self.release("1", 1, good_at=1)
+        second, third = (self.release(str(at), at, good_at=at) for at in (2, 3))
+        self.unit("warp-agent@.service", third)
+        for running in (third, second):
+            self.unit("warp-edge.service", running)
+            self.assertEqual(self.look()["back"], second)
+
+    def test_nothing_to_go_back_to(self) -> None:
+        """The only release that served, or none."""
+        self.unit("warp-edge.service", self.release("1", 1))
+        self.assertEqual(self.look()["back"], "")
+        self.unit("warp-edge.service", self.release("2", 2, good_at=2))
+        self.assertEqual(self.look()["back"], "")
 
     def test_upgrades(self) -> None:
         """
@@ -174,10 +190,10 @@ class ReleaseInfoTests(SynchronousTestCase):
         self.link(releases[5])
         self.unit("warp-edge.service", releases[2])
         self.unit("warp-agent@.service", half)
-        self.assertEqual(self.old(1), [releases[3], releases[0]])
-        self.assertEqual(self.old(3), [releases[0]])
+        self.assertEqual(self.old(1), [releases[3], releases[1], releases[0]])
+        self.assertEqual(self.old(3), [releases[1], releases[0]])
         (self.units / "warp-agent@.service").unlink()
-        self.assertEqual(self.old(3), [releases[0], half])
+        self.assertEqual(self.old(3), [releases[1], releases[0], half])
         self.process(7, f"{releases[0]}/bin/python", "-P", "twistd")
         self.process(8, "/bin/sh")
-        self.assertEqual(self.old(3), [half], "what still runs, though no unit names it")
+        self.assertEqual(self.old(3), [releases[1], half], "what still runs, though no unit names it")

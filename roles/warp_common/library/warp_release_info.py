@@ -59,7 +59,9 @@ bad:
   elements: str
   returned: always
 back:
-  description: The latest of C(good) before those that run; empty if there is none.
+  description:
+    - The one of C(good) before the latest, if that, or one that was not seen to serve, runs; empty if there is none.
+    - The one that runs, if it is older than the latest of C(good), as this host has gone back then.
   type: str
   returned: always
 current:
@@ -121,9 +123,15 @@ def in_use(root: Path, processes: Path) -> set[str]:
 
 
 def before(good: list[str], running: set[str]) -> str:
-    """Return the latest good release before those that run, or the latest at all if none of these was seen to serve."""
-    places = [good.index(release) for release in running if release in good]
-    return next(iter(good[max(places) + 1 :] if places else good), "")
+    """
+    Return the release to go back to, or an empty string.
+
+    The same for services that have gone back as for those of the host that have not yet, so that a run that was cut
+    short is taken up by the next.
+    """
+    newest = min((good.index(release) if release in good else -1 for release in running), default=-1)
+    has_gone_back = newest > 0
+    return next(iter(good[newest if has_gone_back else newest + 1 :]), "")
 
 
 def beside(root: Path, current: str) -> list[str]:
