@@ -25,6 +25,8 @@ BACK = {"warp_rollback": True}
 class UpgradeTests(UnderLoadTestCase):
     """Tests for `upgrade.yml`."""
 
+    limit_seconds = 3600  # the sequence has six plays of one to two minutes on a quiet machine
+
     def release(self, host: str, unit: str) -> str:
         """Return the directory of the release that a unit runs."""
         shown = self.hosts.execute(host, "systemctl", "show", "--property=ExecStart", "--value", unit)
