@@ -225,8 +225,8 @@ def try_play(fleet: Single, name: str) -> Found:
     counted = visitor.found()
     if it.is_settled and not chain.wrong:
         again = fleet.play(*arguments)
-        if again.returncode or again.counts[fleet.name]["changed"]:
-            chain.wrong = f"the same again changes something: {again.output[-3000:]}"
+        if again.returncode or again.changes:
+            chain.wrong = f"the same again changes {again.changes}: {again.output[-3000:]}"
     return Found(
         killed_after=chain.killed_after,
         again=chain.again,

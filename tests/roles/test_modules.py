@@ -53,6 +53,15 @@ def taken(module: ModuleType) -> Mapping[str, Any]:
     raise AssertionError(f"{module.__name__} asked nothing")
 
 
+def typed(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options with the type of those that name none, also of those below them."""
+    found = {option: {"type": "str", **spec} for option, spec in options.items()}
+    return {
+        option: {**spec, "options": typed(spec["options"])} if "options" in spec else spec
+        for option, spec in found.items()
+    }
+
+
 class DocumentationTests(SynchronousTestCase):
     """What `ansible-doc` shows."""
 
@@ -72,17 +81,24 @@ class DocumentationTests(SynchronousTestCase):
         self.assertEqual(set(found), set(MODULES))
         for name in MODULES:
             document = found[name]["doc"]
-            told = {option: dict(said) for option, said in document["options"].items()}
-            for option, said in told.items():
-                self.assertRegex(said.pop("description"), r"\.$", f"{name}.{option}")
             asked = taken(loaded(name))
-            self.assertEqual(told, {option: {"type": "str", **spec} for option, spec in asked["argument_spec"].items()})
+            self.assertEqual(self.told(name, document["options"]), typed(asked["argument_spec"]))
             self.assertTrue(asked["supports_check_mode"])
             self.assertTrue(document["short_description"] and document["description"])
             examples = yaml.safe_load(found[name]["examples"])
             self.assertTrue(any(name in example for example in examples))
             for returned, said in found[name]["return"].items():
                 self.assertTrue(said["description"] and said["type"] and said["returned"], f"{name}.{returned}")
+
+    def told(self, where: str, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Return documented options as a module tells them to Ansible; each has to have a sentence."""
+        found = {}
+        for option, said in options.items():
+            self.assertRegex(said["description"], r"\.$", f"{where}.{option}")
+            found[option] = {key: value for key, value in said.items() if key not in ("description", "suboptions")}
+            if "suboptions" in said:
+                found[option]["options"] = self.told(f"{where}.{option}", said["suboptions"])
+        return found
 
 
 class ExampleTests(LiveEdgeTestCase):
@@ -176,6 +192,7 @@ class ExampleTests(LiveEdgeTestCase):
                 "Let only the office use the administration": True,
                 "Ask the edge": False,
                 "Report the published applications": False,
+                "Write two files": True,
                 "Build the wheel of this checkout": True,
                 "Name the release of a wheel that was built elsewhere": False,
                 "Find the releases": False,

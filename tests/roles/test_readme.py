@@ -8,6 +8,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.roles.readme import path, updated
 from tests.roles.tree import ROLES, ROOT, options, tags
 
+# Where modules write: `warp_files` has a list of files.
+_WRITTEN = re.compile(r"^ +(?:dest: |- path: |- \{path: )\"?(/[^\n,]*?)\"?(?:,|$)", re.MULTILINE)
+
 
 class ReadmeTests(SynchronousTestCase):
     """Every role."""
@@ -53,6 +56,6 @@ class ReadmeTests(SynchronousTestCase):
         for role in ROLES:
             told = self.section(role, "On the host")
             for tasks in (ROOT / "roles" / role / "tasks").glob("*.yml"):
-                for match in re.finditer(r"^ +dest: \"?(/.*?)\"?$", tasks.read_text(), re.MULTILINE):
+                for match in _WRITTEN.finditer(tasks.read_text()):
                     place = re.sub(r"\{\{.*?\}\}", "NAME", match[1])
                     self.assertIn(f"`{place}`", told, f"{role}/{tasks.name}")

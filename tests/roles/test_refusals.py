@@ -17,6 +17,8 @@ def _agent(**changes: object) -> dict[str, object]:
     return {"name": "main", "ingress": [_HELLO, _LAST], **changes}
 
 
+# Those whose variables check.yml has checked before they run; the others are entered after their own check.
+CHECKED = tuple(role for role in ROLES if role != "warp_canary")
 # Role, what its host sets, and what is said of each mistake.
 REFUSED: list[tuple[str, dict[str, Any], list[str]]] = [
     ("warp_common", {"warp_common_keep_releases": 0}, ["warp_common_keep_releases: expected 1 or more, got 0"]),
@@ -333,6 +335,10 @@ FORCED: list[tuple[dict[str, Any], dict[str, list[str]]]] = [
     (
         {"warp_edge_firewall_bans": "perhaps"},
         {"warp_edge": ["warp_edge_firewall_bans.*convert to.* bool"]},
+    ),
+    (
+        {f"{role}_checked": "perhaps" for role in CHECKED},
+        {role: [f"{role}_checked.*convert to.* bool"] for role in CHECKED},
     ),
     (
         {"warp_edge_key_secret": "short", "warp_secondary_key_secret": "short"},

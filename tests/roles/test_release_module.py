@@ -45,7 +45,7 @@ class ReleaseInfoTests(SynchronousTestCase):
     def look(self) -> dict[str, object]:
         """Return what the module says of the host, but for what is old."""
         found = dict(_MODULE.look(self.host / "opt", self.units, self.command, 2))
-        del found["old"], found["bad"]
+        del found["old"], found["bad"], found["unmarked"], found["forgiven"]
         return found
 
     def old(self, keep: int = 2) -> list[str]:
@@ -171,6 +171,24 @@ class ReleaseInfoTests(SynchronousTestCase):
         bad = [str(self.host / "opt/releases" / name) for name in ("2", "4", "gone")]
         self.assertEqual((found["good"], found["back"], found["bad"]), ([third, first], first, bad))
         self.assertEqual(sorted(found["old"]), sorted([second, bad[1]]))
+
+    def test_what_was_seen_to_serve(self) -> None:
+        """What services run is good then, whatever is recorded of it; the same answer tells what that makes old."""
+        first, second, third = (self.release(str(at), at, good_at=at) for at in (1, 2, 3))
+        new = self.release("4", 4)
+        self.link(new)
+        self.unit("warp-edge.service", new)
+        self.unit("warp-agent@.service", third)
+        self.record_as_bad("3")
+        found = _MODULE.look(self.host / "opt", self.units, self.command, 1, serve=True)
+        self.assertEqual((found["unmarked"], found["forgiven"]), ([new], [third]))
+        self.assertEqual((found["good"], found["bad"]), ([new, third, second, first], []))
+        self.assertEqual(found["old"], [second, first])
+        (Path(new) / ".good").touch()
+        (self.host / "opt/bad/3").unlink()
+        again = _MODULE.look(self.host / "opt", self.units, self.command, 1, serve=True)
+        self.assertEqual((again["unmarked"], again["forgiven"]), ([], []))
+        self.assertEqual((again["good"], again["old"]), (found["good"], found["old"]))
 
     def test_bad_one_that_runs(self) -> None:
         """One that a unit names stays, bad or not."""

@@ -19,7 +19,7 @@ OF_THE_FLEET = (
 # Facts that a role sets for others, and what upgrade.yml takes.
 OF_A_RUN = (
     *("warp_common_back", "warp_common_good", "warp_common_services", "warp_common_venv"),
-    *("warp_fleet_answering", "warp_rollback", "warp_watch_seconds"),
+    *("warp_fleet_answering", "warp_fleet_checked", "warp_rollback", "warp_watch_seconds"),
 )
 
 

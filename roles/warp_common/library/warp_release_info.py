@@ -24,6 +24,10 @@ options:
     description: How many releases are not old in any case, the current one among them.
     type: int
     default: 2
+  serve:
+    description: Whether the releases that services run were just seen to serve, so that they are good, and none is bad.
+    type: bool
+    default: false
 author:
   - The Warp authors
 """
@@ -67,6 +71,16 @@ back:
 current:
   description: The release that was installed last, or else the newest; empty if there is none.
   type: str
+  returned: always
+unmarked:
+  description: With O(serve), releases that services run and that have no mark of a good one yet.
+  type: list
+  elements: str
+  returned: always
+forgiven:
+  description: With O(serve), releases that services run and that are recorded as bad; they are not among C(bad).
+  type: list
+  elements: str
   returned: always
 old:
   description:
@@ -141,15 +155,21 @@ def beside(root: Path, current: str) -> list[str]:
     return [str(path) for path in sorted(places, key=lambda path: path.stat().st_mtime, reverse=True)]
 
 
-def look(root: Path, units: Path, command: Path, keep: int, processes: Path = Path("/proc")) -> Mapping[str, object]:
+def look(
+    root: Path, units: Path, command: Path, keep: int, processes: Path = Path("/proc"), *, serve: bool = False
+) -> Mapping[str, object]:
     """Return the module's result."""
     releases = marked(root, COMPLETE)
-    bad = recorded_as_bad(root)
-    good = [path for path in marked(root, GOOD) if path in releases and path not in bad]
-    linked = str(command.readlink().parent.parent) if command.is_symlink() else ""
-    current = linked if linked in releases else next(iter(releases), "")
     named = services(units)
     running = {service: release for service, release in named.items() if release in releases}
+    proven = sorted({*running.values()}) if serve else []
+    recorded = recorded_as_bad(root)
+    bad = [path for path in recorded if path not in proven]
+    good = [path for path in marked(root, GOOD) if path in releases and path not in bad]
+    unmarked = [path for path in proven if path not in marked(root, GOOD)]
+    good = unmarked + good
+    linked = str(command.readlink().parent.parent) if command.is_symlink() else ""
+    current = linked if linked in releases else next(iter(releases), "")
     back = before(good, set(running.values()))
     others = beside(root, current)
     newest = [path for path in others if path not in bad][: keep - 1]
@@ -161,6 +181,8 @@ def look(root: Path, units: Path, command: Path, keep: int, processes: Path = Pa
         "bad": bad,
         "back": back,
         "current": current,
+        "unmarked": unmarked,
+        "forgiven": [path for path in recorded if path not in bad],
         "old": [path for path in others if path not in kept],
     }
 
@@ -172,12 +194,15 @@ def main() -> None:
             "units": {"type": "path", "default": "/etc/systemd/system"},
             "command": {"type": "path", "default": "/usr/local/bin/warp"},
             "keep": {"type": "int", "default": 2},
+            "serve": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )
     given = module.params
     try:
-        result = look(Path(given["root"]), Path(given["units"]), Path(given["command"]), given["keep"])
+        result = look(
+            Path(given["root"]), Path(given["units"]), Path(given["command"]), given["keep"], serve=given["serve"]
+        )
     except OSError as error:
         module.fail_json(msg=f"{error.filename}: {error.strerror}")
     module.exit_json(changed=False, **result)
