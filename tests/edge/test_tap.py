@@ -82,7 +82,7 @@ class OptionsTests(SynchronousTestCase):
             ({"zone": "other.test"}, "zone: edge1.other.test is outside what this edge may issue for: warp.test;"),
             ({"ca": {"root": str(zone)}}, f"ca.root: {zone}: not a PEM certificate"),
             ({"certificates": "absent"}, "certificates: absent: No such file"),
-            ({"certificates": None}, "certificates: a directory is needed"),
+            ({"certificates": None}, "certificates: listen.https needs a directory, or acme"),
             (
                 {"listen": {"http": ["tcp:80:interface=192.0.2.77"]}},
                 "listen.http[0]: this machine does not have that address now: 192.0.2.77",

@@ -233,7 +233,7 @@ class ServingTests(SynchronousTestCase):
 
     def test_no_directory(self) -> None:
         """A TLS listener needs a directory of certificates."""
-        with self.assertRaisesRegex(InvalidSettings, "^certificates: a directory is needed"):
+        with self.assertRaisesRegex(InvalidSettings, "^certificates: listen.https needs a directory, or acme"):
             Serving(as_reactor(self.clock), SettableWallClock(), make_settings(certificates=None))
 
     def test_reload(self) -> None:

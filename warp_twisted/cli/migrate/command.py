@@ -6,7 +6,7 @@ import click
 import yaml
 
 from warp_base.escaping import printable
-from warp_twisted.cli.output import say
+from warp_twisted.cli.output import print_document, say
 from warp_twisted.errors import InvalidSettings
 
 _FILE = click.Path(dir_okay=False, exists=True, path_type=Path)
@@ -61,4 +61,4 @@ def cloudflared(config: Path) -> None:
     parse_settings(text, f"{config}, as agent.yaml")
     for note in found.notes:
         say(printable(f"{config}: {note}"), err=True)
-    click.echo(text, nl=False)
+    print_document(text)

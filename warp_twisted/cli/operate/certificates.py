@@ -80,7 +80,11 @@ def list_(admin: str | None, as_json: bool) -> None:
 @ADMIN_OPTION
 @JSON_OPTION
 def status(admin: str | None, as_json: bool) -> None:
-    """Say how each certificate stands, and what keeps one from being issued; exit 1 if something does."""
+    """
+    Say how each certificate stands.
+
+    Exits 1 if something keeps one from being issued, and says what.
+    """
     answer = find_admin(admin).get("v1", "certificates")
     found = read(answer, OrderedCertificates)
     if as_json:
@@ -109,7 +113,11 @@ def status(admin: str | None, as_json: bool) -> None:
 @ADMIN_OPTION
 @JSON_OPTION
 def renew(names: tuple[str, ...], is_all: bool, admin: str | None, as_json: bool) -> None:
-    """Order these certificates anew now, with new keys; those in use are shown until then."""
+    """
+    Order certificates anew now.
+
+    They get new keys; those in use are shown until then.
+    """
     if bool(names) == is_all:
         raise click.UsageError("name the certificates, or say --all")
     edge = find_admin(admin)
@@ -127,7 +135,11 @@ def renew(names: tuple[str, ...], is_all: bool, admin: str | None, as_json: bool
 @ADMIN_OPTION
 @JSON_OPTION
 def revoke(names: tuple[str, ...], admin: str | None, as_json: bool) -> None:
-    """Have the authority revoke these certificates, as after a key is known to others, and order new ones."""
+    """
+    Have certificates revoked and order new ones.
+
+    The authority revokes them, as is due when somebody else knows a key.
+    """
     edge = find_admin(admin)
     for name in names:
         answer = edge.post("v1", "certificates", "revoke", body={"name": name})
