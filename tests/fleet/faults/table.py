@@ -57,7 +57,7 @@ def _processes() -> Iterator[Fault]:
             )  # fmt: skip
     yield Fault(
         name="files", what="edge: no file descriptor left, for 10 s", back_seconds=5, hold_seconds=10,
-        wreck=lambda wrecks: wrecks.limit_files("edge1", EDGE, 0),
+        wreck=lambda wrecks: wrecks.limit_files("edge1", EDGE, 3),  # it has the three before that
         mend=lambda wrecks: wrecks.limit_files("edge1", EDGE, None),
     )  # fmt: skip
 

@@ -52,14 +52,14 @@ class Wrecks:
         self._hosts.halt(host)
         self._hosts.up(host)
 
-    def limit_files(self, host: str, unit: str, more: int | None) -> None:
-        """Let what serves below a keeper open so many files more than it has, or as many as its unit says."""
+    def limit_files(self, host: str, unit: str, most: int | None) -> None:
+        """Let what serves below a keeper open no file with this number or a higher one, or as many as its unit says."""
         script = (
             f"pid={_SERVING};"
-            " n=$(prlimit --pid $pid --nofile --noheadings --output=HARD);"
-            ' [ -z "$1" ] || n=$(($(ls /proc/$pid/fd | wc -l) + $1)); prlimit --pid $pid --nofile=$n:'
+            " n=${1:-$(prlimit --pid $pid --nofile --noheadings --output=HARD)};"
+            " prlimit --pid $pid --nofile=$n:"
         )
-        self._hosts.execute(host, "sh", "-c", script, unit, "" if more is None else str(more))
+        self._hosts.execute(host, "sh", "-c", script, unit, "" if most is None else str(most))
 
     # The network.
 
