@@ -40,7 +40,8 @@ def row(outcome: Outcome) -> str:
 def as_json(outcome: Outcome) -> dict[str, object]:
     """Return what machines read of a row."""
     about = {"name": outcome.fault.name, "what": outcome.fault.what, "problem": outcome.problem}
-    return {**about, "stalled_seconds": outcome.stalled_seconds, **dataclasses.asdict(outcome.figures)}
+    figures = dataclasses.asdict(outcome.figures)
+    return {**about, "stalled_seconds": outcome.stalled_seconds, "reasons": figures.pop("what"), **figures}
 
 
 def main() -> int:
