@@ -15,7 +15,7 @@ from warp_twisted.demo.ports import ADDRESS, WANTED
 class DemoTests(AsyncTestCase):
     """The demo, each time in directories of its own."""
 
-    timeout = 60
+    timeout = 120
 
     async def prepare(self) -> None:
         self.demos = DemoPrograms()
@@ -58,7 +58,7 @@ class DemoTests(AsyncTestCase):
         """When a port is taken the demo uses another, says so, and works."""
         with socket.socket() as taken:
             taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            await until(lambda: self.take_one(taken))  # other tests' demos may have all of them for a while
+            await until(lambda: self.take_one(taken), timeout=60)  # other tests' demos may have all of them for a while
             name, port = self.taken
             program = self.demos.start("--check")
             self.assertEqual(await program.ended, 0, program.output)

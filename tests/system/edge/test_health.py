@@ -121,8 +121,14 @@ class SteeringTests(HealthTestCase):
         """DNS names an edge behind which nobody is well only if nobody is anywhere; recovery shows at once."""
         other = Edge(name="edge2", addresses=("127.0.0.2",), http_port=80)
         tunnel = Tunnel(id="t-x", agent="x", slot=0, edge="edge2", hostnames=(Hostname(NAME),))
+        # It has told what it has; nothing is relayed to it, which would keep this edge named for its applications.
+        links: list[str] = ["edge2"]
+        self.patch(self.node.parts.peers.links, "names", lambda: links)
+        await self.node.parts.entry.refresh()
         for value in (other, tunnel):
             self.node.parts.mirror.learn({value.key: value})
+        links.clear()
+        await self.node.parts.entry.refresh()
         service = f"_http._tcp.{NAME}"
 
         async def are_named(*edges: str) -> None:
