@@ -128,7 +128,7 @@ class Hosts:
         self._group(name).end()
 
     def down(self) -> None:
-        """Stop and delete every host, and the network. The caches stay."""
+        """Stop and delete every host, the copy of the checkout, and the network. The caches stay."""
         with self._alone():
             leaders = {name: pid for name in self.names if (pid := self._leader(name))}
             for pid in leaders.values():
@@ -140,7 +140,8 @@ class Hosts:
                     time.sleep(0.05)
             for name in self.names:
                 self.halt(name)
-            shutil.rmtree(self.place.directory / "hosts", ignore_errors=True)
+            for name in ("hosts", "checkout"):  # the next fleet is of the code as it is then
+                shutil.rmtree(self.place.directory / name, ignore_errors=True)
             Group(unified_hierarchy() / self.place.name).end()
             network.down(self.place)
 
