@@ -1,12 +1,9 @@
 """`benchmarks.peers_scale`: edges with many tunnels tell each other of them in time, and in short turns."""
 
-import shutil
-import tempfile
-from pathlib import Path
-
 from twisted.trial.unittest import SynchronousTestCase
 
 from benchmarks.peers_scale import scale
+from tests.case import short_directory_of
 
 TUNNELS, HOSTNAMES = 800, 500
 LIMIT_SECONDS = 120.0  # on a machine that does much else
@@ -19,8 +16,7 @@ class PeersScaleTests(SynchronousTestCase):
 
     def test_some_hundreds(self) -> None:
         """Each edge knows all soon, also one that has just started, and none computes long in one piece."""
-        directory = Path(tempfile.mkdtemp(prefix="warp-"))  # a socket's path has 107 bytes
-        self.addCleanup(shutil.rmtree, directory)
+        directory = short_directory_of(self)
         seen = scale(directory, TUNNELS, HOSTNAMES, LIMIT_SECONDS, lambda step: None)
         self.assertLess(seen.known_seconds, KNOWN_SECONDS)
         self.assertLess(seen.restarted_cpu_seconds, CURRENT_SECONDS)

@@ -1,11 +1,9 @@
 """The base of tests of a demo's fleet in this process, in directories of its own."""
 
 import os
-import shutil
 import tempfile
-from pathlib import Path
 
-from tests.case import AsyncTestCase, reactor
+from tests.case import AsyncTestCase, reactor, short_directory_of
 from warp_twisted.demo.fleet import DemoFleet
 
 
@@ -15,8 +13,7 @@ class DemoFleetCase(AsyncTestCase):
     timeout = 60
 
     async def prepare(self) -> None:
-        self.base = Path(tempfile.mkdtemp(prefix="wf-"))  # short: a socket's path has 108 bytes at most
-        self.addCleanup(shutil.rmtree, self.base)
+        self.base = short_directory_of(self)
         runtime = self.base / "runtime"
         runtime.mkdir(mode=0o700)
         self.patch(tempfile, "tempdir", str(self.base))

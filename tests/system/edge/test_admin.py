@@ -3,17 +3,14 @@
 import http.client
 import json
 import os
-import shutil
 import socket
 import stat
-import tempfile
-from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredQueue
 from twisted.internet.threads import deferToThread
 
-from tests.case import reactor, until
+from tests.case import reactor, short_directory_of, until
 from tests.system.edge.live import ZONE, make_node
 from tests.system.edge.test_identity import LiveEdgeTestCase
 from warp_dns.beside.records import EdgeRecords
@@ -316,8 +313,7 @@ class RecordsSocketTests(AdminTestCase):
 
     async def prepare(self) -> None:
         """Listen in a directory whose group the files in it get, as the role makes it."""
-        self.place = Path(tempfile.mkdtemp(prefix="records-"))  # short: a unix socket's path has 107 octets at most
-        self.addCleanup(shutil.rmtree, self.place)
+        self.place = short_directory_of(self)
         self.group = 65534 if os.getuid() == 0 else os.getgid()
         os.chown(self.place, -1, self.group)
         self.place.chmod(0o2750)

@@ -1,12 +1,9 @@
 """An edge with a thousand tunnels hands over under load: a keeper, two edges, agents and a visitor as processes."""
 
-import shutil
-import tempfile
-from pathlib import Path
-
 from twisted.trial.unittest import SynchronousTestCase
 
 from benchmarks.handover import hand_over
+from tests.case import short_directory_of
 
 TUNNELS, HOSTNAMES = 1_000, 250
 LIMIT_SECONDS = 240.0  # on a machine that does much else
@@ -18,8 +15,7 @@ class ManyTunnelsTests(SynchronousTestCase):
 
     def test_thousand(self) -> None:
         """No request fails, all tunnels move, and neither edge computes long in one piece."""
-        directory = Path(tempfile.mkdtemp(prefix="warp-"))  # a socket's path has 107 bytes
-        self.addCleanup(shutil.rmtree, directory)
+        directory = short_directory_of(self)
         seen = hand_over(directory, TUNNELS, HOSTNAMES, LIMIT_SECONDS, lambda step: None)
         print(f"\n{seen}")
         self.assertEqual(seen.waits.errors, 0)

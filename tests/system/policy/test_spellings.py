@@ -1,12 +1,11 @@
 """No rule is passed by spelling: a corpus of paths, judged and then sent to real servers."""
 
 import random
-import shutil
-import tempfile
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.case import short_directory_of
 from tests.policy.judging.samples import compiled, judged
 from tests.system.policy.origin_programs import Origins
 from warp_twisted.cli.policy.asking import NeverJudged, read_request
@@ -40,8 +39,7 @@ class SpellingTests(SynchronousTestCase):
     """Four servers."""
 
     def setUp(self) -> None:
-        directory = Path(tempfile.mkdtemp(prefix="warp-"))  # short enough for Unix sockets
-        self.addCleanup(shutil.rmtree, directory)
+        directory = short_directory_of(self)
         self.origins = Origins(directory)
         self.addCleanup(self.origins.stop)
         self.origins.start()

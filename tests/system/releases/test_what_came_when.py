@@ -2,13 +2,11 @@
 
 import ast
 import re
-import shutil
-import tempfile
-from pathlib import Path
 from typing import get_args
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.case import short_directory_of
 from tests.system.releases.previous import ROOT, extract
 from warp_twisted.wire.control import ControlMessage
 from warp_twisted.wire.releases import PROTECTIONS, WORD_OF
@@ -35,8 +33,7 @@ class WhatCameWhenTests(SynchronousTestCase):
 
     def test_everything_new_is_in_the_table(self) -> None:
         """Each field and each kind that the previous release lacks has a row; none that it had is gone."""
-        directory = Path(tempfile.mkdtemp(prefix="warp-test-"))
-        self.addCleanup(shutil.rmtree, directory)
+        directory = short_directory_of(self)
         before = fields_in((extract(directory) / "warp_twisted/wire/control.py").read_text())
         now = fields_in((ROOT / "warp_twisted/wire/control.py").read_text())
         self.assertEqual(len(now), len(get_args(ControlMessage)))

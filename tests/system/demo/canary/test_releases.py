@@ -1,11 +1,9 @@
 """Tests of `warp_twisted.demo.canary.releases`, in this process."""
 
 import os
-import shutil
 import tempfile
-from pathlib import Path
 
-from tests.case import AsyncTestCase, reactor, until
+from tests.case import AsyncTestCase, reactor, short_directory_of, until
 from warp_twisted.cli.errors import DemoFailed
 from warp_twisted.demo.canary.releases import CANARY, STABLE, Releases
 
@@ -16,8 +14,7 @@ class ReleasesTests(AsyncTestCase):
     timeout = 60
 
     async def prepare(self) -> None:
-        base = Path(tempfile.mkdtemp(prefix="wf-"))  # short: a socket's path has 108 bytes at most
-        self.addCleanup(shutil.rmtree, base)
+        base = short_directory_of(self)
         self.patch(tempfile, "tempdir", str(base))
         self.patch(os, "environ", {**os.environ, "XDG_RUNTIME_DIR": str(base)})
         self.releases = Releases(reactor, 100.0)

@@ -1,9 +1,7 @@
 """What live edges keep for the issuing process, asked as it asks; certificates are shown, and CAA is published."""
 
-import shutil
 import socket
 import ssl
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +10,7 @@ import dns.query
 import msgspec
 from twisted.internet.threads import deferToThread
 
-from tests.case import until, until_said
+from tests.case import short_directory_of, until, until_said
 from tests.self_signed import self_signed
 from tests.system.edge.live import HOST, ZONE, make_node
 from tests.system.edge.peers.pair import make_edge
@@ -143,8 +141,7 @@ class FleetTests(AdminTestCase):
         self.clean_up_with(self.etcd.remove)
         await self.etcd.start()
         self.sections = SECTIONS | {"registry": {"etcd": {"endpoints": [self.etcd.url]}}}
-        self.directory = Path(tempfile.mkdtemp(prefix="warp-test-"))
-        self.addCleanup(shutil.rmtree, self.directory)
+        self.directory = short_directory_of(self)
         self.agents = []
         self.node = make_node(self.directory, **self.sections)
         await self.begin(self.node)

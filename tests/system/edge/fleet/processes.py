@@ -20,7 +20,7 @@ from twisted.internet.task import LoopingCall
 from twisted.internet.threads import deferToThread
 
 from dns import exception, message, query
-from tests.case import AsyncTestCase, reactor, short_directory_of, until_said
+from tests.case import AsyncTestCase, reactor, short_directory_of, until, until_said
 from tests.system.agent.origins import listen_at, port_of
 from tests.system.agent.programs import Program, twistd_agent
 from tests.system.edge.fleet.cable import Cable
@@ -220,6 +220,21 @@ class FleetCase(AsyncTestCase):
     def edges(self) -> Iterator[Edge]:
         """Yield both."""
         yield from (self.edge1, self.edge2)
+
+    async def all_served(self, since: float, *edges: str) -> None:
+        """Wait until each hostname was served at edges after an instant."""
+        wanted = {(edge, name) for edge in edges for name in (APP, FAR)}
+        await until(
+            lambda: (
+                wanted
+                <= {
+                    (each.edge, each.hostname)
+                    for each in self.visitors.asked
+                    if each.at >= since and each.status == 200
+                }
+            ),
+            timeout=STARTED_SECONDS,
+        )
 
     async def agent(self, name: str, origin: int, edges: list[str], issuer: Edge | None = None) -> Program:
         """

@@ -2,9 +2,9 @@
 
 import time
 
-from tests.case import reactor, until, until_said
+from tests.case import reactor, until_said
 from tests.system.clocks.faketime import HOUR, WrongClock
-from tests.system.edge.fleet.processes import APP, FAR, STARTED_SECONDS, Edge, FleetCase
+from tests.system.edge.fleet.processes import STARTED_SECONDS, Edge, FleetCase
 from tests.system.edge.live import ZONE
 
 
@@ -15,21 +15,6 @@ class ClockTests(FleetCase):
         """Give it a clock of its own."""
         self.clock = WrongClock(self.directory / "clock")
         self.edge1.environment = self.clock.environment
-
-    async def served(self, since: float, *edges: str) -> None:
-        """Wait until each hostname is served at edges."""
-        wanted = {(edge, name) for edge in edges for name in (APP, FAR)}
-        await until(
-            lambda: (
-                wanted
-                <= {
-                    (each.edge, each.hostname)
-                    for each in self.visitors.asked
-                    if each.at >= since and each.status == 200
-                }
-            ),
-            timeout=STARTED_SECONDS,
-        )
 
     async def shows(self, ahead: float) -> None:
         """See that the first edge's clock is as wrong as it should be."""
@@ -53,12 +38,12 @@ class ClockTests(FleetCase):
     async def test_while_running(self) -> None:
         """Set by an hour, either way, nothing fails, the link stays, and agents join at either edge."""
         began_at = reactor.seconds()
-        await self.served(began_at, "edge1", "edge2")
+        await self.all_served(began_at, "edge1", "edge2")
         losses = [(await edge.peer())["losses"] for edge in self.edges()]
         for step, ahead in enumerate((HOUR, -HOUR, 0.0)):
             self.clock.set(ahead)
             await self.shows(ahead)
-            await self.served(reactor.seconds(), "edge1", "edge2")
+            await self.all_served(reactor.seconds(), "edge1", "edge2")
             for issuer, edge in ((self.edge1, self.edge2), (self.edge2, self.edge1)):
                 seconds = await self.joins(f"{edge.name}-{step}", issuer, edge)
                 print(f"\n{ahead:+.0f} s, token of {issuer.name}, joins at {edge.name}: after {seconds:.1f} s")
@@ -78,12 +63,12 @@ class ClockTests(FleetCase):
             serves_at = reactor.seconds()
             await self.shows(ahead)
             await self.edge1.believes(True, 4)
-            await self.served(reactor.seconds(), "edge1", "edge2")
+            await self.all_served(reactor.seconds(), "edge1", "edge2")
             print(
                 f"\n{ahead:+.0f} s at its start: serves after {serves_at - started_at:.1f} s, all"
                 f" {reactor.seconds() - serves_at:.1f} s later"
             )
             settled_at = reactor.seconds()
-            await self.served(settled_at, "edge1", "edge2")
+            await self.all_served(settled_at, "edge1", "edge2")
             self.assertEqual(self.visitors.failures(settled_at), [])
         self.assertEqual(self.visitors.failures(began_at, "edge2"), [])

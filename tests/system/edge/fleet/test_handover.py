@@ -1,10 +1,7 @@
 """One of two edges hands over to another process of its own, and no visitor of either notices."""
 
 import contextlib
-import shutil
-import tempfile
 import time
-from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -15,6 +12,7 @@ from benchmarks.load.prober import probing
 from benchmarks.peers.peer import WEB_HOSTNAME
 from benchmarks.peers.warp import KEEPER, ask_admin, open_two_edges
 from benchmarks.peers_scale import wait_until_known
+from tests.case import short_directory_of
 from warp_twisted.keeper.asking import ask
 from warp_twisted.keeper.messages import Message
 
@@ -27,8 +25,7 @@ class HandOverTests(SynchronousTestCase):
 
     def hand_over(self, which: int) -> None:
         """Let one of them hand over while visitors of both ask, and see that each is answered."""
-        directory = Path(tempfile.mkdtemp(prefix="warp-"))  # a socket's path has 107 bytes
-        self.addCleanup(shutil.rmtree, directory)
+        directory = short_directory_of(self)
         certificate = write_certificate(directory, [WEB_HOSTNAME])
         with contextlib.ExitStack() as stack:
             edges = stack.enter_context(open_two_edges(directory, certificate, is_kept=True))

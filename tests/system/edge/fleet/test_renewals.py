@@ -2,8 +2,8 @@
 
 import time
 
-from tests.case import reactor, until, until_said
-from tests.system.edge.fleet.processes import APP, FAR, STARTED_SECONDS, Edge, FleetCase
+from tests.case import reactor, until_said
+from tests.system.edge.fleet.processes import APP, STARTED_SECONDS, Edge, FleetCase
 from warp_twisted.edge.agents.tunnel_expiry import CHECK_SECONDS
 
 LIFETIME_SECONDS = 8.0
@@ -20,21 +20,6 @@ class RenewalTests(FleetCase):
         for edge in self.edges():
             edge.configure("ca", agent_lifetime=LIFETIME_SECONDS)
 
-    async def served(self, since: float) -> None:
-        """Wait until both hostnames were served at both edges after an instant."""
-        wanted = {(edge.name, hostname) for edge in self.edges() for hostname in (APP, FAR)}
-        await until(
-            lambda: (
-                wanted
-                <= {
-                    (each.edge, each.hostname)
-                    for each in self.visitors.asked
-                    if each.at >= since and each.status == 200
-                }
-            ),
-            timeout=STARTED_SECONDS,
-        )
-
     async def tunnels(self) -> set[str]:
         """Return the ids of all tunnels, which each edge says in the same way."""
         first, second = [
@@ -50,13 +35,13 @@ class RenewalTests(FleetCase):
     async def test_without_etcd(self) -> None:
         """No tunnel is lost and no request fails; when etcd is back, the records say what was issued meanwhile."""
         began_at = reactor.seconds()
-        await self.served(began_at)
+        await self.all_served(began_at, "edge1", "edge2")
         far = await self.agent_id("far")
         before = await self.tunnels()
         self.assertEqual(len(before), 6)
         await self.etcd.end()
         ended_at, last_end = reactor.seconds(), time.time() + LIFETIME_SECONDS
-        await self.served(ended_at + OUTAGE_SECONDS)
+        await self.all_served(ended_at + OUTAGE_SECONDS, "edge1", "edge2")
         self.assertEqual(await self.tunnels(), before)
         self.assertEqual(self.visitors.failures(began_at), [])
         await self.far.end()  # so that it is not a later renewal that its record says
