@@ -245,7 +245,7 @@ def assemble(
         region=initial.edge.region,
     )
     fleet_numbering = None
-    if numbering is not None and nameserver is not None:
+    if numbering is not None:
         serial = first_serial(initial, wall)
         fleet_numbering = FleetNumbering(
             reactor, initial.edge.name, initial.zone, store, peers.links, numbering, lambda: serial

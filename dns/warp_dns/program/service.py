@@ -5,7 +5,7 @@ SIGHUP reads the configuration's zones and every master file again; what else is
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, Never
+from typing import Any, NamedTuple, Never
 
 import msgspec
 from prometheus_client.registry import Collector
@@ -37,6 +37,14 @@ from warp_dns.serve.zones import ServedZone
 from warp_dns.settings import ZoneSettings
 
 UDP_SHARE, TCP_SHARE = 1.0, 0.5  # of the process's time: nothing is served beside, and UDP is what resolvers use
+
+
+class _Asked(NamedTuple):
+    """What an edge is asked for: the kind, the zone's name, and the edge's socket."""
+
+    what: type[EdgeRecords | EdgeSerials]
+    zone: str
+    path: str
 
 
 class DnsService(Service):
@@ -79,8 +87,7 @@ class DnsService(Service):
         check_addresses(file.listen, "listen")
         if file.metrics:
             metrics_endpoint(reactor, file.metrics)
-        self._edges: dict[tuple[str, str], EdgeRecords] = {}
-        self._serials: dict[tuple[str, str], EdgeSerials] = {}
+        self._asked: dict[_Asked, EdgeRecords | EdgeSerials] = {}
         self._zones = file.zones
         self._web: Any = None
         self._turn_times = turn_times
@@ -107,7 +114,9 @@ class DnsService(Service):
     @property
     def is_ready(self) -> bool:
         """Whether every zone is answered from."""
-        return self.server.is_ready and all(edge.is_current for edge in self._edges.values())
+        return self.server.is_ready and all(
+            asked.is_current for asked in self._asked.values() if isinstance(asked, EdgeRecords)
+        )
 
     def setServiceParent(self, parent: Any) -> None:
         """Join the application, and give it its log."""
@@ -130,7 +139,7 @@ class DnsService(Service):
         """Answer."""
         super().startService()
         self.server.serve()
-        for asked in self._asked():
+        for asked in self._asked.values():
             asked.start()
         if self._file.metrics:
             endpoint = metrics_endpoint(self._reactor, self._file.metrics)
@@ -139,9 +148,6 @@ class DnsService(Service):
         self._hangups.follow(self._reactor, self.reload)
         self._systemd.start()
 
-    def _asked(self) -> list[EdgeRecords | EdgeSerials]:
-        return [*self._edges.values(), *self._serials.values()]
-
     def _collectors(self) -> list[Collector]:
         turns = [] if self._turn_times is None else [TurnCollector("warp_dns", self._turn_times)]
         return [self.server.collector, DroppedLinesCollector("warp_dns"), ProcessCollector(), *turns]
@@ -149,7 +155,7 @@ class DnsService(Service):
     async def _stop(self) -> None:
         self._systemd.stop()
         self._reload_again = False
-        for asked in self._asked():
+        for asked in self._asked.values():
             asked.stop()
         if self._web is not None:
             port = await self._web
@@ -182,30 +188,25 @@ class DnsService(Service):
             self.reload()
 
     async def _reload(self) -> None:
-        before, before_serials = set(self._edges), set(self._serials)
+        before = set(self._asked)
         try:
             file = await deferToThreadPool(self._reactor, self._reactor.getThreadPool(), read_configuration, self._path)
             zones = self._all_served(file)
             await self.server.replace_zones_in_slices(zones)
         except DnsError as error:
-            for key in set(self._edges) - before:  # made for zones that are not served
-                del self._edges[key]
-            for key in set(self._serials) - before_serials:
-                del self._serials[key]
+            for key in set(self._asked) - before:  # made for zones that are not served
+                del self._asked[key]
             problem = f"{self._path}: {str(error).removeprefix(f'{self._path}: ')}"
             self._log.error("reload refused, all stays as it was: {problem}", problem=problem)
             return
-        wanted = {(zone.name, zone.follow) for zone in file.zones if zone.follow}
-        for key in set(self._edges) - wanted:
-            self._edges.pop(key).stop()
+        wanted = {_Asked(EdgeRecords, zone.name, zone.follow) for zone in file.zones if zone.follow}
+        wanted |= {_Asked(EdgeSerials, zone.name, zone.follow) for zone in file.zones if zone.follow_serials}
+        for key in set(self._asked) - wanted:
+            self._asked.pop(key).stop()
         for key in wanted - before:
-            self.server.suspend(key[0])
-            self._edges[key].start()
-        wanted_serials = {(zone.name, zone.follow) for zone in file.zones if zone.follow_serials}
-        for key in set(self._serials) - wanted_serials:
-            self._serials.pop(key).stop()
-        for key in wanted_serials - before_serials:
-            self._serials[key].start()
+            if key.what is EdgeRecords:
+                self.server.suspend(key.zone)
+            self._asked[key].start()
         self.server.reload()
         self._log.info(
             "configuration read again: {count} zones; {taken}; after a restart: {later}",
@@ -223,17 +224,25 @@ class DnsService(Service):
             raise InvalidSettings(f"{key}.follow_serials: expected the socket of an edge in follow, got none")
         if not zone.follow:
             return ServedZone(zone, key=key)
-        followed = (zone.name, zone.follow)
-        if followed not in self._edges:
-            self._edges[followed] = EdgeRecords(
+        return ServedZone(
+            zone, self._records(zone), key, self._serials(zone).numbering if zone.follow_serials else None
+        )
+
+    def _records(self, zone: ZoneSettings) -> EdgeRecords:
+        key = _Asked(EdgeRecords, zone.name, zone.follow)
+        found = self._asked.get(key)
+        if not isinstance(found, EdgeRecords):
+            found = self._asked[key] = EdgeRecords(
                 self._reactor, zone.follow, zone.stale_seconds, lambda current: self._set_current(zone.name, current)
             )
-        numbering = None
-        if zone.follow_serials:
-            if followed not in self._serials:
-                self._serials[followed] = EdgeSerials(self._reactor, zone.follow, zone.name)
-            numbering = self._serials[followed].numbering
-        return ServedZone(zone, self._edges[followed], key, numbering)
+        return found
+
+    def _serials(self, zone: ZoneSettings) -> EdgeSerials:
+        key = _Asked(EdgeSerials, zone.name, zone.follow)
+        found = self._asked.get(key)
+        if not isinstance(found, EdgeSerials):
+            found = self._asked[key] = EdgeSerials(self._reactor, zone.follow, zone.name)
+        return found
 
     def _set_current(self, zone: str, is_current: bool) -> None:
         if is_current:
