@@ -95,26 +95,18 @@ class Route(Members):
         queues: Queues,
     ) -> Member:
         """Make what stands for a tunnel here, as its agent offers the route."""
-        member = self._member_for(load, offer, limits, watch, queues)
+        member: Member
+        if offer.max_requests:
+            if self.queue is None:
+                self.queue = RequestQueue(queues, self.hostname, self.path)
+            places = self.queue.places_of(load.tunnel.agent, offer.max_requests)
+            # A stream that is kept for the next request would keep a place at the edge that relays it.
+            idle_streams = 0 if load.is_remote else limits.idle_streams
+            member = LimitedMember(load, offer.id, limits.response, idle_streams, watch, places)
+        else:
+            member = Member(load, offer.id, limits.response, limits.idle_streams, watch)
         member.rewriting = parse_rewriting(offer.host_header, offer.own_scheme)
         return member
-
-    def _member_for(
-        self,
-        load: TunnelLoad,
-        offer: RouteOffer,
-        limits: VisitorLimits,
-        watch: Callable[[Member], None],
-        queues: Queues,
-    ) -> Member:
-        if not offer.max_requests:
-            return Member(load, offer.id, limits.response, limits.idle_streams, watch)
-        if self.queue is None:
-            self.queue = RequestQueue(queues, self.hostname, self.path)
-        places = self.queue.places_of(load.tunnel.agent, offer.max_requests)
-        # A stream that is kept for the next request would keep a place at the edge that relays it.
-        idle_streams = 0 if load.is_remote else limits.idle_streams
-        return LimitedMember(load, offer.id, limits.response, idle_streams, watch, places)
 
     def join(self, member: Member) -> None:
         """Use one more tunnel."""
