@@ -65,6 +65,7 @@ LAYER_OF = (
     ("warp_twisted.listen_text", 2),
     ("warp_twisted.log_output", 2),
     ("warp_twisted.lookups", 2),
+    ("warp_twisted.unix_http", 2),
     ("warp_twisted.web_client", 2),
     ("warp_twisted.registry*", 2),
     ("warp_twisted.ca*", 2),

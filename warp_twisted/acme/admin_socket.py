@@ -5,7 +5,6 @@ It blocks, for a bounded time, and reads answers of bounded length: the edge is 
 """
 
 import http.client
-import socket
 from typing import TypeVar
 from urllib.parse import quote
 
@@ -14,6 +13,7 @@ import msgspec
 from warp_twisted.acme.door import Account, Certificate, Chain, Challenge, Lock, Order, View
 from warp_twisted.acme.errors import DoorRefused
 from warp_twisted.acme.time_limit import TooSlow, within
+from warp_twisted.unix_http import UnixConnection
 
 CALL_SECONDS = 30.0  # the registry of a fleet may choose a new leader meanwhile
 MAX_ANSWER_BYTES = 64 << 20  # a view of ten thousand orders, each with a sealed key
@@ -83,7 +83,7 @@ class AdminSocket:
 
         :raises DoorRefused: with the edge's own words, or why it was not reached.
         """
-        connection = _UnixConnection(self._path, self._seconds)
+        connection = UnixConnection(self._path, self._seconds)
         try:
             with within(self._seconds):
                 content = b"" if body is None else msgspec.json.encode(body)
@@ -114,15 +114,3 @@ def _reason(answer: bytes) -> str:
 
 def _segment(name: str) -> str:
     return quote(name, safe="*")
-
-
-class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: str, seconds: float) -> None:
-        super().__init__("edge", timeout=seconds)
-        self._path = path
-
-    def connect(self) -> None:
-        """Connect to the socket in place of a host."""
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)

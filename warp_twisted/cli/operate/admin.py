@@ -7,7 +7,6 @@ faster than a reactor. What the answers mean is for the commands to say.
 
 import http.client
 import json
-import socket
 from collections.abc import Mapping
 from urllib.parse import quote, urlencode
 
@@ -16,6 +15,7 @@ import click
 from warp_twisted.cli.errors import EdgeRefused, EdgeUnreachable, sentence
 from warp_twisted.cli.local import find_demo
 from warp_twisted.cli.output import say
+from warp_twisted.unix_http import UnixConnection
 
 DEFAULT_SOCKET = "/run/warp-edge/admin.sock"
 TIMEOUT_SECONDS = 10.0
@@ -71,7 +71,7 @@ class Admin:
         :raises EdgeUnreachable: if nothing answers in time.
         :raises EdgeRefused: with the edge's reason, for every status but 2xx.
         """
-        connection = _UnixConnection(self.path, self._timeout)
+        connection = UnixConnection(self.path, self._timeout)
         url = "/" + "/".join(quote(segment, safe="") for segment in target)
         if query:
             url += "?" + urlencode(query)
@@ -110,17 +110,6 @@ def find_admin(option: str | None, timeout: float = TIMEOUT_SECONDS) -> Admin:
         return Admin(option, timeout)
     demo = find_demo()
     return Admin(demo.admin if demo is not None else DEFAULT_SOCKET, timeout)
-
-
-class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: str, timeout: float) -> None:
-        super().__init__("localhost", timeout=timeout)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
 
 
 def _decode(content: bytes) -> object:
